@@ -1,0 +1,154 @@
+"""Shared access keys and shared access signatures, as Event Hubs and Service Bus use them.
+
+A token is `SharedAccessSignature sr=<audience>&sig=<base64>&se=<unix seconds>&skn=<key name>`, each value
+percent-encoded; the signature is HMAC-SHA256 over the encoded audience, a newline and the expiry. Source:
+"Authenticate access to Event Hubs resources using shared access signatures" (Microsoft Learn).
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import quote_plus, unquote_plus, urlsplit
+
+PREFIX = "SharedAccessSignature "
+DEVELOPMENT_KEYS = MappingProxyType({"RootManageSharedAccessKey": "SAS_KEY_VALUE"})
+
+
+class Unauthorized(Exception):
+    """A credential was refused. The reason is for our log; a client is told no more than 401."""
+
+
+class MalformedToken(Unauthorized):
+    """The text is not a token, or lacks a field."""
+
+
+class UnknownKey(Unauthorized):
+    """There is no key of that name."""
+
+
+class WrongSignature(Unauthorized):
+    """The signature, or the key itself, is not the one that this key gives."""
+
+
+class ExpiredToken(Unauthorized):
+    """The token was good until a moment that has passed."""
+
+
+class OutOfScope(Unauthorized):
+    """The token is good, for another resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a credential allows: everything at and below the path `scope`, until `expires` (unix seconds)."""
+
+    scope: str
+    expires: float
+
+    def covers(self, resource: str) -> bool:
+        return not self.scope or f"{resource_path(resource)}/".startswith(f"{self.scope}/")
+
+
+class Keys(Mapping[str, str]):
+    """The namespace's shared access keys, by name.
+
+    Every key carries all rights (manage, send, listen), as the emulators' one key does.
+    """
+
+    def __init__(self, secrets: Mapping[str, str] = DEVELOPMENT_KEYS) -> None:
+        self._secrets = dict(secrets)
+
+    def __getitem__(self, name: str) -> str:
+        return self._secrets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._secrets)
+
+    def __len__(self) -> int:
+        return len(self._secrets)
+
+    def __repr__(self) -> str:
+        return f"Keys({', '.join(self._secrets)})"
+
+    def sign(self, name: str, audience: str, expires: int) -> str:
+        """A token for `audience` under the key `name`, good until `expires` (unix seconds).
+
+        Raises UnknownKey.
+        """
+        encoded = quote_plus(audience)
+        signature = quote_plus(self._signature(name, encoded, str(expires)))
+        return f"{PREFIX}sr={encoded}&sig={signature}&se={expires}&skn={quote_plus(name)}"
+
+    def check_token(self, token: str, resource: str, now: float) -> Grant:
+        """What `token` grants, given that it is genuine, still good at `now` and covers `resource`.
+
+        `resource` is a URI or a path (`sb://host/hub`, `hub/consumergroups/g`); hosts are not compared, since
+        one machine has many names. Raises one of the kinds of Unauthorized.
+        """
+        if not token.startswith(PREFIX):
+            raise MalformedToken(f"a token starts with {PREFIX!r}, this one with {token[:22]!r}")
+        fields = dict(part.split("=", 1) for part in token[len(PREFIX) :].split("&") if "=" in part)
+        try:
+            audience, signature, expiry, name = (fields[key] for key in ("sr", "sig", "se", "skn"))
+            expires = int(expiry)
+        except KeyError as missing:
+            raise MalformedToken(f"the token has no field {missing}") from None
+        except ValueError:
+            raise MalformedToken(f"se={fields['se']!r} is not a number of seconds") from None
+        expected = self._signature(unquote_plus(name), audience, expiry)
+        if not _same(expected, unquote_plus(signature)):
+            raise WrongSignature(f"the signature does not fit key {unquote_plus(name)!r} and sr={audience}")
+        if expires <= now:
+            raise ExpiredToken(f"the token expired {now - expires:.0f} s ago")
+        grant = Grant(resource_path(unquote_plus(audience)), expires)
+        if not grant.covers(resource):
+            raise OutOfScope(f"the token is for {grant.scope!r}, not for {resource!r}")
+        return grant
+
+    def check_secret(self, name: str, secret: str) -> None:
+        """Raises UnknownKey, or WrongSignature when `secret` is not that key."""
+        if name not in self._secrets:
+            raise UnknownKey(f"there is no key {name!r}")
+        if not _same(self._secrets[name], secret):
+            raise WrongSignature(f"that is not the secret of key {name!r}")
+
+    def check_connection_string(self, text: str) -> str | None:
+        """The entity that a connection string is limited to (EntityPath), None for the whole namespace.
+
+        This is the password that Kafka clients send for the user `$ConnectionString`. Raises one of the kinds of
+        Unauthorized.
+        """
+        fields = {
+            name.strip().lower(): value.strip()
+            for name, equals, value in (part.partition("=") for part in text.split(";"))
+            if equals
+        }
+        try:
+            name, secret = fields["sharedaccesskeyname"], fields["sharedaccesskey"]
+        except KeyError as missing:
+            raise MalformedToken(f"the connection string has no field {missing}") from None
+        self.check_secret(name, secret)
+        return fields.get("entitypath")
+
+    def _signature(self, name: str, encoded_audience: str, expiry: str) -> str:
+        if name not in self._secrets:
+            raise UnknownKey(f"there is no key {name!r}")
+        signed = f"{encoded_audience}\n{expiry}".encode()
+        return base64.b64encode(hmac.digest(self._secrets[name].encode(), signed, hashlib.sha256)).decode()
+
+
+def resource_path(resource: str) -> str:
+    """The path of a resource in the form that is compared: lower case, without scheme, host and outer slashes.
+
+    >>> resource_path("sb://127.0.0.1:5672/Music-Events/ConsumerGroups/$Default/")
+    'music-events/consumergroups/$default'
+    """
+    path = urlsplit(resource).path if "://" in resource else resource
+    return path.strip("/").lower()
+
+
+def _same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode())
