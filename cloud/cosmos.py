@@ -1,0 +1,47 @@
+"""Cosmos DB clients, and the containers with their indexing policies."""
+
+from typing import Any
+
+from azure.cosmos import PartitionKey
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+from msgspec import Struct
+
+from cloud.credentials import entra
+from cloud.settings import Cosmos
+
+
+class Container(Struct, frozen=True):
+    """A container: its partition key path and the only paths that are indexed (every other costs writes)."""
+
+    name: str
+    partition_key: str
+    indexed: tuple[str, ...]
+
+    def indexing_policy(self) -> dict[str, Any]:
+        return {
+            "indexingMode": "consistent",
+            "automatic": True,
+            "includedPaths": [{"path": path} for path in self.indexed],
+            "excludedPaths": [{"path": "/*"}],
+        }
+
+
+def client(settings: Cosmos) -> CosmosClient:
+    """An asynchronous client; close it, or use it as a context manager."""
+    credential = settings.key.reveal() if settings.key is not None else entra()
+    return CosmosClient(settings.endpoint, credential=credential)
+
+
+async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Container, ...]) -> None:
+    """Create what is missing. On Azure the infrastructure has made it all and this finds it there."""
+    home = await cosmos.create_database_if_not_exists(database)
+    for container in containers:
+        await home.create_container_if_not_exists(
+            container.name,
+            partition_key=PartitionKey(path=container.partition_key),
+            indexing_policy=container.indexing_policy(),
+        )
+
+
+def container(cosmos: CosmosClient, database: str, name: str) -> ContainerProxy:
+    return cosmos.get_database_client(database).get_container_client(name)

@@ -1,0 +1,39 @@
+"""Event Hubs clients over AMQP."""
+
+from typing import Any
+
+from azure.eventhub import TransportType
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+
+from cloud.credentials import entra
+from cloud.settings import EventHubs
+
+
+def producer(settings: EventHubs, hub: str, **options: Any) -> EventHubProducerClient:
+    """A producer client for `hub`; `options` go to the SDK's constructor."""
+    if settings.connection is not None:
+        return EventHubProducerClient.from_connection_string(
+            settings.connection.reveal(), eventhub_name=hub, transport_type=TransportType.Amqp, **options
+        )
+    return EventHubProducerClient(
+        fully_qualified_namespace=settings.host, eventhub_name=hub, credential=entra(), **options
+    )
+
+
+def consumer(settings: EventHubs, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
+    """A consumer client for `hub` in the consumer group `group`; `options` go to the SDK's constructor."""
+    if settings.connection is not None:
+        return EventHubConsumerClient.from_connection_string(
+            settings.connection.reveal(),
+            consumer_group=group,
+            eventhub_name=hub,
+            transport_type=TransportType.Amqp,
+            **options,
+        )
+    return EventHubConsumerClient(
+        fully_qualified_namespace=settings.host,
+        eventhub_name=hub,
+        consumer_group=group,
+        credential=entra(),
+        **options,
+    )

@@ -1,0 +1,65 @@
+"""What a Kafka client must be told so that it lives on Event Hubs' Kafka endpoint.
+
+Source: the Event Hubs for Apache Kafka configuration guide. Azure's load balancer drops a connection that was
+idle for 240 s, so clients must close it and refresh their metadata before that.
+"""
+
+from collections.abc import Mapping
+from ssl import SSLContext, create_default_context
+from typing import Any
+
+from cloud.settings import EventHubs
+
+IDLE_LIMIT_MS = 240_000
+MAX_REQUEST_LIMIT = 1_046_528
+
+CONNECTIONS_MAX_IDLE_MS = 180_000
+METADATA_MAX_AGE_MS = 180_000
+MAX_REQUEST_SIZE = 1_000_000
+SESSION_TIMEOUT_MS = 30_000
+HEARTBEAT_INTERVAL_MS = 3_000
+REQUEST_TIMEOUT_MS = 60_000
+
+
+def tls(settings: EventHubs) -> SSLContext | None:
+    """The TLS context of the wire, None for an emulator's plain one."""
+    return None if settings.plaintext else create_default_context()
+
+
+def client_options(settings: EventHubs) -> dict[str, Any]:
+    """Options of an `aiokafka` consumer or producer, for a connection string."""
+    if settings.connection is None:
+        raise ValueError("Entra credentials need a token provider: see processors.trending.app")
+    return {
+        "bootstrap_servers": settings.kafka,
+        "security_protocol": "SASL_PLAINTEXT" if settings.plaintext else "SASL_SSL",
+        "ssl_context": tls(settings),
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "$ConnectionString",
+        "sasl_plain_password": settings.connection.reveal(),
+        "connections_max_idle_ms": CONNECTIONS_MAX_IDLE_MS,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+    }
+
+
+def unsafe(options: Mapping[str, int | None]) -> list[str]:
+    """What in a Kafka client's settings breaks on Event Hubs, a sentence each; empty when all is safe.
+
+    Known keys: connections_max_idle_ms, metadata_max_age_ms, max_request_size, session_timeout_ms,
+    request_timeout_ms. Limits are those of the configuration guide.
+    """
+    findings = []
+    for name in ("connections_max_idle_ms", "metadata_max_age_ms"):
+        value = options.get(name)
+        if value is not None and value >= IDLE_LIMIT_MS:
+            findings.append(f"{name} is {value}; Azure drops idle connections at {IDLE_LIMIT_MS}: use 180000")
+    size = options.get("max_request_size")
+    if size is not None and size > MAX_REQUEST_LIMIT:
+        findings.append(f"max_request_size is {size}; over {MAX_REQUEST_LIMIT} the service hangs up: use 1000000")
+    session = options.get("session_timeout_ms")
+    if session is not None and not 6_000 <= session <= 300_000:
+        findings.append(f"session_timeout_ms is {session}; the service takes 6000 to 300000: use 30000")
+    request = options.get("request_timeout_ms")
+    if request is not None and request < 20_000:
+        findings.append(f"request_timeout_ms is {request}; throttled requests take longer: use 60000")
+    return findings

@@ -1,0 +1,134 @@
+"""Settings, read once from the environment: cast, loud, with secrets masked.
+
+Names are those that Azure Service Connector gives an application, so that an app which is connected by
+`az webapp connection create` or by azd needs nothing renamed. Each service takes a connection string or, for
+Entra credentials, the name of its host.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+EVENTHUB_CONNECTION = "AZURE_EVENTHUB_CONNECTIONSTRING"
+EVENTHUB_NAMESPACE = "AZURE_EVENTHUB_FULLYQUALIFIEDNAMESPACE"
+COSMOS_CONNECTION = "AZURE_COSMOS_CONNECTIONSTRING"
+COSMOS_ENDPOINT = "AZURE_COSMOS_RESOURCEENDPOINT"
+KAFKA_BOOTSTRAP = "SONGLINE_KAFKA_BOOTSTRAP"
+
+
+class BadSetting(Exception):  # noqa: N818 - named after who must act: the operator mends the setting
+    """A setting is missing or wrong. Nothing starts until the operator has mended it."""
+
+    def __init__(self, name: str, saw: str, expected: str) -> None:
+        super().__init__(f"{name}: saw {saw}, expected {expected}")
+        self.name = name
+
+
+class Secret(str):
+    """A string that prints as stars."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'**********'"
+
+    def __str__(self) -> str:
+        return "**********"
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+
+class EventHubs(Struct, frozen=True):
+    """Where the Event Hubs namespace is: a connection string, or its host name for Entra credentials.
+
+    `kafka` is the Kafka bootstrap address, `host:port`; `plaintext` says that the wire has no TLS (an emulator).
+    """
+
+    connection: Secret | None
+    host: str
+    kafka: str
+    plaintext: bool
+
+
+class Cosmos(Struct, frozen=True):
+    """Where the Cosmos DB account is: an endpoint, with its key, or without one for Entra credentials."""
+
+    endpoint: str
+    key: Secret | None
+
+
+class Settings(Struct, frozen=True):
+    eventhubs: EventHubs
+    cosmos: Cosmos
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """The settings in `environ`; raises BadSetting, which names the setting, what it saw and what it expects."""
+        return cls(eventhubs=read_eventhubs(environ), cosmos=read_cosmos(environ))
+
+
+def read_eventhubs(environ: Mapping[str, str]) -> EventHubs:
+    """The Event Hubs part alone, for a process that needs nothing else; raises BadSetting."""
+    text = environ.get(EVENTHUB_CONNECTION, "")
+    if not text:
+        host = environ.get(EVENTHUB_NAMESPACE, "")
+        if not host:
+            raise BadSetting(EVENTHUB_CONNECTION, "nothing", f"a connection string, or {EVENTHUB_NAMESPACE}")
+        if "/" in host or ":" in host:
+            raise BadSetting(EVENTHUB_NAMESPACE, repr(host), "a host name such as music.servicebus.windows.net")
+        return EventHubs(None, host, _bootstrap(environ, f"{host}:9093"), plaintext=False)
+    parts = connection_parts(EVENTHUB_CONNECTION, text, ("Endpoint",))
+    host = urlsplit(parts["endpoint"]).hostname or ""
+    if not host:
+        raise BadSetting(EVENTHUB_CONNECTION, f"Endpoint={parts['endpoint']}", "Endpoint=sb://HOST")
+    emulator = parts.get("usedevelopmentemulator") == "true"
+    return EventHubs(
+        connection=Secret(text),
+        host=host,
+        kafka=_bootstrap(environ, f"{host}:{9092 if emulator else 9093}"),
+        plaintext=emulator,
+    )
+
+
+def read_cosmos(environ: Mapping[str, str]) -> Cosmos:
+    """The Cosmos DB part alone; raises BadSetting."""
+    text = environ.get(COSMOS_CONNECTION, "")
+    if not text:
+        endpoint = environ.get(COSMOS_ENDPOINT, "")
+        if not endpoint:
+            raise BadSetting(COSMOS_CONNECTION, "nothing", f"a connection string, or {COSMOS_ENDPOINT}")
+        return Cosmos(_url(COSMOS_ENDPOINT, endpoint), key=None)
+    parts = connection_parts(COSMOS_CONNECTION, text, ("AccountEndpoint", "AccountKey"))
+    return Cosmos(_url(COSMOS_CONNECTION, parts["accountendpoint"]), Secret(parts["accountkey"]))
+
+
+def connection_parts(name: str, text: str, needed: tuple[str, ...]) -> dict[str, str]:
+    """`Key=value;Key=value` by lower-case key; raises BadSetting for the setting `name` where a needed key is missing.
+
+    The message shows the keys that were seen and none of their values.
+    """
+    pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+    parts = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    missing = [key for key in needed if not parts.get(key.lower())]
+    if missing:
+        seen = ", ".join(key.strip() for key, _, _ in pairs)
+        raise BadSetting(name, f"the keys {seen}", f"also {' and '.join(missing)}")
+    return parts
+
+
+def _bootstrap(environ: Mapping[str, str], default: str) -> str:
+    address = environ.get(KAFKA_BOOTSTRAP) or default
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise BadSetting(KAFKA_BOOTSTRAP, repr(address), "HOST:PORT")
+    return address
+
+
+def _url(name: str, text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise BadSetting(name, repr(text), "an address such as https://music.documents.azure.com:443/")
+    return text

@@ -1,0 +1,143 @@
+"""CloudEvents 1.0 in structured JSON: the one form an event has on every wire.
+
+Source: CloudEvents 1.0.2, "JSON Event Format" section 3, and the partitioning extension. Attributes live in the
+body because AMQP properties reach Kafka readers AMQP-encoded.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
+
+from schemas.errors import Poison
+from schemas.events import EVENTS, TYPE_NAMES, Payload
+from schemas.types import Id, Moment, Source, TraceParent
+from schemas.upcasts import UPCASTS, Step, upcast
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A fact with its context: who says it (`source`), when it happened (`time`, aware), and what (`data`)."""
+
+    id: Id
+    source: Source
+    time: Moment
+    data: Payload
+    traceparent: TraceParent | None = None
+
+    @property
+    def type(self) -> str:
+        return TYPE_NAMES[type(self.data)]
+
+    @property
+    def partition_key(self) -> str:
+        """The listener (or uploader): one listener's events stay in order."""
+        return self.data.user_id
+
+
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The attributes as they are written. Unknown attributes are extensions and are passed over.
+
+    `partitionkey` may be left out by a sender; it is the data's `userId` then.
+    """
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: Source
+    type: str
+    time: Moment
+    data: Raw
+    subject: str | None = None
+    partitionkey: Id | None = None
+    datacontenttype: str | None = None
+    traceparent: TraceParent | None = None
+
+
+class _Written(Struct, kw_only=True, omit_defaults=True):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    partitionkey: str
+    datacontenttype: str
+    traceparent: str | None = None
+    data: Payload
+
+
+_encoder = msgspec.json.Encoder()
+_envelopes = msgspec.json.Decoder(Envelope)
+_payloads = {name: msgspec.json.Decoder(payload) for name, (_, payload) in EVENTS.items()}
+
+
+def encode(event: Event) -> bytes:
+    """The event as structured JSON, its time in UTC."""
+    return _encoder.encode(
+        _Written(
+            specversion="1.0",
+            id=event.id,
+            source=event.source,
+            type=event.type,
+            subject=event.data.song_id,
+            time=event.time.astimezone(UTC),
+            partitionkey=event.partition_key,
+            datacontenttype="application/json",
+            traceparent=event.traceparent,
+            data=event.data,
+        )
+    )
+
+
+def decode(body: bytes | memoryview, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+    """The event in `body`, its data brought to today's version; raises Poison, which says why it can't be read."""
+    return open_envelope(read_envelope(body), steps)
+
+
+def read_envelope(body: bytes | memoryview) -> Envelope:
+    """The attributes in `body`, its data still closed; raises Poison."""
+    try:
+        return _envelopes.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Poison("not-an-event", str(error)) from None
+
+
+def open_envelope(envelope: Envelope, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+    """The event in `envelope`, its data brought to today's version; raises Poison."""
+    name, version = split_type(envelope.type)
+    today = EVENTS[name][0]
+    try:
+        if version == today:
+            data = _payloads[name].decode(envelope.data)
+        else:
+            old = msgspec.json.decode(envelope.data, type=dict)
+            data = msgspec.convert(upcast(name, version, today, old, steps), EVENTS[name][1])
+    except KeyError as error:
+        raise Poison("unknown-version", f"no step leads from {error.args[0]} to version {today}") from None
+    except msgspec.MsgspecError as error:
+        raise Poison("broken-contract", str(error)) from None
+    return Event(
+        id=envelope.id,
+        source=envelope.source,
+        time=envelope.time,
+        data=data,
+        traceparent=envelope.traceparent,
+    )
+
+
+def split_type(written: str) -> tuple[str, int]:
+    """`songline.song.played.v1` as (`songline.song.played`, 1); raises Poison for a type or version unknown here."""
+    name, _, version = written.rpartition(".v")
+    if name not in EVENTS or not version.isdecimal():
+        raise Poison("unknown-type", f"{written!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
+    if int(version) > EVENTS[name][0]:
+        raise Poison("unknown-version", f"{written!r} is newer than version {EVENTS[name][0]}, the newest known here")
+    return name, int(version)
+
+
+def uuid7(ms: int, entropy: int) -> str:
+    """A UUID version 7 of Unix milliseconds and 74 bits of entropy. Source: RFC 9562 section 5.7."""
+    high = (ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
+    return str(UUID(int=high | 0b10 << 62 | entropy & (1 << 62) - 1))

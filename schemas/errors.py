@@ -1,0 +1,34 @@
+"""What is wrong with an item, named after who must act."""
+
+from msgspec import Struct
+
+
+class Violation(Struct, frozen=True):
+    """One broken rule: the field (dotted path), the value that was seen (as JSON, cut to 100 characters), the rule."""
+
+    field: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: saw {self.value}, expected {self.rule}"
+
+
+class Refused(Exception):  # noqa: N818 - named after who must act: the caller changes the item
+    """The item breaks its contract. The sender must change it; sending it again is of no use."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(str(violation))
+        self.violation = violation
+
+
+class Poison(Exception):  # noqa: N818 - named after who must act: an operator looks at what was parked
+    """Bytes in a hub that this version can't understand. They are parked with `reason` and `detail`.
+
+    `reason` is one of `not-an-event`, `unknown-type`, `unknown-version`, `broken-contract`.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

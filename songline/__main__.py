@@ -1,0 +1,3 @@
+from songline.cli import main
+
+main()

@@ -1,0 +1,35 @@
+"""`songline`: the command. Subcommands are loaded when they are asked for, so that each starts fast."""
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "up": "Run the whole system on this machine.",
+    "publish": "Send events from a file, standard input or options.",
+    "simulate": "Send, or write, what realistic listeners do.",
+    "chart": "Show a chart, live if you like.",
+    "doctor": "Check that everything is reachable, there, and safely set.",
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = import_module(f"songline.commands.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="songline")
+def main() -> None:
+    """Songline: plays, likes and uploads in; charts out."""

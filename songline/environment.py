@@ -1,0 +1,35 @@
+"""Settings of the system that `songline up` runs, so that a second terminal finds it.
+
+`songline up` writes them to `DATA/songline.env` (readable by its owner only); every other command takes the
+process's environment first and that file for what is missing there.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+DATA = "SONGLINE_DATA"
+API = "SONGLINE_API"
+DEFAULT_DATA = Path(".local")
+
+
+def save(data: Path, settings: Mapping[str, str]) -> Path:
+    """Write `settings` for other terminals; the file replaces an older one at once."""
+    path = _file(data)
+    draft = path.with_suffix(".tmp")
+    draft.touch(mode=0o600)
+    draft.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+    return draft.replace(path)
+
+
+def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The process's environment over the settings of the system that runs on its data folder, if one does."""
+    path = _file(Path(environ.get(DATA, DEFAULT_DATA)))
+    if not path.exists():
+        return dict(environ)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {**dict(line.split("=", 1) for line in lines if line), **environ}
+
+
+def _file(data: Path) -> Path:
+    return data / "songline.env"
