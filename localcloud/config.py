@@ -7,6 +7,10 @@ file stays valid for Microsoft's emulator:
     {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 24}}
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
 import msgspec
 
 HOUR_MS = 3_600_000
@@ -25,3 +29,74 @@ class HubConfig(msgspec.Struct, frozen=True):
     consumer_groups: tuple[str, ...] = ()
     compacted: bool = False
     retention_ms: int | None = DEFAULT_RETENTION_MS
+
+
+class BadConfig(Exception):
+    """A declaration of entities can't be used. The message names the file, what it saw and what it expects."""
+
+
+class _Name(msgspec.Struct, rename="pascal"):
+    name: str
+
+
+class _Properties(msgspec.Struct, rename="pascal"):
+    cleanup_policy: Literal["Delete", "Compact"] | None = None
+    retention_in_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class _Entity(msgspec.Struct, rename="pascal"):
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,255}$")]
+    partition_count: Annotated[int, msgspec.Meta(ge=1, le=2000)] | None = None
+    consumer_groups: list[_Name] = []
+    properties: _Properties | None = None
+
+
+class _NamespaceConfig(msgspec.Struct, rename="pascal"):
+    entities: list[_Entity]
+
+
+class _UserConfig(msgspec.Struct, rename="pascal"):
+    namespace_config: list[_NamespaceConfig] = []
+
+
+class _Document(msgspec.Struct, rename="pascal"):
+    user_config: _UserConfig
+
+
+def read_hubs(files: Sequence[Path]) -> list[HubConfig]:
+    """The hubs that `files` declare, a later file's word on a hub laid over an earlier one's.
+
+    A hub needs a `PartitionCount` in one of them; raises BadConfig.
+    """
+    hubs: dict[str, HubConfig] = {}
+    for file in files:
+        for entity in _entities(file):
+            hubs[entity.name.lower()] = _merged(file, entity, hubs.get(entity.name.lower()))
+    return list(hubs.values())
+
+
+def _entities(file: Path) -> list[_Entity]:
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=_Document)
+    except OSError as error:
+        raise BadConfig(f"{file}: {error.strerror}; expected a Config.json of the Event Hubs emulator") from None
+    except msgspec.MsgspecError as error:
+        raise BadConfig(f"{file}: {error}; expected the shape of the Event Hubs emulator's Config.json") from None
+    return [entity for namespace in document.user_config.namespace_config for entity in namespace.entities]
+
+
+def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
+    partitions = entity.partition_count or (below.partitions if below else None)
+    if partitions is None:
+        raise BadConfig(f"{file}: hub {entity.name} has no PartitionCount; expected 1 to 2000")
+    properties = entity.properties or _Properties()
+    hours = properties.retention_in_hours
+    compacted = properties.cleanup_policy == "Compact" if properties.cleanup_policy else bool(below and below.compacted)
+    return HubConfig(
+        name=below.name if below else entity.name,
+        partitions=partitions,
+        consumer_groups=tuple(group.name for group in entity.consumer_groups)
+        or (below.consumer_groups if below else ()),
+        compacted=compacted,
+        retention_ms=hours * HOUR_MS if hours else below.retention_ms if below else DEFAULT_RETENTION_MS,
+    )

@@ -1,0 +1,116 @@
+"""`python -m localcloud`: Azure on one machine, in one process, durable in one folder."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+
+from localcloud import control, log
+from localcloud.config import BadConfig, HubConfig, read_hubs
+from localcloud.cosmos.server import CosmosServer
+from localcloud.eventhubs.server import EventHubsServer
+from localcloud.http import HttpServer
+from localcloud.kafka.server import KafkaServer
+from localcloud.sas import Keys
+
+HOST = "127.0.0.1"
+READY = "endpoints.json"
+# The official Cosmos DB emulator's published key: public, well known, and no secret.
+COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+
+logger = logging.getLogger("localcloud")
+
+
+def default_config() -> list[Path]:
+    """The product's own entities: beside this package in a wheel, in `infra/` in a checkout."""
+    here = Path(__file__).parent
+    packaged = here / "emulators"
+    folder = (packaged if packaged.is_dir() else here.parent / "infra" / "emulators") / "eventhubs"
+    return [folder / "Config.json", folder / "localcloud.json"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=".local", help="Where everything is kept."
+)
+@click.option(
+    "--config",
+    "configs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    show_default="the product's own",
+    help="Entities, as the emulator's Config.json; a later file is laid over an earlier one.",
+)
+@click.option("--eventhubs-port", default=5672, help="Event Hubs over AMQP; 0 takes a free port, here and below.")
+@click.option("--kafka-port", default=9092, help="Event Hubs over Kafka.")
+@click.option("--cosmos-port", default=8081, help="Cosmos DB.")
+@click.option("--control-port", default=5300, help="Health, at /health.")
+@click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
+@click.option("--create-topics", is_flag=True, help="Let Kafka clients create and delete topics.")
+def main(
+    data: Path,
+    configs: tuple[Path, ...],
+    eventhubs_port: int,
+    kafka_port: int,
+    cosmos_port: int,
+    control_port: int,
+    cosmos_key: str,
+    create_topics: bool,
+) -> None:
+    """Event Hubs (AMQP and Kafka) and Cosmos DB on this machine, on 127.0.0.1.
+
+    When all are served, DATA/endpoints.json tells their ports, and so does one line on standard output.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    ports = {"eventhubs": eventhubs_port, "kafka": kafka_port, "cosmos": cosmos_port, "control": control_port}
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / READY).unlink(missing_ok=True)
+        hubs = read_hubs(list(configs) or default_config())
+        asyncio.run(serve(data, hubs, ports, cosmos_key, create_topics))
+    except (BadConfig, log.LogError, OSError) as error:
+        raise SystemExit(f"localcloud: {error}") from None
+
+
+async def serve(data: Path, hubs: list[HubConfig], ports: dict[str, int], cosmos_key: str, create_topics: bool) -> None:
+    """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    ready = data / READY
+    keys = Keys()
+    served: dict[str, int] = {}
+    async with AsyncExitStack() as stack:
+        store = log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
+        stack.push_async_callback(store.close)
+        servers = {
+            "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"]),
+            "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics),
+            "cosmos": CosmosServer(data / "cosmos", cosmos_key, host=HOST, port=ports["cosmos"]),
+            "control": HttpServer(control.create(served), host=HOST, port=ports["control"]),
+        }
+        for name, server in servers.items():
+            try:
+                started = await stack.enter_async_context(server)
+            except OSError as error:
+                raise OSError(
+                    f"port {ports[name]} for {name}: {error.strerror}; choose another with --{name}-port"
+                ) from error
+            served[name] = started.port
+        ready.write_text(json.dumps(served))
+        stack.callback(ready.unlink, missing_ok=True)
+        # Whoever started this process waits for this line.
+        print(json.dumps({"ready": served}), flush=True)
+        await stop.wait()
+        logger.info("stopping")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Fixtures that every kind of test shares."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.localcloud import LocalCloud
+
+
+@pytest.fixture
+def start_localcloud(tmp_path: Path) -> Iterator[Callable[..., LocalCloud]]:
+    """Starts localclouds, each on free ports with data of its own; every one is ended with the test.
+
+    `start_localcloud("--config", "hubs.json")` passes arguments on.
+    """
+    clouds: list[LocalCloud] = []
+
+    def start(*arguments: str) -> LocalCloud:
+        cloud = LocalCloud(tmp_path / f"cloud{len(clouds)}", arguments)
+        clouds.append(cloud)
+        return cloud.start()
+
+    yield start
+    for cloud in clouds:
+        cloud.stop()
+
+
+@pytest.fixture
+def localcloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
+    """A localcloud with the product's entities, for this test alone."""
+    return start_localcloud()
+
+
+@pytest.fixture(scope="module")
+def shared_localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A localcloud for all tests of a module; they must keep out of each other's way."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("cloud")).start()
+    yield cloud
+    cloud.stop()

@@ -1,0 +1,114 @@
+"""localcloud as a process of its own, for tests that speak to it through the SDKs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, Settings
+
+DEADLINE = 30.0
+COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+
+
+class LocalCloud:
+    """A localcloud on free ports, its data in `data`; the ports stay the same over a restart.
+
+    `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`.
+    """
+
+    def __init__(self, data: Path, arguments: Sequence[str] = ()) -> None:
+        self.data = data
+        self.arguments = list(arguments)
+        self.ports = {"eventhubs": 0, "kafka": 0, "cosmos": 0, "control": 0}
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Self:
+        """Start and wait until every service answers; raises with localcloud's own words when it doesn't."""
+        ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
+        self.data.mkdir(parents=True, exist_ok=True)
+        with (self.data / "localcloud.log").open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "localcloud", "--data", str(self.data), *ports, *self.arguments],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            raise RuntimeError(f"localcloud did not start:\n{self.log()}")
+        self.ports = json.loads(line)["ready"]
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nobody is told."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL when that is of no use."""
+        self._end(signal.SIGTERM)
+
+    def restart(self) -> Self:
+        """Start again on the same data and ports, killed before if it still runs."""
+        if self.process is not None:
+            self.kill()
+        return self.start()
+
+    def log(self) -> str:
+        return (self.data / "localcloud.log").read_text()
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def eventhub_connection_string(self) -> str:
+        return (
+            f"Endpoint=sb://127.0.0.1:{self.ports['eventhubs']};SharedAccessKeyName=RootManageSharedAccessKey;"
+            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+        )
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        return f"127.0.0.1:{self.ports['kafka']}"
+
+    @property
+    def cosmos_endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.ports['cosmos']}/"
+
+    @property
+    def cosmos_key(self) -> str:
+        return COSMOS_KEY
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The process environment of a product process that is to use this cloud."""
+        return {
+            **os.environ,
+            EVENTHUB_CONNECTION: self.eventhub_connection_string,
+            KAFKA_BOOTSTRAP: self.kafka_bootstrap,
+            COSMOS_CONNECTION: f"AccountEndpoint={self.cosmos_endpoint};AccountKey={self.cosmos_key}",
+        }
+
+    def settings(self) -> Settings:
+        return Settings.read(self.environment)
