@@ -1,0 +1,97 @@
+"""Log compaction: of each key only the last record stays, at the offset it always had.
+
+As Kafka's log cleaner does it (https://kafka.apache.org/documentation/#compaction): records without a key stay,
+tombstones (null values) stay until they are old enough for every reader to have met them, and a batch that keeps a
+record keeps its first and last offset. Kafka's cleaner drops records without a key; here they are kept, since nobody
+asked to lose them.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from localcloud.log.batch import header_of, records, with_records
+from localcloud.log.index import SegmentIndex
+from localcloud.log.segment import ENQUEUED, Segment, StoredBatch
+
+
+class Compacted(NamedTuple):
+    """Finished files that are not in place yet: (first base offset, temporary file, its index)."""
+
+    outputs: list[tuple[int, Path, SegmentIndex]]
+
+
+def latest_offsets(batches: Sequence[StoredBatch], known: dict[bytes, int]) -> None:
+    """Note each key's last offset in `known`."""
+    for batch in batches:
+        for record in records(batch.data):
+            if record.key is not None:
+                known[record.key] = batch.base_offset + record.offset_delta
+
+
+def survivor(batch: StoredBatch, latest: dict[bytes, int], tombstones_before_ms: int) -> bytes | None:
+    """What remains of the batch: its own bytes when all of it does, a rewritten batch, or None."""
+    every = list(records(batch.data))
+    kept = [
+        record
+        for record in every
+        if record.key is None
+        or (
+            latest.get(record.key) == batch.base_offset + record.offset_delta
+            and (record.value is not None or batch.enqueued_ms >= tombstones_before_ms)
+        )
+    ]
+    if len(kept) == len(every):
+        return batch.data
+    return with_records(batch.data, kept) if kept else None
+
+
+def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_bytes: int) -> Compacted:
+    """In a thread: write what survives of the sealed `segments` to temporary files, neighbours merged."""
+    latest: dict[bytes, int] = {}
+    for segment in segments:
+        latest_offsets(segment.read_all(), latest)
+    outputs: list[tuple[int, Path, SegmentIndex]] = []
+    for segment in segments:
+        frames: list[bytes] = []
+        index = SegmentIndex()
+        room = outputs and outputs[-1][2].size + segment.size <= segment_bytes
+        if room:
+            index = outputs[-1][2]
+        for batch in segment.read_all():
+            data = survivor(batch, latest, tombstones_before_ms)
+            if data is not None:
+                frames += (ENQUEUED.pack(batch.enqueued_ms), data)
+                timestamp = header_of(data).max_timestamp
+                size = ENQUEUED.size + len(data)
+                index.add(batch.base_offset, batch.last_offset, batch.enqueued_ms, timestamp, size)
+        if not room:
+            outputs.append((segment.base_offset, segment.path.with_suffix(".log-new"), index))
+        with outputs[-1][1].open("ab" if room else "wb") as file:
+            file.writelines(frames)
+            file.flush()
+            os.fsync(file.fileno())
+    return Compacted(outputs)
+
+
+def replace_files(sealed: Sequence[Segment], compacted: Compacted) -> list[Segment]:
+    """Put the finished files in place of the sealed segments, so that a crash at any step leaves a readable log.
+
+    A new file takes the place of the first segment it was made from; until the others are removed, their offsets lie
+    within its range, by which opening knows them for leftovers.
+    """
+    replaced = []
+    for base_offset, fresh, index in compacted.outputs:
+        segment = Segment(fresh.with_suffix(".log"), index)
+        segment.path.with_suffix(".index").unlink(missing_ok=True)
+        fresh.replace(segment.path)
+        index.save(segment.path.with_suffix(".index"))
+        replaced.append(segment)
+        assert segment.base_offset == base_offset
+    in_place = {segment.path for segment in replaced}
+    for segment in sealed:
+        if segment.path not in in_place:
+            segment.path.with_suffix(".index").unlink(missing_ok=True)
+            segment.path.unlink(missing_ok=True)
+    return replaced

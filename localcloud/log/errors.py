@@ -1,0 +1,61 @@
+"""What can go wrong with the log, named after who must act."""
+
+from pathlib import Path
+
+
+class LogError(Exception):
+    """Anything the log refuses or fails at."""
+
+
+class UnknownHub(LogError):
+    """The caller named a hub that this namespace doesn't have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no event hub named {name!r} in this namespace.")
+        self.name = name
+
+
+class HubExists(LogError):
+    """The caller asked for a hub that is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"An event hub named {name!r} exists already.")
+        self.name = name
+
+
+class InvalidHubName(LogError):
+    """The caller's hub name breaks the naming rule of Event Hubs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} is no name for an event hub: expected 1 to 256 letters, digits, '.', '-' and '_', "
+            "beginning and ending with a letter, a digit or '_'."
+        )
+
+
+class InvalidBatch(LogError):
+    """The caller's bytes are not one intact record batch of format 2."""
+
+
+class InvalidOffset(LogError):
+    """The caller's offset lies outside of what the partition holds."""
+
+    def __init__(self, offset: int, start: int, end: int) -> None:
+        super().__init__(f"Offset {offset} is outside of the partition, which holds {start} to {end}.")
+        self.offset = offset
+
+
+class AppendFailed(LogError):
+    """The disk refused: nothing of the append was kept. The operator makes room; the client may retry."""
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(f"Could not write {path.name}: {cause.strerror or cause}. Nothing of it was kept.")
+        self.disk_full = cause.errno in (28, 122)  # ENOSPC, EDQUOT
+
+
+class LogClosed(LogError):
+    """The log is shutting down; the client tries again after the restart."""
+
+
+class CannotOpen(LogError):
+    """The folder can't be opened as it is: the message tells the operator what to do."""

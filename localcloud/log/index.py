@@ -1,0 +1,93 @@
+"""The sparse index of one segment: where to begin reading for an offset or a time.
+
+It lives in memory; for a sealed segment it is also kept in a file beside it, which is only a shortcut: it carries a
+checksum and the segment's size, and whoever doubts it walks the segment's headers again.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from pathlib import Path
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - struct's own exception has a function's name
+
+from crc32c import crc32c
+
+EVERY_BYTES = 4096
+_FILE_HEAD = Struct(
+    ">8sIqqqqq"
+)  # magic, CRC-32C of what follows, segment size, last offset, last enqueued, max timestamp, entries
+_FILE_MAGIC = b"SLINDEX1"
+
+
+class SegmentIndex:
+    """Entries (base offset, position, enqueued time, greatest record timestamp before it), one every 4 KiB at most."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.last_offset = -1
+        self.first_enqueued_ms = -1
+        self.last_enqueued_ms = -1
+        self.max_timestamp = -1
+        self._offsets = array("q")
+        self._positions = array("q")
+        self._enqueued = array("q")
+        self._timestamps = array("q")
+
+    def add(self, base_offset: int, last_offset: int, enqueued_ms: int, max_timestamp: int, frame_size: int) -> None:
+        """One more frame stands at the end."""
+        if not self._positions or self.size - self._positions[-1] >= EVERY_BYTES:
+            self._offsets.append(base_offset)
+            self._positions.append(self.size)
+            self._enqueued.append(enqueued_ms)
+            self._timestamps.append(self.max_timestamp)
+        if self.last_enqueued_ms < 0:
+            self.first_enqueued_ms = enqueued_ms
+        self.last_enqueued_ms = enqueued_ms
+        self.last_offset = last_offset
+        self.max_timestamp = max(self.max_timestamp, max_timestamp)
+        self.size += frame_size
+
+    def position_of(self, offset: int) -> int:
+        """A frame start at or before the frame that holds `offset`."""
+        return self._entry(bisect_right(self._offsets, offset) - 1)
+
+    def position_at(self, enqueued_ms: int) -> int:
+        """A frame start at or before the first frame enqueued at `enqueued_ms` or later."""
+        return self._entry(bisect_left(self._enqueued, enqueued_ms) - 1)
+
+    def position_of_timestamp(self, timestamp: int) -> int:
+        """A frame start at or before the first frame that has a record of `timestamp` or later."""
+        return self._entry(bisect_left(self._timestamps, timestamp) - 1)
+
+    def _entry(self, number: int) -> int:
+        return self._positions[number] if number >= 0 else 0
+
+    def save(self, path: Path) -> None:
+        body = b"".join(a.tobytes() for a in (self._offsets, self._positions, self._enqueued, self._timestamps))
+        entries = len(self._offsets)
+        numbers = (self.size, self.last_offset, self.last_enqueued_ms, self.max_timestamp, entries)
+        head = _FILE_HEAD.pack(_FILE_MAGIC, 0, *numbers)
+        head = _FILE_HEAD.pack(_FILE_MAGIC, crc32c(head[12:] + body), *numbers)
+        fresh = path.with_suffix(".index-new")
+        fresh.write_bytes(head + body)
+        fresh.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, segment_size: int) -> "SegmentIndex | None":
+        """The saved index, or None when there is none or it doesn't belong to a segment of that size."""
+        try:
+            data = path.read_bytes()
+            magic, crc, size, last_offset, last_ms, max_timestamp, entries = _FILE_HEAD.unpack_from(data)
+        except (FileNotFoundError, StructError):
+            return None
+        body = data[_FILE_HEAD.size :]
+        if magic != _FILE_MAGIC or size != segment_size or len(body) != 32 * entries or crc32c(data[12:]) != crc:
+            return None
+        index = cls()
+        index.size, index.last_offset = size, last_offset
+        index.last_enqueued_ms, index.max_timestamp = last_ms, max_timestamp
+        columns = (index._offsets, index._positions, index._enqueued, index._timestamps)
+        for number, column in enumerate(columns):
+            column.frombytes(body[number * 8 * entries : (number + 1) * 8 * entries])
+        index.first_enqueued_ms = index._enqueued[0] if entries else -1
+        return index

@@ -1,0 +1,357 @@
+"""One partition: an ordered row of record batches, of which readers see what is on disk.
+
+Appends are committed in groups: what arrives in one turn of the loop, or while the disk is busy with the group before,
+is written and synced together (one `fdatasync`), in order. `high_watermark` moves after that and only then.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import NamedTuple
+
+from localcloud.log import batch as record_batch
+from localcloud.log.compaction import Compacted, compact, replace_files
+from localcloud.log.errors import AppendFailed, InvalidOffset, LogClosed
+from localcloud.log.segment import FRAME_HEAD, Segment, StoredBatch
+
+log = logging.getLogger(__name__)
+
+
+class Appended(NamedTuple):
+    """Where a batch landed, and when (Unix ms)."""
+
+    base_offset: int
+    last_offset: int
+    enqueued_ms: int
+
+
+class LogSettings(NamedTuple):
+    """How a partition keeps its files. `retention_ms` None keeps everything; a compacted log ignores it."""
+
+    segment_bytes: int = 64 << 20
+    roll_ms: int = 24 * 3_600_000
+    retention_ms: int | None = None
+    compacted: bool = False
+    tombstone_ms: int = 24 * 3_600_000
+
+
+class _Pending(NamedTuple):
+    place: Appended
+    max_timestamp: int
+    head: bytes
+    tail: memoryview
+    done: asyncio.Future[Appended]
+
+
+class PartitionLog:
+    """The log of one partition. All methods are called in the event loop; `open` may be called before there is one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: LogSettings,
+        segments: list[Segment],
+        executor: Executor,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.folder = folder
+        self._settings = settings
+        self._segments = segments
+        self._executor = executor
+        self._now_ms = now_ms
+        active = segments[-1]
+        self.high_watermark = self.end_offset = max(active.base_offset, active.index.last_offset + 1)
+        self.last_enqueued_ms = max(segment.index.last_enqueued_ms for segment in segments)
+        self._pending: list[_Pending] = []
+        self._committing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self._unusable: OSError | None = None
+        self._subscribers: dict[Callable[[], None], None] = {}
+        self._compacted_to = -1
+
+    @classmethod
+    def open(cls, folder: Path, settings: LogSettings, executor: Executor, now_ms: Callable[[], int]) -> "PartitionLog":
+        """Recover what the folder holds: all of the older segments, and the newest up to its last whole batch."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob("*-new"):
+            leftover.unlink()
+        paths = sorted(folder.glob("*.log"))
+        segments: list[Segment] = []
+        for path in paths:
+            segment = Segment.recover(path) if path is paths[-1] else Segment.open_sealed(path)
+            if segments and segment.base_offset <= segments[-1].index.last_offset:
+                log.info("%s: removing %s, which a compaction had already merged", folder.name, path.name)
+                _unlink(segment)
+            else:
+                segments.append(segment)
+        return cls(folder, settings, segments or [Segment.at(folder, 0)], executor, now_ms)
+
+    # What readers see.
+
+    @property
+    def start_offset(self) -> int:
+        """The first offset that can be read; rises with retention."""
+        return self._segments[0].base_offset
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(segment.size for segment in self._segments)
+
+    def read(self, offset: int, max_bytes: int) -> list[StoredBatch]:
+        """Batches from the one that holds `offset` on, below the high watermark.
+
+        As many as fit in `max_bytes`, but one at least if there is any; the first may begin before `offset`.
+        Raises `InvalidOffset` outside of start_offset to high_watermark.
+        """
+        if not self.start_offset <= offset <= self.high_watermark:
+            raise InvalidOffset(offset, self.start_offset, self.high_watermark)
+        batches: list[StoredBatch] = []
+        for segment in self._segments[self._number_of(offset) :]:
+            found = segment.read(offset, max_bytes)
+            if batches and found and len(found[0].data) > max_bytes:
+                break
+            batches += found
+            max_bytes -= sum(len(batch.data) for batch in found)
+            if batches and max_bytes <= 0:
+                break
+        return batches
+
+    def offset_at(self, ms: int, *, inclusive: bool = True) -> int:
+        """The first offset enqueued at `ms` (Unix ms) or later, or only later; the high watermark if there is none."""
+        wanted = ms if inclusive else ms + 1
+        for segment in self._segments:
+            if segment.index.last_enqueued_ms >= wanted:
+                batch = segment.first_enqueued(wanted)
+                if batch is not None:
+                    return max(batch.base_offset, self.start_offset)
+        return self.high_watermark
+
+    def record_at(self, timestamp: int) -> tuple[int, int] | None:
+        """(offset, timestamp) of the first record whose own timestamp (ms) is at least that, or None."""
+        for segment in self._segments:
+            if segment.index.max_timestamp >= timestamp:
+                batch = segment.first_timestamped(timestamp)
+                if batch is not None:
+                    base = record_batch.header_of(batch.data).base_timestamp
+                    for record in record_batch.records(batch.data):
+                        if base + record.timestamp_delta >= timestamp:
+                            return batch.base_offset + record.offset_delta, base + record.timestamp_delta
+        return None
+
+    def latest_record(self) -> tuple[int, int] | None:
+        """(offset, timestamp) of the first record with the greatest timestamp, or None when there is none."""
+        greatest = max(segment.index.max_timestamp for segment in self._segments)
+        return None if greatest < 0 else self.record_at(greatest)
+
+    async def wait_for(self, offset: int) -> None:
+        """Return when `offset` can be read."""
+        if self.high_watermark > offset:
+            return
+        moved = asyncio.Event()
+        self.subscribe(moved.set)
+        try:
+            while self.high_watermark <= offset:
+                await moved.wait()
+                moved.clear()
+        finally:
+            self.unsubscribe(moved.set)
+
+    def subscribe(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, in the loop, whenever the high watermark has moved."""
+        self._subscribers[callback] = None
+
+    def unsubscribe(self, callback: Callable[[], None]) -> None:
+        self._subscribers.pop(callback, None)
+
+    def _number_of(self, offset: int) -> int:
+        return max(0, bisect_right(self._segments, offset, key=lambda segment: segment.base_offset) - 1)
+
+    # Appending.
+
+    async def append(self, batch: bytes) -> Appended:
+        """Append one record batch; returns when it is on disk.
+
+        Raises `InvalidBatch` (its bytes are at fault), `AppendFailed` (the disk is), `LogClosed`.
+        """
+        return await self.submit(batch)
+
+    def submit(self, batch: bytes) -> asyncio.Future[Appended]:
+        """Like `append`, but the batch has its place as soon as this returns: calls order appends."""
+        if self._closed:
+            raise LogClosed("The log is closed.")
+        if self._unusable is not None:
+            raise AppendFailed(self._segments[-1].path, self._unusable)
+        header = record_batch.check(batch)
+        loop = asyncio.get_running_loop()
+        self.last_enqueued_ms = max(self._now_ms(), self.last_enqueued_ms)
+        place = Appended(self.end_offset, self.end_offset + header.last_offset_delta, self.last_enqueued_ms)
+        self.end_offset = place.last_offset + 1
+        head = FRAME_HEAD.pack(place.enqueued_ms, place.base_offset, header.batch_length, 0)
+        tail = memoryview(batch)[record_batch.MAGIC_AT :]
+        done: asyncio.Future[Appended] = loop.create_future()
+        self._pending.append(_Pending(place, header.max_timestamp, head, tail, done))
+        if not self._committing:
+            self._committing = True
+            self._idle.clear()
+            loop.call_soon(self._commit)
+        return done
+
+    def _commit(self) -> None:
+        """Hand everything that waits to a thread, which writes and syncs it."""
+        group, self._pending = self._pending, []
+        active = self._segments[-1]
+        size = sum(len(item.head) + len(item.tail) for item in group)
+        old = active.size > 0 and group[0].place.enqueued_ms - active.index.first_enqueued_ms >= self._settings.roll_ms
+        target = active
+        if old or (active.size > 0 and active.size + size > self._settings.segment_bytes):
+            target = Segment.at(self.folder, group[0].place.base_offset)
+        written = asyncio.get_running_loop().run_in_executor(self._executor, self._write, active, target, group)
+        written.add_done_callback(lambda done: self._committed(target, group, done))
+
+    def _write(self, active: Segment, target: Segment, group: list[_Pending]) -> None:
+        """In a thread: the group's frames to the end of `target`, on disk. Cuts off what it could not finish."""
+        fresh = target.size == 0
+        try:
+            if target is not active:
+                active.index.save(active.path.with_suffix(".index"))
+            fd = os.open(target.path, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                data = memoryview(b"".join(part for item in group for part in (item.head, item.tail)))
+                position = target.size
+                while data:
+                    count = os.pwrite(fd, data, position)
+                    data, position = data[count:], position + count
+                os.fdatasync(fd)
+                if fresh:
+                    sync_folder(self.folder)
+            except OSError:
+                os.ftruncate(fd, target.size)
+                raise
+            finally:
+                os.close(fd)
+        except OSError:
+            if target is not active:
+                target.path.unlink(missing_ok=True)
+            raise
+
+    def _committed(self, target: Segment, group: list[_Pending], written: "asyncio.Future[None]") -> None:
+        error = written.exception()
+        if error is not None:
+            self._failed(target, group, error)
+            return
+        if target is not self._segments[-1]:
+            self._segments.append(target)
+        for item in group:
+            size = len(item.head) + len(item.tail)
+            target.index.add(
+                item.place.base_offset, item.place.last_offset, item.place.enqueued_ms, item.max_timestamp, size
+            )
+        self.high_watermark = group[-1].place.last_offset + 1
+        if self._pending:
+            self._commit()
+        else:
+            self._rest()
+        for item in group:
+            if not item.done.done():
+                item.done.set_result(item.place)
+        for callback in tuple(self._subscribers):
+            callback()
+
+    def _failed(self, target: Segment, group: list[_Pending], error: BaseException) -> None:
+        """Give everything back that has no place on disk: the failed group and what had lined up behind it."""
+        cause = error if isinstance(error, OSError) else OSError(0, f"{type(error).__name__}: {error}")
+        log.error("%s/%s: append failed: %s", self.folder.parent.name, target.path.name, cause)
+        behind, self._pending = self._pending, []
+        self._rest()
+        self.end_offset = self.high_watermark
+        self.last_enqueued_ms = max(segment.index.last_enqueued_ms for segment in self._segments)
+        with contextlib.suppress(FileNotFoundError):
+            if target.path.stat().st_size > target.size:
+                log.critical(
+                    "%s: could not be cut back to its last good batch; no more appends until a restart", target.path
+                )
+                self._unusable = cause
+        for item in group + behind:
+            if not item.done.done():
+                item.done.set_exception(AppendFailed(target.path, cause))
+                item.done.exception()  # its waiter may have gone away; the line above says what happened
+
+    async def close(self) -> None:
+        """Refuse further appends, and return when those that were taken are on disk (or have failed)."""
+        self._closed = True
+        await self._idle.wait()
+
+    def drop(self) -> None:
+        """Refuse further appends; the files are about to go. Who waits for more is woken to find that out."""
+        self._closed = True
+        for callback in tuple(self._subscribers):
+            callback()
+
+    def _rest(self) -> None:
+        self._committing = False
+        self._idle.set()
+
+    # Keeping house.
+
+    async def maintain(self) -> None:
+        """Drop what is past its retention, or compact."""
+        if self._settings.compacted:
+            await self._compact()
+        elif self._settings.retention_ms is not None:
+            self._retain(self._now_ms() - self._settings.retention_ms)
+
+    def _retain(self, not_before_ms: int) -> None:
+        """Oldest first, so that a crash in between leaves no gap; the active segment always stays."""
+        expired = 0
+        while expired < len(self._segments) - 1 and self._segments[expired].index.last_enqueued_ms < not_before_ms:
+            expired += 1
+        for segment in self._segments[:expired]:
+            _unlink(segment)
+        if expired:
+            self._segments = self._segments[expired:]
+            sync_folder(self.folder)
+            log.info("%s/%s: %d segments expired, first offset is now %d",
+                     self.folder.parent.name, self.folder.name, expired, self.start_offset)  # fmt: skip
+
+    async def _compact(self) -> None:
+        """Rewrite the sealed segments with the last record of each key, when at least half of them is new."""
+        sealed = self._segments[:-1]
+        fresh = sum(segment.size for segment in sealed if segment.index.last_offset > self._compacted_to)
+        if not fresh or fresh * 2 < sum(segment.size for segment in sealed):
+            return
+        horizon = self._now_ms() - self._settings.tombstone_ms
+        started = time.monotonic()
+        result: Compacted = await asyncio.get_running_loop().run_in_executor(
+            self._executor, compact, sealed, horizon, self._settings.segment_bytes
+        )
+        before = sum(segment.size for segment in sealed)
+        if self._closed:
+            return
+        replaced = replace_files(sealed, result)
+        self._segments = replaced + self._segments[len(sealed) :]
+        self._compacted_to = sealed[-1].index.last_offset
+        log.info("%s/%s: compacted %d bytes to %d in %.2f s", self.folder.parent.name, self.folder.name, before,
+                 sum(segment.size for segment in replaced), time.monotonic() - started)  # fmt: skip
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names created, renamed or removed in the folder durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unlink(segment: Segment) -> None:
+    segment.path.with_suffix(".index").unlink(missing_ok=True)
+    segment.path.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""Hubs of a namespace: created once, found again, guarded against a second process and a changed declaration."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from localcloud.config import HubConfig
+from localcloud.log.batch import build
+from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, LogClosed, UnknownHub
+from localcloud.log.store import LogStore
+
+HUBS = [HubConfig("Music-Events", 4, ("Songline-Trending",)), HubConfig("parked", 1)]
+
+
+def now_ms() -> int:
+    return 1_700_000_000_000
+
+
+async def test_declared_hubs_are_created_and_found_in_any_case(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        hub = store.hub("MUSIC-events")
+        assert (hub.name, len(hub.partitions), hub.created_at_ms) == ("Music-Events", 4, 1_700_000_000_000)
+        assert hub.consumer_groups == {"$default", "songline-trending"}
+        assert [hub.name for hub in store.hubs()] == ["Music-Events", "parked"]
+        with pytest.raises(UnknownHub, match="nothing-here"):
+            store.hub("nothing-here")
+
+
+async def test_a_reopened_store_keeps_events_creation_times_and_undeclared_hubs(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        await store.hub("music-events").partitions[3].append(build([(b"k", b"v")], 1))
+        store.create_hub(HubConfig("extra", 2, compacted=True, retention_ms=None))
+    async with LogStore.open(tmp_path, HUBS, lambda: 1_800_000_000_000) as store:
+        hub = store.hub("music-events")
+        assert hub.created_at_ms == 1_700_000_000_000
+        assert [partition.high_watermark for partition in hub.partitions] == [0, 0, 0, 1]
+        assert store.hub("extra").config == HubConfig("extra", 2, compacted=True, retention_ms=None)
+
+
+async def test_a_changed_partition_count_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    await LogStore.open(tmp_path, HUBS, now_ms).close()
+    with pytest.raises(
+        CannotOpen, match="has 4 partitions on disk and 8 in the configuration.*PartitionCount back to 4"
+    ):
+        LogStore.open(tmp_path, [HubConfig("music-events", 8)], now_ms)
+    await LogStore.open(tmp_path, HUBS, now_ms).close()
+
+
+async def test_another_process_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms):
+        code = (
+            "import sys, pathlib; from localcloud.log.store import LogStore\n"
+            "LogStore.open(pathlib.Path(sys.argv[1]), [], lambda: 0)"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 1
+        assert "Another process" in result.stderr
+
+
+async def test_names_are_checked_and_taken_once(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        for name in ("", "a/b", "..", "-a", "a" * 257, "ä"):
+            with pytest.raises(InvalidHubName):
+                store.create_hub(HubConfig(name, 1))
+        with pytest.raises(HubExists):
+            store.create_hub(HubConfig("PARKED", 1))
+
+
+async def test_a_deleted_hub_is_gone_for_good_and_its_name_is_free(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        partition = store.hub("parked").partitions[0]
+        await partition.append(build([(b"k", b"v")], 1))
+        store.delete_hub("Parked")
+        with pytest.raises(UnknownHub):
+            store.hub("parked")
+        with pytest.raises(LogClosed):
+            await partition.append(build([(b"k", b"v")], 1))
+        assert store.create_hub(HubConfig("parked", 2)).partitions[0].high_watermark == 0
+
+
+async def test_a_damaged_hub_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    await LogStore.open(tmp_path, HUBS, now_ms).close()
+    (tmp_path / "hubs" / "parked" / "hub.json").write_text("{")
+    with pytest.raises(CannotOpen, match="Restore it, or move the folder"):
+        LogStore.open(tmp_path, HUBS, now_ms)
+
+
+async def test_what_a_crash_left_of_a_creation_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / "hubs" / ".new-parked" / "0").mkdir(parents=True)
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        assert store.hub("parked").partitions[0].high_watermark == 0
+        assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["music-events", "parked"]
