@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, without its signal handlers (they belong to the whole of localcloud), that tells when it is up."""
+    """uvicorn's server that tells when it is up, without signal handlers: those belong to the whole of localcloud."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -10,7 +10,7 @@ STEP = 0.02
 
 
 def wait_for(probe: Callable[[], T], what: str, deadline: float = 30.0) -> T:
-    """The first truthy answer of `probe`; after `deadline` seconds it fails with what was waited for and the last one."""
+    """The first truthy answer of `probe`; after `deadline` seconds it fails, with what was waited for."""
     end = time.monotonic() + deadline
     while not (answer := probe()):
         if time.monotonic() > end:

@@ -1,0 +1,125 @@
+"""The rules that the layout promises, held by the code itself."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("cloud", "localcloud", "processors", "producers", "projections", "schemas", "songline")
+
+# The composition root may import every stage; localcloud is a process that it starts, and no stage imports it.
+MAY_IMPORT = {
+    "schemas": set[str](),
+    "cloud": set[str](),
+    "localcloud": set[str](),
+    "producers": {"schemas", "cloud"},
+    "processors": {"schemas", "cloud"},
+    "projections": {"schemas", "cloud"},
+    "songline": {"schemas", "cloud", "producers", "processors", "projections"},
+}
+
+CLIENTS = {
+    "EventHubProducerClient",
+    "EventHubConsumerClient",
+    "CosmosClient",
+    "ServiceBusClient",
+    "BlobServiceClient",
+    "DefaultAzureCredential",
+}
+
+MAX_LINES = 400
+
+
+def modules(*packages: str) -> Iterator[Path]:
+    for package in packages:
+        yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides where it points"
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_point_only_towards_schemas_and_cloud(package: str) -> None:
+    allowed = MAY_IMPORT[package] | {package}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(package)
+        for name in imported(path)
+        if name.split(".")[0] in PACKAGES and name.split(".")[0] not in allowed
+    ]
+    assert not wrong
+
+
+def test_processors_do_not_import_each_other() -> None:
+    wrong = []
+    for path in modules("processors"):
+        own = path.relative_to(ROOT / "processors").parts[0]
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] == "processors" and len(parts) > 1 and parts[1] != own:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+def test_only_cloud_builds_azure_clients() -> None:
+    wrong = []
+    for path in modules("producers", "processors", "projections", "songline"):
+        for node in ast.walk(ast.parse(path.read_text(), str(path))):
+            if not isinstance(node, ast.Call):
+                continue
+            names = {part.id for part in ast.walk(node.func) if isinstance(part, ast.Name)}
+            names |= {part.attr for part in ast.walk(node.func) if isinstance(part, ast.Attribute)}
+            if names & CLIENTS:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} builds {names & CLIENTS}")
+    assert not wrong
+
+
+def test_no_file_hides_a_second_noun() -> None:
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in modules(*PACKAGES, "bench", "tests")
+        if (count := len(path.read_text().splitlines())) > MAX_LINES
+    }
+    assert not long
+
+
+# Runs in a fresh interpreter: imports every module and reports what an import did besides defining names.
+AUDIT = """
+import importlib, sys
+seen = []
+def hook(event, args):
+    if event in ("socket.connect", "socket.bind", "subprocess.Popen", "os.remove", "os.mkdir", "os.fork"):
+        seen.append((event, args[:1]))
+    elif event == "open" and set(args[1] or "") & set("wax+") and "__pycache__" not in str(args[0]):
+        seen.append((event, args[0]))
+names = sys.argv[1:]
+for name in names:
+    importlib.import_module(name.split(".")[0])
+sys.addaudithook(hook)
+for name in names:
+    before = len(seen)
+    importlib.import_module(name)
+    for what in seen[before:]:
+        print(f"importing {name}: {what}")
+"""
+
+
+def test_nothing_happens_on_import() -> None:
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in modules(*PACKAGES)
+        if path.name != "__main__.py"
+    ]
+    done = subprocess.run([sys.executable, "-c", AUDIT, *names], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""

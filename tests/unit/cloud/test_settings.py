@@ -1,0 +1,72 @@
+import pytest
+
+from cloud.settings import (
+    COSMOS_CONNECTION,
+    COSMOS_ENDPOINT,
+    EVENTHUB_CONNECTION,
+    EVENTHUB_NAMESPACE,
+    KAFKA_BOOTSTRAP,
+    BadSetting,
+    Secret,
+    Settings,
+    read_cosmos,
+    read_eventhubs,
+)
+
+EMULATOR = "Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=k;SharedAccessKey=secret;UseDevelopmentEmulator=true"
+AZURE = "Endpoint=sb://music.servicebus.windows.net/;SharedAccessKeyName=k;SharedAccessKey=secret="
+COSMOS = "AccountEndpoint=http://127.0.0.1:8081/;AccountKey=a2V5PT0=;"
+
+
+def test_an_emulator_speaks_plain_kafka_on_9092() -> None:
+    settings = read_eventhubs({EVENTHUB_CONNECTION: EMULATOR})
+    assert (settings.host, settings.kafka, settings.plaintext) == ("127.0.0.1", "127.0.0.1:9092", True)
+
+
+def test_azure_speaks_kafka_over_tls_on_9093() -> None:
+    settings = read_eventhubs({EVENTHUB_CONNECTION: AZURE})
+    assert settings.kafka == "music.servicebus.windows.net:9093"
+    assert not settings.plaintext
+
+
+def test_a_namespace_alone_means_entra_credentials() -> None:
+    settings = read_eventhubs({EVENTHUB_NAMESPACE: "music.servicebus.windows.net"})
+    assert settings.connection is None
+    assert settings.kafka == "music.servicebus.windows.net:9093"
+
+
+def test_an_account_key_may_end_in_equals_signs() -> None:
+    cosmos = read_cosmos({COSMOS_CONNECTION: COSMOS})
+    assert cosmos.key is not None
+    assert cosmos.key.reveal() == "a2V5PT0="
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "expected"),
+    [
+        ({}, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE),
+        ({EVENTHUB_NAMESPACE: "https://music"}, EVENTHUB_NAMESPACE, "a host name"),
+        ({EVENTHUB_CONNECTION: "SharedAccessKey=secret"}, EVENTHUB_CONNECTION, "Endpoint"),
+        ({EVENTHUB_CONNECTION: "Endpoint=nowhere"}, EVENTHUB_CONNECTION, "Endpoint=sb://HOST"),
+        ({EVENTHUB_CONNECTION: AZURE, KAFKA_BOOTSTRAP: "host"}, KAFKA_BOOTSTRAP, "HOST:PORT"),
+        ({EVENTHUB_CONNECTION: AZURE}, COSMOS_CONNECTION, COSMOS_ENDPOINT),
+        ({EVENTHUB_CONNECTION: AZURE, COSMOS_ENDPOINT: "music"}, COSMOS_ENDPOINT, "https://"),
+        ({EVENTHUB_CONNECTION: AZURE, COSMOS_CONNECTION: "AccountKey=secret"}, COSMOS_CONNECTION, "AccountEndpoint"),
+    ],
+)
+def test_a_bad_setting_names_itself_what_it_saw_and_what_it_expects(
+    environ: dict[str, str], name: str, expected: str
+) -> None:
+    with pytest.raises(BadSetting) as caught:
+        Settings.read(environ)
+    assert caught.value.name == name
+    assert "saw" in str(caught.value)
+    assert expected in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_secrets_print_as_stars() -> None:
+    settings = Settings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})
+    assert "secret" not in repr(settings)
+    assert "a2V5" not in f"{settings.cosmos.key} {settings.cosmos!r}"
+    assert Secret("x").reveal() == "x"

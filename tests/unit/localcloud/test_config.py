@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.__main__ import default_config
+from localcloud.config import DEFAULT_RETENTION_MS, HOUR_MS, BadConfig, HubConfig, read_hubs
+from schemas.channels import HUBS
+
+
+def write(path: Path, *entities: dict[str, Any]) -> Path:
+    path.write_text(json.dumps({"UserConfig": {"NamespaceConfig": [{"Entities": entities}]}}))
+    return path
+
+
+def test_the_official_form_is_read(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", {"Name": "eh1", "PartitionCount": 2, "ConsumerGroups": [{"Name": "cg1"}]})
+    assert read_hubs([file]) == [HubConfig("eh1", 2, ("cg1",), compacted=False, retention_ms=DEFAULT_RETENTION_MS)]
+
+
+def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
+    base = write(tmp_path / "a.json", {"Name": "Songs", "PartitionCount": 2, "ConsumerGroups": [{"Name": "cg1"}]})
+    over = write(
+        tmp_path / "b.json", {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 3}}
+    )
+    assert read_hubs([base, over]) == [HubConfig("Songs", 2, ("cg1",), compacted=True, retention_ms=3 * HOUR_MS)]
+
+
+@pytest.mark.parametrize(
+    ("entity", "words"),
+    [
+        ({"Name": "eh1"}, "PartitionCount"),
+        ({"Name": "eh1", "PartitionCount": 0}, ">= 1"),
+        ({"Name": "a b", "PartitionCount": 1}, "matching"),
+        ({"Name": "eh1", "PartitionCount": 1, "Properties": {"CleanupPolicy": "Keep"}}, "Keep"),
+    ],
+)
+def test_a_bad_declaration_names_the_file_and_the_fault(tmp_path: Path, entity: dict[str, Any], words: str) -> None:
+    file = write(tmp_path / "bad.json", entity)
+    with pytest.raises(BadConfig, match=words) as caught:
+        read_hubs([file])
+    assert "bad.json" in str(caught.value)
+
+
+def test_the_products_hubs_are_declared_and_fit_a_standard_namespace() -> None:
+    hubs = read_hubs(default_config())
+    assert {hub.name for hub in hubs} == set(HUBS)
+    assert len(hubs) <= 10
