@@ -1,0 +1,130 @@
+"""The songs of a simulated world: what they are called, how popular they are, what is new and what goes viral."""
+
+from random import Random
+from typing import TypeAlias
+
+import numpy as np
+from msgspec import Struct
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from producers.names import artist_name, song_title
+
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+
+GENRES = (
+    "pop", "hip hop", "rock", "electronic", "latin", "r&b", "indie", "afrobeats",
+    "k-pop", "metal", "jazz", "country", "classical", "folk", "reggae",
+)  # fmt: skip
+SONGS_AN_ARTIST = 7
+
+
+class Song(Struct, frozen=True, kw_only=True):
+    """A song: `genre` is an index of GENRES, or None where its uploader named none."""
+
+    song_id: str
+    uploader: str
+    title: str
+    artist: str
+    genre: int | None
+    duration_ms: int
+
+
+def song(number: int) -> Song:
+    """Song `number` of the one endless catalogue that every simulation plays from, whatever its seed.
+
+    So two runs never tell different tales of the same song id.
+    """
+    artist = number // SONGS_AN_ARTIST
+    of_artist = Random(f"artist {artist}")
+    of_song = Random(f"song {number}")
+    name, genre = artist_name(of_artist), of_artist.choices(range(len(GENRES)), weights=range(len(GENRES) + 5, 5, -1))
+    return Song(
+        song_id=f"song-{number}",
+        uploader=f"artist-{artist}",
+        title=song_title(of_song),
+        artist=name,
+        genre=None if of_song.random() < 0.02 else genre[0],
+        duration_ms=round(min(max(of_song.lognormvariate(5.3, 0.3), 45), 900) * 1000),
+    )
+
+
+class Catalogue:
+    """Songs by number, ranked by popularity; draws songs, over all or within a genre, by Zipf's law.
+
+    Within a list of n songs the song of rank r is drawn with weight r^-exponent.
+    """
+
+    def __init__(self, size: int, exponent: float, random: Generator) -> None:
+        self.songs = [song(number) for number in range(size)]
+        self._exponent = exponent
+        self._ranking: list[int] = random.permutation(size).tolist()
+        self._viral: Ints = np.empty(0, dtype=np.int64)
+        self._viral_shares: Floats = np.empty(0)
+        self._arrange()
+
+    def __len__(self) -> int:
+        """How many songs can be played now."""
+        return len(self._ranking)
+
+    def announce(self, random: Generator) -> Song:
+        """The next song, new in the catalogue; it takes a rank that is likelier to be high than a song's is."""
+        new = song(len(self.songs))
+        rank = int(len(self._ranking) ** random.random())
+        self._ranking.append(self._ranking[rank - 1])
+        self._ranking[rank - 1] = len(self.songs)
+        self.songs.append(new)
+        self._stale = True
+        return new
+
+    def withdraw(self, random: Generator) -> Song | None:
+        """A song that goes; None while only one is left."""
+        if len(self._ranking) == 1:
+            return None
+        self._stale = True
+        return self.songs[self._ranking.pop(int(random.integers(len(self._ranking))))]
+
+    def obscure(self, random: Generator) -> int:
+        """The number of a song from the less popular half: what may go viral."""
+        half = len(self._ranking) // 2
+        return int(self._ranking[half + int(random.integers(len(self._ranking) - half))])
+
+    def go_viral(self, shares: dict[int, float]) -> None:
+        """From now on each song number in `shares` is drawn in that share of cases, whatever the shelf."""
+        self._viral = np.array(list(shares), dtype=np.int64)
+        self._viral_shares = np.cumsum(list(shares.values()))
+
+    def draw(self, shelves: Ints, random: Generator) -> Ints:
+        """A song number for each of `shelves`: an index of GENRES, or -1 for all songs.
+
+        A genre without a song is played from all songs.
+        """
+        if self._stale:
+            self._arrange()
+        sizes = self._sizes[shelves]
+        shelves = np.where(sizes == 0, -1, shelves)
+        weights = self._cumulated[self._sizes[shelves]]
+        ranks = np.searchsorted(self._cumulated, random.random(len(shelves)) * weights, side="right") - 1
+        drawn: Ints = self._shelved[self._starts[shelves] + ranks]
+        if len(self._viral):
+            which = np.searchsorted(self._viral_shares, random.random(len(shelves)), side="right")
+            drawn = np.where(which < len(self._viral), np.append(self._viral, 0)[which], drawn)
+        return drawn
+
+    def durations(self, numbers: Ints) -> Ints:
+        """Milliseconds of each of the songs `numbers`."""
+        return np.asarray(self._durations[numbers])
+
+    def _arrange(self) -> None:
+        """Lay out each genre's songs, in order of popularity, one after the other, and all songs at the end."""
+        ranking = np.array(self._ranking, dtype=np.int64)
+        self._durations: Ints = np.array([each.duration_ms for each in self.songs])
+        genres = np.array([-1 if each.genre is None else each.genre for each in self.songs])[ranking]
+        shelves = [ranking[genres == genre] for genre in range(len(GENRES))] + [ranking]
+        self._sizes: Ints = np.array([len(shelf) for shelf in shelves])
+        self._starts: Ints = np.cumsum(self._sizes) - self._sizes
+        self._shelved: Ints = np.concatenate(shelves)
+        weights = np.arange(1, len(ranking) + 1, dtype=np.float64) ** -self._exponent
+        self._cumulated: Floats = np.concatenate(([0.0], np.cumsum(weights)))
+        self._stale = False

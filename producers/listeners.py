@@ -1,0 +1,113 @@
+"""The listeners of a simulated world: where they live, when they are awake, what they like."""
+
+import numpy as np
+from msgspec import Struct
+from numpy.random import Generator
+
+from producers.catalogue import GENRES, Floats, Ints
+
+DAY_S = 86_400.0
+REMEMBERED_LIKES = 16
+
+
+class Place(Struct, frozen=True):
+    """A country: its share of the listeners, its standard time in hours from UTC, and the genre that it favours."""
+
+    region: str
+    weight: float
+    utc_offset: float
+    favours: str
+
+
+PLACES = (
+    Place("US", 22, -6, "hip hop"),
+    Place("BR", 11, -3, "latin"),
+    Place("MX", 8, -6, "latin"),
+    Place("GB", 8, 0, "indie"),
+    Place("DE", 8, 1, "electronic"),
+    Place("FR", 6, 1, "hip hop"),
+    Place("ES", 5, 1, "latin"),
+    Place("SE", 2, 1, "pop"),
+    Place("NG", 6, 1, "afrobeats"),
+    Place("ZA", 3, 2, "afrobeats"),
+    Place("IN", 12, 5.5, "pop"),
+    Place("KR", 4, 9, "k-pop"),
+    Place("JP", 4, 9, "rock"),
+    Place("AU", 3, 10, "rock"),
+)
+DEVICES = ("ios", "android", "web", "desktop", "speaker", "tv", "car")
+_DEVICE_WEIGHTS = (0.34, 0.36, 0.1, 0.1, 0.05, 0.02, 0.03)
+
+# How many sessions start in each local hour, midnight first, beside an average hour: commutes, evenings, quiet nights.
+_BY_HOUR = (
+    0.45, 0.28, 0.18, 0.13, 0.14, 0.28, 0.62, 1.10, 1.32, 1.12, 1.02, 1.05,
+    1.15, 1.12, 1.08, 1.15, 1.28, 1.50, 1.58, 1.50, 1.42, 1.32, 1.08, 0.75,
+)  # fmt: skip
+
+
+class Listeners:
+    """Listeners 0 to `count` - 1, sorted by place; who is in a session, and which songs each liked of late."""
+
+    def __init__(self, count: int, random: Generator) -> None:
+        share = np.array([place.weight for place in PLACES])
+        self.place: Ints = np.sort(random.choice(len(PLACES), size=count, p=share / share.sum()))
+        self.device: Ints = random.choice(len(DEVICES), size=count, p=_DEVICE_WEIGHTS)
+        favoured = np.array([GENRES.index(place.favours) for place in PLACES])
+        anything = random.integers(len(GENRES), size=(count, 2))
+        at_home = random.random(count) < 0.4
+        self._favourites: Ints = anything
+        self._favourites[at_home, 0] = favoured[self.place[at_home]]
+        self._ends: Ints = np.searchsorted(self.place, np.arange(len(PLACES)), side="right")
+        self._starts: Ints = np.searchsorted(self.place, np.arange(len(PLACES)), side="left")
+        self._busy = np.zeros(count, dtype=np.bool_)
+        self._liked = np.full((count, REMEMBERED_LIKES), -1, dtype=np.int64)
+        self._next_like = np.zeros(count, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def shelves(self, who: Ints, taste: float, random: Generator) -> Ints:
+        """For a play of each of `who`: one of the listener's two favourite genres in `taste` of cases, else -1."""
+        favourite = self._favourites[who, (random.random(len(who)) < 0.35).astype(np.int64)]
+        return np.where(random.random(len(who)) < taste, favourite, -1)
+
+    def start_sessions(self, count: int, utc_s: float, random: Generator) -> Ints:
+        """`count` listeners who weren't in a session and now are, from where it is the time of day for it.
+
+        At most half of all listeners may be in a session.
+        """
+        weights = self._awake(utc_s)
+        started: Ints = np.empty(0, dtype=np.int64)
+        for _ in range(6):
+            wanted = count - len(started)
+            if not wanted:
+                return started
+            place = np.searchsorted(weights, random.random(wanted) * weights[-1], side="right")
+            # Some listen far more than others: a listener's share of sessions falls with its rank in its place.
+            rank = ((self._ends - self._starts)[place] * random.random(wanted) ** 1.6).astype(np.int64)
+            drawn = np.unique(self._starts[place] + rank)
+            started = np.concatenate((started, self._take(drawn[~self._busy[drawn]])))
+        free = np.flatnonzero(~self._busy)
+        return np.concatenate((started, self._take(random.choice(free, size=count - len(started), replace=False))))
+
+    def end_sessions(self, who: Ints) -> None:
+        self._busy[who] = False
+
+    def like(self, who: int, song: int) -> bool:
+        """Whether the like is news: False where the listener is known to have liked the song already."""
+        liked = self._liked[who]
+        if song in liked:
+            return False
+        liked[self._next_like[who] % REMEMBERED_LIKES] = song
+        self._next_like[who] += 1
+        return True
+
+    def _take(self, who: Ints) -> Ints:
+        self._busy[who] = True
+        return who
+
+    def _awake(self, utc_s: float) -> Floats:
+        """Cumulated over places: listeners there times sessions at this hour there."""
+        hours = [(utc_s / 3600 + place.utc_offset) % 24 for place in PLACES]
+        now = np.interp(hours, np.arange(25) + 0.5, [*_BY_HOUR, _BY_HOUR[0]])
+        return np.cumsum(now * (self._ends - self._starts))

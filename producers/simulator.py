@@ -1,0 +1,249 @@
+"""What realistic listeners do, as events: a pure function of a seed, a start and the dials.
+
+Who listens comes from Listeners and Sessions, to what from Catalogue and Spikes. This module lets time pass, in
+blocks, and makes events of what happened in a block: plays and the likes that follow, bots, uploads and removals;
+then comes what a network does to them (late, out of order, twice).
+
+The same seed, start and dials give the same bytes under the same version of numpy, whose random streams may change
+from one version to another.
+"""
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import numpy as np
+from numpy.random import Generator
+
+from producers.catalogue import GENRES, Catalogue, Floats, Song
+from producers.dials import Dials
+from producers.listeners import DEVICES, PLACES, Listeners
+from producers.sessions import HEARD, HEARD_SHARE, Plays, Sessions
+from producers.spikes import Spikes
+from schemas.envelope import Event, uuid7
+from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+
+SOURCE = "/songline/simulator"
+EARLIEST_START = datetime(2001, 1, 1, tzinfo=UTC)
+LATE_LIMIT_S = 7 * 86_400
+
+_BLOCK_EVENTS = 2_000
+_LONGEST_BLOCK_S = 60.0
+_BOT_PLAYED_MS = 31_000
+_CATALOGUE_AGE_MS = 30 * 86_400_000
+
+Due: TypeAlias = tuple[datetime, Event]
+"""When an event reaches its sender, and the event. Its own `time` may be earlier, or much earlier."""
+_Happened: TypeAlias = tuple[int, Event]
+
+
+class Simulation:
+    """An endless iterator of (due, event), in the order in which they are due; iterate over it once.
+
+    `start` (aware, 2001 or later, cut to milliseconds) is when it begins; the first events announce the songs that
+    are there already. Several processes share one world as `part` of `parts`: each has listeners of its own, and
+    only part 0 tells of uploads and removals. Raises ValueError for dials that contradict each other.
+    """
+
+    def __init__(self, seed: int, start: datetime, dials: Dials, *, part: int = 0, parts: int = 1) -> None:
+        if parts > dials.listeners:
+            raise ValueError(f"listeners: saw {dials.listeners}, expected at least one for each of {parts} processes")
+        if start < EARLIEST_START:
+            raise ValueError(f"start: saw {start.isoformat()}, expected {EARLIEST_START.isoformat()} or later")
+        self._dials, self._part, self._parts = dials, part, parts
+        self._start = start.replace(microsecond=start.microsecond // 1000 * 1000)
+        self._start_ms = round(self._start.timestamp() * 1000)
+        # What all parts must agree on has a stream of its own; so has what is this part's alone.
+        self._world = _stream(seed, 0)
+        self._random = _stream(seed, 1, part)
+        self._entropy = _entropy(_stream(seed, 2, part))
+        self._catalogue = Catalogue(dials.songs, dials.popularity, self._world)
+        self._spikes = Spikes(dials, self._world)
+        bot_songs = self._catalogue.draw(np.full(dials.bots, -1), self._world).tolist()
+        self._bots = list(enumerate(bot_songs))[part::parts]
+        self._listeners = Listeners(len(range(part, dials.listeners, parts)), self._random)
+        self._sessions = Sessions(
+            _plays_per_s(dials) / parts,
+            self._catalogue,
+            self._listeners,
+            dials,
+            self._start.timestamp(),
+            self._random,
+        )
+        self._held: list[tuple[int, int, Event]] = []
+        self._number = 0
+
+    def __iter__(self) -> Iterator[Due]:
+        if self._part == 0:
+            for number, song in enumerate(self._catalogue.songs):
+                age_ms = _CATALOGUE_AGE_MS * (len(self._catalogue) - number) // len(self._catalogue)
+                self._hold(0, self._event(-age_ms, _uploaded(song)))
+        block_s = min(_LONGEST_BLOCK_S, _BLOCK_EVENTS / self._dials.rate)
+        block = 0
+        while True:
+            begin_s, end_s = block * block_s, (block + 1) * block_s
+            self._deliver(self._happenings(begin_s, end_s))
+            end_ms = int(end_s * 1000)
+            while self._held and self._held[0][0] < end_ms:
+                due_ms, _, event = heapq.heappop(self._held)
+                yield self._start + timedelta(milliseconds=due_ms), event
+            block += 1
+
+    def _happenings(self, begin_s: float, end_s: float) -> list[_Happened]:
+        """What happens in a block; the world moves first, so that every part's world moves alike."""
+        happened = self._releases(begin_s, end_s)
+        for _ in range(self._spikes.due(begin_s)):
+            self._spikes.begin(self._catalogue.obscure(self._world), begin_s)
+        self._catalogue.go_viral(self._spikes.shares(begin_s))
+        plays = self._sessions.play_until(end_s, self._start.timestamp() + begin_s)
+        happened += self._played(plays)
+        happened += self._hammered(begin_s, end_s)
+        return happened
+
+    def _releases(self, begin_s: float, end_s: float) -> list[_Happened]:
+        """Songs that come, and songs that go. Only part 0 says so; the others only know."""
+        uploads = _once(self._dials) * self._dials.uploads
+        come = _moments(uploads, begin_s, end_s, self._world)
+        gone = _moments(uploads * self._dials.removals, begin_s, end_s, self._world)
+        released: list[tuple[int, Payload]] = [(ms, _uploaded(self._catalogue.announce(self._world))) for ms in come]
+        for ms in gone:
+            song = self._catalogue.withdraw(self._world)
+            if song is not None:
+                released.append((ms, SongRemoved(user_id=song.uploader, song_id=song.song_id)))
+        return [(ms, self._event(ms, payload)) for ms, payload in released] if self._part == 0 else []
+
+    def _played(self, plays: Plays) -> list[_Happened]:
+        dials, random, count = self._dials, self._random, len(plays)
+        late_ms = _late_ms(dials, count, random)
+        likes = (random.random(count) < dials.likes) & (plays.played_ms >= HEARD * plays.duration_ms)
+        unlike_ms = np.where(random.random(count) < dials.unlikes, 60_000 + random.exponential(1_800_000, count), 0)
+        at_ms = (plays.at * 1000).astype(np.int64)
+        happened = []
+        for ms, late, who, number, played, duration, place, device, like, unlike in zip(
+            at_ms.tolist(),
+            late_ms.astype(np.int64).tolist(),
+            plays.who.tolist(),
+            plays.song.tolist(),
+            plays.played_ms.tolist(),
+            plays.duration_ms.tolist(),
+            self._listeners.place[plays.who].tolist(),
+            self._listeners.device[plays.who].tolist(),
+            likes.tolist(),
+            unlike_ms.astype(np.int64).tolist(),
+            strict=True,
+        ):
+            user, song, region = self._user(who), f"song-{number}", PLACES[place].region
+            play = SongPlayed(
+                user_id=user,
+                song_id=song,
+                played_ms=played,
+                duration_ms=duration,
+                region=region,
+                device=DEVICES[device],
+            )
+            happened.append((ms, self._event(ms - late, play)))
+            if like and self._listeners.like(who, number):
+                liked = SongLiked(user_id=user, song_id=song, region=region)
+                happened.append((ms + 1, self._event(ms + 1, liked)))
+                if unlike:
+                    unliked = SongUnliked(user_id=user, song_id=song, region=region)
+                    happened.append((ms + unlike, self._event(ms + unlike, unliked)))
+        return happened
+
+    def _hammered(self, begin_s: float, end_s: float) -> list[_Happened]:
+        """Plays by bots: just long enough to count, one after the other."""
+        happened = []
+        for bot, number in self._bots:
+            user, region = f"user-{self._dials.listeners + bot}", PLACES[bot % len(PLACES)].region
+            duration = max(_BOT_PLAYED_MS, self._catalogue.songs[number].duration_ms)
+            play = SongPlayed(
+                user_id=user,
+                song_id=f"song-{number}",
+                played_ms=_BOT_PLAYED_MS,
+                duration_ms=duration,
+                region=region,
+            )
+            each = _once(self._dials) * self._dials.bot_share / self._dials.bots
+            happened += [(ms, self._event(ms, play)) for ms in _moments(each, begin_s, end_s, self._random)]
+        return happened
+
+    def _deliver(self, happened: list[_Happened]) -> None:
+        """Hold each event until it is due: some are held up on the way, some come twice."""
+        dials, random, count = self._dials, self._random, len(happened)
+        slow = np.where(random.random(count) < dials.disorder, random.lognormal(6.7, 1.0, count), 0).astype(np.int64)
+        again = np.where(random.random(count) < dials.duplicates, 1 + random.exponential(3_000, count), 0)
+        for (ms, event), slow_ms, again_ms in zip(
+            happened, slow.tolist(), again.astype(np.int64).tolist(), strict=True
+        ):
+            self._hold(ms + slow_ms, event)
+            if again_ms:
+                self._hold(ms + slow_ms + again_ms, event)
+
+    def _hold(self, due_ms: int, event: Event) -> None:
+        self._number += 1
+        heapq.heappush(self._held, (due_ms, self._number, event))
+
+    def _event(self, ms: int, data: Payload) -> Event:
+        return Event(
+            id=uuid7(self._start_ms + ms, next(self._entropy)),
+            source=SOURCE,
+            time=self._start + timedelta(milliseconds=ms),
+            data=data,
+        )
+
+    def _user(self, who: int) -> str:
+        return f"user-{who * self._parts + self._part}"
+
+
+def _stream(*key: int) -> Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def _entropy(random: Generator) -> Iterator[int]:
+    """74 random bits at a time."""
+    while True:
+        high, low = random.integers(1 << 37, size=(2, 4096)).tolist()
+        yield from (a << 37 | b for a, b in zip(high, low, strict=True))
+
+
+def _once(dials: Dials) -> float:
+    """Events a second, each counted once."""
+    return dials.rate / (1 + dials.duplicates)
+
+
+def _plays_per_s(dials: Dials) -> float:
+    """Plays a second by listeners, so that with all that goes with them the rate is what the dial says."""
+    bots = dials.bot_share if dials.bots else 0.0
+    rest = 1 - bots - dials.uploads * (1 + dials.removals)
+    if rest <= 0:
+        raise ValueError(f"bot_share and uploads: saw {bots} and {dials.uploads}, expected less than 1 together")
+    liked = dials.likes * (1 - dials.skips) * HEARD_SHARE
+    return _once(dials) * rest / (1 + liked * (1 + dials.unlikes))
+
+
+def _moments(per_s: float, begin_s: float, end_s: float, random: Generator) -> list[int]:
+    """Moments of a Poisson process, in milliseconds, in order."""
+    at: Floats = random.uniform(begin_s, end_s, random.poisson(per_s * (end_s - begin_s)))
+    ordered: list[int] = np.sort((at * 1000).astype(np.int64)).tolist()
+    return ordered
+
+
+def _late_ms(dials: Dials, count: int, random: Generator) -> Floats:
+    """How late each play is reported: most not at all, some by minutes to days, a few by more than 7 days."""
+    days = 60 * (LATE_LIMIT_S / 60) ** (0.99 * random.random(count))
+    weeks = LATE_LIMIT_S * (1.01 + 3.2 * random.random(count))
+    lateness = np.where(random.random(count) < dials.too_late, weeks, days)
+    late_ms: Floats = np.where(random.random(count) < dials.late, 1000 * lateness, 0)
+    return late_ms
+
+
+def _uploaded(song: Song) -> SongUploaded:
+    return SongUploaded(
+        user_id=song.uploader,
+        song_id=song.song_id,
+        title=song.title,
+        artist=song.artist,
+        duration_ms=song.duration_ms,
+        genre=None if song.genre is None else GENRES[song.genre],
+    )
