@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from schemas.envelope import Envelope, Event, encode, open_envelope, read_envelope, split_type
+from schemas.envelope import Envelope, Event, encode, in_utc, open_envelope, read_envelope, split_type
 from schemas.errors import Poison, Refused, Violation
 from schemas.events import EVENTS, TYPE_NAMES
 from schemas.regions import REGIONS
+from schemas.types import PATTERNS
 
 MAX_EVENT_BYTES = 10_240
 MAX_BATCH_EVENTS = 1_000
@@ -68,16 +69,19 @@ def _explained(body: bytes, poison: Poison) -> Refused:
     seen = body.decode(errors="replace")
     try:
         raw = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return refuse("event", seen, f"one JSON object ({error})")
     if not isinstance(raw, dict):
         return refuse("event", seen, "one JSON object")
     try:
         envelope = msgspec.convert(raw, _Attributes)
         name, version = split_type(envelope.type)
+        in_utc(envelope.time)
     except msgspec.ValidationError as error:
         return _translated(str(error), raw, prefix="")
-    except Poison:
+    except Poison as cause:
+        if cause.reason == "broken-contract":
+            return refuse("time", raw["time"], "not before 2000-01-01")
         return refuse("type", raw["type"], f"one of {', '.join(TYPE_NAMES.values())}")
     if version == EVENTS[name][0]:
         try:
@@ -103,4 +107,16 @@ def _translated(message: str, raw: dict[str, Any], prefix: str) -> Refused:
     value: Any = raw
     for part in field.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return refuse(field, value, rule.removeprefix("Expected ").removeprefix("expected "))
+    return refuse(field, value, _in_words(rule))
+
+
+def _in_words(rule: str) -> str:
+    """What msgspec asks for, in words where it speaks of patterns, formats and enumerations."""
+    if rule.startswith("Invalid RFC3339"):
+        return "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z"
+    if rule.startswith("Invalid enum value"):
+        return '"1.0"'
+    for pattern, words in PATTERNS.items():
+        if repr(pattern) in rule:
+            return words
+    return rule.removeprefix("Expected ")

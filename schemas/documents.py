@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
+from schemas.types import Moment
+
 Kind = Literal["top", "trending"]
 Window = Literal["5m", "1h", "24h", "7d"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -45,8 +47,8 @@ class Chart(Struct, frozen=True, kw_only=True, rename="camel"):
     window: Window
     scope: str
     policy: str
-    as_of: datetime
-    complete_through: datetime | None
+    as_of: Moment
+    complete_through: Moment | None
     position: dict[str, int]
     entries: list[ChartEntry]
 

@@ -4,10 +4,10 @@ Source: CloudEvents 1.0.2, "JSON Event Format" section 3, and the partitioning e
 body because AMQP properties reach Kafka readers AMQP-encoded.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
-from uuid import UUID
 
 import msgspec
 from msgspec import Raw, Struct
@@ -19,7 +19,10 @@ from schemas.upcasts import UPCASTS, Step, upcast
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """A fact with its context: who says it (`source`), when it happened (`time`, aware), and what (`data`)."""
+    """A fact with its context: who says it (`source`), when it happened (`time`, aware), and what (`data`).
+
+    A decoded event's time is in UTC.
+    """
 
     id: Id
     source: Source
@@ -68,6 +71,9 @@ class _Written(Struct, kw_only=True, omit_defaults=True):
     data: Payload
 
 
+# ASCII digits without a leading zero, so that a version has one spelling; nine of them are enough.
+_TYPE = re.compile(r"(?P<name>.+)\.v(?P<version>[1-9][0-9]{0,8})", re.ASCII)
+
 _encoder = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(Envelope)
 _payloads = {name: msgspec.json.Decoder(payload) for name, (_, payload) in EVENTS.items()}
@@ -100,7 +106,7 @@ def read_envelope(body: bytes | memoryview) -> Envelope:
     """The attributes in `body`, its data still closed; raises Poison."""
     try:
         return _envelopes.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Poison("not-an-event", str(error)) from None
 
 
@@ -114,30 +120,38 @@ def open_envelope(envelope: Envelope, steps: Mapping[tuple[str, int], Step] = UP
         else:
             old = msgspec.json.decode(envelope.data, type=dict)
             data = msgspec.convert(upcast(name, version, today, old, steps), EVENTS[name][1])
-    except KeyError as error:
-        raise Poison("unknown-version", f"no step leads from {error.args[0]} to version {today}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Poison("broken-contract", str(error)) from None
     return Event(
         id=envelope.id,
         source=envelope.source,
-        time=envelope.time,
+        time=in_utc(envelope.time),
         data=data,
         traceparent=envelope.traceparent,
     )
 
 
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; raises Poison for one whose offset takes it out of the years 1 to 9999."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Poison("broken-contract", f"time {moment.isoformat()} has no form in UTC") from None
+
+
 def split_type(written: str) -> tuple[str, int]:
     """`songline.song.played.v1` as (`songline.song.played`, 1); raises Poison for a type or version unknown here."""
-    name, _, version = written.rpartition(".v")
-    if name not in EVENTS or not version.isdecimal():
-        raise Poison("unknown-type", f"{written!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
-    if int(version) > EVENTS[name][0]:
+    match = _TYPE.fullmatch(written)
+    if match is None or match["name"] not in EVENTS:
+        raise Poison("unknown-type", f"{written[:100]!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
+    name, version = match["name"], int(match["version"])
+    if version > EVENTS[name][0]:
         raise Poison("unknown-version", f"{written!r} is newer than version {EVENTS[name][0]}, the newest known here")
-    return name, int(version)
+    return name, version
 
 
 def uuid7(ms: int, entropy: int) -> str:
     """A UUID version 7 of Unix milliseconds and 74 bits of entropy. Source: RFC 9562 section 5.7."""
     high = (ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (entropy >> 62 & 0xFFF) << 64
-    return str(UUID(int=high | 0b10 << 62 | entropy & (1 << 62) - 1))
+    digits = f"{high | 0b10 << 62 | entropy & (1 << 62) - 1:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

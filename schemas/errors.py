@@ -14,7 +14,7 @@ class Violation(Struct, frozen=True):
         return f"{self.field}: saw {self.value}, expected {self.rule}"
 
 
-class Refused(Exception):  # noqa: N818 - named after who must act: the caller changes the item
+class Refused(Exception):
     """The item breaks its contract. The sender must change it; sending it again is of no use."""
 
     def __init__(self, violation: Violation) -> None:
@@ -22,7 +22,7 @@ class Refused(Exception):  # noqa: N818 - named after who must act: the caller c
         self.violation = violation
 
 
-class Poison(Exception):  # noqa: N818 - named after who must act: an operator looks at what was parked
+class Poison(Exception):
     """Bytes in a hub that this version can't understand. They are parked with `reason` and `detail`.
 
     `reason` is one of `not-an-event`, `unknown-type`, `unknown-version`, `broken-contract`.

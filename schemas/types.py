@@ -7,22 +7,42 @@ from msgspec import Meta
 
 from schemas.regions import REGIONS
 
-ID_PATTERN = r"^[A-Za-z0-9._:-]{1,128}$"
+# `$` alone also matches before a final line feed, in Python's dialect but not in ECMA 262's, which JSON Schema names.
+END = r"$(?!\n)"
+ID_PATTERN = rf"^[A-Za-z0-9._:-]{{1,128}}{END}"
+# What msgspec reads: RFC 3339 with an offset, in which it also passes over a missing colon.
+MOMENT_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})" + END
+)
 DAY_MS = 86_400_000
 
-Id = Annotated[str, Meta(pattern=ID_PATTERN, description="1 to 128 characters of [A-Za-z0-9._:-]")]
+REGION_PATTERN = rf"^[A-Z]{{2}}{END}"
+GENRE_PATTERN = rf"^[a-z0-9][a-z0-9 &+'-]{{0,63}}{END}"
+TRACEPARENT_PATTERN = rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}{END}"
+
+PATTERNS = {
+    ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-]",
+    REGION_PATTERN: "an ISO 3166-1 alpha-2 country code, in upper case",
+    GENRE_PATTERN: "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first",
+    TRACEPARENT_PATTERN: "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits",
+}
+"""Each pattern in words."""
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN, description=PATTERNS[ID_PATTERN])]
 DurationMs = Annotated[int, Meta(ge=0, le=DAY_MS, description="milliseconds, 0 to 24 h")]
 Region = Annotated[
     str,
     Meta(
-        pattern="^[A-Z]{2}$",
-        description="ISO 3166-1 alpha-2 country code",
+        pattern=REGION_PATTERN,
+        description=PATTERNS[REGION_PATTERN],
         extra_json_schema={"enum": sorted(REGIONS)},
     ),
 ]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset")]
+Moment = Annotated[
+    datetime, Meta(tz=True, description="RFC 3339 with an offset", extra_json_schema={"pattern": MOMENT_PATTERN})
+]
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
-Genre = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9 &+'-]{0,63}$", description="lower case, 1 to 64 characters")]
+Genre = Annotated[str, Meta(pattern=GENRE_PATTERN, description=PATTERNS[GENRE_PATTERN])]
 Source = Annotated[str, Meta(min_length=1, max_length=256, description="URI reference of the sender")]
 Device = Annotated[str, Meta(min_length=1, max_length=64)]
-TraceParent = Annotated[str, Meta(pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")]
+TraceParent = Annotated[str, Meta(pattern=TRACEPARENT_PATTERN, description=PATTERNS[TRACEPARENT_PATTERN])]

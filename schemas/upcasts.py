@@ -1,11 +1,13 @@
 """Old versions of an event's data to today's, one pure step at a time.
 
 Stored events are read, never rewritten: a step takes the data (a mapping, as decoded from JSON) of one version
-and returns that of the next.
+and returns that of the next, as a mapping of its own.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
+
+from schemas.errors import Poison
 
 Data: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Data], Data]
@@ -15,7 +17,13 @@ UPCASTS: Mapping[tuple[str, int], Step] = {}
 
 
 def upcast(name: str, version: int, target: int, data: Data, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Data:
-    """`data` of `version` as data of `target`; raises KeyError with (name, version) where a step is missing."""
+    """`data` of `version` as data of `target`; raises Poison where a step is missing or can't make sense of it."""
     for at in range(version, target):
-        data = steps[name, at](data)
+        step = steps.get((name, at))
+        if step is None:
+            raise Poison("unknown-version", f"no step leads from {name}.v{at} to version {target}")
+        try:
+            data = step(data)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Poison("broken-contract", f"the step from {name}.v{at} met {error!r}") from error
     return data

@@ -1,0 +1,67 @@
+"""Avro schemas of events and documents, generated from the same types as the JSON Schemas.
+
+Source: Apache Avro 1.12 specification. A moment is a `timestamp-micros`; an optional field a union with null that
+is null by default. Limits on values (lengths, patterns, ranges) have no place in Avro and stand in the JSON Schema.
+"""
+
+from typing import Any
+
+from msgspec import NODEFAULT, Struct, inspect
+
+from schemas.documents import Chart
+from schemas.events import TYPE_NAMES, Payload
+from schemas.written import written
+
+
+def event_schema(payload: type[Payload]) -> dict[str, Any]:
+    """The record of a whole event; its namespace is the event's type name."""
+    return _schema(written(payload), TYPE_NAMES[payload])
+
+
+def chart_schema() -> dict[str, Any]:
+    return _schema(Chart, "songline.chart")
+
+
+def _schema(kind: type[Struct], namespace: str) -> dict[str, Any]:
+    described = inspect.type_info(kind)
+    assert isinstance(described, inspect.StructType)
+    record = _record(described)
+    return {"type": "record", "name": record.pop("name"), "namespace": namespace, **record}
+
+
+def _record(described: inspect.StructType) -> dict[str, Any]:
+    fields = []
+    for field in described.fields:
+        entry: dict[str, Any] = {"name": field.encode_name, "type": _type(field.type)}
+        if field.default is not NODEFAULT:
+            entry["default"] = field.default
+        fields.append(entry)
+    doc = " ".join((described.cls.__doc__ or "").split())
+    return {"type": "record", "name": described.cls.__name__, "doc": doc, "fields": fields}
+
+
+def _type(described: inspect.Type) -> Any:
+    match described:
+        case inspect.Metadata():
+            return _type(described.type)
+        case inspect.StructType():
+            return _record(described)
+        case inspect.UnionType():
+            # Null first: the default of a union must be of its first branch.
+            members = sorted(described.types, key=lambda member: not isinstance(member, inspect.NoneType))
+            return [_type(member) for member in members]
+        case inspect.ListType():
+            return {"type": "array", "items": _type(described.item_type)}
+        case inspect.DictType():
+            return {"type": "map", "values": _type(described.value_type)}
+        case inspect.DateTimeType():
+            return {"type": "long", "logicalType": "timestamp-micros"}
+        case inspect.NoneType():
+            return "null"
+        case inspect.IntType():
+            return "long"
+        case inspect.FloatType():
+            return "double"
+        case inspect.StrType() | inspect.LiteralType():
+            return "string"
+    raise TypeError(f"{described!r} has no Avro form here: add one to schemas/avro.py")

@@ -1,0 +1,54 @@
+"""JSON Schema 2020-12 of events and documents, generated from their types."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas import examples
+from schemas.documents import Chart
+from schemas.envelope import encode
+from schemas.events import TYPE_NAMES, Payload
+from schemas.written import written
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def event_schema(payload: type[Payload]) -> dict[str, Any]:
+    """The schema of a whole event, envelope and data, as it is on every wire."""
+    example = msgspec.json.decode(encode(examples.EVENTS[payload]))
+    return _document(TYPE_NAMES[payload], written(payload), example)
+
+
+def chart_schema() -> dict[str, Any]:
+    """The schema of the read API's answer."""
+    return _document("songline.chart", Chart, msgspec.to_builtins(examples.CHART))
+
+
+def _document(name: str, kind: type[Struct], example: object) -> dict[str, Any]:
+    generated = msgspec.json.schema(kind)
+    definitions = generated["$defs"]
+    root = definitions.pop(kind.__name__)
+    schema = {"$schema": DIALECT, "$id": f"urn:songline:schema:{name}", **root, "$defs": definitions}
+    return {**{key: _tidied(value) for key, value in schema.items() if value != {}}, "examples": [example]}
+
+
+def _tidied(node: Any) -> Any:
+    """`node` with each description, which comes from a docstring, on one line, and enumerations of one as `const`."""
+    match node:
+        case list():
+            return [_tidied(item) for item in node]
+        case dict():
+            return dict(_entry(key, value) for key, value in node.items())
+        case _:
+            return node
+
+
+def _entry(key: str, value: Any) -> tuple[str, Any]:
+    match key, value:
+        case "description", str():
+            return key, " ".join(value.split())
+        case "enum", [only]:
+            return "const", only
+        case _:
+            return key, _tidied(value)

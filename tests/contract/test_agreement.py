@@ -1,0 +1,113 @@
+"""The published JSON Schema and the code take and refuse the same events."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas import examples, publish
+from schemas.acceptance import accept
+from schemas.envelope import encode
+from schemas.errors import Refused
+from schemas.events import TYPE_NAMES
+
+NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
+# The schema can't say that these depend on the clock, on another field, or on the size of it all.
+BEYOND_SCHEMA = {"partitionkey"}
+
+VALIDATORS = {
+    name: jsonschema.Draft202012Validator(json.loads(publish.read()[f"events/{name}.schema.json"]))
+    for name in TYPE_NAMES.values()
+}
+EVENTS = [json.loads(encode(event)) for event in examples.EVENTS.values()]
+
+# Written without a fraction: JSON Schema takes 1.0 for an integer and the code does not.
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: number % 1 != 0)
+TEXTS = [
+    "",
+    "x",
+    "x" * 128,
+    "x" * 129,
+    "x\n",
+    "a b",
+    "é",
+    "DE",
+    "de",
+    "XX",
+    "DE\n",
+    "indie",
+    "Indie",
+    "i" * 65,
+    "y" * 301,
+]
+TYPES = [*TYPE_NAMES.values(), "songline.song.played.v01", "songline.song.played.v2", "songline.song.played.v"]
+OTHERS: list[Any] = [0, -1, 86_400_000, 86_400_001, 2**63, 1.5, True, None, [], {}]
+TAKEN = [
+    "2026-11-22T13:00:00Z",
+    "2026-11-22t13:00:00z",
+    "2026-11-22 13:00:00.1234567+0100",
+    "2026-11-22T13:00:00-01:59",
+]
+REFUSED = [
+    "2026-11-22T13:00:00",
+    "2026-11-22",
+    "2026-11-22T13:00Z",
+    "2026-11-22T13:00:00.Z",
+    "2026-11-22T13:00:00+01",
+    "٢026-11-22T13:00:00Z",
+    "2026-11-22T13:00:00Z\n",
+    "now",
+]
+edges: st.SearchStrategy[Any] = st.sampled_from([*TEXTS, *TYPES, *OTHERS])
+moments: st.SearchStrategy[Any] = st.sampled_from([*TAKEN, *REFUSED])
+values = edges | moments | st.text(max_size=20) | numbers | st.booleans() | st.none() | st.lists(numbers, max_size=2)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> dict[str, Any]:
+    """An event of which some fields were given other values, taken out or added."""
+    event = json.loads(json.dumps(draw(st.sampled_from(EVENTS))))
+    for _ in range(draw(st.integers(0, 3))):
+        inside = draw(st.booleans()) and isinstance(event.get("data"), dict)
+        target = event["data"] if inside else event
+        field = draw(st.sampled_from([*sorted(target), "extension"]))
+        if field in BEYOND_SCHEMA:
+            continue
+        match draw(st.sampled_from(["put", "drop"])):
+            case "put":
+                target[field] = draw(moments if field == "time" else values)
+            case "drop":
+                target.pop(field, None)
+    return {key: value for key, value in event.items() if key not in BEYOND_SCHEMA}
+
+
+@settings(max_examples=400, deadline=None)
+@given(mutated())
+@example({**EVENTS[0], "id": "x\n"})
+@example({**EVENTS[0], "traceparent": EVENTS[0]["traceparent"] + "\n"})
+@example({**EVENTS[0], "data": {**EVENTS[0]["data"], "region": "XX"}})
+@example({**EVENTS[0], "data": {**EVENTS[0]["data"], "userId": "x\n"}})
+@example({**EVENTS[3], "data": {**EVENTS[3]["data"], "genre": "indie\n"}})
+def test_the_code_takes_what_the_schema_takes(event: dict[str, Any]) -> None:
+    kind = event.get("type")
+    by_schema = isinstance(kind, str) and kind in VALIDATORS and VALIDATORS[kind].is_valid(event)
+    assert accepted(event) == by_schema
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(st.text(max_size=10), values, max_size=5))
+def test_extensions_are_passed_over_by_both(extra: dict[str, Any]) -> None:
+    event = {**extra, **EVENTS[0], "data": {**extra, **EVENTS[0]["data"]}}
+    assert VALIDATORS["songline.song.played.v1"].is_valid(event)
+    assert accepted(event)
+
+
+def accepted(event: dict[str, Any]) -> bool:
+    try:
+        accept(json.dumps(event).encode(), NOW)
+    except Refused:
+        return False
+    return True

@@ -1,0 +1,121 @@
+"""The published schemas: they are what the types make, they are valid, and real events keep to them."""
+
+import io
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import jsonschema
+import msgspec
+import pytest
+
+from schemas import examples, publish
+from schemas.envelope import decode, encode
+from schemas.events import TYPE_NAMES, Payload
+
+PUBLISHED = publish.read()
+EVENTS = list(TYPE_NAMES.items())
+
+
+def test_what_the_types_make_is_what_is_checked_in() -> None:
+    drifted = [path for path, text in publish.files().items() if PUBLISHED.get(path) != text]
+    assert not drifted, f"run `make schemas`: {drifted} differ from the types"
+
+
+def test_the_index_and_the_folder_name_the_same_files() -> None:
+    index = json.loads(PUBLISHED["index.json"])
+    listed = {entry[form] for kind in index.values() for entry in kind for form in ("jsonSchema", "avro")}
+    assert listed == PUBLISHED.keys() - {"index.json"}
+
+
+def test_nothing_breaks_what_is_committed() -> None:
+    assert publish.breaks(committed(), publish.files()) == []
+
+
+def test_a_breaking_change_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    publish.main(tmp_path)
+    path = "events/songline.song.liked.v1.schema.json"
+    schema = json.loads(PUBLISHED[path])
+    schema["properties"]["mood"] = {"type": "string"}
+    (tmp_path / path).write_text(json.dumps(schema))
+    with pytest.raises(SystemExit, match=r"liked\.v1\.schema\.json: \$\.mood: removed or renamed"):
+        publish.main(tmp_path)
+    assert json.loads((tmp_path / path).read_text()) == schema
+
+
+def test_publishing_twice_writes_the_same(tmp_path: Path) -> None:
+    publish.main(tmp_path)
+    first = publish.read(tmp_path)
+    publish.main(tmp_path)
+    assert publish.read(tmp_path) == first == publish.files()
+
+
+@pytest.mark.parametrize("path", [path for path in PUBLISHED if path.endswith(".schema.json")])
+def test_a_json_schema_is_valid_and_so_are_its_examples(path: str) -> None:
+    schema = json.loads(PUBLISHED[path])
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == f"urn:songline:schema:{schema_name(path)}"
+    assert schema["examples"]
+    for example in schema["examples"]:
+        jsonschema.Draft202012Validator(schema).validate(example)
+
+
+@pytest.mark.parametrize(("payload", "name"), EVENTS)
+def test_an_event_schema_names_its_type_and_no_other(payload: type[Payload], name: str) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(PUBLISHED[f"events/{name}.schema.json"]))
+    for other in TYPE_NAMES:
+        event = json.loads(encode(examples.EVENTS[other]))
+        assert validator.is_valid(event) == (other is payload)
+
+
+@pytest.mark.parametrize(("payload", "name"), EVENTS)
+def test_an_event_survives_avro(payload: type[Payload], name: str) -> None:
+    event = examples.EVENTS[payload]
+    record = {**json.loads(encode(event)), "time": event.time}
+    read = through_avro(f"events/{name}.avsc", record)
+    moment = read.pop("time")
+    assert moment == event.time
+    assert decode(msgspec.json.encode({**without_nulls(read), "time": moment})) == event
+
+
+def test_a_chart_survives_avro() -> None:
+    builtins = msgspec.to_builtins(examples.CHART, builtin_types=(type(examples.CHART.as_of),))
+    assert through_avro("documents/chart.avsc", builtins) == builtins
+
+
+def through_avro(path: str, record: dict[str, Any]) -> dict[str, Any]:
+    schema = fastavro.parse_schema(json.loads(PUBLISHED[path]))
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, schema, record, strict_allow_default=True)
+    buffer.seek(0)
+    read: dict[str, Any] = fastavro.schemaless_reader(buffer, schema)
+    return read
+
+
+def without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: without_nulls(item) for key, item in value.items() if item is not None}
+
+
+def schema_name(path: str) -> str:
+    return {"documents/chart.schema.json": "songline.chart"}.get(path, Path(path).name.removesuffix(".schema.json"))
+
+
+def committed() -> dict[str, str]:
+    """The published files of the last commit; those of the folder where there is no repository (a release archive)."""
+    folder = publish.PUBLISHED
+    listing = git("ls-tree", "-r", "--name-only", "HEAD", ".")
+    if listing is None:
+        return PUBLISHED
+    return {path: git("show", f"HEAD:./{path}") or "" for path in listing.splitlines() if (folder / path).suffix}
+
+
+def git(*arguments: str) -> str | None:
+    done = subprocess.run(
+        ["git", *arguments], cwd=publish.PUBLISHED, capture_output=True, text=True, check=False, encoding="utf-8"
+    )
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,168 @@
+"""Every limit of the contract refuses what breaks it, and names the field, the value and the rule."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from schemas import examples
+from schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, check, validated
+from schemas.envelope import Event, encode
+from schemas.errors import Refused, Violation
+from schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
+
+NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
+PLAYED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongPlayed]))
+UPLOADED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongUploaded]))
+ALL_TYPES = "one of " + ", ".join(TYPE_NAMES.values())
+ID_RULE = "1 to 128 characters of [A-Za-z0-9._:-]"
+REQUIRED = "a value: the field is required"
+MOMENT_RULE = "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z"
+
+
+def refused(body: bytes) -> Violation:
+    with pytest.raises(Refused) as caught:
+        accept(body, NOW)
+    assert str(caught.value) == str(caught.value.violation)
+    return caught.value.violation
+
+
+def with_attribute(field: str, value: object) -> bytes:
+    return json.dumps({**PLAYED, field: value}).encode()
+
+
+def with_data(base: dict[str, Any], field: str, value: object) -> bytes:
+    return json.dumps({**base, "data": {**base["data"], field: value}}).encode()
+
+
+@pytest.mark.parametrize("event", examples.EVENTS.values(), ids=lambda event: event.type)
+def test_an_event_that_keeps_the_contract_is_accepted_as_it_is(event: Event) -> None:
+    assert accept(encode(event), NOW) == event
+    assert check(event, NOW) is event
+    assert validated(event, NOW) == encode(event)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("specversion", "0.3", '"1.0"'),
+        ("id", "", ID_RULE),
+        ("id", "x" * 129, ID_RULE),
+        ("id", "a b", ID_RULE),
+        ("id", "a\n", ID_RULE),
+        ("id", 7, "`str`, got `int`"),
+        ("source", "", "`str` of length >= 1"),
+        ("source", "s" * 257, "`str` of length <= 256"),
+        ("type", "songline.song.hummed.v1", ALL_TYPES),
+        ("type", "songline.song.played.v2", ALL_TYPES),
+        ("type", "songline.song.played.v0", ALL_TYPES),
+        ("type", "songline.song.played.v01", ALL_TYPES),
+        ("type", "songline.song.played.v１", ALL_TYPES),  # noqa: RUF001 - a full-width digit is the point
+        ("type", "songline.song.played.v" + "9" * 5000, ALL_TYPES),
+        ("type", "os.system", ALL_TYPES),
+        ("time", "yesterday", MOMENT_RULE),
+        ("time", "2026-02-30T00:00:00Z", MOMENT_RULE),
+        ("time", 1_700_000_000, "`datetime`, got `int`"),
+        ("time", "0001-01-01T00:00:00+01:00", "not before 2000-01-01"),
+        ("traceparent", "00-abc", "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits"),
+        ("partitionkey", "a key", ID_RULE),
+        ("partitionkey", "user-8", "the same as data.userId, 'user-7'"),
+        ("data", [], "`object`, got `array`"),
+    ],
+)
+def test_an_attribute_that_breaks_its_rule(field: str, value: object, rule: str) -> None:
+    assert refused(with_attribute(field, value)) == Violation(field, shown(value), rule)
+
+
+@pytest.mark.parametrize(
+    ("base", "field", "value", "rule"),
+    [
+        (PLAYED, "userId", "user 7", ID_RULE),
+        (PLAYED, "songId", "x" * 129, ID_RULE),
+        (PLAYED, "songId", ["song-42"], "`str`, got `array`"),
+        (PLAYED, "playedMs", -1, "`int` >= 0"),
+        (PLAYED, "playedMs", 86_400_001, "`int` <= 86400000"),
+        (PLAYED, "durationMs", 2**70, "`int` <= 86400000"),
+        (PLAYED, "durationMs", 1.5, "`int`, got `float`"),
+        (PLAYED, "durationMs", True, "`int`, got `bool`"),
+        (PLAYED, "region", "XX", "an ISO 3166-1 alpha-2 country code"),
+        (PLAYED, "region", "de", "an ISO 3166-1 alpha-2 country code, in upper case"),
+        (PLAYED, "region", "DE\n", "an ISO 3166-1 alpha-2 country code, in upper case"),
+        (PLAYED, "device", "", "`str` of length >= 1"),
+        (UPLOADED, "title", "", "`str` of length >= 1"),
+        (UPLOADED, "artist", "a" * 301, "`str` of length <= 300"),
+        (UPLOADED, "genre", "Indie", "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first"),
+    ],
+)
+def test_data_that_breaks_its_rule(base: dict[str, Any], field: str, value: object, rule: str) -> None:
+    assert refused(with_data(base, field, value)) == Violation(f"data.{field}", shown(value), rule)
+
+
+@pytest.mark.parametrize("field", ["specversion", "id", "source", "type", "time", "data"])
+def test_a_missing_attribute_is_named(field: str) -> None:
+    body = json.dumps({key: value for key, value in PLAYED.items() if key != field}).encode()
+    assert refused(body) == Violation(field, "null", REQUIRED)
+
+
+@pytest.mark.parametrize("field", ["userId", "songId", "playedMs", "durationMs", "region"])
+def test_a_missing_field_of_the_data_is_named(field: str) -> None:
+    data = {key: value for key, value in PLAYED["data"].items() if key != field}
+    body = json.dumps({**PLAYED, "data": data}).encode()
+    assert refused(body) == Violation(f"data.{field}", "null", REQUIRED)
+
+
+def test_optional_attributes_may_be_left_out() -> None:
+    needed = {key: PLAYED[key] for key in ("specversion", "id", "source", "type", "time", "data")}
+    assert accept(json.dumps(needed).encode(), NOW).partition_key == "user-7"
+
+
+def test_a_like_needs_no_region() -> None:
+    event = {**PLAYED, "type": "songline.song.liked.v1", "data": {"userId": "user-7", "songId": "s"}}
+    assert accept(json.dumps(event).encode(), NOW).data == SongLiked(user_id="user-7", song_id="s")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", b"[]", b"null", b'"text"', b"{", b"[" * 9_000, b"{}x", json.dumps(PLAYED).encode()[:-1]]
+)
+def test_what_is_no_json_object_is_refused_as_a_whole(body: bytes) -> None:
+    violation = refused(body)
+    assert violation.field == "event"
+    assert violation.rule.startswith("one JSON object")
+    assert len(violation.value) <= 100
+
+
+def test_ten_kilobytes_and_not_a_byte_more() -> None:
+    room = MAX_EVENT_BYTES - len(json.dumps({**PLAYED, "note": ""}))
+    assert accept(json.dumps({**PLAYED, "note": "x" * room}).encode(), NOW) == examples.EVENTS[SongPlayed]
+    violation = refused(json.dumps({**PLAYED, "note": "x" * (room + 1)}).encode())
+    assert violation == Violation("event", "10241 bytes", "at most 10240 bytes")
+
+
+@pytest.mark.parametrize("moment", [NOW + MAX_FUTURE, EARLIEST, EARLIEST.astimezone(timezone(timedelta(hours=-5)))])
+def test_a_time_at_the_edge_is_accepted(moment: datetime) -> None:
+    assert accept(with_attribute("time", moment.isoformat()), NOW).time == moment
+
+
+@pytest.mark.parametrize(
+    ("moment", "rule"),
+    [
+        (NOW + MAX_FUTURE + timedelta(microseconds=1), "at most one hour after now, 2026-11-22T14:00:00+00:00"),
+        (EARLIEST - timedelta(microseconds=1), "not before 2000-01-01"),
+    ],
+)
+def test_a_time_past_the_edge_is_refused(moment: datetime, rule: str) -> None:
+    violation = refused(with_attribute("time", moment.isoformat()))
+    assert (violation.field, violation.rule) == ("time", rule)
+
+
+def test_an_event_built_in_code_is_held_to_the_same_contract() -> None:
+    played = examples.EVENTS[SongPlayed]
+    lost = SongPlayed(user_id="user-7", song_id="song 42", played_ms=1, duration_ms=1, region="DE")
+    with pytest.raises(Refused, match=r"data\.songId: saw \"song 42\", expected 1 to 128 characters"):
+        validated(Event(id=played.id, source=played.source, time=played.time, data=lost), NOW)
+
+
+def shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if len(text) <= 100 else text[:99] + "…"

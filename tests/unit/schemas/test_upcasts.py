@@ -1,0 +1,110 @@
+"""Stored events are read under later versions, a step at a time, and are never rewritten."""
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from schemas import envelope, examples, upcasts
+from schemas.envelope import decode, encode
+from schemas.errors import Poison
+from schemas.events import EVENTS, SongPlayed
+from schemas.upcasts import Data, Step
+
+NAME = "songline.song.played"
+STORED = encode(examples.EVENTS[SongPlayed])
+
+
+class PlayedV2(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The device became a required platform."""
+
+    user_id: str
+    song_id: str
+    played_ms: int
+    duration_ms: int
+    region: str
+    platform: str
+
+
+class PlayedV3(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The region became a market."""
+
+    user_id: str
+    song_id: str
+    played_ms: int
+    duration_ms: int
+    market: str
+    platform: str
+
+
+def to_v2(data: Data) -> Data:
+    return {**without(data, "device"), "platform": data.get("device", "unknown")}
+
+
+def to_v3(data: Data) -> Data:
+    return {**without(data, "region"), "market": f"market-{data['region']}"}
+
+
+def without(data: Data, field: str) -> Data:
+    return {key: value for key, value in data.items() if key != field}
+
+
+STEPS: dict[tuple[str, int], Step] = {(NAME, 1): to_v2, (NAME, 2): to_v3}
+
+
+def deploy(monkeypatch: pytest.MonkeyPatch, version: int, payload: type[Struct]) -> None:
+    monkeypatch.setitem(EVENTS, NAME, (version, payload))
+    monkeypatch.setitem(envelope._payloads, NAME, msgspec.json.Decoder(payload))
+
+
+def read(body: bytes, steps: Mapping[tuple[str, int], Step]) -> object:
+    """The data in `body`, of a type that only these tests know."""
+    return decode(body, steps).data
+
+
+def test_a_stored_v1_is_read_under_v2(monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(monkeypatch, 2, PlayedV2)
+    assert read(STORED, STEPS) == PlayedV2(
+        user_id="user-7", song_id="song-42", played_ms=184_000, duration_ms=201_000, region="DE", platform="ios"
+    )
+
+
+def test_a_stored_v1_and_a_stored_v2_are_read_under_v3(monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(monkeypatch, 3, PlayedV3)
+    today = PlayedV3(
+        user_id="user-7", song_id="song-42", played_ms=184_000, duration_ms=201_000, market="market-DE", platform="ios"
+    )
+    raw = json.loads(STORED)
+    stored_v2 = {**raw, "type": f"{NAME}.v2", "data": to_v2(raw["data"])}
+    stored_v3 = {**raw, "type": f"{NAME}.v3", "data": to_v3(to_v2(raw["data"]))}
+    assert read(STORED, STEPS) == today
+    assert read(json.dumps(stored_v2).encode(), STEPS) == today
+    assert read(json.dumps(stored_v3).encode(), {}) == today
+
+
+def test_a_missing_step_is_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(monkeypatch, 3, PlayedV3)
+    with pytest.raises(Poison, match=rf"unknown-version: no step leads from {NAME}\.v2 to version 3"):
+        decode(STORED, {(NAME, 1): to_v2})
+
+
+@pytest.mark.parametrize("data", [{}, {"region": "DE"}, [], None, 5])
+def test_data_that_no_step_can_make_sense_of_breaks_the_contract(monkeypatch: pytest.MonkeyPatch, data: object) -> None:
+    deploy(monkeypatch, 3, PlayedV3)
+    body = json.dumps({**json.loads(STORED), "data": data}).encode()
+    with pytest.raises(Poison) as caught:
+        decode(body, STEPS)
+    assert caught.value.reason == "broken-contract"
+
+
+def test_a_step_leaves_what_it_is_given_as_it_is() -> None:
+    stored = {"region": "DE", "device": "ios"}
+    assert upcasts.upcast(NAME, 1, 3, stored, STEPS) == {"market": "market-DE", "platform": "ios"}
+    assert stored == {"region": "DE", "device": "ios"}
+
+
+def test_today_needs_a_step_for_every_older_version() -> None:
+    needed = {(name, version) for name, (today, _) in EVENTS.items() for version in range(1, today)}
+    assert upcasts.UPCASTS.keys() == needed
