@@ -11,6 +11,7 @@ from one version to another.
 import heapq
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import TypeAlias
 
 import numpy as np
@@ -36,6 +37,7 @@ _CATALOGUE_AGE_MS = 30 * 86_400_000
 Due: TypeAlias = tuple[datetime, Event]
 """When an event reaches its sender, and the event. Its own `time` may be earlier, or much earlier."""
 _Happened: TypeAlias = tuple[int, Event]
+_Held: TypeAlias = tuple[int, int, Event]
 
 
 class Simulation:
@@ -71,24 +73,24 @@ class Simulation:
             self._start.timestamp(),
             self._random,
         )
-        self._held: list[tuple[int, int, Event]] = []
-        self._number = 0
+        self._held: list[_Held] = []
+        self._numbers = count()
 
     def __iter__(self) -> Iterator[Due]:
         if self._part == 0:
-            for number, song in enumerate(self._catalogue.songs):
-                age_ms = _CATALOGUE_AGE_MS * (len(self._catalogue) - number) // len(self._catalogue)
-                self._hold(0, self._event(-age_ms, _uploaded(song)))
+            yield from self._announcements()
         block_s = min(_LONGEST_BLOCK_S, _BLOCK_EVENTS / self._dials.rate)
-        block = 0
-        while True:
+        for block in count():
             begin_s, end_s = block * block_s, (block + 1) * block_s
-            self._deliver(self._happenings(begin_s, end_s))
-            end_ms = int(end_s * 1000)
-            while self._held and self._held[0][0] < end_ms:
-                due_ms, _, event = heapq.heappop(self._held)
+            for due_ms, _, event in self._deliver(self._happenings(begin_s, end_s), int(end_s * 1000)):
                 yield self._start + timedelta(milliseconds=due_ms), event
-            block += 1
+
+    def _announcements(self) -> Iterator[Due]:
+        """The songs that are there at the start, of which the oldest is a month old."""
+        songs = self._catalogue.songs
+        for number, song in enumerate(songs):
+            ms = _CATALOGUE_AGE_MS * (number - len(songs)) // len(songs)
+            yield self._start, self._event(ms, _uploaded(song))
 
     def _happenings(self, begin_s: float, end_s: float) -> list[_Happened]:
         """What happens in a block; the world moves first, so that every part's world moves alike."""
@@ -114,10 +116,10 @@ class Simulation:
         return [(ms, self._event(ms, payload)) for ms, payload in released] if self._part == 0 else []
 
     def _played(self, plays: Plays) -> list[_Happened]:
-        dials, random, count = self._dials, self._random, len(plays)
-        late_ms = _late_ms(dials, count, random)
-        likes = (random.random(count) < dials.likes) & (plays.played_ms >= HEARD * plays.duration_ms)
-        unlike_ms = np.where(random.random(count) < dials.unlikes, 60_000 + random.exponential(1_800_000, count), 0)
+        dials, random, size = self._dials, self._random, len(plays)
+        late_ms = _late_ms(dials, size, random)
+        likes = (random.random(size) < dials.likes) & (plays.played_ms >= HEARD * plays.duration_ms)
+        unlike_ms = np.where(random.random(size) < dials.unlikes, 60_000 + random.exponential(1_800_000, size), 0)
         at_ms = (plays.at * 1000).astype(np.int64)
         happened = []
         for ms, late, who, number, played, duration, place, device, like, unlike in zip(
@@ -168,21 +170,26 @@ class Simulation:
             happened += [(ms, self._event(ms, play)) for ms in _moments(each, begin_s, end_s, self._random)]
         return happened
 
-    def _deliver(self, happened: list[_Happened]) -> None:
-        """Hold each event until it is due: some are held up on the way, some come twice."""
-        dials, random, count = self._dials, self._random, len(happened)
-        slow = np.where(random.random(count) < dials.disorder, random.lognormal(6.7, 1.0, count), 0).astype(np.int64)
-        again = np.where(random.random(count) < dials.duplicates, 1 + random.exponential(3_000, count), 0)
+    def _deliver(self, happened: list[_Happened], end_ms: int) -> list[_Held]:
+        """What is due before `end_ms`, in order: some events are held up on the way, some come twice."""
+        dials, random, size = self._dials, self._random, len(happened)
+        slow = np.where(random.random(size) < dials.disorder, random.lognormal(6.7, 1.0, size), 0).astype(np.int64)
+        again = np.where(random.random(size) < dials.duplicates, 1 + random.exponential(3_000, size), 0)
+        arriving: list[_Held] = []
         for (ms, event), slow_ms, again_ms in zip(
             happened, slow.tolist(), again.astype(np.int64).tolist(), strict=True
         ):
-            self._hold(ms + slow_ms, event)
+            arriving.append((ms + slow_ms, next(self._numbers), event))
             if again_ms:
-                self._hold(ms + slow_ms + again_ms, event)
-
-    def _hold(self, due_ms: int, event: Event) -> None:
-        self._number += 1
-        heapq.heappush(self._held, (due_ms, self._number, event))
+                arriving.append((ms + slow_ms + again_ms, next(self._numbers), event))
+        ready = [held for held in arriving if held[0] < end_ms]
+        while self._held and self._held[0][0] < end_ms:
+            ready.append(heapq.heappop(self._held))
+        for held in arriving:
+            if held[0] >= end_ms:
+                heapq.heappush(self._held, held)
+        ready.sort()
+        return ready
 
     def _event(self, ms: int, data: Payload) -> Event:
         return Event(
@@ -229,12 +236,12 @@ def _moments(per_s: float, begin_s: float, end_s: float, random: Generator) -> l
     return ordered
 
 
-def _late_ms(dials: Dials, count: int, random: Generator) -> Floats:
+def _late_ms(dials: Dials, size: int, random: Generator) -> Floats:
     """How late each play is reported: most not at all, some by minutes to days, a few by more than 7 days."""
-    days = 60 * (LATE_LIMIT_S / 60) ** (0.99 * random.random(count))
-    weeks = LATE_LIMIT_S * (1.01 + 3.2 * random.random(count))
-    lateness = np.where(random.random(count) < dials.too_late, weeks, days)
-    late_ms: Floats = np.where(random.random(count) < dials.late, 1000 * lateness, 0)
+    days = 60 * (LATE_LIMIT_S / 60) ** (0.99 * random.random(size))
+    weeks = LATE_LIMIT_S * (1.01 + 3.2 * random.random(size))
+    lateness = np.where(random.random(size) < dials.too_late, weeks, days)
+    late_ms: Floats = np.where(random.random(size) < dials.late, 1000 * lateness, 0)
     return late_ms
 
 
