@@ -69,11 +69,9 @@ class Catalogue:
         return len(self._ranking)
 
     def announce(self, random: Generator) -> Song:
-        """The next song, new in the catalogue; it takes a rank that is likelier to be high than a song's is."""
+        """The next song, new in the catalogue; any order of magnitude of rank is as likely."""
         new = song(len(self.songs))
-        rank = int(len(self._ranking) ** random.random())
-        self._ranking.append(self._ranking[rank - 1])
-        self._ranking[rank - 1] = len(self.songs)
+        self._ranking.insert(int(len(self._ranking) ** random.random()), len(self.songs))
         self.songs.append(new)
         self._stale = True
         return new

@@ -60,6 +60,7 @@ class Listeners:
         self._ends: Ints = np.searchsorted(self.place, np.arange(len(PLACES)), side="right")
         self._starts: Ints = np.searchsorted(self.place, np.arange(len(PLACES)), side="left")
         self._busy = np.zeros(count, dtype=np.bool_)
+        self._tired: list[Ints] = []
         self._liked = np.full((count, REMEMBERED_LIKES), -1, dtype=np.int64)
         self._next_like = np.zeros(count, dtype=np.int64)
 
@@ -87,11 +88,20 @@ class Listeners:
             rank = ((self._ends - self._starts)[place] * random.random(wanted) ** 1.6).astype(np.int64)
             drawn = np.unique(self._starts[place] + rank)
             started = np.concatenate((started, self._take(drawn[~self._busy[drawn]])))
+        if np.count_nonzero(~self._busy) < count - len(started):
+            self.rest()
         free = np.flatnonzero(~self._busy)
         return np.concatenate((started, self._take(random.choice(free, size=count - len(started), replace=False))))
 
     def end_sessions(self, who: Ints) -> None:
-        self._busy[who] = False
+        """The sessions of `who` are over; they start none before the next `rest`, unless everyone else is in one."""
+        self._tired.append(who)
+
+    def rest(self) -> None:
+        """Time has passed: those whose sessions are over may start another."""
+        for who in self._tired:
+            self._busy[who] = False
+        self._tired.clear()
 
     def like(self, who: int, song: int) -> bool:
         """Whether the like is news: False where the listener is known to have liked the song already."""

@@ -16,6 +16,7 @@ HEARD_SHARE = HEARD_OUT + (1 - HEARD_OUT) * (1 - HEARD) / (1 - LEFT_AFTER)
 
 _PAUSE_SIGMA = 1.1
 _SAMPLE = 20_000
+_WARM_UP_GAPS = 10
 
 
 class Plays(Struct):
@@ -66,15 +67,18 @@ class Sessions:
         gap_s = float(np.mean(self._next_plays(nobody, random.integers(len(listeners), size=_SAMPLE)).at))
         count = max(1, min(round(plays_per_s * gap_s), len(listeners) // 2))
         self.pace = count / (plays_per_s * gap_s)
-        self._running = self._next_plays(np.zeros(count), listeners.start_sessions(count, utc_s, random))
-        self._running.at *= random.random(count)
         self._left = random.geometric(1 / dials.session_songs, size=count)
+        # All begin at once, long enough ago that by the start they are at as many different points as in real life.
+        since = np.full(count, -_WARM_UP_GAPS * gap_s * self.pace)
+        self._running = self._next_plays(since, listeners.start_sessions(count, utc_s, random))
+        self.play_until(0.0, utc_s)
 
     def __len__(self) -> int:
         return len(self._running)
 
     def play_until(self, end_s: float, utc_s: float) -> Plays:
         """Every play that ends before `end_s`, in the order in which they end; `utc_s` is the time of day."""
+        self._listeners.rest()
         waves = []
         while True:
             ending = np.flatnonzero(self._running.at < end_s)
