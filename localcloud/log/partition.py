@@ -10,12 +10,13 @@ import logging
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
 from localcloud.log import batch as record_batch
+from localcloud.log.batch import BatchHeader
 from localcloud.log.compaction import Compacted, compact, replace_files
 from localcloud.log.errors import AppendFailed, InvalidOffset, LogClosed
 from localcloud.log.segment import FRAME_HEAD, Segment, StoredBatch
@@ -74,6 +75,7 @@ class PartitionLog:
         self._idle.set()
         self._closed = False
         self._unusable: OSError | None = None
+        self.failures = 0  # how often appends that already had their place were given back
         self._subscribers: dict[Callable[[], None], None] = {}
         self._compacted_to = -1
 
@@ -151,6 +153,11 @@ class PartitionLog:
         """(offset, timestamp) of the first record with the greatest timestamp, or None when there is none."""
         greatest = max(segment.index.max_timestamp for segment in self._segments)
         return None if greatest < 0 else self.record_at(greatest)
+
+    def recent_headers(self) -> Iterator[BatchHeader]:
+        """The headers of the batches in the two newest segments, in order."""
+        for segment in self._segments[-2:]:
+            yield from segment.headers()
 
     async def wait_for(self, offset: int) -> None:
         """Return when `offset` can be read."""
@@ -270,6 +277,7 @@ class PartitionLog:
         """Give everything back that has no place on disk: the failed group and what had lined up behind it."""
         cause = error if isinstance(error, OSError) else OSError(0, f"{type(error).__name__}: {error}")
         log.error("%s/%s: append failed: %s", self.folder.parent.name, target.path.name, cause)
+        self.failures += 1
         behind, self._pending = self._pending, []
         self._rest()
         self.end_offset = self.high_watermark

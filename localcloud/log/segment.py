@@ -79,6 +79,10 @@ class Segment:
     def read_all(self) -> list[StoredBatch]:
         return self._read(0, self.size, min_last_offset=-1)
 
+    def headers(self) -> Iterator[BatchHeader]:
+        if self.size:
+            yield from (header for _, header, _ in _frames(self.path, verify=False, end=self.size))
+
     def first_enqueued(self, enqueued_ms: int) -> StoredBatch | None:
         """The first batch enqueued at that time or later."""
         batches = self._batches(self.index.position_at(enqueued_ms))
@@ -138,11 +142,11 @@ def _walk(path: Path, *, verify: bool) -> SegmentIndex:
     return index
 
 
-def _frames(path: Path, *, verify: bool) -> Iterator[tuple[int, BatchHeader, int]]:
-    """(enqueued time, header, frame size) of each frame, up to the first that isn't whole."""
+def _frames(path: Path, *, verify: bool, end: int | None = None) -> Iterator[tuple[int, BatchHeader, int]]:
+    """(enqueued time, header, frame size) of each frame, up to `end` or the first that isn't whole."""
     next_offset = int(path.stem)
     with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size if end is None else end
         position = 0
         data, at = b"", 0
         while position + FRAME_MIN <= size:

@@ -100,13 +100,17 @@ class LogStore:
     def hubs(self) -> list[Hub]:
         return list(self._hubs.values())
 
-    def create_hub(self, config: HubConfig) -> Hub:
-        """Create a hub, durably. Raises `HubExists`, `InvalidHubName`."""
-        key = config.name.lower()
+    def check_new(self, config: HubConfig) -> None:
+        """Raises what `create_hub` would."""
         if not _HUB_NAME.fullmatch(config.name):
             raise InvalidHubName(config.name)
-        if key in self._hubs:
+        if config.name.lower() in self._hubs:
             raise HubExists(config.name)
+
+    def create_hub(self, config: HubConfig) -> Hub:
+        """Create a hub, durably. Raises `HubExists`, `InvalidHubName`."""
+        self.check_new(config)
+        key = config.name.lower()
         parent = self.folder / "hubs"
         fresh = parent / f".new-{key}"
         shutil.rmtree(fresh, ignore_errors=True)

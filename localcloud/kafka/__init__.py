@@ -1,0 +1,1 @@
+"""The Kafka endpoint of the local Event Hubs namespace."""

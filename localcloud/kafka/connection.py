@@ -1,0 +1,220 @@
+"""One client's connection: frames in, handlers, answers out in the order of the requests."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from datetime import timedelta
+from struct import Struct
+from typing import cast
+
+from kio.schema.errors import ErrorCode
+from kio.schema.produce.v9 import ProduceRequest, ProduceResponse
+from kio.schema.sasl_authenticate.v2 import SaslAuthenticateRequest, SaslAuthenticateResponse
+from kio.schema.sasl_handshake.v1 import SaslHandshakeRequest, SaslHandshakeResponse
+from kio.static.primitive import i64Timedelta
+from kio.static.protocol import Entity
+
+from localcloud.kafka import codec, sasl
+from localcloud.kafka.apis import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
+from localcloud.kafka.codec import Prefix
+from localcloud.kafka.errors import ProtocolError
+from localcloud.kafka.namespace import Client
+from localcloud.sas import Keys, Unauthorized
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME_BYTES = 16 << 20
+MAX_FRAME_BYTES_BEFORE_SASL = 64 << 10
+MAX_IN_FLIGHT = 64
+"""Requests of one connection that may be under way; further ones wait in the socket."""
+IDLE_SECONDS = 240.0
+"""Azure closes connections that have been silent for that long."""
+_LENGTH = Struct(">i")
+_NO_LIFETIME = cast(i64Timedelta, timedelta())
+
+
+class Connection:
+    """Serves one connection until either side ends it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, apis: Apis, keys: Keys) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._apis = apis
+        self._keys = keys
+        peer = writer.get_extra_info("peername") or ("?", 0)
+        self._peer = f"{peer[0]}:{peer[1]}"
+        self._client = Client("", peer[0], None)
+        self._handshake_version: int | None = None
+        self._authenticated = False
+        self._answers: asyncio.Queue[tuple[Prefix, asyncio.Task[Entity | _Silence]]] = asyncio.Queue(MAX_IN_FLIGHT)
+
+    async def serve(self) -> None:
+        answering = asyncio.create_task(self._answer_all())
+        reading = asyncio.create_task(self._read_all())
+        try:
+            await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (reading, answering):
+                task.cancel()
+            results = await asyncio.gather(reading, answering, return_exceptions=True)
+            while not self._answers.empty():
+                self._answers.get_nowait()[1].cancel()
+            self._writer.close()
+        for result in results:
+            self._log_end(result)
+
+    def _log_end(self, result: BaseException | None) -> None:
+        match result:
+            case ProtocolError():
+                log.warning("kafka %s: closed: %s", self._peer, result)
+            case None | asyncio.CancelledError() | asyncio.IncompleteReadError() | OSError():
+                pass
+            case _:
+                log.error("kafka %s: closed: unexpected error", self._peer, exc_info=result)
+
+    # Requests.
+
+    async def _read_all(self) -> None:
+        while True:
+            frame = await self._frame()
+            if self._handshake_version == 0 and not self._authenticated:
+                await self._raw_token(frame)
+                continue
+            prefix = codec.prefix_of(frame)
+            api = self._apis.by_version.get((prefix.api_key, prefix.api_version))
+            if api is None:
+                self._unsupported(prefix)
+            elif api.handle is None or not self._authenticated:
+                await self._before_others(prefix, api, frame)
+            else:
+                client_id, request = codec.decode(frame, prefix, api.canonical)
+                client = self._client if client_id == self._client.id else self._client._replace(id=client_id or "")
+                self._client = client
+                # Tasks start in the order of their creation, so that appends of one connection keep theirs.
+                task = asyncio.create_task(_handled(api, client, request, prefix.api_version))
+                await self._answers.put((prefix, task))
+
+    async def _frame(self) -> bytes:
+        idle = asyncio.timeout(IDLE_SECONDS)
+        try:
+            async with idle:
+                head = await self._reader.readexactly(4)
+        except TimeoutError:
+            raise ProtocolError(
+                f"nothing came for {IDLE_SECONDS:.0f} s; set connections.max.idle.ms to 180000 in the client"
+            ) from None
+        (size,) = _LENGTH.unpack(head)
+        limit = MAX_FRAME_BYTES if self._authenticated else MAX_FRAME_BYTES_BEFORE_SASL
+        if not 0 <= size <= limit:
+            raise ProtocolError(f"a frame of {size} bytes; at most {limit} are taken. Does the client speak TLS?")
+        return await self._reader.readexactly(size)
+
+    def _unsupported(self, prefix: Prefix) -> None:
+        if prefix.api_key != API_VERSIONS:
+            raise ProtocolError(f"API {prefix.api_key} version {prefix.api_version} is not supported")
+        # Version 0 is what every client can read (KIP-511); it then asks again in a version that we have.
+        self._send(codec.encode(prefix, self._apis.versions(ErrorCode.unsupported_version), api_version=0))
+
+    async def _before_others(self, prefix: Prefix, api: Api, frame: bytes) -> None:
+        """What is answered in place, one after the other: the way in."""
+        client_id, request = codec.decode(frame, prefix, api.canonical)
+        self._client = self._client._replace(id=client_id or "")
+        response: Entity
+        failed = False
+        if prefix.api_key == API_VERSIONS:
+            response = self._apis.versions()
+        elif prefix.api_key == SASL_HANDSHAKE:
+            response = self._handshake(request, prefix.api_version)
+        elif prefix.api_key == SASL_AUTHENTICATE:
+            response = self._authenticate(request)
+            failed = not self._authenticated
+        else:
+            raise ProtocolError(f"API {prefix.api_key} before authentication")
+        await self._answers.join()
+        self._send(codec.encode(prefix, response))
+        await self._writer.drain()
+        if failed:
+            raise ProtocolError("authentication failed")
+
+    def _handshake(self, request: SaslHandshakeRequest, version: int) -> SaslHandshakeResponse:
+        if request.mechanism != sasl.MECHANISM:
+            log.warning("kafka %s: asked for SASL mechanism %r", self._peer, request.mechanism)
+            return SaslHandshakeResponse(error_code=ErrorCode.unsupported_sasl_mechanism, mechanisms=(sasl.MECHANISM,))
+        self._handshake_version = version
+        return SaslHandshakeResponse(error_code=ErrorCode.none, mechanisms=(sasl.MECHANISM,))
+
+    def _authenticate(self, request: SaslAuthenticateRequest) -> SaslAuthenticateResponse:
+        if self._handshake_version is None:
+            raise ProtocolError("SaslAuthenticate before SaslHandshake")
+        error = self._check(request.auth_bytes)
+        return SaslAuthenticateResponse(
+            error_code=error,
+            error_message=None if error is ErrorCode.none else "Authentication failed.",
+            auth_bytes=b"",
+            session_lifetime=_NO_LIFETIME,
+        )
+
+    async def _raw_token(self, token: bytes) -> None:
+        """After SaslHandshake version 0 tokens are framed by their length alone."""
+        if self._check(token) is not ErrorCode.none:
+            raise ProtocolError("authentication failed")
+        self._send([_LENGTH.pack(0)])
+        await self._writer.drain()
+
+    def _check(self, token: bytes) -> ErrorCode:
+        try:
+            entity = sasl.authenticate(self._keys, token)
+        except Unauthorized as error:
+            log.warning("kafka %s: %s", self._peer, error)
+            self._authenticated = False
+            return ErrorCode.sasl_authentication_failed
+        self._client = self._client._replace(entity=entity)
+        self._authenticated = True
+        return ErrorCode.none
+
+    # Answers.
+
+    async def _answer_all(self) -> None:
+        while True:
+            prefix, task = await self._answers.get()
+            try:
+                response = await task
+            except asyncio.CancelledError:
+                task.cancel()
+                raise
+            if isinstance(response, _Silence):
+                response.check()
+            else:
+                self._send(codec.encode(prefix, response))
+                await self._writer.drain()
+            self._answers.task_done()
+
+    def _send(self, pieces: list[bytes]) -> None:
+        self._writer.writelines(pieces)
+
+
+class _Silence:
+    """What answers a Produce with acks=0: nothing, or the end of the connection if something went wrong."""
+
+    def __init__(self, response: ProduceResponse) -> None:
+        self._response = response
+
+    def check(self) -> None:
+        for topic in self._response.responses:
+            for part in topic.partition_responses:
+                if part.error_code is not ErrorCode.none:
+                    raise ProtocolError(
+                        f"Produce with acks=0 to {topic.name}/{part.index} failed: {part.error_code.name} "
+                        f"{part.error_message or ''}"
+                    )
+
+
+async def _handled(api: Api, client: Client, request: Entity, version: int) -> Entity | _Silence:
+    assert api.handle is not None
+    response = api.handle(client, request, version)
+    if isinstance(response, Awaitable):
+        response = await response
+    if isinstance(request, ProduceRequest) and request.acks == 0:
+        assert isinstance(response, ProduceResponse)
+        return _Silence(response)
+    return response

@@ -1,0 +1,384 @@
+"""One consumer group: who is in it, and the rebalances that spread the work. Pure: time and answers are arguments.
+
+The states and rules are those of Kafka's classic group protocol (KIP-62 rebalance time-outs, KIP-345 static members,
+KIP-394 member ids before the first join, KIP-814 static leaders):
+
+    Empty ─join→ PreparingRebalance ─all joined or time out→ CompletingRebalance ─leader's sync→ Stable
+                        ↑────────────── member joins, leaves or falls silent ──────────────────────┘
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kio.schema.errors import ErrorCode
+
+
+class State(StrEnum):
+    EMPTY = "Empty"
+    PREPARING = "PreparingRebalance"
+    COMPLETING = "CompletingRebalance"
+    STABLE = "Stable"
+    DEAD = "Dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What a member says of itself when it joins. `protocols` are (name, metadata), best first; times in ms."""
+
+    client_id: str
+    client_host: str
+    instance_id: str | None
+    session_ms: int
+    rebalance_ms: int
+    protocol_type: str
+    protocols: tuple[tuple[str, bytes], ...]
+
+    def metadata(self, protocol: str) -> bytes:
+        return dict(self.protocols).get(protocol, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The answer to a join. `members` are (id, instance id, metadata), and only the leader gets them."""
+
+    error: ErrorCode
+    member_id: str
+    generation: int = -1
+    protocol_type: str | None = None
+    protocol: str | None = None
+    leader: str = ""
+    members: tuple[tuple[str, str | None, bytes], ...] = ()
+    skip_assignment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """The answer to a sync."""
+
+    error: ErrorCode
+    assignment: bytes = b""
+    protocol_type: str | None = None
+    protocol: str | None = None
+
+
+@dataclass(slots=True)
+class Member:
+    id: str
+    joining: Joining
+    deadline_ms: int
+    """When the member is given up, unless it is heard of (or is waiting for our own answer) before."""
+    assignment: bytes = b""
+    join_reply: Callable[[Joined], None] | None = None
+    sync_reply: Callable[[Synced], None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        return self.join_reply is not None or self.sync_reply is not None
+
+
+@dataclass(slots=True)
+class Group:
+    """Call `expire` when `next_deadline_ms` has come. Answers are given through the `reply` of each call."""
+
+    id: str
+    first_delay_ms: int
+    """How long the first members of an empty group wait for others, so that starting together is one rebalance."""
+    state: State = State.EMPTY
+    generation: int = 0
+    protocol_type: str | None = None
+    protocol: str | None = None
+    leader: str | None = None
+    members: dict[str, Member] = field(default_factory=dict)
+    _promised: dict[str, int] = field(default_factory=dict)
+    _not_before_ms: int = 0
+    _rebalance_deadline_ms: int = 0
+
+    # Joining.
+
+    def join(
+        self,
+        member_id: str,
+        joining: Joining,
+        now_ms: int,
+        reply: Callable[[Joined], None],
+        *,
+        new_id: Callable[[], str],
+        id_first: bool,
+    ) -> None:
+        """A member comes, or comes again. `id_first`: its version wants to be told its id before it counts."""
+        if not self._fits(member_id, joining):
+            reply(Joined(ErrorCode.inconsistent_group_protocol, member_id))
+            return
+        if joining.instance_id is not None and (static := self._static(joining.instance_id)):
+            if not member_id:
+                self._replace_static(static, joining, new_id(), now_ms, reply)
+                return
+            if static.id != member_id:
+                reply(Joined(ErrorCode.fenced_instance_id, member_id))
+                return
+        if not member_id and joining.instance_id is None and id_first:
+            promised = new_id()
+            self._promised[promised] = now_ms + joining.session_ms
+            reply(Joined(ErrorCode.member_id_required, promised))
+        elif not member_id:
+            self._enter(Member(new_id(), joining, now_ms + joining.session_ms), now_ms, reply)
+        elif member_id in self._promised:
+            del self._promised[member_id]
+            self._enter(Member(member_id, joining, now_ms + joining.session_ms), now_ms, reply)
+        elif member_id in self.members:
+            self._rejoin(self.members[member_id], joining, now_ms, reply)
+        else:
+            reply(Joined(ErrorCode.unknown_member_id, member_id))
+
+    def _fits(self, member_id: str, joining: Joining) -> bool:
+        """One protocol type, and at least one protocol that every other member knows, too."""
+        if not joining.protocol_type or not joining.protocols:
+            return False
+        others = [member for member in self.members.values() if member.id != member_id]
+        if not others:
+            return True
+        common = set.intersection(*({name for name, _ in member.joining.protocols} for member in others))
+        return self.protocol_type == joining.protocol_type and bool(common & {name for name, _ in joining.protocols})
+
+    def _static(self, instance_id: str) -> Member | None:
+        return next((m for m in self.members.values() if m.joining.instance_id == instance_id), None)
+
+    def _enter(self, member: Member, now_ms: int, reply: Callable[[Joined], None]) -> None:
+        self.members[member.id] = member
+        self.protocol_type = member.joining.protocol_type
+        self._wait_for_join(member, member.joining, now_ms, reply)
+        self._prepare(now_ms)
+
+    def _rejoin(self, member: Member, joining: Joining, now_ms: int, reply: Callable[[Joined], None]) -> None:
+        changed = member.joining.protocols != joining.protocols
+        if self.state is State.COMPLETING and not changed:
+            reply(self._joined(member))  # its answer got lost
+        elif self.state is State.STABLE and not changed and member.id != self.leader:
+            member.joining = joining
+            reply(self._joined(member))
+        else:
+            self._wait_for_join(member, joining, now_ms, reply)
+            self._prepare(now_ms)
+
+    def _replace_static(
+        self, old: Member, joining: Joining, new_id: str, now_ms: int, reply: Callable[[Joined], None]
+    ) -> None:
+        """A static member came back with a new id: the old id is fenced, its work stays where it was (KIP-345)."""
+        if old.join_reply:
+            old.join_reply(Joined(ErrorCode.fenced_instance_id, old.id))
+        if old.sync_reply:
+            old.sync_reply(Synced(ErrorCode.fenced_instance_id))
+        member = Member(new_id, joining, now_ms + joining.session_ms, old.assignment)
+        self.members = {m.id: m for m in (member if m is old else m for m in self.members.values())}
+        was_leader = self.leader == old.id
+        if was_leader:
+            self.leader = new_id
+        same = self.protocol is not None and joining.metadata(self.protocol) == old.joining.metadata(self.protocol)
+        if self.state is State.STABLE and same:
+            reply(self._joined(member, skip_assignment=was_leader))
+        else:
+            self._wait_for_join(member, joining, now_ms, reply)
+            self._prepare(now_ms)
+
+    def _wait_for_join(self, member: Member, joining: Joining, now_ms: int, reply: Callable[[Joined], None]) -> None:
+        if member.join_reply is not None:  # an earlier try on a connection that was given up
+            member.join_reply(Joined(ErrorCode.rebalance_in_progress, member.id))
+        member.joining = joining
+        member.join_reply = reply
+        member.deadline_ms = now_ms + joining.session_ms
+
+    # Rebalancing.
+
+    def _prepare(self, now_ms: int) -> None:
+        if self.state is not State.PREPARING:
+            self._not_before_ms = now_ms + (self.first_delay_ms if self.state is State.EMPTY else 0)
+            for member in self.members.values():
+                if member.sync_reply:
+                    member.sync_reply(Synced(ErrorCode.rebalance_in_progress))
+                    member.sync_reply = None
+                    member.deadline_ms = now_ms + member.joining.session_ms
+            self.state = State.PREPARING
+            self._rebalance_deadline_ms = now_ms + max(m.joining.rebalance_ms for m in self.members.values())
+        self._try_complete(now_ms)
+
+    def _try_complete(self, now_ms: int) -> None:
+        if self.state is not State.PREPARING:
+            return
+        all_joined = not self._promised and all(member.join_reply for member in self.members.values())
+        if (all_joined and now_ms >= self._not_before_ms) or now_ms >= self._rebalance_deadline_ms:
+            self._complete(now_ms)
+
+    def _complete(self, now_ms: int) -> None:
+        """A new generation of those who joined; static members may be late, until their session ends."""
+        self.members = {m.id: m for m in self.members.values() if m.join_reply or m.joining.instance_id is not None}
+        self.generation += 1
+        joined = [member for member in self.members.values() if member.join_reply]
+        if not joined:
+            self._empty()
+            return
+        self.protocol = self._vote()
+        if self.leader not in {member.id for member in joined}:
+            self.leader = joined[0].id
+        self.state = State.COMPLETING
+        for member in joined:
+            reply, member.join_reply = member.join_reply, None
+            member.assignment = b""
+            member.deadline_ms = now_ms + member.joining.session_ms
+            assert reply
+            reply(self._joined(member))
+
+    def _vote(self) -> str:
+        """Of the protocols that all know, the one that most members prefer."""
+        common = set.intersection(*({name for name, _ in m.joining.protocols} for m in self.members.values()))
+        votes = Counter(
+            next(name for name, _ in member.joining.protocols if name in common) for member in self.members.values()
+        )
+        return votes.most_common(1)[0][0]
+
+    def _joined(self, member: Member, *, skip_assignment: bool = False) -> Joined:
+        assert self.protocol is not None
+        members: tuple[tuple[str, str | None, bytes], ...] = ()
+        if member.id == self.leader:
+            members = tuple(
+                (m.id, m.joining.instance_id, m.joining.metadata(self.protocol)) for m in self.members.values()
+            )
+        return Joined(
+            ErrorCode.none,
+            member.id,
+            self.generation,
+            self.protocol_type,
+            self.protocol,
+            self.leader or "",
+            members,
+            skip_assignment,
+        )
+
+    def _empty(self) -> None:
+        self.state = State.EMPTY
+        self.leader = self.protocol = None
+        self.members = {}
+
+    def sync(
+        self,
+        member_id: str,
+        instance_id: str | None,
+        generation: int,
+        protocol_type: str | None,
+        protocol: str | None,
+        assignments: Iterable[tuple[str, bytes]],
+        now_ms: int,
+        reply: Callable[[Synced], None],
+    ) -> None:
+        """The leader brings everybody's assignments, the others wait for theirs."""
+        error = self.check(member_id, instance_id, generation)
+        if error is ErrorCode.none and (
+            protocol_type not in (None, self.protocol_type) or protocol not in (None, self.protocol)
+        ):
+            error = ErrorCode.inconsistent_group_protocol
+        if error is ErrorCode.none and self.state is State.PREPARING:
+            error = ErrorCode.rebalance_in_progress
+        if error is not ErrorCode.none:
+            reply(Synced(error))
+            return
+        member = self.members[member_id]
+        member.deadline_ms = now_ms + member.joining.session_ms
+        if self.state is State.STABLE:
+            reply(Synced(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
+            return
+        member.sync_reply = reply
+        if member_id == self.leader:
+            self._assign(dict(assignments), now_ms)
+
+    def _assign(self, assignments: Mapping[str, bytes], now_ms: int) -> None:
+        self.state = State.STABLE
+        for member in self.members.values():
+            member.assignment = assignments.get(member.id, b"")
+            if member.sync_reply:
+                member.deadline_ms = now_ms + member.joining.session_ms
+                member.sync_reply(Synced(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
+                member.sync_reply = None
+
+    # Staying and leaving.
+
+    def check(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
+        """Whether that is a member of the present generation."""
+        if instance_id is not None:
+            static = self._static(instance_id)
+            if static is not None and static.id != member_id:
+                return ErrorCode.fenced_instance_id
+        if member_id not in self.members:
+            return ErrorCode.unknown_member_id
+        return ErrorCode.none if generation == self.generation else ErrorCode.illegal_generation
+
+    def heartbeat(self, member_id: str, instance_id: str | None, generation: int, now_ms: int) -> ErrorCode:
+        error = self.check(member_id, instance_id, generation)
+        if error is ErrorCode.none:
+            member = self.members[member_id]
+            member.deadline_ms = now_ms + member.joining.session_ms
+            if self.state is State.PREPARING:
+                return ErrorCode.rebalance_in_progress
+        return error
+
+    def may_commit(self, member_id: str, instance_id: str | None, generation: int, now_ms: int) -> ErrorCode:
+        """Members of the present generation may, and anybody while the group has no members (generation below 0)."""
+        if generation < 0 and not member_id and not self.members:
+            return ErrorCode.none
+        error = self.check(member_id, instance_id, generation)
+        if error is ErrorCode.none:
+            member = self.members[member_id]
+            member.deadline_ms = now_ms + member.joining.session_ms
+            if self.state is State.COMPLETING:
+                return ErrorCode.rebalance_in_progress
+        return error
+
+    def leave(self, member_id: str, instance_id: str | None, now_ms: int) -> ErrorCode:
+        if instance_id is not None:
+            static = self._static(instance_id)
+            if static is None:
+                return ErrorCode.unknown_member_id
+            if member_id not in ("", static.id):
+                return ErrorCode.fenced_instance_id
+            member_id = static.id
+        if self._promised.pop(member_id, None) is not None:
+            self._try_complete(now_ms)
+            return ErrorCode.none
+        if member_id not in self.members:
+            return ErrorCode.unknown_member_id
+        self._remove(self.members[member_id], now_ms)
+        return ErrorCode.none
+
+    def _remove(self, member: Member, now_ms: int) -> None:
+        del self.members[member.id]
+        if member.join_reply:
+            member.join_reply(Joined(ErrorCode.unknown_member_id, member.id))
+        if member.sync_reply:
+            member.sync_reply(Synced(ErrorCode.unknown_member_id))
+        if self.leader == member.id:
+            self.leader = None
+        if not self.members:
+            self.generation += 1
+            self._empty()
+        else:
+            self._prepare(now_ms)
+
+    # Time.
+
+    def next_deadline_ms(self) -> int | None:
+        """When `expire` has something to do next, if nothing else happens."""
+        deadlines = [member.deadline_ms for member in self.members.values() if not member.waiting]
+        deadlines += self._promised.values()
+        if self.state is State.PREPARING:
+            deadlines.append(self._rebalance_deadline_ms)
+            if all(member.join_reply for member in self.members.values()) and not self._promised:
+                deadlines.append(self._not_before_ms)
+        return min(deadlines, default=None)
+
+    def expire(self, now_ms: int) -> None:
+        """Give up who has been silent for too long, and end a rebalance that has waited long enough."""
+        self._promised = {promised: until for promised, until in self._promised.items() if until > now_ms}
+        for member in list(self.members.values()):
+            if member.id in self.members and not member.waiting and member.deadline_ms <= now_ms:
+                self._remove(member, now_ms)
+        self._try_complete(now_ms)

@@ -1,0 +1,85 @@
+"""The Kafka endpoint: listens, and serves each connection over one store of hubs."""
+
+import asyncio
+import time
+import uuid
+from types import TracebackType
+
+from localcloud.kafka.apis import Apis, random_producer_id
+from localcloud.kafka.committed import CommittedOffsets
+from localcloud.kafka.connection import Connection
+from localcloud.kafka.coordinator import SESSION_MS, Coordinator
+from localcloud.kafka.namespace import Namespace
+from localcloud.kafka.produce import Producing
+from localcloud.log.store import LogStore
+from localcloud.sas import Keys
+
+_READ_AHEAD_BYTES = 1 << 20
+
+
+class KafkaServer:
+    """Listens on `host:port` (0: a free one, told by `port`) while its context is open.
+
+    `auto_create` lets CreateTopics and DeleteTopics change the namespace. `session_ms` bounds the session time-outs
+    that group members may ask for.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        keys: Keys,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 9093,
+        auto_create: bool = False,
+        session_ms: tuple[int, int] = SESSION_MS,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._host = host
+        self.port = port
+        self._auto_create = auto_create
+        self._session_ms = session_ms
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "KafkaServer":
+        self._server = await asyncio.start_server(
+            self._connected, self._host, self.port, limit=_READ_AHEAD_BYTES, start_serving=False
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        namespace = Namespace(self._store, self._host, self.port, self._auto_create, _now_ms)
+        self._coordinator = Coordinator(
+            namespace, CommittedOffsets(self._store.internal("committed-offsets")), _new_member_id, self._session_ms
+        )
+        self._apis = Apis(namespace, Producing(namespace, random_producer_id), self._coordinator)
+        await self._server.start_serving()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+        self._coordinator.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await Connection(reader, writer, self._apis, self._keys).serve()
+        except asyncio.CancelledError:
+            pass  # the server is closing, and waits for just that
+        finally:
+            self._connections.discard(task)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _new_member_id(client: str) -> str:
+    return f"{client}-{uuid.uuid4()}"
