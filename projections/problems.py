@@ -1,0 +1,37 @@
+"""What goes wrong, told to the caller. Source: RFC 9457, "Problem Details for HTTP APIs"."""
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Fault(Struct, frozen=True):
+    """One value that the caller has to change: where it stands, what was seen, what is expected."""
+
+    field: str
+    value: str
+    rule: str
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """An answer that is no success. `detail` says what was seen, what was expected and what to do."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    errors: tuple[Fault, ...] = ()
+
+
+def answer(problem: Problem, retry_after: int | None = None) -> Response:
+    """The problem as a response; `retry_after` is in seconds."""
+    headers = {"Cache-Control": "no-store"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
+    return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)
+
+
+def refused(status: int, title: str, faults: tuple[Fault, ...]) -> Response:
+    """The answer to a request whose values break rules."""
+    detail = "; ".join(f"{fault.field}: saw {fault.value}, expected {fault.rule}" for fault in faults)
+    return answer(Problem(title=title, status=status, detail=detail, errors=faults))

@@ -1,0 +1,6 @@
+"""What the system needs to find in Cosmos DB; hubs are declared in `infra/emulators/eventhubs/Config.json`."""
+
+from cloud.cosmos import Container
+from schemas.channels import CHARTS
+
+CONTAINERS = (Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),)

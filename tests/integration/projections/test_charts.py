@@ -1,0 +1,141 @@
+"""The read API over documents that `azure-cosmos` wrote into a real container."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from azure.cosmos.aio import ContainerProxy
+from msgspec import structs
+
+from cloud import cosmos
+from projections.api import create
+from schemas import examples
+from schemas.channels import CHARTS, DATABASE
+from schemas.documents import CURRENT, Chart, ChartEntry, chart_key
+from songline.entities import CONTAINERS
+from tests.support.localcloud import LocalCloud
+
+LINES = [
+    ChartEntry(
+        rank=rank,
+        song_id=f"song-{rank}",
+        title="Title",
+        artist="Ärtist",
+        genre="indie",
+        listens=200 - rank,
+        likes=rank,
+        score=float(200 - rank),
+        previous_rank=None,
+    )
+    for rank in range(1, 101)
+]
+GLOBAL = structs.replace(examples.CHART, entries=LINES)
+GERMANY = structs.replace(
+    examples.CHART,
+    scope="region:DE",
+    as_of=datetime(2026, 11, 22, 13, 59, 58, tzinfo=UTC),
+    position={"0": 1200, "1": 1187},
+    entries=LINES[:3],
+)
+
+
+@pytest.fixture
+async def container(localcloud: LocalCloud) -> AsyncIterator[ContainerProxy]:
+    async with cosmos.client(localcloud.settings().cosmos) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+        yield cosmos.container(client, DATABASE, CHARTS)
+
+
+@pytest.fixture
+async def api(localcloud: LocalCloud) -> AsyncIterator[httpx.AsyncClient]:
+    app = create(localcloud.settings().cosmos)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+        yield client
+
+
+async def write(container: ContainerProxy, chart: Chart) -> None:
+    key = chart_key(chart.kind, chart.window, chart.scope)
+    await container.upsert_item({**msgspec.to_builtins(chart), "id": CURRENT, "chart": key})
+
+
+def freshness(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: answer[name] for name in ("asOf", "completeThrough", "position")}
+
+
+async def test_a_chart_is_served_as_it_was_written(container: ContainerProxy, api: httpx.AsyncClient) -> None:
+    await write(container, GLOBAL)
+    await write(container, GERMANY)
+    world = await api.get("/v1/charts/top/1h")
+    assert world.status_code == 200
+    assert world.json() == msgspec.to_builtins(GLOBAL)
+    assert msgspec.json.decode(world.content, type=Chart) == GLOBAL
+    germany = await api.get("/v1/charts/top/1h", params={"scope": "region:DE"})
+    assert msgspec.json.decode(germany.content, type=Chart) == GERMANY
+
+
+async def test_a_limit_cuts_the_lines_and_nothing_else(container: ContainerProxy, api: httpx.AsyncClient) -> None:
+    await write(container, GLOBAL)
+    answer = (await api.get("/v1/charts/top/1h", params={"limit": 7})).json()
+    assert answer == {**msgspec.to_builtins(GLOBAL), "entries": msgspec.to_builtins(LINES[:7])}
+
+
+@pytest.mark.parametrize("scope", ["region:FR", "genre:polka", "genre:drum & bass"])
+async def test_a_scope_without_a_chart_is_empty_and_as_fresh_as_the_world(
+    container: ContainerProxy, api: httpx.AsyncClient, scope: str
+) -> None:
+    await write(container, GLOBAL)
+    response = await api.get("/v1/charts/top/1h", params={"scope": scope})
+    answer = response.json()
+    assert (response.status_code, answer["scope"], answer["entries"]) == (200, scope, [])
+    assert freshness(answer) == freshness(msgspec.to_builtins(GLOBAL))
+
+
+@pytest.mark.parametrize("scope", ["global", "region:FR"])
+async def test_before_anything_is_computed_it_says_so(
+    container: ContainerProxy, api: httpx.AsyncClient, scope: str
+) -> None:
+    await write(container, GLOBAL)
+    response = await api.get("/v1/charts/trending/24h", params={"scope": scope})
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["title"] == "Not computed yet"
+
+
+async def test_an_unchanged_chart_is_not_sent_again(container: ContainerProxy, api: httpx.AsyncClient) -> None:
+    await write(container, GLOBAL)
+    first = await api.get("/v1/charts/top/1h")
+    assert first.headers["cache-control"] == "public, max-age=1"
+    known = {"If-None-Match": first.headers["etag"]}
+    again = await api.get("/v1/charts/top/1h", headers=known)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert (await api.get("/v1/charts/top/1h", params={"limit": 5}, headers=known)).status_code == 200
+    await write(container, structs.replace(GLOBAL, as_of=datetime(2026, 11, 22, 14, 0, 3, tzinfo=UTC)))
+    changed = await api.get("/v1/charts/top/1h", headers=known)
+    assert (changed.status_code, changed.json()["asOf"]) == (200, "2026-11-22T14:00:03Z")
+
+
+async def test_it_is_ready_when_the_container_is_there(localcloud: LocalCloud, api: httpx.AsyncClient) -> None:
+    missing = await api.get("/health/ready")
+    assert missing.status_code == 503
+    assert "container 'charts' is not there" in missing.json()["detail"]
+    async with cosmos.client(localcloud.settings().cosmos) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+    assert (await api.get("/health/ready")).status_code == 200
+
+
+async def test_it_comes_back_when_the_store_does(
+    container: ContainerProxy, localcloud: LocalCloud, api: httpx.AsyncClient
+) -> None:
+    await write(container, GLOBAL)
+    localcloud.kill()
+    gone = await api.get("/v1/charts/top/1h")
+    assert (gone.status_code, gone.json()["title"]) == (503, "Store unavailable")
+    localcloud.restart()
+    assert (await api.get("/v1/charts/top/1h")).json() == msgspec.to_builtins(GLOBAL)

@@ -1,0 +1,129 @@
+"""The read API's answers to requests that need no store: pages, documents, refusals."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from cloud.settings import Cosmos, Secret
+from projections.api import create
+from schemas import jsonschema as published
+from schemas.regions import REGIONS
+
+# No one listens there.
+NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[httpx.AsyncClient]:
+    app = create(NOWHERE)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+        yield client
+
+
+async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str) -> dict[str, Any]:
+    response = await api.get(path, params=params)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    return body
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "params", "faults"),
+    [
+        ("/v1/charts/tops/1h", 404, {}, [("kind", '"tops"', "one of 'top' or 'trending'")]),
+        ("/v1/charts/top/2h", 404, {}, [("window", '"2h"', "one of '5m', '1h', '24h' or '7d'")]),
+        ("/v1/charts/top/1h", 400, {"limit": "0"}, [("limit", '"0"', "greater than or equal to 1")]),
+        ("/v1/charts/top/1h", 400, {"limit": "101"}, [("limit", '"101"', "less than or equal to 100")]),
+        (
+            "/v1/charts/top/1h",
+            400,
+            {"limit": "ten"},
+            [("limit", '"ten"', "a valid integer, unable to parse string as an integer")],
+        ),
+        (
+            "/v1/charts/top/1h",
+            400,
+            {"scope": "region:de"},
+            [("scope", '"region:de"', "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (lower case)")],
+        ),
+    ],
+)
+async def test_a_refusal_names_what_was_seen_and_what_is_expected(
+    api: httpx.AsyncClient, path: str, status: int, params: dict[str, str], faults: list[tuple[str, str, str]]
+) -> None:
+    body = await problem(api, path, status, **params)
+    assert [(fault["field"], fault["value"], fault["rule"]) for fault in body["errors"]] == faults
+    assert all(f"{field}: saw {value}, expected {rule}" in body["detail"] for field, value, rule in faults)
+
+
+async def test_a_long_value_is_shown_cut(api: httpx.AsyncClient) -> None:
+    body = await problem(api, "/v1/charts/top/1h", 400, scope="x" * 500)
+    assert len(body["errors"][0]["value"]) == 100
+
+
+async def test_an_unknown_path_is_a_problem_too(api: httpx.AsyncClient) -> None:
+    assert "/v2/charts" in (await problem(api, "/v2/charts", 404))["detail"]
+
+
+async def test_a_method_that_is_not_there_says_which_are(api: httpx.AsyncClient) -> None:
+    response = await api.post("/v1/charts/top/1h")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/v1/charts/top/1h", "/v1/charts/top/1h?scope=region:DE", "/health/ready"])
+async def test_a_store_that_cannot_be_reached_is_503_with_a_time_to_come_back(
+    api: httpx.AsyncClient, path: str
+) -> None:
+    response = await api.get(path)
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert "Cosmos DB can't be reached" in response.json()["detail"]
+
+
+async def test_it_lives_without_a_store(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/health/live")).json() == {"status": "live"}
+
+
+async def test_the_index_says_what_can_be_asked_for(api: httpx.AsyncClient) -> None:
+    response = await api.get("/v1/charts")
+    body = response.json()
+    assert body["kinds"] == ["top", "trending"]
+    assert body["windows"] == ["5m", "1h", "24h", "7d"]
+    assert set(body["regions"]) == REGIONS
+    again = await api.get("/v1/charts", headers={"If-None-Match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_the_docs_page_asks_no_other_host(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/")).headers["location"] == "/docs"
+    page = (await api.get("/docs")).text
+    assert not re.findall(r"https?://", page)
+    assert '"validatorUrl": null' in page
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert (await api.get(asset)).status_code == 200
+
+
+async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/openapi.json")).json()
+    assert document["paths"].keys() == {"/v1/charts", "/v1/charts/{kind}/{window}"}
+    operation = document["paths"]["/v1/charts/{kind}/{window}"]["get"]
+    assert operation["responses"].keys() == {"200", "304", "400", "404", "503"}
+    answer = operation["responses"]["200"]["content"]["application/json"]
+    # A reference into the document, resolved by hanging the document's components under the reference.
+    jsonschema.Draft202012Validator({**answer["schema"], "components": document["components"]}).validate(
+        answer["example"]
+    )
+    chart = document["components"]["schemas"]["Chart"]
+    assert chart["properties"].keys() == published.chart_schema()["properties"].keys()
+    assert json.dumps(document).count("ValidationError") == 0

@@ -1,0 +1,32 @@
+"""A scope is global, a region or a genre, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projections.charts import is_scope
+from schemas.regions import REGIONS
+
+
+@pytest.mark.parametrize(
+    "scope", ["global", "region:DE", "region:ZW", "genre:indie", "genre:unknown", "genre:drum & bass"]
+)
+def test_what_names_a_scope(scope: str) -> None:
+    assert is_scope(scope)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        *("", "global:", "Global", " global", "user:7"),
+        *("region", "region:", "region:de", "region:XX", "region:DE\n", "region:DE:BY"),
+        *("genre", "genre:", "genre:Indie", "genre:indie\n", "genre:" + "x" * 65, "genre:a/b"),
+    ],
+)
+def test_what_does_not(scope: str) -> None:
+    assert not is_scope(scope)
+
+
+@given(st.text())
+def test_any_region_is_a_country(code: str) -> None:
+    assert is_scope(f"region:{code}") == (code in REGIONS)
