@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from localcloud import control, log
+from localcloud.azurite import AzuriteServer, AzuriteUnavailable
 from localcloud.config import BadConfig, HubConfig, read_hubs
 from localcloud.cosmos.server import CosmosServer
 from localcloud.eventhubs.server import EventHubsServer
@@ -50,6 +51,8 @@ def default_config() -> list[Path]:
 @click.option("--eventhubs-port", default=5672, help="Event Hubs over AMQP; 0 takes a free port, here and below.")
 @click.option("--kafka-port", default=9092, help="Event Hubs over Kafka.")
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
+@click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite (see `make azurite`).")
+@click.option("--blob-port", default=10000, help="Blob Storage.")
 @click.option("--control-port", default=5300, help="Health, at /health.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
 @click.option("--create-topics", is_flag=True, help="Let Kafka clients create and delete topics.")
@@ -59,6 +62,8 @@ def main(
     eventhubs_port: int,
     kafka_port: int,
     cosmos_port: int,
+    blobs: bool,
+    blob_port: int,
     control_port: int,
     cosmos_key: str,
     create_topics: bool,
@@ -69,12 +74,14 @@ def main(
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     ports = {"eventhubs": eventhubs_port, "kafka": kafka_port, "cosmos": cosmos_port, "control": control_port}
+    if blobs:
+        ports["blob"] = blob_port
     try:
         data.mkdir(parents=True, exist_ok=True)
         (data / READY).unlink(missing_ok=True)
         hubs = read_hubs(list(configs) or default_config())
         asyncio.run(serve(data, hubs, ports, cosmos_key, create_topics))
-    except (BadConfig, log.LogError, OSError) as error:
+    except (AzuriteUnavailable, BadConfig, log.LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
 
@@ -88,14 +95,17 @@ async def serve(data: Path, hubs: list[HubConfig], ports: dict[str, int], cosmos
     keys = Keys()
     served: dict[str, int] = {}
     async with AsyncExitStack() as stack:
-        store = log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
-        stack.push_async_callback(store.close)
+        store = await stack.enter_async_context(
+            log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
+        )
         servers = {
             "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"]),
             "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics),
             "cosmos": CosmosServer(data / "cosmos", cosmos_key, host=HOST, port=ports["cosmos"]),
             "control": HttpServer(control.create(served), host=HOST, port=ports["control"]),
         }
+        if "blob" in ports:
+            servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"])
         for name, server in servers.items():
             try:
                 started = await stack.enter_async_context(server)

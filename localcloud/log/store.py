@@ -48,7 +48,10 @@ class Hub:
 
 
 class LogStore:
-    """The hubs of one namespace. One process at a time may have a folder open."""
+    """The hubs of one namespace. One process at a time may have a folder open.
+
+    As a context manager it also keeps house (`maintain`) and closes itself.
+    """
 
     def __init__(self, folder: Path, lock: IO[bytes], now_ms: Callable[[], int], segment_bytes: int) -> None:
         self.folder = folder
@@ -160,11 +163,14 @@ class LogStore:
         self._release()
 
     async def __aenter__(self) -> "LogStore":
+        self._upkeep = asyncio.create_task(self.maintain())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._upkeep.cancel()
+        await asyncio.wait((self._upkeep,))
         await self.close()
 
     def _partitions(self) -> list[PartitionLog]:
