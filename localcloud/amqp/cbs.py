@@ -1,0 +1,47 @@
+"""`$cbs`: tokens for rights (AMQP Claims-based Security 1.0, working draft; Azure's "put-token" operation)."""
+
+import logging
+from typing import Final
+
+from localcloud.amqp.link import ReceivingLink
+from localcloud.amqp.message import Message
+from localcloud.amqp.types import Int
+from localcloud.sas import Unauthorized, resource_path
+
+log = logging.getLogger(__name__)
+
+ADDRESS: Final = "$cbs"
+
+
+def put_token(request: Message, link: ReceivingLink) -> Message:
+    """Check the token in the body, and remember what it grants to this connection.
+
+    Application properties of the request: operation `put-token`, name the audience. The kind of token is taken from
+    its text: Service Bus clients call a signature a `jwt`.
+    """
+    connection = link.session.connection
+    properties = request.application_properties
+    operation, audience, token = properties.get("operation"), properties.get("name"), request.body
+    if operation == "delete-token" and isinstance(audience, str):
+        connection.grants.pop(resource_path(audience), None)
+        return _answer(200, "OK")
+    if operation != "put-token" or not isinstance(audience, str) or not isinstance(token, str):
+        return _answer(400, "put-token takes the audience as property 'name' and the token as amqp-value.")
+    try:
+        grant = connection.keys.check_token(token, audience, connection.now())
+    except Unauthorized as reason:
+        log.warning("token refused: %s", reason)
+        return _answer(401, "Unauthorized: the token does not give access.")
+    connection.grants[resource_path(audience)] = grant
+    return _answer(202, "Accepted")
+
+
+def _answer(status: int, description: str) -> Message:
+    return Message(
+        application_properties={
+            "status-code": Int(status),
+            "statusCode": Int(status),
+            "status-description": description,
+            "statusDescription": description,
+        }
+    )

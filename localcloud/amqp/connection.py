@@ -1,0 +1,421 @@
+"""Connections: handshake, channels, idle time-outs, back-pressure (part 2, section 2.4)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from localcloud.amqp import sasl
+from localcloud.amqp.codec import DecodeError
+from localcloud.amqp.errors import (
+    DECODE_ERROR,
+    FRAMING_ERROR,
+    INTERNAL_ERROR,
+    NOT_ALLOWED,
+    RESOURCE_LIMIT_EXCEEDED,
+    UNAUTHORIZED_ACCESS,
+    AmqpError,
+    ConnectionFault,
+    SessionFault,
+)
+from localcloud.amqp.frames import (
+    AMQP_FRAME,
+    AMQP_HEADER,
+    EMPTY_FRAME,
+    MAX_FRAME_SIZE,
+    MIN_MAX_FRAME_SIZE,
+    SASL_FRAME,
+    SASL_HEADER,
+    Frame,
+    FrameReader,
+    frame,
+)
+from localcloud.amqp.link import SendingLink, wire_error
+from localcloud.amqp.node import Service
+from localcloud.amqp.performatives import (
+    Begin,
+    Close,
+    Composite,
+    End,
+    Open,
+    SaslInit,
+    SaslMechanisms,
+    SaslOutcome,
+    read_composite,
+)
+from localcloud.amqp.session import Session
+from localcloud.amqp.types import Map, Symbol, Ubyte, Uint, Ushort
+from localcloud.sas import Grant, Keys, Unauthorized
+
+log = logging.getLogger(__name__)
+
+CHANNEL_MAX: Final = 4999
+UNSENT_LIMIT: Final = 1 << 20  # bytes waiting for the socket, beyond which links stop to send
+HELD_LIMIT: Final = 64 << 20  # bytes of unsettled deliveries from the client, beyond which we stop to read
+PRODUCT: Final[Map] = {Symbol("product"): "songline-localcloud", Symbol("version"): "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds.
+
+    `idle` is told to clients, and those that heed it send something in half that time. `silence` ends a connection
+    that has been silent for so long: much later, because Azure's Python SDK keeps nothing alive while a producer
+    has nothing to send.
+    """
+
+    handshake: float = 30.0
+    idle: float = 240.0
+    keep_alive: float = 30.0
+    silence: float = 3600.0
+    linger: float = 2.0
+
+
+class Connection(asyncio.Protocol):
+    """The server's end of one connection.
+
+    `now` gives the time in Unix seconds. The protocol's states are the functions that take the next bytes.
+    """
+
+    def __init__(
+        self,
+        container_id: str,
+        service: Service,
+        keys: Keys,
+        now: Callable[[], float],
+        on_end: Callable[["Connection"], None],
+        timing: Timing,
+    ) -> None:
+        self.container_id = container_id
+        self.service = service
+        self.keys = keys
+        self.now = now
+        self.peer_max_frame_size = MIN_MAX_FRAME_SIZE
+        self.grants: dict[str, Grant] = {}
+        self.sessions: dict[int, Session] = {}
+        self.remote_container = ""
+        self._on_end = on_end
+        self._timing = timing
+        self._reader = FrameReader()
+        self._state: Callable[[], bool] = self._first_header
+        self._opened = False
+        self._out: list[bytes] = []
+        self._unsent = 0
+        self._flushing = False
+        self._paused = False
+        self._held = 0
+        self._waiting: dict[SendingLink, None] = {}
+        self._ending: set[int] = set()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=UNSENT_LIMIT)
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._spoke = self._loop.time()
+        self._timer = self._loop.call_later(self._timing.handshake, self._handshake_too_slow)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        self._reader.feed(data)
+        try:
+            while self._state():
+                pass
+        except AmqpError as error:
+            self.close(error)
+        except DecodeError as error:
+            self.close(AmqpError(DECODE_ERROR, str(error)))
+        except Exception:
+            log.exception("a connection failed")
+            self.close(AmqpError(INTERNAL_ERROR, "the server failed; its log has the reason"))
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._end_sessions()
+        self._on_end(self)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._serve_waiting()
+
+    # Out
+
+    def send(self, data: bytes) -> None:
+        """Send a whole frame; what is sent in one turn of the loop goes to the socket together."""
+        self.send_parts([data], len(data))
+
+    def send_parts(self, parts: list[bytes], size: int) -> None:
+        """Send whole frames, `size` bytes in all, given in parts."""
+        self._out += parts
+        self._unsent += size
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    @property
+    def writable(self) -> bool:
+        return not self._paused and self._unsent < UNSENT_LIMIT
+
+    def wait_writable(self, link: SendingLink) -> None:
+        """Pump `link` when there is room on the socket, after those that have waited for longer."""
+        self._waiting[link] = None
+
+    def _flush(self) -> None:
+        self._flushing = False
+        data = b"".join(self._out)
+        self._out.clear()
+        self._unsent = 0
+        if data and not self._transport.is_closing():
+            self._spoke = self._loop.time()
+            self._transport.write(data)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        while self._waiting and self.writable:
+            link = next(iter(self._waiting))
+            del self._waiting[link]
+            link.pump()
+
+    def hold(self, size: int) -> None:
+        """Count a delivery that nobody has settled yet; too many bytes of those stop the reading."""
+        if self._held < HELD_LIMIT <= self._held + size:
+            self._transport.pause_reading()
+        self._held += size
+
+    def let_go(self, size: int) -> None:
+        """Undo `hold`."""
+        if self._held - size < HELD_LIMIT <= self._held:
+            self._transport.resume_reading()
+        self._held -= size
+
+    # Rights
+
+    def authorize(self, resource: str) -> None:
+        """Raises AmqpError (unauthorized) unless a good credential covers `resource` now."""
+        now = self.now()
+        if not any(grant.expires > now and grant.covers(resource) for grant in self.grants.values()):
+            raise AmqpError(
+                UNAUTHORIZED_ACCESS,
+                f"Unauthorized access to '{resource}': put a token for it to $cbs first, or use SASL PLAIN.",
+            )
+
+    # States: each takes what it can from the reader, and says whether it took something.
+
+    def _first_header(self) -> bool:
+        header = self._reader.header()
+        if header == SASL_HEADER:
+            self.send(SASL_HEADER)
+            self.send(frame(0, SaslMechanisms(sasl.MECHANISMS).encoded(), SASL_FRAME))
+            self._state = self._sasl_init
+        elif header == AMQP_HEADER:
+            self.send(AMQP_HEADER)
+            self._state = self._open
+        elif header is not None:
+            self._reject_header(SASL_HEADER)
+        return header is not None
+
+    def _sasl_init(self) -> bool:
+        got = self._reader.frame()
+        if got is None:
+            return False
+        init, _ = read_composite(got.body)
+        if got.kind != SASL_FRAME or not isinstance(init, SaslInit):
+            raise ConnectionFault(FRAMING_ERROR, "sasl-init has to come first")
+        try:
+            grant = sasl.authenticate(init.mechanism, init.initial_response or b"", self.keys)
+        except Unauthorized as reason:
+            log.warning("SASL refused: %s", reason)
+            self.send(frame(0, SaslOutcome(Ubyte(sasl.AUTH_FAILED)).encoded(), SASL_FRAME))
+            self._leave()
+            return False
+        if grant:
+            self.grants["sasl"] = grant
+        self.send(frame(0, SaslOutcome(Ubyte(sasl.OK)).encoded(), SASL_FRAME))
+        self._state = self._second_header
+        return True
+
+    def _second_header(self) -> bool:
+        header = self._reader.header()
+        if header == AMQP_HEADER:
+            self.send(AMQP_HEADER)
+            self._state = self._open
+        elif header is not None:
+            self._reject_header(AMQP_HEADER)
+        return header is not None
+
+    def _reject_header(self, supported: bytes) -> None:
+        self.send(supported)
+        self._leave()
+
+    def _open(self) -> bool:
+        got = self._reader.frame()
+        if got is None:
+            return False
+        performative = self._performative(got)
+        if performative is None:
+            return True
+        opening, _ = performative
+        if not isinstance(opening, Open):
+            raise ConnectionFault(NOT_ALLOWED, f"{opening.NAME} before open")
+        if opening.max_frame_size < MIN_MAX_FRAME_SIZE:
+            raise ConnectionFault(
+                NOT_ALLOWED, f"max-frame-size {opening.max_frame_size}: the least is {MIN_MAX_FRAME_SIZE}"
+            )
+        self.remote_container = opening.container_id
+        self.peer_max_frame_size = min(opening.max_frame_size, MAX_FRAME_SIZE)
+        self._say_open()
+        interval = self._timing.keep_alive
+        if opening.idle_time_out:
+            if opening.idle_time_out < 100:
+                raise ConnectionFault(
+                    RESOURCE_LIMIT_EXCEEDED, f"idle-time-out {opening.idle_time_out} ms: the least is 100 ms"
+                )
+            interval = min(interval, opening.idle_time_out / 2000)
+        self._state = self._frames
+        self._timer.cancel()
+        self._timer = self._loop.call_later(interval, self._tick, interval)
+        return True
+
+    def _say_open(self) -> None:
+        self._opened = True
+        answer = Open(
+            self.container_id,
+            max_frame_size=Uint(MAX_FRAME_SIZE),
+            channel_max=Ushort(CHANNEL_MAX),
+            idle_time_out=Uint(int(self._timing.idle * 1000)),
+            properties=PRODUCT,
+        )
+        self.send(frame(0, answer.encoded()))
+
+    def _frames(self) -> bool:
+        got = self._reader.frame()
+        if got is None:
+            return False
+        performative = self._performative(got)
+        if performative is None:
+            return True
+        match performative[0]:
+            case Close():
+                self._end_sessions()
+                self.send(frame(0, Close().encoded()))
+                self._leave()
+            case Begin():
+                self._begin(got.channel, performative[0])
+            case End():
+                self._end(got.channel)
+            case _:
+                self._to_session(got.channel, *performative)
+        return True
+
+    def _performative(self, got: Frame) -> tuple[Composite, bytes] | None:
+        if got.kind != AMQP_FRAME:
+            raise ConnectionFault(FRAMING_ERROR, f"a frame of type {got.kind} among AMQP frames")
+        if not got.body:
+            return None
+        performative, end = read_composite(got.body)
+        return performative, got.body[end:]
+
+    def _begin(self, channel: int, begin: Begin) -> None:
+        if channel > CHANNEL_MAX:
+            raise ConnectionFault(FRAMING_ERROR, f"channel {channel}: the highest is {CHANNEL_MAX}")
+        if channel in self.sessions or channel in self._ending:
+            raise ConnectionFault(NOT_ALLOWED, f"channel {channel} has a session already")
+        if begin.remote_channel is not None:
+            raise ConnectionFault(NOT_ALLOWED, "the answer to a session that we never began")
+        self.sessions[channel] = Session(self, channel, begin)
+
+    def _end(self, channel: int) -> None:
+        if channel in self._ending:
+            self._ending.discard(channel)
+            return
+        self._session(channel).end()
+        del self.sessions[channel]
+        self.send(frame(channel, End().encoded()))
+
+    def _to_session(self, channel: int, performative: Composite, payload: bytes) -> None:
+        if channel in self._ending:
+            return
+        session = self._session(channel)
+        try:
+            session.on_frame(performative, payload)
+        except SessionFault as fault:
+            session.end()
+            del self.sessions[channel]
+            self._ending.add(channel)
+            self.send(frame(channel, End(wire_error(fault)).encoded()))
+
+    def _session(self, channel: int) -> Session:
+        session = self.sessions.get(channel)
+        if session is None:
+            raise ConnectionFault(NOT_ALLOWED, f"channel {channel} has no session")
+        return session
+
+    def _nothing_more(self) -> bool:
+        self._reader = FrameReader()
+        return False
+
+    # The end
+
+    def close(self, error: AmqpError | None = None) -> None:
+        """Say why, and end the connection."""
+        if self._state == self._nothing_more:
+            return
+        log.log(logging.WARNING if error else logging.DEBUG, "closing %r: %s", self.remote_container, error)
+        if self._state in (self._open, self._frames):
+            if not self._opened:
+                self._say_open()
+            self._end_sessions()
+            self.send(frame(0, Close(wire_error(error)).encoded()))
+        self._leave()
+
+    def _leave(self) -> None:
+        """Hang up after what is to be sent; read on for a moment, or the client might get a reset instead of it."""
+        self._state = self._nothing_more
+        self._end_sessions()
+        self._flush()
+        self._timer.cancel()
+        if self._held >= HELD_LIMIT:
+            self._transport.resume_reading()
+        self._timer = self._loop.call_later(self._timing.linger, self._transport.abort)
+        if not self._transport.is_closing():
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has hung up already
+                self._transport.abort()
+
+    def _end_sessions(self) -> None:
+        for session in self.sessions.values():
+            session.end()
+        self.sessions.clear()
+        self._waiting.clear()
+
+    def _handshake_too_slow(self) -> None:
+        log.warning("a client did not open its connection within %g s", self._timing.handshake)
+        self._transport.abort()
+
+    def _tick(self, interval: float) -> None:
+        now = self._loop.time()
+        if now - self._heard > self._timing.silence:
+            self.close(AmqpError(RESOURCE_LIMIT_EXCEEDED, f"nothing came for {now - self._heard:.0f} s"))
+            return
+        if now - self._spoke >= interval * 0.9:
+            self.send(EMPTY_FRAME)
+        self._detach_unauthorized()
+        self._timer = self._loop.call_later(interval, self._tick, interval)
+
+    def _detach_unauthorized(self) -> None:
+        for session in self.sessions.values():
+            for link in list(session.links.values()):
+                try:
+                    if link.resource is not None and not link.ended:
+                        self.authorize(link.resource)
+                except AmqpError as error:
+                    link.detach(error)

@@ -1,0 +1,43 @@
+"""Errors that go over the wire, as an AMQP error with a condition (part 2, section 2.8.15 and on)."""
+
+from typing import Final
+
+from localcloud.amqp.types import Map, Symbol
+
+INTERNAL_ERROR: Final = Symbol("amqp:internal-error")
+NOT_FOUND: Final = Symbol("amqp:not-found")
+UNAUTHORIZED_ACCESS: Final = Symbol("amqp:unauthorized-access")
+DECODE_ERROR: Final = Symbol("amqp:decode-error")
+RESOURCE_LIMIT_EXCEEDED: Final = Symbol("amqp:resource-limit-exceeded")
+NOT_ALLOWED: Final = Symbol("amqp:not-allowed")
+INVALID_FIELD: Final = Symbol("amqp:invalid-field")
+NOT_IMPLEMENTED: Final = Symbol("amqp:not-implemented")
+ILLEGAL_STATE: Final = Symbol("amqp:illegal-state")
+FRAME_SIZE_TOO_SMALL: Final = Symbol("amqp:frame-size-too-small")
+CONNECTION_FORCED: Final = Symbol("amqp:connection:forced")
+FRAMING_ERROR: Final = Symbol("amqp:connection:framing-error")
+WINDOW_VIOLATION: Final = Symbol("amqp:session:window-violation")
+ERRANT_LINK: Final = Symbol("amqp:session:errant-link")
+HANDLE_IN_USE: Final = Symbol("amqp:session:handle-in-use")
+UNATTACHED_HANDLE: Final = Symbol("amqp:session:unattached-handle")
+DETACH_FORCED: Final = Symbol("amqp:link:detach-forced")
+MESSAGE_SIZE_EXCEEDED: Final = Symbol("amqp:link:message-size-exceeded")
+STOLEN: Final = Symbol("amqp:link:stolen")
+
+
+class AmqpError(Exception):
+    """The peer must act. What it ends depends on where it is raised: a delivery, a link, or as below."""
+
+    def __init__(self, condition: Symbol, description: str, info: Map | None = None) -> None:
+        super().__init__(f"{condition}: {description}")
+        self.condition = condition
+        self.description = description
+        self.info = info
+
+
+class SessionFault(AmqpError):
+    """Ends the session."""
+
+
+class ConnectionFault(AmqpError):
+    """Ends the connection."""

@@ -1,0 +1,83 @@
+"""A listener whose connections all speak to one service."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from localcloud.amqp import cbs
+from localcloud.amqp.connection import Connection, Timing
+from localcloud.amqp.errors import CONNECTION_FORCED, AmqpError
+from localcloud.amqp.link import ReceivingLink, SendingLink
+from localcloud.amqp.node import Inlet, Outlet, Service
+from localcloud.amqp.requests import RequestNode
+from localcloud.sas import Keys
+
+_DEFAULT_TIMING = Timing()
+
+
+class AmqpServer:
+    """Listens on `host`:`port` (0: a free one; `port` then says which) while it is entered.
+
+    `service_for` makes the service of one connection; `$cbs` is answered here. `now` gives Unix seconds.
+    """
+
+    def __init__(
+        self,
+        container_id: str,
+        service_for: Callable[[], Service],
+        keys: Keys,
+        now: Callable[[], float],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        timing: Timing = _DEFAULT_TIMING,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.connections: set[Connection] = set()
+        self._container_id = container_id
+        self._service_for = service_for
+        self._keys = keys
+        self._now = now
+        self._timing = timing
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, self.host, self.port, backlog=1024)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for connection in list(self.connections):
+            connection.close(AmqpError(CONNECTION_FORCED, "The server is shutting down."))
+        await self._server.wait_closed()
+
+    def _connection(self) -> Connection:
+        connection = Connection(
+            self._container_id,
+            WithTokens(self._service_for()),
+            self._keys,
+            self._now,
+            self.connections.discard,
+            self._timing,
+        )
+        self.connections.add(connection)
+        return connection
+
+
+class WithTokens:
+    """A service that has the node `$cbs` besides."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._cbs = RequestNode(cbs.put_token)
+
+    def attach_sender(self, link: ReceivingLink) -> Inlet | Awaitable[Inlet]:
+        return self._cbs.inlet(link) if link.address == cbs.ADDRESS else self._service.attach_sender(link)
+
+    def attach_receiver(self, link: SendingLink) -> Outlet | Awaitable[Outlet]:
+        return self._cbs.outlet(link) if link.address == cbs.ADDRESS else self._service.attach_receiver(link)

@@ -1,0 +1,70 @@
+"""Events from a client to a partition."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from localcloud.amqp.codec import DecodeError
+from localcloud.amqp.errors import DECODE_ERROR, INTERNAL_ERROR, RESOURCE_LIMIT_EXCEEDED, AmqpError
+from localcloud.amqp.link import Delivery
+from localcloud.amqp.node import Inlet
+from localcloud.eventhubs.partition_key import partition_of
+from localcloud.eventhubs.translate import record_batch, records_of
+from localcloud.log.errors import AppendFailed, LogError
+from localcloud.log.partition import Appended, PartitionLog
+from localcloud.log.store import Hub
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE_SIZE: Final = 1_048_576
+
+
+class EventWriter(Inlet):
+    """Stores each delivery as one record batch, and accepts it when that is on disk.
+
+    `partition` is None for a link to the hub: then the key decides, and without a key `turns` does.
+    """
+
+    def __init__(
+        self, hub: Hub, partition: PartitionLog | None, turns: Iterator[PartitionLog], now: Callable[[], float]
+    ) -> None:
+        self._hub = hub
+        self._partition = partition
+        self._turns = turns
+        self._now = now
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        try:
+            key, records = records_of(delivery.payload, delivery.message_format)
+            if not records:
+                delivery.accept()
+                return
+            appended = self._choose(key).submit(record_batch(records, int(self._now() * 1000)))
+        except DecodeError as error:
+            delivery.reject(AmqpError(DECODE_ERROR, f"the event is malformed: {error}"))
+        except LogError as error:
+            self._reject(delivery, error)
+        else:
+            appended.add_done_callback(partial(self._on_appended, delivery))
+
+    def _choose(self, key: str | None) -> PartitionLog:
+        if self._partition is not None:
+            return self._partition
+        if key is not None:
+            return self._hub.partitions[partition_of(key, len(self._hub.partitions))]
+        return next(self._turns)
+
+    def _on_appended(self, delivery: Delivery, appended: asyncio.Future[Appended]) -> None:
+        error = None if appended.cancelled() else appended.exception()
+        if appended.cancelled() or error is not None:
+            self._reject(delivery, error)
+        else:
+            delivery.accept()
+
+    def _reject(self, delivery: Delivery, error: BaseException | None) -> None:
+        log.error("%s: an append failed: %s", self._hub.name, error)
+        full = isinstance(error, AppendFailed) and error.disk_full
+        condition = RESOURCE_LIMIT_EXCEEDED if full else INTERNAL_ERROR
+        delivery.reject(AmqpError(condition, f"The event was not kept, send it again later: {error}"))

@@ -1,0 +1,144 @@
+"""The AMQP endpoint of the Event Hubs namespace."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from types import TracebackType
+from typing import Self
+
+from localcloud.amqp.connection import Timing
+from localcloud.amqp.errors import AmqpError
+from localcloud.amqp.link import ReceivingLink, SendingLink
+from localcloud.amqp.node import Inlet, Outlet, Refusal
+from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.server import AmqpServer
+from localcloud.amqp.types import Array
+from localcloud.eventhubs import management
+from localcloud.eventhubs.addresses import Destination, Origin, find_hub, find_partition, not_found
+from localcloud.eventhubs.position import selector_of, start_of
+from localcloud.eventhubs.readers import Readers
+from localcloud.eventhubs.receive import EventReader, EventsCache
+from localcloud.eventhubs.send import MAX_MESSAGE_SIZE, EventWriter
+from localcloud.log.errors import UnknownHub
+from localcloud.log.partition import PartitionLog
+from localcloud.log.store import Hub, LogStore
+from localcloud.sas import Keys
+
+_RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
+_DEFAULT_TIMING = Timing()
+
+
+class EventHubsServer:
+    """Serves the hubs of `store` on `host`:`port` (0: a free one, `port` tells) while it is entered.
+
+    `now` gives Unix seconds.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        keys: Keys,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        now: Callable[[], float] = time.time,
+        timing: Timing = _DEFAULT_TIMING,
+    ) -> None:
+        namespace = _Namespace(store, now)
+        self._server = AmqpServer(
+            "localcloud-eventhubs",
+            lambda: _EventHubs(namespace),
+            keys,
+            now,
+            host=host,
+            port=port,
+            timing=timing,
+        )
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    async def __aenter__(self) -> Self:
+        await self._server.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._server.__aexit__(kind, error, trace)
+
+
+class _Namespace:
+    """What all connections share."""
+
+    def __init__(self, store: LogStore, now: Callable[[], float]) -> None:
+        self.store = store
+        self.now = now
+        self.readers = Readers()
+        self.cache = EventsCache()
+        self._turns: dict[Hub, Iterator[PartitionLog]] = {}
+
+    def turns(self, hub: Hub) -> Iterator[PartitionLog]:
+        """The partitions in turn, for events without a key from whatever client."""
+        if hub not in self._turns:
+            self._turns[hub] = cycle(hub.partitions)
+        return self._turns[hub]
+
+    def is_gone(self, hub: Hub) -> bool:
+        try:
+            return self.store.hub(hub.name) is not hub
+        except UnknownHub:
+            return True
+
+
+class _EventHubs:
+    """The nodes that one connection sees."""
+
+    def __init__(self, namespace: _Namespace) -> None:
+        self._namespace = namespace
+        self._management = RequestNode(management.Management(namespace.store).handle)
+
+    def attach_sender(self, link: ReceivingLink) -> Inlet:
+        if link.address == management.ADDRESS:
+            return self._management.inlet(link)
+        link.authorize(link.address)
+        destination = Destination.parse(link.address)
+        namespace = self._namespace
+        hub = find_hub(namespace.store, destination.hub)
+        partition = None if destination.partition is None else find_partition(hub, destination.partition)
+        link.max_message_size = MAX_MESSAGE_SIZE
+        return EventWriter(hub, partition, namespace.turns(hub), namespace.now)
+
+    def attach_receiver(self, link: SendingLink) -> Outlet:
+        if link.address == management.ADDRESS:
+            return self._management.outlet(link)
+        try:
+            return self._reader(link)
+        except AmqpError as error:
+            return Refusal(link, error)
+
+    def _reader(self, link: SendingLink) -> EventReader:
+        link.authorize(link.address)
+        origin = Origin.parse(link.address)
+        namespace = self._namespace
+        hub = find_hub(namespace.store, origin.hub)
+        if origin.group not in hub.consumer_groups:
+            raise not_found(f"{hub.name}/ConsumerGroups/{origin.group}")
+        partition = find_partition(hub, origin.partition)
+        selector = selector_of(link.source) if link.source else None
+        level = (link.requested.properties or {}).get("com.microsoft:epoch")
+        wanted = link.requested.desired_capabilities
+        return EventReader(
+            link,
+            hub,
+            partition,
+            start_of(selector, partition),
+            group=origin.group,
+            owner_level=int(level) if isinstance(level, int) else None,
+            readers=namespace.readers,
+            cache=namespace.cache,
+            now=namespace.now,
+            report_end=_RUNTIME_METRIC in (wanted.items if isinstance(wanted, Array) else (wanted,)),
+            is_gone=namespace.is_gone,
+        )
