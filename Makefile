@@ -1,15 +1,17 @@
-# `make up` and `make test` need nothing but Python 3.11 or newer.
+# `make up` and `make test` need nothing but Python 3.11 or newer; Node, for Blob Storage, comes with `make azurite`.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: up test check bench lock schemas clean
+AZURITE := infra/azurite/node_modules/.package-lock.json
+
+.PHONY: up test check bench azurite lock schemas clean
 
 up: $(VENV)/.run
 	@exec $(BIN)/songline up $(ARGS)
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(AZURITE)
 	$(BIN)/pytest $(ARGS)
 
 check: $(VENV)/.dev
@@ -23,12 +25,15 @@ bench: $(VENV)/.dev
 schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
 	$(BIN)/python -m schemas.publish
 
+azurite: $(AZURITE)     ## install the local Blob service, and Node for it where there is none
+
 lock: $(VENV)/.dev      ## resolve pyproject.toml again
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group node -o requirements/node.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) infra/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Songline needs Python 3.11 or newer, and $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -41,4 +46,9 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(AZURITE): infra/azurite/package-lock.json | $(VENV)/.run
+	@$(BIN)/python -m localcloud.node >/dev/null 2>&1 || $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/node.txt
+	cd infra/azurite && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
 	@touch $@

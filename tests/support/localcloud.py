@@ -14,6 +14,17 @@ from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTR
 DEADLINE = 30.0
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
+# The storage emulators' published account and key.
+BLOB_ACCOUNT = "devstoreaccount1"
+BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+def blob_connection_string(port: int) -> str:
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
+        f"BlobEndpoint=http://127.0.0.1:{port}/{BLOB_ACCOUNT};"
+    )
+
 
 class LocalCloud:
     """A localcloud on free ports, its data in `data`; the ports stay the same over a restart.
@@ -25,6 +36,8 @@ class LocalCloud:
         self.data = data
         self.arguments = list(arguments)
         self.ports = {"eventhubs": 0, "kafka": 0, "cosmos": 0, "control": 0}
+        if "--blobs" in self.arguments:
+            self.ports["blob"] = 0
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Self:
@@ -99,6 +112,11 @@ class LocalCloud:
     @property
     def cosmos_key(self) -> str:
         return COSMOS_KEY
+
+    @property
+    def blob_connection_string(self) -> str:
+        """Only where `--blobs` is among the arguments."""
+        return blob_connection_string(self.ports["blob"])
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -1,0 +1,140 @@
+"""Blob Storage on this machine: Azurite, started and ended with localcloud, its data in localcloud's folder.
+
+Azurite is Microsoft's own emulator, a Node program. It dies with localcloud however that ends (see
+`infra/azurite/serve.js`) and holds a lock on its folder for as long as it lives, so that the next one waits until the
+last has written everything down.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import re
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import httpx
+
+from localcloud import node
+
+HOME = Path(__file__).parents[1] / "infra" / "azurite"
+ACCOUNT = "devstoreaccount1"
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
+
+
+class AzuriteUnavailable(Exception):
+    """Azurite is not installed, or did not start. The message says what to do."""
+
+
+class AzuriteServer:
+    """The Blob service between enter and exit, on `host`:`port`; port 0 takes a free one, which `port` then tells."""
+
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._folder = folder
+        self._host = host
+        self.port = port
+
+    async def __aenter__(self) -> Self:
+        """Raises AzuriteUnavailable."""
+        try:
+            program = node.find()
+        except node.NoNode as error:
+            raise AzuriteUnavailable(str(error)) from None
+        if not (HOME / "node_modules" / "azurite").is_dir():
+            raise AzuriteUnavailable(f"Azurite is not installed in {HOME}; run `make azurite`")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("w") as lock:
+            await self._lock(lock)
+            self._process = await self._spawn(program, lock)
+        self._said: deque[str] = deque(maxlen=20)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                self.port = await self._listening()
+                await self._answers()
+        except BaseException as error:
+            await self._end()
+            if isinstance(error, TimeoutError):
+                raise self._failed(f"did not answer within {START_SECONDS:.0f} s") from None
+            raise
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+        await self._reading
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def _lock(self, lock: IO[str]) -> None:
+        """Wait for the Azurite before us. The lock belongs to the open file, and so to the child that inherits it."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                while True:
+                    with contextlib.suppress(BlockingIOError):
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AzuriteUnavailable(
+                f"another Azurite holds {self._folder} since more than {STOP_SECONDS:.0f} s; end it, or use other data"
+            ) from None
+
+    async def _spawn(self, program: Path, lock: IO[str]) -> Process:
+        return await asyncio.create_subprocess_exec(
+            str(program),
+            "serve.js",
+            *("--blobHost", self._host, "--blobPort", str(self.port)),
+            *("--location", str(self._folder.resolve()), "--silent", "--disableTelemetry"),
+            # SDKs are ahead of the API versions that Azurite knows by name; what they use of them is old.
+            "--skipApiVersionCheck",
+            cwd=HOME,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=(lock.fileno(),),
+            # Ctrl-C in a terminal reaches the whole group: Azurite must outlive what still writes to it.
+            start_new_session=True,
+        )
+
+    async def _listening(self) -> int:
+        assert self._process.stdout is not None
+        while line := (await self._process.stdout.readline()).decode(errors="replace"):
+            self._said.append(line.rstrip())
+            if found := LISTENING.search(line):
+                return int(found[1])
+        raise self._failed("ended at once")
+
+    async def _answers(self) -> None:
+        """Any answer will do, a refusal too: it comes from the service itself."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await client.get(f"http://{self._host}:{self.port}/{ACCOUNT}?comp=list")
+
+    async def _read(self) -> None:
+        """Keep the pipe from filling up."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            self._said.append(line.decode(errors="replace").rstrip())
+
+    async def _end(self) -> None:
+        if self._process.returncode is not None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def _failed(self, what: str) -> AzuriteUnavailable:
+        said = "; ".join(self._said) or "nothing"
+        return AzuriteUnavailable(f"Azurite on {self._host}:{self.port} {what}. It said: {said}")
