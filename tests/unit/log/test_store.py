@@ -1,6 +1,6 @@
 """Hubs of a namespace: created once, found again, guarded against a second process and a changed declaration."""
 
-import subprocess
+import asyncio
 import sys
 from pathlib import Path
 
@@ -42,7 +42,7 @@ async def test_a_reopened_store_keeps_events_creation_times_and_undeclared_hubs(
 async def test_a_changed_partition_count_is_refused_with_what_to_do(tmp_path: Path) -> None:
     await LogStore.open(tmp_path, HUBS, now_ms).close()
     with pytest.raises(
-        CannotOpen, match="has 4 partitions on disk and 8 in the configuration.*PartitionCount back to 4"
+        CannotOpen, match=r"has 4 partitions on disk and 8 in the configuration.*PartitionCount back to 4"
     ):
         LogStore.open(tmp_path, [HubConfig("music-events", 8)], now_ms)
     await LogStore.open(tmp_path, HUBS, now_ms).close()
@@ -54,11 +54,12 @@ async def test_another_process_on_the_same_folder_is_told_so(tmp_path: Path) -> 
             "import sys, pathlib; from localcloud.log.store import LogStore\n"
             "LogStore.open(pathlib.Path(sys.argv[1]), [], lambda: 0)"
         )
-        result = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, str(tmp_path), stderr=asyncio.subprocess.PIPE
         )
-        assert result.returncode == 1
-        assert "Another process" in result.stderr
+        _, errors = await process.communicate()
+        assert process.returncode == 1
+        assert b"Another process" in errors
 
 
 async def test_names_are_checked_and_taken_once(tmp_path: Path) -> None:
