@@ -1,0 +1,212 @@
+"""Entities of the local namespace, read from the official Service Bus emulator's `Config.json`.
+
+localcloud understands all properties of the administration interface there (`MaxMessageSizeInKilobytes`,
+`MaxSizeInMegabytes`, `AutoDeleteOnIdle`, ...), in a second file that is laid over the first, so that the official
+file stays valid for Microsoft's emulator.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from localcloud.config import BadConfig
+from localcloud.servicebus import entities, rules
+from localcloud.servicebus.entities import CorrelationFilter, Filter, Queue, Rule, Scalar, SqlAction, SqlFilter
+from localcloud.servicebus.errors import ServiceBusError
+
+
+class SubscriptionConfig(msgspec.Struct, frozen=True):
+    name: str
+    properties: entities.Subscription
+    rules: tuple[Rule, ...]
+
+
+class TopicConfig(msgspec.Struct, frozen=True):
+    name: str
+    properties: entities.Topic
+    subscriptions: tuple[SubscriptionConfig, ...]
+
+
+class QueueConfig(msgspec.Struct, frozen=True):
+    name: str
+    properties: Queue
+
+
+class NamespaceConfig(msgspec.Struct, frozen=True):
+    """All entities that are declared."""
+
+    queues: tuple[QueueConfig, ...] = ()
+    topics: tuple[TopicConfig, ...] = ()
+
+
+Properties = dict[str, Any]
+
+
+class _Correlation(msgspec.Struct, rename="pascal"):
+    correlation_id: str | None = None
+    message_id: str | None = None
+    to: str | None = None
+    reply_to: str | None = None
+    label: str | None = None
+    subject: str | None = None
+    session_id: str | None = None
+    reply_to_session_id: str | None = None
+    content_type: str | None = None
+    properties: dict[str, str | int | float | bool] = {}
+
+
+class _Sql(msgspec.Struct, rename="pascal"):
+    sql_expression: str
+
+
+class _RuleProperties(msgspec.Struct, rename="pascal"):
+    filter_type: Literal["Sql", "Correlation"]
+    sql_filter: _Sql | None = None
+    correlation_filter: _Correlation | None = None
+    action: _Sql | None = None
+
+
+class _Rule(msgspec.Struct, rename="pascal"):
+    name: str
+    properties: _RuleProperties
+
+
+class _Subscription(msgspec.Struct, rename="pascal"):
+    name: str
+    properties: Properties = {}
+    rules: list[_Rule] | None = None
+
+
+class _Topic(msgspec.Struct, rename="pascal"):
+    name: str
+    properties: Properties = {}
+    subscriptions: list[_Subscription] = []
+
+
+class _Queue(msgspec.Struct, rename="pascal"):
+    name: str
+    properties: Properties = {}
+
+
+class _Namespace(msgspec.Struct, rename="pascal"):
+    queues: list[_Queue] = []
+    topics: list[_Topic] = []
+
+
+class _UserConfig(msgspec.Struct, rename="pascal"):
+    namespaces: list[_Namespace]
+
+
+class _Document(msgspec.Struct, rename="pascal"):
+    user_config: _UserConfig
+
+
+def read_namespace(files: Sequence[Path]) -> NamespaceConfig:
+    """What `files` declare together, a later file's word on a property laid over an earlier one's; raises BadConfig."""
+    queues: dict[str, _Queue] = {}
+    topics: dict[str, _Topic] = {}
+    for file in files:
+        for namespace in _read(file):
+            for queue in namespace.queues:
+                queues.setdefault(queue.name.lower(), _Queue(queue.name, {})).properties |= queue.properties
+            for topic in namespace.topics:
+                _lay_topic(topics.setdefault(topic.name.lower(), _Topic(topic.name, {}, [])), topic)
+    where = ", ".join(map(str, files))
+    return NamespaceConfig(
+        tuple(QueueConfig(_named(where, q.name), _cast(where, q.name, q.properties, Queue)) for q in queues.values()),
+        tuple(_topic(where, topic) for topic in topics.values()),
+    )
+
+
+def _read(file: Path) -> list[_Namespace]:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Document).user_config.namespaces
+    except OSError as error:
+        raise BadConfig(f"{file}: {error.strerror}; expected a Config.json of the Service Bus emulator") from None
+    except msgspec.MsgspecError as error:
+        raise BadConfig(f"{file}: {error}; expected the shape of the Service Bus emulator's Config.json") from None
+
+
+def _lay_topic(below: _Topic, above: _Topic) -> None:
+    below.properties |= above.properties
+    known = {subscription.name.lower(): subscription for subscription in below.subscriptions}
+    for subscription in above.subscriptions:
+        there = known.get(subscription.name.lower())
+        if there is None:
+            below.subscriptions.append(subscription)
+            continue
+        there.properties |= subscription.properties
+        there.rules = subscription.rules if subscription.rules is not None else there.rules
+
+
+EntityT = TypeVar("EntityT", bound=entities.Common)
+
+
+def _cast(where: str, name: str, properties: Properties, kind: type[EntityT]) -> EntityT:
+    unknown = properties.keys() - {field.encode_name for field in msgspec.structs.fields(kind)}
+    if unknown:
+        raise BadConfig(f"{where}: {name} has {', '.join(sorted(unknown))}, which a {kind.__name__} does not know")
+    try:
+        entity = msgspec.convert(properties, kind)
+        entities.check_common(entity)
+    except (msgspec.ValidationError, ServiceBusError) as error:
+        raise BadConfig(f"{where}: {name}: {error}") from None
+    return entity
+
+
+def _named(where: str, name: str, kind: Literal["entity", "subscription", "rule"] = "entity") -> str:
+    try:
+        return entities.check_name(name, kind)
+    except ServiceBusError as error:
+        raise BadConfig(f"{where}: {error}") from None
+
+
+def _topic(where: str, topic: _Topic) -> TopicConfig:
+    subscriptions = tuple(
+        SubscriptionConfig(
+            _named(where, sub.name, "subscription"),
+            _cast(where, f"{topic.name}/{sub.name}", sub.properties, entities.Subscription),
+            (entities.DEFAULT_RULE,) if sub.rules is None else tuple(_rule(where, rule) for rule in sub.rules),
+        )
+        for sub in topic.subscriptions
+    )
+    properties = _cast(where, topic.name, topic.properties, entities.Topic)
+    return TopicConfig(_named(where, topic.name), properties, subscriptions)
+
+
+def _rule(where: str, rule: _Rule) -> Rule:
+    properties = rule.properties
+    action = SqlAction(properties.action.sql_expression) if properties.action else None
+    chosen: Filter
+    if properties.filter_type == "Sql" and properties.sql_filter:
+        chosen = SqlFilter(properties.sql_filter.sql_expression)
+    elif properties.filter_type == "Correlation" and properties.correlation_filter:
+        chosen = _correlation(properties.correlation_filter)
+    else:
+        raise BadConfig(f"{where}: rule {rule.name} has no {properties.filter_type}Filter, as its FilterType says")
+    made = Rule(_named(where, rule.name, "rule"), chosen, action)
+    try:
+        rules.compile_rule(made)
+    except ServiceBusError as error:
+        raise BadConfig(f"{where}: rule {rule.name}: {error}") from None
+    return made
+
+
+def _correlation(read: _Correlation) -> CorrelationFilter:
+    properties: dict[str, Scalar] = {**read.properties}
+    return CorrelationFilter(
+        correlation_id=read.correlation_id,
+        message_id=read.message_id,
+        to=read.to,
+        reply_to=read.reply_to,
+        label=read.label if read.label is not None else read.subject,
+        session_id=read.session_id,
+        reply_to_session_id=read.reply_to_session_id,
+        content_type=read.content_type,
+        properties=properties,
+    )
+
+
+__all__ = ["BadConfig", "NamespaceConfig", "QueueConfig", "SubscriptionConfig", "TopicConfig", "read_namespace"]

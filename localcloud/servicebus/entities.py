@@ -1,0 +1,177 @@
+"""What a queue, a topic, a subscription and a rule are told to be.
+
+One set of names for the emulator's Config.json, the store and the administration interface: the elements of
+`QueueDescription` and its kin in the Atom interface ("Service Bus resource provider", namespace
+http://schemas.microsoft.com/netservices/2010/10/servicebus/connect). Durations are ISO 8601 there, timedelta here.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from localcloud.servicebus.errors import InvalidArgument
+
+FOR_EVER: Final = timedelta(days=10675199, hours=2, minutes=48, seconds=5, microseconds=477581)
+DEAD_LETTER: Final = "$deadletterqueue"
+TRANSFER: Final = "$transfer"
+MAX_MESSAGE_KILOBYTES: Final = 102_400
+
+Status = Literal["Active", "Disabled", "SendDisabled", "ReceiveDisabled"]
+Count = Annotated[int, Meta(ge=1, le=2000)]
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9_])?")
+_SHORT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?")
+_RULE_NAME = re.compile(r"[$A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?")
+
+
+class Common(Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What every entity has. `default_message_time_to_live` is FOR_EVER when messages don't expire."""
+
+    status: Status = "Active"
+    default_message_time_to_live: timedelta = FOR_EVER
+    auto_delete_on_idle: timedelta = FOR_EVER
+    enable_batched_operations: bool = True
+    user_metadata: Annotated[str, Meta(max_length=1024)] = ""
+
+    @property
+    def sends(self) -> bool:
+        return self.status in ("Active", "ReceiveDisabled")
+
+    @property
+    def receives(self) -> bool:
+        return self.status in ("Active", "SendDisabled")
+
+
+class Receiving(Common, frozen=True, kw_only=True, rename="pascal"):
+    """What an entity has that messages are received from."""
+
+    lock_duration: timedelta = timedelta(minutes=1)
+    max_delivery_count: Count = 10
+    requires_session: bool = False
+    dead_lettering_on_message_expiration: bool = False
+    forward_to: str = ""
+    forward_dead_lettered_messages_to: str = ""
+
+
+class Sending(Common, frozen=True, kw_only=True, rename="pascal"):
+    """What an entity has that messages are sent to. Sizes: entity in MiB, message in KiB."""
+
+    requires_duplicate_detection: bool = False
+    duplicate_detection_history_time_window: timedelta = timedelta(minutes=10)
+    max_size_in_megabytes: Annotated[int, Meta(ge=1, le=81920)] = 1024
+    max_message_size_in_kilobytes: Annotated[int, Meta(ge=1, le=MAX_MESSAGE_KILOBYTES)] = 256
+    enable_partitioning: bool = False
+    enable_express: bool = False
+    support_ordering: bool = True
+
+    @property
+    def max_message_bytes(self) -> int:
+        return self.max_message_size_in_kilobytes * 1024
+
+    @property
+    def max_bytes(self) -> int:
+        return self.max_size_in_megabytes * 1024 * 1024
+
+
+class Queue(Receiving, Sending, frozen=True, kw_only=True, rename="pascal"):
+    """A queue."""
+
+
+class Topic(Sending, frozen=True, kw_only=True, rename="pascal"):
+    """A topic; its messages are kept by its subscriptions."""
+
+
+class Subscription(Receiving, frozen=True, kw_only=True, rename="pascal"):
+    """A subscription of a topic."""
+
+    dead_lettering_on_filter_evaluation_exceptions: bool = True
+
+
+Scalar = bool | int | float | str | datetime | timedelta
+
+
+class TrueFilter(Struct, frozen=True, tag="TrueFilter"):
+    """Every message."""
+
+
+class FalseFilter(Struct, frozen=True, tag="FalseFilter"):
+    """No message."""
+
+
+class SqlFilter(Struct, frozen=True, tag="SqlFilter"):
+    """Messages for which `expression` is true; `parameters` are its @names."""
+
+    expression: str
+    parameters: Mapping[str, Scalar] = {}
+
+
+class CorrelationFilter(Struct, frozen=True, kw_only=True, tag="CorrelationFilter"):
+    """Messages whose properties equal every one that is given; None stands for any."""
+
+    correlation_id: str | None = None
+    message_id: str | None = None
+    to: str | None = None
+    reply_to: str | None = None
+    label: str | None = None
+    session_id: str | None = None
+    reply_to_session_id: str | None = None
+    content_type: str | None = None
+    properties: Mapping[str, Scalar] = {}
+
+
+Filter = TrueFilter | FalseFilter | SqlFilter | CorrelationFilter
+
+
+class SqlAction(Struct, frozen=True):
+    """What is done to a copy that a rule lets through."""
+
+    expression: str
+    parameters: Mapping[str, Scalar] = {}
+
+
+class Rule(Struct, frozen=True):
+    """A subscription takes a message when one of its rules does."""
+
+    name: str
+    filter: Filter = TrueFilter()
+    action: SqlAction | None = None
+
+
+DEFAULT_RULE: Final = Rule("$Default")
+
+
+def check_name(name: str, kind: Literal["entity", "subscription", "rule"] = "entity") -> str:
+    """`name`; raises InvalidArgument when it can't be the name of an entity of that kind."""
+    pattern = {"entity": _NAME, "subscription": _SHORT_NAME, "rule": _RULE_NAME}[kind]
+    if not pattern.fullmatch(name):
+        limit = 260 if kind == "entity" else 50
+        raise InvalidArgument(f"{name!r} is no {kind} name: up to {limit} letters, digits, . - _, ends not by . - or /")
+    return name
+
+
+def check_receiving(entity: Receiving) -> None:
+    """Raises InvalidArgument where a value is out of the service's range."""
+    if not timedelta(0) < entity.lock_duration <= timedelta(minutes=5):
+        raise InvalidArgument(f"LockDuration {entity.lock_duration}: expected more than zero, at most 5 minutes")
+
+
+def check_common(entity: Common) -> None:
+    """Raises InvalidArgument where a value is out of the service's range."""
+    if entity.default_message_time_to_live <= timedelta(0):
+        raise InvalidArgument(f"DefaultMessageTimeToLive {entity.default_message_time_to_live}: expected more than 0")
+    if entity.auto_delete_on_idle < timedelta(minutes=5):
+        raise InvalidArgument(f"AutoDeleteOnIdle {entity.auto_delete_on_idle}: expected 5 minutes at least")
+    if isinstance(entity, Receiving):
+        check_receiving(entity)
+    if isinstance(entity, Sending):
+        window = entity.duplicate_detection_history_time_window
+        if not timedelta(0) < window <= timedelta(days=7):
+            raise InvalidArgument(f"DuplicateDetectionHistoryTimeWindow {window}: expected at most 7 days")
+
+
+def milliseconds(duration: timedelta) -> int | None:
+    """Whole milliseconds, None for ever (as does any duration beyond 10,000 years)."""
+    return None if duration > timedelta(days=3_650_000) else int(duration.total_seconds() * 1000)

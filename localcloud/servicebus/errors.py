@@ -1,0 +1,117 @@
+"""What can go wrong, named after who must act; each with the condition that the SDKs know it by.
+
+Conditions: those that the Python and JavaScript clients translate, and part 2, section 2.8.15 of AMQP 1.0. Status
+codes are those of the management node and of the administration interface.
+"""
+
+from typing import ClassVar
+
+
+class ServiceBusError(Exception):
+    """Base of everything that is refused. `condition` goes over AMQP, `status` over management and HTTP."""
+
+    condition: ClassVar[str] = "amqp:internal-error"
+    status: ClassVar[int] = 500
+
+
+class EntityNotFound(ServiceBusError):
+    """The client must name another entity, or create this one first."""
+
+    condition = "amqp:not-found"
+    status = 404
+
+    def __init__(self, path: str) -> None:
+        # JavaScript's client recognises this sentence.
+        super().__init__(f"The messaging entity '{path}' could not be found; create it or correct the name.")
+        self.path = path
+
+
+class EntityExists(ServiceBusError):
+    """The client must choose another name, or update."""
+
+    condition = "com.microsoft:entity-already-exists"
+    status = 409
+
+
+class EntityDisabled(ServiceBusError):
+    """The operator must enable the entity."""
+
+    condition = "com.microsoft:entity-disabled"
+    status = 403
+
+
+class InvalidArgument(ServiceBusError):
+    """The client must change the request."""
+
+    condition = "com.microsoft:argument-error"
+    status = 400
+
+
+class NotAllowed(ServiceBusError):
+    """The client must use the entity as it was made: with sessions or without, to receive or to send."""
+
+    condition = "amqp:not-allowed"
+    status = 400
+
+
+class Unsupported(ServiceBusError):
+    """The client must do without."""
+
+    condition = "amqp:not-implemented"
+    status = 501
+
+
+class MessageTooLarge(ServiceBusError):
+    """The client must send less, or a claim check."""
+
+    condition = "amqp:link:message-size-exceeded"
+    status = 413
+
+
+class QuotaExceeded(ServiceBusError):
+    """Somebody must receive, or raise the entity's size."""
+
+    condition = "amqp:resource-limit-exceeded"
+    status = 403
+
+
+class ServerBusy(ServiceBusError):
+    """The client must try again later."""
+
+    condition = "com.microsoft:server-busy"
+    status = 503
+
+
+class TimedOut(ServiceBusError):
+    """Nothing came in the time that the client gave."""
+
+    condition = "com.microsoft:timeout"
+    status = 408
+
+
+class MessageLockLost(ServiceBusError):
+    """The lock ended, or was never there: the message will come again."""
+
+    condition = "com.microsoft:message-lock-lost"
+    status = 410
+
+
+class SessionLockLost(ServiceBusError):
+    """The session's lock ended: accept the session again."""
+
+    condition = "com.microsoft:session-lock-lost"
+    status = 410
+
+
+class SessionCannotBeLocked(ServiceBusError):
+    """Another receiver has the session."""
+
+    condition = "com.microsoft:session-cannot-be-locked"
+    status = 410
+
+
+class MessageNotFound(ServiceBusError):
+    """There is no such message, in the state that was asked for."""
+
+    condition = "com.microsoft:message-not-found"
+    status = 404
