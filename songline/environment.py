@@ -10,6 +10,7 @@ from pathlib import Path
 
 DATA = "SONGLINE_DATA"
 API = "SONGLINE_API"
+TRENDING = "SONGLINE_TRENDING"
 DEFAULT_DATA = Path(".local")
 
 

@@ -1,0 +1,179 @@
+"""`songline up`: the whole system on this machine."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import httpx
+from honcho.environ import parse_procfile
+from honcho.printer import Printer
+
+from cloud import cosmos
+from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, BadSetting, read_cosmos
+from schemas.channels import DATABASE
+from songline.entities import CONTAINERS
+from songline.environment import API, DATA, DEFAULT_DATA, TRENDING, save
+from songline.lock import Held, holding
+from songline.ports import HOST, Taken, settle
+from songline.supervise import Died, Probe, Service, Stopped, Supervisor
+
+PATIENCE = 60.0
+# The published keys of Microsoft's emulators, which localcloud takes too. They protect nothing, by design.
+EVENTHUBS_KEY = (
+    "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+)
+COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+
+PORTS = {
+    "--port": "SONGLINE_PORT",
+    "--eventhubs-port": "SONGLINE_EVENTHUBS_PORT",
+    "--kafka-port": "SONGLINE_KAFKA_PORT",
+    "--cosmos-port": "SONGLINE_COSMOS_PORT",
+    "--control-port": "SONGLINE_CONTROL_PORT",
+    "--trending-port": "SONGLINE_TRENDING_PORT",
+}
+"""Option to the name of the variable that the Procfile reads its port from."""
+
+
+@click.command(context_settings={"show_default": True})
+@click.option(
+    "--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, help="Folder that keeps it all."
+)
+@click.option("--simulator/--no-simulator", default=True, help="Whether simulated listeners play.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=50.0, help="Simulated events a second.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, help="The API; 0 takes a free port, here and below."
+)
+@click.option("--eventhubs-port", type=click.IntRange(0, 65535), default=5672, help="Event Hubs over AMQP.")
+@click.option("--kafka-port", type=click.IntRange(0, 65535), default=9092, help="Event Hubs over Kafka.")
+@click.option("--cosmos-port", type=click.IntRange(0, 65535), default=8081, help="Cosmos DB.")
+@click.option("--control-port", type=click.IntRange(0, 65535), default=5300, help="localcloud's health.")
+@click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
+@click.option("--logs", is_flag=True, help="Show what every process writes, too.")
+def command(data: Path, simulator: bool, rate: float, logs: bool, **ports: int) -> None:
+    """Run the whole system on this machine, until Ctrl-C.
+
+    Starts localcloud, the trending worker, the API and simulated listeners, waits until each is healthy, and says
+    where to look. What happened stays in the data folder: the next `up` goes on from there.
+    """
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with holding(data):
+            wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
+            _run(data, environment(os.environ, data, settle(wanted), rate), simulator, logs)
+    except (Held, Taken, Died, BadSetting, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int], rate: float) -> dict[str, str]:
+    """The environment of every process: `environ`, with all that names a service pointing at this machine."""
+    here = {PORTS[option]: str(port) for option, port in ports.items()}
+    # `python` in the Procfile is the one that runs this.
+    path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
+    return {
+        **environ,
+        **here,
+        DATA: str(data),
+        API: f"http://{HOST}:{here['SONGLINE_PORT']}",
+        TRENDING: f"http://{HOST}:{here['SONGLINE_TRENDING_PORT']}",
+        EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{EVENTHUBS_KEY}",
+        KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
+        COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
+        "SONGLINE_RATE": f"{rate:g}",
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def services(environ: Mapping[str, str]) -> dict[str, Service]:
+    """The processes of the Procfile by name, each with its health."""
+    commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
+    probes = {
+        "localcloud": _answers(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"),
+        "trending": _answers(f"{environ[TRENDING]}/health/ready"),
+        "api": _answers(f"{environ[API]}/health/ready"),
+    }
+    return {
+        # The worker and the API keep nothing that they can't read again; localcloud is what they read it from.
+        name: Service(name, line, probes.get(name, _nothing), restarts=name in ("trending", "api"))
+        for name, line in commands.items()
+    }
+
+
+def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool) -> None:
+    found = services(environ)
+    shared = {name: environ[name] for name in (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, COSMOS_CONNECTION, API, TRENDING)}
+    began = time.monotonic()
+    with Supervisor(environ, data / "logs", click.echo, Printer(sys.stdout) if logs else None) as supervisor:
+        saved: Path | None = None
+        try:
+            _start(supervisor, found["localcloud"], "Event Hubs, Kafka and Cosmos DB")
+            asyncio.run(_ensure(environ))
+            saved = save(data, shared)
+            for name in ("trending", "api"):
+                supervisor.start(found[name])
+            _healthy(supervisor, "trending", "plays become charts")
+            _healthy(supervisor, "api", environ[API])
+            if simulator:
+                _start(supervisor, found["simulator"], f"{environ['SONGLINE_RATE']} events a second")
+            click.echo(_where(data, environ[API], time.monotonic() - began))
+            supervisor.watch()
+        except Stopped as reason:
+            click.echo(f"\n{reason}: stopping. What happened is kept in {data}.")
+        finally:
+            if saved is not None:
+                saved.unlink(missing_ok=True)
+
+
+def _start(supervisor: Supervisor, service: Service, what: str) -> None:
+    supervisor.start(service)
+    _healthy(supervisor, service.name, what)
+
+
+def _healthy(supervisor: Supervisor, name: str, what: str) -> None:
+    took = supervisor.wait(name, PATIENCE)
+    click.echo(f"{name:<10} healthy after {took:4.1f} s   {what}")
+
+
+async def _ensure(environ: Mapping[str, str]) -> None:
+    async with cosmos.client(read_cosmos(environ)) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+
+
+def _answers(url: str) -> Probe:
+    def probe() -> str:
+        try:
+            answer = httpx.get(url, timeout=2, trust_env=False)
+        except httpx.TransportError as error:
+            return f"{url}: {type(error).__name__} {error}"
+        return "" if answer.status_code == 200 else f"{url} answered {answer.status_code}: {answer.text[:200]}"
+
+    return probe
+
+
+def _nothing() -> str:
+    return ""
+
+
+def _procfile() -> Path:
+    """Beside this package in a wheel, at the top of a checkout."""
+    package = Path(__file__).parent.parent
+    packaged = package / "Procfile"
+    return packaged if packaged.exists() else package.parent / "Procfile"
+
+
+def _where(data: Path, api: str, took: float) -> str:
+    prefix = "" if data == DEFAULT_DATA else f"{DATA}={data} "
+    return f"""
+Songline is up, after {took:.1f} s.
+  a chart   {api}/v1/charts/top/1h
+  the API   {api}/docs
+  live      {prefix}songline chart top 1h --watch
+  check     {prefix}songline doctor
+  logs      {data / "logs"}, a file for each process; --logs shows them here
+  stop      Ctrl-C; what happened is kept in {data}
+"""

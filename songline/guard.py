@@ -1,0 +1,52 @@
+"""`python -m songline.guard`: ends process groups when whoever started it is gone.
+
+A supervisor that is killed can't end its children any more. It holds the write end of this process's standard input
+and tells it each group, `+PGID` when it starts and `-PGID` when it has ended; end of file means that the supervisor is
+gone, however that came about.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+
+GRACE = 5.0
+STEP = 0.05
+
+
+def end(groups: Iterable[int], grace: float = GRACE) -> None:
+    """SIGTERM to each process group, and SIGKILL to what is left of them after `grace` seconds."""
+    left = [group for group in groups if _tell(group, signal.SIGTERM)]
+    deadline = time.monotonic() + grace
+    while left and time.monotonic() < deadline:
+        time.sleep(STEP)
+        left = [group for group in left if _tell(group, 0)]
+    for group in left:
+        _tell(group, signal.SIGKILL)
+
+
+def _tell(group: int, number: int) -> bool:
+    """Whether the group was there to get the signal."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    groups: set[int] = set()
+    for line in sys.stdin:
+        group = int(line[1:])
+        if line[0] == "+":
+            groups.add(group)
+        else:
+            groups.discard(group)
+    end(groups)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""Runs processes side by side: started in order, each healthy before what needs it, and ended together.
+
+The commands are lines of a Procfile; honcho parses it, runs a line in a process group of its own and prints its output.
+honcho's own manager starts everything at once and ends everything with the first that ends, so the order, the health
+and the restarts are here.
+"""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from logging import makeLogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Self
+
+from honcho.printer import Message, Printer
+from honcho.process import Popen
+from msgspec import Struct
+
+from songline import guard
+
+Probe = Callable[[], str]
+"""What a service still waits for; empty when it is healthy."""
+
+STEP = 0.05
+GRACE = 10.0
+TAIL = 20
+MAX_LOG_BYTES = 10_000_000
+# A restart for each, with a pause in seconds before it; a service that lived for STEADY starts over with the first.
+PAUSES = (1.0, 2.0, 4.0, 8.0)
+STEADY = 60.0
+
+
+class Service(Struct, frozen=True):
+    """One process: its shell command, how to tell that it is healthy, and whether it may be started again when it
+    dies (which is harmless for what keeps nothing that it can't read again)."""
+
+    name: str
+    command: str
+    probe: Probe
+    restarts: bool = False
+
+
+class Died(Exception):
+    """A service ended, or never became healthy. Its last lines say why; the operator looks there."""
+
+    def __init__(self, name: str, what: str, lines: tuple[str, ...], log: Path) -> None:
+        said = "".join(f"\n  {line}" for line in lines) or " nothing at all"
+        super().__init__(f"{name} {what}. Its last lines were:{said}\nAll of them are in {log}")
+        self.name = name
+
+
+class Stopped(Exception):
+    """The operator, or whoever started us, wants an end."""
+
+
+class _Running:
+    """A service with its process, if it has one now."""
+
+    def __init__(self, service: Service, log: Path) -> None:
+        self.service = service
+        self.log = RotatingFileHandler(log, maxBytes=MAX_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        self.path = log
+        self.tail: deque[str] = deque(maxlen=TAIL)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.reader: threading.Thread | None = None
+        self.started_at = 0.0
+        self.restarts = 0
+        self.start_at: float | None = None
+
+
+class Supervisor:
+    """Context manager over the processes: whatever leaves it, every one of them ends.
+
+    `tell` gets a line for whoever watches; `printer`, if given, every line that a process writes. Each process also
+    writes to `logs/NAME.log`. Signals for an end, and the death of our own parent, raise Stopped out of `wait` and
+    `watch`.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        logs: Path,
+        tell: Callable[[str], None],
+        printer: Printer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environ = dict(environ)
+        self._logs = logs
+        self._tell = tell
+        self._printer = printer
+        self._clock = clock
+        self._running: dict[str, _Running] = {}
+        self._lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._signal: int | None = None
+        self._parent = os.getppid()
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        # With nohup the end of a terminal, or of the shell that started us, is nothing to us.
+        self._detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        numbers = [signal.SIGINT, signal.SIGTERM, *([] if self._detached else [signal.SIGHUP])]
+        self._before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        self._guard = subprocess.Popen(  # noqa: S603 - this very interpreter, and a module of ours
+            [sys.executable, "-m", guard.__name__], stdin=subprocess.PIPE, start_new_session=True, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._signal = None
+        self._end()
+        assert self._guard.stdin is not None
+        with suppress(BrokenPipeError):
+            self._guard.stdin.close()
+        self._guard.wait()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def start(self, service: Service) -> None:
+        running = self._running[service.name] = _Running(service, self._logs / f"{service.name}.log")
+        self._launch(running)
+
+    def wait(self, name: str, patience: float) -> float:
+        """Until the service is healthy: the seconds that it took. Raises Died, for any service, and Stopped."""
+        running = self._running[name]
+        while True:
+            self._step(restart=False)
+            missing = running.service.probe()
+            took = self._clock() - running.started_at
+            if not missing:
+                return took
+            if took > patience:
+                raise self._died(running, f"was not healthy within {patience:g} s ({missing})")
+
+    def watch(self) -> None:
+        """Until a service dies for good (raises Died) or an end is wanted (raises Stopped)."""
+        while True:
+            self._step(restart=True)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._signal = number
+
+    def _launch(self, running: _Running) -> None:
+        process: subprocess.Popen[bytes] = Popen(running.service.command, env=self._environ, stdin=subprocess.DEVNULL)
+        self._tell_guard(f"+{process.pid}")
+        running.process, running.started_at, running.start_at = process, self._clock(), None
+        running.reader = threading.Thread(target=self._read, args=(running.service.name, process), daemon=True)
+        running.reader.start()
+
+    def _read(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdout is not None
+        with process.stdout as output:
+            for line in output:
+                self._lines.put((name, line))
+
+    def _step(self, restart: bool) -> None:
+        """One turn: what was written, who has ended, who is to be started again."""
+        if self._signal is not None:
+            raise Stopped(signal.Signals(self._signal).name)
+        if not self._detached and os.getppid() != self._parent:
+            raise Stopped("the process that started this one is gone")
+        self._drain(STEP)
+        for running in self._running.values():
+            if running.process is not None and running.process.poll() is not None:
+                self._ended(running, restart)
+            if running.start_at is not None and self._clock() >= running.start_at:
+                self._launch(running)
+
+    def _ended(self, running: _Running, restart: bool) -> None:
+        assert running.process is not None
+        code = running.process.returncode
+        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._bury(running)
+        if self._clock() - running.started_at >= STEADY:
+            running.restarts = 0
+        if not (restart and running.service.restarts and running.restarts < len(PAUSES)):
+            raise self._died(running, how)
+        pause = PAUSES[running.restarts]
+        running.restarts += 1
+        running.start_at = self._clock() + pause
+        last = f': "{running.tail[-1]}"' if running.tail else ""
+        self._say(f"{running.service.name} {how}{last}. Started again in {pause:g} s; its lines are in {running.path}")
+
+    def _bury(self, running: _Running) -> None:
+        """Forget an ended process, together with what is left of its group."""
+        assert running.process is not None
+        assert running.reader is not None
+        guard.end([running.process.pid], grace=0)
+        self._tell_guard(f"-{running.process.pid}")
+        # What left its group and kept the pipe can't hold us up.
+        running.reader.join(timeout=1)
+        running.process = None
+        self._drain(0)
+
+    def _died(self, running: _Running, what: str) -> Died:
+        return Died(running.service.name, what, tuple(running.tail), running.path)
+
+    def _drain(self, patience: float) -> None:
+        try:
+            name, line = self._lines.get(timeout=patience) if patience else self._lines.get_nowait()
+            while True:
+                self._written(self._running[name], line.decode(errors="replace").rstrip())
+                name, line = self._lines.get_nowait()
+        except queue.Empty:
+            return
+
+    def _written(self, running: _Running, line: str) -> None:
+        running.tail.append(line)
+        running.log.emit(makeLogRecord({"msg": line}))
+        if self._printer is None:
+            return
+        try:
+            self._printer.write(Message("line", line, datetime.now(), running.service.name, None))  # noqa: DTZ005 - shown to whoever sits here
+        except OSError:
+            self._printer = None
+
+    def _end(self) -> None:
+        """End every process, the last started first, so that each still finds what it needs to end well. A second
+        signal cuts it short."""
+        for running in reversed(self._running.values()):
+            if running.process is None:
+                continue
+            with suppress(ProcessLookupError):
+                os.killpg(running.process.pid, signal.SIGTERM)
+            deadline = self._clock() + GRACE
+            while running.process.poll() is None and self._clock() < deadline and self._signal is None:
+                self._drain(STEP)
+            if running.process.poll() is None:
+                self._say(f"{running.service.name} did not end by itself and is killed")
+                with suppress(ProcessLookupError):
+                    os.killpg(running.process.pid, signal.SIGKILL)
+                running.process.wait()
+            self._bury(running)
+        for running in self._running.values():
+            running.log.close()
+
+    def _tell_guard(self, line: str) -> None:
+        assert self._guard.stdin is not None
+        # Without its guard it goes on: the guard is for the day on which this process is killed.
+        with suppress(BrokenPipeError):
+            print(line, file=self._guard.stdin, flush=True)
+
+    def _say(self, line: str) -> None:
+        # The terminal may be gone, and the processes have to be ended all the same.
+        with suppress(OSError):
+            self._tell(line)

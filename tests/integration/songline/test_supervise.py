@@ -1,0 +1,197 @@
+"""Processes run side by side: none outlives the supervisor, and whatever goes wrong is told by name."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from honcho.printer import Message
+
+from songline import supervise
+from songline.supervise import Died, Service, Stopped, Supervisor
+from tests.support.waiting import wait_for
+
+FOREVER = "exec sleep 300"
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, told: list[str]) -> Iterator[Supervisor]:
+    with Supervisor(os.environ, tmp_path / "logs", told.append) as supervisor:
+        yield supervisor
+
+
+def healthy() -> str:
+    return ""
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (one that has ended and waits for its parent to notice doesn't)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def pid_in(file: Path) -> int:
+    return int(wait_for(lambda: file.exists() and file.read_text().strip(), f"a process id in {file.name}"))
+
+
+def test_a_service_is_healthy_when_its_probe_says_so(supervisor: Supervisor, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+
+    def probe() -> str:
+        return "" if ready.exists() else "the file"
+
+    supervisor.start(Service("one", f"touch {ready}; {FOREVER}", probe))
+    assert supervisor.wait("one", patience=10) < 10
+
+
+def test_one_that_is_not_healthy_in_time_is_named_with_what_it_waits_for(supervisor: Supervisor) -> None:
+    supervisor.start(Service("slow", FOREVER, lambda: "port 9 is closed"))
+    with pytest.raises(Died, match=r"slow was not healthy within 0\.2 s \(port 9 is closed\)"):
+        supervisor.wait("slow", patience=0.2)
+
+
+def test_a_death_while_starting_is_told_with_the_last_lines(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start(Service("one", "seq 1 50; echo 'no disk' >&2; exit 3", lambda: "anything", restarts=True))
+    with pytest.raises(Died) as caught:
+        supervisor.wait("one", patience=10)
+    text = str(caught.value)
+    assert "one ended with exit code 3. Its last lines were:" in text
+    assert "\n  50\n  no disk\n" in text
+    assert "\n  30\n" not in text
+    log = tmp_path / "logs" / "one.log"
+    assert str(log) in text
+    assert log.read_text().splitlines() == [*map(str, range(1, 51)), "no disk"]
+
+
+def test_what_may_not_restart_takes_the_rest_down(tmp_path: Path, told: list[str]) -> None:
+    pids = tmp_path / "pid"
+    with pytest.raises(Died, match="two ended by SIGKILL"):  # noqa: SIM117 - the point is what the exit does
+        with Supervisor(os.environ, tmp_path / "logs", told.append) as supervisor:
+            supervisor.start(Service("one", f"echo $$ > {pids}; {FOREVER}", healthy))
+            one = pid_in(pids)
+            supervisor.start(Service("two", "kill -9 $$", healthy))
+            supervisor.watch()
+    assert not alive(one)
+
+
+def test_what_may_restart_is_started_again_a_few_times(
+    supervisor: Supervisor, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "PAUSES", (0.01, 0.02))
+    lives = tmp_path / "lives"
+    supervisor.start(Service("one", f"echo life >> {lives}; echo 'lost the hub'; exit 1", healthy, restarts=True))
+    with pytest.raises(Died, match="one ended with exit code 1"):
+        supervisor.watch()
+    assert lives.read_text() == "life\n" * 3
+    log = tmp_path / "logs" / "one.log"
+    assert told == [
+        f'one ended with exit code 1: "lost the hub". Started again in {pause} s; its lines are in {log}'
+        for pause in ("0.01", "0.02")
+    ]
+
+
+def test_a_steady_life_earns_new_restarts(
+    supervisor: Supervisor, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "PAUSES", (0.01,))
+    monkeypatch.setattr(supervise, "STEADY", 0.0)
+    lives = tmp_path / "lives"
+    dies_at_third = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 3 ] || kill -TERM {os.getpid()}; exit 1"
+    supervisor.start(Service("one", dies_at_third, healthy, restarts=True))
+    with pytest.raises(Stopped, match="SIGTERM"):
+        supervisor.watch()
+    assert len(told) >= 2
+
+
+def test_leaving_ends_children_of_children_and_the_deaf(
+    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "GRACE", 0.5)
+    child, deaf = tmp_path / "child", tmp_path / "deaf"
+    with Supervisor(os.environ, tmp_path / "logs", told.append) as supervisor:
+        supervisor.start(Service("nest", f"sleep 300 & echo $! > {child}; wait", healthy))
+        supervisor.start(Service("deaf", f"trap '' TERM; echo $$ > {deaf}; while :; do sleep 0.1; done", healthy))
+        pids = [pid_in(child), pid_in(deaf)]
+        assert all(map(alive, pids))
+    for pid in pids:
+        wait_for(lambda pid=pid: not alive(pid), f"the end of {pid}")  # type: ignore[misc]  # a bound default
+    assert told == ["deaf did not end by itself and is killed"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_it(supervisor: Supervisor, number: signal.Signals) -> None:
+    supervisor.start(Service("one", FOREVER, healthy))
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), number))
+    timer.start()
+    with pytest.raises(Stopped, match=number.name):
+        supervisor.watch()
+    timer.join()
+
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+from songline.supervise import Service, Supervisor
+with Supervisor(os.environ, Path(sys.argv[1]) / "logs", print) as supervisor:
+    supervisor.start(Service("one", f"echo $$ > {sys.argv[1]}/one; exec sleep 300", lambda: ""))
+    supervisor.start(Service("nest", f"sleep 300 & echo $! > {sys.argv[1]}/two; wait", lambda: ""))
+    supervisor.watch()
+"""
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    script = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    with subprocess.Popen(script) as process:
+        pids = [pid_in(tmp_path / "one"), pid_in(tmp_path / "two")]
+        process.kill()
+    wait_for(lambda: not any(map(alive, pids)), f"the end of {pids}")
+
+
+def test_it_stops_when_its_parent_is_gone(tmp_path: Path) -> None:
+    # The shell in between is the parent, and is killed.
+    line = f"{sys.executable} -c '{SCRIPT}' {tmp_path} & echo $! > {tmp_path}/me; wait"
+    with subprocess.Popen(["sh", "-c", line], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as shell:
+        pids = [pid_in(tmp_path / name) for name in ("me", "one", "two")]
+        shell.kill()
+    wait_for(lambda: not any(map(alive, pids)), f"the end of {pids}")
+
+
+def test_every_line_is_shown_to_who_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written: list[str] = []
+
+    class Paper:
+        def write(self, message: Message) -> None:
+            written.append(f"{message.name}: {message.data}")
+
+    with Supervisor(os.environ, tmp_path / "logs", print, Paper()) as supervisor:
+        supervisor.start(
+            Service(
+                "one", "printf 'caf\\303\\251\\n\\377\\n'; exec sleep 300", lambda: "" if len(written) == 2 else "lines"
+            )
+        )
+        supervisor.wait("one", patience=10)
+    assert written == ["one: café", "one: \ufffd"]
+
+
+def test_it_goes_on_ending_when_nobody_reads_what_it_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "GRACE", 0.2)
+
+    def broken(line: str) -> None:
+        raise BrokenPipeError
+
+    deaf = tmp_path / "deaf"
+    with Supervisor(os.environ, tmp_path / "logs", broken) as supervisor:
+        supervisor.start(Service("deaf", f"trap '' TERM; echo $$ > {deaf}; while :; do sleep 0.1; done", healthy))
+        pid = pid_in(deaf)
+    assert not alive(pid)
