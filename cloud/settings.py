@@ -13,12 +13,16 @@ from msgspec import Struct
 
 EVENTHUB_CONNECTION = "AZURE_EVENTHUB_CONNECTIONSTRING"
 EVENTHUB_NAMESPACE = "AZURE_EVENTHUB_FULLYQUALIFIEDNAMESPACE"
+SERVICEBUS_CONNECTION = "AZURE_SERVICEBUS_CONNECTIONSTRING"
+SERVICEBUS_NAMESPACE = "AZURE_SERVICEBUS_FULLYQUALIFIEDNAMESPACE"
+BLOB_CONNECTION = "AZURE_STORAGEBLOB_CONNECTIONSTRING"
+BLOB_ENDPOINT = "AZURE_STORAGEBLOB_RESOURCEENDPOINT"
 COSMOS_CONNECTION = "AZURE_COSMOS_CONNECTIONSTRING"
 COSMOS_ENDPOINT = "AZURE_COSMOS_RESOURCEENDPOINT"
 KAFKA_BOOTSTRAP = "SONGLINE_KAFKA_BOOTSTRAP"
 
 
-class BadSetting(Exception):  # noqa: N818 - named after who must act: the operator mends the setting
+class BadSetting(Exception):
     """A setting is missing or wrong. Nothing starts until the operator has mended it."""
 
     def __init__(self, name: str, saw: str, expected: str) -> None:
@@ -60,6 +64,20 @@ class Cosmos(Struct, frozen=True):
     key: Secret | None
 
 
+class ServiceBus(Struct, frozen=True):
+    """Where the Service Bus namespace is: a connection string, or its host name for Entra credentials."""
+
+    connection: Secret | None
+    host: str
+
+
+class Blobs(Struct, frozen=True):
+    """Where the storage account's Blob service is: a connection string, or its endpoint for Entra credentials."""
+
+    connection: Secret | None
+    endpoint: str | None
+
+
 class Settings(Struct, frozen=True):
     eventhubs: EventHubs
     cosmos: Cosmos
@@ -72,25 +90,27 @@ class Settings(Struct, frozen=True):
 
 def read_eventhubs(environ: Mapping[str, str]) -> EventHubs:
     """The Event Hubs part alone, for a process that needs nothing else; raises BadSetting."""
-    text = environ.get(EVENTHUB_CONNECTION, "")
-    if not text:
-        host = environ.get(EVENTHUB_NAMESPACE, "")
-        if not host:
-            raise BadSetting(EVENTHUB_CONNECTION, "nothing", f"a connection string, or {EVENTHUB_NAMESPACE}")
-        if "/" in host or ":" in host:
-            raise BadSetting(EVENTHUB_NAMESPACE, repr(host), "a host name such as music.servicebus.windows.net")
-        return EventHubs(None, host, _bootstrap(environ, f"{host}:9093"), plaintext=False)
-    parts = connection_parts(EVENTHUB_CONNECTION, text, ("Endpoint",))
-    host = urlsplit(parts["endpoint"]).hostname or ""
-    if not host:
-        raise BadSetting(EVENTHUB_CONNECTION, f"Endpoint={parts['endpoint']}", "Endpoint=sb://HOST")
-    emulator = parts.get("usedevelopmentemulator") == "true"
-    return EventHubs(
-        connection=Secret(text),
-        host=host,
-        kafka=_bootstrap(environ, f"{host}:{9092 if emulator else 9093}"),
-        plaintext=emulator,
-    )
+    connection, host, emulator = _namespace(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE)
+    kafka = _bootstrap(environ, f"{host}:{9092 if emulator else 9093}")
+    return EventHubs(connection, host, kafka, plaintext=emulator)
+
+
+def read_servicebus(environ: Mapping[str, str]) -> ServiceBus:
+    """The Service Bus part alone; raises BadSetting."""
+    connection, host, _ = _namespace(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE)
+    return ServiceBus(connection, host)
+
+
+def read_blobs(environ: Mapping[str, str]) -> Blobs:
+    """The Blob Storage part alone; raises BadSetting."""
+    text = environ.get(BLOB_CONNECTION, "")
+    if text:
+        connection_parts(BLOB_CONNECTION, text, ("AccountName", "AccountKey"))
+        return Blobs(Secret(text), endpoint=None)
+    endpoint = environ.get(BLOB_ENDPOINT, "")
+    if not endpoint:
+        raise BadSetting(BLOB_CONNECTION, "nothing", f"a connection string, or {BLOB_ENDPOINT}")
+    return Blobs(None, _url(BLOB_ENDPOINT, endpoint, "https://music.blob.core.windows.net/"))
 
 
 def read_cosmos(environ: Mapping[str, str]) -> Cosmos:
@@ -119,6 +139,23 @@ def connection_parts(name: str, text: str, needed: tuple[str, ...]) -> dict[str,
     return parts
 
 
+def _namespace(environ: Mapping[str, str], connection: str, namespace: str) -> tuple[Secret | None, str, bool]:
+    """The connection string if there is one, the namespace's host, and whether it is an emulator's, without TLS."""
+    text = environ.get(connection, "")
+    if not text:
+        host = environ.get(namespace, "")
+        if not host:
+            raise BadSetting(connection, "nothing", f"a connection string, or {namespace}")
+        if "/" in host or ":" in host:
+            raise BadSetting(namespace, repr(host), "a host name such as music.servicebus.windows.net")
+        return None, host, False
+    parts = connection_parts(connection, text, ("Endpoint",))
+    host = urlsplit(parts["endpoint"]).hostname or ""
+    if not host:
+        raise BadSetting(connection, f"Endpoint={parts['endpoint']}", "Endpoint=sb://HOST")
+    return Secret(text), host, parts.get("usedevelopmentemulator") == "true"
+
+
 def _bootstrap(environ: Mapping[str, str], default: str) -> str:
     address = environ.get(KAFKA_BOOTSTRAP) or default
     host, _, port = address.rpartition(":")
@@ -127,8 +164,8 @@ def _bootstrap(environ: Mapping[str, str], default: str) -> str:
     return address
 
 
-def _url(name: str, text: str) -> str:
+def _url(name: str, text: str, example: str = "https://music.documents.azure.com:443/") -> str:
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise BadSetting(name, repr(text), "an address such as https://music.documents.azure.com:443/")
+        raise BadSetting(name, repr(text), f"an address such as {example}")
     return text

@@ -1,4 +1,4 @@
-"""The names under which stages meet: hubs, consumer groups, containers."""
+"""The names under which stages meet: hubs, consumer groups, queues, containers."""
 
 MUSIC_EVENTS = "music-events"
 TRENDING_PARTIALS = "trending-partials"
@@ -21,3 +21,12 @@ TRENDING_GROUP = "songline-trending"
 
 DATABASE = "songline"
 CHARTS = "charts"
+INGESTIONS = "ingestions"
+SONGS = "songs"
+
+SONG_COMMANDS = "song-commands"
+
+# Blob containers: songs by the SHA-256 of their bytes, and files that wait for their command to be carried out.
+SONG_BLOBS = "songs"
+UPLOAD_BLOBS = "uploads"
+BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from schemas.types import Device, DurationMs, Genre, Id, Region, Text
+from schemas.types import Device, DurationMs, Genre, Id, MediaType, Region, Sha256, Size, Text
 
 
 class SongPlayed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -39,7 +39,10 @@ class SongUnliked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 class SongUploaded(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A song has become available. `user_id` is the uploader."""
+    """A song has become available. `user_id` is the uploader.
+
+    Its audio is the blob `sha256` of the container `songs`, `size` bytes of the media type `content_type`.
+    """
 
     user_id: Id
     song_id: Id
@@ -47,6 +50,10 @@ class SongUploaded(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     artist: Text
     duration_ms: DurationMs
     genre: Genre | None = None
+    album: Text | None = None
+    sha256: Sha256 | None = None
+    size: Size | None = None
+    content_type: MediaType | None = None
 
 
 class SongRemoved(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -46,3 +46,11 @@ Genre = Annotated[str, Meta(pattern=GENRE_PATTERN, description=PATTERNS[GENRE_PA
 Source = Annotated[str, Meta(min_length=1, max_length=256, description="URI reference of the sender")]
 Device = Annotated[str, Meta(min_length=1, max_length=64)]
 TraceParent = Annotated[str, Meta(pattern=TRACEPARENT_PATTERN, description=PATTERNS[TRACEPARENT_PATTERN])]
+Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{END}", description="SHA-256, 64 lower-case hexadecimal digits")]
+Size = Annotated[int, Meta(ge=0, description="bytes")]
+MediaType = Annotated[
+    str,
+    Meta(pattern=rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}", description="RFC 6838, lower case"),
+]
+BlobName = Annotated[str, Meta(min_length=1, max_length=1024)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255)]

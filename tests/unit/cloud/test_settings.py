@@ -1,16 +1,22 @@
 import pytest
 
 from cloud.settings import (
+    BLOB_CONNECTION,
+    BLOB_ENDPOINT,
     COSMOS_CONNECTION,
     COSMOS_ENDPOINT,
     EVENTHUB_CONNECTION,
     EVENTHUB_NAMESPACE,
     KAFKA_BOOTSTRAP,
+    SERVICEBUS_CONNECTION,
+    SERVICEBUS_NAMESPACE,
     BadSetting,
     Secret,
     Settings,
+    read_blobs,
     read_cosmos,
     read_eventhubs,
+    read_servicebus,
 )
 
 EMULATOR = "Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=k;SharedAccessKey=secret;UseDevelopmentEmulator=true"
@@ -70,3 +76,35 @@ def test_secrets_print_as_stars() -> None:
     assert "secret" not in repr(settings)
     assert "a2V5" not in f"{settings.cosmos.key} {settings.cosmos!r}"
     assert Secret("x").reveal() == "x"
+
+
+def test_service_bus_takes_a_connection_string_or_a_host() -> None:
+    connected = read_servicebus({SERVICEBUS_CONNECTION: AZURE})
+    assert connected.connection is not None
+    assert connected.host == "music.servicebus.windows.net"
+    assert read_servicebus({SERVICEBUS_NAMESPACE: "music.servicebus.windows.net"}).connection is None
+
+
+def test_blobs_take_a_connection_string_or_an_endpoint() -> None:
+    connected = read_blobs({BLOB_CONNECTION: "AccountName=music;AccountKey=c2VjcmV0"})
+    assert connected.connection is not None
+    assert "c2VjcmV0" not in repr(connected)
+    assert read_blobs({BLOB_ENDPOINT: "https://music.blob.core.windows.net/"}).connection is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({}, BLOB_CONNECTION),
+        ({BLOB_CONNECTION: "AccountName=music"}, BLOB_CONNECTION),
+        ({BLOB_ENDPOINT: "music"}, BLOB_ENDPOINT),
+    ],
+)
+def test_bad_blob_settings_name_themselves(environ: dict[str, str], name: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        read_blobs(environ)
+    assert caught.value.name == name
+
+
+def test_a_process_that_needs_only_hubs_starts_without_the_rest() -> None:
+    Settings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})

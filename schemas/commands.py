@@ -1,0 +1,148 @@
+"""What the app asks for, in the imperative. A command can be refused, and exactly one kind of worker carries it out.
+
+On the wire a command is a Service Bus message of the queue `song-commands`:
+
+- the application property `command` is the command itself, as JSON (`encode`), never more than a few kilobytes;
+- the message id is the command's id, so that duplicate detection drops a command that is sent twice, and the subject
+  is its type, `songline.song.ingest.v1`;
+- the body is the file that an `IngestSong` brings inline, and empty otherwise.
+"""
+
+from datetime import UTC
+from typing import TypeAlias
+from uuid import UUID, uuid5
+
+import msgspec
+from msgspec import Raw, Struct
+
+from schemas.errors import Poison
+from schemas.types import BlobName, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Source, Text, TraceParent
+
+PROPERTY = "command"
+MAX_SONG_BYTES = 500_000_000
+
+_IDS = UUID("5b0f6c1e-52b1-5d39-9f0a-7c1d0a5e6b21")
+
+
+class Upload(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A file as it was received: what it should hash to, its length, and the media type that the sender claims.
+
+    `blob` is the claim check, its name in the container `uploads`, which is the id of the ingestion; without one the
+    file is the message's body.
+    """
+
+    sha256: Sha256
+    size: Size
+    content_type: MediaType
+    blob: BlobName | None = None
+
+
+class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What the uploader says of the song. It goes before what the file's own tags say."""
+
+    title: Text | None = None
+    artist: Text | None = None
+    album: Text | None = None
+    genre: Genre | None = None
+
+
+class IngestSong(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Store this file and make the song available. `user_id` is the uploader.
+
+    The command's id is the ingestion's id, and becomes the song's.
+    """
+
+    user_id: Id
+    upload: Upload
+    file_name: FileName | None = None
+    metadata: Metadata = Metadata()
+
+
+class RemoveSong(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Take the song away. `user_id` asks for it, and must be the uploader."""
+
+    user_id: Id
+    song_id: Id
+
+
+Order: TypeAlias = IngestSong | RemoveSong
+
+COMMANDS: dict[str, tuple[int, type[Order]]] = {
+    "songline.song.ingest": (1, IngestSong),
+    "songline.song.remove": (1, RemoveSong),
+}
+"""Logical name to (today's version, payload type)."""
+
+TYPE_NAMES: dict[type[Order], str] = {order: f"{name}.v{version}" for name, (version, order) in COMMANDS.items()}
+"""Payload type to the `type` that it is written under."""
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """An order with its context: who sends it (`source`) and when (`time`, aware)."""
+
+    id: Id
+    source: Source
+    time: Moment
+    data: Order
+    traceparent: TraceParent | None = None
+
+    @property
+    def type(self) -> str:
+        return TYPE_NAMES[type(self.data)]
+
+
+class _Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: Id
+    source: Source
+    type: str
+    time: Moment
+    data: Raw
+    traceparent: TraceParent | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_envelopes = msgspec.json.Decoder(_Envelope)
+_orders = {name: msgspec.json.Decoder(order) for name, (_, order) in COMMANDS.items()}
+
+
+def encode(command: Command) -> bytes:
+    """The command as JSON, its time in UTC."""
+    return _encoder.encode(
+        _Envelope(
+            id=command.id,
+            source=command.source,
+            type=command.type,
+            time=command.time.astimezone(UTC),
+            data=Raw(_encoder.encode(command.data)),
+            traceparent=command.traceparent,
+        )
+    )
+
+
+def decode(text: bytes | str) -> Command:
+    """The command in `text`; raises Poison, whose reasons are those of events (`not-a-command` for `not-an-event`)."""
+    try:
+        envelope = _envelopes.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Poison("not-a-command", str(error)) from None
+    name, _, version = envelope.type.rpartition(".v")
+    if name not in COMMANDS or not version.isdecimal():
+        raise Poison("unknown-type", f"{envelope.type!r} is none of {', '.join(TYPE_NAMES.values())}")
+    if int(version) != COMMANDS[name][0]:
+        raise Poison("unknown-version", f"{envelope.type!r} is not version {COMMANDS[name][0]}, the one known here")
+    try:
+        order = _orders[name].decode(envelope.data)
+    except msgspec.MsgspecError as error:
+        raise Poison("broken-contract", str(error)) from None
+    return Command(
+        id=envelope.id, source=envelope.source, time=envelope.time, data=order, traceparent=envelope.traceparent
+    )
+
+
+def derived_id(kind: str, *parts: str) -> str:
+    """The same id for the same words, whoever asks and however often. Source: RFC 9562 section 5.5 (version 5).
+
+    `derived_id("song-uploaded", ingestion_id)` is the id of the event that an ingestion ends in;
+    `derived_id("ingestion", user_id, idempotency_key)` makes a retried upload the same upload.
+    """
+    return str(uuid5(_IDS, msgspec.json.encode([kind, *parts]).decode()))

@@ -1,0 +1,93 @@
+"""The way of one upload, as anybody may look it up: the document of the container `ingestions`.
+
+The document is also where the worker keeps the events that follow from it until they are published (`outbox`): what
+was decided and what must be said about it are one write.
+"""
+
+from typing import Any, Literal, get_args
+
+from msgspec import Struct
+
+from schemas.commands import Metadata, Upload
+from schemas.types import DurationMs, FileName, Genre, Id, Moment, Text
+
+State = Literal["received", "queued", "processing", "ready", "rejected", "dead"]
+STATES: tuple[State, ...] = get_args(State)
+
+Cause = Literal[
+    "empty",
+    "not-audio",
+    "unsupported",
+    "cut-off",
+    "corrupt",
+    "too-big",
+    "too-long",
+    "hash-mismatch",
+    "missing-upload",
+    "unfinished",
+    "removed",
+    "failed",
+]
+"""Why a song did not get in: a word for programs; the sentence for people stands beside it."""
+
+
+class Reason(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why an ingestion was rejected or died: a word for programs and a sentence for people."""
+
+    cause: Cause
+    text: str
+
+
+class Transition(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An ingestion came into `state` at a moment."""
+
+    state: State
+    at: Moment
+    reason: Reason | None = None
+
+
+class Audio(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a song is: found in the file itself, under what its uploader says of it."""
+
+    format: str
+    content_type: str
+    duration_ms: DurationMs
+    title: Text
+    artist: Text
+    album: Text | None = None
+    genre: Genre | None = None
+
+
+class Ingestion(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One upload on its way.
+
+    received: the file comes in; queued: the broker has the command; processing: a worker has it; and then one of
+    ready (the song `song_id` is available), rejected (for the `reason`, and sending the file again is of no use) and
+    dead (it failed too often, for the `reason`; an operator can send it again).
+
+    `history` holds every state with its moment, oldest first. `audio` is set once it is ready. `outbox` are events
+    that are decided and not known to be published, oldest first, as they go into the hub. `removed_at` and
+    `erased_at`: the song was taken away again, and then its bytes too.
+    """
+
+    id: Id
+    user_id: Id
+    state: State
+    received_at: Moment
+    updated_at: Moment
+    upload: Upload
+    file_name: FileName | None = None
+    metadata: Metadata = Metadata()
+    history: tuple[Transition, ...] = ()
+    attempts: int = 0
+    reason: Reason | None = None
+    song_id: Id | None = None
+    audio: Audio | None = None
+    outbox: tuple[dict[str, Any], ...] = ()
+    removed_at: Moment | None = None
+    erased_at: Moment | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is left to do for a worker, but to publish what may be in the outbox."""
+        return self.state in ("ready", "rejected")
