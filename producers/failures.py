@@ -1,0 +1,56 @@
+"""Why an event could not be sent: what passes by itself, what the operator must mend."""
+
+import re
+
+from azure.eventhub.exceptions import AuthenticationError, ClientClosedError, EventDataError, EventHubError
+
+# Conditions of AMQP errors, behind their first colon, that no retry cures. Source: "AMQP errors" in the
+# troubleshooting guide of Azure messaging, and AMQP 1.0 sections 2.8.15 and following.
+_LASTING = frozenset(
+    {
+        "argument-error",
+        "argument-out-of-range",
+        "decode-error",
+        "entity-disabled",
+        "invalid-field",
+        "link:message-size-exceeded",
+        "not-allowed",
+        "not-found",
+        "not-implemented",
+        "resource-deleted",
+        "unauthorized-access",
+    }
+)
+
+
+# The SDK says everything twice: its own words, then condition and description of what it was told.
+_REPEATED = re.compile(r"\s*\bError(?: condition)?:")
+
+
+class Broken(Exception):
+    """The hub could not be reached, or did not take an event, for as long as the publisher is patient.
+
+    The event may be there or not: a connection can break between the hub's write and its answer. Who sends it
+    again later risks a duplicate, and nothing else.
+    """
+
+
+class Forbidden(Exception):
+    """The hub isn't there, or refuses our credentials or our way of asking. The operator must mend that."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether what failed may work when it is tried again: a busy server, a lost connection, a time-out."""
+    if isinstance(error, AuthenticationError | ClientClosedError | EventDataError):
+        return False
+    return isinstance(error, EventHubError) and error.error not in _LASTING
+
+
+def named(error: Exception, hub: str, waited_s: float) -> Exception:
+    """`error` of the SDK, named after who must act; any other error stays as it is."""
+    if not isinstance(error, EventHubError):
+        return error
+    seen = _REPEATED.split(error.message, maxsplit=1)[0].strip()
+    if is_passing(error):
+        return Broken(f"{hub}: saw {seen!r} for {waited_s:.0f} s, expected an acknowledgement: try again later")
+    return Forbidden(f"{hub}: saw {seen!r}, expected to be let in: check the connection string and the hub's name")

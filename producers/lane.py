@@ -1,0 +1,174 @@
+"""One partition's way into the hub: events in order, one batch in flight."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from azure.eventhub import EventDataBatch
+from azure.eventhub.aio import EventHubProducerClient
+from azure.eventhub.amqp import AmqpAnnotatedMessage
+from msgspec import Struct
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from producers.failures import Broken, is_passing, named
+from schemas.acceptance import refuse
+
+_PARTITION_KEY = b"x-opt-partition-key"
+_EVENT_OVERHEAD = 64
+LONGEST_PAUSE_S = 2.0
+
+
+class Pending(Struct, eq=False):
+    """An event that the hub hasn't acknowledged yet; `since` is when it was accepted (monotonic seconds)."""
+
+    body: bytes
+    partition_key: str
+    since: float
+    done: asyncio.Future[None]
+
+
+class Tally(Struct):
+    """What a publisher has done so far. `retries` counts batches that were tried again."""
+
+    accepted: int = 0
+    sent: int = 0
+    failed: int = 0
+    batches: int = 0
+    bytes: int = 0
+    retries: int = 0
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """When a batch goes: it has `events`, or `bytes` (what the link takes), or its oldest event waited `linger_s`.
+
+    `patience_s` is for how long an event is tried before it fails.
+    """
+
+    events: int
+    bytes: int
+    linger_s: float
+    patience_s: float
+
+
+class Lane:
+    """Sends what is put in, batch after batch, until it is closed and empty.
+
+    A batch that fails is tried again before the next one is sent: so the order holds. Once an event is given up,
+    those behind it still are sent.
+    """
+
+    def __init__(
+        self,
+        client: EventHubProducerClient,
+        partition: str,
+        pace: Pace,
+        tally: Tally,
+        released: Callable[[], None],
+    ) -> None:
+        self._client, self._partition, self._pace, self._tally, self._released = (
+            client,
+            partition,
+            pace,
+            tally,
+            released,
+        )
+        self._waiting: deque[Pending] = deque()
+        self._bytes = 0
+        self._stirred = asyncio.Event()
+        self._closing = False
+        self._deadline = float("inf")
+
+    def put(self, pending: Pending) -> None:
+        self._waiting.append(pending)
+        self._bytes += len(pending.body) + _EVENT_OVERHEAD
+        if len(self._waiting) == 1 or self._is_full():
+            self._stirred.set()
+
+    def close(self, deadline: float) -> None:
+        """Linger no more, and give up at `deadline` (monotonic seconds) what could not be sent by then."""
+        self._closing, self._deadline = True, deadline
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Send until the lane is closed and empty. Should it end before that, nobody waits for it in vain."""
+        try:
+            while await self._has_batch():
+                batch, pending = await self._fill()
+                if pending:
+                    await self._send(batch, pending)
+        finally:
+            self._settle(list(self._waiting), Broken(f"partition {self._partition}: its lane has ended early"))
+
+    async def _has_batch(self) -> bool:
+        """Wait until a batch is due; False when there is none and none will be."""
+        while not self._waiting:
+            if self._closing:
+                return False
+            self._stirred.clear()
+            await self._stirred.wait()
+        due = self._waiting[0].since + self._pace.linger_s
+        while not self._closing and not self._is_full() and (left := due - monotonic()) > 0:
+            self._stirred.clear()
+            try:
+                await asyncio.wait_for(self._stirred.wait(), left)
+            except TimeoutError:
+                break
+        return True
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._pace.events or self._bytes >= self._pace.bytes
+
+    async def _fill(self) -> tuple[EventDataBatch, list[Pending]]:
+        """A batch of what waits, as much as goes in, and what is in it."""
+        batch = await self._client.create_batch(partition_id=self._partition)
+        taken: list[Pending] = []
+        while self._waiting and len(taken) < self._pace.events:
+            pending = self._waiting[0]
+            message = AmqpAnnotatedMessage(data_body=pending.body, annotations={_PARTITION_KEY: pending.partition_key})
+            try:
+                batch.add(message)
+            except ValueError:
+                if taken:
+                    break
+                self._settle([pending], refuse("event", f"{len(pending.body)} bytes", "what the hub's link takes"))
+            else:
+                taken.append(pending)
+            self._waiting.popleft()
+            self._bytes -= len(pending.body) + _EVENT_OVERHEAD
+        return batch, taken
+
+    async def _send(self, batch: EventDataBatch, pending: list[Pending]) -> None:
+        failure: Exception | None = None
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(is_passing),
+                wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
+                stop=lambda state: self._gives_up(state, pending[0]),
+                reraise=True,
+            ):
+                with attempt:
+                    self._tally.retries += attempt.retry_state.attempt_number > 1
+                    await self._client.send_batch(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn it
+            failure = named(error, self._client.eventhub_name, monotonic() - pending[0].since)
+        self._tally.batches += 1
+        self._settle(pending, failure)
+
+    def _gives_up(self, state: RetryCallState, oldest: Pending) -> bool:
+        return monotonic() >= min(oldest.since + self._pace.patience_s, self._deadline)
+
+    def _settle(self, pending: list[Pending], failure: Exception | None) -> None:
+        for each in pending:
+            if failure is None:
+                self._tally.sent += 1
+                self._tally.bytes += len(each.body)
+            else:
+                self._tally.failed += 1
+            self._released()
+            # The sender may have stopped waiting.
+            if not each.done.done():
+                if failure is None:
+                    each.done.set_result(None)
+                else:
+                    each.done.set_exception(failure)
