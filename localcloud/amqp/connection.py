@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._held = 0
         self._waiting: dict[SendingLink, None] = {}
-        self._ending: set[int] = set()
+        self._ended: set[int] = set()  # channels whose sessions are over: clients may still send there
 
     # asyncio.Protocol
 
@@ -326,31 +326,33 @@ class Connection(asyncio.Protocol):
     def _begin(self, channel: int, begin: Begin) -> None:
         if channel > CHANNEL_MAX:
             raise ConnectionFault(FRAMING_ERROR, f"channel {channel}: the highest is {CHANNEL_MAX}")
-        if channel in self.sessions or channel in self._ending:
+        if channel in self.sessions:
             raise ConnectionFault(NOT_ALLOWED, f"channel {channel} has a session already")
         if begin.remote_channel is not None:
             raise ConnectionFault(NOT_ALLOWED, "the answer to a session that we never began")
+        self._ended.discard(channel)
         self.sessions[channel] = Session(self, channel, begin)
 
     def _end(self, channel: int) -> None:
-        if channel in self._ending:
-            self._ending.discard(channel)
+        if channel in self._ended:
             return
         self._session(channel).end()
+        self._over(channel, End())
+
+    def _over(self, channel: int, end: End) -> None:
         del self.sessions[channel]
-        self.send(frame(channel, End().encoded()))
+        self._ended.add(channel)
+        self.send(frame(channel, end.encoded()))
 
     def _to_session(self, channel: int, performative: Composite, payload: bytes) -> None:
-        if channel in self._ending:
+        if channel in self._ended:
             return
         session = self._session(channel)
         try:
             session.on_frame(performative, payload)
         except SessionFault as fault:
             session.end()
-            del self.sessions[channel]
-            self._ending.add(channel)
-            self.send(frame(channel, End(wire_error(fault)).encoded()))
+            self._over(channel, End(wire_error(fault)))
 
     def _session(self, channel: int) -> Session:
         session = self.sessions.get(channel)

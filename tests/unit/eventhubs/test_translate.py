@@ -1,0 +1,227 @@
+"""AMQP events to Kafka records and back; events are made and read by Azure's own SDK."""
+
+from typing import Any
+
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from azure.eventhub._pyamqp._decode import decode_payload
+from azure.eventhub._pyamqp._encode import encode_payload
+from azure.eventhub._pyamqp.message import BatchMessage, Header, Message, Properties
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localcloud.amqp.codec import DecodeError, encode
+from localcloud.amqp.message import sections
+from localcloud.amqp.types import Described, Symbol, Ulong
+from localcloud.eventhubs.translate import BATCH_FORMAT, Events, Headers, Record, record_batch, records_of
+from tests.unit.amqp.values import SCALAR, TEXT
+
+KEY = b"x-opt-partition-key"
+
+
+def encoded(**fields: Any) -> bytes:
+    return bytes(encode_payload(bytearray(), Message(**fields)))
+
+
+def batch(events: list[bytes], key: str | None = None) -> bytes:
+    fields: dict[str, Any] = {"data": events}
+    if key is not None:
+        fields |= {"header": Header(durable=True), "message_annotations": {KEY: key}}
+    return bytes(encode_payload(bytearray(), BatchMessage(**fields)))
+
+
+def delivered(record: Record, offset: int = 41) -> Any:
+    """What an AMQP reader gets of a record."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 30)
+    builder.append(0, 1, *record)
+    data = bytearray(builder.build())
+    data[:8] = offset.to_bytes(8)
+    events = Events(bytes(data), enqueued_ms=1234567)
+    assert events.offsets == [offset]
+    list(sections(events.messages[0]))
+    return decode_payload(memoryview(events.messages[0]))
+
+
+def round_trip(**fields: Any) -> Any:
+    _, [record] = records_of(encoded(**fields), 0)
+    return delivered(record)
+
+
+def test_a_plain_event_is_a_plain_record() -> None:
+    assert records_of(encoded(data=[b"body"]), 0) == (None, [(None, b"body", [])])
+
+
+def test_a_partition_key_is_the_records_key() -> None:
+    assert records_of(encoded(message_annotations={KEY: "user-7"}, data=[b"body"]), 0) == (
+        "user-7",
+        [(b"user-7", b"body", [])],
+    )
+
+
+def test_application_properties_are_headers_in_amqp_encoding() -> None:
+    _, [(_, _, headers)] = records_of(encoded(application_properties={"a": 1, "b": "x"}, data=[b""]), 0)
+    assert headers == [("a", b"\x54\x01"), ("b", b"\xa1\x01x")]
+
+
+def test_an_event_without_body_is_a_tombstone() -> None:
+    assert records_of(encoded(message_annotations={KEY: "k"}), 0) == ("k", [(b"k", None, [])])
+    assert delivered((b"k", None, [])).data == [b""]
+
+
+def test_a_reader_gets_sequence_number_offset_time_and_key() -> None:
+    message = delivered((b"user-7", b"body", []))
+    assert message.data == [b"body"]
+    assert message.message_annotations == {
+        b"x-opt-sequence-number": 41,
+        b"x-opt-enqueued-time": 1234567,
+        b"x-opt-offset": b"41",
+        KEY: b"user-7",
+    }
+
+
+def test_what_only_amqp_readers_understand_survives() -> None:
+    message = round_trip(
+        header=Header(durable=True, ttl=5),
+        message_annotations={KEY: "k", b"x-mine": 5, b"x-opt-offset": "999"},
+        properties=Properties(message_id="id-1", content_type="application/json", creation_time=12),
+        application_properties={"a": 1, "b": None, "c": b"bytes"},
+        data=[b"body"],
+        footer={b"f": 1},
+    )
+    assert message.header is None
+    assert message.properties.message_id == b"id-1"
+    assert message.properties.content_type == b"application/json"
+    assert message.application_properties == {b"a": 1, b"b": None, b"c": b"bytes"}
+    assert message.message_annotations[b"x-mine"] == 5
+    assert message.message_annotations[b"x-opt-offset"] == b"41"
+    assert message.message_annotations[KEY] == b"k"
+    assert message.data == [b"body"]
+    assert message.footer == {b"f": 1}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"value": {b"a": [1, 2]}}, {"sequence": [[1, 2], [3]]}, {"data": [b"one", b"two"]}, {"data": []}],
+    ids=["value", "sequence", "several data", "none"],
+)
+def test_other_bodies_survive(fields: dict[str, Any]) -> None:
+    message = round_trip(**fields)
+    assert message.value == fields.get("value")
+    assert message.sequence == fields.get("sequence")
+    if fields.get("data"):
+        assert message.data == fields["data"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.text(max_size=9),
+            st.dictionaries(TEXT, SCALAR, max_size=3),
+            st.binary(max_size=20) | st.binary(min_size=250, max_size=300),
+        ),
+        max_size=8,
+    ),
+    st.none() | st.text(max_size=9),
+)
+def test_a_batch_is_its_events(events: list[tuple[str | None, dict[Any, Any], bytes]], routing: str | None) -> None:
+    """Whatever the order of plain and decorated events, which share beginnings or don't."""
+    parts: list[bytes] = []
+    expected: list[Record] = []
+    for key, properties, body in events:
+        sent = b""
+        if key is not None:
+            sent += encode(Described(Ulong(0x72), {Symbol(KEY.decode()): key}))
+        if properties:
+            sent += encode(Described(Ulong(0x74), properties))
+        parts.append(sent + encode(Described(Ulong(0x75), body)))
+        record_key = routing if key is None else key
+        headers: Headers = [(name, encode(value)) for name, value in properties.items()]
+        expected.append((None if record_key is None else record_key.encode(), body, headers))
+    assert records_of(batch(parts, routing), BATCH_FORMAT) == (routing, expected)
+    if not expected:
+        return
+    stored = [(r.key, r.value, r.headers) for r in DefaultRecordBatch(record_batch(expected, 1000))]
+    assert stored == expected
+
+
+def test_events_of_a_batch_that_differ_only_behind_the_body_stay_apart() -> None:
+    plain, with_footer = encoded(data=[b"a"]), encoded(data=[b"a"], footer={b"f": 1})
+    valued = encoded(value=1)
+    _, records = records_of(batch([plain, with_footer, plain, valued, plain]), BATCH_FORMAT)
+    assert [[name for name, _ in headers] for _, _, headers in records] == [[], ["amqp:footer"], [], ["amqp:body"], []]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x00",
+        b"hello",
+        b"\x00\x53\x75\xa0\x05hell",
+        b"\x00\x53\x75\xa1\x02hi",
+        b"\x00\x53\x75\xa0\x01a\x00\x53\x72\xc1\x01\x00",
+        b"\x00\x53\x72\xc0\x01\x00",
+        b"\x00\x53\x74\xc1\x05\x02\x52\x01\x52\x01",
+        b"\x00\x53\x99\x40",
+    ],
+    ids=["cut off", "text", "short data", "string as data", "order", "list as map", "number as name", "unknown"],
+)
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a batch"])
+def test_what_is_malformed_is_a_decode_error(payload: bytes, inside: bool) -> None:
+    with pytest.raises(DecodeError):
+        records_of(batch([encoded(data=[b"a"]), payload]) if inside else payload, BATCH_FORMAT if inside else 0)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_records_or_a_decode_error(payload: bytes) -> None:
+    for message_format in (0, BATCH_FORMAT):
+        try:
+            _, records = records_of(payload, message_format)
+        except DecodeError:
+            continue
+        for record in records:
+            delivered(record)
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"\x54\x05", 5),
+        (b"plain text", b"plain text"),
+        (b"", b""),
+        (None, None),
+        (b"\xc0\x01\x00", b"\xc0\x01\x00"),
+        (b"\x00\x40\x40", b"\x00\x40\x40"),
+    ],
+)
+def test_a_header_of_a_kafka_client_is_an_application_property(content: bytes | None, value: object) -> None:
+    assert delivered((None, b"", [("h", content)])).application_properties == {b"h": value}
+
+
+@given(
+    st.none() | st.binary(max_size=9),
+    st.none() | st.binary(max_size=30),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["amqp:properties", "amqp:message-annotations", "amqp:footer", "amqp:body", "other"]),
+            st.none() | st.binary(max_size=9) | st.sampled_from([b"\x45", b"\xc1\x01\x00", b"\xc0\x02\x01\x40"]),
+        ),
+        max_size=3,
+    ),
+)
+def test_whatever_a_kafka_client_stores_reads_as_a_well_formed_message(
+    key: bytes | None, value: bytes | None, headers: Headers
+) -> None:
+    delivered((key, value, headers))
+
+
+@given(st.text(min_size=1, max_size=20), st.binary(max_size=20), st.dictionaries(TEXT, SCALAR, max_size=4))
+def test_reading_over_amqp_gives_what_was_sent_over_amqp(key: str, body: bytes, properties: dict[Any, Any]) -> None:
+    sent = (
+        encode(Described(Ulong(0x72), {Symbol(KEY.decode()): key}))
+        + (encode(Described(Ulong(0x74), properties)) if properties else b"")
+        + encode(Described(Ulong(0x75), body))
+    )
+    _, [record] = records_of(sent, 0)
+    data = bytearray(record_batch([record], 1))
+    message = Events(bytes(data), 7).messages[0]
+    assert records_of(message, 0) == (key, [record])

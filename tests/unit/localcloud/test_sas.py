@@ -1,0 +1,94 @@
+"""Tokens and connection strings, with tokens made by Azure's own SDK."""
+
+import pytest
+from azure.eventhub._client_base import EventHubSharedKeyCredential
+from hypothesis import given
+from hypothesis import strategies as st
+
+from localcloud.sas import (
+    ExpiredToken,
+    Grant,
+    Keys,
+    MalformedToken,
+    OutOfScope,
+    Unauthorized,
+    UnknownKey,
+    WrongSignature,
+    resource_path,
+)
+
+KEYS = Keys({"reader": "s3cret", "other": "different"})
+NAME = "RootManageSharedAccessKey"
+
+
+def test_a_token_of_the_sdk_is_good_for_its_audience() -> None:
+    token = EventHubSharedKeyCredential(NAME, "SAS_KEY_VALUE").get_token("sb://127.0.0.1:5672/Music-Events")
+    grant = Keys().check_token(token.token, "music-events", token.expires_on - 1)
+    assert grant == Grant("music-events", token.expires_on)
+    with pytest.raises(ExpiredToken):
+        Keys().check_token(token.token, "music-events", token.expires_on)
+
+
+@pytest.mark.parametrize(
+    ("scope", "resource", "covered"),
+    [
+        ("sb://host/", "anything/at/all", True),
+        ("sb://host/hub", "sb://other:5672/HUB/ConsumerGroups/$Default/Partitions/0", True),
+        ("sb://host/hub", "hub2", False),
+        ("sb://host/hub/consumergroups/a", "hub", False),
+        ("sb://host/hub/consumergroups/a", "hub/consumergroups/ab", False),
+    ],
+)
+def test_a_token_covers_its_path_and_what_is_below(scope: str, resource: str, covered: bool) -> None:
+    token = KEYS.sign("reader", scope, 1000)
+    if covered:
+        KEYS.check_token(token, resource, 1)
+    else:
+        with pytest.raises(OutOfScope):
+            KEYS.check_token(token, resource, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (("skn=reader", "skn=nobody"), UnknownKey),
+        (("skn=reader", "skn=other"), WrongSignature),
+        (("se=1000", "se=2000"), WrongSignature),
+        (("hub", "hub2"), WrongSignature),
+        (("sig=", "sig=x"), WrongSignature),
+        (("se=1000", "se=never"), MalformedToken),
+        (("&se=1000", ""), MalformedToken),
+        (("se=1000", "se=" + "9" * 5000), MalformedToken),
+        (("SharedAccessSignature ", "Bearer "), MalformedToken),
+    ],
+)
+def test_a_token_that_was_changed_is_refused(change: tuple[str, str], error: type[Unauthorized]) -> None:
+    token = KEYS.sign("reader", "sb://host/hub", 1000).replace(*change)
+    with pytest.raises(error):
+        KEYS.check_token(token, "hub", 1)
+
+
+@given(st.text())
+def test_no_text_is_a_token_by_chance(text: str) -> None:
+    with pytest.raises(Unauthorized):
+        KEYS.check_token("SharedAccessSignature " + text, "hub", 1)
+
+
+def test_a_connection_string_names_a_key_its_secret_and_perhaps_an_entity() -> None:
+    text = "Endpoint=sb://h/;SharedAccessKeyName=reader;SharedAccessKey=s3cret"
+    assert KEYS.check_connection_string(text) is None
+    assert KEYS.check_connection_string(text + ";EntityPath=hub;") == "hub"
+    with pytest.raises(WrongSignature):
+        KEYS.check_connection_string(text + "x")
+    with pytest.raises(UnknownKey):
+        KEYS.check_connection_string(text.replace("reader", "nobody"))
+    with pytest.raises(MalformedToken, match="sharedaccesskey"):
+        KEYS.check_connection_string("Endpoint=sb://h/;SharedAccessKeyName=reader")
+
+
+def test_secrets_stay_out_of_sight() -> None:
+    assert "s3cret" not in repr(KEYS)
+
+
+def test_paths_are_compared_without_host_case_and_slashes() -> None:
+    assert resource_path("amqps://h:1/A/b/") == resource_path("/a/B") == "a/b"
