@@ -1,0 +1,1 @@
+"""Cosmos DB for NoSQL on one machine: the REST protocol over SQLite."""

@@ -1,0 +1,90 @@
+"""The master key signature on each request.
+
+Protocol: "Access control on Azure Cosmos DB resources" of the REST reference. The signature is the HMAC-SHA256
+of verb, resource type, resource link and date, one a line, everything but a name-based link in lower case.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import unquote_plus
+
+from localcloud.cosmos.address import Address
+from localcloud.cosmos.errors import Unauthorized
+
+EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+MAX_SKEW = timedelta(minutes=15)
+
+
+class MasterKey:
+    """Checks signatures made with one key. `key` is base64, as the portal shows it; ValueError when it is not."""
+
+    def __init__(self, key: str) -> None:
+        try:
+            self._key = base64.b64decode(key, validate=True)
+        except binascii.Error as error:
+            raise ValueError("The Cosmos DB key is not base64: expected the text that the portal shows.") from error
+
+    def check(self, method: str, address: Address, headers: Mapping[str, str], now: datetime) -> None:
+        """Raise Unauthorized unless the request was signed with this key within 15 minutes of `now`."""
+        authorization = headers.get("authorization")
+        if not authorization:
+            raise Unauthorized(
+                "Required Header authorization is missing. Ensure a valid Authorization token is passed."
+            )
+        fields = dict(part.partition("=")[::2] for part in unquote_plus_but_plus(authorization).split("&"))
+        if fields.get("type") != "master":
+            raise Unauthorized(
+                f"The authorization token is of type {fields.get('type')!r}; only 'master' tokens are accepted here."
+            )
+        date = headers.get("x-ms-date") or headers.get("date") or ""
+        signature = fields.get("sig", "")
+        if not any(
+            hmac.compare_digest(signature, self._sign(method, address.signed_type, link, headers))
+            for link in address.signed_links
+        ):
+            raise Unauthorized(
+                "The input authorization token can't serve the request. The wrong key is being used or the expected "
+                "payload is not built as per the protocol. For more info: https://aka.ms/cosmosdb-tsg-unauthorized. "
+                f"Server used the following payload to sign: '{method.lower()}\n{address.signed_type}\n"
+                f"{address.signed_links[0]}\n{date.lower()}\n\n'"
+            )
+        signed_at = parse_date(date)
+        if signed_at is None or abs(now - signed_at) > MAX_SKEW:
+            raise Unauthorized(
+                "The authorization token is not valid at the current time. Please provide a valid x-ms-date: "
+                f"the request was signed at {date!r} and it is {now:%a, %d %b %Y %H:%M:%S} GMT; "
+                "15 minutes are allowed."
+            )
+
+    def _sign(self, method: str, kind: str, link: str, headers: Mapping[str, str]) -> str:
+        text = "\n".join(
+            (
+                method.lower(),
+                kind,
+                link,
+                headers.get("x-ms-date", "").lower(),
+                "" if "x-ms-date" in headers else headers.get("date", "").lower(),
+                "",
+            )
+        )
+        return base64.b64encode(hmac.digest(self._key, text.encode(), "sha256")).decode()
+
+
+def unquote_plus_but_plus(text: str) -> str:
+    """Undo percent-encoding while a bare `+`, which base64 uses, stays what it is."""
+    return unquote_plus(text.replace("+", "%2B"))
+
+
+@lru_cache(maxsize=64)
+def parse_date(text: str) -> datetime | None:
+    """An RFC 1123 date; None when it is not one. Clients sign many requests a second with the same one."""
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

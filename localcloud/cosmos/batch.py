@@ -1,0 +1,166 @@
+"""Many operations in one request: a transactional batch, or the unordered bulk that other SDKs send.
+
+Wire: a JSON array of `{"operationType", "id", "resourceBody", "ifMatch", "partitionKey", …}`; the answer is an array of
+`{"statusCode", "requestCharge", "eTag", "resourceBody"}`, with status 207 for the whole when something failed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from localcloud.cosmos import documents, items, patch
+from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.errors import BadRequest, CosmosError, TooLarge
+from localcloud.cosmos.items import Operation, Result
+from localcloud.cosmos.partition import Component, parse_values
+from localcloud.cosmos.storage import Session
+
+MAX_OPERATIONS = 100
+KINDS = {kind.lower(): kind for kind in ("Create", "Upsert", "Replace", "Patch", "Delete", "Read")}
+
+ParsePatch = Callable[[object], patch.Patch]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`results` are JSON texts, one an operation."""
+
+    status: int
+    results: list[bytes]
+    charge: float
+    lsn: int
+
+
+class BatchFailed(Exception):
+    """Takes the whole transaction back."""
+
+    def __init__(self, index: int, error: CosmosError) -> None:
+        self.index = index
+        self.error = error
+
+
+def parse_operations(
+    data: bytes, container: Container, values: tuple[Component, ...] | None, parse_patch: ParsePatch
+) -> list[Operation]:
+    """`values` is the partition key of all; None when each operation says its own. Raises BadRequest, TooLarge."""
+    if len(data) > documents.MAX_BYTES:
+        raise TooLarge(f"The batch has {len(data)} bytes where {documents.MAX_BYTES} are allowed.")
+    listed = documents.decode(data)
+    if not isinstance(listed, list) or not listed:
+        raise BadRequest("Batch request has no operations: expected a non-empty JSON array.")
+    if len(listed) > MAX_OPERATIONS:
+        raise BadRequest(
+            f"Batch request has more operations than what is supported: {len(listed)}, not up to {MAX_OPERATIONS}."
+        )
+    return [_parse(number, entry, container, values, parse_patch) for number, entry in enumerate(listed)]
+
+
+def _parse(
+    number: int,
+    entry: object,
+    container: Container,
+    values: tuple[Component, ...] | None,
+    parse_patch: ParsePatch,
+) -> Operation:
+    if not isinstance(entry, dict):
+        raise BadRequest(f"Operation {number} of the batch is no JSON object.")
+    kind = KINDS.get(str(entry.get("operationType", "")).lower())
+    if kind is None:
+        raise BadRequest(
+            f"Operation {number} of the batch has operationType {entry.get('operationType')!r}: "
+            f"expected one of {', '.join(KINDS.values())}."
+        )
+    if values is None:
+        own = entry.get("partitionKey")
+        values = parse_values(own if isinstance(own, str) else documents.encode(own or []).decode())
+    document, change = None, None
+    if kind in ("Create", "Upsert", "Replace"):
+        document = documents.check(entry.get("resourceBody"))
+        key = items.key_of_document(container, document, values)
+    else:
+        key = items.key_of(container, values, documents.check_id(entry.get("id")))
+    if kind == "Replace" and entry.get("id") not in (None, key.id):
+        raise BadRequest(f"Operation {number} replaces '{entry['id']}' with an item of the id '{key.id}'.")
+    if kind == "Patch":
+        change = parse_patch(entry.get("resourceBody"))
+    return Operation(kind, key, document, change, entry.get("ifMatch"), entry.get("ifNoneMatch"))
+
+
+def apply_all(container: Container, operations: list[Operation], now: int) -> Callable[[Session], list[Result]]:
+    """A job that does all, or raises `BatchFailed` so that the writer takes all back."""
+
+    def job(session: Session) -> list[Result]:
+        results = []
+        for index, operation in enumerate(operations):
+            try:
+                results.append(items.apply(session, container, operation, now))
+            except CosmosError as error:
+                raise BatchFailed(index, error) from error
+        return results
+
+    return job
+
+
+def apply_each(
+    container: Container, operations: list[Operation], now: int
+) -> Callable[[Session], list[Result | CosmosError]]:
+    """A job that does what can be done."""
+
+    def job(session: Session) -> list[Result | CosmosError]:
+        results: list[Result | CosmosError] = []
+        for operation in operations:
+            session.connection.execute("SAVEPOINT operation")
+            try:
+                results.append(items.apply(session, container, operation, now))
+            except CosmosError as error:
+                session.connection.execute("ROLLBACK TO operation")
+                results.append(error)
+            session.connection.execute("RELEASE operation")
+        return results
+
+    return job
+
+
+def succeeded(results: list[Result], *, minimal: bool) -> Answer:
+    texts = [_of_result(result, minimal=minimal) for result in results]
+    return Answer(200, texts, sum(r.charge for r in results), max(r.lsn for r in results))
+
+
+def mixed(results: list[Result | CosmosError], *, minimal: bool) -> Answer:
+    texts = [
+        _of_result(r, minimal=minimal)
+        if isinstance(r, Result)
+        else _of_error(r.status, r.substatus, r.charge, r.message)
+        for r in results
+    ]
+    failed = any(isinstance(r, CosmosError) for r in results)
+    lsns = [r.lsn for r in results if isinstance(r, Result)]
+    return Answer(207 if failed else 200, texts, sum(r.charge for r in results), max(lsns, default=0))
+
+
+def failed(count: int, failure: BatchFailed) -> Answer:
+    """The one that failed says why; the others say that they depend on it (424)."""
+    texts = [
+        _of_error(failure.error.status, failure.error.substatus, failure.error.charge, failure.error.message)
+        if index == failure.index
+        else _of_error(424, 0, 0.0, "")
+        for index in range(count)
+    ]
+    return Answer(207, texts, failure.error.charge, 0)
+
+
+def _of_result(result: Result, *, minimal: bool) -> bytes:
+    answer: dict[str, object] = {"statusCode": result.status, "requestCharge": result.charge}
+    if result.etag:
+        answer["eTag"] = result.etag
+    if result.body and not minimal:
+        answer["resourceBody"] = msgspec.Raw(result.body)
+    return documents.encode(answer)
+
+
+def _of_error(status: int, substatus: int, charge: float, message: str) -> bytes:
+    answer: dict[str, object] = {"statusCode": status, "subStatusCode": substatus, "requestCharge": charge}
+    if message:
+        answer["message"] = message
+    return documents.encode(answer)

@@ -1,0 +1,373 @@
+"""Databases, containers and their offers: what is there, and how it looks to clients."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from localcloud.cosmos import documents, rids
+from localcloud.cosmos.errors import OWNER_NOT_FOUND, BadRequest, Conflict, NotFound, PreconditionFailed
+from localcloud.cosmos.indexing import DEFAULT_POLICY, IndexingPolicy
+from localcloud.cosmos.partition import (
+    PartitionKeyDefinition,
+    PartitionKeyRange,
+    parse_definition,
+    parse_path,
+    ranges_of,
+)
+from localcloud.cosmos.storage import Session
+
+MAX_NAME = 255
+DEFAULT_THROUGHPUT, MIN_THROUGHPUT, MAX_THROUGHPUT = 400, 400, 1_000_000
+OFFER_NOT_FOUND = 10004
+MUTABLE = ("indexingPolicy", "defaultTtl", "conflictResolutionPolicy", "analyticalStorageTtl", "computedProperties")
+
+Resource = dict[str, object]
+
+
+@dataclass(slots=True)
+class Container:
+    number: int
+    database: "Database"
+    id: str
+    rid: str
+    etag: str
+    ts: int
+    resource: Resource  # as the client gave it, with defaults
+    key: PartitionKeyDefinition
+    ranges: tuple[PartitionKeyRange, ...]
+    indexing: IndexingPolicy
+    default_ttl: int | None
+    unique_keys: tuple[tuple[tuple[str, ...], ...], ...]
+    deleted: bool = False  # set by the writer, so that a write that was already queued finds out
+
+    @property
+    def link(self) -> str:
+        return f"dbs/{self.database.rid}/colls/{self.rid}/"
+
+    @property
+    def name_link(self) -> str:
+        return f"dbs/{self.database.id}/colls/{self.id}"
+
+    def describe(self) -> Resource:
+        return {
+            **self.resource,
+            "_rid": self.rid,
+            "_ts": self.ts,
+            "_self": self.link,
+            "_etag": self.etag,
+            "_docs": "docs/",
+            "_sprocs": "sprocs/",
+            "_triggers": "triggers/",
+            "_udfs": "udfs/",
+            "_conflicts": "conflicts/",
+        }
+
+    def range_of(self, epk: str) -> PartitionKeyRange:
+        return next(r for r in reversed(self.ranges) if epk >= r.low)
+
+    def describe_range(self, of: PartitionKeyRange) -> Resource:
+        rid = rids.encode(rids.decode(self.rid) + (int(of.id) + 2).to_bytes(7, "little") + b"\x50")
+        return {
+            "_rid": rid,
+            "id": of.id,
+            "_etag": self.etag,
+            "minInclusive": of.low,
+            "maxExclusive": of.high,
+            "ridPrefix": int(of.id),
+            "_self": f"{self.link}pkranges/{rid}/",
+            "throughputFraction": 1 / len(self.ranges),
+            "status": "online",
+            "parents": [],
+            "ownedArchivalPKRangeIds": [],
+            "_ts": self.ts,
+        }
+
+
+@dataclass(slots=True)
+class Database:
+    number: int
+    id: str
+    etag: str
+    ts: int
+    containers: dict[str, Container] = field(default_factory=dict)
+
+    @property
+    def rid(self) -> str:
+        return rids.database_rid(self.number)
+
+    @property
+    def link(self) -> str:
+        return f"dbs/{self.rid}/"
+
+    def describe(self) -> Resource:
+        return {
+            "id": self.id,
+            "_rid": self.rid,
+            "_self": self.link,
+            "_etag": self.etag,
+            "_colls": "colls/",
+            "_users": "users/",
+            "_ts": self.ts,
+        }
+
+
+class Catalog:
+    """What the account holds, in memory; each change is first written by a job that `storage.Storage.write` runs.
+
+    Methods named `plan_*` return such a job; after it is on disk, `load_database` and so on put the result in.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.databases: dict[str, Database] = {}
+        for number, id_, etag, ts in session.connection.execute("SELECT number, id, etag, ts FROM databases"):
+            self.databases[id_] = Database(number, id_, etag, ts)
+        by_number = {database.number: database for database in self.databases.values()}
+        rows = session.connection.execute("SELECT number, database, id, ranges, resource, etag, ts FROM containers")
+        for number, owner, id_, ranges, resource, etag, ts in rows:
+            database = by_number[owner]
+            decoded = documents.decode(resource)
+            if isinstance(decoded, dict):
+                database.containers[id_] = build_container(number, database, ranges, decoded, etag, ts)
+
+    def database(self, id_or_rid: str) -> Database:
+        """Raises NotFound."""
+        found = self.databases.get(id_or_rid) or next((d for d in self.databases.values() if d.rid == id_or_rid), None)
+        if found is None:
+            raise NotFound(f"Resource Not Found: there is no database '{id_or_rid}'.")
+        return found
+
+    def container(self, database: str, id_or_rid: str) -> Container:
+        """Raises NotFound, with the sub-status that tells a missing owner from a missing item."""
+        try:
+            owner = self.database(database)
+        except NotFound as error:
+            error.substatus = OWNER_NOT_FOUND
+            raise
+        found = owner.containers.get(id_or_rid) or next(
+            (c for c in owner.containers.values() if c.rid == id_or_rid), None
+        )
+        if found is None:
+            raise NotFound(
+                f"Resource Not Found: there is no container '{id_or_rid}' in database '{owner.id}'.",
+                substatus=OWNER_NOT_FOUND,
+            )
+        return found
+
+
+def create_database(id_: str, throughput: Resource | None, now: int) -> Callable[[Session], Database]:
+    def job(session: Session) -> Database:
+        etag = documents.etag_of(session.next_lsn(), now)
+        try:
+            number = session.connection.execute(
+                "INSERT INTO databases (id, etag, ts) VALUES (?, ?, ?)", (id_, etag, now)
+            ).lastrowid
+        except sqlite3.IntegrityError:
+            raise Conflict(f"Resource with specified id or name already exists: database '{id_}'.") from None
+        database = Database(number or 0, id_, etag, now)
+        if throughput is not None:
+            _insert_offer(session, database.link, throughput, now)
+        return database
+
+    return job
+
+
+def delete_database(database: Database) -> Callable[[Session], None]:
+    def job(session: Session) -> None:
+        for container in database.containers.values():
+            delete_container(container)(session)
+        session.connection.execute("DELETE FROM databases WHERE number = ?", (database.number,))
+        session.connection.execute("DELETE FROM offers WHERE resource = ?", (database.link,))
+
+    return job
+
+
+def create_container(
+    database: Database, resource: Resource, ranges: int, throughput: Resource | None, now: int
+) -> Callable[[Session], Container]:
+    def job(session: Session) -> Container:
+        etag = documents.etag_of(session.next_lsn(), now)
+        try:
+            number = session.connection.execute(
+                "INSERT INTO containers (database, id, ranges, resource, etag, ts) VALUES (?, ?, ?, ?, ?, ?)",
+                (database.number, resource["id"], ranges, documents.encode(resource), etag, now),
+            ).lastrowid
+        except sqlite3.IntegrityError:
+            raise Conflict(
+                f"Resource with specified id or name already exists: container '{resource['id']}'."
+            ) from None
+        container = build_container(number or 0, database, ranges, resource, etag, now)
+        shared = session.connection.execute("SELECT 1 FROM offers WHERE resource = ?", (database.link,)).fetchone()
+        if throughput is not None or not shared:
+            _insert_offer(session, container.link, throughput or {"offerThroughput": DEFAULT_THROUGHPUT}, now)
+        return container
+
+    return job
+
+
+def replace_container(
+    container: Container, resource: Resource, if_match: str | None, now: int
+) -> Callable[[Session], Container]:
+    """What may not change, and is given, has to be as it was."""
+    if if_match not in (None, "*", container.etag):
+        raise PreconditionFailed(f"The container's ETag is {container.etag}, not {if_match}.")
+    if resource["id"] != container.id:
+        raise BadRequest(f"The container's id is '{container.id}'; it cannot be changed to '{resource['id']}'.")
+    if parse_definition(_object(resource, "partitionKey")) != container.key:
+        raise BadRequest("The partition key of a container cannot be changed.")
+    changed = {key: value for key, value in container.resource.items() if key not in MUTABLE}
+    changed |= {key: resource[key] for key in MUTABLE if key in resource}
+    if build_container(0, container.database, len(container.ranges), resource, "", 0).unique_keys not in (
+        (),
+        container.unique_keys,
+    ):
+        raise BadRequest("The unique key policy of a container cannot be changed.")
+
+    def job(session: Session) -> Container:
+        etag = documents.etag_of(session.next_lsn(), now)
+        session.connection.execute(
+            "UPDATE containers SET resource = ?, etag = ?, ts = ? WHERE number = ?",
+            (documents.encode(changed), etag, now, container.number),
+        )
+        return build_container(container.number, container.database, len(container.ranges), changed, etag, now)
+
+    return job
+
+
+def delete_container(container: Container) -> Callable[[Session], None]:
+    def job(session: Session) -> None:
+        container.deleted = True
+        for table in ("items", "unique_values"):
+            session.connection.execute(f"DELETE FROM {table} WHERE container = ?", (container.number,))  # noqa: S608
+        session.connection.execute("DELETE FROM containers WHERE number = ?", (container.number,))
+        session.connection.execute("DELETE FROM offers WHERE resource = ?", (container.link,))
+
+    return job
+
+
+def read_offers(session: Session) -> list[Resource]:
+    rows = session.connection.execute("SELECT number, resource, content, etag, ts FROM offers ORDER BY number")
+    return [_describe_offer(*row) for row in rows]
+
+
+def replace_offer(rid: str, resource: Mapping[str, object], now: int) -> Callable[[Session], Resource]:
+    content = throughput_of(_object(resource, "content"))
+
+    def job(session: Session) -> Resource:
+        offer = next((o for o in read_offers(session) if o["id"] == rid), None)
+        if offer is None:
+            raise NotFound(f"Resource Not Found: there is no offer '{rid}'.")
+        etag = documents.etag_of(session.next_lsn(), now)
+        session.connection.execute(
+            "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE resource = ?",
+            (documents.encode(content), etag, now, offer["resource"]),
+        )
+        return {**offer, "content": _offer_content(content), "_etag": etag, "_ts": now}
+
+    return job
+
+
+def throughput_of(content: Mapping[str, object]) -> Resource:
+    """Check `{"offerThroughput": 400}` or `{"offerAutopilotSettings": {"maxThroughput": 4000}}`."""
+    autopilot = content.get("offerAutopilotSettings")
+    if isinstance(autopilot, dict):
+        most = autopilot.get("maxThroughput")
+        if not isinstance(most, int) or most < 1000 or most % 1000:
+            raise BadRequest(f"The autoscale maximum of {most!r} RU/s is not a multiple of 1000.")
+        return {"offerThroughput": most // 10, "offerAutopilotSettings": autopilot}
+    manual = content.get("offerThroughput")
+    if not isinstance(manual, int) or not MIN_THROUGHPUT <= manual <= MAX_THROUGHPUT or manual % 100:
+        raise BadRequest(
+            f"The offer should have valid throughput values between {MIN_THROUGHPUT} and {MAX_THROUGHPUT} inclusive "
+            f"in increments of 100, not {manual!r}."
+        )
+    return {"offerThroughput": manual}
+
+
+def complete_container(resource: object) -> Resource:
+    """Check a container's definition and fill in what the service fills in."""
+    if not isinstance(resource, dict):
+        raise BadRequest("The container's definition is no JSON object.")
+    documents.check_id(resource.get("id"), limit=MAX_NAME)
+    if "partitionKey" not in resource:
+        raise BadRequest("The container's definition has no partition key: add 'partitionKey': {'paths': ['/…']}.")
+    complete: Resource = {
+        "indexingPolicy": dict(DEFAULT_POLICY),
+        "conflictResolutionPolicy": {
+            "mode": "LastWriterWins",
+            "conflictResolutionPath": "/_ts",
+            "conflictResolutionProcedure": "",
+        },
+        "geospatialConfig": {"type": "Geography"},
+        **{key: value for key, value in resource.items() if not key.startswith("_")},
+    }
+    policy = dict(_object(complete, "indexingPolicy"))
+    policy["indexingMode"] = str(policy.get("indexingMode", "consistent")).lower()
+    policy.setdefault("automatic", policy["indexingMode"] != "none")
+    if policy["indexingMode"] != "none":
+        policy.setdefault("includedPaths", [{"path": "/*"}])
+        policy.setdefault("excludedPaths", [{"path": '/"_etag"/?'}])
+    complete["indexingPolicy"] = policy
+    return complete
+
+
+def build_container(number: int, database: Database, ranges: int, resource: Resource, etag: str, ts: int) -> Container:
+    """Raises BadRequest for a definition that the service would refuse."""
+    key = parse_definition(_object(resource, "partitionKey"))
+    ttl = resource.get("defaultTtl")
+    if ttl is not None and not documents.is_ttl(ttl):
+        raise BadRequest(f"The container's defaultTtl is {ttl!r}: expected a number of seconds above 0, or -1.")
+    return Container(
+        number=number,
+        database=database,
+        id=str(resource["id"]),
+        rid=rids.container_rid(database.rid, number),
+        etag=etag,
+        ts=ts,
+        resource=resource,
+        key=key,
+        ranges=ranges_of(key.version if key.kind == "Hash" else 2, ranges),
+        indexing=IndexingPolicy(_object(resource, "indexingPolicy")),
+        default_ttl=ttl if isinstance(ttl, int) else None,
+        unique_keys=_unique_keys(resource),
+    )
+
+
+def _unique_keys(resource: Resource) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    policy = resource.get("uniqueKeyPolicy")
+    keys = policy.get("uniqueKeys") if isinstance(policy, dict) else None
+    return tuple(tuple(parse_path(path) for path in key["paths"]) for key in keys or ())
+
+
+def _object(resource: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = resource.get(name)
+    if not isinstance(value, dict):
+        raise BadRequest(f"The property '{name}' is {value!r}: expected a JSON object.")
+    return value
+
+
+def _insert_offer(session: Session, link: str, content: Resource, now: int) -> None:
+    session.connection.execute(
+        "INSERT INTO offers (resource, content, etag, ts) VALUES (?, ?, ?, ?)",
+        (link, documents.encode(content), documents.etag_of(session.next_lsn(), now), now),
+    )
+
+
+def _describe_offer(number: int, link: str, content: bytes, etag: str, ts: int) -> Resource:
+    rid = rids.offer_rid(number)
+    decoded = documents.decode(content)
+    return {
+        "id": rid,
+        "_rid": rid,
+        "_self": f"offers/{rid}/",
+        "_etag": etag,
+        "_ts": ts,
+        "offerVersion": "V2",
+        "offerType": "Invalid",
+        "resource": link,
+        "offerResourceId": link.strip("/").rpartition("/")[2],
+        "content": _offer_content(decoded if isinstance(decoded, dict) else {}),
+    }
+
+
+def _offer_content(content: Resource) -> Resource:
+    return {"offerIsRUPerMinuteThroughputEnabled": False, **content}

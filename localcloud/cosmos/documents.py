@@ -1,0 +1,89 @@
+"""Documents as clients send them and as they are kept: checked, with the system properties."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from localcloud.cosmos.errors import BadRequest, TooLarge
+
+MAX_BYTES = 2 * 1024 * 1024
+MAX_ID_BYTES = 1023
+MAX_TTL = 2**31 - 1
+SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts")
+
+Document = dict[str, object]
+_decode = msgspec.json.Decoder().decode
+encode = msgspec.json.Encoder().encode
+
+
+def decode(data: bytes) -> object:
+    """Any JSON; BadRequest for what is not JSON."""
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The request body is no valid JSON: {error}.") from error
+
+
+def decode_document(data: bytes) -> Document:
+    """Read and check a document. Raises TooLarge over 2 MB, BadRequest for a bad shape or id."""
+    if len(data) > MAX_BYTES:
+        raise TooLarge(f"Request size is too large: {len(data)} bytes where {MAX_BYTES} are allowed.")
+    return check(decode(data))
+
+
+def check(value: object) -> Document:
+    """A document is an object with a good id."""
+    if not isinstance(value, dict):
+        raise BadRequest("The input content is invalid: expected a JSON object.")
+    if "id" not in value:
+        raise BadRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
+    check_id(value["id"])
+    ttl = value.get("ttl")
+    if ttl is not None and not is_ttl(ttl):
+        raise BadRequest(
+            f"The input ttl {ttl!r} is invalid. Ensure to provide a nonzero positive integer "
+            f"less than or equal to '{MAX_TTL}', or -1."
+        )
+    return value
+
+
+def is_ttl(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and (value == -1 or 0 < value <= MAX_TTL)
+
+
+def check_id(value: object, *, limit: int = MAX_ID_BYTES) -> str:
+    """An id is 1 to `limit` bytes of text without `/`, `\\`, `?` and `#`, and ends in no space."""
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"The input id {value!r} is invalid: expected a non-empty string.")
+    if any(character in value for character in "/\\?#") or value.endswith(" "):
+        raise BadRequest(
+            f"The input name '{value}' is invalid. An id cannot contain any of '/', '\\', '?', '#' or end in a space."
+        )
+    size = len(value.encode())
+    if size > limit:
+        raise BadRequest(f"The input id is invalid: it has {size} bytes where {limit} are allowed.")
+    return value
+
+
+def with_system_properties(document: Document, *, rid: str, link: str, etag: str, ts: int) -> Document:
+    """The document as it is kept. `link` is the container's `_self`."""
+    kept = {key: value for key, value in document.items() if key not in SYSTEM_PROPERTIES}
+    kept["_rid"] = rid
+    kept["_self"] = f"{link}docs/{rid}/"
+    kept["_etag"] = etag
+    kept["_attachments"] = "attachments/"
+    kept["_ts"] = ts
+    return kept
+
+
+def etag_of(lsn: int, ts: int) -> str:
+    """A quoted GUID, as the service writes them, from what no other write has."""
+    return f'"{lsn & 0xFFFFFFFF:08x}-0000-{lsn >> 32:04x}-0000-{ts:08x}0000"'
+
+
+def value_at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
+    """The value at a path; None where there is none."""
+    value: object = document
+    for token in path:
+        value = value.get(token) if isinstance(value, dict) else None
+    return value

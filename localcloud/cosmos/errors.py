@@ -1,0 +1,78 @@
+"""What the service answers when a request cannot be served.
+
+Each error carries the HTTP status, the sub-status that the SDKs' retry policies look at
+(`azure.cosmos.http_constants.SubStatusCodes`), the service's own error code and a message.
+"""
+
+
+class CosmosError(Exception):
+    """An answer of 4xx or 5xx. `extra` is laid into the error body as it is."""
+
+    status = 500
+    code = "InternalServerError"
+
+    def __init__(self, message: str, *, substatus: int = 0, charge: float = 0.0, **extra: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.substatus = substatus
+        self.charge = charge
+        self.extra = extra
+        self.headers: dict[str, str] = {}
+
+
+class BadRequest(CosmosError):
+    status = 400
+    code = "BadRequest"
+
+
+class Unauthorized(CosmosError):
+    status = 401
+    code = "Unauthorized"
+
+
+class NotFound(CosmosError):
+    status = 404
+    code = "NotFound"
+
+
+class MethodNotAllowed(CosmosError):
+    status = 405
+    code = "MethodNotAllowed"
+
+
+class Conflict(CosmosError):
+    status = 409
+    code = "Conflict"
+
+
+class Gone(CosmosError):
+    status = 410
+    code = "Gone"
+
+
+class PreconditionFailed(CosmosError):
+    status = 412
+    code = "PreconditionFailed"
+
+
+class TooLarge(CosmosError):
+    status = 413
+    code = "RequestEntityTooLarge"
+
+
+class TooManyRequests(CosmosError):
+    """The client spends more request units than it has; it may come back after `retry_after_ms`."""
+
+    status = 429
+    code = "TooManyRequests"
+
+    def __init__(self, message: str, retry_after_ms: int) -> None:
+        super().__init__(message, substatus=3200)
+        self.headers = {"x-ms-retry-after-ms": str(retry_after_ms)}
+
+
+CROSS_PARTITION_QUERY_NOT_SERVABLE = 1004
+PARTITION_KEY_MISMATCH = 1001
+PARTITION_KEY_RANGE_GONE = 1002
+OWNER_NOT_FOUND = 1003
+CONTAINER_RID_MISMATCH = 1024

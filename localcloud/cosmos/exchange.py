@@ -1,0 +1,105 @@
+"""A request and its reply, as values: what the service's handlers take and give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from localcloud.cosmos import documents
+from localcloud.cosmos.address import Address
+from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.partition import Component, parse_values
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`headers` have lower-case names; `base` is scheme, host and port as the client used them; `now_ms` since 1970."""
+
+    method: str
+    address: Address
+    headers: Mapping[str, str]
+    body: bytes
+    base: str
+    now_ms: int
+
+    @property
+    def now(self) -> int:
+        return self.now_ms // 1000
+
+    def flag(self, name: str) -> bool:
+        return self.headers.get(name, "").lower() == "true"
+
+    def number(self, name: str) -> int | None:
+        """Raises BadRequest when the header is there and no integer."""
+        text = self.headers.get(name)
+        if text is None:
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            raise BadRequest(f"The header {name} is {text!r}: expected an integer.") from None
+
+    @property
+    def page_size(self) -> int:
+        """-1 leaves it to the service."""
+        size = self.number("x-ms-max-item-count")
+        if size is None:
+            return DEFAULT_PAGE
+        if size == -1:
+            return MAX_PAGE
+        if size < 1:
+            raise BadRequest(f"The header x-ms-max-item-count is {size}: expected a positive number or -1.")
+        return size
+
+    @property
+    def partition_key(self) -> tuple[Component, ...] | None:
+        """None when the request says none."""
+        text = self.headers.get("x-ms-documentdb-partitionkey")
+        values = parse_values(text) if text is not None else ()
+        return values or None
+
+    @property
+    def is_query(self) -> bool:
+        kind = self.headers.get("content-type", "")
+        return self.flag("x-ms-documentdb-isquery") or kind.startswith(("application/query+json", "application/sql"))
+
+    @property
+    def wants_minimal(self) -> bool:
+        return self.headers.get("prefer", "").lower() == "return=minimal"
+
+
+@dataclass(slots=True)
+class Reply:
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def of_resource(status: int, resource: Mapping[str, object], charge: float) -> Reply:
+    headers = {"x-ms-request-charge": str(charge)}
+    if isinstance(etag := resource.get("_etag"), str):
+        headers["etag"] = etag
+    return Reply(status, documents.encode(resource), headers)
+
+
+def of_feed(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
+    """`{"_rid": …, "Documents": […], "_count": …}`."""
+    body = b'{"_rid":"%b","%b":[%b],"_count":%d}' % (rid.encode(), name.encode(), b",".join(rows), len(rows))
+    return Reply(200, body, {"x-ms-item-count": str(len(rows)), "x-ms-request-charge": str(charge)})
+
+
+def read_query(request: Request) -> tuple[str, dict[str, object]]:
+    """The text and the parameters (`@name` to value) of a query request."""
+    if request.headers.get("content-type", "").startswith("application/sql"):
+        return request.body.decode("utf-8", "replace"), {}
+    body = documents.decode(request.body)
+    text = body.get("query") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(text, str):
+        raise BadRequest("The query request has no query: expected {'query': 'SELECT …', 'parameters': […]}.")
+    parameters: dict[str, object] = {}
+    for entry in body.get("parameters") or ():
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise BadRequest(f"The query parameter {entry!r} has no name.")
+        parameters[entry["name"]] = entry.get("value")
+    return text, parameters

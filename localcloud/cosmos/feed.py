@@ -1,0 +1,333 @@
+"""Pages: of a query, of everything in a range, of the change feed. Run on a reading connection."""
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import msgspec
+
+from localcloud.cosmos import charges, documents
+from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.partition import MAX_EPK, MIN_EPK, canonical
+from localcloud.cosmos.query import bounds, syntax
+from localcloud.cosmos.query.expressions import ROOT, Row
+from localcloud.cosmos.query.program import Program, compile_query
+from localcloud.cosmos.storage import Session
+from localcloud.cosmos.values import UNDEFINED, OrderKey
+
+DEFAULT_PAGE = 100
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+MAX_IDS_PUSHED = 500
+
+Place = tuple[str, str, str]  # epk, pk, id: the order of a feed
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which part of a container: effective partition keys from `low` up to, but not with, `high`.
+
+    `pk` is the text of a full partition key when it is a single one, and `low` its effective partition key.
+    """
+
+    low: str = MIN_EPK
+    high: str = MAX_EPK
+    pk: str | None = None
+
+    def within(self, low: str, high: str) -> "Extent":
+        return Extent(max(self.low, low), min(self.high, high), self.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`rows` are JSON texts; `continuation` is None at the end."""
+
+    rows: list[bytes]
+    continuation: str | None
+    charge: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    place: Place
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Scanned:
+    documents: int = 0
+    size: int = 0
+
+
+def items(
+    session: Session, container: Container, extent: Extent, limit: int, continuation: str | None, now: int
+) -> Page:
+    """Documents as they are, by effective partition key and id."""
+    state = _decode(continuation, "items")
+    found: list[_Candidate] = []
+    size = 0
+    more = False
+    for candidate in _candidates(session, container, [extent], None, _place(state), now):
+        if found and (len(found) == limit or size + len(candidate.body) > MAX_PAGE_BYTES):
+            more = True
+            break
+        found.append(candidate)
+        size += len(candidate.body)
+    token = _encode("items", {"after": found[-1].place}) if more else None
+    return Page([candidate.body for candidate in found], token, charges.feed(size))
+
+
+def query(
+    session: Session,
+    container: Container,
+    extent: Extent,
+    text: str,
+    tree: syntax.Query,
+    parameters: dict[str, object],
+    *,
+    limit: int,
+    continuation: str | None,
+    now_ms: int,
+) -> Page:
+    """One page of a query's results."""
+    program = compile_query(tree, parameters, now_ms)
+    label = f"query:{zlib.crc32(text.encode()):08x}"
+    state = _decode(continuation, label)
+    scanned = _Scanned()
+    extents = _narrow(container, extent, tree, parameters)
+    ids = bounds.bounds(tree, ("id",), parameters)
+    now = now_ms // 1000
+
+    def rows(after: Place | None = None) -> Iterator[Row]:
+        if program.from_nothing:
+            yield {}
+            return
+        for candidate in _candidates(session, container, extents, ids, after, now):
+            scanned.documents += 1
+            scanned.size += len(candidate.body)
+            row: Row = {ROOT: documents.decode(candidate.body)}
+            for number, bound in enumerate(program.rows(row)):
+                bound[_PLACE] = (*candidate.place, number)
+                yield bound
+
+    if not program.streams or program.from_nothing:
+        page, token = _counted(program, rows(), limit, state)
+    elif program.sort:
+        page, token = _sorted(program, rows(), limit, state)
+    else:
+        page, token = _streamed(program, rows(_place(state)), limit, state)
+    size = sum(map(len, page))
+    charge = charges.query(
+        scanned=scanned.documents, scanned_bytes=scanned.size, returned=len(page), returned_bytes=size
+    )
+    return Page(page, _encode(label, token) if token is not None else None, charge)
+
+
+def changes(
+    session: Session, container: Container, extent: Extent, *, after_lsn: int, since: int, limit: int, now: int
+) -> tuple[list[bytes], int, float]:
+    """The latest versions of items written after a log sequence number and not before a time, oldest first.
+
+    Answers the documents, each with `_lsn`, the sequence number to go on after, and the charge.
+    """
+    clauses = ["container = ?", "lsn > ?", "epk >= ?", "epk < ?", "ts >= ?"]
+    values: list[object] = [container.number, after_lsn, extent.low, extent.high, since]
+    if extent.pk is not None:
+        clauses.append("pk = ?")
+        values.append(extent.pk)
+    _only_alive(container, now, clauses, values)
+    upto = last_lsn(session)
+    statement = f"SELECT lsn, body FROM items WHERE {' AND '.join(clauses)} ORDER BY lsn LIMIT ?"  # noqa: S608
+    rows = session.connection.execute(statement, (*values, limit + 1)).fetchall()
+    found: list[bytes] = []
+    size = 0
+    last = after_lsn
+    for lsn, body in rows[:limit]:
+        if found and size + len(body) > MAX_PAGE_BYTES:
+            break
+        found.append(body[:-1] + f',"_lsn":{lsn}}}'.encode())
+        size += len(body)
+        last = lsn
+    if len(found) == len(rows):
+        last = max(last, upto)
+    return found, last, charges.feed(size)
+
+
+def last_lsn(session: Session) -> int:
+    """The number of the last write that is on disk."""
+    (lsn,) = session.connection.execute("SELECT value FROM counters WHERE name = 'lsn'").fetchone()
+    return int(lsn)
+
+
+_PLACE = "$place"
+
+
+def _only_alive(container: Container, now: int, clauses: list[str], values: list[object]) -> None:
+    """Leave out what has outlived its time to live."""
+    if container.default_ttl is not None:
+        clauses.append("(coalesce(ttl, ?) = -1 OR ts + coalesce(ttl, ?) > ?)")
+        values.extend((container.default_ttl, container.default_ttl, now))
+
+
+def _narrow(container: Container, extent: Extent, tree: syntax.Query, parameters: dict[str, object]) -> list[Extent]:
+    """Logical partitions, when the filter names them; else the extent as it is."""
+    if extent.pk is not None:
+        return [extent]
+    keys = bounds.combinations(tree, container.key.paths, parameters)
+    if keys is None:
+        return [extent]
+    points = sorted({(container.key.effective(key), canonical(key)) for key in keys})
+    return [Extent(epk, epk + "!", pk) for epk, pk in points if extent.low <= epk < extent.high]
+
+
+def _candidates(
+    session: Session,
+    container: Container,
+    extents: list[Extent],
+    ids: tuple[object, ...] | None,
+    after: Place | None,
+    now: int,
+) -> Iterator[_Candidate]:
+    """Items in the order of their places, from `after` (which comes again: a JOIN may have more rows of it)."""
+    names = [id_ for id_ in ids if isinstance(id_, str)] if ids is not None else []
+    for extent in extents:
+        clauses = ["container = ?", "epk >= ?", "epk < ?"]
+        values: list[object] = [container.number, extent.low, extent.high]
+        if extent.pk is not None:
+            clauses.append("pk = ?")
+            values.append(extent.pk)
+        if after is not None:
+            clauses.append("(epk, pk, id) >= (?, ?, ?)")
+            values.extend(after)
+        if ids is not None and len(names) <= MAX_IDS_PUSHED:
+            clauses.append(f"id IN ({', '.join('?' * len(names))})")
+            values.extend(names)
+        _only_alive(container, now, clauses, values)
+        statement = f"SELECT epk, pk, id, body FROM items WHERE {' AND '.join(clauses)} ORDER BY epk, pk, id"  # noqa: S608
+        for epk, pk, id_, body in session.connection.execute(statement, values):
+            yield _Candidate((epk, pk, id_), body)
+
+
+def _streamed(
+    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
+) -> tuple[list[bytes], dict[str, object] | None]:
+    """Rows in the order of the scan; the token is the last one's place."""
+    last = _tuple(state.get("row"))
+    if last is not None:
+        rows = (row for row in rows if _place_of(row) > last)
+    return _take(program, rows, limit, state)
+
+
+def _sorted(
+    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
+) -> tuple[list[bytes], dict[str, object] | None]:
+    """Rows by ORDER BY, then by place; the token is the last one's sort values and place."""
+    ordered = iter(program.ordered(rows))
+    last = state.get("sort")
+    if isinstance(last, list):
+        keys = [OrderKey(value[0] if value else UNDEFINED) for value in last]
+        place = _tuple(state.get("row"))
+        ordered = (row for row in ordered if _is_after(program, row, keys, place))
+    return _take(program, ordered, limit, state)
+
+
+def _is_after(program: Program, row: Row, keys: list[OrderKey], place: tuple[object, ...] | None) -> bool:
+    for (evaluate, descending), key in zip(program.sort, keys, strict=True):
+        value = OrderKey(evaluate(row))
+        if value != key:
+            return (value < key) if descending else (key < value)
+    return place is None or _place_of(row) > place
+
+
+def _take(
+    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
+) -> tuple[list[bytes], dict[str, object] | None]:
+    skip = program.offset if not state else 0
+    given = state.get("given", 0)
+    left = program.limit - (given if isinstance(given, int) else 0)
+    page: list[bytes] = []
+    size = 0
+    last: Row | None = None
+    for row in islice(_selected(program, rows), skip, None):
+        if len(page) >= left:
+            return page, None
+        if page and (len(page) == limit or size > MAX_PAGE_BYTES):
+            assert last is not None
+            token: dict[str, object] = {"row": _place_of(last), "given": program.limit - left + len(page)}
+            if program.sort:
+                values = [evaluate(last) for evaluate, _ in program.sort]
+                token["sort"] = [[] if value is UNDEFINED else [value] for value in values]
+            return page, token
+        text = documents.encode(row[_SELECTED])
+        page.append(text)
+        size += len(text)
+        last = row
+    return page, None
+
+
+_SELECTED = "$selected"
+
+
+def _selected(program: Program, rows: Iterator[Row]) -> Iterator[Row]:
+    for row in rows:
+        value = program.select(row)
+        if value is not UNDEFINED:
+            row[_SELECTED] = value
+            yield row
+
+
+def _counted(
+    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
+) -> tuple[list[bytes], dict[str, object] | None]:
+    """Results that need all rows; the token is how many were given."""
+    given = state.get("given", 0)
+    start = given if isinstance(given, int) else 0
+    results = program.results(rows)[program.offset : program.offset + program.limit][start:]
+    page: list[bytes] = []
+    size = 0
+    for value in results[:limit]:
+        if page and size > MAX_PAGE_BYTES:
+            break
+        page.append(documents.encode(value))
+        size += len(page[-1])
+    return page, {"given": start + len(page)} if len(page) < len(results) else None
+
+
+def _place_of(row: Row) -> tuple[object, ...]:
+    place = row[_PLACE]
+    assert isinstance(place, tuple)
+    return place
+
+
+def _tuple(value: object) -> tuple[object, ...] | None:
+    return tuple(value) if isinstance(value, list) else None
+
+
+def _place(state: dict[str, object]) -> Place | None:
+    row = state.get("row")
+    if isinstance(row, list) and "sort" not in state:
+        return row[0], row[1], row[2]
+    after = state.get("after")
+    if isinstance(after, list):
+        return after[0], after[1], after[2] + "\0"
+    return None
+
+
+def _encode(label: str, state: dict[str, object]) -> str:
+    return base64.b64encode(json.dumps({"of": label, **state}).encode()).decode()
+
+
+def _decode(token: str | None, label: str) -> dict[str, object]:
+    """Raises BadRequest for a token that another query gave, or that is none."""
+    if not token:
+        return {}
+    try:
+        state = msgspec.json.decode(base64.b64decode(token, validate=True))
+    except (ValueError, msgspec.DecodeError):
+        state = None
+    if not isinstance(state, dict) or state.pop("of", None) != label:
+        raise BadRequest("Invalid Continuation Token: it was not given for this query.")
+    return state

@@ -1,0 +1,83 @@
+"""Indexing policies: which values of a document are indexed, and so how much a write costs.
+
+Paths are those of the service: `/*`, `/address/city/?`, `/tags/[]/?`. The most precise path that fits decides
+("Indexing policies in Azure Cosmos DB", include/exclude precedence).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from localcloud.cosmos.documents import SYSTEM_PROPERTIES
+from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.partition import parse_path
+
+DEFAULT_POLICY: dict[str, object] = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [{"path": "/*"}],
+    "excludedPaths": [{"path": '/"_etag"/?'}],
+}
+
+
+@dataclass(slots=True)
+class _Node:
+    children: "dict[str, _Node]" = field(default_factory=dict)
+    scalar: bool | None = None  # what `/?` says about the value here
+    subtree: bool | None = None  # what `/*` says about everything below
+
+
+class IndexingPolicy:
+    """Reads a container's `indexingPolicy`; BadRequest names the part that is wrong."""
+
+    def __init__(self, resource: Mapping[str, object]) -> None:
+        mode = str(resource.get("indexingMode", "consistent")).lower()
+        if mode not in ("consistent", "lazy", "none"):
+            raise BadRequest(f"The indexing mode {mode!r} is not one of 'consistent' and 'none'.")
+        self._root = _Node(subtree=False)
+        if mode != "none":
+            self._add(resource, "includedPaths", True)
+            self._add(resource, "excludedPaths", False)
+
+    def _add(self, resource: Mapping[str, object], name: str, included: bool) -> None:
+        entries = resource.get(name, [])
+        if not isinstance(entries, list):
+            raise BadRequest(f"The indexing policy's {name} is no list.")
+        for entry in entries:
+            path = entry.get("path") if isinstance(entry, dict) else None
+            if not isinstance(path, str):
+                raise BadRequest(f"An entry of the indexing policy's {name} has no 'path': {entry!r}.")
+            *tokens, last = parse_path(path)
+            if last not in ("?", "*"):
+                raise BadRequest(f"The indexing path '{path}' could not be accepted: it has to end in '/?' or '/*'.")
+            node = self._root
+            for token in tokens:
+                node = node.children.setdefault(token, _Node())
+            if last == "?":
+                node.scalar = included
+            else:
+                node.subtree = included
+
+    def count(self, document: Mapping[str, object]) -> int:
+        """How many values of the document are indexed, not counting the system properties."""
+        return sum(
+            self._count(value, self._root.children.get(key), bool(self._root.subtree))
+            for key, value in document.items()
+            if key not in SYSTEM_PROPERTIES
+        )
+
+    def _count(self, value: object, node: _Node | None, inherited: bool) -> int:
+        if node is not None and node.subtree is not None:
+            inherited = node.subtree
+        if isinstance(value, dict):
+            if node is None and not inherited:
+                return 0
+            children = node.children if node else {}
+            return sum(self._count(item, children.get(key), inherited) for key, item in value.items())
+        if isinstance(value, list):
+            if node is None and not inherited:
+                return 0
+            child = node.children.get("[]") if node else None
+            return sum(self._count(item, child, inherited) for item in value)
+        if node is not None and node.scalar is not None:
+            return int(node.scalar)
+        return int(inherited)

@@ -1,0 +1,252 @@
+"""What can be done to one item, inside a writer's transaction."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from localcloud.cosmos import charges, documents, patch, rids
+from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.documents import Document
+from localcloud.cosmos.errors import (
+    OWNER_NOT_FOUND,
+    PARTITION_KEY_MISMATCH,
+    BadRequest,
+    Conflict,
+    CosmosError,
+    NotFound,
+    PreconditionFailed,
+    TooLarge,
+)
+from localcloud.cosmos.partition import Component, canonical
+from localcloud.cosmos.storage import Session
+from localcloud.cosmos.values import UNDEFINED
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKey:
+    """Where an item is: its effective partition key, the text of its partition key, and its id."""
+
+    epk: str
+    pk: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item as it is kept; `body` is the JSON that clients get."""
+
+    number: int
+    lsn: int
+    etag: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`kind` is Create, Upsert, Replace, Patch, Delete or Read; ETags are quoted, as in headers."""
+
+    kind: str
+    key: ItemKey
+    document: Document | None = None
+    patch: "patch.Patch | None" = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    status: int
+    charge: float
+    lsn: int
+    etag: str = ""
+    body: bytes = b""
+
+
+def key_of(container: Container, values: tuple[Component, ...], id_: str) -> ItemKey:
+    """Raises BadRequest when the values are not as many as the container's key has paths."""
+    if len(values) != len(container.key.paths):
+        raise BadRequest(
+            f"Partition key provided has {len(values)} values where the container's definition has "
+            f"{len(container.key.paths)} paths.",
+            substatus=PARTITION_KEY_MISMATCH,
+        )
+    return ItemKey(container.key.effective(values), canonical(values), id_)
+
+
+def key_of_document(container: Container, document: Document, given: tuple[Component, ...] | None) -> ItemKey:
+    """The key that a document says, which has to be what the request says, if it says any."""
+    values = container.key.extract(document)
+    if given is not None and container.key.kind == "MultiHash" and len(given) == len(values):
+        # The SDKs write null for the parts of a hierarchical key that a document does not have.
+        values = tuple(None if g is None and v is UNDEFINED else v for g, v in zip(given, values, strict=True))
+    if given is not None and canonical(given) != canonical(values):
+        raise BadRequest(
+            "PartitionKey extracted from document doesn't match the one specified in the header: "
+            f"{canonical(values)} and {canonical(given)}.",
+            substatus=PARTITION_KEY_MISMATCH,
+        )
+    return key_of(container, values, str(document["id"]))
+
+
+def find(session: Session, container: Container, key: ItemKey, now: int) -> Item | None:
+    """What is there and has not expired."""
+    row = session.connection.execute(
+        "SELECT number, lsn, etag, body, ts, ttl FROM items WHERE container = ? AND epk = ? AND pk = ? AND id = ?",
+        (container.number, key.epk, key.pk, key.id),
+    ).fetchone()
+    if row is None:
+        return None
+    number, lsn, etag, body, ts, ttl = row
+    if container.default_ttl is not None:
+        lifetime = container.default_ttl if ttl is None else ttl
+        if lifetime != -1 and ts + lifetime <= now:
+            return None
+    return Item(number, lsn, etag, body)
+
+
+def apply(session: Session, container: Container, operation: Operation, now: int) -> Result:
+    """Do it. Raises what the service answers when it cannot be done; then nothing has changed."""
+    if container.deleted:
+        raise NotFound("Resource Not Found: the container has been deleted.", substatus=OWNER_NOT_FOUND)
+    item = find(session, container, operation.key, now)
+    try:
+        return _apply(session, container, operation, item, now)
+    except CosmosError as error:
+        error.charge = error.charge or charges.read(len(item.body) if item else 0)
+        raise
+
+
+def _apply(session: Session, container: Container, operation: Operation, item: Item | None, now: int) -> Result:
+    kind = operation.kind
+    if kind == "Create" and item is not None:
+        raise Conflict(
+            f"Entity with the specified id already exists in the system: '{operation.key.id}' "
+            f"in partition {operation.key.pk}."
+        )
+    if item is None and kind not in ("Create", "Upsert"):
+        raise missing(operation.key)
+    check_preconditions(operation, item)
+    if kind == "Read":
+        assert item is not None
+        return Result(200, charges.read(len(item.body)), session.lsn, item.etag, item.body)
+    if kind == "Delete":
+        assert item is not None
+        return _delete(session, container, operation.key, item)
+    document = operation.document
+    if operation.patch is not None:
+        assert item is not None
+        document = _patched(container, operation, item)
+    assert document is not None
+    return _put(session, container, operation.key, document, item, now)
+
+
+def check_preconditions(operation: Operation, item: Item | None) -> None:
+    """If-Match and If-None-Match of a write (RFC 9110, section 13). Raises PreconditionFailed.
+
+    As at the service, If-Match says nothing about an upsert that finds no item: it creates one.
+    """
+    if (
+        operation.if_match not in (None, "*")
+        and item is not None
+        and not _same_etag(str(operation.if_match), item.etag)
+    ):
+        raise PreconditionFailed(
+            "Operation cannot be performed because one of the specified precondition is not met: "
+            f"If-Match {operation.if_match}, ETag {item.etag}."
+        )
+    if (
+        operation.kind != "Read"
+        and operation.if_none_match is not None
+        and item is not None
+        and (operation.if_none_match == "*" or _same_etag(operation.if_none_match, item.etag))
+    ):
+        raise PreconditionFailed(
+            "Operation cannot be performed because one of the specified precondition is not met: "
+            f"If-None-Match {operation.if_none_match}, ETag {item.etag}."
+        )
+
+
+def missing(key: ItemKey) -> NotFound:
+    return NotFound(
+        f"Entity with the specified id does not exist in the system: '{key.id}' in partition {key.pk}.",
+        charge=charges.read(0),
+    )
+
+
+def _same_etag(left: str, right: str) -> bool:
+    return left.strip('"') == right.strip('"')
+
+
+def _patched(container: Container, operation: Operation, item: Item) -> Document:
+    document = documents.decode(item.body)
+    assert isinstance(document, dict)
+    assert operation.patch is not None
+    changed = documents.check(operation.patch.apply(document))
+    if changed["id"] != operation.key.id:
+        raise BadRequest("A patch cannot change an item's id.")
+    if canonical(container.key.extract(changed)) != operation.key.pk:
+        raise BadRequest("A patch cannot change an item's partition key.", substatus=PARTITION_KEY_MISMATCH)
+    return changed
+
+
+def _put(
+    session: Session, container: Container, key: ItemKey, document: Document, item: Item | None, now: int
+) -> Result:
+    execute = session.connection.execute
+    lsn = session.next_lsn()
+    number = item.number if item else lsn
+    etag = documents.etag_of(lsn, now)
+    kept = documents.with_system_properties(
+        document,
+        rid=rids.document_rid(container.rid, number),
+        link=container.link,
+        etag=etag,
+        ts=now,
+    )
+    body = documents.encode(kept)
+    if len(body) > documents.MAX_BYTES:
+        raise TooLarge(f"Request size is too large: {len(body)} bytes where {documents.MAX_BYTES} are allowed.")
+    if container.unique_keys:
+        _claim_unique_values(session, container, key, document)
+    execute(
+        "INSERT INTO items (container, epk, pk, id, number, lsn, etag, ts, ttl, body) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (container, epk, pk, id) DO UPDATE SET "
+        "number = excluded.number, lsn = excluded.lsn, etag = excluded.etag, ts = excluded.ts, ttl = excluded.ttl, "
+        "body = excluded.body",
+        (container.number, key.epk, key.pk, key.id, number, lsn, etag, now, document.get("ttl"), body),
+    )
+    indexed = container.indexing.count(document)
+    charge = charges.replace(len(body), indexed) if item else charges.insert(len(body), indexed)
+    return Result(200 if item else 201, charge, lsn, etag, body)
+
+
+def _delete(session: Session, container: Container, key: ItemKey, item: Item) -> Result:
+    values = (container.number, key.epk, key.pk, key.id)
+    session.connection.execute("DELETE FROM items WHERE container = ? AND epk = ? AND pk = ? AND id = ?", values)
+    if container.unique_keys:
+        _release_unique_values(session, container, key)
+    document = documents.decode(item.body)
+    assert isinstance(document, dict)
+    return Result(204, charges.delete(len(item.body), container.indexing.count(document)), session.next_lsn())
+
+
+def _claim_unique_values(session: Session, container: Container, key: ItemKey, document: Document) -> None:
+    _release_unique_values(session, container, key)
+    for number, paths in enumerate(container.unique_keys):
+        value = documents.encode([documents.value_at(document, path) for path in paths]).decode()
+        try:
+            session.connection.execute(
+                "INSERT INTO unique_values VALUES (?, ?, ?, ?, ?)",
+                (container.number, key.pk, number, value, key.id),
+            )
+        except sqlite3.IntegrityError:
+            raise Conflict(
+                f"Unique index constraint violation: {value} is taken in partition {key.pk} for the paths "
+                f"{', '.join('/' + '/'.join(path) for path in paths)}."
+            ) from None
+
+
+def _release_unique_values(session: Session, container: Container, key: ItemKey) -> None:
+    session.connection.execute(
+        "DELETE FROM unique_values WHERE container = ? AND pk = ? AND id = ?",
+        (container.number, key.pk, key.id),
+    )

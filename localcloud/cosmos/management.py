@@ -1,0 +1,156 @@
+"""Handlers for the account, databases, containers, their ranges, and offers."""
+
+from collections.abc import Iterable, Mapping
+
+from localcloud.cosmos import catalog, charges, documents
+from localcloud.cosmos.catalog import Catalog, Container, Resource
+from localcloud.cosmos.errors import BadRequest, NotFound
+from localcloud.cosmos.exchange import Reply, Request, of_feed, of_resource, read_query
+from localcloud.cosmos.query.expressions import ROOT
+from localcloud.cosmos.query.parser import parse
+from localcloud.cosmos.query.program import compile_query
+from localcloud.cosmos.storage import Storage
+
+
+class Management:
+    def __init__(self, storage: Storage, known: Catalog, ranges: int) -> None:
+        self._storage = storage
+        self._catalog = known
+        self._ranges = ranges
+
+    async def read_account(self, request: Request) -> Reply:
+        """One region, single write; the endpoints are what the client itself used."""
+        location = [{"name": "Local", "databaseAccountEndpoint": f"{request.base}/"}]
+        replication = {"minReplicaSetSize": 1, "maxReplicasetSize": 4}
+        account: Resource = {
+            "_self": "",
+            "id": "localcloud",
+            "_rid": "localcloud.documents.azure.com",
+            "media": "//media/",
+            "addresses": "//addresses/",
+            "_dbs": "//dbs/",
+            "writableLocations": location,
+            "readableLocations": location,
+            "enableMultipleWriteLocations": False,
+            "continuousBackupEnabled": False,
+            "enableNRegionSynchronousCommit": False,
+            "userReplicationPolicy": {"asyncReplication": False, **replication},
+            "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},
+            "systemReplicationPolicy": replication,
+            "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
+            "queryEngineConfiguration": '{"maxSqlQueryInputLength":524288,"allowNewKeywords":true}',
+        }
+        return of_resource(200, account, 0.0)
+
+    async def list_databases(self, request: Request) -> Reply:
+        return self._listed(request, "", "Databases", [d.describe() for d in self._catalog.databases.values()])
+
+    async def create_database(self, request: Request) -> Reply:
+        if request.is_query:
+            return await self.list_databases(request)
+        body = documents.decode(request.body)
+        id_ = documents.check_id(body.get("id") if isinstance(body, dict) else None, limit=catalog.MAX_NAME)
+        job = catalog.create_database(id_, _requested_throughput(request), request.now)
+        database = await self._storage.write(job)
+        self._catalog.databases[id_] = database
+        return of_resource(201, database.describe(), charges.METADATA_WRITE)
+
+    async def read_database(self, request: Request) -> Reply:
+        return of_resource(200, self._catalog.database(request.address.id).describe(), charges.METADATA_READ)
+
+    async def delete_database(self, request: Request) -> Reply:
+        database = self._catalog.database(request.address.id)
+        await self._storage.write(catalog.delete_database(database))
+        self._catalog.databases.pop(database.id, None)
+        return Reply(204, headers={"x-ms-request-charge": str(charges.METADATA_WRITE)})
+
+    async def list_containers(self, request: Request) -> Reply:
+        database = self._catalog.database(request.address.database)
+        described = [container.describe() for container in database.containers.values()]
+        return self._listed(request, database.rid, "DocumentCollections", described)
+
+    async def create_container(self, request: Request) -> Reply:
+        if request.is_query:
+            return await self.list_containers(request)
+        database = self._catalog.database(request.address.database)
+        resource = catalog.complete_container(documents.decode(request.body))
+        job = catalog.create_container(database, resource, self._ranges, _requested_throughput(request), request.now)
+        container = await self._storage.write(job)
+        database.containers[container.id] = container
+        return _of_container(201, container, charges.METADATA_WRITE)
+
+    async def read_container(self, request: Request) -> Reply:
+        return _of_container(200, self._container(request), charges.METADATA_READ)
+
+    async def replace_container(self, request: Request) -> Reply:
+        old = self._container(request)
+        resource = catalog.complete_container(documents.decode(request.body))
+        job = catalog.replace_container(old, resource, request.headers.get("if-match"), request.now)
+        container = await self._storage.write(job)
+        container.database.containers[container.id] = container
+        return _of_container(200, container, charges.METADATA_WRITE)
+
+    async def delete_container(self, request: Request) -> Reply:
+        container = self._container(request)
+        await self._storage.write(catalog.delete_container(container))
+        container.database.containers.pop(container.id, None)
+        return Reply(204, headers={"x-ms-request-charge": str(charges.METADATA_WRITE)})
+
+    async def list_ranges(self, request: Request) -> Reply:
+        """Ranges never split here, so their ETag stays; 304 tells a client that it has seen them all."""
+        container = self._catalog.container(request.address.database, request.address.container)
+        etag = f'"{container.number}"'
+        if request.headers.get("if-none-match") == etag:
+            return Reply(304, headers={"etag": etag, "x-ms-request-charge": str(charges.METADATA_READ)})
+        rows = [documents.encode(container.describe_range(of)) for of in container.ranges]
+        reply = of_feed(container.rid, "PartitionKeyRanges", rows, charges.METADATA_READ)
+        reply.headers["etag"] = etag
+        return reply
+
+    async def list_offers(self, request: Request) -> Reply:
+        return self._listed(request, "", "Offers", await self._storage.read(catalog.read_offers))
+
+    async def read_offer(self, request: Request) -> Reply:
+        offers = await self._storage.read(catalog.read_offers)
+        offer = next((offer for offer in offers if offer["id"] == request.address.id), None)
+        if offer is None:
+            raise NotFound(f"Resource Not Found: there is no offer '{request.address.id}'.")
+        return of_resource(200, offer, charges.METADATA_READ)
+
+    async def replace_offer(self, request: Request) -> Reply:
+        body = documents.decode(request.body)
+        if not isinstance(body, dict):
+            raise BadRequest("The offer is no JSON object.")
+        offer = await self._storage.write(catalog.replace_offer(request.address.id, body, request.now))
+        return of_resource(200, offer, charges.METADATA_WRITE)
+
+    def _container(self, request: Request) -> Container:
+        return self._catalog.container(request.address.database, request.address.id)
+
+    def _listed(self, request: Request, rid: str, name: str, resources: Iterable[Resource]) -> Reply:
+        """All of them, or what a query says of them."""
+        rows: list[object] = list(resources)
+        if request.method == "POST":
+            text, parameters = read_query(request)
+            program = compile_query(parse(text), parameters, request.now_ms)
+            rows = program.results(row for resource in rows for row in program.rows({ROOT: resource}))
+            rows = rows[program.offset : program.offset + program.limit]
+        return of_feed(rid, name, [documents.encode(row) for row in rows], charges.METADATA_READ)
+
+
+def _of_container(status: int, container: Container, charge: float) -> Reply:
+    reply = of_resource(status, container.describe(), charge)
+    reply.headers["x-ms-alt-content-path"] = f"dbs/{container.database.id}"
+    reply.headers["x-ms-documentdb-collection-index-transformation-progress"] = "100"
+    return reply
+
+
+def _requested_throughput(request: Request) -> Resource | None:
+    manual = request.number("x-ms-offer-throughput")
+    if manual is not None:
+        return catalog.throughput_of({"offerThroughput": manual})
+    settings = request.headers.get("x-ms-cosmos-offer-autopilot-settings")
+    if settings is None:
+        return None
+    decoded: object = documents.decode(settings.encode())
+    return catalog.throughput_of({"offerAutopilotSettings": decoded} if isinstance(decoded, Mapping) else {})

@@ -1,0 +1,108 @@
+"""Aggregates, fed one value at a time ("Aggregate functions" of the query reference).
+
+A value that is undefined is passed over; one of a type that an aggregate is not made for makes it undefined.
+"""
+
+from typing import Protocol
+
+from localcloud.cosmos.query.functions.numbers import is_number, tidy
+from localcloud.cosmos.values import UNDEFINED, OrderKey, fingerprint, rank
+
+
+class Aggregate(Protocol):
+    def add(self, value: object) -> None: ...
+    def result(self) -> object: ...
+
+
+class Count:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, value: object) -> None:
+        self._count += value is not UNDEFINED
+
+    def result(self) -> object:
+        return self._count
+
+
+class CountIf(Count):
+    def add(self, value: object) -> None:
+        self._count += value is True
+
+
+class Sum:
+    def __init__(self) -> None:
+        self._sum: float = 0
+        self._count = 0
+        self._spoiled = False
+
+    def add(self, value: object) -> None:
+        if value is UNDEFINED:
+            return
+        if is_number(value):
+            self._sum += value  # type: ignore[operator]  # a number
+            self._count += 1
+        else:
+            self._spoiled = True
+
+    def result(self) -> object:
+        return UNDEFINED if self._spoiled else tidy(self._sum)
+
+
+class Average(Sum):
+    def result(self) -> object:
+        return tidy(self._sum / self._count) if self._count and not self._spoiled else UNDEFINED
+
+
+class Extreme:
+    """The least or the greatest scalar, in the order of types; arrays and objects make it undefined."""
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+        self._best: object = UNDEFINED
+        self._spoiled = False
+
+    def add(self, value: object) -> None:
+        if value is UNDEFINED:
+            return
+        if rank(value) > 4:
+            self._spoiled = True
+        elif self._best is UNDEFINED or (
+            OrderKey(value) < OrderKey(self._best) if self._sign < 0 else OrderKey(self._best) < OrderKey(value)
+        ):
+            self._best = value
+
+    def result(self) -> object:
+        return UNDEFINED if self._spoiled else self._best
+
+
+class MakeList:
+    def __init__(self, *, distinct: bool) -> None:
+        self._distinct = distinct
+        self._seen: set[object] = set()
+        self._items: list[object] = []
+
+    def add(self, value: object) -> None:
+        if value is UNDEFINED or (self._distinct and fingerprint(value) in self._seen):
+            return
+        self._seen.add(fingerprint(value))
+        self._items.append(value)
+
+    def result(self) -> object:
+        return self._items
+
+
+def create(function: str) -> Aggregate:
+    match function:
+        case "COUNT":
+            return Count()
+        case "COUNTIF":
+            return CountIf()
+        case "SUM":
+            return Sum()
+        case "AVG":
+            return Average()
+        case "MIN" | "MAX":
+            return Extreme(-1 if function == "MIN" else 1)
+        case _:
+            return MakeList(distinct=function == "MAKESET")

@@ -1,0 +1,77 @@
+"""Cosmos DB on a port of this machine."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from localcloud.cosmos.auth import MasterKey
+from localcloud.cosmos.catalog import Catalog
+from localcloud.cosmos.expiry import sweep
+from localcloud.cosmos.service import Service, Throttle
+from localcloud.cosmos.storage import Storage
+from localcloud.http import HttpServer
+
+DEFAULT_RANGES = 4
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _unlimited(request: object) -> None:
+    """No request is throttled."""
+
+
+class CosmosServer:
+    """Serves the account kept in `folder` between enter and exit; port 0 takes a free one, which `port` then tells.
+
+    `key` is the account's master key, base64. A new container gets so many partition key `ranges`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        key: str,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ranges: int = DEFAULT_RANGES,
+        now_ms: Callable[[], int] = _now_ms,
+        throttle: Throttle = _unlimited,
+    ) -> None:
+        self._folder = folder
+        self._key = MasterKey(key)
+        self._address = (host, port)
+        self._ranges = ranges
+        self._now_ms = now_ms
+        self._throttle = throttle
+        self._stack = AsyncExitStack()
+
+    @property
+    def port(self) -> int:
+        return self._http.port
+
+    async def __aenter__(self) -> Self:
+        """Raises OSError when the port is taken."""
+        async with AsyncExitStack() as stack:
+            storage = Storage(self._folder)
+            stack.push_async_callback(storage.close)
+            catalog = await storage.read(Catalog)
+            service = Service(
+                storage, catalog, self._key, ranges=self._ranges, now_ms=self._now_ms, throttle=self._throttle
+            )
+            host, port = self._address
+            self._http = await stack.enter_async_context(HttpServer(service, host=host, port=port))
+            sweeper = asyncio.create_task(sweep(storage, catalog, self._now_ms))
+            stack.callback(sweeper.cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()

@@ -1,0 +1,149 @@
+"""The HTTP side: an ASGI app that reads a request, checks its signature, finds the handler and writes the reply."""
+
+import logging
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from starlette.types import Receive, Scope, Send
+
+from localcloud.cosmos import documents
+from localcloud.cosmos.address import parse_address
+from localcloud.cosmos.auth import MasterKey
+from localcloud.cosmos.catalog import Catalog
+from localcloud.cosmos.data import Data
+from localcloud.cosmos.errors import CosmosError, MethodNotAllowed, TooLarge, TooManyRequests
+from localcloud.cosmos.exchange import Reply, Request
+from localcloud.cosmos.management import Management
+from localcloud.cosmos.storage import Storage
+
+MAX_BODY = 4 * 1024 * 1024
+Handler = Callable[[Request], Awaitable[Reply]]
+# How long a request has to wait because too many request units are spent, in milliseconds; None when it may go on.
+Throttle = Callable[[Request], int | None]
+
+_FIXED = {
+    "content-type": "application/json",
+    "x-ms-schemaversion": "1.19",
+    "x-ms-serviceversion": "version=2.14.0.0",
+    "x-ms-gatewayversion": "version=2.14.0",
+    "cache-control": "no-store, no-cache",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """Everything that the protocol can ask, by (kind of resource, item or feed, method)."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        catalog: Catalog,
+        key: MasterKey,
+        *,
+        ranges: int,
+        now_ms: Callable[[], int],
+        throttle: Throttle,
+    ) -> None:
+        self._key = key
+        self._now_ms = now_ms
+        self._throttle = throttle
+        management, data = Management(storage, catalog, ranges), Data(storage, catalog)
+        self._handlers: dict[tuple[str, bool, str], Handler] = {
+            ("", False, "GET"): management.read_account,
+            ("dbs", False, "GET"): management.list_databases,
+            ("dbs", False, "POST"): management.create_database,
+            ("dbs", True, "GET"): management.read_database,
+            ("dbs", True, "DELETE"): management.delete_database,
+            ("colls", False, "GET"): management.list_containers,
+            ("colls", False, "POST"): management.create_container,
+            ("colls", True, "GET"): management.read_container,
+            ("colls", True, "PUT"): management.replace_container,
+            ("colls", True, "DELETE"): management.delete_container,
+            ("pkranges", False, "GET"): management.list_ranges,
+            ("offers", False, "GET"): management.list_offers,
+            ("offers", False, "POST"): management.list_offers,
+            ("offers", True, "GET"): management.read_offer,
+            ("offers", True, "PUT"): management.replace_offer,
+            ("docs", False, "GET"): data.list,
+            ("docs", False, "POST"): data.post,
+            ("docs", True, "GET"): data.read,
+            ("docs", True, "PUT"): data.replace,
+            ("docs", True, "PATCH"): data.patch,
+            ("docs", True, "DELETE"): data.delete,
+            ("partitionkeydelete", False, "POST"): data.delete_partition,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        activity = headers.get("x-ms-activity-id") or str(uuid.uuid4())
+        try:
+            reply = await self._answer(scope, headers, await _read_body(receive))
+        except CosmosError as error:
+            reply = _of_error(error, activity)
+        except sqlite3.Error as error:
+            reply = _of_error(_unavailable(error), activity)
+        lines = {**_FIXED, **reply.headers, "x-ms-activity-id": activity, "content-length": str(len(reply.body))}
+        if reply.status in (204, 304):
+            del lines["content-length"], lines["content-type"]
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    async def _answer(self, scope: Scope, headers: dict[str, str], body: bytes) -> Reply:
+        now_ms = self._now_ms()
+        raw_path: bytes = scope["raw_path"]
+        address = parse_address(raw_path.decode("latin-1"))
+        method: str = scope["method"]
+        self._key.check(method, address, headers, datetime.fromtimestamp(now_ms / 1000, UTC))
+        handler = self._handlers.get((address.kind, bool(address.id), method))
+        if handler is None:
+            raise MethodNotAllowed(f"{method} on {scope['path']} is not something that this service does.")
+        base = f"{scope['scheme']}://{headers.get('host', '')}"
+        request = Request(method, address, headers, body, base, now_ms)
+        wait = self._throttle(request)
+        if wait is not None:
+            raise TooManyRequests(
+                'Message: {"Errors":["Request rate is large. More Request Units may be needed, so no changes were '
+                'made. Please retry this request later."]}',
+                wait,
+            )
+        return await handler(request)
+
+
+async def _read_body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY:
+            raise TooLarge(f"Request size is too large: more than {MAX_BODY} bytes.")
+    return b"".join(parts)
+
+
+class _Unavailable(CosmosError):
+    status = 503
+    code = "ServiceUnavailable"
+
+
+def _unavailable(error: sqlite3.Error) -> CosmosError:
+    logger.error("the store cannot serve: %s", error)
+    answer = _Unavailable(f"The store cannot serve the request now: {error}.")
+    answer.headers["retry-after"] = "1"
+    return answer
+
+
+def _of_error(error: CosmosError, activity: str) -> Reply:
+    """`{"code": …, "message": …}`, with the activity id in the message as the service has it."""
+    body = {"code": error.code, "message": f"{error.message}\r\nActivityId: {activity}", **error.extra}
+    headers = {"x-ms-request-charge": str(error.charge), **error.headers}
+    if error.substatus:
+        headers["x-ms-substatus"] = str(error.substatus)
+    return Reply(error.status, documents.encode(body), headers)

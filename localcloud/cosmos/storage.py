@@ -1,0 +1,192 @@
+"""SQLite under the service: one thread that writes with group commit, one that reads points, a few that scan.
+
+A write is acknowledged after its transaction is on disk (`synchronous=FULL` in WAL mode). Requests that arrive while a
+commit is under way share the next one, so the cost of `fsync` is spread over them.
+"""
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+Job = Callable[["Session"], object]
+Outcome = tuple["asyncio.Future[object]", object, BaseException | None]
+
+MAX_GROUP = 256
+SCANNERS = 2
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO counters VALUES ('lsn', 0);
+CREATE TABLE IF NOT EXISTS databases (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, etag TEXT NOT NULL, ts INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS containers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, database INTEGER NOT NULL, id TEXT NOT NULL, ranges INTEGER NOT NULL,
+    resource BLOB NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL, UNIQUE (database, id)
+);
+CREATE TABLE IF NOT EXISTS offers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, resource TEXT NOT NULL UNIQUE, content BLOB NOT NULL,
+    etag TEXT NOT NULL, ts INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS items (
+    container INTEGER NOT NULL, epk TEXT NOT NULL, pk TEXT NOT NULL, id TEXT NOT NULL, number INTEGER NOT NULL,
+    lsn INTEGER NOT NULL, etag TEXT NOT NULL, ts INTEGER NOT NULL, ttl INTEGER, body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS items_by_key ON items (container, epk, pk, id);
+CREATE UNIQUE INDEX IF NOT EXISTS items_by_lsn ON items (container, lsn);
+CREATE TABLE IF NOT EXISTS unique_values (
+    container INTEGER NOT NULL, pk TEXT NOT NULL, constraint_number INTEGER NOT NULL, value TEXT NOT NULL,
+    id TEXT NOT NULL, PRIMARY KEY (container, pk, constraint_number, value)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS unique_values_by_item ON unique_values (container, pk, id);
+"""
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """A connection and, for the writer, the log sequence number: one counter for all writes of the account."""
+
+    def __init__(self, path: Path) -> None:
+        # One thread uses it at a time, but the last one to close it may be another.
+        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("PRAGMA synchronous=FULL")
+        self.connection.execute("PRAGMA cache_size=-65536")
+        self.lsn = 0
+
+    def prepare(self) -> None:
+        """Create what is missing and read the counter."""
+        self.connection.executescript(SCHEMA)
+        (self.lsn,) = self.connection.execute("SELECT value FROM counters WHERE name = 'lsn'").fetchone()
+
+    def next_lsn(self) -> int:
+        self.lsn += 1
+        return self.lsn
+
+
+class Worker:
+    """A thread that takes jobs in the order they come, as many at once as there are."""
+
+    def __init__(self, session: Session, name: str, *, transactional: bool) -> None:
+        self._session = session
+        self._transactional = transactional
+        self._queue: queue.SimpleQueue[tuple[Job, asyncio.Future[object]] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def do(self, job: Callable[[Session], T]) -> T:
+        """Run the job in the thread; for a writer, return when its transaction is on disk."""
+        future: asyncio.Future[object] = self._loop.create_future()
+        self._queue.put((job, future))
+        return await future  # type: ignore[return-value]  # what the job returned
+
+    async def close(self) -> None:
+        """Finish what was given, then end the thread and its connection."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._session.connection.close()
+
+    def _run(self) -> None:
+        while True:
+            jobs = [self._queue.get()]
+            while len(jobs) < MAX_GROUP and not self._queue.empty():
+                jobs.append(self._queue.get_nowait())
+            group = [job for job in jobs if job is not None]
+            if group:
+                outcomes = self._transaction(group) if self._transactional else [self._attempt(*job) for job in group]
+                self._loop.call_soon_threadsafe(_settle, outcomes)
+            if len(group) < len(jobs):
+                return
+
+    def _transaction(self, group: list[tuple[Job, "asyncio.Future[object]"]]) -> list[Outcome]:
+        session, execute = self._session, self._session.connection.execute
+        lsn = session.lsn
+        try:
+            execute("BEGIN IMMEDIATE")
+            outcomes = [self._savepoint(*job) for job in group]
+            if session.lsn != lsn:
+                execute("UPDATE counters SET value = ? WHERE name = 'lsn'", (session.lsn,))
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            logger.exception("a transaction failed")
+            if session.connection.in_transaction:
+                execute("ROLLBACK")
+            session.lsn = lsn
+            return [(future, None, error) for _, future in group]
+        return outcomes
+
+    def _savepoint(self, job: Job, future: "asyncio.Future[object]") -> Outcome:
+        execute = self._session.connection.execute
+        execute("SAVEPOINT job")
+        outcome = self._attempt(job, future)
+        if outcome[2] is not None:
+            execute("ROLLBACK TO job")
+        execute("RELEASE job")
+        return outcome
+
+    def _attempt(self, job: Job, future: "asyncio.Future[object]") -> Outcome:
+        try:
+            return future, job(self._session), None
+        except Exception as error:  # noqa: BLE001 - whoever waits for the job gets it
+            return future, None, error
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    for future, result, error in outcomes:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+class Storage:
+    """The database file in `folder` and the threads that use it. Create it inside the event loop that will wait."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "cosmos.sqlite"
+        session = Session(self._path)
+        session.prepare()
+        self._writer = Worker(session, "cosmos-writer", transactional=True)
+        self._reader = Worker(Session(self._path), "cosmos-reader", transactional=False)
+        self._scanners = ThreadPoolExecutor(SCANNERS, "cosmos-scanner")
+        self._idle: queue.SimpleQueue[Session] = queue.SimpleQueue()
+        for _ in range(SCANNERS):
+            self._idle.put(Session(self._path))
+
+    async def write(self, job: Callable[[Session], T]) -> T:
+        """All or nothing, and on disk when it returns."""
+        return await self._writer.do(job)
+
+    async def read(self, job: Callable[[Session], T]) -> T:
+        """For short reads."""
+        return await self._reader.do(job)
+
+    async def scan(self, job: Callable[[Session], T]) -> T:
+        """For reads that may take long."""
+        return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, job)
+
+    def _scan(self, job: Callable[[Session], T]) -> T:
+        session = self._idle.get()
+        try:
+            return job(session)
+        finally:
+            self._idle.put(session)
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await asyncio.to_thread(self._scanners.shutdown)
+        while not self._idle.empty():
+            self._idle.get().connection.close()
+        await self._writer.close()
