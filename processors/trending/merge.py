@@ -1,0 +1,122 @@
+"""The merge: the shards' top lists to charts."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from processors.trending.frames import Frame, Mark, Song, Top
+from processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
+from schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
+
+_WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
+
+
+class Said(Struct):
+    """All that a shard has said, as of its mark."""
+
+    mark: Mark
+    songs: dict[str, Song]
+    tops: dict[str, Top]
+
+
+class Merge:
+    """Charts of a number of shards, once each of them has said everything and all are in the same minute."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+        self._said: dict[int, Said] = {}
+        self._parts: dict[int, list[Frame]] = {}
+        self.changed: set[str] = set()
+        """Keys of charts that changed since they were last taken out of here."""
+
+    def hear(self, frame: Frame) -> None:
+        """Take in a part of a frame; it counts when the frame is complete. One whose start is missing is not used."""
+        if frame.first:
+            self._parts[frame.shard] = []
+        elif not self._parts.get(frame.shard):
+            return
+        heard = self._parts[frame.shard]
+        heard.append(frame)
+        if frame.mark is not None:
+            del self._parts[frame.shard]
+            self._complete(heard, frame.mark)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all shards have been heard and are in the same minute: only then do their lists fit together."""
+        minutes = {said.mark.as_of_ms // MINUTE_MS for said in self._said.values()}
+        return len(self._said) == self._shards and len(minutes) == 1
+
+    @property
+    def as_of_ms(self) -> int:
+        return min(said.mark.as_of_ms for said in self._said.values())
+
+    def keys(self) -> set[str]:
+        return {key for said in self._said.values() for key in said.tops}
+
+    def chart(self, key: str, previous: dict[str, int]) -> Chart:
+        """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks to compare with, by song."""
+        kind, window, scope = key.split(":", 2)
+        lines = sorted(self._lines(key), key=lambda line: (-line[1], line[0].song_id))[:CHART_SIZE]
+        entries = []
+        for rank, (song, value, listens, likes) in enumerate(lines, start=1):
+            entries.append(
+                ChartEntry(
+                    rank=rank,
+                    song_id=song.song_id,
+                    title=song.title,
+                    artist=song.artist,
+                    genre=song.genre,
+                    listens=listens,
+                    likes=likes,
+                    score=float(value) if kind == "top" else value / (1 << SCALE_BITS),
+                    previous_rank=previous.get(song.song_id),
+                )
+            )
+        marks = [said.mark for said in self._said.values()]
+        return Chart(
+            kind="top" if kind == "top" else "trending",
+            window=_WINDOWS[window],
+            scope=scope,
+            policy=VERSION,
+            as_of=moment(self.as_of_ms),
+            complete_through=moment(through) if (through := _through(marks)) is not None else None,
+            position=_position(marks),
+            entries=entries,
+        )
+
+    def _lines(self, key: str) -> Iterator[tuple[Song, int, int, int]]:
+        for said in self._said.values():
+            if (top := said.tops.get(key)) is not None:
+                yield from zip(map(said.songs.__getitem__, top.song), top.value, top.listens, top.likes, strict=True)
+
+    def _complete(self, heard: list[Frame], mark: Mark) -> None:
+        shard = heard[0].shard
+        said = self._said.get(shard)
+        if heard[0].whole:
+            before = said.tops if said is not None else {}
+            said = self._said[shard] = Said(mark, {}, {})
+            self.changed |= before.keys()
+        elif said is None:
+            return
+        for frame in heard:
+            renamed = {song.song_id for song in frame.songs if said.songs.get(song.song_id, song) != song}
+            if renamed:
+                self.changed |= {key for key, top in said.tops.items() if not renamed.isdisjoint(top.song)}
+            said.songs |= {song.song_id: song for song in frame.songs}
+            said.tops |= frame.tops
+            self.changed |= frame.tops.keys()
+        said.mark = mark
+
+
+def _position(marks: list[Mark]) -> dict[str, int]:
+    """What all shards have applied. A partition that one of them has heard nothing of is not in it."""
+    common = set.intersection(*(set(mark.positions) for mark in marks))
+    return {str(source): min(mark.positions[source] for mark in marks) for source in sorted(common)}
+
+
+def _through(marks: list[Mark]) -> int | None:
+    known = [mark.through_ms.get(source) for mark in marks for source in {*mark.through_ms}]
+    if not known or any(ms is None for ms in known):
+        return None
+    return min(ms for ms in known if ms is not None)

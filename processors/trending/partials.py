@@ -1,0 +1,133 @@
+"""What the first stage tells the second, in the hub `trending-partials`: absolute counts of what has changed."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from processors.trending.names import REGION_BITS, Ints, Songs
+from processors.trending.policy import Unit
+from processors.trending.tally import KINDS
+
+ROWS = 3_000
+"""Rows a message: at most 128 + 30 bytes each, so under 500 KB in all."""
+
+
+class Section(Struct, frozen=True, array_like=True):
+    """Counts of one unit of buckets, in columns of equal length.
+
+    `song` (int32) points into `songs`; `region` (uint16) is a region's number; `bucket` (int32) counts minutes or
+    hours since 1970; `counts` (int32, three a row) are listens, likes and unlikes since the bucket began.
+    """
+
+    songs: list[str]
+    song: bytes
+    region: bytes
+    bucket: bytes
+    counts: bytes
+
+
+class Fact(Struct, frozen=True, array_like=True):
+    """What a partition last said of a song. `removed` facts have no title, artist or genre."""
+
+    song_id: str
+    time_ms: int
+    offset: int
+    removed: bool
+    title: str | None = None
+    artist: str | None = None
+    genre: str | None = None
+
+
+class Partial(Struct, frozen=True, array_like=True):
+    """A message: source `partition`, what changed, and how far it goes.
+
+    `position`: offset of the last event that is in the counts, -1 for none. `through_ms`: all that the partition
+    had before this moment is in. Both are None in a message that another of the same flush follows.
+    """
+
+    partition: int
+    position: int | None
+    through_ms: int | None
+    minutes: Section
+    hours: Section
+    facts: list[Fact]
+
+
+class Rows(Struct, frozen=True):
+    """Counts in columns, `pair` being a song and a region in one integer (see `names.pair`)."""
+
+    pair: Ints
+    bucket: Ints
+    counts: Ints
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    def take(self, which: Ints | slice) -> "Rows":
+        return Rows(self.pair[which], self.bucket[which], self.counts[which])
+
+
+def no_rows() -> Rows:
+    nothing = np.zeros(0, np.int64)
+    return Rows(nothing, nothing, np.zeros((0, KINDS), np.int64))
+
+
+def join(parts: list[Rows]) -> Rows:
+    if not parts:
+        return no_rows()
+    return Rows(
+        np.concatenate([part.pair for part in parts]),
+        np.concatenate([part.bucket for part in parts]),
+        np.concatenate([part.counts for part in parts]),
+    )
+
+
+def pack(rows: Rows, songs: Songs) -> Section:
+    numbers, song = np.unique(rows.pair >> REGION_BITS, return_inverse=True)
+    return Section(
+        songs=[songs.names[number] for number in numbers.tolist()],
+        song=song.astype("<i4").tobytes(),
+        region=(rows.pair & (1 << REGION_BITS) - 1).astype("<u2").tobytes(),
+        bucket=rows.bucket.astype("<i4").tobytes(),
+        counts=rows.counts.astype("<i4").tobytes(),
+    )
+
+
+def unpack(section: Section, songs: Songs) -> Rows:
+    numbers = songs.numbers(section.songs)
+    song = numbers[np.frombuffer(section.song, "<i4")] if section.songs else numbers
+    return Rows(
+        song << REGION_BITS | np.frombuffer(section.region, "<u2").astype(np.int64),
+        np.frombuffer(section.bucket, "<i4").astype(np.int64),
+        np.frombuffer(section.counts, "<i4").astype(np.int64).reshape(-1, KINDS),
+    )
+
+
+def messages(
+    partition: int, position: int, through_ms: int | None, rows: dict[Unit, Rows], facts: list[Fact], songs: Songs
+) -> Iterator[bytes]:
+    """What one shard is told by one flush, as bodies in their order; at least one, and the last has the position."""
+    minutes, hours = rows["minute"], rows["hour"]
+    parts = max(-(-len(minutes) // (ROWS // 2)), -(-len(hours) // (ROWS // 2)), -(-len(facts) // FACTS), 1)
+    for part in range(parts):
+        last = part == parts - 1
+        stretch = slice(part * (ROWS // 2), (part + 1) * (ROWS // 2))
+        yield _encode(
+            Partial(
+                partition=partition,
+                position=position if last else None,
+                through_ms=through_ms if last else None,
+                minutes=pack(minutes.take(stretch), songs),
+                hours=pack(hours.take(stretch), songs),
+                facts=facts[part * FACTS : (part + 1) * FACTS],
+            )
+        )
+
+
+FACTS = 100
+"""Facts a message: title and artist take up to 1,200 bytes each."""
+
+_encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Partial).decode

@@ -1,0 +1,60 @@
+"""The rules of the charts, with their version: what a listen is, how much a bucket weighs, what a window is.
+
+A rebuild under another version changes the past on purpose, so a rule is never edited in place.
+"""
+
+from datetime import UTC, datetime
+from math import exp2
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+VERSION = "v1"
+
+LISTEN_MS = 30_000
+LIKE_WEIGHT = 4
+SCALE_BITS = 32
+"""Weights and scores are whole multiples of 2^-32, so that a sum is the same in any order and on any machine."""
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+WEEK_HOURS = 168
+MAX_FUTURE_MS = HOUR_MS
+
+Unit: TypeAlias = Literal["minute", "hour"]
+UNIT_MS: dict[Unit, int] = {"minute": MINUTE_MS, "hour": HOUR_MS}
+
+
+class Span(Struct, frozen=True):
+    """A window: its last bucket is that of the moment, its first `buckets - 1` before it."""
+
+    unit: Unit
+    buckets: int
+
+    def weights(self) -> tuple[int, ...]:
+        """The weight of a bucket by its age in buckets, 0 for the current one: half as much every half window."""
+        return tuple(round(exp2(-age / (self.buckets / 2)) * (1 << SCALE_BITS)) for age in range(self.buckets))
+
+
+SPANS: dict[str, Span] = {
+    "5m": Span("minute", 5),
+    "1h": Span("minute", 60),
+    "24h": Span("hour", 24),
+    "7d": Span("hour", WEEK_HOURS),
+}
+
+
+def is_listen(played_ms: int, duration_ms: int) -> bool:
+    """Thirty seconds, or half of a song that is shorter than a minute."""
+    return played_ms >= LISTEN_MS or played_ms * 2 >= duration_ms
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix milliseconds of an aware moment, rounded down."""
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+
+
+def moment(ms: int) -> datetime:
+    """The moment in UTC of Unix milliseconds."""
+    return datetime.fromtimestamp(ms // 1_000, UTC).replace(microsecond=ms % 1_000 * 1_000)

@@ -1,0 +1,167 @@
+"""Stage 1 of one partition as a whole: batches in, and at each flush what to tell the shards and what to save."""
+
+from base64 import b64encode
+from datetime import datetime
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from processors.trending import reading
+from processors.trending.batch import Batch
+from processors.trending.cells import Load, Partition
+from processors.trending.names import REGION_BITS, Regions, Songs, shard_of
+from processors.trending.partials import Fact, Rows, join, messages
+from processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
+from schemas.channels import MUSIC_EVENTS
+from schemas.envelope import Event
+from schemas.errors import Poison
+from schemas.events import SongUploaded
+
+HOT_HOURS = 2
+"""Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""
+
+AT_END_MARGIN_MS = 1_000
+"""How much before a fetch that found nothing more the partition is known to be complete: the broker looked a while
+before its answer came, and its clock is another one."""
+
+_MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
+
+
+class Parked(Struct, frozen=True, rename="camel"):
+    """An event that could not be understood, as it is kept in `parked-events`. `body` is base64."""
+
+    id: str
+    hub: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    body: str
+
+
+class Flush(Struct, frozen=True):
+    """What a flush has to send, in this order: `parked` and `partials` (shard, body), then `chunks` by key.
+
+    `chunks` that are None are to be deleted. `position` is what may be committed when all of it is acknowledged.
+    """
+
+    position: int
+    parked: list[bytes]
+    partials: list[tuple[int, bytes]]
+    chunks: dict[str, bytes | None]
+
+
+class Source:
+    """One partition of `music-events`, in the hands of one owner.
+
+    `owner` is a name that no other owner of the partition ever has; `load` gives the saved chunks of an hour;
+    `position` is what was applied before, -1 for nothing.
+    """
+
+    def __init__(
+        self, number: int, owner: str, shards: int, songs: Songs, regions: Regions, load: Load, position: int
+    ) -> None:
+        self.number = number
+        self._owner = owner
+        self.position = position
+        self._shards = shards
+        self._songs = songs
+        self._regions = regions
+        self._cells = Partition(songs, regions, load)
+        self._through_ms: int | None = None
+        self._facts: list[Fact] = []
+        self._parked: list[Parked] = []
+        self._told: tuple[int, int | None] | None = None
+
+    def take(self, batch: Batch) -> None:
+        """Fold a batch. What was folded before may come again, in its order."""
+        read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
+        self._cells.fold(read)
+        self._facts += [_fact(event, batch.offsets[index]) for index, event in read.facts]
+        self._parked += [self._park(why, batch, index) for index, why in read.poison]
+        self.position = max(self.position, batch.last)
+        self._reach(batch.logged_ms[-1])
+
+    def at_end(self, polled_ms: int) -> None:
+        """The partition held nothing more than was taken when it was asked at this moment."""
+        self._reach(polled_ms - AT_END_MARGIN_MS)
+
+    @property
+    def changed(self) -> bool:
+        return self._told != (self.position, self._through_ms)
+
+    def flush(self, now_ms: int) -> Flush:
+        """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
+        minutes: list[Rows] = []
+        hours: list[Rows] = []
+        chunks: dict[str, bytes | None] = {}
+        for hour, by_minute, by_hour, pieces in self._cells.flush():
+            minutes.append(by_minute.take(np.flatnonzero(by_minute.bucket > now_ms // 60_000 - _MINUTES)))
+            hours.append(by_hour)
+            chunks |= {
+                f"{hour_prefix(self.number, hour)}{self._owner}/{piece}": value for piece, value in pieces.items()
+            }
+        self._cells.rest(now_ms // HOUR_MS - HOT_HOURS + 1)
+        flush = Flush(
+            position=self.position,
+            parked=[msgspec.json.encode(parked) for parked in self._parked],
+            partials=self._messages(join(minutes), join(hours)),
+            chunks=chunks,
+        )
+        self._facts, self._parked = [], []
+        self._told = (self.position, self._through_ms)
+        return flush
+
+    def _messages(self, minutes: Rows, hours: Rows) -> list[tuple[int, bytes]]:
+        shards = self._songs.shards()
+        minute_shards, hour_shards = shards[minutes.pair >> REGION_BITS], shards[hours.pair >> REGION_BITS]
+        return [
+            (shard, body)
+            for shard in range(self._shards)
+            for body in messages(
+                self.number,
+                self.position,
+                self._through_ms,
+                {
+                    "minute": minutes.take(np.flatnonzero(minute_shards == shard)),
+                    "hour": hours.take(np.flatnonzero(hour_shards == shard)),
+                },
+                [fact for fact in self._facts if shard_of(fact.song_id, self._shards) == shard],
+                self._songs,
+            )
+        ]
+
+    def _park(self, why: Poison, batch: Batch, index: int) -> Parked:
+        offset = batch.offsets[index]
+        return Parked(
+            id=f"{MUSIC_EVENTS}-{self.number}-{offset}",
+            hub=MUSIC_EVENTS,
+            partition=self.number,
+            offset=offset,
+            reason=why.reason,
+            detail=why.detail,
+            body=b64encode(batch.bodies[index]).decode(),
+        )
+
+    def _reach(self, ms: int) -> None:
+        if ms >= 0:
+            self._through_ms = ms if self._through_ms is None else max(self._through_ms, ms)
+
+
+def hour_prefix(partition: int, hour: int) -> str:
+    """How the keys of an hour's chunks begin; owner and number of the chunk follow."""
+    return f"{partition}/{hour}/"
+
+
+def outdated(keys: list[str], now: datetime) -> list[str]:
+    """The keys of chunks whose hour no window can show any more, and whose events are too late if more come."""
+    oldest = milliseconds(now) // HOUR_MS - WEEK_HOURS - 1
+    return [key for key in keys if int(key.split("/")[1]) < oldest]
+
+
+def _fact(event: Event, offset: int) -> Fact:
+    data, time_ms = event.data, milliseconds(event.time)
+    if isinstance(data, SongUploaded):
+        return Fact(data.song_id, time_ms, offset, False, data.title, data.artist, data.genre)
+    return Fact(data.song_id, time_ms, offset, True)

@@ -1,0 +1,145 @@
+"""The trending processor without its wires: sources, shards and the merge, with the hubs between as lists.
+
+Anything may crash at any point and is then made anew from what it had saved, to read again from what it had
+committed, as Faust does it.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import count, islice
+
+from processors.trending import frames, partials
+from processors.trending.batch import Batch
+from processors.trending.merge import Merge
+from processors.trending.names import Regions, Songs
+from processors.trending.shards import Shard
+from processors.trending.source import Source, hour_prefix
+from schemas.documents import Chart
+
+Record = tuple[int, bytes]
+"""When it was logged (ms), and the body."""
+
+
+class Pipeline:
+    def __init__(self, logs: Sequence[Sequence[Record]], shards: int, now_ms: int) -> None:
+        self.logs = logs
+        self.now_ms = now_ms
+        self.hub: list[list[bytes]] = [[] for _ in range(shards)]
+        self.parked: list[bytes] = []
+        self._owners = count()
+        self._cells: list[dict[str, bytes]] = [{} for _ in logs]
+        self._shard_values: list[dict[str, bytes]] = [{} for _ in range(shards)]
+        self._committed = [0] * len(logs)
+        self._shard_committed = [0] * shards
+        self._read = [0] * len(logs)
+        self._applied = [0] * shards
+        self._sources = [self._source(number) for number in range(len(logs))]
+        self._shards = [Shard(number, self._owner()) for number in range(shards)]
+
+    def read(self, number: int, size: int) -> None:
+        start = self._read[number]
+        records = self.logs[number][start : start + size]
+        if records:
+            self._sources[number].take(
+                Batch(
+                    offsets=range(start, start + len(records)),
+                    logged_ms=[logged for logged, _ in records],
+                    bodies=[body for _, body in records],
+                )
+            )
+            self._read[number] += len(records)
+
+    def flush(self, number: int, dies_after: int | None = None) -> None:
+        """Flush a source; it may die after so many of the steps (messages sent, chunks saved)."""
+        flush = self._sources[number].flush(self.now_ms)
+        self.parked += flush.parked
+        steps = len(flush.partials) + len(flush.chunks)
+        allowed = steps + 1 if dies_after is None else dies_after % (steps + 1)
+        for shard, body in flush.partials[:allowed]:
+            self.hub[shard].append(body)
+        for key, value in islice(flush.chunks.items(), max(0, allowed - len(flush.partials))):
+            assert value is not None
+            self._cells[number][key] = value
+        if allowed > steps:
+            self._committed[number] = flush.position + 1
+        else:
+            self.restart(number)
+
+    def restart(self, number: int) -> None:
+        self._sources[number] = self._source(number)
+        self._read[number] = self._committed[number]
+
+    def apply(self, shard: int, size: int) -> None:
+        start = self._applied[shard]
+        for body in self.hub[shard][start : start + size]:
+            self._shards[shard].apply(partials.decode(body))
+        self._applied[shard] = min(start + size, len(self.hub[shard]))
+
+    def advance(self, now_ms: int) -> None:
+        for shard in self._shards:
+            shard.advance(now_ms)
+
+    def save_shard(self, shard: int, dies_after: int | None = None) -> None:
+        values = self._shards[shard].flush()
+        allowed = len(values) + 1 if dies_after is None else dies_after % (len(values) + 1)
+        for key, value in islice(values.items(), allowed):
+            if value is None:
+                self._shard_values[shard].pop(key, None)
+            else:
+                self._shard_values[shard][key] = value
+        if allowed > len(values):
+            self._shard_committed[shard] = self._applied[shard]
+        else:
+            self.restart_shard(shard)
+
+    def restart_shard(self, shard: int) -> None:
+        self._shards[shard] = Shard(shard, self._owner())
+        self._shards[shard].restore(self._shard_values[shard].items())
+        self._applied[shard] = self._shard_committed[shard]
+
+    def finish(self) -> None:
+        """Everything is read, told and applied."""
+        for number, log in enumerate(self.logs):
+            self.read(number, len(log))
+            self.flush(number)
+        for shard, messages in enumerate(self.hub):
+            self.apply(shard, len(messages))
+
+    def tell(self, merge: Merge, now_ms: int, *, whole: bool) -> None:
+        for number, shard in enumerate(self._shards):
+            shard.advance(now_ms)
+            songs, tops = shard.tops(whole=whole)
+            for body in frames.parts(number, whole, songs, tops, shard.mark(now_ms)):
+                merge.hear(frames.decode(body))
+
+    def charts(self, now_ms: int) -> dict[str, Chart]:
+        """The charts that a merge makes which has just started."""
+        merge = Merge(len(self._shards))
+        self.tell(merge, now_ms, whole=True)
+        assert merge.ready
+        return written(merge)
+
+    def _owner(self) -> str:
+        return f"owner-{next(self._owners)}"
+
+    def _source(self, number: int) -> Source:
+        saved = self._cells[number]
+
+        def load(hour: int) -> list[bytes]:
+            return [value for key, value in saved.items() if key.startswith(hour_prefix(number, hour))]
+
+        shards = len(self.hub)
+        return Source(number, self._owner(), shards, Songs(shards), Regions(), load, self._committed[number] - 1)
+
+
+def written(merge: Merge) -> dict[str, Chart]:
+    """Every chart that the merge knows and that is not empty."""
+    charts = {key: merge.chart(key, {}) for key in merge.keys()}
+    return {key: chart for key, chart in charts.items() if chart.entries}
+
+
+def by_partition(records: Sequence[tuple[int, Record]]) -> list[list[Record]]:
+    logs: dict[int, list[Record]] = defaultdict(list)
+    for partition, record in records:
+        logs[partition].append(record)
+    return [logs[partition] for partition in range(max(logs, default=0) + 1)]
