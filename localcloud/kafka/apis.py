@@ -25,7 +25,7 @@ from kio.schema.leave_group import v2 as leave_v2
 from kio.schema.leave_group.v5 import LeaveGroupRequest
 from kio.schema.list_groups.v4 import ListGroupsRequest
 from kio.schema.list_offsets.v7 import ListOffsetsRequest
-from kio.schema.metadata.v12 import MetadataRequest
+from kio.schema.metadata.v10 import MetadataRequest
 from kio.schema.offset_commit.v8 import OffsetCommitRequest
 from kio.schema.offset_fetch import v7 as fetch_v7
 from kio.schema.offset_fetch.v8 import OffsetFetchRequest
@@ -74,14 +74,14 @@ class Apis:
             Api(PRODUCE, 3, 9, ProduceRequest, lambda client, request, _: producing.produce(client, request)),
             Api(1, 4, 12, FetchRequest, lambda client, request, _: fetch(ns, client, request)),
             Api(2, 1, 7, ListOffsetsRequest, lambda client, request, _: list_offsets(ns, client, request)),
-            Api(3, 0, 12, MetadataRequest, lambda client, request, version: metadata(ns, client, request, version)),
+            Api(3, 0, 10, MetadataRequest, lambda client, request, version: metadata(ns, client, request, version)),
             Api(8, 2, 8, OffsetCommitRequest, lambda client, request, _: groups.commit(client, request)),
             Api(9, 1, 7, fetch_v7.OffsetFetchRequest,
                 lambda client, request, _: groups.fetch_offsets_of_one(client, request)),
             Api(9, 8, 8, OffsetFetchRequest, lambda client, request, _: groups.fetch_offsets(client, request)),
             Api(10, 0, 3, find_v3.FindCoordinatorRequest, lambda _, request, __: self._find_one(request)),
             Api(10, 4, 4, FindCoordinatorRequest, lambda _, request, __: self._find(request)),
-            Api(11, 0, 9, JoinGroupRequest, groups.join),
+            Api(11, 0, 9, JoinGroupRequest, lambda client, request, version: groups.join(client, request, version)),
             Api(12, 0, 4, HeartbeatRequest, lambda _, request, __: groups.heartbeat(request)),
             Api(13, 0, 2, leave_v2.LeaveGroupRequest, lambda _, request, __: groups.leave_alone(request)),
             Api(13, 3, 5, LeaveGroupRequest, lambda _, request, __: groups.leave(request)),

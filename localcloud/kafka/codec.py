@@ -5,7 +5,7 @@ API, the *canonical* one, the newest. A request of an older version is lifted to
 goes down by itself, because an older version's writer reads only the fields that it knows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from io import BytesIO
@@ -171,7 +171,5 @@ def _default(field: Field[Any]) -> Any:
     kinds = _alternatives(field.type)
     if NoneType in kinds:
         return None
-    empty: Mapping[Any, Any] = {bool: False, str: "", bytes: b""}
-    if get_origin(kinds[0]) is tuple:
-        return ()
-    return empty[kinds[0]]
+    kind = get_origin(kinds[0]) or kinds[0]
+    return next(base() for base in (bool, int, str, bytes, tuple) if base in kind.__mro__)

@@ -5,17 +5,17 @@ import logging
 from collections.abc import Awaitable
 from datetime import timedelta
 from struct import Struct
-from typing import cast
+from typing import Any, cast
 
 from kio.schema.errors import ErrorCode
-from kio.schema.produce.v9 import ProduceRequest, ProduceResponse
+from kio.schema.produce.v9 import ProduceResponse
 from kio.schema.sasl_authenticate.v2 import SaslAuthenticateRequest, SaslAuthenticateResponse
 from kio.schema.sasl_handshake.v1 import SaslHandshakeRequest, SaslHandshakeResponse
 from kio.static.primitive import i64Timedelta
 from kio.static.protocol import Entity
 
 from localcloud.kafka import codec, sasl
-from localcloud.kafka.apis import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
+from localcloud.kafka.apis import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
 from localcloud.kafka.codec import Prefix
 from localcloud.kafka.errors import ProtocolError
 from localcloud.kafka.namespace import Client
@@ -29,6 +29,7 @@ MAX_IN_FLIGHT = 64
 """Requests of one connection that may be under way; further ones wait in the socket."""
 IDLE_SECONDS = 240.0
 """Azure closes connections that have been silent for that long."""
+CLOSE_SECONDS = 1.0
 _LENGTH = Struct(">i")
 _NO_LIFETIME = cast(i64Timedelta, timedelta())
 
@@ -54,14 +55,23 @@ class Connection:
         try:
             await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self._writer.close()  # what was answered still goes out
             for task in (reading, answering):
                 task.cancel()
             results = await asyncio.gather(reading, answering, return_exceptions=True)
             while not self._answers.empty():
                 self._answers.get_nowait()[1].cancel()
-            self._writer.close()
+            await self._closed()
         for result in results:
             self._log_end(result)
+
+    async def _closed(self) -> None:
+        """Wait for the last answers to go out, but not for ever on a client that doesn't take them."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()
 
     def _log_end(self, result: BaseException | None) -> None:
         match result:
@@ -209,12 +219,12 @@ class _Silence:
                     )
 
 
-async def _handled(api: Api, client: Client, request: Entity, version: int) -> Entity | _Silence:
+async def _handled(api: Api, client: Client, request: Any, version: int) -> Entity | _Silence:
     assert api.handle is not None
     response = api.handle(client, request, version)
     if isinstance(response, Awaitable):
         response = await response
-    if isinstance(request, ProduceRequest) and request.acks == 0:
+    if api.key == PRODUCE and request.acks == 0:
         assert isinstance(response, ProduceResponse)
         return _Silence(response)
     return response

@@ -5,8 +5,8 @@ import uuid
 from kio.schema.describe_cluster.v1 import DescribeClusterRequest, DescribeClusterResponse
 from kio.schema.describe_cluster.v1.response import DescribeClusterBroker
 from kio.schema.errors import ErrorCode
-from kio.schema.metadata.v12 import MetadataRequest, MetadataResponse
-from kio.schema.metadata.v12.response import (
+from kio.schema.metadata.v10 import MetadataRequest, MetadataResponse
+from kio.schema.metadata.v10.response import (
     MetadataResponseBroker,
     MetadataResponsePartition,
     MetadataResponseTopic,
@@ -29,7 +29,7 @@ def metadata(namespace: Namespace, client: Client, request: MetadataRequest, ver
     if request.topics is None or (version == 0 and not request.topics):
         topics = [_described(hub, hub.name) for hub in namespace.store.hubs() if client.may_use(hub.name)]
     else:
-        topics = [_asked(namespace, client, asked.name, asked.topic_id) for asked in request.topics]
+        topics = [_asked(namespace, client, asked.name or "") for asked in request.topics]
     broker = MetadataResponseBroker(node_id=NODE, host=namespace.host, port=i32(namespace.port))
     return MetadataResponse(
         throttle_time=NO_THROTTLE,
@@ -52,15 +52,11 @@ def describe_cluster(namespace: Namespace, request: DescribeClusterRequest) -> D
     )
 
 
-def _asked(
-    namespace: Namespace, client: Client, name: str | None, wanted_id: uuid.UUID | None
-) -> MetadataResponseTopic:
-    if name is None:
-        known = (hub for hub in namespace.store.hubs() if topic_id(hub) == wanted_id and client.may_use(hub.name))
-        hub = next(known, None)
-        return _described(hub, hub.name) if hub else _missing(None, wanted_id, ErrorCode.unknown_topic_id)
+def _asked(namespace: Namespace, client: Client, name: str) -> MetadataResponseTopic:
     found = find_hub(namespace, client, name)
-    return _missing(name, None, found) if isinstance(found, ErrorCode) else _described(found, name)
+    if isinstance(found, ErrorCode):
+        return MetadataResponseTopic(error_code=found, name=topic(name), topic_id=None, partitions=())
+    return _described(found, name)
 
 
 def _described(hub: Hub, name: str) -> MetadataResponseTopic:
@@ -81,8 +77,3 @@ def _described(hub: Hub, name: str) -> MetadataResponseTopic:
             for number in range(len(hub.partitions))
         ),
     )
-
-
-def _missing(name: str | None, wanted_id: uuid.UUID | None, error: ErrorCode) -> MetadataResponseTopic:
-    asked = None if name is None else topic(name)
-    return MetadataResponseTopic(error_code=error, name=asked, topic_id=wanted_id, partitions=())
