@@ -1,6 +1,7 @@
 """The HTTP side: an ASGI app that reads a request, checks its signature, finds the handler and writes the reply."""
 
 import logging
+import random
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable
@@ -78,7 +79,7 @@ class Service:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        activity = headers.get("x-ms-activity-id") or str(uuid.uuid4())
+        activity = headers.get("x-ms-activity-id") or str(uuid.UUID(int=random.getrandbits(128), version=4))
         try:
             reply = await self._answer(scope, headers, await _read_body(receive))
         except CosmosError as error:

@@ -16,9 +16,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Job = Callable[["Session"], object]
+Waiting = tuple[Job, "asyncio.Future[object]"]
 Outcome = tuple["asyncio.Future[object]", object, BaseException | None]
 
-MAX_GROUP = 256
 SCANNERS = 2
 
 SCHEMA = """
@@ -78,7 +78,8 @@ class Worker:
     def __init__(self, session: Session, name: str, *, transactional: bool) -> None:
         self._session = session
         self._transactional = transactional
-        self._queue: queue.SimpleQueue[tuple[Job, asyncio.Future[object]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
+        self._gathered: list[Waiting] = []
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -86,28 +87,37 @@ class Worker:
     async def do(self, job: Callable[[Session], T]) -> T:
         """Run the job in the thread; for a writer, return when its transaction is on disk."""
         future: asyncio.Future[object] = self._loop.create_future()
-        self._queue.put((job, future))
+        if not self._gathered:
+            # All that this turn of the loop gives to the thread wakes it once: waking is what costs.
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((job, future))
         return await future  # type: ignore[return-value]  # what the job returned
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     async def close(self) -> None:
         """Finish what was given, then end the thread and its connection."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._session.connection.close()
 
     def _run(self) -> None:
         while True:
-            jobs = [self._queue.get()]
-            while len(jobs) < MAX_GROUP and not self._queue.empty():
-                jobs.append(self._queue.get_nowait())
-            group = [job for job in jobs if job is not None]
+            given = [self._queue.get()]
+            while not self._queue.empty():
+                given.append(self._queue.get_nowait())
+            group = [job for jobs in given if jobs is not None for job in jobs]
             if group:
                 outcomes = self._transaction(group) if self._transactional else [self._attempt(*job) for job in group]
                 self._loop.call_soon_threadsafe(_settle, outcomes)
-            if len(group) < len(jobs):
+            if None in given:
                 return
 
-    def _transaction(self, group: list[tuple[Job, "asyncio.Future[object]"]]) -> list[Outcome]:
+    def _transaction(self, group: list[Waiting]) -> list[Outcome]:
         session, execute = self._session, self._session.connection.execute
         lsn = session.lsn
         try:
