@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 HOST = "127.0.0.1"
 
@@ -18,21 +19,17 @@ class Taken(Exception):
 
 def settle(wanted: Mapping[str, int]) -> dict[str, int]:
     """The port for each option: the wanted one, a free one where 0 is wanted. Raises Taken."""
-    with_sockets = {option: _reserve(port, option) for option, port in wanted.items()}
     # All are held until all are known, so that no two options get the same free port.
-    settled = {option: int(held.getsockname()[1]) for option, held in with_sockets.items()}
-    for held in with_sockets.values():
-        held.close()
-    return settled
+    with ExitStack() as held:
+        return {option: _reserve(held, port, option) for option, port in wanted.items()}
 
 
-def _reserve(port: int, option: str) -> socket.socket:
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _reserve(held: ExitStack, port: int, option: str) -> int:
+    reserved = held.enter_context(socket.socket())
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        held.bind((HOST, port))
-        held.listen()
+        reserved.bind((HOST, port))
+        reserved.listen()
     except OSError as error:
-        held.close()
         raise Taken(port, option) from error
-    return held
+    return int(reserved.getsockname()[1])

@@ -43,10 +43,17 @@ GERMANY = structs.replace(
 
 
 @pytest.fixture
+def localcloud(shared_localcloud: LocalCloud) -> LocalCloud:
+    """One for all tests here: each has a container of its own time."""
+    return shared_localcloud
+
+
+@pytest.fixture
 async def container(localcloud: LocalCloud) -> AsyncIterator[ContainerProxy]:
     async with cosmos.client(localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, CONTAINERS)
         yield cosmos.container(client, DATABASE, CHARTS)
+        await client.get_database_client(DATABASE).delete_container(CHARTS)
 
 
 @pytest.fixture

@@ -1,0 +1,154 @@
+"""`songline chart`: a chart in the terminal."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+import httpx
+import msgspec
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
+from songline.environment import API, load
+
+REFRESH = 1.0
+
+
+class Refused(click.ClickException):
+    """The API has no such chart, or not yet. Its own words say what to change."""
+
+
+class Unreachable(click.ClickException):
+    """No API answers. The operator starts one, or says where it is."""
+
+    exit_code = 3
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("window", type=click.Choice(WINDOWS))
+@click.option("--scope", default=GLOBAL, help="global, region:DE, or genre:indie.")
+@click.option("--limit", type=click.IntRange(1, CHART_SIZE), default=20, help="How many lines.")
+@click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the API's answer as it is; with --watch, one on each line."
+)
+@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+def command(kind: str, window: str, scope: str, limit: int, watch: bool, as_json: bool, api: str | None) -> None:
+    """Show the KIND chart of the last WINDOW: the songs with the most listens (top), or that rise (trending)."""
+    base = api or address(load())
+    with httpx.Client(base_url=base, timeout=10) as client:
+        params: dict[str, str | int] = {"scope": scope, "limit": limit}
+        request = client.build_request("GET", f"/v1/charts/{kind}/{window}", params=params)
+        try:
+            if watch:
+                _watch(client, request, as_json)
+            elif as_json:
+                click.echo(_ask(client, request))
+            else:
+                Console().print(page(_chart(_ask(client, request)), datetime.now(UTC)))
+        except KeyboardInterrupt:
+            return
+
+
+def address(environ: Mapping[str, str]) -> str:
+    """Where the read API is; raises Unreachable when nothing says so."""
+    if API not in environ:
+        raise Unreachable(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
+    return environ[API]
+
+
+def page(chart: Chart, now: datetime) -> RenderableType:
+    """A chart as a table, with what it says about its freshness below."""
+    table = Table(
+        title=f"{chart.kind} · last {chart.window} · {chart.scope}", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for name in ("rank", "moved"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("song", overflow="ellipsis", max_width=60)
+    for name in ("listens", "likes", "score"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for entry in chart.entries:
+        numbers = (f"{entry.listens:,}", f"{entry.likes:,}", f"{entry.score:,.1f}")
+        table.add_row(str(entry.rank), movement(entry), song(entry), *numbers)
+    if not chart.entries:
+        table.add_row("", "", Text("nothing happened here in this time", style="dim"), "", "", "")
+    return Group(table, Text(freshness(chart, now), style="dim"))
+
+
+def movement(entry: ChartEntry) -> Text:
+    """Where the song was in the last hourly snapshot."""
+    if entry.previous_rank is None:
+        return Text("new", style="cyan")
+    change = entry.previous_rank - entry.rank
+    if change == 0:
+        return Text("=", style="dim")
+    return Text(f"▲{change}", style="green") if change > 0 else Text(f"▼{-change}", style="red")
+
+
+def song(entry: ChartEntry) -> Text:
+    """Titles are other people's text: never read as markup, and nothing in them reaches the terminal as control."""
+    if entry.title is None:
+        return Text(entry.song_id, style="dim")
+    return Text("".join(sign if sign.isprintable() else "\ufffd" for sign in f"{entry.title} — {entry.artist}"))
+
+
+def freshness(chart: Chart, now: datetime) -> str:
+    through = "nothing yet" if chart.complete_through is None else f"{chart.complete_through:%H:%M:%S} UTC"
+    events = sum(offset + 1 for offset in chart.position.values())
+    age = (now - chart.as_of).total_seconds()
+    return (
+        f"as of {chart.as_of:%Y-%m-%d %H:%M:%S} UTC ({age:.0f} s ago), "
+        f"complete through {through}, {events:,} events, policy {chart.policy}"
+    )
+
+
+def _watch(client: httpx.Client, request: httpx.Request, as_json: bool) -> None:
+    if as_json:
+        while True:
+            click.echo(_ask(client, request))
+            time.sleep(REFRESH)
+    console = Console()
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        while True:
+            try:
+                shown = page(_chart(_ask(client, request)), datetime.now(UTC))
+            except Unreachable as error:
+                # It may be starting again; what was shown last would look as if it were now.
+                shown = Text(f"{error.message}\nTrying again …", style="red")
+            live.update(shown, refresh=True)
+            time.sleep(REFRESH)
+
+
+def _ask(client: httpx.Client, request: httpx.Request) -> str:
+    try:
+        answer = client.send(request)
+    except httpx.TransportError as error:
+        raise Unreachable(
+            f"{request.url} can't be reached ({error}): start the system with `songline up`, or use --api URL"
+        ) from None
+    if answer.status_code == 503:
+        raise Unreachable(_words(answer))
+    if answer.status_code != 200:
+        raise Refused(_words(answer))
+    return answer.text
+
+
+def _chart(text: str) -> Chart:
+    try:
+        return msgspec.json.decode(text, type=Chart)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"what answers is no Songline API: {error}") from None
+
+
+def _words(answer: httpx.Response) -> str:
+    """The `detail` of a problem, or what else was answered."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"

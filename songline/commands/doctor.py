@@ -1,0 +1,66 @@
+"""`songline doctor`: is everything reachable, there, and safely set?"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from cloud.settings import BadSetting, Settings
+from songline.doctor.findings import SETTINGS_PAGE, Finding, findings
+from songline.entities import CONTAINERS
+from songline.environment import load
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(as_json: bool) -> None:
+    """Check every service, hub and container, and the settings of the Kafka clients.
+
+    Each failing line says how to mend it. The exit code is 1 when one fails; warnings don't count.
+    """
+    # The SDKs narrate their retries; what matters of it comes back as a finding.
+    logging.disable(logging.WARNING)
+    found = examine(load(os.environ))
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        show(found, Console())
+    failed = sum(finding.status == "fail" for finding in found)
+    raise SystemExit(1 if failed else 0)
+
+
+def examine(environ: Mapping[str, str]) -> list[Finding]:
+    """The findings about the system that `environ` names."""
+    # Loading what asks takes a second, which wrong settings need not wait for.
+    from songline.doctor.gather import gather
+
+    try:
+        settings = Settings.read(environ)
+    except BadSetting as error:
+        mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
+        return [Finding("settings", "fail", str(error), mend)]
+    facts = asyncio.run(gather(settings, environ, lambda: datetime.now(UTC)))
+    seen = f"Event Hubs at {settings.eventhubs.host}, Kafka at {settings.eventhubs.kafka}, Cosmos DB at "
+    return [Finding("settings", "ok", seen + settings.cosmos.endpoint), *findings(facts, CONTAINERS)]
+
+
+def show(found: list[Finding], console: Console) -> None:
+    width = max(len(finding.check) for finding in found)
+    for finding in found:
+        line = Text(f"{finding.status:<5}", style=_STYLES[finding.status])
+        line.append(f"{finding.check:<{width}}  {finding.seen}", style="default")
+        console.print(line, soft_wrap=True)
+        if finding.mend:
+            console.print(Text(f"{'':<{width + 7}}-> {finding.mend}", style="dim"), soft_wrap=True)
+    counts = ", ".join(
+        f"{sum(finding.status == status for finding in found)} {status}" for status in ("ok", "warn", "fail")
+    )
+    console.print(Text(counts, style="bold"))

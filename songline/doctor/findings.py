@@ -1,0 +1,226 @@
+"""What the facts mean, and how to mend what is wrong. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from cloud.cosmos import Container
+from cloud.kafka import unsafe
+from schemas import channels
+from songline.doctor.facts import Facts, Failure, Missing, Stored
+from songline.environment import API, TRENDING
+
+HUB_QUOTA = 10
+"""Event hubs that a Standard namespace, and Microsoft's emulator, allow."""
+SKEW_WARN = 30.0
+SKEW_FAIL = 300.0
+"""Seconds. Signatures carry times: Cosmos DB takes 15 minutes, and freshness is off by as much as the clock."""
+SETTINGS_PAGE = "docs/operations.md"
+
+ALIKE = {
+    channels.TRENDING_CELLS_CHANGELOG: channels.MUSIC_EVENTS,
+    channels.TRENDING_SHARDS_CHANGELOG: channels.TRENDING_PARTIALS,
+}
+"""A changelog needs as many partitions as the hub whose state it keeps."""
+SINGLE = (channels.TRENDING_TOPS,)
+"""One reader merges all of it, so it has one partition."""
+
+
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """One line: what was looked at, how it is, what was seen, and what to do about it (empty when it is well)."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    seen: str
+    mend: str = ""
+
+
+def findings(facts: Facts, containers: Sequence[Container]) -> list[Finding]:
+    """The findings in the order in which one would mend them."""
+    return [
+        *_eventhubs(facts),
+        *_kafka(facts),
+        *_cosmos(facts, containers),
+        *_options(facts),
+        *_health(facts),
+        *_clock(facts),
+    ]
+
+
+def _eventhubs(facts: Facts) -> Iterator[Finding]:
+    match facts.hubs:
+        case Failure(reason):
+            yield Finding(
+                "Event Hubs",
+                "fail",
+                reason,
+                "start it with `songline up`; on Azure see that AZURE_EVENTHUB_CONNECTIONSTRING is the namespace's, "
+                "its key current, or that this identity has the role Azure Event Hubs Data Owner; open port 5671",
+            )
+        case hubs:
+            yield Finding("Event Hubs", "ok", "reached over AMQP with these credentials")
+            yield from (_hub(name, hubs) for name in channels.HUBS)
+
+
+def _hub(name: str, hubs: Mapping[str, int | Missing]) -> Finding:
+    check = f"hub {name}"
+    found = hubs.get(name, Missing())
+    wanted = 1 if name in SINGLE else hubs.get(ALIKE.get(name, name), Missing())
+    count = wanted if isinstance(wanted, int) else 4
+    create = f"`az eventhubs eventhub create --name {name} --partition-count {count}` with your namespace"
+    if isinstance(found, Missing):
+        return Finding(
+            check,
+            "fail",
+            "is not there",
+            f"{create}; on this machine declare it in infra/emulators/eventhubs/Config.json",
+        )
+    if isinstance(wanted, int) and found != wanted:
+        why = "one reader merges it" if name in SINGLE else f"as many as {ALIKE[name]}, whose state it keeps"
+        return Finding(
+            check,
+            "fail",
+            f"has {_partitions(found)} and needs {wanted}: {why}",
+            f"delete it while the trending worker is stopped, then {create}; a rebuild fills it again",
+        )
+    return Finding(check, "ok", _partitions(found))
+
+
+def _kafka(facts: Facts) -> Iterator[Finding]:
+    match facts.topics:
+        case Failure(reason):
+            yield Finding(
+                "Kafka endpoint",
+                "fail",
+                reason,
+                "see that the namespace is Standard or better (Basic has no Kafka), that SONGLINE_KAFKA_BOOTSTRAP, if "
+                "set, is HOST:9093 on Azure, and that the port is open",
+            )
+            return
+        case topics:
+            yield Finding("Kafka endpoint", "ok", f"reached, signed in, lists {len(topics)} hubs")
+    unlisted = [name for name in channels.HUBS if name not in topics and _is_there(facts, name)]
+    if unlisted:
+        yield Finding(
+            "Kafka metadata",
+            "fail",
+            f"does not list {', '.join(unlisted)}, which AMQP does",
+            "see that SONGLINE_KAFKA_BOOTSTRAP and AZURE_EVENTHUB_CONNECTIONSTRING name the same namespace",
+        )
+    yield _quota(len(topics))
+    match facts.behind:
+        case Failure(reason):
+            yield Finding(
+                f"group {channels.TRENDING_GROUP}",
+                "fail",
+                reason,
+                "see that no other application uses this group id: Kafka group ids span a namespace",
+            )
+        case behind:
+            yield Finding(
+                f"group {channels.TRENDING_GROUP}", "ok", f"its coordinator answers; {behind:,} events to read"
+            )
+
+
+def _quota(hubs: int) -> Finding:
+    seen = f"{hubs} of the {HUB_QUOTA} that a Standard namespace allows"
+    if hubs > HUB_QUOTA:
+        return Finding(
+            "number of hubs",
+            "warn",
+            seen,
+            "use Premium on Azure, or put other applications in a namespace of their own",
+        )
+    return Finding("number of hubs", "ok", seen)
+
+
+def _cosmos(facts: Facts, containers: Sequence[Container]) -> Iterator[Finding]:
+    match facts.containers:
+        case Failure(reason):
+            yield Finding(
+                "Cosmos DB",
+                "fail",
+                reason,
+                "start it with `songline up`; on Azure see that AZURE_COSMOS_CONNECTIONSTRING or "
+                "AZURE_COSMOS_RESOURCEENDPOINT is the account's, and that its firewall lets this machine in",
+            )
+        case found:
+            yield Finding("Cosmos DB", "ok", f"reached with these credentials, database {channels.DATABASE}")
+            yield from (_container(container, found.get(container.name, Missing())) for container in containers)
+
+
+def _container(wanted: Container, found: Stored | Missing) -> Finding:
+    check = f"container {wanted.name}"
+    if isinstance(found, Missing):
+        return Finding(
+            check,
+            "fail",
+            "is not there",
+            f"`az cosmosdb sql container create --database-name {channels.DATABASE} --name {wanted.name} "
+            f"--partition-key-path {wanted.partition_key}`; on this machine `songline up` creates it",
+        )
+    if found.partition_key != wanted.partition_key:
+        return Finding(
+            check,
+            "fail",
+            f"is partitioned by {found.partition_key} and needs {wanted.partition_key}",
+            "a partition key can't be changed: delete the container, create it again, and rebuild the charts",
+        )
+    if set(found.indexed) != set(wanted.indexed):
+        return Finding(
+            check,
+            "warn",
+            f"indexes {', '.join(sorted(found.indexed)) or 'nothing'} and should index {', '.join(wanted.indexed)}",
+            "set its indexing policy; every path more costs each write, every path less makes queries scan",
+        )
+    return Finding(check, "ok", f"partitioned by {found.partition_key}, indexes {', '.join(found.indexed)}")
+
+
+def _options(facts: Facts) -> Iterator[Finding]:
+    check = "Kafka client settings"
+    match facts.options:
+        case Failure(reason):
+            yield Finding(check, "fail", reason, f"see {SETTINGS_PAGE} for what the worker needs")
+        case options:
+            wrong = unsafe(options)
+            for sentence in wrong:
+                seen, _, mend = sentence.partition(": ")
+                yield Finding(check, "fail", seen, f"{mend}, in processors/trending/app.py and cloud/kafka.py")
+            if not wrong:
+                yield Finding(check, "ok", "safe for Event Hubs")
+
+
+def _health(facts: Facts) -> Iterator[Finding]:
+    settings = {"API": API, "trending worker": TRENDING}
+    for name, state in facts.health.items():
+        match state:
+            case None:
+                yield Finding(name, "warn", "its address is not known", f"set {settings[name]}, or start `songline up`")
+            case "":
+                yield Finding(name, "ok", "healthy")
+            case _:
+                yield Finding(name, "fail", state, "start it (`songline up`), or see why in its log")
+
+
+def _clock(facts: Facts) -> Iterator[Finding]:
+    match facts.skew:
+        case Failure(reason):
+            yield Finding("clock", "warn", reason, "mend Cosmos DB first: its answers carry the time")
+        case skew:
+            seen = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service's"
+            if abs(skew) < SKEW_WARN:
+                yield Finding("clock", "ok", "within a few seconds of the service's" if abs(skew) > 1 else "right")
+            else:
+                status: Literal["warn", "fail"] = "fail" if abs(skew) >= SKEW_FAIL else "warn"
+                yield Finding(
+                    "clock", status, seen, "let this machine set its clock (NTP): signatures and freshness need it"
+                )
+
+
+def _is_there(facts: Facts, hub: str) -> bool:
+    return isinstance(facts.hubs, Mapping) and isinstance(facts.hubs.get(hub), int)
+
+
+def _partitions(count: int) -> str:
+    return "1 partition" if count == 1 else f"{count} partitions"

@@ -1,0 +1,200 @@
+"""Asks the services themselves, with the SDKs and settings that the product uses."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from azure.core.exceptions import AzureError
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from processors.trending.app import create_app
+
+from cloud import cosmos, eventhubs, kafka
+from cloud.settings import Cosmos, EventHubs, Settings
+from schemas import channels
+from songline.doctor.facts import Facts, Failure, Missing, Stored
+from songline.entities import CONTAINERS
+from songline.environment import API, TRENDING
+
+PATIENCE = 15.0
+
+T = TypeVar("T")
+
+
+async def gather(settings: Settings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> Facts:
+    """Every question at once; one without an answer within PATIENCE seconds fails, and holds up no other."""
+    hubs, (topics, behind), containers, skew, api, trending = await asyncio.gather(
+        _within(_hubs(settings.eventhubs)),
+        _kafka(settings.eventhubs),
+        _within(_containers(settings.cosmos)),
+        _within(_skew(settings.cosmos, clock)),
+        _health(environ.get(API)),
+        _health(environ.get(TRENDING)),
+    )
+    return Facts(
+        hubs=hubs,
+        topics=topics,
+        behind=behind,
+        containers=containers,
+        health={"API": api, "trending worker": trending},
+        options=_options(settings),
+        skew=skew,
+    )
+
+
+async def _within(question: Awaitable[T]) -> T | Failure:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await question
+    except TimeoutError:
+        return Failure(f"no answer within {PATIENCE:g} s")
+    except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError) as error:
+        return Failure(_words(error))
+
+
+async def _hubs(settings: EventHubs) -> dict[str, int | Missing]:
+    counts = await asyncio.gather(*(_partitions(settings, hub) for hub in channels.HUBS))
+    return dict(zip(channels.HUBS, counts, strict=True))
+
+
+async def _partitions(settings: EventHubs, hub: str) -> int | Missing:
+    async with eventhubs.consumer(settings, hub, "$Default", retry_total=0) as client:
+        try:
+            return len(await client.get_partition_ids())
+        except AuthenticationError:
+            raise
+        except EventHubError as error:
+            if _is_not_found(error):
+                return Missing()
+            raise
+
+
+def _is_not_found(error: EventHubError) -> bool:
+    # The SDK has no type for it; `error` is what follows the colon of the AMQP condition.
+    return error.error == "not-found" or "Status code: 404" in str(error)
+
+
+async def _kafka(settings: EventHubs) -> tuple[dict[str, int] | Failure, int | Failure]:
+    try:
+        options = kafka.client_options(settings)
+    except ValueError as error:
+        return Failure(str(error)), Failure(str(error))
+    # The group is only looked at: partitions are assigned by hand, so nobody's share of them is touched.
+    consumer = AIOKafkaConsumer(group_id=channels.TRENDING_GROUP, enable_auto_commit=False, **options)
+    with _overheard("aiokafka") as said:
+        try:
+            started = await _within(consumer.start())
+            if isinstance(started, Failure):
+                # Why a broker hangs up, a wrong key among other things, the client tells only its log.
+                reason = Failure("; ".join([started.reason, *said[-1:]]))
+                return reason, reason
+            topics = await _within(_topics(consumer))
+            return topics, await _within(_behind(consumer))
+        finally:
+            await consumer.stop()
+
+
+async def _topics(consumer: AIOKafkaConsumer) -> dict[str, int]:
+    names: set[str] = await consumer.topics()
+    return {name: len(consumer.partitions_for_topic(name) or ()) for name in names}
+
+
+async def _behind(consumer: AIOKafkaConsumer) -> int:
+    numbers = consumer.partitions_for_topic(channels.MUSIC_EVENTS) or ()
+    partitions = [TopicPartition(channels.MUSIC_EVENTS, number) for number in numbers]
+    consumer.assign(partitions)
+    first = await consumer.beginning_offsets(partitions)
+    end = await consumer.end_offsets(partitions)
+    behind = 0
+    for partition in partitions:
+        committed: int | None = await consumer.committed(partition)
+        behind += end[partition] - (first[partition] if committed is None else committed)
+    return behind
+
+
+@contextmanager
+def _overheard(name: str) -> Iterator[list[str]]:
+    """What a library writes to its log meanwhile, kept from the terminal."""
+    said: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger, ear = logging.getLogger(name), Ear(logging.ERROR)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(ear)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(ear)
+        logger.propagate = propagated
+
+
+async def _containers(settings: Cosmos) -> dict[str, Stored | Missing]:
+    async with cosmos.client(settings) as client:
+        found: dict[str, Stored | Missing] = {}
+        for container in CONTAINERS:
+            try:
+                properties = await cosmos.container(client, channels.DATABASE, container.name).read()
+            except CosmosResourceNotFoundError:
+                found[container.name] = Missing()
+            else:
+                found[container.name] = _stored(properties)
+        return found
+
+
+def _stored(properties: Mapping[str, Any]) -> Stored:
+    paths = properties["indexingPolicy"].get("includedPaths", [])
+    return Stored(
+        partition_key=properties["partitionKey"]["paths"][0],
+        # Cosmos DB adds its own `_etag` rule to every policy.
+        indexed=tuple(path["path"] for path in paths if "_etag" not in path["path"]),
+    )
+
+
+def _options(settings: Settings) -> dict[str, int | None] | Failure:
+    """The settings that the trending worker's own Kafka clients get; of consumer and producer the greater one, since
+    either breaks."""
+    try:
+        conf = create_app(settings).conf
+    except ValueError as error:
+        return Failure(_words(error))
+    return {
+        "connections_max_idle_ms": max(conf.consumer_connections_max_idle_ms, conf.producer_connections_max_idle_ms),
+        "metadata_max_age_ms": max(conf.consumer_metadata_max_age_ms, conf.producer_metadata_max_age_ms),
+        "max_request_size": conf.producer_max_request_size,
+        "session_timeout_ms": int(conf.broker_session_timeout * 1000),
+        "request_timeout_ms": int(conf.broker_request_timeout * 1000),
+    }
+
+
+async def _skew(settings: Cosmos, clock: Callable[[], datetime]) -> float:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        # Refused without a key, and dated all the same.
+        answer = await client.get(settings.endpoint)
+    return (clock() - parsedate_to_datetime(answer.headers["Date"])).total_seconds()
+
+
+async def _health(base: str | None) -> str | None:
+    if base is None:
+        return None
+    url = f"{base}/health/ready"
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+            answer = await client.get(url)
+    except httpx.HTTPError as error:
+        return f"{url}: {_words(error)}"
+    return "" if answer.status_code == 200 else f"{url} answered {answer.status_code}: {answer.text[:300]}"
+
+
+def _words(error: Exception) -> str:
+    first = str(error).strip().splitlines()[:1]
+    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__

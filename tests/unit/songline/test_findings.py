@@ -1,0 +1,161 @@
+"""What the doctor makes of the facts."""
+
+from msgspec import structs
+
+from cloud import kafka
+from cloud.cosmos import Container
+from schemas import channels
+from songline.doctor.facts import Facts, Failure, Missing, Stored
+from songline.doctor.findings import Finding, findings
+
+CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)
+HUBS = {
+    **dict.fromkeys(channels.HUBS, 4),
+    channels.TRENDING_TOPS: 1,
+    channels.PARKED_EVENTS: 1,
+}
+WELL = Facts(
+    hubs=HUBS,
+    topics=HUBS,
+    behind=1234,
+    containers={"charts": Stored("/chart", ("/asOf/?",))},
+    health={"API": "", "trending worker": ""},
+    options={
+        "connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
+        "metadata_max_age_ms": kafka.METADATA_MAX_AGE_MS,
+        "max_request_size": kafka.MAX_REQUEST_SIZE,
+        "session_timeout_ms": kafka.SESSION_TIMEOUT_MS,
+        "request_timeout_ms": kafka.REQUEST_TIMEOUT_MS,
+    },
+    skew=0.4,
+)
+
+
+def changed(facts: Facts) -> list[Finding]:
+    """The findings that are there because of what differs from a healthy system."""
+    usual = findings(WELL, CONTAINERS)
+    found = findings(facts, CONTAINERS)
+    assert all(finding.mend for finding in found if finding.status != "ok")
+    return [finding for finding in found if finding not in usual]
+
+
+def only(facts: Facts) -> Finding:
+    (finding,) = changed(facts)
+    return finding
+
+
+def test_a_healthy_system_is_ok_in_every_line() -> None:
+    found = findings(WELL, CONTAINERS)
+    assert {finding.status for finding in found} == {"ok"}
+    assert not any(finding.mend for finding in found)
+    assert {f"hub {name}" for name in channels.HUBS} <= {finding.check for finding in found}
+    assert any("1,234 events to read" in finding.seen for finding in found)
+
+
+def test_a_missing_hub_is_named_with_the_command_that_creates_it() -> None:
+    finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_PARTIALS: Missing()}))
+    assert (finding.check, finding.status, finding.seen) == ("hub trending-partials", "fail", "is not there")
+    assert "az eventhubs eventhub create --name trending-partials --partition-count 4" in finding.mend
+
+
+def test_a_missing_changelog_is_to_be_made_as_wide_as_its_hub() -> None:
+    hubs = {**HUBS, channels.MUSIC_EVENTS: 32, channels.TRENDING_CELLS_CHANGELOG: Missing()}
+    (_, finding) = changed(structs.replace(WELL, hubs=hubs))
+    assert "--name songline-trending-cells-changelog --partition-count 32" in finding.mend
+
+
+def test_a_changelog_that_is_not_as_wide_as_its_hub_fails() -> None:
+    finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_SHARDS_CHANGELOG: 8}))
+    assert finding.status == "fail"
+    assert finding.seen.startswith("has 8 partitions and needs 4: as many as trending-partials")
+
+
+def test_more_partitions_are_fine_when_all_agree() -> None:
+    hubs = {name: count * 8 if count > 1 else 1 for name, count in HUBS.items()}
+    assert {finding.status for finding in changed(structs.replace(WELL, hubs=hubs))} == {"ok"}
+
+
+def test_the_merged_hub_has_one_partition() -> None:
+    finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_TOPS: 2}))
+    assert finding.seen == "has 2 partitions and needs 1: one reader merges it"
+
+
+def test_event_hubs_out_of_reach_is_one_line_and_not_one_for_each_hub() -> None:
+    finding = only(structs.replace(WELL, hubs=Failure("ConnectError: refused")))
+    assert (finding.check, finding.status, finding.seen) == ("Event Hubs", "fail", "ConnectError: refused")
+
+
+def test_kafka_out_of_reach_is_one_line() -> None:
+    finding = only(structs.replace(WELL, topics=Failure("closed"), behind=Failure("closed")))
+    assert (finding.check, finding.status) == ("Kafka endpoint", "fail")
+
+
+def test_two_namespaces_under_one_system_are_noticed() -> None:
+    topics = {name: count for name, count in HUBS.items() if name != channels.MUSIC_EVENTS}
+    found = {finding.check: finding for finding in changed(structs.replace(WELL, topics=topics))}
+    assert found["Kafka metadata"].status == "fail"
+    assert "music-events" in found["Kafka metadata"].seen
+
+
+def test_a_hub_that_is_nowhere_is_told_once() -> None:
+    without = {name: count for name, count in HUBS.items() if name != channels.PARKED_EVENTS}
+    facts = structs.replace(WELL, hubs={**without, channels.PARKED_EVENTS: Missing()}, topics=without)
+    assert [finding.check for finding in changed(facts) if finding.status == "fail"] == ["hub parked-events"]
+
+
+def test_more_hubs_than_a_namespace_allows_is_a_warning() -> None:
+    ten = HUBS | {f"other-{number}": 1 for number in range(10 - len(HUBS))}
+    assert {finding.status for finding in changed(structs.replace(WELL, topics=ten))} == {"ok"}
+    (listed, finding) = changed(structs.replace(WELL, topics={**ten, "eleventh": 1}))
+    assert (listed.status, finding.check, finding.status) == ("ok", "number of hubs", "warn")
+    assert finding.seen.startswith("11 of the 10")
+
+
+def test_a_group_without_a_coordinator_fails() -> None:
+    finding = only(structs.replace(WELL, behind=Failure("GroupCoordinatorNotAvailableError")))
+    assert (finding.check, finding.status) == ("group songline-trending", "fail")
+
+
+def test_cosmos_out_of_reach_is_one_line() -> None:
+    finding = only(structs.replace(WELL, containers=Failure("401")))
+    assert (finding.check, finding.status, finding.seen) == ("Cosmos DB", "fail", "401")
+
+
+def test_a_missing_container_is_named() -> None:
+    finding = only(structs.replace(WELL, containers={"charts": Missing()}))
+    assert (finding.check, finding.status) == ("container charts", "fail")
+    assert "--partition-key-path /chart" in finding.mend
+
+
+def test_a_wrong_partition_key_fails_and_a_wrong_index_warns() -> None:
+    keyed = only(structs.replace(WELL, containers={"charts": Stored("/id", ("/asOf/?",))}))
+    assert (keyed.status, keyed.seen) == ("fail", "is partitioned by /id and needs /chart")
+    indexed = only(structs.replace(WELL, containers={"charts": Stored("/chart", ("/*",))}))
+    assert (indexed.status, indexed.seen) == ("warn", "indexes /* and should index /asOf/?")
+
+
+def test_every_unsafe_setting_is_a_line() -> None:
+    unsafe = {**dict(WELL.options), "connections_max_idle_ms": 540_000, "metadata_max_age_ms": 300_000}  # type: ignore[arg-type]  # a mapping here
+    found = changed(structs.replace(WELL, options=unsafe))
+    assert [finding.status for finding in found] == ["fail", "fail"]
+    assert found[0].seen == "connections_max_idle_ms is 540000; Azure drops idle connections at 240000"
+    assert found[0].mend.startswith("use 180000")
+
+
+def test_settings_that_could_not_be_read_fail() -> None:
+    assert only(structs.replace(WELL, options=Failure("ValueError: no credentials"))).status == "fail"
+
+
+def test_an_ill_service_fails_and_an_unknown_one_warns() -> None:
+    ill, unknown = changed(structs.replace(WELL, health={"API": "answered 503", "trending worker": None}))
+    assert (ill.check, ill.status, ill.seen) == ("API", "fail", "answered 503")
+    assert (unknown.check, unknown.status) == ("trending worker", "warn")
+    assert "SONGLINE_TRENDING" in unknown.mend
+
+
+def test_a_clock_that_is_off_warns_and_one_that_is_far_off_fails() -> None:
+    assert {only(structs.replace(WELL, skew=skew)).status for skew in (31.0, -299.0)} == {"warn"}
+    assert {only(structs.replace(WELL, skew=skew)).status for skew in (301.0, -4000.0)} == {"fail"}
+    assert only(structs.replace(WELL, skew=-45.0)).seen == "45 s behind the service's"
+    assert only(structs.replace(WELL, skew=45.0)).seen == "45 s ahead of the service's"
+    assert only(structs.replace(WELL, skew=Failure("no answer"))).status == "warn"
