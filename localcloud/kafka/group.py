@@ -287,6 +287,8 @@ class Group:
         if self.state is State.STABLE:
             reply(Synced(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
             return
+        if member.sync_reply is not None:  # as with joins: an earlier try that was given up
+            member.sync_reply(Synced(ErrorCode.rebalance_in_progress))
         member.sync_reply = reply
         if member_id == self.leader:
             self._assign(dict(assignments), now_ms)
