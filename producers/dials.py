@@ -32,6 +32,12 @@ class Dials(Struct, frozen=True, kw_only=True):
     too_late: Annotated[Share, Meta(description="share of the late plays that are 7 to 30 days late")] = 0.02
     disorder: Annotated[Share, Meta(description="share of events that overtake others, by up to some seconds")] = 0.02
 
+    def __post_init__(self) -> None:
+        if self.bot_share + self.uploads * (1 + self.removals) >= 1:
+            raise ValueError(
+                f"bot_share and uploads: saw {self.bot_share} and {self.uploads}, expected less than 1 together"
+            )
+
 
 def read_dials(values: dict[str, Any]) -> Dials:
     """Dials from names and values; raises msgspec.ValidationError, which names the dial and the rule it breaks."""

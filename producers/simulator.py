@@ -45,7 +45,7 @@ class Simulation:
 
     `start` (aware, 2001 or later, cut to milliseconds) is when it begins; the first events announce the songs that
     are there already. Several processes share one world as `part` of `parts`: each has listeners of its own, and
-    only part 0 tells of uploads and removals. Raises ValueError for dials that contradict each other.
+    only part 0 tells of uploads and removals. Raises ValueError where one of these can't be.
     """
 
     def __init__(self, seed: int, start: datetime, dials: Dials, *, part: int = 0, parts: int = 1) -> None:
@@ -223,8 +223,6 @@ def _plays_per_s(dials: Dials) -> float:
     """Plays a second by listeners, so that with all that goes with them the rate is what the dial says."""
     bots = dials.bot_share if dials.bots else 0.0
     rest = 1 - bots - dials.uploads * (1 + dials.removals)
-    if rest <= 0:
-        raise ValueError(f"bot_share and uploads: saw {bots} and {dials.uploads}, expected less than 1 together")
     liked = dials.likes * (1 - dials.skips) * HEARD_SHARE
     return _once(dials) * rest / (1 + liked * (1 + dials.unlikes))
 

@@ -1,0 +1,121 @@
+"""`songline publish`: events from a file, standard input or options."""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec import ValidationError, convert, structs
+from rich.console import Console
+
+from schemas.envelope import Event, encode, uuid7
+from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from schemas.types import Moment
+from songline.exits import Exit, Stopped, eventhubs, stopped
+from songline.submission import Submission
+
+SOURCE = "/songline/publish"
+KINDS: dict[str, type[Payload]] = {
+    "played": SongPlayed,
+    "liked": SongLiked,
+    "unliked": SongUnliked,
+    "uploaded": SongUploaded,
+    "removed": SongRemoved,
+}
+
+
+@click.command(
+    epilog="Exit codes: 0 all sent; 1 some refused, the rest sent; 2 wrong usage or settings, or no entry to the hub; "
+    "3 the hub can't be reached, or can't any more; 130 interrupted."
+)
+@click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True, exists=True))
+@click.option("--played", nargs=2, metavar="USER SONG", help="Needs --played-ms, --duration-ms and --region.")
+@click.option("--liked", nargs=2, metavar="USER SONG", help="Takes --region.")
+@click.option("--unliked", nargs=2, metavar="USER SONG", help="A like was taken back. Takes --region.")
+@click.option("--uploaded", nargs=2, metavar="USER SONG", help="Needs --title, --artist and --duration-ms.")
+@click.option("--removed", nargs=2, metavar="USER SONG", help="A song has gone; USER is its uploader.")
+@click.option("--played-ms", type=int, help="How much was heard, in milliseconds.")
+@click.option("--duration-ms", type=int, help="How long the song is, in milliseconds.")
+@click.option("--region", help="Where the listener was: a country code such as DE.")
+@click.option("--device", help="What it was played on, such as ios.")
+@click.option("--title", help="The song's title.")
+@click.option("--artist", help="The song's artist.")
+@click.option("--genre", help="The song's genre, in lower case.")
+@click.option("--time", help="When it happened, such as 2026-11-22T14:00:00Z.  [default: now]")
+@click.option("--patience", default=60.0, show_default=True, help="Seconds to keep trying while the hub is away.")
+def command(file: str | None, patience: float, **options: Any) -> None:
+    """Send events to the hub: those in FILE (- for standard input), or one that the options tell.
+
+    FILE has an event a line, in the envelope that docs/publishing.md shows. A line that breaks the contract is
+    reported on standard error with its number, the field, the value that was seen and the rule; the rest is sent.
+
+    \b
+    songline publish plays.ndjson
+    songline publish --played user-7 song-42 --played-ms 184000 --duration-ms 201000 --region DE
+    songline publish --liked user-7 song-42
+    """
+    options = {name: value for name, value in options.items() if value is not None}
+    if file is not None and options:
+        raise click.UsageError(f"{_shown(options)} can't go with a FILE: they tell of one event.")
+    if file is None and not options and sys.stdin.isatty():
+        raise click.UsageError("Nothing to send: name a FILE, - for standard input, or say what happened.")
+    body = encode(_event(options)) if options else None
+    settings = eventhubs()
+    submission = Submission(Console(stderr=True))
+    try:
+        if body is not None:
+            asyncio.run(submission.send_one(settings, body, patience))
+        elif file in (None, "-"):
+            asyncio.run(submission.send_file(settings, sys.stdin.fileno(), patience))
+        else:
+            with Path(file).open("rb") as opened:
+                asyncio.run(submission.send_file(settings, opened.fileno(), patience))
+    except OSError as error:
+        raise Stopped(f"{file or 'standard input'}: {error.strerror}", Exit.USAGE) from None
+    except KeyboardInterrupt:
+        raise Stopped(f"interrupted: {submission.summary()}", Exit.INTERRUPTED) from None
+    click.echo(submission.summary(), err=True)
+    if submission.failure is not None:
+        raise stopped(submission.failure)
+    if submission.refused:
+        raise SystemExit(Exit.REFUSED)
+
+
+def _event(options: dict[str, Any]) -> Event:
+    """The one event that the options tell; raises click.UsageError. Limits are checked when it is sent."""
+    told = [kind for kind in KINDS if kind in options]
+    if len(told) != 1:
+        raise click.UsageError(f"Say one thing that happened: {_shown(KINDS)}.")
+    (kind,) = told
+    user_id, song_id = options.pop(kind)
+    now = datetime.now(UTC)
+    time = _time(options.pop("time")) if "time" in options else now
+    details = {"user_id": user_id, "song_id": song_id, **options}
+    fields = {field.name: field.required for field in structs.fields(KINDS[kind])}
+    if missing := [name for name, required in fields.items() if required and name not in details]:
+        raise click.UsageError(f"--{kind} needs {_shown(missing)}.")
+    if surplus := details.keys() - fields:
+        raise click.UsageError(f"--{kind} takes no {_shown(sorted(surplus))}.")
+    return Event(
+        id=uuid7(int(now.timestamp() * 1000), secrets.randbits(74)),
+        source=SOURCE,
+        time=time,
+        data=KINDS[kind](**details),
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        return convert(text, Moment)
+    except ValidationError:
+        raise click.UsageError(
+            f"--time: saw {text!r}, expected such as 2026-11-22T14:00:00Z, with an offset."
+        ) from None
+
+
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in names)

@@ -1,0 +1,230 @@
+"""`songline simulate`: what realistic listeners do, sent live or written to a file."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from math import inf
+from multiprocessing.connection import wait
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+from msgspec import structs
+
+from cloud.settings import EventHubs
+from producers.dials import Dials, read_dials
+from producers.failures import Forbidden
+from producers.simulator import Due
+from schemas.envelope import encode
+from schemas.types import Moment
+from songline.exits import Exit, Stopped, eventhubs
+from songline.performance import PASSED_OVER, SENT, Account, Plan, perform
+
+REPORT_EVERY_S = 10.0
+_FIELDS = msgspec.json.schema(Dials)["$defs"]["Dials"]["properties"]
+
+
+class _Command(click.Command):
+    """Shows the dials apart from the other options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, are_dials in (("Options", False), ("The simulated world", True)):
+            params = [each for each in self.get_params(ctx) if (each.name in _FIELDS) is are_dials]
+            with formatter.section(title):
+                formatter.write_dl([record for each in params if (record := each.get_help_record(ctx)) is not None])
+
+
+def _dials(function: Callable[..., None]) -> Callable[..., None]:
+    """An option for each dial; its limits are where it is declared."""
+    for field in reversed(structs.fields(Dials)):
+        text = _FIELDS[field.name]["description"]
+        function = click.option(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            show_default=True,
+            help=f"{text[0].upper()}{text[1:]}.",
+        )(function)
+    return function
+
+
+@click.command(
+    cls=_Command, epilog="Exit codes: 0 done or interrupted; 2 wrong usage or settings, or no entry to the hub."
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed, the same world.")
+@click.option("--count", type=click.IntRange(min=0), help="Stop after so many events.")
+@click.option("--duration", type=click.FloatRange(min=0), help="Stop after so many (simulated) seconds.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write NDJSON to a file, or - for standard output, and send nothing.",
+)
+@click.option(
+    "--start", help="When it begins, such as 2026-11-22T14:00:00Z; with --out only.  [default: so that it ends now]"
+)
+@click.option(
+    "--processes",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Share the work, for more events a second than one process can send.",
+)
+@_dials
+def command(
+    seed: int,
+    count: int | None,
+    duration: float | None,
+    out: str | None,
+    start: str | None,
+    processes: int,
+    **dials: Any,
+) -> None:
+    """Do what realistic listeners do: sessions by time of day, favourites, skips, likes, viral songs, bots, and a
+    network that delays and repeats. First come the songs that are there already.
+
+    Live, events happen now, until Ctrl-C. With --out they are written as fast as it goes, and the same seed, start
+    and dials give the same bytes.
+
+    \b
+    songline simulate --rate 500
+    songline simulate --out plays.ndjson --count 100000 --seed 7 --start 2026-11-22T14:00:00Z
+    """
+    if start is not None and out is None:
+        raise click.UsageError("--start goes with --out: live, everything happens now.")
+    if out is not None and processes > 1:
+        raise click.UsageError("--processes is for sending: --out writes from one.")
+    try:
+        plan = Plan(seed=seed, dials=read_dials(dials), count=count, duration=duration, parts=processes)
+        if out is not None:
+            _write(out, plan.events(_start(start, plan), 0))
+            return
+    except (msgspec.ValidationError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise Stopped(f"{out}: {error.strerror}", Exit.USAGE) from None
+    if processes > plan.dials.listeners:
+        raise click.UsageError(f"--listeners: saw {plan.dials.listeners}, expected at least one a process.")
+    settings = eventhubs()
+    if processes == 1:
+        asyncio.run(_alone(settings, plan))
+    else:
+        _together(settings, plan)
+
+
+def _start(start: str | None, plan: Plan) -> datetime:
+    """What was asked for, or as long ago as the plan lasts: the hub takes no events of the future."""
+    if start is not None:
+        return msgspec.convert(start, Moment)
+    lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.dials.rate)
+    return datetime.now(UTC) - timedelta(seconds=lasts_s if lasts_s < inf else 0)
+
+
+def _write(out: str, events: Iterator[Due]) -> None:
+    with _opened(out) as file:
+        file.writelines(encode(event) + b"\n" for _, event in events)
+
+
+@contextmanager
+def _opened(out: str) -> Iterator[BinaryIO]:
+    """The file to write to. A reader who closes the pipe has seen enough: that is no error."""
+    if out != "-":
+        with Path(out).open("wb") as file:
+            yield file
+        return
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def _alone(settings: EventHubs, plan: Plan) -> None:
+    account = [0, 0]
+    report = _Report([account])
+    reporting = asyncio.create_task(_report_on(report))
+    try:
+        await perform(settings, plan, 0, account)
+    except Forbidden as error:
+        raise Stopped(str(error), Exit.USAGE) from None
+    finally:
+        reporting.cancel()
+        report.conclude()
+
+
+async def _report_on(report: "_Report") -> None:
+    while True:
+        await asyncio.sleep(REPORT_EVERY_S)
+        report.now()
+
+
+def _together(settings: EventHubs, plan: Plan) -> None:
+    """Play each part in a process of its own; the first that fails ends them all."""
+    context = multiprocessing.get_context("spawn")
+    accounts: list[Account] = [context.RawArray("q", 2) for _ in range(plan.parts)]
+    players = [
+        context.Process(target=_play_part, args=(settings, plan, part, account))
+        for part, account in enumerate(accounts)
+    ]
+    report = _Report(accounts)
+    # A supervisor's SIGTERM must reach the parts, as a terminal's Ctrl-C does by itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for player in players:
+            player.start()
+        while (running := [each for each in players if each.is_alive()]) and not any(each.exitcode for each in players):
+            if not wait([each.sentinel for each in running], REPORT_EVERY_S):
+                report.now()
+    except KeyboardInterrupt:
+        # That is how it is ended.
+        pass
+    finally:
+        for player in players:
+            if player.is_alive():
+                player.terminate()
+        for player in players:
+            player.join()
+    report.conclude()
+    if failed := [each.exitcode for each in players if each.exitcode]:
+        raise SystemExit(failed[0])
+
+
+def _play_part(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
+    try:
+        asyncio.run(perform(settings, plan, part, account))
+    except Forbidden as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(Exit.USAGE) from None
+
+
+class _Report:
+    """How fast it goes, on standard error."""
+
+    def __init__(self, accounts: Sequence[Account]) -> None:
+        self._accounts = accounts
+        self._begun = self._before = monotonic()
+        self._sent = 0
+
+    def now(self) -> None:
+        sent, moment = self._sum(SENT), monotonic()
+        rate = (sent - self._sent) / (moment - self._before)
+        self._sent, self._before = sent, moment
+        self._say(f"{rate:,.1f} events/s" if rate else "waiting for the hub to take events")
+
+    def conclude(self) -> None:
+        self._say(f"done after {monotonic() - self._begun:.1f} s")
+
+    def _say(self, text: str) -> None:
+        passed_over = self._sum(PASSED_OVER)
+        overdue = f", {passed_over:,} passed over as overdue" if passed_over else ""
+        click.echo(f"simulate: {text}, {self._sum(SENT):,} sent{overdue}", err=True)
+
+    def _sum(self, place: int) -> int:
+        return sum(account[place] for account in self._accounts)

@@ -1,0 +1,45 @@
+"""What the commands that send events have in common: exit codes, settings, where they stop."""
+
+import os
+from enum import IntEnum
+
+import click
+
+from cloud.settings import BadSetting, EventHubs, read_eventhubs
+from producers.failures import Broken, Forbidden
+from songline.environment import load
+
+
+class Exit(IntEnum):
+    """Exit codes. 130 is the shell's own for Ctrl-C."""
+
+    SENT = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+
+
+class Stopped(click.ClickException):
+    """Ends the command with `message` on standard error and an exit code of our own."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.exit_code = int(code)
+
+
+def eventhubs() -> EventHubs:
+    """Where to send, from the environment or the system that `songline up` runs; raises Stopped."""
+    try:
+        return read_eventhubs(load(os.environ))
+    except BadSetting as error:
+        raise Stopped(f"{error}. Or start a system of your own with `songline up`.", Exit.USAGE) from None
+
+
+def stopped(error: BaseException) -> Stopped:
+    """`error` of a publisher as the end of a command; anything unknown is raised."""
+    if isinstance(error, Broken):
+        return Stopped(str(error), Exit.UNREACHABLE)
+    if isinstance(error, Forbidden):
+        return Stopped(str(error), Exit.USAGE)
+    raise error

@@ -1,0 +1,99 @@
+"""Playing a simulation live: events happen now, and are sent now."""
+
+import asyncio
+import signal
+from collections.abc import Iterator, MutableSequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from math import inf
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from cloud.settings import EventHubs
+from producers.dials import Dials
+from producers.publisher import EventPublisher
+from producers.simulator import Due, Simulation
+from schemas.envelope import encode
+from schemas.events import SongRemoved, SongUploaded
+
+CATCH_UP = timedelta(seconds=10)
+_EARLY_S = 0.005
+_LAST_WORDS_S = 5.0
+_YIELD_EVERY = 500
+
+SENT, PASSED_OVER = 0, 1
+"""Places in an account: events that the hub has, and events that were too long overdue to be sent."""
+
+Account: TypeAlias = MutableSequence[int]
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What to play: `count` events or `duration` seconds of them, or without end; in `parts` processes."""
+
+    seed: int
+    dials: Dials
+    count: int | None = None
+    duration: float | None = None
+    parts: int = 1
+
+    def events(self, start: datetime, part: int) -> Iterator[Due]:
+        """What part `part` plays from `start` on; raises ValueError for a start before 2001."""
+        events = iter(Simulation(self.seed, start, self.dials, part=part, parts=self.parts))
+        if self.duration is not None:
+            end = start + timedelta(seconds=self.duration)
+            events = takewhile(lambda due: due[0] < end, events)
+        if self.count is not None:
+            events = islice(events, len(range(part, self.count, self.parts)))
+        return events
+
+
+async def perform(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
+    """Play one part to its end, or until SIGINT or SIGTERM; waits for the hub as long as it takes.
+
+    Raises Forbidden. While the hub is away events wait in the publisher's buffer. What is overdue by more than
+    CATCH_UP then is passed over, as if nobody had listened; uploads and removals never are.
+    """
+    loop = asyncio.get_running_loop()
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    playing = asyncio.create_task(_play(settings, plan, part, account))
+    stopping = asyncio.create_task(asked_to_stop.wait())
+    await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
+    # Once only: a second signal must not cut off what is being sent to the end.
+    playing.cancel()
+    stopping.cancel()
+    await asyncio.wait([playing, stopping])
+    if not playing.cancelled():
+        playing.result()
+
+
+async def _play(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
+    failures: list[BaseException] = []
+
+    def settle(done: asyncio.Future[None]) -> None:
+        if (failure := done.exception()) is None:
+            account[SENT] += 1
+        else:
+            failures.append(failure)
+
+    async with EventPublisher(settings, patience_s=inf) as publisher:
+        try:
+            for number, (due, event) in enumerate(plan.events(datetime.now(UTC), part)):
+                overdue = datetime.now(UTC) - due
+                if overdue.total_seconds() < -_EARLY_S:
+                    await asyncio.sleep(-overdue.total_seconds())
+                elif number % _YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+                if failures:
+                    break
+                if overdue > CATCH_UP and not isinstance(event.data, SongUploaded | SongRemoved):
+                    account[PASSED_OVER] += 1
+                    continue
+                (await publisher.submit(encode(event), event.partition_key)).add_done_callback(settle)
+        except asyncio.CancelledError:
+            await publisher.close(_LAST_WORDS_S)
+            raise
+    if failures:
+        raise failures[0]

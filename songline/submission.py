@@ -1,0 +1,130 @@
+"""Sending what somebody else wrote, and keeping account of it."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cloud.settings import EventHubs
+from producers.failures import Broken, Forbidden
+from producers.ndjson import Line, Lines
+from producers.publisher import EventPublisher
+from schemas.acceptance import MAX_EVENT_BYTES, accept, refuse
+from schemas.envelope import Event
+from schemas.errors import Refused
+from songline.streams import chunks
+
+_LAST_WORDS_S = 5.0
+_SHOWN_EVERY_S = 0.2
+_COUNTED_EVERY_S = 5.0
+
+
+class Submission:
+    """Sends events that come as lines. What is refused is reported and passed over; the rest goes through.
+
+    `sent` and `refused` count; `failure` is what ended it early, if something did.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.sent = self.refused = self._read = 0
+        self.failure: BaseException | None = None
+        self._console = console
+        self._begun = monotonic()
+
+    async def send_file(self, settings: EventHubs, descriptor: int, patience_s: float) -> None:
+        """Send the lines of a file or a pipe; raises OSError where it can't be read."""
+        status = os.fstat(descriptor)
+        total = status.st_size if stat.S_ISREG(status.st_mode) else None
+        await self._send(settings, self._lines(descriptor), total, patience_s)
+
+    async def send_one(self, settings: EventHubs, body: bytes, patience_s: float) -> None:
+        """Send one event."""
+
+        async def alone() -> AsyncIterator[Line]:
+            yield Line(0, body, len(body))
+
+        await self._send(settings, alone(), len(body), patience_s)
+
+    def summary(self) -> str:
+        seconds = monotonic() - self._begun
+        refused = f", {self.refused:,} refused" if self.refused else ""
+        return f"{self.sent:,} sent{refused}, in {seconds:.1f} s"
+
+    async def _send(
+        self, settings: EventHubs, lines: AsyncIterator[Line], total: int | None, patience_s: float
+    ) -> None:
+        watch = asyncio.create_task(self._watch(total))
+        try:
+            async with EventPublisher(settings, patience_s=patience_s) as publisher:
+                try:
+                    await self._submit(publisher, lines)
+                except asyncio.CancelledError:
+                    await publisher.close(_LAST_WORDS_S)
+                    raise
+        except (Broken, Forbidden) as error:
+            self.failure = self.failure or error
+        finally:
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    async def _submit(self, publisher: EventPublisher, lines: AsyncIterator[Line]) -> None:
+        async for line in lines:
+            if self.failure is not None:
+                return
+            try:
+                event = _accepted(line)
+            except Refused as refused:
+                self._report(line, refused)
+                continue
+            assert line.body is not None
+            done = await publisher.submit(line.body, event.partition_key)
+            done.add_done_callback(self._settle)
+
+    def _settle(self, done: asyncio.Future[None]) -> None:
+        if (failure := done.exception()) is None:
+            self.sent += 1
+        else:
+            self.failure = self.failure or failure
+
+    def _report(self, line: Line, refused: Refused) -> None:
+        self.refused += 1
+        where = f"line {line.number}: " if line.number else ""
+        # Rubbish may hold what a terminal would obey.
+        text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(refused))
+        self._console.print(where + text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    async def _lines(self, descriptor: int) -> AsyncIterator[Line]:
+        lines = Lines()
+        async for chunk in chunks(descriptor):
+            for line in lines.feed(chunk):
+                yield line
+            self._read += len(chunk)
+        for line in lines.end():
+            yield line
+
+    async def _watch(self, total: int | None) -> None:
+        """A bar on a terminal (of bytes read, where the size is known); elsewhere a line now and then."""
+        if not self._console.is_terminal:
+            while True:
+                await asyncio.sleep(_COUNTED_EVERY_S)
+                self._console.print(self.summary(), highlight=False)
+        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task("connecting", total=total)
+            while True:
+                await asyncio.sleep(_SHOWN_EVERY_S)
+                progress.update(task, description=self.summary(), completed=self._read)
+
+
+def _accepted(line: Line) -> Event:
+    """The event in a line; raises Refused."""
+    if line.body is None:
+        raise refuse("event", f"{line.size} bytes", f"at most {MAX_EVENT_BYTES} bytes")
+    return accept(line.body, datetime.now(UTC))
