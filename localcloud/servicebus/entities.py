@@ -21,6 +21,8 @@ MAX_MESSAGE_KILOBYTES: Final = 102_400
 
 Status = Literal["Active", "Disabled", "SendDisabled", "ReceiveDisabled"]
 Count = Annotated[int, Meta(ge=1, le=2000)]
+Megabytes = Annotated[int, Meta(ge=1, le=81920)]
+Kilobytes = Annotated[int, Meta(ge=1, le=MAX_MESSAGE_KILOBYTES)]
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,258}[A-Za-z0-9_])?")
 _SHORT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?")
@@ -56,32 +58,39 @@ class Receiving(Common, frozen=True, kw_only=True, rename="pascal"):
     forward_dead_lettered_messages_to: str = ""
 
 
-class Sending(Common, frozen=True, kw_only=True, rename="pascal"):
-    """What an entity has that messages are sent to. Sizes: entity in MiB, message in KiB."""
+class Queue(Receiving, frozen=True, kw_only=True, rename="pascal"):
+    """A queue. Sizes: entity in MiB, message in KiB."""
 
     requires_duplicate_detection: bool = False
     duplicate_detection_history_time_window: timedelta = timedelta(minutes=10)
-    max_size_in_megabytes: Annotated[int, Meta(ge=1, le=81920)] = 1024
-    max_message_size_in_kilobytes: Annotated[int, Meta(ge=1, le=MAX_MESSAGE_KILOBYTES)] = 256
+    max_size_in_megabytes: Megabytes = 1024
+    max_message_size_in_kilobytes: Kilobytes = 256
     enable_partitioning: bool = False
     enable_express: bool = False
     support_ordering: bool = True
 
-    @property
-    def max_message_bytes(self) -> int:
-        return self.max_message_size_in_kilobytes * 1024
 
-    @property
-    def max_bytes(self) -> int:
-        return self.max_size_in_megabytes * 1024 * 1024
+class Topic(Common, frozen=True, kw_only=True, rename="pascal"):
+    """A topic; its messages are kept by its subscriptions. Sizes as a queue's."""
+
+    requires_duplicate_detection: bool = False
+    duplicate_detection_history_time_window: timedelta = timedelta(minutes=10)
+    max_size_in_megabytes: Megabytes = 1024
+    max_message_size_in_kilobytes: Kilobytes = 256
+    enable_partitioning: bool = False
+    enable_express: bool = False
+    support_ordering: bool = True
 
 
-class Queue(Receiving, Sending, frozen=True, kw_only=True, rename="pascal"):
-    """A queue."""
+Sending = Queue | Topic
 
 
-class Topic(Sending, frozen=True, kw_only=True, rename="pascal"):
-    """A topic; its messages are kept by its subscriptions."""
+def max_message_bytes(properties: Sending) -> int:
+    return properties.max_message_size_in_kilobytes * 1024
+
+
+def max_bytes(properties: Sending) -> int:
+    return properties.max_size_in_megabytes * 1024 * 1024
 
 
 class Subscription(Receiving, frozen=True, kw_only=True, rename="pascal"):
@@ -166,7 +175,7 @@ def check_common(entity: Common) -> None:
         raise InvalidArgument(f"AutoDeleteOnIdle {entity.auto_delete_on_idle}: expected 5 minutes at least")
     if isinstance(entity, Receiving):
         check_receiving(entity)
-    if isinstance(entity, Sending):
+    if isinstance(entity, Queue | Topic):
         window = entity.duplicate_detection_history_time_window
         if not timedelta(0) < window <= timedelta(days=7):
             raise InvalidArgument(f"DuplicateDetectionHistoryTimeWindow {window}: expected at most 7 days")

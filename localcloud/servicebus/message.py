@@ -21,7 +21,7 @@ from localcloud.amqp.message import (
 )
 from localcloud.amqp.performatives import Properties, composite
 from localcloud.amqp.types import Described, Map, Symbol, Ulong, Value
-from localcloud.servicebus import sql
+from localcloud.servicebus import reckoning, sql
 from localcloud.servicebus.errors import InvalidArgument
 
 MAX_ID_LENGTH: Final = 128
@@ -206,7 +206,7 @@ def _check_length(what: str, value: str | None) -> None:
         raise InvalidArgument(f"the {what} has {len(value)} characters; allowed are {MAX_ID_LENGTH}")
 
 
-def sql_value(value: Value) -> sql.Value:
+def sql_value(value: Value) -> reckoning.Value:
     """An AMQP value in the terms of SQL rules: unique ids as text, times as milliseconds, no composites."""
     if value is None or isinstance(value, bool):
         return value
@@ -219,10 +219,12 @@ def sql_value(value: Value) -> sql.Value:
     return value if isinstance(value, bytes) else None
 
 
-def view(content: Content, more: Mapping[str, sql.Value]) -> sql.View:
+def view(content: Content, more: Mapping[str, reckoning.Value]) -> sql.View:
     """The message as rules see it; `more` are the system properties that the broker knows."""
     properties, application = content.opened()
-    system: dict[str, sql.Value] = {name: _text(getattr(properties, field)) for name, field in SYSTEM_FIELDS.items()}
+    system: dict[str, reckoning.Value] = {
+        name: _text(getattr(properties, field)) for name, field in SYSTEM_FIELDS.items()
+    }
     system["partitionkey"] = sql_value(content.annotations.get(PARTITION_KEY))
     system["timetolive"] = content.ttl_ms
     system["scheduledenqueuetimeutc"] = content.due_ms

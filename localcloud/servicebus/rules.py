@@ -11,7 +11,8 @@ from localcloud.servicebus import sql
 from localcloud.servicebus.entities import CorrelationFilter, FalseFilter, Filter, Rule, Scalar, SqlFilter, TrueFilter
 from localcloud.servicebus.errors import InvalidArgument
 from localcloud.servicebus.message import SYSTEM_FIELDS, Content, view
-from localcloud.servicebus.sql import Assignment, FilterError, View
+from localcloud.servicebus.reckoning import FilterError, Value, compared
+from localcloud.servicebus.sql import Assignment, View
 
 Predicate = Callable[[View], bool | None]
 
@@ -63,17 +64,17 @@ def _correlation(chosen: CorrelationFilter) -> Predicate:
 
     def predicate(message: View) -> bool:
         return all(message.system.get(name) == value for name, value in system.items()) and all(
-            sql.compared("=", message.user.get(name), value) is True for name, value in user.items()
+            compared("=", message.user.get(name), value) is True for name, value in user.items()
         )
 
     return predicate
 
 
-def _parameters(given: Mapping[str, Scalar]) -> dict[str, sql.Value]:
+def _parameters(given: Mapping[str, Scalar]) -> dict[str, Value]:
     return {name: _value(value) for name, value in given.items()}
 
 
-def _value(value: Scalar) -> sql.Value:
+def _value(value: Scalar) -> Value:
     """Times as milliseconds, as `message.sql_value` gives them."""
     if isinstance(value, datetime):
         return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
@@ -82,7 +83,7 @@ def _value(value: Scalar) -> sql.Value:
     return value
 
 
-def copies(rules: Sequence[CompiledRule], content: Content, more: Mapping[str, sql.Value]) -> list[Content]:
+def copies(rules: Sequence[CompiledRule], content: Content, more: Mapping[str, Value]) -> list[Content]:
     """What a subscription with these rules takes of a message.
 
     One copy for all rules without an action together, and one for each that has one, changed by it: as the service
@@ -125,12 +126,12 @@ def apply(assignments: Sequence[Assignment], content: Content, seen: View) -> Co
     return content.changed(properties, application)
 
 
-def _set_system(properties: Properties, field: str, value: sql.Value) -> None:
+def _set_system(properties: Properties, field: str, value: Value) -> None:
     text = None if value is None else str(value)
     setattr(properties, field, Symbol(text) if field == "content_type" and text is not None else text)
 
 
-def _set_user(application: Map, assignment: Assignment, value: sql.Value) -> Map:
+def _set_user(application: Map, assignment: Assignment, value: Value) -> Map:
     """Names differ by more than their case: the one that is there already keeps its spelling."""
     name = next((key for key in application if str(key).lower() == assignment.name.lower()), assignment.name)
     rest = {key: old for key, old in application.items() if key != name}

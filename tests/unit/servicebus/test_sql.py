@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from localcloud.servicebus.errors import InvalidArgument
 from localcloud.servicebus.like import like
-from localcloud.servicebus.sql import FilterError, Value, View, calculated, compared, compile_action, compile_filter
+from localcloud.servicebus.reckoning import FilterError, Value, calculated, compared
+from localcloud.servicebus.sql import View, compile_action, compile_filter
 
 MESSAGE = View(
     {"label": "important bus", "to": "Store5", "messageid": "m1"},

@@ -1,0 +1,340 @@
+"""The broker: entities by their paths, and the way of a message among them.
+
+Pure: it changes nothing but itself. What has to become durable is collected and handed out by `drain`; time comes in
+as Unix milliseconds. Every operation checks before it changes, so one that raises has changed nothing.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+import msgspec
+
+from localcloud.servicebus import rules, topology
+from localcloud.servicebus.changes import Change, EntityGone, EntityPut, Kept, Numbered
+from localcloud.servicebus.entities import max_bytes, max_message_bytes, milliseconds
+from localcloud.servicebus.entity import (
+    Document,
+    DuplicateWindow,
+    Entity,
+    QueueEntity,
+    SubscriptionEntity,
+    TopicEntity,
+    dead_letter_policy,
+    receiving_policy,
+    topic_policy,
+    window_ms,
+)
+from localcloud.servicebus.errors import (
+    EntityDisabled,
+    EntityNotFound,
+    MessageTooLarge,
+    NotAllowed,
+    QuotaExceeded,
+    ServiceBusError,
+)
+from localcloud.servicebus.message import Content
+from localcloud.servicebus.policy import Policy
+from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.reckoning import FilterError
+
+MAX_HOPS: Final = 4
+
+
+class Broker:
+    """All entities of the namespace."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, QueueEntity] = {}
+        self.topics: dict[str, TopicEntity] = {}
+        self.mailboxes: dict[str, Queue] = {}
+        self._changes: list[Change] = []
+        self._ready: dict[Queue, None] = {}
+        self._moving: deque[Queue] = deque()
+        self._timers: list[tuple[int, str]] = []
+        self._due: dict[str, int] = {}
+
+    # What the pump takes
+
+    def drain(self) -> list[Change]:
+        """The changes since it was last asked."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def take_ready(self) -> list[Queue]:
+        """The queues that may have got something to receive since it was last asked."""
+        ready, self._ready = list(self._ready), {}
+        return ready
+
+    @property
+    def next_due(self) -> int | None:
+        """When `advance` has something to do."""
+        return self._timers[0][0] if self._timers else None
+
+    def emit(self, change: Change) -> None:
+        self._changes.append(change)
+
+    # Lookup
+
+    def entity(self, path: str) -> Entity:
+        """Raises EntityNotFound."""
+        found = self._by_path(path.lower())
+        if found is None:
+            raise EntityNotFound(path)
+        return found
+
+    def _by_path(self, path: str) -> Entity | None:
+        names = topology.split_subscription(path)
+        if names:
+            topic = self.topics.get(names[0])
+            return topic.subscriptions.get(names[1]) if topic else None
+        return self.queues.get(path) or self.topics.get(path)
+
+    def inlet(self, path: str) -> QueueEntity | TopicEntity:
+        """The entity to send to. Raises EntityNotFound, NotAllowed, EntityDisabled."""
+        address = topology.parse(path)
+        entity = self.entity(address.entity)
+        if isinstance(entity, SubscriptionEntity) or address.suffix:
+            raise NotAllowed(f"'{path}' can't be sent to: send to the queue or the topic")
+        if not entity.properties.sends:
+            raise EntityDisabled(f"'{path}' is {entity.properties.status}: it takes no messages.")
+        return entity
+
+    def outlet(self, path: str) -> Queue:
+        """The queue to receive from. Raises EntityNotFound, NotAllowed, EntityDisabled."""
+        entity = self.entity(topology.parse(path).entity)
+        if isinstance(entity, TopicEntity):
+            raise NotAllowed(f"'{path}' is a topic: receive from one of its subscriptions")
+        if not entity.properties.receives:
+            raise EntityDisabled(f"'{path}' is {entity.properties.status}: nothing can be received.")
+        return self.mailbox(path)
+
+    def mailbox(self, path: str) -> Queue:
+        """The queue at a path, a topic's queue of scheduled messages too. Raises EntityNotFound."""
+        queue = self.mailboxes.get(topology.parse(path).path)
+        if queue is None:
+            raise EntityNotFound(path)
+        return queue
+
+    def touch(self, path: str, now: int) -> None:
+        """The entity is in use: it is not idle."""
+        self.entity(topology.parse(path).entity).accessed_ms = now
+
+    # Making and ending
+
+    def add(self, document: Document, now: int) -> Entity:
+        """An entity as its document says; nothing is stored by this."""
+        times = {"created_ms": document.created_ms, "updated_ms": document.updated_ms, "accessed_ms": now}
+        entity: Entity
+        if document.queue:
+            queue = self._mailbox(document.name, receiving_policy(document.queue, max_bytes(document.queue)))
+            self._add_graves(queue, document.queue.forward_dead_lettered_messages_to)
+            window = DuplicateWindow(document.name.lower(), window_ms(document.queue), self.emit)
+            entity = QueueEntity(document.name, document.queue, queue, window, **times)
+            self.queues[document.name.lower()] = entity
+        elif document.topic:
+            queue = self._mailbox(document.name, topic_policy(document.topic))
+            window = DuplicateWindow(document.name.lower(), window_ms(document.topic), self.emit)
+            entity = TopicEntity(document.name, document.topic, queue, window, {}, **times)
+            self.topics[document.name.lower()] = entity
+        else:
+            entity = self._add_subscription(document, times)
+        self._end_if_idle(entity, now)
+        return entity
+
+    def _add_subscription(self, document: Document, times: dict[str, int]) -> SubscriptionEntity:
+        assert document.subscription is not None
+        topic_name, name = topology.split_subscription(document.name) or ("", "")
+        topic = self.topics[topic_name.lower()]
+        ttl = milliseconds(topic.properties.default_message_time_to_live)
+        queue = self._mailbox(document.name, receiving_policy(document.subscription, None, ttl))
+        self._add_graves(queue, document.subscription.forward_dead_lettered_messages_to)
+        compiled = {rule.name.lower(): rules.compile_rule(rule) for rule in document.rules}
+        made = SubscriptionEntity(document.name, document.subscription, queue, compiled, **times)
+        topic.subscriptions[name.lower()] = made
+        return made
+
+    def _mailbox(self, path: str, policy: Policy) -> Queue:
+        queue = Queue(path.lower(), policy, self.emit, self._on_ready, self._on_timer)
+        self.mailboxes[path.lower()] = queue
+        return queue
+
+    def _add_graves(self, queue: Queue, forward_to: str) -> None:
+        policy = dead_letter_policy(forward_to)
+        queue.dead_letters = self._mailbox(topology.queue_paths(queue.path)[1], policy)
+        queue.transfer_dead_letters = self._mailbox(topology.queue_paths(queue.path)[2], dead_letter_policy(""))
+
+    def store(self, entity: Entity) -> None:
+        """Make the entity's properties durable."""
+        self.emit(EntityPut(entity.name.lower(), msgspec.json.encode(entity.document)))
+
+    def delete(self, entity: Entity) -> None:
+        """End an entity with all that it holds."""
+        key = entity.name.lower()
+        if isinstance(entity, TopicEntity):
+            for subscription in list(entity.subscriptions.values()):
+                self.delete(subscription)
+            del self.topics[key]
+        elif isinstance(entity, QueueEntity):
+            del self.queues[key]
+        else:
+            topic_name, name = topology.split_subscription(key) or ("", "")
+            del self.topics[topic_name].subscriptions[name]
+        queues = [self.mailboxes.pop(path, None) for path in topology.queue_paths(key)]
+        for queue in queues:
+            if queue is not None:
+                queue.remove_all()
+                self._ready[queue] = None
+        self.emit(EntityGone(key, topology.queue_paths(key)))
+
+    def apply_policy(self, entity: Entity) -> None:
+        """Changed properties come into force, for messages that are there already too."""
+        if isinstance(entity, TopicEntity):
+            entity.queue.policy = topic_policy(entity.properties)
+            entity.window.window_ms = window_ms(entity.properties)
+            for subscription in entity.subscriptions.values():
+                self.apply_policy(subscription)
+            return
+        if isinstance(entity, QueueEntity):
+            entity.queue.policy = receiving_policy(entity.properties, max_bytes(entity.properties))
+            entity.window.window_ms = window_ms(entity.properties)
+        else:
+            topic_name, _ = topology.split_subscription(entity.name) or ("", "")
+            ttl = milliseconds(self.topics[topic_name.lower()].properties.default_message_time_to_live)
+            entity.queue.policy = receiving_policy(entity.properties, None, ttl)
+        if entity.queue.dead_letters is not None:
+            entity.queue.dead_letters.policy = dead_letter_policy(entity.properties.forward_dead_lettered_messages_to)
+            self._on_ready(entity.queue.dead_letters)
+        self._on_ready(entity.queue)
+
+    # Messages
+
+    def send(self, path: str, contents: Sequence[Content], now: int) -> list[int]:
+        """Take all of the messages, or raise and take none; their sequence numbers.
+
+        A duplicate is dropped, and its sender told that it was taken.
+        """
+        entity = self.inlet(path)
+        self._check(entity, contents)
+        entity.accessed_ms = now
+        numbers: list[int] = []
+        for content in contents:
+            if entity.window.is_duplicate(content.message_id, now):
+                numbers.append(self._number(entity))
+                continue
+            entity.window.remember(content.message_id, now)
+            numbers.append(self._take(entity, content, now, hops=0))
+        self._move(now)
+        return numbers
+
+    def _check(self, entity: QueueEntity | TopicEntity, contents: Iterable[Content]) -> None:
+        limit = max_message_bytes(entity.properties)
+        for content in contents:
+            if content.size > limit:
+                raise MessageTooLarge(f"a message of {content.size} bytes; '{entity.name}' takes up to {limit}")
+        if isinstance(entity, QueueEntity):
+            entity.queue.check_room(contents)
+        elif entity.bytes + sum(content.size for content in contents) > max_bytes(entity.properties):
+            raise QuotaExceeded(f"'{entity.name}' holds {entity.bytes} of {max_bytes(entity.properties)} bytes")
+
+    def _number(self, entity: QueueEntity | TopicEntity) -> int:
+        """A sequence number for what is not kept here."""
+        number = entity.queue.next_sequence
+        entity.queue.next_sequence += 1
+        self.emit(Numbered(entity.queue.path, number + 1))
+        return number
+
+    def _take(self, entity: QueueEntity | TopicEntity, content: Content, now: int, hops: int) -> int:
+        due = content.due_ms is not None and content.due_ms > now
+        if isinstance(entity, QueueEntity) or due:
+            return entity.queue.push(content, now, hops=hops).sequence
+        number = self._number(entity)
+        self._publish(entity, content, now, number, hops)
+        return number
+
+    def _publish(self, topic: TopicEntity, content: Content, now: int, number: int, hops: int) -> None:
+        """A copy for every subscription that wants one."""
+        for subscription in topic.subscriptions.values():
+            queue = subscription.queue
+            more = {"sequencenumber": number, "enqueuedtimeutc": now, "deliverycount": 0}
+            try:
+                taken = rules.copies(list(subscription.rules.values()), content, more)
+            except FilterError as error:
+                if subscription.properties.dead_lettering_on_filter_evaluation_exceptions:
+                    kept = queue.push(content, now, enqueued_sequence=number, hops=hops)
+                    queue.bury(kept, now, "FilterEvaluationException", str(error), {})
+                continue
+            for copy in taken:
+                kept = queue.push(copy, now, enqueued_sequence=number, hops=hops)
+                if queue.policy.requires_session and not copy.session_id:
+                    queue.bury(kept, now, "Session id is null.", "The subscription requires sessions.", {})
+
+    def _move(self, now: int) -> None:
+        """Hand on what is ready in queues that forward, and in topics, until everything is where it stays."""
+        while self._moving:
+            source = self._moving.popleft()
+            topic = self.topics.get(source.path)
+            for message in source.lanes.all():
+                if topic:
+                    source.take(message)
+                    self._publish(topic, message.content, now, message.sequence, message.hops)
+                elif not self._forward(source, message, now):
+                    break
+
+    def _forward(self, source: Queue, message: Kept, now: int) -> bool:
+        """Hand a message on; one that can't go dies of it. False for dead letters, which stay where they are."""
+        try:
+            if message.hops >= MAX_HOPS:
+                raise NotAllowed(f"forwarded {message.hops} times already, which is the most there may be")
+            target = self.inlet(source.policy.forward_to)
+            self._check(target, [message.content])
+        except ServiceBusError as error:
+            if source.transfer_dead_letters is None:
+                self._ready[source] = None
+                return False
+            source.bury(message, now, type(error).__name__, str(error), {}, source.transfer_dead_letters)
+            return True
+        source.take(message)
+        if not target.window.is_duplicate(message.content.message_id, now):
+            target.window.remember(message.content.message_id, now)
+            self._take(target, message.content, now, message.hops + 1)
+        return True
+
+    # Time
+
+    def advance(self, now: int) -> None:
+        """Everything that falls due by `now`."""
+        while self._timers and self._timers[0][0] <= now:
+            _, path = heappop(self._timers)
+            self._due.pop(path, None)
+            queue = self.mailboxes.get(path)
+            if queue is None:
+                continue
+            queue.advance(now)
+            if queue.next_due is not None:
+                self._on_timer(queue.next_due, queue)
+            entity = self._by_path(path)
+            if entity is not None:
+                self._end_if_idle(entity, now)
+        self._move(now)
+
+    def _end_if_idle(self, entity: Entity, now: int) -> None:
+        idle = milliseconds(entity.properties.auto_delete_on_idle)
+        if idle is None:
+            return
+        if entity.accessed_ms + idle <= now:
+            self.delete(entity)
+        else:
+            self._on_timer(entity.accessed_ms + idle, entity.queue)
+
+    def _on_ready(self, queue: Queue) -> None:
+        if queue.policy.forward_to or queue.path in self.topics:
+            self._moving.append(queue)
+        else:
+            self._ready[queue] = None
+
+    def _on_timer(self, when: int, queue: Queue) -> None:
+        if when < self._due.get(queue.path, when + 1):
+            self._due[queue.path] = when
+            heappush(self._timers, (when, queue.path))

@@ -1,0 +1,238 @@
+"""Requests to the `$management` node of an entity.
+
+Operations: "AMQP in Azure Service Bus: request-response-based operations" (Microsoft Learn).
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from uuid import UUID
+
+from localcloud.amqp.link import ReceivingLink
+from localcloud.amqp.message import Message
+from localcloud.amqp.performatives import Accepted, Error, Modified, Rejected
+from localcloud.amqp.types import Array, Int, Map, Symbol, Timestamp, Value
+from localcloud.servicebus import rule_wire
+from localcloud.servicebus.broker import Broker
+from localcloud.servicebus.changes import Kept
+from localcloud.servicebus.errors import InvalidArgument, ServerBusy, ServiceBusError, Unsupported
+from localcloud.servicebus.message import DESCRIPTION, REASON, Blob, Content, read_content
+from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.receiving import settle
+from localcloud.servicebus.registry import put_rule, remove_rule, subscription
+from localcloud.servicebus.wire import delivered
+
+PREFIX: Final = "com.microsoft:"
+MAX_PEEKED: Final = 250
+MAX_PEEKED_BYTES: Final = 900_000  # of one answer, so that it stays within what clients take for a message
+NO_CONTENT: Final = 204
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    body: Map
+    status: int = 200
+
+
+class Fields:
+    """The body of a request; raises InvalidArgument for a field that is missing or of another type."""
+
+    def __init__(self, body: Value) -> None:
+        if not isinstance(body, dict):
+            raise InvalidArgument("the body of a request to $management is a map")
+        self._body = {str(key): value for key, value in body.items()}
+
+    def optional(self, name: str, kind: type[T]) -> T | None:
+        value = self._body.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise InvalidArgument(f"{name} is a {type(value).__name__}; expected {kind.__name__}")
+        return value
+
+    def one(self, name: str, kind: type[T]) -> T:
+        value = self.optional(name, kind)
+        if value is None:
+            raise InvalidArgument(f"the request lacks {name}")
+        return value
+
+    def many(self, name: str, kind: type[T]) -> list[T]:
+        """An array or a list."""
+        value = self._body.get(name)
+        items = value.items if isinstance(value, Array) else value
+        if not isinstance(items, list | tuple) or not all(isinstance(item, kind) for item in items):
+            raise InvalidArgument(f"{name}: expected an array of {kind.__name__}")
+        return [item for item in items if isinstance(item, kind)]
+
+
+class Management:
+    """Answers requests that concern the queue, or the entity, at `path`."""
+
+    def __init__(self, namespace: Namespace, path: str) -> None:
+        self._namespace = namespace
+        self._path = path
+        self._operations: dict[str, Callable[[Fields], Awaitable[Answer]]] = {
+            "renew-lock": self._renew_lock,
+            "renew-session-lock": self._renew_session_lock,
+            "peek-message": self._peek,
+            "schedule-message": self._schedule,
+            "cancel-scheduled-message": self._cancel_scheduled,
+            "receive-by-sequence-number": self._receive_deferred,
+            "update-disposition": self._update_disposition,
+            "get-session-state": self._get_session_state,
+            "set-session-state": self._set_session_state,
+            "get-message-sessions": self._get_message_sessions,
+            "add-rule": self._add_rule,
+            "remove-rule": self._remove_rule,
+            "enumerate-rules": self._enumerate_rules,
+        }
+
+    async def handle(self, request: Message, link: ReceivingLink) -> Message:
+        try:
+            name = str(request.application_properties.get("operation")).removeprefix(PREFIX)
+            operation = self._operations.get(name)
+            if operation is None:
+                raise Unsupported(f"{name!r} is no operation; there are {', '.join(self._operations)}")
+            answer = await operation(Fields(request.body))
+        except ServiceBusError as error:
+            return _response(error.status, str(error), error.condition)
+        return _response(answer.status, "OK" if answer.status == 200 else "NoContent", None, answer.body)
+
+    async def _run(self, operation: Callable[[Queue, int], T]) -> T:
+        return await self._namespace.run(lambda broker, now: operation(broker.mailbox(self._path), now))
+
+    async def _renew_lock(self, fields: Fields) -> Answer:
+        tokens = fields.many("lock-tokens", UUID)
+        ends = await self._run(lambda queue, now: [queue.renew(token, now) for token in tokens])
+        return Answer({"expirations": Array(tuple(Timestamp(end) for end in ends))})
+
+    async def _renew_session_lock(self, fields: Fields) -> Answer:
+        session_id = fields.one("session-id", str)
+        end = await self._run(lambda queue, now: queue.renew_session(session_id, now))
+        return Answer({"expiration": Timestamp(end)})
+
+    async def _peek(self, fields: Fields) -> Answer:
+        start, session_id = fields.one("from-sequence-number", int), fields.optional("session-id", str)
+        count = min(fields.one("message-count", int), MAX_PEEKED)
+        found = await self._run(lambda queue, now: queue.peek(start, count, session_id))
+        peeked: list[Value] = []
+        size = 0
+        for message in found:
+            payload = await self._payload(message._replace(lock=None))
+            size += 0 if payload is None else len(payload)
+            if peeked and size > MAX_PEEKED_BYTES:
+                break
+            if payload is not None:
+                peeked.append({"message": payload})
+        return Answer({"messages": peeked}) if peeked else Answer({}, NO_CONTENT)
+
+    async def _payload(self, message: Kept) -> bytes | None:
+        try:
+            return delivered(message, await self._namespace.read_body(message.content))
+        except FileNotFoundError:
+            return None
+
+    async def _schedule(self, fields: Fields) -> Answer:
+        contents: list[Content] = []
+        for entry in fields.many("messages", dict):
+            content = read_content(Fields(entry).one("message", bytes), self._namespace.new_id())
+            contents.append(await self._namespace.store_body(content))
+        blobs = [content.body.name for content in contents if isinstance(content.body, Blob)]
+        numbers = await self._namespace.run(lambda broker, now: broker.send(self._path, contents, now), blobs)
+        return Answer({"sequence-numbers": Array(tuple(numbers))})
+
+    async def _cancel_scheduled(self, fields: Fields) -> Answer:
+        sequences = fields.many("sequence-numbers", int)
+        await self._run(lambda queue, now: queue.cancel_scheduled(sequences))
+        return Answer({})
+
+    async def _receive_deferred(self, fields: Fields) -> Answer:
+        sequences, session_id = fields.many("sequence-numbers", int), fields.optional("session-id", str)
+        deletes = fields.optional("receiver-settle-mode", int) == 0
+        new_token = None if deletes else self._namespace.new_id
+        taken = await self._run(lambda queue, now: queue.receive_deferred(sequences, now, new_token, session_id))
+        messages: list[Value] = []
+        for message in taken:
+            payload = await self._payload(message)
+            if payload is None:
+                raise ServerBusy(f"message {message.sequence} went while it was read")
+            entry: Map = {"message": payload}
+            if message.lock is not None:
+                entry["lock-token"] = message.lock.token
+            messages.append(entry)
+        return Answer({"messages": messages})
+
+    async def _update_disposition(self, fields: Fields) -> Answer:
+        tokens, status = fields.many("lock-tokens", UUID), fields.one("disposition-status", str)
+        changes = fields.optional("properties-to-modify", dict)
+        if status == "completed":
+            outcome: Accepted | Modified | Rejected = Accepted()
+        elif status == "abandoned":
+            outcome = Modified(delivery_failed=True, message_annotations=changes)
+        elif status in ("defered", "deferred"):
+            outcome = Modified(delivery_failed=True, undeliverable_here=True, message_annotations=changes)
+        elif status == "suspended":
+            info: Map = dict(changes or {})
+            info[REASON] = fields.optional("deadletter-reason", str)
+            info[DESCRIPTION] = fields.optional("deadletter-description", str)
+            outcome = Rejected(Error(Symbol(PREFIX + "dead-letter"), info=info))
+        else:
+            raise InvalidArgument(
+                f"{status!r} is no disposition-status; expected completed, abandoned, defered, suspended"
+            )
+
+        def operation(queue: Queue, now: int) -> None:
+            for token in tokens:
+                settle(queue, token, outcome, now)
+
+        await self._run(operation)
+        return Answer({})
+
+    async def _get_session_state(self, fields: Fields) -> Answer:
+        session_id = fields.one("session-id", str)
+        state = await self._run(lambda queue, now: queue.sessions.state(session_id, now))
+        return Answer({"session-state": state})
+
+    async def _set_session_state(self, fields: Fields) -> Answer:
+        session_id, state = fields.one("session-id", str), fields.optional("session-state", bytes)
+        await self._run(lambda queue, now: queue.sessions.set_state(session_id, state, now))
+        return Answer({})
+
+    async def _get_message_sessions(self, fields: Fields) -> Answer:
+        since, skip, top = (fields.one(name, int) for name in ("last-updated-time", "skip", "top"))
+        names = await self._run(lambda queue, now: queue.session_names(since))
+        page = names[skip : skip + top]
+        if not page:
+            return Answer({}, NO_CONTENT)
+        return Answer({"skip": Int(skip + len(page)), "sessions-ids": Array(tuple(page))})
+
+    async def _add_rule(self, fields: Fields) -> Answer:
+        made = rule_wire.read(fields.one("rule-name", str), fields.one("rule-description", dict))
+        await self._namespace.run(lambda broker, now: put_rule(broker, self._path, made, exists=False))
+        return Answer({})
+
+    async def _remove_rule(self, fields: Fields) -> Answer:
+        name = fields.one("rule-name", str)
+        await self._namespace.run(lambda broker, now: remove_rule(broker, self._path, name))
+        return Answer({})
+
+    async def _enumerate_rules(self, fields: Fields) -> Answer:
+        skip, top = fields.optional("skip", int) or 0, fields.one("top", int)
+
+        def operation(broker: Broker, now: int) -> list[Value]:
+            entity = subscription(broker, self._path)
+            return [
+                {"rule-description": rule_wire.description(compiled.rule, entity.created_ms)}
+                for compiled in list(entity.rules.values())[skip : skip + top]
+            ]
+
+        rules = await self._namespace.run(operation)
+        return Answer({"rules": rules}) if rules else Answer({}, NO_CONTENT)
+
+
+def _response(status: int, description: str, condition: str | None = None, body: Map | None = None) -> Message:
+    properties: Map = {"statusCode": Int(status), "statusDescription": description}
+    if condition is not None:
+        properties["errorCondition"] = Symbol(condition)
+    return Message(application_properties=properties, body=body or {})

@@ -1,0 +1,186 @@
+"""The pump between the broker and the world: clock, disk, and who waits for messages.
+
+An operation changes the broker at once and is acknowledged when the store has it. When the store fails, the broker is
+read again from disk: what was not acknowledged has not happened.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+from uuid import UUID
+
+from localcloud.servicebus import declare
+from localcloud.servicebus.broker import Broker
+from localcloud.servicebus.config import NamespaceConfig
+from localcloud.servicebus.errors import ServerBusy
+from localcloud.servicebus.message import Blob, Content
+from localcloud.servicebus.store import BLOB_BYTES, Store, StoreFailed
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Waiter(Protocol):
+    """Somebody who wants to know."""
+
+    def on_ready(self) -> None:
+        """There may be something to receive, or a session may have ended."""
+
+    def on_reset(self) -> None:
+        """The broker was read anew: locks of sessions, and whatever else was in memory only, are gone."""
+
+
+class Namespace:
+    """The entities and messages of `store`, with those of `config` declared; `now_ms` is the clock."""
+
+    def __init__(
+        self, store: Store, config: NamespaceConfig, now_ms: Callable[[], int], new_id: Callable[[], UUID]
+    ) -> None:
+        self.now_ms = now_ms
+        self.new_id = new_id
+        self._store = store
+        self._config = config
+        self._waiters: dict[str, dict[Waiter, None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._waking = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Raises BadConfig when the declaration contradicts what is stored."""
+        self._loop = asyncio.get_running_loop()
+        self._store.start()
+        self.broker = self._read()
+        await self.run(lambda broker, now: declare.declare(broker, self._config, now))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer:
+            self._timer.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._store.close()
+
+    def apply(self, operation: Callable[[Broker, int], T], blobs: Sequence[str] = ()) -> tuple[T, Awaitable[None]]:
+        """The answer of `operation`, and what to await until its effects are on disk (or ServerBusy).
+
+        Raises what the operation raises. `blobs` are bodies that it may have used.
+        """
+        now = self.now_ms()
+        self.broker.advance(now)
+        try:
+            answer = operation(self.broker, now)
+        except BaseException:
+            self.spawn(self._flush(blobs))
+            raise
+        return answer, self._flush(blobs)
+
+    async def run(self, operation: Callable[[Broker, int], T], blobs: Sequence[str] = ()) -> T:
+        """The answer of `operation`, when its effects are on disk. Raises what it raises, or ServerBusy."""
+        answer, durable = self.apply(operation, blobs)
+        await durable
+        return answer
+
+    async def store_body(self, content: Content) -> Content:
+        """With a big body moved into a file."""
+        body = content.body
+        if isinstance(body, Blob) or len(body) < BLOB_BYTES:
+            return content
+        try:
+            blob = await asyncio.to_thread(self._store.write_blob, str(self.new_id()), body)
+        except OSError as error:
+            raise ServerBusy(f"the message can't be stored: {error.strerror}") from None
+        return replace(content, body=blob)
+
+    async def read_body(self, content: Content) -> bytes:
+        """Raises FileNotFoundError when the message has gone meanwhile."""
+        body = content.body
+        return await asyncio.to_thread(self._store.read_blob, body) if isinstance(body, Blob) else body
+
+    def wait(self, path: str, waiter: Waiter) -> None:
+        """Tell `waiter` when something happens in the queue at `path`."""
+        self._waiters.setdefault(path, {})[waiter] = None
+
+    def stop_waiting(self, path: str, waiter: Waiter) -> None:
+        waiters = self._waiters.get(path, {})
+        waiters.pop(waiter, None)
+        if not waiters:
+            self._waiters.pop(path, None)
+
+    # Inside
+
+    def _flush(self, blobs: Sequence[str] = ()) -> Coroutine[Any, Any, None]:
+        """Hand the changes to the store now; what is returned awaits them."""
+        committed = self._store.commit(self.broker.drain(), blobs)
+        if not self._waking:
+            # Not now: whoever is woken may be in the midst of what has called us.
+            self._waking = True
+            self._loop.call_soon(self._wake)
+        self._arm()
+        return self._durable(committed, self.broker)
+
+    async def _durable(self, committed: "asyncio.Future[None]", broker: Broker) -> None:
+        try:
+            await asyncio.shield(committed)
+        except StoreFailed as error:
+            if self.broker is broker:
+                self._reset(error)
+            raise ServerBusy(f"the change can't be stored: {error}") from None
+
+    def _wake(self) -> None:
+        self._waking = False
+        for queue in self.broker.take_ready():
+            waiters = self._waiters.get(queue.path, {})
+            for waiter in list(waiters):
+                waiter.on_ready()
+            if len(waiters) > 1:
+                # Whoever was first comes last the next time.
+                first = next(iter(waiters))
+                del waiters[first]
+                waiters[first] = None
+
+    def _arm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        due = self.broker.next_due
+        if due is not None:
+            # A day at most, so that no clock which is set can strand us.
+            delay = min(max(0, due - self.now_ms()) / 1000 + 0.001, 86_400)
+            self._timer = self._loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.spawn(self.run(lambda broker, now: None))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run it to its end, while closing too; ServerBusy is logged, and left at that."""
+        task = self._loop.create_task(_logged(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _reset(self, error: StoreFailed) -> None:
+        log.error("a change could not be stored, starting again from what is on disk: %s", error)
+        self.broker = self._read()
+        for waiters in list(self._waiters.values()):
+            for waiter in list(waiters):
+                waiter.on_reset()
+        self._arm()
+
+    def _read(self) -> Broker:
+        broker = Broker()
+        declare.restore(broker, self._store.load(), self.now_ms())
+        return broker
+
+
+async def _logged(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        await coroutine
+    except ServerBusy as error:
+        log.warning("%s", error)
+    except Exception:
+        log.exception("a task of the namespace failed")

@@ -1,0 +1,28 @@
+"""What a queue is told to be, in numbers."""
+
+from dataclasses import dataclass
+from typing import Final
+
+MAX_UNIX_MS: Final = 253_402_300_799_999  # the end of the year 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a queue is told to be; None stands for no limit. Times are in milliseconds."""
+
+    lock_ms: int
+    max_delivery_count: int | None = None
+    requires_session: bool = False
+    ttl_ms: int | None = None
+    dead_letters_expired: bool = False
+    forward_to: str = ""
+    max_bytes: int | None = None
+    expires: bool = True
+
+    def expiry(self, ttl_ms: int | None, enqueued_ms: int) -> int | None:
+        """When a message of that time to live expires (Unix milliseconds); None for never."""
+        if not self.expires:
+            return None
+        lifetimes = [ttl for ttl in (ttl_ms, self.ttl_ms) if ttl is not None]
+        expires = enqueued_ms + min(lifetimes) if lifetimes else None
+        return expires if expires is not None and expires <= MAX_UNIX_MS else None

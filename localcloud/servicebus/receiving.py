@@ -1,0 +1,231 @@
+"""Links over which a client receives from a queue, a subscription or one of their sub-queues."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from uuid import UUID
+
+from localcloud.amqp.link import Outgoing, SendingLink
+from localcloud.amqp.node import Outlet, State
+from localcloud.amqp.performatives import Accepted, Error, Modified, Rejected, Released
+from localcloud.amqp.types import Map
+from localcloud.servicebus.broker import Broker
+from localcloud.servicebus.changes import Kept
+from localcloud.servicebus.errors import MessageLockLost, ServerBusy, ServiceBusError, SessionLockLost
+from localcloud.servicebus.message import DESCRIPTION, REASON, Blob
+from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.wire import amqp_error, delivered
+
+log = logging.getLogger(__name__)
+
+# At one time, so that a client with much credit does not keep the others waiting.
+MAX_TAKEN = 250
+
+
+class QueueOutlet(Outlet):
+    """Locks messages and sends them, or takes them for good when the client wants them settled.
+
+    `session_id` and `session_token` are those of the session that the link has accepted.
+    """
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        path: str,
+        link: SendingLink,
+        session_id: str | None = None,
+        session_token: UUID | None = None,
+    ) -> None:
+        self.link = link
+        self._namespace = namespace
+        self._path = path
+        self._session_id = session_id
+        self._session_token = session_token
+        self._new_token = None if link.settles_on_send else namespace.new_id
+        self._coming = 0
+        self._outbox: deque[Kept] = deque()
+        self._reading = False
+        self._number = 0
+        namespace.wait(path, self)
+
+    # From the namespace
+
+    def on_ready(self) -> None:
+        """Raises nothing: a link whose entity or session has ended is detached."""
+        try:
+            self._check(self._namespace.broker.outlet(self._path))
+        except ServiceBusError as error:
+            self.link.detach(amqp_error(error))
+            return
+        self.link.pump()
+
+    def on_reset(self) -> None:
+        self._outbox.clear()
+        if self._session_id is not None:
+            self.link.detach(amqp_error(SessionLockLost("The session's lock was lost in a failure of the store.")))
+
+    # From the link
+
+    def on_credit(self) -> None:
+        self._send_outbox()
+        room = min(self.link.credit - self._coming - len(self._outbox), MAX_TAKEN)
+        if room <= 0 or not self.link.sendable:
+            return
+        try:
+            queue = self._namespace.broker.outlet(self._path)
+            self._check(queue)
+            if queue.lanes.first(self._session_id) is not None:
+                self._take(room)
+        except ServiceBusError as error:
+            self.link.detach(amqp_error(error))
+
+    def on_drain(self) -> None:
+        if not (self._coming or self._outbox):
+            self.link.drained()
+
+    def on_outcome(self, delivery: Outgoing, state: State, settled: bool) -> None:
+        if isinstance(delivery.context, UUID):
+            self._namespace.spawn(self._settle(delivery, delivery.context, state, settled))
+
+    def on_detached(self) -> None:
+        self._namespace.stop_waiting(self._path, self)
+        self._let_go(list(self._outbox))
+        self._outbox.clear()
+        session_id, token = self._session_id, self._session_token
+        if session_id is not None and token is not None:
+            self._spawn(lambda queue, now: queue.end_session(session_id, token, now))
+
+    # Inside
+
+    def _check(self, queue: Queue) -> None:
+        session_id, token = self._session_id, self._session_token
+        if session_id is not None and token is not None and not queue.sessions.is_locked_by(session_id, token):
+            raise SessionLockLost(f"The lock on session '{session_id}' of {self._path} ended.")
+
+    def _take(self, room: int) -> None:
+        session_id, new_token = self._session_id, self._new_token
+
+        def take(broker: Broker, now: int) -> list[Kept]:
+            queue = broker.outlet(self._path)
+            self._check(queue)
+            broker.touch(self._path, now)
+            return queue.receive(room, now, new_token, session_id)
+
+        messages, durable = self._namespace.apply(take)
+        self._coming += len(messages)
+
+        async def deliver() -> None:
+            try:
+                await durable
+            finally:
+                self._coming -= len(messages)
+            self._outbox.extend(messages)
+            if self.link.ended:
+                self._let_go(messages)
+                self._outbox.clear()
+            else:
+                self.link.pump()
+
+        self._namespace.spawn(deliver())
+
+    def _send_outbox(self) -> None:
+        """Send what is locked, or deleted, for this client; what it has no credit for any more goes back."""
+        while self._outbox and not self._reading and self.link.sendable:
+            message = self._outbox.popleft()
+            if isinstance(message.content.body, Blob):
+                self._reading = True
+                self._namespace.spawn(self._send_big(message))
+            else:
+                self._send(message, message.content.body)
+        if self._outbox and self.link.credit == 0 and self._new_token is not None and not self._reading:
+            self._let_go(list(self._outbox))
+            self._outbox.clear()
+
+    async def _send_big(self, message: Kept) -> None:
+        try:
+            body = await self._namespace.read_body(message.content)
+        except FileNotFoundError:
+            log.warning("message %s of %s went while it was read", message.sequence, self._path)
+            return
+        finally:
+            self._reading = False
+        if self.link.ended or (self.link.credit == 0 and message.lock is not None):
+            self._let_go([message])
+        else:
+            self._send(message, body)
+        self.link.pump()
+
+    def _send(self, message: Kept, body: bytes) -> None:
+        payload = delivered(message, body)
+        if message.lock is not None:
+            # .NET's byte order, in which clients read the tag as a lock token.
+            token = message.lock.token
+            self.link.send(payload, token.bytes_le, settled=False, context=token)
+        else:
+            self._number += 1
+            self.link.send(payload, self._number.to_bytes(8), settled=True)
+
+    def _let_go(self, messages: list[Kept]) -> None:
+        tokens = [message.lock.token for message in messages if message.lock is not None]
+        if tokens and self._session_id is None:
+            self._spawn(lambda queue, now: queue.release(tokens))
+
+    def _spawn(self, operation: Callable[[Queue, int], object]) -> None:
+        """Change the queue, if it is still there, and let the disk follow."""
+
+        async def run() -> None:
+            try:
+                await self._namespace.run(lambda broker, now: operation(broker.mailbox(self._path), now))
+            except ServerBusy:
+                raise
+            except ServiceBusError as error:
+                log.debug("%s: %s", self._path, error)
+
+        self._namespace.spawn(run())
+
+    async def _settle(self, delivery: Outgoing, token: UUID, state: State, settled: bool) -> None:
+        def operation(broker: Broker, now: int) -> None:
+            queue = broker.mailbox(self._path)
+            if self._session_token is not None:
+                self._check(queue)
+            settle(queue, token, state, now)
+
+        try:
+            await self._namespace.run(operation)
+        except ServiceBusError as error:
+            answer: State = Rejected(Error.from_exception(amqp_error(error)))
+        else:
+            # The error of a rejected message is for us: sent back, it would be taken for a failure.
+            answer = Rejected() if isinstance(state, Rejected) else state
+        if not settled and not delivery.link.ended:
+            delivery.settle(answer)
+
+
+def settle(queue: Queue, token: UUID, state: State, now: int) -> None:
+    """Do what the client's outcome says to the message that `token` locks. Raises ServiceBusError."""
+    match state:
+        case Accepted():
+            queue.complete(token, now)
+        case Modified(undeliverable_here=True):
+            queue.defer(token, now, _changes(state.message_annotations))
+        case Modified(delivery_failed=True):
+            queue.abandon(token, now, _changes(state.message_annotations))
+        case Rejected():
+            info = dict(state.error.info or {}) if state.error else {}
+            reason = info.pop(REASON, state.error.condition if state.error else None)
+            description = info.pop(DESCRIPTION, state.error.description if state.error else None)
+            queue.dead_letter(token, now, text(reason), text(description), _changes(info))
+        case Released() | Modified() | None:
+            queue.release([token])
+        case _:
+            raise MessageLockLost(f"{state!r} is no outcome that a message can have")
+
+
+def text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _changes(annotations: Map | None) -> Map:
+    """Properties to modify come with symbols for keys; application properties have strings."""
+    return {str(key): value for key, value in (annotations or {}).items()}

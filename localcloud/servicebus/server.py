@@ -1,0 +1,139 @@
+"""The AMQP endpoint of the Service Bus namespace."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from localcloud.amqp.connection import Timing
+from localcloud.amqp.link import ReceivingLink, SendingLink
+from localcloud.amqp.node import Inlet, Outlet
+from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.server import AmqpServer
+from localcloud.amqp.types import Symbol
+from localcloud.sas import Keys
+from localcloud.servicebus import session_links, topology
+from localcloud.servicebus.config import NamespaceConfig
+from localcloud.servicebus.entities import max_message_bytes
+from localcloud.servicebus.entity import SubscriptionEntity
+from localcloud.servicebus.errors import ServiceBusError
+from localcloud.servicebus.management import Management
+from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.receiving import QueueOutlet
+from localcloud.servicebus.sending import MessageInlet
+from localcloud.servicebus.store import Store
+from localcloud.servicebus.wire import amqp_error
+
+# On top of what an entity takes as a message: properties, annotations, and a batch's frame around them.
+OVERHEAD_BYTES = 65_536
+MAX_BATCH = Symbol("com.microsoft:max-message-batch-size")
+_DEFAULT_TIMING = Timing()
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class ServiceBusServer:
+    """Serves the namespace that `config` declares, and what was made besides, durable in `folder`.
+
+    On `host`:`port` (0: a free one, `port` tells) while it is entered; `clock` gives Unix milliseconds. Entering
+    raises BadConfig when the declaration contradicts what is stored, OSError when the port is taken.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: NamespaceConfig,
+        keys: Keys,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], int] = now_ms,
+        timing: Timing = _DEFAULT_TIMING,
+    ) -> None:
+        self._folder = folder
+        self._config = config
+        self._clock = clock
+        self._server = AmqpServer(
+            "localcloud-servicebus",
+            lambda: _ServiceBus(self.namespace),
+            keys,
+            lambda: clock() / 1000,
+            host=host,
+            port=port,
+            timing=timing,
+        )
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self.namespace = Namespace(Store(self._folder), self._config, self._clock, uuid4)
+            await stack.enter_async_context(self.namespace)
+            await stack.enter_async_context(self._server)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+
+class _ServiceBus:
+    """The nodes that one connection sees."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._management: dict[str, RequestNode] = {}
+
+    def attach_sender(self, link: ReceivingLink) -> Inlet:
+        link.authorize(link.address)
+        try:
+            address = topology.parse(link.address)
+            if address.is_management:
+                entity = self._namespace.broker.entity(address.entity)
+                allowed = 0 if isinstance(entity, SubscriptionEntity) else max_message_bytes(entity.properties)
+                link.max_message_size = max(1 << 20, allowed) + OVERHEAD_BYTES
+                return self._manager(address).inlet(link)
+            properties = self._namespace.broker.inlet(link.address).properties
+        except ServiceBusError as error:
+            raise amqp_error(error) from None
+        allowed = max_message_bytes(properties)
+        link.max_message_size = allowed
+        # Told apart from the size of a message, since a batch of a Premium namespace is smaller than a message may be.
+        link.properties = {MAX_BATCH: min(allowed, 1 << 20)}
+        return MessageInlet(self._namespace, link.address)
+
+    def attach_receiver(self, link: SendingLink) -> Outlet | Awaitable[Outlet]:
+        link.authorize(link.address)
+        try:
+            address = topology.parse(link.address)
+            if address.is_management:
+                self._namespace.broker.entity(address.entity)
+                return self._manager(address).outlet(link)
+            with_session = session_links.filter_of(link) is not None
+            session_links.check_kind(self._namespace.broker, link.address, with_session=with_session)
+        except ServiceBusError as error:
+            raise amqp_error(error) from None
+        if with_session:
+            return self._accept(address.path, link)
+        return QueueOutlet(self._namespace, address.path, link)
+
+    async def _accept(self, path: str, link: SendingLink) -> Outlet:
+        try:
+            return await session_links.accept(self._namespace, path, link)
+        except ServiceBusError as error:
+            raise amqp_error(error) from None
+
+    def _manager(self, address: topology.Address) -> RequestNode:
+        key = address.path
+        if key not in self._management:
+            self._management[key] = RequestNode(Management(self._namespace, key).handle)
+        return self._management[key]

@@ -1,0 +1,122 @@
+"""Sessions of a queue: who has which, what it keeps for them, and until when.
+
+A session's lock belongs to a link and ends with it, so it is not durable; its state is.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from localcloud.servicebus.changes import Emit, Lock, SessionState
+from localcloud.servicebus.errors import InvalidArgument, SessionCannotBeLocked, SessionLockLost
+
+MAX_STATE_BYTES: Final = 262_144
+
+
+@dataclass(slots=True)
+class Session:
+    """One session; `tokens` are the locks of its messages that its holder has."""
+
+    state: bytes | None = None
+    lock: Lock | None = None
+    updated_ms: int = 0
+    tokens: set[UUID] = field(default_factory=set)
+
+
+class Sessions:
+    """The sessions of the queue at `path` that are locked or have a state."""
+
+    def __init__(self, path: str, emit: Emit) -> None:
+        self._path = path
+        self._emit = emit
+        self._sessions: dict[str, Session] = {}
+
+    def restore(self, session_id: str, state: bytes) -> None:
+        self._sessions[session_id] = Session(state)
+
+    def is_free(self, session_id: str, now: int) -> bool:
+        session = self._sessions.get(session_id)
+        return session is None or session.lock is None or session.lock.until_ms <= now
+
+    def lock(self, session_id: str, now: int, token: UUID, lock_ms: int) -> Lock:
+        """Raises SessionCannotBeLocked when another has it."""
+        if not self.is_free(session_id, now):
+            raise SessionCannotBeLocked(f"The session '{session_id}' of {self._path} is locked by another receiver.")
+        session = self._sessions.setdefault(session_id, Session())
+        session.lock = Lock(token, now + lock_ms)
+        return session.lock
+
+    def check(self, session_id: str, now: int) -> Session:
+        """The session, given that it is locked; raises SessionLockLost."""
+        session = self._sessions.get(session_id)
+        if session is None or session.lock is None or session.lock.until_ms <= now:
+            raise SessionLockLost(f"The lock on session '{session_id}' of {self._path} ended: accept it again.")
+        return session
+
+    def renew(self, session_id: str, now: int, lock_ms: int) -> int:
+        """Until when the lock now lasts. Raises SessionLockLost."""
+        session = self.check(session_id, now)
+        assert session.lock is not None
+        session.lock = Lock(session.lock.token, now + lock_ms)
+        return session.lock.until_ms
+
+    def hold(self, session_id: str, token: UUID) -> int:
+        """A message of the session is handed to its holder; until when."""
+        session = self._sessions[session_id]
+        assert session.lock is not None
+        session.tokens.add(token)
+        return session.lock.until_ms
+
+    def let_go(self, session_id: str, token: UUID) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.tokens.discard(token)
+
+    def unlock(self, session_id: str, token: UUID) -> Iterable[UUID] | None:
+        """The locks of messages that end with the session's; None when `token` is not its lock (any more)."""
+        session = self._sessions.get(session_id)
+        if session is None or session.lock is None or session.lock.token != token:
+            return None
+        session.lock = None
+        return list(session.tokens)
+
+    def tidy(self, session_id: str) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None and session.lock is None and session.state is None and not session.tokens:
+            del self._sessions[session_id]
+
+    def lapsed(self, now: int) -> Iterator[tuple[str, UUID]]:
+        """Sessions whose lock has ended by time, and those locks."""
+        for session_id, session in list(self._sessions.items()):
+            if session.lock is not None and session.lock.until_ms <= now:
+                yield session_id, session.lock.token
+
+    def lock_ends(self) -> Iterator[int]:
+        """When the locks that there are will end."""
+        for session in self._sessions.values():
+            if session.lock is not None:
+                yield session.lock.until_ms
+
+    def is_locked_by(self, session_id: str, token: UUID) -> bool:
+        session = self._sessions.get(session_id)
+        return session is not None and session.lock is not None and session.lock.token == token
+
+    def state(self, session_id: str, now: int) -> bytes | None:
+        """Raises SessionLockLost."""
+        return self.check(session_id, now).state
+
+    def set_state(self, session_id: str, state: bytes | None, now: int) -> None:
+        """Raises SessionLockLost, or InvalidArgument for too big a state."""
+        session = self.check(session_id, now)
+        if state is not None and len(state) > MAX_STATE_BYTES:
+            raise InvalidArgument(f"the session state has {len(state)} bytes; allowed are {MAX_STATE_BYTES}")
+        session.state = state
+        session.updated_ms = now
+        self._emit(SessionState(self._path, session_id, state))
+
+    def updated_since(self, when_ms: int) -> Iterator[str]:
+        """Sessions with a state that was set after `when_ms`."""
+        for session_id, session in self._sessions.items():
+            if session.state is not None and session.updated_ms >= when_ms:
+                yield session_id
