@@ -245,7 +245,8 @@ class Session:
         except Exception as error:  # noqa: BLE001 - as in _on_attach
             self._refuse(link, error)
         finally:
-            self._attaching.pop(link.handle, None)
+            if self._attaching.get(link.handle) is asyncio.current_task():
+                del self._attaching[link.handle]
 
     def _attached(self, link: Link, node: Inlet | Outlet) -> None:
         self.send(link.attached())
