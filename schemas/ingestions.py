@@ -89,5 +89,10 @@ class Ingestion(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
 
     @property
     def settled(self) -> bool:
-        """Nothing is left to do for a worker, but to publish what may be in the outbox."""
-        return self.state in ("ready", "rejected")
+        """Nothing is left for a worker to do but to publish what may be in the outbox.
+
+        An upload that was given up as unfinished is taken up again when its command comes after all.
+        """
+        if self.state == "rejected":
+            return self.reason is None or self.reason.cause != "unfinished"
+        return self.state == "ready"

@@ -1,0 +1,132 @@
+"""Is a FLAC file whole? Its header says how many samples there are; its last frame says where it stands.
+
+Source: RFC 9639 sections 8.1 (metadata blocks), 9.1 (frame header) and 9.3 (frame footer).
+"""
+
+from functools import cache
+from typing import BinaryIO, NamedTuple
+
+from processors.ingestion.unfit import Unfit, cut_off
+
+WINDOW = 1 << 20
+ID3V1 = 128
+
+
+class Expected(NamedTuple):
+    """From STREAMINFO: samples in all (0: unknown), the fixed block size, and the largest frame (0: unknown)."""
+
+    samples: int
+    block_size: int
+    largest_frame: int
+
+
+def check_metadata(file: BinaryIO, start: int) -> None:
+    """Raises Unfit (cut-off) unless the metadata blocks of the stream at `start` are whole, and frames follow."""
+    length = file.seek(0, 2)
+    at, last = start + 4, False
+    while not last:
+        file.seek(at)
+        head = file.read(4)
+        if len(head) < 4:
+            raise cut_off(at + 4, length)
+        last = bool(head[0] & 0x80)
+        at += 4 + int.from_bytes(head[1:])
+    if at >= length:
+        raise cut_off(at + 1, length)
+
+
+def check(file: BinaryIO, expected: Expected) -> None:
+    """Raises Unfit (cut-off) unless the file ends with the frame that holds its last sample, checksum and all."""
+    if expected.samples == 0:
+        return
+    length = file.seek(0, 2)
+    file.seek(max(0, length - (expected.largest_frame or WINDOW) - 4 * ID3V1))
+    tail = file.read()
+    if tail[-ID3V1:].startswith(b"TAG"):
+        tail = tail[:-ID3V1]
+    at = tail.rfind(b"\xff")
+    while at >= 0:
+        end = last_sample(tail[at : at + 16], expected.block_size)
+        if end is not None and crc16(tail[at:]) == 0:
+            if end < expected.samples:
+                raise Unfit(
+                    "cut-off", f"The file is cut off: its header promises {expected.samples} samples, {end} are there."
+                )
+            return
+        at = tail.rfind(b"\xff", 0, at)
+    raise Unfit("cut-off", "The file is cut off or damaged: it does not end with a whole frame. Send it whole.")
+
+
+def last_sample(head: bytes, block_size: int) -> int | None:
+    """The number of samples up to the end of the frame that begins with `head`; None when that is no frame header."""
+    if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
+        return None
+    coded = _number(head, 4)
+    if coded is None:
+        return None
+    number, at = coded
+    size_code, rate_code = head[2] >> 4, head[2] & 15
+    if size_code == 0 or rate_code == 15:
+        return None
+    size, at = _block_size(size_code, head, at)
+    at += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    if len(head) <= at or crc8(head[: at + 1]) != 0:
+        return None
+    return (number if head[1] & 1 else number * block_size) + size
+
+
+def _block_size(code: int, head: bytes, at: int) -> tuple[int, int]:
+    match code:
+        case 1:
+            return 192, at
+        case 6:
+            return int.from_bytes(head[at : at + 1]) + 1, at + 1
+        case 7:
+            return int.from_bytes(head[at : at + 2]) + 1, at + 2
+        case _ if code < 6:
+            return 576 << (code - 2), at
+        case _:
+            return 256 << (code - 8), at
+
+
+def _number(head: bytes, at: int) -> tuple[int, int] | None:
+    """A frame or sample number in UTF-8's manner, up to 36 bits, and where it ends."""
+    first = head[at]
+    if first < 0x80:
+        return first, at + 1
+    more = 8 - (first ^ 0xFF).bit_length() - 1
+    rest = head[at + 1 : at + 1 + more]
+    if not 1 <= more <= 6 or len(rest) < more or any(octet & 0xC0 != 0x80 for octet in rest):
+        return None
+    number = first & (0x7F >> (more + 1))
+    for octet in rest:
+        number = number << 6 | octet & 0x3F
+    return number, at + 1 + more
+
+
+def crc8(octets: bytes) -> int:
+    """Polynomial x^8 + x^2 + x + 1; 0 over a header with its checksum."""
+    value = 0
+    for octet in octets:
+        value = _table(8, 0x07)[value ^ octet]
+    return value
+
+
+def crc16(octets: bytes) -> int:
+    """Polynomial x^16 + x^15 + x^2 + 1; 0 over a frame with its checksum."""
+    table = _table(16, 0x8005)
+    value = 0
+    for octet in octets:
+        value = (value << 8 & 0xFF00) ^ table[value >> 8 ^ octet]
+    return value
+
+
+@cache
+def _table(bits: int, polynomial: int) -> tuple[int, ...]:
+    table = []
+    for octet in range(256):
+        value = octet << (bits - 8)
+        for _ in range(8):
+            value = (value << 1 ^ (polynomial if value >> (bits - 1) else 0)) & (1 << bits) - 1
+        table.append(value)
+    return tuple(table)

@@ -1,0 +1,101 @@
+"""What a file is, by its content. Its name and the type that its sender claims are not asked."""
+
+from typing import BinaryIO, Literal, get_args
+
+from processors.ingestion import mpeg
+from processors.ingestion.unfit import Unfit
+
+Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+MEDIA_TYPES: dict[Format, str] = {
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "opus": "audio/ogg",
+    "m4a": "audio/mp4",
+    "wav": "audio/wav",
+    "aiff": "audio/aiff",
+}
+
+WANTED = "MP3, FLAC, Ogg Vorbis, Opus, M4A, WAV or AIFF"
+HEAD = 64
+
+# (offset, bytes there) to what people call it. Audio that we know of and don't take is `unsupported`.
+_OTHER_AUDIO = (
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media audio"),
+    (0, b"MAC ", "Monkey's Audio"),
+    (0, b"wvpk", "WavPack"),
+    (0, b"MPCK", "Musepack"),
+    (0, b"MP+", "Musepack"),
+    (0, b"DSD ", "DSD audio"),
+    (0, b"MThd", "a MIDI file, which holds notes and no sound"),
+    (0, b"RF64", "a WAV file in its form for more than 4 GB, RF64"),
+    (0, b"\x1aE\xdf\xa3", "Matroska or WebM"),
+    (0, b"\xff\xf1", "a bare AAC stream"),
+    (0, b"\xff\xf9", "a bare AAC stream"),
+    (0, b"\x0bw", "Dolby Digital"),
+    (28, b"\x7fFLAC", "FLAC inside Ogg"),
+    (28, b"Speex   ", "Speex"),
+)
+_NO_AUDIO = (
+    (0, b"\x89PNG", "a PNG image"),
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"GIF8", "a GIF image"),
+    (8, b"WEBP", "a WebP image"),
+    (8, b"AVI ", "an AVI film"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive or an office document"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ", "a program"),
+    (0, b"<!DOCTYPE", "a web page"),
+    (0, b"<html", "a web page"),
+)
+
+
+def recognise(file: BinaryIO) -> tuple[Format, int]:
+    """The format of `file`, and where in it the format begins: after ID3v2 tags, which may stand before MP3 and FLAC.
+
+    Raises Unfit: empty, not-audio, unsupported or cut-off.
+    """
+    length = file.seek(0, 2)
+    if length == 0:
+        raise Unfit("empty", "The file is empty.")
+    start = mpeg.after_id3(file)
+    if start >= length:
+        raise Unfit("cut-off", "The file is cut off within its tags: there is no sound in it. Send it whole.")
+    file.seek(start)
+    head = file.read(HEAD)
+    if known := _by_magic(head):
+        return known, start
+    for offset, magic, name in _OTHER_AUDIO:
+        if head.startswith(magic, offset) and not mpeg.first_frame(file, start, within=1):
+            raise Unfit("unsupported", f"This is {name}. We take {WANTED}.")
+    for offset, magic, name in _NO_AUDIO:
+        if head.startswith(magic, offset):
+            raise Unfit("not-audio", f"This is {name}, not audio. We take {WANTED}.")
+    frame = mpeg.first_frame(file, start)
+    if frame is None:
+        raise Unfit("not-audio", f"This is not audio as we know it. We take {WANTED}.")
+    if frame.header.layer != 3:
+        raise Unfit("unsupported", f"This is MPEG audio of layer {frame.header.layer}. We take {WANTED}.")
+    return "mp3", frame.offset
+
+
+def _by_magic(head: bytes) -> Format | None:
+    match head[:4], head[4:8], head[8:12]:
+        case b"fLaC", _, _:
+            return "flac"
+        case b"RIFF", _, b"WAVE":
+            return "wav"
+        case b"FORM", _, (b"AIFF" | b"AIFC"):
+            return "aiff"
+        case _, b"ftyp", _:
+            return "m4a"
+        case b"OggS", _, _ if head[28:35] == b"\x01vorbis":
+            return "ogg"
+        case b"OggS", _, _ if head[28:36] == b"OpusHead":
+            return "opus"
+        case _:
+            return None

@@ -1,0 +1,145 @@
+"""What a file holds: real format, duration and tags. It reads hostile files, so it runs in `sandbox` only."""
+
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import mutagen
+from msgspec import Struct
+from mutagen.aiff import AIFF, AIFFInfo
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3
+from mutagen.mp4 import MP4
+from mutagen.oggopus import OggOpus
+from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE, WaveStreamInfo
+
+from processors.ingestion import containers, flac, mpeg, tags
+from processors.ingestion.formats import MEDIA_TYPES, Format, recognise
+from processors.ingestion.unfit import Unfit
+from schemas.commands import Metadata
+from schemas.ingestions import Reason
+from schemas.types import DAY_MS
+
+# What a broken file makes a parser raise; MemoryError is a tag that unpacks to more than the process may have.
+_BROKEN = (
+    mutagen.MutagenError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+# WAVE_FORMAT_PCM, IEEE_FLOAT and EXTENSIBLE.
+_WAV_CODECS = (1, 3, 0xFFFE)
+
+
+class Probed(Struct, frozen=True, kw_only=True, tag="probed"):
+    """An audio file: its real format, media type, milliseconds of sound, and what its tags say."""
+
+    format: Format
+    content_type: str
+    duration_ms: int
+    metadata: Metadata
+
+
+class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
+    """A file that can't become a song."""
+
+    reason: Reason
+
+
+def probe(file: BinaryIO) -> Probed | Refused:
+    """What `file` (seekable, at least readable) holds. A file that is broken is an answer, never an exception."""
+    try:
+        return examine(file)
+    except Unfit as unfit:
+        return Refused(reason=unfit.reason)
+    except _BROKEN as error:
+        said = str(error) or type(error).__name__
+        return Refused(reason=Reason(cause="corrupt", text=f"The file is damaged: {said[:200]}."))
+
+
+def examine(file: BinaryIO) -> Probed:
+    """`probe`, which raises Unfit, or whatever a broken file makes mutagen raise."""
+    format, start = recognise(file)  # noqa: A001 - the word of the trade
+    seconds, found = _READERS[format](file, start)
+    duration_ms = round(seconds * 1000)
+    if duration_ms <= 0:
+        raise Unfit("empty", "The file holds no sound: it is 0 seconds long.")
+    if duration_ms > DAY_MS:
+        raise Unfit("too-long", f"The song is {duration_ms / 3_600_000:.0f} hours long; 24 are the most we take.")
+    return Probed(format=format, content_type=MEDIA_TYPES[format], duration_ms=duration_ms, metadata=found)
+
+
+def _mp3(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    return mpeg.duration(file, start), _tags(lambda: ID3(_rewound(file)))
+
+
+def _flac(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    flac.check_metadata(file, start)
+    found = FLAC(_rewound(file))
+    info = found.info
+    flac.check(file, flac.Expected(info.total_samples, info.min_blocksize, info.max_framesize))
+    return info.length, tags.read(found.tags)
+
+
+def _vorbis(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    containers.check_ogg(file)
+    found = OggVorbis(_rewound(file))
+    return found.info.length, tags.read(found.tags)
+
+
+def _opus(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    containers.check_ogg(file)
+    found = OggOpus(_rewound(file))
+    return found.info.length, tags.read(found.tags)
+
+
+def _mp4(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    containers.check_mp4(file)
+    found = MP4(_rewound(file))
+    if not found.info.codec:
+        raise Unfit("not-audio", "The file has no sound track.")
+    if found.info.codec.startswith("drm"):
+        raise Unfit("unsupported", "The file is copy-protected (DRM): only its shop's own player can play it.")
+    return found.info.length, tags.read(found.tags)
+
+
+def _wav(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    containers.check_wav(file)
+    info = WaveStreamInfo(_rewound(file))
+    if info.audio_format not in _WAV_CODECS:
+        raise Unfit("unsupported", f"The file is a WAV with codec {info.audio_format}; we take uncompressed ones.")
+    written = _tags(lambda: WAVE(_rewound(file)).tags)
+    return info.length, tags.over(written, tags.clean(containers.wav_info(file)))
+
+
+def _aiff(file: BinaryIO, start: int) -> tuple[float, Metadata]:
+    containers.check_aiff(file)
+    return AIFFInfo(_rewound(file)).length, _tags(lambda: AIFF(_rewound(file)).tags)
+
+
+def _tags(load: Callable[[], Any]) -> Metadata:
+    """Tags that stand beside the sound: where they are broken, the sound is none the worse."""
+    try:
+        return tags.read(load())
+    except _BROKEN:
+        return Metadata()
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
+
+
+_READERS: dict[Format, Callable[[BinaryIO, int], tuple[float, Metadata]]] = {
+    "mp3": _mp3,
+    "flac": _flac,
+    "ogg": _vorbis,
+    "opus": _opus,
+    "m4a": _mp4,
+    "wav": _wav,
+    "aiff": _aiff,
+}

@@ -1,0 +1,103 @@
+"""A process for each probe, with limits of time and memory: a hostile file can hurt nobody but its own reader.
+
+Processes are forked from a clean server that has the parsers loaded, so that each costs milliseconds; what comes back
+is JSON of bounded length and never a pickle, since the sender may be under the file's spell.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from processors.ingestion.probe import Probed, Refused, probe
+from schemas.ingestions import Reason
+
+ANSWER_MAX = 64 * 1024
+FILES_MAX = 32
+
+
+class Limits(Struct, frozen=True):
+    """What one probe may use: seconds on the clock and of the processor, and bytes of address space."""
+
+    seconds: float = 60.0
+    cpu_seconds: int = 10
+    memory_bytes: int = 512 * 1024 * 1024
+
+
+class ProbeFailed(Exception):
+    """A probe gave no answer, and that need not be the file's fault: it is tried again."""
+
+
+Answer: TypeAlias = Probed | Refused
+_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+
+
+class Sandbox:
+    """Runs probes; as many at a time as are asked for."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([__name__])
+
+    async def probe(self, path: Path) -> Answer:
+        """What the file at `path` holds; raises ProbeFailed."""
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_answer, args=(theirs, str(path), self._limits), daemon=True)
+        try:
+            await asyncio.to_thread(process.start)
+            theirs.close()
+            answer = await asyncio.to_thread(_read, ours, self._limits.seconds)
+            if answer is not None:
+                return _answers.decode(answer)
+            if not await asyncio.to_thread(_ended, process):
+                raise ProbeFailed(f"the probe of {path.name} took more than {self._limits.seconds} s on the clock")
+            if process.exitcode == -signal.SIGXCPU:
+                text = (
+                    f"Reading the file takes more than {self._limits.cpu_seconds} s of work: it is damaged, or made so."
+                )
+                return Refused(reason=Reason(cause="corrupt", text=text))
+            raise ProbeFailed(f"the probe of {path.name} ended with code {process.exitcode}")
+        finally:
+            theirs.close()
+            if process.pid is not None:
+                process.kill()
+                await asyncio.shield(asyncio.to_thread(process.join))
+                process.close()
+            ours.close()
+
+
+def _read(connection: Connection, seconds: float) -> bytes | None:
+    """The answer; None when there is none in time, or the process ended without."""
+    try:
+        return connection.recv_bytes(ANSWER_MAX) if connection.poll(seconds) else None
+    except EOFError:
+        return None
+
+
+def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
+    process.join(1.0)
+    return process.exitcode is not None
+
+
+def _answer(connection: Connection, path: str, limits: Limits) -> None:
+    """The child: limits first, and only then the file."""
+    # Whoever stops the worker by Ctrl-C means the worker, which ends its probes itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_MAX, FILES_MAX))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    with Path(path).open("rb") as file:
+        answer = msgspec.json.encode(probe(file))
+    connection.send_bytes(answer)
+    # Whatever the file has set up to happen when things are cleared away does not.
+    os._exit(0)
