@@ -16,7 +16,7 @@ from typing import Final
 
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 
-from localcloud.amqp.codec import DecodeError, decode, encode, skip
+from localcloud.amqp.codec import DecodeError, decode, encode
 from localcloud.amqp.message import (
     APPLICATION_PROPERTIES,
     DATA,
@@ -27,7 +27,7 @@ from localcloud.amqp.message import (
     VALUE,
     sections,
 )
-from localcloud.amqp.types import Described, Map, Symbol
+from localcloud.amqp.types import Map, Symbol
 
 BATCH_FORMAT: Final = 0x80013700
 
@@ -68,48 +68,59 @@ def _batch(payload: bytes) -> tuple[str | None, list[Record]]:
     Events of a batch mostly begin with the same bytes (the same annotations and properties, or none) and end with one
     data section; so what the beginning means is worked out once and then recognized.
     """
-    routing: bytes | None = None
-    records: list[Record] = []
+    routing, at = _head(payload)
     prefix: bytes | None = b""
     key: bytes | None = None
     headers: Headers = []
-    for code, start, end in sections(payload):
-        if code == MESSAGE_ANNOTATIONS:
-            routing, _ = _annotations(payload, start)
-        if code != DATA:
-            continue
-        start = _data_start(payload, start)
+    records: list[Record] = []
+    size = len(payload)
+    while payload.startswith(_DATA, at):
+        start, at = _binary(payload, at + 3, size)
         if prefix is not None and payload.startswith(prefix, start):
             body = start + len(prefix)
-            value = _whole_data(payload, body + 3, end) if payload.startswith(_DATA, body) else None
-            if value is not None:
-                records.append((key, value, headers))
-                continue
-        record, length = _record(payload, start, end)
+            if payload.startswith(_DATA, body) and body + 4 < at:
+                first, last = _binary(payload, body + 3, at)
+                if last == at:
+                    records.append((key, payload[first:at], headers))
+                    continue
+        record, length = _record(payload, start, at)
         key, _, headers = record
         prefix = None if length is None else payload[start : start + length]
         records.append(record)
+    if any(code != FOOTER for code, _, _ in sections(payload[at:])):
+        raise DecodeError("a batch has nothing but data sections behind its annotations")
     if routing is not None:
         records = [(routing if key is None else key, value, headers) for key, value, headers in records]
     return None if routing is None else routing.decode(), records
 
 
-def _data_start(payload: bytes, at: int) -> int:
-    """Where the bytes of the binary at `at` start."""
-    if payload[at] == 0xA0:
-        return at + 2
-    if payload[at] == 0xB0:
-        return at + 5
-    raise DecodeError(f"a data section holds a binary, not 0x{payload[at]:02x}")
+def _head(payload: bytes) -> tuple[bytes | None, int]:
+    """The partition key of a batch, and where its data begin."""
+    key: bytes | None = None
+    at = 0
+    for code, start, end in sections(payload):
+        if code in (DATA, SEQUENCE, VALUE, FOOTER):
+            break
+        if code == MESSAGE_ANNOTATIONS:
+            key, _ = _annotations(payload, start)
+        at = end
+    return key, at
 
 
-def _whole_data(payload: bytes, at: int, end: int) -> bytes | None:
-    """The binary at `at`, given that it reaches to `end`."""
-    if at + 2 <= end and payload[at] == 0xA0 and at + 2 + payload[at + 1] == end:
-        return payload[at + 2 : end]
-    if at + 5 <= end and payload[at] == 0xB0 and at + 5 + _U32.unpack_from(payload, at + 1)[0] == end:
-        return payload[at + 5 : end]
-    return None
+def _binary(payload: bytes, at: int, end: int) -> tuple[int, int]:
+    """Where the bytes of the binary at `at` start and end; they may not reach beyond `end`."""
+    code = payload[at] if at + 1 < end else 0
+    if code == 0xA0:
+        start = at + 2
+        last = start + payload[at + 1]
+    elif code == 0xB0 and at + 5 <= end:
+        start = at + 5
+        last = start + _U32.unpack_from(payload, at + 1)[0]
+    else:
+        raise DecodeError(f"a data section holds a binary, this one starts with 0x{code:02x}")
+    if last > end:
+        raise DecodeError(f"the data section would end at byte {last} of {end}")
+    return start, last
 
 
 def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
@@ -121,7 +132,7 @@ def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
     key: bytes | None = None
     headers: Headers = []
     bodies: list[tuple[int, int, int]] = []
-    at = 0
+    at = first_body = 0
     for code, first, last in sections(event):
         if code == MESSAGE_ANNOTATIONS:
             key, rest = _annotations(event, first)
@@ -133,17 +144,20 @@ def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
             _require(event, first, list if code == PROPERTIES else dict)
             headers.append((_RESERVED[code], event[first:last]))
         elif code in (DATA, SEQUENCE, VALUE):
-            _require(event, first, {DATA: bytes, SEQUENCE: list, VALUE: object}[code])
+            if code != DATA:
+                _require(event, first, list if code == SEQUENCE else object)
+            elif _binary(event, first, last)[1] != last:
+                raise DecodeError("a data section holds nothing but a binary")
+            if not bodies:
+                first_body = first
             bodies.append((code, at, last))
         at = last
     if not bodies:
         return (key, None, headers), None
     if len(bodies) == 1 and bodies[0][0] == DATA:
         code, at, last = bodies[0]
-        value, _ = decode(event, at)
-        assert isinstance(value, Described)
-        assert isinstance(value.value, bytes)
-        return (key, value.value, headers), at if last == len(event) else None
+        start = _binary(event, first_body, last)[0]
+        return (key, event[start:last], headers), at if last == len(event) else None
     headers.append((_BODY, b"\x45"))
     return (key, event[bodies[0][1] : bodies[-1][2]], headers), None
 
@@ -166,17 +180,23 @@ def _annotations(event: bytes, at: int) -> tuple[bytes | None, Map]:
 
 def _application_properties(event: bytes, at: int, end: int) -> Headers:
     """A header for each, with the value's bytes as they came."""
-    properties, _ = decode(event, at)
-    if not isinstance(properties, dict):
-        raise DecodeError(f"application properties are a map, not a {type(properties).__name__}")
+    wide = event[at] == 0xD1
+    if not wide and event[at] != 0xC1:
+        raise DecodeError(f"application properties are a map, not 0x{event[at]:02x}")
+    head = at + (9 if wide else 3)
+    if head > end:
+        raise DecodeError("the application properties are cut off")
+    count = _U32.unpack_from(event, at + 5)[0] if wide else event[at + 2]
     headers: Headers = []
-    at += 3 if event[at] == 0xC1 else 9
+    at = head
     while at < end:
-        name, at = decode(event, at)
+        name, start = decode(event, at)
         if not isinstance(name, str):
             raise DecodeError(f"an application property's name is a string, not a {type(name).__name__}")
-        start, at = at, skip(event, at)
+        _, at = decode(event, start)
         headers.append((name, event[start:at]))
+    if at != end or count != 2 * len(headers):
+        raise DecodeError(f"{count} keys and values are announced, {len(headers)} pairs are there")
     return headers
 
 
