@@ -11,6 +11,7 @@ from typing import Self
 from localcloud.cosmos.auth import MasterKey
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.expiry import sweep
+from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.service import Service, Throttle
 from localcloud.cosmos.storage import Storage
 from localcloud.http import HttpServer
@@ -58,6 +59,8 @@ class CosmosServer:
     async def __aenter__(self) -> Self:
         """Raises OSError when the port is taken."""
         async with AsyncExitStack() as stack:
+            # Building the parser's tables takes most of a second: not while a client waits, and not in the loop.
+            await asyncio.to_thread(parse, "SELECT 1")
             storage = Storage(self._folder)
             stack.push_async_callback(storage.close)
             catalog = await storage.read(Catalog)

@@ -73,7 +73,9 @@ def _unquote(literal: str) -> str:
         escape = match[1]
         return chr(int(escape[1:], 16)) if len(escape) == 5 else _ESCAPED.get(escape, escape)
 
-    return _ESCAPE.sub(character, literal[1:-1])
+    text = _ESCAPE.sub(character, literal[1:-1])
+    # Characters beyond the basic plane are escaped as two: a surrogate pair.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if "\\u" in literal else text
 
 
 def _number(literal: str) -> int | float:

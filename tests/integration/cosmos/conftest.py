@@ -1,0 +1,38 @@
+"""Containers of their own for each test, at one localcloud a module."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey
+
+from tests.support.localcloud import LocalCloud
+
+CreateContainer = Callable[..., ContainerProxy]
+
+
+@pytest.fixture(scope="module")
+def client(shared_localcloud: LocalCloud) -> Iterator[CosmosClient]:
+    with CosmosClient(shared_localcloud.cosmos_endpoint, shared_localcloud.cosmos_key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def database(client: CosmosClient) -> DatabaseProxy:
+    return client.create_database("tests")
+
+
+@pytest.fixture
+def create_container(database: DatabaseProxy) -> CreateContainer:
+    def create(key: str | list[str] = "/pk", **options: Any) -> ContainerProxy:
+        partition_key = PartitionKey(key) if isinstance(key, str) else PartitionKey(key, kind="MultiHash")
+        container: ContainerProxy = database.create_container(f"c{uuid.uuid4().hex}", partition_key, **options)
+        return container
+
+    return create
+
+
+@pytest.fixture
+def container(create_container: CreateContainer) -> ContainerProxy:
+    return create_container()

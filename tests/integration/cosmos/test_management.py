@@ -1,0 +1,93 @@
+"""Databases, containers and throughput through the SDK."""
+
+from typing import Any
+
+import pytest
+from azure.cosmos import CosmosClient, DatabaseProxy, PartitionKey, ThroughputProperties
+from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError, CosmosResourceNotFoundError
+
+POLICY = {
+    "indexingMode": "consistent",
+    "automatic": True,
+    "includedPaths": [{"path": "/rank/?"}],
+    "excludedPaths": [{"path": "/*"}],
+}
+
+
+def test_databases(client: CosmosClient) -> None:
+    database = client.create_database("one")
+    with pytest.raises(CosmosResourceExistsError):
+        client.create_database("one")
+    assert client.create_database_if_not_exists("one").id == "one"
+    assert database.read()["_self"].startswith("dbs/")
+    assert "one" in {found["id"] for found in client.list_databases()}
+    query = {"query": "SELECT * FROM r WHERE r.id = @id", "parameters": [{"name": "@id", "value": "one"}]}
+    assert [found["id"] for found in client.query_databases(**query)] == ["one"]  # type: ignore[arg-type]
+    client.delete_database("one")
+    with pytest.raises(CosmosResourceNotFoundError):
+        database.read()
+
+
+def test_containers(database: DatabaseProxy) -> None:
+    container = database.create_container("kept", PartitionKey("/pk"), indexing_policy=POLICY, default_ttl=60)
+    properties = container.read()
+    assert properties["indexingPolicy"] == POLICY
+    assert (properties["defaultTtl"], properties["partitionKey"]["paths"]) == (60, ["/pk"])
+    with pytest.raises(CosmosResourceExistsError):
+        database.create_container("kept", PartitionKey("/pk"))
+    assert database.create_container_if_not_exists("kept", PartitionKey("/pk")).id == "kept"
+    database.replace_container(container, PartitionKey("/pk"), default_ttl=-1)
+    assert container.read()["defaultTtl"] == -1
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        database.replace_container(container, PartitionKey("/other"))
+    assert caught.value.status_code == 400
+    assert "kept" in {found["id"] for found in database.list_containers()}
+    assert [found["id"] for found in database.query_containers("SELECT * FROM c WHERE c.id = 'kept'")] == ["kept"]
+    database.delete_container("kept")
+    with pytest.raises(CosmosResourceNotFoundError):
+        container.read()
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"id": "a/b", "partition_key": PartitionKey("/pk")},
+        {"id": "bad", "partition_key": PartitionKey("pk")},
+        {"id": "bad", "partition_key": PartitionKey("/pk"), "default_ttl": 0},
+        {"id": "bad", "partition_key": PartitionKey("/pk"), "offer_throughput": 123},
+        {"id": "bad", "partition_key": PartitionKey("/pk"), "indexing_policy": {"includedPaths": [{"path": "/a"}]}},
+    ],
+)
+def test_bad_containers_are_refused(database: DatabaseProxy, definition: dict[str, Any]) -> None:
+    with pytest.raises((CosmosHttpResponseError, ValueError)) as caught:
+        database.create_container(**definition)
+    assert getattr(caught.value, "status_code", 400) == 400  # the SDK itself finds some of them
+    assert "bad" not in {found["id"] for found in database.list_containers()}
+
+
+def test_throughput(database: DatabaseProxy, client: CosmosClient) -> None:
+    container = database.create_container("manual", PartitionKey("/pk"), offer_throughput=700)
+    assert container.get_throughput().offer_throughput == 700
+    assert container.replace_throughput(900).offer_throughput == 900
+    assert container.get_throughput().offer_throughput == 900
+    scaled = database.create_container(
+        "scaled", PartitionKey("/pk"), offer_throughput=ThroughputProperties(auto_scale_max_throughput=4000)
+    )
+    assert scaled.get_throughput().auto_scale_max_throughput == 4000
+    shared = client.create_database("shared", offer_throughput=500)
+    assert shared.get_throughput().offer_throughput == 500
+    inside = shared.create_container("inside", PartitionKey("/pk"))
+    offered = {offer["resource"] for offer in client.client_connection.ReadOffers()}
+    assert shared.read()["_self"] in offered
+    assert inside.read()["_self"] not in offered
+
+
+def test_ranges_cover_every_key(database: DatabaseProxy) -> None:
+    container = database.create_container("ranges", PartitionKey("/pk"))
+    for number in range(40):
+        container.create_item({"id": str(number), "pk": number})
+    ranges = list(container.read_feed_ranges())
+    parts = [[item["id"] for item in container.query_items("SELECT c.id FROM c", feed_range=part)] for part in ranges]
+    assert len(ranges) > 1
+    assert all(parts)
+    assert sorted(int(id_) for part in parts for id_ in part) == list(range(40))
