@@ -8,16 +8,19 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+import faust
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
-from processors.trending.app import create_app
 
-from cloud import cosmos, eventhubs, kafka
-from cloud.settings import Cosmos, EventHubs, Settings
+from cloud import cosmos, eventhubs
+from cloud.settings import BadSetting, Cosmos, EventHubs, Settings
+from processors.trending import app as trending
+from processors.trending import credentials
+from processors.trending.dials import Dials
 from schemas import channels
 from songline.doctor.facts import Facts, Failure, Missing, Stored
 from songline.entities import CONTAINERS
@@ -44,7 +47,7 @@ async def gather(settings: Settings, environ: Mapping[str, str], clock: Callable
         behind=behind,
         containers=containers,
         health={"API": api, "trending worker": trending},
-        options=_options(settings),
+        options=_options(settings, environ),
         skew=skew,
     )
 
@@ -82,10 +85,7 @@ def _is_not_found(error: EventHubError) -> bool:
 
 
 async def _kafka(settings: EventHubs) -> tuple[dict[str, int] | Failure, int | Failure]:
-    try:
-        options = kafka.client_options(settings)
-    except ValueError as error:
-        return Failure(str(error)), Failure(str(error))
+    options = {"bootstrap_servers": settings.kafka, **credentials.client(settings)}
     # The group is only looked at: partitions are assigned by hand, so nobody's share of them is touched.
     consumer = AIOKafkaConsumer(group_id=channels.TRENDING_GROUP, enable_auto_commit=False, **options)
     with _overheard("aiokafka") as said:
@@ -160,13 +160,13 @@ def _stored(properties: Mapping[str, Any]) -> Stored:
     )
 
 
-def _options(settings: Settings) -> dict[str, int | None] | Failure:
-    """The settings that the trending worker's own Kafka clients get; of consumer and producer the greater one, since
-    either breaks."""
+def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | None] | Failure:
+    """The settings that the trending worker's own Kafka clients get, Faust's defaults included; of consumer and
+    producer the greater one, since either breaks."""
     try:
-        conf = create_app(settings).conf
-    except ValueError as error:
-        return Failure(_words(error))
+        conf = faust.App(channels.TRENDING_GROUP, **trending.options(settings, Dials.read(environ))).conf
+    except BadSetting as error:
+        return Failure(str(error))
     return {
         "connections_max_idle_ms": max(conf.consumer_connections_max_idle_ms, conf.producer_connections_max_idle_ms),
         "metadata_max_age_ms": max(conf.consumer_metadata_max_age_ms, conf.producer_metadata_max_age_ms),
