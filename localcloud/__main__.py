@@ -19,6 +19,8 @@ from localcloud.eventhubs.server import EventHubsServer
 from localcloud.http import HttpServer
 from localcloud.kafka.server import KafkaServer
 from localcloud.sas import Keys
+from localcloud.servicebus.config import NamespaceConfig, read_namespace
+from localcloud.servicebus.server import ServiceBusServer
 
 HOST = "127.0.0.1"
 READY = "endpoints.json"
@@ -27,12 +29,14 @@ COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbI
 
 logger = logging.getLogger("localcloud")
 
+Server = AzuriteServer | CosmosServer | EventHubsServer | HttpServer | KafkaServer | ServiceBusServer
 
-def default_config() -> list[Path]:
+
+def default_config(service: str = "eventhubs") -> list[Path]:
     """The product's own entities: beside this package in a wheel, in `infra/` in a checkout."""
     here = Path(__file__).parent
     packaged = here / "emulators"
-    folder = (packaged if packaged.is_dir() else here.parent / "infra" / "emulators") / "eventhubs"
+    folder = (packaged if packaged.is_dir() else here.parent / "infra" / "emulators") / service
     return [folder / "Config.json", folder / "localcloud.json"]
 
 
@@ -46,10 +50,19 @@ def default_config() -> list[Path]:
     type=click.Path(path_type=Path),
     multiple=True,
     show_default="the product's own",
-    help="Entities, as the emulator's Config.json; a later file is laid over an earlier one.",
+    help="Event hubs, as the emulator's Config.json; a later file is laid over an earlier one.",
+)
+@click.option(
+    "--servicebus-config",
+    "servicebus_configs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    show_default="the product's own",
+    help="Queues and topics, as the Service Bus emulator's Config.json; likewise.",
 )
 @click.option("--eventhubs-port", default=5672, help="Event Hubs over AMQP; 0 takes a free port, here and below.")
 @click.option("--kafka-port", default=9092, help="Event Hubs over Kafka.")
+@click.option("--servicebus-port", default=5673, help="Service Bus over AMQP.")
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
 @click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite (see `make azurite`).")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
@@ -59,8 +72,10 @@ def default_config() -> list[Path]:
 def main(
     data: Path,
     configs: tuple[Path, ...],
+    servicebus_configs: tuple[Path, ...],
     eventhubs_port: int,
     kafka_port: int,
+    servicebus_port: int,
     cosmos_port: int,
     blobs: bool,
     blob_port: int,
@@ -68,24 +83,38 @@ def main(
     cosmos_key: str,
     create_topics: bool,
 ) -> None:
-    """Event Hubs (AMQP and Kafka) and Cosmos DB on this machine, on 127.0.0.1.
+    """Event Hubs (AMQP and Kafka), Service Bus and Cosmos DB on this machine, on 127.0.0.1.
 
     When all are served, DATA/endpoints.json tells their ports, and so does one line on standard output.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    ports = {"eventhubs": eventhubs_port, "kafka": kafka_port, "cosmos": cosmos_port, "control": control_port}
+    ports = {
+        "eventhubs": eventhubs_port,
+        "kafka": kafka_port,
+        "servicebus": servicebus_port,
+        "cosmos": cosmos_port,
+        "control": control_port,
+    }
     if blobs:
         ports["blob"] = blob_port
     try:
         data.mkdir(parents=True, exist_ok=True)
         (data / READY).unlink(missing_ok=True)
         hubs = read_hubs(list(configs) or default_config())
-        asyncio.run(serve(data, hubs, ports, cosmos_key, create_topics))
+        namespace = read_namespace(list(servicebus_configs) or default_config("servicebus"))
+        asyncio.run(serve(data, hubs, namespace, ports, cosmos_key, create_topics))
     except (AzuriteUnavailable, BadConfig, log.LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
 
-async def serve(data: Path, hubs: list[HubConfig], ports: dict[str, int], cosmos_key: str, create_topics: bool) -> None:
+async def serve(
+    data: Path,
+    hubs: list[HubConfig],
+    namespace: NamespaceConfig,
+    ports: dict[str, int],
+    cosmos_key: str,
+    create_topics: bool,
+) -> None:
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -98,9 +127,10 @@ async def serve(data: Path, hubs: list[HubConfig], ports: dict[str, int], cosmos
         store = await stack.enter_async_context(
             log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
         )
-        servers = {
+        servers: dict[str, Server] = {
             "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"]),
             "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics),
+            "servicebus": ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"]),
             "cosmos": CosmosServer(data / "cosmos", cosmos_key, host=HOST, port=ports["cosmos"]),
             "control": HttpServer(control.create(served), host=HOST, port=ports["control"]),
         }
@@ -108,12 +138,12 @@ async def serve(data: Path, hubs: list[HubConfig], ports: dict[str, int], cosmos
             servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"])
         for name, server in servers.items():
             try:
-                started = await stack.enter_async_context(server)
+                await stack.enter_async_context(server)
             except OSError as error:
                 raise OSError(
                     f"port {ports[name]} for {name}: {error.strerror}; choose another with --{name}-port"
                 ) from error
-            served[name] = started.port
+            served[name] = server.port
         ready.write_text(json.dumps(served))
         stack.callback(ready.unlink, missing_ok=True)
         # Whoever started this process waits for this line.

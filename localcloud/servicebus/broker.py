@@ -225,7 +225,7 @@ class Broker:
                 continue
             entity.window.remember(content.message_id, now)
             numbers.append(self._take(entity, content, now, hops=0))
-        self._move(now)
+        self.move(now)
         return numbers
 
     def _check(self, entity: QueueEntity | TopicEntity, contents: Iterable[Content]) -> None:
@@ -270,8 +270,11 @@ class Broker:
                 if queue.policy.requires_session and not copy.session_id:
                     queue.bury(kept, now, "Session id is null.", "The subscription requires sessions.", {})
 
-    def _move(self, now: int) -> None:
-        """Hand on what is ready in queues that forward, and in topics, until everything is where it stays."""
+    def move(self, now: int) -> None:
+        """Hand on what is ready in queues that forward, and in topics, until everything is where it stays.
+
+        To be called after an operation on one of the queues, as `send` and `advance` do themselves.
+        """
         while self._moving:
             source = self._moving.popleft()
             topic = self.topics.get(source.path)
@@ -317,7 +320,7 @@ class Broker:
             entity = self._by_path(path)
             if entity is not None:
                 self._end_if_idle(entity, now)
-        self._move(now)
+        self.move(now)
 
     def _end_if_idle(self, entity: Entity, now: int) -> None:
         idle = milliseconds(entity.properties.auto_delete_on_idle)

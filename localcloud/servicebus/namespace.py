@@ -74,6 +74,7 @@ class Namespace:
         self.broker.advance(now)
         try:
             answer = operation(self.broker, now)
+            self.broker.move(now)
         except BaseException:
             self.spawn(self._flush(blobs))
             raise

@@ -35,7 +35,7 @@ class LocalCloud:
     def __init__(self, data: Path, arguments: Sequence[str] = ()) -> None:
         self.data = data
         self.arguments = list(arguments)
-        self.ports = {"eventhubs": 0, "kafka": 0, "cosmos": 0, "control": 0}
+        self.ports = {"eventhubs": 0, "kafka": 0, "servicebus": 0, "cosmos": 0, "control": 0}
         if "--blobs" in self.arguments:
             self.ports["blob"] = 0
         self.process: subprocess.Popen[str] | None = None
@@ -98,6 +98,13 @@ class LocalCloud:
     def eventhub_connection_string(self) -> str:
         return (
             f"Endpoint=sb://127.0.0.1:{self.ports['eventhubs']};SharedAccessKeyName=RootManageSharedAccessKey;"
+            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+        )
+
+    @property
+    def servicebus_connection_string(self) -> str:
+        return (
+            f"Endpoint=sb://127.0.0.1:{self.ports['servicebus']};SharedAccessKeyName=RootManageSharedAccessKey;"
             "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
         )
 
