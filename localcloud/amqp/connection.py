@@ -31,8 +31,9 @@ from localcloud.amqp.frames import (
     FrameReader,
     frame,
 )
-from localcloud.amqp.link import SendingLink, wire_error
+from localcloud.amqp.link import wire_error
 from localcloud.amqp.node import Service
+from localcloud.amqp.output import Output
 from localcloud.amqp.performatives import (
     Begin,
     Close,
@@ -51,7 +52,6 @@ from localcloud.sas import Grant, Keys, Unauthorized
 log = logging.getLogger(__name__)
 
 CHANNEL_MAX: Final = 4999
-UNSENT_LIMIT: Final = 1 << 20  # bytes waiting for the socket, beyond which links stop to send
 HELD_LIMIT: Final = 64 << 20  # bytes of unsettled deliveries from the client, beyond which we stop to read
 PRODUCT: Final[Map] = {Symbol("product"): "songline-localcloud", Symbol("version"): "1"}
 
@@ -100,21 +100,16 @@ class Connection(asyncio.Protocol):
         self._reader = FrameReader()
         self._state: Callable[[], bool] = self._first_header
         self._opened = False
-        self._out: list[bytes] = []
-        self._unsent = 0
-        self._flushing = False
-        self._paused = False
         self._held = 0
-        self._waiting: dict[SendingLink, None] = {}
         self._ended: set[int] = set()  # channels whose sessions are over: clients may still send there
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=UNSENT_LIMIT)
+        self.output = Output(self._transport)
         self._loop = asyncio.get_running_loop()
-        self._heard = self._spoke = self._loop.time()
+        self._heard = self._loop.time()
         self._timer = self._loop.call_later(self._timing.handshake, self._handshake_too_slow)
 
     def data_received(self, data: bytes) -> None:
@@ -140,49 +135,14 @@ class Connection(asyncio.Protocol):
         self._on_end(self)
 
     def pause_writing(self) -> None:
-        self._paused = True
+        self.output.pause()
 
     def resume_writing(self) -> None:
-        self._paused = False
-        self._serve_waiting()
-
-    # Out
+        self.output.resume()
 
     def send(self, data: bytes) -> None:
-        """Send a whole frame; what is sent in one turn of the loop goes to the socket together."""
-        self.send_parts([data], len(data))
-
-    def send_parts(self, parts: list[bytes], size: int) -> None:
-        """Send whole frames, `size` bytes in all, given in parts."""
-        self._out += parts
-        self._unsent += size
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    @property
-    def writable(self) -> bool:
-        return not self._paused and self._unsent < UNSENT_LIMIT
-
-    def wait_writable(self, link: SendingLink) -> None:
-        """Pump `link` when there is room on the socket, after those that have waited for longer."""
-        self._waiting[link] = None
-
-    def _flush(self) -> None:
-        self._flushing = False
-        data = b"".join(self._out)
-        self._out.clear()
-        self._unsent = 0
-        if data and not self._transport.is_closing():
-            self._spoke = self._loop.time()
-            self._transport.write(data)
-        self._serve_waiting()
-
-    def _serve_waiting(self) -> None:
-        while self._waiting and self.writable:
-            link = next(iter(self._waiting))
-            del self._waiting[link]
-            link.pump()
+        """Send a whole frame."""
+        self.output.send([data], len(data))
 
     def hold(self, size: int) -> None:
         """Count a delivery that nobody has settled yet; too many bytes of those stop the reading."""
@@ -382,7 +342,7 @@ class Connection(asyncio.Protocol):
         """Hang up after what is to be sent; read on for a moment, or the client might get a reset instead of it."""
         self._state = self._nothing_more
         self._end_sessions()
-        self._flush()
+        self.output.flush()
         self._timer.cancel()
         if self._held >= HELD_LIMIT:
             self._transport.resume_reading()
@@ -397,7 +357,7 @@ class Connection(asyncio.Protocol):
         for session in self.sessions.values():
             session.end()
         self.sessions.clear()
-        self._waiting.clear()
+        self.output.forget_waiting()
 
     def _handshake_too_slow(self) -> None:
         log.warning("a client did not open its connection within %g s", self._timing.handshake)
@@ -408,7 +368,7 @@ class Connection(asyncio.Protocol):
         if now - self._heard > self._timing.silence:
             self.close(AmqpError(RESOURCE_LIMIT_EXCEEDED, f"nothing came for {now - self._heard:.0f} s"))
             return
-        if now - self._spoke >= interval * 0.9:
+        if now - self.output.last >= interval * 0.9:
             self.send(EMPTY_FRAME)
         self._detach_unauthorized()
         self._timer = self._loop.call_later(interval, self._tick, interval)

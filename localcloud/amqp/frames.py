@@ -63,7 +63,8 @@ class FrameReader:
         if len(buffer) - at < size:
             return None
         self._at = at + size
-        return Frame(kind, channel, bytes(buffer[at + offset * 4 : at + size]))
+        with memoryview(buffer) as view:
+            return Frame(kind, channel, bytes(view[at + offset * 4 : at + size]))
 
 
 def frame(channel: int, body: bytes, kind: int = AMQP_FRAME) -> bytes:

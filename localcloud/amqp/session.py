@@ -90,8 +90,8 @@ class Session:
 
     def can_send(self, link: SendingLink) -> bool:
         """Is there room on the socket and in the window? If not on the socket, the link is pumped when there is."""
-        if not self.connection.writable:
-            self.connection.wait_writable(link)
+        if not self.connection.output.writable:
+            self.connection.output.wait(link)
             return False
         return self.window > 0 and not self._backlog
 
@@ -115,7 +115,7 @@ class Session:
         """Count `count` transfer frames that a link has put together, and send them."""
         self.next_outgoing_id = self.next_outgoing_id + count & MASK
         self.window -= count
-        self.connection.send_parts(frames, size)
+        self.connection.output.send(frames, size)
 
     def forget_backlog(self, link: SendingLink) -> None:
         if self._backlog:
