@@ -1,0 +1,30 @@
+"""What a hub holds, read by a client that isn't the publisher's."""
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from schemas.channels import MUSIC_EVENTS
+from tests.support.kafka import aiokafka_options
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+
+
+async def read_all(cloud: LocalCloud, hub: str = MUSIC_EVENTS) -> list[list[tuple[bytes | None, bytes]]]:
+    """(key, value) of everything that is there now, in order, a list for each partition."""
+    consumer = AIOKafkaConsumer(hub, **aiokafka_options(cloud.kafka_bootstrap), enable_auto_commit=False)
+    await consumer.start()
+    try:
+
+        async def assigned() -> frozenset[TopicPartition]:
+            return frozenset(consumer.assignment())
+
+        partitions = sorted(await wait_for_async(assigned, f"the partitions of {hub}"))
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: dict[TopicPartition, list[tuple[bytes | None, bytes]]] = {each: [] for each in partitions}
+        for each in partitions:
+            while await consumer.position(each) < ends[each]:
+                for record in (await consumer.getmany(each, timeout_ms=1_000)).get(each, ()):
+                    found[each].append((record.key, record.value))
+        return list(found.values())
+    finally:
+        await consumer.stop()
