@@ -128,12 +128,14 @@ class Supervisor:
         running = self._running[service.name] = _Running(service, self._logs / f"{service.name}.log")
         self._launch(running)
 
-    def wait(self, name: str, patience: float) -> float:
-        """Until the service is healthy: the seconds that it took. Raises Died, for any service, and Stopped."""
+    def wait(self, name: str, patience: float, probe: Probe | None = None) -> float:
+        """Until the service is healthy, by another `probe` than its own if one is given: the seconds since its start.
+        Raises Died, for any service, and Stopped."""
         running = self._running[name]
+        healthy = probe or running.service.probe
         while True:
             self._step(restart=False)
-            missing = running.service.probe()
+            missing = healthy()
             took = self._clock() - running.started_at
             if not missing:
                 return took

@@ -13,7 +13,14 @@ from honcho.environ import parse_procfile
 from honcho.printer import Printer
 
 from cloud import cosmos
-from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, BadSetting, read_cosmos
+from cloud.settings import (
+    COSMOS_CONNECTION,
+    EVENTHUB_CONNECTION,
+    KAFKA_BOOTSTRAP,
+    SERVICEBUS_CONNECTION,
+    BadSetting,
+    read_cosmos,
+)
 from schemas.channels import DATABASE
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, TRENDING, save
@@ -23,7 +30,7 @@ from songline.supervise import Died, Probe, Service, Stopped, Supervisor
 
 PATIENCE = 60.0
 # The published keys of Microsoft's emulators, which localcloud takes too. They protect nothing, by design.
-EVENTHUBS_KEY = (
+NAMESPACE_KEY = (
     "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
 )
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
@@ -33,10 +40,14 @@ PORTS = {
     "--eventhubs-port": "SONGLINE_EVENTHUBS_PORT",
     "--kafka-port": "SONGLINE_KAFKA_PORT",
     "--cosmos-port": "SONGLINE_COSMOS_PORT",
+    "--servicebus-port": "SONGLINE_SERVICEBUS_PORT",
     "--control-port": "SONGLINE_CONTROL_PORT",
     "--trending-port": "SONGLINE_TRENDING_PORT",
 }
 """Option to the name of the variable that the Procfile reads its port from."""
+
+SHARED = (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, SERVICEBUS_CONNECTION, COSMOS_CONNECTION, API, TRENDING)
+"""What other terminals need to know of the system that runs."""
 
 
 @click.command(context_settings={"show_default": True})
@@ -44,13 +55,14 @@ PORTS = {
     "--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, help="Folder that keeps it all."
 )
 @click.option("--simulator/--no-simulator", default=True, help="Whether simulated listeners play.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=50.0, help="Simulated events a second.")
+@click.option("--rate", type=click.FloatRange(min=1), default=50.0, help="Simulated events a second.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, help="The API; 0 takes a free port, here and below."
 )
 @click.option("--eventhubs-port", type=click.IntRange(0, 65535), default=5672, help="Event Hubs over AMQP.")
 @click.option("--kafka-port", type=click.IntRange(0, 65535), default=9092, help="Event Hubs over Kafka.")
 @click.option("--cosmos-port", type=click.IntRange(0, 65535), default=8081, help="Cosmos DB.")
+@click.option("--servicebus-port", type=click.IntRange(0, 65535), default=5673, help="Service Bus over AMQP.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=5300, help="localcloud's health.")
 @click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
 @click.option("--logs", is_flag=True, help="Show what every process writes, too.")
@@ -80,7 +92,8 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         DATA: str(data),
         API: f"http://{HOST}:{here['SONGLINE_PORT']}",
         TRENDING: f"http://{HOST}:{here['SONGLINE_TRENDING_PORT']}",
-        EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{EVENTHUBS_KEY}",
+        EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{NAMESPACE_KEY}",
+        SERVICEBUS_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_SERVICEBUS_PORT']};{NAMESPACE_KEY}",
         KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
         "SONGLINE_RATE": f"{rate:g}",
@@ -106,20 +119,23 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
 
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool) -> None:
     found = services(environ)
-    shared = {name: environ[name] for name in (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, COSMOS_CONNECTION, API, TRENDING)}
+    shared = {name: environ[name] for name in SHARED}
     began = time.monotonic()
     with Supervisor(environ, data / "logs", click.echo, Printer(sys.stdout) if logs else None) as supervisor:
         saved: Path | None = None
         try:
-            _start(supervisor, found["localcloud"], "Event Hubs, Kafka and Cosmos DB")
+            supervisor.start(found["localcloud"])
+            _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus and Cosmos DB")
             asyncio.run(_ensure(environ))
             saved = save(data, shared)
-            for name in ("trending", "api"):
+            for name in ("trending", "api", *(["simulator"] if simulator else [])):
                 supervisor.start(found[name])
             _healthy(supervisor, "trending", "plays become charts")
             _healthy(supervisor, "api", environ[API])
             if simulator:
-                _start(supervisor, found["simulator"], f"{environ['SONGLINE_RATE']} events a second")
+                # It is well when what it sends comes out at the other end.
+                grows = _grows(environ[API], _counted(environ[API]))
+                _healthy(supervisor, "simulator", f"{environ['SONGLINE_RATE']} events a second", grows)
             click.echo(_where(data, environ[API], time.monotonic() - began))
             supervisor.watch()
         except Stopped as reason:
@@ -129,13 +145,8 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool) ->
                 saved.unlink(missing_ok=True)
 
 
-def _start(supervisor: Supervisor, service: Service, what: str) -> None:
-    supervisor.start(service)
-    _healthy(supervisor, service.name, what)
-
-
-def _healthy(supervisor: Supervisor, name: str, what: str) -> None:
-    took = supervisor.wait(name, PATIENCE)
+def _healthy(supervisor: Supervisor, name: str, what: str, probe: Probe | None = None) -> None:
+    took = supervisor.wait(name, PATIENCE, probe)
     click.echo(f"{name:<10} healthy after {took:4.1f} s   {what}")
 
 
@@ -153,6 +164,19 @@ def _answers(url: str) -> Probe:
         return "" if answer.status_code == 200 else f"{url} answered {answer.status_code}: {answer.text[:200]}"
 
     return probe
+
+
+def _grows(api: str, before: int) -> Probe:
+    return lambda: "" if _counted(api) > before else "nothing that it sent is in the charts yet"
+
+
+def _counted(api: str) -> int:
+    """The events that the charts count, 0 while there is no chart."""
+    try:
+        answer = httpx.get(f"{api}/v1/charts/top/1h?limit=1", timeout=5, trust_env=False)
+    except httpx.TransportError:
+        return 0
+    return sum(answer.json()["position"].values()) if answer.status_code == 200 else 0
 
 
 def _nothing() -> str:

@@ -1,0 +1,211 @@
+"""`songline up`, as a user runs it: a process with everything on free ports."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from songline.ports import HOST
+from tests.support.waiting import wait_for
+
+PORTS = ("--port", "--eventhubs-port", "--kafka-port", "--cosmos-port", "--servicebus-port", "--control-port")
+DEADLINE = 90.0
+
+
+class Up:
+    """A `songline up` on `data`, with what it has said so far in `said`."""
+
+    def __init__(self, data: Path, *arguments: str, **ports: int) -> None:
+        self.data = data
+        options = [f"{option}={ports.get(option, 0)}" for option in (*PORTS, "--trending-port")]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "songline", "up", "--data", str(data), *options, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            self.said.extend(iter(output.readline, ""))
+
+    @property
+    def text(self) -> str:
+        return "".join(self.said)
+
+    def healthy(self) -> str:
+        """The API's address, once all is up."""
+        wait_for(lambda: "Songline is up" in self.text or self.process.poll() is not None, "`up`", DEADLINE)
+        found = re.search(r"the API +(\S+)/docs", self.text)
+        assert found, self.text
+        return found[1]
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Its exit code after the signal."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        code = self.process.wait(DEADLINE)
+        self._reader.join()
+        return code
+
+    def members(self) -> list[int]:
+        """The processes whose environment names our data folder: all that it started, and nothing else's."""
+        mark = f"SONGLINE_DATA={self.data}\0".encode()
+        return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in environment(folder)]
+
+
+def environment(folder: Path) -> bytes:
+    try:
+        return (folder / "environ").read_bytes() + b"\0"
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Starts systems on the test's own data folder, and ends each of them."""
+    systems: list[Up] = []
+
+    def start(*arguments: str, **ports: int) -> Up:
+        systems.append(Up(tmp_path / "data", *arguments, **ports))
+        return systems[-1]
+
+    yield start
+    for system in systems:
+        system.end(signal.SIGTERM)
+
+
+def songline(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Another terminal, in which nothing but the data folder is known."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "SONGLINE_"))}
+    return run([sys.executable, "-m", "songline", *arguments], {**environ, "SONGLINE_DATA": str(data)})
+
+
+def run(command: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=DEADLINE, check=False)
+
+
+def chart(api: str) -> dict[str, Any]:
+    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=10)
+    assert answer.status_code == 200
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def listens(api: str) -> int:
+    return sum(entry["listens"] for entry in chart(api)["entries"])
+
+
+def counted(api: str) -> int:
+    return sum(chart(api)["position"].values())
+
+
+def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -> None:
+    first = up("--rate=200")
+    api = first.healthy()
+    before = listens(api)
+    wait_for(lambda: listens(api) > before, "more listens", DEADLINE)
+    entries = chart(api)["entries"]
+    assert all(entry["title"] and entry["artist"] for entry in entries)
+
+    shown = songline(first.data, "chart", "top", "1h", "--limit", "3")
+    assert shown.returncode == 0, shown.stderr
+    assert "top · last 1h · global" in shown.stdout
+    told = songline(first.data, "chart", "top", "1h", "--json")
+    assert json.loads(told.stdout)["kind"] == "top"
+
+    examined = songline(first.data, "doctor", "--json")
+    findings = json.loads(examined.stdout)
+    assert [finding for finding in findings if finding["status"] != "ok"] == []
+    assert examined.returncode == 0
+
+    second = up()
+    assert second.ended() == 1
+    assert f"runs on {first.data} already (process {first.process.pid})" in second.text
+
+    members = first.members()
+    assert len(members) >= 4
+    last = counted(api)
+    assert first.end(signal.SIGINT) == 0, first.text
+    assert first.members() == []
+    assert not (first.data / "songline.env").exists()
+
+    again = up("--no-simulator")
+    assert counted(again.healthy()) >= last
+    assert again.end(signal.SIGTERM) == 0, again.text
+
+
+def test_a_taken_port_is_named_with_its_option(up: Callable[..., Up]) -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        system = up(**{"--kafka-port": port})
+        assert system.ended() == 1
+    assert f"port {port} is taken by another process" in system.text
+    assert "--kafka-port" in system.text
+    assert system.members() == []
+
+
+def test_when_localcloud_dies_all_end_and_it_is_named(up: Callable[..., Up]) -> None:
+    system = up("--no-simulator")
+    system.healthy()
+    os.kill(leader(system, "localcloud"), signal.SIGKILL)
+    assert system.ended() == 1
+    assert "localcloud ended by SIGKILL" in system.text
+    assert str(system.data / "logs" / "localcloud.log") in system.text
+    assert system.members() == []
+
+
+def test_the_worker_and_the_api_are_started_again(up: Callable[..., Up]) -> None:
+    system = up("--no-simulator")
+    api = system.healthy()
+    killed = {module: leader(system, module) for module in ("processors.trending", "projections")}
+    for pid in killed.values():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(
+        lambda: all(leader(system, module) not in (0, pid) for module, pid in killed.items()), "both again", DEADLINE
+    )
+    wait_for(lambda: ready(api), "the API's health", DEADLINE)
+    assert "trending ended by SIGKILL" in system.text
+    assert "api ended by SIGKILL" in system.text
+    assert system.end() == 0
+
+
+def test_nothing_is_left_when_it_is_killed_itself(up: Callable[..., Up]) -> None:
+    system = up("--no-simulator")
+    system.healthy()
+    system.process.kill()
+    system.ended()
+    wait_for(lambda: not system.members(), "the end of all", DEADLINE)
+
+
+def leader(system: Up, module: str) -> int:
+    """The process that runs `python -m module`, 0 while there is none."""
+    for pid in system.members():
+        command = Path(f"/proc/{pid}/cmdline")
+        if command.exists() and f"\0-m\0{module}\0".encode() in command.read_bytes():
+            return pid
+    return 0
+
+
+def ready(api: str) -> bool:
+    try:
+        return httpx.get(f"{api}/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
