@@ -1,0 +1,173 @@
+"""The Faust app, put together: three agents, two tables, and the timers that flush, tick, save and write."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any
+
+import faust
+from azure.cosmos.aio import ContainerProxy
+from faust.types import TP
+from msgspec import Struct
+
+from cloud import kafka
+from cloud.settings import Settings
+from processors.trending import credentials
+from processors.trending.batching import App
+from processors.trending.charting import Charting
+from processors.trending.counting import Counting, wall_clock_ms
+from processors.trending.dials import Dials
+from processors.trending.health import Health, Watchdog
+from processors.trending.ranking import Ranking
+from processors.trending.sink import Sink
+from schemas.channels import MUSIC_EVENTS, TRENDING_GROUP, TRENDING_PARTIALS, TRENDING_TOPS
+
+BUFFERED_BATCHES = 4
+"""Batches that wait in a stream: each is a whole fetch of a partition."""
+
+BUSY_SHARE = 10
+"""A timer's work may take a tenth of the time: where it takes longer, it comes less often."""
+
+MAX_FETCH_BYTES = 2_000_000
+
+
+class Trending(Struct):
+    """The app, and what serves beside it."""
+
+    app: App
+    health: Health
+
+
+def create(settings: Settings, dials: Dials, hubs: Mapping[str, int], container: ContainerProxy) -> Trending:
+    """The app for a namespace whose hubs have so many partitions, writing charts to `container`.
+
+    It starts nothing: give `app` and `health` to a `faust.Worker`.
+    """
+    app = App(
+        TRENDING_GROUP,
+        batched=(MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS),
+        **options(settings, dials),
+    )
+    shards = hubs[TRENDING_PARTIALS]
+    cells = _table(app, "cells", hubs[MUSIC_EVENTS])
+    sums = _table(app, "shards", shards)
+    counting = Counting(app, cells, shards, wall_clock_ms)
+    ranking = Ranking(app, sums, wall_clock_ms, round(dials.whole * 1_000))
+    charting = Charting(
+        app, Sink(container, max(1, round(dials.writes * dials.tick)), dials.refresh), shards, monotonic
+    )
+    for hub, stage in ((MUSIC_EVENTS, counting), (TRENDING_PARTIALS, ranking), (TRENDING_TOPS, charting)):
+        app.agent(app.topic(hub, key_serializer="raw", value_serializer="raw"), name=hub)(_agent(stage.consume))
+    cells.on_recover(_loud(app, lambda: _hold(app, counting, charting)))
+    sums.on_recover(_loud(app, lambda: _hold_shards(app, ranking)))
+    _on_revoked(app, (counting, ranking, charting))
+    for work, seconds in (
+        (counting.flush, dials.flush),
+        (ranking.tick, dials.tick),
+        (ranking.save, dials.save),
+        (charting.write, dials.tick),
+    ):
+        app.task(_every(app, seconds, work))
+    watchdog = Watchdog(dials.stall)
+    return Trending(app, Health(dials.port, lambda: _why_not_ready(app, watchdog, counting)))
+
+
+def options(settings: Settings, dials: Dials) -> dict[str, Any]:
+    """Faust's settings for Event Hubs: nothing is created by itself, and no connection idles for too long."""
+    return {
+        "broker": f"kafka://{settings.eventhubs.kafka}",
+        "broker_credentials": credentials.broker(settings.eventhubs),
+        "store": "memory://",
+        "autodiscover": False,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "processing_guarantee": "at_least_once",
+        "broker_commit_interval": 1.0,
+        "broker_session_timeout": dials.session_ms / 1_000,
+        "broker_heartbeat_interval": min(kafka.HEARTBEAT_INTERVAL_MS, dials.session_ms / 3) / 1_000,
+        "broker_request_timeout": max(kafka.REQUEST_TIMEOUT_MS, dials.session_ms) / 1_000,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
+        "consumer_metadata_max_age_ms": kafka.METADATA_MAX_AGE_MS,
+        "consumer_max_fetch_size": MAX_FETCH_BYTES,
+        "producer_acks": -1,
+        "producer_connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
+        "producer_metadata_max_age_ms": kafka.METADATA_MAX_AGE_MS,
+        "producer_max_request_size": kafka.MAX_REQUEST_SIZE,
+        "producer_request_timeout": kafka.REQUEST_TIMEOUT_MS / 1_000,
+        # A batch is acknowledged by the flush that follows it; what is not is read again.
+        "stream_wait_empty": False,
+        "stream_buffer_maxsize": BUFFERED_BATCHES,
+    }
+
+
+def _table(app: App, name: str, partitions: int) -> Any:
+    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.Table(name, partitions=partitions, schema=raw)
+
+
+def _agent(consume: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """A plain function: Faust looks at what an agent is, and a bound method is not what it expects."""
+
+    async def agent(stream: Any) -> None:
+        await consume(stream)
+
+    return agent
+
+
+async def _starts(app: App, hub: str) -> dict[int, int]:
+    """The partitions of a hub that this worker holds, each with the first offset to read."""
+    committed = await app.consumer.seek_to_committed()
+    return {tp.partition: committed.get(tp) or 0 for tp in app.consumer.assignment() if tp.topic == hub}
+
+
+async def _hold(app: App, counting: Counting, charting: Charting) -> None:
+    await counting.assigned(await _starts(app, MUSIC_EVENTS), owner=uuid.uuid4().hex)
+    await charting.assigned((await _starts(app, TRENDING_TOPS)).get(0))
+
+
+async def _hold_shards(app: App, ranking: Ranking) -> None:
+    await ranking.assigned(set(await _starts(app, TRENDING_PARTIALS)), owner=uuid.uuid4().hex)
+
+
+def _loud(app: App, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """Faust drops what a recovery callback raises; a worker without its state must not go on."""
+
+    async def call() -> None:
+        try:
+            await callback()
+        except Exception as error:
+            await app.crash(error)
+            raise
+
+    return call
+
+
+def _on_revoked(app: App, stages: Iterable[Counting | Ranking | Charting]) -> None:
+    async def revoked(_app: App, _partitions: set[TP], **_: Any) -> None:
+        for stage in stages:
+            await stage.revoked()
+
+    app.on_partitions_revoked.connect(revoked, weak=False)
+
+
+def _every(app: App, seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def loop() -> None:
+        pause = seconds
+        while not app.should_stop:
+            await app.sleep(pause)
+            start = monotonic()
+            await work()
+            pause = max(seconds, (monotonic() - start) * BUSY_SHARE)
+
+    return loop
+
+
+def _why_not_ready(app: App, watchdog: Watchdog, counting: Counting) -> list[str]:
+    if app.rebalancing or not app.tables.actives_ready:
+        return ["partitions are being shared out and their state is being read"]
+    return [
+        f"{tp.topic}/{tp.partition} has events to count and has not moved for {watchdog.stall:g} s"
+        for tp in watchdog.stalled(counting.behind(), monotonic())
+    ]

@@ -1,0 +1,132 @@
+"""The pump of stage 1: batches of `music-events` to sources, and what they flush to the hubs."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from faust.types import TP
+
+from processors.trending.batching import App
+from processors.trending.names import Regions, Songs
+from processors.trending.outlet import Outgoing, changes, keep, send
+from processors.trending.policy import moment
+from processors.trending.source import Flush, Source, hour_prefix, outdated
+from schemas.channels import MUSIC_EVENTS, PARKED_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
+
+
+class Counting:
+    """Sources of the partitions that this worker holds. `owner` names the worker's hold on them, each time anew."""
+
+    def __init__(self, app: App, table: Any, shards: int, now_ms: Callable[[], int]) -> None:
+        self._app = app
+        self._table = table
+        self._shards = shards
+        self._now_ms = now_ms
+        self._songs = Songs(shards)
+        self._regions = Regions()
+        self._sources: dict[int, Source] = {}
+        self._messages: dict[int, list[Any]] = defaultdict(list)
+        self._flushing = asyncio.Lock()
+        self._swept_hour = 0
+
+    async def consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            source = self._sources.get(message.partition)
+            if source is not None:
+                source.take(event.value)
+                self._messages[message.partition].append(message)
+
+    async def assigned(self, starts: dict[int, int], owner: str) -> None:
+        """Hold these partitions, each from its first offset to read, and no others; what others left is recovered."""
+        self._messages.clear()
+        self._sources = {
+            number: Source(number, owner, self._shards, self._songs, self._regions, self._load(number), start - 1)
+            for number, start in starts.items()
+        }
+
+    async def revoked(self) -> None:
+        """Finish the flush that is on its way; what it has not got is counted again by the next owner."""
+        async with self._flushing:
+            self._sources = {}
+            self._messages.clear()
+
+    async def flush(self) -> None:
+        """Tell the shards what changed, save it, and only then let offsets be committed.
+
+        A crash between any two of these steps makes the next owner repeat some of them, which changes nothing.
+        """
+        async with self._flushing:
+            now_ms = self._now_ms()
+            flushes: dict[int, Flush] = {}
+            for number, source in self._sources.items():
+                self._look_for_end(source)
+                if source.changed:
+                    flushes[number] = source.flush(now_ms)
+                    keep(self._table, flushes[number].chunks)
+            messages = {number: self._messages.pop(number, []) for number in flushes}
+            await send(
+                self._app.producer,
+                [
+                    Outgoing(PARKED_EVENTS, body, key=str(number).encode())
+                    for number, flush in flushes.items()
+                    for body in flush.parked
+                ]
+                + [
+                    Outgoing(TRENDING_PARTIALS, body, shard)
+                    for flush in flushes.values()
+                    for shard, body in flush.partials
+                ],
+            )
+            await send(
+                self._app.producer,
+                [
+                    one
+                    for number, flush in flushes.items()
+                    for one in changes(TRENDING_CELLS_CHANGELOG, number, flush.chunks)
+                ],
+            )
+            for done in messages.values():
+                for message in done:
+                    self._app.consumer.ack(message)
+            await self._sweep(now_ms)
+
+    def behind(self) -> dict[TP, tuple[int, int]]:
+        """Of each partition, what was counted and where it ends."""
+        found = {}
+        for number, source in self._sources.items():
+            tp = TP(MUSIC_EVENTS, number)
+            if (reach := self._app.consumer.reach(tp)) is not None:
+                found[tp] = (source.position + 1, reach.end)
+        return found
+
+    def _look_for_end(self, source: Source) -> None:
+        reach = self._app.consumer.reach(TP(MUSIC_EVENTS, source.number))
+        if reach is not None and source.position + 1 >= reach.end:
+            source.at_end(reach.polled_ms)
+
+    async def _sweep(self, now_ms: int) -> None:
+        """Once an hour, delete the cells that nothing can ask for any more."""
+        hour = now_ms // 3_600_000
+        if hour == self._swept_hour:
+            return
+        self._swept_hour = hour
+        held = [key.decode() for key in self._table.data]
+        gone = [key for key in outdated(held, moment(now_ms)) if int(key.split("/")[0]) in self._sources]
+        for key in gone:
+            values: dict[str, bytes | None] = {key: None}
+            await send(self._app.producer, changes(TRENDING_CELLS_CHANGELOG, int(key.split("/")[0]), values))
+            keep(self._table, values)
+
+    def _load(self, number: int) -> Callable[[int], list[bytes]]:
+        def load(hour: int) -> list[bytes]:
+            prefix = hour_prefix(number, hour).encode()
+            return [value for key, value in self._table.data.items() if key.startswith(prefix)]
+
+        return load
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000

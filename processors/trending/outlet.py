@@ -1,0 +1,40 @@
+"""Records on their way out: sent together, and awaited until the hub has them."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+
+class Outgoing(Struct, frozen=True):
+    """A record for a hub; `partition` None leaves the choice to the producer."""
+
+    hub: str
+    body: bytes | None
+    partition: int | None = None
+    key: bytes | None = None
+
+
+async def send(producer: Any, records: Iterable[Outgoing]) -> None:
+    """Returns when the hub has acknowledged every record; those of one partition keep their order.
+
+    `producer`: Faust's. Raises what it raises when the hub can't be reached for longer than it retries.
+    """
+    sent = [await producer.send(one.hub, one.key, one.body, one.partition, None, None) for one in records]
+    if sent:
+        await asyncio.gather(*sent)
+
+
+def changes(hub: str, partition: int, values: dict[str, bytes | None]) -> list[Outgoing]:
+    """What a table's changelog is told: values by key, None for what is gone."""
+    return [Outgoing(hub, value, partition, key.encode()) for key, value in values.items()]
+
+
+def keep(table: Any, values: dict[str, bytes | None]) -> None:
+    """Put values that go to the changelog by hand into the table that Faust recovers from it."""
+    for key, value in values.items():
+        if value is None:
+            table.data.pop(key.encode(), None)
+        else:
+            table.data[key.encode()] = value

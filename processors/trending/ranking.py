@@ -1,0 +1,85 @@
+"""The pump of stage 2: partials to shards, and their top lists to `trending-tops`."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from processors.trending import frames, partials
+from processors.trending.batching import App
+from processors.trending.outlet import Outgoing, changes, keep, send
+from processors.trending.shards import Shard
+from schemas.channels import TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
+
+log = logging.getLogger(__name__)
+
+
+class Ranking:
+    """Shards of the partitions of `trending-partials` that this worker holds."""
+
+    def __init__(self, app: App, table: Any, now_ms: Callable[[], int], whole_ms: int) -> None:
+        self._app = app
+        self._table = table
+        self._now_ms = now_ms
+        self._whole_ms = whole_ms
+        self._shards: dict[int, Shard] = {}
+        self._told_whole: dict[int, int] = {}
+        self._messages: dict[int, list[Any]] = defaultdict(list)
+        self._busy = asyncio.Lock()
+
+    async def consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            shard = self._shards.get(message.partition)
+            if shard is not None:
+                for offset, body in zip(event.value.offsets, event.value.bodies, strict=True):
+                    try:
+                        shard.apply(partials.decode(body))
+                    except msgspec.MsgspecError as error:
+                        # This hub is ours alone: whatever else is in it was never counted and can't be missed.
+                        log.error("passed over %s/%d, no message of ours: %s", message.tp, offset, error)
+                self._messages[message.partition].append(message)
+
+    async def assigned(self, numbers: set[int], owner: str) -> None:
+        """Hold these shards and no others, from what was saved of them."""
+        self._messages.clear()
+        self._told_whole = {}
+        self._shards = {}
+        for number in numbers:
+            shard = self._shards[number] = Shard(number, owner)
+            prefix = f"{number}/".encode()
+            shard.advance(self._now_ms())
+            shard.restore((key.decode(), value) for key, value in self._table.data.items() if key.startswith(prefix))
+
+    async def revoked(self) -> None:
+        async with self._busy:
+            self._shards = {}
+            self._messages.clear()
+
+    async def tick(self) -> None:
+        """Slide the windows to now, and tell what changed: everything, where that was not told for a while."""
+        async with self._busy:
+            now_ms = self._now_ms()
+            for number, shard in list(self._shards.items()):
+                shard.advance(now_ms)
+                whole = now_ms - self._told_whole.get(number, 0) >= self._whole_ms
+                songs, tops = shard.tops(whole=whole)
+                bodies = frames.parts(number, whole, songs, tops, shard.mark(now_ms))
+                await send(self._app.producer, [Outgoing(TRENDING_TOPS, body, 0) for body in bodies])
+                if whole:
+                    self._told_whole[number] = now_ms
+
+    async def save(self) -> None:
+        """Save what was applied, and only then let its offsets be committed."""
+        async with self._busy:
+            for number, shard in list(self._shards.items()):
+                messages = self._messages.pop(number, [])
+                if messages:
+                    values = shard.flush()
+                    keep(self._table, values)
+                    await send(self._app.producer, changes(TRENDING_SHARDS_CHANGELOG, number, values))
+                    for message in messages:
+                        self._app.consumer.ack(message)

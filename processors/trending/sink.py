@@ -1,0 +1,127 @@
+"""Charts to Cosmos DB: at most so many a second, the global ones first, and a snapshot of each every hour."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceExistsError
+from msgspec import Struct
+
+from processors.trending.merge import Merge
+from processors.trending.policy import moment
+from schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 8
+GLOBAL_REFRESH = 15.0
+"""Seconds after which a global chart is written again though nothing in it changed, so that its freshness is told."""
+
+_NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
+
+
+class Before(Struct, frozen=True):
+    """The ranks, by song, in the newest snapshot before an hour."""
+
+    hour: str
+    ranks: dict[str, int]
+
+
+class Sink:
+    """Writes the charts of a merge; `writes` a call at most, `refresh` as GLOBAL_REFRESH for the charts of scopes."""
+
+    def __init__(self, container: ContainerProxy, writes: int, refresh: float) -> None:
+        self._container = container
+        self._writes = writes
+        self._refresh = refresh
+        self._due: dict[str, float] = {}
+        self._written: dict[str, float] = {}
+        self._before: dict[str, Before] = {}
+        self._snapshots: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Another worker may write from now on."""
+        self._due.clear()
+        self._written.clear()
+        self._before.clear()
+        self._snapshots.clear()
+
+    async def write(self, merge: Merge, now: float) -> None:
+        """Write what has changed or has to be told anew; `now` in seconds of any steady clock.
+
+        What can't be written stays due, and is written as it is by then.
+        """
+        for key in merge.changed:
+            self._due.setdefault(key, now)
+        merge.changed.clear()
+        for key, at in self._written.items():
+            if now - at >= (GLOBAL_REFRESH if _is_global(key) else self._refresh):
+                self._due.setdefault(key, now)
+        chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key], key))[: self._writes]
+        failures = await self._all([self._look_back(key, hour_of(merge)) for key in chosen])
+        if not merge.ready:
+            return
+        # All at once, while nothing can move: the charts of a moment fit together.
+        charts = {key: merge.chart(key, self._before[key].ranks) for key in chosen if key in self._before}
+        for key in charts:
+            del self._due[key]
+        failures += await self._all([self._put(key, chart, now) for key, chart in charts.items()])
+        if failures:
+            log.warning("%d of %d charts not written, trying again: %s", len(failures), len(chosen), failures[0])
+
+    async def _all(self, jobs: list[Coroutine[Any, Any, None]]) -> list[AzureError]:
+        """Run the jobs, a few at a time; what Cosmos or the way to it made of those that failed."""
+        gate = asyncio.Semaphore(IN_FLIGHT)
+        failures = []
+
+        async def one(job: Coroutine[Any, Any, None]) -> None:
+            async with gate:
+                try:
+                    await job
+                except AzureError as error:
+                    failures.append(error)
+
+        await asyncio.gather(*map(one, jobs))
+        return failures
+
+    async def _put(self, key: str, chart: Chart, now: float) -> None:
+        document = {**msgspec.to_builtins(chart), "chart": key}
+        hour = snapshot_id(chart.as_of)
+        try:
+            await self._container.upsert_item({**document, "id": CURRENT}, no_response=True)
+            if self._snapshots.get(key) != hour:
+                await self._snapshot({**document, "id": hour})
+        except AzureError:
+            self._due.setdefault(key, now)
+            raise
+        self._written[key] = now
+        self._snapshots[key] = hour
+
+    async def _snapshot(self, document: dict[str, Any]) -> None:
+        """Keep the first chart of an hour; an earlier owner may have done it."""
+        with suppress(CosmosResourceExistsError):
+            await self._container.create_item(document, no_response=True)
+
+    async def _look_back(self, key: str, hour: str) -> None:
+        """Find the ranks in the newest snapshot of an earlier hour."""
+        known = self._before.get(key)
+        if known is not None and known.hour == hour:
+            return
+        ranks: dict[str, int] = {}
+        parameters: list[dict[str, object]] = [{"name": "@hour", "value": hour}]
+        async for document in self._container.query_items(_NEWEST_BEFORE, parameters=parameters, partition_key=key):
+            ranks = {entry["songId"]: entry["rank"] for entry in document["entries"]}
+        self._before[key] = Before(hour, ranks)
+
+
+def hour_of(merge: Merge) -> str:
+    return snapshot_id(moment(merge.as_of_ms))
+
+
+def _is_global(key: str) -> bool:
+    return key.endswith(f":{GLOBAL}")
