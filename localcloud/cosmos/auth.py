@@ -48,7 +48,7 @@ class MasterKey:
                 f"The authorization token is of type {fields.get('type')!r}; only 'master' tokens are accepted here."
             )
         date = headers.get("x-ms-date") or headers.get("date") or ""
-        signature = fields.get("sig", "")
+        signature = fields.get("sig", "").encode()
         if not any(
             hmac.compare_digest(signature, self._sign(method, address.signed_type, link, headers))
             for link in address.signed_links
@@ -67,7 +67,7 @@ class MasterKey:
                 "15 minutes are allowed."
             )
 
-    def _sign(self, method: str, kind: str, link: str, headers: Mapping[str, str]) -> str:
+    def _sign(self, method: str, kind: str, link: str, headers: Mapping[str, str]) -> bytes:
         text = "\n".join(
             (
                 method.lower(),
@@ -81,7 +81,7 @@ class MasterKey:
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(text.encode())
         outer.update(inner.digest())
-        return base64.b64encode(outer.digest()).decode()
+        return base64.b64encode(outer.digest())
 
 
 def unquote_plus_but_plus(text: str) -> str:

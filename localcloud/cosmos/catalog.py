@@ -334,8 +334,16 @@ def build_container(number: int, database: Database, ranges: int, resource: Reso
 
 def _unique_keys(resource: Resource) -> tuple[tuple[tuple[str, ...], ...], ...]:
     policy = resource.get("uniqueKeyPolicy")
-    keys = policy.get("uniqueKeys") if isinstance(policy, dict) else None
-    return tuple(tuple(parse_path(path) for path in key["paths"]) for key in keys or ())
+    keys = policy.get("uniqueKeys", []) if isinstance(policy, dict) else []
+    if not isinstance(keys, list):
+        raise BadRequest("The unique key policy's uniqueKeys are no list.")
+    found = []
+    for key in keys:
+        paths = key.get("paths") if isinstance(key, dict) else None
+        if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
+            raise BadRequest(f"A unique key has no list of paths: {key!r}.")
+        found.append(tuple(parse_path(path) for path in paths))
+    return tuple(found)
 
 
 def _object(resource: Mapping[str, object], name: str) -> Mapping[str, object]:

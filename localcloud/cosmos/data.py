@@ -16,7 +16,7 @@ from localcloud.cosmos.errors import (
     CosmosError,
     Gone,
 )
-from localcloud.cosmos.exchange import Reply, Request, of_feed, read_query
+from localcloud.cosmos.exchange import INTEGER, Reply, Request, of_feed, read_query
 from localcloud.cosmos.feed import Extent
 from localcloud.cosmos.items import ItemKey, Operation, Result
 from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
@@ -188,10 +188,10 @@ class Data:
                     f"If-Modified-Since is {request.headers['if-modified-since']!r}: expected an HTTP date."
                 )
             since = int(date.timestamp())
-        try:
-            lsn = int(after.strip('"')) if after else 0
-        except ValueError:
-            raise BadRequest(f"If-None-Match is {after!r}: expected what a page of the change feed gave.") from None
+        number = after.strip('"') if after else "0"
+        if not INTEGER.fullmatch(number):
+            raise BadRequest(f"If-None-Match is {after!r}: expected what a page of the change feed gave.")
+        lsn = int(number)
         size = request.page_size
         rows, last, charge = await self._storage.scan(
             lambda s: feed.changes(s, container, extent, after_lsn=lsn, since=since, limit=size, now=request.now)

@@ -9,6 +9,7 @@ from localcloud.cosmos.errors import BadRequest, TooLarge
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ID_BYTES = 1023
 MAX_TTL = 2**31 - 1
+MAX_DEPTH = 128
 SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts")
 
 Document = dict[str, object]
@@ -45,6 +46,23 @@ def check(value: object) -> Document:
             f"less than or equal to '{MAX_TTL}', or -1."
         )
     return value
+
+
+def check_depth(document: Document, body: bytes) -> None:
+    """Raise BadRequest for more than 128 levels of objects and arrays. `body` is the document's text."""
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return
+    level: list[object] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise BadRequest(f"The document is nested too deeply: {MAX_DEPTH} levels are allowed.")
 
 
 def is_ttl(value: object) -> bool:

@@ -1,5 +1,6 @@
 """A request and its reply, as values: what the service's handlers take and give."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,8 +9,9 @@ from localcloud.cosmos.address import Address
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.partition import Component, parse_values
 
+INTEGER = re.compile(r"-?[0-9]{1,18}")
 DEFAULT_PAGE = 100
-MAX_PAGE = 1000
+MAX_PAGE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,9 @@ class Request:
         text = self.headers.get(name)
         if text is None:
             return None
-        try:
-            return int(text)
-        except ValueError:
-            raise BadRequest(f"The header {name} is {text!r}: expected an integer.") from None
+        if not INTEGER.fullmatch(text):
+            raise BadRequest(f"The header {name} is {text!r}: expected an integer.")
+        return int(text)
 
     @property
     def page_size(self) -> int:
@@ -50,7 +51,7 @@ class Request:
             return MAX_PAGE
         if size < 1:
             raise BadRequest(f"The header x-ms-max-item-count is {size}: expected a positive number or -1.")
-        return size
+        return min(size, MAX_PAGE)
 
     @property
     def partition_key(self) -> tuple[Component, ...] | None:
@@ -98,7 +99,10 @@ def read_query(request: Request) -> tuple[str, dict[str, object]]:
     if not isinstance(body, dict) or not isinstance(text, str):
         raise BadRequest("The query request has no query: expected {'query': 'SELECT …', 'parameters': […]}.")
     parameters: dict[str, object] = {}
-    for entry in body.get("parameters") or ():
+    given = body.get("parameters") or []
+    if not isinstance(given, list):
+        raise BadRequest("The query's parameters are no list: expected [{'name': '@x', 'value': …}].")
+    for entry in given:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise BadRequest(f"The query parameter {entry!r} has no name.")
         parameters[entry["name"]] = entry.get("value")

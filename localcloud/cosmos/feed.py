@@ -1,11 +1,11 @@
 """Pages: of a query, of everything in a range, of the change feed. Run on a reading connection."""
 
 import base64
-import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -24,6 +24,17 @@ MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_IDS_PUSHED = 500
 
 Place = tuple[str, str, str]  # epk, pk, id: the order of a feed
+RowPlace = tuple[str, str, str, int]  # and which of the rows that a JOIN makes of an item
+
+
+class Token(msgspec.Struct, omit_defaults=True):
+    """Where the next page starts. `of` says of what; `row` is the last one given, `sort` its ORDER BY values, each in a
+    list that is empty for undefined; `given` counts the results so far."""
+
+    of: str
+    row: RowPlace | None = None
+    sort: list[list[Any]] | None = None
+    given: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +77,18 @@ def items(
     session: Session, container: Container, extent: Extent, limit: int, continuation: str | None, now: int
 ) -> Page:
     """Documents as they are, by effective partition key and id."""
-    state = _decode(continuation, "items")
+    row = _decode(continuation, "items").row
+    after = (row[0], row[1], row[2] + "\0") if row is not None else None
     found: list[_Candidate] = []
     size = 0
     more = False
-    for candidate in _candidates(session, container, [extent], None, _place(state), now):
+    for candidate in _candidates(session, container, [extent], None, after, now):
         if found and (len(found) == limit or size + len(candidate.body) > MAX_PAGE_BYTES):
             more = True
             break
         found.append(candidate)
         size += len(candidate.body)
-    token = _encode("items", {"after": found[-1].place}) if more else None
+    token = _encode(Token("items", row=(*found[-1].place, 0))) if more else None
     return Page([candidate.body for candidate in found], token, charges.feed(size))
 
 
@@ -118,12 +130,12 @@ def query(
     elif program.sort:
         page, token = _sorted(program, rows(), limit, state)
     else:
-        page, token = _streamed(program, rows(_place(state)), limit, state)
+        page, token = _streamed(program, rows(state.row[:3] if state.row else None), limit, state)
     size = sum(map(len, page))
     charge = charges.query(
         scanned=scanned.documents, scanned_bytes=scanned.size, returned=len(page), returned_bytes=size
     )
-    return Page(page, _encode(label, token) if token is not None else None, charge)
+    return Page(page, _encode(token) if token is not None else None, charge)
 
 
 def changes(
@@ -211,56 +223,47 @@ def _candidates(
             yield _Candidate((epk, pk, id_), body)
 
 
-def _streamed(
-    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
-) -> tuple[list[bytes], dict[str, object] | None]:
+def _streamed(program: Program, rows: Iterator[Row], limit: int, state: Token) -> tuple[list[bytes], Token | None]:
     """Rows in the order of the scan; the token is the last one's place."""
-    last = _tuple(state.get("row"))
+    last = state.row
     if last is not None:
         rows = (row for row in rows if _place_of(row) > last)
     return _take(program, rows, limit, state)
 
 
-def _sorted(
-    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
-) -> tuple[list[bytes], dict[str, object] | None]:
+def _sorted(program: Program, rows: Iterator[Row], limit: int, state: Token) -> tuple[list[bytes], Token | None]:
     """Rows by ORDER BY, then by place; the token is the last one's sort values and place."""
     ordered = iter(program.ordered(rows))
-    last = state.get("sort")
-    if isinstance(last, list):
-        keys = [OrderKey(value[0] if value else UNDEFINED) for value in last]
-        place = _tuple(state.get("row"))
-        ordered = (row for row in ordered if _is_after(program, row, keys, place))
+    last = state.row
+    if last is not None:
+        if state.sort is None or len(state.sort) != len(program.sort):
+            raise _bad_token()
+        keys = [OrderKey(value[0] if value else UNDEFINED) for value in state.sort]
+        ordered = (row for row in ordered if _is_after(program, row, keys, last))
     return _take(program, ordered, limit, state)
 
 
-def _is_after(program: Program, row: Row, keys: list[OrderKey], place: tuple[object, ...] | None) -> bool:
+def _is_after(program: Program, row: Row, keys: list[OrderKey], place: RowPlace) -> bool:
     for (evaluate, descending), key in zip(program.sort, keys, strict=True):
         value = OrderKey(evaluate(row))
         if value != key:
             return (value < key) if descending else (key < value)
-    return place is None or _place_of(row) > place
+    return _place_of(row) > place
 
 
-def _take(
-    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
-) -> tuple[list[bytes], dict[str, object] | None]:
-    skip = program.offset if not state else 0
-    given = state.get("given", 0)
-    left = program.limit - (given if isinstance(given, int) else 0)
+def _take(program: Program, rows: Iterator[Row], limit: int, state: Token) -> tuple[list[bytes], Token | None]:
+    skip = program.offset if state.row is None else 0
+    left = program.limit - state.given
     page: list[bytes] = []
     size = 0
     last: Row | None = None
     for row in islice(_selected(program, rows), skip, None):
         if len(page) >= left:
             return page, None
-        if page and (len(page) == limit or size > MAX_PAGE_BYTES):
-            assert last is not None
-            token: dict[str, object] = {"row": _place_of(last), "given": program.limit - left + len(page)}
-            if program.sort:
-                values = [evaluate(last) for evaluate, _ in program.sort]
-                token["sort"] = [[] if value is UNDEFINED else [value] for value in values]
-            return page, token
+        if last is not None and (len(page) == limit or size > MAX_PAGE_BYTES):
+            values = [evaluate(last) for evaluate, _ in program.sort]
+            sort = [[] if value is UNDEFINED else [value] for value in values]
+            return page, Token(state.of, row=_place_of(last), sort=sort, given=state.given + len(page))
         text = documents.encode(row[_SELECTED])
         page.append(text)
         size += len(text)
@@ -279,13 +282,9 @@ def _selected(program: Program, rows: Iterator[Row]) -> Iterator[Row]:
             yield row
 
 
-def _counted(
-    program: Program, rows: Iterator[Row], limit: int, state: dict[str, object]
-) -> tuple[list[bytes], dict[str, object] | None]:
+def _counted(program: Program, rows: Iterator[Row], limit: int, state: Token) -> tuple[list[bytes], Token | None]:
     """Results that need all rows; the token is how many were given."""
-    given = state.get("given", 0)
-    start = given if isinstance(given, int) else 0
-    results = program.results(rows)[program.offset : program.offset + program.limit][start:]
+    results = program.results(rows)[program.offset : program.offset + program.limit][state.given :]
     page: list[bytes] = []
     size = 0
     for value in results[:limit]:
@@ -293,41 +292,29 @@ def _counted(
             break
         page.append(documents.encode(value))
         size += len(page[-1])
-    return page, {"given": start + len(page)} if len(page) < len(results) else None
+    return page, Token(state.of, given=state.given + len(page)) if len(page) < len(results) else None
 
 
-def _place_of(row: Row) -> tuple[object, ...]:
-    place = row[_PLACE]
-    assert isinstance(place, tuple)
-    return place
+def _place_of(row: Row) -> RowPlace:
+    return row[_PLACE]  # type: ignore[return-value]  # put there by `query`
 
 
-def _tuple(value: object) -> tuple[object, ...] | None:
-    return tuple(value) if isinstance(value, list) else None
+def _encode(token: Token) -> str:
+    return base64.b64encode(documents.encode(token)).decode()
 
 
-def _place(state: dict[str, object]) -> Place | None:
-    row = state.get("row")
-    if isinstance(row, list) and "sort" not in state:
-        return row[0], row[1], row[2]
-    after = state.get("after")
-    if isinstance(after, list):
-        return after[0], after[1], after[2] + "\0"
-    return None
-
-
-def _encode(label: str, state: dict[str, object]) -> str:
-    return base64.b64encode(json.dumps({"of": label, **state}).encode()).decode()
-
-
-def _decode(token: str | None, label: str) -> dict[str, object]:
+def _decode(text: str | None, label: str) -> Token:
     """Raises BadRequest for a token that another query gave, or that is none."""
-    if not token:
-        return {}
+    if not text:
+        return Token(label)
     try:
-        state = msgspec.json.decode(base64.b64decode(token, validate=True))
+        token = msgspec.json.decode(base64.b64decode(text, validate=True), type=Token)
     except (ValueError, msgspec.DecodeError):
-        state = None
-    if not isinstance(state, dict) or state.pop("of", None) != label:
-        raise BadRequest("Invalid Continuation Token: it was not given for this query.")
-    return state
+        raise _bad_token() from None
+    if token.of != label or token.given < 0:
+        raise _bad_token()
+    return token
+
+
+def _bad_token() -> BadRequest:
+    return BadRequest("Invalid Continuation Token: it was not given for this query.")

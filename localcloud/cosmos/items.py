@@ -205,6 +205,7 @@ def _put(
     body = documents.encode(kept)
     if len(body) > documents.MAX_BYTES:
         raise TooLarge(f"Request size is too large: {len(body)} bytes where {documents.MAX_BYTES} are allowed.")
+    documents.check_depth(document, body)
     if container.unique_keys:
         _claim_unique_values(session, container, key, document)
     execute(

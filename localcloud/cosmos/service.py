@@ -86,6 +86,11 @@ class Service:
             reply = _of_error(error, activity)
         except sqlite3.Error as error:
             reply = _of_error(_unavailable(error), activity)
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            reply = _of_error(
+                CosmosError("The request failed for a reason that is not its own; see the log."), activity
+            )
         lines = {**_FIXED, **reply.headers, "x-ms-activity-id": activity, "content-length": str(len(reply.body))}
         if reply.status in (204, 304):
             del lines["content-length"], lines["content-type"]
