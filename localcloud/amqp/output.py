@@ -1,0 +1,67 @@
+"""What goes out over one socket: put together by turns of the loop, and held back while the peer does not read."""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from localcloud.amqp.link import SendingLink
+
+UNSENT_LIMIT: Final = 1 << 20  # bytes waiting for the socket, beyond which links stop to send
+
+
+class Output:
+    """The bytes for one transport, and the links that wait until it takes more. `last`: when it was last given some."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        transport.set_write_buffer_limits(high=UNSENT_LIMIT)
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self.last = self._loop.time()
+        self._parts: list[bytes] = []
+        self._unsent = 0
+        self._flushing = False
+        self._paused = False
+        self._waiting: dict[SendingLink, None] = {}
+
+    def send(self, parts: list[bytes], size: int) -> None:
+        """Send whole frames, `size` bytes in all, given in parts; those of one turn of the loop go together."""
+        self._parts += parts
+        self._unsent += size
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self.flush)
+
+    @property
+    def writable(self) -> bool:
+        return not self._paused and self._unsent < UNSENT_LIMIT
+
+    def wait(self, link: "SendingLink") -> None:
+        """Pump `link` when there is room on the socket, after those that have waited for longer."""
+        self._waiting[link] = None
+
+    def flush(self) -> None:
+        self._flushing = False
+        data = b"".join(self._parts)
+        self._parts.clear()
+        self._unsent = 0
+        if data and not self._transport.is_closing():
+            self.last = self._loop.time()
+            self._transport.write(data)
+        self._serve_waiting()
+
+    def pause(self) -> None:
+        """The transport has as much as it takes."""
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
+        self._serve_waiting()
+
+    def forget_waiting(self) -> None:
+        self._waiting.clear()
+
+    def _serve_waiting(self) -> None:
+        while self._waiting and self.writable:
+            link = next(iter(self._waiting))
+            del self._waiting[link]
+            link.pump()
