@@ -19,6 +19,7 @@ from localcloud.eventhubs.server import EventHubsServer
 from localcloud.http import HttpServer
 from localcloud.kafka.server import KafkaServer
 from localcloud.sas import Keys
+from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig, read_namespace
 from localcloud.servicebus.server import ServiceBusServer
 
@@ -29,7 +30,9 @@ COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbI
 
 logger = logging.getLogger("localcloud")
 
-Server = AzuriteServer | CosmosServer | EventHubsServer | HttpServer | KafkaServer | ServiceBusServer
+Server = (
+    AdministrationServer | AzuriteServer | CosmosServer | EventHubsServer | HttpServer | KafkaServer | ServiceBusServer
+)
 
 
 def default_config(service: str = "eventhubs") -> list[Path]:
@@ -63,6 +66,7 @@ def default_config(service: str = "eventhubs") -> list[Path]:
 @click.option("--eventhubs-port", default=5672, help="Event Hubs over AMQP; 0 takes a free port, here and below.")
 @click.option("--kafka-port", default=9092, help="Event Hubs over Kafka.")
 @click.option("--servicebus-port", default=5673, help="Service Bus over AMQP.")
+@click.option("--servicebus-admin-port", default=5443, help="Service Bus administration, over HTTPS.")
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
 @click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite (see `make azurite`).")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
@@ -76,6 +80,7 @@ def main(
     eventhubs_port: int,
     kafka_port: int,
     servicebus_port: int,
+    servicebus_admin_port: int,
     cosmos_port: int,
     blobs: bool,
     blob_port: int,
@@ -92,6 +97,7 @@ def main(
         "eventhubs": eventhubs_port,
         "kafka": kafka_port,
         "servicebus": servicebus_port,
+        "servicebus-admin": servicebus_admin_port,
         "cosmos": cosmos_port,
         "control": control_port,
     }
@@ -127,10 +133,14 @@ async def serve(
         store = await stack.enter_async_context(
             log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
         )
+        bus = ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"])
         servers: dict[str, Server] = {
             "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"]),
             "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics),
-            "servicebus": ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"]),
+            "servicebus": bus,
+            "servicebus-admin": AdministrationServer(
+                bus, data / "servicebus" / "tls", keys, host=HOST, port=ports["servicebus-admin"]
+            ),
             "cosmos": CosmosServer(data / "cosmos", cosmos_key, host=HOST, port=ports["cosmos"]),
             "control": HttpServer(control.create(served), host=HOST, port=ports["control"]),
         }

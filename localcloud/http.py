@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -78,10 +79,16 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an ASGI app on `host`:`port` between enter and exit; port 0 takes a free one, which `port` then tells."""
+    """Serves an ASGI app on `host`:`port` between enter and exit; port 0 takes a free one, which `port` then tells.
 
-    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    Over TLS when there is a `certificate`: the PEM files of certificate and key.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, certificate: tuple[Path, Path] | None = None
+    ) -> None:
         self._address = (host, port)
+        certificate_file, key_file = certificate or (None, None)
         self._config = uvicorn.Config(
             app,
             http=_Protocol,
@@ -91,6 +98,8 @@ class HttpServer:
             access_log=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
+            ssl_certfile=certificate_file,
+            ssl_keyfile=key_file,
         )
 
     @property

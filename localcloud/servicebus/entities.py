@@ -7,7 +7,7 @@ http://schemas.microsoft.com/netservices/2010/10/servicebus/connect). Durations 
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
@@ -99,7 +99,20 @@ class Subscription(Receiving, frozen=True, kw_only=True, rename="pascal"):
     dead_lettering_on_filter_evaluation_exceptions: bool = True
 
 
-Scalar = bool | int | float | str | datetime | timedelta
+class Moment(Struct, frozen=True, tag="Moment"):
+    """A point in time, in Unix milliseconds."""
+
+    unix_ms: int
+
+
+class Span(Struct, frozen=True, tag="Span"):
+    """A length of time."""
+
+    ms: int
+
+
+# A parameter of a rule.
+Scalar = bool | int | float | str | Moment | Span
 
 
 class TrueFilter(Struct, frozen=True, tag="TrueFilter"):

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from localcloud.amqp.performatives import Properties
 from localcloud.amqp.types import Map, Symbol
 from localcloud.servicebus import sql
-from localcloud.servicebus.entities import CorrelationFilter, FalseFilter, Filter, Rule, Scalar, SqlFilter, TrueFilter
+from localcloud.servicebus.entities import (
+    CorrelationFilter,
+    FalseFilter,
+    Filter,
+    Moment,
+    Rule,
+    Scalar,
+    Span,
+    SqlFilter,
+    TrueFilter,
+)
 from localcloud.servicebus.errors import InvalidArgument
 from localcloud.servicebus.message import SYSTEM_FIELDS, Content, view
 from localcloud.servicebus.reckoning import FilterError, Value, compared
@@ -76,11 +85,9 @@ def _parameters(given: Mapping[str, Scalar]) -> dict[str, Value]:
 
 def _value(value: Scalar) -> Value:
     """Times as milliseconds, as `message.sql_value` gives them."""
-    if isinstance(value, datetime):
-        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * 1000)
-    if isinstance(value, timedelta):
-        return int(value.total_seconds() * 1000)
-    return value
+    if isinstance(value, Moment):
+        return value.unix_ms
+    return value.ms if isinstance(value, Span) else value
 
 
 def copies(rules: Sequence[CompiledRule], content: Content, more: Mapping[str, Value]) -> list[Content]:

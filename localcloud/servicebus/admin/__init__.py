@@ -1,0 +1,1 @@
+"""The interface that Azure's administration clients speak: Atom documents over HTTPS."""

@@ -1,0 +1,228 @@
+"""The resources of the administration interface.
+
+Source: "Service Bus REST API, resource provider operations" (Microsoft Learn), and what the clients send:
+
+    /$namespaceinfo · /$Resources/queues|topics · /ENTITY · /TOPIC/subscriptions[/SUB[/rules[/RULE]]]
+
+GET reads, PUT creates, PUT with If-Match updates, DELETE deletes.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote
+from xml.etree.ElementTree import Element, SubElement
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from localcloud.sas import Keys, Unauthorized
+from localcloud.servicebus import entities, registry, topology
+from localcloud.servicebus.admin import atom, descriptions, rule_descriptions
+from localcloud.servicebus.admin.atom import Entry
+from localcloud.servicebus.broker import Broker
+from localcloud.servicebus.entity import Document, Entity, SubscriptionEntity, TopicEntity
+from localcloud.servicebus.errors import EntityNotFound, InvalidArgument, ServiceBusError
+from localcloud.servicebus.namespace import Namespace
+
+log = logging.getLogger(__name__)
+
+ENTRY: Final = "application/atom+xml;type=entry;charset=utf-8"
+FEED: Final = "application/atom+xml;type=feed;charset=utf-8"
+MAX_BODY: Final = 1 << 20
+
+_BELOW_TOPIC: Final = re.compile(
+    r"(?P<topic>.+?)/subscriptions(/(?P<subscription>[^/]+)(/rules(/(?P<rule>[^/]+))?)?)?", re.IGNORECASE
+)
+_RULES: Final = re.compile(r"/rules(/|$)", re.IGNORECASE)
+
+
+def create(namespace: Namespace, keys: Keys) -> Starlette:
+    """The app. Every request needs a shared access signature that covers its path."""
+    return Starlette(
+        routes=[Route("/{path:path}", Administration(namespace, keys).answer, methods=["GET", "PUT", "DELETE"])]
+    )
+
+
+class Administration:
+    """Answers requests out of the namespace's broker."""
+
+    def __init__(self, namespace: Namespace, keys: Keys) -> None:
+        self._namespace = namespace
+        self._keys = keys
+
+    async def answer(self, request: Request) -> Response:
+        path = request.path_params["path"].strip("/")
+        try:
+            self._keys.check_token(request.headers.get("authorization", ""), path, self._namespace.now_ms() / 1000)
+        except Unauthorized as reason:
+            log.warning("administration refused: %s", reason)
+            return Response(atom.error(401, "Unauthorized: the token does not give access."), 401, media_type=ENTRY)
+        try:
+            return await self._respond(request, path)
+        except ServiceBusError as error:
+            return Response(atom.error(error.status, str(error)), error.status, media_type=ENTRY)
+
+    async def _respond(self, request: Request, path: str) -> Response:
+        body = await request.body()
+        if len(body) > MAX_BODY:
+            raise InvalidArgument(f"the body has {len(body)} bytes; allowed are {MAX_BODY}")
+        below = _BELOW_TOPIC.fullmatch(path)
+        base = str(request.base_url).rstrip("/")
+        if request.method == "GET":
+            if path.lower() == "$namespaceinfo":
+                return Response(atom.entry(_namespace_info(base, self._namespace.now_ms())), media_type=ENTRY)
+            listing = self._listing(path, below)
+            if listing:
+                return await self._feed(request, f"{base}/{quote(path)}", *listing)
+        names = {name: text for name, text in below.groupdict().items() if text} if below else {}
+        if "rule" in names:
+            subscription = topology.subscription_path(names["topic"], names["subscription"])
+            return await self._rule(request, body, base, subscription, names["rule"])
+        if below and "subscription" not in names:
+            raise InvalidArgument(f"{request.method} of {path!r}: name a subscription")
+        name = topology.subscription_path(names["topic"], names["subscription"]) if below else path
+        return await self._entity(request, body, base, name)
+
+    # Lists
+
+    def _listing(
+        self, path: str, below: re.Match[str] | None
+    ) -> tuple[str, Callable[[Broker, str], list[Entry]]] | None:
+        kind = path.lower()
+        if kind == "$resources/queues":
+            return "Queues", lambda broker, base: [_entry(e, base) for e in broker.queues.values()]
+        if kind == "$resources/topics":
+            return "Topics", lambda broker, base: [_entry(e, base) for e in broker.topics.values()]
+        if below and not below["subscription"]:
+            topic = below["topic"]
+            return "Subscriptions", lambda broker, base: [
+                _entry(entity, base) for entity in _topic(broker, topic).subscriptions.values()
+            ]
+        if below and not below["rule"] and _RULES.search(path):
+            name = topology.subscription_path(below["topic"], below["subscription"])
+            return "Rules", lambda broker, base: _rule_entries(broker, name, base)
+        return None
+
+    async def _feed(
+        self, request: Request, url: str, title: str, entries: Callable[[Broker, str], list[Entry]]
+    ) -> Response:
+        skip, top = (_number(request, name, default) for name, default in (("$skip", 0), ("$top", atom.MAX_PAGE)))
+        base = str(request.base_url).rstrip("/")
+        found = await self._namespace.run(lambda broker, now: entries(broker, base))
+        found.sort(key=lambda made: made.title.lower())
+        page = atom.feed(title, url, found, skip, min(top, atom.MAX_PAGE), self._namespace.now_ms())
+        return Response(page, media_type=FEED)
+
+    # One entity
+
+    async def _entity(self, request: Request, body: bytes, base: str, name: str) -> Response:
+        if request.method == "DELETE":
+            await self._namespace.run(lambda broker, now: broker.delete(broker.entity(name)))
+            return Response(status_code=200)
+        if request.method == "PUT":
+            description = atom.description_of(body)
+            updates = "if-match" in request.headers
+            made = await self._namespace.run(
+                lambda broker, now: _entry(_put(broker, name, description, now, updates=updates), base)
+            )
+            return Response(atom.entry(made), 200 if updates else 201, media_type=ENTRY)
+        made = await self._namespace.run(lambda broker, now: _entry(broker.entity(name), base))
+        return Response(atom.entry(made), media_type=ENTRY)
+
+    async def _rule(self, request: Request, body: bytes, base: str, subscription: str, name: str) -> Response:
+        if request.method == "DELETE":
+            await self._namespace.run(lambda broker, now: registry.remove_rule(broker, subscription, name))
+            return Response(status_code=200)
+        exists = "if-match" in request.headers
+        if request.method == "PUT":
+            made = rule_descriptions.read(name, atom.description_of(body))
+            await self._namespace.run(lambda broker, now: registry.put_rule(broker, subscription, made, exists=exists))
+
+        def read(broker: Broker, now: int) -> Entry:
+            registry.rule(broker, subscription, name)
+            return next(e for e in _rule_entries(broker, subscription, base) if e.title.lower() == name.lower())
+
+        entry = await self._namespace.run(read)
+        return Response(atom.entry(entry), 201 if request.method == "PUT" and not exists else 200, media_type=ENTRY)
+
+
+def _topic(broker: Broker, name: str) -> TopicEntity:
+    topic = broker.entity(name)
+    if not isinstance(topic, TopicEntity):
+        raise EntityNotFound(name)
+    return topic
+
+
+def _put(broker: Broker, name: str, description: Element, now: int, *, updates: bool) -> Entity:
+    kind = atom.local_name(description)
+    document = Document(name, now, now)
+    properties: entities.Common
+    if kind == "QueueDescription":
+        properties = descriptions.read(description, entities.Queue)
+        document = Document(name, now, now, queue=properties)
+    elif kind == "TopicDescription":
+        properties = descriptions.read(description, entities.Topic)
+        document = Document(name, now, now, topic=properties)
+    elif kind == "SubscriptionDescription":
+        properties = descriptions.read(description, entities.Subscription)
+        document = Document(name, now, now, subscription=properties, rules=(_default_rule(description),))
+    else:
+        raise InvalidArgument(f"{kind} describes no entity")
+    if not updates:
+        return registry.create(broker, document, now)
+    entity = broker.entity(name)
+    registry.update(broker, entity, properties, now)
+    return entity
+
+
+def _default_rule(description: Element) -> entities.Rule:
+    given = description.find(atom.tag("DefaultRuleDescription"))
+    if given is None:
+        return entities.DEFAULT_RULE
+    name = given.findtext(atom.tag("Name")) or entities.DEFAULT_RULE.name
+    return rule_descriptions.read(name, given)
+
+
+def _entry(entity: Entity, base: str) -> Entry:
+    names = topology.split_subscription(entity.name) if isinstance(entity, SubscriptionEntity) else None
+    title = names[1] if names else entity.name
+    return Entry(title, f"{base}/{quote(entity.name)}", entity.updated_ms, descriptions.write(entity))
+
+
+def _rule_entries(broker: Broker, path: str, base: str) -> list[Entry]:
+    entity = registry.subscription(broker, path)
+    url = f"{base}/{quote(entity.name)}/Rules"
+    return [
+        Entry(
+            compiled.rule.name,
+            f"{url}/{quote(compiled.rule.name)}",
+            entity.updated_ms,
+            rule_descriptions.write(compiled.rule, entity.created_ms),
+        )
+        for compiled in entity.rules.values()
+    ]
+
+
+def _namespace_info(base: str, now: int) -> Entry:
+    root = Element(atom.tag("NamespaceInfo"))
+    for name, text in (
+        ("CreatedTime", atom.timestamp(now)),
+        ("MessagingSKU", "Premium"),
+        ("MessagingUnits", "1"),
+        ("ModifiedTime", atom.timestamp(now)),
+        ("Name", "sbemulatorns"),
+        ("NamespaceType", "Messaging"),
+    ):
+        SubElement(root, atom.tag(name)).text = text
+    return Entry("sbemulatorns", f"{base}/$namespaceinfo", now, root)
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not text.isascii() or not text.isdecimal():
+        raise InvalidArgument(f"{name}={text!r}; expected a number")
+    return int(text)

@@ -1,0 +1,101 @@
+"""Queues, topics and subscriptions as elements.
+
+The names of the elements are those that the properties have in JSON, so this is a walk over either. Durations are ISO
+8601, moments XML dateTimes, both in UTC.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+from xml.etree.ElementTree import Element, SubElement
+
+import msgspec
+
+from localcloud.servicebus import entities
+from localcloud.servicebus.admin.atom import COUNTS, tag, timestamp
+from localcloud.servicebus.changes import State
+from localcloud.servicebus.entity import Entity, QueueEntity, SubscriptionEntity, TopicEntity
+from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.queue import Queue
+
+FOR_EVER_TEXT: Final = "P10675199DT2H48M5.4775807S"
+_FORWARDS: Final = ("ForwardTo", "ForwardDeadLetteredMessagesTo")
+
+EntityT = TypeVar("EntityT", bound=entities.Common)
+
+
+def read(description: Element, kind: type[EntityT]) -> EntityT:
+    """The properties that a description gives, with the defaults of those it doesn't. Raises InvalidArgument."""
+    given: dict[str, Any] = {}
+    for element in description:
+        if not len(element) and element.text and element.tag.startswith(tag("")):
+            name = element.tag.removeprefix(tag(""))
+            given[name] = _path(element.text) if name in _FORWARDS else element.text
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"{kind.__name__}: {error}") from None
+
+
+def _path(target: str) -> str:
+    """Clients give the address of an entity to forward to; its path is what we keep."""
+    return urlsplit(target).path.strip("/") if "://" in target else target
+
+
+def write(entity: Entity) -> Element:
+    """The description of an entity, with what is known of it at run time."""
+    root = Element(tag(f"{type(entity.properties).__name__}Description"))
+    for field in msgspec.structs.fields(entity.properties):
+        text = _text(getattr(entity.properties, field.name))
+        if text:
+            SubElement(root, tag(field.encode_name)).text = text
+    for name, text in _runtime(entity).items():
+        SubElement(root, tag(name)).text = text
+    counts = SubElement(root, tag("CountDetails"))
+    for name, count in _counts(entity).items():
+        SubElement(counts, f"{{{COUNTS}}}{name}").text = str(count)
+    return root
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, timedelta):
+        return FOR_EVER_TEXT if value >= entities.FOR_EVER else str(msgspec.to_builtins(value))
+    return str(value)
+
+
+def _runtime(entity: Entity) -> Mapping[str, str]:
+    known = {
+        "CreatedAt": timestamp(entity.created_ms),
+        "UpdatedAt": timestamp(entity.updated_ms),
+        "AccessedAt": timestamp(entity.accessed_ms),
+        "EntityAvailabilityStatus": "Available",
+    }
+    if isinstance(entity, TopicEntity):
+        return {
+            **known,
+            "SizeInBytes": str(entity.bytes),
+            "SubscriptionCount": str(len(entity.subscriptions)),
+        }
+    known["MessageCount"] = str(sum(len(queue.messages) for queue in _queues(entity)))
+    if isinstance(entity, QueueEntity):
+        known["SizeInBytes"] = str(sum(queue.bytes for queue in _queues(entity)))
+    return known
+
+
+def _counts(entity: Entity) -> Mapping[str, int]:
+    scheduled = sum(message.state is State.SCHEDULED for message in entity.queue.messages.values())
+    dead, transfer = entity.queue.dead_letters, entity.queue.transfer_dead_letters
+    return {
+        "ActiveMessageCount": len(entity.queue.messages) - scheduled,
+        "DeadLetterMessageCount": len(dead.messages) if dead else 0,
+        "ScheduledMessageCount": scheduled,
+        "TransferMessageCount": 0,
+        "TransferDeadLetterMessageCount": len(transfer.messages) if transfer else 0,
+    }
+
+
+def _queues(entity: QueueEntity | SubscriptionEntity) -> list[Queue]:
+    return [q for q in (entity.queue, entity.queue.dead_letters, entity.queue.transfer_dead_letters) if q]
