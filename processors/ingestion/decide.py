@@ -4,7 +4,7 @@ Each is a step on the ingestion's document. Done again on its own outcome, a ste
 be delivered, and its worker may die, at any moment and any number of times.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -109,6 +109,27 @@ def died(ingestion: Ingestion | None, command: Command, text: str, now: datetime
     if known.settled or known.state == "dead":
         return known
     return _moved(known, "dead", now, Reason(cause="failed", text=text))
+
+
+def overdue(ingestion: Ingestion, now: datetime, unfinished: timedelta, lost: timedelta) -> Ingestion:
+    """An upload that was not finished for so long is given up; so is a command of which nothing was heard for so long.
+
+    Neither is the last word: a command that comes after all is carried out.
+    """
+    quiet = now - ingestion.updated_at
+    if ingestion.state == "received" and quiet > unfinished:
+        reason = Reason(cause="unfinished", text="The upload was never finished. Send the file again.")
+        return _moved(ingestion, "rejected", now, reason)
+    if ingestion.state in ("queued", "processing") and quiet > lost:
+        hours = quiet.total_seconds() / 3600
+        text = f"Nothing was heard of it for {hours:.0f} hours. If that stays so, send the file again."
+        return _moved(ingestion, "dead", now, Reason(cause="failed", text=text))
+    return ingestion
+
+
+def erased(ingestion: Ingestion, now: datetime) -> Ingestion:
+    """The bytes of a song that was taken away are gone, or are another song's too."""
+    return ingestion if ingestion.erased_at else structs.replace(ingestion, erased_at=now)
 
 
 def _ingest(command: Command) -> IngestSong:

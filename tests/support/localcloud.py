@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, Settings
+from cloud.settings import (
+    BLOB_CONNECTION,
+    COSMOS_CONNECTION,
+    EVENTHUB_CONNECTION,
+    KAFKA_BOOTSTRAP,
+    SERVICEBUS_CONNECTION,
+    Settings,
+)
 
 DEADLINE = 30.0
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
@@ -35,7 +42,7 @@ class LocalCloud:
     def __init__(self, data: Path, arguments: Sequence[str] = ()) -> None:
         self.data = data
         self.arguments = list(arguments)
-        self.ports = {"eventhubs": 0, "kafka": 0, "servicebus": 0, "cosmos": 0, "control": 0}
+        self.ports = {"eventhubs": 0, "kafka": 0, "servicebus": 0, "servicebus-admin": 0, "cosmos": 0, "control": 0}
         if "--blobs" in self.arguments:
             self.ports["blob"] = 0
         self.process: subprocess.Popen[str] | None = None
@@ -109,6 +116,18 @@ class LocalCloud:
         )
 
     @property
+    def servicebus_admin_connection_string(self) -> str:
+        """For the administration client, which has to trust `servicebus_certificate`."""
+        return (
+            f"Endpoint=sb://127.0.0.1:{self.ports['servicebus-admin']};SharedAccessKeyName=RootManageSharedAccessKey;"
+            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
+        )
+
+    @property
+    def servicebus_certificate(self) -> Path:
+        return self.data / "servicebus" / "tls" / "certificate.pem"
+
+    @property
     def kafka_bootstrap(self) -> str:
         return f"127.0.0.1:{self.ports['kafka']}"
 
@@ -128,8 +147,11 @@ class LocalCloud:
     @property
     def environment(self) -> Mapping[str, str]:
         """The process environment of a product process that is to use this cloud."""
+        blobs = {BLOB_CONNECTION: self.blob_connection_string} if "blob" in self.ports else {}
         return {
             **os.environ,
+            **blobs,
+            SERVICEBUS_CONNECTION: self.servicebus_connection_string,
             EVENTHUB_CONNECTION: self.eventhub_connection_string,
             KAFKA_BOOTSTRAP: self.kafka_bootstrap,
             COSMOS_CONNECTION: f"AccountEndpoint={self.cosmos_endpoint};AccountKey={self.cosmos_key}",

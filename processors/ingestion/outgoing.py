@@ -1,0 +1,22 @@
+"""Events out of an outbox, into the hub."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+
+
+class Outgoing:
+    """The hub `music-events`, as far as ingestion speaks to it."""
+
+    def __init__(self, producer: EventHubProducerClient) -> None:
+        self._producer = producer
+
+    async def publish(self, events: Iterable[dict[str, Any]]) -> None:
+        """Returns when the hub has them all, in this order."""
+        for event in events:
+            batch = await self._producer.create_batch(partition_key=event["partitionkey"])
+            batch.add(EventData(msgspec.json.encode(event)))
+            await self._producer.send_batch(batch)

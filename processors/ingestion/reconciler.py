@@ -1,0 +1,160 @@
+"""Looks for what fell between two steps: events that stayed in an outbox, uploads without a command, commands that died
+without a word, bytes that nobody needs."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient
+from msgspec import Struct
+
+from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.decide import erased, overdue
+from processors.ingestion.documents import Ingestions
+from processors.ingestion.work import Work
+from processors.ingestion.worker import command_of
+from schemas.channels import SONG_COMMANDS
+from schemas.commands import Command, IngestSong
+from schemas.errors import Poison
+from schemas.ingestions import Ingestion
+
+logger = logging.getLogger("ingestion.reconciler")
+
+PEEKED = 20
+
+
+class Patience(Struct, frozen=True):
+    """How long a thing may stay as it is before it is looked into.
+
+    `unpublished` is for an event, `silent` for a command before the dead letters are searched for it, `unfinished` for
+    an upload, `lost` for a command that is nowhere, `staged` for a file nobody asks for, `removed` for the bytes of a
+    song that was taken away. `staged` must be longer than the queue keeps a command.
+    """
+
+    every: timedelta = timedelta(minutes=1)
+    unpublished: timedelta = timedelta(minutes=1)
+    silent: timedelta = timedelta(minutes=2)
+    unfinished: timedelta = timedelta(hours=1)
+    lost: timedelta = timedelta(hours=6)
+    staged: timedelta = timedelta(days=2)
+    removed: timedelta = timedelta(hours=1)
+
+
+class Tally(Struct):
+    """What one round found and mended."""
+
+    published: int = 0
+    dead: int = 0
+    overdue: int = 0
+    erased: int = 0
+    unstaged: int = 0
+
+
+class Reconciler:
+    """Several may run at a time: each of their steps is one that a worker may take too."""
+
+    def __init__(
+        self,
+        bus: ServiceBusClient,
+        ingestions: Ingestions,
+        audio: AudioStore,
+        work: Work,
+        now: Callable[[], datetime],
+        patience: Patience,
+    ) -> None:
+        self._bus = bus
+        self._ingestions = ingestions
+        self._audio = audio
+        self._work = work
+        self._now = now
+        self._patience = patience
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """A round at a time until `stop`; what fails is left to the next."""
+        while not stop.is_set():
+            try:
+                tally = await self.round()
+                if tally != Tally():
+                    logger.info("mended: %s", tally)
+            except (AzureError, EventHubError) as error:
+                logger.warning("a round was cut short: %s: %s", type(error).__name__, error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._patience.every.total_seconds())
+
+    async def round(self) -> Tally:
+        tally = Tally()
+        await self._publish(tally)
+        await self._look_for_the_silent(tally)
+        await self._erase(tally)
+        await self._unstage(tally)
+        return tally
+
+    async def _publish(self, tally: Tally) -> None:
+        async for ingestion in self._ingestions.unpublished(self._now() - self._patience.unpublished):
+            await self._work.publish(ingestion)
+            tally.published += len(ingestion.outbox)
+
+    async def _look_for_the_silent(self, tally: Tally) -> None:
+        silent = [found async for found in self._ingestions.stuck(self._now() - self._patience.silent)]
+        letters = await self._dead_letters({ingestion.id for ingestion in silent}) if silent else {}
+        for ingestion in silent:
+            if ingestion.id in letters:
+                await self._work.give_up(*letters[ingestion.id])
+                tally.dead += 1
+                continue
+            after = await self._ingestions.change(ingestion.id, partial(self._overdue, ingestion))
+            tally.overdue += after.state in ("rejected", "dead")
+
+    def _overdue(self, seen: Ingestion, known: Ingestion | None) -> Ingestion:
+        return overdue(known or seen, self._now(), self._patience.unfinished, self._patience.lost)
+
+    async def _dead_letters(self, wanted: set[str]) -> dict[str, tuple[Command, str]]:
+        """Of the ingestions that are wanted, those whose command is among the dead letters: the command and why."""
+        found: dict[str, tuple[Command, str]] = {}
+        queue = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        async with queue as receiver:
+            onward = 0
+            while letters := await receiver.peek_messages(PEEKED, sequence_number=onward):
+                for letter in letters:
+                    onward = (letter.sequence_number or 0) + 1
+                    with suppress(Poison):
+                        command = command_of(letter)
+                        if isinstance(command.data, IngestSong) and command.id in wanted:
+                            found[command.id] = command, _why(letter)
+        return found
+
+    async def _erase(self, tally: Tally) -> None:
+        now = self._now()
+        async for ingestion in self._ingestions.removed(now - self._patience.removed):
+            sha256 = ingestion.upload.sha256
+            shared = await self._ingestions.is_shared(sha256)
+            if shared or await self._audio.erase(sha256, now - self._patience.removed):
+                await self._ingestions.change(ingestion.id, partial(_erased, ingestion, now))
+                tally.erased += not shared
+
+    async def _unstage(self, tally: Tally) -> None:
+        async for name in self._audio.staged(self._now() - self._patience.staged):
+            ingestion = await self._ingestions.read(name)
+            if ingestion is None or ingestion.state in ("ready", "rejected"):
+                await self._audio.unstage(name)
+                tally.unstaged += 1
+
+
+def _erased(seen: Ingestion, now: datetime, known: Ingestion | None) -> Ingestion:
+    return erased(known or seen, now)
+
+
+def _why(letter: ServiceBusReceivedMessage) -> str:
+    match letter.dead_letter_reason:
+        case "MaxDeliveryCountExceeded":
+            return "It was begun too often and never finished: its workers stopped, or lost it, each time."
+        case "TTLExpiredException":
+            return "It waited too long in the queue."
+        case reason:
+            return letter.dead_letter_error_description or reason or "It was set aside without a reason."

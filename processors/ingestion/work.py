@@ -1,0 +1,98 @@
+"""Carries commands out, step after step. Each may be the last before a crash, and each may be repeated."""
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.decide import begin, decide, died, published, remove
+from processors.ingestion.documents import Ingestions
+from processors.ingestion.outgoing import Outgoing
+from processors.ingestion.probe import Probed, Refused
+from processors.ingestion.sandbox import Sandbox
+from processors.ingestion.spool import spool
+from processors.ingestion.unfit import Unfit
+from schemas.commands import Command, IngestSong, Upload
+from schemas.ingestions import Ingestion
+
+
+class Work:
+    """What a worker needs to carry commands out. `now` gives aware times; files are in `folder` while they are read."""
+
+    def __init__(
+        self,
+        ingestions: Ingestions,
+        audio: AudioStore,
+        outgoing: Outgoing,
+        sandbox: Sandbox,
+        folder: Path,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._ingestions = ingestions
+        self._audio = audio
+        self._outgoing = outgoing
+        self._sandbox = sandbox
+        self._folder = folder
+        self._now = now
+
+    async def carry_out(self, command: Command, body: Iterable[bytes]) -> Ingestion:
+        """The ingestion when nothing is left to do. `body` is the message's, in pieces.
+
+        Raises Poison or CommandRefused where no worker ever can, and whatever a service raises that is away.
+        """
+        if isinstance(command.data, IngestSong):
+            return await self._ingest(command, command.data.upload, body)
+        ingestion = await self._ingestions.change(
+            command.data.song_id, lambda known: remove(known, command, self._now())
+        )
+        return await self.publish(ingestion)
+
+    async def give_up(self, command: Command, text: str) -> None:
+        """The command goes to the dead letters: say so where its sender looks."""
+        if isinstance(command.data, IngestSong):
+            await self._ingestions.change(command.id, lambda known: died(known, command, text, self._now()))
+
+    async def publish(self, ingestion: Ingestion) -> Ingestion:
+        """Send what the outbox holds, and empty it. A crash between the two sends the same events again."""
+        events = ingestion.outbox
+        if not events:
+            return ingestion
+        await self._outgoing.publish(events)
+        return await self._ingestions.change(ingestion.id, lambda known: published(known or ingestion, events))
+
+    async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes]) -> Ingestion:
+        ingestion = await self._ingestions.change(command.id, lambda known: begin(known, command, self._now()))
+        if not ingestion.settled:
+            finding = await self._examine(upload, body)
+            begun = ingestion
+            ingestion = await self._ingestions.change(
+                command.id, lambda known: decide(known or begun, command, finding, self._now())
+            )
+        ingestion = await self.publish(ingestion)
+        if upload.blob is not None:
+            await self._audio.unstage(upload.blob)
+        return ingestion
+
+    async def _examine(self, upload: Upload, body: Iterable[bytes]) -> Probed | Refused:
+        """What the file holds; when it is a song, its bytes are kept before anything says so."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            path = Path(folder) / "upload"
+            try:
+                await spool(upload, _pieces(body) if upload.blob is None else self._audio.fetch(upload.blob), path)
+            except Unfit as unfit:
+                return Refused(reason=unfit.reason)
+            except ResourceNotFoundError:
+                text = "The uploaded file is not there any more. Send it again."
+                return Refused(reason=Unfit("missing-upload", text).reason)
+            finding = await self._sandbox.probe(path)
+            if isinstance(finding, Probed):
+                await self._audio.keep(upload.sha256, path, finding.content_type)
+            return finding
+
+
+async def _pieces(body: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in body:
+        yield piece

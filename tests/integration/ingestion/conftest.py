@@ -1,0 +1,30 @@
+"""A localcloud with Blob Storage, an app that uploads, and a worker, each a process of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.ingestion import App, WorkerProcess
+from tests.support.localcloud import LocalCloud
+
+
+@pytest.fixture(scope="module")
+def song_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """For all tests of a module; they keep out of each other's way by ids."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("songs"), ["--blobs"]).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+async def app(song_cloud: LocalCloud) -> AsyncIterator[App]:
+    async with App(song_cloud) as app:
+        yield app
+
+
+@pytest.fixture
+def worker(app: App, tmp_path: Path) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(app.environment, tmp_path / "worker.log").start()
+    yield worker
+    worker.kill()

@@ -1,0 +1,190 @@
+"""The way of a song from outside: an app that uploads, a worker that is a process, and what readers then see."""
+
+import asyncio
+import hashlib
+import io
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from azure.cosmos.aio import CosmosClient
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient
+from azure.storage.blob.aio import BlobServiceClient
+
+from cloud import blobs, cosmos, eventhubs, servicebus
+from cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
+from processors.ingestion.documents import CONTAINER, Ingestions
+from schemas.channels import (
+    BLOB_CONTAINERS,
+    DATABASE,
+    INGESTIONS,
+    MUSIC_EVENTS,
+    SONG_BLOBS,
+    SONG_COMMANDS,
+    UPLOAD_BLOBS,
+)
+from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, encode
+from schemas.envelope import Event, decode
+from schemas.ingestions import Ingestion
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+
+
+class App:
+    """Everything that a sender and a reader of songs need, against one localcloud."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.environment = cloud.environment
+        self.bus: ServiceBusClient = servicebus.client(read_servicebus(self.environment))
+        self.blobs: BlobServiceClient = blobs.client(read_blobs(self.environment))
+        self.cosmos: CosmosClient = cosmos.client(read_cosmos(self.environment))
+        self.ingestions = Ingestions(cosmos.container(self.cosmos, DATABASE, INGESTIONS))
+
+    async def __aenter__(self) -> Self:
+        await cosmos.ensure(self.cosmos, DATABASE, (CONTAINER,))
+        await blobs.ensure(self.blobs, BLOB_CONTAINERS)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.bus.close()
+        await self.blobs.close()
+        await self.cosmos.close()
+
+    async def send(self, command: Command, body: bytes = b"", message_id: str | None = None) -> None:
+        message = ServiceBusMessage(
+            body,
+            message_id=message_id or command.id,
+            subject=command.type,
+            application_properties={PROPERTY: encode(command).decode()},
+        )
+        async with self.bus.get_queue_sender(SONG_COMMANDS) as sender:
+            await sender.send_messages(message)
+
+    async def upload(
+        self,
+        ingestion_id: str,
+        content: bytes,
+        *,
+        user: str = "user-7",
+        name: str | None = None,
+        inline: bool = True,
+        sha256: str | None = None,
+        **metadata: str,
+    ) -> Command:
+        """Send the command for a file, and the file with it or staged; returns the command."""
+        if not inline:
+            await self.blobs.get_blob_client(UPLOAD_BLOBS, ingestion_id).upload_blob(
+                io.BytesIO(content), overwrite=True
+            )
+        upload = Upload(
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
+            size=len(content),
+            content_type="application/octet-stream",
+            blob=None if inline else ingestion_id,
+        )
+        order = IngestSong(user_id=user, upload=upload, file_name=name, metadata=Metadata(**metadata))
+        command = Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=order)
+        await self.send(command, content if inline else b"")
+        return command
+
+    async def remove(self, song_id: str, user: str = "user-7") -> None:
+        order = RemoveSong(user_id=user, song_id=song_id)
+        await self.send(Command(id=f"remove-{song_id}", source="/tests", time=datetime.now(UTC), data=order))
+
+    async def settled(self, ingestion_id: str, deadline: float = 30.0) -> Ingestion:
+        """The ingestion when its outcome is known and said."""
+
+        async def look() -> Ingestion | None:
+            found = await self.ingestions.read(ingestion_id)
+            return found if found and (found.settled or found.state == "dead") and not found.outbox else None
+
+        found = await wait_for_async(look, f"ingestion {ingestion_id} to be settled", deadline)
+        assert found is not None
+        return found
+
+    async def song(self, sha256: str) -> bytes | None:
+        """The bytes of a stored song."""
+        blob = self.blobs.get_blob_client(SONG_BLOBS, sha256)
+        return await (await blob.download_blob()).readall() if await blob.exists() else None
+
+    async def staged(self) -> list[str]:
+        return [blob.name async for blob in self.blobs.get_container_client(UPLOAD_BLOBS).list_blobs()]
+
+    async def waiting(self) -> int:
+        """How many commands the queue holds."""
+        async with self.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
+            return len(await receiver.peek_messages(250))
+
+    async def dead_letters(self) -> list[ServiceBusReceivedMessage]:
+        queue = self.bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        async with queue as receiver:
+            return await receiver.peek_messages(250)
+
+    async def events(self) -> list[Event]:
+        """Every event in the hub, partition by partition, in order."""
+        consumer = eventhubs.consumer(read_eventhubs(self.environment), MUSIC_EVENTS, "$Default")
+        found: list[Event] = []
+        async with consumer:
+            for partition in await consumer.get_partition_ids():
+                state = await consumer.get_partition_properties(partition)
+                if state["is_empty"]:
+                    continue
+                found += await _read(consumer, partition, state["last_enqueued_sequence_number"])
+        return found
+
+
+async def _read(consumer: EventHubConsumerClient, partition: str, last: int) -> list[Event]:
+    found: list[Event] = []
+    done = asyncio.Event()
+
+    async def take(_: object, event: EventData | None) -> None:
+        if event is not None:
+            found.append(decode(event.body_as_str().encode()))
+            if (event.sequence_number or 0) >= last:
+                done.set()
+
+    reading = asyncio.create_task(consumer.receive(take, partition_id=partition, starting_position="-1"))
+    await asyncio.wait_for(done.wait(), 30)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    return found
+
+
+class WorkerProcess:
+    """`python -m processors.ingestion`; what it says goes to `log`."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = dict(environment)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "processors.ingestion"], env=self._environment, stdout=log, stderr=log
+            )
+        return self
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        code = self._process.wait(60)
+        self._process = None
+        return code
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
