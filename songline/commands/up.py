@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import httpx
+from azure.core.exceptions import AzureError
 from honcho.environ import parse_procfile
 from honcho.printer import Printer
 
@@ -77,7 +78,7 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, **ports: int) 
         with holding(data):
             wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
             _run(data, environment(os.environ, data, settle(wanted), rate), simulator, logs)
-    except (Held, Taken, Died, BadSetting, OSError) as error:
+    except (Held, Taken, Died, BadSetting, AzureError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -13,6 +13,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
+from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 
@@ -139,16 +140,19 @@ def _overheard(name: str) -> Iterator[list[str]]:
 
 
 async def _containers(settings: Cosmos) -> dict[str, Stored | Missing]:
-    async with cosmos.client(settings) as client:
-        found: dict[str, Stored | Missing] = {}
-        for container in CONTAINERS:
-            try:
-                properties = await cosmos.container(client, channels.DATABASE, container.name).read()
-            except CosmosResourceNotFoundError:
-                found[container.name] = Missing()
-            else:
-                found[container.name] = _stored(properties)
-        return found
+    # Entering the client asks the account, and leaks its session when that fails; the first question asks as well.
+    client = cosmos.client(settings)
+    try:
+        return {container.name: await _container(client, container.name) for container in CONTAINERS}
+    finally:
+        await client.close()
+
+
+async def _container(client: CosmosClient, name: str) -> Stored | Missing:
+    try:
+        return _stored(await cosmos.container(client, channels.DATABASE, name).read())
+    except CosmosResourceNotFoundError:
+        return Missing()
 
 
 def _stored(properties: Mapping[str, Any]) -> Stored:
@@ -196,5 +200,6 @@ async def _health(base: str | None) -> str | None:
 
 
 def _words(error: Exception) -> str:
-    first = str(error).strip().splitlines()[:1]
-    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+    """The error as one line: SDKs put the cause on the second or third."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()][:3]
+    return f"{type(error).__name__}: {'; '.join(lines)}" if lines else type(error).__name__

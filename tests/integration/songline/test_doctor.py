@@ -1,0 +1,130 @@
+"""`songline doctor` on systems that lack something: each line that fails names it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import cosmos
+from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP
+from localcloud.__main__ import default_config
+from schemas.channels import DATABASE, HUBS, PARKED_EVENTS, TRENDING_PARTIALS
+from songline.entities import CONTAINERS
+from tests.support.localcloud import LocalCloud
+
+SERVICES = ("API", "trending worker")
+Finding = dict[str, Any]
+
+
+def examine(environ: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "songline", "doctor", *arguments],
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def failing(environ: Mapping[str, str]) -> dict[str, Finding]:
+    """What fails, by check; the doctor must have said with its exit code whether anything does."""
+    done = examine(environ, "--json")
+    assert done.stderr == ""
+    found = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    failed = {check: finding for check, finding in found.items() if finding["status"] == "fail"}
+    assert done.returncode == (1 if failed else 0)
+    assert all(finding["mend"] for finding in failed.values())
+    return failed
+
+
+def ensure(cloud: LocalCloud) -> None:
+    async def create() -> None:
+        async with cosmos.client(cloud.settings().cosmos) as client:
+            await cosmos.ensure(client, DATABASE, CONTAINERS)
+
+    asyncio.run(create())
+
+
+@pytest.fixture
+def hubs(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of the product's declaration of hubs, without some and with other partition counts."""
+
+    def write(*, without: str, partitions: Mapping[str, int]) -> Path:
+        document = json.loads(default_config("eventhubs")[0].read_text())
+        namespace = document["UserConfig"]["NamespaceConfig"][0]
+        namespace["Entities"] = [
+            {**entity, "PartitionCount": partitions.get(entity["Name"], entity["PartitionCount"])}
+            for entity in namespace["Entities"]
+            if entity["Name"] != without
+        ]
+        path = tmp_path / "hubs.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    return write
+
+
+def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
+    start_localcloud: Callable[..., LocalCloud], hubs: Callable[..., Path]
+) -> None:
+    config = hubs(without=PARKED_EVENTS, partitions={TRENDING_PARTIALS: 2})
+    cloud = start_localcloud("--config", str(config))
+    failed = failing(cloud.environment)
+    assert failed.keys() == {"hub parked-events", "hub songline-trending-shards-changelog", "container charts"}
+    assert "az eventhubs eventhub create --name parked-events" in failed["hub parked-events"]["mend"]
+    assert "has 4 partitions and needs 2" in failed["hub songline-trending-shards-changelog"]["seen"]
+    ensure(cloud)
+    assert failing(cloud.environment).keys() == failed.keys() - {"container charts"}
+
+
+def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(localcloud: LocalCloud) -> None:
+    ensure(localcloud)
+    wrong = "d3Jvbmcgd3Jvbmcgd3Jvbmc="
+    environ = {
+        **localcloud.environment,
+        EVENTHUB_CONNECTION: localcloud.eventhub_connection_string.replace("SAS_KEY_VALUE", wrong),
+        COSMOS_CONNECTION: f"AccountEndpoint={localcloud.cosmos_endpoint};AccountKey={wrong}",
+    }
+    done = examine(environ)
+    assert done.returncode == 1
+    lines = [line for line in done.stdout.splitlines() if line.startswith("fail")]
+    assert [line.split("  ")[0].removeprefix("fail ") for line in lines] == [
+        "Event Hubs",
+        "Kafka endpoint",
+        "Cosmos DB",
+    ]
+    assert "Unauthorized" in lines[0]
+    assert "Authentication failed" in lines[1]
+    assert wrong not in done.stdout + done.stderr
+
+
+def test_nothing_there_is_one_line_for_each_service_and_each_health(localcloud: LocalCloud) -> None:
+    localcloud.kill()
+    nowhere = "http://127.0.0.1:9"
+    environ = {**localcloud.environment, "SONGLINE_API": nowhere, "SONGLINE_TRENDING": nowhere}
+    assert failing(environ).keys() == {"Event Hubs", "Kafka endpoint", "Cosmos DB", *SERVICES}
+
+
+def test_without_settings_it_names_the_first_that_is_missing(tmp_path: Path, localcloud: LocalCloud) -> None:
+    named = (EVENTHUB_CONNECTION, COSMOS_CONNECTION, KAFKA_BOOTSTRAP)
+    environ = {name: value for name, value in localcloud.environment.items() if name not in named}
+    failed = failing({**environ, "SONGLINE_DATA": str(tmp_path)})
+    assert failed.keys() == {"settings"}
+    assert EVENTHUB_CONNECTION in failed["settings"]["seen"]
+
+
+def test_a_healthy_namespace_has_every_hub_on_it(localcloud: LocalCloud) -> None:
+    ensure(localcloud)
+    done = examine(localcloud.environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in HUBS:
+        assert any(line.startswith(f"ok   hub {name} ") for line in done.stdout.splitlines())
+    # Nobody said where these are.
+    for name in SERVICES:
+        assert any(line.startswith(f"warn {name} ") for line in done.stdout.splitlines())
