@@ -52,8 +52,14 @@ class Hub:
         return str(error)
 
     async def listen(
-        self, enough: Callable[[list[tuple[str, EventData]]], bool], *, group: str = "$Default", **options: Any
+        self,
+        enough: Callable[[list[tuple[str, EventData]]], bool],
+        *,
+        group: str = "$Default",
+        retries: int = 0,
+        **options: Any,
     ) -> tuple[list[tuple[str, EventData]], Exception | None]:
+        """Events until there are `enough`, or an error is told after so many retries."""
         events: list[tuple[str, EventData]] = []
         done = asyncio.Event()
         failure: Exception | None = None
@@ -70,7 +76,7 @@ class Hub:
             done.set()
 
         options.setdefault("starting_position", "-1")
-        async with self.consumer(group, retry_total=0) as consumer:
+        async with self.consumer(group, retry_total=retries) as consumer:
             receiving = asyncio.create_task(consumer.receive(on_event, on_error=on_error, **options))
             try:
                 await asyncio.wait_for(done.wait(), DEADLINE)
