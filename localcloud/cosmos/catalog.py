@@ -112,9 +112,10 @@ class Database:
 
 
 class Catalog:
-    """What the account holds, in memory; each change is first written by a job that `storage.Storage.write` runs.
+    """What the account holds, in memory.
 
-    Methods named `plan_*` return such a job; after it is on disk, `load_database` and so on put the result in.
+    Each change is first made by one of the functions below, which return a job for `storage.Storage.write`; when that
+    is on disk, the handler puts the result in here.
     """
 
     def __init__(self, session: Session) -> None:

@@ -65,14 +65,12 @@ class Data:
         operation = Operation(
             "Patch", self._key(request, container), patch=change, if_match=request.headers.get("if-match")
         )
-        result = await self._storage.write(lambda s: items.apply(s, container, operation, request.now))
-        return self._of_result(request, container, operation.key, result)
+        return await self._apply(request, container, operation)
 
     async def delete(self, request: Request) -> Reply:
         container = self._container(request)
         operation = Operation("Delete", self._key(request, container), if_match=request.headers.get("if-match"))
-        result = await self._storage.write(lambda s: items.apply(s, container, operation, request.now))
-        return self._of_result(request, container, operation.key, result)
+        return await self._apply(request, container, operation)
 
     async def read(self, request: Request) -> Reply:
         container = self._container(request)
@@ -106,7 +104,7 @@ class Data:
         self._locate(reply, container, operations[0].key.epk, answer.lsn)
         return reply
 
-    async def list(self, request: Request) -> Reply:
+    async def read_feed(self, request: Request) -> Reply:
         """All documents, or with `A-IM` those that changed."""
         container = self._container(request)
         extent, _ = self._extent(request, container)
@@ -198,7 +196,7 @@ class Data:
         )
         return self._of_changes(container, extent, rows, last, charge)
 
-    def _of_changes(self, container: Container, extent: Extent, rows: "list_[bytes]", lsn: int, charge: float) -> Reply:
+    def _of_changes(self, container: Container, extent: Extent, rows: list[bytes], lsn: int, charge: float) -> Reply:
         reply = of_feed(container.rid, "Documents", rows, charge)
         if not rows:
             reply.status, reply.body = 304, b""
@@ -217,7 +215,13 @@ class Data:
             if_match=request.headers.get("if-match"),
             if_none_match=request.headers.get("if-none-match"),
         )
-        result = await self._storage.write(lambda s: items.apply(s, container, operation, request.now))
+        return await self._apply(request, container, operation)
+
+    async def _apply(self, request: Request, container: Container, operation: Operation) -> Reply:
+        result = await self._storage.write(
+            lambda session: items.apply(session, container, operation, request.now),
+            undo=bool(container.unique_keys),  # claiming unique values is the only write that more checks follow
+        )
         return self._of_result(request, container, operation.key, result)
 
     def _container(self, request: Request) -> Container:
@@ -314,9 +318,6 @@ class Data:
         if lsn:
             reply.headers["x-ms-session-token"] = f"{range_id}:-1#{lsn}"
             reply.headers["lsn"] = str(lsn)
-
-
-list_ = list  # the builtin, where a method of the same name hides it
 
 
 def parse_patch(now_ms: int) -> Callable[[object], patch.Patch]:

@@ -19,7 +19,6 @@ from localcloud.cosmos.query.program import Program, compile_query
 from localcloud.cosmos.storage import Session
 from localcloud.cosmos.values import UNDEFINED, OrderKey
 
-DEFAULT_PAGE = 100
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_IDS_PUSHED = 500
 

@@ -68,7 +68,7 @@ class Service:
             ("offers", False, "POST"): management.list_offers,
             ("offers", True, "GET"): management.read_offer,
             ("offers", True, "PUT"): management.replace_offer,
-            ("docs", False, "GET"): data.list,
+            ("docs", False, "GET"): data.read_feed,
             ("docs", False, "POST"): data.post,
             ("docs", True, "GET"): data.read,
             ("docs", True, "PUT"): data.replace,

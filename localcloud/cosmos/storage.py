@@ -16,7 +16,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Job = Callable[["Session"], object]
-Waiting = tuple[Job, "asyncio.Future[object]"]
+Waiting = tuple[Job, "asyncio.Future[object]", bool]
 Outcome = tuple["asyncio.Future[object]", object, BaseException | None]
 
 SCANNERS = 2
@@ -84,13 +84,16 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, job: Callable[[Session], T]) -> T:
-        """Run the job in the thread; for a writer, return when its transaction is on disk."""
+    async def do(self, job: Callable[[Session], T], *, undo: bool = True) -> T:
+        """Run the job in the thread; for a writer, return when its transaction is on disk.
+
+        `undo` says that what the job wrote has to be taken back when it raises.
+        """
         future: asyncio.Future[object] = self._loop.create_future()
         if not self._gathered:
             # All that this turn of the loop gives to the thread wakes it once: waking is what costs.
             self._loop.call_soon(self._hand_over)
-        self._gathered.append((job, future))
+        self._gathered.append((job, future, undo))
         return await future  # type: ignore[return-value]  # what the job returned
 
     def _hand_over(self) -> None:
@@ -112,7 +115,11 @@ class Worker:
                 given.append(self._queue.get_nowait())
             group = [job for jobs in given if jobs is not None for job in jobs]
             if group:
-                outcomes = self._transaction(group) if self._transactional else [self._attempt(*job) for job in group]
+                outcomes = (
+                    self._transaction(group)
+                    if self._transactional
+                    else [self._attempt(job, future) for job, future, _ in group]
+                )
                 self._loop.call_soon_threadsafe(_settle, outcomes)
             if None in given:
                 return
@@ -122,7 +129,9 @@ class Worker:
         lsn = session.lsn
         try:
             execute("BEGIN IMMEDIATE")
-            outcomes = [self._savepoint(*job) for job in group]
+            outcomes = [
+                self._savepoint(job, future) if undo else self._attempt(job, future) for job, future, undo in group
+            ]
             if session.lsn != lsn:
                 execute("UPDATE counters SET value = ? WHERE name = 'lsn'", (session.lsn,))
             execute("COMMIT")
@@ -131,7 +140,7 @@ class Worker:
             if session.connection.in_transaction:
                 execute("ROLLBACK")
             session.lsn = lsn
-            return [(future, None, error) for _, future in group]
+            return [(future, None, error) for _, future, _ in group]
         return outcomes
 
     def _savepoint(self, job: Job, future: "asyncio.Future[object]") -> Outcome:
@@ -175,9 +184,12 @@ class Storage:
         for _ in range(SCANNERS):
             self._idle.put(Session(self._path))
 
-    async def write(self, job: Callable[[Session], T]) -> T:
-        """All or nothing, and on disk when it returns."""
-        return await self._writer.do(job)
+    async def write(self, job: Callable[[Session], T], *, undo: bool = True) -> T:
+        """All or nothing, and on disk when it returns.
+
+        A job that raises only before it writes needs no `undo`, and is spared the two statements of a savepoint.
+        """
+        return await self._writer.do(job, undo=undo)
 
     async def read(self, job: Callable[[Session], T]) -> T:
         """For short reads."""
