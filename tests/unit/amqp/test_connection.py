@@ -90,6 +90,8 @@ class Service:
     def attach_sender(self, link: ReceivingLink) -> Inlet:
         if link.address == "broken":
             raise RuntimeError("a bug")
+        if link.address == "guarded":
+            link.authorize(link.address)
         link.max_message_size = self.max_message_size
         return Queue(self)
 
@@ -594,6 +596,26 @@ async def test_a_client_that_is_silent_for_too_long_is_let_go() -> None:
 
     async with serving(Service(), Timing(keep_alive=0.05, silence=0.2)) as server:
         assert await run(server, talk) == "amqp:resource-limit-exceeded"
+
+
+async def test_a_link_ends_when_its_rights_do() -> None:
+    loop = asyncio.get_running_loop()
+
+    def talk(client: RawClient) -> Detach:
+        client.attach(sending(1, "open to all"))
+        client.attach(sending(2, "guarded"))
+        [connection] = server.connections
+        loop.call_soon_threadsafe(connection.grants.clear)
+        detach = client.expect(Detach)
+        client.send(Transfer(Uint(1), delivery_id=Uint(0), delivery_tag=b"t"), b"x")
+        client.expect(Disposition)  # the other link is as it was
+        return detach
+
+    async with serving(Service(), Timing(keep_alive=0.05)) as server:
+        detach = await run(server, talk)
+    assert detach.handle == 2
+    assert detach.error
+    assert detach.error.condition == "amqp:unauthorized-access"
 
 
 @pytest.mark.parametrize("first", [b"", b"AMQ", SASL_HEADER])
