@@ -1,0 +1,225 @@
+"""The broker, by example: what the wire's tests can't see, or not at the right moment."""
+
+from datetime import timedelta
+
+import pytest
+
+from localcloud.servicebus import entities, registry
+from localcloud.servicebus.changes import Inserted, State
+from localcloud.servicebus.entities import CorrelationFilter, Rule, SqlAction, SqlFilter
+from localcloud.servicebus.entity import Document
+from localcloud.servicebus.errors import (
+    EntityNotFound,
+    InvalidArgument,
+    MessageLockLost,
+    MessageTooLarge,
+    NotAllowed,
+    QuotaExceeded,
+    SessionCannotBeLocked,
+    SessionLockLost,
+)
+from localcloud.servicebus.message import REASON, open_bare
+from tests.unit.servicebus.builders import T0, bodies, broker_with, content, tokens
+
+MINUTE = 60_000
+
+
+def test_a_batch_is_taken_whole_or_not_at_all() -> None:
+    broker = broker_with({"q": entities.Queue(max_message_size_in_kilobytes=1)})
+    broker.drain()
+    with pytest.raises(MessageTooLarge):
+        broker.send("q", [content("a"), content("b" * 2000), content("c")], T0)
+    assert broker.drain() == []
+    assert bodies(broker.mailbox("q")) == []
+
+
+def test_the_quota_counts_what_is_there() -> None:
+    broker = broker_with({"q": entities.Queue(max_size_in_megabytes=1)})
+    broker.send("q", [content("x" * 200_000) for _ in range(5)], T0)
+    with pytest.raises(QuotaExceeded, match="receive some"):
+        broker.send("q", [content("x" * 200_000)], T0)
+    broker.outlet("q").receive(1, T0, None)
+    broker.send("q", [content("x" * 200_000)], T0)
+    assert broker.mailbox("q").bytes == sum(m.content.size for m in broker.mailbox("q").messages.values())
+
+
+def test_order_is_kept_over_abandon_and_lock_expiry() -> None:
+    broker = broker_with({"q": entities.Queue(lock_duration=timedelta(seconds=10))})
+    queue, new = broker.mailbox("q"), tokens()
+    broker.send("q", [content(name) for name in "abc"], T0)
+    first, second, _ = queue.receive(3, T0, new)
+    assert first.lock
+    assert second.lock
+    queue.abandon(second.lock.token, T0, {})
+    assert [m.sequence for m in queue.receive(9, T0, new)] == [2]
+    broker.advance(T0 + 9_999)
+    assert not queue.receive(9, T0 + 9_999, new)
+    broker.advance(T0 + 10_000)
+    assert [(m.sequence, m.delivery_count) for m in queue.receive(9, T0 + 10_000, new)] == [(1, 1), (2, 2), (3, 1)]
+    with pytest.raises(MessageLockLost):
+        queue.complete(first.lock.token, T0 + 10_000)
+
+
+def test_a_lock_is_lost_at_its_end_even_before_anybody_looks() -> None:
+    broker = broker_with({"q": entities.Queue(lock_duration=timedelta(seconds=1))})
+    broker.send("q", [content()], T0)
+    (message,) = broker.mailbox("q").receive(1, T0, tokens())
+    assert message.lock
+    with pytest.raises(MessageLockLost, match="ended 0 ms ago"):
+        broker.mailbox("q").complete(message.lock.token, T0 + 1000)
+
+
+def test_what_is_locked_does_not_expire_until_it_is_given_back() -> None:
+    properties = entities.Queue(
+        default_message_time_to_live=timedelta(seconds=5), dead_lettering_on_message_expiration=True
+    )
+    broker = broker_with({"q": properties})
+    queue = broker.mailbox("q")
+    broker.send("q", [content()], T0)
+    (message,) = queue.receive(1, T0, tokens())
+    broker.advance(T0 + 6_000)
+    assert len(queue.messages) == 1
+    assert message.lock
+    queue.abandon(message.lock.token, T0 + 6_000, {})
+    assert not queue.messages
+    assert queue.dead_letters
+    (dead,) = queue.dead_letters.messages.values()
+    assert open_bare(dead.content.bare)[1][REASON] == "TTLExpiredException"
+    assert dead.expires_ms is None
+
+
+def test_a_scheduled_message_becomes_active_with_a_new_number_and_its_life_begins() -> None:
+    broker = broker_with({"q": entities.Queue(default_message_time_to_live=timedelta(seconds=5))})
+    queue = broker.mailbox("q")
+    (number,) = broker.send("q", [content("later", due_ms=T0 + MINUTE)], T0)
+    broker.send("q", [content("now")], T0)
+    assert queue.messages[number].state is State.SCHEDULED
+    assert broker.next_due == T0 + 5_000
+    broker.advance(T0 + MINUTE)
+    (active,) = queue.messages.values()
+    assert (active.sequence, active.state, active.expires_ms) == (3, State.ACTIVE, T0 + MINUTE + 5_000)
+
+
+def test_the_duplicate_window_slides() -> None:
+    properties = entities.Queue(
+        requires_duplicate_detection=True, duplicate_detection_history_time_window=timedelta(seconds=10)
+    )
+    broker = broker_with({"q": properties})
+    broker.send("q", [content("1", message_id="a")], T0)
+    broker.send("q", [content("2", message_id="a")], T0 + 9_999)
+    broker.send("q", [content("3", message_id="a")], T0 + 10_000)
+    broker.send("q", [content("4", message_id="a"), content("5", message_id="b")], T0 + 19_999)
+    assert bodies(broker.mailbox("q")) == ["1", "3", "5"]
+
+
+def test_sessions_are_exclusive_and_free_again() -> None:
+    broker = broker_with({"q": entities.Queue(requires_session=True, max_delivery_count=2)})
+    queue, new = broker.mailbox("q"), tokens()
+    with pytest.raises(NotAllowed):
+        broker.send("q", [content()], T0)
+    broker.send("q", [content("1", session_id="a"), content("2", session_id="b")], T0)
+    assert queue.next_session(T0) == "a"
+    lock = queue.accept_session("a", T0, new())
+    with pytest.raises(SessionCannotBeLocked):
+        queue.accept_session("a", T0, new())
+    assert queue.next_session(T0) == "b"
+    (message,) = queue.receive(5, T0, new, "a")
+    assert message.lock
+    assert queue.renew_session("a", T0 + 30_000) == T0 + 30_000 + MINUTE
+    broker.advance(T0 + 30_000 + MINUTE)
+    with pytest.raises((SessionLockLost, MessageLockLost)):
+        queue.complete(message.lock.token, T0 + 30_000 + MINUTE)
+    queue.end_session("a", lock.token, T0 + 30_000 + MINUTE)
+    now = T0 + 2 * MINUTE
+    again = queue.accept_session("a", now, new())
+    (message,) = queue.receive(5, now, new, "a")
+    assert message.delivery_count == 1
+    queue.end_session("a", again.token, now)
+    assert queue.messages[message.sequence].delivery_count == 1
+
+
+def test_a_topic_makes_a_copy_for_each_rule_with_an_action() -> None:
+    rules = (
+        Rule("plain", CorrelationFilter(label="song")),
+        Rule("also", SqlFilter("sys.label = 'song'")),
+        Rule("act", SqlFilter("n > 1"), SqlAction("SET n = n * 10; SET sys.Subject = 'changed'; REMOVE gone")),
+        Rule("other", SqlFilter("n > 100")),
+    )
+    broker = broker_with({}, {"t": entities.Topic()}, {"t/Subscriptions/s": (entities.Subscription(), rules)})
+    broker.send("t", [content(subject="song", properties={"n": 2, "gone": 1})], T0)
+    plain, acted = broker.mailbox("t/subscriptions/S").peek(0, 10)
+    assert open_bare(plain.content.bare)[1] == {"n": 2, "gone": 1}
+    properties, application = open_bare(acted.content.bare)
+    assert (properties.subject, application) == ("changed", {"n": 20})
+
+
+def test_a_filter_that_can_not_be_evaluated_kills_the_copy_if_told_to() -> None:
+    rules = (Rule("r", SqlFilter("1 / n = 1")),)
+    strict = entities.Subscription(dead_lettering_on_filter_evaluation_exceptions=True)
+    lax = entities.Subscription(dead_lettering_on_filter_evaluation_exceptions=False)
+    broker = broker_with(
+        {}, {"t": entities.Topic()}, {"t/Subscriptions/strict": (strict, rules), "t/Subscriptions/lax": (lax, rules)}
+    )
+    broker.send("t", [content(properties={"n": 0})], T0)
+    assert bodies(broker.mailbox("t/Subscriptions/strict/$DeadLetterQueue")) == ["x"]
+    assert bodies(broker.mailbox("t/Subscriptions/lax")) == []
+
+
+def test_four_hops_are_allowed_and_a_fifth_is_not() -> None:
+    chain = {f"q{n}": entities.Queue(forward_to=f"q{n + 1}") for n in range(1, 6)}
+    broker = broker_with({**chain, "q6": entities.Queue()})
+    broker.send("q2", [content("four")], T0)
+    broker.send("q1", [content("five")], T0)
+    assert bodies(broker.mailbox("q6")) == ["four"]
+    assert bodies(broker.mailbox("q5/$Transfer/$DeadLetterQueue")) == ["five"]
+
+
+def test_dead_letters_that_can_not_be_forwarded_stay() -> None:
+    broker = broker_with(
+        {"q": entities.Queue(max_delivery_count=1, forward_dead_lettered_messages_to="gone"), "gone": entities.Queue()}
+    )
+    broker.delete(broker.entity("gone"))
+    broker.send("q", [content("dead")], T0)
+    (message,) = broker.mailbox("q").receive(1, T0, tokens())
+    assert message.lock
+    broker.mailbox("q").abandon(message.lock.token, T0, {})
+    broker.move(T0)
+    assert bodies(broker.mailbox("q/$DeadLetterQueue")) == ["dead"]
+
+
+def test_an_idle_entity_ends() -> None:
+    broker = broker_with({"q": entities.Queue(auto_delete_on_idle=timedelta(minutes=5))})
+    broker.send("q", [content()], T0 + MINUTE)
+    broker.advance(T0 + 5 * MINUTE)
+    assert "q" in broker.queues
+    broker.advance(T0 + 6 * MINUTE)
+    with pytest.raises(EntityNotFound):
+        broker.mailbox("q")
+
+
+def test_deleting_one_entity_leaves_those_whose_name_begins_alike() -> None:
+    broker = broker_with({"a": entities.Queue(), "a/b": entities.Queue()})
+    broker.send("a/b", [content("stays")], T0)
+    broker.delete(broker.entity("a"))
+    assert bodies(broker.mailbox("A/B")) == ["stays"]
+
+
+def test_turning_on_forwarding_moves_what_is_there() -> None:
+    broker = broker_with({"from": entities.Queue(), "to": entities.Queue()})
+    broker.send("from", [content("x")], T0)
+    registry.update(broker, broker.entity("from"), entities.Queue(forward_to="to"), T0)
+    broker.move(T0)
+    assert bodies(broker.mailbox("to")) == ["x"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.", "-a", "a" * 261, "t/subscriptions/x"])
+def test_names_that_can_not_be(name: str) -> None:
+    with pytest.raises(InvalidArgument):
+        registry.create(broker_with(), Document(name, T0, T0, queue=entities.Queue()), T0)
+
+
+def test_everything_durable_is_told() -> None:
+    broker = broker_with({"q": entities.Queue()})
+    broker.send("q", [content("a"), content("b")], T0)
+    assert [type(change) for change in broker.drain()] == [Inserted, Inserted]
+    assert broker.drain() == []
