@@ -42,6 +42,7 @@ PORTS = {
     "--kafka-port": "SONGLINE_KAFKA_PORT",
     "--cosmos-port": "SONGLINE_COSMOS_PORT",
     "--servicebus-port": "SONGLINE_SERVICEBUS_PORT",
+    "--servicebus-admin-port": "SONGLINE_SERVICEBUS_ADMIN_PORT",
     "--control-port": "SONGLINE_CONTROL_PORT",
     "--trending-port": "SONGLINE_TRENDING_PORT",
 }
@@ -64,6 +65,7 @@ SHARED = (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, SERVICEBUS_CONNECTION, COSMOS_CO
 @click.option("--kafka-port", type=click.IntRange(0, 65535), default=9092, help="Event Hubs over Kafka.")
 @click.option("--cosmos-port", type=click.IntRange(0, 65535), default=8081, help="Cosmos DB.")
 @click.option("--servicebus-port", type=click.IntRange(0, 65535), default=5673, help="Service Bus over AMQP.")
+@click.option("--servicebus-admin-port", type=click.IntRange(0, 65535), default=5443, help="Service Bus's management.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=5300, help="localcloud's health.")
 @click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
 @click.option("--logs", is_flag=True, help="Show what every process writes, too.")

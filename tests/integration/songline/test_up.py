@@ -18,7 +18,15 @@ import pytest
 from songline.ports import HOST
 from tests.support.waiting import wait_for
 
-PORTS = ("--port", "--eventhubs-port", "--kafka-port", "--cosmos-port", "--servicebus-port", "--control-port")
+PORTS = (
+    "--port",
+    "--eventhubs-port",
+    "--kafka-port",
+    "--cosmos-port",
+    "--servicebus-port",
+    "--servicebus-admin-port",
+    "--control-port",
+)
 DEADLINE = 90.0
 
 
