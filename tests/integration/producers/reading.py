@@ -10,7 +10,9 @@ from tests.support.waiting import wait_for_async
 
 async def read_all(cloud: LocalCloud, hub: str = MUSIC_EVENTS) -> list[list[tuple[bytes | None, bytes]]]:
     """(key, value) of everything that is there now, in order, a list for each partition."""
-    consumer = AIOKafkaConsumer(hub, **aiokafka_options(cloud.kafka_bootstrap), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        hub, **aiokafka_options(cloud.kafka_bootstrap), enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
 
@@ -18,7 +20,6 @@ async def read_all(cloud: LocalCloud, hub: str = MUSIC_EVENTS) -> list[list[tupl
             return frozenset(consumer.assignment())
 
         partitions = sorted(await wait_for_async(assigned, f"the partitions of {hub}"))
-        await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
         found: dict[TopicPartition, list[tuple[bytes | None, bytes]]] = {each: [] for each in partitions}
         for each in partitions:
