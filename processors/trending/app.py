@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
-import faust
 from azure.cosmos.aio import ContainerProxy
-from faust.types import TP
 from msgspec import Struct
 
 from cloud import kafka
@@ -25,8 +23,8 @@ from schemas.channels import MUSIC_EVENTS, TRENDING_GROUP, TRENDING_PARTIALS, TR
 BUFFERED_BATCHES = 4
 """Batches that wait in a stream: each is a whole fetch of a partition."""
 
-BUSY_SHARE = 10
-"""A timer's work may take a tenth of the time: where it takes longer, it comes less often."""
+REST = 1.0
+"""A timer rests at least as long as its work took, so that folding gets its share of the time."""
 
 MAX_FETCH_BYTES = 2_000_000
 
@@ -103,8 +101,9 @@ def options(settings: Settings, dials: Dials) -> dict[str, Any]:
 
 
 def _table(app: App, name: str, partitions: int) -> Any:
-    raw = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    return app.Table(name, partitions=partitions, schema=raw)
+    # With these types Faust leaves keys and values as they are. Its usual codec would fail on each of them, and its
+    # recovery passes over what it can't decode with no more than a warning.
+    return app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
 
 
 def _agent(consume: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
@@ -145,11 +144,14 @@ def _loud(app: App, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awa
 
 
 def _on_revoked(app: App, stages: Iterable[Counting | Ranking | Charting]) -> None:
-    async def revoked(_app: App, _partitions: set[TP], **_: Any) -> None:
+    """Let go of everything when partitions are taken away, and before the producer stops."""
+
+    async def revoked(*_: Any, **__: Any) -> None:
         for stage in stages:
             await stage.revoked()
 
     app.on_partitions_revoked.connect(revoked, weak=False)
+    app.on_before_shutdown.connect(revoked, weak=False)
 
 
 def _every(app: App, seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
@@ -159,7 +161,8 @@ def _every(app: App, seconds: float, work: Callable[[], Awaitable[None]]) -> Cal
             await app.sleep(pause)
             start = monotonic()
             await work()
-            pause = max(seconds, (monotonic() - start) * BUSY_SHARE)
+            took = monotonic() - start
+            pause = max(seconds - took, took * REST)
 
     return loop
 

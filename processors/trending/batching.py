@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import faust
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -92,7 +92,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
 
     async def _fetched(self, fetcher: Any, partitions: Any) -> Mapping[Any, list[Any]]:
         for tp, result in fetcher._records.items():
-            if tp.topic in self.app.batched and type(result) is FetchResult and result.has_more():
+            # A fetch of a partition whose stream is full stays here, wrapped, until there is room again.
+            if (
+                tp.topic in self.app.batched
+                and type(result) is FetchResult
+                and type(result._partition_records) is PartitionRecords
+            ):
                 result._partition_records = Fetched(result._partition_records)
         records: Mapping[Any, list[Any]] = await fetcher.fetched_records(partitions, timeout=0)
         return {tp: [_batch(found)] if tp.topic in self.app.batched else found for tp, found in records.items()}

@@ -19,6 +19,7 @@ from schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
+"""Charts written at a time: as many as there are global ones, which come first."""
 GLOBAL_REFRESH = 15.0
 """Seconds after which a global chart is written again though nothing in it changed, so that its freshness is told."""
 
@@ -63,28 +64,33 @@ class Sink:
             if now - at >= (GLOBAL_REFRESH if _is_global(key) else self._refresh):
                 self._due.setdefault(key, now)
         chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key], key))[: self._writes]
-        failures = await self._all([self._look_back(key, hour_of(merge)) for key in chosen])
+        for start in range(0, len(chosen), IN_FLIGHT):
+            if not await self._some(merge, chosen[start : start + IN_FLIGHT], now):
+                return
+
+    async def _some(self, merge: Merge, keys: list[str], now: float) -> bool:
+        """Write a few charts at once; whether it is worth while to go on."""
+        failures = await self._all([self._look_back(key, hour_of(merge)) for key in keys])
         if not merge.ready:
-            return
+            return False
         # All at once, while nothing can move: the charts of a moment fit together.
-        charts = {key: merge.chart(key, self._before[key].ranks) for key in chosen if key in self._before}
+        charts = {key: merge.chart(key, self._before[key].ranks) for key in keys if key in self._before}
         for key in charts:
-            del self._due[key]
+            self._due.pop(key, None)
         failures += await self._all([self._put(key, chart, now) for key, chart in charts.items()])
         if failures:
-            log.warning("%d of %d charts not written, trying again: %s", len(failures), len(chosen), failures[0])
+            log.warning("%d of %d charts not written, trying again: %s", len(failures), len(keys), failures[0])
+        return not failures
 
     async def _all(self, jobs: list[Coroutine[Any, Any, None]]) -> list[AzureError]:
-        """Run the jobs, a few at a time; what Cosmos or the way to it made of those that failed."""
-        gate = asyncio.Semaphore(IN_FLIGHT)
+        """Run the jobs together; what Cosmos or the way to it made of those that failed."""
         failures = []
 
         async def one(job: Coroutine[Any, Any, None]) -> None:
-            async with gate:
-                try:
-                    await job
-                except AzureError as error:
-                    failures.append(error)
+            try:
+                await job
+            except AzureError as error:
+                failures.append(error)
 
         await asyncio.gather(*map(one, jobs))
         return failures

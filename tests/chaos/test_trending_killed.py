@@ -1,0 +1,94 @@
+"""The trending worker is killed again and again while events come in; nothing is missing and nothing is there twice."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from azure.cosmos.aio import ContainerProxy
+
+from cloud import cosmos
+from producers.dials import Dials
+from producers.publisher import EventPublisher
+from producers.simulator import Simulation
+from schemas.channels import CHARTS, DATABASE
+from schemas.documents import Chart
+from schemas.envelope import Event, decode, encode
+from tests.support import reference
+from tests.support.localcloud import LocalCloud
+from tests.support.reference import Line
+from tests.support.waiting import wait_for_async
+from tests.support.worker import TrendingWorker, current, make_containers, one_chart, read_hub
+
+EVENTS = 100_000
+KILLS = 3
+WORLD = "top:1h:global"
+
+
+async def test_charts_equal_the_reference_after_three_kills(localcloud: LocalCloud, tmp_path: Path) -> None:
+    settings = localcloud.settings()
+    await make_containers(settings)
+    worker = TrendingWorker(localcloud, tmp_path / "worker.log").start()
+    try:
+        async with cosmos.client(settings.cosmos) as client:
+            container = cosmos.container(client, DATABASE, CHARTS)
+            shares = list(batched(simulated(), EVENTS // (KILLS + 1)))
+            async with EventPublisher(settings.eventhubs) as publisher:
+                counted = 0
+                for share in shares[:-1]:
+                    await publish(publisher, share)
+                    counted = await wait_for_async(partial(moved, container, counted), "more counted events")
+                    worker.kill()
+                    worker.start()
+                await publish(publisher, shares[-1])
+            log = [(partition, offset, decode(body)) for partition, offset, body in await read_hub(settings)]
+            ends = {str(partition): offset for partition, offset, _ in sorted(log, key=lambda place: place[:2])}
+            charts = await wait_for_async(partial(complete, container, ends), f"every chart at {ends}", 60)
+    finally:
+        worker.stop()
+    assert len(log) == EVENTS
+    expected = {at: reference.charts(log, at) for at in {minute(chart) for chart in charts.values()}}
+    assert set(expected[max(expected)]) <= set(charts), "a chart is missing"
+    for key, chart in charts.items():
+        assert lines(chart) == expected[minute(chart)].get(key, []), (key, chart.as_of)
+
+
+def simulated() -> list[Event]:
+    """Listeners of the last twenty minutes, with duplicates, late events, uploads, removals, likes and unlikes."""
+    start = datetime.now(UTC) - timedelta(minutes=20)
+    dials = Dials(rate=EVENTS / 1_200, listeners=4_000, songs=800, duplicates=0.05, late=0.03, uploads=0.01)
+    return [event for _, event in islice(Simulation(7, start, dials), EVENTS)]
+
+
+def batched(events: list[Event], size: int) -> Iterator[list[Event]]:
+    return (events[start : start + size] for start in range(0, len(events), size))
+
+
+async def publish(publisher: EventPublisher, events: list[Event]) -> None:
+    await asyncio.gather(*[await publisher.submit(encode(event), event.partition_key) for event in events])
+
+
+async def moved(container: ContainerProxy, known: int) -> int:
+    """How many events the global chart counts, once that is more than `known`."""
+    chart = await one_chart(container, WORLD)
+    counted = sum(offset + 1 for offset in chart.position.values()) if chart is not None else 0
+    return counted if counted > known else 0
+
+
+async def complete(container: ContainerProxy, ends: dict[str, int]) -> dict[str, Chart]:
+    """All charts, once every one of them has counted all."""
+    charts = await current(container)
+    return charts if charts and all(chart.position == ends for chart in charts.values()) else {}
+
+
+def minute(chart: Chart) -> datetime:
+    return chart.as_of.replace(second=0, microsecond=0)
+
+
+def lines(chart: Chart) -> list[Line]:
+    return [
+        Line(one.rank, one.song_id, one.title, one.artist, one.genre, one.listens, one.likes, one.score)
+        for one in chart.entries
+    ]

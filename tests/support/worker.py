@@ -1,0 +1,112 @@
+"""The trending worker as a process of its own, and the charts that it writes."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from azure.cosmos.aio import ContainerProxy
+
+from cloud import cosmos
+from cloud.kafka import client_options
+from cloud.settings import Settings
+from schemas.channels import DATABASE, MUSIC_EVENTS
+from schemas.documents import CURRENT, Chart
+from songline.entities import CONTAINERS
+from tests.support.localcloud import LocalCloud
+
+# Quick for tests: little is waited for, and a killed worker is missed soon.
+DIALS = {
+    "SONGLINE_TRENDING_FLUSH": "0.5",
+    "SONGLINE_TRENDING_SAVE": "1",
+    "SONGLINE_TRENDING_TICK": "0.5",
+    "SONGLINE_TRENDING_REFRESH": "3",
+    "SONGLINE_TRENDING_WRITES": "100",
+    "SONGLINE_TRENDING_SESSION_MS": "6000",
+}
+
+
+class TrendingWorker:
+    """`python -m processors.trending` on a localcloud. What it says is in `log`."""
+
+    def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
+        self._environment = {**cloud.environment, **dials}
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "processors.trending"], env=self._environment, stdout=log, stderr=log
+            )
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, and SIGKILL when that is of no use; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+async def make_containers(settings: Settings) -> None:
+    async with cosmos.client(settings.cosmos) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+
+
+async def current(container: ContainerProxy) -> dict[str, Chart]:
+    """All live charts in Cosmos, by key."""
+    query = "SELECT * FROM c WHERE c.id = @id"
+    parameters: list[dict[str, object]] = [{"name": "@id", "value": CURRENT}]
+    found = [one async for one in container.query_items(query, parameters=parameters)]
+    return {one["chart"]: msgspec.convert(one, Chart) for one in found}
+
+
+async def one_chart(container: ContainerProxy, key: str) -> Chart | None:
+    query = "SELECT * FROM c WHERE c.id = @id"
+    parameters: list[dict[str, object]] = [{"name": "@id", "value": CURRENT}]
+    async for one in container.query_items(query, parameters=parameters, partition_key=key):
+        return msgspec.convert(one, Chart)
+    return None
+
+
+async def read_hub(settings: Settings, hub: str = MUSIC_EVENTS) -> list[tuple[int, int, bytes]]:
+    """All that is in a hub: partition, offset, body."""
+    consumer = AIOKafkaConsumer(**client_options(settings.eventhubs))
+    await consumer.start()
+    try:
+        await consumer.topics()
+        await consumer._client.force_metadata_update()
+        partitions = [TopicPartition(hub, number) for number in sorted(consumer.partitions_for_topic(hub) or ())]
+        consumer.assign(partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning()
+        found: list[tuple[int, int, bytes]] = []
+        async with asyncio.timeout(60):
+            while any([await consumer.position(one) < end for one, end in ends.items()]):
+                batches: dict[Any, list[Any]] = await consumer.getmany(timeout_ms=200)
+                for tp, records in batches.items():
+                    found += [(tp.partition, record.offset, record.value) for record in records]
+        return found
+    finally:
+        await consumer.stop()
