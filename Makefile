@@ -31,6 +31,7 @@ lock: $(VENV)/.dev      ## resolve pyproject.toml again
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build -o requirements/run.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group node -o requirements/node.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group proton -c requirements/dev.txt -o requirements/proton.txt
 
 clean:
 	rm -rf $(VENV) infra/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -46,6 +47,7 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/proton.txt >/dev/null 2>&1 || echo "Without a C compiler there is no Qpid Proton: its tests will be skipped."
 	@touch $@
 
 $(AZURITE): infra/azurite/package-lock.json | $(VENV)/.run
