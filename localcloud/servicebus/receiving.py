@@ -209,14 +209,15 @@ def settle(queue: Queue, token: UUID, state: State, now: int) -> None:
             queue.complete(token, now)
         case Modified(undeliverable_here=True):
             queue.defer(token, now, _changes(state.message_annotations))
-        case Modified(delivery_failed=True):
+        case Modified():
+            # Whether delivery-failed or not: JavaScript's client abandons without it.
             queue.abandon(token, now, _changes(state.message_annotations))
         case Rejected():
             info = dict(state.error.info or {}) if state.error else {}
             reason = info.pop(REASON, state.error.condition if state.error else None)
             description = info.pop(DESCRIPTION, state.error.description if state.error else None)
             queue.dead_letter(token, now, text(reason), text(description), _changes(info))
-        case Released() | Modified() | None:
+        case Released() | None:
             queue.release([token])
         case _:
             raise MessageLockLost(f"{state!r} is no outcome that a message can have")

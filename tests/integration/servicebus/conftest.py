@@ -44,6 +44,9 @@ QUEUES: dict[str, dict[str, object]] = {
     "once": {"RequiresDuplicateDetection": True, "DuplicateDetectionHistoryTimeWindow": "PT5M"},
     "sessions": {"RequiresSession": True},
     "more-sessions": {"RequiresSession": True, "LockDuration": "PT1S"},
+    "sync-sessions": {"RequiresSession": True},
+    "js-sessions": {"RequiresSession": True},
+    "renewed": {"LockDuration": "PT6S"},
     "end": {},
     "graves": {},
     "hop": {"ForwardTo": "end", "ForwardDeadLetteredMessagesTo": "graves", "MaxDeliveryCount": 1},
@@ -58,16 +61,24 @@ QUEUES: dict[str, dict[str, object]] = {
 
 def config() -> dict[str, object]:
     queues = [{"Name": name, "Properties": properties} for name, properties in QUEUES.items()]
-    topics = [{"Name": "news", "Properties": {}, "Subscriptions": SUBSCRIPTIONS}]
+    topics = [
+        {"Name": "news", "Properties": {}, "Subscriptions": SUBSCRIPTIONS},
+        {"Name": "js-news", "Properties": {}, "Subscriptions": [{"Name": "js"}]},
+    ]
     return {"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": queues, "Topics": topics}]}}
+
+
+def write_config(folder: Path, document: dict[str, object]) -> Path:
+    file = folder / "Config.json"
+    file.write_text(json.dumps(document))
+    return file
 
 
 @pytest.fixture(scope="package")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """One localcloud for all of these tests; each uses queues, sessions or message-ids of its own."""
     folder: Path = tmp_path_factory.mktemp("servicebus")
-    file = folder / "Config.json"
-    file.write_text(json.dumps(config()))
+    file = write_config(folder, config())
     cloud = LocalCloud(folder / "cloud", ["--servicebus-config", str(file)]).start()
     yield cloud
     cloud.stop()
