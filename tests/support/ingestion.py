@@ -14,7 +14,7 @@ from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.storage.blob.aio import BlobServiceClient
 
 from cloud import blobs, cosmos, eventhubs, servicebus
@@ -42,6 +42,7 @@ class App:
     def __init__(self, cloud: LocalCloud) -> None:
         self.environment = cloud.environment
         self.bus: ServiceBusClient = servicebus.client(read_servicebus(self.environment))
+        self._sender: ServiceBusSender | None = None
         self.blobs: BlobServiceClient = blobs.client(read_blobs(self.environment))
         self.cosmos: CosmosClient = cosmos.client(read_cosmos(self.environment))
         self.ingestions = Ingestions(cosmos.container(self.cosmos, DATABASE, INGESTIONS))
@@ -52,6 +53,8 @@ class App:
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        if self._sender is not None:
+            await self._sender.close()
         await self.bus.close()
         await self.blobs.close()
         await self.cosmos.close()
@@ -63,8 +66,10 @@ class App:
             subject=command.type,
             application_properties={PROPERTY: encode(command).decode()},
         )
-        async with self.bus.get_queue_sender(SONG_COMMANDS) as sender:
-            await sender.send_messages(message)
+        # One for all: to open one takes the SDK longer than a song takes the worker.
+        if self._sender is None:
+            self._sender = self.bus.get_queue_sender(SONG_COMMANDS)
+        await self._sender.send_messages(message)
 
     async def upload(
         self,
