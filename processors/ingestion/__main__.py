@@ -65,7 +65,9 @@ async def work(wires: Wires, pace: Pace, patience: Patience, stop: asyncio.Event
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(servicebus.client(wires.servicebus))
         producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
-        store = await stack.enter_async_context(cosmos.client(wires.cosmos))
+        # Not entered: that would ask the account something, and it may be away still.
+        store = cosmos.client(wires.cosmos)
+        stack.push_async_callback(store.close)
         audio = AudioStore(await stack.enter_async_context(blobs.client(wires.blobs)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
         ingestions = Ingestions(cosmos.container(store, DATABASE, INGESTIONS))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
@@ -27,7 +27,8 @@ from schemas.errors import Poison
 
 logger = logging.getLogger("ingestion")
 
-_PASSING_STATUS = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+# Of the answers that blame the request, those that another try, or an operator's hand, may change.
+_NOT_OURS = frozenset({401, 403, 404, 408, 409, 412, 429})
 DESCRIPTION_MAX = 1024
 
 
@@ -181,15 +182,15 @@ def body_of(message: ServiceBusReceivedMessage) -> list[bytes]:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether what failed may work when it is tried again: a service that is busy or away, a disk that is full."""
+    """Whether the song is not to blame: a service that is busy, away or doesn't let us in, a disk that is full.
+
+    The song waits until that has passed or is mended, and loses no delivery by it.
+    """
     match error:
         case HttpResponseError():
-            return error.status_code is None or error.status_code in _PASSING_STATUS
-        case AzureError():
-            return True
-        case AuthenticationError():
-            return False
-        case EventHubError():
+            code = error.status_code
+            return code is None or code >= 500 or code in _NOT_OURS
+        case AzureError() | EventHubError():
             return True
         case OSError():
             return error.errno in (errno.ENOSPC, errno.EDQUOT)

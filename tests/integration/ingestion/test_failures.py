@@ -1,0 +1,101 @@
+"""Services that are away, and failures that are nobody's fault: what costs a delivery, and what does not."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cloud import cosmos, eventhubs, servicebus
+from cloud.settings import Cosmos, read_cosmos, read_eventhubs, read_servicebus
+from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.documents import Ingestions
+from processors.ingestion.outgoing import Outgoing
+from processors.ingestion.sandbox import Limits, Sandbox
+from processors.ingestion.work import Work
+from processors.ingestion.worker import Pace, Worker
+from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS
+from tests.support.audio import song
+from tests.support.ingestion import App, WorkerProcess
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+
+PACE = Pace(lanes=1, wait=0.5, attempts=2, longest_pause=0.2, grace=1.0)
+
+
+@asynccontextmanager
+async def working(app: App, folder: Path, sandbox: Sandbox, store: Cosmos) -> AsyncIterator[asyncio.Event]:
+    """A worker in this process, on the real wires; it ends with the block, or when the event is set."""
+    stop = asyncio.Event()
+    async with (
+        servicebus.client(read_servicebus(app.environment)) as bus,
+        eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer,
+        AsyncExitStack() as stack,
+    ):
+        documents = cosmos.client(store)
+        stack.push_async_callback(documents.close)
+        ingestions = Ingestions(cosmos.container(documents, DATABASE, INGESTIONS))
+        outgoing = Outgoing(producer)
+        work = Work(ingestions, AudioStore(app.blobs), outgoing, sandbox, folder, lambda: datetime.now(UTC))
+        running = asyncio.create_task(Worker(bus, work, PACE).run(stop))
+        yield stop
+        stop.set()
+        await running
+
+
+async def test_what_fails_too_often_is_a_dead_letter_that_says_why(app: App, tmp_path: Path) -> None:
+    hasty = Sandbox(Limits(seconds=0))
+    async with working(app, tmp_path, hasty, read_cosmos(app.environment)):
+        await app.upload("unprobed", song("wav", 0.5))
+        ingestion = await app.settled("unprobed")
+    assert (ingestion.state, ingestion.attempts) == ("dead", 2)
+    assert ingestion.reason is not None
+    assert "2 times" in ingestion.reason.text
+    assert "ProbeFailed" in ingestion.reason.text
+    (letter,) = [letter for letter in await app.dead_letters() if letter.message_id == "unprobed"]
+    assert letter.dead_letter_reason == "failed"
+    assert letter.dead_letter_error_description == ingestion.reason.text
+
+
+async def test_a_command_that_waits_for_a_service_is_handed_back_at_the_end(
+    app: App, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = read_cosmos(app.environment)
+    nowhere = Cosmos("http://127.0.0.1:9/", known.key)
+    await app.upload("handed-back", song("wav", 0.5))
+    with caplog.at_level("WARNING", "ingestion"):
+        async with working(app, tmp_path, Sandbox(), nowhere):
+            await wait_for_async(lambda: _said(caplog, "a service is away"), "the worker to wait for its store")
+    # At once, and not after the minute that the lock would have lasted.
+    async with app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=10)
+        assert (message.message_id, message.delivery_count) == ("handed-back", 1)
+        await receiver.complete_message(message)
+
+
+async def _said(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    return words in caplog.text
+
+
+# The SDKs leave the sockets of a broker that was killed to the garbage collector, which is sent for in here.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_worker_lives_through_a_restart_of_everything_else(
+    start_localcloud: Callable[..., LocalCloud], tmp_path: Path
+) -> None:
+    cloud = start_localcloud("--blobs")
+    async with App(cloud) as app:
+        worker = WorkerProcess(app.environment, tmp_path / "worker.log").start()
+        try:
+            await app.upload("before", song("flac", 0.5))
+            await app.settled("before")
+            await asyncio.to_thread(cloud.restart)
+            await app.upload("after", song("flac", 0.5, pitch=500))
+            assert (await app.settled("after", deadline=90)).state == "ready", worker.said
+            assert (await app.settled("before")).state == "ready"
+            assert worker.stop() == 0
+        finally:
+            worker.kill()
+    gc.collect()
