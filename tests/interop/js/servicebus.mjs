@@ -133,3 +133,5 @@ for (const part of [settle, schedule, stream, sessions, rules, errors]) {
   console.log(part.name);
 }
 await client.close();
+// Timers of the client that outlive it would keep the process for another minute.
+process.exit(0);
