@@ -27,6 +27,7 @@ REST = 1.0
 """A timer rests at least as long as its work took, so that folding gets its share of the time."""
 
 MAX_FETCH_BYTES = 2_000_000
+MAX_BATCH_BYTES = 900_000
 
 
 class Trending(Struct):
@@ -92,6 +93,8 @@ def options(settings: Settings, dials: Dials) -> dict[str, Any]:
         "producer_acks": -1,
         "producer_connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
         "producer_metadata_max_age_ms": kafka.METADATA_MAX_AGE_MS,
+        # Partials and chunks come in hundreds of kilobytes; one a request would wait for the log once each.
+        "producer_max_batch_size": MAX_BATCH_BYTES,
         "producer_max_request_size": kafka.MAX_REQUEST_SIZE,
         "producer_request_timeout": kafka.REQUEST_TIMEOUT_MS / 1_000,
         # A batch is acknowledged by the flush that follows it; what is not is read again.

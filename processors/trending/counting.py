@@ -15,6 +15,10 @@ from processors.trending.policy import moment
 from processors.trending.source import Flush, Source, hour_prefix, outdated
 from schemas.channels import MUSIC_EVENTS, PARKED_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 
+FAR_BEHIND = 20_000
+CATCH_UP_MS = 4_000
+"""With so many events to read, flushes come this far apart: the same songs come again, and are told once."""
+
 
 class Counting:
     """Sources of the partitions that this worker holds. `owner` names the worker's hold on them, each time anew."""
@@ -29,6 +33,7 @@ class Counting:
         self._sources: dict[int, Source] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
+        self._flushed_ms = 0
         self._swept_hour = 0
 
     async def consume(self, stream: Any) -> None:
@@ -60,6 +65,9 @@ class Counting:
         """
         async with self._flushing:
             now_ms = self._now_ms()
+            if self._far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
+                return
+            self._flushed_ms = now_ms
             flushes: dict[int, Flush] = {}
             for number, source in self._sources.items():
                 self._look_for_end(source)
@@ -101,6 +109,9 @@ class Counting:
             if (reach := self._app.consumer.reach(tp)) is not None:
                 found[tp] = (source.position + 1, reach.end)
         return found
+
+    def _far_behind(self) -> bool:
+        return sum(end - position for position, end in self.behind().values()) > FAR_BEHIND
 
     def _look_for_end(self, source: Source) -> None:
         reach = self._app.consumer.reach(TP(MUSIC_EVENTS, source.number))

@@ -1,6 +1,7 @@
 """Records on their way out: sent together, and awaited until the hub has them."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,9 +22,15 @@ async def send(producer: Any, records: Iterable[Outgoing]) -> None:
 
     `producer`: Faust's. Raises what it raises when the hub can't be reached for longer than it retries.
     """
+    lanes: dict[tuple[str, int | None], list[Outgoing]] = defaultdict(list)
+    for one in records:
+        lanes[one.hub, one.partition].append(one)
+    await asyncio.gather(*[_send_in_order(producer, lane) for lane in lanes.values()])
+
+
+async def _send_in_order(producer: Any, records: list[Outgoing]) -> None:
     sent = [await producer.send(one.hub, one.key, one.body, one.partition, None, None) for one in records]
-    if sent:
-        await asyncio.gather(*sent)
+    await asyncio.gather(*sent)
 
 
 def changes(hub: str, partition: int, values: dict[str, bytes | None]) -> list[Outgoing]:

@@ -79,6 +79,7 @@ class _Removed(_Envelope, tag=TYPE_NAMES[SongRemoved], gc=False):
 _decode = msgspec.json.Decoder(_Played | _Liked | _Unliked | _Uploaded | _Removed).decode
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
+_HOUR = timedelta(hours=1)
 _ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
 
 _KINDS: dict[type, int] = {
@@ -149,10 +150,7 @@ def _columns(
     data = [act.data for act in acts]
     kinds = list(map(_KINDS.__getitem__, map(type, data)))
     song_ids = [act.song_id for act in data]
-    minutes = np.fromiter(
-        map(floordiv, map(sub, [act.time for act in acts], repeat(_EPOCH)), repeat(_MINUTE)), np.int64, size
-    )
-    hours, minutes = np.divmod(minutes, 60)
+    hours, minutes = _buckets([act.time for act in acts])
     codes = code(
         songs.numbers(song_ids),
         np.fromiter(map(regions.__getitem__, [act.region for act in data]), np.int64, size),
@@ -161,6 +159,17 @@ def _columns(
     )
     keys = [f"{kind}{act.user_id} {act.song_id}" for kind, act in zip(kinds, data, strict=True)]
     return Reading(keys, codes.tolist(), hours, facts, poison)
+
+
+def _buckets(times: list[datetime]) -> tuple[Ints, Ints]:
+    """UTC hours since 1970, and the minute in the hour."""
+    size = len(times)
+    if size and {time.tzinfo for time in times} == {UTC}:
+        first, last = ((one - _EPOCH) // _HOUR for one in (min(times), max(times)))
+        if first == last:
+            return np.full(size, first, np.int64), np.array([time.minute for time in times], np.int64)
+    minutes = np.fromiter(map(floordiv, map(sub, times, repeat(_EPOCH)), repeat(_MINUTE)), np.int64, size)
+    return np.divmod(minutes, 60)
 
 
 _FACT_ENVELOPES = frozenset((_Uploaded, _Removed))

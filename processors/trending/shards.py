@@ -18,7 +18,7 @@ from processors.trending.partials import ROWS, Partial, Rows
 from processors.trending.policy import SPANS, UNIT_MS, Unit
 from processors.trending.tally import LIKES, LISTENS, Slots, Tally
 from processors.trending.windows import Sums, Window
-from schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_key
+from schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
 
 _LONGEST: dict[Unit, int] = {
     unit: max(span.buckets for span in SPANS.values() if span.unit == unit) for unit in UNIT_MS
@@ -71,6 +71,8 @@ class Shard:
             if self._facts.learn(partial.partition, fact):
                 self._renamed.add(fact.song_id)
                 self._place(self._songs[fact.song_id])
+                for window in self._windows.values():
+                    window.slid = True
         if partial.position is not None:
             self._reach(partial.partition, partial.position, partial.through_ms)
 
@@ -173,8 +175,10 @@ class Shard:
             self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int64)])
         self._row_song[rows] = pairs >> REGION_BITS
         self._row_region[rows] = pairs & (1 << REGION_BITS) - 1
-        for number in range(len(self._song_genre), len(self._songs)):
-            self._place(number)
+        # Songs with facts were placed when those came.
+        news = range(len(self._song_genre), len(self._songs))
+        self._genres.setdefault(UNKNOWN_GENRE, set()).update(news)
+        self._song_genre += [UNKNOWN_GENRE] * len(news)
         return rows
 
     def _slide(self, unit: Unit, last: int) -> None:
@@ -191,10 +195,9 @@ class Shard:
 
     def _place(self, number: int) -> None:
         """Put a song where its facts say it belongs."""
-        while len(self._song_genre) <= number:
-            genre = self._facts.genre(self._songs.names[len(self._song_genre)])
-            self._genres.setdefault(genre, set()).add(len(self._song_genre))
-            self._song_genre.append(genre)
+        for new in range(len(self._song_genre), number + 1):
+            self._genres.setdefault(UNKNOWN_GENRE, set()).add(new)
+            self._song_genre.append(UNKNOWN_GENRE)
         name = self._songs.names[number]
         genre, before = self._facts.genre(name), self._song_genre[number]
         self._genres[before].discard(number)
@@ -204,8 +207,6 @@ class Shard:
             self._removed.add(number)
         else:
             self._removed.discard(number)
-        for window in self._windows.values():
-            window.slid = True
 
     def _song(self, name: str) -> Song:
         fact = self._facts.of(name)
