@@ -1,6 +1,7 @@
 """Blob Storage clients."""
 
 import contextlib
+from typing import Any
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
@@ -8,21 +9,22 @@ from azure.storage.blob.aio import BlobServiceClient
 from cloud.credentials import entra
 from cloud.settings import Blobs
 
-# What is larger goes in blocks that are read from the file as they are sent, rather than as one piece of memory.
-SINGLE_PUT = 1024 * 1024
-BLOCK = 8 * 1024 * 1024
+# What is larger goes in blocks that are read from the file as they are sent, rather than as one piece of memory; and
+# comes in pieces, of which the SDK makes the first 32 MB otherwise.
+PIECES: dict[str, Any] = {
+    "max_single_put_size": 1024 * 1024,
+    "max_block_size": 8 * 1024 * 1024,
+    "max_single_get_size": 4 * 1024 * 1024,
+    "max_chunk_get_size": 4 * 1024 * 1024,
+}
 
 
 def client(settings: Blobs) -> BlobServiceClient:
     """An asynchronous client; close it, or use it as a context manager."""
     if settings.connection is not None:
-        return BlobServiceClient.from_connection_string(
-            settings.connection.reveal(), max_single_put_size=SINGLE_PUT, max_block_size=BLOCK
-        )
+        return BlobServiceClient.from_connection_string(settings.connection.reveal(), **PIECES)
     assert settings.endpoint is not None
-    return BlobServiceClient(
-        settings.endpoint, credential=entra(), max_single_put_size=SINGLE_PUT, max_block_size=BLOCK
-    )
+    return BlobServiceClient(settings.endpoint, credential=entra(), **PIECES)
 
 
 async def ensure(blobs: BlobServiceClient, containers: tuple[str, ...]) -> None:
