@@ -1,0 +1,66 @@
+"""What we reach into in Faust and aiokafka is as it was when we wrote it, and does what it is for."""
+
+import inspect
+from importlib.metadata import version
+
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+from faust.transport.consumer import Consumer as FaustConsumer
+from faust.transport.drivers import aiokafka as driver
+
+from processors.trending.batching import Consumer, ConsumerThread, Fetched, Transport
+
+TP = TopicPartition("music-events", 0)
+
+
+def test_versions_are_those_that_were_read() -> None:
+    """On an update, read the overridden methods again, then change these."""
+    assert version("faust-streaming").startswith("0.15.")
+    assert version("aiokafka").startswith("0.14.")
+
+
+def test_what_is_overridden_exists() -> None:
+    for ours, theirs, names in (
+        (ConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records"]),
+        (Consumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
+        (Consumer, driver.Consumer, ["_new_consumer_thread"]),
+    ):
+        for name in names:
+            assert list(inspect.signature(getattr(ours, name)).parameters) == list(
+                inspect.signature(getattr(theirs, name)).parameters
+            ), name
+    assert Transport.Consumer is Consumer
+    assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
+    assert {"has_more", "getall"} <= set(vars(FetchResult))
+
+
+def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
+    records = PartitionRecords(
+        TP, MemoryRecords(record_batch(10, 3) + record_batch(20, 2)), None, 11, None, None, True, 0
+    )
+    (batch,) = Fetched(records)
+    assert batch.offsets == [11, 12, 20, 21]
+    assert batch.bodies == [b"11", b"12", b"20", b"21"]
+    assert batch.logged_ms == [1011, 1012, 1020, 1021]
+    assert batch.last == 21
+    assert records.next_fetch_offset == 22
+
+
+def test_the_same_records_come_one_by_one_without_it() -> None:
+    data = record_batch(10, 3) + record_batch(20, 2)
+    single = list(PartitionRecords(TP, MemoryRecords(data), None, 11, None, None, True, 0))
+    (batch,) = Fetched(PartitionRecords(TP, MemoryRecords(data), None, 11, None, None, True, 0))
+    assert batch.bodies == [record.value for record in single]
+    assert batch.offsets == [record.offset for record in single]
+
+
+def record_batch(base: int, count: int) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 100_000)
+    for number in range(count):
+        offset = base + number
+        builder.append(number, timestamp=1000 + offset, key=None, value=str(offset).encode(), headers=[])
+    data = bytearray(builder.build())
+    data[:8] = base.to_bytes(8, "big")
+    return bytes(data)

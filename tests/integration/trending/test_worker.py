@@ -1,0 +1,129 @@
+"""The worker as a process on localcloud: poison is parked, idle partitions stay fresh, two workers share."""
+
+import json
+import re
+from base64 import b64decode
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from azure.cosmos.aio import ContainerProxy
+
+from cloud import cosmos
+from cloud.kafka import client_options
+from cloud.settings import Settings
+from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED_EVENTS
+from schemas.documents import Chart
+from schemas.envelope import Event, encode
+from schemas.events import SongPlayed
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+from tests.support.worker import TrendingWorker, make_containers, one_chart, read_hub
+
+WORLD = "top:1h:global"
+DEADLINE = 60.0
+
+
+async def test_poison_is_parked_and_the_partition_goes_on(localcloud: LocalCloud, tmp_path: Path) -> None:
+    settings = localcloud.settings()
+    await make_containers(settings)
+    future = play(3, datetime.now(UTC) + timedelta(hours=2))
+    newer = play(4).replace(b"song.played.v1", b"song.played.v9")
+    await send(settings, [(0, play(1)), (0, b"no event"), (0, future), (0, newer), (0, play(2))])
+    worker = TrendingWorker(localcloud, tmp_path / "worker.log").start()
+    try:
+        async with cosmos.client(settings.cosmos) as client:
+            container = cosmos.container(client, DATABASE, CHARTS)
+            chart = await until(container, lambda chart: chart.position.get("0") == 4, "offset 4")
+            assert [(entry.song_id, entry.listens) for entry in chart.entries] == [("song-1", 2)]
+            # Nothing comes, and yet the chart is told to be complete through later and later.
+            through = chart.complete_through
+            assert through is None or through > datetime.now(UTC) - timedelta(minutes=1)
+            await until(container, lambda chart: later(chart, through), f"complete through after {through}")
+        assert worker.stop() == 0, worker.said()
+    finally:
+        worker.kill()
+    parked = [json.loads(body) for _, _, body in await read_hub(settings, PARKED_EVENTS)]
+    assert [(one["id"], one["reason"]) for one in parked] == [
+        ("music-events-0-1", "not-an-event"),
+        ("music-events-0-2", "broken-contract"),
+        ("music-events-0-3", "unknown-version"),
+    ]
+    assert b64decode(parked[0]["body"]) == b"no event"
+
+
+async def test_a_second_worker_takes_over_and_nothing_is_counted_twice(localcloud: LocalCloud, tmp_path: Path) -> None:
+    settings = localcloud.settings()
+    await make_containers(settings)
+    first = TrendingWorker(localcloud, tmp_path / "first.log").start()
+    second = TrendingWorker(localcloud, tmp_path / "second.log")
+    try:
+        async with cosmos.client(settings.cosmos) as client:
+            container = cosmos.container(client, DATABASE, CHARTS)
+            # One time for all: in a new hour everybody may act again.
+            now = datetime.now(UTC)
+            await send(settings, [(number % 4, play(number, now)) for number in range(100)])
+            await until(container, listens(100), "100 listens")
+            second.start()
+            await wait_for_async(partial(ready, second), "the second worker to be ready", DEADLINE)
+            # The same hundred again, and a hundred new ones.
+            await send(settings, [(number % 4, play(number, now)) for number in range(200)])
+            await until(container, listens(200), "200 listens")
+            first.kill()
+            await send(settings, [(number % 4, play(number, now)) for number in range(300)])
+            chart = await until(container, listens(300), "300 listens")
+            assert chart.position == {str(number): 149 for number in range(4)}
+    finally:
+        first.stop()
+        second.stop()
+
+
+def play(number: int, time: datetime | None = None) -> bytes:
+    data = SongPlayed(user_id=f"user-{number}", song_id="song-1", played_ms=30_000, duration_ms=60_000, region="DE")
+    return encode(Event(id=f"play-{number}", source="/tests", time=time or datetime.now(UTC), data=data))
+
+
+async def send(settings: Settings, bodies: list[tuple[int, bytes]]) -> None:
+    producer = AIOKafkaProducer(**client_options(settings.eventhubs))
+    await producer.start()
+    try:
+        for partition, body in bodies:
+            await producer.send(MUSIC_EVENTS, body, partition=partition)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def until(container: ContainerProxy, right: Callable[[Chart], bool], what: str) -> Chart:
+    """The global chart, once it is right."""
+
+    async def found() -> Chart | None:
+        chart = await one_chart(container, WORLD)
+        return chart if chart is not None and right(chart) else None
+
+    chart = await wait_for_async(found, what, DEADLINE)
+    assert chart is not None
+    return chart
+
+
+def listens(count: int) -> Callable[[Chart], bool]:
+    def right(chart: Chart) -> bool:
+        assert all(entry.listens <= count for entry in chart.entries), "something was counted twice"
+        return bool(chart.entries) and chart.entries[0].listens == count
+
+    return right
+
+
+def later(chart: Chart, than: datetime | None) -> bool:
+    return than is None or (chart.complete_through is not None and chart.complete_through > than)
+
+
+async def ready(worker: TrendingWorker) -> bool:
+    said = re.search(r"health is served on (\S+)", worker.said()) if worker.log.exists() else None
+    if said is None:
+        return False
+    async with httpx.AsyncClient() as client:
+        return (await client.get(said[1])).status_code == 200

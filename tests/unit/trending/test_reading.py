@@ -1,0 +1,108 @@
+"""The fast way of reading a batch passes the same verdict on every body as the contract does."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.trending.names import Regions, Songs, region_name
+from processors.trending.policy import is_listen, milliseconds
+from processors.trending.reading import read
+from schemas.envelope import Event, decode
+from schemas.errors import Poison
+from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+
+LOGGED = milliseconds(datetime(2026, 11, 22, 14, 0, tzinfo=UTC))
+
+ids = st.sampled_from(["a", "user-1", "A.b_c:d-1", "", "ä", "a b", "a/b", "x" * 128, "x" * 129, 7, None])
+times = st.sampled_from(
+    [
+        "2026-11-22T13:59:59.123Z",
+        "2026-11-22T14:30:00Z",
+        "2026-11-22T14:30:00.123456+05:30",
+        "2026-11-22T14:00:00-01:00",
+        "2026-11-22T15:00:00Z",
+        "2026-11-22T15:00:00.001Z",
+        "2026-11-22T14:00:00",
+        "2026-13-22T14:00:00Z",
+        "yesterday",
+        None,
+    ]
+)
+kinds = ["played", "liked", "unliked", "uploaded", "removed", "danced"]
+usual = {
+    "userId": "user-1",
+    "songId": "song-1",
+    "playedMs": 40_000,
+    "durationMs": 60_000,
+    "region": "DE",
+    "title": "One",
+    "artist": "Two",
+}
+oddities = st.fixed_dictionaries(
+    {},
+    optional={
+        "userId": ids,
+        "songId": ids,
+        "region": st.sampled_from(["FR", "de", "DEU", "D", "ÄÖ", None, 1]),
+        "playedMs": st.sampled_from([0, 29_999, 30_000, -1, 86_400_001, 1.5, None]),
+        "durationMs": st.sampled_from([0, 20_000, 86_400_001, "1"]),
+        "device": st.sampled_from(["ios", "", "x" * 65, None]),
+        "genre": st.sampled_from(["rock", "ROCK", None]),
+        "title": st.sampled_from(["", "x" * 301]),
+    },
+)
+envelopes = st.fixed_dictionaries(
+    {
+        "specversion": st.sampled_from(["1.0"] * 8 + ["0.3"]),
+        "id": st.just("e") | ids,
+        "source": st.sampled_from(["/s"] * 8 + ["", "x" * 257]),
+        "type": st.builds("songline.song.{}.v{}".format, st.sampled_from(kinds), st.sampled_from([1, 1, 1, 1, 0, 2])),
+        "time": st.just("2026-11-22T13:59:59Z") | times,
+        "data": st.builds(lambda odd: usual | odd, st.just({}) | oddities),
+    },
+    optional={
+        "partitionkey": ids,
+        "subject": st.sampled_from(["x", None, 1]),
+        "traceparent": st.sampled_from(["00-" + "a" * 32 + "-" + "b" * 16 + "-01", "nonsense", None]),
+        "extension": st.just("passed over"),
+    },
+)
+bodies = st.one_of(envelopes.map(msgspec.json.encode), st.binary(max_size=20), st.just(b"null"))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(bodies, min_size=1, max_size=6))
+def test_every_body_gets_the_verdict_of_the_contract(batch: list[bytes]) -> None:
+    songs = Songs()
+    found = read(batch, [LOGGED] * len(batch), songs, Regions())
+
+    acts, facts, poison = [], [], []
+    for index, body in enumerate(batch):
+        try:
+            event = decode(body)
+            if milliseconds(event.time) > LOGGED + 3_600_000:
+                raise Poison("broken-contract", "")
+        except Poison as why:
+            poison.append((index, why.reason))
+            continue
+        if isinstance(event.data, SongUploaded | SongRemoved):
+            facts.append((index, event))
+        elif not isinstance(event.data, SongPlayed) or is_listen(event.data.played_ms, event.data.duration_ms):
+            acts.append(expected(event))
+    assert [(index, why.reason) for index, why in found.poison] == poison
+    assert found.facts == facts
+    assert [
+        (key, songs.names[code >> 18], region_name(code >> 8 & 1023), hour * 60 + (code >> 2 & 63), code & 3)
+        for key, code, hour in zip(found.keys, found.codes, found.hours.tolist(), strict=True)
+    ] == acts
+
+
+def expected(event: Event) -> tuple[Any, ...]:
+    data = event.data
+    assert isinstance(data, SongPlayed | SongLiked | SongUnliked)
+    kind = {SongPlayed: 0, SongLiked: 1, SongUnliked: 2}[type(data)]
+    minute = milliseconds(event.time) // 60_000
+    return f"{kind}{data.user_id} {data.song_id}", data.song_id, data.region, minute, kind
