@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -23,6 +24,7 @@ from cloud.settings import (
     read_cosmos,
 )
 from schemas.channels import DATABASE
+from songline import emulators
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, TRENDING, save
 from songline.lock import Held, holding
@@ -69,7 +71,8 @@ SHARED = (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, SERVICEBUS_CONNECTION, COSMOS_CO
 @click.option("--control-port", type=click.IntRange(0, 65535), default=5300, help="localcloud's health.")
 @click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
 @click.option("--logs", is_flag=True, help="Show what every process writes, too.")
-def command(data: Path, simulator: bool, rate: float, logs: bool, **ports: int) -> None:
+@click.option("--emulators", "contained", is_flag=True, help="Microsoft's emulators, by Docker, instead of localcloud.")
+def command(data: Path, simulator: bool, rate: float, logs: bool, contained: bool, **ports: int) -> None:
     """Run the whole system on this machine, until Ctrl-C.
 
     Starts localcloud, the trending worker, the API and simulated listeners, waits until each is healthy, and says
@@ -79,8 +82,8 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, **ports: int) 
         data.mkdir(parents=True, exist_ok=True)
         with holding(data):
             wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
-            _run(data, environment(os.environ, data, settle(wanted), rate), simulator, logs)
-    except (Held, Taken, Died, BadSetting, AzureError, OSError) as error:
+            _run(data, environment(os.environ, data, settle(wanted), rate), simulator, logs, contained)
+    except (Held, Taken, Died, BadSetting, AzureError, OSError, emulators.Unavailable) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -120,15 +123,20 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
     }
 
 
-def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool) -> None:
+def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
+    if contained:
+        environ = {**environ, **emulators.settings(environ)}
+    cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in SHARED}
     began = time.monotonic()
-    with Supervisor(environ, data / "logs", click.echo, Printer(sys.stdout) if logs else None) as supervisor:
+    printer = Printer(sys.stdout) if logs else None
+    with cloud, Supervisor(environ, data / "logs", click.echo, printer) as supervisor:
         saved: Path | None = None
         try:
-            supervisor.start(found["localcloud"])
-            _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus and Cosmos DB")
+            if not contained:
+                supervisor.start(found["localcloud"])
+                _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus and Cosmos DB")
             asyncio.run(_ensure(environ))
             saved = save(data, shared)
             for name in ("trending", "api", *(["simulator"] if simulator else [])):
