@@ -1,0 +1,249 @@
+"""The write API: files and wishes in over HTTP, commands out.
+
+`routes` are composed into one app with the read side. What goes wrong is raised as Declined or Refused, and that app
+puts it into words as it does with its own.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
+from fastapi import Path as InPath
+from msgspec import Struct
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from cloud import blobs, cosmos, servicebus
+from cloud.settings import Blobs, Cosmos, ServiceBus
+from producers.arrival import too_large
+from producers.commands import CommandSender
+from producers.declined import Declined
+from producers.multipart import Form, Head, malformed
+from producers.openapi import REMOVE, UPLOAD
+from producers.records import Records
+from producers.uploads import Limits, Uploading, Uploads
+from schemas.channels import DATABASE, INGESTIONS, UPLOAD_BLOBS
+from schemas.commands import MAX_SONG_BYTES, Metadata
+from schemas.envelope import uuid7
+from schemas.errors import Refused, Violation
+from schemas.ingestions import Ingestion, State
+from schemas.types import ID_PATTERN, PATTERNS, MediaType
+
+logger = logging.getLogger("producers.api")
+
+FILE = "file"
+FORM = "multipart/form-data"
+ANY = "application/octet-stream"
+# What a form has around its file.
+FORM_SLACK = 256 * 1024
+USER_HEADER = "x-user-id"
+FILE_NAME_MAX = 255
+
+_ID = re.compile(ID_PATTERN)
+_METADATA = tuple(field.name for field in msgspec.structs.fields(Metadata))
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What an accepted request gets: the ingestion's id, its state, and where it can be looked up."""
+
+    id: str
+    state: State
+    href: str
+
+
+class Wires(Struct, frozen=True):
+    """The services that the write API needs."""
+
+    servicebus: ServiceBus
+    cosmos: Cosmos
+    blobs: Blobs
+
+
+def routes(wires: Wires, limits: Limits) -> APIRouter:
+    """The write routes. They start without the services being there, and answer 503 until they are."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            # Retries are ours: the SDK's would hide the cause for longer than a caller waits.
+            bus = await stack.enter_async_context(servicebus.client(wires.servicebus, retry_total=0))
+            sender = CommandSender(bus, patience_s=limits.patience_s)
+            stack.push_async_callback(sender.close)
+            store = cosmos.client(wires.cosmos)
+            stack.push_async_callback(store.close)
+            storage = await stack.enter_async_context(blobs.client(wires.blobs))
+            records = Records(cosmos.container(store, DATABASE, INGESTIONS), limits.patience_s)
+            staging = storage.get_container_client(UPLOAD_BLOBS)
+            app.state.uploads = Uploads(sender, staging, records, limits, _now, _new_id)
+            yield
+
+    router = APIRouter(lifespan=lifespan)
+
+    @router.post("/v1/songs", status_code=202, summary="Upload a song", **UPLOAD)
+    async def upload(request: Request) -> Response:
+        """Send the file as the part `file` of a form, or as the body itself. The answer comes once the upload is safe;
+        what becomes of it is told at its `Location`."""
+        uploads: Uploads = request.app.state.uploads
+        media_type = _media_type(request.headers.get("content-type", ""))
+        if media_type != FORM and media_type != ANY and not media_type.startswith("audio/"):
+            raise Declined(
+                415,
+                "Not a way to send a song",
+                f"Content-Type: saw {media_type or 'nothing'!r}, expected {FORM}, audio/* or {ANY}.",
+            )
+        with uploads.slot():
+            try:
+                if media_type == FORM:
+                    return _receipt(await _from_form(request, uploads, limits))
+                return _receipt(await _from_body(request, uploads, limits, media_type))
+            except ClientDisconnect:
+                logger.info("an upload was broken off by its sender")
+                return Response(status_code=400)
+
+    @router.delete("/v1/songs/{song_id}", status_code=202, summary="Remove a song", **REMOVE)
+    async def remove(
+        request: Request, song_id: Annotated[str, InPath(description="The id that its upload got")]
+    ) -> Response:
+        """The song disappears from catalog, charts and audio. Only its uploader may ask for that."""
+        uploads: Uploads = request.app.state.uploads
+        user_id = uploader(request.headers, request.query_params)
+        if not _ID.search(song_id):
+            raise Declined(404, "No such song", f"{song_id[:100]!r} is no song's id: expected {PATTERNS[ID_PATTERN]}.")
+        return _receipt(await uploads.remove(user_id, song_id, request.headers.get("idempotency-key")))
+
+    return router
+
+
+def uploader(headers: Mapping[str, str], fields: Mapping[str, str]) -> str:
+    """Who uploads or removes: `X-User-Id` or the field `userId`; raises Refused.
+
+    The caller is believed. Where callers are authenticated, this is the one place to put the token's subject in: the
+    gateway sets the header from it and drops what came from outside.
+    """
+    names = {value for value in (headers.get(USER_HEADER), fields.get("userId")) if value}
+    if not names:
+        raise Refused(Violation("userId", "nothing", "the header X-User-Id, or a field userId that is before the file"))
+    if len(names) > 1:
+        raise Refused(Violation("userId", " and ".join(sorted(names))[:100], "one user in X-User-Id and userId"))
+    (user_id,) = names
+    if not _ID.search(user_id):
+        raise Refused(Violation("userId", repr(user_id[:100]), PATTERNS[ID_PATTERN]))
+    return user_id
+
+
+def metadata(fields: Mapping[str, str]) -> Metadata:
+    """What the uploader says of the song; raises Refused. Empty fields say nothing."""
+    said = {name: value.strip() for name in _METADATA if (value := fields.get(name, "")).strip()}
+    if "genre" in said:
+        said["genre"] = said["genre"].lower()
+    for name, value in said.items():
+        try:
+            msgspec.convert({name: value}, Metadata)
+        except msgspec.ValidationError as error:
+            rule = "a genre of 1 to 64 letters, digits, space and &+'-" if name == "genre" else str(error)
+            raise Refused(Violation(name, repr(value[:100]), rule)) from None
+    return Metadata(**said)
+
+
+def file_name(text: str | None) -> str | None:
+    """The last part of a path, as far as it can be shown."""
+    name = (text or "").replace("\\", "/").rpartition("/")[2]
+    return "".join(sign for sign in name if sign.isprintable()).strip()[-FILE_NAME_MAX:] or None
+
+
+async def _from_form(request: Request, uploads: Uploads, limits: Limits) -> Ingestion:
+    length = _length(request, MAX_SONG_BYTES + FORM_SLACK)
+    fields: dict[str, str] = {}
+    head: Head | None = None
+    async with AsyncExitStack() as stack:
+        uploading: Uploading | None = None
+        async for part in Form(_lively(request, limits), request.headers["content-type"]):
+            if part.head.name != FILE:
+                fields[part.head.name] = await part.text()
+                continue
+            if uploading is not None:
+                raise malformed("it has two parts named 'file', and a song is one")
+            head = part.head
+            user_id = uploader(request.headers, fields)
+            uploading = await stack.enter_async_context(
+                await uploads.begin(user_id, request.headers.get("idempotency-key"), length)
+            )
+            async for piece in part.pieces():
+                await uploading.write(piece)
+        if uploading is None or head is None:
+            raise Refused(Violation(FILE, "no such part", "the song's file, in a part of that name"))
+        uploader(request.headers, fields)
+        return await uploads.accept(uploading, _claimed(head.content_type), file_name(head.file_name), metadata(fields))
+
+
+async def _from_body(request: Request, uploads: Uploads, limits: Limits, media_type: str) -> Ingestion:
+    length = _length(request, MAX_SONG_BYTES)
+    fields = request.query_params
+    user_id = uploader(request.headers, fields)
+    said = metadata(fields)
+    async with await uploads.begin(user_id, request.headers.get("idempotency-key"), length) as uploading:
+        async for piece in _lively(request, limits):
+            await uploading.write(piece)
+        return await uploads.accept(uploading, _claimed(media_type), file_name(fields.get("fileName")), said)
+
+
+def _length(request: Request, most: int) -> int | None:
+    """What the request says of its length, None where it says nothing; raises Declined."""
+    text = request.headers.get("content-length", "")
+    if not text.isdecimal():
+        return None
+    if int(text) > most:
+        raise too_large(f"{text} bytes")
+    return int(text)
+
+
+async def _lively(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    """The body as it comes; raises Declined where it stops coming, and ClientDisconnect."""
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(limits.silence_s):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            raise Declined(
+                408, "Upload stalled", f"Nothing came for {limits.silence_s:g} s, expected the rest of the body."
+            ) from None
+        if piece is None:
+            return
+        if piece:
+            yield piece
+
+
+def _media_type(header: str) -> str:
+    return header.partition(";")[0].strip().lower()
+
+
+def _claimed(content_type: str) -> str:
+    """The media type that a sender claims, in the form that the contract has."""
+    try:
+        return msgspec.convert(_media_type(content_type), MediaType)
+    except msgspec.ValidationError:
+        return ANY
+
+
+def _receipt(ingestion: Ingestion) -> Response:
+    href = f"/v1/ingestions/{ingestion.id}"
+    receipt = Receipt(id=ingestion.id, state=ingestion.state, href=href)
+    headers = {"Location": href, "Cache-Control": "no-store"}
+    return Response(msgspec.json.encode(receipt), 202, headers, "application/json")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))

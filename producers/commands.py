@@ -1,0 +1,130 @@
+"""Sending commands to the queue `song-commands`: when `send` returns, the broker has the command on disk."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import (
+    MessagingEntityDisabledError,
+    MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusError,
+)
+from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+
+from producers.failures import Broken, Forbidden
+from schemas.channels import SONG_COMMANDS
+from schemas.commands import PROPERTY, Command, encode
+
+logger = logging.getLogger("producers.commands")
+
+# What a message holds beside its body: the command, at most some kilobytes, and what AMQP says of it.
+PROPERTIES_ROOM = 16 * 1024
+LONGEST_PAUSE_S = 1.0
+CLOSE_S = 2.0
+_LASTING = (
+    MessagingEntityDisabledError,
+    MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+)
+
+
+class CommandSender:
+    """Sends commands over one link, one at a time: the SDK's senders are not made for several coroutines.
+
+    What can pass by itself is tried again for `patience_s`, the wait for the link included. The client should not
+    retry by itself: it would hide the cause, and hold up whoever waits.
+    """
+
+    def __init__(self, bus: ServiceBusClient, queue: str = SONG_COMMANDS, *, patience_s: float = 10.0) -> None:
+        self._bus, self._queue, self._patience_s = bus, queue, patience_s
+        self._turn = asyncio.Lock()
+        self._link: ServiceBusSender | None = None
+
+    async def room(self) -> int:
+        """How many bytes a body may have: what the link has negotiated, less what goes with a body.
+
+        Raises Broken or Forbidden.
+        """
+        return await self._patiently(None)
+
+    async def send(self, command: Command, body: bytes | bytearray = b"", message_id: str | None = None) -> None:
+        """Return when the broker has the command, with a body of at most `room`; raises Broken or Forbidden.
+
+        The message id is the command's id unless another one is given. Within the queue's window of duplicate
+        detection a message id is taken once, so that to send again is harmless.
+        """
+        message = ServiceBusMessage(
+            bytes(body),
+            message_id=message_id or command.id,
+            subject=command.type,
+            application_properties={PROPERTY: encode(command).decode()},
+        )
+        await self._patiently(message)
+
+    async def close(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            with suppress(ServiceBusError, TimeoutError, OSError):
+                await asyncio.wait_for(link.close(), CLOSE_S)
+
+    async def _patiently(self, message: ServiceBusMessage | None) -> int:
+        """Send the message, if there is one; the room that the link has."""
+        seen: list[BaseException] = []
+        try:
+            async with asyncio.timeout(self._patience_s), self._turn:
+                async for attempt in AsyncRetrying(
+                    retry=retry_if_exception(is_passing),
+                    wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
+                    reraise=True,
+                ):
+                    with attempt:
+                        return await self._attempt(message, seen)
+        except TimeoutError:
+            cause = f"{type(seen[-1]).__name__}: {seen[-1]}" if seen else "no answer"
+            raise Broken(
+                f"{self._queue}: saw {cause!r} for {self._patience_s:g} s, expected an acknowledgement: try again later"
+            ) from None
+        except (ServiceBusError, ValueError) as error:
+            raise Forbidden(
+                f"{self._queue}: saw {str(error)!r}, expected to be let in: check the connection string and the queue"
+            ) from error
+        raise AssertionError("tenacity returns or raises")
+
+    async def _attempt(self, message: ServiceBusMessage | None, seen: list[BaseException]) -> int:
+        try:
+            link = await self._linked()
+            if message is not None:
+                await link.send_messages(message)
+        except BaseException as error:
+            # A cancelled send, too, leaves a link of which nobody knows how far it got.
+            seen.append(error)
+            if not isinstance(error, asyncio.CancelledError):
+                logger.warning("%s: %s: %s", self._queue, type(error).__name__, error)
+            await asyncio.shield(self.close())
+            raise
+        # What a batch may hold is public, and less: a batch may not be as large as a single message of Premium.
+        return link._max_message_size_on_link - PROPERTIES_ROOM
+
+    async def _linked(self) -> ServiceBusSender:
+        if self._link is None:
+            link = self._bus.get_queue_sender(self._queue)
+            try:
+                await link.__aenter__()
+            except BaseException:
+                with suppress(ServiceBusError, OSError):
+                    await link.close()
+                raise
+            self._link = link
+        return self._link
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether what failed may work when it is tried again: a busy or full broker, a lost connection, a time-out."""
+    if isinstance(error, (ValueError, *_LASTING)):
+        return False
+    return isinstance(error, ServiceBusError | OSError)

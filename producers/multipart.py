@@ -1,0 +1,161 @@
+"""A form with a file in it, taken apart as it comes in. Source: RFC 7578, "multipart/form-data"."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from producers.declined import Declined
+
+FIELD_MAX = 4096
+PARTS_MAX = 32
+HEADERS_MAX = 16
+HEADER_MAX = 4096
+
+
+class Head(Struct, frozen=True):
+    """How a part begins: its name, and what it says of the file that it holds."""
+
+    name: str
+    file_name: str | None
+    content_type: str
+
+
+class End(Struct, frozen=True):
+    """A part is over."""
+
+
+Token: TypeAlias = Head | End | bytes
+
+
+class Tokens:
+    """Pieces of a form in, tokens out: a `Head`, bytes, an `End`, for each part. `done` once the form is whole."""
+
+    def __init__(self, boundary: bytes) -> None:
+        """Raises Declined."""
+        self.done = False
+        self._tokens: list[Token] = []
+        self._headers: dict[str, bytes] = {}
+        self._name = self._value = b""
+        self._parts = 0
+        callbacks: Any = {
+            "on_part_begin": self._begin,
+            "on_header_field": self._on_name,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_headers_finished": self._on_headers,
+            "on_part_data": self._on_data,
+            "on_part_end": lambda: self._tokens.append(End()),
+            "on_end": self._on_end,
+        }
+        try:
+            self._parser = MultipartParser(
+                boundary, callbacks, max_header_count=HEADERS_MAX, max_header_size=HEADER_MAX
+            )
+        except FormParserError as error:
+            raise malformed(str(error)) from None
+
+    def feed(self, piece: bytes) -> list[Token]:
+        """The tokens that `piece` completes; raises Declined."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise malformed(str(error)) from None
+        tokens, self._tokens = self._tokens, []
+        return tokens
+
+    def _begin(self) -> None:
+        self._headers = {}
+        self._parts += 1
+        if self._parts > PARTS_MAX:
+            raise malformed(f"it has more than {PARTS_MAX} parts")
+
+    def _on_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._name.decode("latin-1").lower()] = self._value
+        self._name = self._value = b""
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._headers.get("content-disposition", b""))
+        name = options.get(b"name")
+        if name is None:
+            raise malformed("a part has no name in its Content-Disposition")
+        file_name = options.get(b"filename")
+        self._tokens.append(
+            Head(
+                name.decode(errors="replace"),
+                None if file_name is None else file_name.decode(errors="replace").replace("%22", '"'),
+                self._headers.get("content-type", b"").decode("latin-1"),
+            )
+        )
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._tokens.append(data[start:end])
+
+    def _on_end(self) -> None:
+        self.done = True
+
+
+class Part:
+    """One part. Its content is read once, by `pieces` or `text`, before the next part is asked for."""
+
+    def __init__(self, head: Head, form: "Form") -> None:
+        self.head = head
+        self._form = form
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        while isinstance(token := await self._form.token(), bytes):
+            yield token
+
+    async def text(self) -> str:
+        """A field's value; raises Declined when it is longer than a field may be, or is not UTF-8."""
+        value = b""
+        async for piece in self.pieces():
+            value += piece
+            if len(value) > FIELD_MAX:
+                raise malformed(f"the field {self.head.name!r} has more than {FIELD_MAX} bytes")
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise malformed(f"the field {self.head.name!r} is not UTF-8") from None
+
+
+class Form:
+    """The parts of a form, in the order in which they come; iterating raises Declined where it is no form."""
+
+    def __init__(self, stream: AsyncIterator[bytes], content_type: str) -> None:
+        """`content_type` is the request's header; raises Declined."""
+        _, options = parse_options_header(content_type)
+        if not options.get(b"boundary"):
+            raise malformed("its Content-Type names no boundary")
+        self._stream = stream
+        self._reading = Tokens(options[b"boundary"])
+        self._tokens: deque[Token] = deque()
+
+    async def __aiter__(self) -> AsyncIterator[Part]:
+        while (head := await self.token()) is not None:
+            assert isinstance(head, Head)
+            yield Part(head, self)
+
+    async def token(self) -> Token | None:
+        """The next token, None at the end of the form; raises Declined."""
+        while not self._tokens:
+            if self._reading.done:
+                return None
+            piece = await anext(self._stream, None)
+            if piece is None:
+                raise malformed("it ends before its last boundary")
+            self._tokens.extend(self._reading.feed(piece))
+        return self._tokens.popleft()
+
+
+def malformed(what: str) -> Declined:
+    return Declined(400, "Malformed form", f"The body is no multipart/form-data as RFC 7578 has it: {what}.")

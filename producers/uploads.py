@@ -1,0 +1,204 @@
+"""Uploads, from the first byte until the broker has the command: accepted means kept."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from azure.storage.blob.aio import ContainerClient
+from msgspec import Struct
+
+from producers.arrival import Arrival, Memory
+from producers.commands import CommandSender
+from producers.declined import Declined
+from producers.failures import Broken, Forbidden
+from producers.records import Records, awaits_command
+from producers.staging import StagedFile
+from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
+from schemas.errors import Refused, Violation
+from schemas.ingestions import Ingestion, Transition
+
+logger = logging.getLogger("producers.uploads")
+
+SOURCE = "/producers/api"
+RETRY_AFTER_S = 2
+RETRY_LATER_S = 10
+_KEY = re.compile(r"^[\x21-\x7e]{1,255}$(?!\n)")
+
+
+class Limits(Struct, frozen=True):
+    """What is taken at a time: `uploads` files, and `inline_bytes` of memory for those that go inline, beside a block
+    of 4 MiB for each. A sender that sends nothing for `silence_s` is given up, a service that gives no answer for
+    `patience_s` too."""
+
+    uploads: int = 16
+    inline_bytes: int = 16 * 1024 * 1024
+    silence_s: float = 30.0
+    patience_s: float = 10.0
+
+
+class Uploads:
+    """Takes files in and sends their commands. `now` gives aware times, `new_id` an id for an upload without a key."""
+
+    def __init__(
+        self,
+        sender: CommandSender,
+        container: ContainerClient,
+        records: Records,
+        limits: Limits,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._sender, self._container, self._records, self._limits = sender, container, records, limits
+        self._now, self._new_id = now, new_id
+        self._free = limits.uploads
+        self._memory = Memory(limits.inline_bytes)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Room for one more upload; raises Declined (503) when there is none, before anything is read of it."""
+        if self._free == 0:
+            raise Declined(
+                503,
+                "Too many uploads",
+                f"{self._limits.uploads} uploads are on their way in, and no more may be. Try again later.",
+                RETRY_AFTER_S,
+            )
+        self._free -= 1
+        try:
+            yield
+        finally:
+            self._free += 1
+
+    async def begin(self, user_id: str, key: str | None, length: int | None) -> "Uploading":
+        """A file of at most `length` bytes, if that is known, is about to come; raises Declined and Refused."""
+        ingestion_id = self._id("ingestion", user_id, key)
+        with _reachable():
+            room = await self._sender.room()
+        staged = StagedFile(self._container, ingestion_id, self._limits.patience_s)
+        return Uploading(ingestion_id, user_id, self._now(), Arrival(staged, self._memory, room, length))
+
+    async def accept(
+        self, uploading: "Uploading", content_type: str, file_name: str | None, metadata: Metadata
+    ) -> Ingestion:
+        """The ingestion, once the broker has its command; raises Declined.
+
+        Where the same upload was accepted before, its ingestion as it is now.
+        """
+        with _reachable():
+            await uploading.arrival.end()
+            return await self._accept(uploading, content_type, file_name, metadata)
+
+    async def _accept(
+        self, uploading: "Uploading", content_type: str, file_name: str | None, metadata: Metadata
+    ) -> Ingestion:
+        arrival = uploading.arrival
+        upload = Upload(
+            sha256=arrival.sha256,
+            size=arrival.size,
+            content_type=content_type,
+            blob=uploading.id if arrival.is_staged else None,
+        )
+        received = Ingestion(
+            id=uploading.id,
+            user_id=uploading.user_id,
+            state="received",
+            received_at=uploading.since,
+            updated_at=self._now(),
+            upload=upload,
+            file_name=file_name,
+            metadata=metadata,
+            history=(Transition(state="received", at=uploading.since),),
+        )
+        # The document decides which bytes an id stands for, so it comes before them.
+        record = await self._records.open(received)
+        known = record.ingestion
+        if (known.upload.sha256, known.metadata) != (upload.sha256, metadata):
+            raise Declined(
+                422,
+                "Idempotency-Key used before",
+                "Another file, or the same with other metadata, was sent with this Idempotency-Key: expected a new "
+                "key, or the same upload again.",
+            )
+        if not awaits_command(known):
+            return known
+        order = IngestSong(user_id=known.user_id, upload=upload, file_name=known.file_name, metadata=metadata)
+        command = Command(id=known.id, source=SOURCE, time=known.received_at, data=order)
+        await arrival.commit()
+        await self._sender.send(command, arrival.body, _message_id(known))
+        try:
+            return await self._records.queued(record, self._now())
+        except Broken as error:
+            # The command is kept, which is what counts; its worker will say the rest.
+            logger.warning("%s is queued, and its document does not say so: %s", known.id, error)
+            return known
+
+    async def remove(self, user_id: str, song_id: str, key: str | None) -> Ingestion:
+        """The ingestion of a song whose removal the broker has been told; raises Declined and Refused."""
+        command_id = self._id(f"removal of {song_id}", user_id, key)
+        with _reachable():
+            known = await self._records.read(song_id)
+            if known is None or (known.state == "rejected" and known.removed_at is None):
+                raise Declined(404, "No such song", f"There is no song {song_id} that was uploaded here.")
+            if known.user_id != user_id:
+                raise Declined(
+                    403, "Not your song", f"Song {song_id} is not {user_id}'s: only its uploader removes it."
+                )
+            if known.removed_at is None:
+                order = RemoveSong(user_id=user_id, song_id=song_id)
+                await self._sender.send(Command(id=command_id, source=SOURCE, time=self._now(), data=order))
+        return known
+
+    def _id(self, kind: str, user_id: str, key: str | None) -> str:
+        if key is None:
+            return self._new_id()
+        if not _KEY.search(key):
+            raise Refused(Violation("Idempotency-Key", repr(key[:100]), "1 to 255 printable ASCII characters"))
+        return derived_id(kind, user_id, key)
+
+
+class Uploading:
+    """An upload that has begun. A context manager: what is not accepted inside it leaves nothing behind."""
+
+    def __init__(self, ingestion_id: str, user_id: str, since: datetime, arrival: Arrival) -> None:
+        self.id, self.user_id, self.since, self.arrival = ingestion_id, user_id, since, arrival
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.arrival.leave()
+
+    async def write(self, piece: bytes) -> None:
+        """The file's next bytes; raises Declined."""
+        with _reachable():
+            await self.arrival.write(piece)
+
+
+def _message_id(known: Ingestion) -> str:
+    """The ingestion's id, so that the broker takes a command once. What died or was given up is sent anew, under an id
+    that the broker has not seen."""
+    if known.state == "received":
+        return known.id
+    return derived_id("again", known.id, known.updated_at.isoformat())
+
+
+@contextmanager
+def _reachable() -> Iterator[None]:
+    """A service that is away is nothing that the caller can mend."""
+    try:
+        yield
+    except (Broken, Forbidden) as error:
+        logger.warning("%s", error)
+        raise Declined(
+            503,
+            "Uploads are not possible now",
+            "A service that uploads need can't be reached. Nothing is promised: send it again later, and with the same "
+            "Idempotency-Key if it had one.",
+            RETRY_LATER_S,
+        ) from error
