@@ -37,11 +37,14 @@ from kio.schema.sync_group.v5 import SyncGroupRequest
 from kio.static.protocol import Entity
 
 from localcloud.kafka.admin import create_topics, delete_topics, describe_configs
+from localcloud.kafka.committed import CommittedOffsets
 from localcloud.kafka.coordinator import Coordinator
 from localcloud.kafka.fetch import fetch
+from localcloud.kafka.group_admin import GroupAdmin
 from localcloud.kafka.metadata import describe_cluster, metadata
 from localcloud.kafka.namespace import Client, Namespace
 from localcloud.kafka.offsets import list_offsets, offset_for_leader_epoch
+from localcloud.kafka.positions import Positions
 from localcloud.kafka.produce import Producing
 from localcloud.kafka.types import NO_THROTTLE, NODE, i16, i32
 
@@ -67,18 +70,21 @@ class Api(NamedTuple):
 class Apis:
     """The handlers of one endpoint, by API key and version."""
 
-    def __init__(self, namespace: Namespace, producing: Producing, coordinator: Coordinator) -> None:
+    def __init__(
+        self, namespace: Namespace, producing: Producing, coordinator: Coordinator, committed: CommittedOffsets
+    ) -> None:
         ns, groups = namespace, coordinator
+        positions, group_admin = Positions(ns, groups, committed), GroupAdmin(ns, groups, committed)
         self._namespace = namespace
         self.table = (
             Api(PRODUCE, 3, 9, ProduceRequest, lambda client, request, _: producing.produce(client, request)),
             Api(1, 4, 12, FetchRequest, lambda client, request, _: fetch(ns, client, request)),
             Api(2, 1, 7, ListOffsetsRequest, lambda client, request, _: list_offsets(ns, client, request)),
             Api(3, 0, 10, MetadataRequest, lambda client, request, version: metadata(ns, client, request, version)),
-            Api(8, 2, 8, OffsetCommitRequest, lambda client, request, _: groups.commit(client, request)),
+            Api(8, 2, 8, OffsetCommitRequest, lambda client, request, _: positions.commit(client, request)),
             Api(9, 1, 7, fetch_v7.OffsetFetchRequest,
-                lambda client, request, _: groups.fetch_offsets_of_one(client, request)),
-            Api(9, 8, 8, OffsetFetchRequest, lambda client, request, _: groups.fetch_offsets(client, request)),
+                lambda client, request, _: positions.fetch_of_one(client, request)),
+            Api(9, 8, 8, OffsetFetchRequest, lambda client, request, _: positions.fetch(client, request)),
             Api(10, 0, 3, find_v3.FindCoordinatorRequest, lambda _, request, __: self._find_one(request)),
             Api(10, 4, 4, FindCoordinatorRequest, lambda _, request, __: self._find(request)),
             Api(11, 0, 9, JoinGroupRequest, lambda client, request, version: groups.join(client, request, version)),
@@ -86,19 +92,19 @@ class Apis:
             Api(13, 0, 2, leave_v2.LeaveGroupRequest, lambda _, request, __: groups.leave_alone(request)),
             Api(13, 3, 5, LeaveGroupRequest, lambda _, request, __: groups.leave(request)),
             Api(14, 0, 5, SyncGroupRequest, lambda _, request, __: groups.sync(request)),
-            Api(15, 0, 5, DescribeGroupsRequest, lambda _, request, __: groups.describe(request)),
-            Api(16, 0, 4, ListGroupsRequest, lambda _, request, __: groups.list_all(request)),
+            Api(15, 0, 5, DescribeGroupsRequest, lambda _, request, __: group_admin.describe(request)),
+            Api(16, 0, 4, ListGroupsRequest, lambda _, request, __: group_admin.list_all(request)),
             Api(SASL_HANDSHAKE, 0, 1, SaslHandshakeRequest, None),
             Api(API_VERSIONS, 0, 4, ApiVersionsRequest, lambda _, __, ___: self.versions()),
             Api(19, 2, 7, CreateTopicsRequest, lambda client, request, _: create_topics(ns, client, request)),
             Api(20, 1, 5, DeleteTopicsRequest,
-                lambda client, request, _: delete_topics(ns, groups.committed, client, request)),
+                lambda client, request, _: delete_topics(ns, committed, client, request)),
             Api(22, 0, 4, InitProducerIdRequest, lambda _, request, __: producing.init_producer_id(request)),
             Api(23, 2, 4, OffsetForLeaderEpochRequest,
                 lambda client, request, _: offset_for_leader_epoch(ns, client, request)),
             Api(32, 1, 4, DescribeConfigsRequest, lambda client, request, _: describe_configs(ns, client, request)),
             Api(SASL_AUTHENTICATE, 0, 2, SaslAuthenticateRequest, None),
-            Api(42, 0, 2, DeleteGroupsRequest, lambda _, request, __: groups.delete(request)),
+            Api(42, 0, 2, DeleteGroupsRequest, lambda _, request, __: group_admin.delete(request)),
             Api(60, 0, 1, DescribeClusterRequest, lambda _, request, __: describe_cluster(ns, request)),
         )  # fmt: skip
 

@@ -48,10 +48,9 @@ class KafkaServer:
         )
         self.port = self._server.sockets[0].getsockname()[1]
         namespace = Namespace(self._store, self._host, self.port, self._auto_create, _now_ms)
-        self._coordinator = Coordinator(
-            namespace, CommittedOffsets(self._store.internal("committed-offsets")), _new_member_id, self._session_ms
-        )
-        self._apis = Apis(namespace, Producing(namespace, random_producer_id), self._coordinator)
+        committed = CommittedOffsets(self._store.internal("committed-offsets"))
+        self._coordinator = Coordinator(namespace, _new_member_id, self._session_ms)
+        self._apis = Apis(namespace, Producing(namespace, random_producer_id), self._coordinator, committed)
         await self._server.start_serving()
         return self
 

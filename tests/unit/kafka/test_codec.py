@@ -15,7 +15,7 @@ from localcloud.kafka.apis import Api, Apis
 from localcloud.kafka.codec import Prefix, decode, encode, lifting, prefix_of
 from localcloud.kafka.errors import ProtocolError
 
-TABLE: tuple[Api, ...] = Apis(None, None, None).table  # type: ignore[arg-type] # only the table is looked at
+TABLE: tuple[Api, ...] = Apis(None, None, None, None).table  # type: ignore[arg-type] # only the table is looked at
 VERSIONS = [(api, version) for api in TABLE for version in range(api.first, api.last + 1)]
 NAMES = [f"{api.canonical.__name__}-{version}" for api, version in VERSIONS]
 

@@ -1,0 +1,96 @@
+"""DescribeGroups, ListGroups and DeleteGroups: groups as seen from outside, with members or with offsets alone."""
+
+from kio.schema.delete_groups.v2 import DeleteGroupsRequest, DeleteGroupsResponse
+from kio.schema.delete_groups.v2.response import DeletableGroupResult
+from kio.schema.describe_groups.v5 import DescribeGroupsRequest, DescribeGroupsResponse
+from kio.schema.describe_groups.v5.response import DescribedGroup, DescribedGroupMember
+from kio.schema.errors import ErrorCode
+from kio.schema.list_groups.v4 import ListGroupsRequest, ListGroupsResponse
+from kio.schema.list_groups.v4.response import ListedGroup
+
+from localcloud.kafka.committed import CommittedOffsets
+from localcloud.kafka.coordinator import Coordinator, group_id_error
+from localcloud.kafka.group import State
+from localcloud.kafka.namespace import Namespace
+from localcloud.kafka.types import NO_THROTTLE, group
+from localcloud.log.errors import LogError
+
+
+class GroupAdmin:
+    """The groups that the coordinator has members of, and those of which only committed offsets are left."""
+
+    def __init__(self, namespace: Namespace, coordinator: Coordinator, committed: CommittedOffsets) -> None:
+        self._namespace = namespace
+        self._coordinator = coordinator
+        self._committed = committed
+
+    def describe(self, request: DescribeGroupsRequest) -> DescribeGroupsResponse:
+        groups = tuple(self._described(group_id) for group_id in request.groups)
+        return DescribeGroupsResponse(throttle_time=NO_THROTTLE, groups=groups)
+
+    def _described(self, group_id: str) -> DescribedGroup:
+        held = self._coordinator.groups.get(group_id)
+        if held is None:
+            state = State.EMPTY if self._committed.of(group_id) else State.DEAD
+            return DescribedGroup(
+                error_code=group_id_error(group_id),
+                group_id=group(group_id),
+                group_state=state,
+                protocol_type="consumer" if state is State.EMPTY else "",
+                protocol_data="",
+                members=(),
+            )
+        settled = held.state is State.STABLE and held.protocol is not None
+        return DescribedGroup(
+            error_code=ErrorCode.none,
+            group_id=group(group_id),
+            group_state=held.state,
+            protocol_type=held.protocol_type or "",
+            protocol_data=(held.protocol or "") if settled else "",
+            members=tuple(
+                DescribedGroupMember(
+                    member_id=member.id,
+                    group_instance_id=member.joining.instance_id,
+                    client_id=member.joining.client_id,
+                    client_host=f"/{member.joining.client_host}",
+                    member_metadata=member.joining.metadata(held.protocol or "") if settled else b"",
+                    member_assignment=member.assignment,
+                )
+                for member in held.members.values()
+            ),
+        )
+
+    def list_all(self, request: ListGroupsRequest) -> ListGroupsResponse:
+        found = {held.id: (held.protocol_type or "", held.state) for held in self._coordinator.groups.values()}
+        for group_id in self._committed.groups():
+            found.setdefault(group_id, ("consumer", State.EMPTY))
+        wanted = {state.lower() for state in request.states_filter}
+        return ListGroupsResponse(
+            throttle_time=NO_THROTTLE,
+            error_code=ErrorCode.none,
+            groups=tuple(
+                ListedGroup(group_id=group(group_id), protocol_type=protocol_type, group_state=state)
+                for group_id, (protocol_type, state) in found.items()
+                if not wanted or state.lower() in wanted
+            ),
+        )
+
+    async def delete(self, request: DeleteGroupsRequest) -> DeleteGroupsResponse:
+        results = tuple(
+            [
+                DeletableGroupResult(group_id=group_id, error_code=await self._delete(group_id))
+                for group_id in request.groups_names
+            ]
+        )
+        return DeleteGroupsResponse(throttle_time=NO_THROTTLE, results=results)
+
+    async def _delete(self, group_id: str) -> ErrorCode:
+        if group_id in self._coordinator.groups:
+            return ErrorCode.non_empty_group
+        if not self._committed.of(group_id):
+            return ErrorCode.group_id_not_found
+        try:
+            await self._committed.forget_group(group_id, self._namespace.now_ms())
+        except LogError:
+            return ErrorCode.coordinator_not_available
+        return ErrorCode.none

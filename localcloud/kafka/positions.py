@@ -1,0 +1,149 @@
+"""OffsetCommit and OffsetFetch: where a group is in each partition, as its members say and ask."""
+
+from collections.abc import Iterable
+
+from kio.schema.errors import ErrorCode
+from kio.schema.offset_commit.v8 import OffsetCommitRequest, OffsetCommitResponse
+from kio.schema.offset_commit.v8.request import OffsetCommitRequestPartition
+from kio.schema.offset_commit.v8.response import OffsetCommitResponsePartition, OffsetCommitResponseTopic
+from kio.schema.offset_fetch import v7 as fetch_v7
+from kio.schema.offset_fetch.v7 import response as fetch_v7_response
+from kio.schema.offset_fetch.v8 import OffsetFetchRequest, OffsetFetchResponse
+from kio.schema.offset_fetch.v8.response import (
+    OffsetFetchResponseGroup,
+    OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopics,
+)
+
+from localcloud.kafka.committed import CommittedOffsets, Position
+from localcloud.kafka.coordinator import Coordinator, group_id_error
+from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
+from localcloud.kafka.types import NO_THROTTLE, i32, i64, topic
+from localcloud.log.errors import LogError, UnknownHub
+
+MAX_METADATA = 4096
+
+
+class Positions:
+    """The groups' positions on the wire: the coordinator says who may commit, `CommittedOffsets` keeps them."""
+
+    def __init__(self, namespace: Namespace, coordinator: Coordinator, committed: CommittedOffsets) -> None:
+        self._namespace = namespace
+        self._coordinator = coordinator
+        self._committed = committed
+
+    async def commit(self, client: Client, request: OffsetCommitRequest) -> OffsetCommitResponse:
+        refused = self._coordinator.may_commit(request)
+        results: list[tuple[str, list[tuple[int, ErrorCode]]]] = []
+        positions: dict[tuple[str, int], Position] = {}
+        for wanted in request.topics:
+            hub = find_hub(self._namespace, client, wanted.name)
+            rows: list[tuple[int, ErrorCode]] = []
+            for part in wanted.partitions:
+                error = refused or _partition_error(find_partition(hub, part.partition_index)) or _too_long(part)
+                if error is ErrorCode.none:
+                    positions[wanted.name.lower(), part.partition_index] = Position(
+                        part.committed_offset, part.committed_leader_epoch, part.committed_metadata or ""
+                    )
+                rows.append((part.partition_index, error))
+            results.append((wanted.name, rows))
+        failed = ErrorCode.none
+        try:
+            await self._committed.commit(request.group_id, positions, self._namespace.now_ms())
+        except LogError:
+            failed = ErrorCode.coordinator_not_available
+        return OffsetCommitResponse(
+            throttle_time=NO_THROTTLE,
+            topics=tuple(
+                OffsetCommitResponseTopic(
+                    name=topic(name),
+                    partitions=tuple(
+                        OffsetCommitResponsePartition(partition_index=i32(number), error_code=error or failed)
+                        for number, error in rows
+                    ),
+                )
+                for name, rows in results
+            ),
+        )
+
+    def fetch(self, client: Client, request: OffsetFetchRequest) -> OffsetFetchResponse:
+        groups = []
+        for wanted in request.groups:
+            asked = None
+            if wanted.topics is not None:
+                asked = [(each.name, each.partition_indexes) for each in wanted.topics]
+            topics = tuple(
+                OffsetFetchResponseTopics(
+                    name=topic(name),
+                    partitions=tuple(
+                        OffsetFetchResponsePartitions(
+                            partition_index=i32(number),
+                            committed_offset=i64(position.offset),
+                            committed_leader_epoch=i32(position.leader_epoch),
+                            metadata=position.metadata,
+                            error_code=ErrorCode.none,
+                        )
+                        for number, position in positions
+                    ),
+                )
+                for name, positions in self._positions(client, wanted.group_id, asked)
+            )
+            error = group_id_error(wanted.group_id)
+            groups.append(OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics, error_code=error))
+        return OffsetFetchResponse(throttle_time=NO_THROTTLE, groups=tuple(groups))
+
+    def fetch_of_one(self, client: Client, request: fetch_v7.OffsetFetchRequest) -> fetch_v7.OffsetFetchResponse:
+        """Before version 8 a request was about one group."""
+        asked = None
+        if request.topics is not None:
+            asked = [(each.name, each.partition_indexes) for each in request.topics]
+        topics = tuple(
+            fetch_v7_response.OffsetFetchResponseTopic(
+                name=topic(name),
+                partitions=tuple(
+                    fetch_v7_response.OffsetFetchResponsePartition(
+                        partition_index=i32(number),
+                        committed_offset=i64(position.offset),
+                        committed_leader_epoch=i32(position.leader_epoch),
+                        metadata=position.metadata,
+                        error_code=ErrorCode.none,
+                    )
+                    for number, position in positions
+                ),
+            )
+            for name, positions in self._positions(client, request.group_id, asked)
+        )
+        error = group_id_error(request.group_id)
+        return fetch_v7.OffsetFetchResponse(throttle_time=NO_THROTTLE, topics=topics, error_code=error)
+
+    def _positions(
+        self, client: Client, group_id: str, asked: Iterable[tuple[str, Iterable[int]]] | None
+    ) -> list[tuple[str, list[tuple[int, Position]]]]:
+        """What the group has committed of what was asked (None: of everything); offset -1 where it has nothing."""
+        held = self._committed.of(group_id)
+        if asked is None:
+            every: dict[str, list[tuple[int, Position]]] = {}
+            for (name, number), position in held.items():
+                if client.may_use(name):
+                    every.setdefault(self._spelled(name), []).append((number, position))
+            return list(every.items())
+        nothing = Position(-1, -1, "")
+        return [
+            (name, [(number, held.get((name.lower(), number), nothing)) for number in numbers])
+            for name, numbers in asked
+        ]
+
+    def _spelled(self, name: str) -> str:
+        try:
+            return self._namespace.store.hub(name).name
+        except UnknownHub:
+            return name
+
+
+def _partition_error(partition: object) -> ErrorCode:
+    return partition if isinstance(partition, ErrorCode) else ErrorCode.none
+
+
+def _too_long(part: OffsetCommitRequestPartition) -> ErrorCode:
+    long = len(part.committed_metadata or "") > MAX_METADATA
+    return ErrorCode.offset_metadata_too_large if long else ErrorCode.none
