@@ -1,11 +1,13 @@
 """Log compaction: of each key only the last record stays, at the offset it always had.
 
-As Kafka's log cleaner does it (https://kafka.apache.org/documentation/#compaction): records without a key stay,
-tombstones (null values) stay until they are old enough for every reader to have met them, and a batch that keeps a
-record keeps its first and last offset. Kafka's cleaner drops records without a key; here they are kept, since nobody
-asked to lose them.
+As Kafka's log cleaner does it (https://kafka.apache.org/documentation/#compaction): tombstones (null values) stay until
+they are old enough for every reader to have met them, and a batch that keeps a record keeps its first and last offset.
+The very last record stays as well. Kafka has no need to say so, since its active segment is never cleaned and holds it;
+here a crash can leave that segment empty, and readers who want to catch up would wait for a record that is gone.
+Kafka's cleaner drops records without a key; here they are kept, since nobody asked to lose them.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,16 +32,20 @@ def latest_offsets(batches: Sequence[StoredBatch], known: dict[bytes, int]) -> N
                 known[record.key] = batch.base_offset + record.offset_delta
 
 
-def survivor(batch: StoredBatch, latest: dict[bytes, int], tombstones_before_ms: int) -> bytes | None:
-    """What remains of the batch: its own bytes when all of it does, a rewritten batch, or None."""
+def survivor(batch: StoredBatch, latest: dict[bytes, int], end: int, tombstones_before_ms: int) -> bytes | None:
+    """What remains of the batch: its own bytes when all of it does, a rewritten batch, or None.
+
+    `end` is the last offset of all, whose record stays even when it is an old tombstone.
+    """
     every = list(records(batch.data))
+    tombstones_stay = batch.enqueued_ms >= tombstones_before_ms
     kept = [
         record
         for record in every
         if record.key is None
         or (
-            latest.get(record.key) == batch.base_offset + record.offset_delta
-            and (record.value is not None or batch.enqueued_ms >= tombstones_before_ms)
+            latest.get(record.key) == (offset := batch.base_offset + record.offset_delta)
+            and (record.value is not None or tombstones_stay or offset == end)
         )
     ]
     if len(kept) == len(every):
@@ -52,6 +58,7 @@ def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_byte
     latest: dict[bytes, int] = {}
     for segment in segments:
         latest_offsets(segment.read_all(), latest)
+    end = max(segment.index.last_offset for segment in segments)
     outputs: list[tuple[int, Path, SegmentIndex]] = []
     for segment in segments:
         frames: list[bytes] = []
@@ -60,7 +67,7 @@ def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_byte
         if room:
             index = outputs[-1][2]
         for batch in segment.read_all():
-            data = survivor(batch, latest, tombstones_before_ms)
+            data = survivor(batch, latest, end, tombstones_before_ms)
             if data is not None:
                 frames += (ENQUEUED.pack(batch.enqueued_ms), data)
                 timestamp = header_of(data).max_timestamp
@@ -78,20 +85,22 @@ def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_byte
 def replace_files(sealed: Sequence[Segment], compacted: Compacted) -> list[Segment]:
     """Put the finished files in place of the sealed segments, so that a crash at any step leaves a readable log.
 
-    A new file takes the place of the first segment it was made from; until the others are removed, their offsets lie
-    within its range, by which opening knows them for leftovers.
+    A new file takes the place of the first segment it was made from, and the others go before the next file comes: a
+    later file may lack the tombstone that keeps an earlier segment's record deleted. What a crash leaves of those
+    others is harmless beside the later segments as they were; where it lies within the new file's range, opening knows
+    it for a leftover.
     """
     replaced = []
-    for base_offset, fresh, index in compacted.outputs:
+    ends = [*(output[0] for output in compacted.outputs[1:]), sealed[-1].base_offset + 1]
+    for (base_offset, fresh, index), end in zip(compacted.outputs, ends, strict=True):
         segment = Segment(fresh.with_suffix(".log"), index)
         segment.path.with_suffix(".index").unlink(missing_ok=True)
         fresh.replace(segment.path)
-        index.save(segment.path.with_suffix(".index"))
+        with contextlib.suppress(OSError):  # a full disk: readers can do without, and opening makes it again
+            index.save(segment.path.with_suffix(".index"))
         replaced.append(segment)
-        assert segment.base_offset == base_offset
-    in_place = {segment.path for segment in replaced}
-    for segment in sealed:
-        if segment.path not in in_place:
-            segment.path.with_suffix(".index").unlink(missing_ok=True)
-            segment.path.unlink(missing_ok=True)
+        for merged in sealed:
+            if base_offset < merged.base_offset < end:
+                merged.path.with_suffix(".index").unlink(missing_ok=True)
+                merged.path.unlink(missing_ok=True)
     return replaced

@@ -1,5 +1,6 @@
 """Compaction keeps each key's last record where it was, through merges, restarts and crashes half-way."""
 
+import contextlib
 import gzip
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from crc32c import crc32c
 
 from localcloud.log.batch import HEADER, HEADER_SIZE, build, header_of, records
 from localcloud.log.compaction import compact, replace_files
+from localcloud.log.index import SegmentIndex
 from localcloud.log.partition import LogSettings, PartitionLog
 
 Pairs = list[tuple[bytes | None, bytes | None]]
@@ -82,6 +84,30 @@ async def fill(
     return written
 
 
+class Crash(Exception):
+    pass
+
+
+def crash_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let that many files be removed or renamed, and none after."""
+    left = steps
+
+    def failing(name: str) -> None:
+        real = getattr(Path, name)
+
+        def step(self: Path, *args: object, **kwargs: object) -> object:
+            nonlocal left
+            if left == 0:
+                raise Crash
+            left -= 1
+            return real(self, *args, **kwargs)
+
+        monkeypatch.setattr(Path, name, step)
+
+    failing("unlink")
+    failing("replace")
+
+
 async def test_the_last_record_of_each_key_stays_at_its_offset(tmp_path: Path, clock: Clock) -> None:
     log = open_log(tmp_path / "0", clock)
     written = await fill(log, clock, 60, 5)
@@ -128,6 +154,24 @@ async def test_tombstones_go_after_their_grace_and_take_the_key_along(tmp_path: 
     assert b"gone" not in {key for _, key, _ in everything(again)}
 
 
+async def test_readers_reach_the_end_though_it_is_an_expired_tombstone(tmp_path: Path, clock: Clock) -> None:
+    log = open_log(tmp_path / "0", clock)
+    await log.append(build([(b"gone", b"1"), (b"gone", None)], 1))
+    await log.close()
+    # As a crash leaves it that comes between the creation of a segment and its first write.
+    (tmp_path / "0" / f"{log.end_offset:020d}.log").touch()
+    clock.ms += 10_001
+    again = open_log(tmp_path / "0", clock)
+    await again.maintain()
+    assert (again.start_offset, again.high_watermark) == (0, 2)
+    assert everything(again) == [(1, b"gone", None)]
+    # It goes when it is the end no longer.
+    await again.append(build([(b"pad", b"x" * 600)], 1))
+    await again.append(build([(b"pad", b"y")], 1))
+    await again.maintain()
+    assert {key for _, key, _ in everything(again)} == {b"pad"}
+
+
 @pytest.mark.parametrize("steps", range(8))
 async def test_a_crash_while_files_are_replaced_loses_nothing(
     tmp_path: Path, clock: Clock, steps: int, monkeypatch: pytest.MonkeyPatch
@@ -137,25 +181,7 @@ async def test_a_crash_while_files_are_replaced_loses_nothing(
     await log.close()
     active = int(max((tmp_path / "0").glob("*.log")).stem)
     result = compact(log._segments[:-1], 0, 600)
-    left = steps
-
-    class Crash(Exception):
-        pass
-
-    def failing(name: str) -> None:
-        real = getattr(Path, name)
-
-        def step(self: Path, *args: object, **kwargs: object) -> object:
-            nonlocal left
-            if left == 0:
-                raise Crash
-            left -= 1
-            return real(self, *args, **kwargs)
-
-        monkeypatch.setattr(Path, name, step)
-
-    failing("unlink")
-    failing("replace")
+    crash_after(steps, monkeypatch)
     with pytest.raises(Crash):
         replace_files(log._segments[:-1], result)
     monkeypatch.undo()
@@ -166,6 +192,48 @@ async def test_a_crash_while_files_are_replaced_loses_nothing(
     assert offsets == sorted(set(offsets))
     # What a finished compaction keeps must be there; beside it there may be older records that it would have dropped.
     assert set(expected(written, active)) <= set(found) <= set(written)
+
+
+@pytest.mark.parametrize("steps", range(16))
+async def test_a_crash_while_files_are_replaced_brings_no_deleted_key_back(
+    tmp_path: Path, clock: Clock, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path / "0", clock)
+    for pairs in (
+        [(b"a", b"1" * 500)],
+        [(b"gone", b"1" * 350)],  # is merged with the one before, and nothing of it is left
+        [(b"gone", None), (b"b", b"1" * 700)],  # the tombstone goes as well, in the next file
+        [(b"c", b"1" * 500)],
+    ):
+        await log.append(build([*pairs], 1))
+    await log.close()
+    sealed = log._segments[:-1]
+    result = compact(sealed, clock.ms + 1, 1200)
+    assert (len(sealed), len(result.outputs)) == (3, 2)
+    crash_after(steps, monkeypatch)
+    with contextlib.suppress(Crash):
+        replace_files(sealed, result)
+    monkeypatch.undo()
+    values = {key: value for _, key, value in everything(open_log(tmp_path / "0", clock))}
+    assert values.pop(b"gone", None) is None
+    assert set(values) == {b"a", b"b", b"c"}
+
+
+async def test_a_disk_too_full_for_an_index_does_not_confuse_readers(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path / "0", clock)
+    written = await fill(log, clock, 60, 5)
+    active = int(max((tmp_path / "0").glob("*.log")).stem)
+
+    def full(self: SegmentIndex, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(SegmentIndex, "save", full)
+    await log.maintain()
+    monkeypatch.undo()
+    assert everything(log) == expected(written, active)
+    assert everything(open_log(tmp_path / "0", clock)) == expected(written, active)
 
 
 def test_what_is_no_gzip_is_named(tmp_path: Path) -> None:
