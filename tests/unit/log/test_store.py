@@ -10,6 +10,7 @@ from localcloud.config import HubConfig
 from localcloud.log.batch import build
 from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, LogClosed, UnknownHub
 from localcloud.log.store import LogStore
+from tests.support.waiting import wait_for_async
 
 HUBS = [HubConfig("Music-Events", 4, ("Songline-Trending",)), HubConfig("parked", 1)]
 
@@ -95,3 +96,54 @@ async def test_what_a_crash_left_of_a_creation_is_swept_away(tmp_path: Path) -> 
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
         assert store.hub("parked").partitions[0].high_watermark == 0
         assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["music-events", "parked"]
+
+
+async def test_the_running_loop_expires_and_compacts_and_outlives_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = [1_000_000]
+    hubs = [HubConfig("kept", 1), HubConfig("table", 1, compacted=True), HubConfig("expiring", 1, retention_ms=1000)]
+    store = LogStore.open(tmp_path, hubs, lambda: clock[0], segment_bytes=300)
+    kept, table, expiring = (store.hub(config.name).partitions[0] for config in hubs)
+    for partition in (kept, table, expiring):
+        for number in range(5):
+            await partition.append(build([(b"k", b"%d" % number * 200)], 1))
+    size = table.size
+    clock[0] += 1001
+    refused = 0
+
+    async def refuse() -> None:
+        nonlocal refused
+        refused += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kept, "maintain", refuse)
+    upkeep = asyncio.create_task(store.maintain(every_seconds=0.01))
+
+    async def done() -> bool:
+        return refused > 1 and expiring.start_offset == 4 and table.size < size
+
+    await wait_for_async(done, "retention and compaction, more than once", 10.0)
+    upkeep.cancel()
+    await asyncio.wait((upkeep,))
+    assert upkeep.cancelled()
+    assert "maintenance failed, will be tried again" in caplog.text
+    assert [batch.base_offset for batch in table.read(0, 1 << 20)] == [3, 4]
+    assert (kept.start_offset, expiring.high_watermark) == (0, 5)
+    await store.close()
+
+
+async def test_an_open_store_keeps_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LogStore.maintain, "__defaults__", (0.01,))
+    clock = [1_000_000]
+    config = HubConfig("expiring", 1, retention_ms=1000)
+    async with LogStore.open(tmp_path, [config], lambda: clock[0], segment_bytes=300) as store:
+        partition = store.hub("expiring").partitions[0]
+        for number in range(5):
+            await partition.append(build([(b"k", b"%d" % number * 200)], 1))
+        clock[0] += 1001
+
+        async def expired() -> bool:
+            return partition.start_offset == 4
+
+        await wait_for_async(expired, "retention beside the open store", 10.0)
