@@ -62,12 +62,12 @@ def _docker(environ: Mapping[str, str]) -> str:
         raise Unavailable(f"--emulators needs Docker, and there is no `docker` on the PATH: install it. {OTHERWISE}")
     if problem := _complaint([docker, "compose", "version"], environ):
         raise Unavailable(
-            f"--emulators needs Docker Compose, and `docker compose version` said: {problem}. "
+            f"--emulators needs Docker Compose, and `docker compose version` failed ({problem}). "
             f"Install the Compose plugin. {OTHERWISE}"
         )
     if problem := _complaint([docker, "version", "--format", "{{.Server.Version}}"], environ):
         raise Unavailable(
-            f"Docker's daemon does not answer: {problem}. "
+            f"Docker's daemon does not answer ({problem}). "
             f"Start it (Docker Desktop, or `systemctl start docker`), or ask for access to it. {OTHERWISE}"
         )
     return docker
@@ -79,7 +79,7 @@ def _complaint(command: list[str], environ: Mapping[str, str]) -> str:
     if done.returncode == 0:
         return ""
     lines = done.stderr.strip().splitlines()
-    return lines[0].strip().rstrip(".") if lines else f"nothing, with exit code {done.returncode}"
+    return lines[0].strip() if lines else f"nothing, with exit code {done.returncode}"
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> int:
