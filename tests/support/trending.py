@@ -4,9 +4,9 @@ Anything may crash at any point and is then made anew from what it had saved, to
 committed, as Faust does it.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import count, islice
+from random import Random
 
 from processors.trending import frames, partials
 from processors.trending.batch import Batch
@@ -75,9 +75,13 @@ class Pipeline:
             self._shards[shard].apply(partials.decode(body))
         self._applied[shard] = min(start + size, len(self.hub[shard]))
 
-    def advance(self, now_ms: int) -> None:
-        for shard in self._shards:
-            shard.advance(now_ms)
+    def apply_one(self, shard: int, message: int) -> None:
+        self._shards[shard].apply(partials.decode(self.hub[shard][message]))
+
+    def deliver_again(self, shard: int, random: Random) -> None:
+        """Messages that were applied come again, out of turn."""
+        for _ in range(min(3, self._applied[shard])):
+            self.apply_one(shard, random.randrange(self._applied[shard]))
 
     def save_shard(self, shard: int, dies_after: int | None = None) -> None:
         values = self._shards[shard].flush()
@@ -134,12 +138,5 @@ class Pipeline:
 
 def written(merge: Merge) -> dict[str, Chart]:
     """Every chart that the merge knows and that is not empty."""
-    charts = {key: merge.chart(key, {}) for key in merge.keys()}
+    charts = {key: merge.chart(key, {}) for key in sorted(merge.keys())}
     return {key: chart for key, chart in charts.items() if chart.entries}
-
-
-def by_partition(records: Sequence[tuple[int, Record]]) -> list[list[Record]]:
-    logs: dict[int, list[Record]] = defaultdict(list)
-    for partition, record in records:
-        logs[partition].append(record)
-    return [logs[partition] for partition in range(max(logs, default=0) + 1)]

@@ -1,0 +1,72 @@
+"""What random runs seldom hit: charts that vanish, saves that are done with, facts that come out of turn."""
+
+import numpy as np
+
+from processors.trending.facts import Facts
+from processors.trending.frames import Frame, Mark, Song, Top
+from processors.trending.merge import Merge
+from processors.trending.names import Regions, Songs, pair
+from processors.trending.partials import Fact, Partial, Rows, decode, messages
+from processors.trending.shards import Shard
+
+NOW_MS = 1_795_355_010_000
+DAY_MS = 86_400_000
+KEY = "top:1h:global"
+
+
+def frame(tops: dict[str, Top]) -> Frame:
+    songs = [Song("s", None, None, None)]
+    return Frame(shard=0, first=True, whole=True, songs=songs, tops=tops, mark=Mark(NOW_MS, {0: 1}, {0: NOW_MS}))
+
+
+def test_a_chart_that_is_empty_now_is_written_once_more() -> None:
+    merge = Merge(1)
+    merge.hear(frame({KEY: Top(["s"], [1], [0], [1])}))
+    merge.changed.clear()
+    merge.hear(frame({}))
+    assert merge.changed == {KEY}
+    assert merge.chart(KEY, {}).entries == []
+
+
+def test_frames_whose_beginning_was_not_heard_are_not_used() -> None:
+    merge = Merge(1)
+    merge.hear(Frame(shard=0, first=False, whole=True, songs=[], tops={}, mark=Mark(NOW_MS, {}, {})))
+    assert not merge.ready
+
+
+def test_what_no_window_can_show_is_deleted_from_the_save() -> None:
+    shard = Shard(0, "owner")
+    shard.advance(NOW_MS)
+    shard.apply(one_listen())
+    saved = {key for key in shard.flush() if "/hour/" in key or "/minute/" in key}
+    assert len(saved) == 2
+    shard.advance(NOW_MS + 8 * DAY_MS)
+    assert {key for key, value in shard.flush().items() if value is None} == saved
+
+
+def test_an_older_fact_of_a_partition_changes_nothing() -> None:
+    facts = Facts()
+    assert facts.learn(0, Fact("s", NOW_MS, 7, False, "New", "A", "rock"))
+    assert not facts.learn(0, Fact("s", NOW_MS + 1, 6, False, "Old", "A", "jazz"))
+    held = facts.of("s")
+    assert held is not None
+    assert held.title == "New"
+
+
+def test_between_partitions_the_later_event_holds() -> None:
+    facts = Facts()
+    facts.learn(1, Fact("s", NOW_MS + 1, 1, True))
+    facts.learn(0, Fact("s", NOW_MS, 9, False, "One", "A"))
+    assert facts.removed("s")
+
+
+def one_listen() -> Partial:
+    songs = Songs()
+    key = pair(songs.numbers(["s"]), np.array([Regions()["DE"]]))
+    counts = np.array([[1, 0, 0]])
+    rows = {unit: Rows(key, np.array([NOW_MS // length]), counts) for unit, length in LENGTHS.items()}
+    (body,) = messages(0, 0, NOW_MS, {"minute": rows["minute"], "hour": rows["hour"]}, [], songs)
+    return decode(body)
+
+
+LENGTHS = {"minute": 60_000, "hour": 3_600_000}
