@@ -18,6 +18,7 @@ HUBS = (
 
 # Kafka group ids span a namespace, so each carries the application's name.
 TRENDING_GROUP = "songline-trending"
+CATALOG_GROUP = "songline-catalog"
 
 DATABASE = "songline"
 CHARTS = "charts"
@@ -26,7 +27,9 @@ SONGS = "songs"
 
 SONG_COMMANDS = "song-commands"
 
-# Blob containers: songs by the SHA-256 of their bytes, and files that wait for their command to be carried out.
+# Blob containers: songs by the SHA-256 of their bytes, files that wait for their command to be carried out, and how far
+# the readers of hubs are.
 SONG_BLOBS = "songs"
 UPLOAD_BLOBS = "uploads"
-BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS)
+CHECKPOINT_BLOBS = "checkpoints"
+BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS, CHECKPOINT_BLOBS)

@@ -1,12 +1,25 @@
-"""A song as the read side serves it: the document of the container `songs`."""
+"""Songs as the read side keeps and serves them: the documents of the container `songs`.
+
+A song's document holds what each partition of `music-events` said last about it. An uploader lives in one partition,
+so there is nearly always one; where several spoke, the latest by event time holds, then the higher partition. Applying
+the same fact again, or facts of several partitions in another order, makes the same document.
+"""
+
+from collections.abc import Mapping
 
 from msgspec import Struct
 
 from schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
+PROGRESS = "@progress"
+"""The id of the document that says how far the catalog has read. No song can have it: `@` is not of an Id."""
+
 
 class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A song that is available. Its audio is the blob `sha256` of the container `songs`, `size` bytes."""
+    """A song that is available. Its audio is the blob `sha256` of the container `songs`, `size` bytes.
+
+    A song that was announced without its audio (by another system, or a simulator) has none to play.
+    """
 
     id: Id
     user_id: Id
@@ -14,8 +27,57 @@ class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     artist: Text
     duration_ms: DurationMs
     uploaded_at: Moment
-    sha256: Sha256
-    size: Size
-    content_type: MediaType
     album: Text | None = None
     genre: Genre | None = None
+    sha256: Sha256 | None = None
+    size: Size | None = None
+    content_type: MediaType | None = None
+
+
+class Fact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What a partition said last of a song: the event at `position` (its sequence number), of the moment `at`.
+
+    Without a `song` it has gone.
+    """
+
+    position: int
+    at: Moment
+    song: Song | None = None
+
+
+class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A song, or what is left of one that has gone: `facts` by partition.
+
+    What it is found by is there only while it is available: `order` puts the newest first, descending; `artist` and
+    `words` (of title, artist and album) are folded as `schemas.search` does.
+    """
+
+    id: Id
+    facts: dict[str, Fact]
+    order: str | None = None
+    artist: str | None = None
+    genre: Genre | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def latest(self) -> Fact:
+        return latest(self.facts)
+
+
+def latest(facts: Mapping[str, Fact]) -> Fact:
+    """The fact that holds."""
+    return max(facts.items(), key=lambda said: (said[1].at, int(said[0])))[1]
+
+
+class Reached(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a partition is applied: its event at `position` and all before; `through`: all that the hub had then."""
+
+    position: int
+    through: Moment | None
+
+
+class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far the catalog is, by partition of `music-events`."""
+
+    id: str
+    partitions: dict[str, Reached]

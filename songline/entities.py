@@ -1,6 +1,12 @@
 """What the system needs to find in Cosmos DB; hubs are declared in `infra/emulators/eventhubs/Config.json`."""
 
 from cloud.cosmos import Container
+from processors.catalog import documents as catalog
+from processors.ingestion import documents as ingestion
 from schemas.channels import CHARTS
 
-CONTAINERS = (Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),)
+CONTAINERS = (
+    Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
+    catalog.CONTAINER,
+    ingestion.CONTAINER,
+)

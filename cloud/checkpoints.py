@@ -1,0 +1,14 @@
+"""Where readers of a hub keep how far they are, and share out its partitions: blobs of a container."""
+
+from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
+
+from cloud.credentials import entra
+from cloud.settings import Blobs
+
+
+def store(settings: Blobs, container: str) -> BlobCheckpointStore:
+    """A checkpoint store in the blob container `container`; close it, or use it as a context manager."""
+    if settings.connection is not None:
+        return BlobCheckpointStore.from_connection_string(settings.connection.reveal(), container)
+    assert settings.endpoint is not None
+    return BlobCheckpointStore(settings.endpoint, container, credential=entra())

@@ -1,0 +1,54 @@
+"""How the catalog worker may be tuned, read once from the environment."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from msgspec import Struct
+
+from cloud.settings import BadSetting
+
+_PREFIX = "SONGLINE_CATALOG_"
+
+
+class Dials(Struct, frozen=True):
+    """Seconds, but for `port`: where health is served on 127.0.0.1, 0 for a free port.
+
+    `flush`: at most so long after events were applied it is noted how far the partition is; `look`: how often an idle
+    partition is asked whether there is more; `balance`: how often the workers share out the partitions; `expire`: how
+    long a worker that has died keeps its own; `stall`: when a partition that can't be written is told as not ready.
+    """
+
+    port: int = 0
+    flush: float = 1.0
+    look: float = 5.0
+    balance: float = 10.0
+    expire: float = 30.0
+    stall: float = 30.0
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """`SONGLINE_CATALOG_` and the dial's name in capitals; raises BadSetting."""
+        usual = cls()
+        dials = cls(
+            port=int(_number(environ, "PORT", usual.port, (0, 65_535))),
+            flush=_number(environ, "FLUSH", usual.flush, (0.1, 60)),
+            look=_number(environ, "LOOK", usual.look, (0.1, 300)),
+            balance=_number(environ, "BALANCE", usual.balance, (0.5, 300)),
+            expire=_number(environ, "EXPIRE", usual.expire, (1, 3_600)),
+            stall=_number(environ, "STALL", usual.stall, (1, 3_600)),
+        )
+        if dials.expire < 2 * dials.balance:
+            # A worker that lives renews its claims at every round: it would lose them for being a little late.
+            raise BadSetting(_PREFIX + "EXPIRE", f"{dials.expire:g}", f"twice BALANCE ({dials.balance:g}) at least")
+        return dials
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, between: tuple[float, float]) -> float:
+    text = environ.get(_PREFIX + name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not between[0] <= number <= between[1]:
+        raise BadSetting(_PREFIX + name, repr(text), f"a number from {between[0]:g} to {between[1]:g}")
+    return number

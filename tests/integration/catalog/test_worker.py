@@ -1,0 +1,189 @@
+"""Songs from the hub to Cosmos DB, by catalog workers as they run: killed, several, and before anything is there."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from processors.catalog.documents import Songs
+from processors.catalog.fold import apply, read
+from schemas import examples
+from schemas.envelope import Event, encode
+from schemas.events import SongPlayed, SongRemoved, SongUploaded
+from schemas.songs import Reached, SongDocument
+from songline.ports import settle
+from tests.support.catalog import DIALS, Catalog, CatalogWorker, catalog_on
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for, wait_for_async
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PARTITIONS = ("0", "1", "2", "3")
+
+
+@pytest.fixture
+def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
+    return start_localcloud("--blobs")
+
+
+@pytest.fixture
+async def catalog(cloud: LocalCloud) -> AsyncIterator[Catalog]:
+    async with catalog_on(cloud) as catalog:
+        yield catalog
+
+
+@pytest.fixture
+def new_worker(cloud: LocalCloud, tmp_path: Path) -> Iterator[Callable[..., CatalogWorker]]:
+    workers: list[CatalogWorker] = []
+
+    def start(**dials: str) -> CatalogWorker:
+        workers.append(CatalogWorker(cloud, tmp_path / f"worker-{len(workers)}.log", {**DIALS, **dials}))
+        return workers[-1].start()
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+def uploaded(song_id: str, title: str = "Paper Lanterns", at: datetime = NOON) -> bytes:
+    data = SongUploaded(user_id="user-3", song_id=song_id, title=title, artist="Nova Reed", duration_ms=1_000)
+    return encode(Event(id=f"up-{song_id}", source="/tests", time=at, data=data))
+
+
+def removed(song_id: str) -> bytes:
+    data = SongRemoved(user_id="user-3", song_id=song_id)
+    return encode(Event(id=f"down-{song_id}", source="/tests", time=NOON, data=data))
+
+
+async def read_all(catalog: Catalog) -> None:
+    ends = await catalog.ends()
+    await wait_for_async(lambda: catalog.read_up_to(ends), f"the catalog to be at {ends}")
+
+
+async def test_songs_come_and_go_and_poison_holds_nobody_up(
+    catalog: Catalog, new_worker: Callable[..., CatalogWorker]
+) -> None:
+    worker = new_worker()
+    played = encode(examples.EVENTS[SongPlayed])
+    await catalog.tell(uploaded("song-1"), played, b"\xffnonsense", uploaded("song-2"), partition="0")
+    await catalog.tell(b"", uploaded("song-3"), removed("song-1"), removed("song-9"), partition="3")
+    await read_all(catalog)
+    found = await catalog.songs()
+    assert {song_id: document.latest.song is not None for song_id, document in found.items()} == {
+        "song-1": False,
+        "song-2": True,
+        "song-3": True,
+        "song-9": False,
+    }
+    assert re.search(r"passed over 1 of \d events of partition 0; the first is at 2: not-an-event", worker.said)
+    assert worker.stop() == 0, worker.said
+
+
+async def test_an_idle_partition_says_that_it_is_complete(
+    catalog: Catalog, new_worker: Callable[..., CatalogWorker]
+) -> None:
+    new_worker()
+    began = datetime.now(UTC)
+
+    async def complete() -> bool:
+        progress = await catalog.progress()
+        moments = [] if progress is None else [reached.through for reached in progress.partitions.values()]
+        return len(moments) == 4 and all(moment is not None and moment > began for moment in moments)
+
+    await wait_for_async(complete, "every partition to be complete through a moment after the start")
+    progress = await catalog.progress()
+    assert progress is not None
+    assert all(reached.through and reached.through < datetime.now(UTC) for reached in progress.partitions.values())
+
+
+async def test_killed_workers_leave_what_a_fold_of_the_log_gives(
+    catalog: Catalog, new_worker: Callable[..., CatalogWorker]
+) -> None:
+    log: dict[str, list[bytes]] = {partition: [] for partition in PARTITIONS}
+
+    async def tell(number: int) -> None:
+        for partition in PARTITIONS:
+            song_id = f"song-{partition}-{number % 40}"
+            body = removed(song_id) if number % 3 == 2 else uploaded(song_id, f"title {number}")
+            log[partition].append(body)
+            await catalog.tell(body, partition=partition)
+
+    worker = new_worker()
+    for number in range(90):
+        await tell(number)
+        if number % 30 == 29:
+            # In the middle of it: some are applied, some of these noted, and the checkpoint is behind.
+            at_least = {"0": number // 2}
+            await wait_for_async(lambda at_least=at_least: catalog.read_up_to(at_least), "it to be under way")  # type: ignore[misc] # a default has no type
+            worker.kill()
+            worker = new_worker()
+    await read_all(catalog)
+    expected: dict[str, SongDocument] = {}
+    for partition, bodies in log.items():
+        for position, body in enumerate(bodies):
+            for song_id, fact in read([(position, body)]).facts.items():
+                expected[song_id] = apply(expected.get(song_id), song_id, partition, fact)
+    assert await catalog.songs() == expected
+
+
+async def test_workers_share_the_partitions_and_take_over_from_one_that_died(
+    catalog: Catalog, new_worker: Callable[..., CatalogWorker]
+) -> None:
+    workers = [new_worker(), new_worker()]
+    wait_for(lambda: all(" is ours" in worker.said for worker in workers), "each worker to have a partition")
+    await catalog.tell(uploaded("before"), partition="1")
+    await read_all(catalog)
+    workers[0].kill()
+    for partition in PARTITIONS:
+        await catalog.tell(uploaded(f"after-{partition}"), partition=partition)
+    await read_all(catalog)
+    assert (await catalog.songs()).keys() == {"before", *(f"after-{partition}" for partition in PARTITIONS)}
+    assert workers[1].stop() == 0, workers[1].said
+
+
+async def test_it_waits_for_what_is_not_there_yet_and_says_for_what(
+    cloud: LocalCloud, new_worker: Callable[..., CatalogWorker]
+) -> None:
+    port = settle({"health": 0})["health"]
+    worker = new_worker(SONGLINE_CATALOG_PORT=str(port))
+    wait_for(lambda: "waiting: CosmosResourceNotFoundError" in worker.said, "it to say that it waits")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as health:
+        assert (await health.get("/health/live")).status_code == 200
+        waits = await health.get("/health/ready")
+        assert waits.status_code == 503
+        assert "CosmosResourceNotFoundError" in waits.json()["reasons"][0]
+        async with catalog_on(cloud) as catalog:
+            await catalog.tell(uploaded("song-1"))
+            await read_all(catalog)
+
+            async def ready() -> bool:
+                return (await health.get("/health/ready")).status_code == 200
+
+            await wait_for_async(ready, "it to be ready")
+    assert worker.stop() == 0, worker.said
+
+
+async def test_it_goes_on_when_the_cloud_does(cloud: LocalCloud, new_worker: Callable[..., CatalogWorker]) -> None:
+    # A client of our own for before and one for after: a connection that broke leaves sockets behind in the SDK.
+    async with catalog_on(cloud) as before:
+        new_worker()
+        await before.tell(uploaded("song-1"))
+        await read_all(before)
+    cloud.restart()
+    async with catalog_on(cloud) as after:
+        await after.tell(uploaded("song-2"))
+        await read_all(after)
+        assert (await after.songs()).keys() == {"song-1", "song-2"}
+
+
+async def test_nobody_who_is_late_takes_progress_back(catalog: Catalog) -> None:
+    songs = Songs(catalog.container)
+    await songs.begin(PARTITIONS)
+    ahead = Reached(position=7, through=NOON)
+    await songs.reach("2", ahead)
+    await songs.reach("2", Reached(position=6, through=NOON + timedelta(hours=1)))
+    await songs.begin(PARTITIONS)
+    assert await songs.reached("2") == ahead
+    assert await songs.reached("1") == Reached(position=-1, through=None)

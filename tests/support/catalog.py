@@ -1,0 +1,121 @@
+"""The catalog worker as a process of its own, what it is told, and the songs that it writes."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from azure.cosmos.aio import ContainerProxy
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+
+from cloud import blobs, cosmos, eventhubs
+from cloud.settings import read_blobs, read_cosmos, read_eventhubs
+from processors.catalog.documents import CONTAINER
+from schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS, SONGS
+from schemas.songs import PROGRESS, Progress, SongDocument
+from tests.support.localcloud import LocalCloud
+
+# Quick for tests: a killed worker is missed soon.
+DIALS = {
+    "SONGLINE_CATALOG_FLUSH": "0.2",
+    "SONGLINE_CATALOG_LOOK": "0.5",
+    "SONGLINE_CATALOG_BALANCE": "0.5",
+    "SONGLINE_CATALOG_EXPIRE": "3",
+}
+
+
+class CatalogWorker:
+    """`python -m processors.catalog` on a localcloud; what it says goes to `log`."""
+
+    def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
+        self._environment = {**cloud.environment, **dials}
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "processors.catalog"], env=self._environment, stdout=log, stderr=log
+            )
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, and SIGKILL when that is of no use; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+class Catalog:
+    """The hub that the catalog is told from, and the container that it writes."""
+
+    def __init__(self, producer: EventHubProducerClient, container: ContainerProxy) -> None:
+        self._producer = producer
+        self.container = container
+
+    async def tell(self, *bodies: bytes, partition: str = "0") -> None:
+        """Put the bodies into a partition, in one piece."""
+        await self._producer.send_batch([EventData(body) for body in bodies], partition_id=partition)
+
+    async def song(self, song_id: str) -> SongDocument | None:
+        query = self.container.query_items("SELECT * FROM c", partition_key=song_id)
+        return next(iter([msgspec.convert(item, SongDocument) async for item in query]), None)
+
+    async def songs(self) -> dict[str, SongDocument]:
+        query = self.container.query_items(f"SELECT * FROM c WHERE c.id != '{PROGRESS}'")
+        return {item["id"]: msgspec.convert(item, SongDocument) async for item in query}
+
+    async def progress(self) -> Progress | None:
+        query = self.container.query_items("SELECT * FROM c", partition_key=PROGRESS)
+        return next(iter([msgspec.convert(item, Progress) async for item in query]), None)
+
+    async def read_up_to(self, positions: Mapping[str, int]) -> bool:
+        progress = await self.progress()
+        return progress is not None and all(
+            partition in progress.partitions and progress.partitions[partition].position >= position
+            for partition, position in positions.items()
+        )
+
+    async def ends(self) -> dict[str, int]:
+        """The sequence number of the last event of each partition, -1 for none."""
+        numbers: Iterable[str] = await self._producer.get_partition_ids()
+        found = {number: await self._producer.get_partition_properties(number) for number in numbers}
+        return {
+            number: -1 if state["is_empty"] else state["last_enqueued_sequence_number"]
+            for number, state in found.items()
+        }
+
+
+@asynccontextmanager
+async def catalog_on(cloud: LocalCloud) -> AsyncIterator[Catalog]:
+    """With all containers there."""
+    async with (
+        cosmos.client(read_cosmos(cloud.environment)) as database,
+        blobs.client(read_blobs(cloud.environment)) as places,
+        eventhubs.producer(read_eventhubs(cloud.environment), MUSIC_EVENTS) as producer,
+    ):
+        await cosmos.ensure(database, DATABASE, (CONTAINER,))
+        await blobs.ensure(places, BLOB_CONTAINERS)
+        yield Catalog(producer, cosmos.container(database, DATABASE, SONGS))
