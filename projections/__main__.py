@@ -2,26 +2,29 @@
 
 import logging
 import os
+from collections.abc import Mapping
 
 import click
 import uvicorn
 
-from cloud.settings import BadSetting, read_cosmos
+from cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
 from projections.api import create
+
+log = logging.getLogger(__name__)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=8000, help="Port to listen on; 0 takes a free one.")
 def main(host: str, port: int) -> None:
-    """Serve charts over HTTP. Settings come from the environment: see docs/operations.md."""
+    """Serve charts, songs and ingestions over HTTP. Settings come from the environment: see docs/operations.md."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings = read_cosmos(os.environ)
+        settings, storage = read_cosmos(os.environ), _storage(os.environ)
     except BadSetting as error:
         raise SystemExit(f"projections: {error}") from None
     uvicorn.run(
-        create(settings),
+        create(settings, storage),
         host=host,
         port=port,
         http="httptools",
@@ -29,6 +32,14 @@ def main(host: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
+
+
+def _storage(environ: Mapping[str, str]) -> Blobs | None:
+    """Whoever wants charts only needs no Blob Storage; that there will be no sound is said."""
+    if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
+        return read_blobs(environ)
+    log.warning("no audio will be served: neither %s nor %s is set", BLOB_CONNECTION, BLOB_ENDPOINT)
+    return None
 
 
 if __name__ == "__main__":

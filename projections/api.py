@@ -1,13 +1,11 @@
-"""The read API: charts over HTTP, for dashboards and apps."""
+"""The read API: charts, songs and ingestions over HTTP, for dashboards and apps."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any
 
 import fastapi_offline
-import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
@@ -17,12 +15,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from cloud import cosmos
-from cloud.settings import Cosmos
-from projections import charts, openapi
+from cloud import blobs, cosmos
+from cloud.settings import Blobs, Cosmos
+from projections import charts, ingestion_api, openapi, song_api
+from projections.answers import fresh, plain, shown
+from projections.audio import AudioStore
+from projections.ingestions import HEARTBEAT, POLL, IngestionAnswer, Step
 from projections.problems import Fault, Problem, answer, refused
+from projections.songs import SongAnswer, SongsAnswer
 from projections.store import Store, Unavailable
-from schemas.channels import CHARTS, DATABASE
+from schemas.channels import CHARTS, DATABASE, INGESTIONS, SONGS
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 from schemas.regions import REGIONS
 
@@ -43,31 +45,44 @@ class Index(Struct, frozen=True, kw_only=True, rename="camel"):
     max_limit: int = CHART_SIZE
 
 
-def create(settings: Cosmos) -> FastAPI:
-    """The app. It starts without Cosmos DB being there, and answers 503 until it is."""
+def create(
+    settings: Cosmos, storage: Blobs | None = None, *, poll: float = POLL, heartbeat: float = HEARTBEAT
+) -> FastAPI:
+    """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound.
+
+    `poll` and `heartbeat`, in seconds, are those of streams.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         client = cosmos.client(settings)
-        app.state.store = Store(cosmos.container(client, DATABASE, CHARTS))
+        places = None if storage is None else blobs.client(storage)
+        app.state.charts = Store(cosmos.container(client, DATABASE, CHARTS))
+        app.state.songs = Store(cosmos.container(client, DATABASE, SONGS))
+        app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
+        app.state.audio = None if places is None else AudioStore(places)
         try:
             yield
         finally:
             await client.close()
+            if places is not None:
+                await places.close()
 
     app = FastAPI(title="Songline", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     _charts(app)
+    song_api.routes(app)
+    ingestion_api.routes(app, poll, heartbeat)
     _health(app)
     _pages(app)
     _problems(app)
-    openapi.describe(app, (Chart, Index, Problem))
+    openapi.describe(app, (Chart, Index, SongAnswer, SongsAnswer, IngestionAnswer, Step, Problem))
     return app
 
 
 def _charts(app: FastAPI) -> None:
     @app.get("/v1/charts", summary="What can be asked for", responses=openapi.answers("Index", 304))
     async def index(request: Request) -> Response:
-        return _fresh(request, Index(), INDEX_CACHE)
+        return fresh(request, Index(), INDEX_CACHE)
 
     @app.get("/v1/charts/{kind}/{window}", summary="A chart", responses=openapi.answers("Chart", 304, 400, 404, 503))
     async def chart(
@@ -80,23 +95,24 @@ def _charts(app: FastAPI) -> None:
         """Every answer says how fresh it is: `asOf`, `completeThrough` and `position`. A scope in which nothing
         happened has no entries. With `If-None-Match` an unchanged chart is 304."""
         if not charts.is_scope(scope):
-            return refused(400, "No such scope", (Fault("scope", _shown(scope), charts.SCOPE_RULE),))
-        found = await charts.chart(request.app.state.store, kind, window, scope, limit)
+            return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
+        found = await charts.chart(request.app.state.charts, kind, window, scope, limit)
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
-        return _fresh(request, found, CHART_CACHE)
+        return fresh(request, found, CHART_CACHE)
 
 
 def _health(app: FastAPI) -> None:
     @app.get("/health/live", include_in_schema=False)
     async def live() -> Response:
-        return _json({"status": "live"})
+        return plain({"status": "live"})
 
     @app.get("/health/ready", include_in_schema=False)
     async def ready(request: Request) -> Response:
-        await request.app.state.store.check()
-        return _json({"status": "ready"})
+        for store in (request.app.state.charts, request.app.state.songs, request.app.state.ingestions):
+            await store.check()
+        return plain({"status": "ready"})
 
 
 def _pages(app: FastAPI) -> None:
@@ -128,9 +144,9 @@ def _problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         details = error.errors()
-        faults = tuple(Fault(str(detail["loc"][-1]), _shown(detail["input"]), _rule(detail)) for detail in details)
+        faults = tuple(Fault(str(detail["loc"][-1]), shown(detail["input"]), _rule(detail)) for detail in details)
         if any(detail["loc"][0] == "path" for detail in details):
-            return refused(404, "No such chart", faults)
+            return refused(404, "Not found", faults)
         return refused(400, "Bad request", faults)
 
     @app.exception_handler(HTTPException)
@@ -143,26 +159,6 @@ def _problems(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
         return answer(Problem("Internal error", 500, "The fault is ours; the log has the cause."))
-
-
-def _fresh(request: Request, body: Struct, cache: str) -> Response:
-    """200 with an entity tag of the content, or 304 for whoever has it already (RFC 9110 section 13.1.2)."""
-    content = msgspec.json.encode(body)
-    tag = f'"{blake2b(content, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": cache}
-    known = [known.strip().removeprefix("W/") for known in request.headers.get("if-none-match", "").split(",")]
-    if tag in known or known == ["*"]:
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type="application/json")
-
-
-def _json(body: object) -> Response:
-    return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
-
-
-def _shown(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 100 else f"{text[:99]}…"
 
 
 def _rule(detail: dict[str, Any]) -> str:

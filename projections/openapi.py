@@ -12,11 +12,15 @@ from schemas import examples
 
 _REF = "#/components/schemas/{name}"
 _WORDS = {
+    204: "The last event is seen already; nothing will follow",
     304: "Not changed since the ETag that was sent",
     400: "A value breaks its rule; `errors` names each",
-    404: "There is no such chart; `errors` names what there is",
-    503: "Not computed yet, or the store can't be reached; `Retry-After` says when to ask again",
+    404: "There is no such thing; `detail` says what there is",
+    410: "The song was taken away",
+    416: "The range lies behind the end",
+    503: "Not computed yet, or a store can't be reached; `Retry-After` says when to ask again",
 }
+_BODILESS = (204, 304)
 
 
 def answers(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
@@ -24,13 +28,27 @@ def answers(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=name)}}
     if name == "Chart":
         content["example"] = msgspec.to_builtins(examples.CHART)
-    found: dict[int | str, dict[str, Any]] = {
-        200: {"description": "The answer", "content": {"application/json": content}}
-    }
-    for status in others:
-        problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}}}
-        found[status] = {"description": _WORDS[status]} | ({} if status == 304 else problem)
-    return found
+    return {200: {"description": "The answer", "content": {"application/json": content}}} | _others(others)
+
+
+def audio(*others: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of an operation that sends a file, whole or in part, and problems."""
+    content = {"audio/*": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"description": "The whole file", "content": content},
+        206: {"description": "The range that was asked for", "content": content},
+    } | _others((304, *others))
+
+
+def events(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of an operation that sends server-sent events, their data of the schema `name`, and problems."""
+    content = {"text/event-stream": {"schema": {"$ref": _REF.format(name=name)}}}
+    return {200: {"description": "Events, each with this in its data", "content": content}} | _others(others)
+
+
+def _others(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
+    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}}}
+    return {status: {"description": _WORDS[status]} | ({} if status in _BODILESS else problem) for status in statuses}
 
 
 def describe(app: FastAPI, types: Sequence[type[Struct]]) -> None:

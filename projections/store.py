@@ -34,6 +34,16 @@ class Store:
                 return None
         return msgspec.convert(dict(found), kind)
 
+    async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
+        """The first `limit` documents that the query finds, in all partitions."""
+        found: list[T] = []
+        async with self._asking():
+            async for item in self._container.query_items(query, parameters=parameters, max_item_count=limit):
+                found.append(msgspec.convert(dict(item), kind))
+                if len(found) == limit:
+                    break
+        return found
+
     async def check(self) -> None:
         """Returns when the container is there and can be read."""
         async with self._asking():

@@ -42,6 +42,11 @@ async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str)
     [
         ("/v1/charts/tops/1h", 404, {}, [("kind", '"tops"', "one of 'top' or 'trending'")]),
         ("/v1/charts/top/2h", 404, {}, [("window", '"2h"', "one of '5m', '1h', '24h' or '7d'")]),
+        ("/v1/songs", 400, {"limit": "101"}, [("limit", '"101"', "less than or equal to 100")]),
+        ("/v1/songs", 400, {"cursor": "nonsense"}, [("cursor", '"nonsense"', "`next` of the page before")]),
+        ("/v1/songs", 400, {"cursor": "é"}, [("cursor", '"é"', "`next` of the page before")]),
+        ("/v1/songs", 400, {"q": "!!!"}, [("q", '"!!!"', "1 to 8 words")]),
+        ("/v1/songs", 400, {"q": "a b c d e f g h i"}, [("q", '"a b c d e f g h i"', "1 to 8 words")]),
         ("/v1/charts/top/1h", 400, {"limit": "0"}, [("limit", '"0"', "greater than or equal to 1")]),
         ("/v1/charts/top/1h", 400, {"limit": "101"}, [("limit", '"101"', "less than or equal to 100")]),
         (
@@ -66,6 +71,29 @@ async def test_a_refusal_names_what_was_seen_and_what_is_expected(
     assert all(f"{field}: saw {value}, expected {rule}" in body["detail"] for field, value, rule in faults)
 
 
+@pytest.mark.parametrize("path", ["/v1/songs/@progress", "/v1/songs/a%20b/audio", "/v1/ingestions/a%0A"])
+async def test_what_can_be_no_id_is_not_there(api: httpx.AsyncClient, path: str) -> None:
+    assert "expected" in (await problem(api, path, 404))["detail"]
+
+
+async def test_openapi_says_what_songs_sound_and_streams_answer(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/openapi.json")).json()
+
+    def answers(path: str) -> dict[str, list[str]]:
+        found = document["paths"][path]["get"]["responses"]
+        return {status: list(answer.get("content", {})) for status, answer in found.items()}
+
+    assert answers("/v1/songs/{song_id}/audio") == {
+        "200": ["audio/*"],
+        "206": ["audio/*"],
+        "304": [],
+        **{status: ["application/problem+json"] for status in ("404", "410", "416", "503")},
+    }
+    assert answers("/v1/ingestions/{ingestion_id}/events")["200"] == ["text/event-stream"]
+    references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+    assert references <= document["components"]["schemas"].keys()
+
+
 async def test_a_long_value_is_shown_cut(api: httpx.AsyncClient) -> None:
     body = await problem(api, "/v1/charts/top/1h", 400, scope="x" * 500)
     assert len(body["errors"][0]["value"]) == 100
@@ -81,7 +109,19 @@ async def test_a_method_that_is_not_there_says_which_are(api: httpx.AsyncClient)
     assert response.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/v1/charts/top/1h", "/v1/charts/top/1h?scope=region:DE", "/health/ready"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/charts/top/1h",
+        "/v1/charts/top/1h?scope=region:DE",
+        "/v1/songs",
+        "/v1/songs/song-1",
+        "/v1/songs/song-1/audio",
+        "/v1/ingestions/i-1",
+        "/v1/ingestions/i-1/events",
+        "/health/ready",
+    ],
+)
 async def test_a_store_that_cannot_be_reached_is_503_with_a_time_to_come_back(
     api: httpx.AsyncClient, path: str
 ) -> None:
@@ -116,7 +156,15 @@ async def test_the_docs_page_asks_no_other_host(api: httpx.AsyncClient) -> None:
 
 async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.AsyncClient) -> None:
     document = (await api.get("/openapi.json")).json()
-    assert document["paths"].keys() == {"/v1/charts", "/v1/charts/{kind}/{window}"}
+    assert document["paths"].keys() == {
+        "/v1/charts",
+        "/v1/charts/{kind}/{window}",
+        "/v1/songs",
+        "/v1/songs/{song_id}",
+        "/v1/songs/{song_id}/audio",
+        "/v1/ingestions/{ingestion_id}",
+        "/v1/ingestions/{ingestion_id}/events",
+    }
     operation = document["paths"]["/v1/charts/{kind}/{window}"]["get"]
     assert operation["responses"].keys() == {"200", "304", "400", "404", "503"}
     answer = operation["responses"]["200"]["content"]["application/json"]

@@ -1,0 +1,69 @@
+"""Ingestions over HTTP: looked up, or followed as server-sent events."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import FastAPI, Header, Request
+from fastapi import Path as InPath
+from fastapi.sse import EventSourceResponse
+from starlette.responses import Response
+
+from projections import ingestions, openapi
+from projections.answers import plain
+from projections.problems import Problem, answer
+from projections.song_api import IN_PATH
+from projections.store import Store
+from schemas.ingestions import Ingestion
+
+IngestionId = Annotated[str, InPath(pattern=IN_PATH, description="The id that the upload was answered with")]
+
+
+def routes(
+    app: FastAPI,
+    poll: float,
+    heartbeat: float,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """The app's state has `ingestions`, a Store. `poll` and `heartbeat` are seconds: see `ingestions.stream`."""
+
+    @app.get(
+        "/v1/ingestions/{ingestion_id}", summary="An upload", responses=openapi.answers("IngestionAnswer", 404, 503)
+    )
+    async def one(request: Request, ingestion_id: IngestionId) -> Response:
+        """The truth about it at this moment, straight from where its worker keeps it."""
+        as_of = now()
+        found = await _read(request, ingestion_id)
+        return _unknown(ingestion_id) if found is None else plain(ingestions.shown(found, as_of))
+
+    @app.get(
+        "/v1/ingestions/{ingestion_id}/events",
+        summary="An upload, as it happens",
+        responses=openapi.events("Step", 204, 404, 503),
+        response_class=Response,
+    )
+    async def events(
+        request: Request,
+        ingestion_id: IngestionId,
+        last_event_id: Annotated[str | None, Header(description="The id of the last event that was seen")] = None,
+    ) -> Response:
+        """Server-sent events, one for each state with its name, from the first (or after `Last-Event-ID`) to a final
+        one: `ready`, `rejected`, `dead`. Whoever has seen that is answered 204, at which an EventSource ends."""
+        found = await _read(request, ingestion_id)
+        if found is None:
+            return _unknown(ingestion_id)
+        if ingestions.settled(found, last_event_id):
+            return Response(status_code=204)
+        stream = ingestions.stream(request.app.state.ingestions, found, last_event_id, poll, heartbeat)
+        # A proxy that collects an answer before it passes it on would hold up what happens.
+        return EventSourceResponse(stream, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+
+async def _read(request: Request, ingestion_id: str) -> Ingestion | None:
+    store: Store = request.app.state.ingestions
+    return await store.read(ingestion_id, ingestion_id, Ingestion)
+
+
+def _unknown(ingestion_id: str) -> Response:
+    detail = f"There is no ingestion {ingestion_id}: it is the id in the Location that the upload was answered with."
+    return answer(Problem("No such ingestion", 404, detail))

@@ -1,0 +1,127 @@
+"""Ingestions as their uploaders see them: how far an upload is, and what happens to it as it happens."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from fastapi.sse import format_sse_event
+from msgspec import Struct
+
+from projections.store import Store, Unavailable
+from schemas.ingestions import Audio, Ingestion, Reason, State, Transition
+from schemas.types import FileName, Id, MediaType, Moment, Sha256, Size
+
+POLL = 0.5
+HEARTBEAT = 15.0
+FINAL: tuple[State, ...] = ("ready", "rejected", "dead")
+
+
+class IngestionAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An upload on its way, as of `as_of`: see `schemas.ingestions.Ingestion`. `audio` is what it was found to be,
+    `reason` why it did not get in."""
+
+    as_of: Moment
+    id: Id
+    user_id: Id
+    state: State
+    received_at: Moment
+    updated_at: Moment
+    file_name: FileName | None
+    content_type: MediaType
+    sha256: Sha256
+    size: Size
+    attempts: int
+    reason: Reason | None
+    song_id: Id | None
+    audio: Audio | None
+    removed_at: Moment | None
+    history: tuple[Transition, ...]
+
+
+class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The upload `id` came into `state` at a moment; `song_id` once it is ready."""
+
+    id: Id
+    state: State
+    at: Moment
+    reason: Reason | None = None
+    song_id: Id | None = None
+
+
+def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
+    """The ingestion without what is the worker's own."""
+    return IngestionAnswer(
+        as_of=as_of,
+        id=ingestion.id,
+        user_id=ingestion.user_id,
+        state=ingestion.state,
+        received_at=ingestion.received_at,
+        updated_at=ingestion.updated_at,
+        file_name=ingestion.file_name,
+        content_type=ingestion.upload.content_type,
+        sha256=ingestion.upload.sha256,
+        size=ingestion.upload.size,
+        attempts=ingestion.attempts,
+        reason=ingestion.reason,
+        song_id=ingestion.song_id,
+        audio=ingestion.audio,
+        removed_at=ingestion.removed_at,
+        history=steps(ingestion),
+    )
+
+
+def steps(ingestion: Ingestion) -> tuple[Transition, ...]:
+    """Every state with its moment, oldest first; there is always one."""
+    return ingestion.history or (Transition(state=ingestion.state, at=ingestion.updated_at, reason=ingestion.reason),)
+
+
+def mark(step: Transition) -> str:
+    """The id of a step in a stream: no two neighbours share moment and state."""
+    return f"{step.at.isoformat(timespec='microseconds')}/{step.state}"
+
+
+def unseen(history: Sequence[Transition], seen: str | None) -> Sequence[Transition]:
+    """The steps after the one marked `seen`; all of them where that is unknown."""
+    for number, step in enumerate(history):
+        if mark(step) == seen:
+            return history[number + 1 :]
+    return history
+
+
+def settled(ingestion: Ingestion, seen: str | None) -> bool:
+    """Whether it is in a final state and nothing is left to tell to who has seen `seen`."""
+    return ingestion.state in FINAL and not unseen(steps(ingestion), seen)
+
+
+async def stream(
+    store: Store, ingestion: Ingestion, seen: str | None, poll: float = POLL, heartbeat: float = HEARTBEAT
+) -> AsyncIterator[bytes]:
+    """Server-sent events: each step after `seen` as it comes, up to a final one; a comment in every quiet `heartbeat`
+    seconds, so that nothing on the way takes the connection for dead.
+
+    Source: HTML Living Standard, section 9.2 (server-sent events).
+    """
+    loop = asyncio.get_running_loop()
+    told = loop.time()
+    while True:
+        for step in unseen(steps(ingestion), seen):
+            seen = mark(step)
+            told = loop.time()
+            yield _event(ingestion, step, seen)
+        if ingestion.state in FINAL:
+            return
+        if loop.time() - told >= heartbeat:
+            told = loop.time()
+            yield format_sse_event(comment=ingestion.state)
+        await asyncio.sleep(poll)
+        try:
+            ingestion = await store.read(ingestion.id, ingestion.id, Ingestion) or ingestion
+        except Unavailable:
+            # It comes back, or the caller's patience ends: the heartbeat goes on meanwhile.
+            continue
+
+
+def _event(ingestion: Ingestion, step: Transition, mark: str) -> bytes:
+    song_id = ingestion.song_id if step.state == "ready" else None
+    data = Step(id=ingestion.id, state=step.state, at=step.at, reason=step.reason, song_id=song_id)
+    return format_sse_event(event=step.state, data_str=msgspec.json.encode(data).decode(), id=mark)

@@ -1,0 +1,138 @@
+"""Songs and their sound over HTTP."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import Response, StreamingResponse
+
+from projections import openapi, songs
+from projections.answers import is_known, plain, shown
+from projections.audio import AudioStore, Lost
+from projections.problems import Fault, Problem, answer, refused
+from projections.ranges import Range, Unsatisfiable, wanted
+from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search, SongAnswer, SongsAnswer
+from schemas.songs import Song
+from schemas.types import GENRE_PATTERN, ID_PATTERN, PATTERNS
+
+# Of Python's dialect `END` is a part that pydantic's engine has not, and does not need.
+IN_PATH = ID_PATTERN.removesuffix(r"(?!\n)")
+SongId = Annotated[str, InPath(pattern=IN_PATH, description="The id of a song, which is that of its ingestion")]
+# A song that has gone must not be played from a cache: whoever keeps a copy asks each time whether it still holds.
+AUDIO_CACHE = "no-cache"
+NO_BLOBS = (
+    "This API was started without Blob Storage: set AZURE_STORAGEBLOB_CONNECTIONSTRING or "
+    "AZURE_STORAGEBLOB_RESOURCEENDPOINT."
+)
+
+
+def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """The app's state has `songs`, a Store, and `audio`, an AudioStore or None."""
+    _one(app, now)
+    _list(app, now)
+    _audio(app)
+
+    @app.exception_handler(Gone)
+    async def gone(request: Request, error: Gone) -> Response:
+        return answer(Problem("Song taken away", 410, f"{error}."))
+
+
+def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
+    @app.get("/v1/songs/{song_id}", summary="A song", responses=openapi.answers("SongAnswer", 404, 410, 503))
+    async def one(request: Request, song_id: SongId) -> Response:
+        """A song that was uploaded a moment ago may not be there yet: `completeThrough` says how far it is read."""
+        store = request.app.state.songs
+        fresh = await songs.freshness(store, now())
+        found = await songs.song(store, song_id)
+        return _unknown(song_id) if found is None else plain(SongAnswer(song=found, **fresh))
+
+
+def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
+    @app.get("/v1/songs", summary="Songs, the newest first", responses=openapi.answers("SongsAnswer", 400, 503))
+    async def find(
+        request: Request,
+        artist: Annotated[str | None, Query(max_length=300, description="By this artist; case is no matter")] = None,
+        genre: Annotated[
+            str | None,
+            Query(pattern=GENRE_PATTERN.removesuffix(r"(?!\n)"), description=PATTERNS[GENRE_PATTERN]),
+        ] = None,
+        q: Annotated[
+            str | None,
+            Query(max_length=200, description=f"{MAX_WORDS} beginnings of words of title, artist and album at most"),
+        ] = None,
+        cursor: Annotated[str | None, Query(max_length=400, description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most")] = 20,
+    ) -> Response:
+        """Everything that is asked for must hold. `next` leads to the next page, and is null on the last one."""
+        try:
+            search = songs.search(artist, genre, q, cursor)
+        except BadCursor:
+            return refused(400, "No such page", (Fault("cursor", shown(cursor), "`next` of the page before"),))
+        if fault := _fault(q, search):
+            return refused(400, "Nothing to look for", (fault,))
+        store = request.app.state.songs
+        fresh = await songs.freshness(store, now())
+        found, following = await songs.page(store, search, limit)
+        return plain(SongsAnswer(songs=found, next=following, **fresh))
+
+
+def _audio(app: FastAPI) -> None:
+    @app.get(
+        "/v1/songs/{song_id}/audio",
+        summary="A song's sound",
+        responses=openapi.audio(404, 410, 416, 503),
+        response_class=Response,
+    )
+    @app.head("/v1/songs/{song_id}/audio", include_in_schema=False)
+    async def audio(request: Request, song_id: SongId) -> Response:
+        """The file as it was uploaded, or with `Range` a part of it (RFC 9110 section 14), so that a player can seek.
+        The `ETag` is the file's SHA-256."""
+        found = await songs.song(request.app.state.songs, song_id)
+        if found is None:
+            return _unknown(song_id)
+        if found.sha256 is None or found.size is None:
+            return answer(Problem("No audio", 404, f"Song {song_id} was announced without its audio."))
+        return await _play(request, found, found.sha256, found.size)
+
+
+async def _play(request: Request, song: Song, sha256: str, size: int) -> Response:
+    tag = f'"{sha256}"'
+    headers = {"ETag": tag, "Cache-Control": AUDIO_CACHE, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
+    if is_known(request, tag):
+        return Response(status_code=304, headers=headers)
+    try:
+        # RFC 9110 section 14.2: Range means something for GET only.
+        asked = request.headers.get("range") if request.method == "GET" else None
+        part = wanted(asked, request.headers.get("if-range"), tag, size)
+    except Unsatisfiable:
+        response = answer(Problem("No such range", 416, f"Song {song.id} has {size} bytes; ask for some of these."))
+        response.headers["Content-Range"] = f"bytes */{size}"
+        return response
+    sent = Range(0, size - 1) if part is None else part
+    headers["Content-Length"] = str(sent.length)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
+    status, media = 200 if part is None else 206, song.content_type or "application/octet-stream"
+    store: AudioStore | None = request.app.state.audio
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media)
+    if store is None:
+        return answer(Problem("No audio here", 503, NO_BLOBS))
+    try:
+        pieces = await store.open(sha256, sent)
+    except Lost as error:
+        return answer(Problem("Audio lost", 404, f"The sound of song {song.id} is not there: {error}."))
+    return StreamingResponse(pieces, status, headers, media)
+
+
+def _fault(q: str | None, search: Search) -> Fault | None:
+    if q is not None and not 1 <= len(search.words) <= MAX_WORDS:
+        return Fault("q", shown(q), f"1 to {MAX_WORDS} words")
+    return None
+
+
+def _unknown(song_id: str) -> Response:
+    detail = f"There is no song {song_id}. One that was uploaded a moment ago: see /v1/ingestions/{song_id}."
+    return answer(Problem("No such song", 404, detail))

@@ -1,0 +1,140 @@
+"""Songs as they are asked for: one by its id, or those that a search finds, newest first."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from projections.store import Store
+from schemas.search import folded, words
+from schemas.songs import PROGRESS, Progress, Song, SongDocument
+from schemas.types import Id, Moment
+
+MAX_LIMIT = 100
+MAX_WORDS = 8
+# Every order begins with a digit of its year.
+_BEFORE_ALL = "~"
+_BEGINS = "EXISTS(SELECT VALUE word FROM word IN c.words WHERE STARTSWITH(word, {name}))"
+
+
+class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How fresh an answer is. `as_of`: when it was read; `complete_through`: every event that the hub had before this
+    moment is in it, None while that is not known; `position`: partition of `music-events` to the sequence number of
+    the last event that is in it, -1 for none."""
+
+    as_of: Moment
+    complete_through: Moment | None
+    position: dict[str, int]
+
+
+class SongAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """A song, and how fresh the answer is."""
+
+    song: Song
+
+
+class SongsAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """A page of songs, the newest first. `next` is the cursor of the next page, None on the last one."""
+
+    songs: tuple[Song, ...]
+    next: str | None
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """What songs are looked for; None for any. `after` is the order of the last song of the page before."""
+
+    artist: str | None = None
+    genre: str | None = None
+    words: tuple[str, ...] = ()
+    after: str | None = None
+
+
+class BadCursor(ValueError):
+    """A cursor that no answer gave. The caller takes the one from the page before, or none."""
+
+
+class Gone(Exception):
+    """The song was taken away at the moment `at`. Nobody can have it any more."""
+
+    def __init__(self, song_id: str, at: datetime) -> None:
+        super().__init__(f"song {song_id} was taken away at {at.isoformat()}")
+
+
+def search(artist: str | None, genre: str | None, q: str | None, cursor: str | None) -> Search:
+    """Raises BadCursor. Each word of `q` is to begin a word of title, artist or album."""
+    return Search(
+        artist=None if artist is None else folded(artist),
+        genre=genre,
+        words=() if q is None else words(q),
+        after=None if cursor is None else after(cursor),
+    )
+
+
+def query(search: Search) -> tuple[str, list[dict[str, object]]]:
+    """The search in Cosmos DB's SQL, and its parameters. Songs that have gone have no order, and so match nothing."""
+    conditions = ["c.order < @after"]
+    values: dict[str, object] = {"@after": search.after or _BEFORE_ALL}
+    if search.artist is not None:
+        conditions.append("c.artist = @artist")
+        values["@artist"] = search.artist
+    if search.genre is not None:
+        conditions.append("c.genre = @genre")
+        values["@genre"] = search.genre
+    for name, word in ((f"@word{number}", word) for number, word in enumerate(search.words)):
+        conditions.append(_BEGINS.format(name=name))
+        values[name] = word
+    text = " ".join(("SELECT * FROM c WHERE", " AND ".join(conditions), "ORDER BY c.order DESC"))
+    return text, [{"name": name, "value": value} for name, value in values.items()]
+
+
+def cursor(order: str) -> str:
+    """The cursor behind the song of this order. Opaque, so that nobody comes to rely on what it holds."""
+    return urlsafe_b64encode(order.encode()).decode().rstrip("=")
+
+
+def after(cursor: str) -> str:
+    """The order that `cursor` holds; raises BadCursor."""
+    try:
+        order = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+        datetime.fromisoformat(order.partition(" ")[0])
+    except ValueError:
+        raise BadCursor(cursor) from None
+    return order
+
+
+async def freshness(store: Store, now: datetime) -> dict[str, Any]:
+    """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable."""
+    progress = await store.read(PROGRESS, PROGRESS, Progress)
+    reached = {} if progress is None else progress.partitions
+    moments = [one.through for one in reached.values()]
+    known = [moment for moment in moments if moment is not None]
+    return {
+        "as_of": now,
+        "complete_through": min(known) if known and len(known) == len(moments) else None,
+        "position": {
+            partition: one.position for partition, one in sorted(reached.items(), key=lambda one: int(one[0]))
+        },
+    }
+
+
+async def song(store: Store, song_id: Id) -> Song | None:
+    """The song, None where there is none of this id. Raises Gone and Unavailable."""
+    document = await store.read(song_id, song_id, SongDocument)
+    if document is None:
+        return None
+    if document.latest.song is None:
+        raise Gone(song_id, document.latest.at)
+    return document.latest.song
+
+
+async def page(store: Store, search: Search, limit: int) -> tuple[tuple[Song, ...], str | None]:
+    """At most `limit` songs that the search finds, and the cursor behind them. Raises Unavailable.
+
+    A song that comes or goes between two pages moves no other one across their border.
+    """
+    text, parameters = query(search)
+    found = await store.find(text, parameters, limit + 1, SongDocument)
+    songs = tuple(document.latest.song for document in found[:limit] if document.latest.song is not None)
+    last = found[limit - 1].order if len(found) > limit else None
+    return songs, None if last is None else cursor(last)

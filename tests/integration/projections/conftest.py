@@ -1,0 +1,49 @@
+"""The read API over a localcloud with Blob Storage, shared by the tests of a module."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from azure.cosmos.aio import CosmosClient
+from azure.storage.blob.aio import BlobServiceClient
+
+from cloud import blobs, cosmos
+from cloud.settings import read_blobs, read_cosmos
+from projections.api import create
+from schemas.channels import BLOB_CONTAINERS, DATABASE
+from songline.entities import CONTAINERS
+from tests.support.localcloud import LocalCloud
+
+
+@pytest.fixture(scope="module")
+def song_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """For all tests of a module; they keep out of each other's way by ids, artists and genres."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("songs"), ["--blobs"]).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+async def database(song_cloud: LocalCloud) -> AsyncIterator[CosmosClient]:
+    async with cosmos.client(read_cosmos(song_cloud.environment)) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+        yield client
+
+
+@pytest.fixture
+async def places(song_cloud: LocalCloud) -> AsyncIterator[BlobServiceClient]:
+    async with blobs.client(read_blobs(song_cloud.environment)) as client:
+        await blobs.ensure(client, BLOB_CONTAINERS)
+        yield client
+
+
+@pytest.fixture
+async def songs_api(
+    song_cloud: LocalCloud, database: CosmosClient, places: BlobServiceClient
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = create(read_cosmos(song_cloud.environment), read_blobs(song_cloud.environment), poll=0.05, heartbeat=0.1)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+        yield client

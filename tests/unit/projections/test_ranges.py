@@ -1,0 +1,60 @@
+"""Which bytes are asked for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from projections.ranges import Range, Unsatisfiable, wanted
+
+TAG = '"abc"'
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("bytes=0-0", Range(0, 0)),
+        ("bytes=0-", Range(0, 99)),
+        ("bytes=10-19", Range(10, 19)),
+        ("bytes=99-99", Range(99, 99)),
+        ("bytes=90-500", Range(90, 99)),
+        ("bytes=-1", Range(99, 99)),
+        ("bytes=-500", Range(0, 99)),
+        ("Bytes = 5 - 6", Range(5, 6)),
+        (None, None),
+        ("bytes=-", None),
+        ("bytes=20-10", None),
+        ("bytes=0-1,5-6", None),
+        ("items=0-1", None),
+        ("bytes=a-b", None),
+        ("bytes=٣-٤", None),
+        ("bytes=" + "9" * 5000 + "-", None),
+    ],
+)
+def test_a_range_is_read_as_the_rfc_says(header: str | None, expected: Range | None) -> None:
+    assert wanted(header, None, TAG, 100) == expected
+
+
+@pytest.mark.parametrize(("header", "size"), [("bytes=100-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)])
+def test_what_lies_behind_the_end_can_not_be_had(header: str, size: int) -> None:
+    with pytest.raises(Unsatisfiable):
+        wanted(header, None, TAG, size)
+
+
+@pytest.mark.parametrize(
+    ("if_range", "sent"),
+    [(TAG, Range(5, 6)), ('"old"', None), (f"W/{TAG}", None), ("Sun, 22 Nov 2026 14:00:00 GMT", None)],
+)
+def test_a_part_is_sent_only_of_the_file_that_the_caller_has(if_range: str, sent: Range | None) -> None:
+    assert wanted("bytes=5-6", if_range, TAG, 100) == sent
+
+
+@given(st.integers(0, 10**19), st.integers(0, 10**19), st.integers(1, 10**9))
+def test_a_part_lies_within_the_file(first: int, last: int, size: int) -> None:
+    try:
+        part = wanted(f"bytes={first}-{last}", None, TAG, size)
+    except Unsatisfiable:
+        assert first >= size
+        return
+    if part is not None:
+        assert (part.first, part.last) == (first, min(last, size - 1))
+        assert 1 <= part.length <= size
