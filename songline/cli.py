@@ -9,6 +9,8 @@ COMMANDS = {
     "publish": "Send events from a file, standard input or options.",
     "simulate": "Send, or write, what realistic listeners do.",
     "chart": "Show a chart, live if you like.",
+    "songs": "Show the songs of the catalog.",
+    "ingestion": "Show how far an upload is.",
     "doctor": "Check that everything is reachable, there, and safely set.",
 }
 

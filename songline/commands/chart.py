@@ -1,12 +1,10 @@
 """`songline chart`: a chart in the terminal."""
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
 import httpx
-import msgspec
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,19 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
+from songline.asking import Unreachable, address, ask, decoded, visible
 from songline.environment import API, load
 
 REFRESH = 1.0
-
-
-class Refused(click.ClickException):
-    """The API has no such chart, or not yet. Its own words say what to change."""
-
-
-class Unreachable(click.ClickException):
-    """No API answers. The operator starts one, or says where it is."""
-
-    exit_code = 3
 
 
 @click.command(context_settings={"show_default": True})
@@ -49,18 +38,11 @@ def command(kind: str, window: str, scope: str, limit: int, watch: bool, as_json
             if watch:
                 _watch(client, request, as_json)
             elif as_json:
-                click.echo(_ask(client, request))
+                click.echo(ask(client, request))
             else:
-                Console().print(page(_chart(_ask(client, request)), datetime.now(UTC)))
+                Console().print(page(decoded(ask(client, request), Chart), datetime.now(UTC)))
         except KeyboardInterrupt:
             return
-
-
-def address(environ: Mapping[str, str]) -> str:
-    """Where the read API is; raises Unreachable when nothing says so."""
-    if API not in environ:
-        raise Unreachable(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
-    return environ[API]
 
 
 def page(chart: Chart, now: datetime) -> RenderableType:
@@ -95,7 +77,7 @@ def song(entry: ChartEntry) -> Text:
     """Titles are other people's text: never read as markup, and nothing in them reaches the terminal as control."""
     if entry.title is None:
         return Text(entry.song_id, style="dim")
-    return Text("".join(sign if sign.isprintable() else "\ufffd" for sign in f"{entry.title} — {entry.artist}"))
+    return Text(visible(f"{entry.title} — {entry.artist}"))
 
 
 def freshness(chart: Chart, now: datetime) -> str:
@@ -111,44 +93,15 @@ def freshness(chart: Chart, now: datetime) -> str:
 def _watch(client: httpx.Client, request: httpx.Request, as_json: bool) -> None:
     if as_json:
         while True:
-            click.echo(_ask(client, request))
+            click.echo(ask(client, request))
             time.sleep(REFRESH)
     console = Console()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         while True:
             try:
-                shown = page(_chart(_ask(client, request)), datetime.now(UTC))
+                shown = page(decoded(ask(client, request), Chart), datetime.now(UTC))
             except Unreachable as error:
                 # It may be starting again; what was shown last would look as if it were now.
                 shown = Text(f"{error.message}\nTrying again …", style="red")
             live.update(shown, refresh=True)
             time.sleep(REFRESH)
-
-
-def _ask(client: httpx.Client, request: httpx.Request) -> str:
-    try:
-        answer = client.send(request)
-    except httpx.TransportError as error:
-        raise Unreachable(
-            f"{request.url} can't be reached ({error}): start the system with `songline up`, or use --api URL"
-        ) from None
-    if answer.status_code == 503:
-        raise Unreachable(_words(answer))
-    if answer.status_code != 200:
-        raise Refused(_words(answer))
-    return answer.text
-
-
-def _chart(text: str) -> Chart:
-    try:
-        return msgspec.json.decode(text, type=Chart)
-    except msgspec.MsgspecError as error:
-        raise Refused(f"what answers is no Songline API: {error}") from None
-
-
-def _words(answer: httpx.Response) -> str:
-    """The `detail` of a problem, or what else was answered."""
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"

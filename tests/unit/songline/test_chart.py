@@ -9,7 +9,6 @@ from rich.console import Console
 from schemas import examples
 from schemas.documents import Chart
 from songline.commands import chart
-from songline.environment import API
 
 ENTRY = examples.CHART.entries[0]
 NOW = examples.CHART.as_of + timedelta(seconds=2)
@@ -58,9 +57,3 @@ def test_an_empty_chart_says_so() -> None:
     text = printed(empty)
     assert "nothing happened here in this time" in text
     assert "complete through nothing yet, 0 events" in text
-
-
-def test_without_an_address_it_says_what_to_do() -> None:
-    assert chart.address({API: "http://127.0.0.1:8000"}) == "http://127.0.0.1:8000"
-    with pytest.raises(chart.Unreachable, match=r"songline up.*SONGLINE_API"):
-        chart.address({})

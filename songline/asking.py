@@ -1,0 +1,74 @@
+"""What the commands that ask the read API have in common: where it is, and what its refusals mean."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import click
+import httpx
+import msgspec
+
+from songline.environment import API
+
+T = TypeVar("T")
+
+
+class Refused(click.ClickException):
+    """The API has no such thing, or not yet. Its own words say what to change."""
+
+
+class Unreachable(click.ClickException):
+    """No API answers. The operator starts one, or says where it is."""
+
+    exit_code = 3
+
+
+def address(environ: Mapping[str, str]) -> str:
+    """Where the read API is; raises Unreachable when nothing says so."""
+    if API not in environ:
+        raise Unreachable(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
+    return environ[API]
+
+
+def ask(client: httpx.Client, request: httpx.Request) -> str:
+    """The answer's text. Raises Refused and Unreachable."""
+    try:
+        answer = client.send(request)
+    except httpx.TransportError as error:
+        raise unreachable(request, error) from None
+    check(answer)
+    return answer.text
+
+
+def check(answer: httpx.Response) -> None:
+    """Raises Refused or Unreachable for what is no success. The answer is read."""
+    if answer.status_code == 503:
+        raise Unreachable(_words(answer))
+    if not answer.is_success:
+        raise Refused(_words(answer))
+
+
+def unreachable(request: httpx.Request, error: httpx.TransportError) -> Unreachable:
+    return Unreachable(
+        f"{request.url} can't be reached ({error}): start the system with `songline up`, or use --api URL"
+    )
+
+
+def decoded(text: str, kind: type[T]) -> T:
+    """Raises Refused."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"what answers is no Songline API: {error}") from None
+
+
+def visible(text: str) -> str:
+    """Other people's text for a terminal: nothing in it is a control character."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+def _words(answer: httpx.Response) -> str:
+    """The `detail` of a problem, or what else was answered."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"

@@ -1,0 +1,85 @@
+"""`songline ingestion`: an upload's way in the terminal."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import click
+import httpx
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from projections.ingestions import IngestionAnswer, Step
+from schemas.ingestions import Transition
+from songline.asking import address, ask, check, decoded, unreachable, visible
+from songline.environment import API, load
+
+# A stream says something every quarter of a minute at least, if only that it is there.
+SILENCE = 60.0
+
+
+@click.command()
+@click.argument("ingestion_id", metavar="ID")
+@click.option("--follow", is_flag=True, help="Show each step as it happens, until the last.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is; with --follow, a step a line.")
+@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+def command(ingestion_id: str, follow: bool, as_json: bool, api: str | None) -> None:
+    """Show how far the upload ID is, and why it did not get in if it didn't."""
+    with httpx.Client(base_url=api or address(load()), timeout=httpx.Timeout(10, read=SILENCE)) as client:
+        # One part of the path, whatever somebody types.
+        path = f"/v1/ingestions/{quote(ingestion_id, safe='')}"
+        if follow:
+            for step in _follow(client, client.build_request("GET", f"{path}/events")):
+                click.echo(step if as_json else line(decoded(step, Step)))
+            return
+        text = ask(client, client.build_request("GET", path))
+    if as_json:
+        click.echo(text)
+    else:
+        Console().print(page(decoded(text, IngestionAnswer)))
+
+
+def page(answer: IngestionAnswer) -> RenderableType:
+    """What it is, and every state that it was in."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts(answer):
+        table.add_row(Text(name, style="dim"), Text(visible(value)))
+    return Group(table, Text(""), Text("\n".join(line(step) for step in answer.history)))
+
+
+def facts(answer: IngestionAnswer) -> Iterator[tuple[str, str]]:
+    yield "ingestion", answer.id
+    yield "state", answer.state if answer.removed_at is None else f"{answer.state}, taken away since"
+    yield "file", f"{answer.file_name or '(no name)'}, {answer.size:,} bytes, {answer.content_type}"
+    yield "uploader", answer.user_id
+    if answer.attempts > 1:
+        yield "attempts", str(answer.attempts)
+    if answer.audio is not None:
+        yield "song", f"{answer.audio.title} — {answer.audio.artist}"
+        yield "found", f"{answer.audio.format}, {answer.audio.duration_ms / 1000:.1f} s"
+    if answer.song_id is not None:
+        yield "song id", answer.song_id
+    if answer.reason is not None:
+        yield "reason", f"{answer.reason.text} ({answer.reason.cause})"
+
+
+def line(step: Step | Transition) -> str:
+    reason = "" if step.reason is None else f"  {step.reason.text}"
+    return visible(f"{step.at:%Y-%m-%d %H:%M:%S}  {step.state:<10}{reason}").rstrip()
+
+
+def _follow(client: httpx.Client, request: httpx.Request) -> Iterator[str]:
+    """The data of each event, as it comes. Raises Refused and Unreachable."""
+    try:
+        answer = client.send(request, stream=True)
+        try:
+            if not answer.is_success:
+                answer.read()
+            check(answer)
+            for text in answer.iter_lines():
+                if text.startswith("data: "):
+                    yield text.removeprefix("data: ")
+        finally:
+            answer.close()
+    except httpx.TransportError as error:
+        raise unreachable(request, error) from None

@@ -1,0 +1,76 @@
+"""`songline songs`: the catalog in the terminal."""
+
+import click
+import httpx
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from projections.songs import MAX_LIMIT, Freshness, SongsAnswer
+from songline.asking import address, ask, decoded, visible
+from songline.environment import API, load
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("q", required=False)
+@click.option("--artist", help="By this artist, exactly; case and accents are no matter.")
+@click.option("--genre", help="Of this genre, in lower case.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="How many songs on a page.")
+@click.option("--cursor", help="Go on where a page ended, with what it said.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+def command(
+    q: str | None,
+    artist: str | None,
+    genre: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+    api: str | None,
+) -> None:
+    """Show the songs of the catalog, the newest first; Q are beginnings of words of title, artist and album."""
+    asked = {"q": q, "artist": artist, "genre": genre, "cursor": cursor, "limit": str(limit)}
+    params = {name: value for name, value in asked.items() if value is not None}
+    with httpx.Client(base_url=api or address(load()), timeout=10) as client:
+        text = ask(client, client.build_request("GET", "/v1/songs", params=params))
+    if as_json:
+        click.echo(text)
+    else:
+        Console().print(page(decoded(text, SongsAnswer)))
+
+
+def page(answer: SongsAnswer) -> RenderableType:
+    """Songs as a table, with how fresh it is and how to go on below."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("id", overflow="fold")
+    table.add_column("song", overflow="ellipsis", max_width=60)
+    table.add_column("album", overflow="ellipsis", max_width=30)
+    table.add_column("genre", no_wrap=True)
+    table.add_column("length", justify="right", no_wrap=True)
+    table.add_column("uploaded", no_wrap=True)
+    for song in answer.songs:
+        # Titles are other people's text: never read as markup.
+        table.add_row(
+            song.id,
+            Text(visible(f"{song.title} — {song.artist}")),
+            Text(visible(song.album or "")),
+            song.genre or "",
+            length(song.duration_ms),
+            f"{song.uploaded_at:%Y-%m-%d %H:%M}",
+        )
+    below = [freshness(answer)] + ([] if answer.next is None else [f"more: --cursor {answer.next}"])
+    shown: RenderableType = table if answer.songs else Text("no songs")
+    return Group(shown, Text("\n".join(below), style="dim"))
+
+
+def length(duration_ms: int) -> str:
+    """Minutes and seconds, `3:21`."""
+    minutes, seconds = divmod(round(duration_ms / 1000), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+def freshness(answer: Freshness) -> str:
+    through = answer.complete_through
+    said = "not known yet" if through is None else f"{through:%Y-%m-%d %H:%M:%S} UTC"
+    return f"as of {answer.as_of:%Y-%m-%d %H:%M:%S} UTC, complete through {said}"
