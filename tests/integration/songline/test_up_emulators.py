@@ -32,6 +32,8 @@ words = [word for word in told if word in ("compose", "version", "up", "down")]
 fails = here / "-".join(["fails", *words])
 if fails.exists():
     sys.exit(fails.read_text())
+if "up" in told and (here / "pulls").exists():
+    signal.pause()
 names = ("EVENTHUBS", "KAFKA", "COSMOS", "SERVICEBUS", "SERVICEBUS_ADMIN", "CONTROL")
 if "up" in told:
     ports = [f"--{{name.lower().replace('_', '-')}}-port={{os.environ[f'SONGLINE_{{name}}_PORT']}}" for name in names]
@@ -110,6 +112,18 @@ def test_emulators_that_do_not_start_are_taken_down_again(machine: Path) -> None
     said = refused(machine, before(machine))
     assert "required variable ACCEPT_EULA" in said
     assert "could not start the emulators" in said
+    assert told(machine)[-1][-3:] == ["down", "--volumes", "--remove-orphans"]
+
+
+def test_an_end_is_heard_while_images_are_fetched(machine: Path) -> None:
+    (machine / "pulls").touch()
+    process = up(machine, before(machine))
+    (machine / "told").touch()
+    wait_for(lambda: any("up" in command for command in told(machine)), "`docker compose up`", DEADLINE)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    assert "Aborted!" in said
     assert told(machine)[-1][-3:] == ["down", "--volumes", "--remove-orphans"]
 
 
