@@ -1,6 +1,7 @@
 """Query text to syntax tree."""
 
 import json
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -35,8 +36,16 @@ def parse(text: str) -> syntax.Query:
 
 @lru_cache(maxsize=1)
 def _grammar() -> Lark:
+    """The parser. Its tables take most of a second to build, so they are kept among the user's caches."""
     grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer="contextual", maybe_placeholders=False)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "songline"
+    kept: str | bool
+    try:
+        caches.mkdir(parents=True, exist_ok=True)
+        kept = str(caches / "cosmos-grammar")
+    except OSError:
+        kept = False
+    return Lark(grammar, parser="lalr", lexer="contextual", maybe_placeholders=False, cache=kept)
 
 
 def _syntax_error(text: str, error: UnexpectedInput) -> BadRequest:
