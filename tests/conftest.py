@@ -32,9 +32,9 @@ def localcloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
     return start_localcloud()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A localcloud for all tests of a module; they must keep out of each other's way."""
+    """A localcloud for all tests that keep out of each other's way; who kills one starts one of their own."""
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud")).start()
     yield cloud
     cloud.stop()

@@ -1,4 +1,4 @@
-"""Containers of their own for each test, at one localcloud a module."""
+"""Containers of their own for each test, in a database of its own for each module."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ def client(shared_localcloud: LocalCloud) -> Iterator[CosmosClient]:
 
 @pytest.fixture(scope="module")
 def database(client: CosmosClient) -> DatabaseProxy:
-    return client.create_database("tests")
+    return client.create_database(f"tests-{uuid.uuid4().hex}")
 
 
 @pytest.fixture
