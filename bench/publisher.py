@@ -6,23 +6,24 @@ acknowledgement. It knows no listener, keeps no partition key and retries nothin
 """
 
 import asyncio
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from os import environ
+from pathlib import Path
 from time import perf_counter
 
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
 from cloud.eventhubs import producer
-from cloud.settings import EventHubs, read_eventhubs
+from cloud.settings import EventHubs
 from producers.dials import Dials
 from producers.publisher import EventPublisher
 from producers.simulator import Simulation
 from schemas.channels import MUSIC_EVENTS
 from schemas.envelope import encode
-from songline.environment import load
+from tests.support.localcloud import LocalCloud
 
 EVENTS = 20_000
 ROUNDS = 3
@@ -76,8 +77,13 @@ async def _count(client: EventHubProducerClient) -> int:
 
 
 def main() -> None:
-    """Print both, against the hub that the environment names."""
-    best = asyncio.run(compare(read_eventhubs(load(environ))))
+    """Print both, against a localcloud of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        cloud = LocalCloud(Path(folder) / "cloud").start()
+        try:
+            best = asyncio.run(compare(cloud.settings().eventhubs))
+        finally:
+            cloud.stop()
     print(f"publishing {EVENTS} events of about 370 bytes, best of {ROUNDS}")
     for name, rate in best.items():
         print(f"  {name:16} {rate:9,.0f} events/s   {rate / best['bare SDK loop']:5.2f} of the bare loop")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.cosmos import ContainerProxy
+from azure.cosmos import ContainerProxy, DatabaseProxy
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
@@ -215,9 +215,11 @@ def test_the_change_feed(container: ContainerProxy) -> None:
     assert len(read(start_time=datetime.now(UTC) - timedelta(minutes=1))[0]) == 10
 
 
-async def test_the_asynchronous_sdk(songs: ContainerProxy, shared_localcloud: LocalCloud) -> None:
+async def test_the_asynchronous_sdk(
+    songs: ContainerProxy, database: DatabaseProxy, shared_localcloud: LocalCloud
+) -> None:
     async with AsyncCosmosClient(shared_localcloud.cosmos_endpoint, shared_localcloud.cosmos_key) as client:
-        container = client.get_database_client("tests").get_container_client(songs.id)
+        container = client.get_database_client(database.id).get_container_client(songs.id)
         plays = [n async for n in container.query_items("SELECT VALUE c.plays FROM c ORDER BY c.plays")]
         assert plays == sorted(item["plays"] for item in ALL)
         counted: list[Any] = [n async for n in container.query_items("SELECT VALUE COUNT(1) FROM c")]
