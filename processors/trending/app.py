@@ -130,7 +130,7 @@ async def _hold(app: App, counting: Counting, charting: Charting) -> None:
 
 
 async def _hold_shards(app: App, ranking: Ranking) -> None:
-    await ranking.assigned(set(await _starts(app, TRENDING_PARTIALS)), owner=uuid.uuid4().hex)
+    await ranking.assigned(await _starts(app, TRENDING_PARTIALS), owner=uuid.uuid4().hex)
 
 
 def _loud(app: App, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

@@ -7,8 +7,8 @@ value is a `Batch`, its offset the batch's last one. Three things are overridden
   record batches as columns, without an object for each record;
 - how a fetched thing becomes a message (`_to_message`);
 - which offset may be committed (`_new_offset`): Faust looks for gaps between the offsets that were acknowledged,
-  and here every batch leaves one. Our agents acknowledge in the order of the partition, so that the last
-  acknowledged offset is the one, gap or not.
+  and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
+  doesn't follow on the one before (`order.py`), so that the last acknowledged offset is the one, gap or not.
 
 The versions that this was written against are pinned by `tests/integration/trending/test_batching.py`.
 """
@@ -48,6 +48,7 @@ class Fetched:
 
     def __iter__(self) -> Iterator[Batch]:
         source = self._records
+        begin = source.next_fetch_offset
         offsets: list[int] = []
         logged: list[int] = []
         bodies: list[bytes] = []
@@ -61,8 +62,7 @@ class Fetched:
                 logged += [record.timestamp for record in records]
                 bodies += [record.value or b"" for record in records]
             source.next_fetch_offset = batch.next_offset
-        if offsets:
-            yield Batch(offsets, logged, bodies)
+        yield Batch(begin, source.next_fetch_offset, offsets, logged, bodies)
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types
@@ -125,8 +125,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
         return driver.ConsumerMessage(
             tp.topic,
             tp.partition,
-            record.last,
-            record.logged_ms[-1] / 1000,
+            record.end - 1,
+            record.logged_ms[-1] / 1000 if record.logged_ms else None,
             0,
             (),
             None,
@@ -176,6 +176,8 @@ def _batch(found: list[Any]) -> Batch:
         batch: Batch = found[0]
         return batch
     return Batch(
+        found[0].offset,
+        found[-1].offset + 1,
         [record.offset for record in found],
         [record.timestamp for record in found],
         [record.value or b"" for record in found],

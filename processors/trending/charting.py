@@ -12,6 +12,7 @@ from processors.trending import frames
 from processors.trending.batching import App
 from processors.trending.frames import Frame
 from processors.trending.merge import Merge
+from processors.trending.order import Order
 from processors.trending.sink import Sink
 from schemas.channels import TRENDING_TOPS
 
@@ -30,6 +31,7 @@ class Charting:
         self._sink = sink
         self._shards = shards
         self._now = now
+        self._order = Order(app, TRENDING_TOPS)
         self._merge: Merge | None = None
         self._messages: deque[Any] = deque()
         self._needed: dict[int, int] = {}
@@ -38,7 +40,7 @@ class Charting:
 
     async def consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
-            if self._merge is None:
+            if not await self._order.admits(event.message.partition, event.value) or self._merge is None:
                 continue
             for offset, body in zip(event.value.offsets, event.value.bodies, strict=True):
                 try:
@@ -56,10 +58,12 @@ class Charting:
         """Hold the merge, reading from the offset `start`; None: another worker holds it."""
         await self.revoked()
         if start is not None:
+            self._order.start({0: start})
             self._merge = Merge(self._shards)
             self._applied = start - 1
 
     async def revoked(self) -> None:
+        self._order.start({})
         self._merge = None
         self._messages.clear()
         self._needed.clear()

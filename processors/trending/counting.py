@@ -10,6 +10,7 @@ from faust.types import TP
 
 from processors.trending.batching import App
 from processors.trending.names import Regions, Songs
+from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
 from processors.trending.policy import moment
 from processors.trending.source import Flush, Source, hour_prefix, outdated
@@ -28,6 +29,7 @@ class Counting:
         self._table = table
         self._shards = shards
         self._now_ms = now_ms
+        self._order = Order(app, MUSIC_EVENTS)
         self._songs = Songs(shards)
         self._regions = Regions()
         self._sources: dict[int, Source] = {}
@@ -39,6 +41,8 @@ class Counting:
     async def consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
+            if not await self._order.admits(message.partition, event.value):
+                continue
             source = self._sources.get(message.partition)
             if source is not None:
                 source.take(event.value)
@@ -47,6 +51,7 @@ class Counting:
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these partitions, each from its first offset to read, and no others; what others left is recovered."""
         self._messages.clear()
+        self._order.start(starts)
         self._sources = {
             number: Source(number, owner, self._shards, self._songs, self._regions, self._load(number), start - 1)
             for number, start in starts.items()
@@ -55,6 +60,7 @@ class Counting:
     async def revoked(self) -> None:
         """Finish the flush that is on its way; what it has not got is counted again by the next owner."""
         async with self._flushing:
+            self._order.start({})
             self._sources = {}
             self._messages.clear()
 

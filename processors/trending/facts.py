@@ -34,6 +34,10 @@ class Facts:
         said = self._said.get(song_id)
         return max(said.items(), key=lambda one: (one[1].time_ms, one[0]))[1] if said else None
 
+    def songs(self) -> list[str]:
+        """All songs of which anything is known."""
+        return list(self._said)
+
     def genre(self, song_id: str) -> str:
         fact = self.of(song_id)
         return fact.genre if fact is not None and fact.genre is not None else UNKNOWN_GENRE

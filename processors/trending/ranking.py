@@ -10,9 +10,10 @@ import msgspec
 
 from processors.trending import frames, partials
 from processors.trending.batching import App
+from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
 from processors.trending.shards import Shard
-from schemas.channels import TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
+from schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,7 @@ class Ranking:
         self._table = table
         self._now_ms = now_ms
         self._whole_ms = whole_ms
+        self._order = Order(app, TRENDING_PARTIALS)
         self._shards: dict[int, Shard] = {}
         self._told_whole: dict[int, int] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
@@ -33,6 +35,8 @@ class Ranking:
     async def consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
             message = event.message
+            if not await self._order.admits(message.partition, event.value):
+                continue
             shard = self._shards.get(message.partition)
             if shard is not None:
                 for offset, body in zip(event.value.offsets, event.value.bodies, strict=True):
@@ -43,12 +47,13 @@ class Ranking:
                         log.error("passed over %s/%d, no message of ours: %s", message.tp, offset, error)
                 self._messages[message.partition].append(message)
 
-    async def assigned(self, numbers: set[int], owner: str) -> None:
-        """Hold these shards and no others, from what was saved of them."""
+    async def assigned(self, starts: dict[int, int], owner: str) -> None:
+        """Hold these shards, each from its first offset to read, and no others; what was saved of them is recovered."""
         self._messages.clear()
+        self._order.start(starts)
         self._told_whole = {}
         self._shards = {}
-        for number in numbers:
+        for number in starts:
             shard = self._shards[number] = Shard(number, owner)
             prefix = f"{number}/".encode()
             shard.advance(self._now_ms())
@@ -56,6 +61,7 @@ class Ranking:
 
     async def revoked(self) -> None:
         async with self._busy:
+            self._order.start({})
             self._shards = {}
             self._messages.clear()
 

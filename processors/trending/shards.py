@@ -131,8 +131,8 @@ class Shard:
                 case ["minute" | "hour" as unit, bucket, source, _]:
                     self._saved.setdefault((unit, int(bucket), int(source)), set()).add(key)
                     self._raise(unit, int(source), partials.unpack(_section(value), self._songs))
-        for number in range(len(self._songs)):
-            self._place(number)
+        for song_id in self._facts.songs():
+            self._place(self._songs[song_id])
         self._dirty = {}
 
     def _reach(self, source: int, position: int, through_ms: int | None) -> None:

@@ -80,8 +80,9 @@ class Source:
         self._cells.fold(read)
         self._facts += [_fact(event, batch.offsets[index]) for index, event in read.facts]
         self._parked += [self._park(why, batch, index) for index, why in read.poison]
-        self.position = max(self.position, batch.last)
-        self._reach(batch.logged_ms[-1])
+        self.position = max(self.position, batch.end - 1)
+        if batch.logged_ms:
+            self._reach(batch.logged_ms[-1])
 
     def at_end(self, polled_ms: int) -> None:
         """The partition held nothing more than was taken when it was asked at this moment."""

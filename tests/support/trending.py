@@ -42,6 +42,8 @@ class Pipeline:
         if records:
             self._sources[number].take(
                 Batch(
+                    begin=start,
+                    end=start + len(records),
                     offsets=range(start, start + len(records)),
                     logged_ms=[logged for logged, _ in records],
                     bodies=[body for _, body in records],

@@ -44,7 +44,7 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
     assert batch.offsets == [11, 12, 20, 21]
     assert batch.bodies == [b"11", b"12", b"20", b"21"]
     assert batch.logged_ms == [1011, 1012, 1020, 1021]
-    assert batch.last == 21
+    assert (batch.begin, batch.end) == (11, 22)
     assert records.next_fetch_offset == 22
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from processors.trending.merge import Merge
@@ -67,6 +67,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @settings(max_examples=150, deadline=None)
 @given(seeds)
+@example(2751).via("a removed song whose counts came after a restart")
 def test_charts_equal_the_reference_whatever_happens_on_the_way(seed: int) -> None:
     random = Random(seed)
     log = events(random, 90)

@@ -1,0 +1,49 @@
+"""That no batch is missing: each has to begin where the one before it ended.
+
+Faust may drop what waits in a stream when it resumes its flow after a recovery. It is safe itself, since a dropped
+message is never acknowledged and holds back the commit; our commits go by the last batch (see `batching`), so a
+dropped one would be lost for good. Here it is noticed, and read again.
+"""
+
+import logging
+from typing import Any
+
+from faust.types import TP
+
+from processors.trending.batch import Batch
+
+log = logging.getLogger(__name__)
+
+
+class Order:
+    """Of each partition of a hub that this worker holds, the offset that the next batch has to begin at."""
+
+    def __init__(self, app: Any, hub: str) -> None:
+        self._app = app
+        self._hub = hub
+        self._next: dict[int, int] = {}
+
+    def start(self, starts: dict[int, int]) -> None:
+        """Expect these partitions at these offsets, and no others."""
+        self._next = dict(starts)
+
+    async def admits(self, partition: int, batch: Batch) -> bool:
+        """Whether the batch follows on what came before, or repeats it. If not, the hub is read again from there.
+
+        Events that the hub's retention has deleted can't be read again; going on without them is all there is.
+        """
+        expected = self._next.get(partition)
+        if expected is None:
+            return False
+        if batch.begin > expected:
+            tp = TP(self._hub, partition)
+            oldest = (await self._app.consumer.earliest_offsets(tp))[tp] or 0
+            if self._next.get(partition) != expected:
+                return False
+            if batch.begin > max(expected, oldest):
+                log.warning("%s/%d: saw offset %d, expected %d; reading again", *tp, batch.begin, expected)
+                await self._app.consumer.seek(tp, expected)
+                return False
+            log.error("%s/%d: offsets %d to %d are gone by retention, uncounted", *tp, expected, batch.begin - 1)
+        self._next[partition] = max(expected, batch.end)
+        return True
