@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# Tests mostly wait for processes and for the SDKs, so four share two cores well.
+WORKERS ?= 4
 
 AZURITE := infra/azurite/node_modules/.package-lock.json
 
@@ -12,7 +14,7 @@ up: $(VENV)/.run
 	@exec $(BIN)/songline up $(ARGS)
 
 test: $(VENV)/.dev $(AZURITE)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ T = TypeVar("T")
 STEP = 0.02
 
 
-def wait_for(probe: Callable[[], T], what: str, deadline: float = 30.0) -> T:
+def wait_for(probe: Callable[[], T], what: str, deadline: float = 60.0) -> T:
     """The first truthy answer of `probe`; after `deadline` seconds it fails, with what was waited for."""
     end = time.monotonic() + deadline
     while not (answer := probe()):
@@ -19,7 +19,7 @@ def wait_for(probe: Callable[[], T], what: str, deadline: float = 30.0) -> T:
     return answer
 
 
-async def wait_for_async(probe: Callable[[], Awaitable[T]], what: str, deadline: float = 30.0) -> T:
+async def wait_for_async(probe: Callable[[], Awaitable[T]], what: str, deadline: float = 60.0) -> T:
     """`wait_for` of an awaitable probe."""
     end = time.monotonic() + deadline
     while not (answer := await probe()):
