@@ -42,7 +42,8 @@ class Order:
                 return False
             if batch.begin > max(expected, oldest):
                 log.warning("%s/%d: saw offset %d, expected %d; reading again", *tp, batch.begin, expected)
-                await self._app.consumer.seek(tp, expected)
+                # In the consumer's own thread: `Consumer.seek` races with the fetch loop there.
+                await self._app.consumer.seek_wait({tp: expected})
                 return False
             log.error("%s/%d: offsets %d to %d are gone by retention, uncounted", *tp, expected, batch.begin - 1)
         self._next[partition] = max(expected, batch.end)

@@ -16,8 +16,8 @@ class Consumer:
     async def earliest_offsets(self, tp: TP) -> dict[TP, int]:
         return {tp: self._oldest}
 
-    async def seek(self, tp: TP, offset: int) -> None:
-        self.sought.append((tp, offset))
+    async def seek_wait(self, partitions: dict[TP, int]) -> None:
+        self.sought += partitions.items()
 
 
 class App:
