@@ -29,7 +29,7 @@ def tls(settings: EventHubs) -> SSLContext | None:
 def client_options(settings: EventHubs) -> dict[str, Any]:
     """Options of an `aiokafka` consumer or producer, for a connection string."""
     if settings.connection is None:
-        raise ValueError("Entra credentials need a token provider: see processors.trending.app")
+        raise ValueError("Entra credentials need a token provider: see processors.trending.credentials")
     return {
         "bootstrap_servers": settings.kafka,
         "security_protocol": "SASL_PLAINTEXT" if settings.plaintext else "SASL_SSL",
