@@ -104,7 +104,7 @@ class CommandSender:
             # A cancelled send, too, leaves a link of which nobody knows how far it got.
             seen.append(error)
             if not isinstance(error, asyncio.CancelledError):
-                logger.warning("%s: %s: %s", self._queue, type(error).__name__, error)
+                logger.warning("%s: %s: %s", self._queue, type(error).__name__, str(error))
             await asyncio.shield(self.close())
             raise
         # What a batch may hold is public, and less: a batch may not be as large as a single message of Premium.

@@ -24,6 +24,7 @@ DATABASE = "songline"
 CHARTS = "charts"
 INGESTIONS = "ingestions"
 SONGS = "songs"
+AUDIT = "audit"
 
 SONG_COMMANDS = "song-commands"
 

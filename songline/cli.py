@@ -8,6 +8,8 @@ COMMANDS = {
     "up": "Run the whole system on this machine.",
     "publish": "Send events from a file, standard input or options.",
     "simulate": "Send, or write, what realistic listeners do.",
+    "upload": "Upload songs from files and folders.",
+    "dlq": "List, show, send again or discard commands that died.",
     "chart": "Show a chart, live if you like.",
     "songs": "Show the songs of the catalog.",
     "ingestion": "Show how far an upload is.",

@@ -4,9 +4,11 @@ from cloud.cosmos import Container
 from processors.catalog import documents as catalog
 from processors.ingestion import documents as ingestion
 from schemas.channels import CHARTS
+from songline import audit
 
 CONTAINERS = (
     Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
     catalog.CONTAINER,
     ingestion.CONTAINER,
+    audit.CONTAINER,
 )

@@ -1,0 +1,107 @@
+"""`python -m songline.api`: what is read and what is written, at one address. Neither side knows of the other."""
+
+import logging
+import os
+from collections.abc import Mapping
+
+import click
+import uvicorn
+from fastapi import FastAPI, Request
+from msgspec import Struct
+from starlette.responses import Response
+
+from cloud.settings import (
+    BLOB_CONNECTION,
+    BLOB_ENDPOINT,
+    BadSetting,
+    Cosmos,
+    read_blobs,
+    read_cosmos,
+    read_servicebus,
+)
+from producers.api import Wires, routes
+from producers.declined import Declined
+from producers.uploads import Limits
+from projections.api import create
+from projections.problems import Fault, Problem, answer, refused
+from schemas.errors import Refused
+
+logger = logging.getLogger("api")
+
+UPLOADS = "SONGLINE_UPLOADS"
+
+
+class Settings(Struct, frozen=True):
+    """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None."""
+
+    reading: Cosmos
+    writing: Wires | None
+    limits: Limits
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises BadSetting."""
+        reading = read_cosmos(environ)
+        if not (environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT)):
+            return cls(reading, None, Limits())
+        wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
+        return cls(reading, wires, read_limits(environ))
+
+
+def read_limits(environ: Mapping[str, str]) -> Limits:
+    """Raises BadSetting."""
+    text = environ.get(UPLOADS, "")
+    if not text:
+        return Limits()
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise BadSetting(UPLOADS, repr(text), "how many uploads may be on their way in at a time, 1 to 256")
+    return Limits(uploads=int(text))
+
+
+def compose(settings: Settings) -> FastAPI:
+    """The whole API."""
+    app = create(settings.reading, None if settings.writing is None else settings.writing.blobs)
+    if settings.writing is None:
+        logger.warning(
+            "neither uploads nor audio: there is no Blob Storage; %s or %s names it", BLOB_CONNECTION, BLOB_ENDPOINT
+        )
+        return app
+    app.include_router(routes(settings.writing, settings.limits))
+
+    @app.exception_handler(Declined)
+    async def declined(request: Request, error: Declined) -> Response:
+        return answer(Problem(error.title, error.status, error.detail), error.retry_after)
+
+    @app.exception_handler(Refused)
+    async def broken_rule(request: Request, error: Refused) -> Response:
+        seen = error.violation
+        return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
+
+    return app
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8000, help="Port to listen on; 0 takes a free one.")
+def main(host: str, port: int) -> None:
+    """Serve the API. Settings come from the environment: see docs/operations.md."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # They tell every lost connection, which the answers do as well.
+    logging.getLogger("azure").setLevel(logging.ERROR)
+    try:
+        settings = Settings.read(os.environ)
+    except BadSetting as error:
+        raise SystemExit(f"api: {error}") from None
+    uvicorn.run(
+        compose(settings),
+        host=host,
+        port=port,
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

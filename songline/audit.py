@@ -1,0 +1,48 @@
+"""Who interfered, with what, when and why: a line in Cosmos DB for each change by hand, never changed afterwards."""
+
+import msgspec
+from azure.cosmos.aio import ContainerProxy
+from msgspec import Struct
+
+from cloud.cosmos import Container
+from schemas.channels import AUDIT
+from schemas.types import Moment
+
+CONTAINER = Container(AUDIT, partition_key="/subject", indexed=("/at/?",))
+
+_LINES = "SELECT * FROM c WHERE c.subject = @subject ORDER BY c.at"
+
+
+class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """`by` is about to do `action` to a message of the queue `subject`. The line comes before the deed: one whose deed
+    failed, or was done again, is there too, and no deed is without one."""
+
+    id: str
+    subject: str
+    at: Moment
+    by: str
+    action: str
+    number: int
+    message_id: str | None = None
+    command_id: str | None = None
+    died_of: str | None = None
+    new_message_id: str | None = None
+    note: str | None = None
+
+
+class Audit:
+    """The container `audit`, in which lines are made and read. Methods raise AzureError (of azure.core)."""
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+
+    async def write(self, line: Line) -> None:
+        """There for good when this returns."""
+        await self._container.create_item(msgspec.to_builtins(line))
+
+    async def read(self, subject: str) -> list[Line]:
+        """Oldest first."""
+        found = self._container.query_items(
+            _LINES, parameters=[{"name": "@subject", "value": subject}], partition_key=subject
+        )
+        return [msgspec.convert(dict(item), Line) async for item in found]

@@ -1,0 +1,163 @@
+"""`songline dlq`: commands that died, and a way back."""
+
+import asyncio
+import getpass
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import click
+import msgspec
+from azure.core.exceptions import AzureError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cloud import blobs, cosmos, servicebus
+from cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, read_blobs, read_cosmos, read_servicebus
+from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.documents import Ingestions
+from schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
+from schemas.envelope import uuid7
+from schemas.errors import Poison
+from songline.asking import visible
+from songline.audit import Audit
+from songline.deadletters import DeadLetters, Letter, NoBlobs
+from songline.environment import load
+from songline.exits import Exit, Stopped
+
+T = TypeVar("T")
+
+
+@click.group(
+    context_settings={"show_default": True},
+    epilog="Exit codes: 0 done; 1 there is no such letter; 2 wrong usage or settings; 3 a service can't be reached.",
+)
+def command() -> None:
+    """Commands that died: what they were, why they died, and a way back.
+
+    A letter is named by its number, which `list` shows. Every change writes a line first, which `log` shows.
+    """
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="A letter a line, as JSON.")
+def list_letters(as_json: bool) -> None:
+    """List them, oldest first."""
+    letters = _run(lambda queue, _: queue.letters())
+    if as_json:
+        for letter in letters:
+            click.echo(msgspec.json.encode(letter))
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("number", "sent", "tries", "reason", "what", "why"):
+        table.add_column(name, overflow="fold")
+    for letter in letters:
+        sent = "" if letter.sent_at is None else f"{letter.sent_at:%Y-%m-%d %H:%M:%S}"
+        what = letter.file_name or letter.song_id or letter.command_id or letter.message_id or ""
+        cells = (str(letter.number), sent, str(letter.tries), letter.reason or "", what, letter.description or "")
+        table.add_row(*(Text(visible(cell)) for cell in cells))
+    Console().print(table if letters else "No command has died.")
+
+
+@command.command()
+@click.argument("number", type=int)
+def show(number: int) -> None:
+    """Show all that is known of letter NUMBER, as JSON."""
+    for letter in _run(lambda queue, _: queue.letters()):
+        if letter.number == number:
+            click.echo(msgspec.json.format(msgspec.json.encode(letter), indent=2))
+            return
+    raise Stopped(f"there is no dead letter {number}: `songline dlq list` shows those there are", Exit.REFUSED)
+
+
+@command.command()
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="Every letter that is there now.")
+@click.option("--note", help="Why, for the log.")
+@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
+def resubmit(numbers: tuple[int, ...], everything: bool, note: str | None, by: str) -> None:
+    """Send the letters NUMBERS again, with all their tries before them."""
+    _change("sent again", numbers, everything, by, lambda queue, chosen: queue.resubmit(chosen, note))
+
+
+@command.command()
+@click.argument("numbers", nargs=-1, type=int)
+@click.option("--all", "everything", is_flag=True, help="Every letter that is there now.")
+@click.option("--note", help="Why, for the log and for the uploader.")
+@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def discard(numbers: tuple[int, ...], everything: bool, note: str | None, by: str, yes: bool) -> None:
+    """Give the letters NUMBERS up for good. Their uploads stay `dead`, and their files go."""
+    if not yes:
+        click.confirm("What is discarded can't be brought back. Go on?", abort=True)
+    _change("discarded", numbers, everything, by, lambda queue, chosen: queue.discard(chosen, note))
+
+
+@command.command()
+def log() -> None:
+    """Show who changed what, and why, oldest first, a line of JSON each."""
+    for line in _run(lambda _, audit: audit.read(SONG_COMMANDS)):
+        click.echo(msgspec.json.encode(line))
+
+
+def _change(
+    done: str,
+    numbers: tuple[int, ...],
+    everything: bool,
+    by: str,
+    change: Callable[[DeadLetters, set[int]], AsyncIterator[Letter]],
+) -> None:
+    if bool(numbers) == everything:
+        raise click.UsageError("Name letters by their numbers, or all of them with --all.")
+
+    async def run(queue: DeadLetters, _: Audit) -> set[int]:
+        chosen = {letter.number for letter in await queue.letters()} if everything else set(numbers)
+        missing = set(chosen)
+        async for letter in change(queue, chosen):
+            missing.discard(letter.number)
+            click.echo(f"{done}: {letter.number}  {visible(letter.file_name or letter.command_id or '')}")
+        return missing
+
+    if missing := _run(run, by):
+        raise Stopped(f"there is no dead letter {', '.join(map(str, sorted(missing)))}", Exit.REFUSED)
+
+
+def _run(job: Callable[[DeadLetters, Audit], Awaitable[T]], by: str = "") -> T:
+    """The result of `job`; raises Stopped."""
+    try:
+        return asyncio.run(_connected(job, by))
+    except (BadSetting, NoBlobs) as error:
+        raise Stopped(str(error), Exit.USAGE) from None
+    except Poison as error:
+        raise Stopped(f"a letter that is no command can't be sent again: {error}", Exit.REFUSED) from None
+    except AzureError as error:
+        text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error.message}"
+        raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+
+
+async def _connected(job: Callable[[DeadLetters, Audit], Awaitable[T]], by: str) -> T:
+    environ = load(os.environ)
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(servicebus.client(read_servicebus(environ)))
+        store = cosmos.client(read_cosmos(environ))
+        stack.push_async_callback(store.close)
+        audio: AudioStore | None = None
+        if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
+            audio = AudioStore(await stack.enter_async_context(blobs.client(read_blobs(environ))))
+        audit = Audit(cosmos.container(store, DATABASE, AUDIT))
+        ingestions = Ingestions(cosmos.container(store, DATABASE, INGESTIONS))
+        return await job(DeadLetters(bus, ingestions, audio, audit, _now, _new_id, by), audit)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))

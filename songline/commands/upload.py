@@ -1,0 +1,188 @@
+"""`songline upload`: songs from files and folders."""
+
+import asyncio
+import getpass
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+import httpx
+from msgspec import Struct
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from producers.api import metadata
+from schemas.commands import Metadata
+from schemas.errors import Refused
+from songline.asking import address, visible
+from songline.environment import DATA, DEFAULT_DATA, load
+from songline.exits import Exit, Stopped
+from songline.journal import Entry, Journal
+from songline.uploading import ENDS, Answer, Failed, Sender, songs_in
+
+JOURNAL = "uploads.ndjson"
+
+
+class _Tally(Struct):
+    ready: int = 0
+    accepted: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+
+@click.command(
+    epilog="Exit codes: 0 all accepted, and ready unless --no-wait; 1 some were refused, rejected or died; 2 wrong "
+    "usage or settings; 3 the API can't be reached, or some are not done yet; 130 interrupted."
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE|DIR…")
+@click.option("--user", default=getpass.getuser, show_default="who runs this", help="The uploader.")
+@click.option("--title", help="Goes before what the file's tags say; for a single file.")
+@click.option("--artist", help="Likewise, for every file.")
+@click.option("--album", help="Likewise.")
+@click.option("--genre", help="Likewise.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Whether to wait for what becomes of them.")
+@click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
+@click.option("--patience", default=60.0, show_default=True, help="Seconds to wait for an outcome, or for the API.")
+@click.option("--anew", is_flag=True, help="Send again what was sent before: each file becomes another song.")
+@click.option("--api", help="Address of the API.", show_default="that of the system that runs here")
+def command(
+    paths: tuple[Path, ...],
+    user: str,
+    wait: bool,
+    parallel: int,
+    patience: float,
+    anew: bool,
+    api: str | None,
+    **said: str | None,
+) -> None:
+    """Upload songs: each FILE, and what is called like a song in each DIR and below.
+
+    What was accepted is remembered in the data folder and not sent again, whether the command was interrupted or the
+    file was renamed; `--anew` sends it all the same.
+
+    \b
+    songline upload song.mp3 --title "Paper Lanterns"
+    songline upload ~/Music --user user-7
+    """
+    files = list(dict.fromkeys(file for path in paths for file in songs_in(path)))
+    if not files:
+        raise Stopped(f"no songs in {', '.join(map(str, paths))}", Exit.USAGE)
+    if said["title"] and len(files) > 1:
+        raise click.UsageError(f"--title is for a single file, and there are {len(files)}.")
+    environ = load(os.environ)
+    base = api or address(environ)
+    try:
+        words = metadata({name: value for name, value in said.items() if value})
+        journal = Journal(Path(environ.get(DATA, DEFAULT_DATA)) / JOURNAL)
+    except Refused as refused:
+        raise click.UsageError(str(refused)) from None
+    except OSError as error:
+        raise Stopped(f"{error.filename}: {error.strerror}", Exit.USAGE) from None
+    try:
+        tally = asyncio.run(_upload(files, base, user, words, journal, wait, parallel, patience, anew))
+    except KeyboardInterrupt:
+        raise Stopped("interrupted: the same command goes on from here", Exit.INTERRUPTED) from None
+    click.echo(_summary(tally), err=True)
+    if tally.failed:
+        raise SystemExit(Exit.REFUSED)
+    if tally.waiting:
+        raise SystemExit(Exit.UNREACHABLE)
+
+
+async def _upload(
+    files: list[Path],
+    base: str,
+    user: str,
+    said: Metadata,
+    journal: Journal,
+    wait: bool,
+    parallel: int,
+    patience: float,
+    anew: bool,
+) -> _Tally:
+    """First all are sent, then all are waited for: a worker that is away holds up no sending."""
+    tally = _Tally()
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    timeout = httpx.Timeout(60, connect=5)
+    async with httpx.AsyncClient(base_url=base, timeout=timeout, trust_env=False) as http:
+        sender = Sender(http, user, said, journal, patience, anew)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+            sent = await _side_by_side(parallel, [partial(_send, sender, bars, file, tally) for file in files])
+        accepted = [(file, entry) for file, entry in zip(files, sent, strict=True) if entry is not None]
+        if wait:
+            await _side_by_side(parallel, [partial(_await, sender, file, entry, tally) for file, entry in accepted])
+        else:
+            for file, entry in accepted:
+                tally.accepted += 1
+                _say(entry.state, file, entry.ingestion)
+    return tally
+
+
+async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list[Entry | None]:
+    """The results, at most `parallel` at a time; what one raises ends all."""
+    free = asyncio.Semaphore(parallel)
+
+    async def run(job: Callable[[], object]) -> Entry | None:
+        async with free:
+            result: Entry | None = await job()  # type: ignore[misc]  # a partial of a coroutine function
+            return result
+
+    tasks = [asyncio.create_task(run(job)) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _send(sender: Sender, bars: Progress, file: Path, tally: _Tally) -> Entry | None:
+    bar = bars.add_task(visible(file.name), total=None)
+    try:
+        return await sender.send(file, lambda sent, size: bars.update(bar, completed=sent, total=size))
+    except (Failed, OSError) as error:
+        tally.failed += 1
+        _say("refused", file, str(error))
+        return None
+    finally:
+        bars.remove_task(bar)
+
+
+async def _await(sender: Sender, file: Path, entry: Entry, tally: _Tally) -> None:
+    try:
+        answer = await sender.outcome(entry)
+    except Failed as error:
+        tally.failed += 1
+        _say("failed", file, str(error))
+        return
+    if answer.removed_at is not None:
+        tally.failed += 1
+        _say("removed", file, f"it was uploaded before and taken away again; --anew uploads it again ({answer.id})")
+        return
+    if answer.state == "ready":
+        tally.ready += 1
+    elif answer.state in ENDS:
+        tally.failed += 1
+    else:
+        tally.waiting += 1
+    _say(answer.state, file, _told(answer))
+
+
+def _told(answer: Answer) -> str:
+    return answer.id if answer.reason is None else f"{answer.reason.text} ({answer.id})"
+
+
+def _say(state: str, file: Path, text: str) -> None:
+    click.echo(f"{state:<10} {visible(str(file))}  {visible(text)}")
+
+
+def _summary(tally: _Tally) -> str:
+    counts = {
+        "ready": tally.ready,
+        "accepted": tally.accepted,
+        "not taken": tally.failed,
+        "still on their way": tally.waiting,
+    }
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

@@ -1,0 +1,229 @@
+"""The dead letters of `song-commands`: what died and why, and a way back."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus.exceptions import ServiceBusError
+from msgspec import Struct, structs
+
+from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.documents import Ingestions
+from processors.ingestion.worker import body_of, command_of
+from schemas.channels import SONG_COMMANDS
+from schemas.commands import Command, IngestSong, derived_id
+from schemas.errors import Poison
+from schemas.ingestions import Ingestion, Reason, State, Transition
+from schemas.types import Moment
+from songline.audit import Audit, Line
+
+PEEKED = 20
+WAIT_S = 2.0
+# What the broker adds to a message when it sets it aside.
+_ITS_OWN = ("DeadLetterReason", "DeadLetterErrorDescription")
+
+
+class Letter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A dead letter: `number` is its sequence number, `tries` how often it was delivered. `command_type` and what
+    follows are of the command in it, None where there is none that can be read."""
+
+    number: int
+    message_id: str | None
+    reason: str | None
+    description: str | None
+    tries: int
+    sent_at: Moment | None
+    size: int
+    command_id: str | None = None
+    command_type: str | None = None
+    user_id: str | None = None
+    file_name: str | None = None
+    song_id: str | None = None
+    blob: str | None = None
+
+
+class NoBlobs(Exception):
+    """A staged file can't be deleted without Blob Storage. The operator says where that is."""
+
+
+class DeadLetters:
+    """Looks at dead letters, and takes them out one way or the other. Each change writes a line first; each may be
+    repeated after a crash. Methods raise AzureError (of azure.core)."""
+
+    def __init__(
+        self,
+        bus: ServiceBusClient,
+        ingestions: Ingestions,
+        audio: AudioStore | None,
+        audit: Audit,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+        by: str,
+    ) -> None:
+        self._bus, self._ingestions, self._audio, self._audit = bus, ingestions, audio, audit
+        self._now, self._new_id, self._by = now, new_id, by
+
+    async def letters(self) -> list[Letter]:
+        """All of them, oldest first."""
+        found: list[Letter] = []
+        onward = 0
+        async with self._receiver() as receiver:
+            while waiting := await receiver.peek_messages(PEEKED, sequence_number=onward):
+                found += map(letter_of, waiting)
+                onward = found[-1].number + 1
+        return found
+
+    async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[Letter]:
+        """Send them again, each under an id that the broker has not seen: it would drop one that it remembers.
+
+        Raises Poison for a message whose body holds no bytes."""
+        async with self._receiver() as receiver, self._bus.get_queue_sender(SONG_COMMANDS) as sender:
+            async for message in _taken(receiver, numbers):
+                letter = letter_of(message)
+                await self._resubmit(sender, message, letter, note)
+                await receiver.complete_message(message)
+                yield letter
+
+    async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[Letter]:
+        """Give them up for good: the ingestion says so, and its staged file goes. Raises NoBlobs."""
+        async with self._receiver() as receiver:
+            async for message in _taken(receiver, numbers):
+                letter = letter_of(message)
+                if letter.blob is not None and self._audio is None:
+                    raise NoBlobs(f"letter {letter.number} has a staged file, {letter.blob}, which has to go with it")
+                await self._audit.write(self._line("discard", letter, None, note))
+                await self._tell(message, partial(discarded, note=note, now=self._now()))
+                if letter.blob is not None and self._audio is not None:
+                    await self._audio.unstage(letter.blob)
+                await receiver.complete_message(message)
+                yield letter
+
+    async def _resubmit(
+        self, sender: ServiceBusSender, message: ServiceBusReceivedMessage, letter: Letter, note: str | None
+    ) -> None:
+        # The same again when a crash comes between sending and completing: within its window the broker takes it once.
+        new_id = derived_id("resubmit", letter.message_id or "", str(letter.number))
+        await self._audit.write(self._line("resubmit", letter, new_id, note))
+        await sender.send_messages(again(message, new_id))
+        await self._tell(message, partial(resent, now=self._now()))
+
+    async def _tell(self, message: ServiceBusReceivedMessage, step: Callable[[Ingestion], Ingestion]) -> None:
+        """Take a step on the ingestion that the message's command is for, if there is one."""
+        command = _command(message)
+        if command is None or not isinstance(command.data, IngestSong):
+            return
+        known = await self._ingestions.read(command.id)
+        if known is not None:
+            await self._ingestions.change(command.id, lambda found: step(found or known))
+
+    def _receiver(self) -> ServiceBusReceiver:
+        return self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+
+    def _line(self, action: str, letter: Letter, new_message_id: str | None, note: str | None) -> Line:
+        return Line(
+            id=self._new_id(),
+            subject=SONG_COMMANDS,
+            at=self._now(),
+            by=self._by,
+            action=action,
+            number=letter.number,
+            message_id=letter.message_id,
+            command_id=letter.command_id,
+            died_of=letter.reason,
+            new_message_id=new_message_id,
+            note=note,
+        )
+
+
+def letter_of(message: ServiceBusReceivedMessage) -> Letter:
+    letter = Letter(
+        number=message.sequence_number or 0,
+        message_id=message.message_id,
+        reason=message.dead_letter_reason,
+        description=message.dead_letter_error_description,
+        tries=message.delivery_count or 0,
+        sent_at=message.enqueued_time_utc,
+        size=_size(message),
+    )
+    command = _command(message)
+    if command is None:
+        return letter
+    letter = structs.replace(letter, command_id=command.id, command_type=command.type, user_id=command.data.user_id)
+    if isinstance(command.data, IngestSong):
+        return structs.replace(letter, file_name=command.data.file_name, blob=command.data.upload.blob)
+    return structs.replace(letter, song_id=command.data.song_id)
+
+
+def again(message: ServiceBusReceivedMessage, message_id: str) -> ServiceBusMessage:
+    """The message as it was sent at first, under another id; raises Poison where its body holds no bytes."""
+    properties = {
+        name.decode(errors="replace") if isinstance(name, bytes) else name: value
+        for name, value in (message.application_properties or {}).items()
+    }
+    return ServiceBusMessage(
+        b"".join(body_of(message)),
+        message_id=message_id,
+        subject=message.subject,
+        content_type=message.content_type,
+        application_properties={name: value for name, value in properties.items() if name not in _ITS_OWN},
+    )
+
+
+def resent(ingestion: Ingestion, now: datetime) -> Ingestion:
+    """Its command is in the queue again; where a worker was faster nothing is changed."""
+    return _moved(ingestion, "queued", now, None) if ingestion.state == "dead" else ingestion
+
+
+def discarded(ingestion: Ingestion, note: str | None, now: datetime) -> Ingestion:
+    """Its command is gone for good: dead, unless it came to another end before."""
+    if ingestion.settled:
+        return ingestion
+    text = f"It was given up{f': {note}' if note else ''}. Send the file again."
+    return _moved(ingestion, "dead", now, Reason(cause="failed", text=text))
+
+
+def _moved(ingestion: Ingestion, state: State, now: datetime, reason: Reason | None) -> Ingestion:
+    history = (*ingestion.history, Transition(state=state, at=now, reason=reason))
+    return structs.replace(ingestion, state=state, updated_at=now, reason=reason, history=history)
+
+
+def _command(message: ServiceBusReceivedMessage) -> Command | None:
+    try:
+        return command_of(message)
+    except Poison:
+        return None
+
+
+def _size(message: ServiceBusReceivedMessage) -> int:
+    try:
+        return sum(map(len, body_of(message)))
+    except Poison:
+        return 0
+
+
+async def _taken(receiver: ServiceBusReceiver, numbers: set[int]) -> AsyncIterator[ServiceBusReceivedMessage]:
+    """The messages with these numbers, locked. The others are held until these are found, and go back then."""
+    wanted, seen = set(numbers), set[int]()
+    others: list[ServiceBusReceivedMessage] = []
+    try:
+        while wanted:
+            fresh = False
+            for message in await receiver.receive_messages(PEEKED, max_wait_time=WAIT_S):
+                number = message.sequence_number or 0
+                # What comes a second time, its lock having run out, ends the search.
+                fresh |= number not in seen
+                seen.add(number)
+                if number in wanted:
+                    wanted.discard(number)
+                    yield message
+                else:
+                    others.append(message)
+            if not fresh:
+                return
+    finally:
+        for message in others:
+            with suppress(ServiceBusError):
+                await receiver.abandon_message(message)

@@ -1,0 +1,71 @@
+"""What `songline upload` has sent, so that it sends nothing twice: a line of JSON for each step, as it is made."""
+
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from schemas.ingestions import State
+
+
+class Sighting(Struct, frozen=True):
+    """A file as it lay there: absolute path, size in bytes, and when it was last written, in nanoseconds."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Sighting":
+        """Raises OSError."""
+        status = path.stat()
+        return cls(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+class Entry(Struct, frozen=True):
+    """A file was accepted as `ingestion`, sent with the Idempotency-Key `key` to `api`; `state` is the last known."""
+
+    file: Sighting
+    sha256: str
+    api: str
+    key: str
+    ingestion: str
+    state: State
+
+
+class Journal:
+    """The file `path`. A line that a crash cut off is passed over: what it told is found out again."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError."""
+        self._path = path
+        self._hashes: dict[Sighting, str] = {}
+        self._entries: dict[tuple[str, str], Entry] = {}
+        if path.exists():
+            for line in path.read_bytes().splitlines():
+                try:
+                    self._remember(msgspec.json.decode(line, type=Entry))
+                except msgspec.MsgspecError:
+                    continue
+
+    def sha256(self, file: Sighting) -> str | None:
+        """What the file hashed to when it lay there like this."""
+        return self._hashes.get(file)
+
+    def find(self, api: str, key: str) -> Entry | None:
+        return self._entries.get((api, key))
+
+    def note(self, entry: Entry) -> None:
+        """On disk when this returns; raises OSError."""
+        self._remember(entry)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # A line feed on both sides: the line before may have been cut off.
+        with self._path.open("ab") as file:
+            file.write(b"\n" + msgspec.json.encode(entry) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _remember(self, entry: Entry) -> None:
+        self._hashes[entry.file] = entry.sha256
+        self._entries[entry.api, entry.key] = entry

@@ -1,0 +1,199 @@
+"""Sending files to the write API, each once, and asking what became of them."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+from typing import TypeAlias
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from schemas.commands import Metadata, derived_id
+from schemas.ingestions import Reason, State
+from schemas.types import Moment
+from songline.exits import Exit, Stopped
+from songline.journal import Entry, Journal, Sighting
+
+PIECE = 256 * 1024
+POLL_S = 0.5
+LONGEST_PAUSE_S = 10.0
+ENDS: tuple[State, ...] = ("ready", "rejected", "dead")
+
+SUFFIXES = {
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".wav": "audio/wav",
+    ".aif": "audio/aiff",
+    ".aiff": "audio/aiff",
+    ".aifc": "audio/aiff",
+}
+"""What is looked for in folders, and the type that is claimed for it. What a file is, its content tells."""
+
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many bytes are sent, and of how many."""
+
+
+class Failed(Exception):
+    """This file can't be sent as it is; the others can."""
+
+
+class Answer(Struct, frozen=True, rename="camel"):
+    """As much as matters here of what the API says of an ingestion."""
+
+    id: str
+    state: State
+    reason: Reason | None = None
+    removed_at: Moment | None = None
+
+
+class Sender:
+    """Sends the files of `user` to the API that `http` knows. What passes by itself is tried again for `patience_s`."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        user: str,
+        said: Metadata,
+        journal: Journal,
+        patience_s: float,
+        anew: bool = False,
+    ) -> None:
+        self._http, self._user, self._said, self._journal = http, user, said, journal
+        self._patience_s = patience_s
+        self._api = str(http.base_url)
+        # Part of every key: a new word makes every upload a new one.
+        self._word = secrets.token_hex(8) if anew else ""
+
+    async def send(self, path: Path, progress: Progress) -> Entry:
+        """The entry of the file, sent now or before; raises Failed, Stopped and OSError."""
+        file = Sighting.of(path)
+        sha256 = self._journal.sha256(file)
+        if sha256 is None:
+            sha256 = await asyncio.to_thread(_hash, path)
+        metadata = msgspec.json.encode(self._said).decode()
+        key = derived_id("upload", self._user, sha256, metadata, self._word)
+        entry = self._journal.find(self._api, key)
+        if entry is None or await self._wants_it_again(entry):
+            answer = await self._post(path, file, key, progress)
+            if Sighting.of(path) != file:
+                raise Failed("it was written to while it was sent: send it again when it is done")
+            entry = Entry(file, sha256, self._api, key, answer.id, answer.state)
+            self._journal.note(entry)
+        elif entry.file != file:
+            entry = msgspec.structs.replace(entry, file=file)
+            self._journal.note(entry)
+        progress(file.size, file.size)
+        return entry
+
+    async def outcome(self, entry: Entry) -> Answer:
+        """What became of it, or the state it is still in when patience is over; raises Failed and Stopped."""
+        deadline = monotonic() + self._patience_s
+        while True:
+            answer = await self._ask(entry)
+            if answer.state in ENDS or monotonic() > deadline:
+                break
+            await asyncio.sleep(POLL_S)
+        if answer.state != entry.state:
+            self._journal.note(msgspec.structs.replace(entry, state=answer.state))
+        return answer
+
+    async def _wants_it_again(self, entry: Entry) -> bool:
+        """Whether it died, or the API knows nothing of it: another system than it was sent to, at the same address."""
+        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{entry.ingestion}"))
+        if answer.status_code == 404:
+            return True
+        known = _decoded(answer, 200)
+        return known.state == "dead" or (known.reason is not None and known.reason.cause == "unfinished")
+
+    async def _ask(self, entry: Entry) -> Answer:
+        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{entry.ingestion}"))
+        return _decoded(answer, 200)
+
+    async def _post(self, path: Path, file: Sighting, key: str, progress: Progress) -> Answer:
+        params = {"fileName": path.name, **msgspec.to_builtins(self._said)}
+        headers = {
+            "X-User-Id": self._user,
+            "Idempotency-Key": key,
+            "Content-Type": SUFFIXES.get(path.suffix.lower(), "application/octet-stream"),
+            "Content-Length": str(file.size),
+        }
+
+        async def post() -> httpx.Response:
+            progress(0, file.size)
+            return await self._http.post(
+                "/v1/songs", params=params, headers=headers, content=_pieces(path, file.size, progress)
+            )
+
+        return _decoded(await self._patiently(post), 202)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """The first answer that is none of 503; raises Stopped when patience is over."""
+        deadline = monotonic() + self._patience_s
+        pause = 0.5
+        while True:
+            try:
+                answer = await ask()
+                if answer.status_code != 503:
+                    return answer
+                seen = words(answer)
+                pause = max(pause, float(answer.headers.get("retry-after", "0")))
+            except httpx.TransportError as error:
+                seen = f"{self._api} can't be reached ({type(error).__name__}: {error})"
+            if monotonic() + pause > deadline:
+                raise Stopped(f"{seen} Start the system with `songline up`, or use --api URL.", Exit.UNREACHABLE)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+def words(answer: httpx.Response) -> str:
+    """The `detail` of a problem, or what else was answered."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"
+
+
+def songs_in(path: Path) -> list[Path]:
+    """The file itself, or the files in a folder and below that are called like songs, by name."""
+    if not path.is_dir():
+        return [path]
+    return sorted(
+        found
+        for found in path.rglob("*")
+        if found.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in found.relative_to(path).parts)
+        and found.is_file()
+    )
+
+
+def _decoded(answer: httpx.Response, expected: int) -> Answer:
+    if answer.status_code != expected:
+        raise Failed(words(answer))
+    try:
+        return msgspec.json.decode(answer.content, type=Answer)
+    except msgspec.MsgspecError as error:
+        raise Failed(f"what answers is no Songline API: {error}") from None
+
+
+async def _pieces(path: Path, size: int, progress: Progress) -> AsyncIterator[bytes]:
+    """At most the `size` bytes that were announced; a file that has grown is noticed afterwards."""
+    sent = 0
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, min(PIECE, size - sent)):
+            yield piece
+            sent += len(piece)
+            progress(sent, size)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

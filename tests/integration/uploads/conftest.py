@@ -1,0 +1,54 @@
+"""A localcloud with Blob Storage, an API before it, and what looks behind it."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.api import ApiProcess
+from tests.support.ingestion import App, WorkerProcess
+from tests.support.localcloud import LocalCloud
+
+
+@pytest.fixture(scope="module")
+def song_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """For all tests of a module; they keep out of each other's way by users and ids."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("songs"), ["--blobs"]).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+async def app(song_cloud: LocalCloud) -> AsyncIterator[App]:
+    async with App(song_cloud) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def api(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    """For all tests of a module."""
+    api = ApiProcess(song_cloud.environment, tmp_path_factory.mktemp("api") / "api.log").start()
+    yield api
+    api.kill()
+
+
+@pytest.fixture
+def fresh_api(app: App, tmp_path: Path) -> Iterator[ApiProcess]:
+    """For one test alone, which may kill it."""
+    api = ApiProcess(app.environment, tmp_path / "api.log").start()
+    yield api
+    api.kill()
+
+
+@pytest.fixture
+async def http(app: App, api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(app: App, tmp_path: Path) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(app.environment, tmp_path / "worker.log").start()
+    yield worker
+    worker.kill()

@@ -1,0 +1,54 @@
+"""The API as a process, for tests that speak HTTP to it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from tests.support.waiting import wait_for
+
+LISTENS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
+
+
+class ApiProcess:
+    """`python -m songline.api` on a free port; `address` is its own once it listens."""
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._environment = dict(environment)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = ""
+
+    def start(self, port: int = 0) -> Self:
+        with self._log.open("wb") as log:
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-m", "songline.api", "--port", str(port)],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+            )
+        found = wait_for(lambda: LISTENS.search(self.said) or process.poll() is not None, "the API to listen")
+        assert isinstance(found, re.Match), self.said
+        self.address = found[1]
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def memory(self, field: str = "VmHWM") -> int:
+        """Bytes that the process holds, or held at most (`VmHWM`, `VmRSS`). Source: proc(5), /proc/PID/status."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
+        assert found
+        return int(found[1]) * 1024
