@@ -183,7 +183,9 @@ def test_when_localcloud_dies_all_end_and_it_is_named(up: Callable[..., Up]) -> 
 def test_the_worker_and_the_api_are_started_again(up: Callable[..., Up]) -> None:
     system = up("--no-simulator")
     api = system.healthy()
-    killed = {module: leader(system, module) for module in ("processors.trending", "projections")}
+    killed = {module: leader(system, module) for module in ("processors.trending", "songline.api")}
+    # 0 would be the process group of this very test.
+    assert all(killed.values()), f"not running: {killed}"
     for pid in killed.values():
         os.kill(pid, signal.SIGKILL)
     wait_for(
