@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from ssl import SSLContext, create_default_context
 from typing import Any
 
+from aiokafka.abc import AbstractTokenProvider
+
+from cloud.credentials import entra
 from cloud.settings import EventHubs
 
 IDLE_LIMIT_MS = 240_000
@@ -21,24 +24,38 @@ HEARTBEAT_INTERVAL_MS = 3_000
 REQUEST_TIMEOUT_MS = 60_000
 
 
+class EntraToken(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no types
+    """A token of Microsoft Entra for the namespace. Source: Event Hubs for Apache Kafka, OAuth 2.0."""
+
+    def __init__(self, host: str) -> None:
+        self._credential = entra()
+        self._scope = f"https://{host}/.default"
+
+    async def token(self) -> str:
+        return (await self._credential.get_token(self._scope)).token
+
+
 def tls(settings: EventHubs) -> SSLContext | None:
     """The TLS context of the wire, None for an emulator's plain one."""
     return None if settings.plaintext else create_default_context()
 
 
 def client_options(settings: EventHubs) -> dict[str, Any]:
-    """Options of an `aiokafka` consumer or producer, for a connection string."""
-    if settings.connection is None:
-        raise ValueError("Entra credentials need a token provider: see processors.trending.credentials")
-    return {
+    """Options of an `aiokafka` consumer or producer: the connection string, or Entra tokens where there is none."""
+    options = {
         "bootstrap_servers": settings.kafka,
         "security_protocol": "SASL_PLAINTEXT" if settings.plaintext else "SASL_SSL",
         "ssl_context": tls(settings),
+        "connections_max_idle_ms": CONNECTIONS_MAX_IDLE_MS,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
+    }
+    if settings.connection is None:
+        return {**options, "sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": EntraToken(settings.host)}
+    return {
+        **options,
         "sasl_mechanism": "PLAIN",
         "sasl_plain_username": "$ConnectionString",
         "sasl_plain_password": settings.connection.reveal(),
-        "connections_max_idle_ms": CONNECTIONS_MAX_IDLE_MS,
-        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
     }
 
 

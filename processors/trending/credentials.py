@@ -2,24 +2,11 @@
 
 from typing import Any
 
-from aiokafka.abc import AbstractTokenProvider
 from faust.auth import OAuthCredentials, SASLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from cloud.credentials import entra
-from cloud.kafka import tls
+from cloud.kafka import EntraToken, tls
 from cloud.settings import EventHubs
-
-
-class EntraToken(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no types
-    """A token of Microsoft Entra for the namespace. Source: Event Hubs for Apache Kafka, OAuth 2.0."""
-
-    def __init__(self, host: str) -> None:
-        self._credential = entra()
-        self._scope = f"https://{host}/.default"
-
-    async def token(self) -> str:
-        return (await self._credential.get_token(self._scope)).token
 
 
 def broker(settings: EventHubs) -> Any:
