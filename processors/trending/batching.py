@@ -57,7 +57,9 @@ class Fetched:
             if source._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"invalid checksum in {source._tp}")
             if not batch.is_control_batch:
-                records = [record for record in batch if record.offset >= source.next_fetch_offset]
+                records = list(batch)
+                if batch.base_offset < source.next_fetch_offset:
+                    records = [record for record in records if record.offset >= source.next_fetch_offset]
                 offsets += [record.offset for record in records]
                 logged += [record.timestamp for record in records]
                 bodies += [record.value or b"" for record in records]
