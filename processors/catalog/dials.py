@@ -5,7 +5,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from cloud.settings import BadSetting
+from cloud.settings import BadSetting, read_number
 
 _PREFIX = "SONGLINE_CATALOG_"
 
@@ -30,25 +30,14 @@ class Dials(Struct, frozen=True):
         """`SONGLINE_CATALOG_` and the dial's name in capitals; raises BadSetting."""
         usual = cls()
         dials = cls(
-            port=int(_number(environ, "PORT", usual.port, (0, 65_535))),
-            flush=_number(environ, "FLUSH", usual.flush, (0.1, 60)),
-            look=_number(environ, "LOOK", usual.look, (0.1, 300)),
-            balance=_number(environ, "BALANCE", usual.balance, (0.5, 300)),
-            expire=_number(environ, "EXPIRE", usual.expire, (1, 3_600)),
-            stall=_number(environ, "STALL", usual.stall, (1, 3_600)),
+            port=int(read_number(environ, _PREFIX + "PORT", usual.port, (0, 65_535))),
+            flush=read_number(environ, _PREFIX + "FLUSH", usual.flush, (0.1, 60)),
+            look=read_number(environ, _PREFIX + "LOOK", usual.look, (0.1, 300)),
+            balance=read_number(environ, _PREFIX + "BALANCE", usual.balance, (0.5, 300)),
+            expire=read_number(environ, _PREFIX + "EXPIRE", usual.expire, (1, 3_600)),
+            stall=read_number(environ, _PREFIX + "STALL", usual.stall, (1, 3_600)),
         )
         if dials.expire < 2 * dials.balance:
             # A worker that lives renews its claims at every round: it would lose them for being a little late.
             raise BadSetting(_PREFIX + "EXPIRE", f"{dials.expire:g}", f"twice BALANCE ({dials.balance:g}) at least")
         return dials
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, between: tuple[float, float]) -> float:
-    text = environ.get(_PREFIX + name) or str(default)
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not between[0] <= number <= between[1]:
-        raise BadSetting(_PREFIX + name, repr(text), f"a number from {between[0]:g} to {between[1]:g}")
-    return number

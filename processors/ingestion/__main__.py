@@ -1,9 +1,7 @@
 """`python -m processors.ingestion`: the ingestion worker."""
 
 import asyncio
-import logging
 import os
-import signal
 import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -14,7 +12,6 @@ from msgspec import Struct
 
 from cloud import blobs, cosmos, eventhubs, servicebus
 from cloud.settings import (
-    BadSetting,
     Blobs,
     Cosmos,
     EventHubs,
@@ -24,16 +21,18 @@ from cloud.settings import (
     read_eventhubs,
     read_servicebus,
 )
+from processors.health import serving
 from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.dials import Dials
 from processors.ingestion.documents import Ingestions
 from processors.ingestion.outgoing import Outgoing
 from processors.ingestion.reconciler import Patience, Reconciler
 from processors.ingestion.sandbox import Sandbox
 from processors.ingestion.work import Work
 from processors.ingestion.worker import Pace, Worker
-from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS
-
-LANES = "SONGLINE_INGESTION_LANES"
+from processors.readiness import Readiness
+from processors.running import run, unless
+from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 
 
 class Wires(Struct, frozen=True):
@@ -50,40 +49,35 @@ class Wires(Struct, frozen=True):
         return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
 
 
-def read_pace(environ: Mapping[str, str]) -> Pace:
-    """Raises BadSetting."""
-    text = environ.get(LANES, "")
-    if not text:
-        return Pace()
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise BadSetting(LANES, repr(text), "how many songs to work on at a time, 1 to 64")
-    return Pace(lanes=int(text))
-
-
-async def work(wires: Wires, pace: Pace, patience: Patience, stop: asyncio.Event) -> None:
+async def work(wires: Wires, dials: Dials, patience: Patience, stop: asyncio.Event) -> None:
     """Carry commands out, and look for what fell between, until `stop`."""
+    readiness = Readiness()
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(dials.port, readiness.why_not))
         bus = await stack.enter_async_context(servicebus.client(wires.servicebus))
         producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
         # Not entered: that would ask the account something, and it may be away still.
         store = cosmos.client(wires.cosmos)
         stack.push_async_callback(store.close)
-        audio = AudioStore(await stack.enter_async_context(blobs.client(wires.blobs)))
+        container = cosmos.container(store, DATABASE, INGESTIONS)
+        places = await stack.enter_async_context(blobs.client(wires.blobs))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
-        ingestions = Ingestions(cosmos.container(store, DATABASE, INGESTIONS))
+        ingestions = Ingestions(container)
+        audio = AudioStore(places)
         carrying = Work(ingestions, audio, Outgoing(producer), Sandbox(), folder, _now)
         reconciler = Reconciler(bus, ingestions, audio, carrying, _now, patience)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(Worker(bus, carrying, pace).run(stop))
-            group.create_task(reconciler.run(stop))
+        worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall))
 
-
-async def _until_told() -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await work(Wires.read(os.environ), read_pace(os.environ), Patience(), stop)
+        arrival = readiness.arrived(
+            container.read,
+            *(places.get_container_client(name).get_container_properties for name in (SONG_BLOBS, UPLOAD_BLOBS)),
+            producer.get_eventhub_properties,
+        )
+        if await unless(stop, arrival):
+            readiness.begun(worker.why_not)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(worker.run(stop))
+                group.create_task(reconciler.run(stop))
 
 
 def _now() -> datetime:
@@ -92,13 +86,7 @@ def _now() -> datetime:
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/ingestion.md."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # They tell every request, and every lost connection that they mend themselves.
-    logging.getLogger("azure").setLevel(logging.ERROR)
-    try:
-        asyncio.run(_until_told())
-    except BadSetting as error:
-        raise SystemExit(f"ingestion: {error}") from None
+    run("ingestion", lambda stop: work(Wires.read(os.environ), Dials.read(os.environ), Patience(), stop))
 
 
 if __name__ == "__main__":

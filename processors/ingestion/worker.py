@@ -7,7 +7,8 @@ and a lane that waits for a service takes no further message, which is all the b
 import asyncio
 import errno
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -36,7 +37,7 @@ class Pace(Struct, frozen=True):
     """How a worker works. Seconds, but for counts.
 
     `attempts` is below the queue's own maximum, so that the dead letter says what failed. A command is held for as
-    long as `hold` while a service is away, its lock renewed.
+    long as `hold` while a service is away, its lock renewed; after `stall` the worker is not ready for it.
     """
 
     lanes: int = 4
@@ -45,18 +46,43 @@ class Pace(Struct, frozen=True):
     attempts: int = 8
     longest_pause: float = 30.0
     hold: float = 3600.0
+    stall: float = 30.0
+
+
+class _Held(Struct):
+    """A command that waits for a service: since when, in seconds of the steady clock, and for what."""
+
+    since: float
+    why: str
 
 
 class Worker:
-    def __init__(self, bus: ServiceBusClient, work: Work, pace: Pace) -> None:
+    """`steady` gives seconds."""
+
+    def __init__(
+        self, bus: ServiceBusClient, work: Work, pace: Pace, steady: Callable[[], float] = time.monotonic
+    ) -> None:
         self._bus = bus
         self._work = work
         self._pace = pace
+        self._steady = steady
+        # By lane and by command, as long as it is so.
+        self._deaf = dict.fromkeys(range(pace.lanes), "it was not asked yet")
+        self._held: dict[str, _Held] = {}
+
+    def why_not(self) -> list[str]:
+        """The reasons for which commands are not carried out."""
+        reasons = [f"the broker does not answer: {why}" for why in set(self._deaf.values())]
+        now = self._steady()
+        for command, held in self._held.items():
+            if now - held.since >= self._pace.stall:
+                reasons.append(f"{command} is held for {now - held.since:.0f} s: {held.why}")
+        return reasons
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; then each lane finishes what it has in hand, or hands it back when `grace` is over."""
         async with AutoLockRenewer(max_lock_renewal_duration=self._pace.hold) as renewer:
-            lanes = [asyncio.create_task(self._lane(stop, renewer)) for _ in range(self._pace.lanes)]
+            lanes = [asyncio.create_task(self._lane(lane, stop, renewer)) for lane in range(self._pace.lanes)]
             stopped = asyncio.create_task(stop.wait())
             try:
                 await asyncio.wait([stopped, *lanes], return_when=asyncio.FIRST_COMPLETED)
@@ -69,17 +95,19 @@ class Worker:
             if isinstance(result, Exception):
                 raise result
 
-    async def _lane(self, stop: asyncio.Event, renewer: AutoLockRenewer) -> None:
+    async def _lane(self, lane: int, stop: asyncio.Event, renewer: AutoLockRenewer) -> None:
         """One message after the other. A broker that is away is waited for."""
         pause = 0.5
         while not stop.is_set():
             try:
                 async with self._bus.get_queue_receiver(SONG_COMMANDS) as receiver:
+                    self._deaf.pop(lane, None)
                     while not stop.is_set():
                         for message in await receiver.receive_messages(1, max_wait_time=self._pace.wait):
                             await self._settle(receiver, renewer, message)
                         pause = 0.5
             except ServiceBusError as error:
+                self._deaf[lane] = str(error).partition("\n")[0]
                 logger.warning("the broker did not answer, next try in %.1f s: %s", pause, error)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
@@ -141,12 +169,22 @@ class Worker:
 
     async def _patiently(self, command: Command, body: list[bytes]) -> Any:
         """Carry the command out, again and again while a service is away: that costs no delivery."""
+
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            why = f"{type(error).__name__}: {error}"
+            self._held.setdefault(command.id, _Held(self._steady(), why)).why = why
+            logger.warning("a service is away, try %d: %s", state.attempt_number, why)
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_passing),
             wait=wait_random_exponential(multiplier=0.5, max=self._pace.longest_pause),
-            before_sleep=_log_retry,
+            before_sleep=tell,
         )
-        return await retrying(self._work.carry_out, command, body)
+        try:
+            return await retrying(self._work.carry_out, command, body)
+        finally:
+            self._held.pop(command.id, None)
 
     async def _failed(
         self, message: ServiceBusReceivedMessage, command: Command, error: Exception
@@ -207,8 +245,3 @@ def _sections(body: Iterable[Any]) -> Iterable[bytes]:
 
 def _text(name: str | bytes) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else name
-
-
-def _log_retry(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    logger.warning("a service is away, try %d: %s: %s", state.attempt_number, type(error).__name__, error)

@@ -6,7 +6,7 @@ from typing import Self
 from msgspec import Struct
 
 from cloud.kafka import SESSION_TIMEOUT_MS
-from cloud.settings import BadSetting
+from cloud.settings import read_number
 
 PORT = "SONGLINE_TRENDING_PORT"
 _PREFIX = "SONGLINE_TRENDING_"
@@ -34,24 +34,13 @@ class Dials(Struct, frozen=True):
         """`SONGLINE_TRENDING_` and the dial's name in capitals; raises BadSetting."""
         usual = cls()
         return cls(
-            port=int(_number(environ, "PORT", 0, (0, 65_535))),
-            flush=_number(environ, "FLUSH", usual.flush, (0.1, 60)),
-            save=_number(environ, "SAVE", usual.save, (0.1, 300)),
-            tick=_number(environ, "TICK", usual.tick, (0.1, 60)),
-            whole=_number(environ, "WHOLE", usual.whole, (1, 3_600)),
-            writes=int(_number(environ, "WRITES", usual.writes, (1, 10_000))),
-            refresh=_number(environ, "REFRESH", usual.refresh, (1, 3_600)),
-            session_ms=int(_number(environ, "SESSION_MS", usual.session_ms, (6_000, 300_000))),
-            stall=_number(environ, "STALL", usual.stall, (5, 3_600)),
+            port=int(read_number(environ, _PREFIX + "PORT", 0, (0, 65_535))),
+            flush=read_number(environ, _PREFIX + "FLUSH", usual.flush, (0.1, 60)),
+            save=read_number(environ, _PREFIX + "SAVE", usual.save, (0.1, 300)),
+            tick=read_number(environ, _PREFIX + "TICK", usual.tick, (0.1, 60)),
+            whole=read_number(environ, _PREFIX + "WHOLE", usual.whole, (1, 3_600)),
+            writes=int(read_number(environ, _PREFIX + "WRITES", usual.writes, (1, 10_000))),
+            refresh=read_number(environ, _PREFIX + "REFRESH", usual.refresh, (1, 3_600)),
+            session_ms=int(read_number(environ, _PREFIX + "SESSION_MS", usual.session_ms, (6_000, 300_000))),
+            stall=read_number(environ, _PREFIX + "STALL", usual.stall, (5, 3_600)),
         )
-
-
-def _number(environ: Mapping[str, str], name: str, default: float, between: tuple[float, float]) -> float:
-    text = environ.get(_PREFIX + name) or str(default)
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not between[0] <= number <= between[1]:
-        raise BadSetting(_PREFIX + name, repr(text), f"a number from {between[0]:g} to {between[1]:g}")
-    return number

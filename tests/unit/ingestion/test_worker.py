@@ -7,8 +7,8 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from azure.eventhub.exceptions import AuthenticationError, ConnectError
 
 from cloud.settings import BadSetting
-from processors.ingestion.__main__ import LANES, read_pace
 from processors.ingestion.decide import CommandRefused
+from processors.ingestion.dials import Dials
 from processors.ingestion.sandbox import ProbeFailed
 from processors.ingestion.worker import is_passing
 
@@ -52,9 +52,9 @@ def test_what_does_not_pass_costs_a_delivery(error: Exception) -> None:
     assert not is_passing(error)
 
 
-def test_lanes_are_read_from_the_environment() -> None:
-    assert read_pace({LANES: "2"}).lanes == 2
-    assert read_pace({}).lanes == 4
+def test_dials_are_read_from_the_environment() -> None:
+    assert Dials.read({"SONGLINE_INGESTION_LANES": "2"}).lanes == 2
+    assert Dials.read({}) == Dials()
     for wrong in ("0", "many", "65"):
-        with pytest.raises(BadSetting, match="1 to 64"):
-            read_pace({LANES: wrong})
+        with pytest.raises(BadSetting, match=r"SONGLINE_INGESTION_LANES.* from 1 to 64"):
+            Dials.read({"SONGLINE_INGESTION_LANES": wrong})

@@ -1,4 +1,4 @@
-"""Whether the worker lives and keeps up: `/health/live` and `/health/ready` on 127.0.0.1."""
+"""Whether a worker lives and keeps up: `/health/live` and `/health/ready` on 127.0.0.1."""
 
 import logging
 from collections.abc import AsyncIterator, Callable

@@ -1,0 +1,45 @@
+"""Why a worker is not ready yet: first for what it waits, then what its own parts say."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+
+log = logging.getLogger(__name__)
+
+PAUSE = 2.0
+
+
+class Readiness:
+    """Not ready until `begun` is told whom to ask for reasons."""
+
+    def __init__(self) -> None:
+        self._waits = "starting"
+        self._reasons: Callable[[], list[str]] | None = None
+
+    def why_not(self) -> list[str]:
+        return [self._waits] if self._reasons is None else self._reasons()
+
+    async def arrived(self, *looks: Callable[[], Awaitable[object]]) -> None:
+        """Returns when each of `looks` has found what it asks for; each new reason why one does not is told."""
+        for look in looks:
+            while reason := await _missing(look):
+                if reason != self._waits:
+                    log.warning(reason)
+                    self._waits = reason
+                await asyncio.sleep(PAUSE)
+
+    def begun(self, reasons: Callable[[], list[str]]) -> None:
+        """All is there; from now on `reasons` says what is wrong, and is empty when nothing is."""
+        self._reasons = reasons
+
+
+async def _missing(look: Callable[[], Awaitable[object]]) -> str:
+    """What is missing, in a line; empty when nothing is."""
+    try:
+        await look()
+    except (AzureError, EventHubError) as error:
+        return f"waiting: {type(error).__name__} {error}".splitlines()[0]
+    return ""
