@@ -142,10 +142,11 @@ async def serve(
                 bus, data / "servicebus" / "tls", keys, host=HOST, port=ports["servicebus-admin"]
             ),
             "cosmos": CosmosServer(data / "cosmos", cosmos_key, host=HOST, port=ports["cosmos"]),
-            "control": HttpServer(control.create(served), host=HOST, port=ports["control"]),
         }
         if "blob" in ports:
             servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"])
+        # The last: health means that all are served.
+        servers["control"] = HttpServer(control.create(served), host=HOST, port=ports["control"])
         for name, server in servers.items():
             try:
                 await stack.enter_async_context(server)
