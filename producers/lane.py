@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from typing import Literal, TypeAlias
 
 from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
@@ -19,13 +20,21 @@ _EVENT_OVERHEAD = 64
 LONGEST_PAUSE_S = 2.0
 
 
+Outcome: TypeAlias = Literal["sent", "kept"]
+"""Where an accepted event is: in the hub, or in the outbox, from which it will be sent."""
+
+
 class Pending(Struct, eq=False):
-    """An event that the hub hasn't acknowledged yet; `since` is when it was accepted (monotonic seconds)."""
+    """An event that the hub hasn't acknowledged yet; `since` is when it was handed in (monotonic seconds).
+
+    One that is `kept` on disk is never given up, and takes no room in the buffer.
+    """
 
     body: bytes
     partition_key: str
     since: float
-    done: asyncio.Future[None]
+    done: asyncio.Future[Outcome]
+    kept: bool = False
 
 
 class Tally(Struct):
@@ -42,7 +51,7 @@ class Tally(Struct):
 class Pace(Struct, frozen=True, kw_only=True):
     """When a batch goes: it has `events`, or `bytes` (what the link takes), or its oldest event waited `linger_s`.
 
-    `patience_s` is for how long an event is tried before it fails.
+    `patience_s` is for how long an event is tried before it fails, unless it is kept on disk.
     """
 
     events: int
@@ -55,7 +64,8 @@ class Lane:
     """Sends what is put in, batch after batch, until it is closed and empty.
 
     A batch that fails is tried again before the next one is sent: so the order holds. Once an event is given up,
-    those behind it still are sent.
+    those behind it still are sent. `released` is called for each event that leaves the buffer, `troubled` after each
+    attempt that failed and will be repeated.
     """
 
     def __init__(
@@ -65,15 +75,12 @@ class Lane:
         pace: Pace,
         tally: Tally,
         released: Callable[[], None],
+        troubled: Callable[[], None],
     ) -> None:
-        self._client, self._partition, self._pace, self._tally, self._released = (
-            client,
-            partition,
-            pace,
-            tally,
-            released,
-        )
+        self._client, self._partition, self._pace, self._tally = client, partition, pace, tally
+        self._released, self._troubled = released, troubled
         self._waiting: deque[Pending] = deque()
+        self._in_flight: list[Pending] = []
         self._bytes = 0
         self._stirred = asyncio.Event()
         self._closing = False
@@ -90,6 +97,10 @@ class Lane:
         self._closing, self._deadline = True, deadline
         self._stirred.set()
 
+    def unkept(self) -> list[Pending]:
+        """What is neither in the hub nor on disk, in order."""
+        return [each for each in (*self._in_flight, *self._waiting) if not each.kept]
+
     async def run(self) -> None:
         """Send until the lane is closed and empty. Should it end before that, nobody waits for it in vain."""
         try:
@@ -98,7 +109,8 @@ class Lane:
                 if pending:
                     await self._send(batch, pending)
         finally:
-            self._settle(list(self._waiting), Broken(f"partition {self._partition}: its lane has ended early"))
+            left = [*self._in_flight, *self._waiting]
+            self._settle(left, Broken(f"partition {self._partition}: its lane has ended early"))
 
     async def _has_batch(self) -> bool:
         """Wait until a batch is due; False when there is none and none will be."""
@@ -140,11 +152,13 @@ class Lane:
 
     async def _send(self, batch: EventDataBatch, pending: list[Pending]) -> None:
         failure: Exception | None = None
+        self._in_flight = pending
         try:
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception(is_passing),
+                retry=retry_if_exception(lambda error: self._is_worth_repeating(error, pending[0])),
                 wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
                 stop=lambda state: self._gives_up(state, pending[0]),
+                before_sleep=lambda state: self._troubled(),
                 reraise=True,
             ):
                 with attempt:
@@ -153,22 +167,29 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn it
             failure = named(error, self._client.eventhub_name, monotonic() - pending[0].since)
         self._tally.batches += 1
+        self._in_flight = []
         self._settle(pending, failure)
 
+    def _is_worth_repeating(self, error: BaseException, oldest: Pending) -> bool:
+        """What is kept has been accepted: it waits for the operator too."""
+        return is_passing(error) or (oldest.kept and isinstance(error, Exception))
+
     def _gives_up(self, state: RetryCallState, oldest: Pending) -> bool:
-        return monotonic() >= min(oldest.since + self._pace.patience_s, self._deadline)
+        patience = self._deadline if oldest.kept else min(oldest.since + self._pace.patience_s, self._deadline)
+        return monotonic() >= patience
 
     def _settle(self, pending: list[Pending], failure: Exception | None) -> None:
         for each in pending:
             if failure is None:
                 self._tally.sent += 1
                 self._tally.bytes += len(each.body)
-            else:
+            elif not each.kept:
                 self._tally.failed += 1
-            self._released()
+            if not each.kept:
+                self._released()
             # The sender may have stopped waiting.
             if not each.done.done():
                 if failure is None:
-                    each.done.set_result(None)
+                    each.done.set_result("sent")
                 else:
                     each.done.set_exception(failure)

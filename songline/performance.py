@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from cloud.settings import EventHubs
 from producers.dials import Dials
+from producers.lane import Outcome
 from producers.publisher import EventPublisher
 from producers.simulator import Due, Simulation
 from schemas.envelope import encode
@@ -72,7 +73,7 @@ async def perform(settings: EventHubs, plan: Plan, part: int, account: Account) 
 async def _play(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
     failures: list[BaseException] = []
 
-    def settle(done: asyncio.Future[None]) -> None:
+    def settle(done: asyncio.Future[Outcome]) -> None:
         if (failure := done.exception()) is None:
             account[SENT] += 1
         else:

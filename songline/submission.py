@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cloud.settings import EventHubs
 from producers.failures import Broken, Forbidden
+from producers.lane import Outcome
 from producers.ndjson import Line, Lines
 from producers.publisher import EventPublisher
 from schemas.acceptance import MAX_EVENT_BYTES, accept, refuse
@@ -87,7 +88,7 @@ class Submission:
             done = await publisher.submit(line.body, event.partition_key)
             done.add_done_callback(self._settle)
 
-    def _settle(self, done: asyncio.Future[None]) -> None:
+    def _settle(self, done: asyncio.Future[Outcome]) -> None:
         if (failure := done.exception()) is None:
             self.sent += 1
         else:

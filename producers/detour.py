@@ -1,0 +1,232 @@
+"""The way over the disk, which events take while the hub can't be reached.
+
+Off, nothing touches the disk. On, every event is written to the outbox, and is accepted with that; what was in the
+lanes when it went on is written first. What is on disk is sent in order, in loads, each deleted when the hub has it.
+While the last load is on its way, what comes is held in memory: so the detour ends under load too, and what was held
+follows in the lanes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import TypeVar
+
+from msgspec import Struct
+
+from producers.lane import LONGEST_PAUSE_S, Outcome, Pending, Tally
+from producers.outbox import Full, Kept, Outbox
+
+logger = logging.getLogger("producers.outbox")
+
+LOAD_EVENTS = 4_000
+
+_T = TypeVar("_T")
+
+
+class _Arrival(Struct, eq=False):
+    """An event to be written, `done` with that; `pending` is its other self where it is in a lane as well.
+
+    `accepted_at` is in Unix seconds, `since` in monotonic ones; `number` is the outbox's, 0 before it is written.
+    """
+
+    body: bytes
+    partition_key: str
+    accepted_at: float
+    since: float
+    done: asyncio.Future[Outcome]
+    pending: Pending | None = None
+    number: int = 0
+
+
+class Detour:
+    """The detour over `outbox`, whose disk work is done in `thread`.
+
+    `send` puts an event into its lane, `released` is called for each that leaves the buffer for the disk, `now` gives
+    Unix seconds.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        thread: ThreadPoolExecutor,
+        tally: Tally,
+        send: Callable[[Pending], None],
+        released: Callable[[], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._outbox, self._thread, self._tally = outbox, thread, tally
+        self._send, self._released, self._now = send, released, now
+        self._arrived: list[_Arrival] = []
+        self._held: list[_Arrival] = []
+        self._ahead: list[_Arrival] = []
+        self._gone = 0
+        self._begun, self._stirred, self._wrote, self._idle = (asyncio.Event() for _ in range(4))
+        self._idle.set()
+        self._holding = self._stopping = False
+
+    @property
+    def is_on(self) -> bool:
+        return self._begun.is_set()
+
+    def begin(self, in_lanes: Iterable[Pending] = ()) -> None:
+        """Go on. What is `in_lanes` stays there, and is written ahead of what comes, as far as there is room."""
+        for pending in in_lanes:
+            try:
+                self._outbox.reserve(pending.partition_key, pending.body)
+            except Full:
+                # It goes on waiting in its lane, not accepted yet.
+                continue
+            arrival = self._arrival(pending.body, pending.partition_key, pending.done, pending)
+            pending.done, pending.kept = asyncio.get_running_loop().create_future(), True
+            self._ahead.append(arrival)
+            self._write_soon([arrival])
+        self._begun.set()
+
+    def put(self, body: bytes, partition_key: str, done: asyncio.Future[Outcome]) -> None:
+        """Take an event, which is in the buffer until it is on disk; raises Full."""
+        self._outbox.reserve(partition_key, body)
+        arrival = self._arrival(body, partition_key, done)
+        if self._holding:
+            self._held.append(arrival)
+        else:
+            self._write_soon([arrival])
+
+    def hold_no_longer(self, before: float = float("inf")) -> None:
+        """Write what is held, if some of it is held since `before` (monotonic seconds): the end is not near."""
+        if self._holding and (not self._held or self._held[0].since < before):
+            held, self._held, self._holding = self._held, [], False
+            self._write_soon(held)
+
+    async def write(self) -> None:
+        """Write what arrives, as much at a time as has come meanwhile; until cancelled."""
+        while True:
+            await self._stirred.wait()
+            self._stirred.clear()
+            arrived, self._arrived = self._arrived, []
+            rows = [(each.partition_key, each.accepted_at, each.body) for each in arrived]
+            try:
+                last = await self._on_disk(lambda rows=rows: self._outbox.append(rows))  # type: ignore[misc]
+            except Full as failure:
+                logger.error("%s", failure)
+                self._refuse(arrived, failure)
+            else:
+                self._keep(arrived, last)
+            self._wrote.set()
+            if not self._arrived:
+                self._idle.set()
+
+    async def pump(self, connected: asyncio.Event) -> None:
+        """Send what is on disk, whenever there is something and there are lanes; until `stop`, or cancelled."""
+        await connected.wait()
+        while True:
+            await self._begun.wait()
+            await self._settle_ahead()
+            self._wrote.clear()
+            load = await self._insist(lambda: self._outbox.read(self._gone, LOAD_EVENTS))
+            if self._stopping:
+                return
+            self._holding = len(load) < LOAD_EVENTS
+            if load:
+                await self._send_load(load)
+            elif self._outbox.events == len(self._held):
+                await self._end()
+            else:
+                await self._wrote.wait()
+
+    async def flush(self) -> None:
+        """Return when everything that came is on disk, or refused."""
+        self.hold_no_longer()
+        await self._idle.wait()
+
+    def stop(self) -> None:
+        """Send no further load."""
+        self._stopping = True
+
+    def _arrival(
+        self, body: bytes, partition_key: str, done: asyncio.Future[Outcome], pending: Pending | None = None
+    ) -> _Arrival:
+        return _Arrival(body, partition_key, self._now(), monotonic(), done, pending)
+
+    def _write_soon(self, arrivals: Sequence[_Arrival]) -> None:
+        if arrivals:
+            self._arrived += arrivals
+            self._idle.clear()
+            self._stirred.set()
+
+    def _keep(self, arrived: Sequence[_Arrival], last: int) -> None:
+        for number, each in enumerate(arrived, last - len(arrived) + 1):
+            each.number = number
+            self._released()
+            # The sender may have stopped waiting.
+            if not each.done.done():
+                each.done.set_result("kept")
+
+    def _refuse(self, arrived: Sequence[_Arrival], failure: Full) -> None:
+        for each in arrived:
+            self._outbox.give_back(each.partition_key, each.body)
+            if each.pending is not None:
+                # Its lane still tries, as if nothing had been; if it has succeeded, so much the better.
+                sent = each.pending.done
+                each.pending.done, each.pending.kept = each.done, False
+                if not sent.cancel():
+                    self._released()
+                    if not each.done.done():
+                        each.done.set_result("sent")
+                continue
+            self._tally.failed += 1
+            self._released()
+            if not each.done.done():
+                each.done.set_exception(failure)
+
+    async def _settle_ahead(self) -> None:
+        """Wait for what the lanes had when the detour began."""
+        ahead, self._ahead = self._ahead, []
+        if not ahead:
+            return
+        sent = await _sent([each.pending.done for each in ahead if each.pending is not None])
+        while not ahead[-1].number and not self._idle.is_set():
+            await self._wrote.wait()
+            self._wrote.clear()
+        if sent == len(ahead) and ahead[-1].number:
+            await self._forget(ahead[-1].number)
+
+    async def _send_load(self, load: Sequence[Kept]) -> None:
+        loop, since = asyncio.get_running_loop(), monotonic()
+        sending = [Pending(each.body, each.partition_key, since, loop.create_future(), kept=True) for each in load]
+        for pending in sending:
+            self._send(pending)
+        if sent := await _sent([pending.done for pending in sending]):
+            await self._forget(load[sent - 1].number)
+
+    async def _forget(self, through: int) -> None:
+        self._gone = through
+        await self._insist(lambda: self._outbox.delete(through))
+
+    async def _end(self) -> None:
+        """Go off: nothing is on disk or about to be, and what is held follows in the lanes."""
+        for each in self._held:
+            self._outbox.give_back(each.partition_key, each.body)
+            self._send(Pending(each.body, each.partition_key, each.since, each.done))
+        self._held, self._holding = [], False
+        self._begun.clear()
+        await self._insist(self._outbox.shrink)
+
+    async def _insist(self, work: Callable[[], _T]) -> _T:
+        """Until the disk does it: what it holds has been accepted."""
+        while True:
+            try:
+                return await self._on_disk(work)
+            except OSError as error:
+                logger.error("%s", error)
+                await asyncio.sleep(LONGEST_PAUSE_S)
+
+    async def _on_disk(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+async def _sent(done: Sequence[asyncio.Future[Outcome]]) -> int:
+    """How many of these, from the first, the hub has when all are settled."""
+    results = await asyncio.gather(*done, return_exceptions=True)
+    return next((place for place, result in enumerate(results) if result != "sent"), len(results))

@@ -1,0 +1,94 @@
+"""The outbox's file: order, bounds, one process, nothing lost by opening it again."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers import Full, Held
+from producers.outbox import Outbox
+
+
+def append(outbox: Outbox, *bodies: bytes) -> int:
+    for body in bodies:
+        outbox.reserve("user", body)
+    return outbox.append([("user", 1.0, body) for body in bodies])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("append"), st.lists(st.binary(max_size=20), min_size=1, max_size=5)),
+            st.tuples(st.just("delete"), st.integers(0, 6)),
+            st.tuples(st.just("reopen"), st.none()),
+        ),
+        max_size=15,
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_it_is_a_queue_that_survives(steps: list[tuple[str, list[bytes] | int | None]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        outbox, model = Outbox(Path(folder) / "outbox.db"), list[bytes]()
+        for _, argument in steps:
+            if isinstance(argument, list):
+                append(outbox, *argument)
+                model += argument
+            elif isinstance(argument, int):
+                kept = outbox.read(0, argument)
+                assert [each.body for each in kept] == model[:argument]
+                if kept:
+                    outbox.delete(kept[-1].number)
+                    del model[: len(kept)]
+            else:
+                outbox.close()
+                outbox = Outbox(Path(folder) / "outbox.db")
+            assert (outbox.events, outbox.bytes) == (len(model), sum(len(body) + 4 for body in model))
+            assert outbox.oldest == (1.0 if model else None)
+        kept = outbox.read(0, 100)
+        outbox.close()
+        assert [each.body for each in kept] == model
+        assert [each.number for each in kept] == sorted({each.number for each in kept})
+
+
+@pytest.mark.parametrize(("events", "size", "taken"), [(3, 1_000, 3), (100, 28, 2)])
+def test_it_is_bounded_by_events_and_by_bytes(tmp_path: Path, events: int, size: int, taken: int) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", max_events=events, max_bytes=size)
+    last = append(outbox, *[b"0123456789"] * taken)
+    with pytest.raises(Full, match=f"saw {taken} events of {14 * taken} bytes.*see why the hub is away"):
+        outbox.reserve("user", b"0123456789")
+    outbox.delete(last)
+    assert append(outbox, b"there is") == last + 1
+    outbox.close()
+
+
+def test_a_second_process_is_told_that_there_is_a_first(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    with pytest.raises(Held, match="an outbox of its own"):
+        Outbox(tmp_path / "outbox.db")
+    outbox.close()
+    Outbox(tmp_path / "outbox.db").close()
+
+
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "outbox.db"
+    file.write_bytes(b"not a database at all " * 100)
+    with pytest.raises(OSError, match="move it away"):
+        Outbox(file)
+    assert file.read_bytes().startswith(b"not a database")
+
+
+def test_a_disk_that_takes_nothing_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    append(outbox, b"before")
+    pages = outbox._database.execute("PRAGMA page_count").fetchone()[0]
+    outbox._database.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(Full, match=r"database or disk is full.*make room"):
+        append(outbox, b"x" * 100_000)
+    outbox.give_back("user", b"x" * 100_000)
+    assert [each.body for each in outbox.read(0, 10)] == [b"before"]
+    outbox._database.execute("PRAGMA max_page_count=1000")
+    append(outbox, b"after")
+    assert [each.body for each in outbox.read(0, 10)] == [b"before", b"after"]
+    outbox.close()
