@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from projections import openapi, songs
 from projections.answers import is_known, plain, shown
 from projections.audio import AudioStore, Lost
+from projections.freshness import freshness
 from projections.problems import Fault, Problem, answer, refused
 from projections.ranges import Range, Unsatisfiable, wanted
 from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search, SongAnswer, SongsAnswer
@@ -44,7 +45,7 @@ def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
     async def one(request: Request, song_id: SongId) -> Response:
         """A song that was uploaded a moment ago may not be there yet: `completeThrough` says how far it is read."""
         store = request.app.state.songs
-        fresh = await songs.freshness(store, now())
+        fresh = await freshness(store, now())
         found = await songs.song(store, song_id)
         return _unknown(song_id) if found is None else plain(SongAnswer(song=found, **fresh))
 
@@ -73,7 +74,7 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
         if fault := _fault(q, search):
             return refused(400, "Nothing to look for", (fault,))
         store = request.app.state.songs
-        fresh = await songs.freshness(store, now())
+        fresh = await freshness(store, now())
         found, following = await songs.page(store, search, limit)
         return plain(SongsAnswer(songs=found, next=following, **fresh))
 

@@ -2,30 +2,20 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Any
 
 from msgspec import Struct
 
 from projections.store import Store
+from schemas.progress import Freshness
 from schemas.search import folded, words
-from schemas.songs import PROGRESS, Progress, Song, SongDocument
-from schemas.types import Id, Moment
+from schemas.songs import Song, SongDocument
+from schemas.types import Id
 
 MAX_LIMIT = 100
 MAX_WORDS = 8
 # Every order begins with a digit of its year.
 _BEFORE_ALL = "~"
 _BEGINS = "EXISTS(SELECT VALUE word FROM word IN c.words WHERE STARTSWITH(word, {name}))"
-
-
-class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How fresh an answer is. `as_of`: when it was read; `complete_through`: every event that the hub had before this
-    moment is in it, None while that is not known; `position`: partition of `music-events` to the sequence number of
-    the last event that is in it, -1 for none."""
-
-    as_of: Moment
-    complete_through: Moment | None
-    position: dict[str, int]
 
 
 class SongAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
@@ -101,21 +91,6 @@ def after(cursor: str) -> str:
     except ValueError:
         raise BadCursor(cursor) from None
     return order
-
-
-async def freshness(store: Store, now: datetime) -> dict[str, Any]:
-    """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable."""
-    progress = await store.read(PROGRESS, PROGRESS, Progress)
-    reached = {} if progress is None else progress.partitions
-    moments = [one.through for one in reached.values()]
-    known = [moment for moment in moments if moment is not None]
-    return {
-        "as_of": now,
-        "complete_through": min(known) if known and len(known) == len(moments) else None,
-        "position": {
-            partition: one.position for partition, one in sorted(reached.items(), key=lambda one: int(one[0]))
-        },
-    }
 
 
 async def song(store: Store, song_id: Id) -> Song | None:

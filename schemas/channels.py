@@ -19,11 +19,13 @@ HUBS = (
 # Kafka group ids span a namespace, so each carries the application's name.
 TRENDING_GROUP = "songline-trending"
 CATALOG_GROUP = "songline-catalog"
+LIBRARY_GROUP = "songline-library"
 
 DATABASE = "songline"
 CHARTS = "charts"
 INGESTIONS = "ingestions"
 SONGS = "songs"
+LIBRARY = "library"
 AUDIT = "audit"
 
 SONG_COMMANDS = "song-commands"

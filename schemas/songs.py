@@ -11,9 +11,6 @@ from msgspec import Struct
 
 from schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
-PROGRESS = "@progress"
-"""The id of the document that says how far the catalog has read. No song can have it: `@` is not of an Id."""
-
 
 class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A song that is available. Its audio is the blob `sha256` of the container `songs`, `size` bytes.
@@ -67,17 +64,3 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 def latest(facts: Mapping[str, Fact]) -> Fact:
     """The fact that holds."""
     return max(facts.items(), key=lambda said: (said[1].at, int(said[0])))[1]
-
-
-class Reached(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far a partition is applied: its event at `position` and all before; `through`: all that the hub had then."""
-
-    position: int
-    through: Moment | None
-
-
-class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far the catalog is, by partition of `music-events`."""
-
-    id: str
-    partitions: dict[str, Reached]

@@ -1,7 +1,5 @@
-"""Songs in Cosmos DB: what was said is written under optimistic concurrency, beside how far the catalog has read."""
+"""Songs in Cosmos DB: what was said is written under optimistic concurrency."""
 
-from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -16,7 +14,7 @@ from azure.cosmos.exceptions import (
 from cloud.cosmos import Container
 from processors.catalog.fold import apply
 from schemas.channels import SONGS
-from schemas.songs import PROGRESS, Fact, Progress, Reached, SongDocument
+from schemas.songs import Fact, SongDocument
 
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
 
@@ -40,30 +38,6 @@ class Songs:
             except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
                 continue
             return
-
-    async def begin(self, partitions: Iterable[str]) -> None:
-        """Say that nothing of the partitions is applied, unless more is known already."""
-        nothing = {partition: Reached(position=-1, through=None) for partition in partitions}
-        with suppress(CosmosResourceExistsError):
-            document = msgspec.to_builtins(Progress(id=PROGRESS, partitions=nothing))
-            await self._container.create_item(document, no_response=True)
-
-    async def reached(self, partition: str) -> Reached | None:
-        """How far the partition is known to be applied."""
-        item = await self._read(PROGRESS)
-        return None if item is None else msgspec.convert(item, Progress).partitions.get(partition)
-
-    async def reach(self, partition: str, reached: Reached) -> None:
-        """Say how far the partition is applied, unless somebody was further already."""
-        path = f'c.partitions["{partition}"].position'
-        with suppress(CosmosAccessConditionFailedError):
-            await self._container.patch_item(
-                PROGRESS,
-                PROGRESS,
-                [{"op": "set", "path": f"/partitions/{partition}", "value": msgspec.to_builtins(reached)}],
-                filter_predicate=f"FROM c WHERE NOT IS_DEFINED({path}) OR {path} <= {reached.position}",
-                no_response=True,
-            )
 
     async def _read(self, item_id: str) -> dict[str, Any] | None:
         try:

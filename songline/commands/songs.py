@@ -7,7 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from projections.songs import MAX_LIMIT, Freshness, SongsAnswer
+from projections.songs import MAX_LIMIT, SongsAnswer
+from schemas.progress import Freshness
 from songline.asking import address, ask, decoded, visible
 from songline.environment import API, load
 

@@ -17,7 +17,8 @@ from cloud import blobs, cosmos, eventhubs
 from cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from processors.catalog.documents import CONTAINER
 from schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS, SONGS
-from schemas.songs import PROGRESS, Progress, SongDocument
+from schemas.progress import PROGRESS, Progress
+from schemas.songs import SongDocument
 from tests.support.localcloud import LocalCloud
 
 # Quick for tests: a killed worker is missed soon.

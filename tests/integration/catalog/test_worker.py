@@ -8,12 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from processors.catalog.documents import Songs
 from processors.catalog.fold import apply, read
+from processors.positions import Positions
 from schemas import examples
 from schemas.envelope import Event, encode
 from schemas.events import SongPlayed, SongRemoved, SongUploaded
-from schemas.songs import Reached, SongDocument
+from schemas.progress import Reached
+from schemas.songs import SongDocument
 from songline.ports import settle
 from tests.support.catalog import DIALS, Catalog, CatalogWorker, catalog_on
 from tests.support.localcloud import LocalCloud
@@ -179,11 +180,11 @@ async def test_it_goes_on_when_the_cloud_does(cloud: LocalCloud, new_worker: Cal
 
 
 async def test_nobody_who_is_late_takes_progress_back(catalog: Catalog) -> None:
-    songs = Songs(catalog.container)
-    await songs.begin(PARTITIONS)
+    positions = Positions(catalog.container)
+    await positions.begin(PARTITIONS)
     ahead = Reached(position=7, through=NOON)
-    await songs.reach("2", ahead)
-    await songs.reach("2", Reached(position=6, through=NOON + timedelta(hours=1)))
-    await songs.begin(PARTITIONS)
-    assert await songs.reached("2") == ahead
-    assert await songs.reached("1") == Reached(position=-1, through=None)
+    await positions.reach("2", ahead)
+    await positions.reach("2", Reached(position=6, through=NOON + timedelta(hours=1)))
+    await positions.begin(PARTITIONS)
+    assert await positions.reached("2") == ahead
+    assert await positions.reached("1") == Reached(position=-1, through=None)

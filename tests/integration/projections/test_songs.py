@@ -12,9 +12,11 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from cloud import cosmos
 from processors.catalog.documents import Songs
+from processors.positions import Positions
 from projections.api import create
 from schemas.channels import DATABASE, SONG_BLOBS, SONGS
-from schemas.songs import Fact, Reached, Song
+from schemas.progress import Reached
+from schemas.songs import Fact, Song
 from tests.support.localcloud import LocalCloud
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -54,13 +56,16 @@ async def listed(api: httpx.AsyncClient, **params: str | int) -> list[str]:
     return [song["id"] for song in answer.json()["songs"]]
 
 
-async def test_a_song_is_served_with_how_fresh_it_is(songs: Songs, songs_api: httpx.AsyncClient) -> None:
+async def test_a_song_is_served_with_how_fresh_it_is(
+    songs: Songs, database: CosmosClient, songs_api: httpx.AsyncClient
+) -> None:
+    positions = Positions(cosmos.container(database, DATABASE, SONGS))
     await put(songs, "one", title="Paper Lanterns", genre="indie")
     assert (await songs_api.get("/v1/songs/one")).json()["completeThrough"] is None
-    await songs.begin(("0", "1"))
-    await songs.reach("0", Reached(position=12, through=NOON))
+    await positions.begin(("0", "1"))
+    await positions.reach("0", Reached(position=12, through=NOON))
     assert (await songs_api.get("/v1/songs/one")).json()["completeThrough"] is None
-    await songs.reach("1", Reached(position=7, through=NOON + timedelta(minutes=1)))
+    await positions.reach("1", Reached(position=7, through=NOON + timedelta(minutes=1)))
     before = datetime.now(UTC)
     answer = (await songs_api.get("/v1/songs/one")).json()
     assert answer["song"] == {

@@ -1,0 +1,52 @@
+"""The catalog's side of the pump: what a batch says of songs is written at once."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+from processors.catalog import fold
+from processors.catalog.documents import Songs
+from processors.patience import Patience
+from processors.record import Record
+from schemas.songs import Fact
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 8
+
+
+class CatalogPart:
+    """A partition of `music-events`."""
+
+    def __init__(self, partition: str, songs: Songs, patience: Patience) -> None:
+        self._partition = partition
+        self._songs = songs
+        self._patience = patience
+        self._gate = asyncio.Semaphore(IN_FLIGHT)
+
+    @property
+    def full(self) -> bool:
+        """Never: nothing is held."""
+        return False
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Returns when the songs are written."""
+        said = fold.read((record.position, record.body) for record in records)
+        if said.poison:
+            position, why = next(iter(said.poison.items()))
+            words = "passed over %d of %d events of partition %s; the first is at %d: %s"
+            log.warning(words, len(said.poison), len(records), self._partition, position, why)
+        async with asyncio.TaskGroup() as group:
+            for song_id, fact in said.facts.items():
+                group.create_task(self._patience.insist(partial(self._write, song_id, fact)))
+
+    async def flush(self) -> None:
+        """What was taken is written."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    async def _write(self, song_id: str, fact: Fact) -> None:
+        async with self._gate:
+            await self._songs.apply(song_id, self._partition, fact)

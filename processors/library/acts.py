@@ -1,0 +1,80 @@
+"""What a partition says of its listeners, by listener, in order. Nothing waits here."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import blake2b
+from typing import Literal
+
+from msgspec import Struct
+
+from processors.record import Record
+from schemas.acceptance import MAX_FUTURE
+from schemas.envelope import Event, decode
+from schemas.errors import Poison
+from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from schemas.listening import is_listen
+
+Kind = Literal["listen", "like", "unlike", "upload", "remove"]
+
+MARK_BYTES = 6
+MARK_LETTERS = MARK_BYTES * 4 // 3
+
+_KINDS: dict[type, Kind] = {
+    SongPlayed: "listen",
+    SongLiked: "like",
+    SongUnliked: "unlike",
+    SongUploaded: "upload",
+    SongRemoved: "remove",
+}
+
+
+class Act(Struct, frozen=True, gc=False):
+    """What a listener did: the event at `position` (its sequence number), of the moment `at`, whose id is told by
+    `mark`. `ms` is how long he listened."""
+
+    position: int
+    mark: str
+    kind: Kind
+    song_id: str
+    at: datetime
+    ms: int = 0
+
+
+class Said(Struct, frozen=True):
+    """What a batch says: acts by listener, in order, and what could not be understood, by position."""
+
+    acts: dict[str, list[Act]]
+    poison: dict[int, Poison]
+
+
+def read(records: Iterable[Record]) -> Said:
+    """What `records` of one partition say. A play that is no listen says nothing."""
+    acts: dict[str, list[Act]] = {}
+    poison: dict[int, Poison] = {}
+    for record in records:
+        try:
+            event = _event(record)
+        except Poison as why:
+            poison[record.position] = why
+            continue
+        data, ms = event.data, 0
+        if isinstance(data, SongPlayed):
+            if not is_listen(data.played_ms, data.duration_ms):
+                continue
+            ms = data.played_ms
+        act = Act(record.position, mark(event.id), _KINDS[type(data)], data.song_id, event.time, ms)
+        acts.setdefault(data.user_id, []).append(act)
+    return Said(acts, poison)
+
+
+def mark(event_id: str) -> str:
+    """The event's id in eight letters: 48 bits, so that two of the few that are compared are never alike by chance."""
+    return urlsafe_b64encode(blake2b(event_id.encode(), digest_size=MARK_BYTES).digest()).decode()
+
+
+def _event(record: Record) -> Event:
+    event = decode(record.body)
+    if record.logged is not None and event.time > record.logged + MAX_FUTURE:
+        raise Poison("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
+    return event

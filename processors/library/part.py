@@ -1,0 +1,99 @@
+"""The library's side of the pump: acts of a partition are held by listener, and written a listener at a time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from msgspec import structs
+
+from processors.library import acts
+from processors.library.acts import Act
+from processors.library.documents import Libraries
+from processors.patience import Patience
+from processors.record import Record
+
+log = logging.getLogger(__name__)
+
+REPORT = 60.0
+
+
+class Desk:
+    """What the partitions of one worker share: how many acts they may hold, and how many writes are under way."""
+
+    def __init__(
+        self, libraries: Libraries, writes: int, buffer: int, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.libraries = libraries
+        self.gate = asyncio.Semaphore(writes)
+        self.writes = writes
+        self._buffer = buffer
+        self._parts: dict[int, LibraryPart] = {}
+        self._steady = steady
+        self._told_at = steady()
+        self.acts = 0
+
+    def open(self, partition: str, patience: Patience) -> "LibraryPart":
+        part = LibraryPart(partition, self, patience)
+        self._parts[id(part)] = part
+        return part
+
+    def closed(self, part: "LibraryPart") -> None:
+        self._parts.pop(id(part), None)
+
+    @property
+    def full(self) -> bool:
+        return sum(part.held for part in self._parts.values()) >= self._buffer
+
+    def applied(self, count: int) -> None:
+        """Tell now and then what was done and what it cost."""
+        self.acts += count
+        if self._steady() - self._told_at >= REPORT:
+            self._told_at = self._steady()
+            log.info("%d acts so far: %s", self.acts, structs.asdict(self.libraries.figures))
+
+
+class LibraryPart:
+    """A partition's acts. `held` are those that are not written yet."""
+
+    def __init__(self, partition: str, desk: Desk, patience: Patience) -> None:
+        self._partition = partition
+        self._desk = desk
+        self._patience = patience
+        self._acts: dict[str, list[Act]] = {}
+        self.held = 0
+
+    @property
+    def full(self) -> bool:
+        return self._desk.full
+
+    async def take(self, records: Sequence[Record]) -> None:
+        said = acts.read(records)
+        for user_id, done in said.acts.items():
+            self._acts.setdefault(user_id, []).extend(done)
+            self.held += len(done)
+        if said.poison:
+            position, why = next(iter(said.poison.items()))
+            words = "passed over %d of %d events of partition %s; the first is at %d: %s"
+            log.warning(words, len(said.poison), len(records), self._partition, position, why)
+
+    async def flush(self) -> None:
+        users = iter(list(self._acts))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._desk.writes, len(self._acts))):
+                group.create_task(self._write(users))
+
+    def close(self) -> None:
+        self._desk.closed(self)
+
+    async def _write(self, users: Iterator[str]) -> None:
+        for user_id in users:
+            await self._patience.insist(partial(self._apply, user_id))
+            count = len(self._acts.pop(user_id))
+            self.held -= count
+            self._desk.applied(count)
+
+    async def _apply(self, user_id: str) -> None:
+        async with self._desk.gate:
+            await self._desk.libraries.apply(user_id, self._partition, self._acts[user_id])

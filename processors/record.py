@@ -1,0 +1,13 @@
+"""An event as the hub has it."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class Record(Struct, frozen=True, gc=False):
+    """An event of a partition as the hub has it: its sequence number, when it was logged, its bytes."""
+
+    position: int
+    logged: datetime | None
+    body: bytes

@@ -1,0 +1,151 @@
+"""A listener's library: the documents of the container `library`, and what the read side serves of them.
+
+A listener's documents share his partition key. The summary says how far each partition of `music-events` is applied
+for him, and is written with whatever else changes, so that what is there and how far it is are one write.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from schemas.progress import Freshness
+from schemas.types import DurationMs, Genre, Id, Moment, Text
+
+SUMMARY = "summary"
+RECENT = 50
+"""How many listens a summary holds."""
+
+
+class Mark(Struct, frozen=True):
+    """What a partition said last of a like or an upload: whether it is so, and when that happened."""
+
+    on: bool
+    at: Moment
+
+
+class EntryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A song in a listener's library: `id` is `song:` and the song's. Plays are listens; see docs/library.md.
+
+    `likes` and `uploads` hold what each partition said last; the latest by time holds, then the higher partition. The
+    orders are what lists are sorted by, descending, and are there only where the song belongs into the list.
+    """
+
+    id: str
+    user_id: Id
+    song_id: Id
+    plays: int = 0
+    ms_played: int = 0
+    first_played_at: Moment | None = None
+    last_played_at: Moment | None = None
+    likes: dict[str, Mark] = {}
+    uploads: dict[str, Mark] = {}
+    by_recent: str | None = None
+    by_plays: str | None = None
+    by_liked: str | None = None
+    by_uploaded: str | None = None
+
+    @property
+    def liked_at(self) -> Moment | None:
+        return since(self.likes)
+
+    @property
+    def uploaded_at(self) -> Moment | None:
+        return since(self.uploads)
+
+
+class Listen(Struct, frozen=True, kw_only=True, rename="camel", order=True):
+    """A listener heard a song, for so many milliseconds. Ordered by moment."""
+
+    at: Moment
+    song_id: Id
+    ms_played: DurationMs
+
+
+class SummaryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What there is of a listener, in sum.
+
+    `songs`, `liked` and `uploaded` count songs. `recent`: the latest listens, newest first. `applied`: partition to the
+    sequence number of the last event that changed anything. `seen`: partition to marks of the last events' ids.
+    """
+
+    id: str
+    user_id: Id
+    listens: int = 0
+    ms_played: int = 0
+    songs: int = 0
+    liked: int = 0
+    uploaded: int = 0
+    first_listen_at: Moment | None = None
+    last_listen_at: Moment | None = None
+    recent: tuple[Listen, ...] = ()
+    applied: dict[str, int] = {}
+    seen: dict[str, str] = {}
+
+
+class LibraryEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A song in a listener's library. Title, artist and genre are None while the song is not in the catalog: its
+    upload is not known yet, or it was taken away."""
+
+    song_id: Id
+    title: Text | None
+    artist: Text | None
+    genre: Genre | None
+    plays: int
+    ms_played: int
+    first_played_at: Moment | None
+    last_played_at: Moment | None
+    liked: bool
+    liked_at: Moment | None
+    uploaded: bool
+    uploaded_at: Moment | None
+
+
+class RecentListen(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A listener heard a song at a moment, for so many milliseconds."""
+
+    at: Moment
+    song_id: Id
+    title: Text | None
+    artist: Text | None
+    genre: Genre | None
+    ms_played: DurationMs
+
+
+class Library(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """A page of a listener's library. `next` is the cursor of the next page, None on the last one."""
+
+    user_id: Id
+    entries: list[LibraryEntry]
+    next: str | None
+
+
+class Recent(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """What a listener heard last, newest first."""
+
+    user_id: Id
+    listens: list[RecentListen]
+
+
+class LibrarySummary(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """A listener's library in sum: `songs` were heard, `liked` are liked, `uploaded` were uploaded and not removed."""
+
+    user_id: Id
+    listens: int
+    ms_played: int
+    songs: int
+    liked: int
+    uploaded: int
+    first_listen_at: Moment | None
+    last_listen_at: Moment | None
+
+
+def entry_id(song_id: str) -> str:
+    return f"song:{song_id}"
+
+
+def since(marks: Mapping[str, Mark]) -> Moment | None:
+    """Since when it is so, None when it is not: the latest mark by time holds, then that of the higher partition."""
+    if not marks:
+        return None
+    mark = max(marks.items(), key=lambda said: (said[1].at, int(said[0])))[1]
+    return mark.at if mark.on else None

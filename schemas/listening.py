@@ -1,0 +1,8 @@
+"""What a listen is: the rule that charts and libraries share."""
+
+LISTEN_MS = 30_000
+
+
+def is_listen(played_ms: int, duration_ms: int) -> bool:
+    """Thirty seconds, or half of a song that is shorter than a minute."""
+    return played_ms >= LISTEN_MS or played_ms * 2 >= duration_ms

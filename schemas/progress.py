@@ -1,0 +1,32 @@
+"""How far a projection has read `music-events`: as its worker notes it, and as every answer tells it."""
+
+from msgspec import Struct
+
+from schemas.types import Moment
+
+PROGRESS = "@progress"
+"""The id of the document that says how far a projection is. No song or listener can have it: `@` is not of an Id."""
+
+
+class Reached(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a partition is applied: its event at `position` and all before; `through`: all that the hub had then."""
+
+    position: int
+    through: Moment | None
+
+
+class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far the projection is, by partition of `music-events`."""
+
+    id: str
+    partitions: dict[str, Reached]
+
+
+class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How fresh an answer is. `as_of`: when it was read; `complete_through`: every event that the hub had before this
+    moment is in it, None while that is not known; `position`: partition of `music-events` to the sequence number of
+    the last event that is in it, -1 for none."""
+
+    as_of: Moment
+    complete_through: Moment | None
+    position: dict[str, int]
