@@ -16,6 +16,7 @@ from localcloud.azurite import AzuriteServer, AzuriteUnavailable
 from localcloud.config import BadConfig, HubConfig, read_hubs
 from localcloud.cosmos.server import CosmosServer
 from localcloud.eventhubs.server import EventHubsServer
+from localcloud.faults import Faults
 from localcloud.http import HttpServer
 from localcloud.kafka.server import KafkaServer
 from localcloud.sas import Keys
@@ -70,8 +71,9 @@ def default_config(service: str = "eventhubs") -> list[Path]:
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
 @click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite (see `make azurite`).")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
-@click.option("--control-port", default=5300, help="Health, at /health.")
+@click.option("--control-port", default=5300, help="Health at /health, faults at /faults.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
+@click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option("--create-topics", is_flag=True, help="Let Kafka clients create and delete topics.")
 def main(
     data: Path,
@@ -86,6 +88,7 @@ def main(
     blob_port: int,
     control_port: int,
     cosmos_key: str,
+    throttle: bool,
     create_topics: bool,
 ) -> None:
     """Event Hubs (AMQP and Kafka), Service Bus and Cosmos DB on this machine, on 127.0.0.1.
@@ -108,7 +111,7 @@ def main(
         (data / READY).unlink(missing_ok=True)
         hubs = read_hubs(list(configs) or default_config())
         namespace = read_namespace(list(servicebus_configs) or default_config("servicebus"))
-        asyncio.run(serve(data, hubs, namespace, ports, cosmos_key, create_topics))
+        asyncio.run(serve(data, hubs, namespace, ports, cosmos_key, throttle=throttle, create_topics=create_topics))
     except (AzuriteUnavailable, BadConfig, log.LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
@@ -119,6 +122,8 @@ async def serve(
     namespace: NamespaceConfig,
     ports: dict[str, int],
     cosmos_key: str,
+    *,
+    throttle: bool,
     create_topics: bool,
 ) -> None:
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment."""
@@ -127,26 +132,36 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     ready = data / READY
-    keys = Keys()
+    keys, faults = Keys(), Faults()
     served: dict[str, int] = {}
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
         )
-        bus = ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"])
+        bus = ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"], faults=faults)
+        cosmos = CosmosServer(
+            data / "cosmos",
+            cosmos_key,
+            host=HOST,
+            port=ports["cosmos"],
+            throttled=["*"] if throttle else [],
+            faults=faults,
+        )
         servers: dict[str, Server] = {
-            "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"]),
-            "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics),
+            "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"], faults=faults),
+            "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics, faults=faults),
             "servicebus": bus,
             "servicebus-admin": AdministrationServer(
                 bus, data / "servicebus" / "tls", keys, host=HOST, port=ports["servicebus-admin"]
             ),
-            "cosmos": CosmosServer(data / "cosmos", cosmos_key, host=HOST, port=ports["cosmos"]),
+            "cosmos": cosmos,
         }
         if "blob" in ports:
             servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"])
         # The last: health means that all are served.
-        servers["control"] = HttpServer(control.create(served), host=HOST, port=ports["control"])
+        servers["control"] = HttpServer(
+            control.create(served, faults, lambda: cosmos.throughput), host=HOST, port=ports["control"]
+        )
         for name, server in servers.items():
             try:
                 await stack.enter_async_context(server)

@@ -1,17 +1,61 @@
-"""The control endpoint: health, on the path that Microsoft's emulators use."""
+"""The control endpoint: health, on the path that Microsoft's emulators use; faults and throttling on demand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from localcloud.faults import BadRules, Faults, parse_rules
 
-def create(endpoints: Mapping[str, int]) -> Starlette:
+
+class Throttled(Protocol):
+    """What holds databases to their throughput: those whose names match a pattern in `enforced`."""
+
+    enforced: list[str]
+
+
+def create(endpoints: Mapping[str, int], faults: Faults, throughput: Callable[[], Throttled]) -> Starlette:
     """The app; `endpoints` are the services' names and ports, filled by the time that it answers."""
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "healthy", "ports": dict(endpoints)})
 
-    return Starlette(routes=[Route("/health", health)])
+    async def rules(request: Request) -> Response:
+        try:
+            match request.method:
+                case "PUT":
+                    faults.put(parse_rules(await request.body()))
+                case "DELETE":
+                    faults.put([])
+        except BadRules as error:
+            return _refused(error.field, error.value, error.rule)
+        return JSONResponse(faults.report())
+
+    async def throttling(request: Request) -> Response:
+        body = await request.body()
+        try:
+            match request.method:
+                case "PUT":
+                    throughput().enforced = msgspec.json.decode(body, type=list[str])
+                case "DELETE":
+                    throughput().enforced = []
+        except msgspec.DecodeError as error:
+            return _refused("the body", body.decode("utf-8", "replace")[:100], f"expected a JSON list; {error}")
+        return JSONResponse(throughput().enforced)
+
+    methods: Sequence[str] = ("GET", "PUT", "DELETE")
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/faults", rules, methods=methods),
+            Route("/throttling", throttling, methods=methods),
+        ]
+    )
+
+
+def _refused(field: str, value: object, rule: str) -> Response:
+    return JSONResponse({"field": field, "value": value, "rule": rule}, status_code=400)

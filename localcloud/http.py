@@ -57,9 +57,17 @@ class _Gathering(asyncio.Transport):
         self._transport.set_protocol(protocol)
 
 
+HANG_UP = "localcloud.hang_up"
+"""The extension of an ASGI scope that cuts the connection; afterwards the app has to wait for `http.disconnect`."""
+
+
 class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(_Gathering(transport))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {HANG_UP: {"now": self.transport.abort}}
 
 
 class _Server(uvicorn.Server):

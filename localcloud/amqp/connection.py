@@ -338,6 +338,13 @@ class Connection(asyncio.Protocol):
             self.send(frame(0, Close(wire_error(error)).encoded()))
         self._leave()
 
+    def abort(self) -> None:
+        """Cut the connection, without a word."""
+        self._state = self._nothing_more
+        self._end_sessions()
+        self._timer.cancel()
+        self._transport.abort()
+
     def _leave(self) -> None:
         """Hang up after what is to be sent; read on for a moment, or the client might get a reset instead of it."""
         self._state = self._nothing_more

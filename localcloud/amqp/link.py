@@ -3,7 +3,10 @@
 Named after what we do: over a ReceivingLink the client sends.
 """
 
+import asyncio
 import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from localcloud.amqp.codec import encode
@@ -30,6 +33,7 @@ from localcloud.amqp.performatives import (
     Transfer,
 )
 from localcloud.amqp.types import Map, Uint, Ulong
+from localcloud.faults import Rule
 
 if TYPE_CHECKING:
     from localcloud.amqp.session import Session
@@ -38,7 +42,7 @@ CREDIT: Final = 1000
 MASK: Final = 0xFFFF_FFFF
 
 
-class Link:
+class Link(ABC):
     """One end of a link.
 
     `address` is the path of the node (`hub/Partitions/0`), whether the client wrote it as a URI or bare.
@@ -77,12 +81,12 @@ class Link:
             self.ended = True
             self._on_end()
 
-    def _on_end(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _on_end(self) -> None: ...
 
+    @abstractmethod
     def attached(self) -> Attach:
         """Our answer to the client's attach."""
-        raise NotImplementedError
 
 
 class ReceivingLink(Link):
@@ -204,6 +208,7 @@ class SendingLink(Link):
     """The outlet gives, the client receives, as far as its credit goes."""
 
     outlet: Outlet | None = None
+    paused = False
 
     def __init__(self, session: "Session", attach: Attach) -> None:
         super().__init__(session, attach, attach.source.address if attach.source else None)
@@ -211,6 +216,8 @@ class SendingLink(Link):
         self.credit = 0
         self.drain = False
         self.settles_on_send = attach.snd_settle_mode == 1
+        # Asked before a message: the fault that strikes it. The link may be paused or ended then.
+        self.strike: Callable[[], Rule | None] = _unharmed
         self._prefix = b""
         self._suffix: dict[bytes, bytes] = {}
 
@@ -231,7 +238,18 @@ class SendingLink(Link):
     @property
     def sendable(self) -> bool:
         """May a message be sent now? When only the socket or the window stands in the way, on_credit comes again."""
-        return self.credit > 0 and self.live and not self.ended and self.session.can_send(self)
+        if self.credit <= 0 or self.paused or not self.live or self.ended:
+            return False
+        return self.session.can_send(self)
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long."""
+        self.paused = True
+        asyncio.get_running_loop().call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self.paused = False
+        self.pump()
 
     def on_flow(self, flow: Flow) -> None:
         if flow.link_credit is not None:
@@ -356,6 +374,10 @@ def transfer_head(
         )
     )
     return b"\x00\x53\x14\xc0" + bytes((len(fields) + 1, 11)) + fields
+
+
+def _unharmed() -> None:
+    """No fault strikes."""
 
 
 def address_path(address: str) -> str:

@@ -1,5 +1,6 @@
 """What a service offers to the engine: a node for every link that a client attaches."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,17 +13,17 @@ if TYPE_CHECKING:
 State = Composite | Described | None
 
 
-class Inlet:
+class Inlet(ABC):
     """Takes what a client sends over one link."""
 
-    def on_attached(self) -> None:
+    def on_attached(self) -> None:  # noqa: B027 - for whoever wants to know, as below
         """The client has been told that the link is there."""
 
+    @abstractmethod
     def on_delivery(self, delivery: "Delivery") -> None:
         """Settle it now or later: until then its bytes count towards what the connection may have in flight."""
-        raise NotImplementedError
 
-    def on_detached(self) -> None:
+    def on_detached(self) -> None:  # noqa: B027
         """The link has ended, in whatever way; called once."""
 
 

@@ -8,6 +8,7 @@ from typing import Self
 from localcloud.amqp import cbs
 from localcloud.amqp.connection import Connection, Timing
 from localcloud.amqp.errors import CONNECTION_FORCED, AmqpError
+from localcloud.amqp.faulty import Strike, WithFaults
 from localcloud.amqp.link import ReceivingLink, SendingLink
 from localcloud.amqp.node import Inlet, Outlet, Service
 from localcloud.amqp.requests import RequestNode
@@ -16,10 +17,15 @@ from localcloud.sas import Keys
 _DEFAULT_TIMING = Timing()
 
 
+def _unharmed(operation: str, address: str) -> None:
+    """No fault strikes."""
+
+
 class AmqpServer:
     """Listens on `host`:`port` (0: a free one; `port` then says which) while it is entered.
 
-    `service_for` makes the service of one connection; `$cbs` is answered here. `now` gives Unix seconds.
+    `service_for` makes the service of one connection; `$cbs` is answered here. `now` gives Unix seconds. `strike` says
+    which links and messages are to fail.
     """
 
     def __init__(
@@ -32,6 +38,7 @@ class AmqpServer:
         host: str = "127.0.0.1",
         port: int = 0,
         timing: Timing = _DEFAULT_TIMING,
+        strike: Strike = _unharmed,
     ) -> None:
         self.host = host
         self.port = port
@@ -41,6 +48,7 @@ class AmqpServer:
         self._keys = keys
         self._now = now
         self._timing = timing
+        self._strike = strike
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -59,7 +67,7 @@ class AmqpServer:
     def _connection(self) -> Connection:
         connection = Connection(
             self._container_id,
-            WithTokens(self._service_for()),
+            WithTokens(WithFaults(self._service_for(), self._strike)),
             self._keys,
             self._now,
             self.connections.discard,

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from localcloud.cosmos import documents, rids
+from localcloud.cosmos import documents, offers, rids
 from localcloud.cosmos.errors import OWNER_NOT_FOUND, BadRequest, Conflict, NotFound, PreconditionFailed
 from localcloud.cosmos.indexing import DEFAULT_POLICY, IndexingPolicy
 from localcloud.cosmos.partition import (
@@ -17,8 +17,6 @@ from localcloud.cosmos.partition import (
 from localcloud.cosmos.storage import Session
 
 MAX_NAME = 255
-DEFAULT_THROUGHPUT, MIN_THROUGHPUT, MAX_THROUGHPUT = 400, 400, 1_000_000
-OFFER_NOT_FOUND = 10004
 MUTABLE = ("indexingPolicy", "defaultTtl", "conflictResolutionPolicy", "analyticalStorageTtl", "computedProperties")
 
 Resource = dict[str, object]
@@ -115,11 +113,13 @@ class Catalog:
     """What the account holds, in memory.
 
     Each change is first made by one of the functions below, which return a job for `storage.Storage.write`; when that
-    is on disk, the handler puts the result in here.
+    is on disk, the handler puts the result in here. `throughput` are the offers: from the link of a database or a
+    container to its request units a second.
     """
 
     def __init__(self, session: Session) -> None:
         self.databases: dict[str, Database] = {}
+        self.throughput = offers.throughput(session)
         for number, id_, etag, ts in session.connection.execute("SELECT number, id, etag, ts FROM databases"):
             self.databases[id_] = Database(number, id_, etag, ts)
         by_number = {database.number: database for database in self.databases.values()}
@@ -166,7 +166,7 @@ def create_database(id_: str, throughput: Resource | None, now: int) -> Callable
             raise Conflict(f"Resource with specified id or name already exists: database '{id_}'.") from None
         database = Database(number or 0, id_, etag, now)
         if throughput is not None:
-            _insert_offer(session, database.link, throughput, now)
+            offers.insert(session, database.link, throughput, now)
         return database
 
     return job
@@ -199,7 +199,7 @@ def create_container(
         container = build_container(number or 0, database, ranges, resource, etag, now)
         shared = session.connection.execute("SELECT 1 FROM offers WHERE resource = ?", (database.link,)).fetchone()
         if throughput is not None or not shared:
-            _insert_offer(session, container.link, throughput or {"offerThroughput": DEFAULT_THROUGHPUT}, now)
+            offers.insert(session, container.link, throughput or offers.DEFAULT, now)
         return container
 
     return job
@@ -243,45 +243,6 @@ def delete_container(container: Container) -> Callable[[Session], None]:
         session.connection.execute("DELETE FROM offers WHERE resource = ?", (container.link,))
 
     return job
-
-
-def read_offers(session: Session) -> list[Resource]:
-    rows = session.connection.execute("SELECT number, resource, content, etag, ts FROM offers ORDER BY number")
-    return [_describe_offer(*row) for row in rows]
-
-
-def replace_offer(rid: str, resource: Mapping[str, object], now: int) -> Callable[[Session], Resource]:
-    content = throughput_of(_object(resource, "content"))
-
-    def job(session: Session) -> Resource:
-        offer = next((o for o in read_offers(session) if o["id"] == rid), None)
-        if offer is None:
-            raise NotFound(f"Resource Not Found: there is no offer '{rid}'.")
-        etag = documents.etag_of(session.next_lsn(), now)
-        session.connection.execute(
-            "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE resource = ?",
-            (documents.encode(content), etag, now, offer["resource"]),
-        )
-        return {**offer, "content": _offer_content(content), "_etag": etag, "_ts": now}
-
-    return job
-
-
-def throughput_of(content: Mapping[str, object]) -> Resource:
-    """Check `{"offerThroughput": 400}` or `{"offerAutopilotSettings": {"maxThroughput": 4000}}`."""
-    autopilot = content.get("offerAutopilotSettings")
-    if isinstance(autopilot, dict):
-        most = autopilot.get("maxThroughput")
-        if not isinstance(most, int) or most < 1000 or most % 1000:
-            raise BadRequest(f"The autoscale maximum of {most!r} RU/s is not a multiple of 1000.")
-        return {"offerThroughput": most // 10, "offerAutopilotSettings": autopilot}
-    manual = content.get("offerThroughput")
-    if not isinstance(manual, int) or not MIN_THROUGHPUT <= manual <= MAX_THROUGHPUT or manual % 100:
-        raise BadRequest(
-            f"The offer should have valid throughput values between {MIN_THROUGHPUT} and {MAX_THROUGHPUT} inclusive "
-            f"in increments of 100, not {manual!r}."
-        )
-    return {"offerThroughput": manual}
 
 
 def complete_container(resource: object) -> Resource:
@@ -352,31 +313,3 @@ def _object(resource: Mapping[str, object], name: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise BadRequest(f"The property '{name}' is {value!r}: expected a JSON object.")
     return value
-
-
-def _insert_offer(session: Session, link: str, content: Resource, now: int) -> None:
-    session.connection.execute(
-        "INSERT INTO offers (resource, content, etag, ts) VALUES (?, ?, ?, ?)",
-        (link, documents.encode(content), documents.etag_of(session.next_lsn(), now), now),
-    )
-
-
-def _describe_offer(number: int, link: str, content: bytes, etag: str, ts: int) -> Resource:
-    rid = rids.offer_rid(number)
-    decoded = documents.decode(content)
-    return {
-        "id": rid,
-        "_rid": rid,
-        "_self": f"offers/{rid}/",
-        "_etag": etag,
-        "_ts": ts,
-        "offerVersion": "V2",
-        "offerType": "Invalid",
-        "resource": link,
-        "offerResourceId": link.strip("/").rpartition("/")[2],
-        "content": _offer_content(decoded if isinstance(decoded, dict) else {}),
-    }
-
-
-def _offer_content(content: Resource) -> Resource:
-    return {"offerIsRUPerMinuteThroughputEnabled": False, **content}

@@ -35,19 +35,20 @@ class Data:
         self._catalog = known
 
     async def post(self, request: Request) -> Reply:
-        """POST to a container's documents means many things; headers tell which."""
-        if request.flag("x-ms-cosmos-is-query-plan-request"):
-            return self.plan(request)
-        if request.is_query:
-            return await self.query(request)
-        if request.flag("x-ms-cosmos-is-batch-request"):
-            return await self.batch(request)
-        return await self.create(request)
+        match request.operation:
+            case "plan":
+                return self.plan(request)
+            case "query":
+                return await self.query(request)
+            case "batch":
+                return await self.batch(request)
+            case operation:
+                return await self.create(request, operation.capitalize())
 
-    async def create(self, request: Request) -> Reply:
+    async def create(self, request: Request, kind: str) -> Reply:
+        """`kind` is Create or Upsert."""
         container = self._container(request)
         document = documents.decode_document(request.body)
-        kind = "Upsert" if request.flag("x-ms-documentdb-is-upsert") else "Create"
         return await self._write(request, container, kind, document)
 
     async def replace(self, request: Request) -> Reply:

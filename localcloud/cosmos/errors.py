@@ -66,8 +66,12 @@ class TooManyRequests(CosmosError):
     status = 429
     code = "TooManyRequests"
 
-    def __init__(self, message: str, retry_after_ms: int) -> None:
-        super().__init__(message, substatus=3200)
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__(
+            'Message: {"Errors":["Request rate is large. More Request Units may be needed, so no changes were made. '
+            'Please retry this request later."]}',
+            substatus=3200,
+        )
         self.headers = {"x-ms-retry-after-ms": str(retry_after_ms)}
 
 

@@ -66,6 +66,31 @@ class Request:
         return self.flag("x-ms-documentdb-isquery") or kind.startswith(("application/query+json", "application/sql"))
 
     @property
+    def operation(self) -> str:
+        """What it does to documents, in a word; "metadata" for what is about anything else."""
+        match self.address.kind, bool(self.address.id), self.method:
+            case "docs", True, method:
+                return {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}.get(method, "metadata")
+            case "docs", False, "GET":
+                return "changes" if "a-im" in self.headers else "feed"
+            case "docs", False, "POST":
+                return self._posted
+            case "partitionkeydelete", _, _:
+                return "delete"
+        return "metadata"
+
+    @property
+    def _posted(self) -> str:
+        """POST to a container's documents means many things; headers tell which."""
+        if self.flag("x-ms-cosmos-is-query-plan-request"):
+            return "plan"
+        if self.is_query:
+            return "query"
+        if self.flag("x-ms-cosmos-is-batch-request"):
+            return "batch"
+        return "upsert" if self.flag("x-ms-documentdb-is-upsert") else "create"
+
+    @property
     def wants_minimal(self) -> bool:
         return self.headers.get("prefer", "").lower() == "return=minimal"
 

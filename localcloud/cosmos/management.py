@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from localcloud.cosmos import catalog, charges, documents
+from localcloud.cosmos import catalog, charges, documents, offers
 from localcloud.cosmos.catalog import Catalog, Container, Resource
 from localcloud.cosmos.errors import BadRequest, NotFound
 from localcloud.cosmos.exchange import Reply, Request, of_feed, of_resource, read_query
@@ -53,6 +53,7 @@ class Management:
         job = catalog.create_database(id_, _requested_throughput(request), request.now)
         database = await self._storage.write(job)
         self._catalog.databases[id_] = database
+        await self._reload_throughput()
         return of_resource(201, database.describe(), charges.METADATA_WRITE)
 
     async def read_database(self, request: Request) -> Reply:
@@ -62,6 +63,7 @@ class Management:
         database = self._catalog.database(request.address.id)
         await self._storage.write(catalog.delete_database(database))
         self._catalog.databases.pop(database.id, None)
+        await self._reload_throughput()
         return Reply(204, headers={"x-ms-request-charge": str(charges.METADATA_WRITE)})
 
     async def list_containers(self, request: Request) -> Reply:
@@ -77,6 +79,7 @@ class Management:
         job = catalog.create_container(database, resource, self._ranges, _requested_throughput(request), request.now)
         container = await self._storage.write(job)
         database.containers[container.id] = container
+        await self._reload_throughput()
         return _of_container(201, container, charges.METADATA_WRITE)
 
     async def read_container(self, request: Request) -> Reply:
@@ -94,6 +97,7 @@ class Management:
         container = self._container(request)
         await self._storage.write(catalog.delete_container(container))
         container.database.containers.pop(container.id, None)
+        await self._reload_throughput()
         return Reply(204, headers={"x-ms-request-charge": str(charges.METADATA_WRITE)})
 
     async def list_ranges(self, request: Request) -> Reply:
@@ -108,11 +112,11 @@ class Management:
         return reply
 
     async def list_offers(self, request: Request) -> Reply:
-        return self._listed(request, "", "Offers", await self._storage.read(catalog.read_offers))
+        return self._listed(request, "", "Offers", await self._storage.read(offers.read))
 
     async def read_offer(self, request: Request) -> Reply:
-        offers = await self._storage.read(catalog.read_offers)
-        offer = next((offer for offer in offers if offer["id"] == request.address.id), None)
+        listed = await self._storage.read(offers.read)
+        offer = next((offer for offer in listed if offer["id"] == request.address.id), None)
         if offer is None:
             raise NotFound(f"Resource Not Found: there is no offer '{request.address.id}'.")
         return of_resource(200, offer, charges.METADATA_READ)
@@ -121,8 +125,12 @@ class Management:
         body = documents.decode(request.body)
         if not isinstance(body, dict):
             raise BadRequest("The offer is no JSON object.")
-        offer = await self._storage.write(catalog.replace_offer(request.address.id, body, request.now))
+        offer = await self._storage.write(offers.replace(request.address.id, body, request.now))
+        await self._reload_throughput()
         return of_resource(200, offer, charges.METADATA_WRITE)
+
+    async def _reload_throughput(self) -> None:
+        self._catalog.throughput = await self._storage.read(offers.throughput)
 
     def _container(self, request: Request) -> Container:
         return self._catalog.container(request.address.database, request.address.id)
@@ -148,9 +156,9 @@ def _of_container(status: int, container: Container, charge: float) -> Reply:
 def _requested_throughput(request: Request) -> Resource | None:
     manual = request.number("x-ms-offer-throughput")
     if manual is not None:
-        return catalog.throughput_of({"offerThroughput": manual})
+        return offers.parse({"offerThroughput": manual})
     settings = request.headers.get("x-ms-cosmos-offer-autopilot-settings")
     if settings is None:
         return None
     decoded: object = documents.decode(settings.encode())
-    return catalog.throughput_of({"offerAutopilotSettings": decoded} if isinstance(decoded, Mapping) else {})
+    return offers.parse({"offerAutopilotSettings": decoded} if isinstance(decoded, Mapping) else {})

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,10 @@ from localcloud.cosmos.auth import MasterKey
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.expiry import sweep
 from localcloud.cosmos.query.parser import parse
-from localcloud.cosmos.service import Service, Throttle
+from localcloud.cosmos.service import Service
 from localcloud.cosmos.storage import Storage
+from localcloud.cosmos.throughput import Throughput
+from localcloud.faults import Faults
 from localcloud.http import HttpServer
 
 DEFAULT_RANGES = 4
@@ -23,14 +25,11 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _unlimited(request: object) -> None:
-    """No request is throttled."""
-
-
 class CosmosServer:
     """Serves the account kept in `folder` between enter and exit; port 0 takes a free one, which `port` then tells.
 
-    `key` is the account's master key, base64. A new container gets so many partition key `ranges`.
+    `key` is the account's master key, base64. A new container gets so many partition key `ranges`. Databases whose
+    names match a pattern in `throttled` are held to their provisioned throughput.
     """
 
     def __init__(
@@ -42,14 +41,16 @@ class CosmosServer:
         port: int = 0,
         ranges: int = DEFAULT_RANGES,
         now_ms: Callable[[], int] = _now_ms,
-        throttle: Throttle = _unlimited,
+        throttled: Sequence[str] = (),
+        faults: Faults | None = None,
     ) -> None:
         self._folder = folder
         self._key = MasterKey(key)
         self._address = (host, port)
         self._ranges = ranges
         self._now_ms = now_ms
-        self._throttle = throttle
+        self._throttled = throttled
+        self._faults = faults or Faults()
         self._stack = AsyncExitStack()
 
     @property
@@ -64,8 +65,15 @@ class CosmosServer:
             storage = Storage(self._folder)
             stack.push_async_callback(storage.close)
             catalog = await storage.read(Catalog)
+            self.throughput = Throughput(catalog, self._throttled)
             service = Service(
-                storage, catalog, self._key, ranges=self._ranges, now_ms=self._now_ms, throttle=self._throttle
+                storage,
+                catalog,
+                self._key,
+                ranges=self._ranges,
+                now_ms=self._now_ms,
+                throughput=self.throughput,
+                faults=self._faults,
             )
             host, port = self._address
             self._http = await stack.enter_async_context(HttpServer(service, host=host, port=port))

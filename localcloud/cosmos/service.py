@@ -1,5 +1,6 @@
 """The HTTP side: an ASGI app that reads a request, checks its signature, finds the handler and writes the reply."""
 
+import asyncio
 import logging
 import random
 import sqlite3
@@ -18,11 +19,12 @@ from localcloud.cosmos.errors import CosmosError, MethodNotAllowed, TooLarge, To
 from localcloud.cosmos.exchange import Reply, Request
 from localcloud.cosmos.management import Management
 from localcloud.cosmos.storage import Storage
+from localcloud.cosmos.throughput import Throughput
+from localcloud.faults import Delay, Drop, Faults, Lose, Throttle
+from localcloud.http import HANG_UP
 
 MAX_BODY = 4 * 1024 * 1024
 Handler = Callable[[Request], Awaitable[Reply]]
-# How long a request has to wait because too many request units are spent, in milliseconds; None when it may go on.
-Throttle = Callable[[Request], int | None]
 
 _FIXED = {
     "content-type": "application/json",
@@ -33,6 +35,10 @@ _FIXED = {
 }
 
 logger = logging.getLogger(__name__)
+
+
+class _HungUp(Exception):
+    """The client is to have its connection cut instead of an answer."""
 
 
 class Service:
@@ -46,11 +52,13 @@ class Service:
         *,
         ranges: int,
         now_ms: Callable[[], int],
-        throttle: Throttle,
+        throughput: Throughput,
+        faults: Faults,
     ) -> None:
         self._key = key
         self._now_ms = now_ms
-        self._throttle = throttle
+        self._throughput = throughput
+        self._faults = faults
         management, data = Management(storage, catalog, ranges), Data(storage, catalog)
         self._handlers: dict[tuple[str, bool, str], Handler] = {
             ("", False, "GET"): management.read_account,
@@ -86,6 +94,10 @@ class Service:
             reply = _of_error(error, activity)
         except sqlite3.Error as error:
             reply = _of_error(_unavailable(error), activity)
+        except _HungUp:
+            scope["extensions"][HANG_UP]["now"]()
+            await receive()
+            return
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
             reply = _of_error(
@@ -109,14 +121,33 @@ class Service:
             raise MethodNotAllowed(f"{method} on {scope['path']} is not something that this service does.")
         base = f"{scope['scheme']}://{headers.get('host', '')}"
         request = Request(method, address, headers, body, base, now_ms)
-        wait = self._throttle(request)
+        fault = self._faults.next("cosmos", request.operation, f"{address.database}/{address.container}")
+        match fault:
+            case Throttle(retry_after_ms=wait):
+                raise TooManyRequests(wait)
+            case Delay(ms=ms):
+                await asyncio.sleep(ms / 1000)
+            case Drop():
+                raise _HungUp
+        reply = await self._within_throughput(request, handler)
+        if isinstance(fault, Lose):
+            raise _HungUp
+        return reply
+
+    async def _within_throughput(self, request: Request, handler: Handler) -> Reply:
+        wait = self._throughput.wait_ms(request.address, request.now_ms)
         if wait is not None:
-            raise TooManyRequests(
-                'Message: {"Errors":["Request rate is large. More Request Units may be needed, so no changes were '
-                'made. Please retry this request later."]}',
-                wait,
-            )
-        return await handler(request)
+            raise TooManyRequests(wait)
+        charge = 0.0
+        try:
+            reply = await handler(request)
+            charge = float(reply.headers["x-ms-request-charge"])
+        except CosmosError as error:
+            charge = error.charge
+            raise
+        finally:
+            self._throughput.spend(request.address, charge, request.now_ms)
+        return reply
 
 
 async def _read_body(receive: Receive) -> bytes:

@@ -13,6 +13,7 @@ from localcloud.amqp.types import Timestamp
 from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.readers import Readers
 from localcloud.eventhubs.translate import Events
+from localcloud.faults import Duplicate
 from localcloud.log.partition import PartitionLog
 from localcloud.log.segment import StoredBatch
 from localcloud.log.store import Hub
@@ -83,12 +84,17 @@ class EventReader(Outlet):
 
     def on_credit(self) -> None:
         while self.link.sendable and self._has_events():
+            fault = self.link.strike()
+            if self.link.paused or self.link.ended:
+                return
             assert self._events is not None
             messages, start = self._events.messages, self._next
             if self._report_end:
                 end = self._end()
                 messages, start = [end + message for message in messages[start : start + 256]], 0
             went = self.link.send_settled(messages, start, _TAG)
+            if isinstance(fault, Duplicate):
+                self.link.send_settled(messages[: start + went], start, _TAG)
             self._next += went
             self._position = self._events.offsets[self._next - 1] + 1
 

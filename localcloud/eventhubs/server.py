@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from localcloud.eventhubs.position import selector_of, start_of
 from localcloud.eventhubs.readers import Readers
 from localcloud.eventhubs.receive import EventReader, EventsCache
 from localcloud.eventhubs.send import MAX_MESSAGE_SIZE, EventWriter
+from localcloud.faults import Faults
 from localcloud.log.errors import UnknownHub
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
@@ -43,6 +45,7 @@ class EventHubsServer:
         port: int = 0,
         now: Callable[[], float] = time.time,
         timing: Timing = _DEFAULT_TIMING,
+        faults: Faults | None = None,
     ) -> None:
         namespace = _Namespace(store, now)
         self._server = AmqpServer(
@@ -53,6 +56,7 @@ class EventHubsServer:
             host=host,
             port=port,
             timing=timing,
+            strike=partial((faults or Faults()).next, "eventhubs"),
         )
 
     @property

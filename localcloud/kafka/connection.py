@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable
 from datetime import timedelta
 from struct import Struct
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from kio.schema.errors import ErrorCode
 from kio.schema.produce.v9 import ProduceResponse
@@ -14,6 +14,7 @@ from kio.schema.sasl_handshake.v1 import SaslHandshakeRequest, SaslHandshakeResp
 from kio.static.primitive import i64Timedelta
 from kio.static.protocol import Entity
 
+from localcloud.faults import Delay, Drop, Faults, Lose
 from localcloud.kafka import codec, sasl
 from localcloud.kafka.apis import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
 from localcloud.kafka.codec import Prefix
@@ -37,11 +38,14 @@ _NO_LIFETIME = cast(i64Timedelta, timedelta())
 class Connection:
     """Serves one connection until either side ends it."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, apis: Apis, keys: Keys) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, apis: Apis, keys: Keys, faults: Faults
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._apis = apis
         self._keys = keys
+        self._faults = faults
         peer = writer.get_extra_info("peername") or ("?", 0)
         self._peer = f"{peer[0]}:{peer[1]}"
         self._client = Client("", peer[0], None)
@@ -100,9 +104,25 @@ class Connection:
                 client_id, request = codec.decode(frame, prefix, api.canonical)
                 client = self._client if client_id == self._client.id else self._client._replace(id=client_id or "")
                 self._client = client
+                fault = self._faults.next("kafka", *_named(api, request))
+                match fault:
+                    case Drop():
+                        self._cut()
+                    case Delay(ms=ms):
+                        await asyncio.sleep(ms / 1000)
                 # Tasks start in the order of their creation, so that appends of one connection keep theirs.
                 task = asyncio.create_task(_handled(api, client, request, prefix.api_version))
+                if isinstance(fault, Lose):
+                    task = asyncio.create_task(self._lost(task))
                 await self._answers.put((prefix, task))
+
+    async def _lost(self, answer: "asyncio.Task[Entity | _Silence]") -> NoReturn:
+        await answer
+        self._cut()
+
+    def _cut(self) -> NoReturn:
+        self._writer.transport.abort()
+        raise ProtocolError("a fault that was asked for")
 
     async def _frame(self) -> bytes:
         idle = asyncio.timeout(IDLE_SECONDS)
@@ -217,6 +237,13 @@ class _Silence:
                         f"Produce with acks=0 to {topic.name}/{part.index} failed: {part.error_code.name} "
                         f"{part.error_message or ''}"
                     )
+
+
+def _named(api: Api, request: Any) -> tuple[str, ...]:
+    """The API's name in the protocol, and what it is about: topics and a group."""
+    topics = [*(getattr(request, "topics", None) or ()), *getattr(request, "topic_data", ())]
+    names = [str(getattr(topic, "topic", None) or getattr(topic, "name", "")) for topic in topics]
+    return api.canonical.__name__.removesuffix("Request"), *names, getattr(request, "group_id", "")
 
 
 async def _handled(api: Api, client: Client, request: Any, version: int) -> Entity | _Silence:

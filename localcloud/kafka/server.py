@@ -5,6 +5,7 @@ import time
 import uuid
 from types import TracebackType
 
+from localcloud.faults import Faults
 from localcloud.kafka.apis import Apis, random_producer_id
 from localcloud.kafka.committed import CommittedOffsets
 from localcloud.kafka.connection import Connection
@@ -33,6 +34,7 @@ class KafkaServer:
         port: int = 9093,
         auto_create: bool = False,
         session_ms: tuple[int, int] = SESSION_MS,
+        faults: Faults | None = None,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -40,6 +42,7 @@ class KafkaServer:
         self.port = port
         self._auto_create = auto_create
         self._session_ms = session_ms
+        self._faults = faults or Faults()
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "KafkaServer":
@@ -69,7 +72,7 @@ class KafkaServer:
         assert task is not None
         self._connections.add(task)
         try:
-            await Connection(reader, writer, self._apis, self._keys).serve()
+            await Connection(reader, writer, self._apis, self._keys, self._faults).serve()
         except asyncio.CancelledError:
             pass  # the server is closing, and waits for just that
         finally:

@@ -9,6 +9,7 @@ from localcloud.amqp.link import Outgoing, SendingLink
 from localcloud.amqp.node import Outlet, State
 from localcloud.amqp.performatives import Accepted, Error, Modified, Rejected, Released
 from localcloud.amqp.types import Map
+from localcloud.faults import Duplicate, Rule
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import Kept
 from localcloud.servicebus.errors import MessageLockLost, ServerBusy, ServiceBusError, SessionLockLost
@@ -132,17 +133,20 @@ class QueueOutlet(Outlet):
     def _send_outbox(self) -> None:
         """Send what is locked, or deleted, for this client; what it has no credit for any more goes back."""
         while self._outbox and not self._reading and self.link.sendable:
+            fault = self.link.strike()
+            if self.link.paused or self.link.ended:
+                return
             message = self._outbox.popleft()
             if isinstance(message.content.body, Blob):
                 self._reading = True
-                self._namespace.spawn(self._send_big(message))
+                self._namespace.spawn(self._send_big(message, fault))
             else:
-                self._send(message, message.content.body)
+                self._send(message, message.content.body, fault)
         if self._outbox and self.link.credit == 0 and self._new_token is not None and not self._reading:
             self._let_go(list(self._outbox))
             self._outbox.clear()
 
-    async def _send_big(self, message: Kept) -> None:
+    async def _send_big(self, message: Kept, fault: Rule | None) -> None:
         try:
             body = await self._namespace.read_body(message.content)
         except FileNotFoundError:
@@ -153,15 +157,18 @@ class QueueOutlet(Outlet):
         if self.link.ended or (self.link.credit == 0 and message.lock is not None):
             self._let_go([message])
         else:
-            self._send(message, body)
+            self._send(message, body, fault)
         self.link.pump()
 
-    def _send(self, message: Kept, body: bytes) -> None:
+    def _send(self, message: Kept, body: bytes, fault: Rule | None) -> None:
         payload = delivered(message, body)
         if message.lock is not None:
             # .NET's byte order, in which clients read the tag as a lock token.
             token = message.lock.token
             self.link.send(payload, token.bytes_le, settled=False, context=token)
+            if isinstance(fault, Duplicate):
+                # As when the lock ends too early: it comes again, and this delivery can't be settled any more.
+                self._spawn(lambda queue, now: queue.abandon(token, now, {}))
         else:
             self._number += 1
             self.link.send(payload, self._number.to_bytes(8), settled=True)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +15,7 @@ from localcloud.amqp.node import Inlet, Outlet
 from localcloud.amqp.requests import RequestNode
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Symbol
+from localcloud.faults import Faults
 from localcloud.sas import Keys
 from localcloud.servicebus import session_links, topology
 from localcloud.servicebus.config import NamespaceConfig
@@ -54,6 +56,7 @@ class ServiceBusServer:
         port: int = 0,
         clock: Callable[[], int] = now_ms,
         timing: Timing = _DEFAULT_TIMING,
+        faults: Faults | None = None,
     ) -> None:
         self._folder = folder
         self._config = config
@@ -66,6 +69,7 @@ class ServiceBusServer:
             host=host,
             port=port,
             timing=timing,
+            strike=partial((faults or Faults()).next, "servicebus"),
         )
 
     @property

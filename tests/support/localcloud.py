@@ -5,9 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import httpx
 
 from cloud.settings import (
     BLOB_CONNECTION,
@@ -79,6 +82,32 @@ class LocalCloud:
         if self.process is not None:
             self.kill()
         return self.start()
+
+    @contextmanager
+    def faults(self, *rules: Mapping[str, object]) -> Iterator[Callable[[], list[int]]]:
+        """These faults (docs/localcloud/faults.md) and no others for as long; gives how often each one struck."""
+        self.control("PUT", "/faults", list(rules))
+        try:
+            yield lambda: [rule["fired"] for rule in self.control("GET", "/faults")]
+        finally:
+            self.control("DELETE", "/faults")
+
+    @contextmanager
+    def throttled(self, *databases: str) -> Iterator[None]:
+        """Databases whose names match a pattern are held to their throughput for as long."""
+        self.control("PUT", "/throttling", list(databases))
+        try:
+            yield
+        finally:
+            self.control("DELETE", "/throttling")
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """The answer of the control endpoint; raises with its words when it refuses."""
+        url = f"http://127.0.0.1:{self.ports['control']}{path}"
+        answer = httpx.request(method, url, json=body, timeout=DEADLINE)
+        if not answer.is_success:
+            raise ValueError(f"{method} {path}: {answer.text}")
+        return answer.json()
 
     def log(self) -> str:
         return (self.data / "localcloud.log").read_text()

@@ -36,7 +36,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """One localcloud for a module: `one` to `nine` are hubs for one test each."""
     folder = tmp_path_factory.mktemp("kafka")
     names = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    config = hubs_file(folder, dict.fromkeys(names, 3) | {"single": 1})
+    singles = ("single", "drop-faults", "lose-faults", "slow-faults")
+    config = hubs_file(folder, dict.fromkeys(names, 3) | dict.fromkeys(singles, 1))
     cloud = LocalCloud(folder / "data", ["--config", str(config), "--create-topics"]).start()
     yield cloud
     cloud.stop()

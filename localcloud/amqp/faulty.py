@@ -1,0 +1,148 @@
+"""Links that fail on demand: a service whose links ask for a fault before each message."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from localcloud.amqp.errors import AmqpError
+from localcloud.amqp.link import Delivery, ReceivingLink, SendingLink
+from localcloud.amqp.node import Inlet, Outlet, Refusal, Service, State
+from localcloud.amqp.types import Symbol
+from localcloud.faults import Busy, Delay, Detach, Drop, Duplicate, Lose, Rule
+
+# From an operation (attach, send, receive, request) and the address of a link to the rule that strikes.
+Strike = Callable[[str, str], Rule | None]
+
+
+class WithFaults:
+    """Another service's nodes, struck by what `strike` says."""
+
+    def __init__(self, service: Service, strike: Strike) -> None:
+        self._service = service
+        self._strike = strike
+
+    def attach_sender(self, link: ReceivingLink) -> Inlet | Awaitable[Inlet]:
+        match self._strike("attach", link.address):
+            case Busy(condition=condition):
+                raise _error(condition)
+            case Drop():
+                link.session.connection.abort()
+            case Delay(ms=ms):
+                return self._sender_later(link, ms)
+        return self._sender(link)
+
+    def attach_receiver(self, link: SendingLink) -> Outlet | Awaitable[Outlet]:
+        link.strike = _Striking(link, self._strike)
+        match self._strike("attach", link.address):
+            case Busy(condition=condition):
+                return Refusal(link, _error(condition))
+            case Drop():
+                link.session.connection.abort()
+            case Delay(ms=ms):
+                return self._receiver_later(link, ms)
+        return self._service.attach_receiver(link)
+
+    def _sender(self, link: ReceivingLink) -> Inlet | Awaitable[Inlet]:
+        inlet = self._service.attach_sender(link)
+        return _FaultyInlet(inlet, link, self._strike) if isinstance(inlet, Inlet) else self._wrapped(inlet, link)
+
+    async def _wrapped(self, inlet: Awaitable[Inlet], link: ReceivingLink) -> Inlet:
+        return _FaultyInlet(await inlet, link, self._strike)
+
+    async def _sender_later(self, link: ReceivingLink, ms: int) -> Inlet:
+        await asyncio.sleep(ms / 1000)
+        inlet = self._sender(link)
+        return inlet if isinstance(inlet, Inlet) else await inlet
+
+    async def _receiver_later(self, link: SendingLink, ms: int) -> Outlet:
+        await asyncio.sleep(ms / 1000)
+        outlet = self._service.attach_receiver(link)
+        return outlet if isinstance(outlet, Outlet) else await outlet
+
+
+class _FaultyInlet(Inlet):
+    """Takes for another inlet what comes through."""
+
+    def __init__(self, inlet: Inlet, link: ReceivingLink, strike: Strike) -> None:
+        self._inlet = inlet
+        self._link = link
+        self._strike = strike
+        self._operation = "request" if link.address.endswith("$management") else "send"
+        self._waiting: deque[Delivery] = deque()
+
+    def on_attached(self) -> None:
+        self._inlet.on_attached()
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        if self._waiting:
+            self._waiting.append(delivery)
+            return
+        match self._strike(self._operation, self._link.address):
+            case Busy(condition=condition):
+                delivery.reject(_error(condition))
+            case Detach(condition=condition):
+                self._link.detach(_error(condition))
+            case Drop():
+                self._link.session.connection.abort()
+            case Delay(ms=ms):
+                self._waiting.append(delivery)
+                asyncio.get_running_loop().call_later(ms / 1000, self._go_on)
+            case Lose():
+                self._inlet.on_delivery(_Unanswered(delivery))
+            case Duplicate():
+                self._inlet.on_delivery(delivery)
+                self._inlet.on_delivery(delivery)
+            case _:
+                self._inlet.on_delivery(delivery)
+
+    def _go_on(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        if self._link.ended:
+            return
+        self._inlet.on_delivery(waiting.popleft())
+        for delivery in waiting:
+            self.on_delivery(delivery)
+
+    def on_detached(self) -> None:
+        self._inlet.on_detached()
+
+
+class _Unanswered(Delivery):
+    """A delivery whose outcome the client never hears: the connection is cut instead."""
+
+    __slots__ = ()
+
+    def __init__(self, delivery: Delivery) -> None:
+        for name in Delivery.__slots__:
+            setattr(self, name, getattr(delivery, name))
+
+    def settle(self, state: State) -> None:
+        self.link.session.connection.abort()
+
+
+class _Striking:
+    """What a link that sends calls before each message."""
+
+    def __init__(self, link: SendingLink, strike: Strike) -> None:
+        self._link = link
+        self._strike = strike
+        self._waited = False
+
+    def __call__(self) -> Rule | None:
+        if self._waited:
+            self._waited = False
+            return None
+        rule = self._strike("receive", self._link.address)
+        match rule:
+            case Detach(condition=condition):
+                self._link.detach(_error(condition))
+            case Drop():
+                self._link.session.connection.abort()
+            case Delay(ms=ms):
+                self._waited = True
+                self._link.pause(ms / 1000)
+        return rule
+
+
+def _error(condition: str) -> AmqpError:
+    return AmqpError(Symbol(condition), "A fault that was asked for.")

@@ -1,0 +1,94 @@
+"""Offers: how many request units a second a container has, or the containers of a database share."""
+
+from collections.abc import Callable, Mapping
+
+from localcloud.cosmos import documents, rids
+from localcloud.cosmos.errors import BadRequest, NotFound
+from localcloud.cosmos.storage import Session
+
+MIN_THROUGHPUT, MAX_THROUGHPUT = 400, 1_000_000
+DEFAULT: dict[str, object] = {"offerThroughput": 400}
+
+Offer = dict[str, object]
+
+
+def read(session: Session) -> list[Offer]:
+    rows = session.connection.execute("SELECT number, resource, content, etag, ts FROM offers ORDER BY number")
+    return [_describe(*row) for row in rows]
+
+
+def throughput(session: Session) -> dict[str, float]:
+    """From the link of a database or a container to its request units a second; of autoscale, the most there can be."""
+    found = {}
+    for link, content in session.connection.execute("SELECT resource, content FROM offers"):
+        offer = documents.decode(content)
+        if isinstance(offer, dict):
+            autopilot = offer.get("offerAutopilotSettings")
+            most = autopilot.get("maxThroughput") if isinstance(autopilot, dict) else offer.get("offerThroughput")
+            found[link] = float(str(most))
+    return found
+
+
+def replace(rid: str, resource: Mapping[str, object], now: int) -> Callable[[Session], Offer]:
+    content = resource.get("content")
+    if not isinstance(content, dict):
+        raise BadRequest(f"The offer's content is {content!r}: expected a JSON object.")
+    checked = parse(content)
+
+    def job(session: Session) -> Offer:
+        offer = next((o for o in read(session) if o["id"] == rid), None)
+        if offer is None:
+            raise NotFound(f"Resource Not Found: there is no offer '{rid}'.")
+        etag = documents.etag_of(session.next_lsn(), now)
+        session.connection.execute(
+            "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE resource = ?",
+            (documents.encode(checked), etag, now, offer["resource"]),
+        )
+        return {**offer, "content": _content(checked), "_etag": etag, "_ts": now}
+
+    return job
+
+
+def parse(content: Mapping[str, object]) -> Offer:
+    """Check `{"offerThroughput": 400}` or `{"offerAutopilotSettings": {"maxThroughput": 4000}}`."""
+    autopilot = content.get("offerAutopilotSettings")
+    if isinstance(autopilot, dict):
+        most = autopilot.get("maxThroughput")
+        if not isinstance(most, int) or most < 1000 or most % 1000:
+            raise BadRequest(f"The autoscale maximum of {most!r} RU/s is not a multiple of 1000.")
+        return {"offerThroughput": most // 10, "offerAutopilotSettings": autopilot}
+    manual = content.get("offerThroughput")
+    if not isinstance(manual, int) or not MIN_THROUGHPUT <= manual <= MAX_THROUGHPUT or manual % 100:
+        raise BadRequest(
+            f"The offer should have valid throughput values between {MIN_THROUGHPUT} and {MAX_THROUGHPUT} inclusive "
+            f"in increments of 100, not {manual!r}."
+        )
+    return {"offerThroughput": manual}
+
+
+def insert(session: Session, link: str, content: Offer, now: int) -> None:
+    session.connection.execute(
+        "INSERT INTO offers (resource, content, etag, ts) VALUES (?, ?, ?, ?)",
+        (link, documents.encode(content), documents.etag_of(session.next_lsn(), now), now),
+    )
+
+
+def _describe(number: int, link: str, content: bytes, etag: str, ts: int) -> Offer:
+    rid = rids.offer_rid(number)
+    decoded = documents.decode(content)
+    return {
+        "id": rid,
+        "_rid": rid,
+        "_self": f"offers/{rid}/",
+        "_etag": etag,
+        "_ts": ts,
+        "offerVersion": "V2",
+        "offerType": "Invalid",
+        "resource": link,
+        "offerOfferId": link.strip("/").rpartition("/")[2],
+        "content": _content(decoded if isinstance(decoded, dict) else {}),
+    }
+
+
+def _content(content: Offer) -> Offer:
+    return {"offerIsRUPerMinuteThroughputEnabled": False, **content}
