@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 # Tests mostly wait for processes and for the SDKs, so four share two cores well.
 WORKERS ?= 4
+# The tests start hundreds of Python processes: without bytecode each would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 AZURITE := infra/azurite/node_modules/.package-lock.json
 
