@@ -1,4 +1,4 @@
-# `make up` and `make test` need nothing but Python 3.11 or newer; Node, for Blob Storage, comes with `make azurite`.
+# `make up` and `make test` need nothing but Python 3.11 or newer; Node, for Blob Storage, is installed where there is none.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -12,7 +12,7 @@ AZURITE := infra/azurite/node_modules/.package-lock.json
 
 .PHONY: up test check bench azurite lock schemas clean
 
-up: $(VENV)/.run
+up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
 
 test: $(VENV)/.dev $(AZURITE)

@@ -10,29 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cloud.settings import BLOB_CONNECTION
-
 PATIENCE = 300
 COMPOSE_FILE = Path(__file__).parents[1] / "docker-compose.yml"
-
-# The storage emulator's published account and key. They protect nothing, by design.
-BLOB_ACCOUNT = "devstoreaccount1"
-BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 OTHERWISE = "Or leave --emulators out: localcloud needs none of it."
 
 
 class Unavailable(Exception):
     """The emulators can't be run on this machine. The operator mends what the message names, or does without them."""
-
-
-def settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings of what only the emulators serve."""
-    port = environ.get("SONGLINE_BLOB_PORT", "10000")
-    return {
-        BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
-        f"BlobEndpoint=http://127.0.0.1:{port}/{BLOB_ACCOUNT};"
-    }
 
 
 @contextmanager

@@ -11,7 +11,12 @@ from pathlib import Path
 DATA = "SONGLINE_DATA"
 API = "SONGLINE_API"
 TRENDING = "SONGLINE_TRENDING"
+CATALOG = "SONGLINE_CATALOG"
+INGESTION = "SONGLINE_INGESTION"
 DEFAULT_DATA = Path(".local")
+
+WORKERS = {"trending": TRENDING, "catalog": CATALOG, "ingestion": INGESTION}
+"""Each worker to the name of the variable that says where its health is."""
 
 
 def save(data: Path, settings: Mapping[str, str]) -> Path:

@@ -14,19 +14,21 @@ from azure.core.exceptions import AzureError
 from honcho.environ import parse_procfile
 from honcho.printer import Printer
 
-from cloud import cosmos
+from cloud import blobs, cosmos
 from cloud.settings import (
+    BLOB_CONNECTION,
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,
     KAFKA_BOOTSTRAP,
     SERVICEBUS_CONNECTION,
     BadSetting,
+    read_blobs,
     read_cosmos,
 )
-from schemas.channels import DATABASE
+from schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline import emulators
 from songline.entities import CONTAINERS
-from songline.environment import API, DATA, DEFAULT_DATA, TRENDING, save
+from songline.environment import API, DATA, DEFAULT_DATA, WORKERS, save
 from songline.lock import Held, holding
 from songline.ports import HOST, Taken, settle
 from songline.supervise import Died, Probe, Service, Stopped, Supervisor
@@ -37,6 +39,8 @@ NAMESPACE_KEY = (
     "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
 )
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
+BLOB_ACCOUNT = "devstoreaccount1"
+BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 PORTS = {
     "--port": "SONGLINE_PORT",
@@ -46,11 +50,22 @@ PORTS = {
     "--servicebus-port": "SONGLINE_SERVICEBUS_PORT",
     "--servicebus-admin-port": "SONGLINE_SERVICEBUS_ADMIN_PORT",
     "--control-port": "SONGLINE_CONTROL_PORT",
+    "--blob-port": "SONGLINE_BLOB_PORT",
     "--trending-port": "SONGLINE_TRENDING_PORT",
+    "--catalog-port": "SONGLINE_CATALOG_PORT",
+    "--ingestion-port": "SONGLINE_INGESTION_PORT",
 }
 """Option to the name of the variable that the Procfile reads its port from."""
 
-SHARED = (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, SERVICEBUS_CONNECTION, COSMOS_CONNECTION, API, TRENDING)
+SHARED = (
+    EVENTHUB_CONNECTION,
+    KAFKA_BOOTSTRAP,
+    SERVICEBUS_CONNECTION,
+    COSMOS_CONNECTION,
+    BLOB_CONNECTION,
+    API,
+    *WORKERS.values(),
+)
 """What other terminals need to know of the system that runs."""
 
 
@@ -68,15 +83,18 @@ SHARED = (EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP, SERVICEBUS_CONNECTION, COSMOS_CO
 @click.option("--cosmos-port", type=click.IntRange(0, 65535), default=8081, help="Cosmos DB.")
 @click.option("--servicebus-port", type=click.IntRange(0, 65535), default=5673, help="Service Bus over AMQP.")
 @click.option("--servicebus-admin-port", type=click.IntRange(0, 65535), default=5443, help="Service Bus's management.")
+@click.option("--blob-port", type=click.IntRange(0, 65535), default=10000, help="Blob Storage.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=5300, help="localcloud's health.")
 @click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
+@click.option("--catalog-port", type=click.IntRange(0, 65535), default=8002, help="The catalog worker's health.")
+@click.option("--ingestion-port", type=click.IntRange(0, 65535), default=8003, help="The ingestion worker's health.")
 @click.option("--logs", is_flag=True, help="Show what every process writes, too.")
 @click.option("--emulators", "contained", is_flag=True, help="Microsoft's emulators, by Docker, instead of localcloud.")
 def command(data: Path, simulator: bool, rate: float, logs: bool, contained: bool, **ports: int) -> None:
     """Run the whole system on this machine, until Ctrl-C.
 
-    Starts localcloud, the trending worker, the API and simulated listeners, waits until each is healthy, and says
-    where to look. What happened stays in the data folder: the next `up` goes on from there.
+    Starts localcloud, the workers, the API and simulated listeners, waits until each is healthy, and says where to
+    look. What happened stays in the data folder: the next `up` goes on from there.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -97,11 +115,13 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         **here,
         DATA: str(data),
         API: f"http://{HOST}:{here['SONGLINE_PORT']}",
-        TRENDING: f"http://{HOST}:{here['SONGLINE_TRENDING_PORT']}",
+        **{variable: f"http://{HOST}:{here[f'{variable}_PORT']}" for variable in WORKERS.values()},
         EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{NAMESPACE_KEY}",
         SERVICEBUS_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_SERVICEBUS_PORT']};{NAMESPACE_KEY}",
         KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
+        BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
+        f"BlobEndpoint=http://{HOST}:{here['SONGLINE_BLOB_PORT']}/{BLOB_ACCOUNT};",
         "SONGLINE_RATE": f"{rate:g}",
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
@@ -113,19 +133,17 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
     probes = {
         "localcloud": _answers(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"),
-        "trending": _answers(f"{environ[TRENDING]}/health/ready"),
         "api": _answers(f"{environ[API]}/health/ready"),
+        **{name: _answers(f"{environ[variable]}/health/ready") for name, variable in WORKERS.items()},
     }
     return {
-        # The worker and the API keep nothing that they can't read again; localcloud is what they read it from.
-        name: Service(name, line, probes.get(name, _nothing), restarts=name in ("trending", "api"))
+        # Workers and the API keep nothing that they can't read again; localcloud is what they read it from.
+        name: Service(name, line, probes.get(name, _nothing), restarts=name in ("api", *WORKERS))
         for name, line in commands.items()
     }
 
 
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
-    if contained:
-        environ = {**environ, **emulators.settings(environ)}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in SHARED}
@@ -136,12 +154,14 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
         try:
             if not contained:
                 supervisor.start(found["localcloud"])
-                _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus and Cosmos DB")
+                _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
             asyncio.run(_ensure(environ))
             saved = save(data, shared)
-            for name in ("trending", "api", *(["simulator"] if simulator else [])):
+            for name in (*WORKERS, "api", *(["simulator"] if simulator else [])):
                 supervisor.start(found[name])
             _healthy(supervisor, "trending", "plays become charts")
+            _healthy(supervisor, "catalog", "songs can be found")
+            _healthy(supervisor, "ingestion", "uploads become songs")
             _healthy(supervisor, "api", environ[API])
             if simulator:
                 # It is well when what it sends comes out at the other end.
@@ -164,6 +184,8 @@ def _healthy(supervisor: Supervisor, name: str, what: str, probe: Probe | None =
 async def _ensure(environ: Mapping[str, str]) -> None:
     async with cosmos.client(read_cosmos(environ)) as client:
         await cosmos.ensure(client, DATABASE, CONTAINERS)
+    async with blobs.client(read_blobs(environ)) as storage:
+        await blobs.ensure(storage, BLOB_CONTAINERS)
 
 
 def _answers(url: str) -> Probe:
@@ -207,6 +229,7 @@ def _where(data: Path, api: str, took: float) -> str:
 Songline is up, after {took:.1f} s.
   a chart   {api}/v1/charts/top/1h
   the API   {api}/docs
+  upload    {prefix}songline upload song.mp3
   live      {prefix}songline chart top 1h --watch
   check     {prefix}songline doctor
   logs      {data / "logs"}, a file for each process; --logs shows them here

@@ -18,7 +18,8 @@ from songline.emulators import COMPOSE_FILE
 from tests.support.waiting import wait_for
 
 DEADLINE = 90.0
-PORTS = ("", "eventhubs-", "kafka-", "cosmos-", "servicebus-", "servicebus-admin-", "control-", "trending-")
+SERVICES = ("eventhubs", "kafka", "cosmos", "servicebus", "servicebus-admin", "blob", "control")
+PORTS = ("", *(f"{name}-" for name in (*SERVICES, "trending", "catalog", "ingestion")))
 
 DOCKER = """#!{python}
 import json, os, signal, subprocess, sys
@@ -34,10 +35,11 @@ if fails.exists():
     sys.exit(fails.read_text())
 if "up" in told and (here / "pulls").exists():
     signal.pause()
-names = ("EVENTHUBS", "KAFKA", "COSMOS", "SERVICEBUS", "SERVICEBUS_ADMIN", "CONTROL")
+names = {services}
 if "up" in told:
-    ports = [f"--{{name.lower().replace('_', '-')}}-port={{os.environ[f'SONGLINE_{{name}}_PORT']}}" for name in names]
-    command = [sys.executable, "-m", "localcloud", "--data", str(here / "cloud"), *ports]
+    variables = {{name: f"SONGLINE_{{name.upper().replace('-', '_')}}_PORT" for name in names}}
+    ports = [f"--{{name}}-port={{os.environ[variable]}}" for name, variable in variables.items()]
+    command = [sys.executable, "-m", "localcloud", "--data", str(here / "cloud"), "--blobs", *ports]
     with (here / "cloud.log").open("w") as log:
         cloud = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
     assert "ready" in cloud.stdout.readline()
@@ -52,7 +54,7 @@ if "down" in told and (here / "pid").exists():
 def machine(tmp_path: Path) -> Path:
     """A folder with a `docker`, for the front of the PATH."""
     docker = tmp_path / "docker"
-    docker.write_text(DOCKER.format(python=sys.executable))
+    docker.write_text(DOCKER.format(python=sys.executable, services=SERVICES))
     docker.chmod(0o755)
     return tmp_path
 
