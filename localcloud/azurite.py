@@ -19,7 +19,6 @@ import httpx
 
 from localcloud import node
 
-HOME = Path(__file__).parents[1] / "infra" / "azurite"
 ACCOUNT = "devstoreaccount1"
 
 START_SECONDS = 30.0
@@ -29,6 +28,13 @@ LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
 
 class AzuriteUnavailable(Exception):
     """Azurite is not installed, or did not start. The message says what to do."""
+
+
+def home() -> Path:
+    """Where Azurite is installed: in this package in a wheel, in `infra/` in a checkout."""
+    here = Path(__file__).parent
+    packaged = here / "blobs"
+    return packaged if packaged.is_dir() else here.parent / "infra" / "azurite"
 
 
 class AzuriteServer:
@@ -45,8 +51,10 @@ class AzuriteServer:
             program = node.find()
         except node.NoNode as error:
             raise AzuriteUnavailable(str(error)) from None
-        if not (HOME / "node_modules" / "azurite").is_dir():
-            raise AzuriteUnavailable(f"Azurite is not installed in {HOME}; run `make azurite`")
+        if not (home() / "node_modules" / "azurite").is_dir():
+            raise AzuriteUnavailable(
+                f"Azurite is not installed in {home()}: run `make azurite`, or `npm ci --ignore-scripts` in that folder"
+            )
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "lock").open("w") as lock:
             await self._lock(lock)
@@ -96,7 +104,7 @@ class AzuriteServer:
             *("--location", str(self._folder.resolve()), "--silent", "--disableTelemetry"),
             # SDKs are ahead of the API versions that Azurite knows by name; what they use of them is old.
             "--skipApiVersionCheck",
-            cwd=HOME,
+            cwd=home(),
             stdin=PIPE,
             stdout=PIPE,
             stderr=asyncio.subprocess.STDOUT,
