@@ -61,13 +61,11 @@ class Libraries:
         shelf = self._shelves.get(user_id)
         if shelf is None:
             shelf = await self._read(user_id)
-        if missing := shelf.missing(songs):
-            found = await self._entries(user_id, missing)
-            for song_id in missing:
+        if unknown := shelf.unknown(songs):
+            found = {} if shelf.whole else await self._entries(user_id, unknown)
+            for song_id in unknown:
                 # Another partition's acts may have been written meanwhile: what is remembered then is newer.
                 shelf.entries.setdefault(song_id, found.get(song_id))
-        elif shelf.summary is None:
-            shelf.entries.update(dict.fromkeys(songs - shelf.entries.keys()))
         self._shelves.put(user_id, shelf)
         return shelf
 
@@ -94,9 +92,9 @@ class Libraries:
             item = await self._container.read_item(SUMMARY, user_id)
         except CosmosResourceNotFoundError:
             self.figures.charge += 1
-            return Shelf(None, None, {})
+            return Shelf(None, None, {}, whole=True)
         self.figures.charge += float(item.get_response_headers()[_CHARGE])
-        return Shelf(item["_etag"], msgspec.convert(dict(item), SummaryDocument), {})
+        return Shelf(item["_etag"], msgspec.convert(dict(item), SummaryDocument), {}, whole=False)
 
     async def _entries(self, user_id: str, songs: Sequence[str]) -> dict[str, EntryDocument]:
         self.figures.reads += 1

@@ -43,8 +43,13 @@ class Desk:
         self._parts.pop(id(part), None)
 
     @property
+    def held(self) -> int:
+        """The acts that are not written yet."""
+        return sum(part.held for part in self._parts.values())
+
+    @property
     def full(self) -> bool:
-        return sum(part.held for part in self._parts.values()) >= self._buffer
+        return self.held >= self._buffer
 
     def applied(self, count: int) -> None:
         """Tell now and then what was done and what it cost."""

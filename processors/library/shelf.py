@@ -11,16 +11,18 @@ class Shelf(Struct):
     """A listener as he was under `etag`, that of his summary; None where he has none, and so nothing.
 
     Every write of a listener changes his summary. So what is here is as it is in the container, or a write under
-    `etag` fails. `entries` are those that were looked at, None for one that is not there.
+    `etag` fails. `entries` are those that were looked at, None for one that is not there; `whole` says that there are
+    no others, as of a listener who was new.
     """
 
     etag: str | None
     summary: SummaryDocument | None
     entries: dict[str, EntryDocument | None]
+    whole: bool
 
-    def missing(self, songs: set[str]) -> list[str]:
-        """Which of `songs` have to be read; of a listener without a summary none, for nothing is there."""
-        return [] if self.summary is None else sorted(songs - self.entries.keys())
+    def unknown(self, songs: set[str]) -> list[str]:
+        """Those of `songs` whose entries were not looked at yet."""
+        return sorted(songs - self.entries.keys())
 
 
 class Shelves:

@@ -1,12 +1,8 @@
 """The catalog worker as a process of its own, what it is told, and the songs that it writes."""
 
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
 
 import msgspec
 from azure.cosmos.aio import ContainerProxy
@@ -20,6 +16,7 @@ from schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS, SONGS
 from schemas.progress import PROGRESS, Progress
 from schemas.songs import SongDocument
 from tests.support.localcloud import LocalCloud
+from tests.support.process import WorkerProcess
 
 # Quick for tests: a killed worker is missed soon.
 DIALS = {
@@ -30,43 +27,11 @@ DIALS = {
 }
 
 
-class CatalogWorker:
+class CatalogWorker(WorkerProcess):
     """`python -m processors.catalog` on a localcloud; what it says goes to `log`."""
 
     def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
-        self._environment = {**cloud.environment, **dials}
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "processors.catalog"], env=self._environment, stdout=log, stderr=log
-            )
-        return self
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> int:
-        """SIGTERM, and SIGKILL when that is of no use; the exit code."""
-        return self._end(signal.SIGTERM)
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
-
-    def _end(self, number: signal.Signals) -> int:
-        process, self._process = self._process, None
-        if process is None:
-            return 0
-        process.send_signal(number)
-        try:
-            return process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        super().__init__("processors.catalog", {**cloud.environment, **dials}, log)
 
 
 class Catalog:

@@ -1,0 +1,158 @@
+"""Libraries from the hub to Cosmos DB, by library workers as they run: killed, several, and against others' writes."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cloud import cosmos, eventhubs
+from cloud.cosmos import Container
+from cloud.settings import read_cosmos, read_eventhubs
+from processors.consuming import Reader
+from processors.library.acts import read
+from processors.library.documents import Libraries as Documents
+from processors.library.part import Desk
+from processors.pace import Pace
+from processors.positions import Positions
+from processors.record import Record
+from schemas.channels import DATABASE, MUSIC_EVENTS
+from schemas.envelope import Event, encode
+from schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
+from tests.support.library import Libraries, LibraryWorker, libraries_on
+from tests.support.library_reference import Place, Row, Shelf, libraries
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PARTITIONS = ("0", "1", "2", "3")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """For all tests of this module, which keep out of each other's way by their listeners."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("libraries"), ["--blobs"]).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+async def hub(cloud: LocalCloud) -> AsyncIterator[Libraries]:
+    async with libraries_on(cloud) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def worker(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibraryWorker]:
+    found = LibraryWorker(cloud, tmp_path_factory.mktemp("worker") / "log").start()
+    yield found
+    assert found.stop() == 0, found.said
+
+
+def event(data: Payload, event_id: str, second: int = 0) -> Event:
+    return Event(id=event_id, source="/tests", time=NOON + timedelta(seconds=second), data=data)
+
+
+def played(user_id: str, song_id: str, number: int) -> Event:
+    data = SongPlayed(user_id=user_id, song_id=song_id, played_ms=40_000, duration_ms=200_000, region="DE")
+    return event(data, f"{user_id}-{number}", number)
+
+
+async def read_all(hub: Libraries) -> None:
+    ends = await hub.ends()
+    await wait_for_async(lambda: hub.read_up_to(ends), f"the libraries to be at {ends}")
+
+
+async def test_what_a_listener_does_is_in_his_library_and_poison_holds_nobody_up(
+    hub: Libraries, worker: LibraryWorker
+) -> None:
+    liked = event(SongLiked(user_id="ann", song_id="song-2"), "ann-like", 5)
+    await hub.tell(played("ann", "song-1", 1), b"\xffnonsense", liked, played("ann", "song-1", 2), partition="1")
+    await hub.tell(event(SongUnliked(user_id="bob", song_id="song-9"), "bob-unlike"), partition="3")
+    await read_all(hub)
+    found = await hub.all()
+    log: list[Place] = [
+        (1, 0, played("ann", "song-1", 1)),
+        (1, 2, liked),
+        (1, 3, played("ann", "song-1", 2)),
+        (3, 0, event(SongUnliked(user_id="bob", song_id="song-9"), "bob-unlike")),
+    ]
+    assert {user: found[user] for user in ("ann", "bob")} == libraries(log)
+    assert re.search(r"passed over 1 of \d events of partition 1; the first is at \d: not-an-event", worker.said)
+
+
+async def test_a_listener_with_more_songs_than_a_transaction_takes(hub: Libraries, worker: LibraryWorker) -> None:
+    events = [played("collector", f"song-{number % 250}", number) for number in range(400)]
+    await hub.tell(*events, partition="0")
+    await read_all(hub)
+    assert (await hub.all())["collector"] == libraries([(0, n, one) for n, one in enumerate(events)])["collector"]
+
+
+async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_stop(
+    cloud: LocalCloud, hub: Libraries
+) -> None:
+    async with cosmos.client(read_cosmos(cloud.environment)) as database:
+        await cosmos.ensure(database, DATABASE, (Container("parting", "/userId", ()),))
+        container = cosmos.container(database, DATABASE, "parting")
+        own = Libraries(hub.producer, container)
+        desk = Desk(Documents(container, room=100), writes=4, buffer=100)
+        events = eventhubs.consumer(read_eventhubs(cloud.environment), MUSIC_EVENTS, "$Default")
+        # After the first, nothing is written for half a minute.
+        pace = Pace(flush=30, look=300)
+        reader = Reader(events, desk.open, Positions(container, "userId"), pace, lambda: datetime.now(UTC))
+        reading = asyncio.create_task(reader.run())
+        await hub.tell(played("parting", "song-1", 1), partition="2")
+        await wait_for_async(lambda: _has(own, "parting"), "the first listen")
+        await hub.tell(played("parting", "song-2", 2), partition="2")
+        await wait_for_async(lambda: _held(desk), "the second listen to wait")
+        assert set(_rows(await own.all(), "parting")) == {"song-1"}
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+        await events.close()
+        assert set(_rows(await own.all(), "parting")) == {"song-1", "song-2"}
+        assert desk.held == 0
+
+
+async def test_whoever_writes_late_loses_and_finds_it_done(hub: Libraries) -> None:
+    one, other = Documents(hub.container, room=1_000), Documents(hub.container, room=1_000)
+    events = [played("stolen", f"song-{number % 3}", number) for number in range(12)]
+    records = [Record(number, None, encode(body)) for number, body in enumerate(events)]
+    acts = read(records).acts["stolen"]
+    await one.apply("stolen", "2", acts[:4])
+    # The partition goes to another worker, which begins again at a checkpoint that was behind.
+    await other.apply("stolen", "2", acts[:8])
+    await one.apply("stolen", "2", acts[4:6])
+    await one.apply("stolen", "2", acts[6:10])
+    await other.apply("stolen", "2", acts[8:])
+    assert (await hub.all())["stolen"] == libraries([(2, n, body) for n, body in enumerate(events)])["stolen"]
+    assert one.figures.conflicts >= 1
+    assert other.figures.conflicts >= 1
+
+
+async def test_a_hot_listener_needs_no_reading(hub: Libraries) -> None:
+    documents = Documents(hub.container, room=1_000)
+    for number in range(5):
+        body = encode(played("hot", f"song-{number}", number))
+        await documents.apply("hot", "0", read([Record(number, None, body)]).acts["hot"])
+    # A listener of whom nothing was known has no entries that would have to be looked for.
+    assert (documents.figures.reads, documents.figures.writes) == (1, 5)
+    without_memory = Documents(hub.container, room=0)
+    await without_memory.apply("hot", "0", read([Record(9, None, encode(played("hot", "song-0", 9)))]).acts["hot"])
+    assert (without_memory.figures.reads, without_memory.figures.writes) == (2, 1)
+
+
+async def _held(desk: Desk) -> bool:
+    return desk.held > 0
+
+
+def _rows(found: dict[str, Shelf | None], user_id: str) -> dict[str, Row]:
+    shelf = found[user_id]
+    assert shelf is not None
+    return shelf.rows
+
+
+async def _has(hub: Libraries, user_id: str) -> bool:
+    return user_id in await hub.all()

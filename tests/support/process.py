@@ -1,0 +1,48 @@
+"""A worker as a process of its own."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+
+class WorkerProcess:
+    """`python -m MODULE` with this environment; what it says goes to the end of `log`."""
+
+    def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
+        self._module = module
+        self._environment = dict(environment)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", self._module], env=self._environment, stdout=log, stderr=log
+            )
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, and SIGKILL when that is of no use; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
