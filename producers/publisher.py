@@ -159,6 +159,10 @@ class EventPublisher:
         self._tally.accepted += 1
         return done
 
+    def partitions(self) -> list[str]:
+        """The partitions of the hub; none until it was reached."""
+        return list(self._lanes)
+
     def partition_of(self, partition_key: str) -> str:
         """The partition that has the events of this key, once the hub was reached."""
         partition: str = self._partition_of(partition_key)

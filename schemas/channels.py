@@ -6,6 +6,7 @@ TRENDING_TOPS = "trending-tops"
 TRENDING_CELLS_CHANGELOG = "songline-trending-cells-changelog"
 TRENDING_SHARDS_CHANGELOG = "songline-trending-shards-changelog"
 PARKED_EVENTS = "parked-events"
+NOW_PLAYING = "now-playing"
 
 HUBS = (
     MUSIC_EVENTS,
@@ -14,6 +15,7 @@ HUBS = (
     TRENDING_CELLS_CHANGELOG,
     TRENDING_SHARDS_CHANGELOG,
     PARKED_EVENTS,
+    NOW_PLAYING,
 )
 
 # Kafka group ids span a namespace, so each carries the application's name.

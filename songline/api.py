@@ -25,6 +25,7 @@ from producers.uploads import Limits
 from projections.api import create
 from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
+from songline.publishing import OUTBOX, Publishing, serve
 
 logger = logging.getLogger("api")
 
@@ -32,20 +33,23 @@ UPLOADS = "SONGLINE_UPLOADS"
 
 
 class Settings(Struct, frozen=True):
-    """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None."""
+    """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without an outbox
+    no events are taken, and `publishing` is None."""
 
     reading: Cosmos
     writing: Wires | None
     limits: Limits
+    publishing: Publishing | None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises BadSetting."""
         reading = read_cosmos(environ)
+        publishing = Publishing.read(environ)
         if not (environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT)):
-            return cls(reading, None, Limits())
+            return cls(reading, None, Limits(), publishing)
         wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, wires, read_limits(environ))
+        return cls(reading, wires, read_limits(environ), publishing)
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
@@ -61,12 +65,22 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
 def compose(settings: Settings) -> FastAPI:
     """The whole API."""
     app = create(settings.reading, None if settings.writing is None else settings.writing.blobs)
+    _declined(app)
+    if settings.publishing is None:
+        logger.warning("no events are taken: there is no outbox; %s names its file", OUTBOX)
+    else:
+        serve(app, settings.publishing)
     if settings.writing is None:
         logger.warning(
             "neither uploads nor audio: there is no Blob Storage; %s or %s names it", BLOB_CONNECTION, BLOB_ENDPOINT
         )
         return app
     app.include_router(routes(settings.writing, settings.limits))
+    return app
+
+
+def _declined(app: FastAPI) -> None:
+    """The write sides' refusals, in the words of the read side."""
 
     @app.exception_handler(Declined)
     async def declined(request: Request, error: Declined) -> Response:
@@ -77,8 +91,6 @@ def compose(settings: Settings) -> FastAPI:
         seen = error.violation
         return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
 
-    return app
-
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
@@ -88,6 +100,7 @@ def main(host: str, port: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # They tell every lost connection, which the answers do as well.
     logging.getLogger("azure").setLevel(logging.ERROR)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = Settings.read(os.environ)
     except BadSetting as error:

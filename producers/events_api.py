@@ -1,0 +1,248 @@
+"""The events API: what backend services in any language publish by.
+
+`routes` are composed into one app with the read side. What goes wrong is raised as Declined or Refused, and that app
+puts it into words as it does with its own.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import Path as InPath
+from msgspec import Struct
+from starlette.responses import Response
+
+from cloud.settings import EventHubs
+from producers.declined import Declined
+from producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
+from producers.intake import Intake, Taken
+from producers.positions import Positions
+from producers.publisher import EventPublisher
+from producers.recent import Recent
+from schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
+from schemas.channels import MUSIC_EVENTS
+from schemas.envelope import uuid7
+from schemas.errors import Refused
+from schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
+
+ONE = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+SOURCE = "/songline/api"
+# A comma and a line feed for each event, and the brackets.
+MAX_BATCH_BYTES = MAX_BATCH_EVENTS * (MAX_EVENT_BYTES + 2) + 2
+MAX_WAITING_BYTES = 64 << 20
+SILENCE_S = 30.0
+RETRY_SECONDS = 2
+
+_batches = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class Wires(Struct, frozen=True):
+    """What the events API needs: the namespace, and a file of its own for what the hub can't take now."""
+
+    eventhubs: EventHubs
+    outbox: Path
+
+
+class Desk:
+    """What requests share: the intake, and how much is being taken in."""
+
+    def __init__(self, publisher: EventPublisher, intake: Intake, max_bytes: int = MAX_WAITING_BYTES) -> None:
+        self.publisher, self._intake, self._max_bytes = publisher, intake, max_bytes
+        self._bytes = 0
+
+    async def one(self, body: bytes) -> Response:
+        """Take one event, and answer; raises Refused and Declined."""
+        taken = await self._take([body])
+        (result,) = taken.results
+        if result.error is not None:
+            raise Refused(result.error)
+        answer: dict[str, Any] = {"id": result.id, "status": result.status}
+        if result.duplicate:
+            answer["duplicate"] = True
+        if taken.position:
+            answer["position"] = taken.position
+        return _json(answer, 200 if result.status == "sent" else 202)
+
+    async def many(self, body: bytes) -> Response:
+        """Take a batch, and answer with a result for each event; raises Refused and Declined."""
+        try:
+            events = _batches.decode(body)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            shown = body[:200].decode(errors="replace")
+            raise refuse("event", shown, f"a JSON array of events ({error})") from None
+        if not 1 <= len(events) <= MAX_BATCH_EVENTS:
+            raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
+        taken = await self._take(events)
+        statuses = {result.status for result in taken.results}
+        status = 207 if "refused" in statuses else 202 if "kept" in statuses else 200
+        return _json(taken, status)
+
+    async def _take(self, bodies: list[Any]) -> Taken:
+        taken = await self._intake.take(bodies)
+        failed = sum(result.status == "failed" for result in taken.results)
+        if failed:
+            detail = (
+                f"{failed} of {len(taken.results)} events could not be taken: {taken.failure}. Send the same again."
+            )
+            raise Declined(503, "Events can't be taken now", detail, RETRY_SECONDS)
+        return taken
+
+    @contextmanager
+    def room(self, request: Request, most: int) -> Iterator[None]:
+        """Room for the body of a request; raises Declined where it is too large, or where too much is waiting."""
+        length = request.headers.get("content-length", "")
+        size = int(length) if length.isdecimal() else most
+        if size > most:
+            raise _too_large(size, most)
+        if self._bytes + size > self._max_bytes:
+            detail = f"{self._bytes} bytes of events are being taken in, and more would be too much. Send it again."
+            raise Declined(503, "Too much at a time", detail, RETRY_SECONDS)
+        self._bytes += size
+        try:
+            yield
+        finally:
+            self._bytes -= size
+
+
+def routes(wires: Wires) -> APIRouter:
+    """The routes. They start without the hub being there: what comes until it is goes to the outbox."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            publisher = await stack.enter_async_context(EventPublisher(wires.eventhubs, outbox=wires.outbox))
+            positions = Positions(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
+            stack.push_async_callback(positions.close)
+            app.state.events = Desk(publisher, Intake(publisher, positions, Recent(), _now))
+            yield
+
+    router = APIRouter(lifespan=lifespan)
+
+    @router.post("/v1/events", summary="Publish events", **EVENTS)
+    async def publish(request: Request) -> Response:
+        """One event, or a batch of up to 1,000 in which each gets a result of its own: what breaks the contract is
+        refused, and the rest goes through. An event that is sent again (same `source` and `id`) is taken once."""
+        desk: Desk = request.app.state.events
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in (ONE, BATCH):
+            seen = repr(media_type or "nothing")
+            raise Declined(415, "Not a way to send events", f"Content-Type: saw {seen}, expected {ONE} or {BATCH}.")
+        most = MAX_EVENT_BYTES if media_type == ONE else MAX_BATCH_BYTES
+        with desk.room(request, most):
+            body = await _body(request, most)
+            return await (desk.one(body) if media_type == ONE else desk.many(body))
+
+    @router.post("/v1/songs/{song_id}/plays", summary="A listener played a song", **PLAY)
+    async def play(request: Request, song_id: Annotated[str, InPath(description="The song")]) -> Response:
+        """With an `Idempotency-Key`, sending it again is harmless."""
+        desk: Desk = request.app.state.events
+        with desk.room(request, MAX_EVENT_BYTES):
+            said = _object(await _body(request, MAX_EVENT_BYTES))
+            when = said.pop("time", None)
+            user = request.headers.get("x-user-id")
+            data = {**({} if user is None else {"userId": user}), **said, "songId": song_id}
+            return await desk.one(_event(SongPlayed, data, request, when))
+
+    @router.put("/v1/users/{user_id}/likes/{song_id}", summary="A listener likes a song", **LIKE)
+    async def like(
+        request: Request,
+        user_id: Annotated[str, InPath(description="The listener")],
+        song_id: Annotated[str, InPath(description="The song")],
+        region: Annotated[str | None, Query(description="Where the listener is: ISO 3166-1 alpha-2")] = None,
+    ) -> Response:
+        """Liking a song again changes nothing."""
+        desk: Desk = request.app.state.events
+        return await desk.one(_event(SongLiked, _named(user_id, song_id, region), request))
+
+    @router.delete("/v1/users/{user_id}/likes/{song_id}", summary="A listener takes a like back", **UNLIKE)
+    async def unlike(
+        request: Request,
+        user_id: Annotated[str, InPath(description="The listener")],
+        song_id: Annotated[str, InPath(description="The song")],
+        region: Annotated[str | None, Query(description="Where the listener is: ISO 3166-1 alpha-2")] = None,
+    ) -> Response:
+        """Taking back a like that is not there changes nothing."""
+        desk: Desk = request.app.state.events
+        return await desk.one(_event(SongUnliked, _named(user_id, song_id, region), request))
+
+    @router.get("/health/events", include_in_schema=False)
+    async def health(request: Request) -> Response:
+        """What a publisher counts, and how old the oldest event on disk is."""
+        seen = request.app.state.events.publisher.statistics()
+        age = None if seen.outbox_oldest is None else max(0.0, time.time() - seen.outbox_oldest)
+        return _json({**msgspec.structs.asdict(seen), "outbox_age_s": age}, 200)
+
+    return router
+
+
+def _event(payload: type[Payload], data: dict[str, Any], request: Request, when: object = None) -> bytes:
+    """The event as it would have come by itself; it keeps its contract or not, and is held to it like any other."""
+    now = _now()
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        id_ = uuid7(int(now.timestamp() * 1000), secrets.randbits(74))
+    else:
+        id_ = hashlib.sha256(f"{data.get('userId')}\0{request.url.path}\0{key}".encode()).hexdigest()[:32]
+    attributes = {
+        "specversion": "1.0",
+        "id": id_,
+        "source": SOURCE,
+        "type": TYPE_NAMES[payload],
+        "time": now.isoformat() if when is None else when,
+        "data": data,
+    }
+    if (parent := request.headers.get("traceparent")) is not None:
+        attributes["traceparent"] = parent
+    return msgspec.json.encode(attributes)
+
+
+def _named(user_id: str, song_id: str, region: str | None) -> dict[str, Any]:
+    return {"userId": user_id, "songId": song_id, **({} if region is None else {"region": region})}
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = msgspec.json.decode(body, type=dict)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise refuse("event", body[:200].decode(errors="replace"), f"one JSON object ({error})") from None
+    return found
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The request's body, of at most `most` bytes; raises Declined where it is larger, or stops coming."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > most:
+                    raise _too_large(len(body), most)
+    except TimeoutError:
+        detail = f"After {SILENCE_S:g} s there were {len(body)} bytes, expected the rest of the body."
+        raise Declined(408, "Events stalled", detail) from None
+    return bytes(body)
+
+
+def _too_large(size: int, most: int) -> Declined:
+    detail = (
+        f"The body: saw {size} bytes or more, expected at most {most}: {MAX_EVENT_BYTES} an event, "
+        f"{MAX_BATCH_EVENTS} events a batch."
+    )
+    return Declined(413, "Too large", detail)
+
+
+def _json(body: object, status: int) -> Response:
+    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

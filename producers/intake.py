@@ -1,0 +1,123 @@
+"""Events of others, taken in one by one: each has a result of its own."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from producers.failures import Broken, Forbidden
+from producers.lane import Outcome
+from producers.positions import Positions
+from producers.publisher import EventPublisher
+from producers.recent import Recent
+from schemas.acceptance import accept
+from schemas.envelope import Event
+from schemas.errors import Refused, Violation
+
+Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
+
+
+class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of the event at `index` (from 0): `sent` to the hub; `kept` on disk, from where it will be sent;
+    `refused`, for what `error` says; `failed`, and worth trying again. A `duplicate` was accepted before."""
+
+    index: int
+    id: str | None = None
+    status: Status
+    duplicate: bool = False
+    error: Violation | None = None
+
+
+class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The results, in order. `position` (partition to sequence number) covers every event that is `sent`; it is absent
+    where none is, or where the hub did not say. `failure` is why some failed."""
+
+    results: list[Result]
+    position: Mapping[str, int] = {}
+    failure: str = ""
+
+
+class _Named(Struct):
+    id: str
+
+
+class _Begun(Struct):
+    """An event on its way, or one that was on its way before."""
+
+    event: Event
+    outcome: asyncio.Future[Outcome] | Outcome
+    duplicate: bool
+
+
+class Intake:
+    """Takes events for `publisher`; `now` is what their times are checked against."""
+
+    def __init__(
+        self, publisher: EventPublisher, positions: Positions, recent: Recent, now: Callable[[], datetime]
+    ) -> None:
+        self._publisher, self._positions, self._recent, self._now = publisher, positions, recent, now
+
+    async def take(self, bodies: Sequence[bytes | msgspec.Raw]) -> Taken:
+        """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
+        now = self._now()
+        begun = [await self._begin(bytes(body), now) for body in bodies]
+        waiting = {each.outcome for each in begun if isinstance(each, _Begun) and not isinstance(each.outcome, str)}
+        if waiting:
+            # Unlike gather, this leaves the events alone when the caller stops waiting.
+            await asyncio.wait(waiting)
+        results: list[Result] = []
+        keys: set[str] = set()
+        failure = ""
+        for index, (body, each) in enumerate(zip(bodies, begun, strict=True)):
+            outcome = _outcome(each.outcome) if isinstance(each, _Begun) else each
+            if isinstance(outcome, Refused):
+                results.append(Result(index=index, id=_id(body), status="refused", error=outcome.violation))
+            elif isinstance(outcome, Exception):
+                failure = str(outcome)
+                results.append(Result(index=index, id=_id(body), status="failed"))
+            elif isinstance(each, _Begun):
+                results.append(Result(index=index, id=each.event.id, status=outcome, duplicate=each.duplicate))
+                if outcome == "sent":
+                    keys.add(each.event.partition_key)
+        return Taken(results=results, position=await self._position(keys), failure=failure)
+
+    async def _begin(self, body: bytes, now: datetime) -> _Begun | Refused | Broken:
+        try:
+            event = accept(body, now)
+            if (known := self._recent.find(event)) is not None:
+                return _Begun(event, known, duplicate=True)
+            done = await self._publisher.submit(body, event.partition_key)
+        except (Refused, Broken) as error:
+            return error
+        self._recent.note(event, done)
+        return _Begun(event, done, duplicate=False)
+
+    async def _position(self, keys: set[str]) -> Mapping[str, int]:
+        if not keys:
+            return {}
+        partitions = {self._publisher.partition_of(key) for key in keys}
+        ends = await self._positions.now()
+        return {partition: ends[partition] for partition in sorted(partitions) if partition in ends}
+
+
+def _outcome(done: asyncio.Future[Outcome] | Outcome) -> Outcome | Exception:
+    """What became of an event; raises what is neither the sender's nor the hub's fault."""
+    if isinstance(done, str):
+        return done
+    error = done.exception()
+    if error is None:
+        return done.result()
+    if isinstance(error, Refused | Broken | Forbidden):
+        return error
+    raise error
+
+
+def _id(body: bytes | msgspec.Raw) -> str | None:
+    """The id of what was refused, as far as it has one."""
+    try:
+        return msgspec.json.decode(body, type=_Named).id[:128]
+    except (msgspec.MsgspecError, RecursionError):
+        return None

@@ -1,0 +1,155 @@
+"""What a listener plays at this moment, told to whoever listens. Nothing is stored, and nobody may be listening."""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Annotated, Any, Self
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request
+from fastapi import Path as InPath
+from starlette.responses import Response
+
+from cloud.settings import EventHubs
+from producers.declined import Declined
+from producers.failures import Broken, Forbidden
+from producers.publisher import EventPublisher
+from schemas.acceptance import refuse
+from schemas.channels import NOW_PLAYING
+from schemas.envelope import uuid7
+from schemas.live import LiveEvent, PlaybackStarted, encode
+from schemas.types import ID_PATTERN, PATTERNS, Id
+
+logger = logging.getLogger("producers.now_playing")
+
+SOURCE = "/songline/api"
+MAX_BODY = 1_024
+# What is not told within a moment is not what is playing any more.
+PATIENCE_S = 2.0
+RETRY_SECONDS = 2
+
+_ID = re.compile(ID_PATTERN)
+
+_OPENAPI: dict[str, Any] = {
+    "responses": {
+        204: {"description": "The hub tells it to whoever listens"},
+        **{
+            status: {
+                "description": words,
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+            for status, words in {400: "A value breaks its rule", 503: "The hub can't be reached"}.items()
+        },
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["songId"],
+                        "properties": {"songId": {"type": "string", "maxLength": 128}},
+                    },
+                    "example": {"songId": "song-42"},
+                }
+            },
+        }
+    },
+}
+
+
+class _Playing(msgspec.Struct, rename="camel"):
+    song_id: Id
+
+
+class Announcer:
+    """Tells the namespace of `settings` what is playing. It opens by itself, once the hub can be reached."""
+
+    def __init__(self, settings: EventHubs) -> None:
+        self._publisher = EventPublisher(settings, NOW_PLAYING, buffer_events=1_000, patience_s=PATIENCE_S)
+        self._opening: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._opening = asyncio.create_task(self._open())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._opening is not None
+        self._opening.cancel()
+        await asyncio.wait([self._opening])
+        # What could not be told is over.
+        with suppress(Broken):
+            await self._publisher.close(0.0)
+
+    async def tell(self, event: LiveEvent) -> None:
+        """Return when the hub has it; raises Broken or Forbidden."""
+        if self._opening is None or not self._opening.done():
+            raise Broken(f"{NOW_PLAYING}: the hub could not be reached yet, expected a connection: try again later")
+        await self._publisher.publish_bytes(encode(event), event.data.user_id)
+
+    async def _open(self) -> None:
+        while True:
+            try:
+                await self._publisher.__aenter__()
+            except (Broken, Forbidden) as error:
+                logger.warning("nothing is told of what is playing: %s", error)
+                await asyncio.sleep(PATIENCE_S)
+            else:
+                return
+
+
+def routes(settings: EventHubs) -> APIRouter:
+    """The route. It starts without the hub being there, and answers 503 until it is."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Announcer(settings) as announcer:
+            app.state.announcer = announcer
+            yield
+
+    router = APIRouter(lifespan=lifespan)
+
+    @router.put("/v1/users/{user_id}/now-playing", status_code=204, summary="A listener begins to play", **_OPENAPI)
+    async def tell(request: Request, user_id: Annotated[str, InPath(description="The listener")]) -> Response:
+        """Told to whoever follows `/v1/now-playing` at this moment, and kept nowhere. It is no play: that is told when
+        it is over, to `/v1/songs/{songId}/plays`."""
+        announcer: Announcer = request.app.state.announcer
+        event = _event(user_id, await _body(request), datetime.now(UTC))
+        try:
+            await announcer.tell(event)
+        except (Broken, Forbidden) as error:
+            raise Declined(503, "Nothing can be told now", str(error), RETRY_SECONDS) from None
+        return Response(status_code=204)
+
+    return router
+
+
+def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
+    """The event of a request; raises Refused."""
+    if not _ID.search(user_id):
+        raise refuse("userId", user_id, PATTERNS[ID_PATTERN])
+    try:
+        song_id = msgspec.json.decode(body, type=_Playing).song_id
+    except (msgspec.MsgspecError, RecursionError):
+        shown = body[:100].decode(errors="replace")
+        raise refuse("event", shown, f'{{"songId": …}}, of {PATTERNS[ID_PATTERN]}') from None
+    return LiveEvent(
+        id=uuid7(int(now.timestamp() * 1000), secrets.randbits(74)),
+        source=SOURCE,
+        time=now,
+        data=PlaybackStarted(user_id=user_id, song_id=song_id),
+    )
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise refuse("event", f"{len(body)} bytes or more", f"at most {MAX_BODY} bytes")
+    return bytes(body)

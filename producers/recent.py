@@ -1,0 +1,65 @@
+"""The events of late, so that one which is sent again is known."""
+
+import asyncio
+from collections import OrderedDict
+from hashlib import blake2b
+
+from msgspec import Struct
+
+from producers.lane import Outcome
+from schemas.acceptance import refuse
+from schemas.envelope import Event
+
+CAPACITY = 100_000
+
+
+class _Seen(Struct):
+    content: int
+    outcome: asyncio.Future[Outcome] | Outcome
+
+
+class Recent:
+    """The last `capacity` events that were accepted or are being accepted, by source and id.
+
+    Source: CloudEvents 1.0, "id": source and id together are unique for each distinct event. An event that was not
+    accepted in the end is forgotten.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+
+    def find(self, event: Event) -> asyncio.Future[Outcome] | Outcome | None:
+        """What became of it, or will, None where it is new; raises Refused where its id is that of another event."""
+        seen = self._seen.get(_key(event))
+        if seen is None:
+            return None
+        if seen.content != _content(event):
+            raise refuse("id", event.id, "an id of its own: this source has used it for another event")
+        return seen.outcome
+
+    def note(self, event: Event, done: asyncio.Future[Outcome]) -> None:
+        """It is being accepted, and is with `done`."""
+        key = _key(event)
+        self._seen[key] = _Seen(_content(event), done)
+        done.add_done_callback(lambda done: self._settle(key, done))
+        if len(self._seen) > self._capacity:
+            self._seen.popitem(last=False)
+
+    def _settle(self, key: bytes, done: asyncio.Future[Outcome]) -> None:
+        seen = self._seen.get(key)
+        if seen is None or seen.outcome is not done:
+            return
+        if done.cancelled() or done.exception() is not None:
+            del self._seen[key]
+        else:
+            seen.outcome = done.result()
+
+
+def _key(event: Event) -> bytes:
+    return blake2b(f"{event.source}\0{event.id}".encode(), digest_size=16).digest()
+
+
+def _content(event: Event) -> int:
+    """What a repetition shares with the first. Not the time: a gateway that repeats a request stamps it anew."""
+    return hash((type(event.data), event.data))

@@ -1,0 +1,125 @@
+"""What is playing at this moment, to whoever listens. Nothing of it is kept: who comes later has missed it."""
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.exceptions import EventHubError
+from fastapi.sse import format_sse_event
+from msgspec import Struct
+
+from schemas.errors import Poison
+from schemas.live import decode
+from schemas.types import Id, Moment
+
+logger = logging.getLogger("projections.now_playing")
+
+LISTENERS = 1_000
+BACKLOG = 100
+HEARTBEAT = 15.0
+AGAIN_S = 2.0
+
+
+class Playing(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A listener began to play a song at a moment."""
+
+    user_id: Id
+    song_id: Id
+    at: Moment
+
+
+class Ear:
+    """What one listener has still to read: the newest BACKLOG events. Who reads slowly misses the oldest."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque(maxlen=BACKLOG)
+        self._stirred = asyncio.Event()
+
+    def hear(self, chunk: bytes) -> None:
+        self._waiting.append(chunk)
+        self._stirred.set()
+
+    async def read(self, patience_s: float) -> bytes:
+        """Everything that waits, as soon as there is something; nothing after `patience_s`."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._stirred.wait()
+        except TimeoutError:
+            return b""
+        self._stirred.clear()
+        read = b"".join(self._waiting)
+        self._waiting.clear()
+        return read
+
+
+class Broadcast:
+    """Passes on what is playing to those who listen, to all of it or to one user's. It never waits for any of them."""
+
+    def __init__(self, most: int = LISTENERS) -> None:
+        self._most = most
+        self._ears: defaultdict[str | None, set[Ear]] = defaultdict(set)
+
+    @property
+    def is_full(self) -> bool:
+        return sum(map(len, self._ears.values())) >= self._most
+
+    @contextmanager
+    def listening(self, user_id: str | None) -> Iterator[Ear]:
+        """An ear for `user_id`, or for everybody."""
+        ear = Ear()
+        self._ears[user_id].add(ear)
+        try:
+            yield ear
+        finally:
+            self._ears[user_id].discard(ear)
+            if not self._ears[user_id]:
+                del self._ears[user_id]
+
+    def tell(self, playing: Playing) -> None:
+        ears = [*self._ears.get(None, ()), *self._ears.get(playing.user_id, ())]
+        if not ears:
+            return
+        chunk = format_sse_event(event="playing", data_str=msgspec.json.encode(playing).decode())
+        for ear in ears:
+            ear.hear(chunk)
+
+
+async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
+    """Server-sent events without end, a comment in every quiet `heartbeat` seconds.
+
+    Source: HTML Living Standard, section 9.2 (server-sent events).
+    """
+    with broadcast.listening(user_id) as ear:
+        yield format_sse_event(comment="listening")
+        while True:
+            yield await ear.read(heartbeat) or format_sse_event(comment="nothing")
+
+
+async def follow(client: EventHubConsumerClient, broadcast: Broadcast) -> None:
+    """Tell what comes into the hub from now on, until cancelled. No position is kept, so a gap stays a gap."""
+
+    async def take(context: PartitionContext, event: EventData | None) -> None:
+        if event is None:
+            return
+        try:
+            heard = decode(b"".join(event.body))
+        except Poison as poison:
+            logger.warning("passed over on partition %s: %s", context.partition_id, poison)
+            return
+        broadcast.tell(Playing(user_id=heard.data.user_id, song_id=heard.data.song_id, at=heard.time))
+
+    async def fail(context: PartitionContext | None, error: Exception) -> None:
+        logger.info("listening again: %s: %s", type(error).__name__, error)
+
+    while True:
+        try:
+            await client.receive(take, starting_position="@latest", on_error=fail)
+        except (AzureError, EventHubError, OSError) as error:
+            logger.info("listening again: %s: %s", type(error).__name__, error)
+        await asyncio.sleep(AGAIN_S)

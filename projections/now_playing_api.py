@@ -1,0 +1,75 @@
+"""What is playing at this moment, over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi import Path as InPath
+from fastapi.sse import EventSourceResponse
+from starlette.responses import Response
+
+from cloud import eventhubs
+from cloud.settings import EventHubs
+from projections.now_playing import AGAIN_S, Broadcast, follow, stream
+from projections.problems import Problem, answer
+from schemas.channels import NOW_PLAYING
+
+RETRY_SECONDS = 5
+
+_EXAMPLE = 'event: playing\ndata: {"userId":"user-7","songId":"song-42","at":"2026-11-22T14:00:00.123Z"}\n\n'
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events without end, each with userId, songId and at in its data",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+    },
+    503: {
+        "description": "As many listen as one process serves",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
+}
+
+
+def routes(settings: EventHubs, group: str) -> APIRouter:
+    """The routes. Every process reads all of the hub, from now on, in the consumer group `group`."""
+    broadcast = Broadcast()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        client = eventhubs.consumer(settings, NOW_PLAYING, group, load_balancing_interval=AGAIN_S)
+        following = asyncio.create_task(follow(client, broadcast))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+            await client.close()
+
+    router = APIRouter(lifespan=lifespan)
+
+    @router.get(
+        "/v1/now-playing", summary="What is playing, as it happens", responses=_ANSWERS, response_class=Response
+    )
+    async def everybody() -> Response:
+        """Nothing is kept: whoever comes later, or reads too slowly, has missed it."""
+        return _answer(None)
+
+    @router.get(
+        "/v1/users/{user_id}/now-playing",
+        summary="What a listener plays, as it happens",
+        responses=_ANSWERS,
+        response_class=Response,
+    )
+    async def one(request: Request, user_id: Annotated[str, InPath(description="The listener")]) -> Response:
+        """As `/v1/now-playing`, of one listener."""
+        return _answer(user_id)
+
+    def _answer(user_id: str | None) -> Response:
+        if broadcast.is_full:
+            return answer(Problem("Too many listen", 503, "Come again later, or ask another process."), RETRY_SECONDS)
+        return EventSourceResponse(
+            stream(broadcast, user_id), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+
+    return router

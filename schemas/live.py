@@ -1,0 +1,48 @@
+"""Ephemeral events: told to whoever listens at that moment, and kept by nobody.
+
+They have a hub of their own and are none of the facts that projections are made of: nothing is lost with one.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import Poison
+from schemas.types import Id, Moment, Source
+
+TYPE = "songline.playback.started.v1"
+
+
+class PlaybackStarted(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A listener began to play a song."""
+
+    user_id: Id
+    song_id: Id
+
+
+class LiveEvent(Struct, frozen=True, kw_only=True):
+    """The envelope, CloudEvents 1.0 in structured JSON, with PlaybackStarted as its data."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Id
+    source: Source
+    type: Literal["songline.playback.started.v1"] = TYPE
+    time: Moment
+    data: PlaybackStarted
+
+
+_decoder = msgspec.json.Decoder(LiveEvent)
+
+
+def encode(event: LiveEvent) -> bytes:
+    """The event as it is on the wire."""
+    return msgspec.json.encode(event)
+
+
+def decode(body: bytes) -> LiveEvent:
+    """The event in `body`; raises Poison."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Poison("not-an-event", str(error)) from None
