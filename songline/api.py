@@ -25,7 +25,8 @@ from producers.uploads import Limits
 from projections.api import create
 from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
-from songline.publishing import OUTBOX, Publishing, serve
+from songline.environment import OUTBOX
+from songline.publishing import Publishing, serve
 
 logger = logging.getLogger("api")
 

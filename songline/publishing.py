@@ -9,8 +9,8 @@ from msgspec import Struct
 from cloud.settings import read_eventhubs
 from producers import events_api, now_playing
 from projections import now_playing_api
+from songline.environment import OUTBOX
 
-OUTBOX = "SONGLINE_OUTBOX"
 NOW_PLAYING_GROUP = "SONGLINE_NOW_PLAYING_GROUP"
 
 

@@ -28,7 +28,7 @@ from cloud.settings import (
 from schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline import emulators
 from songline.entities import CONTAINERS
-from songline.environment import API, DATA, DEFAULT_DATA, WORKERS, save
+from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.lock import Held, holding
 from songline.ports import HOST, Taken, settle
 from songline.supervise import Died, Probe, Service, Stopped, Supervisor
@@ -122,6 +122,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
         BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
         f"BlobEndpoint=http://{HOST}:{here['SONGLINE_BLOB_PORT']}/{BLOB_ACCOUNT};",
+        OUTBOX: str(data / "outbox.db"),
         "SONGLINE_RATE": f"{rate:g}",
         "PATH": path,
         "PYTHONUNBUFFERED": "1",

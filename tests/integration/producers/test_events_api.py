@@ -11,7 +11,7 @@ import pytest
 
 from schemas.envelope import Event, decode
 from schemas.events import SongLiked, SongPlayed, SongUnliked
-from songline.publishing import OUTBOX
+from songline.environment import OUTBOX
 from tests.integration.producers.reading import read_all
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
