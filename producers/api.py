@@ -30,7 +30,7 @@ from producers.multipart import Form, Head, malformed
 from producers.openapi import REMOVE, UPLOAD
 from producers.records import Records
 from producers.uploads import Limits, Uploading, Uploads
-from schemas.channels import DATABASE, INGESTIONS, UPLOAD_BLOBS
+from schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
 from schemas.commands import MAX_SONG_BYTES, Metadata
 from schemas.envelope import uuid7
 from schemas.errors import Refused, Violation
@@ -52,7 +52,8 @@ _METADATA = tuple(field.name for field in msgspec.structs.fields(Metadata))
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What an accepted request gets: the ingestion's id, its state, and where it can be looked up."""
+    """What an accepted request gets: the ingestion's id, its state, and where it can be looked up. Of a song that never
+    was an ingestion, its own id and where it is until it has gone."""
 
     id: str
     state: State
@@ -80,7 +81,8 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
             store = cosmos.client(wires.cosmos)
             stack.push_async_callback(store.close)
             storage = await stack.enter_async_context(blobs.client(wires.blobs))
-            records = Records(cosmos.container(store, DATABASE, INGESTIONS), limits.patience_s)
+            ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
+            records = Records(ingestions, songs, limits.patience_s)
             staging = storage.get_container_client(UPLOAD_BLOBS)
             app.state.uploads = Uploads(sender, staging, records, limits, _now, _new_id)
             yield
@@ -117,7 +119,11 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
         user_id = uploader(request.headers, request.query_params)
         if not _ID.search(song_id):
             raise Declined(404, "No such song", f"{song_id[:100]!r} is no song's id: expected {PATTERNS[ID_PATTERN]}.")
-        return _receipt(await uploads.remove(user_id, song_id, request.headers.get("idempotency-key")))
+        known = await uploads.remove(user_id, song_id, request.headers.get("idempotency-key"))
+        if known is None:
+            # There is nothing but the song itself to look at.
+            return _accepted(Receipt(id=song_id, state="ready", href=f"/v1/songs/{song_id}"))
+        return _receipt(known)
 
     return router
 
@@ -235,9 +241,11 @@ def _claimed(content_type: str) -> str:
 
 
 def _receipt(ingestion: Ingestion) -> Response:
-    href = f"/v1/ingestions/{ingestion.id}"
-    receipt = Receipt(id=ingestion.id, state=ingestion.state, href=href)
-    headers = {"Location": href, "Cache-Control": "no-store"}
+    return _accepted(Receipt(id=ingestion.id, state=ingestion.state, href=f"/v1/ingestions/{ingestion.id}"))
+
+
+def _accepted(receipt: Receipt) -> Response:
+    headers = {"Location": receipt.href, "Cache-Control": "no-store"}
     return Response(msgspec.json.encode(receipt), 202, headers, "application/json")
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from producers.failures import Broken
 from schemas.ingestions import Ingestion, Transition
+from schemas.songs import SongDocument
 
 
 class Record(Struct, frozen=True):
@@ -29,16 +30,27 @@ class Record(Struct, frozen=True):
 
 
 class Records:
-    """The container `ingestions`. Every method raises Broken when Cosmos DB gives no answer within `patience_s`."""
+    """The container `ingestions`, and of `catalog`, the container `songs`, what a removal asks.
 
-    def __init__(self, container: ContainerProxy, patience_s: float = 10.0) -> None:
+    Every method raises Broken when Cosmos DB gives no answer within `patience_s`."""
+
+    def __init__(self, container: ContainerProxy, catalog: ContainerProxy, patience_s: float = 10.0) -> None:
         self._container = container
+        self._catalog = catalog
         self._patience_s = patience_s
 
     async def read(self, ingestion_id: str) -> Ingestion | None:
         async with self._asking():
             try:
                 return _record(await self._container.read_item(ingestion_id, ingestion_id)).ingestion
+            except CosmosResourceNotFoundError:
+                return None
+
+    async def in_catalog(self, song_id: str) -> SongDocument | None:
+        """The song in the catalog, or what is left there of one that has gone."""
+        async with self._asking():
+            try:
+                return msgspec.convert(dict(await self._catalog.read_item(song_id, song_id)), SongDocument)
             except CosmosResourceNotFoundError:
                 return None
 

@@ -136,21 +136,30 @@ class Uploads:
             logger.warning("%s is queued, and its document does not say so: %s", known.id, error)
             return known
 
-    async def remove(self, user_id: str, song_id: str, key: str | None) -> Ingestion:
-        """The ingestion of a song whose removal the broker has been told; raises Declined and Refused."""
+    async def remove(self, user_id: str, song_id: str, key: str | None) -> Ingestion | None:
+        """The ingestion of a song whose removal the broker has been told, None where it is in the catalog without one;
+        raises Declined and Refused."""
         command_id = self._id(f"removal of {song_id}", user_id, key)
         with _reachable():
             known = await self._records.read(song_id)
-            if known is None or (known.state == "rejected" and known.removed_at is None):
-                raise Declined(404, "No such song", f"There is no song {song_id} that was uploaded here.")
-            if known.user_id != user_id:
+            owner, gone = _standing(known) if known else await self._announced(song_id)
+            if owner not in (None, user_id):
                 raise Declined(
                     403, "Not your song", f"Song {song_id} is not {user_id}'s: only its uploader removes it."
                 )
-            if known.removed_at is None:
+            if not gone:
                 order = RemoveSong(user_id=user_id, song_id=song_id)
                 await self._sender.send(Command(id=command_id, source=SOURCE, time=self._now(), data=order))
         return known
+
+    async def _announced(self, song_id: str) -> tuple[str | None, bool]:
+        """Whose a song is that came in by another way, and whether it has gone: then nobody knows any more whose it
+        was. Raises Declined."""
+        found = await self._records.in_catalog(song_id)
+        if found is None:
+            raise _unknown(song_id)
+        song = found.latest.song
+        return (None, True) if song is None else (song.user_id, False)
 
     def _id(self, kind: str, user_id: str, key: str | None) -> str:
         if key is None:
@@ -178,6 +187,17 @@ class Uploading:
         """The file's next bytes; raises Declined."""
         with _reachable():
             await self.arrival.write(piece)
+
+
+def _standing(known: Ingestion) -> tuple[str | None, bool]:
+    """Whose an uploaded song is, and whether it has gone; raises Declined."""
+    if known.state == "rejected" and known.removed_at is None:
+        raise _unknown(known.id)
+    return known.user_id, known.removed_at is not None
+
+
+def _unknown(song_id: str) -> Declined:
+    return Declined(404, "No such song", f"There is no song {song_id}.")
 
 
 def _message_id(known: Ingestion) -> str:

@@ -24,7 +24,7 @@ from cloud.settings import (
 from processors.health import serving
 from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.dials import Dials
-from processors.ingestion.documents import Ingestions
+from processors.ingestion.documents import Catalog, Ingestions
 from processors.ingestion.outgoing import Outgoing
 from processors.ingestion.reconciler import Patience, Reconciler
 from processors.ingestion.sandbox import Sandbox
@@ -32,7 +32,7 @@ from processors.ingestion.work import Work
 from processors.ingestion.worker import Pace, Worker
 from processors.readiness import Readiness
 from processors.running import run, unless
-from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
+from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
 
 
 class Wires(Struct, frozen=True):
@@ -64,7 +64,8 @@ async def work(wires: Wires, dials: Dials, patience: Patience, stop: asyncio.Eve
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
         ingestions = Ingestions(container)
         audio = AudioStore(places)
-        carrying = Work(ingestions, audio, Outgoing(producer), Sandbox(), folder, _now)
+        catalog = Catalog(cosmos.container(store, DATABASE, SONGS))
+        carrying = Work(ingestions, catalog, audio, Outgoing(producer), Sandbox(), folder, _now)
         reconciler = Reconciler(bus, ingestions, audio, carrying, _now, patience)
         worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall))
 

@@ -17,6 +17,7 @@ from schemas.envelope import Event, encode
 from schemas.errors import Poison
 from schemas.events import Payload, SongRemoved, SongUploaded
 from schemas.ingestions import Audio, Ingestion, Reason, State, Transition
+from schemas.songs import SongDocument
 
 SOURCE = "/processors/ingestion"
 HISTORY_MAX = 50
@@ -96,6 +97,24 @@ def remove(ingestion: Ingestion | None, command: Command, now: datetime) -> Inge
     removed = SongRemoved(user_id=order.user_id, song_id=order.song_id)
     event = _outgoing(derived_id("song-removed", ingestion.id), removed, command.traceparent, now)
     return structs.replace(ingestion, removed_at=now, updated_at=now, outbox=(*ingestion.outbox, event))
+
+
+def withdraw(known: SongDocument | None, command: Command) -> dict[str, Any] | None:
+    """The event that takes away a song which came in by another way and is in the catalog only; None when it has gone.
+
+    There is no document of ours to decide in, so all of the event follows from the command. Raises CommandRefused.
+    """
+    order = command.data
+    assert isinstance(order, RemoveSong)
+    if known is None:
+        raise CommandRefused("unknown-song", f"there is no song {order.song_id}")
+    song = known.latest.song
+    if song is None:
+        return None
+    if song.user_id != order.user_id:
+        raise CommandRefused("not-the-uploader", f"song {order.song_id} is not {order.user_id}'s to remove")
+    removed = SongRemoved(user_id=order.user_id, song_id=order.song_id)
+    return _outgoing(derived_id("song-removed", order.song_id), removed, command.traceparent, command.time)
 
 
 def published(ingestion: Ingestion, events: tuple[dict[str, Any], ...]) -> Ingestion:

@@ -16,6 +16,7 @@ from azure.cosmos.exceptions import (
 from cloud.cosmos import Container
 from schemas.channels import INGESTIONS
 from schemas.ingestions import Ingestion
+from schemas.songs import SongDocument
 
 CONTAINER = Container(
     INGESTIONS,
@@ -88,6 +89,20 @@ class Ingestions:
         moment = msgspec.to_builtins(before.astimezone(UTC))
         async for item in self._container.query_items(query, parameters=[{"name": "@before", "value": moment}]):
             yield msgspec.convert(item, Ingestion)
+
+
+class Catalog:
+    """The container `songs`, which the catalog keeps: among them songs that never were an ingestion."""
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+
+    async def read(self, song_id: str) -> SongDocument | None:
+        try:
+            item = await self._container.read_item(song_id, partition_key=song_id)
+        except CosmosResourceNotFoundError:
+            return None
+        return msgspec.convert(dict(item), SongDocument)
 
 
 def _ingestion(item: dict[str, Any] | None) -> Ingestion | None:

@@ -8,14 +8,14 @@ from pathlib import Path
 from azure.core.exceptions import ResourceNotFoundError
 
 from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.decide import begin, decide, died, published, remove
-from processors.ingestion.documents import Ingestions
+from processors.ingestion.decide import begin, decide, died, published, remove, withdraw
+from processors.ingestion.documents import Catalog, Ingestions
 from processors.ingestion.outgoing import Outgoing
 from processors.ingestion.probe import Probed, Refused
 from processors.ingestion.sandbox import Sandbox
 from processors.ingestion.spool import spool
 from processors.ingestion.unfit import Unfit
-from schemas.commands import Command, IngestSong, Upload
+from schemas.commands import Command, IngestSong, RemoveSong, Upload
 from schemas.ingestions import Ingestion
 
 
@@ -25,6 +25,7 @@ class Work:
     def __init__(
         self,
         ingestions: Ingestions,
+        catalog: Catalog,
         audio: AudioStore,
         outgoing: Outgoing,
         sandbox: Sandbox,
@@ -32,23 +33,22 @@ class Work:
         now: Callable[[], datetime],
     ) -> None:
         self._ingestions = ingestions
+        self._catalog = catalog
         self._audio = audio
         self._outgoing = outgoing
         self._sandbox = sandbox
         self._folder = folder
         self._now = now
 
-    async def carry_out(self, command: Command, body: Iterable[bytes]) -> Ingestion:
-        """The ingestion when nothing is left to do. `body` is the message's, in pieces.
+    async def carry_out(self, command: Command, body: Iterable[bytes]) -> Ingestion | None:
+        """The ingestion when nothing is left to do, None where the song never was one. `body` is the message's, in
+        pieces.
 
         Raises Poison or CommandRefused where no worker ever can, and whatever a service raises that is away.
         """
         if isinstance(command.data, IngestSong):
             return await self._ingest(command, command.data.upload, body)
-        ingestion = await self._ingestions.change(
-            command.data.song_id, lambda known: remove(known, command, self._now())
-        )
-        return await self.publish(ingestion)
+        return await self._remove(command, command.data)
 
     async def give_up(self, command: Command, text: str) -> None:
         """The command goes to the dead letters: say so where its sender looks."""
@@ -75,6 +75,15 @@ class Work:
         if upload.blob is not None:
             await self._audio.unstage(upload.blob)
         return ingestion
+
+    async def _remove(self, command: Command, order: RemoveSong) -> Ingestion | None:
+        if await self._ingestions.read(order.song_id) is None:
+            event = withdraw(await self._catalog.read(order.song_id), command)
+            if event is not None:
+                await self._outgoing.publish((event,))
+            return None
+        ingestion = await self._ingestions.change(order.song_id, lambda known: remove(known, command, self._now()))
+        return await self.publish(ingestion)
 
     async def _examine(self, upload: Upload, body: Iterable[bytes]) -> Probed | Refused:
         """What the file holds; when it is a song, its bytes are kept before anything says so."""

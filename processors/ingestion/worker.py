@@ -164,7 +164,10 @@ class Worker:
             return _DeadLetter(refused.reason, str(refused))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the message must be settled
             return await self._failed(message, command, error)
-        logger.info("%s %s: %s", command.type, done.id, done.reason.text if done.reason else done.state)
+        if done is None:
+            logger.info("%s %s: it was not uploaded here, and is taken away", command.type, command.id)
+        else:
+            logger.info("%s %s: %s", command.type, done.id, done.reason.text if done.reason else done.state)
         return "complete"
 
     async def _patiently(self, command: Command, body: list[bytes]) -> Any:

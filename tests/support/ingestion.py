@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+import msgspec
 from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient
@@ -19,7 +20,8 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from cloud import blobs, cosmos, eventhubs, servicebus
 from cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
-from processors.ingestion.documents import CONTAINER, Ingestions
+from processors.catalog.documents import CONTAINER as CATALOG
+from processors.ingestion.documents import CONTAINER, Catalog, Ingestions
 from schemas.channels import (
     BLOB_CONTAINERS,
     DATABASE,
@@ -27,11 +29,13 @@ from schemas.channels import (
     MUSIC_EVENTS,
     SONG_BLOBS,
     SONG_COMMANDS,
+    SONGS,
     UPLOAD_BLOBS,
 )
 from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, encode
 from schemas.envelope import Event, decode
 from schemas.ingestions import Ingestion
+from schemas.songs import Fact, Song, SongDocument
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -46,9 +50,10 @@ class App:
         self.blobs: BlobServiceClient = blobs.client(read_blobs(self.environment))
         self.cosmos: CosmosClient = cosmos.client(read_cosmos(self.environment))
         self.ingestions = Ingestions(cosmos.container(self.cosmos, DATABASE, INGESTIONS))
+        self.catalog = Catalog(cosmos.container(self.cosmos, DATABASE, SONGS))
 
     async def __aenter__(self) -> Self:
-        await cosmos.ensure(self.cosmos, DATABASE, (CONTAINER,))
+        await cosmos.ensure(self.cosmos, DATABASE, (CONTAINER, CATALOG))
         await blobs.ensure(self.blobs, BLOB_CONTAINERS)
         return self
 
@@ -101,6 +106,12 @@ class App:
     async def remove(self, song_id: str, user: str = "user-7") -> None:
         order = RemoveSong(user_id=user, song_id=song_id)
         await self.send(Command(id=f"remove-{song_id}", source="/tests", time=datetime.now(UTC), data=order))
+
+    async def announce(self, song: Song) -> None:
+        """Put a song into the catalog that never was an ingestion."""
+        fact = Fact(position=1, at=datetime.now(UTC), song=song)
+        container = cosmos.container(self.cosmos, DATABASE, SONGS)
+        await container.upsert_item(msgspec.to_builtins(SongDocument(id=song.id, facts={"0": fact})))
 
     async def settled(self, ingestion_id: str, deadline: float = 30.0) -> Ingestion:
         """The ingestion when its outcome is known and said."""

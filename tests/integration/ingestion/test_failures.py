@@ -39,7 +39,8 @@ async def working(app: App, folder: Path, sandbox: Sandbox, store: Cosmos) -> As
         stack.push_async_callback(documents.close)
         ingestions = Ingestions(cosmos.container(documents, DATABASE, INGESTIONS))
         outgoing = Outgoing(producer)
-        work = Work(ingestions, AudioStore(app.blobs), outgoing, sandbox, folder, lambda: datetime.now(UTC))
+        audio, now = AudioStore(app.blobs), lambda: datetime.now(UTC)
+        work = Work(ingestions, app.catalog, audio, outgoing, sandbox, folder, now)
         running = asyncio.create_task(Worker(bus, work, PACE).run(stop))
         yield stop
         stop.set()

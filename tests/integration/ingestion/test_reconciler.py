@@ -43,7 +43,7 @@ class Bench:
         self.app = app
         self.clock = Clock()
         self.audio = AudioStore(app.blobs)
-        self.work = Work(app.ingestions, self.audio, outgoing, Sandbox(), folder, self.clock)
+        self.work = Work(app.ingestions, app.catalog, self.audio, outgoing, Sandbox(), folder, self.clock)
         self.reconciler = Reconciler(app.bus, app.ingestions, self.audio, self.work, self.clock, Patience())
 
     async def after(self, **ahead: int) -> Tally:
@@ -179,7 +179,9 @@ async def test_bytes_that_were_just_kept_again_are_not_erased(bench: Bench, tmp_
 async def take_away(bench: Bench, song_id: str) -> None:
     data = RemoveSong(user_id="user-7", song_id=song_id)
     command = Command(id=f"remove-{song_id}", source="/tests", time=datetime.now(UTC), data=data)
-    assert (await bench.work.carry_out(command, [])).removed_at is not None
+    taken = await bench.work.carry_out(command, [])
+    assert taken is not None
+    assert taken.removed_at is not None
 
 
 async def test_changes_side_by_side_are_all_made(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import random
 import socket
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +13,9 @@ import httpx
 import pytest
 
 from schemas.channels import SONG_COMMANDS
+from schemas.commands import derived_id
 from schemas.events import SongRemoved, SongUploaded
+from schemas.songs import Song
 from tests.support.api import ApiProcess
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess
@@ -188,6 +191,24 @@ async def test_without_its_services_the_api_says_when_to_try_again(app: App, tmp
         api.kill()
     assert answer.status_code == 503, answer.text
     assert answer.headers["retry-after"] == "10"
+
+
+async def test_a_song_that_is_in_the_catalog_only_can_be_removed_too(
+    app: App, http: httpx.AsyncClient, worker: WorkerProcess
+) -> None:
+    theirs = {"X-User-Id": "artist-1"}
+    now = datetime.now(UTC)
+    announced = Song(id="announced", user_id="artist-1", title="T", artist="A", duration_ms=1000, uploaded_at=now)
+    await app.announce(announced)
+    assert (await http.delete("/v1/songs/announced", headers={"X-User-Id": "user-1"})).status_code == 403
+    answer = await http.delete("/v1/songs/announced", headers=theirs)
+    assert (answer.status_code, answer.headers["location"]) == (202, "/v1/songs/announced")
+
+    async def told() -> list[str]:
+        removed = SongRemoved(user_id="artist-1", song_id="announced")
+        return [event.id for event in await app.events() if event.data == removed]
+
+    assert await wait_for_async(told, "the event") == [derived_id("song-removed", "announced")]
 
 
 async def test_only_its_uploader_removes_a_song(app: App, http: httpx.AsyncClient, worker: WorkerProcess) -> None:

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from processors.ingestion.decide import CommandRefused, begin, decide, died, published, remove
+from processors.ingestion.decide import CommandRefused, begin, decide, died, published, remove, withdraw
 from processors.ingestion.probe import Probed, Refused
 from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from schemas.envelope import decode
 from schemas.errors import Poison
 from schemas.events import SongRemoved, SongUploaded
 from schemas.ingestions import Ingestion, Reason
+from schemas.songs import Fact, Song, SongDocument
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32
@@ -132,6 +133,33 @@ def test_an_upload_can_be_called_off_before_it_is_ready() -> None:
 def test_a_removal_that_is_refused(ingestion: Ingestion | None, command: Command, reason: str) -> None:
     with pytest.raises(CommandRefused) as caught:
         remove(ingestion, command, NOW)
+    assert caught.value.reason == reason
+
+
+def in_catalog(song: Song | None) -> SongDocument:
+    return SongDocument(id="i-1", facts={"2": Fact(position=7, at=NOW, song=song)})
+
+
+ANNOUNCED = in_catalog(
+    Song(id="i-1", user_id="user-7", title="T", artist="A", duration_ms=1000, uploaded_at=NOW - timedelta(days=1))
+)
+
+
+def test_a_song_that_came_in_by_another_way_goes_by_the_same_event_each_time() -> None:
+    event = withdraw(ANNOUNCED, removal())
+    assert event == withdraw(ANNOUNCED, removal())
+    told = decode(json.dumps(event).encode())
+    assert (told.id, told.data) == (derived_id("song-removed", "i-1"), SongRemoved(user_id="user-7", song_id="i-1"))
+    assert withdraw(in_catalog(None), removal()) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "command", "reason"),
+    [(None, removal(), "unknown-song"), (ANNOUNCED, removal("user-8"), "not-the-uploader")],
+)
+def test_such_a_removal_that_is_refused(known: SongDocument | None, command: Command, reason: str) -> None:
+    with pytest.raises(CommandRefused) as caught:
+        withdraw(known, command)
     assert caught.value.reason == reason
 
 
