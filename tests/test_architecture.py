@@ -121,8 +121,9 @@ def test_nothing_happens_on_import() -> None:
         for path in modules(*PACKAGES)
         if path.name != "__main__.py"
     ]
+    # -B: to write bytecode is the interpreter's affair.
     done = subprocess.run(
-        [sys.executable, "-c", AUDIT, str(ROOT), *names], capture_output=True, text=True, check=False, cwd=ROOT
+        [sys.executable, "-B", "-c", AUDIT, str(ROOT), *names], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
