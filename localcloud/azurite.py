@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import httpx
-
 from localcloud import node
 
 ACCOUNT = "devstoreaccount1"
@@ -123,8 +121,12 @@ class AzuriteServer:
 
     async def _answers(self) -> None:
         """Any answer will do, a refusal too: it comes from the service itself."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            await client.get(f"http://{self._host}:{self.port}/{ACCOUNT}?comp=list")
+        reader, writer = await asyncio.open_connection(self._host, self.port)
+        writer.write(f"GET /{ACCOUNT}?comp=list HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
+        said = await reader.read()
+        writer.close()
+        if not said.startswith(b"HTTP/1.1 "):
+            raise self._failed(f"answered {said[:80]!r}, expected HTTP")
 
     async def _read(self) -> None:
         """Keep the pipe from filling up."""
