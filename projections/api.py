@@ -1,106 +1,103 @@
-"""The read API: charts, songs and ingestions over HTTP, for dashboards and apps."""
+"""The read API: charts, songs, ingestions and what is going on over HTTP, and the page that shows it all."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Annotated, Any
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
 
-import fastapi_offline
-from fastapi import FastAPI, Query, Request
-from fastapi import Path as InPath
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
-from msgspec import Struct
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
 
-from cloud import blobs, cosmos
-from cloud.settings import Blobs, Cosmos
-from projections import charts, ingestion_api, openapi, song_api
-from projections.answers import fresh, plain, shown
+from cloud import blobs, cosmos, servicebus
+from cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
+from projections import chart_api, ingestion_api, live_api, openapi, pages, song_api
+from projections.answers import plain, shown
 from projections.audio import AudioStore
-from projections.ingestions import HEARTBEAT, POLL, IngestionAnswer, Step
+from projections.chart_api import Index
+from projections.history import History, SongHistory
+from projections.hubs import Hubs
+from projections.ingestions import HEARTBEAT, POLL, IngestionAnswer, IngestionsAnswer, Step
+from projections.letters import Letters, LettersAnswer
+from projections.live import STALE_S, Live
+from projections.live_feed import Feed, Stores
 from projections.problems import Fault, Problem, answer, refused
 from projections.songs import SongAnswer, SongsAnswer
 from projections.store import Store, Unavailable
 from schemas.channels import CHARTS, DATABASE, INGESTIONS, SONGS
-from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
-from schemas.regions import REGIONS
+from schemas.documents import Chart
 
-# The trending worker writes a chart at most once a second, so a copy is as good as the original for that long.
-CHART_CACHE = "public, max-age=1"
-INDEX_CACHE = "public, max-age=3600"
+SERVED = (
+    Chart,
+    History,
+    Index,
+    IngestionAnswer,
+    IngestionsAnswer,
+    LettersAnswer,
+    Live,
+    Problem,
+    SongAnswer,
+    SongHistory,
+    SongsAnswer,
+    Step,
+)
+"""The types of all answers."""
 RETRY_SECONDS = 2
-ASSETS = "/docs/assets"
-
-
-class Index(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What can be asked for. A scope is `global`, or `region:` and one of `regions`, or `genre:` and a genre's name."""
-
-    kinds: Sequence[str] = KINDS
-    windows: Sequence[str] = WINDOWS
-    scopes: Sequence[str] = ("global", "region:XX", "genre:name")
-    regions: Sequence[str] = tuple(sorted(REGIONS))
-    max_limit: int = CHART_SIZE
 
 
 def create(
-    settings: Cosmos, storage: Blobs | None = None, *, poll: float = POLL, heartbeat: float = HEARTBEAT
+    settings: Cosmos,
+    storage: Blobs | None = None,
+    hubs: EventHubs | None = None,
+    bus: ServiceBus | None = None,
+    *,
+    poll: float = POLL,
+    heartbeat: float = HEARTBEAT,
+    stale_s: float = STALE_S,
 ) -> FastAPI:
-    """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound.
+    """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound,
+    without `hubs` no rates, without `bus` no dead letters.
 
-    `poll` and `heartbeat`, in seconds, are those of streams.
+    `poll` and `heartbeat`, in seconds, are those of streams; `stale_s` is that of live.STALE_S.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        client = cosmos.client(settings)
-        places = None if storage is None else blobs.client(storage)
-        app.state.charts = Store(cosmos.container(client, DATABASE, CHARTS))
-        app.state.songs = Store(cosmos.container(client, DATABASE, SONGS))
-        app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
-        app.state.audio = None if places is None else AudioStore(places)
-        try:
+        async with AsyncExitStack() as stack:
+            client = cosmos.client(settings)
+            stack.push_async_callback(client.close)
+            app.state.charts = Store(cosmos.container(client, DATABASE, CHARTS))
+            app.state.songs = Store(cosmos.container(client, DATABASE, SONGS))
+            app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
+            app.state.audio = app.state.letters = None
+            if storage is not None:
+                places = blobs.client(storage)
+                stack.push_async_callback(places.close)
+                app.state.audio = AudioStore(places)
+            if bus is not None:
+                app.state.letters = Letters(servicebus.client(bus, retry_total=0))
+                stack.push_async_callback(app.state.letters.close)
+            app.state.feed = Feed(
+                Stores(app.state.charts, app.state.songs, app.state.ingestions),
+                None if hubs is None else Hubs(hubs, time.monotonic),
+                lambda: datetime.now(UTC),
+                stale_s=stale_s,
+            )
+            stack.push_async_callback(app.state.feed.close)
             yield
-        finally:
-            await client.close()
-            if places is not None:
-                await places.close()
 
     app = FastAPI(title="Songline", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    _charts(app)
+    chart_api.routes(app)
+    live_api.routes(app)
     song_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
     _health(app)
-    _pages(app)
+    pages.routes(app)
     _problems(app)
-    openapi.describe(app, (Chart, Index, SongAnswer, SongsAnswer, IngestionAnswer, Step, Problem))
+    openapi.describe(app, SERVED)
     return app
-
-
-def _charts(app: FastAPI) -> None:
-    @app.get("/v1/charts", summary="What can be asked for", responses=openapi.answers("Index", 304))
-    async def index(request: Request) -> Response:
-        return fresh(request, Index(), INDEX_CACHE)
-
-    @app.get("/v1/charts/{kind}/{window}", summary="A chart", responses=openapi.answers("Chart", 304, 400, 404, 503))
-    async def chart(
-        request: Request,
-        kind: Annotated[Kind, InPath(description="`top` ranks by listens, `trending` by what rises")],
-        window: Annotated[Window, InPath(description="The time that the chart looks back")],
-        scope: Annotated[str, Query(description=charts.SCOPE_RULE, examples=["global", "region:DE"])] = GLOBAL,
-        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines at most")] = CHART_SIZE,
-    ) -> Response:
-        """Every answer says how fresh it is: `asOf`, `completeThrough` and `position`. A scope in which nothing
-        happened has no entries. With `If-None-Match` an unchanged chart is 304."""
-        if not charts.is_scope(scope):
-            return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
-        found = await charts.chart(request.app.state.charts, kind, window, scope, limit)
-        if found is None:
-            detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
-            return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
-        return fresh(request, found, CHART_CACHE)
 
 
 def _health(app: FastAPI) -> None:
@@ -110,30 +107,10 @@ def _health(app: FastAPI) -> None:
 
     @app.get("/health/ready", include_in_schema=False)
     async def ready(request: Request) -> Response:
-        for store in (request.app.state.charts, request.app.state.songs, request.app.state.ingestions):
+        state = request.app.state
+        for store in (state.charts, state.songs, state.ingestions):
             await store.check()
         return plain({"status": "ready"})
-
-
-def _pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def root() -> Response:
-        return RedirectResponse("/docs")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title="Songline API",
-            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f"{ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f"{ASSETS}/favicon.png",
-            # Swagger UI would send the document's address to a validator on another host.
-            swagger_ui_parameters={"validatorUrl": None},
-        )
-
-    # Served from a Python package: the page works on a machine without a way out.
-    app.mount(ASSETS, StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static"))
 
 
 def _problems(app: FastAPI) -> None:

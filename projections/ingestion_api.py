@@ -4,17 +4,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from projections import ingestions, openapi
 from projections.answers import plain
+from projections.letters import PEEKED, Letters, LettersAnswer
 from projections.problems import Problem, answer
 from projections.song_api import IN_PATH
 from projections.store import Store
-from schemas.ingestions import Ingestion
+from schemas.ingestions import Ingestion, State
+
+NO_QUEUE = (
+    "This API was started without Service Bus: set AZURE_SERVICEBUS_CONNECTIONSTRING or "
+    "AZURE_SERVICEBUS_FULLYQUALIFIEDNAMESPACE."
+)
 
 IngestionId = Annotated[str, InPath(pattern=IN_PATH, description="The id that the upload was answered with")]
 
@@ -25,7 +31,34 @@ def routes(
     heartbeat: float,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """The app's state has `ingestions`, a Store. `poll` and `heartbeat` are seconds: see `ingestions.stream`."""
+    """The app's state has `ingestions`, a Store, and `letters`, Letters or None. `poll` and `heartbeat` are seconds:
+    see `ingestions.stream`."""
+
+    @app.get(
+        "/v1/ingestions",
+        summary="Uploads, those that moved last first",
+        responses=openapi.answers("IngestionsAnswer", 400, 503),
+    )
+    async def several(
+        request: Request,
+        state: Annotated[State | None, Query(description="Only those in this state")] = None,
+        limit: Annotated[int, Query(ge=1, le=ingestions.MAX_LISTED, description="How many at most")] = 20,
+    ) -> Response:
+        """For whoever watches over uploads; an uploader follows its own by its id."""
+        as_of = now()
+        found = await ingestions.moved_last(request.app.state.ingestions, state, limit)
+        shown = tuple(ingestions.shown(one, as_of) for one in found)
+        return plain(ingestions.IngestionsAnswer(as_of=as_of, ingestions=shown))
+
+    @app.get("/v1/deadletters", summary="Commands that died", responses=openapi.answers("LettersAnswer", 503))
+    async def dead(request: Request) -> Response:
+        """The oldest of them, with the broker's reason. `songline dlq` sends them again or gives them up."""
+        letters: Letters | None = request.app.state.letters
+        if letters is None:
+            return answer(Problem("No queue here", 503, NO_QUEUE))
+        as_of = now()
+        found = await letters.peek()
+        return plain(LettersAnswer(as_of=as_of, letters=tuple(found[:PEEKED]), more=len(found) > PEEKED))
 
     @app.get(
         "/v1/ingestions/{ingestion_id}", summary="An upload", responses=openapi.answers("IngestionAnswer", 404, 503)

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 
 import msgspec
 from fastapi.sse import format_sse_event
 from msgspec import Struct
 
+from projections.live import Waiting
 from projections.store import Store, Unavailable
-from schemas.ingestions import Audio, Ingestion, Reason, State, Transition
+from schemas.ingestions import STATES, Audio, Ingestion, Reason, State, Transition
 from schemas.types import FileName, Id, MediaType, Moment, Sha256, Size
 
 POLL = 0.5
 HEARTBEAT = 15.0
+MAX_LISTED = 100
+_COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.state = @state"
+_OLDEST = "SELECT VALUE c.updatedAt FROM c WHERE c.state IN ('received', 'queued', 'processing') ORDER BY c.updatedAt"
 FINAL: tuple[State, ...] = ("ready", "rejected", "dead")
 
 
@@ -36,6 +41,13 @@ class IngestionAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
     audio: Audio | None
     removed_at: Moment | None
     history: tuple[Transition, ...]
+
+
+class IngestionsAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Uploads, those that moved last first."""
+
+    as_of: Moment
+    ingestions: tuple[IngestionAnswer, ...]
 
 
 class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -68,6 +80,24 @@ def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
         removed_at=ingestion.removed_at,
         history=steps(ingestion),
     )
+
+
+async def moved_last(store: Store, state: State | None, limit: int) -> list[Ingestion]:
+    """The `limit` uploads that moved last, of those in `state`. Raises Unavailable."""
+    if state is None:
+        return await store.find("SELECT * FROM c ORDER BY c.updatedAt DESC", [], limit, Ingestion)
+    parameters: list[dict[str, object]] = [{"name": "@state", "value": state}]
+    query = "SELECT * FROM c WHERE c.state = @state ORDER BY c.updatedAt DESC"
+    return await store.find(query, parameters, limit, Ingestion)
+
+
+async def waiting(store: Store) -> Waiting:
+    """How many uploads are in each state. Raises Unavailable."""
+    counts: dict[State, int] = {}
+    for state in STATES:
+        (counts[state],) = await store.values(_COUNT, [{"name": "@state", "value": state}], 1, int)
+    oldest = await store.values(_OLDEST, [], 1, datetime)
+    return Waiting(states=counts, waiting_since=oldest[0] if oldest else None)
 
 
 def steps(ingestion: Ingestion) -> tuple[Transition, ...]:

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 from msgspec import Struct
 
+from projections import negotiation
 from projections.problems import MEDIA_TYPE
 from schemas import examples
 
@@ -15,19 +16,21 @@ _WORDS = {
     204: "The last event is seen already; nothing will follow",
     304: "Not changed since the ETag that was sent",
     400: "A value breaks its rule; `errors` names each",
+    406: "Nothing that `Accept` allows can be sent",
     404: "There is no such thing; `detail` says what there is",
     410: "The song was taken away",
     416: "The range lies behind the end",
     503: "Not computed yet, or a store can't be reached; `Retry-After` says when to ask again",
 }
 _BODILESS = (204, 304)
+_EXAMPLES = {kind.__name__: example for kind, example in examples.DOCUMENTS.items()}
 
 
 def answers(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
     """The answers of an operation: 200 with the schema `name`, and problems."""
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=name)}}
-    if name == "Chart":
-        content["example"] = msgspec.to_builtins(examples.CHART)
+    if name in _EXAMPLES:
+        content["example"] = msgspec.to_builtins(_EXAMPLES[name])
     return {200: {"description": "The answer", "content": {"application/json": content}}} | _others(others)
 
 
@@ -44,6 +47,21 @@ def events(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
     """The answers of an operation that sends server-sent events, their data of the schema `name`, and problems."""
     content = {"text/event-stream": {"schema": {"$ref": _REF.format(name=name)}}}
     return {200: {"description": "Events, each with this in its data", "content": content}} | _others(others)
+
+
+def live(*others: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of the stream of everything: events `live` and `chart`, and problems."""
+    either = {"oneOf": [{"$ref": _REF.format(name="Live")}, {"$ref": _REF.format(name="Chart")}]}
+    words = "Events: the data of `live` is a Live, that of `chart` a Chart"
+    return {200: {"description": words, "content": {"text/event-stream": {"schema": either}}}} | _others(others)
+
+
+def tables(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
+    """The answers of an operation that answers a table too, in the form that `Accept` asks for, and problems."""
+    found = answers(name, *others)
+    text, file = {"schema": {"type": "string"}}, {"schema": {"type": "string", "format": "binary"}}
+    found[200]["content"] |= {negotiation.CSV: text, negotiation.PARQUET: file}
+    return found
 
 
 def _others(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:

@@ -36,9 +36,31 @@ class Store:
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
         """The first `limit` documents that the query finds, in all partitions."""
-        found: list[T] = []
+        return [msgspec.convert(dict(item), kind) for item in await self._some(query, parameters, limit)]
+
+    async def values(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
+        """The first `limit` values of a query that begins with SELECT VALUE, in all partitions."""
+        return [msgspec.convert(item, kind) for item in await self._some(query, parameters, limit)]
+
+    async def _some(self, query: str, parameters: list[dict[str, object]], limit: int) -> list[Any]:
+        found: list[Any] = []
         async with self._asking():
             async for item in self._container.query_items(query, parameters=parameters, max_item_count=limit):
+                found.append(item)
+                if len(found) == limit:
+                    break
+        return found
+
+    async def find_within(
+        self, partition_key: str, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]
+    ) -> list[T]:
+        """The first `limit` documents that the query finds in one partition."""
+        found: list[T] = []
+        async with self._asking():
+            pages = self._container.query_items(
+                query, parameters=parameters, max_item_count=min(limit, 1_000), partition_key=partition_key
+            )
+            async for item in pages:
                 found.append(msgspec.convert(dict(item), kind))
                 if len(found) == limit:
                     break

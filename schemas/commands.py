@@ -91,7 +91,9 @@ class Command(Struct, frozen=True, kw_only=True):
         return TYPE_NAMES[type(self.data)]
 
 
-class _Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CommandEnvelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The attributes of a command as they are written."""
+
     id: Id
     source: Source
     type: str
@@ -101,14 +103,14 @@ class _Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _encoder = msgspec.json.Encoder()
-_envelopes = msgspec.json.Decoder(_Envelope)
+_envelopes = msgspec.json.Decoder(CommandEnvelope)
 _orders = {name: msgspec.json.Decoder(order) for name, (_, order) in COMMANDS.items()}
 
 
 def encode(command: Command) -> bytes:
     """The command as JSON, its time in UTC."""
     return _encoder.encode(
-        _Envelope(
+        CommandEnvelope(
             id=command.id,
             source=command.source,
             type=command.type,

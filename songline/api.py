@@ -13,16 +13,24 @@ from starlette.responses import Response
 from cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
+    EVENTHUB_CONNECTION,
+    EVENTHUB_NAMESPACE,
+    SERVICEBUS_CONNECTION,
+    SERVICEBUS_NAMESPACE,
     BadSetting,
     Cosmos,
+    EventHubs,
+    ServiceBus,
     read_blobs,
     read_cosmos,
+    read_eventhubs,
     read_servicebus,
 )
 from producers.api import Wires, routes
 from producers.declined import Declined
 from producers.uploads import Limits
 from projections.api import create
+from projections.live import STALE_S
 from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
 from songline.environment import OUTBOX
@@ -31,26 +39,33 @@ from songline.publishing import Publishing, serve
 logger = logging.getLogger("api")
 
 UPLOADS = "SONGLINE_UPLOADS"
+STALE = "SONGLINE_STALE"
 
 
 class Settings(Struct, frozen=True):
-    """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without an outbox
-    no events are taken, and `publishing` is None."""
+    """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without `hubs`
+    there are no rates, and without `bus` no dead letters. A projection older than `stale_s` seconds is stale.
+    Without an outbox no events are taken, and `publishing` is None."""
 
     reading: Cosmos
     writing: Wires | None
     limits: Limits
+    hubs: EventHubs | None
+    bus: ServiceBus | None
+    stale_s: float
     publishing: Publishing | None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises BadSetting."""
-        reading = read_cosmos(environ)
+        reading, stale_s = read_cosmos(environ), read_stale(environ)
+        hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
+        bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
         publishing = Publishing.read(environ)
-        if not (environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT)):
-            return cls(reading, None, Limits(), publishing)
+        if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
+            return cls(reading, None, Limits(), hubs, bus, stale_s, publishing)
         wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, wires, read_limits(environ), publishing)
+        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, publishing)
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
@@ -63,9 +78,22 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
     return Limits(uploads=int(text))
 
 
+def read_stale(environ: Mapping[str, str]) -> float:
+    """Raises BadSetting."""
+    text = environ.get(STALE, "")
+    try:
+        seconds = float(text or STALE_S)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86_400:
+        raise BadSetting(STALE, repr(text), "seconds after which a projection is stale, 1 to 86400")
+    return seconds
+
+
 def compose(settings: Settings) -> FastAPI:
     """The whole API."""
-    app = create(settings.reading, None if settings.writing is None else settings.writing.blobs)
+    storage = None if settings.writing is None else settings.writing.blobs
+    app = create(settings.reading, storage, settings.hubs, settings.bus, stale_s=settings.stale_s)
     _declined(app)
     if settings.publishing is None:
         logger.warning("no events are taken: there is no outbox; %s names its file", OUTBOX)
@@ -93,6 +121,10 @@ def _declined(app: FastAPI) -> None:
         return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
 
 
+def _any(environ: Mapping[str, str], *names: str) -> bool:
+    return any(environ.get(name) for name in names)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=8000, help="Port to listen on; 0 takes a free one.")
@@ -101,6 +133,7 @@ def main(host: str, port: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # They tell every lost connection, which the answers do as well.
     logging.getLogger("azure").setLevel(logging.ERROR)
+    # It tells every attempt; a look that fails is told to whoever watches.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings = Settings.read(os.environ)

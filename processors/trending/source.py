@@ -17,6 +17,7 @@ from schemas.channels import MUSIC_EVENTS
 from schemas.envelope import Event
 from schemas.errors import Poison
 from schemas.events import SongUploaded
+from schemas.parked import Parked
 
 HOT_HOURS = 2
 """Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""
@@ -26,18 +27,6 @@ AT_END_MARGIN_MS = 1_000
 before its answer came, and its clock is another one."""
 
 _MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
-
-
-class Parked(Struct, frozen=True, rename="camel"):
-    """An event that could not be understood, as it is kept in `parked-events`. `body` is base64."""
-
-    id: str
-    hub: str
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    body: str
 
 
 class Flush(Struct, frozen=True):

@@ -145,13 +145,16 @@ async def test_the_index_says_what_can_be_asked_for(api: httpx.AsyncClient) -> N
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_the_docs_page_asks_no_other_host(api: httpx.AsyncClient) -> None:
-    assert (await api.get("/")).headers["location"] == "/docs"
-    page = (await api.get("/docs")).text
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/events"])
+async def test_a_page_asks_no_other_host_and_has_its_files(api: httpx.AsyncClient, path: str) -> None:
+    page = (await api.get(path)).text
     assert not re.findall(r"https?://", page)
-    assert '"validatorUrl": null' in page
-    for asset in re.findall(r'(?:src|href)="([^"]+)"', page):
+    for asset in re.findall(r'(?:src|href)="(/assets/[^"]+|/docs/assets/[^"]+)"', page):
         assert (await api.get(asset)).status_code == 200
+
+
+async def test_the_docs_ask_no_other_hosts_validator(api: httpx.AsyncClient) -> None:
+    assert '"validatorUrl": null' in (await api.get("/docs")).text
 
 
 async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.AsyncClient) -> None:
@@ -159,14 +162,19 @@ async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.As
     assert document["paths"].keys() == {
         "/v1/charts",
         "/v1/charts/{kind}/{window}",
+        "/v1/charts/{kind}/{window}/history",
+        "/v1/live",
         "/v1/songs",
         "/v1/songs/{song_id}",
         "/v1/songs/{song_id}/audio",
+        "/v1/songs/{song_id}/history",
+        "/v1/ingestions",
+        "/v1/deadletters",
         "/v1/ingestions/{ingestion_id}",
         "/v1/ingestions/{ingestion_id}/events",
     }
     operation = document["paths"]["/v1/charts/{kind}/{window}"]["get"]
-    assert operation["responses"].keys() == {"200", "304", "400", "404", "503"}
+    assert operation["responses"].keys() == {"200", "304", "400", "404", "406", "503"}
     answer = operation["responses"]["200"]["content"]["application/json"]
     # A reference into the document, resolved by hanging the document's components under the reference.
     jsonschema.Draft202012Validator({**answer["schema"], "components": document["components"]}).validate(

@@ -1,0 +1,147 @@
+"""Charts over HTTP, of now and of before, in the form that is asked for."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import FastAPI, Header, Query, Request
+from fastapi import Path as InPath
+from msgspec import Struct
+from starlette.responses import Response
+
+from projections import charts, history, negotiation, openapi, tables
+from projections.answers import fresh, plain, shown
+from projections.problems import Fault, Problem, answer, refused
+from projections.song_api import SongId
+from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
+from schemas.regions import REGIONS
+
+# The trending worker writes a chart at most once a second, so a copy is as good as the original for that long.
+CHART_CACHE = "public, max-age=1"
+INDEX_CACHE = "public, max-age=3600"
+RETRY_SECONDS = 2
+
+WhichKind = Annotated[Kind, InPath(description="`top` ranks by listens, `trending` by what rises")]
+WhichWindow = Annotated[Window, InPath(description="The time that the chart looks back")]
+Scope = Annotated[str, Query(description=charts.SCOPE_RULE, examples=["global", "region:DE"])]
+Accept = Annotated[str | None, Header(description="`application/json`, `text/csv` or `application/vnd.apache.parquet`")]
+
+
+class Index(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What can be asked for. A scope is `global`, or `region:` and one of `regions`, or `genre:` and a genre's name."""
+
+    kinds: tuple[str, ...] = KINDS
+    windows: tuple[str, ...] = WINDOWS
+    scopes: tuple[str, ...] = ("global", "region:XX", "genre:name")
+    regions: tuple[str, ...] = tuple(sorted(REGIONS))
+    max_limit: int = CHART_SIZE
+
+
+def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """The app's state has `charts`, a Store."""
+    _current(app)
+    _before(app, now)
+
+
+def _current(app: FastAPI) -> None:
+    @app.get("/v1/charts", summary="What can be asked for", responses=openapi.answers("Index", 304))
+    async def index(request: Request) -> Response:
+        return fresh(request, Index(), INDEX_CACHE)
+
+    @app.get(
+        "/v1/charts/{kind}/{window}", summary="A chart", responses=openapi.tables("Chart", 304, 400, 404, 406, 503)
+    )
+    async def chart(
+        request: Request,
+        kind: WhichKind,
+        window: WhichWindow,
+        scope: Scope = GLOBAL,
+        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines at most")] = CHART_SIZE,
+        accept: Accept = None,
+    ) -> Response:
+        """Every answer says how fresh it is: `asOf`, `completeThrough` and `position`. A scope in which nothing
+        happened has no entries. With `If-None-Match` an unchanged chart is 304."""
+        if not charts.is_scope(scope):
+            return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
+        form = negotiation.chosen(accept)
+        if form is None:
+            return unacceptable(accept)
+        found = await charts.chart(request.app.state.charts, kind, window, scope, limit)
+        if found is None:
+            detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
+            return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
+        if form == negotiation.JSON:
+            response = fresh(request, found, CHART_CACHE)
+        else:
+            response = tabled((found,), form, f"{kind}-{window}")
+        response.headers["Vary"] = "Accept"
+        return response
+
+
+def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
+    @app.get(
+        "/v1/charts/{kind}/{window}/history",
+        summary="What a chart was, hour by hour",
+        responses=openapi.tables("History", 400, 404, 406, 503),
+    )
+    async def before(
+        request: Request,
+        kind: WhichKind,
+        window: WhichWindow,
+        scope: Scope = GLOBAL,
+        since: Annotated[datetime | None, Query(description="From this moment on; a day before `until`")] = None,
+        until: Annotated[datetime | None, Query(description="Before this moment; now")] = None,
+        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines of each chart at most")] = 10,
+        accept: Accept = None,
+    ) -> Response:
+        """The first chart of each UTC hour, oldest first, seven days of them at most. An hour in which nobody ran the
+        trending worker has none. As a table each line is a row."""
+        if not charts.is_scope(scope):
+            return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
+        end = _aware(until) or now()
+        begin = _aware(since) or _day_before(end)
+        if not begin < end <= begin + history.LONGEST:
+            rule = "a moment before `until`, by 7 days at most"
+            return refused(400, "Not a time to look at", (Fault("since", shown(begin), rule),))
+        form = negotiation.chosen(accept)
+        if form is None:
+            return unacceptable(accept)
+        found = await history.snapshots(request.app.state.charts, kind, window, scope, begin, end, limit)
+        name = f"{kind}-{window}-history"
+        response = plain(found) if form == negotiation.JSON else tabled(found.charts, form, name)
+        response.headers["Vary"] = "Accept"
+        return response
+
+    @app.get(
+        "/v1/songs/{song_id}/history",
+        summary="How often a song was listened to",
+        responses=openapi.answers("SongHistory", 404, 503),
+    )
+    async def of_song(request: Request, song_id: SongId) -> Response:
+        """Of hours and windows in which it was among the first hundred of the world. A song that never was, or that
+        nobody knows, has no points."""
+        return plain(await history.of_song(request.app.state.charts, song_id, WINDOWS, now()))
+
+
+def tabled(found: tuple[Chart, ...], form: str, name: str) -> Response:
+    """The charts as a file that a browser saves under `name`."""
+    ending = "csv" if form == negotiation.CSV else "parquet"
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"', "Cache-Control": "no-store"}
+    return Response(tables.written(found, form), headers=headers, media_type=form)
+
+
+def unacceptable(accept: str | None) -> Response:
+    detail = f"Accept: saw {shown(accept)}, expected one of {', '.join(negotiation.FORMS)}."
+    return answer(Problem("Nothing that you take", 406, detail))
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A moment without an offset is one in UTC."""
+    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _day_before(moment: datetime) -> datetime:
+    try:
+        return moment - history.USUAL
+    except OverflowError:
+        return moment

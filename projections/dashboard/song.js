@@ -1,0 +1,89 @@
+// A song: what it is, how it sounds, how often it was heard.
+import { bytes, day, empty, h, length, loading, number } from "./dom.js";
+import { ask } from "./live.js";
+import { hours } from "./plot.js";
+import { SPANS } from "./words.js";
+
+export function song({ values: [id] }) {
+  const element = h("div", { class: "stack" }, h("h1", { class: "unseen" }, "Song"), loading(5));
+  const view = { title: "Song", element };
+  let plot = null;
+  let timer = 0;
+  let left = false;
+  const standings = h("div");
+  const chart = h("div");
+
+  async function history() {
+    try {
+      const found = await ask(`/v1/songs/${encodeURIComponent(id)}/history`);
+      if (left) return;
+      standings.replaceChildren(found.standings.length ? tiles(found.standings) : h("p", { class: "quiet" }, "It is not among the hundred most heard of any window now."));
+      plot?.end();
+      plot = drawn(chart, found.points);
+    } catch (error) {
+      chart.replaceChildren(empty("Its plays can't be shown", error.message));
+    }
+    timer = setTimeout(history, 15_000);
+  }
+
+  async function load() {
+    try {
+      const { song } = await ask(`/v1/songs/${encodeURIComponent(id)}`);
+      if (left) return;
+      document.title = `${song.title} · Songline`;
+      element.replaceChildren(head(song), sound(song), h("section", {}, h("h2", {}, "In the charts now"), standings), h("section", {}, h("h2", {}, "Listens in the hour before"), chart));
+    } catch (error) {
+      if (left) return;
+      const gone = { 404: "No such song", 410: "This song was taken away" }[error.status] ?? "The song can't be shown";
+      element.replaceChildren(h("h1", {}, gone), h("div", { class: "empty" }, h("p", {}, error.message), h("p", {}, h("a", { href: "#/songs" }, "All songs"))));
+      return;
+    }
+    history();
+  }
+  load();
+  view.leave = () => {
+    left = true;
+    clearTimeout(timer);
+    plot?.end();
+  };
+  return view;
+}
+
+function head(song) {
+  const facts = [song.album, song.genre, length(song.durationMs), `came ${day(song.uploadedAt)}`].filter(Boolean);
+  return h("div", { class: "head" }, h("div", {}, h("h1", {}, song.title), h("p", { class: "lead" }, h("strong", {}, song.artist), ` · ${facts.join(" · ")} · by `, h("a", { href: `#/listeners/${encodeURIComponent(song.userId)}` }, song.userId))));
+}
+
+function sound(song) {
+  if (!song.sha256) return h("p", { class: "empty" }, "This song was announced without its sound, as those of simulated listeners are.");
+  const player = h("audio", { controls: true, preload: "metadata", src: `/v1/songs/${encodeURIComponent(song.id)}/audio`, "aria-label": `${song.title} by ${song.artist}` });
+  const wrong = h("p", { class: "notice bad" }, "The sound can't be played: it is lost, or this browser does not know its format.");
+  wrong.hidden = true;
+  player.addEventListener("error", () => (wrong.hidden = false));
+  return h("section", { "aria-label": "Sound" }, player, wrong, h("p", { class: "quiet small" }, `${song.contentType ?? ""} · ${bytes(song.size)}`));
+}
+
+function tiles(standings) {
+  return h("dl", { class: "tiles" }, ...standings.map((one) => h("div", {}, h("dt", {}, `Last ${SPANS[one.window]}`), h("dd", {}, `#${one.rank}`), h("dd", {}, `${number(one.listens)} listens, ${number(one.likes)} likes`))));
+}
+
+function drawn(place, points) {
+  if (!points.length) {
+    place.replaceChildren(empty("Nothing yet", "Each full hour in which it is among the hundred most heard adds a bar here."));
+    return null;
+  }
+  const canvas = h("div", { class: "canvas" });
+  const most = points.reduce((one, other) => (other.listens > one.listens ? other : one));
+  const figure = h(
+    "figure",
+    { class: "sheet plot", role: "img", "aria-label": `Listens an hour, ${points.length} hours; most were ${number(most.listens)} at ${day(most.asOf)}` },
+    canvas,
+  );
+  const rows = [...points].reverse().map((point) => h("tr", {}, h("td", {}, day(point.asOf)), h("td", { class: "right" }, number(point.listens)), h("td", { class: "right" }, number(point.likes)), h("td", { class: "right" }, `#${point.rank}`)));
+  const open = place.querySelector("details")?.open;
+  place.replaceChildren(
+    figure,
+    h("details", { open: open || false }, h("summary", { class: "small quiet" }, "As a table"), h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Hour before"), h("th", { class: "right", scope: "col" }, "Listens"), h("th", { class: "right", scope: "col" }, "Likes"), h("th", { class: "right", scope: "col" }, "Rank"))), h("tbody", {}, ...rows))),
+  );
+  return hours(canvas, "--plays", points.map((point) => ({ at: Date.parse(point.asOf), value: point.listens })));
+}

@@ -1,0 +1,129 @@
+"""Looks at the hubs: how many events each got, and of what kinds those of `music-events` are.
+
+Ends come by one Kafka request a look, for all hubs together, however much goes on. To know the kinds, events are read;
+of those that are more than a look may cost, only the newest are, and stand for the others.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+
+from cloud.kafka import client_options
+from cloud.settings import EventHubs
+from projections.live import KIND_NAMES, Sample, apportioned
+from schemas.channels import MUSIC_EVENTS, PARKED_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS
+
+SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, PARKED_EVENTS)
+BUDGET = 1000
+"""Events that a look reads at most: with 2 µs for each, a look never costs more than a few milliseconds."""
+PATIENCE_S = 3.0
+READING_S = 0.3
+# Bounds what the client fetches ahead, of which a look skips what is over the budget.
+_FETCH_BYTES = 64 * 1024
+
+
+class Unreachable(Exception):
+    """The hubs give no answer. The outside must mend it; the next look asks again."""
+
+
+class _Typed(Struct):
+    type: str
+
+
+_types = msgspec.json.Decoder(_Typed)
+
+
+class Hubs:
+    """The hubs of a namespace, from the outside: it joins no group, so nobody's share of partitions is touched."""
+
+    def __init__(self, settings: EventHubs, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._consumer: AIOKafkaConsumer | None = None
+        self._kinds: dict[str, float] = dict.fromkeys(KIND_NAMES.values(), 0.0)
+        self._read: dict[TopicPartition, int] = {}
+
+    async def look(self) -> Sample:
+        """The hubs now. Raises Unreachable."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                consumer = self._consumer or await self._connect()
+                partitions = list(consumer.assignment())
+                # Of the others, the ends are enough.
+                consumer.pause(*(tp for tp in partitions if tp.topic != MUSIC_EVENTS))
+                ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+                sampled = await self._count(consumer, {tp: end for tp, end in ends.items() if tp.topic == MUSIC_EVENTS})
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.close()
+            raise Unreachable(f"Event Hubs can't be reached over Kafka ({type(error).__name__})") from error
+        found: dict[str, dict[int, int]] = {name: {} for name in SHOWN}
+        for tp, end in ends.items():
+            found[tp.topic][tp.partition] = end - 1
+        return Sample(self._clock(), found, dict(self._kinds), sampled)
+
+    async def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._read.clear()
+        if consumer is not None:
+            await consumer.stop()
+
+    async def _connect(self) -> AIOKafkaConsumer:
+        # Kept before it is started, so that one which can't start is closed too. Without a group, a subscription is to
+        # all partitions, and those that are added later are noticed.
+        consumer = self._consumer = AIOKafkaConsumer(
+            *SHOWN,
+            **client_options(self._settings),
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+        )
+        await consumer.start()
+        return consumer
+
+    async def _count(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+        """Count what came since the last look by kind; whether some of it is estimated."""
+        new = {tp: end - self._read.get(tp, end) for tp, end in ends.items()}
+        share = BUDGET // max(1, len(ends))
+        wanted: dict[TopicPartition, int] = {}
+        for tp, end in ends.items():
+            wanted[tp] = max(end - share, self._read.get(tp, end))
+            if self._read.get(tp) != wanted[tp]:
+                consumer.seek(tp, wanted[tp])
+        counted = await self._kinds_of(consumer, ends, wanted)
+        for kind, number in apportioned(sum(new.values()), counted).items():
+            self._kinds[kind] = self._kinds.get(kind, 0.0) + number
+        self._read = dict(ends)
+        return sum(counted.values()) < sum(new.values())
+
+    async def _kinds_of(
+        self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], begin: dict[TopicPartition, int]
+    ) -> Counter[str]:
+        counted: Counter[str] = Counter()
+        reached = dict(begin)
+        until = asyncio.get_running_loop().time() + READING_S
+        while any(reached[tp] < end for tp, end in ends.items()):
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            batches = await consumer.getmany(*ends, timeout_ms=int(left * 1000), max_records=BUDGET)
+            for tp, records in batches.items():
+                for record in records:
+                    if begin[tp] <= record.offset < ends[tp]:
+                        counted[_kind(record.value)] += 1
+                    reached[tp] = max(reached[tp], record.offset + 1)
+        for tp, end in ends.items():
+            if reached[tp] != end:
+                consumer.seek(tp, end)
+        return counted
+
+
+def _kind(body: bytes) -> str:
+    """What the event is counted under; what is none, or of a kind unknown here, under nothing that is shown."""
+    try:
+        return KIND_NAMES.get(_types.decode(body).type, "")
+    except (msgspec.MsgspecError, TypeError):
+        return ""

@@ -1,0 +1,112 @@
+"""The dead letters of `song-commands`, looked at and left where they are."""
+
+import asyncio
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from msgspec import Struct
+
+from projections.store import Unavailable
+from schemas.channels import SONG_COMMANDS
+from schemas.commands import PROPERTY, IngestSong, decode
+from schemas.errors import Poison
+from schemas.types import Id, Moment
+
+PEEKED = 20
+"""Letters that are looked at: whoever has more has another problem than to read them here."""
+
+
+class Letter(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A dead letter: `number` is its sequence number, `tries` how often it was delivered. What follows is of the
+    command in it, None where there is none that can be read."""
+
+    number: int
+    reason: str | None
+    description: str | None
+    tries: int
+    sent_at: Moment | None
+    command_id: Id | None = None
+    command_type: str | None = None
+    user_id: Id | None = None
+    file_name: str | None = None
+
+
+class LettersAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The oldest dead letters; `more`: there may be others."""
+
+    as_of: Moment
+    letters: tuple[Letter, ...]
+    more: bool
+
+
+class Letters:
+    """The dead-letter queue, over one link that stays open. Methods raise Unavailable."""
+
+    def __init__(self, bus: ServiceBusClient, patience_s: float = 5.0) -> None:
+        self._bus = bus
+        self._patience_s = patience_s
+        # The SDK's receivers are not made for several coroutines.
+        self._lock = asyncio.Lock()
+        self._receiver: ServiceBusReceiver | None = None
+
+    async def peek(self) -> list[Letter]:
+        """The oldest letters, PEEKED + 1 at most."""
+        async with self._lock:
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    return await self._peek()
+            except (AzureError, TimeoutError, ValueError) as error:
+                # A link that broke is closed for good, which the SDK tells by a ValueError.
+                await self._drop()
+                raise Unavailable(f"Service Bus can't be reached ({type(error).__name__})") from error
+
+    async def close(self) -> None:
+        await self._drop()
+        await self._bus.close()
+
+    async def _peek(self) -> list[Letter]:
+        if self._receiver is None:
+            self._receiver = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        found: list[Letter] = []
+        onward = 0
+        # One at a time: a letter comes with the song that it carries, and only one of those is held in memory.
+        while len(found) <= PEEKED:
+            waiting = await self._receiver.peek_messages(1, sequence_number=onward)
+            if not waiting:
+                break
+            found.append(letter_of(waiting[0]))
+            onward = found[-1].number + 1
+        return found
+
+    async def _drop(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            await receiver.close()
+
+
+def letter_of(message: ServiceBusReceivedMessage) -> Letter:
+    """The message as it is shown."""
+    letter = Letter(
+        number=message.sequence_number or 0,
+        reason=message.dead_letter_reason,
+        description=message.dead_letter_error_description,
+        tries=message.delivery_count or 0,
+        sent_at=message.enqueued_time_utc,
+    )
+    properties = message.application_properties or {}
+    text = properties.get(PROPERTY.encode()) or properties.get(PROPERTY)
+    if not isinstance(text, bytes | str):
+        return letter
+    try:
+        command = decode(text)
+    except Poison:
+        return letter
+    return msgspec.structs.replace(
+        letter,
+        command_id=command.id,
+        command_type=command.type,
+        user_id=command.data.user_id,
+        file_name=command.data.file_name if isinstance(command.data, IngestSong) else None,
+    )

@@ -1,0 +1,160 @@
+"""What is going on at this moment: rates, how far each projection is behind, and what waits or died. Values only."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from schemas.events import EVENTS
+from schemas.ingestions import State
+from schemas.types import Moment
+
+STALE_S = 30.0
+"""After so many seconds a projection is told as stale. The trending worker writes the global charts every 15 s though
+nothing changes, and the catalog notes every 5 s how far it is: twice that and more is silence."""
+
+Freshness = Literal["fresh", "stale", "unknown"]
+KIND_NAMES = {f"{name}.v{version}": name.rpartition(".")[2] for name, (version, _) in EVENTS.items()}
+"""Type on the wire to the verb that it is counted under: `played`, `liked`, `unliked`, `uploaded`, `removed`."""
+
+
+class Sample(Struct, frozen=True):
+    """A look at the hubs. `at`: seconds of a steady clock. `ends`: hub to partition to the number of the last event in
+    it, -1 for none. `kinds`: events of each kind since the looks began. `sampled`: of these, some are estimated."""
+
+    at: float
+    ends: Mapping[str, Mapping[int, int]]
+    kinds: Mapping[str, float]
+    sampled: bool
+
+
+class HubNow(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A hub: `rate` in events a second over the last seconds, None while too little is known, and all it ever got."""
+
+    name: str
+    rate: float | None
+    events: int
+
+
+class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Events of `music-events` a second, by kind. `sampled`: more came than are read here, and the split is that of a
+    sample; their sum is exact even then."""
+
+    played: float
+    liked: float
+    unliked: float
+    uploaded: float
+    removed: float
+    sampled: bool
+
+
+class Projection(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How far a projection is. `complete_through`: every event that the hub had by then is in it. `age`: seconds since.
+    `lag`: events of `music-events` that are not in it yet. `rate`: events a second that it took in.
+
+    None is for what is not known: the projection was never written, or the hubs can't be reached.
+    """
+
+    name: str
+    freshness: Freshness
+    complete_through: Moment | None
+    age: float | None
+    lag: int | None
+    rate: float | None
+
+
+class Waiting(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Uploads by state, and since when the one on its way that moved longest ago has not moved."""
+
+    states: dict[State, int]
+    waiting_since: Moment | None
+
+
+class Live(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Everything that is shown live, as of a moment. `troubles`: what could not be looked at, a sentence each."""
+
+    as_of: Moment
+    kinds: Kinds | None
+    hubs: tuple[HubNow, ...]
+    projections: tuple[Projection, ...]
+    uploads: Waiting | None
+    troubles: tuple[str, ...]
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """What a projection says of itself: the numbers of the last events that are in it, by partition."""
+
+    position: dict[str, int]
+    complete_through: datetime | None
+
+
+def apportioned(total: int, counted: Mapping[str, int]) -> dict[str, float]:
+    """`total` events in the shares of those that were `counted`; exact where all of them were."""
+    seen = sum(counted.values())
+    return {kind: total * count / seen for kind, count in counted.items()} if seen else {}
+
+
+def arrived(before: Sample, after: Sample, hub: str) -> int:
+    """Events that came into the hub between two looks."""
+    ends = before.ends.get(hub, {})
+    return sum(end - ends.get(partition, end) for partition, end in after.ends.get(hub, {}).items())
+
+
+def hubs(samples: Sequence[Sample]) -> tuple[HubNow, ...]:
+    """Every hub, as of the last of the samples (oldest first), which span the time that rates are taken over."""
+    if not samples:
+        return ()
+    first, last = samples[0], samples[-1]
+    return tuple(
+        HubNow(
+            name=name,
+            rate=_rate(arrived(first, last, name), first, last),
+            events=sum(end + 1 for end in ends.values()),
+        )
+        for name, ends in last.ends.items()
+    )
+
+
+def kinds(samples: Sequence[Sample]) -> Kinds | None:
+    """Rates by kind; None before the second sample."""
+    if len(samples) < 2:
+        return None
+    first, last = samples[0], samples[-1]
+    span = last.at - first.at
+    rates = {
+        verb: round(max(0.0, last.kinds.get(verb, 0) - first.kinds.get(verb, 0)) / span, 2)
+        for verb in KIND_NAMES.values()
+    }
+    return Kinds(**rates, sampled=any(sample.sampled for sample in samples))
+
+
+def projection(
+    name: str,
+    mark: Mark | None,
+    ends: Mapping[int, int] | None,
+    rate: float | None,
+    now: datetime,
+    stale_s: float = STALE_S,
+) -> Projection:
+    """A projection as of `now`; `ends` are those of `music-events`."""
+    through = None if mark is None else mark.complete_through
+    age = None if through is None else max(0.0, (now - through).total_seconds())
+    freshness: Freshness = "unknown" if age is None else "stale" if age > stale_s else "fresh"
+    return Projection(
+        name=name,
+        freshness=freshness,
+        complete_through=through,
+        age=None if age is None else round(age, 1),
+        lag=None if mark is None or ends is None else lag(mark.position, ends),
+        rate=rate,
+    )
+
+
+def lag(position: Mapping[str, int], ends: Mapping[int, int]) -> int:
+    """Events that are in the hub and not in a projection at `position`."""
+    return sum(max(0, end - position.get(str(partition), -1)) for partition, end in ends.items())
+
+
+def _rate(count: int, first: Sample, last: Sample) -> float | None:
+    return None if last.at <= first.at else round(max(0, count) / (last.at - first.at), 2)

@@ -1,0 +1,209 @@
+"""One look a second at everything that is shown live, shared by all who watch; none while nobody does."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from msgspec import Struct
+
+from projections import charts, ingestions, live
+from projections.hubs import Hubs, Unreachable
+from projections.live import Live, Mark, Projection, Sample, Waiting
+from projections.store import Store, Unavailable
+from schemas.channels import MUSIC_EVENTS
+from schemas.documents import CHART_SIZE, CURRENT, GLOBAL, Chart, Kind, Window, chart_key
+from schemas.progress import PROGRESS, Progress
+
+log = logging.getLogger(__name__)
+
+SPAN = 6
+"""Looks that rates are taken over: five seconds, in which a burst is seen and a pause of one second is not."""
+UPLOADS_EVERY = 5
+"""Looks between two counts of uploads, which are six queries."""
+WATCHERS = 200
+
+
+class Full(Exception):
+    """As many watch as one process serves. The caller comes again later, or asks another process."""
+
+
+class Asked(Struct, frozen=True):
+    """The chart that a watcher follows."""
+
+    kind: Kind
+    window: Window
+    scope: str
+
+
+class Stores(Struct, frozen=True):
+    """The containers that are looked at."""
+
+    charts: Store
+    songs: Store
+    ingestions: Store
+
+
+class Feed:
+    """What is going on, for any number of watchers at the price of one.
+
+    A watcher that is slow gets the newest look and never a backlog. `tick` is in seconds, `stale_s` as live.STALE_S.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        hubs: Hubs | None,
+        now: Callable[[], datetime],
+        tick: float = 1.0,
+        stale_s: float = live.STALE_S,
+    ) -> None:
+        self._stores, self._hubs, self._now, self._tick, self._stale_s = stores, hubs, now, tick, stale_s
+        self._samples: deque[Sample] = deque(maxlen=SPAN)
+        self._marks: dict[str, deque[tuple[float, int]]] = {}
+        self._uploads: Waiting | None = None
+        self._watchers = 0
+        self._looking: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._number = 0
+        self._latest: Live | None = None
+        self._charts: dict[Asked, asyncio.Task[Chart | None]] = {}
+
+    @property
+    def full(self) -> bool:
+        return self._watchers >= WATCHERS
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """While inside, looks are taken. Raises Full."""
+        if self.full:
+            raise Full(f"{WATCHERS} watch already")
+        self._watchers += 1
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        try:
+            yield
+        finally:
+            self._watchers -= 1
+
+    async def after(self, number: int) -> tuple[int, Live]:
+        """The newest look, once there is one behind `number`, and its own number."""
+        async with self._news:
+            await self._news.wait_for(lambda: self._number > number)
+            assert self._latest is not None
+            return self._number, self._latest
+
+    async def chart(self, asked: Asked) -> Chart | None:
+        """The chart as of the newest look, read once for all who follow it. Raises Unavailable."""
+        task = self._charts.get(asked)
+        if task is None:
+            read = charts.chart(self._stores.charts, asked.kind, asked.window, asked.scope, CHART_SIZE)
+            task = self._charts[asked] = asyncio.create_task(read)
+        # One watcher who leaves must not take the chart from the others.
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look(self) -> None:
+        try:
+            while self._watchers:
+                began = asyncio.get_running_loop().time()
+                try:
+                    latest = await self._everything()
+                except Exception:
+                    # Whoever watches sees that nothing comes; the next look may do.
+                    log.exception("a look failed")
+                else:
+                    await self._tell(latest)
+                await asyncio.sleep(max(0.0, began + self._tick - asyncio.get_running_loop().time()))
+        finally:
+            self._samples.clear()
+            self._marks.clear()
+            if self._hubs is not None:
+                await self._hubs.close()
+
+    async def _tell(self, latest: Live) -> None:
+        async with self._news:
+            self._latest = latest
+            self._number += 1
+            self._charts = {}
+            self._news.notify_all()
+
+    async def _everything(self) -> Live:
+        troubles: list[str] = []
+        sample, projections, uploads = await asyncio.gather(
+            self._sample(troubles), self._marks_now(troubles), self._uploads_now(troubles)
+        )
+        if sample is not None:
+            self._samples.append(sample)
+        else:
+            self._samples.clear()
+        ends = None if sample is None else sample.ends.get(MUSIC_EVENTS)
+        now = self._now()
+        return Live(
+            as_of=now,
+            kinds=live.kinds(self._samples),
+            hubs=live.hubs(self._samples),
+            projections=tuple(self._projection(name, mark, ends, now) for name, mark in projections),
+            uploads=uploads,
+            troubles=tuple(dict.fromkeys(troubles)),
+        )
+
+    async def _sample(self, troubles: list[str]) -> Sample | None:
+        if self._hubs is None:
+            troubles.append("This API was started without Event Hubs, so there are no rates.")
+            return None
+        try:
+            return await self._hubs.look()
+        except Unreachable as error:
+            troubles.append(f"{error}.")
+            return None
+
+    async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, Mark | None]]:
+        readers = {"charts": self._charts_mark, "catalog": self._catalog_mark}
+        found: list[tuple[str, Mark | None]] = []
+        for name, read in readers.items():
+            try:
+                found.append((name, await read()))
+            except Unavailable as error:
+                troubles.append(f"{error}.")
+                found.append((name, None))
+        return found
+
+    async def _charts_mark(self) -> Mark | None:
+        found = await self._stores.charts.read(CURRENT, chart_key("top", "1h", GLOBAL), Chart)
+        return None if found is None else Mark(position=found.position, complete_through=found.complete_through)
+
+    async def _catalog_mark(self) -> Mark | None:
+        found = await self._stores.songs.read(PROGRESS, PROGRESS, Progress)
+        if found is None:
+            return None
+        moments = [one.through for one in found.partitions.values()]
+        known = [moment for moment in moments if moment is not None]
+        return Mark(
+            position={partition: one.position for partition, one in found.partitions.items()},
+            complete_through=min(known) if known and len(known) == len(moments) else None,
+        )
+
+    async def _uploads_now(self, troubles: list[str]) -> Waiting | None:
+        if self._uploads is None or self._number % UPLOADS_EVERY == 0:
+            try:
+                self._uploads = await ingestions.waiting(self._stores.ingestions)
+            except Unavailable as error:
+                self._uploads = None
+                troubles.append(f"{error}.")
+        return self._uploads
+
+    def _projection(self, name: str, mark: Mark | None, ends: Mapping[int, int] | None, now: datetime) -> Projection:
+        rate: float | None = None
+        if mark is not None:
+            taken = self._marks.setdefault(name, deque(maxlen=SPAN))
+            taken.append((asyncio.get_running_loop().time(), sum(mark.position.values())))
+            span = taken[-1][0] - taken[0][0]
+            rate = round(max(0, taken[-1][1] - taken[0][1]) / span, 2) if span else None
+        return live.projection(name, mark, ends, rate, now, self._stale_s)

@@ -1,0 +1,42 @@
+"""Which form of an answer is asked for. Source: RFC 9110 section 12.5.1 (Accept)."""
+
+JSON = "application/json"
+CSV = "text/csv"
+PARQUET = "application/vnd.apache.parquet"
+FORMS = (JSON, CSV, PARQUET)
+"""Best first, for whoever takes them all alike."""
+
+
+def chosen(accept: str | None) -> str | None:
+    """The form of FORMS that the header `Accept` likes best, None where it takes none of them.
+
+    Weights that can't be read count as 1.
+    """
+    if accept is None or not accept.strip():
+        return JSON
+    liked = [_range(text) for text in accept.split(",") if text.strip()]
+    weights = {form: _weight(form, liked) for form in FORMS}
+    best = max(FORMS, key=lambda form: weights[form])
+    return best if weights[best] > 0 else None
+
+
+def _range(text: str) -> tuple[str, float]:
+    media, *parameters = (part.strip().lower() for part in text.split(";"))
+    weight = 1.0
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                weight = min(1.0, max(0.0, float(value)))
+            except ValueError:
+                weight = 1.0
+    return media, weight
+
+
+def _weight(form: str, liked: list[tuple[str, float]]) -> float:
+    """The weight of the most specific range that matches the form."""
+    for media in (form, f"{form.partition('/')[0]}/*", "*/*"):
+        found = [weight for name, weight in liked if name == media]
+        if found:
+            return max(found)
+    return 0.0

@@ -1,0 +1,65 @@
+"""Charts as tables, a row for each line of each chart, for those who calculate with them."""
+
+from collections.abc import Iterable
+from io import BytesIO
+
+import polars as pl
+
+from projections.negotiation import CSV
+from schemas.documents import Chart
+
+SCHEMA = pl.Schema(
+    {
+        "asOf": pl.Datetime("us", "UTC"),
+        "completeThrough": pl.Datetime("us", "UTC"),
+        "kind": pl.String(),
+        "window": pl.String(),
+        "scope": pl.String(),
+        "policy": pl.String(),
+        "rank": pl.Int32(),
+        "songId": pl.String(),
+        "title": pl.String(),
+        "artist": pl.String(),
+        "genre": pl.String(),
+        "listens": pl.Int64(),
+        "likes": pl.Int64(),
+        "score": pl.Float64(),
+        "previousRank": pl.Int32(),
+    }
+)
+
+
+def table(charts: Iterable[Chart]) -> pl.DataFrame:
+    """The lines of the charts in their order. The columns are always those of SCHEMA."""
+    rows = [
+        (
+            chart.as_of,
+            chart.complete_through,
+            chart.kind,
+            chart.window,
+            chart.scope,
+            chart.policy,
+            entry.rank,
+            entry.song_id,
+            entry.title,
+            entry.artist,
+            entry.genre,
+            entry.listens,
+            entry.likes,
+            entry.score,
+            entry.previous_rank,
+        )
+        for chart in charts
+        for entry in chart.entries
+    ]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def written(charts: Iterable[Chart], form: str) -> bytes:
+    """The table in a form of `negotiation`, CSV or PARQUET. Moments are RFC 3339 in CSV."""
+    made, target = table(charts), BytesIO()
+    if form == CSV:
+        made.write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+    else:
+        made.write_parquet(target, compression="zstd")
+    return target.getvalue()
