@@ -258,7 +258,9 @@ class EventPublisher:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await storage.close(_LAST_MOMENT_S)
+            # What was sent on its way over the disk is still to be forgotten.
+            sending = storage.detour.is_on and storage.connected.is_set()
+            await storage.close(_LAST_MOMENT_S if sending else 0.0)
 
     async def _lanes_end(self, patience_s: float) -> None:
         if self._tasks:

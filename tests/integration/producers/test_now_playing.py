@@ -1,0 +1,68 @@
+"""What is playing reaches those who listen at any process of the API, and nobody has to listen."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import httpx
+import pytest
+
+from songline.environment import OUTBOX
+from tests.support.api import ApiProcess
+from tests.support.localcloud import LocalCloud
+
+
+@pytest.fixture(scope="module")
+def apis(shared_localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ApiProcess]]:
+    folder = tmp_path_factory.mktemp("apis")
+    apis = [
+        ApiProcess(
+            {**shared_localcloud.environment, OUTBOX: str(folder / f"outbox-{number}.db")}, folder / f"{number}.log"
+        ).start()
+        for number in range(2)
+    ]
+    yield apis
+    for api in apis:
+        api.kill()
+
+
+async def heard(api: ApiProcess, path: str) -> AsyncGenerator[str, None]:
+    async with (
+        httpx.AsyncClient(base_url=api.address, timeout=30, trust_env=False) as http,
+        http.stream("GET", path) as response,
+    ):
+        assert response.headers["content-type"].startswith("text/event-stream")
+        async for line in response.aiter_lines():
+            if line.startswith("data: "):
+                yield line.removeprefix("data: ")
+
+
+async def test_it_reaches_listeners_of_every_process(apis: list[ApiProcess]) -> None:
+    async def play() -> None:
+        # Who listens from a moment on hears what comes after it: told again until it is heard.
+        async with httpx.AsyncClient(base_url=apis[0].address, timeout=30, trust_env=False) as http:
+            while True:
+                for user in ("user-a", "user-b"):
+                    response = await http.put(f"/v1/users/{user}/now-playing", json={"songId": f"song-of-{user}"})
+                    assert response.status_code in (204, 503)
+                await asyncio.sleep(0.05)
+
+    async def listen(api: ApiProcess, path: str, users: set[str]) -> None:
+        """Until each of `users` was heard, and nobody else."""
+        missing = set(users)
+        async with asyncio.timeout(30), aclosing(heard(api, path)) as lines:
+            async for line in lines:
+                (user,) = (user for user in users if f'"userId":"{user}","songId":"song-of-{user}","at":"' in line)
+                missing.discard(user)
+                if not missing:
+                    return
+
+    playing = asyncio.create_task(play())
+    try:
+        await asyncio.gather(
+            *(listen(api, "/v1/now-playing", {"user-a", "user-b"}) for api in apis),
+            listen(apis[1], "/v1/users/user-b/now-playing", {"user-b"}),
+        )
+    finally:
+        playing.cancel()
+        await asyncio.wait([playing])

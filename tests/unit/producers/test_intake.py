@@ -1,0 +1,135 @@
+"""Each event of a request has a result of its own, whatever stands beside it; ids are known again for a while."""
+
+import asyncio
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from cloud.settings import EventHubs, Secret
+from producers import EventPublisher
+from producers.declined import Declined
+from producers.events_api import Desk
+from producers.intake import Intake, Taken
+from producers.positions import Positions
+from producers.recent import Recent
+from schemas.envelope import Event
+from schemas.errors import Refused
+from schemas.events import SongLiked
+
+NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
+# Nobody listens there: everything that is accepted goes to the outbox.
+NOWHERE = EventHubs(
+    connection=Secret("Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=R;SharedAccessKey=S;UseDevelopmentEmulator=true"),
+    host="127.0.0.1",
+    kafka="127.0.0.1:9",
+    plaintext=True,
+)
+
+
+def liked(id_: int, song: int = 0, **attributes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": f"e-{id_}",
+        "source": "/tests",
+        "type": "songline.song.liked.v1",
+        "time": NOW.isoformat(),
+        "data": {"userId": f"user-{id_ % 3}", "songId": f"song-{song}"},
+        **attributes,
+    }
+
+
+async def take(folder: Path, *requests: list[Any], outbox_events: int = 1_000) -> tuple[list[Taken], list[str]]:
+    """What each request is answered with, and the ids in the outbox afterwards."""
+    publisher = EventPublisher(NOWHERE, outbox=folder / "outbox.db", outbox_events=outbox_events, now=lambda: NOW)
+    async with publisher:
+        intake = Intake(publisher, Positions(NOWHERE, "hub", publisher.partitions), Recent(), lambda: NOW)
+        taken = [await intake.take([json.dumps(item).encode() for item in items]) for items in requests]
+        assert publisher._storage is not None
+        kept = publisher._storage.outbox.read(0, 1_000)
+        return taken, [json.loads(each.body)["id"] for each in kept]
+
+
+good = st.integers(0, 5).map(liked)
+other = st.integers(0, 5).map(lambda id_: liked(id_, song=7))
+bad = st.sampled_from([17, {}, liked(1, type="songline.song.hummed.v1"), liked(2, time="soon"), [liked(3)]])
+
+
+@given(st.lists(st.lists(st.one_of(good, other, bad), max_size=8), min_size=1, max_size=3))
+@settings(deadline=None, max_examples=12)
+def test_results_are_those_of_each_event_alone(requests: list[list[Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        taken, kept = asyncio.run(take(Path(folder), *requests))
+    first: dict[str, str] = {}
+    accepted = []
+    for items, answer in zip(requests, taken, strict=True):
+        assert [result.index for result in answer.results] == list(range(len(items)))
+        assert answer.position == {}
+        for item, result in zip(items, answer.results, strict=True):
+            if not isinstance(item, dict) or "hummed" in str(item) or item.get("time") != NOW.isoformat():
+                assert (result.status, result.error is None) == ("refused", False)
+                continue
+            song = item["data"]["songId"]
+            known = first.setdefault(item["id"], song)
+            assert result.id == item["id"]
+            if known != song:
+                assert result.status == "refused"
+                assert result.error is not None
+                assert result.error.field == "id"
+            else:
+                assert (result.status, result.duplicate) == ("kept", item["id"] in accepted)
+                if not result.duplicate:
+                    accepted.append(item["id"])
+    assert kept == accepted
+
+
+async def test_what_finds_no_room_fails_and_may_be_sent_again(tmp_path: Path) -> None:
+    batch = [liked(number) for number in range(4)]
+    (first, again), kept = await take(tmp_path, batch, batch, outbox_events=2)
+    assert [result.status for result in first.results] == ["kept", "kept", "failed", "failed"]
+    assert "see why the hub is away" in first.failure
+    assert [(result.status, result.duplicate) for result in again.results] == [
+        *[("kept", True), ("kept", True), ("failed", False), ("failed", False)]
+    ]
+    assert kept == ["e-0", "e-1"]
+
+
+async def test_too_much_at_a_time_is_503_and_passes(tmp_path: Path) -> None:
+    publisher = EventPublisher(NOWHERE, outbox=tmp_path / "outbox.db")
+    intake = Intake(publisher, Positions(NOWHERE, "hub", publisher.partitions), Recent(), lambda: NOW)
+    desk = Desk(publisher, intake, max_bytes=100)
+    small = Request({"type": "http", "headers": [(b"content-length", b"60")]})
+    with desk.room(small, 90):
+        with pytest.raises(Declined) as caught, desk.room(small, 90):
+            pass
+        assert (caught.value.status, caught.value.retry_after) == (503, 2)
+    # Who does not say how long the body is may send as much as is allowed.
+    with desk.room(Request({"type": "http", "headers": []}), 90):
+        pass
+
+
+def event(id_: str, song: str = "song") -> Event:
+    return Event(id=id_, source="/tests", time=NOW, data=SongLiked(user_id="user", song_id=song))
+
+
+async def test_recent_forgets_the_oldest_and_what_failed() -> None:
+    recent, loop = Recent(capacity=2), asyncio.get_running_loop()
+    done = {name: loop.create_future() for name in "abc"}
+    for name in "ab":
+        recent.note(event(name), done[name])
+    assert recent.find(event("a")) is done["a"]
+    with pytest.raises(Refused, match="id: saw"):
+        recent.find(event("a", "another song"))
+    done["a"].set_result("kept")
+    done["b"].set_exception(RuntimeError("gone"))
+    await asyncio.sleep(0)
+    assert (recent.find(event("a")), recent.find(event("b"))) == ("kept", None)
+    recent.note(event("b"), loop.create_future())
+    recent.note(event("c"), done["c"])
+    assert recent.find(event("a")) is None
