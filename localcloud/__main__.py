@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,11 +19,23 @@ from localcloud.cosmos.server import CosmosServer
 from localcloud.eventhubs.server import EventHubsServer
 from localcloud.faults import Faults
 from localcloud.http import HttpServer
-from localcloud.kafka.server import KafkaServer
 from localcloud.sas import Keys
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig, read_namespace
 from localcloud.servicebus.server import ServiceBusServer
+
+if TYPE_CHECKING:
+    from localcloud.kafka.server import KafkaServer
+
+    Server = (
+        AdministrationServer
+        | AzuriteServer
+        | CosmosServer
+        | EventHubsServer
+        | HttpServer
+        | KafkaServer
+        | ServiceBusServer
+    )
 
 HOST = "127.0.0.1"
 READY = "endpoints.json"
@@ -30,10 +43,6 @@ READY = "endpoints.json"
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
 logger = logging.getLogger("localcloud")
-
-Server = (
-    AdministrationServer | AzuriteServer | CosmosServer | EventHubsServer | HttpServer | KafkaServer | ServiceBusServer
-)
 
 
 def default_config(service: str = "eventhubs") -> list[Path]:
@@ -127,6 +136,10 @@ async def serve(
     create_topics: bool,
 ) -> None:
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment."""
+    # kio gives its types to hypothesis where that is installed: a third of a second of every start on such a machine.
+    sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # what the import system takes for "not there"
+    from localcloud.kafka.server import KafkaServer
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
