@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from cloud import blobs, cosmos, servicebus
 from cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
-from projections import chart_api, ingestion_api, live_api, openapi, pages, song_api
+from projections import chart_api, ingestion_api, library_api, live_api, openapi, pages, song_api
 from projections.answers import plain, shown
 from projections.audio import AudioStore
 from projections.chart_api import Index
@@ -26,8 +26,10 @@ from projections.live_feed import Feed, Stores
 from projections.problems import Fault, Problem, answer, refused
 from projections.songs import SongAnswer, SongsAnswer
 from projections.store import Store, Unavailable
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, SONGS
+from projections.titles import Titles
+from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, SONGS
 from schemas.documents import Chart
+from schemas.library import Library, LibrarySummary, Recent
 
 SERVED = (
     Chart,
@@ -36,8 +38,11 @@ SERVED = (
     IngestionAnswer,
     IngestionsAnswer,
     LettersAnswer,
+    Library,
+    LibrarySummary,
     Live,
     Problem,
+    Recent,
     SongAnswer,
     SongHistory,
     SongsAnswer,
@@ -71,6 +76,8 @@ def create(
             app.state.charts = Store(cosmos.container(client, DATABASE, CHARTS))
             app.state.songs = Store(cosmos.container(client, DATABASE, SONGS))
             app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
+            app.state.library = Store(cosmos.container(client, DATABASE, LIBRARY))
+            app.state.titles = Titles(app.state.songs)
             app.state.audio = app.state.letters = None
             if storage is not None:
                 places = blobs.client(storage)
@@ -92,6 +99,7 @@ def create(
     chart_api.routes(app)
     live_api.routes(app)
     song_api.routes(app)
+    library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
     _health(app)
     pages.routes(app)
@@ -108,7 +116,7 @@ def _health(app: FastAPI) -> None:
     @app.get("/health/ready", include_in_schema=False)
     async def ready(request: Request) -> Response:
         state = request.app.state
-        for store in (state.charts, state.songs, state.ingestions):
+        for store in (state.charts, state.songs, state.ingestions, state.library):
             await store.check()
         return plain({"status": "ready"})
 

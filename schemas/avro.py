@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
 
-from schemas.documents import Chart
 from schemas.events import TYPE_NAMES, Payload
 from schemas.written import written
 
@@ -18,8 +17,9 @@ def event_schema(payload: type[Payload]) -> dict[str, Any]:
     return _schema(written(payload), TYPE_NAMES[payload])
 
 
-def chart_schema() -> dict[str, Any]:
-    return _schema(Chart, "songline.chart")
+def document_schema(name: str, kind: type[Struct]) -> dict[str, Any]:
+    """The record of an answer of the read API; its namespace is `songline.` and the name."""
+    return _schema(kind, f"songline.{name}")
 
 
 def _schema(kind: type[Struct], namespace: str) -> dict[str, Any]:
@@ -58,6 +58,8 @@ def _type(described: inspect.Type) -> Any:
             return {"type": "long", "logicalType": "timestamp-micros"}
         case inspect.NoneType():
             return "null"
+        case inspect.BoolType():
+            return "boolean"
         case inspect.IntType():
             return "long"
         case inspect.FloatType():

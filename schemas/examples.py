@@ -1,10 +1,14 @@
 """One example of each event and document: they stand in the published schemas and in the API's pages."""
 
 from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
 
 from schemas.documents import Chart, ChartEntry
 from schemas.envelope import Event
 from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from schemas.library import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
 
@@ -56,3 +60,60 @@ CHART = Chart(
         )
     ],
 )
+
+_FRESH: dict[str, Any] = {
+    "as_of": CHART.as_of,
+    "complete_through": CHART.complete_through,
+    "position": CHART.position,
+}
+
+LIBRARY = Library(
+    user_id="user-7",
+    entries=[
+        LibraryEntry(
+            song_id="song-42",
+            title="Paper Lanterns",
+            artist="Nova Reed",
+            genre="indie",
+            plays=12,
+            ms_played=2_208_000,
+            first_played_at=datetime(2026, 10, 3, 7, 12, 5, tzinfo=UTC),
+            last_played_at=_MOMENT,
+            liked=True,
+            liked_at=datetime(2026, 10, 3, 7, 13, 40, tzinfo=UTC),
+            uploaded=False,
+            uploaded_at=None,
+        )
+    ],
+    next="WyJieVJlY2VudCIs",
+    **_FRESH,
+)
+
+RECENT = Recent(
+    user_id="user-7",
+    listens=[
+        RecentListen(
+            at=_MOMENT,
+            song_id="song-42",
+            title="Paper Lanterns",
+            artist="Nova Reed",
+            genre="indie",
+            ms_played=184_000,
+        )
+    ],
+    **_FRESH,
+)
+
+LIBRARY_SUMMARY = LibrarySummary(
+    user_id="user-7",
+    listens=3_402,
+    ms_played=641_208_000,
+    songs=388,
+    liked=57,
+    uploaded=0,
+    first_listen_at=datetime(2025, 1, 9, 18, 30, tzinfo=UTC),
+    last_listen_at=_MOMENT,
+    **_FRESH,
+)
+
+DOCUMENTS: dict[type[Struct], Struct] = {type(one): one for one in (CHART, LIBRARY, RECENT, LIBRARY_SUMMARY)}

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Struct
 
 from schemas import examples
-from schemas.documents import Chart
 from schemas.envelope import encode
 from schemas.events import TYPE_NAMES, Payload
 from schemas.written import written
@@ -20,9 +19,9 @@ def event_schema(payload: type[Payload]) -> dict[str, Any]:
     return _document(TYPE_NAMES[payload], written(payload), example)
 
 
-def chart_schema() -> dict[str, Any]:
-    """The schema of the read API's answer."""
-    return _document("songline.chart", Chart, msgspec.to_builtins(examples.CHART))
+def document_schema(name: str, kind: type[Struct]) -> dict[str, Any]:
+    """The schema of an answer of the read API."""
+    return _document(f"songline.{name}", kind, msgspec.to_builtins(examples.DOCUMENTS[kind]))
 
 
 def _document(name: str, kind: type[Struct], example: object) -> dict[str, Any]:

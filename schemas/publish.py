@@ -9,11 +9,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from schemas import avro, jsonschema
 from schemas.compatibility import incompatibilities
+from schemas.documents import Chart
 from schemas.events import EVENTS, TYPE_NAMES
+from schemas.library import Library, LibrarySummary, Recent
 
 PUBLISHED = Path(__file__).parent / "published"
+DOCUMENTS: dict[str, type[Struct]] = {
+    "chart": Chart,
+    "library": Library,
+    "recent": Recent,
+    "library-summary": LibrarySummary,
+}
+"""The read side's answers that are published, by name."""
+
 _JSON, _AVRO = ".schema.json", ".avsc"
 
 
@@ -23,8 +35,9 @@ def files() -> dict[str, str]:
     for payload, name in TYPE_NAMES.items():
         made[f"events/{name}{_JSON}"] = jsonschema.event_schema(payload)
         made[f"events/{name}{_AVRO}"] = avro.event_schema(payload)
-    made[f"documents/chart{_JSON}"] = jsonschema.chart_schema()
-    made[f"documents/chart{_AVRO}"] = avro.chart_schema()
+    for name, kind in DOCUMENTS.items():
+        made[f"documents/{name}{_JSON}"] = jsonschema.document_schema(name, kind)
+        made[f"documents/{name}{_AVRO}"] = avro.document_schema(name, kind)
     return {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
 
 
@@ -39,7 +52,10 @@ def index() -> dict[str, Any]:
         for name, (today, _) in EVENTS.items()
         for version in range(1, today + 1)
     ]
-    documents = [{"name": "chart", "jsonSchema": f"documents/chart{_JSON}", "avro": f"documents/chart{_AVRO}"}]
+    documents = [
+        {"name": name, "jsonSchema": f"documents/{name}{_JSON}", "avro": f"documents/{name}{_AVRO}"}
+        for name in DOCUMENTS
+    ]
     return {"events": events, "documents": documents}
 
 

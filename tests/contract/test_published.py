@@ -3,6 +3,7 @@
 import io
 import json
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import fastavro
 import jsonschema
 import msgspec
 import pytest
+from msgspec import Struct
 
 from schemas import examples, publish
 from schemas.envelope import decode, encode
@@ -81,9 +83,10 @@ def test_an_event_survives_avro(payload: type[Payload], name: str) -> None:
     assert decode(msgspec.json.encode({**without_nulls(read), "time": moment})) == event
 
 
-def test_a_chart_survives_avro() -> None:
-    builtins = msgspec.to_builtins(examples.CHART, builtin_types=(type(examples.CHART.as_of),))
-    assert through_avro("documents/chart.avsc", builtins) == builtins
+@pytest.mark.parametrize(("name", "kind"), publish.DOCUMENTS.items())
+def test_a_document_survives_avro(name: str, kind: type[Struct]) -> None:
+    builtins = msgspec.to_builtins(examples.DOCUMENTS[kind], builtin_types=(datetime,))
+    assert through_avro(f"documents/{name}.avsc", builtins) == builtins
 
 
 def through_avro(path: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +105,8 @@ def without_nulls(value: Any) -> Any:
 
 
 def schema_name(path: str) -> str:
-    return {"documents/chart.schema.json": "songline.chart"}.get(path, Path(path).name.removesuffix(".schema.json"))
+    name = Path(path).name.removesuffix(".schema.json")
+    return f"songline.{name}" if path.startswith("documents/") else name
 
 
 def committed() -> dict[str, str]:

@@ -1,0 +1,191 @@
+"""Listeners' libraries as they are asked for: lists that are sorted and paged, the last listens, the sum."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec import Struct
+
+from projections.store import Store
+from projections.titles import Title, Titles
+from schemas.library import (
+    SUMMARY,
+    EntryDocument,
+    Library,
+    LibraryEntry,
+    LibrarySummary,
+    Recent,
+    RecentListen,
+    SummaryDocument,
+)
+from schemas.search import folded
+
+Filter = Literal["liked", "played", "uploaded"]
+Sort = Literal["recent", "plays", "title"]
+FILTERS: tuple[Filter, ...] = get_args(Filter)
+SORTS: tuple[Sort, ...] = get_args(Sort)
+
+MAX_LIMIT = 100
+TITLE_LIMIT = 5_000
+"""By title a library is sorted whole, for titles are the catalog's: so large it may be."""
+
+# Every order begins with a digit.
+_BEFORE_ALL = "~"
+_RECENT = {None: "byRecent", "played": "byRecent", "liked": "byLiked", "uploaded": "byUploaded"}
+_IN = {
+    None: "IS_DEFINED(c.byRecent)",
+    "played": "c.plays > 0",
+    "liked": "IS_DEFINED(c.byLiked)",
+    "uploaded": "IS_DEFINED(c.byUploaded)",
+}
+
+
+class Asked(Struct, frozen=True):
+    """Which list of a library, from where on: `after` is the place of the last entry of the page before."""
+
+    filter: Filter | None
+    sort: Sort
+    after: tuple[str, ...] | None
+
+    @property
+    def field(self) -> str:
+        """What the list is sorted by."""
+        return {"recent": _RECENT[self.filter], "plays": "byPlays", "title": "title"}[self.sort]
+
+
+class BadCursor(ValueError):
+    """A cursor that no answer to this question gave. The caller takes the one from the page before, or none."""
+
+
+class TooLarge(Exception):
+    """A library with too many songs to be sorted by title. The caller asks for another order."""
+
+
+def asked(filter: Filter | None, sort: Sort, cursor: str | None) -> Asked:  # noqa: A002  # as the API has it
+    """Raises BadCursor."""
+    first = Asked(filter, sort, None)
+    return first if cursor is None else Asked(filter, sort, _after(first.field, cursor))
+
+
+def cursor(field: str, *place: str) -> str:
+    """The cursor behind `place` in the list sorted by `field`. Opaque: nobody is to rely on what it holds."""
+    return urlsafe_b64encode(msgspec.json.encode([field, *place])).decode().rstrip("=")
+
+
+def _after(field: str, cursor: str) -> tuple[str, ...]:
+    try:
+        text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        of, *place = msgspec.json.decode(text, type=tuple[str, ...])
+    except (ValueError, msgspec.MsgspecError):
+        raise BadCursor(cursor) from None
+    if of != field or len(place) != (3 if field == "title" else 1):
+        raise BadCursor(cursor)
+    return tuple(place)
+
+
+def query(asked: Asked) -> tuple[str, list[dict[str, object]]]:
+    """The list in Cosmos DB's SQL, for one listener's partition, and its parameters; by title it is not sorted."""
+    if asked.sort == "title":
+        return " ".join(("SELECT * FROM c WHERE", _IN[asked.filter])), []
+    field = f"c.{asked.field}"
+    text = " ".join(("SELECT * FROM c WHERE", field, "< @after AND", _IN[asked.filter], "ORDER BY", field, "DESC"))
+    return text, [{"name": "@after", "value": _BEFORE_ALL if asked.after is None else asked.after[0]}]
+
+
+async def page(store: Store, titles: Titles, user_id: str, asked: Asked, limit: int, fresh: dict[str, Any]) -> Library:
+    """At most `limit` entries, with how `fresh` they are at least. Raises TooLarge and Unavailable."""
+    text, parameters = query(asked)
+    if asked.sort == "title":
+        found = await store.find_within(user_id, text, parameters, TITLE_LIMIT + 1, EntryDocument)
+        if len(found) > TITLE_LIMIT:
+            raise TooLarge(f"the library of {user_id} has more than {TITLE_LIMIT} songs of this kind")
+        names = await titles.of(entry.song_id for entry in found)
+        found = sorted(found, key=lambda entry: _place(entry, names))
+        if asked.after is not None:
+            found = [entry for entry in found if _place(entry, names) > asked.after]
+    else:
+        found = await store.find_within(user_id, text, parameters, limit + 1, EntryDocument)
+        names = await titles.of(entry.song_id for entry in found[:limit])
+    following = None
+    if len(found) > limit:
+        last = found[limit - 1]
+        place = _place(last, names) if asked.sort == "title" else (str(_order(last, asked.field)),)
+        following = cursor(asked.field, *place)
+    entries = [_entry(entry, names[entry.song_id]) for entry in found[:limit]]
+    return Library(user_id=user_id, entries=entries, next=following, **fresh)
+
+
+async def recent(store: Store, titles: Titles, user_id: str, limit: int, fresh: dict[str, Any]) -> Recent:
+    """The last listens. Raises Unavailable."""
+    summary = await _summary(store, user_id)
+    listens = summary.recent[:limit]
+    names = await titles.of(listen.song_id for listen in listens)
+    return Recent(
+        user_id=user_id,
+        listens=[
+            RecentListen(
+                at=listen.at, song_id=listen.song_id, ms_played=listen.ms_played, **_called(names[listen.song_id])
+            )
+            for listen in listens
+        ],
+        **fresh,
+    )
+
+
+async def summary(store: Store, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
+    """Raises Unavailable."""
+    found = await _summary(store, user_id)
+    return LibrarySummary(
+        user_id=user_id,
+        listens=found.listens,
+        ms_played=found.ms_played,
+        songs=found.songs,
+        liked=found.liked,
+        uploaded=found.uploaded,
+        first_listen_at=found.first_listen_at,
+        last_listen_at=found.last_listen_at,
+        **fresh,
+    )
+
+
+async def _summary(store: Store, user_id: str) -> SummaryDocument:
+    """Of a listener of whom nothing was heard, an empty one."""
+    found = await store.read(SUMMARY, user_id, SummaryDocument)
+    return SummaryDocument(id=SUMMARY, user_id=user_id) if found is None else found
+
+
+def _entry(entry: EntryDocument, title: Title | None) -> LibraryEntry:
+    return LibraryEntry(
+        song_id=entry.song_id,
+        plays=entry.plays,
+        ms_played=entry.ms_played,
+        first_played_at=entry.first_played_at,
+        last_played_at=entry.last_played_at,
+        liked=entry.liked_at is not None,
+        liked_at=entry.liked_at,
+        uploaded=entry.uploaded_at is not None,
+        uploaded_at=entry.uploaded_at,
+        **_called(title),
+    )
+
+
+def _called(title: Title | None) -> dict[str, Any]:
+    if title is None:
+        return {"title": None, "artist": None, "genre": None}
+    return {"title": title.title, "artist": title.artist, "genre": title.genre}
+
+
+def _place(entry: EntryDocument, names: dict[str, Title | None]) -> tuple[str, str, str]:
+    """By title; songs without one come last."""
+    title = names[entry.song_id]
+    return ("1", "", entry.song_id) if title is None else ("0", folded(title.title), entry.song_id)
+
+
+def _order(entry: EntryDocument, field: str) -> str | None:
+    orders = {
+        "byRecent": entry.by_recent,
+        "byPlays": entry.by_plays,
+        "byLiked": entry.by_liked,
+        "byUploaded": entry.by_uploaded,
+    }
+    return orders[field]

@@ -1,0 +1,125 @@
+"""Listeners' libraries over HTTP."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import Response
+
+from projections import libraries, openapi, reaching
+from projections.answers import plain, shown
+from projections.freshness import freshness
+from projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
+from projections.problems import Fault, Problem, answer, refused
+from projections.reaching import POSITION_RULE, BadPosition, Behind, MinPosition, Wait
+from projections.song_api import IN_PATH
+from schemas.library import RECENT
+
+UserId = Annotated[str, InPath(pattern=IN_PATH, description="The id of a listener")]
+WAIT = 5.0
+
+Now = Callable[[], datetime]
+
+
+def routes(app: FastAPI, now: Now = lambda: datetime.now(UTC)) -> None:
+    """The app's state has `library`, a Store, and `titles`, a Titles."""
+    _library(app, now)
+    _recent(app, now)
+    _summary(app, now)
+    _problems(app)
+
+
+def _library(app: FastAPI, now: Now) -> None:
+    @app.get(
+        "/v1/users/{user_id}/library",
+        summary="A listener's library",
+        responses=openapi.answers("Library", 400, 404, 503),
+    )
+    async def library(
+        request: Request,
+        user_id: UserId,
+        filter: Annotated[Filter | None, Query(description="Only these songs")] = None,  # noqa: A002  # its name
+        sort: Annotated[
+            Sort,
+            Query(
+                description="`recent`: the last played (liked, uploaded) first; `plays`: the most played; by `title`"
+            ),
+        ] = "recent",
+        cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most")] = 20,
+        min_position: MinPosition = None,
+        wait: Wait = WAIT,
+    ) -> Response:
+        """Songs that he played, likes or uploaded, with titles of the catalog. Nobody is unknown: who did nothing yet
+        has an empty library. `next` leads to the next page, and is null on the last one."""
+        try:
+            asked = libraries.asked(filter, sort, cursor)
+        except BadCursor:
+            rule = "`next` of the page before, with the same filter and sort"
+            return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
+        fresh = await _fresh(request, now, min_position, wait)
+        state = request.app.state
+        return plain(await libraries.page(state.library, state.titles, user_id, asked, limit, fresh))
+
+
+def _recent(app: FastAPI, now: Now) -> None:
+    @app.get(
+        "/v1/users/{user_id}/recent",
+        summary="What a listener heard last",
+        responses=openapi.answers("Recent", 400, 404, 503),
+    )
+    async def recent(
+        request: Request,
+        user_id: UserId,
+        limit: Annotated[int, Query(ge=1, le=RECENT, description="How many listens at most")] = RECENT,
+        min_position: MinPosition = None,
+        wait: Wait = WAIT,
+    ) -> Response:
+        """His last listens by when they happened, newest first."""
+        fresh = await _fresh(request, now, min_position, wait)
+        state = request.app.state
+        return plain(await libraries.recent(state.library, state.titles, user_id, limit, fresh))
+
+
+def _summary(app: FastAPI, now: Now) -> None:
+    @app.get(
+        "/v1/users/{user_id}/summary",
+        summary="A listener's library in sum",
+        responses=openapi.answers("LibrarySummary", 400, 404, 503),
+    )
+    async def summary(
+        request: Request, user_id: UserId, min_position: MinPosition = None, wait: Wait = WAIT
+    ) -> Response:
+        """How much he listened, and how many songs he has."""
+        fresh = await _fresh(request, now, min_position, wait)
+        return plain(await libraries.summary(request.app.state.library, user_id, fresh))
+
+
+async def _fresh(request: Request, now: Now, min_position: str | None, wait: float) -> dict[str, Any]:
+    """How fresh the answer is at least, once it is as fresh as was asked for. Raises BadPosition, Behind and
+    Unavailable."""
+
+    async def look() -> dict[str, Any]:
+        return await freshness(request.app.state.library, now())
+
+    def position(found: dict[str, Any]) -> Mapping[str, int]:
+        there: Mapping[str, int] = found["position"]
+        return there
+
+    return await reaching.reaching("libraries", look, position, reaching.parse(min_position), wait)
+
+
+def _problems(app: FastAPI) -> None:
+    @app.exception_handler(BadPosition)
+    async def bad(request: Request, error: BadPosition) -> Response:
+        return refused(400, "No such position", (Fault("min_position", shown(str(error)), POSITION_RULE),))
+
+    @app.exception_handler(Behind)
+    async def behind(request: Request, error: Behind) -> Response:
+        return answer(Problem("Not there yet", 503, f"{error}. Ask again."), reaching.RETRY_SECONDS)
+
+    @app.exception_handler(TooLarge)
+    async def too_large(request: Request, error: TooLarge) -> Response:
+        return refused(400, "Too large to sort by title", (Fault("sort", '"title"', f"recent or plays: {error}"),))

@@ -1,0 +1,75 @@
+"""Reading what one has written: wait until an answer is as far as the caller asks for."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, TypeVar
+
+from fastapi import Query
+
+T = TypeVar("T")
+
+POSITION_RULE = "PARTITION:SEQUENCE, several with commas between, as publishing answers them: 2:1203,3:88"
+LONGEST = 30.0
+PAUSE = 0.1
+RETRY_SECONDS = 1
+
+MinPosition = Annotated[
+    str | None,
+    Query(
+        max_length=2000,
+        description=f"Answer when this is in it: {POSITION_RULE}. Without it, answer at once",
+        examples=["2:1203"],
+    ),
+]
+Wait = Annotated[float, Query(ge=0, le=LONGEST, description="For how many seconds to wait for `min_position`")]
+
+_PAIR = re.compile(r"([0-9]{1,4}):([0-9]{1,18})", re.ASCII)
+
+
+class BadPosition(ValueError):
+    """A position that is none. The caller takes the one that publishing answered; POSITION_RULE says how it looks."""
+
+
+class Behind(Exception):
+    """What was asked for is not in the view yet. Asking again a moment later may do."""
+
+    def __init__(self, view: str, wanted: Mapping[str, int], position: Mapping[str, int], waited: float) -> None:
+        missing = [
+            f"partition {partition} is at {position.get(partition, 'no position')}, wanted {least}"
+            for partition, least in wanted.items()
+            if position.get(partition, -1) < least
+        ]
+        super().__init__(f"{view}: {'; '.join(missing)} (waited {waited:g} s)")
+
+
+def parse(text: str | None) -> dict[str, int]:
+    """`2:1203,3:88` by partition, nothing for None; raises BadPosition."""
+    wanted: dict[str, int] = {}
+    for pair in [] if text is None else text.split(","):
+        match = _PAIR.fullmatch(pair.strip())
+        if match is None:
+            raise BadPosition(text)
+        partition = str(int(match[1]))
+        wanted[partition] = max(int(match[2]), wanted.get(partition, -1))
+    return wanted
+
+
+async def reaching(
+    view: str,
+    look: Callable[[], Awaitable[T]],
+    position: Callable[[T], Mapping[str, int]],
+    wanted: Mapping[str, int],
+    wait: float,
+) -> T:
+    """What `look` finds, as soon as its position covers `wanted`, within `wait` seconds. Raises Behind."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    while True:
+        found = await look()
+        there = position(found)
+        if all(there.get(partition, -1) >= least for partition, least in wanted.items()):
+            return found
+        if loop.time() + PAUSE > deadline:
+            raise Behind(view, wanted, there, wait)
+        await asyncio.sleep(PAUSE)

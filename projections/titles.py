@@ -1,0 +1,63 @@
+"""What songs are called, for lists of their ids: from the catalog, a query for many and a memory of the last ones."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from projections.store import Store
+from schemas.songs import SongDocument
+
+ROOM = 50_000
+LASTS = 30.0
+AT_ONCE = 100
+
+
+class Title(Struct, frozen=True):
+    """What a song is called, of whom and what it is."""
+
+    title: str
+    artist: str
+    genre: str | None
+
+
+class Titles:
+    """The catalog's songs. What was asked for is remembered for LASTS seconds, ROOM songs at most; that a song is not
+    there too. `steady` gives seconds."""
+
+    def __init__(self, songs: Store, steady: Callable[[], float] = time.monotonic) -> None:
+        self._songs = songs
+        self._steady = steady
+        self._known: OrderedDict[str, tuple[float, Title | None]] = OrderedDict()
+
+    async def of(self, song_ids: Iterable[str]) -> dict[str, Title | None]:
+        """By song; None for one that is not available. Raises Unavailable."""
+        now = self._steady()
+        wanted = set(song_ids)
+        missing = [song_id for song_id in sorted(wanted) if self._known.get(song_id, (0.0, None))[0] <= now]
+        found = {song_id: known[1] for song_id in wanted if (known := self._known.get(song_id)) is not None}
+        for start in range(0, len(missing), AT_ONCE):
+            found |= await self._read(missing[start : start + AT_ONCE])
+        return found
+
+    async def _read(self, song_ids: list[str]) -> dict[str, Title | None]:
+        names = [f"@song{number}" for number in range(len(song_ids))]
+        documents = await self._songs.find(
+            " ".join(("SELECT * FROM c WHERE c.id IN (", ", ".join(names), ")")),
+            [{"name": name, "value": song_id} for name, song_id in zip(names, song_ids, strict=True)],
+            len(song_ids),
+            SongDocument,
+        )
+        found: dict[str, Title | None] = dict.fromkeys(song_ids)
+        for document in documents:
+            song = document.latest.song
+            if song is not None:
+                found[document.id] = Title(song.title, song.artist, song.genre)
+        until = self._steady() + LASTS
+        for song_id, title in found.items():
+            self._known.pop(song_id, None)
+            self._known[song_id] = until, title
+        while len(self._known) > ROOM:
+            self._known.popitem(last=False)
+        return found

@@ -1,0 +1,179 @@
+"""Listeners' libraries over HTTP, from documents as the workers leave them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from azure.cosmos.aio import CosmosClient
+
+from cloud import cosmos
+from cloud.settings import read_cosmos
+from processors.catalog.documents import Songs
+from processors.library.acts import Act, Kind
+from processors.library.documents import Libraries
+from processors.positions import Positions
+from projections.api import create
+from schemas.channels import DATABASE, LIBRARY, SONGS
+from schemas.progress import Reached
+from schemas.songs import Fact, Song
+from songline.entities import CONTAINERS
+from tests.support.localcloud import LocalCloud
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def database(shared_localcloud: LocalCloud) -> AsyncIterator[CosmosClient]:
+    async with cosmos.client(read_cosmos(shared_localcloud.environment)) as client:
+        await cosmos.ensure(client, DATABASE, CONTAINERS)
+        yield client
+
+
+@pytest.fixture
+def libraries(database: CosmosClient) -> Libraries:
+    return Libraries(cosmos.container(database, DATABASE, LIBRARY), room=1_000)
+
+
+@pytest.fixture
+async def api(shared_localcloud: LocalCloud, database: CosmosClient) -> AsyncIterator[httpx.AsyncClient]:
+    app = create(read_cosmos(shared_localcloud.environment))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+        yield client
+
+
+def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> Act:
+    ms = 40_000 if kind == "listen" else 0
+    return Act(position, f"{position:08}", kind, song_id, NOON + timedelta(minutes=minute), ms)
+
+
+async def pages(api: httpx.AsyncClient, user_id: str, **params: str | int) -> list[list[str]]:
+    """The songs of every page."""
+    found, asked = [], dict(params)
+    while True:
+        answer = await api.get(f"/v1/users/{user_id}/library", params=asked)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        found.append([entry["songId"] for entry in body["entries"]])
+        if body["next"] is None:
+            return found
+        asked["cursor"] = body["next"]
+
+
+async def name(database: CosmosClient, **titles: str) -> None:
+    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    for song_id, title in titles.items():
+        song = Song(id=song_id, user_id="u", title=title, artist="Nova Reed", duration_ms=1, uploaded_at=NOON)
+        await songs.apply(song_id, "0", Fact(position=1, at=NOON, song=song))
+
+
+async def test_lists_are_filtered_sorted_and_paged(
+    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
+) -> None:
+    await name(database, lib_a="Zebra", lib_b="älter", lib_c="Aal")
+    await libraries.apply(
+        "lister",
+        "1",
+        [
+            act(0, "listen", "lib_a", 1),
+            act(1, "listen", "lib_b", 2),
+            act(2, "listen", "lib_a", 3),
+            act(3, "like", "lib_b", 9),
+            act(4, "like", "lib_c", 4),
+            act(5, "upload", "lib_d", 5),
+            act(6, "like", "lib_e", 6),
+            act(7, "unlike", "lib_e", 7),
+        ],
+    )
+    # Of a song that was never played, the moment at which it came in is what is recent.
+    assert await pages(api, "lister", limit=3) == [["lib_d", "lib_c", "lib_a"], ["lib_b"]]
+    assert await pages(api, "lister", limit=1, filter="liked") == [["lib_b"], ["lib_c"]]
+    assert await pages(api, "lister", filter="played") == [["lib_a", "lib_b"]]
+    assert await pages(api, "lister", filter="uploaded") == [["lib_d"]]
+    assert await pages(api, "lister", sort="plays", limit=2) == [["lib_a", "lib_b"], ["lib_d", "lib_c"]]
+    # What the catalog does not know comes last.
+    assert await pages(api, "lister", sort="title", limit=3) == [["lib_c", "lib_b", "lib_a"], ["lib_d"]]
+    entry = (await api.get("/v1/users/lister/library", params={"filter": "played"})).json()["entries"][0]
+    assert entry == {
+        "songId": "lib_a",
+        "title": "Zebra",
+        "artist": "Nova Reed",
+        "genre": None,
+        "plays": 2,
+        "msPlayed": 80_000,
+        "firstPlayedAt": "2026-11-22T12:01:00Z",
+        "lastPlayedAt": "2026-11-22T12:03:00Z",
+        "liked": False,
+        "likedAt": None,
+        "uploaded": False,
+        "uploadedAt": None,
+    }
+
+
+async def test_the_last_listens_and_the_sum(libraries: Libraries, api: httpx.AsyncClient) -> None:
+    await libraries.apply("summed", "1", [act(n, "listen", f"sum-{n % 2}", n) for n in range(60)])
+    recent = (await api.get("/v1/users/summed/recent", params={"limit": 2})).json()
+    assert [(one["songId"], one["at"], one["title"]) for one in recent["listens"]] == [
+        ("sum-1", "2026-11-22T12:59:00Z", None),
+        ("sum-0", "2026-11-22T12:58:00Z", None),
+    ]
+    assert len((await api.get("/v1/users/summed/recent")).json()["listens"]) == 50
+    summary = (await api.get("/v1/users/summed/summary")).json()
+    assert {key: summary[key] for key in ("userId", "listens", "msPlayed", "songs", "liked", "firstListenAt")} == {
+        "userId": "summed",
+        "listens": 60,
+        "msPlayed": 60 * 40_000,
+        "songs": 2,
+        "liked": 0,
+        "firstListenAt": "2026-11-22T12:00:00Z",
+    }
+
+
+async def test_nobody_is_unknown(api: httpx.AsyncClient) -> None:
+    assert await pages(api, "nobody") == [[]]
+    assert (await api.get("/v1/users/nobody/recent")).json()["listens"] == []
+    assert (await api.get("/v1/users/nobody/summary")).json()["listens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("library?cursor=nonsense", "cursor"),
+        ("library?limit=0", "limit"),
+        ("library?sort=artist", "sort"),
+        ("library?filter=hated", "filter"),
+        ("recent?limit=51", "limit"),
+        ("summary?min_position=2", "min_position"),
+        ("summary?wait=31", "wait"),
+    ],
+)
+async def test_what_breaks_a_rule_is_named(api: httpx.AsyncClient, path: str, field: str) -> None:
+    answer = await api.get(f"/v1/users/lister/{path}")
+    assert answer.status_code == 400
+    assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+
+
+async def test_a_reader_waits_until_what_he_wrote_is_there(api: httpx.AsyncClient, database: CosmosClient) -> None:
+    positions = Positions(cosmos.container(database, DATABASE, LIBRARY), "userId")
+    await positions.begin(("7", "8"))
+    await positions.reach("7", Reached(position=6, through=NOON))
+    late = await api.get("/v1/users/reader/summary", params={"min_position": "7:7", "wait": 0.2})
+    assert late.status_code == 503
+    assert late.headers["Retry-After"] == "1"
+    assert "partition 7 is at 6, wanted 7" in late.json()["detail"]
+    waiting = asyncio.create_task(get(api, "/v1/users/reader/library", min_position="7:7", wait=20))
+    await positions.reach("7", Reached(position=7, through=NOON))
+    assert (await waiting)["position"]["7"] == 7
+    assert (await get(api, "/v1/users/reader/recent", min_position="7:7"))["listens"] == []
+
+
+async def get(api: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
+    answer = await api.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
