@@ -19,12 +19,12 @@ PIECES: dict[str, Any] = {
 }
 
 
-def client(settings: Blobs) -> BlobServiceClient:
-    """An asynchronous client; close it, or use it as a context manager."""
+def client(settings: Blobs, **options: Any) -> BlobServiceClient:
+    """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
     if settings.connection is not None:
-        return BlobServiceClient.from_connection_string(settings.connection.reveal(), **PIECES)
+        return BlobServiceClient.from_connection_string(settings.connection.reveal(), **PIECES, **options)
     assert settings.endpoint is not None
-    return BlobServiceClient(settings.endpoint, credential=entra(), **PIECES)
+    return BlobServiceClient(settings.endpoint, credential=entra(), **PIECES, **options)
 
 
 async def ensure(blobs: BlobServiceClient, containers: tuple[str, ...]) -> None:

@@ -15,6 +15,8 @@ EVENTHUB_CONNECTION = "AZURE_EVENTHUB_CONNECTIONSTRING"
 EVENTHUB_NAMESPACE = "AZURE_EVENTHUB_FULLYQUALIFIEDNAMESPACE"
 SERVICEBUS_CONNECTION = "AZURE_SERVICEBUS_CONNECTIONSTRING"
 SERVICEBUS_NAMESPACE = "AZURE_SERVICEBUS_FULLYQUALIFIEDNAMESPACE"
+SERVICEBUS_MANAGEMENT = "SONGLINE_SERVICEBUS_MANAGEMENT"
+SERVICEBUS_CERTIFICATE = "SONGLINE_SERVICEBUS_CERTIFICATE"
 BLOB_CONNECTION = "AZURE_STORAGEBLOB_CONNECTIONSTRING"
 BLOB_ENDPOINT = "AZURE_STORAGEBLOB_RESOURCEENDPOINT"
 COSMOS_CONNECTION = "AZURE_COSMOS_CONNECTIONSTRING"
@@ -65,10 +67,16 @@ class Cosmos(Struct, frozen=True):
 
 
 class ServiceBus(Struct, frozen=True):
-    """Where the Service Bus namespace is: a connection string, or its host name for Entra credentials."""
+    """Where the Service Bus namespace is: a connection string, or its host name for Entra credentials.
+
+    `management` is the HOST:PORT of its management over HTTPS, None where there is none (Microsoft's emulator speaks
+    plain HTTP, which the SDK does not); `certificate` is the PEM file to trust there, None for what is trusted anyway.
+    """
 
     connection: Secret | None
     host: str
+    management: str | None = None
+    certificate: str | None = None
 
 
 class Blobs(Struct, frozen=True):
@@ -91,14 +99,15 @@ class Settings(Struct, frozen=True):
 def read_eventhubs(environ: Mapping[str, str]) -> EventHubs:
     """The Event Hubs part alone, for a process that needs nothing else; raises BadSetting."""
     connection, host, emulator = _namespace(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE)
-    kafka = _bootstrap(environ, f"{host}:{9092 if emulator else 9093}")
+    kafka = _address(environ, KAFKA_BOOTSTRAP, f"{host}:{9092 if emulator else 9093}")
     return EventHubs(connection, host, kafka, plaintext=emulator)
 
 
 def read_servicebus(environ: Mapping[str, str]) -> ServiceBus:
     """The Service Bus part alone; raises BadSetting."""
-    connection, host, _ = _namespace(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE)
-    return ServiceBus(connection, host)
+    connection, host, emulator = _namespace(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE)
+    management = _address(environ, SERVICEBUS_MANAGEMENT, "" if emulator else f"{host}:443")
+    return ServiceBus(connection, host, management or None, environ.get(SERVICEBUS_CERTIFICATE) or None)
 
 
 def read_blobs(environ: Mapping[str, str]) -> Blobs:
@@ -168,11 +177,11 @@ def _namespace(environ: Mapping[str, str], connection: str, namespace: str) -> t
     return Secret(text), host, parts.get("usedevelopmentemulator") == "true"
 
 
-def _bootstrap(environ: Mapping[str, str], default: str) -> str:
-    address = environ.get(KAFKA_BOOTSTRAP) or default
+def _address(environ: Mapping[str, str], name: str, default: str) -> str:
+    address = environ.get(name) or default
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise BadSetting(KAFKA_BOOTSTRAP, repr(address), "HOST:PORT")
+    if address and not (host and port.isdecimal()):
+        raise BadSetting(name, repr(address), "HOST:PORT")
     return address
 
 

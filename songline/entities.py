@@ -1,4 +1,9 @@
-"""What the system needs to find in Cosmos DB; hubs are declared in `infra/emulators/eventhubs/Config.json`."""
+"""What the system needs to find in Cosmos DB and of its queue; hubs and the queue itself are declared in
+`infra/emulators/*/Config.json`."""
+
+from datetime import timedelta
+
+from msgspec import Struct
 
 from cloud.cosmos import Container
 from processors.catalog import documents as catalog
@@ -14,3 +19,24 @@ CONTAINERS = (
     ingestion.CONTAINER,
     audit.CONTAINER,
 )
+
+
+class Queue(Struct, frozen=True):
+    """A queue's settings. `duplicates`: for how long it knows the ids it has seen, None when it does not look at them;
+    `expired_are_kept`: what waited too long becomes a dead letter, and is not dropped."""
+
+    lock: timedelta
+    deliveries: int
+    duplicates: timedelta | None
+    expired_are_kept: bool
+    sessions: bool
+
+
+QUEUE = Queue(
+    lock=timedelta(minutes=1),
+    deliveries=10,
+    duplicates=timedelta(minutes=5),
+    expired_are_kept=True,
+    sessions=False,
+)
+"""The queue of commands, as it is declared."""

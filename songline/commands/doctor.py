@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from cloud.settings import BadSetting, Settings
+from cloud.settings import BadSetting
 from songline.doctor.findings import SETTINGS_PAGE, Finding, findings
 from songline.entities import CONTAINERS
 from songline.environment import load
@@ -22,7 +22,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(as_json: bool) -> None:
-    """Check every service, hub and container, and the settings of the Kafka clients.
+    """Check every service, hub, queue and container, and the settings of the Kafka clients.
 
     Each failing line says how to mend it. The exit code is 1 when one fails; warnings don't count.
     """
@@ -40,16 +40,17 @@ def command(as_json: bool) -> None:
 def examine(environ: Mapping[str, str]) -> list[Finding]:
     """The findings about the system that `environ` names."""
     # Loading what asks takes a second, which wrong settings need not wait for.
-    from songline.doctor.gather import gather
+    from songline.doctor.gather import Wires, gather
 
     try:
-        settings = Settings.read(environ)
+        wires = Wires.read(environ)
     except BadSetting as error:
         mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
         return [Finding("settings", "fail", str(error), mend)]
-    facts = asyncio.run(gather(settings, environ, lambda: datetime.now(UTC)))
-    seen = f"Event Hubs at {settings.eventhubs.host}, Kafka at {settings.eventhubs.kafka}, Cosmos DB at "
-    return [Finding("settings", "ok", seen + settings.cosmos.endpoint), *findings(facts, CONTAINERS)]
+    facts = asyncio.run(gather(wires, environ, lambda: datetime.now(UTC)))
+    hubs, bus, store = wires.settings.eventhubs, wires.servicebus, wires.settings.cosmos
+    seen = f"Event Hubs at {hubs.host}, Kafka at {hubs.kafka}, Service Bus at {bus.host}, Cosmos DB at {store.endpoint}"
+    return [Finding("settings", "ok", seen), *findings(facts, CONTAINERS)]
 
 
 def show(found: list[Finding], console: Console) -> None:

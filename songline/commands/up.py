@@ -20,7 +20,9 @@ from cloud.settings import (
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,
     KAFKA_BOOTSTRAP,
+    SERVICEBUS_CERTIFICATE,
     SERVICEBUS_CONNECTION,
+    SERVICEBUS_MANAGEMENT,
     BadSetting,
     read_blobs,
     read_cosmos,
@@ -61,6 +63,8 @@ SHARED = (
     EVENTHUB_CONNECTION,
     KAFKA_BOOTSTRAP,
     SERVICEBUS_CONNECTION,
+    SERVICEBUS_MANAGEMENT,
+    SERVICEBUS_CERTIFICATE,
     COSMOS_CONNECTION,
     BLOB_CONNECTION,
     API,
@@ -118,6 +122,9 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         **{variable: f"http://{HOST}:{here[f'{variable}_PORT']}" for variable in WORKERS.values()},
         EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{NAMESPACE_KEY}",
         SERVICEBUS_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_SERVICEBUS_PORT']};{NAMESPACE_KEY}",
+        SERVICEBUS_MANAGEMENT: f"{HOST}:{here['SONGLINE_SERVICEBUS_ADMIN_PORT']}",
+        # Made by localcloud, for itself.
+        SERVICEBUS_CERTIFICATE: str(data.resolve() / "servicebus" / "tls" / "certificate.pem"),
         KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
         BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
@@ -145,6 +152,9 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
 
 
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
+    if contained:
+        # Their management speaks HTTP, which the SDK does not.
+        environ = {**environ, SERVICEBUS_MANAGEMENT: "", SERVICEBUS_CERTIFICATE: ""}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in SHARED}

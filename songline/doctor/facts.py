@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from songline.entities import Queue
+
 
 class Failure(Struct, frozen=True):
     """A question that got no answer, and why."""
@@ -22,10 +24,19 @@ class Stored(Struct, frozen=True):
     indexed: tuple[str, ...]
 
 
+class Letters(Struct, frozen=True):
+    """What is set aside in a queue: `count` of its dead letters, and whether there are `more` than were looked at."""
+
+    count: int
+    more: bool
+
+
 class Facts(Struct, frozen=True, kw_only=True):
     """`hubs`: partitions by hub, asked over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
-    `behind`: events that the trending worker's group has not read yet. `health`: by service, None where its address
-    is not known and "" where it is well. `options`: the worker's Kafka client settings. `skew`: seconds that this
+    `behind`: events that the trending worker's group has not read yet. `letters`: of the queue
+    of commands, asked over AMQP; `queue`: its settings, asked of the management, None where there is none to ask.
+    `blobs`: by blob container, whether it is there. `health`: by service, None where its address is not known and ""
+    where it is well. `options`: the worker's Kafka client settings. `skew`: seconds that this
     machine's clock is ahead of the service's.
     """
 
@@ -33,6 +44,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     topics: Mapping[str, int] | Failure
     behind: int | Failure
     containers: Mapping[str, Stored | Missing] | Failure
+    letters: Letters | Missing | Failure
+    queue: Queue | Failure | None
+    blobs: Mapping[str, bool] | Failure
     health: Mapping[str, str | None]
     options: Mapping[str, int | None] | Failure
     skew: float | Failure

@@ -8,8 +8,9 @@ from msgspec import Struct
 from cloud.cosmos import Container
 from cloud.kafka import unsafe
 from schemas import channels
-from songline.doctor.facts import Facts, Failure, Missing, Stored
-from songline.environment import API, TRENDING
+from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
+from songline.entities import QUEUE, Queue
+from songline.environment import API, WORKERS
 
 HUB_QUOTA = 10
 """Event hubs that a Standard namespace, and Microsoft's emulator, allow."""
@@ -42,6 +43,8 @@ def findings(facts: Facts, containers: Sequence[Container]) -> list[Finding]:
         *_eventhubs(facts),
         *_kafka(facts),
         *_cosmos(facts, containers),
+        *_servicebus(facts),
+        *_blobs(facts),
         *_options(facts),
         *_health(facts),
         *_clock(facts),
@@ -177,6 +180,97 @@ def _container(wanted: Container, found: Stored | Missing) -> Finding:
     return Finding(check, "ok", f"partitioned by {found.partition_key}, indexes {', '.join(found.indexed)}")
 
 
+def _servicebus(facts: Facts) -> Iterator[Finding]:
+    check = f"queue {channels.SONG_COMMANDS}"
+    create = (
+        f"`az servicebus queue create --name {channels.SONG_COMMANDS} --enable-duplicate-detection true "
+        "--enable-dead-lettering-on-message-expiration true --lock-duration PT1M --max-delivery-count 10` with your "
+        "namespace"
+    )
+    match facts.letters:
+        case Failure(reason):
+            yield Finding(
+                "Service Bus",
+                "fail",
+                reason,
+                "start it with `songline up`; on Azure see that AZURE_SERVICEBUS_CONNECTIONSTRING is the namespace's, "
+                "its key current, or that this identity has the role Azure Service Bus Data Owner; open port 5671",
+            )
+        case Missing():
+            yield Finding("Service Bus", "ok", "reached over AMQP with these credentials")
+            mend = f"{create}; on this machine declare it in infra/emulators/servicebus/Config.json"
+            yield Finding(check, "fail", "is not there", mend)
+        case letters:
+            yield Finding("Service Bus", "ok", "reached over AMQP with these credentials")
+            yield from _queue(check, facts.queue, create)
+            yield _dead(letters)
+
+
+def _queue(check: str, queue: Queue | Failure | None, create: str) -> Iterator[Finding]:
+    match queue:
+        case None:
+            yield Finding(check, "ok", "is there; what serves it does not tell its settings")
+            return
+        case Failure(reason):
+            mend = "its settings take the right to manage it: ask with a key that has it, or look in the portal"
+            yield Finding(check, "warn", f"is there, and its settings can't be asked: {reason}", mend)
+            return
+    anew = f"this can't be changed: let the ingestion workers empty it, delete it, then {create}"
+    update = f"`az servicebus queue update --name {channels.SONG_COMMANDS}"
+    wrong = list(_differences(check, queue, anew, update))
+    yield from wrong
+    if not wrong:
+        yield Finding(check, "ok", "as declared: duplicates are dropped, nothing expires unseen")
+
+
+def _differences(check: str, queue: Queue, anew: str, update: str) -> Iterator[Finding]:
+    if queue.sessions != QUEUE.sessions:
+        yield Finding(check, "fail", "asks for sessions, which its commands don't have", anew)
+    if queue.duplicates is None:
+        yield Finding(check, "fail", "does not look for duplicates: a command that is sent again is done again", anew)
+    elif QUEUE.duplicates is not None and queue.duplicates < QUEUE.duplicates:
+        seen = f"knows duplicates for {queue.duplicates}, declared is {QUEUE.duplicates}"
+        yield Finding(check, "warn", seen, f"{update} --duplicate-detection-history-time-window PT5M`")
+    if not queue.expired_are_kept:
+        mend = f"{update} --enable-dead-lettering-on-message-expiration true`"
+        yield Finding(check, "fail", "drops what waits too long: an accepted upload would be lost", mend)
+    if queue.deliveries < QUEUE.deliveries:
+        seen = f"gives up after {queue.deliveries} deliveries, declared are {QUEUE.deliveries}"
+        yield Finding(check, "warn", seen, f"{update} --max-delivery-count {QUEUE.deliveries}`")
+    if queue.lock < QUEUE.lock:
+        seen = f"locks a command for {queue.lock}, declared is {QUEUE.lock}"
+        yield Finding(check, "warn", seen, f"{update} --lock-duration PT1M`")
+
+
+def _dead(letters: Letters) -> Finding:
+    if not letters.count:
+        return Finding("dead letters", "ok", "none")
+    seen = f"{letters.count}{' or more' if letters.more else ''}"
+    return Finding("dead letters", "warn", seen, "see why with `songline dlq list`; then resubmit or discard them")
+
+
+def _blobs(facts: Facts) -> Iterator[Finding]:
+    match facts.blobs:
+        case Failure(reason):
+            yield Finding(
+                "Blob Storage",
+                "fail",
+                reason,
+                "start it with `songline up`; on Azure see that AZURE_STORAGEBLOB_CONNECTIONSTRING or "
+                "AZURE_STORAGEBLOB_RESOURCEENDPOINT is the account's, and that this identity has the role Storage Blob "
+                "Data Contributor",
+            )
+        case found:
+            yield Finding("Blob Storage", "ok", "reached with these credentials")
+            for name in channels.BLOB_CONTAINERS:
+                check = f"blob container {name}"
+                if found.get(name):
+                    yield Finding(check, "ok", "is there")
+                else:
+                    mend = f"`az storage container create --name {name}`; on this machine `songline up` creates it"
+                    yield Finding(check, "fail", "is not there", mend)
+
+
 def _options(facts: Facts) -> Iterator[Finding]:
     check = "Kafka client settings"
     match facts.options:
@@ -192,7 +286,7 @@ def _options(facts: Facts) -> Iterator[Finding]:
 
 
 def _health(facts: Facts) -> Iterator[Finding]:
-    settings = {"API": API, "trending worker": TRENDING}
+    settings = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
     for name, state in facts.health.items():
         match state:
             case None:

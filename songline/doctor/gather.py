@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import faust
 import httpx
@@ -16,40 +16,74 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from azure.servicebus import ServiceBusSubQueue
+from azure.servicebus.exceptions import MessagingEntityNotFoundError
+from msgspec import Struct
 
-from cloud import cosmos, eventhubs
-from cloud.settings import BadSetting, Cosmos, EventHubs, Settings
+from cloud import blobs, cosmos, eventhubs, servicebus
+from cloud.settings import (
+    BadSetting,
+    Blobs,
+    Cosmos,
+    EventHubs,
+    ServiceBus,
+    Settings,
+    read_blobs,
+    read_servicebus,
+)
 from processors.trending import app as trending
 from processors.trending import credentials
 from processors.trending.dials import Dials
 from schemas import channels
-from songline.doctor.facts import Facts, Failure, Missing, Stored
-from songline.entities import CONTAINERS
-from songline.environment import API, TRENDING
+from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
+from songline.entities import CONTAINERS, Queue
+from songline.environment import API, WORKERS
 
 PATIENCE = 15.0
+PEEKED = 50
 
 T = TypeVar("T")
 
 
-async def gather(settings: Settings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> Facts:
+class Wires(Struct, frozen=True):
+    """Every service that the product needs."""
+
+    settings: Settings
+    servicebus: ServiceBus
+    blobs: Blobs
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(Settings.read(environ), read_servicebus(environ), read_blobs(environ))
+
+
+async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], datetime]) -> Facts:
     """Every question at once; one without an answer within PATIENCE seconds fails, and holds up no other."""
-    hubs, (topics, behind), containers, skew, api, trending = await asyncio.gather(
-        _within(_hubs(settings.eventhubs)),
-        _kafka(settings.eventhubs),
-        _within(_containers(settings.cosmos)),
-        _within(_skew(settings.cosmos, clock)),
-        _health(environ.get(API)),
-        _health(environ.get(TRENDING)),
-    )
+    settings = wires.settings
+    addresses = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
+    async with asyncio.TaskGroup() as group:
+        ask = group.create_task
+        hubs = ask(_within(_hubs(settings.eventhubs)))
+        kafka = ask(_kafka(settings.eventhubs))
+        containers = ask(_within(_containers(settings.cosmos)))
+        letters = ask(_within(_letters(wires.servicebus)))
+        queue = ask(_within(_queue(wires.servicebus)))
+        stored = ask(_within(_blobs(wires.blobs)))
+        skew = ask(_within(_skew(settings.cosmos, clock)))
+        health = {name: ask(_health(environ.get(variable))) for name, variable in addresses.items()}
+    topics, behind = kafka.result()
     return Facts(
-        hubs=hubs,
+        hubs=hubs.result(),
         topics=topics,
         behind=behind,
-        containers=containers,
-        health={"API": api, "trending worker": trending},
+        containers=containers.result(),
+        letters=letters.result(),
+        queue=queue.result(),
+        blobs=stored.result(),
+        health={name: answer.result() for name, answer in health.items()},
         options=_options(settings, environ),
-        skew=skew,
+        skew=skew.result(),
     )
 
 
@@ -162,6 +196,40 @@ def _stored(properties: Mapping[str, Any]) -> Stored:
         # Cosmos DB adds its own `_etag` rule to every policy.
         indexed=tuple(path["path"] for path in paths if "_etag" not in path["path"]),
     )
+
+
+async def _letters(settings: ServiceBus) -> Letters | Missing:
+    async with servicebus.client(settings, retry_total=0) as bus:
+        queue = bus.get_queue_receiver(channels.SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        try:
+            async with queue as receiver:
+                found = await receiver.peek_messages(PEEKED)
+        except MessagingEntityNotFoundError:
+            return Missing()
+    return Letters(len(found), more=len(found) == PEEKED)
+
+
+async def _queue(settings: ServiceBus) -> Queue | None:
+    if settings.management is None:
+        return None
+    async with servicebus.administration(settings, retry_total=0) as admin:
+        found = await admin.get_queue(channels.SONG_COMMANDS)
+    # The service's own times come as such; only what a caller sets may be text.
+    lock, window = (
+        cast("timedelta", said) for said in (found.lock_duration, found.duplicate_detection_history_time_window)
+    )
+    return Queue(
+        lock=lock,
+        deliveries=found.max_delivery_count or 0,
+        duplicates=window if found.requires_duplicate_detection else None,
+        expired_are_kept=bool(found.dead_lettering_on_message_expiration),
+        sessions=bool(found.requires_session),
+    )
+
+
+async def _blobs(settings: Blobs) -> dict[str, bool]:
+    async with blobs.client(settings, retry_total=0) as client:
+        return {name: await client.get_container_client(name).exists() for name in channels.BLOB_CONTAINERS}
 
 
 def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | None] | Failure:

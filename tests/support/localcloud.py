@@ -17,7 +17,9 @@ from cloud.settings import (
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,
     KAFKA_BOOTSTRAP,
+    SERVICEBUS_CERTIFICATE,
     SERVICEBUS_CONNECTION,
+    SERVICEBUS_MANAGEMENT,
     Settings,
 )
 
@@ -181,6 +183,8 @@ class LocalCloud:
             **os.environ,
             **blobs,
             SERVICEBUS_CONNECTION: self.servicebus_connection_string,
+            SERVICEBUS_MANAGEMENT: f"127.0.0.1:{self.ports['servicebus-admin']}",
+            SERVICEBUS_CERTIFICATE: str(self.servicebus_certificate),
             EVENTHUB_CONNECTION: self.eventhub_connection_string,
             KAFKA_BOOTSTRAP: self.kafka_bootstrap,
             COSMOS_CONNECTION: f"AccountEndpoint={self.cosmos_endpoint};AccountKey={self.cosmos_key}",

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 
 from localcloud.__main__ import default_config
 from schemas import channels
+from songline.entities import QUEUE, Queue
 
 HERE = Path(__file__).parent
 SERVICES = ("eventhubs", "servicebus")
@@ -91,3 +94,14 @@ def test_hubs_and_groups_are_those_that_the_stages_name() -> None:
 def test_queues_are_those_that_the_stages_name() -> None:
     found = namespace(declared("servicebus"))
     assert [queue["Name"] for queue in found["Queues"]] == [channels.SONG_COMMANDS]
+
+
+def test_the_queue_is_as_the_doctor_wants_it() -> None:
+    properties = queue(declared("servicebus"))
+    assert QUEUE == Queue(
+        lock=msgspec.convert(properties["LockDuration"], timedelta),
+        deliveries=properties["MaxDeliveryCount"],
+        duplicates=msgspec.convert(properties["DuplicateDetectionHistoryTimeWindow"], timedelta),
+        expired_are_kept=properties["DeadLetteringOnMessageExpiration"],
+        sessions=properties["RequiresSession"],
+    )

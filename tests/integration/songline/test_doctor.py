@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -10,14 +11,23 @@ from typing import Any
 
 import pytest
 
-from cloud import cosmos
-from cloud.settings import COSMOS_CONNECTION, EVENTHUB_CONNECTION, KAFKA_BOOTSTRAP
+from cloud import blobs, cosmos
+from cloud.settings import (
+    BLOB_CONNECTION,
+    COSMOS_CONNECTION,
+    EVENTHUB_CONNECTION,
+    KAFKA_BOOTSTRAP,
+    SERVICEBUS_CONNECTION,
+    read_blobs,
+)
 from localcloud.__main__ import default_config
-from schemas.channels import DATABASE, HUBS, PARKED_EVENTS, TRENDING_PARTIALS
+from schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, PARKED_EVENTS, SONG_COMMANDS, TRENDING_PARTIALS
 from songline.entities import CONTAINERS
+from songline.environment import API, WORKERS
 from tests.support.localcloud import LocalCloud
 
-SERVICES = ("API", "trending worker")
+WIRES = ("Event Hubs", "Kafka endpoint", "Cosmos DB", "Service Bus", "Blob Storage")
+PROCESSES = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
 Finding = dict[str, Any]
 
 
@@ -47,8 +57,15 @@ def ensure(cloud: LocalCloud) -> None:
     async def create() -> None:
         async with cosmos.client(cloud.settings().cosmos) as client:
             await cosmos.ensure(client, DATABASE, CONTAINERS)
+        async with blobs.client(read_blobs(cloud.environment)) as storage:
+            await blobs.ensure(storage, BLOB_CONTAINERS)
 
     asyncio.run(create())
+
+
+@pytest.fixture
+def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
+    return start_localcloud("--blobs")
 
 
 @pytest.fixture
@@ -71,61 +88,66 @@ def hubs(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
-    start_localcloud: Callable[..., LocalCloud], hubs: Callable[..., Path]
+    start_localcloud: Callable[..., LocalCloud], hubs: Callable[..., Path], tmp_path: Path
 ) -> None:
     config = hubs(without=PARKED_EVENTS, partitions={TRENDING_PARTIALS: 2})
-    cloud = start_localcloud("--config", str(config))
+    queue = {"Name": SONG_COMMANDS, "Properties": {"DeadLetteringOnMessageExpiration": False}}
+    overlay = tmp_path / "queue.json"
+    overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
+    buses = [f"--servicebus-config={path}" for path in (*default_config("servicebus"), overlay)]
+    cloud = start_localcloud("--blobs", "--config", str(config), *buses)
     failed = failing(cloud.environment)
-    hubs_alone = {"hub parked-events", "hub songline-trending-shards-changelog"}
-    assert failed.keys() == hubs_alone | {f"container {container.name}" for container in CONTAINERS}
+    declared = {"hub parked-events", "hub songline-trending-shards-changelog", f"queue {SONG_COMMANDS}"}
+    made = {f"container {container.name}" for container in CONTAINERS}
+    made |= {f"blob container {name}" for name in BLOB_CONTAINERS}
+    assert failed.keys() == declared | made
+    assert "drops what waits too long" in failed[f"queue {SONG_COMMANDS}"]["seen"]
     assert "az eventhubs eventhub create --name parked-events" in failed["hub parked-events"]["mend"]
     assert "has 4 partitions and needs 2" in failed["hub songline-trending-shards-changelog"]["seen"]
     ensure(cloud)
-    assert failing(cloud.environment).keys() == hubs_alone
+    assert failing(cloud.environment).keys() == declared
 
 
-def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(localcloud: LocalCloud) -> None:
-    ensure(localcloud)
+def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(cloud: LocalCloud) -> None:
+    ensure(cloud)
     wrong = "d3Jvbmcgd3Jvbmcgd3Jvbmc="
     environ = {
-        **localcloud.environment,
-        EVENTHUB_CONNECTION: localcloud.eventhub_connection_string.replace("SAS_KEY_VALUE", wrong),
-        COSMOS_CONNECTION: f"AccountEndpoint={localcloud.cosmos_endpoint};AccountKey={wrong}",
+        **cloud.environment,
+        EVENTHUB_CONNECTION: cloud.eventhub_connection_string.replace("SAS_KEY_VALUE", wrong),
+        COSMOS_CONNECTION: f"AccountEndpoint={cloud.cosmos_endpoint};AccountKey={wrong}",
+        SERVICEBUS_CONNECTION: cloud.servicebus_connection_string.replace("SAS_KEY_VALUE", wrong),
+        BLOB_CONNECTION: re.sub("AccountKey=[^;]+", f"AccountKey={wrong}", cloud.blob_connection_string),
     }
     done = examine(environ)
     assert done.returncode == 1
     lines = [line for line in done.stdout.splitlines() if line.startswith("fail")]
-    assert [line.split("  ")[0].removeprefix("fail ") for line in lines] == [
-        "Event Hubs",
-        "Kafka endpoint",
-        "Cosmos DB",
-    ]
+    assert [line.split("  ")[0].removeprefix("fail ") for line in lines] == list(WIRES)
     assert "Unauthorized" in lines[0]
     assert "Authentication failed" in lines[1]
     assert wrong not in done.stdout + done.stderr
 
 
-def test_nothing_there_is_one_line_for_each_service_and_each_health(localcloud: LocalCloud) -> None:
-    localcloud.kill()
+def test_nothing_there_is_one_line_for_each_service_and_each_health(cloud: LocalCloud) -> None:
+    cloud.kill()
     nowhere = "http://127.0.0.1:9"
-    environ = {**localcloud.environment, "SONGLINE_API": nowhere, "SONGLINE_TRENDING": nowhere}
-    assert failing(environ).keys() == {"Event Hubs", "Kafka endpoint", "Cosmos DB", *SERVICES}
+    environ = {**cloud.environment, **dict.fromkeys(PROCESSES.values(), nowhere)}
+    assert failing(environ).keys() == {*WIRES, *PROCESSES}
 
 
-def test_without_settings_it_names_the_first_that_is_missing(tmp_path: Path, localcloud: LocalCloud) -> None:
+def test_without_settings_it_names_the_first_that_is_missing(tmp_path: Path, cloud: LocalCloud) -> None:
     named = (EVENTHUB_CONNECTION, COSMOS_CONNECTION, KAFKA_BOOTSTRAP)
-    environ = {name: value for name, value in localcloud.environment.items() if name not in named}
+    environ = {name: value for name, value in cloud.environment.items() if name not in named}
     failed = failing({**environ, "SONGLINE_DATA": str(tmp_path)})
     assert failed.keys() == {"settings"}
     assert EVENTHUB_CONNECTION in failed["settings"]["seen"]
 
 
-def test_a_healthy_namespace_has_every_hub_on_it(localcloud: LocalCloud) -> None:
-    ensure(localcloud)
-    done = examine(localcloud.environment)
+def test_a_healthy_namespace_has_every_hub_on_it(cloud: LocalCloud) -> None:
+    ensure(cloud)
+    done = examine(cloud.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in HUBS:
         assert any(line.startswith(f"ok   hub {name} ") for line in done.stdout.splitlines())
     # Nobody said where these are.
-    for name in SERVICES:
+    for name in PROCESSES:
         assert any(line.startswith(f"warn {name} ") for line in done.stdout.splitlines())

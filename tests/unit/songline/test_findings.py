@@ -1,12 +1,16 @@
 """What the doctor makes of the facts."""
 
+from datetime import timedelta
+
+import pytest
 from msgspec import structs
 
 from cloud import kafka
 from cloud.cosmos import Container
 from schemas import channels
-from songline.doctor.facts import Facts, Failure, Missing, Stored
+from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.findings import Finding, findings
+from songline.entities import QUEUE, Queue
 
 CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)
 HUBS = {
@@ -19,6 +23,9 @@ WELL = Facts(
     topics=HUBS,
     behind=1234,
     containers={"charts": Stored("/chart", ("/asOf/?",))},
+    letters=Letters(0, more=False),
+    queue=QUEUE,
+    blobs=dict.fromkeys(channels.BLOB_CONTAINERS, True),
     health={"API": "", "trending worker": ""},
     options={
         "connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
@@ -159,3 +166,39 @@ def test_a_clock_that_is_off_warns_and_one_that_is_far_off_fails() -> None:
     assert only(structs.replace(WELL, skew=-45.0)).seen == "45 s behind the service's"
     assert only(structs.replace(WELL, skew=45.0)).seen == "45 s ahead of the service's"
     assert only(structs.replace(WELL, skew=Failure("no answer"))).status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("queue", "status", "words"),
+    [
+        (structs.replace(QUEUE, sessions=True), "fail", "asks for sessions"),
+        (structs.replace(QUEUE, duplicates=None), "fail", "does not look for duplicates"),
+        (structs.replace(QUEUE, duplicates=timedelta(seconds=20)), "warn", "knows duplicates for 0:00:20"),
+        (structs.replace(QUEUE, expired_are_kept=False), "fail", "drops what waits too long"),
+        (structs.replace(QUEUE, deliveries=3), "warn", "gives up after 3 deliveries"),
+        (structs.replace(QUEUE, lock=timedelta(seconds=5)), "warn", "locks a command for 0:00:05"),
+        (Failure("HttpResponseError: 401"), "warn", "can't be asked: HttpResponseError: 401"),
+    ],
+)
+def test_a_queue_that_is_not_as_declared(queue: Queue | Failure, status: str, words: str) -> None:
+    finding = only(structs.replace(WELL, queue=queue))
+    assert (finding.check, finding.status) == ("queue song-commands", status)
+    assert words in finding.seen
+
+
+def test_a_queue_that_waits_longer_and_tries_more_often_is_well() -> None:
+    patient = structs.replace(QUEUE, lock=timedelta(minutes=5), deliveries=20, duplicates=timedelta(days=1))
+    assert changed(structs.replace(WELL, queue=patient)) == []
+    assert only(structs.replace(WELL, queue=None)).status == "ok"
+
+
+def test_a_missing_queue_dead_letters_and_missing_blob_containers_are_named() -> None:
+    missing = changed(structs.replace(WELL, letters=Missing()))
+    assert [(finding.check, finding.status) for finding in missing] == [("queue song-commands", "fail")]
+    assert "az servicebus queue create --name song-commands" in missing[0].mend
+    letters = only(structs.replace(WELL, letters=Letters(50, more=True)))
+    assert (letters.status, letters.seen) == ("warn", "50 or more")
+    uploads = only(
+        structs.replace(WELL, blobs={**dict.fromkeys(channels.BLOB_CONTAINERS, True), channels.UPLOAD_BLOBS: False})
+    )
+    assert (uploads.check, uploads.status) == ("blob container uploads", "fail")
