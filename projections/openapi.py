@@ -23,7 +23,7 @@ _WORDS = {
     503: "Not computed yet, or a store can't be reached; `Retry-After` says when to ask again",
 }
 _BODILESS = (204, 304)
-_EXAMPLES = {"Chart": examples.CHART}
+_EXAMPLES = {kind.__name__: example for kind, example in examples.DOCUMENTS.items()}
 
 
 def answers(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
