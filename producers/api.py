@@ -31,7 +31,7 @@ from producers.openapi import REMOVE, UPLOAD
 from producers.records import Records
 from producers.uploads import Limits, Uploading, Uploads
 from schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
-from schemas.commands import MAX_SONG_BYTES, Metadata
+from schemas.commands import MAX_SONG_BYTES, read_metadata
 from schemas.envelope import uuid7
 from schemas.errors import Refused, Violation
 from schemas.ingestions import Ingestion, State
@@ -48,7 +48,6 @@ USER_HEADER = "x-user-id"
 FILE_NAME_MAX = 255
 
 _ID = re.compile(ID_PATTERN)
-_METADATA = tuple(field.name for field in msgspec.structs.fields(Metadata))
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
@@ -145,20 +144,6 @@ def uploader(headers: Mapping[str, str], fields: Mapping[str, str]) -> str:
     return user_id
 
 
-def metadata(fields: Mapping[str, str]) -> Metadata:
-    """What the uploader says of the song; raises Refused. Empty fields say nothing."""
-    said = {name: value.strip() for name in _METADATA if (value := fields.get(name, "")).strip()}
-    if "genre" in said:
-        said["genre"] = said["genre"].lower()
-    for name, value in said.items():
-        try:
-            msgspec.convert({name: value}, Metadata)
-        except msgspec.ValidationError as error:
-            rule = "a genre of 1 to 64 letters, digits, space and &+'-" if name == "genre" else str(error)
-            raise Refused(Violation(name, repr(value[:100]), rule)) from None
-    return Metadata(**said)
-
-
 def file_name(text: str | None) -> str | None:
     """The last part of a path, as far as it can be shown."""
     name = (text or "").replace("\\", "/").rpartition("/")[2]
@@ -187,14 +172,16 @@ async def _from_form(request: Request, uploads: Uploads, limits: Limits) -> Inge
         if uploading is None or head is None:
             raise Refused(Violation(FILE, "no such part", "the song's file, in a part of that name"))
         uploader(request.headers, fields)
-        return await uploads.accept(uploading, _claimed(head.content_type), file_name(head.file_name), metadata(fields))
+        return await uploads.accept(
+            uploading, _claimed(head.content_type), file_name(head.file_name), read_metadata(fields)
+        )
 
 
 async def _from_body(request: Request, uploads: Uploads, limits: Limits, media_type: str) -> Ingestion:
     length = _length(request, MAX_SONG_BYTES)
     fields = request.query_params
     user_id = uploader(request.headers, fields)
-    said = metadata(fields)
+    said = read_metadata(fields)
     async with await uploads.begin(user_id, request.headers.get("idempotency-key"), length) as uploading:
         async for piece in _lively(request, limits):
             await uploading.write(piece)

@@ -8,6 +8,7 @@ On the wire a command is a Service Bus message of the queue `song-commands`:
 - the body is the file that an `IngestSong` brings inline, and empty otherwise.
 """
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import TypeAlias
 from uuid import UUID, uuid5
@@ -15,7 +16,7 @@ from uuid import UUID, uuid5
 import msgspec
 from msgspec import Raw, Struct
 
-from schemas.errors import Poison
+from schemas.errors import Poison, Refused, Violation
 from schemas.types import BlobName, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Source, Text, TraceParent
 
 PROPERTY = "command"
@@ -44,6 +45,20 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     artist: Text | None = None
     album: Text | None = None
     genre: Genre | None = None
+
+
+def read_metadata(fields: Mapping[str, str]) -> Metadata:
+    """What an uploader typed, of whatever else is in `fields`; raises Refused. Empty fields say nothing."""
+    said = {name: value.strip() for name in Metadata.__struct_fields__ if (value := fields.get(name, "")).strip()}
+    if "genre" in said:
+        said["genre"] = said["genre"].lower()
+    for name, value in said.items():
+        try:
+            msgspec.convert({name: value}, Metadata)
+        except msgspec.ValidationError as error:
+            rule = "a genre of 1 to 64 letters, digits, space and &+'-" if name == "genre" else str(error)
+            raise Refused(Violation(name, repr(value[:100]), rule)) from None
+    return Metadata(**said)
 
 
 class IngestSong(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -13,8 +13,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from producers.api import metadata
-from schemas.commands import Metadata
+from schemas.commands import Metadata, read_metadata
 from schemas.errors import Refused
 from songline.asking import address, visible
 from songline.environment import DATA, DEFAULT_DATA, load
@@ -74,7 +73,7 @@ def command(
     environ = load(os.environ)
     base = api or address(environ)
     try:
-        words = metadata({name: value for name, value in said.items() if value})
+        words = read_metadata({name: value for name, value in said.items() if value})
         journal = Journal(Path(environ.get(DATA, DEFAULT_DATA)) / JOURNAL)
     except Refused as refused:
         raise click.UsageError(str(refused)) from None
