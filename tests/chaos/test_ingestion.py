@@ -1,4 +1,5 @@
-"""Uploads, with the worker and the local cloud killed at random moments: nothing is lost, nothing is said twice."""
+"""Uploads over HTTP, with the worker, the API and the local cloud killed at random moments: nothing that was accepted
+is lost, nothing is said twice."""
 
 import asyncio
 import gc
@@ -8,113 +9,190 @@ import random
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal, Self
 
+import httpx
 import pytest
-from azure.core.exceptions import AzureError
-from azure.servicebus.exceptions import ServiceBusError
+from msgspec import Struct
 
 from schemas.channels import SONG_COMMANDS
 from schemas.commands import derived_id
 from schemas.events import SongUploaded
 from tests.support import hostile
+from tests.support.api import ApiProcess
 from tests.support.audio import FORMATS, song
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 PRODUCT = sorted((Path(__file__).parents[2] / "infra" / "emulators" / "servicebus").glob("*.json"))
-SONGS = 40
-KILLS = 4
 SEED = 20261122
+SONGS = 200
+SIDE_BY_SIDE = 6
+Victim = Literal["worker", "api", "cloud"]
+KILLS: dict[Victim, int] = {"worker": 7, "api": 7, "cloud": 4}
+# What a message holds here: songs of half a second go inline or are staged, as their format has it.
+INLINE_KB = 40
 
 
-def files() -> dict[str, tuple[bytes, str]]:
-    """By id: the content and what must become of it."""
-    broken = [case for case in hostile.broken().values() if case.outcome != hostile.READY]
-    sent = {}
+class File(Struct):
+    """A file, what must become of it, and the ingestion that its 202 named."""
+
+    content: bytes
+    outcome: str
+    ingestion: str = ""
+
+
+def files() -> list[File]:
+    broken = [case for case in hostile.broken().values() if case.outcome != hostile.READY and case.content]
+    made = []
     for number in range(SONGS):
-        name = f"chaos-{number}"
         if number % 5 == 4:
-            case = broken[number % len(broken)]
-            sent[name] = (case.content, case.outcome)
+            case = broken[number // 5 % len(broken)]
+            made.append(File(case.content, case.outcome))
         else:
-            format_name = list(FORMATS)[number % len(FORMATS)]
-            sent[name] = (song(format_name, 0.5, pitch=200 + 10 * number), hostile.READY)
-    return sent
+            name = list(FORMATS)[number % len(FORMATS)]
+            made.append(File(song(name, 0.5, pitch=200 + 10 * number), hostile.READY))
+    return made
 
 
-def short_locks(folder: Path) -> list[str]:
-    """The product's queue, but for its locks: what a killed worker held comes back in seconds, not after a minute."""
-    queue = {"Name": SONG_COMMANDS, "Properties": {"LockDuration": "PT5S"}}
-    overlay = folder / "locks.json"
+def queue_for_tests(folder: Path) -> list[str]:
+    """The product's queue, but what a killed worker held comes back in seconds, and some songs don't fit."""
+    properties = {"LockDuration": "PT5S", "MaxMessageSizeInKilobytes": INLINE_KB}
+    queue = {"Name": SONG_COMMANDS, "Properties": properties}
+    overlay = folder / "queue.json"
     overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
     return [part for file in (*PRODUCT, overlay) for part in ("--servicebus-config", str(file))]
 
 
-async def accepted(app: App, name: str, content: bytes, inline: bool) -> None:
-    """Sent, and sent again until the broker has it: what an app does that has no answer."""
-    while True:
+class System:
+    """A local cloud, the API and the ingestion worker, each a process that can be killed and is started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cloud = LocalCloud(folder / "cloud", ["--blobs", *queue_for_tests(folder)]).start()
+        self.worker = WorkerProcess(self.cloud.environment, folder / "worker.log")
+        self.api = ApiProcess(self.cloud.environment, folder / "api.log")
+
+    def __enter__(self) -> Self:
+        self.worker.start()
+        self.api.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.worker.kill()
+        self.api.kill()
+        self.cloud.stop()
+
+    def strike(self, victim: Victim) -> None:
+        match victim:
+            case "worker":
+                self.worker.kill()
+                self.worker.start()
+            case "api":
+                self.api.kill()
+                self.api.start(httpx.URL(self.api.address).port or 0)
+            case "cloud":
+                self.cloud.restart()
+
+    @property
+    def carried_out(self) -> int:
+        return self.worker.said.count("INFO ingestion: songline.song.ingest")
+
+
+class Sender:
+    """An app that sends each file until it has its 202, with a key that makes sending again harmless."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self._lanes = asyncio.Semaphore(SIDE_BY_SIDE)
+        self.accepted = 0
+        self.repeated = 0
+
+    async def send(self, number: int, file: File) -> None:
+        async with self._lanes:
+            file.ingestion = await wait_for_async(partial(self.attempt, number, file), f"a 202 for {number}", 120)
+            self.accepted += 1
+
+    async def attempt(self, number: int, file: File) -> str:
+        """The ingestion that a 202 names; nothing when the connection is lost, or we shall come again."""
+        headers = {"X-User-Id": f"user-{number % 9}", "Idempotency-Key": f"song-{number}"}
+        raw: dict[str, Any] = {"content": file.content, "headers": {**headers, "Content-Type": "audio/mpeg"}}
+        form: dict[str, Any] = {"files": {"file": file.content}, "headers": headers}
         try:
-            await app.upload(name, content, inline=inline)
-        except (AzureError, ServiceBusError, OSError):
-            await asyncio.sleep(0.2)
-        else:
-            return
+            answer = await self._http.post("/v1/songs", **(raw if number % 2 else form))
+        except httpx.TransportError:
+            self.repeated += 1
+            return ""
+        if answer.status_code == 503:
+            self.repeated += 1
+            return ""
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
 
 
 # The SDKs leave the sockets of a broker that was killed to the garbage collector, which is sent for in here.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_every_accepted_upload_ends_truly_whatever_is_killed(tmp_path: Path) -> None:
     chance = random.Random(SEED)
-    cloud = LocalCloud(tmp_path / "cloud", ["--blobs", *short_locks(tmp_path)]).start()
-    worker = WorkerProcess({}, tmp_path / "worker.log")
-    try:
-        sent = files()
-        async with App(cloud) as app:
-            worker = WorkerProcess(app.environment, tmp_path / "worker.log").start()
-            sending = asyncio.create_task(_send_all(app, sent))
-            for turn in range(KILLS):
+    sent = files()
+    with System(tmp_path) as system:
+        async with App(system.cloud) as app, httpx.AsyncClient(base_url=system.api.address, timeout=30) as http:
+            sender = Sender(http)
+            sending = [asyncio.create_task(sender.send(number, file)) for number, file in enumerate(sent)]
+            for victim, progress in strikes(chance):
+                reached = partial(_reached, system, sender, progress)
+                await wait_for_async(reached, f"{progress} steps of {2 * SONGS}", 120)
                 # In the middle of its work, wherever that is.
-                seen = worker.said.count("INFO ingestion:") + chance.randint(1, 4)
-                await wait_for_async(partial(_at_work, worker, seen), "the worker to work", deadline=60)
-                await asyncio.sleep(chance.uniform(0, 0.3))
-                worker.kill()
-                if turn % 2:
-                    await asyncio.to_thread(cloud.restart)
-                worker.start()
-            await sending
-            await wait_for_async(lambda: _all_settled(app, sent), "every upload to be settled", deadline=150)
-            attempts = 0
-            for name, (content, outcome) in sent.items():
-                ingestion = await app.settled(name)
-                attempts += ingestion.attempts
-                assert (ingestion.reason.cause if ingestion.reason else ingestion.state) == outcome, name
-                stored = await app.song(hashlib.sha256(content).hexdigest())
-                assert stored == (content if outcome == hostile.READY else None)
-            assert attempts > SONGS, "no kill met a song in the middle: this run has shown nothing"
-            told = Counter(event.id for event in await app.events() if isinstance(event.data, SongUploaded))
-            ready = {name for name, (_, outcome) in sent.items() if outcome == hostile.READY}
-            assert set(told) == {derived_id("song-uploaded", name) for name in ready}
-            assert await app.dead_letters() == []
-            assert worker.stop() == 0
-    finally:
-        worker.kill()
-        cloud.stop()
-        gc.collect()
+                await asyncio.sleep(chance.uniform(0, 0.1))
+                await asyncio.to_thread(system.strike, victim)
+            await asyncio.gather(*sending)
+            left = {file.ingestion for file in sent}
+            assert len(left) == SONGS
+            await wait_for_async(partial(_settled, app, left), "every upload to be settled", 120)
+            again = range(0, SONGS, 10)
+            assert [await sender.attempt(number, sent[number]) for number in again] == [
+                sent[number].ingestion for number in again
+            ]
+            attempts = await check(app, sent)
+        assert system.worker.stop() == 0
+    assert sender.repeated, "no kill met an upload on its way in: this run has shown nothing"
+    assert attempts > SONGS, "no kill met a song in the middle: this run has shown nothing"
+    gc.collect()
 
 
-async def _at_work(worker: WorkerProcess, lines: int) -> bool:
-    return worker.said.count("INFO ingestion:") >= lines
+def strikes(chance: random.Random) -> list[tuple[Victim, int]]:
+    """Who is killed, and after how many steps; an upload is two, accepted and carried out."""
+    victims = [victim for victim, times in KILLS.items() for _ in range(times)]
+    chance.shuffle(victims)
+    moments = sorted(chance.sample(range(4, 2 * SONGS - 10), len(victims)))
+    return list(zip(victims, moments, strict=True))
 
 
-async def _send_all(app: App, sent: dict[str, tuple[bytes, str]]) -> None:
-    for number, (name, (content, _)) in enumerate(sent.items()):
-        await accepted(app, name, content, inline=number % 2 == 0)
+async def check(app: App, sent: list[File]) -> int:
+    """Every file has its true outcome, its bytes and its one event; how often a worker took one up."""
+    attempts = 0
+    for file in sent:
+        ingestion = await app.ingestions.read(file.ingestion)
+        assert ingestion is not None
+        attempts += ingestion.attempts
+        assert (ingestion.reason.cause if ingestion.reason else ingestion.state) == file.outcome
+        stored = await app.song(hashlib.sha256(file.content).hexdigest())
+        assert stored == (file.content if file.outcome == hostile.READY else None)
+    told = Counter(event.id for event in await app.events() if isinstance(event.data, SongUploaded))
+    ready = {file.ingestion for file in sent if file.outcome == hostile.READY}
+    # Published again after a crash it is the same event, which readers count once.
+    assert set(told) == {derived_id("song-uploaded", ingestion) for ingestion in ready}
+    assert await app.dead_letters() == []
+    return attempts
 
 
-async def _all_settled(app: App, sent: dict[str, tuple[bytes, str]]) -> bool:
-    for name in sent:
+async def _reached(system: System, sender: Sender, progress: int) -> bool:
+    return sender.accepted + system.carried_out >= progress
+
+
+async def _settled(app: App, left: set[str]) -> bool:
+    for name in list(left):
         found = await app.ingestions.read(name)
-        if found is None or not found.settled or found.outbox:
-            return False
-    return True
+        if found is not None and found.settled and not found.outbox:
+            left.remove(name)
+    return not left
