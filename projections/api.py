@@ -87,7 +87,7 @@ def create(
                 app.state.letters = Letters(servicebus.client(bus, retry_total=0))
                 stack.push_async_callback(app.state.letters.close)
             app.state.feed = Feed(
-                Stores(app.state.charts, app.state.songs, app.state.ingestions),
+                Stores(app.state.charts, app.state.songs, app.state.library, app.state.ingestions),
                 None if hubs is None else Hubs(hubs, time.monotonic),
                 lambda: datetime.now(UTC),
                 stale_s=stale_s,

@@ -43,6 +43,7 @@ class Stores(Struct, frozen=True):
 
     charts: Store
     songs: Store
+    library: Store
     ingestions: Store
 
 
@@ -165,11 +166,15 @@ class Feed:
             return None
 
     async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, Mark | None]]:
-        readers = {"charts": self._charts_mark, "catalog": self._catalog_mark}
+        readers = {
+            "charts": self._charts_mark(),
+            "catalog": self._read_by(self._stores.songs),
+            "library": self._read_by(self._stores.library),
+        }
         found: list[tuple[str, Mark | None]] = []
-        for name, read in readers.items():
+        for name, reading in readers.items():
             try:
-                found.append((name, await read()))
+                found.append((name, await reading))
             except Unavailable as error:
                 troubles.append(f"{error}.")
                 found.append((name, None))
@@ -179,8 +184,8 @@ class Feed:
         found = await self._stores.charts.read(CURRENT, chart_key("top", "1h", GLOBAL), Chart)
         return None if found is None else Mark(position=found.position, complete_through=found.complete_through)
 
-    async def _catalog_mark(self) -> Mark | None:
-        found = await self._stores.songs.read(PROGRESS, PROGRESS, Progress)
+    async def _read_by(self, store: Store) -> Mark | None:
+        found = await store.read(PROGRESS, PROGRESS, Progress)
         if found is None:
             return None
         moments = [one.through for one in found.partitions.values()]

@@ -29,14 +29,14 @@ def _document(name: str, kind: type[Struct], example: object) -> dict[str, Any]:
     definitions = generated["$defs"]
     root = definitions.pop(kind.__name__)
     schema = {"$schema": DIALECT, "$id": f"urn:songline:schema:{name}", **root, "$defs": definitions}
-    return {**{key: _tidied(value) for key, value in schema.items() if value != {}}, "examples": [example]}
+    return {**{key: tidied(value) for key, value in schema.items() if value != {}}, "examples": [example]}
 
 
-def _tidied(node: Any) -> Any:
+def tidied(node: Any) -> Any:
     """`node` with each description, which comes from a docstring, on one line, and enumerations of one as `const`."""
     match node:
         case list():
-            return [_tidied(item) for item in node]
+            return [tidied(item) for item in node]
         case dict():
             return dict(_entry(key, value) for key, value in node.items())
         case _:
@@ -50,4 +50,4 @@ def _entry(key: str, value: Any) -> tuple[str, Any]:
         case "enum", [only]:
             return "const", only
         case _:
-            return key, _tidied(value)
+            return key, tidied(value)

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas import avro, jsonschema
+from schemas import asyncapi, avro, jsonschema
 from schemas.compatibility import incompatibilities
 from schemas.documents import Chart
 from schemas.events import EVENTS, TYPE_NAMES
@@ -26,6 +26,9 @@ DOCUMENTS: dict[str, type[Struct]] = {
 }
 """The read side's answers that are published, by name."""
 
+ASYNCAPI, OPENAPI = "asyncapi.json", "openapi.json"
+"""The documents of everything. The OpenAPI one is made where all routes are known: see `songline.openapi`."""
+
 _JSON, _AVRO = ".schema.json", ".avsc"
 
 
@@ -38,6 +41,7 @@ def files() -> dict[str, str]:
     for name, kind in DOCUMENTS.items():
         made[f"documents/{name}{_JSON}"] = jsonschema.document_schema(name, kind)
         made[f"documents/{name}{_AVRO}"] = avro.document_schema(name, kind)
+    made[ASYNCAPI] = asyncapi.document()
     return {path: json.dumps(content, indent=2, ensure_ascii=False) + "\n" for path, content in made.items()}
 
 

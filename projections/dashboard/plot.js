@@ -74,7 +74,7 @@ export function hours(element, name, points) {
     cursor: sides,
     padding: [8, 8, 0, 0],
     scales: { x: { range: [first - 1800, last + 1800] }, y: { range: (_, __, most) => [0, Math.max(4, (most ?? 0) * 1.1)] } },
-    axes: [axis({ grid: { show: false }, space: 70, values: "{HH}:{mm}" }), axis({ size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] })],
+    axes: [axis({ grid: { show: false }, space: 70, size: 30, values: "{HH}:{mm}" }), axis({ size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] })],
     series: [{}, { stroke: colour(name), fill: faint(colour(name), 0.75), width: 0, paths: bars, points: { show: false } }],
   });
   return fitted(element, options, [points.map((point) => point.at / 1000), points.map((point) => point.value)]);

@@ -13,7 +13,7 @@ export function rates() {
   const parts = SHOWN.map(([name, colour, of]) => {
     const figure = h("dd", {}, "–");
     const line = h("div", { class: "spark", "aria-hidden": "true" });
-    const row = h("div", { class: "rate" }, h("dt", {}, `${name} a second`), figure, line);
+    const row = h("div", { class: "rate" }, h("dt", {}, h("span", {}, name, h("span", { class: "wide" }, " a second"), h("span", { class: "narrow" }, "/s"))), figure, line);
     row.style.setProperty("--colour", `var(${colour})`);
     return { colour, of, figure, line, row, plot: null };
   });
@@ -41,7 +41,7 @@ export function rates() {
 export function freshness() {
   const list = h("dl", { class: "facts" });
   return {
-    element: h("section", {}, h("h2", {}, "Freshness"), list),
+    element: h("section", { class: "fresh" }, h("h2", {}, "Freshness"), list),
     live({ projections }) {
       projections.forEach((one, place) => {
         const row = list.children[place] ?? list.appendChild(h("div", {}, h("dt", {}, h("span", { class: "dot", "aria-hidden": "true" }), h("span")), h("dd")));

@@ -31,7 +31,7 @@ export function song({ values: [id] }) {
       const { song } = await ask(`/v1/songs/${encodeURIComponent(id)}`);
       if (left) return;
       document.title = `${song.title} · Songline`;
-      element.replaceChildren(head(song), sound(song), h("section", {}, h("h2", {}, "In the charts now"), standings), h("section", {}, h("h2", {}, "Listens in the hour before"), chart));
+      element.replaceChildren(head(song), sound(song), h("section", {}, h("h2", {}, "In the charts now"), standings), h("section", {}, h("h2", {}, "Listens, hour by hour"), chart));
     } catch (error) {
       if (left) return;
       const gone = { 404: "No such song", 410: "This song was taken away" }[error.status] ?? "The song can't be shown";
@@ -55,7 +55,7 @@ function head(song) {
 }
 
 function sound(song) {
-  if (!song.sha256) return h("p", { class: "empty" }, "This song was announced without its sound, as those of simulated listeners are.");
+  if (!song.sha256) return h("p", { class: "silent" }, "This song was announced without its sound, as those of simulated listeners are.");
   const player = h("audio", { controls: true, preload: "metadata", src: `/v1/songs/${encodeURIComponent(song.id)}/audio`, "aria-label": `${song.title} by ${song.artist}` });
   const wrong = h("p", { class: "notice bad" }, "The sound can't be played: it is lost, or this browser does not know its format.");
   wrong.hidden = true;

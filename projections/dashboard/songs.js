@@ -43,7 +43,7 @@ export function songs({ query }) {
       { class: "stack" },
       h("div", { class: "head" }, h("div", {}, h("h1", {}, "Songs"), h("p", { class: "lead" }, "Everything that can be heard, the newest first."))),
       uploads(() => words || load()),
-      h("section", { "aria-label": "Catalog" }, form, place, h("p", { class: "controls" }, more)),
+      h("section", { "aria-label": "Catalog" }, form, place, h("p", { class: "more" }, more)),
     ),
   };
 }

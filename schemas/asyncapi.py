@@ -1,0 +1,158 @@
+"""The AsyncAPI 3 document: what goes over which hub and queue, generated from the types.
+
+Source: AsyncAPI Specification 3.0.0.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from schemas import commands, envelope, examples, live
+from schemas.channels import MUSIC_EVENTS, NOW_PLAYING, PARKED_EVENTS, SONG_COMMANDS, TRENDING_PARTIALS, TRENDING_TOPS
+from schemas.events import TYPE_NAMES
+from schemas.jsonschema import tidied
+from schemas.parked import Parked
+from schemas.written import written, written_command
+
+VERSION = "3.0.0"
+PARKED = "parked"
+
+_MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
+_ORDERS: tuple[commands.Order, ...] = (
+    commands.IngestSong(
+        user_id="user-3",
+        upload=commands.Upload(
+            sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            size=4_812_345,
+            content_type="audio/flac",
+            blob="019aabd1-5b7b-7000-8000-000000000042",
+        ),
+        file_name="paper-lanterns.flac",
+        metadata=commands.Metadata(title="Paper Lanterns"),
+    ),
+    commands.RemoveSong(user_id="user-3", song_id="song-42"),
+)
+_COMMANDS: dict[type[commands.Order], commands.Command] = {
+    type(order): commands.Command(
+        id=f"019aabd1-5b7b-7000-8000-00000000004{number}", source="/producers/api", time=_MOMENT, data=order
+    )
+    for number, order in enumerate(_ORDERS, start=2)
+}
+_LIVE = live.LiveEvent(
+    id="019aabd1-5b7b-7000-8000-000000000051",
+    source="/services/player",
+    time=_MOMENT,
+    data=live.PlaybackStarted(user_id="user-7", song_id="song-42"),
+)
+_PARKED = Parked(
+    id="6b1f3a7e-0c55-5d0b-8f52-0f6f3a1c9f10",
+    hub=MUSIC_EVENTS,
+    partition=2,
+    offset=1240,
+    reason="not-an-event",
+    detail="JSON is malformed: invalid character (byte 0)",
+    body="aGVsbG8=",
+)
+
+_SCHEMA = "#/components/schemas/{name}"
+
+_INTERNAL = "Between the stages of the trending worker, in a form of its own that may change with any version."
+
+
+def document() -> dict[str, Any]:
+    """The whole document; equal types make equal documents."""
+    kinds: dict[str, type[Struct]] = {
+        **{name: written(payload) for payload, name in TYPE_NAMES.items()},
+        **{name: written_command(order) for order, name in commands.TYPE_NAMES.items()},
+        live.TYPE: live.LiveEvent,
+        PARKED: Parked,
+    }
+    refs, schemas = msgspec.json.schema_components(kinds.values(), ref_template=_SCHEMA)
+    messages = {name: _message(name, kind, ref) for (name, kind), ref in zip(kinds.items(), refs, strict=True)}
+    return {
+        "asyncapi": VERSION,
+        "info": {
+            "title": "Songline",
+            "version": "1",
+            "description": "Facts go over Event Hubs, for any number of readers; wishes over Service Bus, for one.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "eventhubs": {
+                "host": "{namespace}.servicebus.windows.net:5671",
+                "protocol": "amqps",
+                "description": "Azure Event Hubs over AMQP 1.0; its Kafka endpoint is port 9093 of the same host.",
+                "variables": {"namespace": {"description": "the Event Hubs namespace"}},
+            },
+            "servicebus": {
+                "host": "{namespace}.servicebus.windows.net:5671",
+                "protocol": "amqps",
+                "description": "Azure Service Bus over AMQP 1.0.",
+                "variables": {"namespace": {"description": "the Service Bus namespace"}},
+            },
+        },
+        "channels": {
+            MUSIC_EVENTS: _channel(
+                "eventhubs",
+                "Everything that happens, keyed by the listener (or uploader), so that one's events stay in order.",
+                tuple(TYPE_NAMES.values()),
+            ),
+            NOW_PLAYING: _channel(
+                "eventhubs", "What begins to play at this moment. Nobody keeps it: it is told or lost.", (live.TYPE,)
+            ),
+            PARKED_EVENTS: _channel("eventhubs", "What could not be understood, with the reason.", (PARKED,)),
+            TRENDING_PARTIALS: _channel("eventhubs", f"Counts by song. {_INTERNAL}", ()),
+            TRENDING_TOPS: _channel("eventhubs", f"Top lists of shards. {_INTERNAL}", ()),
+            SONG_COMMANDS: _channel(
+                "servicebus",
+                "Wishes about songs. The command is the application property `command`, and the body is the file that "
+                "an `IngestSong` brings inline; duplicate detection goes by the message id, which is the command's.",
+                tuple(commands.TYPE_NAMES.values()),
+            ),
+        },
+        "operations": {
+            "publishEvents": _operation("send", MUSIC_EVENTS, "Backend services, simulators and the ingestion worker"),
+            "readEvents": _operation("receive", MUSIC_EVENTS, "Trending, the catalog, libraries, and whoever likes"),
+            "tellPlayback": _operation("send", NOW_PLAYING, "The write API"),
+            "hearPlayback": _operation("receive", NOW_PLAYING, "The read API, for whoever watches a listener"),
+            "parkEvents": _operation("send", PARKED_EVENTS, "The trending worker, for what nobody understands"),
+            "sendCommands": _operation("send", SONG_COMMANDS, "The write API"),
+            "carryOutCommands": _operation("receive", SONG_COMMANDS, "The ingestion worker, and nobody else"),
+        },
+        "components": {"messages": messages, "schemas": tidied(schemas)},
+    }
+
+
+def _channel(server: str, description: str, messages: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "description": description,
+        "servers": [{"$ref": f"#/servers/{server}"}],
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+    }
+
+
+def _operation(action: str, channel: str, summary: str) -> dict[str, Any]:
+    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary}
+
+
+def _message(name: str, kind: type[Struct], schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "title": kind.__name__,
+        "summary": " ".join((kind.__doc__ or "").split()),
+        "contentType": "application/json",
+        "payload": schema,
+        "examples": [{"name": "one", "payload": _example(name)}],
+    }
+
+
+def _example(name: str) -> Any:
+    for payload, event in examples.EVENTS.items():
+        if TYPE_NAMES[payload] == name:
+            return msgspec.json.decode(envelope.encode(event))
+    for order, command in _COMMANDS.items():
+        if commands.TYPE_NAMES[order] == name:
+            return msgspec.json.decode(commands.encode(command))
+    return msgspec.to_builtins(_PARKED if name == PARKED else _LIVE)
