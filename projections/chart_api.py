@@ -1,7 +1,8 @@
 """Charts over HTTP, of now and of before, in the form that is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from projections import charts, history, negotiation, openapi, tables
 from projections.answers import fresh, plain, shown
 from projections.problems import Fault, Problem, answer, refused
+from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
 from projections.song_api import SongId
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 from schemas.regions import REGIONS
@@ -58,6 +60,8 @@ def _current(app: FastAPI) -> None:
         scope: Scope = GLOBAL,
         limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines at most")] = CHART_SIZE,
         accept: Accept = None,
+        min_position: MinPosition = None,
+        wait: Wait = WAIT,
     ) -> Response:
         """Every answer says how fresh it is: `asOf`, `completeThrough` and `position`. A scope in which nothing
         happened has no entries. With `If-None-Match` an unchanged chart is 304."""
@@ -66,7 +70,8 @@ def _current(app: FastAPI) -> None:
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
-        found = await charts.chart(request.app.state.charts, kind, window, scope, limit)
+        look = partial(charts.chart, request.app.state.charts, kind, window, scope, limit)
+        found = await reaching(f"chart {kind} {window} {scope}", look, _position, parse(min_position), wait)
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
@@ -121,6 +126,10 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         """Of hours and windows in which it was among the first hundred of the world. A song that never was, or that
         nobody knows, has no points."""
         return plain(await history.of_song(request.app.state.charts, song_id, WINDOWS, now()))
+
+
+def _position(chart: Chart | None) -> Mapping[str, int]:
+    return {} if chart is None else chart.position
 
 
 def tabled(found: tuple[Chart, ...], form: str, name: str) -> Response:

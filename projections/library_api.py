@@ -13,12 +13,11 @@ from projections.answers import plain, shown
 from projections.freshness import freshness
 from projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
 from projections.problems import Fault, Problem, answer, refused
-from projections.reaching import POSITION_RULE, BadPosition, Behind, MinPosition, Wait
+from projections.reaching import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
 from projections.song_api import IN_PATH
 from schemas.library import RECENT
 
 UserId = Annotated[str, InPath(pattern=IN_PATH, description="The id of a listener")]
-WAIT = 5.0
 
 Now = Callable[[], datetime]
 

@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 POSITION_RULE = "PARTITION:SEQUENCE, several with commas between, as publishing answers them: 2:1203,3:88"
 LONGEST = 30.0
+WAIT = 5.0
 PAUSE = 0.1
 RETRY_SECONDS = 1
 

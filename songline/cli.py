@@ -12,6 +12,7 @@ COMMANDS = {
     "dlq": "List, show, send again or discard commands that died.",
     "chart": "Show a chart, live if you like.",
     "songs": "Show the songs of the catalog.",
+    "library": "Show what a listener played, likes and uploaded.",
     "ingestion": "Show how far an upload is.",
     "doctor": "Check that everything is reachable, there, and safely set.",
 }

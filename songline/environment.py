@@ -12,11 +12,12 @@ DATA = "SONGLINE_DATA"
 API = "SONGLINE_API"
 TRENDING = "SONGLINE_TRENDING"
 CATALOG = "SONGLINE_CATALOG"
+LIBRARY = "SONGLINE_LIBRARY"
 INGESTION = "SONGLINE_INGESTION"
 OUTBOX = "SONGLINE_OUTBOX"
 DEFAULT_DATA = Path(".local")
 
-WORKERS = {"trending": TRENDING, "catalog": CATALOG, "ingestion": INGESTION}
+WORKERS = {"trending": TRENDING, "catalog": CATALOG, "library": LIBRARY, "ingestion": INGESTION}
 """Each worker to the name of the variable that says where its health is."""
 
 

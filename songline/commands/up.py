@@ -56,6 +56,7 @@ PORTS = {
     "--trending-port": "SONGLINE_TRENDING_PORT",
     "--catalog-port": "SONGLINE_CATALOG_PORT",
     "--ingestion-port": "SONGLINE_INGESTION_PORT",
+    "--library-port": "SONGLINE_LIBRARY_PORT",
 }
 """Option to the name of the variable that the Procfile reads its port from."""
 
@@ -92,6 +93,7 @@ SHARED = (
 @click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
 @click.option("--catalog-port", type=click.IntRange(0, 65535), default=8002, help="The catalog worker's health.")
 @click.option("--ingestion-port", type=click.IntRange(0, 65535), default=8003, help="The ingestion worker's health.")
+@click.option("--library-port", type=click.IntRange(0, 65535), default=8004, help="The library worker's health.")
 @click.option("--logs", is_flag=True, help="Show what every process writes, too.")
 @click.option("--emulators", "contained", is_flag=True, help="Microsoft's emulators, by Docker, instead of localcloud.")
 def command(data: Path, simulator: bool, rate: float, logs: bool, contained: bool, **ports: int) -> None:
@@ -172,6 +174,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 supervisor.start(found[name])
             _healthy(supervisor, "trending", "plays become charts")
             _healthy(supervisor, "catalog", "songs can be found")
+            _healthy(supervisor, "library", "listeners have libraries")
             _healthy(supervisor, "ingestion", "uploads become songs")
             _healthy(supervisor, "api", environ[API])
             if simulator:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from azure.cosmos.aio import CosmosClient
+from msgspec import structs
 
 from cloud import cosmos
 from cloud.settings import read_cosmos
@@ -16,7 +18,9 @@ from processors.library.acts import Act, Kind
 from processors.library.documents import Libraries
 from processors.positions import Positions
 from projections.api import create
-from schemas.channels import DATABASE, LIBRARY, SONGS
+from schemas import examples
+from schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
+from schemas.documents import CURRENT, chart_key
 from schemas.progress import Reached
 from schemas.songs import Fact, Song
 from songline.entities import CONTAINERS
@@ -172,8 +176,20 @@ async def test_a_reader_waits_until_what_he_wrote_is_there(api: httpx.AsyncClien
     assert (await get(api, "/v1/users/reader/recent", min_position="7:7"))["listens"] == []
 
 
+async def test_a_chart_waits_too(api: httpx.AsyncClient, database: CosmosClient) -> None:
+    key = chart_key("top", "7d", "genre:waiting")
+    chart = structs.replace(examples.CHART, window="7d", scope="genre:waiting", position={"0": 5})
+    container = cosmos.container(database, DATABASE, CHARTS)
+    await container.upsert_item({"id": CURRENT, "chart": key, **msgspec.to_builtins(chart)})
+    path = "/v1/charts/top/7d?scope=genre:waiting"
+    assert (await get(api, f"{path}&min_position=0:5"))["position"] == {"0": 5}
+    late = await api.get(f"{path}&min_position=0:6&wait=0.1")
+    assert late.status_code == 503
+    assert "partition 0 is at 5, wanted 6" in late.json()["detail"]
+
+
 async def get(api: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
-    answer = await api.get(path, params=params)
+    answer = await api.get(path, params=params or None)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body

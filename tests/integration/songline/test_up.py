@@ -30,8 +30,9 @@ PORTS = (
     "--trending-port",
     "--catalog-port",
     "--ingestion-port",
+    "--library-port",
 )
-RESTARTED = ("processors.trending", "processors.catalog", "processors.ingestion", "songline.api")
+RESTARTED = ("processors.trending", "processors.catalog", "processors.library", "processors.ingestion", "songline.api")
 DEADLINE = 90.0
 
 

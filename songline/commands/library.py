@@ -1,0 +1,102 @@
+"""`songline library`: a listener's library in the terminal."""
+
+from datetime import datetime
+
+import click
+import httpx
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from projections.libraries import FILTERS, MAX_LIMIT, SORTS
+from schemas.library import Library, LibraryEntry, LibrarySummary, Recent
+from songline.asking import address, ask, decoded, visible
+from songline.commands.songs import freshness, length
+from songline.environment import API, load
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("user")
+@click.option("--filter", "only", type=click.Choice(FILTERS), help="Only songs that he liked, played or uploaded.")
+@click.option("--sort", type=click.Choice(SORTS), default="recent", help="What comes first.")
+@click.option("--recent", is_flag=True, help="The last listens instead, one after the other.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="How many songs on a page.")
+@click.option("--cursor", help="Go on where a page ended, with what it said.")
+@click.option("--min-position", help="Wait until this is in it: PARTITION:SEQUENCE, as publishing says it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+def command(
+    user: str,
+    only: str | None,
+    sort: str,
+    recent: bool,
+    limit: int,
+    cursor: str | None,
+    min_position: str | None,
+    as_json: bool,
+    api: str | None,
+) -> None:
+    """Show the songs that the listener USER played, likes or uploaded."""
+    asked: dict[str, str | None] = {"limit": str(min(limit, 50) if recent else limit), "min_position": min_position}
+    if not recent:
+        asked |= {"filter": only, "sort": sort, "cursor": cursor}
+    params = {name: value for name, value in asked.items() if value is not None}
+    with httpx.Client(base_url=api or address(load()), timeout=10) as client:
+        path = f"/v1/users/{user}"
+        text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
+        if as_json:
+            click.echo(text)
+            return
+        summary = decoded(ask(client, client.build_request("GET", f"{path}/summary")), LibrarySummary)
+    shown = listens(decoded(text, Recent)) if recent else page(decoded(text, Library))
+    Console().print(Group(Text(in_sum(summary)), shown))
+
+
+def page(library: Library) -> RenderableType:
+    """Entries as a table, with how fresh it is and how to go on below."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("song", overflow="ellipsis", max_width=60)
+    for name in ("plays", "time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("last played", "liked", "uploaded"):
+        table.add_column(name, no_wrap=True)
+    for entry in library.entries:
+        moments = (entry.last_played_at, entry.liked_at, entry.uploaded_at)
+        table.add_row(song(entry), f"{entry.plays:,}", length(entry.ms_played), *(moment(one) for one in moments))
+    more = [] if library.next is None else [f"more: --cursor {library.next}"]
+    shown: RenderableType = table if library.entries else Text("no songs")
+    return Group(shown, Text("\n".join([freshness(library), *more]), style="dim"))
+
+
+def listens(recent: Recent) -> RenderableType:
+    """Listens as a table, newest first."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("heard", no_wrap=True)
+    table.add_column("song", overflow="ellipsis", max_width=60)
+    table.add_column("for", justify="right", no_wrap=True)
+    for one in recent.listens:
+        table.add_row(f"{one.at:%Y-%m-%d %H:%M:%S}", called(one.song_id, one.title, one.artist), length(one.ms_played))
+    shown: RenderableType = table if recent.listens else Text("nothing heard yet")
+    return Group(shown, Text(freshness(recent), style="dim"))
+
+
+def in_sum(summary: LibrarySummary) -> str:
+    hours = summary.ms_played / 3_600_000
+    return (
+        f"{visible(summary.user_id)}: {summary.listens:,} listens to {summary.songs:,} songs in {hours:,.1f} h, "
+        f"{summary.liked:,} liked, {summary.uploaded:,} uploaded"
+    )
+
+
+def song(entry: LibraryEntry) -> Text:
+    return called(entry.song_id, entry.title, entry.artist)
+
+
+def called(song_id: str, title: str | None, artist: str | None) -> Text:
+    """Titles are other people's text: never read as markup, and nothing in them reaches the terminal as control."""
+    return Text(song_id, style="dim") if title is None else Text(visible(f"{title} — {artist}"))
+
+
+def moment(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
