@@ -98,10 +98,13 @@ def test_queues_are_those_that_the_stages_name() -> None:
 
 def test_the_queue_is_as_the_doctor_wants_it() -> None:
     properties = queue(declared("servicebus"))
-    assert Queue(
-        lock=msgspec.convert(properties["LockDuration"], timedelta),
-        deliveries=properties["MaxDeliveryCount"],
-        duplicates=msgspec.convert(properties["DuplicateDetectionHistoryTimeWindow"], timedelta),
-        expired_are_kept=properties["DeadLetteringOnMessageExpiration"],
-        sessions=properties["RequiresSession"],
-    ) == QUEUE
+    assert (
+        Queue(
+            lock=msgspec.convert(properties["LockDuration"], timedelta),
+            deliveries=properties["MaxDeliveryCount"],
+            duplicates=msgspec.convert(properties["DuplicateDetectionHistoryTimeWindow"], timedelta),
+            expired_are_kept=properties["DeadLetteringOnMessageExpiration"],
+            sessions=properties["RequiresSession"],
+        )
+        == QUEUE
+    )
