@@ -10,11 +10,9 @@ from fastapi import Path as InPath
 from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
-from cloud import eventhubs
 from cloud.settings import EventHubs
-from projections.now_playing import AGAIN_S, Broadcast, follow, stream
+from projections.now_playing import Broadcast, follow, stream
 from projections.problems import Problem, answer
-from schemas.channels import NOW_PLAYING
 
 RETRY_SECONDS = 5
 
@@ -31,20 +29,18 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes(settings: EventHubs, group: str) -> APIRouter:
-    """The routes. Every process reads all of the hub, from now on, in the consumer group `group`."""
+def routes(settings: EventHubs) -> APIRouter:
+    """The routes. Every process reads all of the hub, from now on."""
     broadcast = Broadcast()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        client = eventhubs.consumer(settings, NOW_PLAYING, group, load_balancing_interval=AGAIN_S)
-        following = asyncio.create_task(follow(client, broadcast))
+        following = asyncio.create_task(follow(settings, broadcast))
         try:
             yield
         finally:
             following.cancel()
             await asyncio.wait([following])
-            await client.close()
 
     router = APIRouter(lifespan=lifespan)
 

@@ -26,6 +26,7 @@ from cloud.settings import (
     read_eventhubs,
     read_servicebus,
 )
+from producers import events_api
 from producers.api import Wires, routes
 from producers.declined import Declined
 from producers.uploads import Limits
@@ -33,8 +34,8 @@ from projections.api import create
 from projections.live import STALE_S
 from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
+from songline import publishing
 from songline.environment import OUTBOX
-from songline.publishing import Publishing, serve
 
 logger = logging.getLogger("api")
 
@@ -45,7 +46,7 @@ STALE = "SONGLINE_STALE"
 class Settings(Struct, frozen=True):
     """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without `hubs`
     there are no rates, and without `bus` no dead letters. A projection older than `stale_s` seconds is stale.
-    Without an outbox no events are taken, and `publishing` is None."""
+    Without an outbox no events are taken, and `events` is None."""
 
     reading: Cosmos
     writing: Wires | None
@@ -53,7 +54,7 @@ class Settings(Struct, frozen=True):
     hubs: EventHubs | None
     bus: ServiceBus | None
     stale_s: float
-    publishing: Publishing | None
+    events: events_api.Wires | None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -61,11 +62,11 @@ class Settings(Struct, frozen=True):
         reading, stale_s = read_cosmos(environ), read_stale(environ)
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
-        publishing = Publishing.read(environ)
+        events = publishing.read(environ)
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
-            return cls(reading, None, Limits(), hubs, bus, stale_s, publishing)
+            return cls(reading, None, Limits(), hubs, bus, stale_s, events)
         wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, publishing)
+        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events)
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
@@ -95,10 +96,10 @@ def compose(settings: Settings) -> FastAPI:
     storage = None if settings.writing is None else settings.writing.blobs
     app = create(settings.reading, storage, settings.hubs, settings.bus, stale_s=settings.stale_s)
     _declined(app)
-    if settings.publishing is None:
+    if settings.events is None:
         logger.warning("no events are taken: there is no outbox; %s names its file", OUTBOX)
     else:
-        serve(app, settings.publishing)
+        publishing.serve(app, settings.events)
     if settings.writing is None:
         logger.warning(
             "neither uploads nor audio: there is no Blob Storage; %s or %s names it", BLOB_CONNECTION, BLOB_ENDPOINT
