@@ -11,6 +11,8 @@ BENCHES = {
     "kafka_endpoint": "localcloud's Kafka endpoint, each way",
     "eventhubs_amqp": "localcloud's AMQP endpoint beside the SDK on the other end",
     "publisher": "EventPublisher beside the bare SDK",
+    "events_api": "the events API and the outbox beside EventPublisher alone",
+    "library": "the library worker beside one upsert an event",
     "cosmos": "localcloud's Cosmos DB",
     "servicebus": "localcloud's Service Bus",
 }

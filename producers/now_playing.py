@@ -1,13 +1,11 @@
 """What a listener plays at this moment, told to whoever listens. Nothing is stored, and nobody may be listening."""
 
-import asyncio
-import logging
 import re
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request
@@ -15,21 +13,16 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from cloud.settings import EventHubs
+from producers.announcer import Announcer
 from producers.declined import Declined
 from producers.failures import Broken, Forbidden
-from producers.publisher import EventPublisher
 from schemas.acceptance import refuse
-from schemas.channels import NOW_PLAYING
 from schemas.envelope import uuid7
-from schemas.live import LiveEvent, PlaybackStarted, encode
+from schemas.live import LiveEvent, PlaybackStarted
 from schemas.types import ID_PATTERN, PATTERNS, Id
-
-logger = logging.getLogger("producers.now_playing")
 
 SOURCE = "/songline/api"
 MAX_BODY = 1_024
-# What is not told within a moment is not what is playing any more.
-PATIENCE_S = 2.0
 RETRY_SECONDS = 2
 
 _ID = re.compile(ID_PATTERN)
@@ -65,42 +58,6 @@ _OPENAPI: dict[str, Any] = {
 
 class _Playing(msgspec.Struct, rename="camel"):
     song_id: Id
-
-
-class Announcer:
-    """Tells the namespace of `settings` what is playing. It opens by itself, once the hub can be reached."""
-
-    def __init__(self, settings: EventHubs) -> None:
-        self._publisher = EventPublisher(settings, NOW_PLAYING, buffer_events=1_000, patience_s=PATIENCE_S)
-        self._opening: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._opening = asyncio.create_task(self._open())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._opening is not None
-        self._opening.cancel()
-        await asyncio.wait([self._opening])
-        # What could not be told is over.
-        with suppress(Broken):
-            await self._publisher.close(0.0)
-
-    async def tell(self, event: LiveEvent) -> None:
-        """Return when the hub has it; raises Broken or Forbidden."""
-        if self._opening is None or not self._opening.done():
-            raise Broken(f"{NOW_PLAYING}: the hub could not be reached yet, expected a connection: try again later")
-        await self._publisher.publish_bytes(encode(event), event.data.user_id)
-
-    async def _open(self) -> None:
-        while True:
-            try:
-                await self._publisher.__aenter__()
-            except (Broken, Forbidden) as error:
-                logger.warning("nothing is told of what is playing: %s", error)
-                await asyncio.sleep(PATIENCE_S)
-            else:
-                return
 
 
 def routes(settings: EventHubs) -> APIRouter:

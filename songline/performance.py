@@ -3,22 +3,28 @@
 import asyncio
 import signal
 from collections.abc import Iterator, MutableSequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from math import inf
+from time import monotonic
 from typing import TypeAlias
 
 from msgspec import Struct
 
 from cloud.settings import EventHubs
+from producers.announcer import Announcer
 from producers.dials import Dials
+from producers.failures import Broken, Forbidden
 from producers.lane import Outcome
 from producers.publisher import EventPublisher
 from producers.simulator import Due, Simulation
-from schemas.envelope import encode
-from schemas.events import SongRemoved, SongUploaded
+from schemas.envelope import Event, encode
+from schemas.events import SongPlayed, SongRemoved, SongUploaded
+from schemas.live import LiveEvent, PlaybackStarted
 
 CATCH_UP = timedelta(seconds=10)
+CHATTER_PER_S = 2.0
 _EARLY_S = 0.005
 _LAST_WORDS_S = 5.0
 _YIELD_EVERY = 500
@@ -47,6 +53,29 @@ class Plan(Struct, frozen=True, kw_only=True):
         if self.count is not None:
             events = islice(events, len(range(part, self.count, self.parts)))
         return events
+
+
+class Chatter:
+    """Tells of one listener in many what is playing, at most `per_s` a second: enough to look at."""
+
+    def __init__(self, announcer: Announcer, per_s: float = CHATTER_PER_S) -> None:
+        self._announcer, self._pause_s = announcer, 1 / per_s
+        self._told_at = -inf
+        self._telling: asyncio.Task[None] | None = None
+
+    def overhear(self, event: Event) -> None:
+        """Perhaps tell that its listener begins to play its song; what can't be told is nobody's loss."""
+        if not isinstance(event.data, SongPlayed) or monotonic() - self._told_at < self._pause_s:
+            return
+        if self._telling is None or self._telling.done():
+            self._told_at = monotonic()
+            started = PlaybackStarted(user_id=event.data.user_id, song_id=event.data.song_id)
+            live = LiveEvent(id=f"{event.id}-live", source=event.source, time=event.time, data=started)
+            self._telling = asyncio.create_task(self._tell(live))
+
+    async def _tell(self, live: LiveEvent) -> None:
+        with suppress(Broken, Forbidden):
+            await self._announcer.tell(live)
 
 
 async def perform(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
@@ -79,7 +108,8 @@ async def _play(settings: EventHubs, plan: Plan, part: int, account: Account) ->
         else:
             failures.append(failure)
 
-    async with EventPublisher(settings, patience_s=inf) as publisher:
+    async with Announcer(settings) as announcer, EventPublisher(settings, patience_s=inf) as publisher:
+        chatter = Chatter(announcer)
         try:
             for number, (due, event) in enumerate(plan.events(datetime.now(UTC), part)):
                 overdue = datetime.now(UTC) - due
@@ -93,6 +123,8 @@ async def _play(settings: EventHubs, plan: Plan, part: int, account: Account) ->
                     account[PASSED_OVER] += 1
                     continue
                 (await publisher.submit(encode(event), event.partition_key)).add_done_callback(settle)
+                if part == 0:
+                    chatter.overhear(event)
         except asyncio.CancelledError:
             await publisher.close(_LAST_WORDS_S)
             raise

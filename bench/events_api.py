@@ -1,0 +1,152 @@
+"""`POST /v1/events` beside EventPublisher alone: events a second, acknowledged by the hub or by the disk.
+
+EventPublisher without an outbox; with one, which a hub that is there leaves idle; and with every event on disk before
+it is sent, as an outbox that is always on the way would have it (the outbox's own append and delete around the
+publisher's send, in groups of 500). Then the API, a process of its own: batches of 500 from 4 callers, and single events from 32,
+each answered with its position; at last the same batches while the hub is away, answered when they are on disk.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import httpx
+
+from cloud.settings import EventHubs
+from producers import EventPublisher
+from producers.dials import Dials
+from producers.lane import Outcome
+from producers.outbox import Outbox
+from producers.simulator import Due, Simulation
+from schemas.envelope import encode
+from songline.environment import OUTBOX
+from tests.support.api import ApiProcess
+from tests.support.localcloud import LocalCloud
+
+EVENTS = 10_000
+SINGLE = 1_000
+GROUP = 500
+
+Bodies = Sequence[tuple[bytes, str]]
+
+
+def bodies(simulated: Iterator[Due], count: int) -> Bodies:
+    """The next events; each is new, since the API knows one that it had already."""
+    return [(encode(event), event.partition_key) for _, event in islice(simulated, count)]
+
+
+@contextmanager
+def timed(name: str, count: int) -> Iterator[None]:
+    begun = perf_counter()
+    yield
+    print(f"  {name:46} {count / (perf_counter() - begun):9,.0f} events/s", flush=True)
+
+
+async def publish(publisher: EventPublisher, events: Bodies) -> None:
+    outcomes = await asyncio.gather(*[await publisher.submit(body, key) for body, key in events])
+    assert set(outcomes) == {"sent"}, set(outcomes)
+
+
+async def alone(settings: EventHubs, folder: Path, simulated: Iterator[Due]) -> None:
+    async with (
+        EventPublisher(settings) as bare,
+        EventPublisher(settings, outbox=folder / "idle.db", spill_after_s=30) as insured,
+    ):
+        for publisher in (bare, insured):
+            await publish(publisher, bodies(simulated, 1_000))
+        for name, publisher in (("EventPublisher", bare), ("EventPublisher, outbox idle", insured)):
+            events = bodies(simulated, EVENTS)
+            with timed(name, EVENTS):
+                await publish(publisher, events)
+        events = bodies(simulated, EVENTS)
+        with timed("EventPublisher, every event on disk first", EVENTS):
+            await disk_first(bare, folder / "first.db", events)
+
+
+async def disk_first(publisher: EventPublisher, path: Path, events: Bodies) -> None:
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1) as thread:
+        outbox = await loop.run_in_executor(thread, Outbox, path)
+        waiting: list[tuple[int, list[asyncio.Future[Outcome]]]] = []
+        for begin in range(0, len(events), GROUP):
+            group = events[begin : begin + GROUP]
+            for body, key in group:
+                outbox.reserve(key, body)
+            rows = [(key, 0.0, body) for body, key in group]
+            last = await loop.run_in_executor(thread, outbox.append, rows)
+            waiting.append((last, [await publisher.submit(body, key) for body, key in group]))
+        for last, sent in waiting:
+            await asyncio.gather(*sent)
+            await loop.run_in_executor(thread, outbox.delete, last)
+        await loop.run_in_executor(thread, outbox.close)
+
+
+async def over_http(
+    http: httpx.AsyncClient, requests: Sequence[bytes], callers: int, kind: str, status: int
+) -> list[float]:
+    """Seconds that each request took; `callers` send them one after the other."""
+    left = iter(requests)
+    took: list[float] = []
+
+    async def call() -> None:
+        for body in left:
+            begun = perf_counter()
+            response = await http.post("/v1/events", content=body, headers={"content-type": kind})
+            took.append(perf_counter() - begun)
+            assert response.status_code == status, response.text
+            assert ("position" in response.json()) == (status == 200)
+
+    await asyncio.gather(*(call() for _ in range(callers)))
+    return took
+
+
+def batches(events: Bodies) -> list[bytes]:
+    groups = [events[begin : begin + GROUP] for begin in range(0, len(events), GROUP)]
+    return [b"[" + b",".join(body for body, _ in group) + b"]" for group in groups]
+
+
+async def api(cloud: LocalCloud, address: str, simulated: Iterator[Due]) -> None:
+    one, batch = "application/cloudevents+json", "application/cloudevents-batch+json"
+    async with httpx.AsyncClient(base_url=address, timeout=60, trust_env=False) as http:
+        for body, _ in bodies(simulated, 200):
+            # The first ones open the links, which may take long enough for the disk to be faster.
+            await http.post("/v1/events", content=body, headers={"content-type": one})
+        requests = batches(bodies(simulated, EVENTS))
+        with timed(f"POST /v1/events, batches of {GROUP}, 4 callers", EVENTS):
+            await over_http(http, requests, 4, batch, 200)
+        singles = [body for body, _ in bodies(simulated, SINGLE)]
+        with timed("POST /v1/events, one by one, 32 callers", SINGLE):
+            took = await over_http(http, singles, 32, one, 200)
+        print(f"  {'':46} {median(took) * 1000:9.1f} ms, the median of a request")
+        await asyncio.to_thread(cloud.kill)
+        # The first to find the hub gone wait a moment for it.
+        await over_http(http, batches(bodies(simulated, GROUP)), 1, batch, 202)
+        requests = batches(bodies(simulated, EVENTS))
+        with timed("the same batches, the hub away, on disk", EVENTS):
+            await over_http(http, requests, 4, batch, 202)
+
+
+def main() -> None:
+    """Print all of it, against a localcloud and an API of their own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulated: Iterator[Due] = iter(Simulation(1, datetime.now(UTC), Dials(rate=1_000, duplicates=0)))
+        cloud = LocalCloud(folder / "cloud").start()
+        api_process = ApiProcess({**cloud.environment, OUTBOX: str(folder / "api.db")}, folder / "api.log")
+        try:
+            asyncio.run(alone(cloud.settings().eventhubs, folder, simulated))
+            asyncio.run(api(cloud, api_process.start().address, simulated))
+        finally:
+            api_process.kill()
+            cloud.stop()
+
+
+if __name__ == "__main__":
+    main()
