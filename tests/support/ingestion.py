@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import io
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +34,7 @@ from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong
 from schemas.envelope import Event, decode
 from schemas.ingestions import Ingestion
 from schemas.songs import Fact, Song, SongDocument
+from tests.support import process
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -172,35 +171,8 @@ async def _read(consumer: EventHubConsumerClient, partition: str, last: int) -> 
     return found
 
 
-class WorkerProcess:
+class WorkerProcess(process.WorkerProcess):
     """`python -m processors.ingestion`; what it says goes to `log`."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._environment = dict(environment)
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "processors.ingestion"], env=self._environment, stdout=log, stderr=log
-            )
-        return self
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> int:
-        """SIGTERM, and its exit code."""
-        assert self._process is not None
-        self._process.terminate()
-        code = self._process.wait(60)
-        self._process = None
-        return code
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text()
+        super().__init__("processors.ingestion", environment, log)

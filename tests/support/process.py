@@ -33,8 +33,12 @@ class WorkerProcess:
         return self._end(signal.SIGTERM)
 
     @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def said(self) -> str:
-        return self._log.read_text()
+        return self._log.read_text() if self._log.exists() else ""
 
     def _end(self, number: signal.Signals) -> int:
         process, self._process = self._process, None
@@ -42,7 +46,7 @@ class WorkerProcess:
             return 0
         process.send_signal(number)
         try:
-            return process.wait(20)
+            return process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()

@@ -1,12 +1,9 @@
 """The trending worker as a process of its own, and the charts that it writes."""
 
 import asyncio
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,6 +16,7 @@ from schemas.channels import DATABASE, MUSIC_EVENTS
 from schemas.documents import CURRENT, Chart
 from songline.entities import CONTAINERS
 from tests.support.localcloud import LocalCloud
+from tests.support.process import WorkerProcess
 
 # Quick for tests: little is waited for, and a killed worker is missed soon.
 DIALS = {
@@ -31,42 +29,11 @@ DIALS = {
 }
 
 
-class TrendingWorker:
-    """`python -m processors.trending` on a localcloud. What it says is in `log`."""
+class TrendingWorker(WorkerProcess):
+    """`python -m processors.trending` on a localcloud; what it says goes to `log`."""
 
     def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
-        self._environment = {**cloud.environment, **dials}
-        self.log = log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Self:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "processors.trending"], env=self._environment, stdout=log, stderr=log
-            )
-        return self
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> int:
-        """SIGTERM, and SIGKILL when that is of no use; the exit code."""
-        return self._end(signal.SIGTERM)
-
-    def said(self) -> str:
-        return self.log.read_text()
-
-    def _end(self, number: signal.Signals) -> int:
-        process, self.process = self.process, None
-        if process is None:
-            return 0
-        process.send_signal(number)
-        try:
-            return process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        super().__init__("processors.trending", {**cloud.environment, **dials}, log)
 
 
 async def make_containers(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """A localcloud with Blob Storage, an app that uploads, and a worker, each a process of its own."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,8 +22,14 @@ async def app(song_cloud: LocalCloud) -> AsyncIterator[App]:
         yield app
 
 
-@pytest.fixture
-def worker(app: App, tmp_path: Path) -> Iterator[WorkerProcess]:
-    worker = WorkerProcess(app.environment, tmp_path / "worker.log").start()
+@pytest.fixture(scope="module")
+def _worker(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(song_cloud.environment, tmp_path_factory.mktemp("worker") / "worker.log")
     yield worker
     worker.kill()
+
+
+@pytest.fixture
+def worker(app: App, _worker: WorkerProcess) -> WorkerProcess:
+    """One after the other has it, running; who ends it leaves the next a new one."""
+    return _worker if _worker.running else _worker.start()
