@@ -23,7 +23,7 @@ def database(client: CosmosClient) -> DatabaseProxy:
     return client.create_database(f"tests-{uuid.uuid4().hex}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def create_container(database: DatabaseProxy) -> CreateContainer:
     def create(key: str | list[str] = "/pk", **options: Any) -> ContainerProxy:
         partition_key = PartitionKey(key) if isinstance(key, str) else PartitionKey(key, kind="MultiHash")

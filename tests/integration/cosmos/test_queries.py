@@ -1,6 +1,7 @@
 """Queries within a partition and across, pages, and the change feed, through both SDKs."""
 
 import collections
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,8 +27,10 @@ ALL: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def songs(container: ContainerProxy) -> ContainerProxy:
+@pytest.fixture(scope="module")
+def songs(create_container: Callable[..., ContainerProxy]) -> ContainerProxy:
+    """For all tests, which only read it."""
+    container = create_container()
     for item in ALL:
         container.create_item(item)
     return container
