@@ -19,17 +19,18 @@ from projections.audio import AudioStore
 from projections.chart_api import Index
 from projections.history import History, SongHistory
 from projections.hubs import Hubs
-from projections.ingestions import HEARTBEAT, POLL, IngestionAnswer, IngestionsAnswer, Step
+from projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
 from projections.letters import Letters, LettersAnswer
 from projections.live import STALE_S, Live
 from projections.live_feed import Feed, Stores
 from projections.problems import Fault, Problem, answer, refused
-from projections.songs import SongAnswer, SongsAnswer
 from projections.store import Store, Unavailable
 from projections.titles import Titles
 from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, SONGS
 from schemas.documents import Chart
+from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
+from schemas.songs import SongAnswer, SongsAnswer
 
 SERVED = (
     Chart,

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from projections.live import Waiting
 from projections.store import Store, Unavailable
-from schemas.ingestions import STATES, Audio, Ingestion, Reason, State, Transition
-from schemas.types import FileName, Id, MediaType, Moment, Sha256, Size
+from schemas.ingestions import STATES, Ingestion, IngestionAnswer, Reason, State, Transition
+from schemas.types import Id, Moment
 
 POLL = 0.5
 HEARTBEAT = 15.0
@@ -19,28 +19,6 @@ MAX_LISTED = 100
 _COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.state = @state"
 _OLDEST = "SELECT VALUE c.updatedAt FROM c WHERE c.state IN ('received', 'queued', 'processing') ORDER BY c.updatedAt"
 FINAL: tuple[State, ...] = ("ready", "rejected", "dead")
-
-
-class IngestionAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An upload on its way, as of `as_of`: see `schemas.ingestions.Ingestion`. `audio` is what it was found to be,
-    `reason` why it did not get in."""
-
-    as_of: Moment
-    id: Id
-    user_id: Id
-    state: State
-    received_at: Moment
-    updated_at: Moment
-    file_name: FileName | None
-    content_type: MediaType
-    sha256: Sha256
-    size: Size
-    attempts: int
-    reason: Reason | None
-    song_id: Id | None
-    audio: Audio | None
-    removed_at: Moment | None
-    history: tuple[Transition, ...]
 
 
 class IngestionsAnswer(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -14,8 +14,8 @@ from projections.audio import AudioStore, Lost
 from projections.freshness import freshness
 from projections.problems import Fault, Problem, answer, refused
 from projections.ranges import Range, Unsatisfiable, wanted
-from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search, SongAnswer, SongsAnswer
-from schemas.songs import Song
+from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
+from schemas.songs import Song, SongAnswer, SongsAnswer
 from schemas.types import GENRE_PATTERN, ID_PATTERN, PATTERNS
 
 # Of Python's dialect `END` is a part that pydantic's engine has not, and does not need.

@@ -6,7 +6,6 @@ from datetime import datetime
 from msgspec import Struct
 
 from projections.store import Store
-from schemas.progress import Freshness
 from schemas.search import folded, words
 from schemas.songs import Song, SongDocument
 from schemas.types import Id
@@ -16,19 +15,6 @@ MAX_WORDS = 8
 # Every order begins with a digit of its year.
 _BEFORE_ALL = "~"
 _BEGINS = "EXISTS(SELECT VALUE word FROM word IN c.words WHERE STARTSWITH(word, {name}))"
-
-
-class SongAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
-    """A song, and how fresh the answer is."""
-
-    song: Song
-
-
-class SongsAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
-    """A page of songs, the newest first. `next` is the cursor of the next page, None on the last one."""
-
-    songs: tuple[Song, ...]
-    next: str | None
 
 
 class Search(Struct, frozen=True, kw_only=True):

@@ -20,26 +20,6 @@ VERSION = "3.0.0"
 PARKED = "parked"
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
-_ORDERS: tuple[commands.Order, ...] = (
-    commands.IngestSong(
-        user_id="user-3",
-        upload=commands.Upload(
-            sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            size=4_812_345,
-            content_type="audio/flac",
-            blob="019aabd1-5b7b-7000-8000-000000000042",
-        ),
-        file_name="paper-lanterns.flac",
-        metadata=commands.Metadata(title="Paper Lanterns"),
-    ),
-    commands.RemoveSong(user_id="user-3", song_id="song-42"),
-)
-_COMMANDS: dict[type[commands.Order], commands.Command] = {
-    type(order): commands.Command(
-        id=f"019aabd1-5b7b-7000-8000-00000000004{number}", source="/producers/api", time=_MOMENT, data=order
-    )
-    for number, order in enumerate(_ORDERS, start=2)
-}
 _LIVE = live.LiveEvent(
     id="019aabd1-5b7b-7000-8000-000000000051",
     source="/services/player",
@@ -152,7 +132,7 @@ def _example(name: str) -> Any:
     for payload, event in examples.EVENTS.items():
         if TYPE_NAMES[payload] == name:
             return msgspec.json.decode(envelope.encode(event))
-    for order, command in _COMMANDS.items():
+    for order, command in examples.COMMANDS.items():
         if commands.TYPE_NAMES[order] == name:
             return msgspec.json.decode(commands.encode(command))
     return msgspec.to_builtins(_PARKED if name == PARKED else _LIVE)

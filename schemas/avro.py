@@ -6,15 +6,22 @@ is null by default. Limits on values (lengths, patterns, ranges) have no place i
 
 from typing import Any
 
-from msgspec import NODEFAULT, Struct, inspect
+from msgspec import NODEFAULT, Struct, inspect, structs
 
+from schemas import commands
+from schemas.commands import Order
 from schemas.events import TYPE_NAMES, Payload
-from schemas.written import written
+from schemas.written import written, written_command
 
 
 def event_schema(payload: type[Payload]) -> dict[str, Any]:
     """The record of a whole event; its namespace is the event's type name."""
     return _schema(written(payload), TYPE_NAMES[payload])
+
+
+def command_schema(order: type[Order]) -> dict[str, Any]:
+    """The record of a whole command; its namespace is the command's type name."""
+    return _schema(written_command(order), commands.TYPE_NAMES[order])
 
 
 def document_schema(name: str, kind: type[Struct]) -> dict[str, Any]:
@@ -25,35 +32,45 @@ def document_schema(name: str, kind: type[Struct]) -> dict[str, Any]:
 def _schema(kind: type[Struct], namespace: str) -> dict[str, Any]:
     described = inspect.type_info(kind)
     assert isinstance(described, inspect.StructType)
-    record = _record(described)
+    record = _record(described, set())
     return {"type": "record", "name": record.pop("name"), "namespace": namespace, **record}
 
 
-def _record(described: inspect.StructType) -> dict[str, Any]:
+def _record(described: inspect.StructType, known: set[str]) -> dict[str, Any]:
+    """`known` are the records that stand before this one: a name is defined once, and is its own reference after."""
+    known.add(described.cls.__name__)
     fields = []
     for field in described.fields:
-        entry: dict[str, Any] = {"name": field.encode_name, "type": _type(field.type)}
+        entry: dict[str, Any] = {"name": field.encode_name, "type": _type(field.type, known)}
         if field.default is not NODEFAULT:
-            entry["default"] = field.default
+            entry["default"] = _default(field.default)
         fields.append(entry)
     doc = " ".join((described.cls.__doc__ or "").split())
     return {"type": "record", "name": described.cls.__name__, "doc": doc, "fields": fields}
 
 
-def _type(described: inspect.Type) -> Any:
+def _default(value: Any) -> Any:
+    """As it stands in the schema: a record with all of its fields, those too that JSON leaves out."""
+    if not isinstance(value, Struct):
+        return value
+    return {field.encode_name: _default(getattr(value, field.name)) for field in structs.fields(value)}
+
+
+def _type(described: inspect.Type, known: set[str]) -> Any:
     match described:
         case inspect.Metadata():
-            return _type(described.type)
+            return _type(described.type, known)
         case inspect.StructType():
-            return _record(described)
+            name = described.cls.__name__
+            return name if name in known else _record(described, known)
         case inspect.UnionType():
             # Null first: the default of a union must be of its first branch.
             members = sorted(described.types, key=lambda member: not isinstance(member, inspect.NoneType))
-            return [_type(member) for member in members]
-        case inspect.ListType():
-            return {"type": "array", "items": _type(described.item_type)}
+            return [_type(member, known) for member in members]
+        case inspect.ListType() | inspect.VarTupleType():
+            return {"type": "array", "items": _type(described.item_type, known)}
         case inspect.DictType():
-            return {"type": "map", "values": _type(described.value_type)}
+            return {"type": "map", "values": _type(described.value_type, known)}
         case inspect.DateTimeType():
             return {"type": "long", "logicalType": "timestamp-micros"}
         case inspect.NoneType():

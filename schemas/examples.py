@@ -5,10 +5,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from schemas.commands import Command, IngestSong, Metadata, Order, RemoveSong, Upload
 from schemas.documents import Chart, ChartEntry
 from schemas.envelope import Event
 from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from schemas.ingestions import Audio, IngestionAnswer, Transition
 from schemas.library import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
+from schemas.songs import Song, SongAnswer, SongsAnswer
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
 
@@ -36,6 +39,27 @@ EVENTS: dict[type[Payload], Event] = {
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     )
     for number, payload in enumerate(_PAYLOADS, start=1)
+}
+
+_ORDERS: tuple[Order, ...] = (
+    IngestSong(
+        user_id="user-3",
+        upload=Upload(
+            sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            size=4_812_345,
+            content_type="audio/flac",
+            blob="019aabd1-5b7b-7000-8000-000000000042",
+        ),
+        file_name="paper-lanterns.flac",
+        metadata=Metadata(title="Paper Lanterns"),
+    ),
+    RemoveSong(user_id="user-3", song_id="song-42"),
+)
+COMMANDS: dict[type[Order], Command] = {
+    type(order): Command(
+        id=f"019aabd1-5b7b-7000-8000-00000000004{number}", source="/producers/api", time=_MOMENT, data=order
+    )
+    for number, order in enumerate(_ORDERS, start=2)
 }
 
 CHART = Chart(
@@ -116,4 +140,55 @@ LIBRARY_SUMMARY = LibrarySummary(
     **_FRESH,
 )
 
-DOCUMENTS: dict[type[Struct], Struct] = {type(one): one for one in (CHART, LIBRARY, RECENT, LIBRARY_SUMMARY)}
+SONG = Song(
+    id="019aabd1-5b7b-7000-8000-000000000042",
+    user_id="user-3",
+    title="Paper Lanterns",
+    artist="Nova Reed",
+    duration_ms=201_000,
+    uploaded_at=_MOMENT,
+    album="Dusk",
+    genre="indie",
+    sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    size=4_812_345,
+    content_type="audio/flac",
+)
+
+INGESTION = IngestionAnswer(
+    as_of=CHART.as_of,
+    id=SONG.id,
+    user_id="user-3",
+    state="ready",
+    received_at=_MOMENT,
+    updated_at=_MOMENT,
+    file_name="paper-lanterns.flac",
+    content_type="audio/flac",
+    sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    size=4_812_345,
+    attempts=1,
+    reason=None,
+    song_id=SONG.id,
+    audio=Audio(
+        format="flac", content_type="audio/flac", duration_ms=201_000, title="Paper Lanterns", artist="Nova Reed"
+    ),
+    removed_at=None,
+    history=(
+        Transition(state="received", at=_MOMENT),
+        Transition(state="queued", at=_MOMENT),
+        Transition(state="processing", at=_MOMENT),
+        Transition(state="ready", at=_MOMENT),
+    ),
+)
+
+DOCUMENTS: dict[type[Struct], Struct] = {
+    type(one): one
+    for one in (
+        CHART,
+        LIBRARY,
+        RECENT,
+        LIBRARY_SUMMARY,
+        SongAnswer(song=SONG, **_FRESH),
+        SongsAnswer(songs=(SONG,), next="MjAyNi0xMS0yMg", **_FRESH),
+        INGESTION,
+    )
+}

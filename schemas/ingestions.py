@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct
 
 from schemas.commands import Metadata, Upload
-from schemas.types import DurationMs, FileName, Genre, Id, Moment, Text
+from schemas.types import DurationMs, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
 State = Literal["received", "queued", "processing", "ready", "rejected", "dead"]
 STATES: tuple[State, ...] = get_args(State)
@@ -96,3 +96,25 @@ class Ingestion(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
         if self.state == "rejected":
             return self.reason is None or self.reason.cause != "unfinished"
         return self.state == "ready"
+
+
+class IngestionAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An upload on its way, as of `as_of`: see `Ingestion`. `audio` is what it was found to be,
+    `reason` why it did not get in."""
+
+    as_of: Moment
+    id: Id
+    user_id: Id
+    state: State
+    received_at: Moment
+    updated_at: Moment
+    file_name: FileName | None
+    content_type: MediaType
+    sha256: Sha256
+    size: Size
+    attempts: int
+    reason: Reason | None
+    song_id: Id | None
+    audio: Audio | None
+    removed_at: Moment | None
+    history: tuple[Transition, ...]

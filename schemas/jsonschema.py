@@ -5,10 +5,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas import examples
+from schemas import commands, examples
+from schemas.commands import Order
 from schemas.envelope import encode
 from schemas.events import TYPE_NAMES, Payload
-from schemas.written import written
+from schemas.written import written, written_command
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -17,6 +18,12 @@ def event_schema(payload: type[Payload]) -> dict[str, Any]:
     """The schema of a whole event, envelope and data, as it is on every wire."""
     example = msgspec.json.decode(encode(examples.EVENTS[payload]))
     return _document(TYPE_NAMES[payload], written(payload), example)
+
+
+def command_schema(order: type[Order]) -> dict[str, Any]:
+    """The schema of a whole command, as it is in the message's property `command`."""
+    example = msgspec.json.decode(commands.encode(examples.COMMANDS[order]))
+    return _document(commands.TYPE_NAMES[order], written_command(order), example)
 
 
 def document_schema(name: str, kind: type[Struct]) -> dict[str, Any]:

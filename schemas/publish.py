@@ -11,11 +11,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas import asyncapi, avro, jsonschema
+from schemas import asyncapi, avro, commands, jsonschema
 from schemas.compatibility import incompatibilities
 from schemas.documents import Chart
 from schemas.events import EVENTS, TYPE_NAMES
+from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
+from schemas.songs import SongAnswer, SongsAnswer
 
 PUBLISHED = Path(__file__).parent / "published"
 DOCUMENTS: dict[str, type[Struct]] = {
@@ -23,6 +25,9 @@ DOCUMENTS: dict[str, type[Struct]] = {
     "library": Library,
     "recent": Recent,
     "library-summary": LibrarySummary,
+    "song": SongAnswer,
+    "songs": SongsAnswer,
+    "ingestion": IngestionAnswer,
 }
 """The read side's answers that are published, by name."""
 
@@ -38,6 +43,9 @@ def files() -> dict[str, str]:
     for payload, name in TYPE_NAMES.items():
         made[f"events/{name}{_JSON}"] = jsonschema.event_schema(payload)
         made[f"events/{name}{_AVRO}"] = avro.event_schema(payload)
+    for order, name in commands.TYPE_NAMES.items():
+        made[f"commands/{name}{_JSON}"] = jsonschema.command_schema(order)
+        made[f"commands/{name}{_AVRO}"] = avro.command_schema(order)
     for name, kind in DOCUMENTS.items():
         made[f"documents/{name}{_JSON}"] = jsonschema.document_schema(name, kind)
         made[f"documents/{name}{_AVRO}"] = avro.document_schema(name, kind)
@@ -46,21 +54,29 @@ def files() -> dict[str, str]:
 
 
 def index() -> dict[str, Any]:
-    """What is published: every version of every event, old ones too, and the documents."""
-    events = [
-        {
-            "type": f"{name}.v{version}",
-            "jsonSchema": f"events/{name}.v{version}{_JSON}",
-            "avro": f"events/{name}.v{version}{_AVRO}",
-        }
-        for name, (today, _) in EVENTS.items()
-        for version in range(1, today + 1)
-    ]
+    """What is published: every version of every event and command, old ones too, and the documents."""
     documents = [
         {"name": name, "jsonSchema": f"documents/{name}{_JSON}", "avro": f"documents/{name}{_AVRO}"}
         for name in DOCUMENTS
     ]
-    return {"events": events, "documents": documents}
+    return {
+        "events": _versions("events", {name: today for name, (today, _) in EVENTS.items()}),
+        "commands": _versions("commands", {name: today for name, (today, _) in commands.COMMANDS.items()}),
+        "documents": documents,
+    }
+
+
+def _versions(folder: str, names: Mapping[str, int]) -> list[dict[str, str]]:
+    """Each version of each name, up to today's."""
+    return [
+        {
+            "type": f"{name}.v{version}",
+            "jsonSchema": f"{folder}/{name}.v{version}{_JSON}",
+            "avro": f"{folder}/{name}.v{version}{_AVRO}",
+        }
+        for name, today in names.items()
+        for version in range(1, today + 1)
+    ]
 
 
 def breaks(published: Mapping[str, str], made: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from schemas.progress import Freshness
 from schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
 
@@ -64,3 +65,16 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 def latest(facts: Mapping[str, Fact]) -> Fact:
     """The fact that holds."""
     return max(facts.items(), key=lambda said: (said[1].at, int(said[0])))[1]
+
+
+class SongAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """A song, and how fresh the answer is."""
+
+    song: Song
+
+
+class SongsAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):
+    """A page of songs, the newest first. `next` is the cursor of the next page, None on the last one."""
+
+    songs: tuple[Song, ...]
+    next: str | None

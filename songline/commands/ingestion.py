@@ -9,8 +9,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from projections.ingestions import IngestionAnswer, Step
-from schemas.ingestions import Transition
+from projections.ingestions import Step
+from schemas.ingestions import IngestionAnswer, Transition
 from songline.asking import address, ask, check, decoded, unreachable, visible
 from songline.environment import API, load
 

@@ -7,8 +7,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from projections.songs import MAX_LIMIT, SongsAnswer
+from projections.songs import MAX_LIMIT
 from schemas.progress import Freshness
+from schemas.songs import SongsAnswer
 from songline.asking import address, ask, decoded, visible
 from songline.environment import API, load
 

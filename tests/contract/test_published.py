@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from schemas import examples, publish
+from schemas import commands, examples, publish
 from schemas.envelope import decode, encode
 from schemas.events import TYPE_NAMES, Payload
 
@@ -83,10 +83,26 @@ def test_an_event_survives_avro(payload: type[Payload], name: str) -> None:
     assert decode(msgspec.json.encode({**without_nulls(read), "time": moment})) == event
 
 
+@pytest.mark.parametrize(("order", "name"), commands.TYPE_NAMES.items())
+def test_a_command_schema_names_its_type_and_no_other(order: type[commands.Order], name: str) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(PUBLISHED[f"commands/{name}.schema.json"]))
+    for other, command in examples.COMMANDS.items():
+        assert validator.is_valid(json.loads(commands.encode(command))) == (other is order)
+
+
+@pytest.mark.parametrize(("order", "name"), commands.TYPE_NAMES.items())
+def test_a_command_survives_avro(order: type[commands.Order], name: str) -> None:
+    command = examples.COMMANDS[order]
+    record = {**json.loads(commands.encode(command)), "time": command.time}
+    read = through_avro(f"commands/{name}.avsc", record)
+    assert commands.decode(msgspec.json.encode(without_nulls(read))) == command
+
+
 @pytest.mark.parametrize(("name", "kind"), publish.DOCUMENTS.items())
 def test_a_document_survives_avro(name: str, kind: type[Struct]) -> None:
-    builtins = msgspec.to_builtins(examples.DOCUMENTS[kind], builtin_types=(datetime,))
-    assert through_avro(f"documents/{name}.avsc", builtins) == builtins
+    document = examples.DOCUMENTS[kind]
+    read = through_avro(f"documents/{name}.avsc", msgspec.to_builtins(document, builtin_types=(datetime,)))
+    assert msgspec.convert(read, kind) == document
 
 
 def through_avro(path: str, record: dict[str, Any]) -> dict[str, Any]:

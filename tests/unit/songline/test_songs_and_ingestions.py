@@ -5,10 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console, RenderableType
 
-from projections.ingestions import IngestionAnswer
-from projections.songs import SongsAnswer
-from schemas.ingestions import Audio, Reason, Transition
-from schemas.songs import Song
+from schemas.ingestions import Audio, IngestionAnswer, Reason, Transition
+from schemas.songs import Song, SongsAnswer
 from songline.commands import ingestion, songs
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
