@@ -10,12 +10,12 @@ export PYTHONDONTWRITEBYTECODE :=
 
 AZURITE := infra/azurite/node_modules/.package-lock.json
 
-.PHONY: up test check bench azurite lock schemas clean
+.PHONY: up test check bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
 
-test: $(VENV)/.dev $(AZURITE)
+test: $(VENV)/.dev $(AZURITE) browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
@@ -28,6 +28,14 @@ bench: $(VENV)/.dev
 
 schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
 	$(BIN)/python -m schemas.publish
+	$(BIN)/python -m songline.openapi
+
+vendor: | $(VENV)/.run   ## fetch again what the dashboard has of others
+	cd infra/dashboard && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
+	cd infra/dashboard && $(abspath $(BIN))/python -m localcloud.node vendor.js
+
+browser:                ## a Chromium for the tests of the page, where apt can bring one; without one these are skipped
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq >/dev/null 2>&1; test "$$(id -u)" = 0 && apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1; } || echo "There is no Chromium: the page's tests will be skipped. apt-get install chromium, as root, brings it."
 
 azurite: $(AZURITE)     ## install the local Blob service, and Node for it where there is none
 

@@ -34,6 +34,12 @@ export function song({ values: [id] }) {
       element.replaceChildren(head(song), sound(song), h("section", {}, h("h2", {}, "In the charts now"), standings), h("section", {}, h("h2", {}, "Listens, hour by hour"), chart));
     } catch (error) {
       if (left) return;
+      if (error.status === 404 && (await coming(id))) {
+        element.replaceChildren(h("h1", {}, "On its way"), h("p", { class: "quiet" }, "The song is stored; the catalog gets it in a moment."), loading(4));
+        timer = setTimeout(load, 1000);
+        return;
+      }
+      if (left) return;
       const gone = { 404: "No such song", 410: "This song was taken away" }[error.status] ?? "The song can't be shown";
       element.replaceChildren(h("h1", {}, gone), h("div", { class: "empty" }, h("p", {}, error.message), h("p", {}, h("a", { href: "#/songs" }, "All songs"))));
       return;
@@ -47,6 +53,12 @@ export function song({ values: [id] }) {
     plot?.end();
   };
   return view;
+}
+
+/** Whether an upload of this id is on its way, or through and not in the catalog yet. */
+async function coming(id) {
+  const found = await ask(`/v1/ingestions/${encodeURIComponent(id)}`).catch(() => null);
+  return found !== null && !found.removedAt && !["rejected", "dead"].includes(found.state);
 }
 
 function head(song) {

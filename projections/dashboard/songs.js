@@ -12,6 +12,7 @@ export function songs({ query }) {
   const form = h("form", { role: "search", class: "controls", onsubmit: find }, search, h("button", { class: "button", type: "submit" }, "Search"));
   const body = h("tbody");
   let next = null;
+  let left = false;
 
   function find(event) {
     event.preventDefault();
@@ -33,6 +34,13 @@ export function songs({ query }) {
       place.replaceChildren(empty("Songs can't be shown", error.message, h("p", {}, h("button", { class: "button", type: "button", onclick: () => load() }, "Try again"))));
     }
   }
+  /** The song is in the catalog a moment after it is ready; the list waits for it, and not for ever. */
+  async function appeared(id, tries = 20) {
+    const found = await ask(`/v1/songs?${new URLSearchParams({ limit: "20" })}`).catch(() => null);
+    if (left || words) return;
+    if (found?.songs.some((song) => song.id === id)) load();
+    else if (tries) setTimeout(() => appeared(id, tries - 1), 1000);
+  }
   more.addEventListener("click", () => load(next));
   load();
 
@@ -42,9 +50,12 @@ export function songs({ query }) {
       "div",
       { class: "stack" },
       h("div", { class: "head" }, h("div", {}, h("h1", {}, "Songs"), h("p", { class: "lead" }, "Everything that can be heard, the newest first."))),
-      uploads(() => words || load()),
+      uploads(appeared),
       h("section", { "aria-label": "Catalog" }, form, place, h("p", { class: "more" }, more)),
     ),
+    leave() {
+      left = true;
+    },
   };
 }
 

@@ -58,9 +58,9 @@ export function uploads(done = () => {}) {
   function start() {
     while (running < AT_A_TIME && waiting.length) {
       running += 1;
-      waiting.shift().send().then(() => {
+      waiting.shift().send().then((id) => {
         running -= 1;
-        done();
+        if (id) done(id);
         start();
       });
     }
@@ -87,12 +87,13 @@ class Way {
     this.element = h("li", { class: "way sheet" }, h("span", { class: "name" }, file.name), this.#state, this.#bar, this.#told);
   }
 
-  /** Resolves when nothing more will happen to it by itself. */
+  /** Resolves when nothing more will happen to it by itself: with the song's id where it has become one. */
   async send() {
     const request = await this.#sent();
+    if (request?.status === 202) return this.#followed(JSON.parse(request.responseText));
     if (request === null) this.#failed("The connection broke before it was accepted.", true);
-    else if (request.status === 202) await this.#followed(JSON.parse(request.responseText));
     else this.#refused(request);
+    return null;
   }
 
   #sent() {
@@ -127,10 +128,10 @@ class Way {
           if (!FINAL.includes(state)) return;
           say(`${this.#file.name}: ${STATES[state]}`);
           source.close();
-          resolve();
+          resolve(state === "ready" ? id : null);
         });
       }
-      source.addEventListener("error", () => source.readyState === EventSource.CLOSED && resolve());
+      source.addEventListener("error", () => source.readyState === EventSource.CLOSED && resolve(null));
     });
   }
 

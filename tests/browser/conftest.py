@@ -1,0 +1,152 @@
+"""A whole system behind one address, and a browser before it."""
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from cloud import blobs
+from cloud.settings import read_blobs
+from schemas.channels import BLOB_CONTAINERS
+from tests.support.api import ApiProcess
+from tests.support.catalog import CatalogWorker
+from tests.support.ingestion import WorkerProcess
+from tests.support.library import LibraryWorker
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for
+from tests.support.worker import TrendingWorker, make_containers
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = "SONGLINE_CHROMIUM"
+NO_BROWSER = (
+    f"no Chromium: none of {', '.join(NAMES)} is on PATH; `apt-get install chromium` as root brings it, or {CHROMIUM} "
+    "names one"
+)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+)
+# Seconds after which a projection is stale; while something is played, charts are written twice a second.
+STALE_S = 10
+PATIENCE_MS = 40_000
+
+
+class System:
+    """Everything that `songline up` runs but simulated listeners, for the tests of a session."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cloud = LocalCloud(folder / "cloud", ["--blobs"])
+        self._folder = folder
+
+    def start(self, stack: ExitStack) -> None:
+        self.cloud.start()
+        stack.callback(self.cloud.stop)
+        asyncio.run(self._make())
+        environment = {
+            **self.cloud.environment,
+            "SONGLINE_STALE": str(STALE_S),
+            "SONGLINE_OUTBOX": str(self._folder / "outbox.sqlite"),
+        }
+        self.trending = TrendingWorker(self.cloud, self._folder / "trending.log")
+        workers = (
+            self.trending,
+            CatalogWorker(self.cloud, self._folder / "catalog.log"),
+            LibraryWorker(self.cloud, self._folder / "library.log"),
+            WorkerProcess(environment, self._folder / "ingestion.log"),
+        )
+        for worker in workers:
+            worker.start()
+            stack.callback(worker.kill)
+        self.api = ApiProcess(environment, self._folder / "api.log").start()
+        stack.callback(self.api.kill)
+        self.play("warm-up")
+        wait_for(lambda: httpx.get(f"{self.address}/v1/charts/top/5m").status_code == 200, "the first chart")
+
+    @property
+    def address(self) -> str:
+        return self.api.address
+
+    def play(self, song: str, times: int = 1) -> None:
+        """So many listeners hear the song."""
+        for _ in range(times):
+            listener = f"listener-{secrets.token_hex(6)}"
+            body = {"userId": listener, "playedMs": 60_000, "durationMs": 180_000, "region": "DE"}
+            answer = httpx.post(f"{self.address}/v1/songs/{song}/plays", json=body)
+            assert answer.is_success, answer.text
+
+    async def _make(self) -> None:
+        await make_containers(self.cloud.settings())
+        async with blobs.client(read_blobs(self.cloud.environment)) as client:
+            await blobs.ensure(client, BLOB_CONTAINERS)
+
+
+class Visit:
+    """A page, with what it asked for and what it complained of."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def go(self, view: str) -> None:
+        self.page.goto(f"{self.address}/#{view}")
+
+    def strangers(self) -> list[str]:
+        """What was asked of another host."""
+        own = urlsplit(self.address).netloc
+        return [url for url in self.requests if url.startswith(("http", "ws")) and urlsplit(url).netloc != own]
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with ExitStack() as stack:
+        system = System(tmp_path_factory.mktemp("browser"))
+        # Playwright keeps a loop in the main thread, in which no other one can run.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(system.start, stack).result()
+        yield system
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = os.environ.get(CHROMIUM) or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(NO_BROWSER)
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, system: System, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """A page of its own, 1440 pixels wide unless the test says otherwise, which must end without a complaint."""
+    options: dict[str, Any] = getattr(request, "param", {})
+    context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+    context.set_default_timeout(PATIENCE_MS)
+    visit = Visit(context.new_page(), system.address)
+    yield visit
+    context.close()
+    assert visit.complaints == []
+    assert visit.strangers() == []

@@ -1,0 +1,126 @@
+"""The page as a listener and an operator see it, in a real browser before a real system."""
+
+import re
+from collections.abc import Iterator
+from threading import Event, Thread
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import FilePayload, expect
+
+from tests.browser.conftest import System, Visit
+from tests.support.audio import song
+
+VIEWS = ("/", "/?kind=trending&window=7d&scope=region:DE", "/songs", "/songs/warm-up", "/listeners/nobody", "/system")
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+LOOKS = [
+    pytest.param({"color_scheme": scheme, "viewport": size}, id=f"{scheme}-{size['width']}")
+    for scheme, size in (("light", WIDE), ("dark", NARROW))
+]
+
+
+@pytest.fixture
+def radio(system: System) -> Iterator[None]:
+    """Somebody listens all the time."""
+    over = Event()
+
+    def play() -> None:
+        while not over.wait(0.3):
+            system.play("radio")
+
+    thread = Thread(target=play)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_a_file_is_uploaded_and_heard(visit: Visit) -> None:
+    visit.go("/songs")
+    parts: list[str] = []
+    visit.page.on(
+        "response",
+        lambda answer: parts.append(answer.headers["content-range"]) if answer.status == 206 else None,
+    )
+    flac = song("flac", 20, tags={"title": "Low Tide", "artist": "Mira Okafor"})
+    visit.page.get_by_label("Upload as").fill("mira")
+    files = [
+        FilePayload(name="low-tide.flac", mimeType="audio/flac", buffer=flac),
+        FilePayload(name="notes.mp3", mimeType="audio/mpeg", buffer=b"no song at all" * 100),
+    ]
+    visit.page.set_input_files("#files", files)
+    ways = visit.page.locator(".way")
+    expect(ways.filter(has_text="notes.mp3").locator(".badge")).to_have_text("Rejected")
+    expect(ways.filter(has_text="notes.mp3")).to_contain_text("not audio")
+    expect(ways.filter(has_text="low-tide.flac").locator(".badge")).to_have_text("Ready")
+
+    # It is in the catalog a moment later, which the list and the song's own page wait for.
+    expect(visit.page.get_by_role("table").get_by_role("link", name="Low Tide")).to_be_visible()
+    ways.get_by_role("link", name="Go to the song").click()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Low Tide")
+    player = visit.page.locator("audio")
+    # It seeks close to the end and plays from there, which needs these bytes alone.
+    player.evaluate("player => { player.muted = true; player.currentTime = 18; return player.play(); }")
+    visit.page.wait_for_function("() => document.querySelector('audio').currentTime > 18.2")
+    assert any(part.endswith(f"/{len(flac)}") for part in parts)
+    assert 19.9 < player.evaluate("player => player.duration") < 20.1
+
+
+def test_a_chart_changes_as_events_come_in(visit: Visit, system: System) -> None:
+    visit.go("/?window=5m")
+    expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    system.play("hit-of-the-day", times=6)
+    row = visit.page.locator("tr[data-key='hit-of-the-day']")
+    expect(row.locator(".share b")).to_have_text("6")
+    system.play("hit-of-the-day", times=2)
+    expect(row.locator(".share b")).to_have_text("8")
+    assert [entry for entry in visit.requests if "/v1/charts/" in entry] == []
+
+
+def test_a_projection_whose_processor_stops_is_shown_as_stale(visit: Visit, system: System, radio: None) -> None:
+    visit.go("/")
+    pulse = visit.page.locator("#pulse-text")
+    expect(pulse).to_have_text("live")
+    system.trending.kill()
+    try:
+        expect(pulse).to_have_text(re.compile("^stale: charts"))
+        expect(visit.page.locator(".notice")).to_contain_text("Stale: nothing was counted for")
+        visit.go("/system")
+        expect(visit.page.locator(".stop[data-state='stale'] h3").first).to_have_text("Charts")
+    finally:
+        system.trending.start()
+
+
+def test_a_window_is_chosen_with_the_keyboard(visit: Visit) -> None:
+    visit.go("/")
+    visit.page.keyboard.press("Tab")
+    expect(visit.page.locator(".skip")).to_be_focused()
+    visit.page.get_by_role("radio", name="Hour").focus()
+    visit.page.keyboard.press("ArrowRight")
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Most heard in the last 24 hours, worldwide")
+    expect(visit.page.get_by_role("radio", name="Day")).to_be_checked()
+
+
+@pytest.mark.parametrize("visit", LOOKS, indirect=True)
+def test_every_view_is_open_to_everybody_and_fits(visit: Visit) -> None:
+    for view in VIEWS:
+        visit.go(view)
+        visit.page.locator(".loading").first.wait_for(state="detached")
+        _open_to_everybody(visit, view)
+    visit.page.goto(f"{visit.address}/docs/events")
+    visit.page.get_by_role("heading", name="music-events").wait_for()
+    _open_to_everybody(visit, "/docs/events")
+    # What is not known is told in words; a browser notes the status of the answer besides.
+    visit.complaints[:] = [said for said in visit.complaints if "status of 404" not in said]
+
+
+def _open_to_everybody(visit: Visit, view: str) -> None:
+    found = Axe().run(visit.page).response["violations"]
+    grave = [
+        f"{view}: {one['id']} {[node['target'] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert grave == []
+    wide = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"{view} is {wide} pixels too wide"

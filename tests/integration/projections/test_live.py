@@ -1,0 +1,131 @@
+"""What is going on, looked at through the real hubs."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+import pytest
+from azure.cosmos.aio import CosmosClient
+from azure.eventhub import EventData
+
+from cloud import cosmos, eventhubs
+from cloud.settings import read_cosmos, read_eventhubs
+from projections.hubs import BUDGET, Hubs
+from projections.live import Live
+from projections.live_api import stream
+from projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
+from projections.store import Store
+from schemas import examples
+from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
+from schemas.documents import chart_key
+from schemas.envelope import encode
+from schemas.events import Payload, SongLiked, SongPlayed
+from tests.support.localcloud import LocalCloud
+
+
+async def publish(cloud: LocalCloud, payload: type[Payload], count: int) -> None:
+    body = encode(examples.EVENTS[payload])
+    async with eventhubs.producer(read_eventhubs(cloud.environment), MUSIC_EVENTS) as producer:
+        while count:
+            batch = await producer.create_batch()
+            for _ in range(min(count, 500)):
+                batch.add(EventData(body))
+            await producer.send_batch(batch)
+            count -= len(batch)
+
+
+@pytest.fixture
+async def hubs(song_cloud: LocalCloud) -> AsyncIterator[Hubs]:
+    hubs = Hubs(read_eventhubs(song_cloud.environment), time.monotonic)
+    yield hubs
+    await hubs.close()
+
+
+@pytest.fixture
+async def feed(song_cloud: LocalCloud, database: CosmosClient, hubs: Hubs) -> AsyncIterator[Feed]:
+    charts, songs, library, ingestions = (
+        Store(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
+    )
+    feed = Feed(Stores(charts, songs, library, ingestions), hubs, lambda: datetime.now(UTC), tick=0.1)
+    yield feed
+    await feed.close()
+
+
+async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(song_cloud: LocalCloud, hubs: Hubs) -> None:
+    before = await hubs.look()
+    await publish(song_cloud, SongPlayed, 7)
+    await publish(song_cloud, SongLiked, 2)
+    after = await hubs.look()
+    grown = {kind: after.kinds[kind] - before.kinds[kind] for kind in after.kinds}
+    assert grown == {"played": 7, "liked": 2, "unliked": 0, "uploaded": 0, "removed": 0}
+    assert not after.sampled
+    assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 9
+
+
+async def test_of_a_flood_a_sample_is_read_and_its_sum_stays_exact(song_cloud: LocalCloud, hubs: Hubs) -> None:
+    before = await hubs.look()
+    await publish(song_cloud, SongPlayed, BUDGET * 3)
+    after = await hubs.look()
+    assert after.sampled
+    assert sum(after.kinds.values()) - sum(before.kinds.values()) == pytest.approx(BUDGET * 3)
+    await publish(song_cloud, SongLiked, 3)
+    later = await hubs.look()
+    assert later.kinds["liked"] - after.kinds["liked"] == 3
+
+
+async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: Feed, database: CosmosClient) -> None:
+    asked = Asked("top", "5m", "genre:live")
+    container = cosmos.container(database, DATABASE, CHARTS)
+    chart = {**msgspec.to_builtins(examples.CHART), "id": "current", "chart": chart_key("top", "5m", asked.scope)}
+    await container.upsert_item(chart)
+    told: list[tuple[str, bytes]] = []
+    async with asyncio.timeout(20):
+        async for event in stream(feed, asked):
+            name, _, rest = event.decode().partition("\n")
+            told.append((name, rest.removeprefix("data: ").strip().encode()))
+            lives = [data for name, data in told if name == "event: live"]
+            if len(lives) == 4:
+                await container.upsert_item({**chart, "policy": "v2"})
+            if [name for name, _ in told].count("event: chart") == 2:
+                break
+    assert len(lives) >= 4
+    latest = msgspec.json.decode(lives[-1], type=Live)
+    assert {hub.name for hub in latest.hubs} >= {MUSIC_EVENTS}
+    assert {one.name for one in latest.projections} == {"charts", "catalog", "library"}
+    assert latest.uploads is not None
+    assert latest.troubles == ()
+
+
+async def test_whoever_is_one_too_many_is_told_so(feed: Feed) -> None:
+    watching = [feed.watching() for _ in range(WATCHERS)]
+    for one in watching:
+        await one.__aenter__()
+    with pytest.raises(Full):
+        await feed.watching().__aenter__()
+    await watching.pop().__aexit__(None, None, None)
+    assert not feed.full
+    for one in watching:
+        await one.__aexit__(None, None, None)
+
+
+async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None:
+    nowhere = {**song_cloud.environment, "SONGLINE_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
+    client = cosmos.client(read_cosmos(song_cloud.environment))
+    missing = Store(cosmos.container(client, DATABASE, "nothing"))
+    hubs = Hubs(read_eventhubs(nowhere), time.monotonic)
+    feed = Feed(Stores(missing, missing, missing, missing), hubs, lambda: datetime.now(UTC), tick=0.1)
+    async with asyncio.timeout(20), feed.watching():
+        _, found = await feed.after(0)
+    await feed.close()
+    await client.close()
+    assert found.hubs == ()
+    assert found.kinds is None
+    assert any("Event Hubs can't be reached" in trouble for trouble in found.troubles)
+
+
+async def test_half_a_chart_is_refused(songs_api: httpx.AsyncClient) -> None:
+    answer = await songs_api.get("/v1/live?kind=top")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "kind")
