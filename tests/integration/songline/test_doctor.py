@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,12 @@ def ensure(cloud: LocalCloud) -> None:
     asyncio.run(create())
 
 
-@pytest.fixture
-def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
-    return start_localcloud("--blobs")
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """For all tests that leave it as it is."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
+    yield cloud
+    cloud.stop()
 
 
 @pytest.fixture
@@ -127,7 +130,10 @@ def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(cloud: LocalClo
     assert wrong not in done.stdout + done.stderr
 
 
-def test_nothing_there_is_one_line_for_each_service_and_each_health(cloud: LocalCloud) -> None:
+def test_nothing_there_is_one_line_for_each_service_and_each_health(
+    start_localcloud: Callable[..., LocalCloud],
+) -> None:
+    cloud = start_localcloud("--blobs")
     cloud.kill()
     nowhere = "http://127.0.0.1:9"
     environ = {**cloud.environment, **dict.fromkeys(PROCESSES.values(), nowhere)}
