@@ -2,8 +2,9 @@
 
 EventPublisher without an outbox; with one, which a hub that is there leaves idle; and with every event on disk before
 it is sent, as an outbox that is always on the way would have it (the outbox's own append and delete around the
-publisher's send, in groups of 500). Then the API, a process of its own: batches of 500 from 4 callers, and single events from 32,
-each answered with its position; at last the same batches while the hub is away, answered when they are on disk.
+publisher's send, in groups of 500). Then the API, a process of its own: batches of 500 from 4 callers, and single
+events from 32, each answered with its position; at last the same batches while the hub is away, answered when they are
+on disk.
 """
 
 import asyncio

@@ -82,6 +82,8 @@ class Detour:
             pending.done, pending.kept = asyncio.get_running_loop().create_future(), True
             self._ahead.append(arrival)
             self._write_soon([arrival])
+        if not self.is_on:
+            logger.warning("the hub does not take events, or there are some of before: they go to the outbox")
         self._begun.set()
 
     def put(self, body: bytes, partition_key: str, done: asyncio.Future[Outcome]) -> None:
@@ -211,6 +213,7 @@ class Detour:
             self._send(Pending(each.body, each.partition_key, each.since, each.done))
         self._held, self._holding = [], False
         self._begun.clear()
+        logger.warning("the outbox is empty: events go to the hub again")
         await self._insist(self._outbox.shrink)
 
     async def _insist(self, work: Callable[[], _T]) -> _T:

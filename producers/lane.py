@@ -1,6 +1,7 @@
 """One partition's way into the hub: events in order, one batch in flight."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -14,6 +15,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 
 from producers.failures import Broken, is_passing, named
 from schemas.acceptance import refuse
+
+logger = logging.getLogger("producers.publisher")
 
 _PARTITION_KEY = b"x-opt-partition-key"
 _EVENT_OVERHEAD = 64
@@ -158,7 +161,7 @@ class Lane:
                 retry=retry_if_exception(lambda error: self._is_worth_repeating(error, pending[0])),
                 wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
                 stop=lambda state: self._gives_up(state, pending[0]),
-                before_sleep=lambda state: self._troubled(),
+                before_sleep=lambda state: self._failed(state, pending[0]),
                 reraise=True,
             ):
                 with attempt:
@@ -169,6 +172,12 @@ class Lane:
         self._tally.batches += 1
         self._in_flight = []
         self._settle(pending, failure)
+
+    def _failed(self, state: RetryCallState, oldest: Pending) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        if isinstance(error, Exception) and not is_passing(error):
+            logger.error("%s", named(error, self._client.eventhub_name, monotonic() - oldest.since))
+        self._troubled()
 
     def _is_worth_repeating(self, error: BaseException, oldest: Pending) -> bool:
         """What is kept has been accepted: it waits for the operator too."""
