@@ -16,7 +16,7 @@ up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
 
 test: $(VENV)/.dev $(AZURITE) browser
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

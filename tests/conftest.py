@@ -7,6 +7,19 @@ import pytest
 
 from tests.support.localcloud import LocalCloud
 
+LONGEST = ("chaos/", "integration/uploads/", "integration/catalog/", "integration/songline/", "integration/")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that share the work begin with the longest files: nobody is left with one when all others are done."""
+    if not hasattr(config, "workerinput"):
+        return
+
+    def rank(item: pytest.Item) -> int:
+        return next((number for number, part in enumerate(LONGEST) if f"tests/{part}" in item.nodeid), len(LONGEST))
+
+    items.sort(key=rank)
+
 
 @pytest.fixture
 def start_localcloud(tmp_path: Path) -> Iterator[Callable[..., LocalCloud]]:
