@@ -5,7 +5,6 @@ the client chose or the resource id (`_rid`) that the service gave.
 """
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -67,5 +66,5 @@ def is_rid(text: str) -> bool:
     """Whether an id is a resource id of a database or an offer rather than a name that a client chose."""
     try:
         return len(text) in (4, 8) and len(base64.b64decode(text.replace("-", "/"), validate=True)) in (3, 4)
-    except binascii.Error:
+    except ValueError:
         return False

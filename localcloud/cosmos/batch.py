@@ -48,10 +48,11 @@ def parse_operations(
         raise TooLarge(f"The batch has {len(data)} bytes where {documents.MAX_BYTES} are allowed.")
     listed = documents.decode(data)
     if not isinstance(listed, list) or not listed:
-        raise BadRequest("Batch request has no operations: expected a non-empty JSON array.")
+        raise BadRequest("Batch request has no operations. Expected is a JSON array with one at least.")
     if len(listed) > MAX_OPERATIONS:
         raise BadRequest(
-            f"Batch request has more operations than what is supported: {len(listed)}, not up to {MAX_OPERATIONS}."
+            "Batch request has more operations than what is supported. "
+            f"It has {len(listed)}, and {MAX_OPERATIONS} are allowed."
         )
     return [_parse(number, entry, container, values, parse_patch) for number, entry in enumerate(listed)]
 
@@ -77,11 +78,13 @@ def _parse(
     document, change = None, None
     if kind in ("Create", "Upsert", "Replace"):
         document = documents.check(entry.get("resourceBody"))
-        key = items.key_of_document(container, document, values)
-    else:
+        key = items.key_of(container, values, str(document["id"]))
+        try:
+            items.key_of_document(container, document, values)
+        except BadRequest as error:
+            return Operation(kind, key, refusal=error)
+    if kind not in ("Create", "Upsert") and (kind != "Replace" or entry.get("id") is not None):
         key = items.key_of(container, values, documents.check_id(entry.get("id")))
-    if kind == "Replace" and entry.get("id") not in (None, key.id):
-        raise BadRequest(f"Operation {number} replaces '{entry['id']}' with an item of the id '{key.id}'.")
     if kind == "Patch":
         change = parse_patch(entry.get("resourceBody"))
     return Operation(kind, key, document, change, entry.get("ifMatch"), entry.get("ifNoneMatch"))

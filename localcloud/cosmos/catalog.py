@@ -4,9 +4,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from localcloud.cosmos import documents, offers, rids
+from localcloud.cosmos import documents, indexing, offers, rids
 from localcloud.cosmos.errors import OWNER_NOT_FOUND, BadRequest, Conflict, NotFound, PreconditionFailed
-from localcloud.cosmos.indexing import DEFAULT_POLICY, IndexingPolicy
 from localcloud.cosmos.partition import (
     PartitionKeyDefinition,
     PartitionKeyRange,
@@ -33,7 +32,7 @@ class Container:
     resource: Resource  # as the client gave it, with defaults
     key: PartitionKeyDefinition
     ranges: tuple[PartitionKeyRange, ...]
-    indexing: IndexingPolicy
+    indexing: indexing.IndexingPolicy
     default_ttl: int | None
     unique_keys: tuple[tuple[tuple[str, ...], ...], ...]
     deleted: bool = False  # set by the writer, so that a write that was already queued finds out
@@ -183,10 +182,13 @@ def delete_database(database: Database) -> Callable[[Session], None]:
 
 
 def create_container(
-    database: Database, resource: Resource, ranges: int, throughput: Resource | None, now: int
+    database: Database, resource: Resource, throughput: Resource | None, now: int
 ) -> Callable[[Session], Container]:
     def job(session: Session) -> Container:
         etag = documents.etag_of(session.next_lsn(), now)
+        shared = offers.throughput(session).get(database.link)
+        own = throughput or (offers.DEFAULT if shared is None else None)
+        ranges = offers.partitions(offers.most(own) if own is not None else shared or 0)
         try:
             number = session.connection.execute(
                 "INSERT INTO containers (database, id, ranges, resource, etag, ts) VALUES (?, ?, ?, ?, ?, ?)",
@@ -197,9 +199,8 @@ def create_container(
                 f"Resource with specified id or name already exists: container '{resource['id']}'."
             ) from None
         container = build_container(number or 0, database, ranges, resource, etag, now)
-        shared = session.connection.execute("SELECT 1 FROM offers WHERE resource = ?", (database.link,)).fetchone()
-        if throughput is not None or not shared:
-            offers.insert(session, container.link, throughput or offers.DEFAULT, now)
+        if own is not None:
+            offers.insert(session, container.link, own, now)
         return container
 
     return job
@@ -253,7 +254,7 @@ def complete_container(resource: object) -> Resource:
     if "partitionKey" not in resource:
         raise BadRequest("The container's definition has no partition key: add 'partitionKey': {'paths': ['/…']}.")
     complete: Resource = {
-        "indexingPolicy": dict(DEFAULT_POLICY),
+        "indexingPolicy": indexing.DEFAULT_POLICY,
         "conflictResolutionPolicy": {
             "mode": "LastWriterWins",
             "conflictResolutionPath": "/_ts",
@@ -262,13 +263,7 @@ def complete_container(resource: object) -> Resource:
         "geospatialConfig": {"type": "Geography"},
         **{key: value for key, value in resource.items() if not key.startswith("_")},
     }
-    policy = dict(_object(complete, "indexingPolicy"))
-    policy["indexingMode"] = str(policy.get("indexingMode", "consistent")).lower()
-    policy.setdefault("automatic", policy["indexingMode"] != "none")
-    if policy["indexingMode"] != "none":
-        policy.setdefault("includedPaths", [{"path": "/*"}])
-        policy.setdefault("excludedPaths", [{"path": '/"_etag"/?'}])
-    complete["indexingPolicy"] = policy
+    complete["indexingPolicy"] = indexing.complete(_object(complete, "indexingPolicy"))
     return complete
 
 
@@ -288,7 +283,7 @@ def build_container(number: int, database: Database, ranges: int, resource: Reso
         resource=resource,
         key=key,
         ranges=ranges_of(key.version if key.kind == "Hash" else 2, ranges),
-        indexing=IndexingPolicy(_object(resource, "indexingPolicy")),
+        indexing=indexing.IndexingPolicy(_object(resource, "indexingPolicy")),
         default_ttl=ttl if isinstance(ttl, int) else None,
         unique_keys=_unique_keys(resource),
     )

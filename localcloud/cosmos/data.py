@@ -1,7 +1,9 @@
 """Handlers for items: one, many in a batch, queries, feeds and the change feed."""
 
+import base64
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.parse import quote
 
 from localcloud.cosmos import batch, charges, documents, feed, items, patch
 from localcloud.cosmos.auth import parse_date
@@ -9,6 +11,7 @@ from localcloud.cosmos.catalog import Catalog, Container
 from localcloud.cosmos.documents import Document
 from localcloud.cosmos.errors import (
     CONTAINER_RID_MISMATCH,
+    CROSS_PARTITION_DISABLED,
     CROSS_PARTITION_QUERY_NOT_SERVABLE,
     PARTITION_KEY_MISMATCH,
     PARTITION_KEY_RANGE_GONE,
@@ -54,28 +57,26 @@ class Data:
     async def replace(self, request: Request) -> Reply:
         container = self._container(request)
         document = documents.decode_document(request.body)
-        if document["id"] != request.address.id and not self._is_rid(document, request):
-            raise BadRequest(f"The item '{request.address.id}' cannot be replaced by one of the id '{document['id']}'.")
-        return await self._write(request, container, "Replace", document)
+        return await self._write(request, container, "Replace", document, await self._key(request, container))
 
     async def patch(self, request: Request) -> Reply:
         container = self._container(request)
         if len(request.body) > documents.MAX_BYTES:
             raise BadRequest(f"The patch has {len(request.body)} bytes where {documents.MAX_BYTES} are allowed.")
         change = parse_patch(request.now_ms)(documents.decode(request.body))
-        operation = Operation(
-            "Patch", self._key(request, container), patch=change, if_match=request.headers.get("if-match")
-        )
+        key = await self._key(request, container)
+        operation = Operation("Patch", key, patch=change, if_match=request.headers.get("if-match"))
         return await self._apply(request, container, operation)
 
     async def delete(self, request: Request) -> Reply:
         container = self._container(request)
-        operation = Operation("Delete", self._key(request, container), if_match=request.headers.get("if-match"))
+        key = await self._key(request, container)
+        operation = Operation("Delete", key, if_match=request.headers.get("if-match"))
         return await self._apply(request, container, operation)
 
     async def read(self, request: Request) -> Reply:
         container = self._container(request)
-        key = self._key(request, container)
+        key = await self._key(request, container)
         item = await self._storage.read(lambda s: items.find(s, container, key, request.now))
         if item is None:
             raise items.missing(key)
@@ -138,7 +139,11 @@ class Data:
         )
         reply = self._of_page(container, extent, page)
         if request.flag("x-ms-documentdb-populatequerymetrics"):
-            reply.headers["x-ms-documentdb-query-metrics"] = f"outputDocumentCount={len(page.rows)}"
+            reply.headers["x-ms-documentdb-query-metrics"] = ";".join(
+                f"{name}={value}" for name, value in page.metrics.items()
+            )
+        if request.flag("x-ms-cosmos-populateindexmetrics"):
+            reply.headers["x-ms-cosmos-index-utilization"] = _INDEX_METRICS
         return reply
 
     def plan(self, request: Request) -> Reply:
@@ -205,13 +210,16 @@ class Data:
         self._locate(reply, container, extent.low, lsn)
         return reply
 
-    async def _write(self, request: Request, container: Container, kind: str, document: Document) -> Reply:
+    async def _write(
+        self, request: Request, container: Container, kind: str, document: Document, replaced: ItemKey | None = None
+    ) -> Reply:
         values = request.partition_key
         if values is None:
             raise _no_partition_key()
+        key = items.key_of_document(container, document, values)
         operation = Operation(
             kind,
-            items.key_of_document(container, document, values),
+            replaced or key,
             document,
             if_match=request.headers.get("if-match"),
             if_none_match=request.headers.get("if-none-match"),
@@ -235,14 +243,15 @@ class Data:
             )
         return container
 
-    def _is_rid(self, document: Document, request: Request) -> bool:
-        return document.get("_rid") == request.address.id
-
-    def _key(self, request: Request, container: Container) -> ItemKey:
-        values = request.partition_key
+    async def _key(self, request: Request, container: Container) -> ItemKey:
+        """The item that the path names, by its id or, in a link of resource ids, by that."""
+        values, id_ = request.partition_key, request.address.id
         if values is None:
             raise _no_partition_key()
-        return items.key_of(container, values, request.address.id)
+        if request.address.database == container.database.rid:
+            found = await self._storage.read(lambda s: items.find_id(s, container, values, request.address.id))
+            id_ = found or id_
+        return items.key_of(container, values, id_)
 
     def _extent(self, request: Request, container: Container) -> tuple[Extent, bool]:
         """Which part the headers name, and whether they name one at all."""
@@ -277,11 +286,7 @@ class Data:
         if not tree.sources or (keys is not None and len(keys) == 1):
             return
         if not request.flag("x-ms-documentdb-query-enablecrosspartition"):
-            raise BadRequest(
-                "Cross partition query is required but disabled. Please set "
-                "x-ms-documentdb-query-enablecrosspartition to true, specify x-ms-documentdb-partitionkey, or revise "
-                "your query to avoid this exception."
-            )
+            raise BadRequest(CROSS_PARTITION_DISABLED)
         if plan.needs_client(tree):
             features = frozenset(plan.features(tree))
             answer = plan.plan(tree, parameters, _ranges(container, tree, parameters), features)
@@ -314,11 +319,32 @@ class Data:
         """Say which range answered, and for a write the session token to read it back with."""
         range_id = container.range_of(epk).id
         reply.headers["x-ms-documentdb-partitionkeyrangeid"] = range_id
-        reply.headers["x-ms-alt-content-path"] = container.name_link
+        reply.headers["x-ms-alt-content-path"] = quote(container.name_link)
         reply.headers["x-ms-content-path"] = container.rid
         if lsn:
             reply.headers["x-ms-session-token"] = f"{range_id}:-1#{lsn}"
             reply.headers["lsn"] = str(lsn)
+
+
+# The index over effective partition keys and ids is the only one there is, and every query uses it.
+_INDEX_METRICS = base64.b64encode(
+    documents.encode(
+        {
+            "UtilizedSingleIndexes": [
+                {
+                    "FilterExpression": "",
+                    "IndexSpec": "/_epk/?",
+                    "FilterPreciseSet": True,
+                    "IndexPreciseSet": True,
+                    "IndexImpactScore": "High",
+                }
+            ],
+            "PotentialSingleIndexes": [],
+            "UtilizedCompositeIndexes": [],
+            "PotentialCompositeIndexes": [],
+        }
+    )
+).decode()
 
 
 def parse_patch(now_ms: int) -> Callable[[object], patch.Patch]:

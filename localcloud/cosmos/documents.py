@@ -39,8 +39,8 @@ def check(value: object) -> Document:
     if "id" not in value:
         raise BadRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
     check_id(value["id"])
-    ttl = value.get("ttl")
-    if ttl is not None and not is_ttl(ttl):
+    ttl = value.get("ttl", -1)
+    if not is_ttl(ttl):
         raise BadRequest(
             f"The input ttl {ttl!r} is invalid. Ensure to provide a nonzero positive integer "
             f"less than or equal to '{MAX_TTL}', or -1."
@@ -79,7 +79,10 @@ def check_id(value: object, *, limit: int = MAX_ID_BYTES) -> str:
         )
     size = len(value.encode())
     if size > limit:
-        raise BadRequest(f"The input id is invalid: it has {size} bytes where {limit} are allowed.")
+        raise BadRequest(
+            f"The input id is invalid: it has {size} bytes. Ensure to provide a unique non-empty string less than "
+            f"'{MAX_ID_BYTES + 1 if limit == MAX_ID_BYTES else limit}' characters."
+        )
     return value
 
 

@@ -80,3 +80,8 @@ PARTITION_KEY_MISMATCH = 1001
 PARTITION_KEY_RANGE_GONE = 1002
 OWNER_NOT_FOUND = 1003
 CONTAINER_RID_MISMATCH = 1024
+
+CROSS_PARTITION_DISABLED = (
+    "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to true, "
+    "specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
+)

@@ -3,7 +3,7 @@
 import base64
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -58,6 +58,7 @@ class Page:
     rows: list[bytes]
     continuation: str | None
     charge: float
+    metrics: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,13 @@ def query(
     charge = charges.query(
         scanned=scanned.documents, scanned_bytes=scanned.size, returned=len(page), returned_bytes=size
     )
-    return Page(page, _encode(token) if token is not None else None, charge)
+    metrics = {
+        "retrievedDocumentCount": scanned.documents,
+        "retrievedDocumentSize": scanned.size,
+        "outputDocumentCount": len(page),
+        "outputDocumentSize": size,
+    }
+    return Page(page, _encode(token) if token is not None else None, charge, metrics)
 
 
 def changes(
@@ -165,6 +172,15 @@ def changes(
     if len(found) == len(rows):
         last = max(last, upto)
     return found, last, charges.feed(size)
+
+
+def sizes(session: Session, container: Container) -> list[tuple[int, int]]:
+    """How many items each range of the container has, and of how many bytes."""
+    statement = (
+        "SELECT count(*), coalesce(sum(length(body)), 0) FROM items WHERE container = ? AND epk >= ? AND epk < ?"
+    )
+    execute = session.connection.execute
+    return [execute(statement, (container.number, of.low, of.high)).fetchone() for of in container.ranges]
 
 
 def last_lsn(session: Session) -> int:

@@ -11,11 +11,12 @@ from localcloud.cosmos.documents import SYSTEM_PROPERTIES
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.partition import parse_path
 
+_ETAG = {"path": '/"_etag"/?'}
 DEFAULT_POLICY: dict[str, object] = {
     "indexingMode": "consistent",
     "automatic": True,
     "includedPaths": [{"path": "/*"}],
-    "excludedPaths": [{"path": '/"_etag"/?'}],
+    "excludedPaths": [_ETAG],
 }
 
 
@@ -24,6 +25,23 @@ class _Node:
     children: "dict[str, _Node]" = field(default_factory=dict)
     scalar: bool | None = None  # what `/?` says about the value here
     subtree: bool | None = None  # what `/*` says about everything below
+
+
+def complete(policy: Mapping[str, object]) -> dict[str, object]:
+    """The policy as the service keeps it: with defaults, without the kinds of index that it no longer has."""
+    mode = str(policy.get("indexingMode", "consistent")).lower()
+    kept = {"automatic": mode != "none", **policy, "indexingMode": mode}
+    if mode == "none":
+        return kept
+    included, excluded = kept.get("includedPaths") or [{"path": "/*"}], kept.get("excludedPaths") or []
+    if isinstance(included, list):
+        included = [
+            {key: value for key, value in entry.items() if key != "indexes"} if isinstance(entry, dict) else entry
+            for entry in included
+        ]
+    if isinstance(excluded, list) and _ETAG not in excluded:
+        excluded = [*excluded, _ETAG]
+    return {**kept, "includedPaths": included, "excludedPaths": excluded}
 
 
 class IndexingPolicy:
@@ -46,7 +64,7 @@ class IndexingPolicy:
             path = entry.get("path") if isinstance(entry, dict) else None
             if not isinstance(path, str):
                 raise BadRequest(f"An entry of the indexing policy's {name} has no 'path': {entry!r}.")
-            *tokens, last = parse_path(path)
+            *tokens, last = parse_path(path) if path != "/" else ("*",)
             if last not in ("?", "*"):
                 raise BadRequest(f"The indexing path '{path}' could not be accepted: it has to end in '/?' or '/*'.")
             node = self._root

@@ -1,7 +1,7 @@
 """What can be done to one item, inside a writer's transaction."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localcloud.cosmos import charges, documents, patch, rids
 from localcloud.cosmos.catalog import Container
@@ -18,7 +18,11 @@ from localcloud.cosmos.errors import (
 )
 from localcloud.cosmos.partition import Component, canonical
 from localcloud.cosmos.storage import Session
-from localcloud.cosmos.values import UNDEFINED
+
+KEY_MISMATCH = (
+    "Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key "
+    "field values specified in the document."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Operation:
     patch: "patch.Patch | None" = None
     if_match: str | None = None
     if_none_match: str | None = None
+    refusal: CosmosError | None = None  # why it can't be done whatever there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,7 @@ def key_of(container: Container, values: tuple[Component, ...], id_: str) -> Ite
     """Raises BadRequest when the values are not as many as the container's key has paths."""
     if len(values) != len(container.key.paths):
         raise BadRequest(
-            f"Partition key provided has {len(values)} values where the container's definition has "
-            f"{len(container.key.paths)} paths.",
+            f"{KEY_MISMATCH} It has {len(values)} values where the definition has {len(container.key.paths)} paths.",
             substatus=PARTITION_KEY_MISMATCH,
         )
     return ItemKey(container.key.effective(values), canonical(values), id_)
@@ -75,16 +79,26 @@ def key_of(container: Container, values: tuple[Component, ...], id_: str) -> Ite
 def key_of_document(container: Container, document: Document, given: tuple[Component, ...] | None) -> ItemKey:
     """The key that a document says, which has to be what the request says, if it says any."""
     values = container.key.extract(document)
-    if given is not None and container.key.kind == "MultiHash" and len(given) == len(values):
-        # The SDKs write null for the parts of a hierarchical key that a document does not have.
-        values = tuple(None if g is None and v is UNDEFINED else v for g, v in zip(given, values, strict=True))
     if given is not None and canonical(given) != canonical(values):
         raise BadRequest(
-            "PartitionKey extracted from document doesn't match the one specified in the header: "
-            f"{canonical(values)} and {canonical(given)}.",
+            "PartitionKey extracted from document doesn't match the one specified in the header. "
+            f"{KEY_MISMATCH} The document has {canonical(values)}, the header {canonical(given)}.",
             substatus=PARTITION_KEY_MISMATCH,
         )
     return key_of(container, values, str(document["id"]))
+
+
+def find_id(session: Session, container: Container, values: tuple[Component, ...], rid: str) -> str | None:
+    """The id of the item that has the resource id `rid` in a partition."""
+    number = rids.document_number(container.rid, rid)
+    if number is None:
+        return None
+    key = key_of(container, values, "")
+    row = session.connection.execute(
+        "SELECT id FROM items WHERE container = ? AND epk = ? AND pk = ? AND number = ?",
+        (container.number, key.epk, key.pk, number),
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def find(session: Session, container: Container, key: ItemKey, now: int) -> Item | None:
@@ -117,11 +131,10 @@ def apply(session: Session, container: Container, operation: Operation, now: int
 
 def _apply(session: Session, container: Container, operation: Operation, item: Item | None, now: int) -> Result:
     kind = operation.kind
+    if operation.refusal is not None:
+        raise operation.refusal
     if kind == "Create" and item is not None:
-        raise Conflict(
-            f"Entity with the specified id already exists in the system: '{operation.key.id}' "
-            f"in partition {operation.key.pk}."
-        )
+        raise _taken(operation.key)
     if item is None and kind not in ("Create", "Upsert"):
         raise missing(operation.key)
     check_preconditions(operation, item)
@@ -136,6 +149,8 @@ def _apply(session: Session, container: Container, operation: Operation, item: I
         assert item is not None
         document = _patched(container, operation, item)
     assert document is not None
+    if item is not None and document["id"] != operation.key.id:
+        return _rename(session, container, operation.key, document, item, now)
     return _put(session, container, operation.key, document, item, now)
 
 
@@ -186,6 +201,19 @@ def _patched(container: Container, operation: Operation, item: Item) -> Document
     if canonical(container.key.extract(changed)) != operation.key.pk:
         raise BadRequest("A patch cannot change an item's partition key.", substatus=PARTITION_KEY_MISMATCH)
     return changed
+
+
+def _rename(session: Session, container: Container, key: ItemKey, document: Document, item: Item, now: int) -> Result:
+    """A replace may give an item another id that is free."""
+    new = replace(key, id=str(document["id"]))
+    if find(session, container, new, now) is not None:
+        raise _taken(new)
+    _delete(session, container, key, item)
+    return _put(session, container, new, document, item, now)
+
+
+def _taken(key: ItemKey) -> Conflict:
+    return Conflict(f"Entity with the specified id already exists in the system: '{key.id}' in partition {key.pk}.")
 
 
 def _put(

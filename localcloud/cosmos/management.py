@@ -1,10 +1,11 @@
 """Handlers for the account, databases, containers, their ranges, and offers."""
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
-from localcloud.cosmos import catalog, charges, documents, offers
+from localcloud.cosmos import catalog, charges, documents, feed, offers
 from localcloud.cosmos.catalog import Catalog, Container, Resource
-from localcloud.cosmos.errors import BadRequest, NotFound
+from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, BadRequest, NotFound
 from localcloud.cosmos.exchange import Reply, Request, of_feed, of_resource, read_query
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
@@ -13,10 +14,9 @@ from localcloud.cosmos.storage import Storage
 
 
 class Management:
-    def __init__(self, storage: Storage, known: Catalog, ranges: int) -> None:
+    def __init__(self, storage: Storage, known: Catalog) -> None:
         self._storage = storage
         self._catalog = known
-        self._ranges = ranges
 
     async def read_account(self, request: Request) -> Reply:
         """One region, single write; the endpoints are what the client itself used."""
@@ -76,14 +76,24 @@ class Management:
             return await self.list_containers(request)
         database = self._catalog.database(request.address.database)
         resource = catalog.complete_container(documents.decode(request.body))
-        job = catalog.create_container(database, resource, self._ranges, _requested_throughput(request), request.now)
+        job = catalog.create_container(database, resource, _requested_throughput(request), request.now)
         container = await self._storage.write(job)
         database.containers[container.id] = container
         await self._reload_throughput()
         return _of_container(201, container, charges.METADATA_WRITE)
 
     async def read_container(self, request: Request) -> Reply:
-        return _of_container(200, self._container(request), charges.METADATA_READ)
+        container = self._container(request)
+        reply = _of_container(200, container, charges.METADATA_READ)
+        wants_usage = request.flag("x-ms-documentdb-populatequotainfo")
+        wants_ranges = request.flag("x-ms-documentdb-populatepartitionstatistics")
+        if wants_usage or wants_ranges:
+            sizes = await self._storage.scan(lambda session: feed.sizes(session, container))
+            if wants_usage:
+                reply.headers |= _usage(sizes)
+            if wants_ranges:
+                reply.body = documents.encode({**container.describe(), "statistics": _statistics(container, sizes)})
+        return reply
 
     async def replace_container(self, request: Request) -> Reply:
         old = self._container(request)
@@ -110,6 +120,17 @@ class Management:
         reply = of_feed(container.rid, "PartitionKeyRanges", rows, charges.METADATA_READ)
         reply.headers["etag"] = etag
         return reply
+
+    async def list_conflicts(self, request: Request) -> Reply:
+        """None: there is one region to write to, where the first write wins."""
+        container = self._catalog.container(request.address.database, request.address.container)
+        cross_partition = request.flag("x-ms-documentdb-query-enablecrosspartition")
+        if request.method == "POST" and request.partition_key is None and not cross_partition:
+            raise BadRequest(CROSS_PARTITION_DISABLED)
+        return self._listed(request, container.rid, "Conflicts", [])
+
+    async def read_conflict(self, request: Request) -> Reply:
+        raise NotFound(f"Resource Not Found: there is no conflict '{request.address.id}'.")
 
     async def list_offers(self, request: Request) -> Reply:
         return self._listed(request, "", "Offers", await self._storage.read(offers.read))
@@ -146,9 +167,28 @@ class Management:
         return of_feed(rid, name, [documents.encode(row) for row in rows], charges.METADATA_READ)
 
 
+def _usage(sizes: list[tuple[int, int]]) -> dict[str, str]:
+    """Headers that tell what a container holds, in KB, and what it might."""
+    size = sum(size for _, size in sizes) // 1024
+    count = sum(count for count, _ in sizes)
+    return {
+        "x-ms-resource-quota": "functions=0;storedProcedures=0;triggers=0;documentSize=2048;documentsSize=20971520;"
+        "documentsCount=-1;collectionSize=20971520;",
+        "x-ms-resource-usage": f"functions=0;storedProcedures=0;triggers=0;documentSize=0;documentsSize={size};"
+        f"documentsCount={count};collectionSize={size};",
+    }
+
+
+def _statistics(container: Container, sizes: list[tuple[int, int]]) -> list[Resource]:
+    return [
+        {"id": of.id, "sizeInKB": size // 1024, "documentCount": count, "partitionKeys": []}
+        for of, (count, size) in zip(container.ranges, sizes, strict=True)
+    ]
+
+
 def _of_container(status: int, container: Container, charge: float) -> Reply:
     reply = of_resource(status, container.describe(), charge)
-    reply.headers["x-ms-alt-content-path"] = f"dbs/{container.database.id}"
+    reply.headers["x-ms-alt-content-path"] = quote(f"dbs/{container.database.id}")
     reply.headers["x-ms-documentdb-collection-index-transformation-progress"] = "100"
     return reply
 

@@ -1,13 +1,17 @@
 """Offers: how many request units a second a container has, or the containers of a database share."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from localcloud.cosmos import documents, rids
 from localcloud.cosmos.errors import BadRequest, NotFound
 from localcloud.cosmos.storage import Session
 
-MIN_THROUGHPUT, MAX_THROUGHPUT = 400, 1_000_000
+MIN_THROUGHPUT, MAX_THROUGHPUT, MIN_AUTOSCALE = 400, 1_000_000, 1_000
 DEFAULT: dict[str, object] = {"offerThroughput": 400}
+
+# What one physical partition gives at most, and what each gets when a container begins with more than that.
+PARTITION_MAX, PARTITION_INITIAL = 10_000, 6_000
 
 Offer = dict[str, object]
 
@@ -18,15 +22,23 @@ def read(session: Session) -> list[Offer]:
 
 
 def throughput(session: Session) -> dict[str, float]:
-    """From the link of a database or a container to its request units a second; of autoscale, the most there can be."""
-    found = {}
-    for link, content in session.connection.execute("SELECT resource, content FROM offers"):
-        offer = documents.decode(content)
-        if isinstance(offer, dict):
-            autopilot = offer.get("offerAutopilotSettings")
-            most = autopilot.get("maxThroughput") if isinstance(autopilot, dict) else offer.get("offerThroughput")
-            found[link] = float(str(most))
-    return found
+    """From the link of a database or a container to its request units a second."""
+    rows = session.connection.execute("SELECT resource, content FROM offers")
+    decoded = ((link, documents.decode(content)) for link, content in rows)
+    return {link: most(content) for link, content in decoded if isinstance(content, dict)}
+
+
+def most(content: Mapping[str, object]) -> float:
+    """The request units a second that an offer allows; of autoscale, the most there can be."""
+    autopilot = content.get("offerAutopilotSettings")
+    given = autopilot.get("maxThroughput") if isinstance(autopilot, dict) else content.get("offerThroughput")
+    return float(str(given))
+
+
+def partitions(throughput: float) -> int:
+    """How many physical partitions a new container has, as the service decides it ("Best practices for scaling
+    provisioned throughput (RU/s)")."""
+    return 1 if throughput <= PARTITION_MAX else math.ceil(throughput / PARTITION_INITIAL)
 
 
 def replace(rid: str, resource: Mapping[str, object], now: int) -> Callable[[Session], Offer]:
@@ -53,10 +65,14 @@ def parse(content: Mapping[str, object]) -> Offer:
     """Check `{"offerThroughput": 400}` or `{"offerAutopilotSettings": {"maxThroughput": 4000}}`."""
     autopilot = content.get("offerAutopilotSettings")
     if isinstance(autopilot, dict):
-        most = autopilot.get("maxThroughput")
-        if not isinstance(most, int) or most < 1000 or most % 1000:
-            raise BadRequest(f"The autoscale maximum of {most!r} RU/s is not a multiple of 1000.")
-        return {"offerThroughput": most // 10, "offerAutopilotSettings": autopilot}
+        highest = autopilot.get("maxThroughput")
+        if not isinstance(highest, int) or highest < MIN_AUTOSCALE:
+            raise BadRequest(
+                f"Requested throughput {highest} is less than required minimum throughput {MIN_AUTOSCALE}."
+            )
+        if highest % 1000:
+            raise BadRequest(f"The autoscale maximum of {highest} RU/s is not a multiple of 1000.")
+        return {"offerThroughput": highest // 10, "offerAutopilotSettings": autopilot}
     manual = content.get("offerThroughput")
     if not isinstance(manual, int) or not MIN_THROUGHPUT <= manual <= MAX_THROUGHPUT or manual % 100:
         raise BadRequest(

@@ -65,7 +65,9 @@ def parse_definition(resource: Mapping[str, object]) -> PartitionKeyDefinition:
     kind = resource.get("kind", "Hash")
     if kind not in ("Hash", "MultiHash"):
         raise BadRequest(f"The partition key kind {kind!r} is not one of 'Hash' and 'MultiHash'.")
-    if (kind == "Hash" and len(paths) != 1) or len(paths) > 3:
+    if kind == "MultiHash" and len(paths) > 3:
+        raise BadRequest(f"Too many partition key paths: {len(paths)} are specified where 3 are allowed.")
+    if kind == "Hash" and len(paths) != 1:
         raise BadRequest(
             f"A partition key of kind {kind} cannot have {len(paths)} paths: Hash takes one, MultiHash up to three."
         )

@@ -28,5 +28,15 @@ def document_rid(container: str, number: int) -> str:
     return encode(decode(container) + number.to_bytes(8, "little"))
 
 
+def document_number(container: str, rid: str) -> int | None:
+    """The number that `document_rid` was made of; None for what is no resource id of a document in the container."""
+    try:
+        data = base64.b64decode(rid.replace("-", "/"), validate=True)
+    except ValueError:
+        return None
+    owner = decode(container)
+    return int.from_bytes(data[8:], "little") if len(data) == 16 and data.startswith(owner) else None
+
+
 def offer_rid(number: int) -> str:
     return encode(number.to_bytes(3, "little"))

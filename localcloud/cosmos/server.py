@@ -18,8 +18,6 @@ from localcloud.cosmos.throughput import Throughput
 from localcloud.faults import Faults
 from localcloud.http import HttpServer
 
-DEFAULT_RANGES = 4
-
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
@@ -28,8 +26,8 @@ def _now_ms() -> int:
 class CosmosServer:
     """Serves the account kept in `folder` between enter and exit; port 0 takes a free one, which `port` then tells.
 
-    `key` is the account's master key, base64. A new container gets so many partition key `ranges`. Databases whose
-    names match a pattern in `throttled` are held to their provisioned throughput.
+    `key` is the account's master key, base64. Databases whose names match a pattern in `throttled` are held to their
+    provisioned throughput.
     """
 
     def __init__(
@@ -39,7 +37,6 @@ class CosmosServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        ranges: int = DEFAULT_RANGES,
         now_ms: Callable[[], int] = _now_ms,
         throttled: Sequence[str] = (),
         faults: Faults | None = None,
@@ -47,7 +44,6 @@ class CosmosServer:
         self._folder = folder
         self._key = MasterKey(key)
         self._address = (host, port)
-        self._ranges = ranges
         self._now_ms = now_ms
         self._throttled = throttled
         self._faults = faults or Faults()
@@ -70,7 +66,6 @@ class CosmosServer:
                 storage,
                 catalog,
                 self._key,
-                ranges=self._ranges,
                 now_ms=self._now_ms,
                 throughput=self.throughput,
                 faults=self._faults,

@@ -50,7 +50,6 @@ class Service:
         catalog: Catalog,
         key: MasterKey,
         *,
-        ranges: int,
         now_ms: Callable[[], int],
         throughput: Throughput,
         faults: Faults,
@@ -59,7 +58,7 @@ class Service:
         self._now_ms = now_ms
         self._throughput = throughput
         self._faults = faults
-        management, data = Management(storage, catalog, ranges), Data(storage, catalog)
+        management, data = Management(storage, catalog), Data(storage, catalog)
         self._handlers: dict[tuple[str, bool, str], Handler] = {
             ("", False, "GET"): management.read_account,
             ("dbs", False, "GET"): management.list_databases,
@@ -72,6 +71,10 @@ class Service:
             ("colls", True, "PUT"): management.replace_container,
             ("colls", True, "DELETE"): management.delete_container,
             ("pkranges", False, "GET"): management.list_ranges,
+            ("conflicts", False, "GET"): management.list_conflicts,
+            ("conflicts", False, "POST"): management.list_conflicts,
+            ("conflicts", True, "GET"): management.read_conflict,
+            ("conflicts", True, "DELETE"): management.read_conflict,
             ("offers", False, "GET"): management.list_offers,
             ("offers", False, "POST"): management.list_offers,
             ("offers", True, "GET"): management.read_offer,

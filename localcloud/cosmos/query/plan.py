@@ -95,7 +95,7 @@ def plan(
     offset = count_of(query.offset, parameters, "OFFSET") if query.offset is not None else None
     limit = count_of(query.limit, parameters, "LIMIT") if query.limit is not None else None
     info: dict[str, object] = {
-        "distinctType": "Unordered" if query.distinct else "None",
+        "distinctType": ("Ordered" if _is_sorted_by_all(query) else "Unordered") if query.distinct else "None",
         "top": top,
         "offset": offset,
         "limit": limit,
@@ -113,7 +113,7 @@ def plan(
     rewritten = _without_offset(query, offset, limit)
     if query.group_by or any(has_aggregate(item.expression) for item in query.items or ()):
         rewritten = _aggregated(rewritten, info)
-    if query.order_by:
+    if rewritten.order_by:
         rewritten = _merged(rewritten)
     if rewritten != query:
         info["rewrittenQuery"] = syntax.text_of_query(rewritten)
@@ -125,6 +125,13 @@ def _without_offset(query: syntax.Query, offset: int | None, limit: int | None) 
     if offset is None or limit is None:
         return query
     return replace(query, offset=Constant(0), limit=Constant(offset + limit))
+
+
+def _is_sorted_by_all(query: syntax.Query) -> bool:
+    """Whether equal results follow each other, so that a client need not remember all that it has seen."""
+    selected = [item.expression for item in query.items or ()]
+    keys = [item.expression for item in query.order_by[: len(selected)]]
+    return bool(selected) and len(keys) == len(selected) and all(expression in keys for expression in selected)
 
 
 def _payload(query: syntax.Query) -> Expression:
@@ -142,9 +149,11 @@ def _merged(query: syntax.Query) -> syntax.Query:
     payload = _payload(query)
     items = syntax.ArrayOf(tuple(ObjectOf((("item", sort.expression),)) for sort in query.order_by))
     defined: Expression = Call("IS_DEFINED", (payload,))
+    if query.distinct:
+        # The client drops duplicates, so that a range can't know how many of its rows will count.
+        query = replace(query, distinct=False, top=None, offset=None, limit=None)
     return replace(
         query,
-        distinct=False,
         value=False,
         items=(
             SelectItem(Member(syntax.Name(alias), Constant("_rid")), "_rid"),
@@ -162,7 +171,8 @@ def _aggregated(query: syntax.Query, info: dict[str, object]) -> syntax.Query:
     first = aggregate_of(items[0].expression) if items else None
     if query.value and not query.group_by and first is not None:
         info["aggregates"] = [_AGGREGATE_NAMES[first]]
-        return replace(query, items=(SelectItem(syntax.ArrayOf((_partial(items[0].expression),))),))
+        info["orderBy"] = info["orderByExpressions"] = []  # of a single result
+        return replace(query, order_by=(), items=(SelectItem(syntax.ArrayOf((_partial(items[0].expression),))),))
     names = names_of(items)
     kinds = [aggregate_of(item.expression) for item in items]
     info["groupByAliases"] = names

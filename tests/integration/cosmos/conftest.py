@@ -9,6 +9,9 @@ from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionK
 
 from tests.support.localcloud import LocalCloud
 
+FOUR_RANGES = 24_000
+"""A container that begins with so many request units a second has four physical partitions."""
+
 CreateContainer = Callable[..., ContainerProxy]
 
 
@@ -26,6 +29,7 @@ def database(client: CosmosClient) -> DatabaseProxy:
 @pytest.fixture(scope="module")
 def create_container(database: DatabaseProxy) -> CreateContainer:
     def create(key: str | list[str] = "/pk", **options: Any) -> ContainerProxy:
+        options.setdefault("offer_throughput", FOUR_RANGES)
         partition_key = PartitionKey(key) if isinstance(key, str) else PartitionKey(key, kind="MultiHash")
         container: ContainerProxy = database.create_container(f"c{uuid.uuid4().hex}", partition_key, **options)
         return container

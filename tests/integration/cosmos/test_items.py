@@ -231,9 +231,6 @@ def test_the_limits_of_a_batch(container: ContainerProxy) -> None:
             [("create", ({"id": f"x{n}", "pk": "a", "t": "x" * 700_000},)) for n in range(3)], "a"
         )
     assert caught.value.status_code == 413
-    with pytest.raises(CosmosHttpResponseError) as caught:
-        container.execute_item_batch([("create", ({"id": "z", "pk": "b"},))], "a")
-    assert caught.value.status_code == 400
 
 
 def test_hierarchical_partition_keys(create_container: CreateContainer) -> None:
@@ -248,7 +245,10 @@ def test_hierarchical_partition_keys(create_container: CreateContainer) -> None:
     assert len(list(container.query_items("SELECT * FROM c", partition_key=["a", 2, "1"]))) == 1
     counted: list[Any] = list(container.query_items("SELECT VALUE COUNT(1) FROM c", partition_key=["b"]))
     assert counted == [6]
-    container.create_item({"id": "2", "tenant": "a"})
+    container.create_item({"id": "2", "tenant": "a", "user": None, "session": None})
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        container.create_item({"id": "3", "tenant": "a"})  # every part has to be there
+    assert (caught.value.status_code, caught.value.sub_status) == (400, 1001)
     assert container.read_item("2", ["a", None, None])["tenant"] == "a"
 
 
@@ -323,3 +323,37 @@ def test_a_container_created_anew_is_noticed(container: ContainerProxy, database
     database.create_container(container.id, PartitionKey("/pk"))
     container.create_item({"id": "3", "pk": "a"})
     assert [item["id"] for item in container.read_all_items()] == ["3"]
+
+
+def test_an_item_is_found_by_its_resource_id(container: ContainerProxy) -> None:
+    created = container.create_item({"id": "a", "pk": "p"})
+    assert container.read_item(created, "p")["id"] == "a"
+    assert container.replace_item(created, {"id": "a", "pk": "p", "n": 1})["n"] == 1
+    container.delete_item(created, "p")
+    with pytest.raises(CosmosResourceNotFoundError):
+        container.read_item(created, "p")
+
+
+def test_a_replace_may_give_an_item_another_id_that_is_free(container: ContainerProxy) -> None:
+    created = container.create_item({"id": "old", "pk": "p"})
+    container.create_item({"id": "taken", "pk": "p"})
+    with pytest.raises(CosmosResourceExistsError):
+        container.replace_item("old", {"id": "taken", "pk": "p"})
+    renamed = container.replace_item("old", {"id": "new", "pk": "p"})
+    assert (renamed["id"], renamed["_rid"]) == ("new", created["_rid"])
+    assert sorted(item["id"] for item in container.read_all_items()) == ["new", "taken"]
+
+
+def test_an_operation_of_a_batch_for_another_partition_fails_by_itself(container: ContainerProxy) -> None:
+    batch = [("create", ({"id": "a", "pk": "p"},)), ("create", ({"id": "b", "pk": "other"},))]
+    with pytest.raises(CosmosBatchOperationError) as caught:
+        container.execute_item_batch(batch, partition_key="p")
+    assert [result["statusCode"] for result in caught.value.operation_responses] == [424, 400]
+    assert list(container.read_all_items()) == []
+
+
+@pytest.mark.parametrize("ttl", [0, None, -10, "1"])
+def test_a_time_to_live_that_is_none_is_refused(container: ContainerProxy, ttl: object) -> None:
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        container.create_item({"id": "a", "pk": "p", "ttl": ttl})
+    assert caught.value.status_code == 400

@@ -3,14 +3,16 @@
 from typing import Any
 
 import pytest
-from azure.cosmos import CosmosClient, DatabaseProxy, PartitionKey, ThroughputProperties
+from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey, ThroughputProperties
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError, CosmosResourceNotFoundError
+
+from tests.integration.cosmos.conftest import CreateContainer
 
 POLICY = {
     "indexingMode": "consistent",
     "automatic": True,
     "includedPaths": [{"path": "/rank/?"}],
-    "excludedPaths": [{"path": "/*"}],
+    "excludedPaths": [{"path": "/*"}, {"path": '/"_etag"/?'}],
 }
 
 
@@ -82,12 +84,49 @@ def test_throughput(database: DatabaseProxy, client: CosmosClient) -> None:
     assert inside.read()["_self"] not in offered
 
 
-def test_ranges_cover_every_key(database: DatabaseProxy) -> None:
-    container = database.create_container("ranges", PartitionKey("/pk"))
+def test_names_are_of_any_script(client: CosmosClient) -> None:
+    database = client.create_database("音楽 ñ")
+    container = database.create_container("песни", PartitionKey("/pk"))
+    assert container.create_item({"id": "歌", "pk": "p"})["id"] == "歌"
+    assert container.read()["id"] == "песни"
+    client.delete_database(database)
+
+
+def test_an_indexing_policy_is_kept_as_the_service_keeps_it(database: DatabaseProxy) -> None:
+    given = {"includedPaths": [{"path": "/", "indexes": [{"kind": "Range", "dataType": "Number"}]}]}
+    container = database.create_container("policy", PartitionKey("/pk"), indexing_policy=given)
+    kept = container.read()["indexingPolicy"]
+    assert (kept["includedPaths"], kept["excludedPaths"]) == ([{"path": "/"}], [{"path": '/"_etag"/?'}])
+
+
+def test_a_container_tells_what_it_holds(create_container: CreateContainer, client: CosmosClient) -> None:
+    container = create_container()
+    for number in range(8):
+        container.create_item({"id": str(number), "pk": number, "text": "x" * 2048})
+    properties = container.read(populate_partition_key_range_statistics=True, populate_quota_info=True)
+    statistics = properties["statistics"]
+    assert (len(statistics), sum(part["documentCount"] for part in statistics)) == (4, 8)
+    assert "documentsCount=8;" in client.client_connection.last_response_headers["x-ms-resource-usage"]
+
+
+def test_a_container_begins_with_as_many_ranges_as_its_throughput_needs(database: DatabaseProxy) -> None:
+    for throughput, expected in ((10_000, 1), (10_100, 2), (30_000, 5)):
+        container = database.create_container(f"r{throughput}", PartitionKey("/pk"), offer_throughput=throughput)
+        assert len(list(container.read_feed_ranges())) == expected
+
+
+def test_there_are_no_conflicts(container: ContainerProxy) -> None:
+    assert list(container.list_conflicts()) == []
+    with pytest.raises(CosmosResourceNotFoundError):
+        container.get_conflict("any", "p")
+
+
+def test_ranges_cover_every_key(create_container: CreateContainer) -> None:
+    container = create_container()
     for number in range(40):
         container.create_item({"id": str(number), "pk": number})
     ranges = list(container.read_feed_ranges())
     parts = [[item["id"] for item in container.query_items("SELECT c.id FROM c", feed_range=part)] for part in ranges]
-    assert len(ranges) > 1
+    assert len(ranges) == 4
     assert all(parts)
     assert sorted(int(id_) for part in parts for id_ in part) == list(range(40))

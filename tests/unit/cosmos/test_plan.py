@@ -66,8 +66,26 @@ def test_ordered_ranges_merge(ranges: list[list[int]], offset: int, limit: int) 
 
 def test_a_plan_says_what_is_left_to_the_client() -> None:
     info = plan_of("SELECT DISTINCT TOP @n c.a FROM c ORDER BY c.a DESC, c.b", n=3)
-    assert (info["top"], info["distinctType"], info["orderBy"]) == (3, "Unordered", ["Descending", "Ascending"])
+    assert (info["top"], info["distinctType"], info["orderBy"]) == (3, "Ordered", ["Descending", "Ascending"])
     assert json.loads(json.dumps(info)) == info
+
+
+def test_duplicates_are_adjacent_only_where_all_that_is_selected_is_sorted_by_first() -> None:
+    assert plan_of("SELECT DISTINCT c.a FROM c ORDER BY c.b, c.a")["distinctType"] == "Unordered"
+    assert plan_of("SELECT DISTINCT c.a, c.b FROM c ORDER BY c.b, c.a")["distinctType"] == "Ordered"
+
+
+def test_a_range_does_not_cut_off_rows_before_the_client_has_dropped_duplicates() -> None:
+    info = plan_of("SELECT DISTINCT VALUE c.a FROM c ORDER BY c.b OFFSET 0 LIMIT 2")
+    found = results(info["rewrittenQuery"], [{"a": n // 3, "b": n} for n in range(6)])
+    assert [row["payload"] for row in found] == [0, 0, 0, 1, 1, 1]
+    assert (info["offset"], info["limit"]) == (0, 2)
+
+
+def test_one_sum_has_no_order() -> None:
+    info = plan_of("SELECT VALUE SUM(c.a) FROM c ORDER BY c.b")
+    assert info["orderBy"] == []
+    assert results(info["rewrittenQuery"], [{"a": 1}, {"a": 2}]) == [[{"item": 3}]]
 
 
 def test_groups_are_rewritten_for_clients_that_can_group() -> None:

@@ -1,0 +1,25 @@
+"""Azure's clients for JavaScript, as independent witnesses: the scripts in tests/interop/js."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parents[1] / "interop" / "js"
+NODE = shutil.which("node")
+
+needs_node = pytest.mark.skipif(NODE is None, reason="no node on this machine, which the JavaScript client needs")
+
+
+def run(script: str, *arguments: str) -> list[str]:
+    """The words that a script printed; its packages are installed from the lock file on first use."""
+    assert NODE is not None
+    lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True, capture_output=True, timeout=200)
+    done = subprocess.run(
+        [NODE, script, *arguments], cwd=HERE, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
