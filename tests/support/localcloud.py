@@ -192,3 +192,10 @@ class LocalCloud:
 
     def settings(self) -> Settings:
         return Settings.read(self.environment)
+
+
+def nobody(data: Path) -> LocalCloud:
+    """A localcloud that is not there: all its addresses are the discard port, where nobody listens."""
+    cloud = LocalCloud(data)
+    cloud.ports = dict.fromkeys(cloud.ports, 9)
+    return cloud

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
@@ -16,7 +16,7 @@ from schemas.envelope import Event, decode, encode
 from schemas.errors import Refused
 from schemas.events import SongLiked, SongPlayed
 from tests.integration.producers.reading import read_all
-from tests.support.localcloud import LocalCloud
+from tests.support.localcloud import LocalCloud, nobody
 from tests.support.waiting import wait_for_async
 
 # The SDK drops the transport of a connection that broke without closing it; only the garbage collector sees it.
@@ -196,11 +196,9 @@ async def test_a_wrong_key_or_hub_is_the_operators(shared_localcloud: LocalCloud
             pass
 
 
-async def test_no_hub_at_all_is_broken_after_patience(start_localcloud: Callable[..., LocalCloud]) -> None:
-    cloud = start_localcloud()
-    cloud.kill()
+async def test_no_hub_at_all_is_broken_after_patience(tmp_path: Path) -> None:
     with pytest.raises(Broken, match="try again later"):
-        async with publisher(cloud, patience_s=0.3):
+        async with publisher(nobody(tmp_path), patience_s=0.3):
             pass
 
 
