@@ -10,13 +10,16 @@ export PYTHONDONTWRITEBYTECODE :=
 
 AZURITE := infra/azurite/node_modules/.package-lock.json
 
-.PHONY: up test check bench azurite browser vendor lock schemas clean
+.PHONY: up test chaos check bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
 
 test: $(VENV)/.dev $(AZURITE) browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+chaos: $(VENV)/.dev $(AZURITE)   ## libraries at their full size: 200,000 events of 5,000 listeners
+	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -4,9 +4,9 @@ Measured: from the start of reading until everything that is in the hub is in Co
 events by both, one after the other, in this process, against one localcloud (Event Hubs, Cosmos DB, and Azurite for the
 checkpoints). What each has written is counted and compared. Request units are those that localcloud's model charges.
 
-The other one is made of the SDK's samples: `receive_batch` with a checkpoint store (recv_with_checkpoint_store), and for
-each event the document is read, changed and upserted (document_management). A redelivery makes it count twice: it is
-here for what it costs, not for what it promises.
+The other one is made of the SDK's samples: `receive_batch` with a checkpoint store (recv_with_checkpoint_store), and
+for each event the document is read, changed and upserted (document_management). A redelivery makes it count twice: it
+is here for what it costs, not for what it promises.
 """
 
 import asyncio

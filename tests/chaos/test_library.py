@@ -1,0 +1,112 @@
+"""Library workers come and go, Cosmos DB throttles and loses answers, links break: every library is what the log says.
+
+`make chaos` runs it with 200,000 events of 5,000 listeners; here it is a few thousand, for the sake of time.
+"""
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from producers.dials import Dials
+from producers.publisher import EventPublisher
+from producers.simulator import Simulation
+from schemas.envelope import Event, decode, encode
+from tests.support.library import DIALS, Libraries, LibraryWorker, libraries_on
+from tests.support.library_reference import libraries
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+from tests.support.worker import read_hub
+
+EVENTS = int(os.environ.get("SONGLINE_CHAOS_EVENTS", "6000"))
+LISTENERS = EVENTS // 40
+TURNS = 6
+INSTANCES = 3
+DEADLINE = 60 + EVENTS / 100
+
+FAULTS = (
+    {
+        "service": "cosmos",
+        "operation": "batch",
+        "kind": "throttle",
+        "retry_after_ms": 50,
+        "probability": 0.05,
+        "seed": 1,
+    },
+    {"service": "cosmos", "operation": "batch", "kind": "lose", "probability": 0.01, "seed": 2},
+    {
+        "service": "cosmos",
+        "operation": "read",
+        "kind": "throttle",
+        "retry_after_ms": 20,
+        "probability": 0.02,
+        "seed": 3,
+    },
+    {"service": "cosmos", "operation": "patch", "kind": "drop", "probability": 0.02, "seed": 4},
+    {"service": "eventhubs", "operation": "attach", "kind": "busy", "probability": 0.2, "seed": 5, "count": 20},
+    {"service": "eventhubs", "operation": "receive", "kind": "detach", "probability": 0.0005, "seed": 6, "count": 10},
+)
+
+
+def simulated() -> list[Event]:
+    """Listeners of the last twenty minutes, with duplicates, late events, bots, uploads, removals and unlikes."""
+    start = datetime.now(UTC) - timedelta(minutes=20)
+    dials = Dials(rate=EVENTS / 1_200, listeners=LISTENERS, songs=400, duplicates=0.05, late=0.03, uploads=0.01)
+    return [event for _, event in islice(Simulation(7, start, dials), EVENTS)]
+
+
+# A broken connection leaves sockets behind in the SDKs, which the garbage collector finds.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.timeout(int(120 + EVENTS / 50))
+async def test_libraries_equal_the_reference_whatever_comes_and_goes(tmp_path: Path) -> None:
+    cloud = LocalCloud(tmp_path / "cloud", ["--blobs"]).start()
+    workers = [LibraryWorker(cloud, tmp_path / f"worker-{number}.log", DIALS) for number in range(INSTANCES)]
+    try:
+        async with libraries_on(cloud) as hub:
+            publishing = asyncio.create_task(publish(cloud, simulated()))
+            with cloud.faults(*FAULTS) as fired:
+                for worker in workers:
+                    worker.start()
+                before = 0
+                for turn in range(TURNS):
+                    least = max(before + 1, EVENTS * (turn + 1) // (TURNS + 2))
+                    before = await wait_for_async(partial(applied, hub, least), f"{least} events", DEADLINE)
+                    assert before < EVENTS, "all was done before this turn: it has shown nothing"
+                    worker = workers[turn % INSTANCES]
+                    if turn % 2:
+                        # One that has just started knows no signals yet.
+                        assert worker.stop() in (0, -signal.SIGTERM), worker.said
+                    else:
+                        worker.kill()
+                    worker.start()
+                await publishing
+                ends = await hub.ends()
+                await wait_for_async(partial(hub.read_up_to, ends), f"the libraries to be at {ends}", DEADLINE)
+                struck = fired()
+            log = [
+                (partition, position, decode(body)) for partition, position, body in await read_hub(cloud.settings())
+            ]
+            assert len(log) == EVENTS
+            assert await hub.all() == libraries(log)
+            assert all(struck[:2]), struck
+    finally:
+        for worker in workers:
+            worker.kill()
+        cloud.stop()
+
+
+async def applied(hub: Libraries, least: int) -> int:
+    """How many events are applied, once that is at least so many."""
+    progress = await hub.progress()
+    count = 0 if progress is None else sum(one.position + 1 for one in progress.partitions.values())
+    return count if count >= least else 0
+
+
+async def publish(cloud: LocalCloud, events: list[Event]) -> None:
+    async with EventPublisher(cloud.settings().eventhubs, patience_s=DEADLINE) as publisher:
+        await asyncio.gather(*[await publisher.submit(encode(event), event.partition_key) for event in events])
