@@ -1,4 +1,7 @@
-"""What a listen is: the rule that charts and libraries share."""
+"""What a listen is: the rule that charts and libraries share.
+
+A rebuild under another one changes the past on purpose, so it is never edited in place.
+"""
 
 LISTEN_MS = 30_000
 

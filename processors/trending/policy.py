@@ -1,4 +1,5 @@
-"""The rules of the charts, with their version: what a listen is, how much a bucket weighs, what a window is.
+"""The rules of the charts, with their version: how much a bucket weighs, what a window is. What a listen is stands in
+`schemas.listening`.
 
 A rebuild under another version changes the past on purpose, so a rule is never edited in place.
 """
@@ -11,7 +12,6 @@ from msgspec import Struct
 
 VERSION = "v1"
 
-LISTEN_MS = 30_000
 LIKE_WEIGHT = 4
 SCALE_BITS = 32
 """Weights and scores are whole multiples of 2^-32, so that a sum is the same in any order and on any machine."""
@@ -42,11 +42,6 @@ SPANS: dict[str, Span] = {
     "24h": Span("hour", 24),
     "7d": Span("hour", WEEK_HOURS),
 }
-
-
-def is_listen(played_ms: int, duration_ms: int) -> bool:
-    """Thirty seconds, or half of a song that is shorter than a minute."""
-    return played_ms >= LISTEN_MS or played_ms * 2 >= duration_ms
 
 
 def milliseconds(moment: datetime) -> int:

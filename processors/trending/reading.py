@@ -16,11 +16,12 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from processors.trending.names import REGION_BITS, Ints, Regions, Songs
-from processors.trending.policy import LISTEN_MS, MAX_FUTURE_MS, is_listen, moment
+from processors.trending.policy import MAX_FUTURE_MS, moment
 from processors.trending.tally import LIKES, LISTENS, UNLIKES
 from schemas.envelope import Event, decode
 from schemas.errors import Poison
 from schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from schemas.listening import LISTEN_MS, is_listen
 from schemas.types import Device, DurationMs, Moment, Source, TraceParent
 
 _Short = Annotated[str, Meta(min_length=1, max_length=128)]

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.trending.names import Regions, Songs, region_name
-from processors.trending.policy import is_listen, milliseconds
+from processors.trending.policy import milliseconds
 from processors.trending.reading import read
 from schemas.envelope import Event, decode
 from schemas.errors import Poison
 from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from schemas.listening import is_listen
 
 LOGGED = milliseconds(datetime(2026, 11, 22, 14, 0, tzinfo=UTC))
 
