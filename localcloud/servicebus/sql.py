@@ -14,6 +14,7 @@ from uuid import uuid4
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
+from localcloud import grammar
 from localcloud.servicebus.errors import InvalidArgument
 from localcloud.servicebus.like import like
 from localcloud.servicebus.reckoning import FilterError, Value, calculated, compared
@@ -111,7 +112,7 @@ SETTABLE: Final = frozenset(
 
 @cache
 def _parser() -> Lark:
-    return Lark(GRAMMAR, start=["filter", "actions"], parser="lalr", maybe_placeholders=False)
+    return grammar.parser("servicebus-grammar", GRAMMAR, ["filter", "actions"])
 
 
 def compile_filter(text: str, parameters: Mapping[str, Value]) -> Callable[[View], bool | None]:

@@ -1,7 +1,6 @@
 """Query text to syntax tree."""
 
 import json
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, VisitError
 
+from localcloud import grammar
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.syntax import Expression
@@ -36,16 +36,8 @@ def parse(text: str) -> syntax.Query:
 
 @lru_cache(maxsize=1)
 def _grammar() -> Lark:
-    """The parser. Its tables take most of a second to build, so they are kept among the user's caches."""
-    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "songline"
-    kept: str | bool
-    try:
-        caches.mkdir(parents=True, exist_ok=True)
-        kept = str(caches / "cosmos-grammar")
-    except OSError:
-        kept = False
-    return Lark(grammar, parser="lalr", lexer="contextual", maybe_placeholders=False, cache=kept)
+    text = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
+    return grammar.parser("cosmos-grammar", text, ["start"])
 
 
 def _syntax_error(text: str, error: UnexpectedInput) -> BadRequest:
