@@ -19,7 +19,7 @@ from confluent_kafka import Producer
 
 from tests.support.kafka import aiokafka_options, confluent_options
 from tests.support.localcloud import LocalCloud
-from tests.support.waiting import wait_for_async
+from tests.support.waiting import listens, wait_for_async
 
 ROUNDS = 4
 ACKNOWLEDGED_A_ROUND = 300
@@ -97,7 +97,7 @@ async def with_amqp(cloud: LocalCloud, partition: int, stop: asyncio.Event, ackn
                     await client.send_batch(batch)
                     acknowledged.events[partition] += events
         except (EventHubError, OSError):
-            await asyncio.sleep(0.05)  # localcloud is coming up again
+            await wait_for_async(lambda: listens(cloud.ports["eventhubs"]), "localcloud to come up again")
 
 
 async def everything(cloud: LocalCloud, hub: str) -> dict[int, list[bytes]]:

@@ -27,3 +27,14 @@ async def wait_for_async(probe: Callable[[], Awaitable[T]], what: str, deadline:
             raise AssertionError(f"waited {deadline} s for {what}; the last answer was {answer!r}")
         await asyncio.sleep(STEP)
     return answer
+
+
+async def listens(port: int) -> bool:
+    """Whether a port of this machine can be connected to."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True

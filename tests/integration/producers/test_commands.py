@@ -113,8 +113,8 @@ def test_wrong_usage_ends_with_2(arguments: str, said: str) -> None:
     assert said in done.stderr
 
 
-def test_one_refused_event_ends_with_1(localcloud: LocalCloud) -> None:
-    done = songline("publish", "--liked", "user 7", "song", environment=localcloud.environment)
+def test_one_refused_event_ends_with_1(shared_localcloud: LocalCloud) -> None:
+    done = songline("publish", "--liked", "user 7", "song", environment=shared_localcloud.environment)
     assert done.returncode == 1
     assert 'saw "user 7", expected 1 to 128 characters' in done.stderr.decode()
 
