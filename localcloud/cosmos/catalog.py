@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from localcloud.cosmos import documents, indexing, offers, rids
+from localcloud.cosmos.computed import Computed, parse_computed
 from localcloud.cosmos.errors import OWNER_NOT_FOUND, BadRequest, Conflict, NotFound, PreconditionFailed
 from localcloud.cosmos.partition import (
     PartitionKeyDefinition,
@@ -35,6 +36,7 @@ class Container:
     indexing: indexing.IndexingPolicy
     default_ttl: int | None
     unique_keys: tuple[tuple[tuple[str, ...], ...], ...]
+    computed: Computed
     deleted: bool = False  # set by the writer, so that a write that was already queued finds out
 
     @property
@@ -286,6 +288,7 @@ def build_container(number: int, database: Database, ranges: int, resource: Reso
         indexing=indexing.IndexingPolicy(_object(resource, "indexingPolicy")),
         default_ttl=ttl if isinstance(ttl, int) else None,
         unique_keys=_unique_keys(resource),
+        computed=parse_computed(resource.get("computedProperties", [])),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from localcloud.cosmos import charges, documents
 from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.computed import ComputedDocument
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.partition import MAX_EPK, MIN_EPK, canonical
 from localcloud.cosmos.query import bounds, syntax
@@ -120,7 +121,10 @@ def query(
         for candidate in _candidates(session, container, extents, ids, after, now):
             scanned.documents += 1
             scanned.size += len(candidate.body)
-            row: Row = {ROOT: documents.decode(candidate.body)}
+            document = documents.decode(candidate.body)
+            if container.computed and isinstance(document, dict):
+                document = ComputedDocument(document, container.computed)
+            row: Row = {ROOT: document}
             for number, bound in enumerate(program.rows(row)):
                 bound[_PLACE] = (*candidate.place, number)
                 yield bound

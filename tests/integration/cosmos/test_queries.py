@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.cosmos import ContainerProxy, DatabaseProxy
+from azure.cosmos import ContainerProxy, DatabaseProxy, PartitionKey
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
@@ -240,3 +240,22 @@ async def test_the_asynchronous_sdk(
         assert len(changed) == len(ALL) - 2
         many = await container.read_items([("song:1", "user-2"), ("song:3", "user-3")])
         assert [item["pk"] for item in many] == ["user-2", "user-3"]
+
+
+def test_computed_properties_are_seen_by_queries_alone(database: DatabaseProxy) -> None:
+    lower = {"name": "lower", "query": "SELECT VALUE LOWER(c.name) FROM c"}
+    key = PartitionKey("/pk")
+    container = database.create_container("computed", key, computed_properties=[lower])
+    container.create_item({"id": "a", "pk": "p", "name": "ANNA"})
+    container.create_item({"id": "b", "pk": "p", "name": "Bob"})
+    container.create_item({"id": "c", "pk": "p"})
+    found: list[Any] = within(container, "SELECT * FROM c WHERE c.lower = 'anna'", partition_key="p")
+    assert [(item["id"], "lower" in item) for item in found] == [("a", False)]
+    assert across(container, "SELECT VALUE c.lower FROM c ORDER BY c.lower DESC") == ["bob", "anna"]
+    assert "lower" not in container.read_item("a", "p")
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        no_list: Any = lower
+        database.replace_container(container, key, computed_properties=no_list)
+    assert caught.value.status_code == 400
+    database.replace_container(container, key)
+    assert within(container, "SELECT * FROM c WHERE c.lower = 'anna'", partition_key="p") == []
