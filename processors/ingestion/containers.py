@@ -4,17 +4,26 @@ Sources: "Multimedia Programming Interface and Data Specifications 1.0" (RIFF), 
 (MP4 boxes), RFC 3533 section 6 (Ogg pages).
 """
 
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
 from processors.ingestion.unfit import Unfit, cut_off
 
+# WAVE_FORMAT_PCM, IEEE_FLOAT and EXTENSIBLE.
+WAV_CODECS = (1, 3, 0xFFFE)
+# The AIFF-C codecs that are none.
+_PLAIN = (b"NONE", b"sowt", b"twos")
 OGG_PAGE_MAX = 65_307
 _END_OF_STREAM = 4
 _INFO = {b"INAM": "title", b"IART": "artist", b"IPRD": "album", b"IGNR": "genre"}
 _INFO_MAX = 1024
 # What a recorder writes that did not know yet how long it would record.
 _UNKNOWN = (0, 0xFFFFFFFF)
+
+
+_MIRRORED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
 class Chunk(NamedTuple):
@@ -37,15 +46,33 @@ def chunks(file: BinaryIO, start: int, end: int, order: Literal["little", "big"]
 
 def check_wav(file: BinaryIO) -> None:
     """Raises Unfit: cut-off, corrupt, unsupported."""
-    _check_form(file, "little", b"fmt ", b"data")
+    found = _check_form(file, "little", b"fmt ", b"data")
+    file.seek(found[b"fmt "].offset)
+    codec, channels, _, _, block, bits = struct.unpack("<HHLLHH", file.read(16))
+    if codec in WAV_CODECS and block != channels * -(-bits // 8):
+        text = f"The file is damaged: it says that {channels} samples of {bits} bits take {block} bytes."
+        raise Unfit("corrupt", text)
 
 
 def check_aiff(file: BinaryIO) -> None:
     """Raises Unfit: cut-off, corrupt, unsupported."""
-    _check_form(file, "big", b"COMM", b"SSND")
+    found = _check_form(file, "big", b"COMM", b"SSND")
+    file.seek(found[b"COMM"].offset)
+    common = file.read(22)
+    if file.seek(8) == 8 and file.read(4) == b"AIFC" and common[18:22] not in _PLAIN:
+        # How much room compressed frames take is their codec's secret.
+        return
+    channels, frames, bits = struct.unpack(">hLh", common[:8])
+    needed = frames * channels * -(-bits // 8)
+    # Two numbers of four bytes stand before the sound itself.
+    held = found[b"SSND"].size - 8
+    if needed > held:
+        text = f"The file is damaged: its header speaks of {needed} bytes of sound, and there are {held}."
+        raise Unfit("corrupt", text)
 
 
-def _check_form(file: BinaryIO, order: Literal["little", "big"], described: bytes, sound: bytes) -> None:
+def _check_form(file: BinaryIO, order: Literal["little", "big"], described: bytes, sound: bytes) -> dict[bytes, Chunk]:
+    """The parts of the form, by name."""
     length = file.seek(0, 2)
     file.seek(4)
     size = int.from_bytes(file.read(4), order)
@@ -58,7 +85,7 @@ def _check_form(file: BinaryIO, order: Literal["little", "big"], described: byte
         if chunk.offset + chunk.size > length:
             raise cut_off(chunk.offset + chunk.size, length)
     if described in sizes and sound in sizes:
-        return
+        return {chunk.name: chunk for chunk in found}
     if size + 8 > length:
         raise cut_off(size + 8, length)
     raise Unfit("corrupt", "The file is damaged: the part that should hold its sound is not there.")
@@ -125,6 +152,27 @@ def check_ogg(file: BinaryIO) -> None:
                 raise Unfit(
                     "cut-off", "The file is cut off: its last page does not say that it is the last. Send it whole."
                 )
+            # The one that says how long it is, and the one that says what it is.
+            _check_page(tail[at : end - window])
+            _check_page(_first_page(file))
             return
         at = tail.rfind(b"OggS", 0, at)
     raise Unfit("corrupt", "The file is damaged: it begins as Ogg and does not end so.")
+
+
+def _first_page(file: BinaryIO) -> bytes:
+    file.seek(0)
+    page = file.read(OGG_PAGE_MAX)
+    table = page[27 : 27 + page[26]]
+    return page[: 27 + len(table) + sum(table)]
+
+
+def _check_page(page: bytes) -> None:
+    if ogg_crc(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little"):
+        raise Unfit("corrupt", "The file is damaged: a part of it does not match its own checksum.")
+
+
+def ogg_crc(octets: bytes) -> int:
+    """Polynomial 0x04C11DB7, from 0, and no bit turned round (RFC 3533 section 6): zlib's, with all of these undone."""
+    turned = zlib.crc32(octets.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{turned:032b}"[::-1], 2)

@@ -12,12 +12,25 @@ WINDOW = 1 << 20
 ID3V1 = 128
 
 
+# By their code in a frame header (RFC 9639 section 9.1.2); None: that of STREAMINFO.
+_RATES = (None, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
+
+
+class Frame(NamedTuple):
+    """The number of samples up to its end, and samples a second, None where only STREAMINFO says it."""
+
+    end: int
+    rate: int | None
+
+
 class Expected(NamedTuple):
-    """From STREAMINFO: samples in all (0: unknown), the fixed block size, and the largest frame (0: unknown)."""
+    """From STREAMINFO: samples in all (0: unknown), the fixed block size, the largest frame (0: unknown), and samples a
+    second."""
 
     samples: int
     block_size: int
     largest_frame: int
+    rate: int
 
 
 def check_metadata(file: BinaryIO, start: int) -> None:
@@ -36,7 +49,8 @@ def check_metadata(file: BinaryIO, start: int) -> None:
 
 
 def check(file: BinaryIO, expected: Expected) -> None:
-    """Raises Unfit (cut-off) unless the file ends with the frame that holds its last sample, checksum and all."""
+    """Raises Unfit (cut-off) unless the file ends with the frame that holds its last sample, checksum and all; and
+    (corrupt) where that frame contradicts the header."""
     if expected.samples == 0:
         return
     length = file.seek(0, 2)
@@ -46,19 +60,28 @@ def check(file: BinaryIO, expected: Expected) -> None:
         tail = tail[:-ID3V1]
     at = tail.rfind(b"\xff")
     while at >= 0:
-        end = last_sample(tail[at : at + 16], expected.block_size)
-        if end is not None and crc16(tail[at:]) == 0:
-            if end < expected.samples:
-                raise Unfit(
-                    "cut-off", f"The file is cut off: its header promises {expected.samples} samples, {end} are there."
-                )
+        frame = read_frame(tail[at : at + 16], expected.block_size)
+        if frame is not None and crc16(tail[at:]) == 0:
+            _compare(frame, expected)
             return
         at = tail.rfind(b"\xff", 0, at)
     raise Unfit("cut-off", "The file is cut off or damaged: it does not end with a whole frame. Send it whole.")
 
 
-def last_sample(head: bytes, block_size: int) -> int | None:
-    """The number of samples up to the end of the frame that begins with `head`; None when that is no frame header."""
+def _compare(last: Frame, expected: Expected) -> None:
+    if last.end < expected.samples:
+        text = f"The file is cut off: its header promises {expected.samples} samples, {last.end} are there."
+        raise Unfit("cut-off", text)
+    if last.end > expected.samples:
+        text = f"The file is damaged: its header speaks of {expected.samples} samples, and there are {last.end}."
+        raise Unfit("corrupt", text)
+    if last.rate not in (None, expected.rate):
+        text = f"The file is damaged: its header says {expected.rate} Hz, and its sound {last.rate} Hz."
+        raise Unfit("corrupt", text)
+
+
+def read_frame(head: bytes, block_size: int) -> Frame | None:
+    """The frame that begins with `head`; None when that is no frame header."""
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
     coded = _number(head, 4)
@@ -69,10 +92,22 @@ def last_sample(head: bytes, block_size: int) -> int | None:
     if size_code == 0 or rate_code == 15:
         return None
     size, at = _block_size(size_code, head, at)
-    at += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
+    rate, at = _rate(rate_code, head, at)
     if len(head) <= at or crc8(head[: at + 1]) != 0:
         return None
-    return (number if head[1] & 1 else number * block_size) + size
+    return Frame((number if head[1] & 1 else number * block_size) + size, rate)
+
+
+def _rate(code: int, head: bytes, at: int) -> tuple[int | None, int]:
+    match code:
+        case 12:
+            return int.from_bytes(head[at : at + 1]) * 1000, at + 1
+        case 13:
+            return int.from_bytes(head[at : at + 2]), at + 2
+        case 14:
+            return int.from_bytes(head[at : at + 2]) * 10, at + 2
+        case _:
+            return _RATES[code], at
 
 
 def _block_size(code: int, head: bytes, at: int) -> tuple[int, int]:

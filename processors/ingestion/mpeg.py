@@ -135,8 +135,8 @@ def duration(file: BinaryIO, start: int) -> float:
     promised = _promised_frames(file, start)
     # The frame that holds such a header is silent.
     stream = walk(file, start if promised is None else start + _header_at(file, start).length)
-    # Some encoders count the header's own frame too.
-    if promised is not None and stream.frames < promised - 1:
+    # Some encoders count the header's own frame too; one that breaks off is missing all the same.
+    if promised is not None and stream.frames < promised - (not stream.truncated):
         raise Unfit(
             "cut-off", f"The file is cut off: its header promises {promised} frames, {stream.frames} are there."
         )

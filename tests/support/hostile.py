@@ -5,6 +5,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from processors.ingestion.containers import ogg_crc
 from tests.support.audio import FORMATS, id3, mp3_frames, song
 
 READY = "ready"
@@ -39,8 +40,30 @@ def broken() -> dict[str, Case]:
         "song.mp3", id3((b"TIT2", b"\0\0", b"\x03" + b"x" * 999))[:500], "cut-off"
     )
     cases["an unfinished recording"] = Case("song.wav", _unfinished(wav), "unsupported")
+    cases.update(contradictory())
     cases["mp3 from the air, cut anywhere"] = Case("song.mp3", mp3_frames(4.0)[100:9000], READY)
     return cases
+
+
+def contradictory() -> dict[str, Case]:
+    """Files of which one part says what another belies."""
+    mp3, flac, ogg, opus, wav, aiff = (song(name) for name in ("mp3", "flac", "ogg", "opus", "wav", "aiff"))
+    info = flac.index(b"fLaC") + 8
+    common = aiff.index(b"COMM") + 8
+    last = ogg.rindex(b"OggS") + 6
+    return {
+        "mp3 without its last bytes": Case("song.mp3", mp3[:-10], "cut-off"),
+        "flac of another speed": Case("song.flac", _with(flac, info + 10, b"\xff"), "corrupt"),
+        "flac that is longer than it says": Case("song.flac", _with(flac, info + 14, b"\0\0\0\x09"), "corrupt"),
+        "ogg that says it lasts days": Case("song.ogg", _with(ogg, last + 4, b"\x01"), "corrupt"),
+        "opus with a damaged head": Case("song.opus", _with(opus, 27, b"\x09"), "corrupt"),
+        "opus whose head is short": Case("song.opus", _signed(_with(opus, 27, b"\x09")), "corrupt"),
+        "m4a nested beyond measure": Case("song.m4a", _nested(5000), "corrupt"),
+        "wav of bytes that don't add up": Case("song.wav", _with(wav, 32, b"\x09"), "corrupt"),
+        "wav at 68 Hz": Case("song.wav", _with(wav, 24, b"\x44\0"), "corrupt"),
+        "aiff of more sound than it holds": Case("song.aiff", _with(aiff, common + 2, b"\x01"), "corrupt"),
+        "aiff without channels": Case("song.aiff", _with(aiff, common, bytes(2)), "corrupt"),
+    }
 
 
 def renamed() -> dict[str, Case]:
@@ -114,6 +137,24 @@ def _interleaved(frames: bytes) -> bytes:
         frames[at : at + 2000] + noise.randbytes(2000).replace(b"\xff", b"\0") for at in range(0, len(frames), 2000)
     ]
     return b"".join(parts)
+
+
+def _with(content: bytes, at: int, octets: bytes) -> bytes:
+    return content[:at] + octets + content[at + len(octets) :]
+
+
+def _signed(ogg: bytes) -> bytes:
+    """With the checksum of its first page made right again."""
+    end = 28 + ogg[27] if ogg[26] == 1 else 0
+    return _with(ogg, 22, ogg_crc(ogg[:22] + bytes(4) + ogg[26:end]).to_bytes(4, "little"))
+
+
+def _nested(depth: int) -> bytes:
+    """An MP4 whose index holds an index, and so on."""
+    boxes = b""
+    for _ in range(depth):
+        boxes = struct.pack(">I", len(boxes) + 8) + b"moov" + boxes
+    return b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom" + boxes + b"\0\0\0\x10mdat" + bytes(8)
 
 
 def _unfinished(wav: bytes) -> bytes:
