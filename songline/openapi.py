@@ -1,0 +1,37 @@
+"""`python -m songline.openapi` writes the OpenAPI document of the whole API, `schemas/published/openapi.json`."""
+
+import json
+from typing import Any
+
+from cloud.settings import (
+    BLOB_ENDPOINT,
+    COSMOS_ENDPOINT,
+    EVENTHUB_NAMESPACE,
+    SERVICEBUS_NAMESPACE,
+)
+from schemas.publish import OPENAPI, PUBLISHED
+from songline.api import Settings, compose
+from songline.environment import OUTBOX
+
+# Which services there are decides which routes there are; where they are changes nothing of the document.
+_SETTINGS = {
+    EVENTHUB_NAMESPACE: "songline.servicebus.windows.net",
+    SERVICEBUS_NAMESPACE: "songline.servicebus.windows.net",
+    BLOB_ENDPOINT: "https://songline.blob.core.windows.net/",
+    COSMOS_ENDPOINT: "https://songline.documents.azure.com:443/",
+    OUTBOX: "outbox.sqlite",
+}
+
+
+def document() -> dict[str, Any]:
+    """The document of an API that has every service. Nothing is connected to."""
+    return compose(Settings.read(_SETTINGS)).openapi()
+
+
+def text() -> str:
+    """The document as it is published; the same routes make the same bytes."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    (PUBLISHED / OPENAPI).write_text(text(), encoding="utf-8")
