@@ -18,6 +18,8 @@ from processors.library.acts import Act, Kind
 from processors.library.documents import Libraries
 from processors.positions import Positions
 from projections.api import create
+from projections.store import Store
+from projections.titles import LASTS, Titles
 from schemas import examples
 from schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
 from schemas.documents import CURRENT, chart_key
@@ -117,6 +119,19 @@ async def test_lists_are_filtered_sorted_and_paged(
         "uploaded": False,
         "uploadedAt": None,
     }
+
+
+async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -> None:
+    now = 100.0
+    titles = Titles(Store(cosmos.container(database, DATABASE, SONGS)), lambda: now)
+    await name(database, known="One")
+    first = await titles.of(["known", "unknown"])
+    assert {song_id: title and title.title for song_id, title in first.items()} == {"known": "One", "unknown": None}
+    await name(database, unknown="Two")
+    now += LASTS - 1
+    assert (await titles.of(["unknown"]))["unknown"] is None
+    now += 1
+    assert [title and title.title for title in (await titles.of(["unknown"])).values()] == ["Two"]
 
 
 async def test_the_last_listens_and_the_sum(libraries: Libraries, api: httpx.AsyncClient) -> None:

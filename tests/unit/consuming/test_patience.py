@@ -1,0 +1,61 @@
+"""Trying until it is done, and not before one was asked to come again."""
+
+import asyncio
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+from processors.patience import Patience
+
+
+class Throttled(CosmosHttpResponseError):
+    """429, with when to come again, as the SDK has it on an answer of its own."""
+
+    def __init__(self, after_ms: str) -> None:
+        super().__init__(status_code=429, message="Request rate is large")
+        self.headers = {"x-ms-retry-after-ms": after_ms}
+
+
+async def test_it_comes_again_when_it_was_told_to_and_not_before() -> None:
+    patience, loop = Patience("partition 2"), asyncio.get_running_loop()
+    refusals = [Throttled("400"), AzureError("away")]
+    tried: list[float] = []
+
+    async def job() -> None:
+        tried.append(loop.time())
+        if refusals:
+            raise refusals.pop(0)
+
+    await patience.insist(job)
+    assert len(tried) == 3
+    assert tried[1] - tried[0] >= 0.4
+    assert patience.stuck() == 0
+
+
+async def test_it_says_for_how_long_and_for_what_it_waits() -> None:
+    now = 100.0
+    patience = Patience("partition 2", lambda: now)
+    asked = asyncio.Event()
+
+    async def job() -> None:
+        asked.set()
+        raise AzureError("Cosmos DB is away\nand more of it")
+
+    trying = asyncio.create_task(patience.insist(job))
+    await asked.wait()
+    await asyncio.sleep(0)
+    now = 130.0
+    assert patience.stuck() == 30
+    assert patience.trouble == "AzureError: Cosmos DB is away"
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+
+
+async def test_what_is_no_outage_is_not_tried_again() -> None:
+    async def job() -> None:
+        raise ValueError("a mistake of ours")
+
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        await Patience("partition 2").insist(job)
