@@ -28,8 +28,9 @@ MARGIN = timedelta(seconds=1)
 own."""
 
 FAR_BEHIND = timedelta(seconds=10)
-STRETCH = 4
-"""Far behind, nobody waits for the newest event: so many times the usual interval makes fewer and fuller writes."""
+STRETCH = 15
+"""Far behind, nobody waits for what was read: so many times the usual interval makes fewer and fuller writes. Reaching the
+newest events ends it at once."""
 
 PARTING = 5.0
 

@@ -13,7 +13,7 @@ class Throttled(CosmosHttpResponseError):
     """429, with when to come again, as the SDK has it on an answer of its own."""
 
     def __init__(self, after_ms: str) -> None:
-        super().__init__(status_code=429, message="Request rate is large")
+        super().__init__(status_code=429, message="Request rate is large")  # type: ignore[no-untyped-call]  # the SDK annotates nothing there
         self.headers = {"x-ms-retry-after-ms": after_ms}
 
 
