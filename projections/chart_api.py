@@ -10,7 +10,7 @@ from fastapi import Path as InPath
 from msgspec import Struct
 from starlette.responses import Response
 
-from projections import charts, history, negotiation, openapi, tables
+from projections import charts, history, negotiation, openapi
 from projections.answers import fresh, plain, shown
 from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
@@ -134,6 +134,9 @@ def _position(chart: Chart | None) -> Mapping[str, int]:
 
 def tabled(found: tuple[Chart, ...], form: str, name: str) -> Response:
     """The charts as a file that a browser saves under `name`."""
+    # The library behind it is a fifth of the API's start, and few ask for tables.
+    from projections import tables
+
     ending = "csv" if form == negotiation.CSV else "parquet"
     headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"', "Cache-Control": "no-store"}
     return Response(tables.written(found, form), headers=headers, media_type=form)
