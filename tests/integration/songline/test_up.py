@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from songline.ports import HOST
+from tests.support.audio import song
 from tests.support.waiting import wait_for
 
 PORTS = (
@@ -34,6 +35,9 @@ PORTS = (
 )
 RESTARTED = ("processors.trending", "processors.catalog", "processors.library", "processors.ingestion", "songline.api")
 DEADLINE = 90.0
+
+
+SONG = song("flac", 1.0)
 
 
 class Up:
@@ -150,6 +154,9 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert [finding for finding in findings if finding["status"] != "ok"] == []
     assert examined.returncode == 0
 
+    kept = uploaded(first, api)
+    taken_away(api, entries[0]["songId"])
+
     second = up()
     assert second.ended() == 1
     assert f"runs on {first.data} already (process {first.process.pid})" in second.text
@@ -162,8 +169,42 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert not (first.data / "songline.env").exists()
 
     again = up("--no-simulator")
-    assert counted(again.healthy()) >= last
+    api = again.healthy()
+    assert counted(api) >= last
+    assert sound(api, kept) == SONG
     assert again.end(signal.SIGTERM) == 0, again.text
+
+
+def uploaded(system: Up, api: str) -> str:
+    """A song that went in by the command and is found and heard; its id."""
+    file = system.data.parent / "paper-lanterns.flac"
+    file.write_bytes(SONG)
+    sent = songline(system.data, "upload", str(file), "--artist", "Nova Reed")
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    found = re.search(r"\(?([0-9a-f-]{36})\)?$", sent.stdout.splitlines()[0].rstrip())
+    assert found, sent.stdout
+    song_id = found[1]
+    wait_for(lambda: sound(api, song_id) == SONG, "the song's sound", DEADLINE)
+    part = httpx.get(f"{api}/v1/songs/{song_id}/audio", headers={"Range": "bytes=10-19"}, timeout=10)
+    assert (part.status_code, part.content) == (206, SONG[10:20])
+    shown = songline(system.data, "songs", "lanterns", "--artist", "nova reed", "--json")
+    assert [song["id"] for song in json.loads(shown.stdout)["songs"]] == [song_id]
+    assert "No command has died" in songline(system.data, "dlq", "list").stdout
+    return song_id
+
+
+def sound(api: str, song_id: str) -> bytes | None:
+    answer = httpx.get(f"{api}/v1/songs/{song_id}/audio", timeout=10)
+    return answer.content if answer.status_code == 200 else None
+
+
+def taken_away(api: str, song_id: str) -> None:
+    """A simulated song goes by its uploader's wish, from the catalog and from the charts."""
+    uploader = httpx.get(f"{api}/v1/songs/{song_id}", timeout=10).json()["song"]["userId"]
+    asked = httpx.delete(f"{api}/v1/songs/{song_id}", headers={"X-User-Id": uploader}, timeout=10)
+    assert asked.status_code == 202, asked.text
+    wait_for(lambda: httpx.get(f"{api}/v1/songs/{song_id}", timeout=10).status_code == 410, "its end", DEADLINE)
+    wait_for(lambda: all(entry["songId"] != song_id for entry in chart(api)["entries"]), "its way out", DEADLINE)
 
 
 def test_a_taken_port_is_named_with_its_option(up: Callable[..., Up]) -> None:
