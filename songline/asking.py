@@ -42,9 +42,9 @@ def ask(client: httpx.Client, request: httpx.Request) -> str:
 def check(answer: httpx.Response) -> None:
     """Raises Refused or Unreachable for what is no success. The answer is read."""
     if answer.status_code == 503:
-        raise Unreachable(_words(answer))
+        raise Unreachable(words(answer))
     if not answer.is_success:
-        raise Refused(_words(answer))
+        raise Refused(words(answer))
 
 
 def unreachable(request: httpx.Request, error: httpx.TransportError) -> Unreachable:
@@ -66,7 +66,7 @@ def visible(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
 
 
-def _words(answer: httpx.Response) -> str:
+def words(answer: httpx.Response) -> str:
     """The `detail` of a problem, or what else was answered."""
     try:
         return str(answer.json()["detail"])

@@ -15,6 +15,7 @@ from msgspec import Struct
 from schemas.commands import Metadata, derived_id
 from schemas.ingestions import Reason, State
 from schemas.types import Moment
+from songline.asking import words
 from songline.exits import Exit, Stopped
 from songline.journal import Entry, Journal, Sighting
 
@@ -152,14 +153,6 @@ class Sender:
                 raise Stopped(f"{seen} Start the system with `songline up`, or use --api URL.", Exit.UNREACHABLE)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
-
-
-def words(answer: httpx.Response) -> str:
-    """The `detail` of a problem, or what else was answered."""
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"
 
 
 def songs_in(path: Path) -> list[Path]:
