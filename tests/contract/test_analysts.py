@@ -1,0 +1,54 @@
+"""What is ready for analysts: the notebook runs, and Grafana's dashboard asks for what there is.
+
+Grafana itself was not run.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from songline import openapi
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = json.loads((ROOT / "docs/notebooks/charts.ipynb").read_text(encoding="utf-8"))
+DASHBOARD = json.loads((ROOT / "infra/grafana/songline.json").read_text(encoding="utf-8"))
+DOCUMENT = openapi.document()
+SCHEMAS = {"charts": "ChartEntry", "ingestions": "IngestionAnswer", "deadletters": "Letter"}
+
+
+def test_the_notebook_runs_from_top_to_bottom(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SONGLINE_API", address)
+    names: dict[str, Any] = {}
+    for cell in NOTEBOOK["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [], "outputs are of one machine at one moment: clear them"
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
+    assert names["top"]["songId"].to_list() == ["song-42"]
+    assert names["genres"]["listens"].to_list() == [812]
+
+
+def targets() -> Iterator[tuple[str, dict[str, Any]]]:
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target
+
+
+@pytest.mark.parametrize(("title", "target"), [pytest.param(*one, id=one[0]) for one in targets()])
+def test_a_panel_asks_for_what_there_is(title: str, target: dict[str, Any]) -> None:
+    path, _, query = target["url"].removeprefix("${api}").partition("?")
+    asked = path.replace("top/", "{kind}/").replace("trending/", "{kind}/").replace("{kind}/1h", "{kind}/{window}")
+    operation = DOCUMENT["paths"][asked.replace("${window}", "{window}")]["get"]
+    known = {parameter["name"] for parameter in operation["parameters"]} if "parameters" in operation else set()
+    assert set(re.findall(r"(\w+)=", query)) <= known
+    fields = DOCUMENT["components"]["schemas"][SCHEMAS[path.split("/")[2]]]["properties"]
+    assert {column["selector"] for column in target["columns"]} <= fields.keys() | {"asOf"}
+
+
+def test_every_variable_is_declared() -> None:
+    declared = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    used = set(re.findall(r"\$\{(\w+)", json.dumps(DASHBOARD["panels"])))
+    assert used - {"__from", "__to"} <= declared
