@@ -170,7 +170,7 @@ async def serve(
             "cosmos": cosmos,
         }
         if "blob" in ports:
-            servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"])
+            servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"], gone=stop.set)
         # The last: health means that all are served.
         servers["control"] = HttpServer(
             control.create(served, faults, lambda: cosmos.throughput), host=HOST, port=ports["control"]

@@ -8,9 +8,11 @@ last has written everything down.
 import asyncio
 import contextlib
 import fcntl
+import logging
 import re
 from asyncio.subprocess import PIPE, Process
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -18,6 +20,8 @@ from typing import IO, Self
 from localcloud import node
 
 ACCOUNT = "devstoreaccount1"
+
+logger = logging.getLogger("localcloud.azurite")
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -36,11 +40,18 @@ def home() -> Path:
 
 
 class AzuriteServer:
-    """The Blob service between enter and exit, on `host`:`port`; port 0 takes a free one, which `port` then tells."""
+    """The Blob service between enter and exit, on `host`:`port`; port 0 takes a free one, which `port` then tells.
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    `gone` is called when Azurite ends before it is asked to.
+    """
+
+    def __init__(
+        self, folder: Path, *, host: str = "127.0.0.1", port: int = 0, gone: Callable[[], None] | None = None
+    ) -> None:
         self._folder = folder
         self._host = host
+        self._gone = gone
+        self._ending = False
         self.port = port
 
     async def __aenter__(self) -> Self:
@@ -129,12 +140,18 @@ class AzuriteServer:
             raise self._failed(f"answered {said[:80]!r}, expected HTTP")
 
     async def _read(self) -> None:
-        """Keep the pipe from filling up."""
+        """Keep the pipe from filling up, and notice its end."""
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             self._said.append(line.decode(errors="replace").rstrip())
+        code = await self._process.wait()
+        if not self._ending:
+            logger.error("%s", self._failed(f"ended with code {code}"))
+            if self._gone is not None:
+                self._gone()
 
     async def _end(self) -> None:
+        self._ending = True
         if self._process.returncode is not None:
             return
         assert self._process.stdin is not None

@@ -1,6 +1,8 @@
 """Blob Storage that lives and dies with the process that serves it."""
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -47,6 +49,13 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
         assert await (await stored.download_blob()).readall() == b"audio"
         with pytest.raises(ResourceExistsError):
             await stored.upload_blob(b"other", overwrite=False)
+
+
+async def test_its_end_is_noticed(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+    async with AzuriteServer(tmp_path, gone=gone.set) as server:
+        os.kill(server.pid, signal.SIGKILL)
+        await asyncio.wait_for(gone.wait(), 20)
 
 
 async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path) -> None:
