@@ -1,25 +1,11 @@
-"""A localcloud with Blob Storage, an app that uploads, and a worker, each a process of its own."""
+"""The ingestion worker as a process that one test hands on to the next."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.localcloud import LocalCloud
-
-
-@pytest.fixture(scope="module")
-def song_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """For all tests of a module; they keep out of each other's way by ids."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("songs"), ["--blobs"]).start()
-    yield cloud
-    cloud.stop()
-
-
-@pytest.fixture
-async def app(song_cloud: LocalCloud) -> AsyncIterator[App]:
-    async with App(song_cloud) as app:
-        yield app
 
 
 @pytest.fixture(scope="module")

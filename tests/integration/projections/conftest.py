@@ -1,6 +1,6 @@
-"""The read API over a localcloud with Blob Storage, shared by the tests of a module."""
+"""The read API over a localcloud with Blob Storage."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -13,14 +13,6 @@ from projections.api import create
 from schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.entities import CONTAINERS
 from tests.support.localcloud import LocalCloud
-
-
-@pytest.fixture(scope="module")
-def song_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """For all tests of a module; they keep out of each other's way by ids, artists and genres."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("songs"), ["--blobs"]).start()
-    yield cloud
-    cloud.stop()
 
 
 @pytest.fixture

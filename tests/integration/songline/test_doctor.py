@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,6 @@ def ensure(cloud: LocalCloud) -> None:
     asyncio.run(create())
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """For all tests that leave it as it is."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
-    yield cloud
-    cloud.stop()
-
-
 @pytest.fixture
 def hubs(tmp_path: Path) -> Callable[..., Path]:
     """A copy of the product's declaration of hubs, without some and with other partition counts."""
@@ -111,15 +103,15 @@ def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
     assert failing(cloud.environment).keys() == declared
 
 
-def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(cloud: LocalCloud) -> None:
-    ensure(cloud)
+def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(song_cloud: LocalCloud) -> None:
+    ensure(song_cloud)
     wrong = "d3Jvbmcgd3Jvbmcgd3Jvbmc="
     environ = {
-        **cloud.environment,
-        EVENTHUB_CONNECTION: cloud.eventhub_connection_string.replace("SAS_KEY_VALUE", wrong),
-        COSMOS_CONNECTION: f"AccountEndpoint={cloud.cosmos_endpoint};AccountKey={wrong}",
-        SERVICEBUS_CONNECTION: cloud.servicebus_connection_string.replace("SAS_KEY_VALUE", wrong),
-        BLOB_CONNECTION: re.sub("AccountKey=[^;]+", f"AccountKey={wrong}", cloud.blob_connection_string),
+        **song_cloud.environment,
+        EVENTHUB_CONNECTION: song_cloud.eventhub_connection_string.replace("SAS_KEY_VALUE", wrong),
+        COSMOS_CONNECTION: f"AccountEndpoint={song_cloud.cosmos_endpoint};AccountKey={wrong}",
+        SERVICEBUS_CONNECTION: song_cloud.servicebus_connection_string.replace("SAS_KEY_VALUE", wrong),
+        BLOB_CONNECTION: re.sub("AccountKey=[^;]+", f"AccountKey={wrong}", song_cloud.blob_connection_string),
     }
     done = examine(environ)
     assert done.returncode == 1
@@ -140,17 +132,17 @@ def test_nothing_there_is_one_line_for_each_service_and_each_health(
     assert failing(environ).keys() == {*WIRES, *PROCESSES}
 
 
-def test_without_settings_it_names_the_first_that_is_missing(tmp_path: Path, cloud: LocalCloud) -> None:
+def test_without_settings_it_names_the_first_that_is_missing(tmp_path: Path, song_cloud: LocalCloud) -> None:
     named = (EVENTHUB_CONNECTION, COSMOS_CONNECTION, KAFKA_BOOTSTRAP)
-    environ = {name: value for name, value in cloud.environment.items() if name not in named}
+    environ = {name: value for name, value in song_cloud.environment.items() if name not in named}
     failed = failing({**environ, "SONGLINE_DATA": str(tmp_path)})
     assert failed.keys() == {"settings"}
     assert EVENTHUB_CONNECTION in failed["settings"]["seen"]
 
 
-def test_a_healthy_namespace_has_every_hub_on_it(cloud: LocalCloud) -> None:
-    ensure(cloud)
-    done = examine(cloud.environment)
+def test_a_healthy_namespace_has_every_hub_on_it(song_cloud: LocalCloud) -> None:
+    ensure(song_cloud)
+    done = examine(song_cloud.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     for name in HUBS:
         assert any(line.startswith(f"ok   hub {name} ") for line in done.stdout.splitlines())

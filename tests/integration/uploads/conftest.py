@@ -1,4 +1,4 @@
-"""A localcloud with Blob Storage, an API before it, and what looks behind it."""
+"""The API, and a worker behind it, each a process of its own."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,20 +9,6 @@ import pytest
 from tests.support.api import ApiProcess
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.localcloud import LocalCloud
-
-
-@pytest.fixture(scope="module")
-def song_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """For all tests of a module; they keep out of each other's way by users and ids."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("songs"), ["--blobs"]).start()
-    yield cloud
-    cloud.stop()
-
-
-@pytest.fixture
-async def app(song_cloud: LocalCloud) -> AsyncIterator[App]:
-    async with App(song_cloud) as app:
-        yield app
 
 
 @pytest.fixture(scope="module")
