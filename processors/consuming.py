@@ -29,8 +29,7 @@ own."""
 
 FAR_BEHIND = timedelta(seconds=10)
 STRETCH = 15
-"""Far behind, nobody waits for what was read: so many times the usual interval makes fewer and fuller writes. Reaching the
-newest events ends it at once."""
+"""Far behind, so many times the usual interval makes fewer and fuller writes. Having caught up ends it at once."""
 
 PARTING = 5.0
 
@@ -159,11 +158,12 @@ class Reader:
                 lane.through = _later(lane.through, lane.last.enqueued_time)
         elif self._steady() - lane.looked_at >= self._pace.look:
             await self._look(lane)
-        if lane.part.full or self._steady() - lane.settled_at >= self._interval(lane):
+        if lane.part.full or self._steady() - lane.settled_at >= self._interval(events[-1] if events else None):
             await self._settle(context, lane)
 
-    def _interval(self, lane: Lane) -> float:
-        logged = None if lane.last is None else lane.last.enqueued_time
+    def _interval(self, newest: EventData | None) -> float:
+        """`newest` is the last event that came just now; None is a partition that held nothing more."""
+        logged = None if newest is None else newest.enqueued_time
         behind = logged is not None and self._now() - logged > FAR_BEHIND
         return self._pace.flush * (STRETCH if behind else 1)
 
