@@ -7,7 +7,14 @@ import pytest
 
 from tests.support.localcloud import LocalCloud
 
-LONGEST = ("chaos/", "integration/uploads/", "integration/catalog/", "integration/songline/", "integration/")
+LONGEST = (
+    "chaos/",
+    "browser/",
+    "integration/uploads/",
+    "integration/catalog/",
+    "integration/songline/",
+    "integration/",
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
