@@ -241,6 +241,7 @@ def _where(data: Path, api: str, took: float) -> str:
     prefix = "" if data == DEFAULT_DATA else f"{DATA}={data} "
     return f"""
 Songline is up, after {took:.1f} s.
+  look      {api}/
   a chart   {api}/v1/charts/top/1h
   the API   {api}/docs
   upload    {prefix}songline upload song.mp3
