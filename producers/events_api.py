@@ -41,15 +41,18 @@ MAX_BATCH_BYTES = MAX_BATCH_EVENTS * (MAX_EVENT_BYTES + 2) + 2
 MAX_WAITING_BYTES = 64 << 20
 SILENCE_S = 30.0
 RETRY_SECONDS = 2
+SPILL_AFTER_S = 1.0
 
 _batches = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Wires(Struct, frozen=True):
-    """What the events API needs: the namespace, and a file of its own for what the hub can't take now."""
+    """What the events API needs: the namespace, and a file of its own for what the hub has not taken within so many
+    seconds."""
 
     eventhubs: EventHubs
     outbox: Path
+    spill_after_s: float = SPILL_AFTER_S
 
 
 class Desk:
@@ -119,7 +122,9 @@ def routes(wires: Wires) -> APIRouter:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(EventPublisher(wires.eventhubs, outbox=wires.outbox))
+            publisher = await stack.enter_async_context(
+                EventPublisher(wires.eventhubs, outbox=wires.outbox, spill_after_s=wires.spill_after_s)
+            )
             positions = Positions(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
             stack.push_async_callback(positions.close)
             app.state.events = Desk(publisher, Intake(publisher, positions, Recent(), _now))
