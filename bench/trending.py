@@ -200,7 +200,7 @@ def child(cloud: LocalCloud, what: str, total: int) -> tuple[float, float, int]:
 
 
 async def ready(running: TrendingWorker) -> bool:
-    return "Worker ready" in running.said()
+    return "Worker ready" in running.said
 
 
 async def complete(container: ContainerProxy, wanted: dict[str, int]) -> Chart | None:
