@@ -1,16 +1,23 @@
 """What the pump makes of messages and of errors, without a wire."""
 
+import asyncio
 import errno
+from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 from azure.eventhub.exceptions import AuthenticationError, ConnectError
+from azure.servicebus.aio import ServiceBusClient
 
 from cloud.settings import BadSetting
 from processors.ingestion.decide import CommandRefused
 from processors.ingestion.dials import Dials
 from processors.ingestion.sandbox import ProbeFailed
-from processors.ingestion.worker import is_passing
+from processors.ingestion.work import Work
+from processors.ingestion.worker import Pace, Worker, is_passing
+from schemas.commands import Command, RemoveSong
+from tests.support.waiting import wait_for_async
 
 
 def status(code: int) -> HttpResponseError:
@@ -58,3 +65,29 @@ def test_dials_are_read_from_the_environment() -> None:
     for wrong in ("0", "many", "65"):
         with pytest.raises(BadSetting, match=r"SONGLINE_INGESTION_LANES.* from 1 to 64"):
             Dials.read({"SONGLINE_INGESTION_LANES": wrong})
+
+
+class Away:
+    """In the place of Work: a service that every command needs is away."""
+
+    async def carry_out(self, command: Command, body: list[bytes]) -> None:
+        raise ServiceRequestError("no route")
+
+
+async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -> None:
+    moments = [0.0]
+    pace = Pace(lanes=2, longest_pause=0.01, stall=10)
+    worker = Worker(cast("ServiceBusClient", None), cast("Work", Away()), pace, steady=lambda: moments[-1])
+    assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
+    order = RemoveSong(user_id="user-7", song_id="i-1")
+    command = Command(id="r-1", source="/tests", time=datetime(2026, 11, 22, tzinfo=UTC), data=order)
+    carrying = asyncio.create_task(worker._patiently(command, []))
+
+    async def told() -> bool:
+        moments.append(moments[-1] + 1)
+        return any("r-1 is held for" in reason and "no route" in reason for reason in worker.why_not())
+
+    await wait_for_async(told, "the reason")
+    carrying.cancel()
+    await asyncio.gather(carrying, return_exceptions=True)
+    assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
