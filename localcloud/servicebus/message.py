@@ -233,9 +233,10 @@ def view(content: Content, more: Mapping[str, reckoning.Value]) -> sql.View:
     return sql.View({**system, **more}, user)
 
 
-def head(header: list[Value], annotations: Map, bare: bytes) -> bytes:
-    """The sections in front of a body, for a client: header, message annotations, properties."""
-    return section(HEADER, header) + section(MESSAGE_ANNOTATIONS, annotations) + bare
+def head(header: list[Value], delivery: Map, annotations: Map, bare: bytes) -> bytes:
+    """The sections in front of a body, for a client: header, delivery and message annotations, properties."""
+    of_delivery = section(DELIVERY_ANNOTATIONS, delivery) if delivery else b""
+    return section(HEADER, header) + of_delivery + section(MESSAGE_ANNOTATIONS, annotations) + bare
 
 
 def pack_annotations(annotations: Map) -> bytes:

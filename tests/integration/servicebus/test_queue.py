@@ -66,6 +66,7 @@ async def test_a_message_comes_back_as_it_went(bus: ServiceBusClient, queue: str
         assert abs(message.enqueued_time_utc - before) < timedelta(seconds=30)
         assert message.locked_until_utc is not None
         assert message.locked_until_utc > before + timedelta(seconds=50)
+        assert message.raw_amqp_message.delivery_annotations == {b"x-opt-lock-token": message.lock_token}
         await receiver.complete_message(message)
     assert await nothing(bus, queue)
 
