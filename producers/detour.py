@@ -28,7 +28,8 @@ _T = TypeVar("_T")
 class _Arrival(Struct, eq=False):
     """An event to be written, `done` with that; `pending` is its other self where it is in a lane as well.
 
-    `accepted_at` is in Unix seconds, `since` in monotonic ones; `number` is the outbox's, 0 before it is written.
+    `accepted_at` is in Unix seconds, `since` in monotonic ones; `number` is the outbox's, 0 before it is
+    written, -1 where it could not be.
     """
 
     body: bytes
@@ -168,6 +169,7 @@ class Detour:
     def _refuse(self, arrived: Sequence[_Arrival], failure: Full) -> None:
         for each in arrived:
             self._outbox.give_back(each.partition_key, each.body)
+            each.number = -1
             if each.pending is not None:
                 # Its lane still tries, as if nothing had been; if it has succeeded, so much the better.
                 sent = each.pending.done
@@ -188,10 +190,10 @@ class Detour:
         if not ahead:
             return
         sent = await _sent([each.pending.done for each in ahead if each.pending is not None])
-        while not ahead[-1].number and not self._idle.is_set():
+        while not ahead[-1].number:
             await self._wrote.wait()
             self._wrote.clear()
-        if sent == len(ahead) and ahead[-1].number:
+        if sent == len(ahead) and ahead[-1].number > 0:
             await self._forget(ahead[-1].number)
 
     async def _send_load(self, load: Sequence[Kept]) -> None:
