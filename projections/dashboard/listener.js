@@ -74,7 +74,7 @@ function heard(listens) {
 
 function entries(library) {
   const row = (one) =>
-    h("tr", {}, named(one), h("td", {}, h("span", { class: "badge", title: one.likedAt ? `since ${day(one.likedAt)}` : null }, [one.liked && "liked", one.uploaded && "uploaded"].filter(Boolean).join(", "))), h("td", { class: "right" }, number(one.plays)));
+    h("tr", {}, named(one), h("td", {}, ...["liked", "uploaded"].filter((mark) => one[mark]).map((mark) => h("span", { class: "badge", title: `since ${day(one[`${mark}At`])}` }, mark))), h("td", { class: "right" }, number(one.plays)));
   return h("section", {}, h("h2", {}, "Library"), library.entries.length ? h("div", { class: "sheet" }, table("Library", ["Song", "", "Plays"], library.entries.map(row))) : empty("An empty library", "Songs that are heard, liked or uploaded are kept here."));
 }
 
