@@ -3,7 +3,7 @@
 They have a hub of their own and are none of the facts that projections are made of: nothing is lost with one.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +11,7 @@ from msgspec import Struct
 from schemas.errors import Poison
 from schemas.types import Id, Moment, Source
 
-TYPE = "songline.playback.started.v1"
+TYPE: Final = "songline.playback.started.v1"
 
 
 class PlaybackStarted(Struct, frozen=True, kw_only=True, rename="camel"):
