@@ -1,9 +1,9 @@
 """`python -m bench library`: the library worker beside a consumer as the SDK's samples write one.
 
 Measured: from the start of reading until what is read is in Cosmos DB and checkpointed, one after the other, in this
-process, against one localcloud (Event Hubs, Cosmos DB, and Azurite for the checkpoints). The worker reads the whole log,
-and what it wrote is compared with the events; the other one is stopped after the first SAMPLE_EVENTS, and only counted.
-Request units are those that localcloud's model charges.
+process, against one localcloud (Event Hubs, Cosmos DB, and Azurite for the checkpoints). The worker reads the whole
+log, and what it wrote is compared with the events; the other one is stopped after the first SAMPLE_EVENTS, and only
+counted. Request units are those that localcloud's model charges.
 
 The other one is made of the SDK's samples: `receive_batch` with a checkpoint store (recv_with_checkpoint_store), and
 for each event the document is read, changed and upserted (document_management). A redelivery makes it count twice: it
