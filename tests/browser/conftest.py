@@ -48,7 +48,7 @@ PATIENCE_MS = 40_000
 
 
 class System:
-    """Everything that `songline up` runs but simulated listeners, for the tests of a session."""
+    """Everything that `songline up` runs but simulated listeners, for the tests of a module."""
 
     def __init__(self, folder: Path) -> None:
         self.cloud = LocalCloud(folder / "cloud", ["--blobs"])
@@ -117,7 +117,7 @@ class Visit:
         return [url for url in self.requests if url.startswith(("http", "ws")) and urlsplit(url).netloc != own]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with ExitStack() as stack:
         system = System(tmp_path_factory.mktemp("browser"))
@@ -127,7 +127,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         yield system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = os.environ.get(CHROMIUM) or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
