@@ -58,6 +58,23 @@ class Receiving(Common, frozen=True, kw_only=True, rename="pascal"):
     forward_dead_lettered_messages_to: str = ""
 
 
+Right = Literal["Manage", "Send", "Listen"]
+
+
+class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
+    """A key of an entity's own. It is remembered; what gives access is the namespace's key. Times are as they came."""
+
+    type: Annotated[str, Meta(min_length=1)] = "SharedAccessAuthorizationRule"
+    claim_type: str = ""
+    claim_value: str = ""
+    rights: tuple[Right, ...] = ()
+    created_time: str = ""
+    modified_time: str = ""
+    key_name: str = ""
+    primary_key: str = ""
+    secondary_key: str = ""
+
+
 class Queue(Receiving, frozen=True, kw_only=True, rename="pascal"):
     """A queue. Sizes: entity in MiB, message in KiB."""
 
@@ -68,6 +85,7 @@ class Queue(Receiving, frozen=True, kw_only=True, rename="pascal"):
     enable_partitioning: bool = False
     enable_express: bool = False
     support_ordering: bool = True
+    authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
 class Topic(Common, frozen=True, kw_only=True, rename="pascal"):
@@ -80,6 +98,7 @@ class Topic(Common, frozen=True, kw_only=True, rename="pascal"):
     enable_partitioning: bool = False
     enable_express: bool = False
     support_ordering: bool = True
+    authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
 Sending = Queue | Topic
@@ -100,9 +119,10 @@ class Subscription(Receiving, frozen=True, kw_only=True, rename="pascal"):
 
 
 class Moment(Struct, frozen=True, tag="Moment"):
-    """A point in time, in Unix milliseconds."""
+    """A point in time, in Unix milliseconds; without a zone it is taken as UTC, and told without one again."""
 
     unix_ms: int
+    zoned: bool = True
 
 
 class Span(Struct, frozen=True, tag="Span"):

@@ -63,15 +63,11 @@ def _check(broker: Broker, name: str, properties: entities.Common) -> None:
     for target in (properties.forward_to, properties.forward_dead_lettered_messages_to):
         if not target:
             continue
-        if target.lower() == name.lower():
-            raise InvalidArgument(f"'{name}' can't forward to itself")
         try:
             if isinstance(broker.entity(target), SubscriptionEntity):
                 raise InvalidArgument(f"'{name}' can't forward to a subscription: name its topic")
         except EntityNotFound:
             raise InvalidArgument(f"'{name}' forwards to '{target}', which does not exist") from None
-    if properties.forward_to and properties.requires_session:
-        raise InvalidArgument(f"'{name}' requires sessions, and so can't forward its messages")
 
 
 def subscription(broker: Broker, path: str) -> SubscriptionEntity:

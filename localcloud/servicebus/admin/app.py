@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from xml.etree.ElementTree import Element, SubElement
 
 from starlette.applications import Starlette
@@ -190,7 +190,9 @@ def _default_rule(description: Element) -> entities.Rule:
 def _entry(entity: Entity, base: str) -> Entry:
     names = topology.split_subscription(entity.name) if isinstance(entity, SubscriptionEntity) else None
     title = names[1] if names else entity.name
-    return Entry(title, f"{base}/{quote(entity.name)}", entity.updated_ms, descriptions.write(entity))
+    return Entry(
+        title, f"{base}/{quote(entity.name)}", entity.updated_ms, descriptions.write(entity, urlsplit(base).netloc)
+    )
 
 
 def _rule_entries(broker: Broker, path: str, base: str) -> list[Entry]:

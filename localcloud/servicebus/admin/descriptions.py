@@ -4,7 +4,7 @@ The names of the elements are those that the properties have in JSON, so this is
 8601, moments XML dateTimes, both in UTC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -13,13 +13,15 @@ from xml.etree.ElementTree import Element, SubElement
 import msgspec
 
 from localcloud.servicebus import entities
-from localcloud.servicebus.admin.atom import COUNTS, tag, timestamp
+from localcloud.servicebus.admin.atom import COUNTS, INSTANCE, local_name, tag, timestamp
 from localcloud.servicebus.changes import State
+from localcloud.servicebus.entities import AuthorizationRule, CorrelationFilter
 from localcloud.servicebus.entity import Entity, QueueEntity, SubscriptionEntity, TopicEntity
 from localcloud.servicebus.errors import InvalidArgument
 from localcloud.servicebus.queue import Queue
 
 FOR_EVER_TEXT: Final = "P10675199DT2H48M5.4775807S"
+_AUTHORIZATION: Final = "AuthorizationRules"
 _FORWARDS: Final = ("ForwardTo", "ForwardDeadLetteredMessagesTo")
 
 EntityT = TypeVar("EntityT", bound=entities.Common)
@@ -29,7 +31,9 @@ def read(description: Element, kind: type[EntityT]) -> EntityT:
     """The properties that a description gives, with the defaults of those it doesn't. Raises InvalidArgument."""
     given: dict[str, Any] = {}
     for element in description:
-        if not len(element) and element.text and element.tag.startswith(tag("")):
+        if element.tag == tag(_AUTHORIZATION):
+            given[_AUTHORIZATION] = [_authorization_rule(rule) for rule in element]
+        elif not len(element) and element.text and element.tag.startswith(tag("")):
             name = element.tag.removeprefix(tag(""))
             given[name] = _path(element.text) if name in _FORWARDS else element.text
     try:
@@ -38,24 +42,52 @@ def read(description: Element, kind: type[EntityT]) -> EntityT:
         raise InvalidArgument(f"{kind.__name__}: {error}") from None
 
 
+def _authorization_rule(element: Element) -> dict[str, Any]:
+    given: dict[str, Any] = {local_name(part): part.text or "" for part in element}
+    given["Rights"] = [right.text for right in element.iterfind(f"{tag('Rights')}/{tag('AccessRights')}")]
+    given["Type"] = element.get(f"{{{INSTANCE}}}type", "").rpartition(":")[2]
+    return given
+
+
 def _path(target: str) -> str:
     """Clients give the address of an entity to forward to; its path is what we keep."""
     return urlsplit(target).path.strip("/") if "://" in target else target
 
 
-def write(entity: Entity) -> Element:
-    """The description of an entity, with what is known of it at run time."""
+def write(entity: Entity, host: str) -> Element:
+    """The description of an entity, with what is known of it at run time.
+
+    What it forwards to is told as an address at `host`, as the service does it.
+    """
     root = Element(tag(f"{type(entity.properties).__name__}Description"))
     for field in msgspec.structs.fields(entity.properties):
-        text = _text(getattr(entity.properties, field.name))
-        if text:
-            SubElement(root, tag(field.encode_name)).text = text
+        name, value = field.encode_name, getattr(entity.properties, field.name)
+        if name == _AUTHORIZATION:
+            _write_authorization(root, value)
+        elif name in _FORWARDS and value:
+            SubElement(root, tag(name)).text = f"sb://{host}/{value}"
+        elif _text(value):
+            SubElement(root, tag(name)).text = _text(value)
     for name, text in _runtime(entity).items():
         SubElement(root, tag(name)).text = text
     counts = SubElement(root, tag("CountDetails"))
     for name, count in _counts(entity).items():
         SubElement(counts, f"{{{COUNTS}}}{name}").text = str(count)
     return root
+
+
+def _write_authorization(root: Element, rules: Sequence[AuthorizationRule]) -> None:
+    parent = SubElement(root, tag(_AUTHORIZATION))
+    for rule in rules:
+        element = SubElement(parent, tag("AuthorizationRule"), {f"{{{INSTANCE}}}type": rule.type})
+        for field in msgspec.structs.fields(rule):
+            value = getattr(rule, field.name)
+            if field.name == "rights":
+                rights = SubElement(element, tag("Rights"))
+                for right in value:
+                    SubElement(rights, tag("AccessRights")).text = right
+            elif value and field.name != "type":
+                SubElement(element, tag(field.encode_name)).text = value
 
 
 def _text(value: object) -> str:
@@ -74,10 +106,14 @@ def _runtime(entity: Entity) -> Mapping[str, str]:
         "EntityAvailabilityStatus": "Available",
     }
     if isinstance(entity, TopicEntity):
+        filters = [rule.rule.filter for sub in entity.subscriptions.values() for rule in sub.rules.values()]
+        correlations = sum(isinstance(chosen, CorrelationFilter) for chosen in filters)
         return {
             **known,
             "SizeInBytes": str(entity.bytes),
             "SubscriptionCount": str(len(entity.subscriptions)),
+            "SqlFilterCount": str(len(filters) - correlations),
+            "CorrelationFilterCount": str(correlations),
         }
     known["MessageCount"] = str(sum(len(queue.messages) for queue in _queues(entity)))
     if isinstance(entity, QueueEntity):

@@ -42,7 +42,8 @@ def _boolean(text: str) -> bool:
 
 def _moment(text: str) -> Moment:
     read = datetime.fromisoformat(text)
-    return Moment(int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000))
+    zoned = read.tzinfo is not None
+    return Moment(int((read if zoned else read.replace(tzinfo=UTC)).timestamp() * 1000), zoned)
 
 
 def _duration(text: str) -> Span:
@@ -161,7 +162,7 @@ def _typed(value: Scalar) -> tuple[str, str]:
     if isinstance(value, float):
         return "double", repr(value)
     if isinstance(value, Moment):
-        return "dateTime", timestamp(value.unix_ms)
+        return "dateTime", timestamp(value.unix_ms).removesuffix("" if value.zoned else "Z")
     if isinstance(value, Span):
         return "duration", str(msgspec.to_builtins(timedelta(milliseconds=value.ms)))
     return "string", value

@@ -11,8 +11,10 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.management import (
+    AccessRights,
+    AuthorizationRule,
     CorrelationRuleFilter,
     EntityStatus,
     FalseRuleFilter,
@@ -58,7 +60,8 @@ def test_a_queue_is_made_read_changed_and_deleted(admin: ServiceBusAdministratio
     assert read.default_message_time_to_live == timedelta(days=2)
     assert isinstance(read.auto_delete_on_idle, timedelta)
     assert read.auto_delete_on_idle > timedelta(days=10_000)
-    assert read.forward_dead_lettered_messages_to == "graves"
+    assert str(read.forward_dead_lettered_messages_to).startswith("sb://127.0.0.1:")
+    assert str(read.forward_dead_lettered_messages_to).endswith("/graves")
     read.max_delivery_count = 7
     read.status = EntityStatus.SEND_DISABLED
     admin.update_queue(read)
@@ -84,7 +87,6 @@ def test_what_can_not_be_a_queue(admin: ServiceBusAdministrationClient) -> None:
         ("x", {"max_delivery_count": 0}),
         ("x", {"forward_to": "no-such-queue"}),
         ("x", {"forward_to": "x"}),
-        ("x", {"forward_to": "end", "requires_session": True}),
     ):
         with pytest.raises(HttpResponseError):
             admin.create_queue(name, **options)
@@ -173,6 +175,75 @@ def test_topics_subscriptions_and_rules(admin: ServiceBusAdministrationClient, s
     admin.delete_topic("made")
     with pytest.raises(ResourceNotFoundError):
         admin.get_topic("made")
+
+
+def test_a_queue_may_forward_to_itself_and_out_of_sessions(
+    admin: ServiceBusAdministrationClient, sync_bus: ServiceBusClient
+) -> None:
+    admin.create_queue("last")
+    admin.create_queue("ordered", requires_session=True, forward_to="last")
+    with sync_bus.get_queue_sender("ordered") as sender:
+        sender.send_messages(ServiceBusMessage("through", session_id="s"))
+    with sync_bus.get_queue_receiver("last") as receiver:
+        (message,) = receiver.receive_messages(1, max_wait_time=10)
+        assert (str(message), message.session_id) == ("through", "s")
+        receiver.complete_message(message)
+    last = admin.get_queue("last")
+    last.forward_to = "last"
+    last.forward_dead_lettered_messages_to = "last"
+    admin.update_queue(last)
+    with sync_bus.get_queue_sender("last") as sender:
+        sender.send_messages(ServiceBusMessage("round and round"))
+    with sync_bus.get_queue_receiver("last", sub_queue=ServiceBusSubQueue.TRANSFER_DEAD_LETTER) as receiver:
+        (message,) = receiver.receive_messages(1, max_wait_time=10)
+        assert str(message) == "round and round"
+
+
+def test_authorization_rules_are_remembered(admin: ServiceBusAdministrationClient) -> None:
+    made = AuthorizationRule(
+        type="SharedAccessAuthorizationRule",
+        claim_type="SharedAccessKey",
+        claim_value="None",
+        rights=[AccessRights.SEND, AccessRights.LISTEN],
+        key_name="workers",
+        primary_key="a2V5",
+        secondary_key="b3RoZXI=",
+        created_at_utc=MOMENT,
+    )
+    queue = admin.create_queue("ruled", authorization_rules=[made])
+    topic = admin.create_topic("ruled-topic")
+    topic.authorization_rules = [made]
+    admin.update_topic(topic)
+    for read in (queue.authorization_rules, admin.get_topic("ruled-topic").authorization_rules):
+        assert read is not None
+        (rule,) = read
+        assert (rule.type, rule.claim_type, rule.claim_value) == (made.type, made.claim_type, made.claim_value)
+        assert (rule.rights, rule.key_name) == (made.rights, made.key_name)
+        assert (rule.primary_key, rule.secondary_key) == (made.primary_key, made.secondary_key)
+    queue.authorization_rules = []
+    admin.update_queue(queue)
+    assert not admin.get_queue("ruled").authorization_rules
+
+
+def test_a_time_without_a_zone_stays_one(admin: ServiceBusAdministrationClient) -> None:
+    naive = MOMENT.replace(tzinfo=None)
+    admin.create_topic("zoneless")
+    admin.create_subscription("zoneless", "sub")
+    made = admin.create_rule(
+        "zoneless", "sub", "at", filter=CorrelationRuleFilter(properties={"naive": naive, "zoned": MOMENT})
+    )
+    assert isinstance(made.filter, CorrelationRuleFilter)
+    assert made.filter.properties == {"naive": naive, "zoned": MOMENT}
+
+
+def test_a_topic_counts_its_filters(admin: ServiceBusAdministrationClient) -> None:
+    admin.create_topic("counted")
+    for name in ("one", "two"):
+        admin.create_subscription("counted", name)
+    admin.create_rule("counted", "one", "sql", filter=SqlRuleFilter("a = 1"))
+    admin.create_rule("counted", "two", "correlation", filter=CorrelationRuleFilter(label="l"))
+    found = admin.get_topic_runtime_properties("counted")
+    assert (found.sql_filter_count, found.correlation_filter_count) == (3, 1)
 
 
 def test_namespace_properties(admin: ServiceBusAdministrationClient) -> None:
