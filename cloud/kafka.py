@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ssl import SSLContext, create_default_context
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 
 from cloud.credentials import entra
@@ -57,6 +58,13 @@ def client_options(settings: EventHubs) -> dict[str, Any]:
         "sasl_plain_username": "$ConnectionString",
         "sasl_plain_password": settings.connection.reveal(),
     }
+
+
+def producer(settings: EventHubs, **options: Any) -> AIOKafkaProducer:
+    """A producer, not started, whose records are acknowledged when they can't be lost any more; `options` go to its
+    constructor. It tries a record for `request_timeout_ms`, REQUEST_TIMEOUT_MS by default, then raises KafkaError."""
+    defaults = {"acks": "all", "max_request_size": MAX_REQUEST_SIZE, "request_timeout_ms": REQUEST_TIMEOUT_MS}
+    return AIOKafkaProducer(**client_options(settings), **defaults | options)
 
 
 def unsafe(options: Mapping[str, int | None]) -> list[str]:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
@@ -30,7 +31,8 @@ class Patience:
     async def insist(self, job: Callable[[], Awaitable[None]]) -> None:
         """Try `job` until it is done; after a refusal that says when to come again, not before that. Only being
         cancelled ends it otherwise."""
-        await AsyncRetrying(retry=retry_if_exception_type(AzureError), wait=_pause, before_sleep=self._tell)(job)
+        away = retry_if_exception_type((AzureError, KafkaError))
+        await AsyncRetrying(retry=away, wait=_pause, before_sleep=self._tell)(job)
         self._stuck_since = None
 
     def _tell(self, state: RetryCallState) -> None:

@@ -1,7 +1,7 @@
 """A worker that keeps a projection of `music-events` in a container of Cosmos DB, put together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
@@ -22,12 +22,14 @@ from schemas.channels import CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS
 
 class Projection(Struct, frozen=True):
     """What is read for: in the consumer group `group`, into the `container` whose partition key is the field `key`.
-    `opens` makes, of the container, what makes a Part of a partition's name."""
+    `opens` makes, of the container, what makes a Part of a partition's name. Each of `needs` raises until what else it
+    writes to is there."""
 
     group: str
     container: str
     key: str
     opens: Callable[[ContainerProxy], Callable[[str, Patience], Part]]
+    needs: tuple[Callable[[], Awaitable[object]], ...] = ()
 
 
 async def project(projection: Projection, settings: Settings, storage: Blobs, pace: Pace, stop: asyncio.Event) -> None:
@@ -56,6 +58,7 @@ async def project(projection: Projection, settings: Settings, storage: Blobs, pa
             container.read,
             places.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
             client.get_eventhub_properties,
+            *projection.needs,
         )
         if await unless(stop, arrival):
             readiness.begun(reader.why_not)

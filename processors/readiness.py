@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
@@ -40,6 +41,6 @@ async def _missing(look: Callable[[], Awaitable[object]]) -> str:
     """What is missing, in a line; empty when nothing is."""
     try:
         await look()
-    except (AzureError, EventHubError) as error:
+    except (AzureError, EventHubError, KafkaError) as error:
         return f"waiting: {type(error).__name__} {error}".splitlines()[0]
     return ""

@@ -14,7 +14,8 @@ def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """`work`, whose argument is set by SIGTERM or SIGINT. A BadSetting ends the process with its message."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # They tell every request, and every lost connection that they mend themselves.
-    logging.getLogger("azure").setLevel(logging.ERROR)
+    for chatty in ("azure", "aiokafka"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         asyncio.run(_until_told(work))
     except BadSetting as error:

@@ -10,14 +10,24 @@ import msgspec
 from msgspec import Struct
 
 from schemas import commands, envelope, examples, live
-from schemas.channels import MUSIC_EVENTS, NOW_PLAYING, PARKED_EVENTS, SONG_COMMANDS, TRENDING_PARTIALS, TRENDING_TOPS
+from schemas.channels import (
+    CATALOG,
+    MUSIC_EVENTS,
+    NOW_PLAYING,
+    PARKED_EVENTS,
+    SONG_COMMANDS,
+    TRENDING_PARTIALS,
+    TRENDING_TOPS,
+)
 from schemas.events import TYPE_NAMES
 from schemas.jsonschema import tidied
 from schemas.parked import Parked
+from schemas.songs import Song
 from schemas.written import written, written_command
 
 VERSION = "3.0.0"
 PARKED = "parked"
+SONG = "song"
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
 _LIVE = live.LiveEvent(
@@ -25,6 +35,15 @@ _LIVE = live.LiveEvent(
     source="/services/player",
     time=_MOMENT,
     data=live.PlaybackStarted(user_id="user-7", song_id="song-42"),
+)
+_SONG = Song(
+    id="song-42",
+    user_id="user-3",
+    title="Paper Lanterns",
+    artist="Nova Reed",
+    duration_ms=201_000,
+    uploaded_at=_MOMENT,
+    genre="indie",
 )
 _PARKED = Parked(
     id="6b1f3a7e-0c55-5d0b-8f52-0f6f3a1c9f10",
@@ -48,6 +67,7 @@ def document() -> dict[str, Any]:
         **{name: written_command(order) for order, name in commands.TYPE_NAMES.items()},
         live.TYPE: live.LiveEvent,
         PARKED: Parked,
+        SONG: Song,
     }
     refs, schemas = msgspec.json.schema_components(kinds.values(), ref_template=_SCHEMA)
     messages = {name: _message(name, kind, ref) for (name, kind), ref in zip(kinds.items(), refs, strict=True)}
@@ -83,6 +103,12 @@ def document() -> dict[str, Any]:
                 "eventhubs", "What begins to play at this moment. Nobody keeps it: it is told or lost.", (live.TYPE,)
             ),
             PARKED_EVENTS: _channel("eventhubs", "What could not be understood, with the reason.", (PARKED,)),
+            CATALOG: _channel(
+                "eventhubs",
+                "The songs that are available, as a table: compacted, keyed by the song's id, to be read over Kafka "
+                "from the beginning. The last record of a key holds; one without a body says that the song has gone.",
+                (SONG,),
+            ),
             TRENDING_PARTIALS: _channel("eventhubs", f"Counts by song. {_INTERNAL}", ()),
             TRENDING_TOPS: _channel("eventhubs", f"Top lists of shards. {_INTERNAL}", ()),
             SONG_COMMANDS: _channel(
@@ -98,6 +124,8 @@ def document() -> dict[str, Any]:
             "tellPlayback": _operation("send", NOW_PLAYING, "The write API"),
             "hearPlayback": _operation("receive", NOW_PLAYING, "The read API, for whoever watches a listener"),
             "parkEvents": _operation("send", PARKED_EVENTS, "The trending worker, for what nobody understands"),
+            "tellSongs": _operation("send", CATALOG, "The catalog worker"),
+            "readSongs": _operation("receive", CATALOG, "Whoever wants every song there is"),
             "sendCommands": _operation("send", SONG_COMMANDS, "The write API"),
             "carryOutCommands": _operation("receive", SONG_COMMANDS, "The ingestion worker, and nobody else"),
         },
@@ -135,4 +163,4 @@ def _example(name: str) -> Any:
     for order, command in examples.COMMANDS.items():
         if commands.TYPE_NAMES[order] == name:
             return msgspec.json.decode(commands.encode(command))
-    return msgspec.to_builtins(_PARKED if name == PARKED else _LIVE)
+    return msgspec.to_builtins({PARKED: _PARKED, SONG: _SONG, live.TYPE: _LIVE}[name])

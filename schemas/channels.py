@@ -7,6 +7,7 @@ TRENDING_CELLS_CHANGELOG = "songline-trending-cells-changelog"
 TRENDING_SHARDS_CHANGELOG = "songline-trending-shards-changelog"
 PARKED_EVENTS = "parked-events"
 NOW_PLAYING = "now-playing"
+CATALOG = "catalog"
 
 HUBS = (
     MUSIC_EVENTS,
@@ -16,6 +17,7 @@ HUBS = (
     TRENDING_SHARDS_CHANGELOG,
     PARKED_EVENTS,
     NOW_PLAYING,
+    CATALOG,
 )
 
 # Kafka group ids span a namespace, so each carries the application's name.

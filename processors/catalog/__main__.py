@@ -1,37 +1,51 @@
 """`python -m processors.catalog`: the catalog worker."""
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
 
+from cloud import kafka
 from cloud.settings import Settings, read_blobs
 from processors.catalog.documents import Songs
 from processors.catalog.part import CatalogPart
-from processors.consuming import Part
+from processors.catalog.table import Table
+from processors.consuming import PARTING, Part
 from processors.pace import Pace
 from processors.patience import Patience
 from processors.projecting import Projection, project
 from processors.running import run
-from schemas.channels import CATALOG_GROUP, SONGS
+from schemas.channels import CATALOG, CATALOG_GROUP, SONGS
 
 PREFIX = "SONGLINE_CATALOG_"
 
 
-def opens(container: ContainerProxy) -> Callable[[str, Patience], Part]:
-    """What makes a Part of a partition's name."""
-    songs = Songs(container)
-    return lambda partition, patience: CatalogPart(partition, songs, patience)
+async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
+    """Keep the songs, and tell them, until `stop`. Raises BadSetting."""
+    settings, storage, pace = Settings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX)
+    producer = kafka.producer(settings.eventhubs)
+
+    def opens(container: ContainerProxy) -> Callable[[str, Patience], Part]:
+        songs = Songs(container)
+        table = Table(producer, songs)
+        return lambda partition, patience: CatalogPart(partition, songs, table, patience)
+
+    needs = (producer.start, partial(producer.partitions_for, CATALOG))
+    try:
+        await project(Projection(CATALOG_GROUP, SONGS, "id", opens, needs), settings, storage, pace, stop)
+    finally:
+        # What could not be told by then is told by the partition's next reader.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await producer.stop()
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/catalog.md."""
-    environ = os.environ
-    projection = Projection(CATALOG_GROUP, SONGS, "id", opens)
-    run(
-        "catalog",
-        lambda stop: project(projection, Settings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX), stop),
-    )
+    run("catalog", partial(work, os.environ))
 
 
 if __name__ == "__main__":

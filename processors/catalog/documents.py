@@ -14,7 +14,7 @@ from azure.cosmos.exceptions import (
 from cloud.cosmos import Container
 from processors.catalog.fold import apply
 from schemas.channels import SONGS
-from schemas.songs import Fact, SongDocument
+from schemas.songs import Fact, Song, SongDocument
 
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
 
@@ -25,19 +25,25 @@ class Songs:
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
-    async def apply(self, song_id: str, partition: str, fact: Fact) -> None:
-        """Returns when the song's document has the fact, by this write or an earlier one."""
+    async def apply(self, song_id: str, partition: str, fact: Fact) -> Song | None:
+        """Returns when the song's document has the fact, by this write or an earlier one: the song by then, None where
+        it has gone."""
         while True:
             item = await self._read(song_id)
             before = None if item is None else msgspec.convert(item, SongDocument)
             after = apply(before, song_id, partition, fact)
             if after == before:
-                return
+                return after.latest.song
             try:
                 await self._write(item, msgspec.to_builtins(after))
             except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
                 continue
-            return
+            return after.latest.song
+
+    async def song(self, song_id: str) -> Song | None:
+        """The song as its document has it now, None where it has gone or never was."""
+        item = await self._read(song_id)
+        return None if item is None else msgspec.convert(item, SongDocument).latest.song
 
     async def _read(self, item_id: str) -> dict[str, Any] | None:
         try:

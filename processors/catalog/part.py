@@ -1,4 +1,4 @@
-"""The catalog's side of the pump: what a batch says of songs is written at once."""
+"""The catalog's side of the pump: what a batch says of songs is written at once, and told."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from functools import partial
 
 from processors.catalog import fold
 from processors.catalog.documents import Songs
+from processors.catalog.table import Table
 from processors.patience import Patience
 from processors.record import Record
 from schemas.songs import Fact
@@ -19,9 +20,10 @@ IN_FLIGHT = 8
 class CatalogPart:
     """A partition of `music-events`."""
 
-    def __init__(self, partition: str, songs: Songs, patience: Patience) -> None:
+    def __init__(self, partition: str, songs: Songs, table: Table, patience: Patience) -> None:
         self._partition = partition
         self._songs = songs
+        self._table = table
         self._patience = patience
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
@@ -31,7 +33,7 @@ class CatalogPart:
         return False
 
     async def take(self, records: Sequence[Record]) -> None:
-        """Returns when the songs are written."""
+        """Returns when the songs are written and told."""
         said = fold.read((record.position, record.body) for record in records)
         if said.poison:
             position, why = next(iter(said.poison.items()))
@@ -49,4 +51,5 @@ class CatalogPart:
 
     async def _write(self, song_id: str, fact: Fact) -> None:
         async with self._gate:
-            await self._songs.apply(song_id, self._partition, fact)
+            # What is found applied is told as well: whoever wrote it may have died before telling.
+            await self._table.tell(song_id, await self._songs.apply(song_id, self._partition, fact))

@@ -1,0 +1,154 @@
+"""The hub `catalog`, as an outside reader has it: a Kafka client that keeps the last record of each key."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from cloud import cosmos, kafka
+from cloud.settings import read_cosmos, read_eventhubs
+from processors.catalog.documents import CONTAINER, Songs
+from processors.catalog.fold import read
+from processors.catalog.part import CatalogPart
+from processors.catalog.table import Table
+from processors.patience import Patience
+from processors.record import Record
+from schemas.channels import CATALOG, SONGS
+from schemas.envelope import Event, encode
+from schemas.events import SongRemoved, SongUploaded
+from schemas.songs import Fact, Song
+from tests.integration.producers.reading import read_all
+from tests.support.catalog import CatalogWorker, catalog_on
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def uploaded(song_id: str, title: str, minute: int = 0) -> bytes:
+    data = SongUploaded(user_id="user-3", song_id=song_id, title=title, artist="Nova Reed", duration_ms=1_000)
+    return encode(Event(id=f"up-{song_id}", source="/tests", time=NOON + timedelta(minutes=minute), data=data))
+
+
+def removed(song_id: str) -> bytes:
+    data = SongRemoved(user_id="user-3", song_id=song_id)
+    return encode(Event(id=f"down-{song_id}", source="/tests", time=NOON + timedelta(hours=1), data=data))
+
+
+async def told(cloud: LocalCloud) -> dict[str, list[Song | None]]:
+    """What the hub says of each song, in its order."""
+    found: dict[str, list[Song | None]] = {}
+    for partition in await read_all(cloud, CATALOG):
+        for key, body in partition:
+            assert key is not None
+            value = cast("bytes | None", body)  # the reader is made for hubs without tombstones
+            found.setdefault(key.decode(), []).append(None if value is None else msgspec.json.decode(value, type=Song))
+    return found
+
+
+async def test_the_last_record_of_each_key_is_the_catalog(
+    start_localcloud: Callable[..., LocalCloud], tmp_path: Path
+) -> None:
+    cloud = start_localcloud("--blobs")
+    async with catalog_on(cloud) as catalog:
+        worker = CatalogWorker(cloud, tmp_path / "worker.log").start()
+        try:
+            await catalog.tell(uploaded("song-1", "first"), uploaded("song-2", "second"), partition="0")
+            await catalog.tell(uploaded("song-3", "third"), partition="1")
+            ends = await catalog.ends()
+            await wait_for_async(lambda: catalog.read_up_to(ends), "the worker to have read three uploads")
+            assert all(says[-1] is not None for says in (await told(cloud)).values())
+            await catalog.tell(removed("song-1"), uploaded("song-2", "changed", minute=1), partition="0")
+            later = await catalog.ends()
+            await wait_for_async(lambda: catalog.read_up_to(later), "the worker to have read a removal and a change")
+            assert worker.stop() == 0, worker.said
+        finally:
+            worker.kill()
+        last = {song_id: says[-1] for song_id, says in (await told(cloud)).items()}
+        assert last == {song_id: document.latest.song for song_id, document in (await catalog.songs()).items()}
+        titles = {song_id: says and says.title for song_id, says in last.items()}
+        assert titles == {"song-1": None, "song-2": "changed", "song-3": "third"}
+
+
+@pytest.fixture
+async def songs(shared_localcloud: LocalCloud) -> AsyncIterator[Songs]:
+    """The real container, in a database of these tests."""
+    async with cosmos.client(read_cosmos(shared_localcloud.environment)) as client:
+        await cosmos.ensure(client, "table-tests", (CONTAINER,))
+        yield Songs(cosmos.container(client, "table-tests", SONGS))
+
+
+@pytest.fixture
+async def producer(shared_localcloud: LocalCloud) -> AsyncIterator[AIOKafkaProducer]:
+    """A worker's, but soon out of patience."""
+    settings = read_eventhubs(shared_localcloud.environment)
+    async with kafka.producer(settings, request_timeout_ms=300) as producer:
+        yield producer
+
+
+def fact(position: int, title: str) -> Fact:
+    """The later the position, the later it happened."""
+    said = read([(position, uploaded("race", title, minute=position))])
+    return said.facts["race"]
+
+
+async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
+    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+) -> None:
+    one, other = Table(producer, songs), Table(producer, songs)
+    old = await songs.apply("race", "0", fact(1, "old"))
+    await other.tell("race", await songs.apply("race", "1", fact(2, "new")))
+    await one.tell("race", old)
+    says = (await told(shared_localcloud))["race"]
+    assert [song and song.title for song in says] == ["new", "old", "new"]
+
+
+async def test_workers_of_all_partitions_agree_in_the_end(
+    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+) -> None:
+    def of(partition: str, number: int) -> Record:
+        minute = 7 * number % 20
+        return Record(number, NOON, uploaded("crowd", f"{partition} at {minute}", minute))
+
+    async def work(partition: str) -> None:
+        part = CatalogPart(partition, songs, Table(producer, songs), Patience(partition))
+        for number in range(10):
+            await part.take([of(partition, number)])
+
+    async with asyncio.TaskGroup() as group:
+        for partition in ("0", "1", "2", "3"):
+            group.create_task(work(partition))
+    assert (await told(shared_localcloud))["crowd"][-1] == await songs.song("crowd")
+
+
+async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_is_read_again(
+    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+) -> None:
+    record = Record(5, NOON, uploaded("orphan", "Paper Lanterns"))
+    await songs.apply("orphan", "2", read([(record.position, record.body)]).facts["orphan"])
+    assert "orphan" not in await told(shared_localcloud)
+    await CatalogPart("2", songs, Table(producer, songs), Patience("2")).take([record])
+    assert (await told(shared_localcloud))["orphan"] == [await songs.song("orphan")]
+
+
+async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
+    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+) -> None:
+    patience = Patience("3")
+    part = CatalogPart("3", songs, Table(producer, songs), patience)
+
+    async def stuck() -> bool:
+        return patience.stuck() > 0
+
+    with shared_localcloud.faults({"service": "kafka", "kind": "drop", "operation": "Produce", "entity": CATALOG}):
+        taking = asyncio.create_task(part.take([Record(1, NOON, uploaded("late", "Paper Lanterns"))]))
+        await wait_for_async(stuck, "the partition to wait for the hub")
+        assert not taking.done()
+    await taking
+    assert patience.stuck() == 0
+    assert (await told(shared_localcloud))["late"][-1] == await songs.song("late")
