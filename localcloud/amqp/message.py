@@ -40,8 +40,11 @@ class Section(NamedTuple):
 
 
 def sections(data: bytes) -> Iterator[Section]:
-    """The sections of a message, in their order. Raises DecodeError for what is none, cut off or out of order."""
-    at, size, last = 0, len(data), 0
+    """The sections of a message, in their order. Raises DecodeError for what is none, cut off or out of order.
+
+    Delivery annotations may also come last of all, which is where Azure's Python clients put them.
+    """
+    at, size, last, reached = 0, len(data), 0, 0
     while at < size:
         if data[at] == 0 and data[at + 1 : at + 2] == b"\x53" and at + 3 < size:
             code, start = data[at + 2], at + 3
@@ -50,10 +53,11 @@ def sections(data: bytes) -> Iterator[Section]:
             code = _code_of(descriptor)
         else:
             raise DecodeError(f"byte {at} of the message starts no section")
-        if code < last or (code == last and code not in (DATA, SEQUENCE)) or not HEADER <= code <= FOOTER:
+        place = FOOTER + 1 if code == DELIVERY_ANNOTATIONS and reached >= DATA else code
+        if place < reached or (place == reached and code not in (DATA, SEQUENCE)) or not HEADER <= code <= FOOTER:
             raise DecodeError(f"a section 0x{code:02x} after one of 0x{last:02x}")
         at = skip(data, start)
-        last = code
+        last, reached = code, place
         yield Section(code, start, at)
 
 

@@ -20,6 +20,7 @@ from localcloud.amqp.codec import DecodeError, decode, encode
 from localcloud.amqp.message import (
     APPLICATION_PROPERTIES,
     DATA,
+    DELIVERY_ANNOTATIONS,
     FOOTER,
     MESSAGE_ANNOTATIONS,
     PROPERTIES,
@@ -38,6 +39,7 @@ _RESERVED: Final = {
     PROPERTIES: "amqp:properties",
     MESSAGE_ANNOTATIONS: "amqp:message-annotations",
     FOOTER: "amqp:footer",
+    DELIVERY_ANNOTATIONS: "amqp:delivery-annotations",
 }
 _BODY: Final = "amqp:body"
 _PARTITION_KEY: Final = "x-opt-partition-key"
@@ -140,7 +142,7 @@ def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
                 headers.append((_RESERVED[code], encode(rest)))
         elif code == APPLICATION_PROPERTIES:
             headers += _application_properties(event, first, last)
-        elif code in (PROPERTIES, FOOTER):
+        elif code in (PROPERTIES, FOOTER) or (code == DELIVERY_ANNOTATIONS and bodies):
             _require(event, first, list if code == PROPERTIES else dict)
             headers.append((_RESERVED[code], event[first:last]))
         elif code in (DATA, SEQUENCE, VALUE):
@@ -287,8 +289,8 @@ def _data(value: bytes) -> bytes:
 
 
 def _sections_of(headers: Headers, value: bytes) -> tuple[bytes, Map, bytes]:
-    """Properties and application properties encoded; the client's own annotations; body and footer encoded."""
-    properties = footer = b""
+    """Properties and application properties encoded; the client's own annotations; what comes from the body on."""
+    properties = footer = delivery = b""
     own: Map = {}
     body = _data(value)
     pairs: list[bytes] = []
@@ -301,6 +303,8 @@ def _sections_of(headers: Headers, value: bytes) -> tuple[bytes, Map, bytes]:
             own = annotations if isinstance(annotations, dict) else {}
         elif name == _RESERVED[FOOTER] and encoded[0] in (0xC1, 0xD1):
             footer = b"\x00\x53\x78" + encoded
+        elif name == _RESERVED[DELIVERY_ANNOTATIONS] and encoded[0] in (0xC1, 0xD1):
+            delivery = b"\x00\x53\x71" + encoded
         elif name == _BODY and encoded == b"\x45" and _is_body(value):
             body = value
         else:
@@ -309,7 +313,7 @@ def _sections_of(headers: Headers, value: bytes) -> tuple[bytes, Map, bytes]:
     if pairs:
         inside = b"".join(pairs)
         properties += b"\x00\x53\x74\xd1" + struct.pack(">II", len(inside) + 4, len(pairs)) + inside
-    return properties, own, body + footer
+    return properties, own, body + footer + delivery
 
 
 def _is_body(value: bytes) -> bool:

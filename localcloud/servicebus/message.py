@@ -114,6 +114,7 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
     properties: Properties | None = None
     application: Map = {}
     body_at: int | None = None
+    body_end = 0
     try:
         start_of_section = 0
         for code, start, end in sections(payload):
@@ -127,10 +128,9 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
                     annotations = _map(value)
                 else:
                     application = _map(value)
-            elif code != DELIVERY_ANNOTATIONS and body_at is None:
-                body_at = start_of_section
-                if code == FOOTER:
-                    break
+            elif code != DELIVERY_ANNOTATIONS:
+                body_at = start_of_section if body_at is None else body_at
+                body_end = end
             start_of_section = end
     except DecodeError as error:
         raise InvalidArgument(f"the message is malformed: {error}") from None
@@ -148,7 +148,7 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
     return Content(
         annotations={key: value for key, value in annotations.items() if key not in _OURS},
         bare=bare,
-        body=b"" if body_at is None else payload[body_at:],
+        body=b"" if body_at is None else payload[body_at:body_end],
         message_id=message_id,
         session_id=properties.group_id,
         ttl_ms=_ttl(header, properties),

@@ -87,6 +87,7 @@ def test_what_only_amqp_readers_understand_survives() -> None:
         application_properties={"a": 1, "b": None, "c": b"bytes"},
         data=[b"body"],
         footer={b"f": 1},
+        delivery_annotations={b"d": b"x"},
     )
     assert message.header is None
     assert message.properties.message_id == b"id-1"
@@ -97,6 +98,7 @@ def test_what_only_amqp_readers_understand_survives() -> None:
     assert message.message_annotations[KEY] == b"k"
     assert message.data == [b"body"]
     assert message.footer == {b"f": 1}
+    assert message.delivery_annotations == {b"d": b"x"}
 
 
 @pytest.mark.parametrize(
