@@ -12,7 +12,6 @@ from localcloud.amqp.codec import DecodeError, decode, encode
 from localcloud.amqp.message import (
     APPLICATION_PROPERTIES,
     DELIVERY_ANNOTATIONS,
-    FOOTER,
     HEADER,
     MESSAGE_ANNOTATIONS,
     PROPERTIES,
