@@ -19,6 +19,10 @@ from schemas.songs import Fact, Song, SongDocument
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
 
 
+OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
+"""What a write gets when another one came between it and what it had read."""
+
+
 class Songs:
     """The container `songs`."""
 
@@ -36,14 +40,23 @@ class Songs:
                 return after.latest.song
             try:
                 await self._write(item, msgspec.to_builtins(after))
-            except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
+            except OVERTAKEN:
                 continue
             return after.latest.song
 
     async def song(self, song_id: str) -> Song | None:
-        """The song as its document has it now, None where it has gone or never was."""
-        item = await self._read(song_id)
-        return None if item is None else msgspec.convert(item, SongDocument).latest.song
+        """The song as its document has it now, None where it has gone or never was.
+
+        A read alone may be of a replica that does not have yet what another worker wrote: session consistency is about
+        one's own writes. Only a write tells, so the document is written back as it was read.
+        """
+        while (item := await self._read(song_id)) is not None:
+            try:
+                await self._write(item, item)
+            except OVERTAKEN:
+                continue
+            return msgspec.convert(item, SongDocument).latest.song
+        return None
 
     async def _read(self, item_id: str) -> dict[str, Any] | None:
         try:

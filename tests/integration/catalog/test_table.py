@@ -9,6 +9,7 @@ from typing import cast
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
+from azure.cosmos.aio import ContainerProxy
 
 from cloud import cosmos, kafka
 from cloud.settings import read_cosmos, read_eventhubs
@@ -76,11 +77,16 @@ async def test_the_last_record_of_each_key_is_the_catalog(
 
 
 @pytest.fixture
-async def songs(shared_localcloud: LocalCloud) -> AsyncIterator[Songs]:
-    """The real container, in a database of these tests."""
+async def container(shared_localcloud: LocalCloud) -> AsyncIterator[ContainerProxy]:
+    """In a database of these tests."""
     async with cosmos.client(read_cosmos(shared_localcloud.environment)) as client:
         await cosmos.ensure(client, "table-tests", (CONTAINER,))
-        yield Songs(cosmos.container(client, "table-tests", SONGS))
+        yield cosmos.container(client, "table-tests", SONGS)
+
+
+@pytest.fixture
+def songs(container: ContainerProxy) -> Songs:
+    return Songs(container)
 
 
 @pytest.fixture
@@ -106,6 +112,22 @@ async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
     await one.tell("race", old)
     says = (await told(shared_localcloud))["race"]
     assert [song and song.title for song in says] == ["new", "old", "new"]
+
+
+async def test_a_replica_that_is_behind_is_not_taken_at_its_word(
+    songs: Songs, container: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await songs.apply("behind", "0", fact(1, "old"))
+    behind = await container.read_item("behind", "behind")
+    new = await songs.apply("behind", "1", fact(2, "new"))
+    read_item, answers = container.read_item, [behind]
+
+    async def lagging(*names: str) -> object:
+        return answers.pop() if answers else await read_item(*names)
+
+    monkeypatch.setattr(container, "read_item", lagging)
+    assert await songs.song("behind") == new
+    assert not answers
 
 
 async def test_workers_of_all_partitions_agree_in_the_end(
