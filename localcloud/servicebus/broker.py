@@ -267,7 +267,7 @@ class Broker:
                 continue
             for copy in taken:
                 kept = queue.push(copy, now, enqueued_sequence=number, hops=hops)
-                if queue.policy.requires_session and not copy.session_id:
+                if queue.policy.requires_session and copy.session_id is None:
                     queue.bury(kept, now, "Session id is null.", "The subscription requires sessions.", {})
 
     def move(self, now: int) -> None:

@@ -68,7 +68,7 @@ class Queue:
         more = 0
         for content in contents:
             more += content.size
-            if self.policy.requires_session and not content.session_id:
+            if self.policy.requires_session and content.session_id is None:
                 raise NotAllowed(f"{self.path} requires sessions, and the message has no session id (group-id)")
         limit = self.policy.max_bytes
         if limit is not None and self.bytes + more > limit:

@@ -40,6 +40,14 @@ async def test_a_session_is_received_in_order_and_apart_from_others(bus: Service
         await receiver.complete_message(message)
 
 
+async def test_the_empty_text_is_a_session(bus: ServiceBusClient) -> None:
+    await send(bus, "sessions", "", "nameless")
+    async with bus.get_queue_receiver("sessions", session_id="") as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        assert (str(message), message.session_id) == ("nameless", "")
+        await receiver.complete_message(message)
+
+
 async def test_state_and_renewal(bus: ServiceBusClient) -> None:
     async with bus.get_queue_receiver("sessions", session_id="stateful") as receiver:
         assert await receiver.session.get_state() is None
