@@ -10,22 +10,28 @@ from tests.support.localcloud import LocalCloud
 LONGEST = (
     "chaos/",
     "browser/",
-    "integration/uploads/",
-    "integration/catalog/",
-    "integration/songline/",
-    "integration/",
+    "integration/songline/test_up.py",
+    "integration/catalog/test_worker.py",
+    "integration/uploads/test_commands.py",
 )
+BETWEEN = 4
+"""Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that share the work begin with the longest files: nobody is left with one when all others are done."""
+    """Tests that share the work begin with the longest files, spread among shorter ones, and end with the shortest."""
     if not hasattr(config, "workerinput"):
         return
-
-    def rank(item: pytest.Item) -> int:
-        return next((number for number, part in enumerate(LONGEST) if f"tests/{part}" in item.nodeid), len(LONGEST))
-
-    items.sort(key=rank)
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    longest = [name for part in LONGEST for name in files if f"tests/{part}" in name]
+    shorter = [name for name in files if "tests/integration/" in name and name not in longest]
+    order: list[str] = []
+    for place, name in enumerate(longest):
+        order += [name, *shorter[place * BETWEEN : (place + 1) * BETWEEN]]
+    order += dict.fromkeys([*shorter, *files])
+    items[:] = [item for name in dict.fromkeys(order) for item in files[name]]
 
 
 @pytest.fixture

@@ -106,15 +106,15 @@ async def test_killed_workers_leave_what_a_fold_of_the_log_gives(
 
     async def tell(number: int) -> None:
         for partition in PARTITIONS:
-            song_id = f"song-{partition}-{number % 40}"
+            song_id = f"song-{partition}-{number % 25}"
             body = removed(song_id) if number % 3 == 2 else uploaded(song_id, f"title {number}")
             log[partition].append(body)
             await catalog.tell(body, partition=partition)
 
     worker = new_worker()
-    for number in range(90):
+    for number in range(60):
         await tell(number)
-        if number % 30 == 29:
+        if number % 20 == 19:
             # In the middle of it: some are applied, some of these noted, and the checkpoint is behind.
             at_least = {"0": number // 2}
             await wait_for_async(lambda at_least=at_least: catalog.read_up_to(at_least), "it to be under way")  # type: ignore[misc] # a default has no type

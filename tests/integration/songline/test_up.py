@@ -217,17 +217,7 @@ def test_a_taken_port_is_named_with_its_option(up: Callable[..., Up]) -> None:
     assert system.members() == []
 
 
-def test_when_localcloud_dies_all_end_and_it_is_named(up: Callable[..., Up]) -> None:
-    system = up("--no-simulator")
-    system.healthy()
-    os.kill(leader(system, "localcloud"), signal.SIGKILL)
-    assert system.ended() == 1
-    assert "localcloud ended by SIGKILL" in system.text
-    assert str(system.data / "logs" / "localcloud.log") in system.text
-    assert system.members() == []
-
-
-def test_workers_and_the_api_are_started_again(up: Callable[..., Up]) -> None:
+def test_workers_and_the_api_are_started_again_and_nothing_goes_on_without_localcloud(up: Callable[..., Up]) -> None:
     system = up("--no-simulator")
     api = system.healthy()
     killed = {module: leader(system, module) for module in RESTARTED}
@@ -241,7 +231,11 @@ def test_workers_and_the_api_are_started_again(up: Callable[..., Up]) -> None:
     wait_for(lambda: ready(api), "the API's health", DEADLINE)
     for module in RESTARTED:
         assert f"{module.split('.')[1]} ended by SIGKILL" in system.text
-    assert system.end() == 0
+    os.kill(leader(system, "localcloud"), signal.SIGKILL)
+    assert system.ended() == 1
+    assert "localcloud ended by SIGKILL" in system.text
+    assert str(system.data / "logs" / "localcloud.log") in system.text
+    assert system.members() == []
 
 
 def test_nothing_is_left_when_it_is_killed_itself(up: Callable[..., Up]) -> None:
