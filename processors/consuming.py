@@ -31,7 +31,8 @@ FAR_BEHIND = timedelta(seconds=10)
 STRETCH = 15
 """Far behind, so many times the usual interval makes fewer and fuller writes. Having caught up ends it at once."""
 
-PARTING = 5.0
+PARTING = 8.0
+"""Whoever runs a worker gives it ten seconds to end."""
 
 
 class Part(Protocol):

@@ -31,6 +31,8 @@ logger = logging.getLogger("ingestion")
 # Of the answers that blame the request, those that another try, or an operator's hand, may change.
 _NOT_OURS = frozenset({401, 403, 404, 408, 409, 412, 429})
 DESCRIPTION_MAX = 1024
+# After an error that the SDK did not expect it shuts the receiver down, and says so by ValueError from then on.
+GONE = (ServiceBusError, ValueError)
 
 
 class Pace(Struct, frozen=True):
@@ -106,7 +108,7 @@ class Worker:
                         for message in await receiver.receive_messages(1, max_wait_time=self._pace.wait):
                             await self._settle(receiver, renewer, message)
                         pause = 0.5
-            except ServiceBusError as error:
+            except GONE as error:
                 self._deaf[lane] = str(error).partition("\n")[0]
                 logger.warning("the broker did not answer, next try in %.1f s: %s", pause, error)
                 with suppress(TimeoutError):
@@ -129,7 +131,7 @@ class Worker:
         except asyncio.CancelledError:
             handling.cancel()
             await asyncio.gather(handling, return_exceptions=True)
-            with suppress(ServiceBusError):
+            with suppress(*GONE):
                 await receiver.abandon_message(message)
             current = asyncio.current_task()
             if current is not None and current.cancelling():
@@ -143,7 +145,7 @@ class Worker:
                 await receiver.abandon_message(message)
             else:
                 await receiver.complete_message(message)
-        except ServiceBusError as error:
+        except GONE as error:
             # It comes again, and what is done is found done.
             logger.warning("%s could not be settled: %s", message.message_id, error)
 
