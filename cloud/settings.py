@@ -134,15 +134,18 @@ def read_cosmos(environ: Mapping[str, str]) -> Cosmos:
     return Cosmos(_url(COSMOS_CONNECTION, parts["accountendpoint"]), Secret(parts["accountkey"]))
 
 
-def read_number(environ: Mapping[str, str], name: str, default: float, between: tuple[float, float]) -> float:
-    """The number in the setting `name`; raises BadSetting unless it is `between` these two, or one of them."""
+def read_number(
+    environ: Mapping[str, str], name: str, default: float, between: tuple[float, float], meaning: str = "a number"
+) -> float:
+    """The number in the setting `name`; raises BadSetting, which tells its `meaning`, unless it is `between` these
+    two, or one of them."""
     text = environ.get(name) or str(default)
     try:
         number = float(text)
     except ValueError:
         number = float("nan")
     if not between[0] <= number <= between[1]:
-        raise BadSetting(name, repr(text), f"a number from {between[0]:g} to {between[1]:g}")
+        raise BadSetting(name, repr(text), f"{meaning} from {between[0]:g} to {between[1]:g}")
     return number
 
 

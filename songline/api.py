@@ -24,6 +24,7 @@ from cloud.settings import (
     read_blobs,
     read_cosmos,
     read_eventhubs,
+    read_number,
     read_servicebus,
 )
 from producers import events_api
@@ -81,14 +82,7 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
 
 def read_stale(environ: Mapping[str, str]) -> float:
     """Raises BadSetting."""
-    text = environ.get(STALE, "")
-    try:
-        seconds = float(text or STALE_S)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 86_400:
-        raise BadSetting(STALE, repr(text), "seconds after which a projection is stale, 1 to 86400")
-    return seconds
+    return read_number(environ, STALE, STALE_S, (1, 86_400), "seconds after which a projection is stale,")
 
 
 def compose(settings: Settings) -> FastAPI:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from cloud.settings import BadSetting, read_eventhubs
+from cloud.settings import read_eventhubs, read_number
 from producers import events_api, now_playing
 from producers.events_api import SPILL_AFTER_S, Wires
 from projections import now_playing_api
@@ -21,14 +21,7 @@ def read(environ: Mapping[str, str]) -> Wires | None:
 
 
 def _spill_after(environ: Mapping[str, str]) -> float:
-    text = environ.get(SPILL_AFTER, "")
-    try:
-        seconds = float(text or SPILL_AFTER_S)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 60:
-        raise BadSetting(SPILL_AFTER, repr(text), "seconds that the hub has to take an event, 0.1 to 60")
-    return seconds
+    return read_number(environ, SPILL_AFTER, SPILL_AFTER_S, (0.1, 60), "seconds that the hub has to take an event,")
 
 
 def serve(app: FastAPI, wires: Wires) -> None:
