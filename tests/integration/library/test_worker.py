@@ -30,23 +30,15 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARTITIONS = ("0", "1", "2", "3")
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """For all tests of this module, which keep out of each other's way by their listeners."""
-    cloud = LocalCloud(tmp_path_factory.mktemp("libraries"), ["--blobs"]).start()
-    yield cloud
-    cloud.stop()
-
-
 @pytest.fixture
-async def hub(cloud: LocalCloud) -> AsyncIterator[Libraries]:
-    async with libraries_on(cloud) as found:
+async def hub(song_cloud: LocalCloud) -> AsyncIterator[Libraries]:
+    async with libraries_on(song_cloud) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def worker(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibraryWorker]:
-    found = LibraryWorker(cloud, tmp_path_factory.mktemp("worker") / "log").start()
+def worker(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibraryWorker]:
+    found = LibraryWorker(song_cloud, tmp_path_factory.mktemp("worker") / "log").start()
     yield found
     assert found.stop() == 0, found.said
 
@@ -91,14 +83,14 @@ async def test_a_listener_with_more_songs_than_a_transaction_takes(hub: Librarie
 
 
 async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_stop(
-    cloud: LocalCloud, hub: Libraries
+    song_cloud: LocalCloud, hub: Libraries
 ) -> None:
-    async with cosmos.client(read_cosmos(cloud.environment)) as database:
+    async with cosmos.client(read_cosmos(song_cloud.environment)) as database:
         await cosmos.ensure(database, DATABASE, (Container("parting", "/userId", ()),))
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
         desk = Desk(Documents(container, room=100), writes=4, buffer=100)
-        events = eventhubs.consumer(read_eventhubs(cloud.environment), MUSIC_EVENTS, "$Default")
+        events = eventhubs.consumer(read_eventhubs(song_cloud.environment), MUSIC_EVENTS, "$Default")
         # After the first, nothing is written for half a minute.
         pace = Pace(flush=30, look=300)
         reader = Reader(events, desk.open, Positions(container, "userId"), pace, lambda: datetime.now(UTC))
