@@ -25,11 +25,23 @@ def settle(wanted: Mapping[str, int]) -> dict[str, int]:
 
 
 def _reserve(held: ExitStack, port: int, option: str) -> int:
-    reserved = held.enter_context(socket.socket())
-    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = held.enter_context(socket.socket())
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        reserved.bind((HOST, port))
-        reserved.listen()
+        listener.bind((HOST, port))
+        listener.listen()
     except OSError as error:
         raise Taken(port, option) from error
-    return int(reserved.getsockname()[1])
+    if not port:
+        _linger(listener)
+    return int(listener.getsockname()[1])
+
+
+def _linger(listener: socket.socket) -> None:
+    """Leave a connection in TIME-WAIT: for a minute the system gives the port to nobody who asks for any port, and only
+    to a server that asks for this one. Source: Yelp's ephemeral-port-reserve."""
+    with socket.create_connection(listener.getsockname()) as client:
+        accepted, _ = listener.accept()
+        # The end that closes first is the one that waits.
+        accepted.close()
+        client.recv(1)

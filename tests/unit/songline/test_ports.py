@@ -1,6 +1,7 @@
 """Ports are settled before anything starts."""
 
 import socket
+from contextlib import ExitStack
 
 import pytest
 
@@ -19,3 +20,13 @@ def test_zero_takes_free_ports_and_no_two_the_same() -> None:
     settled = settle(dict.fromkeys(options, 0))
     assert len(set(settled.values())) == 20
     assert settle(settled) == settled
+
+
+def test_a_settled_port_waits_for_its_server_and_goes_to_no_one_who_takes_any() -> None:
+    settled = set(settle(dict.fromkeys([f"--{number}" for number in range(200)], 0)).values())
+    with ExitStack() as others:
+        # Of ports that are merely free, these would take some four.
+        given = {others.enter_context(socket.create_server((HOST, 0))).getsockname()[1] for _ in range(300)}
+        assert not given & settled
+        for port in settled:
+            others.enter_context(socket.create_server((HOST, port)))
