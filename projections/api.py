@@ -13,7 +13,16 @@ from starlette.responses import Response
 
 from cloud import blobs, cosmos, servicebus
 from cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
-from projections import chart_api, ingestion_api, library_api, live_api, openapi, pages, song_api
+from projections import (
+    chart_api,
+    ingestion_api,
+    library_api,
+    live_api,
+    now_playing_api,
+    openapi,
+    pages,
+    song_api,
+)
 from projections.answers import plain, shown
 from projections.audio import AudioStore
 from projections.chart_api import Index
@@ -23,6 +32,7 @@ from projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
 from projections.letters import Letters, LettersAnswer
 from projections.live import STALE_S, Live
 from projections.live_feed import Feed, Stores
+from projections.now_playing import Broadcast
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Store, Unavailable
 from projections.titles import Titles
@@ -69,6 +79,8 @@ def create(
     `poll` and `heartbeat`, in seconds, are those of streams; `stale_s` is that of live.STALE_S.
     """
 
+    broadcast = Broadcast()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -90,6 +102,8 @@ def create(
             app.state.feed = Feed(
                 Stores(app.state.charts, app.state.songs, app.state.library, app.state.ingestions),
                 None if hubs is None else Hubs(hubs, time.monotonic),
+                broadcast,
+                app.state.titles,
                 lambda: datetime.now(UTC),
                 stale_s=stale_s,
             )
@@ -99,6 +113,8 @@ def create(
     app = FastAPI(title="Songline", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     chart_api.routes(app)
     live_api.routes(app)
+    if hubs is not None:
+        app.include_router(now_playing_api.routes(hubs, broadcast))
     song_api.routes(app)
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)

@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from schemas.events import EVENTS
 from schemas.ingestions import State
-from schemas.types import Moment
+from schemas.types import Id, Moment
 
 STALE_S = 30.0
 """After so many seconds a projection is told as stale. The trending worker writes the global charts every 15 s though
 nothing changes, and the catalog notes every 5 s how far it is: twice that and more is silence."""
+PLAYING_S = 600.0
+"""What began longer ago, in seconds, is over: few songs are as long."""
 
 Freshness = Literal["fresh", "stale", "unknown"]
 KIND_NAMES = {f"{name}.v{version}": name.rpartition(".")[2] for name, (version, _) in EVENTS.items()}
@@ -71,14 +73,26 @@ class Waiting(Struct, frozen=True, kw_only=True, rename="camel"):
     waiting_since: Moment | None
 
 
+class NowPlaying(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A listener began a song at `at`, and no other since; title and artist are None while they are not known."""
+
+    user_id: Id
+    song_id: Id
+    title: str | None
+    artist: str | None
+    at: Moment
+
+
 class Live(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Everything that is shown live, as of a moment. `troubles`: what could not be looked at, a sentence each."""
+    """Everything that is shown live, as of a moment. `playing`: what this process heard of those who began a song last,
+    the newest first, a few. `troubles`: what could not be looked at, a sentence each."""
 
     as_of: Moment
     kinds: Kinds | None
     hubs: tuple[HubNow, ...]
     projections: tuple[Projection, ...]
     uploads: Waiting | None
+    playing: tuple[NowPlaying, ...]
     troubles: tuple[str, ...]
 
 

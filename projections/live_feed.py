@@ -5,14 +5,16 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from projections import charts, ingestions, live
 from projections.hubs import Hubs, Unreachable
-from projections.live import Live, Mark, Projection, Sample, Waiting
+from projections.live import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
+from projections.now_playing import Broadcast
 from projections.store import Store, Unavailable
+from projections.titles import Titles
 from schemas.channels import MUSIC_EVENTS
 from schemas.documents import CHART_SIZE, CURRENT, GLOBAL, Chart, Kind, Window, chart_key
 from schemas.progress import PROGRESS, Progress
@@ -57,11 +59,14 @@ class Feed:
         self,
         stores: Stores,
         hubs: Hubs | None,
+        broadcast: Broadcast,
+        titles: Titles,
         now: Callable[[], datetime],
         tick: float = 1.0,
         stale_s: float = live.STALE_S,
     ) -> None:
-        self._stores, self._hubs, self._now, self._tick, self._stale_s = stores, hubs, now, tick, stale_s
+        self._stores, self._hubs, self._broadcast, self._titles = stores, hubs, broadcast, titles
+        self._now, self._tick, self._stale_s = now, tick, stale_s
         self._samples: deque[Sample] = deque(maxlen=SPAN)
         self._marks: dict[str, deque[tuple[float, int]]] = {}
         self._uploads: Waiting | None = None
@@ -137,8 +142,11 @@ class Feed:
 
     async def _everything(self) -> Live:
         troubles: list[str] = []
-        sample, projections, uploads = await asyncio.gather(
-            self._sample(troubles), self._marks_now(troubles), self._uploads_now(troubles)
+        sample, projections, uploads, playing = await asyncio.gather(
+            self._sample(troubles),
+            self._marks_now(troubles),
+            self._uploads_now(troubles),
+            self._playing_now(troubles),
         )
         if sample is not None:
             self._samples.append(sample)
@@ -152,6 +160,7 @@ class Feed:
             hubs=live.hubs(self._samples),
             projections=tuple(self._projection(name, mark, ends, now) for name, mark in projections),
             uploads=uploads,
+            playing=playing,
             troubles=tuple(dict.fromkeys(troubles)),
         )
 
@@ -203,6 +212,26 @@ class Feed:
                 self._uploads = None
                 troubles.append(f"{error}.")
         return self._uploads
+
+    async def _playing_now(self, troubles: list[str]) -> tuple[NowPlaying, ...]:
+        since = self._now() - timedelta(seconds=PLAYING_S)
+        newest = [one for one in self._broadcast.newest if one.at >= since]
+        try:
+            titles = await self._titles.of(one.song_id for one in newest)
+        except Unavailable as error:
+            troubles.append(f"{error}.")
+            titles = {}
+        return tuple(
+            NowPlaying(
+                user_id=one.user_id,
+                song_id=one.song_id,
+                title=None if title is None else title.title,
+                artist=None if title is None else title.artist,
+                at=one.at,
+            )
+            for one in newest
+            for title in (titles.get(one.song_id),)
+        )
 
     def _projection(self, name: str, mark: Mark | None, ends: Mapping[int, int] | None, now: datetime) -> Projection:
         rate: float | None = None

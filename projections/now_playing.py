@@ -1,8 +1,8 @@
-"""What is playing at this moment, to whoever listens. Nothing of it is kept: who comes later has missed it."""
+"""What is playing at this moment, to whoever listens. Nothing of it is stored: who comes later has missed it."""
 
 import asyncio
 import logging
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -23,6 +23,8 @@ logger = logging.getLogger("projections.now_playing")
 
 LISTENERS = 1_000
 BACKLOG = 100
+NEWEST = 8
+"""Listeners whose songs are shown to those who look now and then."""
 HEARTBEAT = 15.0
 AGAIN_S = 2.0
 
@@ -65,10 +67,16 @@ class Broadcast:
     def __init__(self, most: int = LISTENERS) -> None:
         self._most = most
         self._ears: defaultdict[str | None, set[Ear]] = defaultdict(set)
+        self._newest: OrderedDict[str, Playing] = OrderedDict()
 
     @property
     def is_full(self) -> bool:
         return sum(map(len, self._ears.values())) >= self._most
+
+    @property
+    def newest(self) -> tuple[Playing, ...]:
+        """What the NEWEST listeners who began a song last are playing, the newest first."""
+        return tuple(reversed(self._newest.values()))
 
     @contextmanager
     def listening(self, user_id: str | None) -> Iterator[Ear]:
@@ -83,6 +91,10 @@ class Broadcast:
                 del self._ears[user_id]
 
     def tell(self, playing: Playing) -> None:
+        self._newest[playing.user_id] = playing
+        self._newest.move_to_end(playing.user_id)
+        if len(self._newest) > NEWEST:
+            self._newest.popitem(last=False)
         ears = [*self._ears.get(None, ()), *self._ears.get(playing.user_id, ())]
         if not ears:
             return

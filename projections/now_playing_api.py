@@ -29,9 +29,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes(settings: EventHubs) -> APIRouter:
-    """The routes. Every process reads all of the hub, from now on."""
-    broadcast = Broadcast()
+def routes(settings: EventHubs, broadcast: Broadcast) -> APIRouter:
+    """The routes. Every process reads all of the hub, from now on, and passes it on by `broadcast`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """Pages: the dashboard at `/`, the API's documents at `/docs` and `/docs/events`. None of them asks another host."""
 
 from pathlib import Path
+from string import Template
 
 import fastapi_offline
 from fastapi import FastAPI
@@ -37,13 +38,17 @@ class Assets(StaticFiles):
 
 
 def routes(app: FastAPI) -> None:
+    frame = Template((DASHBOARD / "page.html").read_text(encoding="utf-8"))
+    dashboard = frame.substitute(title="Songline", script="app.js", instead="/docs")
+    events = frame.substitute(title="Events and commands · Songline", script="events.js", instead="/asyncapi.json")
+
     @app.get("/", include_in_schema=False)
-    async def dashboard() -> Response:
-        return FileResponse(DASHBOARD / "index.html", headers=HEADERS)
+    async def look() -> Response:
+        return HTMLResponse(dashboard, headers=HEADERS)
 
     @app.get("/docs/events", include_in_schema=False)
-    async def events() -> Response:
-        return FileResponse(DASHBOARD / "events.html", headers=HEADERS)
+    async def read() -> Response:
+        return HTMLResponse(events, headers=HEADERS)
 
     @app.get("/asyncapi.json", include_in_schema=False)
     async def asyncapi() -> Response:

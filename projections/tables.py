@@ -25,6 +25,7 @@ SCHEMA = pl.Schema(
         "likes": pl.Int64(),
         "score": pl.Float64(),
         "previousRank": pl.Int32(),
+        "comparedWith": pl.Datetime("us", "UTC"),
     }
 )
 
@@ -48,6 +49,7 @@ def table(charts: Iterable[Chart]) -> pl.DataFrame:
             entry.likes,
             entry.score,
             entry.previous_rank,
+            chart.compared_with,
         )
         for chart in charts
         for entry in chart.entries

@@ -21,8 +21,8 @@ CURRENT = "current"
 class ChartEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     """One line of a chart: counts are those of the window, `score` is what the chart ranks by.
 
-    `previous_rank` is the rank in the last hourly snapshot, None for a newcomer; title, artist and genre are None
-    until the song's upload is known.
+    `previous_rank` is the rank in the snapshot that the chart is compared with, None for a song that is not in it;
+    title, artist and genre are None until the song's upload is known.
     """
 
     rank: int
@@ -40,7 +40,8 @@ class Chart(Struct, frozen=True, kw_only=True, rename="camel"):
     """A chart as of a moment.
 
     `complete_through`: every event that the hub had before this moment is counted. `position`: partition of
-    `music-events` to the offset of the last event that is counted.
+    `music-events` to the offset of the last event that is counted. `compared_with`: the moment of the hourly snapshot
+    that previous ranks are of, None where there is none yet, and so no newcomers either.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class Chart(Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: Moment
     complete_through: Moment | None
     position: dict[str, int]
+    compared_with: Moment | None = None
     entries: list[ChartEntry]
 
 

@@ -70,6 +70,7 @@ CHART = Chart(
     as_of=datetime(2026, 11, 22, 14, 0, 1, 250_000, tzinfo=UTC),
     complete_through=datetime(2026, 11, 22, 14, 0, 0, 900_000, tzinfo=UTC),
     position={"0": 1203, "1": 1187, "2": 1240, "3": 1199},
+    compared_with=datetime(2026, 11, 22, 13, 0, 0, 480_000, tzinfo=UTC),
     entries=[
         ChartEntry(
             rank=1,

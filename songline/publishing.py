@@ -1,4 +1,4 @@
-"""The part of the API that events come in by, and the live one that nothing is stored of."""
+"""The part of the API that events come in by."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from cloud.settings import read_eventhubs, read_number
 from producers import events_api, now_playing
 from producers.events_api import SPILL_AFTER_S, Wires
-from projections import now_playing_api
 from songline.environment import OUTBOX
 
 SPILL_AFTER = "SONGLINE_SPILL_AFTER"
@@ -28,4 +27,3 @@ def serve(app: FastAPI, wires: Wires) -> None:
     """Add the routes to `app`."""
     app.include_router(events_api.routes(wires))
     app.include_router(now_playing.routes(wires.eventhubs))
-    app.include_router(now_playing_api.routes(wires.eventhubs))

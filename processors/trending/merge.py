@@ -1,6 +1,7 @@
 """The merge: the shards' top lists to charts."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -54,8 +55,8 @@ class Merge:
     def keys(self) -> set[str]:
         return {key for said in self._said.values() for key in said.tops}
 
-    def chart(self, key: str, previous: dict[str, int]) -> Chart:
-        """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks to compare with, by song."""
+    def chart(self, key: str, previous: dict[str, int], compared_with: datetime | None = None) -> Chart:
+        """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks of `compared_with`, by song."""
         kind, window, scope = key.split(":", 2)
         lines = sorted(self._lines(key), key=lambda line: (-line[1], line[0].song_id))[:CHART_SIZE]
         entries = []
@@ -82,6 +83,7 @@ class Merge:
             as_of=moment(self.as_of_ms),
             complete_through=moment(through) if (through := _through(marks)) is not None else None,
             position=_position(marks),
+            compared_with=compared_with,
             entries=entries,
         )
 

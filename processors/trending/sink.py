@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -27,9 +28,10 @@ _NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
 
 
 class Before(Struct, frozen=True):
-    """The ranks, by song, in the newest snapshot before an hour."""
+    """The moment and the ranks, by song, of the newest snapshot before an hour; None and nothing without one."""
 
     hour: str
+    as_of: datetime | None
     ranks: dict[str, int]
 
 
@@ -74,7 +76,11 @@ class Sink:
         if not merge.ready:
             return False
         # All at once, while nothing can move: the charts of a moment fit together.
-        charts = {key: merge.chart(key, self._before[key].ranks) for key in keys if key in self._before}
+        charts = {
+            key: merge.chart(key, before.ranks, before.as_of)
+            for key in keys
+            if (before := self._before.get(key)) is not None
+        }
         for key in charts:
             self._due.pop(key, None)
         failures += await self._all([self._put(key, chart, now) for key, chart in charts.items()])
@@ -114,15 +120,16 @@ class Sink:
             await self._container.create_item(document, no_response=True)
 
     async def _look_back(self, key: str, hour: str) -> None:
-        """Find the ranks in the newest snapshot of an earlier hour."""
+        """Find the newest snapshot of an earlier hour."""
         known = self._before.get(key)
         if known is not None and known.hour == hour:
             return
-        ranks: dict[str, int] = {}
+        before = Before(hour, None, {})
         parameters: list[dict[str, object]] = [{"name": "@hour", "value": hour}]
         async for document in self._container.query_items(_NEWEST_BEFORE, parameters=parameters, partition_key=key):
-            ranks = {entry["songId"]: entry["rank"] for entry in document["entries"]}
-        self._before[key] = Before(hour, ranks)
+            snapshot = msgspec.convert(dict(document), Chart)
+            before = Before(hour, snapshot.as_of, {entry.song_id: entry.rank for entry in snapshot.entries})
+        self._before[key] = before
 
 
 def hour_of(merge: Merge) -> str:

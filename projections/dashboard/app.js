@@ -1,6 +1,6 @@
 // Where the page begins: one stream, and a view for each address behind the #.
 import { charts } from "./charts.js";
-import { h, mark, say, span, tell } from "./dom.js";
+import { clock, h, mark, say, span, tell } from "./dom.js";
 import { listener } from "./listener.js";
 import { Stream } from "./live.js";
 import { song } from "./song.js";
@@ -15,13 +15,16 @@ const VIEWS = [
   [/^\/listeners(?:\/([^/]+))?$/, listener, "/listeners"],
   [/^\/system$/, system, "/system"],
 ];
-const NAV = { "/": "Charts", "/songs": "Songs", "/listeners": "Listeners", "/system": "System" };
 
 const stream = new Stream();
 const main = document.getElementById("main");
-const pulse = document.getElementById("pulse");
-const links = Object.entries(NAV).map(([path, name]) => [path, h("a", { href: `#${path}` }, name)]);
-document.getElementById("nav").append(h("ul", {}, ...links.map(([, link]) => h("li", {}, link))));
+const links = [...document.querySelectorAll("#nav a")];
+const pulseText = h("span", { id: "pulse-text" }, "connecting");
+const pulse = h("p", { class: "pulse", id: "pulse", "data-state": "waiting" }, h("span", { class: "dot", "aria-hidden": "true" }), pulseText);
+document.getElementById("top").append(pulse);
+const silence = h("p", { class: "notice bad", id: "silence" });
+silence.hidden = true;
+main.before(silence);
 
 let shown = null;
 
@@ -38,10 +41,9 @@ function show() {
   });
   document.title = `${shown.title} · Songline`;
   main.replaceChildren(shown.element);
-  for (const [to, link] of links) mark(link, "aria-current", to === place ? "page" : null);
+  for (const link of links) mark(link, "aria-current", new URL(link.href).hash === `#${place}` ? "page" : null);
   stream.follow(shown.follows ?? null);
   if (stream.latest) shown.live?.(stream.latest);
-  shown.state?.(stream.state);
   if (!first) {
     main.focus({ preventScroll: true });
     scrollTo(0, 0);
@@ -58,11 +60,14 @@ function feel() {
     stale: () => `stale: ${stale.join(", ").toLowerCase()}`,
     live: () => "live",
   };
-  tell(document.getElementById("pulse-text"), words[state]());
-  if (pulse.dataset.state !== state) {
-    pulse.dataset.state = state;
-    if (state !== "waiting") say({ lost: "The connection is lost.", stale: `Stale: ${stale.join(", ")}.`, live: "Live." }[state]);
-  }
+  tell(pulseText, words[state]());
+  if (pulse.dataset.state === state) return;
+  pulse.dataset.state = state;
+  document.body.dataset.stream = stream.state;
+  silence.hidden = state !== "lost";
+  const had = stream.since ? `This page is as it was at ${clock(stream.since)}.` : "There is nothing to show yet.";
+  tell(silence, `The connection is lost. ${had} It goes on by itself.`);
+  if (state !== "waiting") say({ lost: silence.textContent, stale: `Stale: ${stale.join(", ")}.`, live: "Live." }[state]);
 }
 
 stream.addEventListener("live", (event) => {
@@ -71,7 +76,8 @@ stream.addEventListener("live", (event) => {
 });
 stream.addEventListener("chart", (event) => shown.chart?.(event.detail));
 stream.addEventListener("state", (event) => {
-  shown.state?.(event.detail);
+  // What a view could not ask for meanwhile, it asks for again.
+  if (event.detail === "live") shown.again?.();
   feel();
 });
 addEventListener("hashchange", (event) => {

@@ -1,6 +1,7 @@
 // Charts of every kind, window and scope, as they change.
-import { arrange, clock, empty, h, loading, mark, number, span, tell } from "./dom.js";
+import { arrange, clock, empty, h, loading, mark, moment, number, span, tell } from "./dom.js";
 import { ask } from "./live.js";
+import { playing } from "./playing.js";
 import { freshness, rates } from "./rates.js";
 import { KINDS, region, scopeName, SPANS, WINDOWS } from "./words.js";
 
@@ -12,6 +13,7 @@ export function charts({ query }) {
   };
   const go = (change) => (location.hash = `/?${new URLSearchParams({ ...asked, ...change })}`);
   const now = rates();
+  const heard = playing();
   const fresh = freshness();
   const status = h("p", { class: "lead number" }, "Loading…");
   const notice = h("p", { class: "notice" });
@@ -20,6 +22,7 @@ export function charts({ query }) {
   offerScopes(scopes, asked.scope);
   const place = h("div", { class: "sheet" }, loading(10));
   const body = h("tbody");
+  const moved = h("span", { class: "unseen" });
   const table = h(
     "table",
     {},
@@ -31,7 +34,7 @@ export function charts({ query }) {
         "tr",
         {},
         h("th", { class: "rank", scope: "col" }, "#"),
-        h("th", { class: "move", scope: "col" }, h("span", { class: "unseen" }, "Since the last hour")),
+        h("th", { class: "move", scope: "col" }, moved),
         h("th", { class: "song", scope: "col" }, "Song"),
         h("th", { class: "wide", scope: "col" }, "Genre"),
         h("th", { class: "right wide", scope: "col" }, "Likes"),
@@ -42,17 +45,16 @@ export function charts({ query }) {
   );
   let chart = null;
   let projection = null;
-  let lost = false;
 
   function freshnessLine() {
     if (!chart) return;
     const through = chart.completeThrough ? `, counted through ${clock(chart.completeThrough)}` : "";
-    tell(status, `As of ${clock(chart.asOf)}${through}`);
+    const since = chart.comparedWith ? `, movement since ${moment(chart.comparedWith)}` : "";
+    tell(status, `As of ${clock(chart.asOf)}${through}${since}`);
     const stale = projection?.freshness === "stale";
-    mark(table, "class", stale || lost ? "aged" : null);
-    notice.hidden = !stale && !lost;
-    if (lost) tell(notice, "The connection is lost. This is the chart as it was; it goes on by itself.");
-    else if (stale) tell(notice, `Stale: nothing was counted for ${span(projection.age)}. This chart is as of ${clock(chart.asOf)}.`);
+    mark(table, "class", stale ? "aged" : null);
+    notice.hidden = !stale;
+    if (stale) tell(notice, `Stale: nothing was counted for ${span(projection.age)}. This chart is as of ${clock(chart.asOf)}.`);
   }
 
   return {
@@ -69,16 +71,13 @@ export function charts({ query }) {
         notice,
         place,
       ),
-      h("aside", { class: "rail", "aria-label": "Right now" }, now.element, fresh.element),
+      h("aside", { class: "rail", "aria-label": "Right now" }, now.element, heard.element, fresh.element),
     ),
     live(live) {
       now.live(live);
+      heard.live(live);
       fresh.live(live);
       projection = live.projections.find((one) => one.name === "charts");
-      freshnessLine();
-    },
-    state(state) {
-      lost = state === "lost";
       freshnessLine();
     },
     chart(found) {
@@ -94,10 +93,9 @@ export function charts({ query }) {
         return;
       }
       offerScopes(scopes, asked.scope, found);
-      // Before the first full hour is over there is nothing to compare with, and no song is new.
-      const compared = found.entries.some((entry) => entry.previousRank !== null);
+      tell(moved, found.comparedWith ? `Movement since ${moment(found.comparedWith)}` : "Movement: there is no earlier hour to compare with yet");
       const most = Math.max(...found.entries.map((entry) => entry.listens), 1);
-      arrange(body, found.entries, (entry) => entry.songId, line, (row, entry) => fill(row, entry, most, compared));
+      arrange(body, found.entries, (entry) => entry.songId, line, (row, entry) => fill(row, entry, most, found.comparedWith));
       if (!place.contains(table)) place.replaceChildren(table);
     },
     leave() {
@@ -113,14 +111,15 @@ function line(entry) {
   return h("tr", {}, h("td", { class: "rank" }), h("td", { class: "move" }), h("td", { class: "song" }, link, h("span")), h("td", { class: "wide quiet small" }), h("td", { class: "right wide" }), h("td", { class: "right share" }, h("b"), h("i", { "aria-hidden": "true" })));
 }
 
-function fill(row, entry, most, compared) {
+/** `since` is the moment of the chart that this one is compared with; before there is one, no song is new. */
+function fill(row, entry, most, since) {
   const [rank, move, song, genre, likes, share] = row.children;
   mark(row, "data-podium", entry.rank <= 3 ? "" : null);
   tell(rank, String(entry.rank));
   const by = entry.previousRank === null ? null : entry.previousRank - entry.rank;
-  mark(move, "data-way", by === null ? "new" : by > 0 ? "up" : by < 0 ? "down" : null);
-  tell(move, !compared ? "" : by === null ? "new" : by > 0 ? `▲ ${by}` : by < 0 ? `▼ ${-by}` : "–");
-  mark(move, "title", !compared ? null : by === null ? "Not among the hundred an hour ago" : `Rank ${entry.previousRank} an hour ago`);
+  mark(move, "data-way", !since ? null : by === null ? "new" : by > 0 ? "up" : by < 0 ? "down" : null);
+  tell(move, !since ? "" : by === null ? "new" : by > 0 ? `▲ ${by}` : by < 0 ? `▼ ${-by}` : "–");
+  mark(move, "title", !since ? null : by === null ? `Not among the hundred at ${moment(since)}` : `Rank ${entry.previousRank} at ${moment(since)}`);
   tell(song.firstChild, entry.title ?? entry.songId);
   tell(song.lastChild, entry.artist ?? "not in the catalog yet");
   tell(genre, entry.genre ?? "");

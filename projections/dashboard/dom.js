@@ -70,6 +70,8 @@ export const clock = (moment) =>
   new Date(moment).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const day = (moment) =>
   new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+/** The time of day of what is not long ago, with its day otherwise. */
+export const moment = (at) => (Math.abs(Date.now() - Date.parse(at)) < 43_200_000 ? clock(at).slice(0, 5) : day(at));
 
 /** `seconds` in words: 4 s, 12 min, 3 h, 5 days. */
 export function span(seconds) {

@@ -18,10 +18,12 @@ export function listener({ values: [id] }) {
   );
   const content = h("div", { class: "stack" });
   let left = false;
+  let failed = false;
   if (id === undefined) content.append(empty("Whose library?", "A listener's id, as events carry it, leads to what was heard, liked and uploaded."));
   else load();
 
   async function load() {
+    failed = false;
     content.replaceChildren(loading(6));
     const base = `/v1/users/${encodeURIComponent(id)}`;
     try {
@@ -34,6 +36,7 @@ export function listener({ values: [id] }) {
       content.replaceChildren(sums(summary), heard(recent.listens), entries(library));
     } catch (error) {
       if (left) return;
+      failed = error.status !== 404;
       const title = error.status === 404 ? "Nothing is known of this listener" : "The library can't be shown";
       content.replaceChildren(empty(title, error.message, h("p", {}, h("button", { class: "button", type: "button", onclick: load }, "Try again"))));
     }
@@ -42,6 +45,9 @@ export function listener({ values: [id] }) {
   return {
     title: id ? `Library of ${id}` : "Listeners",
     element: h("div", { class: "stack" }, h("div", { class: "head" }, h("div", {}, h("h1", {}, id ?? "Listeners"), h("p", { class: "lead" }, id ? "What this listener heard, liked and uploaded." : "A listener's library, by id."))), form, content),
+    again() {
+      if (failed) load();
+    },
     leave() {
       left = true;
     },

@@ -10,6 +10,7 @@ export function song({ values: [id] }) {
   let plot = null;
   let timer = 0;
   let left = false;
+  let failed = false;
   const standings = h("div");
   const chart = h("div");
 
@@ -21,12 +22,14 @@ export function song({ values: [id] }) {
       plot?.end();
       plot = drawn(chart, found.points);
     } catch (error) {
+      if (left) return;
       chart.replaceChildren(empty("Its plays can't be shown", error.message));
     }
     timer = setTimeout(history, 15_000);
   }
 
   async function load() {
+    failed = false;
     try {
       const { song } = await ask(`/v1/songs/${encodeURIComponent(id)}`);
       if (left) return;
@@ -40,6 +43,7 @@ export function song({ values: [id] }) {
         return;
       }
       if (left) return;
+      failed = ![404, 410].includes(error.status);
       const gone = { 404: "No such song", 410: "This song was taken away" }[error.status] ?? "The song can't be shown";
       element.replaceChildren(h("h1", {}, gone), h("div", { class: "empty" }, h("p", {}, error.message), h("p", {}, h("a", { href: "#/songs" }, "All songs"))));
       return;
@@ -47,6 +51,9 @@ export function song({ values: [id] }) {
     history();
   }
   load();
+  view.again = () => {
+    if (failed) load();
+  };
   view.leave = () => {
     left = true;
     clearTimeout(timer);

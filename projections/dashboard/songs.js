@@ -13,6 +13,7 @@ export function songs({ query }) {
   const body = h("tbody");
   let next = null;
   let left = false;
+  let failed = false;
 
   function find(event) {
     event.preventDefault();
@@ -24,6 +25,7 @@ export function songs({ query }) {
     const asked = new URLSearchParams({ limit: "20", ...(words && { q: words }), ...(cursor && { cursor }) });
     try {
       const found = await ask(`/v1/songs?${asked}`);
+      failed = false;
       if (!cursor) body.replaceChildren();
       body.append(...found.songs.map(line));
       next = found.next;
@@ -31,6 +33,7 @@ export function songs({ query }) {
       if (body.children.length) place.replaceChildren(table(body));
       else place.replaceChildren(words ? empty("No song is like that", `Nothing begins with “${words}”. Fewer or shorter words find more.`) : empty("No songs yet", "The first one that is uploaded shows up here a moment later."));
     } catch (error) {
+      failed = true;
       place.replaceChildren(empty("Songs can't be shown", error.message, h("p", {}, h("button", { class: "button", type: "button", onclick: () => load() }, "Try again"))));
     }
   }
@@ -53,6 +56,9 @@ export function songs({ query }) {
       uploads(appeared),
       h("section", { "aria-label": "Catalog" }, form, place, h("p", { class: "more" }, more)),
     ),
+    again() {
+      if (failed) load();
+    },
     leave() {
       left = true;
     },

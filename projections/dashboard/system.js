@@ -7,11 +7,12 @@ import { PROJECTIONS, STATES } from "./words.js";
 // Each lane is a way; hubs and projections are found by name in what is live.
 const LANES = [
   ["Plays and likes become charts", [["hub", "music-events"], ["hub", "trending-partials"], ["hub", "trending-tops"], ["projection", "charts"]]],
-  ["Uploads become songs", [["queue", "song-commands"], ["process", "ingestion"], ["hub", "music-events"], ["projection", "catalog"]]],
+  ["Uploads become songs", [["queue", "song-commands"], ["process", "ingestion"], ["hub", "music-events"], ["projection", "catalog"], ["table", "catalog"]]],
   ["Everybody's events become libraries", [["hub", "music-events"], ["projection", "library"]]],
+  ["What plays right now is told, and not kept", [["hub", "now-playing"]]],
   ["What nobody understands is set aside", [["hub", "parked-events"]]],
 ];
-const SORTS = { hub: "Event Hub", projection: "Projection", queue: "Service Bus queue", process: "Worker" };
+const SORTS = { hub: "Event Hub", table: "Event Hub, compacted", projection: "Projection", queue: "Service Bus queue", process: "Worker" };
 const LETTERS_MS = 10_000;
 
 export function system() {
@@ -24,11 +25,13 @@ export function system() {
   const letters = h("div", { class: "sheet" }, loading(2));
   let counts = "";
   let timer = 0;
+  let left = false;
 
   async function lists() {
     clearTimeout(timer);
     await Promise.all([fill(recent, "/v1/ingestions?limit=8", uploads), fill(letters, "/v1/deadletters", dead)]);
-    timer = setTimeout(lists, LETTERS_MS);
+    clearTimeout(timer);
+    if (!left) timer = setTimeout(lists, LETTERS_MS);
   }
   lists();
 
@@ -62,7 +65,9 @@ export function system() {
       if (counts && now !== counts) lists();
       counts = now;
     },
+    again: lists,
     leave() {
+      left = true;
       clearTimeout(timer);
     },
   };
@@ -79,11 +84,13 @@ function stop(sort, name) {
     tell(note, text);
     mark(element, "data-state", state);
   };
+  const found = ({ hubs }, unit) => {
+    const hub = hubs.find((one) => one.name === name);
+    show(rate(hub?.rate), `${unit}/s`, hub ? `${compact(hub.events)} in all` : "not known", null);
+  };
   const read = {
-    hub({ hubs }) {
-      const hub = hubs.find((one) => one.name === name);
-      show(rate(hub?.rate), "events/s", hub ? `${compact(hub.events)} in all` : "not known", null);
-    },
+    hub: (live) => found(live, "events"),
+    table: (live) => found(live, "records"),
     projection({ projections }) {
       const found = projections.find((one) => one.name === name);
       stopped.absent = !found;

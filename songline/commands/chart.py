@@ -57,14 +57,16 @@ def page(chart: Chart, now: datetime) -> RenderableType:
         table.add_column(name, justify="right", no_wrap=True)
     for entry in chart.entries:
         numbers = (f"{entry.listens:,}", f"{entry.likes:,}", f"{entry.score:,.1f}")
-        table.add_row(str(entry.rank), movement(entry), song(entry), *numbers)
+        table.add_row(str(entry.rank), movement(entry, chart.compared_with is not None), song(entry), *numbers)
     if not chart.entries:
         table.add_row("", "", Text("nothing happened here in this time", style="dim"), "", "", "")
     return Group(table, Text(freshness(chart, now), style="dim"))
 
 
-def movement(entry: ChartEntry) -> Text:
-    """Where the song was in the last hourly snapshot."""
+def movement(entry: ChartEntry, compared: bool) -> Text:
+    """How far the song moved since the snapshot that its chart is compared with; nothing where there is none."""
+    if not compared:
+        return Text()
     if entry.previous_rank is None:
         return Text("new", style="cyan")
     change = entry.previous_rank - entry.rank

@@ -90,6 +90,10 @@ class System:
             answer = httpx.post(f"{self.address}/v1/songs/{song}/plays", json=body)
             assert answer.is_success, answer.text
 
+    def begin(self, listener: str, song: str) -> None:
+        """The listener begins to play the song."""
+        httpx.put(f"{self.address}/v1/users/{listener}/now-playing", json={"songId": song})
+
     async def _make(self) -> None:
         await make_containers(self.cloud.settings())
         async with blobs.client(read_blobs(self.cloud.environment)) as client:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from threading import Event, Thread
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,6 +11,7 @@ from playwright.sync_api import FilePayload, expect
 
 from tests.browser.conftest import System, Visit
 from tests.support.audio import song
+from tests.support.waiting import wait_for
 
 VIEWS = ("/", "/?kind=trending&window=7d&scope=region:DE", "/songs", "/songs/warm-up", "/listeners/nobody", "/system")
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -84,11 +86,52 @@ def test_a_projection_whose_processor_stops_is_shown_as_stale(visit: Visit, syst
     system.trending.kill()
     try:
         expect(pulse).to_have_text(re.compile("^stale: charts"))
-        expect(visit.page.locator(".notice")).to_contain_text("Stale: nothing was counted for")
+        expect(visit.page.locator("main .notice")).to_contain_text("Stale: nothing was counted for")
         visit.go("/system")
         expect(visit.page.locator(".stop[data-state='stale'] h3").first).to_have_text("Charts")
     finally:
         system.trending.start()
+
+
+def test_who_plays_what_is_shown_as_it_happens(visit: Visit, system: System) -> None:
+    visit.go("/")
+    line = visit.page.get_by_role("region", name="Now playing").get_by_role("listitem").filter(has_text="mira-live")
+
+    def told() -> bool:
+        # Nothing is kept: who does not listen yet, when it is told, has missed it.
+        system.begin("mira-live", "warm-up")
+        return line.count() == 1
+
+    wait_for(told, "what mira-live plays on the page")
+    expect(line.get_by_role("link", name="warm-up")).to_have_attribute("href", "#/songs/warm-up")
+
+
+def test_a_connection_that_is_lost_is_told_and_heals_by_itself(visit: Visit, system: System) -> None:
+    system.play("before-the-break")
+    visit.go("/?window=5m")
+    listed = visit.page.locator("tr[data-key='before-the-break'] .share b")
+    expect(listed).to_have_text("1")
+    visit.page.evaluate("document.body.dataset.visit = 'the first'")
+    system.api.kill()
+    try:
+        expect(visit.page.get_by_role("status")).to_contain_text("The connection is lost. This page is as it was at")
+        expect(visit.page.locator("#silence")).to_be_visible()
+        expect(visit.page.locator("#pulse-text")).to_contain_text("connection lost")
+        # What it had stays, without its colours; what it asks for now says why it can't be shown.
+        expect(visit.page.locator("main")).to_have_css("filter", "grayscale(1)")
+        expect(listed).to_have_text("1")
+        visit.page.get_by_role("link", name="Songs").click()
+        expect(visit.page.get_by_text("Songs can't be shown")).to_be_visible()
+    finally:
+        system.api.start(urlsplit(system.address).port or 0)
+    expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    expect(visit.page.locator("#silence")).to_be_hidden()
+    expect(visit.page.get_by_text("Songs can't be shown")).to_be_hidden()
+    visit.page.get_by_role("link", name="Charts").click()
+    system.play("after-the-break")
+    expect(visit.page.locator("tr[data-key='after-the-break'] .share b")).to_have_text("1")
+    assert visit.page.evaluate("document.body.dataset.visit") == "the first"
+    visit.complaints[:] = [said for said in visit.complaints if "net::ERR_" not in said]
 
 
 def test_a_window_is_chosen_with_the_keyboard(visit: Visit) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import msgspec
@@ -13,16 +13,20 @@ from azure.eventhub import EventData
 
 from cloud import cosmos, eventhubs
 from cloud.settings import read_cosmos, read_eventhubs
+from processors.catalog.documents import Songs
 from projections.hubs import BUDGET, Hubs
 from projections.live import Live
 from projections.live_api import stream
 from projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
+from projections.now_playing import Broadcast, Playing
 from projections.store import Store
+from projections.titles import Titles
 from schemas import examples
 from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
 from schemas.documents import chart_key
 from schemas.envelope import encode
 from schemas.events import Payload, SongLiked, SongPlayed
+from schemas.songs import Fact
 from tests.support.localcloud import LocalCloud
 
 
@@ -45,11 +49,17 @@ async def hubs(song_cloud: LocalCloud) -> AsyncIterator[Hubs]:
 
 
 @pytest.fixture
-async def feed(song_cloud: LocalCloud, database: CosmosClient, hubs: Hubs) -> AsyncIterator[Feed]:
+def broadcast() -> Broadcast:
+    return Broadcast()
+
+
+@pytest.fixture
+async def feed(song_cloud: LocalCloud, database: CosmosClient, hubs: Hubs, broadcast: Broadcast) -> AsyncIterator[Feed]:
     charts, songs, library, ingestions = (
         Store(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
     )
-    feed = Feed(Stores(charts, songs, library, ingestions), hubs, lambda: datetime.now(UTC), tick=0.1)
+    stores = Stores(charts, songs, library, ingestions)
+    feed = Feed(stores, hubs, broadcast, Titles(songs), lambda: datetime.now(UTC), tick=0.1)
     yield feed
     await feed.close()
 
@@ -99,6 +109,20 @@ async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: Feed, dat
     assert latest.troubles == ()
 
 
+async def test_who_plays_what_is_told_by_title_while_it_is_news(
+    feed: Feed, broadcast: Broadcast, database: CosmosClient
+) -> None:
+    song, now = examples.SONG, datetime.now(UTC)
+    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    await songs.apply(song.id, "0", Fact(position=1, at=now, song=song))
+    broadcast.tell(Playing(user_id="user-old", song_id=song.id, at=now - timedelta(hours=1)))
+    broadcast.tell(Playing(user_id="user-a", song_id=song.id, at=now))
+    broadcast.tell(Playing(user_id="user-b", song_id="song-unknown", at=now))
+    async with asyncio.timeout(20), feed.watching():
+        _, found = await feed.after(0)
+    assert [(one.user_id, one.title) for one in found.playing] == [("user-b", None), ("user-a", song.title)]
+
+
 async def test_whoever_is_one_too_many_is_told_so(feed: Feed) -> None:
     watching = [feed.watching() for _ in range(WATCHERS)]
     for one in watching:
@@ -116,13 +140,17 @@ async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None
     client = cosmos.client(read_cosmos(song_cloud.environment))
     missing = Store(cosmos.container(client, DATABASE, "nothing"))
     hubs = Hubs(read_eventhubs(nowhere), time.monotonic)
-    feed = Feed(Stores(missing, missing, missing, missing), hubs, lambda: datetime.now(UTC), tick=0.1)
+    heard = Broadcast()
+    heard.tell(Playing(user_id="user-7", song_id="song-42", at=datetime.now(UTC)))
+    stores = Stores(missing, missing, missing, missing)
+    feed = Feed(stores, hubs, heard, Titles(missing), lambda: datetime.now(UTC), tick=0.1)
     async with asyncio.timeout(20), feed.watching():
         _, found = await feed.after(0)
     await feed.close()
     await client.close()
     assert found.hubs == ()
     assert found.kinds is None
+    assert [(one.song_id, one.title) for one in found.playing] == [("song-42", None)]
     assert any("Event Hubs can't be reached" in trouble for trouble in found.troubles)
 
 

@@ -37,6 +37,7 @@ async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_
     say(merge, TWO + timedelta(minutes=1), ["song-a", "song-b"])
     await sink.write(merge, now=0)
     assert await ranks(container, CURRENT) == {"song-a": (1, None), "song-b": (2, None)}
+    assert (await read(container, CURRENT))["comparedWith"] is None
     say(merge, TWO + timedelta(minutes=59), ["song-b", "song-a"])
     await sink.write(merge, now=1)
     assert await ranks(container, CURRENT) == {"song-b": (1, None), "song-a": (2, None)}
@@ -45,6 +46,7 @@ async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_
     await sink.write(merge, now=2)
     assert await ranks(container, CURRENT) == {"song-c": (1, None), "song-b": (2, 2)}
     assert await ranks(container, "2026-11-22T15") == {"song-c": (1, None), "song-b": (2, 2)}
+    assert (await read(container, CURRENT))["comparedWith"] == "2026-11-22T14:01:00Z"
 
 
 async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: ContainerProxy) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from projections.now_playing import BACKLOG, Broadcast, Playing, stream
+from projections.now_playing import BACKLOG, NEWEST, Broadcast, Playing, stream
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 
@@ -31,6 +31,16 @@ async def test_who_reads_slowly_gets_the_newest_and_holds_no_more_than_that() ->
         assert heard.count(b"event: playing") == BACKLOG
         assert f'"song-{10 * BACKLOG - 1}"'.encode() in heard
         assert await ear.read(0.01) == b""
+
+
+def test_of_each_listener_the_newest_song_is_remembered_and_of_few_listeners() -> None:
+    broadcast = Broadcast()
+    for number in range(3 * NEWEST):
+        broadcast.tell(playing(f"user-{number}", number))
+    again = 3 * NEWEST - 2
+    broadcast.tell(playing(f"user-{again}", 1000))
+    kept = [number for number in range(2 * NEWEST, 3 * NEWEST) if number != again]
+    assert [one.song_id for one in broadcast.newest] == [f"song-{song}" for song in (1000, *reversed(kept))]
 
 
 async def test_a_stream_says_that_it_listens_and_that_it_lives_and_ends_its_listening() -> None:

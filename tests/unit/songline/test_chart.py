@@ -25,7 +25,13 @@ def printed(shown: Chart, width: int = 100) -> str:
     ("rank", "previous", "expected"), [(1, None, "new"), (1, 3, "▲2"), (3, 1, "▼2"), (4, 4, "="), (1, 100, "▲99")]
 )
 def test_movement(rank: int, previous: int | None, expected: str) -> None:
-    assert chart.movement(structs.replace(ENTRY, rank=rank, previous_rank=previous)).plain == expected
+    assert chart.movement(structs.replace(ENTRY, rank=rank, previous_rank=previous), compared=True).plain == expected
+
+
+def test_nothing_is_new_before_there_is_something_to_compare_with() -> None:
+    newcomer = structs.replace(ENTRY, previous_rank=None)
+    assert "new" in printed(structs.replace(examples.CHART, entries=[newcomer]))
+    assert "new" not in printed(structs.replace(examples.CHART, entries=[newcomer], compared_with=None))
 
 
 def test_a_page_shows_what_the_chart_says_and_how_fresh_it_is() -> None:
