@@ -97,7 +97,7 @@ class Feed:
     async def after(self, number: int) -> tuple[int, Live]:
         """The newest look, once there is one behind `number`, and its own number."""
         async with self._news:
-            await self._news.wait_for(lambda: self._number > number)
+            await self._news.wait_for(lambda: self._latest is not None and self._number > number)
             assert self._latest is not None
             return self._number, self._latest
 
@@ -116,22 +116,28 @@ class Feed:
             await asyncio.gather(self._looking, return_exceptions=True)
 
     async def _look(self) -> None:
-        try:
-            while self._watchers:
-                began = asyncio.get_running_loop().time()
-                try:
-                    latest = await self._everything()
-                except Exception:
-                    # Whoever watches sees that nothing comes; the next look may do.
-                    log.exception("a look failed")
-                else:
-                    await self._tell(latest)
-                await asyncio.sleep(max(0.0, began + self._tick - asyncio.get_running_loop().time()))
-        finally:
-            self._samples.clear()
-            self._marks.clear()
-            if self._hubs is not None:
-                await self._hubs.close()
+        # Somebody may come while the hubs are closed.
+        while self._watchers:
+            try:
+                await self._look_on()
+            finally:
+                self._samples.clear()
+                self._marks.clear()
+                self._latest = None
+                if self._hubs is not None:
+                    await self._hubs.close()
+
+    async def _look_on(self) -> None:
+        while self._watchers:
+            began = asyncio.get_running_loop().time()
+            try:
+                latest = await self._everything()
+            except Exception:
+                # Whoever watches sees that nothing comes; the next look may do.
+                log.exception("a look failed")
+            else:
+                await self._tell(latest)
+            await asyncio.sleep(max(0.0, began + self._tick - asyncio.get_running_loop().time()))
 
     async def _tell(self, latest: Live) -> None:
         async with self._news:

@@ -22,7 +22,6 @@ export function charts({ query }) {
   offerScopes(scopes, asked.scope);
   const place = h("div", { class: "sheet" }, loading(10));
   const body = h("tbody");
-  const moved = h("span", { class: "unseen" });
   const table = h(
     "table",
     {},
@@ -34,7 +33,7 @@ export function charts({ query }) {
         "tr",
         {},
         h("th", { class: "rank", scope: "col" }, "#"),
-        h("th", { class: "move", scope: "col" }, moved),
+        h("th", { class: "move", scope: "col" }, h("span", { class: "unseen" }, "Movement")),
         h("th", { class: "song", scope: "col" }, "Song"),
         h("th", { class: "wide", scope: "col" }, "Genre"),
         h("th", { class: "right wide", scope: "col" }, "Likes"),
@@ -71,7 +70,7 @@ export function charts({ query }) {
         notice,
         place,
       ),
-      h("aside", { class: "rail", "aria-label": "Right now" }, now.element, heard.element, fresh.element),
+      h("aside", { class: "rail", "aria-label": "Right now" }, now.element, fresh.element, heard.element),
     ),
     live(live) {
       now.live(live);
@@ -93,7 +92,8 @@ export function charts({ query }) {
         return;
       }
       offerScopes(scopes, asked.scope, found);
-      tell(moved, found.comparedWith ? `Movement since ${moment(found.comparedWith)}` : "Movement: there is no earlier hour to compare with yet");
+      // Before there is an earlier hour to compare with, nothing is said of movement.
+      mark(table, "data-alone", found.comparedWith ? null : "");
       const most = Math.max(...found.entries.map((entry) => entry.listens), 1);
       arrange(body, found.entries, (entry) => entry.songId, line, (row, entry) => fill(row, entry, most, found.comparedWith));
       if (!place.contains(table)) place.replaceChildren(table);
@@ -111,7 +111,7 @@ function line(entry) {
   return h("tr", {}, h("td", { class: "rank" }), h("td", { class: "move" }), h("td", { class: "song" }, link, h("span")), h("td", { class: "wide quiet small" }), h("td", { class: "right wide" }), h("td", { class: "right share" }, h("b"), h("i", { "aria-hidden": "true" })));
 }
 
-/** `since` is the moment of the chart that this one is compared with; before there is one, no song is new. */
+/** `since` is the moment of the chart that this one is compared with, null while there is none. */
 function fill(row, entry, most, since) {
   const [rank, move, song, genre, likes, share] = row.children;
   mark(row, "data-podium", entry.rank <= 3 ? "" : null);

@@ -19,13 +19,16 @@ function sort(document, schema) {
   return [found.format ?? found.type ?? "anything", range].filter(Boolean).join(", ");
 }
 
+/** A sentence in which names stand between backticks. */
+const sentence = (text) => text.split("`").map((part, place) => (place % 2 ? h("span", { class: "code" }, part) : part));
+
 /** A row for each field, those of what is nested below it. */
 function fields(document, schema, prefix = "") {
   const found = resolved(document, schema);
   return Object.entries(found.properties ?? {}).flatMap(([name, field]) => {
     const inner = resolved(document, field);
     const needed = (found.required ?? []).includes(name);
-    const row = h("tr", {}, h("td", {}, h("span", { class: "code" }, `${prefix}${name}`), needed ? null : h("span", { class: "quiet small" }, " may be left out")), h("td", { class: "small" }, inner.properties ? "object" : sort(document, field)), h("td", { class: "small quiet wide" }, (inner.description ?? "").replace(/\s+/g, " ")));
+    const row = h("tr", {}, h("td", {}, h("span", { class: "code" }, `${prefix}${name}`), needed ? null : h("span", { class: "quiet small" }, " may be left out")), h("td", { class: "small" }, inner.properties ? "object" : sort(document, field)), h("td", { class: "small quiet wide" }, ...sentence((inner.description ?? "").replace(/\s+/g, " "))));
     return inner.properties ? [row, ...fields(document, inner, `${prefix}${name}.`)] : [row];
   });
 }
@@ -37,7 +40,7 @@ function message(document, reference) {
     "article",
     { class: "sheet message" },
     h("h3", { class: "code" }, found.name),
-    h("p", { class: "quiet" }, found.summary),
+    h("p", { class: "quiet" }, ...sentence(found.summary)),
     h("details", {}, h("summary", {}, "Fields"), h("table", {}, h("caption", { class: "unseen" }, `Fields of ${found.name}`), h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...fields(document, found.payload)))),
     h("details", {}, h("summary", {}, "Example"), h("pre", { class: "code", tabindex: "0" }, JSON.stringify(found.examples[0].payload, null, 2))),
   );
@@ -52,7 +55,7 @@ function channel(document, [name, found]) {
     { id: name },
     h("h2", {}, SORTS[server]),
     h("h3", { class: "channel" }, name),
-    h("p", { class: "quiet" }, found.description),
+    h("p", { class: "quiet" }, ...sentence(found.description)),
     h("dl", { class: "facts uses" }, ...uses.map((one) => h("div", {}, h("dt", {}, one.action === "send" ? "Sent by" : "Received by"), h("dd", {}, one.summary)))),
     h("div", { class: "ways" }, ...messages.map((one) => message(document, one))),
   );

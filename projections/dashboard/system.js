@@ -9,14 +9,19 @@ const LANES = [
   ["Plays and likes become charts", [["hub", "music-events"], ["hub", "trending-partials"], ["hub", "trending-tops"], ["projection", "charts"]]],
   ["Uploads become songs", [["queue", "song-commands"], ["process", "ingestion"], ["hub", "music-events"], ["projection", "catalog"], ["table", "catalog"]]],
   ["Everybody's events become libraries", [["hub", "music-events"], ["projection", "library"]]],
-  ["What plays right now is told, and not kept", [["hub", "now-playing"]]],
-  ["What nobody understands is set aside", [["hub", "parked-events"]]],
+  ["Now playing: told, not kept", [["hub", "now-playing"]]],
+  ["What nobody understands", [["hub", "parked-events"]]],
 ];
 const SORTS = { hub: "Event Hub", table: "Event Hub, compacted", projection: "Projection", queue: "Service Bus queue", process: "Worker" };
 const LETTERS_MS = 10_000;
 
 export function system() {
-  const lanes = LANES.map(([title, stops]) => ({ title, stops: stops.map(([sort, name]) => stop(sort, name)) }));
+  const lanes = LANES.map(([title, names]) => {
+    const stops = names.map(([sort, name]) => stop(sort, name));
+    const element = h("section", {}, h("h2", {}, title), h("ol", { class: "lane" }, ...stops.map((one) => one.element)));
+    element.style.setProperty("--stops", stops.length);
+    return { element, stops };
+  });
   const notice = h("p", { class: "notice" });
   notice.hidden = true;
   const states = h("dl", { class: "tiles" }, ...Object.entries(STATES).map(([state, name]) => h("div", { "data-upload": state }, h("dt", {}, name), h("dd", {}, "–"))));
@@ -42,7 +47,7 @@ export function system() {
       { class: "stack" },
       h("div", { class: "head" }, h("div", {}, h("h1", {}, "The way through the system"), h("p", { class: "lead" }, "What comes in, how fast it moves on, and how far each projection is behind."))),
       notice,
-      h("div", { class: "lanes" }, ...lanes.map((lane) => (lane.element = h("section", {}, h("h2", {}, lane.title), h("ol", { class: "lane" }, ...lane.stops.map((one) => one.element)))))),
+      h("div", { class: "lanes" }, ...lanes.map((lane) => lane.element)),
       h("section", {}, h("h2", {}, "Uploads by state"), states, waiting),
       h("section", {}, h("h2", {}, "Uploads that moved last"), recent),
       h("section", {}, h("h2", {}, "Dead letters"), letters),
@@ -121,7 +126,7 @@ function uploads({ ingestions }) {
     h(
       "tr",
       {},
-      h("td", { class: "song" }, one.songId ? h("a", { href: `#/songs/${encodeURIComponent(one.songId)}` }, one.audio?.title ?? one.fileName ?? one.id) : h("span", {}, one.fileName ?? one.id), h("span", {}, one.reason?.text ?? one.userId)),
+      h("td", { class: "song" }, one.songId ? h("a", { href: `#/songs/${encodeURIComponent(one.songId)}` }, one.audio?.title ?? one.fileName ?? one.id) : h("span", {}, one.fileName ?? one.id), one.reason ? h("span", { class: "why" }, one.reason.text) : h("span", {}, one.userId)),
       h("td", {}, h("span", { class: "badge", "data-state": one.state }, STATES[one.state])),
       h("td", { class: "right quiet small wide" }, day(one.updatedAt)),
     );
@@ -131,7 +136,7 @@ function uploads({ ingestions }) {
 function dead({ letters, more }) {
   if (!letters.length) return empty("None", "No command has died. One that fails too often, or can't be understood, is set aside here with its reason.");
   const row = (one) =>
-    h("tr", {}, h("td", { class: "right number" }, String(one.number)), h("td", { class: "song" }, h("span", {}, one.fileName ?? one.commandId ?? "no command"), h("span", {}, one.description ?? "")), h("td", {}, h("span", { class: "badge", "data-state": "dead" }, one.reason ?? "unknown")), h("td", { class: "right quiet small wide" }, one.sentAt ? day(one.sentAt) : ""));
+    h("tr", {}, h("td", { class: "right number" }, String(one.number)), h("td", { class: "song" }, h("span", {}, one.fileName ?? one.commandId ?? "no command"), h("span", { class: "why" }, one.description ?? "")), h("td", {}, h("span", { class: "badge", "data-state": "dead" }, one.reason ?? "unknown")), h("td", { class: "right quiet small wide" }, one.sentAt ? day(one.sentAt) : ""));
   const rest = more ? "The oldest are shown. " : "";
   return h("div", {}, table("Dead letters", ["Number", "What", "Reason", "Sent"], letters.map(row)), h("p", { class: "quiet small hint" }, `${rest}`, h("span", { class: "code" }, "songline dlq"), " sends them again or gives them up."));
 }

@@ -37,10 +37,9 @@ export function uploads(done = () => {}) {
         take(event.dataTransfer.files);
       },
     },
-    h("strong", {}, "Drop songs here"),
-    h("p", { class: "quiet small" }, "MP3, FLAC, Ogg, Opus, M4A, WAV or AIFF, up to 500 MB each"),
-    h("div", {}, input, h("label", { class: "button main", for: "files" }, "Choose files")),
+    h("div", { class: "words" }, h("strong", {}, "Drop songs here"), h("p", { class: "quiet small" }, "MP3, FLAC, Ogg, Opus, M4A, WAV or AIFF, up to 500 MB each")),
     h("label", { class: "field", for: "uploader" }, "Upload as", user),
+    h("div", { class: "choose" }, input, h("label", { class: "button main", for: "files" }, "Choose files")),
   );
 
   function take(files) {
