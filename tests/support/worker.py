@@ -59,15 +59,15 @@ async def one_chart(container: ContainerProxy, key: str) -> Chart | None:
 
 async def read_hub(settings: Settings, hub: str = MUSIC_EVENTS) -> list[tuple[int, int, bytes]]:
     """All that is in a hub: partition, offset, body."""
-    consumer = AIOKafkaConsumer(**client_options(settings.eventhubs))
+    # To seek to the beginning would race with the client's own looking for the end.
+    consumer = AIOKafkaConsumer(**client_options(settings.eventhubs), auto_offset_reset="earliest")
     await consumer.start()
     try:
-        await consumer.topics()
-        await consumer._client.force_metadata_update()
-        partitions = [TopicPartition(hub, number) for number in sorted(consumer.partitions_for_topic(hub) or ())]
+        # What the consumer itself remembers may be of a moment at which it reached nobody.
+        cluster = await consumer._client.fetch_all_metadata()
+        partitions = [TopicPartition(hub, number) for number in sorted(cluster.partitions_for_topic(hub))]
         consumer.assign(partitions)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning()
         found: list[tuple[int, int, bytes]] = []
         async with asyncio.timeout(60):
             while any([await consumer.position(one) < end for one, end in ends.items()]):

@@ -14,8 +14,9 @@ from cloud.settings import read_cosmos, read_eventhubs
 from processors.consuming import Reader
 from processors.library.acts import read
 from processors.library.documents import Libraries as Documents
-from processors.library.part import Desk
+from processors.library.part import Desk, LibraryPart
 from processors.pace import Pace
+from processors.patience import Patience
 from processors.positions import Positions
 from processors.record import Record
 from schemas.channels import DATABASE, MUSIC_EVENTS
@@ -90,15 +91,21 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
         desk = Desk(Documents(container, room=100), writes=4, buffer=100)
+        parts: dict[str, LibraryPart] = {}
+
+        def take_up(partition: str, patience: Patience) -> LibraryPart:
+            parts[partition] = desk.open(partition, patience)
+            return parts[partition]
+
         events = eventhubs.consumer(read_eventhubs(song_cloud.environment), MUSIC_EVENTS, "$Default")
         # After the first, nothing is written for half a minute.
         pace = Pace(flush=30, look=300)
-        reader = Reader(events, desk.open, Positions(container, "userId"), pace, lambda: datetime.now(UTC))
+        reader = Reader(events, take_up, Positions(container, "userId"), pace, lambda: datetime.now(UTC))
         reading = asyncio.create_task(reader.run())
         await hub.tell(played("parting", "song-1", 1), partition="2")
         await wait_for_async(lambda: _has(own, "parting"), "the first listen")
         await hub.tell(played("parting", "song-2", 2), partition="2")
-        await wait_for_async(lambda: _held(desk), "the second listen to wait")
+        await wait_for_async(lambda: _holds(parts["2"]), "the second listen to wait")
         assert set(_rows(await own.all(), "parting")) == {"song-1"}
         reading.cancel()
         with suppress(asyncio.CancelledError):
@@ -136,8 +143,8 @@ async def test_a_hot_listener_needs_no_reading(hub: Libraries) -> None:
     assert (without_memory.figures.reads, without_memory.figures.writes) == (2, 1)
 
 
-async def _held(desk: Desk) -> bool:
-    return desk.held > 0
+async def _holds(part: LibraryPart) -> bool:
+    return part.held > 0
 
 
 def _rows(found: dict[str, Shelf | None], user_id: str) -> dict[str, Row]:

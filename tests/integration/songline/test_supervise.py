@@ -18,6 +18,14 @@ from tests.support.waiting import wait_for
 FOREVER = "exec sleep 300"
 
 
+@pytest.fixture(autouse=True)
+def with_a_terminal() -> Iterator[None]:
+    """However the tests themselves were started: with nohup the end of a terminal would be nothing to them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def told() -> list[str]:
     return []
