@@ -6,6 +6,7 @@ from msgspec import structs
 
 from projections.store import Store
 from schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key
+from schemas.progress import PROGRESS, Freshness
 from schemas.regions import REGIONS
 from schemas.types import GENRE_PATTERN
 
@@ -30,8 +31,14 @@ def is_scope(text: str) -> bool:
 async def chart(store: Store, kind: Kind, window: Window, scope: str, limit: int) -> Chart | None:
     """The first `limit` lines of a chart. Where nothing happened in the scope the chart is empty and as fresh as the
     global one of its kind and window; None when that has not been computed yet either. Raises Unavailable."""
+    # Asked for first, so that it is true of what is found then.
+    fresh = await store.read(PROGRESS, PROGRESS, Freshness)
     found = await store.read(CURRENT, chart_key(kind, window, scope), Chart)
     if found is None and scope != GLOBAL:
         world = await store.read(CURRENT, chart_key(kind, window, GLOBAL), Chart)
-        return None if world is None else structs.replace(world, scope=scope, entries=[])
-    return None if found is None else structs.replace(found, entries=found.entries[:limit])
+        found = None if world is None else structs.replace(world, scope=scope, entries=[])
+    if found is None:
+        return None
+    if fresh is not None and fresh.as_of > found.as_of:
+        found = structs.replace(found, **structs.asdict(fresh))
+    return structs.replace(found, entries=found.entries[:limit])

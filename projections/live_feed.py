@@ -16,8 +16,8 @@ from projections.now_playing import Broadcast
 from projections.store import Store, Unavailable
 from projections.titles import Titles
 from schemas.channels import MUSIC_EVENTS
-from schemas.documents import CHART_SIZE, CURRENT, GLOBAL, Chart, Kind, Window, chart_key
-from schemas.progress import PROGRESS, Progress
+from schemas.documents import CHART_SIZE, Chart, Kind, Window
+from schemas.progress import PROGRESS, Freshness, Progress
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ class Feed:
         return found
 
     async def _charts_mark(self) -> Mark | None:
-        found = await self._stores.charts.read(CURRENT, chart_key("top", "1h", GLOBAL), Chart)
+        found = await self._stores.charts.read(PROGRESS, PROGRESS, Freshness)
         return None if found is None else Mark(position=found.position, complete_through=found.complete_through)
 
     async def _read_by(self, store: Store) -> Mark | None:

@@ -23,9 +23,9 @@ class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How fresh an answer is. `as_of`: when it was read; `complete_through`: every event that the hub had before this
-    moment is in it, None while that is not known; `position`: partition of `music-events` to the sequence number of
-    the last event that is in it, -1 for none."""
+    """How fresh an answer is. `as_of`: the moment that it is of; `complete_through`: every event that the hub had
+    before this moment is in it, None while that is not known; `position`: partition of `music-events` to the sequence
+    number of the last event that is in it, -1 for none."""
 
     as_of: Moment
     complete_through: Moment | None

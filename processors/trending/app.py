@@ -52,9 +52,7 @@ def create(settings: Settings, dials: Dials, hubs: Mapping[str, int], container:
     sums = _table(app, "shards", shards)
     counting = Counting(app, cells, shards, wall_clock_ms)
     ranking = Ranking(app, sums, wall_clock_ms, round(dials.whole * 1_000))
-    charting = Charting(
-        app, Sink(container, max(1, round(dials.writes * dials.tick)), dials.refresh), shards, monotonic
-    )
+    charting = Charting(app, Sink(container, max(1, round(dials.writes * dials.tick))), shards)
     for hub, stage in ((MUSIC_EVENTS, counting), (TRENDING_PARTIALS, ranking), (TRENDING_TOPS, charting)):
         app.agent(app.topic(hub, key_serializer="raw", value_serializer="raw"), name=hub)(_agent(stage.consume))
     cells.on_recover(_loud(app, lambda: _hold(app, counting, charting)))

@@ -2,7 +2,6 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,11 +25,10 @@ class Charting:
     shard as soon as it starts.
     """
 
-    def __init__(self, app: App, sink: Sink, shards: int, now: Callable[[], float]) -> None:
+    def __init__(self, app: App, sink: Sink, shards: int) -> None:
         self._app = app
         self._sink = sink
         self._shards = shards
-        self._now = now
         self._order = Order(app, TRENDING_TOPS)
         self._merge: Merge | None = None
         self._messages: deque[Any] = deque()
@@ -74,7 +72,7 @@ class Charting:
         """Write what is due, if all that was said has been heard: an owner that has just started hears old frames."""
         reach = self._app.consumer.reach(TP(TRENDING_TOPS, 0))
         if self._merge is not None and self._merge.ready and reach is not None and self._applied + 1 >= reach.end:
-            await self._sink.write(self._merge, self._now())
+            await self._sink.write(self._merge)
 
     def _note(self, frame: Frame, offset: int) -> None:
         if frame.whole and frame.first:

@@ -25,7 +25,6 @@ class Dials(Struct, frozen=True):
     tick: float = 1.0
     whole: float = 30.0
     writes: int = 10
-    refresh: float = 60.0
     session_ms: int = SESSION_TIMEOUT_MS
     stall: float = 60.0
 
@@ -40,7 +39,6 @@ class Dials(Struct, frozen=True):
             tick=read_number(environ, _PREFIX + "TICK", usual.tick, (0.1, 60)),
             whole=read_number(environ, _PREFIX + "WHOLE", usual.whole, (1, 3_600)),
             writes=int(read_number(environ, _PREFIX + "WRITES", usual.writes, (1, 10_000))),
-            refresh=read_number(environ, _PREFIX + "REFRESH", usual.refresh, (1, 3_600)),
             session_ms=int(read_number(environ, _PREFIX + "SESSION_MS", usual.session_ms, (6_000, 300_000))),
             stall=read_number(environ, _PREFIX + "STALL", usual.stall, (5, 3_600)),
         )

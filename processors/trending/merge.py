@@ -8,6 +8,7 @@ from msgspec import Struct
 from processors.trending.frames import Frame, Mark, Song, Top
 from processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
 from schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
+from schemas.progress import Freshness
 
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 
@@ -48,12 +49,18 @@ class Merge:
         minutes = {said.mark.as_of_ms // MINUTE_MS for said in self._said.values()}
         return len(self._said) == self._shards and len(minutes) == 1
 
-    @property
-    def as_of_ms(self) -> int:
-        return min(said.mark.as_of_ms for said in self._said.values())
-
     def keys(self) -> set[str]:
         return {key for said in self._said.values() for key in said.tops}
+
+    def freshness(self) -> Freshness:
+        """How fresh every chart is that is made now."""
+        marks = [said.mark for said in self._said.values()]
+        through = _through(marks)
+        return Freshness(
+            as_of=moment(min(mark.as_of_ms for mark in marks)),
+            complete_through=None if through is None else moment(through),
+            position=_position(marks),
+        )
 
     def chart(self, key: str, previous: dict[str, int], compared_with: datetime | None = None) -> Chart:
         """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks of `compared_with`, by song."""
@@ -74,15 +81,15 @@ class Merge:
                     previous_rank=previous.get(song.song_id),
                 )
             )
-        marks = [said.mark for said in self._said.values()]
+        fresh = self.freshness()
         return Chart(
             kind="top" if kind == "top" else "trending",
             window=_WINDOWS[window],
             scope=scope,
             policy=VERSION,
-            as_of=moment(self.as_of_ms),
-            complete_through=moment(through) if (through := _through(marks)) is not None else None,
-            position=_position(marks),
+            as_of=fresh.as_of,
+            complete_through=fresh.complete_through,
+            position=fresh.position,
             compared_with=compared_with,
             entries=entries,
         )

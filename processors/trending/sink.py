@@ -1,4 +1,5 @@
-"""Charts to Cosmos DB: at most so many a second, the global ones first, and a snapshot of each every hour."""
+"""Charts to Cosmos DB: at most so many a second, the global ones first, a snapshot of each every hour, and how fresh
+they all are, those included in which nothing changes."""
 
 import asyncio
 import logging
@@ -16,14 +17,12 @@ from msgspec import Struct
 from processors.trending.merge import Merge
 from processors.trending.policy import moment
 from schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
+from schemas.progress import PROGRESS, Freshness
 
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
 """Charts written at a time: as many as there are global ones, which come first."""
-GLOBAL_REFRESH = 15.0
-"""Seconds after which a global chart is written again though nothing in it changed, so that its freshness is told."""
-
 _NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
 
 
@@ -35,44 +34,75 @@ class Before(Struct, frozen=True):
     ranks: dict[str, int]
 
 
-class Sink:
-    """Writes the charts of a merge; `writes` a call at most, `refresh` as GLOBAL_REFRESH for the charts of scopes."""
+class Due(Struct):
+    """A chart that waits to be written, since a call of `write`. What is stored of it is `sound` up to then; None: to
+    this moment, since nothing but the hour has changed."""
 
-    def __init__(self, container: ContainerProxy, writes: int, refresh: float) -> None:
+    call: int
+    sound: Freshness | None
+
+
+UNKNOWN = Freshness(as_of=moment(0), complete_through=None, position={})
+"""What is said of charts before any was written."""
+
+
+class Sink:
+    """Writes the charts of a merge, `writes` a call at most."""
+
+    def __init__(self, container: ContainerProxy, writes: int) -> None:
         self._container = container
         self._writes = writes
-        self._refresh = refresh
-        self._due: dict[str, float] = {}
-        self._written: dict[str, float] = {}
         self._before: dict[str, Before] = {}
         self._snapshots: dict[str, str] = {}
+        self.forget()
 
     def forget(self) -> None:
         """Another worker may write from now on."""
-        self._due.clear()
-        self._written.clear()
+        self._due: dict[str, Due] = {}
+        self._reached = UNKNOWN
+        self._hour = ""
+        self._call = 0
         self._before.clear()
         self._snapshots.clear()
 
-    async def write(self, merge: Merge, now: float) -> None:
-        """Write what has changed or has to be told anew; `now` in seconds of any steady clock.
+    async def write(self, merge: Merge) -> None:
+        """Write what has changed, and how fresh everything is by then.
 
         What can't be written stays due, and is written as it is by then.
         """
-        for key in merge.changed:
-            self._due.setdefault(key, now)
-        merge.changed.clear()
-        for key, at in self._written.items():
-            if now - at >= (GLOBAL_REFRESH if _is_global(key) else self._refresh):
-                self._due.setdefault(key, now)
-        chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key], key))[: self._writes]
+        self._call += 1
+        fresh = merge.freshness()
+        self._note_changes(merge, snapshot_id(fresh.as_of))
+        self._reached = fresh
+        chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key].call, key))[: self._writes]
         for start in range(0, len(chosen), IN_FLIGHT):
-            if not await self._some(merge, chosen[start : start + IN_FLIGHT], now):
+            if not await self._some(merge, chosen[start : start + IN_FLIGHT]):
                 return
+        await self._tell(min((due.sound for due in self._due.values() if due.sound), key=_as_of, default=fresh))
 
-    async def _some(self, merge: Merge, keys: list[str], now: float) -> bool:
+    def _note_changes(self, merge: Merge, hour: str) -> None:
+        for key in merge.changed:
+            due = self._due.setdefault(key, Due(self._call, self._reached))
+            due.sound = due.sound or self._reached
+        merge.changed.clear()
+        if hour != self._hour:
+            for key in sorted(merge.keys()):
+                self._due.setdefault(key, Due(self._call, None))
+            self._hour = hour
+
+    async def _tell(self, fresh: Freshness) -> None:
+        """Say how fresh all charts are at least: where nothing changes, none is written that would say it."""
+        if fresh is UNKNOWN:
+            return
+        try:
+            document = {**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}
+            await self._container.upsert_item(document, no_response=True)
+        except AzureError as error:
+            log.warning("how fresh the charts are was not written, trying again: %s", error)
+
+    async def _some(self, merge: Merge, keys: list[str]) -> bool:
         """Write a few charts at once; whether it is worth while to go on."""
-        failures = await self._all([self._look_back(key, hour_of(merge)) for key in keys])
+        failures = await self._all([self._look_back(key, self._hour) for key in keys])
         if not merge.ready:
             return False
         # All at once, while nothing can move: the charts of a moment fit together.
@@ -81,9 +111,7 @@ class Sink:
             for key in keys
             if (before := self._before.get(key)) is not None
         }
-        for key in charts:
-            self._due.pop(key, None)
-        failures += await self._all([self._put(key, chart, now) for key, chart in charts.items()])
+        failures += await self._all([self._put(key, chart) for key, chart in charts.items()])
         if failures:
             log.warning("%d of %d charts not written, trying again: %s", len(failures), len(keys), failures[0])
         return not failures
@@ -101,18 +129,14 @@ class Sink:
         await asyncio.gather(*map(one, jobs))
         return failures
 
-    async def _put(self, key: str, chart: Chart, now: float) -> None:
+    async def _put(self, key: str, chart: Chart) -> None:
         document = {**msgspec.to_builtins(chart), "chart": key}
         hour = snapshot_id(chart.as_of)
-        try:
-            await self._container.upsert_item({**document, "id": CURRENT}, no_response=True)
-            if self._snapshots.get(key) != hour:
-                await self._snapshot({**document, "id": hour})
-        except AzureError:
-            self._due.setdefault(key, now)
-            raise
-        self._written[key] = now
+        await self._container.upsert_item({**document, "id": CURRENT}, no_response=True)
+        if self._snapshots.get(key) != hour:
+            await self._snapshot({**document, "id": hour})
         self._snapshots[key] = hour
+        self._due.pop(key, None)
 
     async def _snapshot(self, document: dict[str, Any]) -> None:
         """Keep the first chart of an hour; an earlier owner may have done it."""
@@ -132,8 +156,8 @@ class Sink:
         self._before[key] = before
 
 
-def hour_of(merge: Merge) -> str:
-    return snapshot_id(moment(merge.as_of_ms))
+def _as_of(fresh: Freshness) -> datetime:
+    return fresh.as_of
 
 
 def _is_global(key: str) -> bool:

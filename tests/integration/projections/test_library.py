@@ -23,7 +23,7 @@ from projections.titles import LASTS, Titles
 from schemas import examples
 from schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
 from schemas.documents import CURRENT, chart_key
-from schemas.progress import Reached
+from schemas.progress import PROGRESS, Freshness, Reached
 from schemas.songs import Fact, Song
 from songline.entities import CONTAINERS
 from tests.support.localcloud import LocalCloud
@@ -201,6 +201,14 @@ async def test_a_chart_waits_too(api: httpx.AsyncClient, database: CosmosClient)
     late = await api.get(f"{path}&min_position=0:6&wait=0.1")
     assert late.status_code == 503
     assert "partition 0 is at 5, wanted 6" in late.json()["detail"]
+    fresh = Freshness(as_of=chart.as_of + timedelta(seconds=1), complete_through=None, position={"0": 6})
+    await container.upsert_item({"id": PROGRESS, "chart": PROGRESS, **msgspec.to_builtins(fresh)})
+    try:
+        told = await get(api, f"{path}&min_position=0:6&wait=0.1")
+    finally:
+        await container.delete_item(PROGRESS, PROGRESS)
+    assert msgspec.convert(told, Freshness) == fresh
+    assert len(told["entries"]) == len(chart.entries)
 
 
 async def get(api: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:

@@ -154,6 +154,7 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert [finding for finding in findings if finding["status"] != "ok"] == []
     assert examined.returncode == 0
 
+    sees_what_he_wrote(api)
     kept = uploaded(first, api)
     taken_away(api, entries[0]["songId"])
 
@@ -173,6 +174,20 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert counted(api) >= last
     assert sound(api, kept) == SONG
     assert again.end(signal.SIGTERM) == 0, again.text
+
+
+def sees_what_he_wrote(api: str) -> None:
+    """A listen is in a chart that it changes, and known to one that it doesn't."""
+    play = {"userId": "visitor", "playedMs": 60_000, "durationMs": 60_000, "region": "IS"}
+    answer = httpx.post(f"{api}/v1/songs/song-of-iceland/plays", json=play, timeout=10)
+    (position,) = answer.json()["position"].items()
+    least = {"min_position": ":".join(map(str, position)), "wait": 30}
+    shown = [
+        httpx.get(f"{api}/v1/charts/top/1h", params={"scope": scope, **least}, timeout=40).raise_for_status().json()
+        for scope in ("region:IS", "region:AQ")
+    ]
+    assert "song-of-iceland" in [entry["songId"] for entry in shown[0]["entries"]]
+    assert shown[1]["entries"] == []
 
 
 def uploaded(system: Up, api: str) -> str:

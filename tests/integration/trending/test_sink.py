@@ -12,12 +12,13 @@ from cloud.cosmos import Container
 from processors.trending.frames import Frame, Mark, Song, Top
 from processors.trending.merge import Merge
 from processors.trending.policy import milliseconds
-from processors.trending.sink import GLOBAL_REFRESH, Sink
+from processors.trending.sink import Sink
 from schemas.channels import DATABASE
-from schemas.documents import CURRENT
+from schemas.documents import CURRENT, GLOBAL, chart_key
+from schemas.progress import PROGRESS
 from tests.support.localcloud import LocalCloud
 
-KEY = "top:1h:global"
+KEY = chart_key("top", "1h", GLOBAL)
 TWO = datetime(2026, 11, 22, 14, tzinfo=UTC)
 
 
@@ -33,49 +34,62 @@ async def container(shared_localcloud: LocalCloud) -> AsyncIterator[ContainerPro
 async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_with_it(
     container: ContainerProxy,
 ) -> None:
-    sink, merge = Sink(container, writes=10, refresh=60), Merge(1)
+    sink, merge = Sink(container, writes=10), Merge(1)
     say(merge, TWO + timedelta(minutes=1), ["song-a", "song-b"])
-    await sink.write(merge, now=0)
+    await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None), "song-b": (2, None)}
     assert (await read(container, CURRENT))["comparedWith"] is None
     say(merge, TWO + timedelta(minutes=59), ["song-b", "song-a"])
-    await sink.write(merge, now=1)
+    await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-b": (1, None), "song-a": (2, None)}
     assert await ranks(container, "2026-11-22T14") == {"song-a": (1, None), "song-b": (2, None)}
     say(merge, TWO + timedelta(hours=1), ["song-c", "song-b"])
-    await sink.write(merge, now=2)
+    await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-c": (1, None), "song-b": (2, 2)}
     assert await ranks(container, "2026-11-22T15") == {"song-c": (1, None), "song-b": (2, 2)}
     assert (await read(container, CURRENT))["comparedWith"] == "2026-11-22T14:01:00Z"
 
 
 async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: ContainerProxy) -> None:
-    before, merge = Sink(container, writes=10, refresh=60), Merge(1)
+    before, merge = Sink(container, writes=10), Merge(1)
     for minute, songs in ((0, ["song-a", "song-b"]), (60, ["song-b", "song-a"])):
         say(merge, TWO + timedelta(minutes=minute), songs)
-        await before.write(merge, now=minute)
-    after, merge = Sink(container, writes=10, refresh=60), Merge(1)
+        await before.write(merge)
+    after, merge = Sink(container, writes=10), Merge(1)
     # After a pause of hours the newest snapshot is the one to compare with, however old it is.
     say(merge, TWO + timedelta(hours=1, minutes=5), ["song-a"])
-    await after.write(merge, now=0)
+    await after.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, 1)}
     assert await ranks(container, "2026-11-22T15") == {"song-b": (1, 2), "song-a": (2, 1)}
     say(merge, TWO + timedelta(hours=4), ["song-a"])
-    await after.write(merge, now=1)
+    await after.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, 2)}
 
 
-async def test_an_unchanged_chart_is_told_to_be_fresh_again(container: ContainerProxy) -> None:
-    sink, merge = Sink(container, writes=10, refresh=60), Merge(1)
-    say(merge, TWO, ["song-a"])
-    await sink.write(merge, now=0)
-    later = TWO + timedelta(seconds=30)
-    merge.hear(Frame(0, True, False, [], {}, Mark(milliseconds(later), {0: 7}, {0: None})))
-    await sink.write(merge, now=GLOBAL_REFRESH - 1)
+async def test_how_fresh_the_charts_are_is_told_though_none_of_them_changes(container: ContainerProxy) -> None:
+    sink, merge = Sink(container, writes=10), Merge(1)
+    say(merge, TWO, ["song-a"], position=3)
+    await sink.write(merge)
+    assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
+    nothing_new(merge, TWO + timedelta(seconds=30), position=7)
+    await sink.write(merge)
+    assert await told(container) == ("2026-11-22T14:00:30Z", {"0": 7})
     assert (await read(container, CURRENT))["asOf"] == "2026-11-22T14:00:00Z"
-    await sink.write(merge, now=GLOBAL_REFRESH)
-    assert (await read(container, CURRENT))["asOf"] == "2026-11-22T14:00:30Z"
-    assert (await read(container, CURRENT))["position"] == {"0": 7}
+
+
+async def test_a_chart_that_waits_to_be_written_holds_back_what_is_told(container: ContainerProxy) -> None:
+    sink, merge = Sink(container, writes=1), Merge(1)
+    say(merge, TWO, ["song-a"], position=3)
+    await sink.write(merge)
+    second = TWO + timedelta(seconds=1)
+    say(merge, second, ["song-b"], position=4, scopes=(GLOBAL, "region:DE", "region:FR"))
+    await sink.write(merge)
+    nothing_new(merge, TWO + timedelta(seconds=2), position=5)
+    await sink.write(merge)
+    # What is stored of France is what was before position 4.
+    assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
+    await sink.write(merge)
+    assert await told(container) == ("2026-11-22T14:00:02Z", {"0": 5})
 
 
 async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(shared_localcloud: LocalCloud) -> None:
@@ -83,12 +97,12 @@ async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(share
         await cosmos.ensure(client, DATABASE, ())
         place = new_place()
         container = cosmos.container(client, DATABASE, place.name)
-        sink, merge = Sink(container, writes=10, refresh=60), Merge(1)
+        sink, merge = Sink(container, writes=10), Merge(1)
         say(merge, TWO, ["song-a"])
-        await sink.write(merge, now=0)
+        await sink.write(merge)
         await cosmos.ensure(client, DATABASE, (place,))
         say(merge, TWO + timedelta(seconds=1), ["song-b"])
-        await sink.write(merge, now=1)
+        await sink.write(merge)
         assert await ranks(container, CURRENT) == {"song-b": (1, None)}
         await client.get_database_client(DATABASE).delete_container(place.name)
 
@@ -97,12 +111,22 @@ def new_place() -> Container:
     return Container(f"charts-{uuid4().hex}", partition_key="/chart", indexed=("/asOf/?",))
 
 
-def say(merge: Merge, at: datetime, songs: list[str]) -> None:
-    """A whole frame: these songs in this order."""
+def say(merge: Merge, at: datetime, songs: list[str], position: int = 0, scopes: tuple[str, ...] = (GLOBAL,)) -> None:
+    """A whole frame: these songs in this order, in these scopes."""
     count = len(songs)
     top = Top(songs, [count - place for place in range(count)], [0] * count, [count - place for place in range(count)])
     known = [Song(song, None, None, None) for song in songs]
-    merge.hear(Frame(0, True, True, known, {KEY: top}, Mark(milliseconds(at), {0: 0}, {0: None})))
+    tops = {chart_key("top", "1h", scope): top for scope in scopes}
+    merge.hear(Frame(0, True, True, known, tops, Mark(milliseconds(at), {0: position}, {0: None})))
+
+
+def nothing_new(merge: Merge, at: datetime, position: int) -> None:
+    merge.hear(Frame(0, True, False, [], {}, Mark(milliseconds(at), {0: position}, {0: None})))
+
+
+async def told(container: ContainerProxy) -> tuple[str, dict[str, int]]:
+    found = await container.read_item(PROGRESS, PROGRESS)
+    return found["asOf"], found["position"]
 
 
 async def read(container: ContainerProxy, item: str) -> dict[str, object]:
