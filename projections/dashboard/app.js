@@ -22,9 +22,9 @@ const links = [...document.querySelectorAll("#nav a")];
 const pulseText = h("span", { id: "pulse-text" }, "connecting");
 const pulse = h("p", { class: "pulse", id: "pulse", "data-state": "waiting" }, h("span", { class: "dot", "aria-hidden": "true" }), pulseText);
 document.getElementById("top").append(pulse);
-const silence = h("p", { class: "notice bad", id: "silence" });
-silence.hidden = true;
-main.before(silence);
+const notice = h("p", { class: "notice", id: "notice" });
+notice.hidden = true;
+main.before(notice);
 
 let shown = null;
 
@@ -36,7 +36,7 @@ function show() {
   shown?.leave?.();
   shown = make({
     stream,
-    values: (pattern.exec(path) ?? []).slice(1).map((value) => (value === undefined ? value : decodeURIComponent(value))),
+    values: (pattern.exec(path) ?? []).slice(1).map(decoded),
     query: new URLSearchParams(query),
   });
   document.title = `${shown.title} · Songline`;
@@ -50,34 +50,51 @@ function show() {
   }
 }
 
-/** The one sign of how all is: no connection, a projection that is stale, or all well. */
+/** A part of the address; one that a hand has broken is taken as it is. */
+function decoded(part) {
+  try {
+    return part && decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** The one sign of how all is: no connection, something that can't be looked at, a projection that is stale, or well. */
 function feel() {
-  const stale = (stream.latest?.projections ?? []).filter((one) => one.freshness === "stale").map((one) => PROJECTIONS[one.name] ?? one.name);
-  const state = stream.state !== "live" ? stream.state : stale.length ? "stale" : "live";
-  const words = {
-    waiting: () => "connecting",
-    lost: () => (stream.since ? `connection lost ${span((Date.now() - stream.since) / 1000)} ago` : "no connection"),
-    stale: () => `stale: ${stale.join(", ").toLowerCase()}`,
-    live: () => "live",
-  };
-  tell(pulseText, words[state]());
-  if (pulse.dataset.state === state) return;
-  pulse.dataset.state = state;
-  document.body.dataset.stream = stream.state;
-  silence.hidden = state !== "lost";
-  const had = stream.since ? `This page is as it was at ${clock(stream.since)}.` : "There is nothing to show yet.";
-  tell(silence, `The connection is lost. ${had} It goes on by itself.`);
-  if (state !== "waiting") say({ lost: silence.textContent, stale: `Stale: ${stale.join(", ")}.`, live: "Live." }[state]);
+  const { state, since, latest } = stream;
+  const stale = (latest?.projections ?? []).filter((one) => one.freshness === "stale").map((one) => PROJECTIONS[one.name] ?? one.name);
+  const feels = state !== "live" ? state : latest.troubles.length ? "unknown" : stale.length ? "stale" : "live";
+  const had = since ? `This page is as it was at ${clock(since)}.` : "There is nothing to show yet.";
+  const [sign, words] = {
+    waiting: () => ["connecting", ""],
+    lost: () => [since ? `connection lost ${span((Date.now() - since) / 1000)} ago` : "no connection", `The connection is lost. ${had} It goes on by itself.`],
+    unknown: () => ["in part unknown", latest.troubles.join(" ")],
+    stale: () => [`stale: ${stale.join(", ").toLowerCase()}`, ""],
+    live: () => ["live", ""],
+  }[feels]();
+  tell(pulseText, sign);
+  tell(notice, words);
+  notice.hidden = !words;
+  if (pulse.dataset.state === feels) return;
+  pulse.dataset.state = document.body.dataset.stream = feels;
+  if (feels !== "waiting") say(words || `${sign[0].toUpperCase()}${sign.slice(1)}.`);
+}
+
+/** What a view could not ask for while something was away, it asks for again. */
+let away = false;
+function seen(now) {
+  if (away && !now) shown.again?.();
+  away = now;
 }
 
 stream.addEventListener("live", (event) => {
+  seen(event.detail.troubles.length > 0);
   shown.live?.(event.detail);
   feel();
 });
 stream.addEventListener("chart", (event) => shown.chart?.(event.detail));
 stream.addEventListener("state", (event) => {
-  // What a view could not ask for meanwhile, it asks for again.
-  if (event.detail === "live") shown.again?.();
+  if (event.detail === "lost") seen(true);
   feel();
 });
 addEventListener("hashchange", (event) => {

@@ -51,7 +51,7 @@ export function charts({ query }) {
     const since = chart.comparedWith ? `, movement since ${moment(chart.comparedWith)}` : "";
     tell(status, `As of ${clock(chart.asOf)}${through}${since}`);
     const stale = projection?.freshness === "stale";
-    mark(table, "class", stale ? "aged" : null);
+    mark(table, "class", projection && projection.freshness !== "fresh" ? "aged" : null);
     notice.hidden = !stale;
     if (stale) tell(notice, `Stale: nothing was counted for ${span(projection.age)}. This chart is as of ${clock(chart.asOf)}.`);
   }

@@ -65,7 +65,7 @@ const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 export const number = (value) => whole.format(value);
 export const compact = (value) => (value < 10_000 ? whole.format(value) : short.format(value));
-export const rate = (value) => (value == null ? "–" : value < 10 ? value.toFixed(1) : compact(Math.round(value)));
+export const rate = (value) => (value == null ? "–" : value === 0 ? "0" : value < 10 ? value.toFixed(1) : compact(Math.round(value)));
 export const clock = (moment) =>
   new Date(moment).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const day = (moment) =>

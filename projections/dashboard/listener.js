@@ -1,6 +1,7 @@
 // A listener's library: what was heard, liked and uploaded.
 import { day, empty, h, length, loading, number } from "./dom.js";
 import { ask } from "./live.js";
+import { playing } from "./playing.js";
 
 export function listener({ values: [id] }) {
   const input = h("input", { type: "text", name: "id", value: id ?? "", placeholder: "user-7", "aria-label": "Listener's id", maxlength: "128", spellcheck: "false" });
@@ -19,7 +20,8 @@ export function listener({ values: [id] }) {
   const content = h("div", { class: "stack" });
   let left = false;
   let failed = false;
-  if (id === undefined) content.append(empty("Whose library?", "A listener's id, as events carry it, leads to what was heard, liked and uploaded."));
+  const now = playing();
+  if (id === undefined) content.append(empty("Whose library?", "A listener's id, as events carry it, leads to what was heard, liked and uploaded."), now.element);
   else load();
 
   async function load() {
@@ -45,6 +47,7 @@ export function listener({ values: [id] }) {
   return {
     title: id ? `Library of ${id}` : "Listeners",
     element: h("div", { class: "stack" }, h("div", { class: "head" }, h("div", {}, h("h1", {}, id ?? "Listeners"), h("p", { class: "lead" }, id ? "What this listener heard, liked and uploaded." : "A listener's library, by id."))), form, content),
+    live: now.live,
     again() {
       if (failed) load();
     },

@@ -56,7 +56,7 @@ export function freshness() {
 
 /** How far a projection is, in words. */
 export function words(one) {
-  if (one.freshness === "unknown") return "not known yet";
+  if (one.freshness === "unknown") return "not known";
   const behind = one.lag ? `, ${number(one.lag)} ${one.lag === 1 ? "event" : "events"} behind` : "";
   return `${one.freshness === "stale" ? "stale: " : ""}${span(one.age)} old${behind}`;
 }

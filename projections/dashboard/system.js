@@ -22,8 +22,6 @@ export function system() {
     element.style.setProperty("--stops", stops.length);
     return { element, stops };
   });
-  const notice = h("p", { class: "notice" });
-  notice.hidden = true;
   const states = h("dl", { class: "tiles" }, ...Object.entries(STATES).map(([state, name]) => h("div", { "data-upload": state }, h("dt", {}, name), h("dd", {}, "–"))));
   const waiting = h("p", { class: "quiet small" });
   const recent = h("div", { class: "sheet" }, loading(3));
@@ -46,15 +44,12 @@ export function system() {
       "div",
       { class: "stack" },
       h("div", { class: "head" }, h("div", {}, h("h1", {}, "The way through the system"), h("p", { class: "lead" }, "What comes in, how fast it moves on, and how far each projection is behind."))),
-      notice,
       h("div", { class: "lanes" }, ...lanes.map((lane) => lane.element)),
       h("section", {}, h("h2", {}, "Uploads by state"), states, waiting),
       h("section", {}, h("h2", {}, "Uploads that moved last"), recent),
       h("section", {}, h("h2", {}, "Dead letters"), letters),
     ),
     live(live) {
-      notice.hidden = !live.troubles.length;
-      tell(notice, live.troubles.join(" "));
       for (const lane of lanes) {
         for (const one of lane.stops) one.live(live);
         lane.element.hidden = lane.stops.some((one) => one.absent);
@@ -99,7 +94,7 @@ function stop(sort, name) {
     projection({ projections }) {
       const found = projections.find((one) => one.name === name);
       stopped.absent = !found;
-      if (found) show(found.lag === null ? "–" : compact(found.lag), found.lag === 1 ? "event behind" : "events behind", words({ ...found, lag: 0 }), found.freshness);
+      if (found) show(found.lag === null ? "–" : compact(found.lag), found.lag === null ? "" : found.lag === 1 ? "event behind" : "events behind", words({ ...found, lag: 0 }), found.freshness);
     },
     queue({ uploads }) {
       show(uploads ? number(uploads.states.queued) : "–", "queued", uploads ? `${number(uploads.states.received)} being received` : "not known", null);

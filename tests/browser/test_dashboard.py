@@ -115,7 +115,7 @@ def test_a_connection_that_is_lost_is_told_and_heals_by_itself(visit: Visit, sys
     system.api.kill()
     try:
         expect(visit.page.get_by_role("status")).to_contain_text("The connection is lost. This page is as it was at")
-        expect(visit.page.locator("#silence")).to_be_visible()
+        expect(visit.page.locator("#notice")).to_be_visible()
         expect(visit.page.locator("#pulse-text")).to_contain_text("connection lost")
         # What it had stays, without its colours; what it asks for now says why it can't be shown.
         expect(visit.page.locator("main")).to_have_css("filter", "grayscale(1)")
@@ -125,7 +125,7 @@ def test_a_connection_that_is_lost_is_told_and_heals_by_itself(visit: Visit, sys
     finally:
         system.api.start(urlsplit(system.address).port or 0)
     expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
-    expect(visit.page.locator("#silence")).to_be_hidden()
+    expect(visit.page.locator("#notice")).to_be_hidden()
     expect(visit.page.get_by_text("Songs can't be shown")).to_be_hidden()
     visit.page.get_by_role("link", name="Charts").click()
     system.play("after-the-break")
