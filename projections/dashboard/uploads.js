@@ -135,7 +135,6 @@ class Way {
   }
 
   #ready(id) {
-    this.#bar.hidden = true;
     this.#is("ready", STATES.ready, "");
     this.#told.replaceChildren(h("a", { href: `#/songs/${encodeURIComponent(id)}` }, "Go to the song"));
   }
@@ -163,6 +162,7 @@ class Way {
 
   #is(state, name, text) {
     this.element.dataset.state = state;
+    this.#bar.hidden = FINAL.includes(state) || state === "failed";
     this.#state.dataset.state = state;
     tell(this.#state, name);
     tell(this.#told, text);
