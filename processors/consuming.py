@@ -28,8 +28,12 @@ MARGIN = timedelta(seconds=1)
 own."""
 
 FAR_BEHIND = timedelta(seconds=10)
-STRETCH = 15
+STRETCH = 30
 """Far behind, so many times the usual interval makes fewer and fuller writes. Having caught up ends it at once."""
+
+MARK = 5.0
+"""Seconds between two checkpoints of a partition. They only say where to begin to read; what is applied is noted with
+every flush."""
 
 PARTING = 8.0
 """Whoever runs a worker gives it ten seconds to end."""
@@ -53,7 +57,7 @@ class Part(Protocol):
 
 
 class Lane(Struct):
-    """One partition in our hands. `settled_at` and `looked_at` are seconds of a steady clock."""
+    """One partition in our hands. `settled_at`, `looked_at` and `marked_at` are seconds of a steady clock."""
 
     partition: str
     part: Part
@@ -64,6 +68,7 @@ class Lane(Struct):
     noted: Reached | None = None
     settled_at: float = 0.0
     looked_at: float = 0.0
+    marked_at: float = 0.0
 
 
 class Reader:
@@ -135,7 +140,7 @@ class Reader:
         try:
             if reason is CloseReason.SHUTDOWN:
                 async with asyncio.timeout(PARTING):
-                    await self._settle(context, lane)
+                    await self._settle(context, lane, mark_every=0)
         except TimeoutError:
             log.warning("partition %s: what came last is left to its next reader", context.partition_id)
         finally:
@@ -180,22 +185,21 @@ class Reader:
         if held["is_empty"] or held["last_enqueued_sequence_number"] <= lane.position:
             lane.through = _later(lane.through, asked - MARGIN)
 
-    async def _settle(self, context: PartitionContext, lane: Lane) -> None:
+    async def _settle(self, context: PartitionContext, lane: Lane, mark_every: float = MARK) -> None:
         """Write what was taken, say how far the partition is, and only then move the checkpoint: read again, events
         are found applied."""
         await lane.part.flush()
-        await lane.patience.insist(partial(self._note, context, lane))
+        await lane.patience.insist(partial(self._note, lane))
+        if lane.last is not None and self._steady() - lane.marked_at >= mark_every:
+            await lane.patience.insist(partial(context.update_checkpoint, lane.last))
+            lane.last, lane.marked_at = None, self._steady()
         lane.settled_at = self._steady()
 
-    async def _note(self, context: PartitionContext, lane: Lane) -> None:
+    async def _note(self, lane: Lane) -> None:
         reached = Reached(position=lane.position, through=lane.through)
-        if reached == lane.noted:
-            return
-        if lane.through is not None:
+        if reached != lane.noted and lane.through is not None:
             await self._positions.reach(lane.partition, reached)
-        if lane.last is not None:
-            await context.update_checkpoint(lane.last)
-        lane.last, lane.noted = None, reached
+        lane.noted = reached
 
 
 def _record(event: EventData) -> Record:

@@ -17,7 +17,7 @@ class Pace(Struct, frozen=True):
     """
 
     port: int = 0
-    flush: float = 1.0
+    flush: float = 0.5
     look: float = 5.0
     balance: float = 10.0
     expire: float = 30.0
