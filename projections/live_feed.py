@@ -16,8 +16,8 @@ from projections.now_playing import Broadcast
 from projections.store import Store, Unavailable
 from projections.titles import Titles
 from schemas.channels import MUSIC_EVENTS
-from schemas.documents import CHART_SIZE, Chart, Kind, Window
-from schemas.progress import PROGRESS, Freshness, Progress
+from schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
+from schemas.progress import PROGRESS, Progress
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,8 @@ class Feed:
         return found
 
     async def _charts_mark(self) -> Mark | None:
-        found = await self._stores.charts.read(PROGRESS, PROGRESS, Freshness)
+        # All charts may be a round of writes behind those of the world, which are what is looked at first.
+        found = await charts.chart(self._stores.charts, "top", "1h", GLOBAL, 0)
         return None if found is None else Mark(position=found.position, complete_through=found.complete_through)
 
     async def _read_by(self, store: Store) -> Mark | None:
