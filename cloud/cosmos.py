@@ -11,11 +11,13 @@ from cloud.settings import Cosmos
 
 
 class Container(Struct, frozen=True):
-    """A container: its partition key path and the only paths that are indexed (every other costs writes)."""
+    """A container: its partition key path and the only paths that are indexed (every other costs writes). Documents
+    that were not written for `ttl` seconds go; None: they stay."""
 
     name: str
     partition_key: str
     indexed: tuple[str, ...]
+    ttl: int | None = None
 
     def indexing_policy(self) -> dict[str, Any]:
         return {
@@ -40,6 +42,7 @@ async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Containe
             container.name,
             partition_key=PartitionKey(path=container.partition_key),
             indexing_policy=container.indexing_policy(),
+            default_ttl=container.ttl,
         )
 
 

@@ -21,6 +21,7 @@ from projections import (
     now_playing_api,
     openapi,
     pages,
+    plays_api,
     song_api,
 )
 from projections.answers import plain, shown
@@ -36,10 +37,11 @@ from projections.now_playing import Broadcast
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Store, Unavailable
 from projections.titles import Titles
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, SONGS
+from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, PLAYS, SONGS
 from schemas.documents import Chart
 from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
+from schemas.plays import SongPlays
 from schemas.songs import SongAnswer, SongsAnswer
 
 SERVED = (
@@ -56,6 +58,7 @@ SERVED = (
     Recent,
     SongAnswer,
     SongHistory,
+    SongPlays,
     SongsAnswer,
     Step,
 )
@@ -90,6 +93,7 @@ def create(
             app.state.songs = Store(cosmos.container(client, DATABASE, SONGS))
             app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
             app.state.library = Store(cosmos.container(client, DATABASE, LIBRARY))
+            app.state.plays = Store(cosmos.container(client, DATABASE, PLAYS))
             app.state.titles = Titles(app.state.songs)
             app.state.audio = app.state.letters = None
             if storage is not None:
@@ -116,6 +120,7 @@ def create(
     if hubs is not None:
         app.include_router(now_playing_api.routes(hubs, broadcast))
     song_api.routes(app)
+    plays_api.routes(app)
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
     _health(app)
@@ -133,7 +138,7 @@ def _health(app: FastAPI) -> None:
     @app.get("/health/ready", include_in_schema=False)
     async def ready(request: Request) -> Response:
         state = request.app.state
-        for store in (state.charts, state.songs, state.ingestions, state.library):
+        for store in (state.charts, state.plays, state.songs, state.ingestions, state.library):
             await store.check()
         return plain({"status": "ready"})
 

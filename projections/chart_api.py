@@ -16,6 +16,7 @@ from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
 from projections.song_api import SongId
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
+from schemas.plays import SongPlays
 from schemas.regions import REGIONS
 
 # The trending worker writes a chart at most once a second, so a copy is as good as the original for that long.
@@ -103,8 +104,8 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         trending worker has none. As a table each line is a row."""
         if not charts.is_scope(scope):
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
-        end = _aware(until) or now()
-        begin = _aware(since) or _day_before(end)
+        end = aware(until) or now()
+        begin = aware(since) or _day_before(end)
         if not begin < end <= begin + history.LONGEST:
             rule = "a moment before `until`, by 7 days at most"
             return refused(400, "Not a time to look at", (Fault("since", shown(begin), rule),))
@@ -132,14 +133,15 @@ def _position(chart: Chart | None) -> Mapping[str, int]:
     return {} if chart is None else chart.position
 
 
-def tabled(found: tuple[Chart, ...], form: str, name: str) -> Response:
-    """The charts as a file that a browser saves under `name`."""
+def tabled(found: tuple[Chart, ...] | SongPlays, form: str, name: str) -> Response:
+    """The charts, or a song's hours, as a file that a browser saves under `name`."""
     # The library behind it is a fifth of the API's start, and few ask for tables.
     from projections import tables
 
     ending = "csv" if form == negotiation.CSV else "parquet"
     headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"', "Cache-Control": "no-store"}
-    return Response(tables.written(found, form), headers=headers, media_type=form)
+    made = tables.hours(found) if isinstance(found, SongPlays) else tables.table(found)
+    return Response(tables.written(made, form), headers=headers, media_type=form)
 
 
 def unacceptable(accept: str | None) -> Response:
@@ -147,7 +149,7 @@ def unacceptable(accept: str | None) -> Response:
     return answer(Problem("Nothing that you take", 406, detail))
 
 
-def _aware(moment: datetime | None) -> datetime | None:
+def aware(moment: datetime | None) -> datetime | None:
     """A moment without an offset is one in UTC."""
     return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Charts as tables, a row for each line of each chart, for those who calculate with them."""
+"""Answers as tables, for those who calculate with them: a row for each line of each chart, for each hour of a song."""
 
 from collections.abc import Iterable
 from io import BytesIO
@@ -7,6 +7,7 @@ import polars as pl
 
 from projections.negotiation import CSV
 from schemas.documents import Chart
+from schemas.plays import SongPlays
 
 SCHEMA = pl.Schema(
     {
@@ -26,6 +27,20 @@ SCHEMA = pl.Schema(
         "score": pl.Float64(),
         "previousRank": pl.Int32(),
         "comparedWith": pl.Datetime("us", "UTC"),
+    }
+)
+
+
+HOURS_SCHEMA = pl.Schema(
+    {
+        "asOf": pl.Datetime("us", "UTC"),
+        "completeThrough": pl.Datetime("us", "UTC"),
+        "songId": pl.String(),
+        "hour": pl.Datetime("us", "UTC"),
+        "listens": pl.Int64(),
+        "likes": pl.Int64(),
+        "unlikes": pl.Int64(),
+        "counting": pl.Boolean(),
     }
 )
 
@@ -57,9 +72,27 @@ def table(charts: Iterable[Chart]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def written(charts: Iterable[Chart], form: str) -> bytes:
+def hours(plays: SongPlays) -> pl.DataFrame:
+    """A song's hours. The columns are always those of HOURS_SCHEMA."""
+    rows = [
+        (
+            plays.as_of,
+            plays.complete_through,
+            plays.song_id,
+            hour.hour,
+            hour.listens,
+            hour.likes,
+            hour.unlikes,
+            hour.counting,
+        )
+        for hour in plays.hours
+    ]
+    return pl.DataFrame(rows, schema=HOURS_SCHEMA, orient="row")
+
+
+def written(made: pl.DataFrame, form: str) -> bytes:
     """The table in a form of `negotiation`, CSV or PARQUET. Moments are RFC 3339 in CSV."""
-    made, target = table(charts), BytesIO()
+    target = BytesIO()
     if form == CSV:
         made.write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
     else:

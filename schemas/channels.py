@@ -27,6 +27,7 @@ LIBRARY_GROUP = "songline-library"
 
 DATABASE = "songline"
 CHARTS = "charts"
+PLAYS = "plays"
 INGESTIONS = "ingestions"
 SONGS = "songs"
 LIBRARY = "library"

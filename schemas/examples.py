@@ -11,6 +11,7 @@ from schemas.envelope import Event
 from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from schemas.ingestions import Audio, IngestionAnswer, Transition
 from schemas.library import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
+from schemas.plays import HourPlays, SongPlays
 from schemas.songs import Song, SongAnswer, SongsAnswer
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
@@ -155,6 +156,15 @@ SONG = Song(
     content_type="audio/flac",
 )
 
+PLAYS = SongPlays(
+    song_id="song-42",
+    hours=(
+        HourPlays(hour=datetime(2026, 11, 22, 13, tzinfo=UTC), listens=790, likes=28, unlikes=2, counting=False),
+        HourPlays(hour=datetime(2026, 11, 22, 14, tzinfo=UTC), listens=22, likes=3, unlikes=0, counting=True),
+    ),
+    **_FRESH,
+)
+
 INGESTION = IngestionAnswer(
     as_of=CHART.as_of,
     id=SONG.id,
@@ -189,6 +199,7 @@ DOCUMENTS: dict[type[Struct], Struct] = {
         RECENT,
         LIBRARY_SUMMARY,
         SongAnswer(song=SONG, **_FRESH),
+        PLAYS,
         SongsAnswer(songs=(SONG,), next="MjAyNi0xMS0yMg", **_FRESH),
         INGESTION,
     )

@@ -17,6 +17,7 @@ from schemas.documents import Chart
 from schemas.events import EVENTS, TYPE_NAMES
 from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
+from schemas.plays import SongPlays
 from schemas.songs import SongAnswer, SongsAnswer
 
 PUBLISHED = Path(__file__).parent / "published"
@@ -26,6 +27,7 @@ DOCUMENTS: dict[str, type[Struct]] = {
     "recent": Recent,
     "library-summary": LibrarySummary,
     "song": SongAnswer,
+    "song-plays": SongPlays,
     "songs": SongsAnswer,
     "ingestion": IngestionAnswer,
 }

@@ -9,11 +9,13 @@ from cloud.cosmos import Container
 from processors.catalog import documents as catalog
 from processors.ingestion import documents as ingestion
 from processors.library import documents as library
-from schemas.channels import CHARTS
+from schemas.channels import CHARTS, PLAYS
 from songline import audit
 
 CONTAINERS = (
     Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
+    # A song's days are read by their ids, and kept a quarter after they changed last.
+    Container(PLAYS, partition_key="/songId", indexed=(), ttl=round(timedelta(days=90).total_seconds())),
     catalog.CONTAINER,
     library.CONTAINER,
     ingestion.CONTAINER,

@@ -17,6 +17,7 @@ from processors.trending.counting import Counting, wall_clock_ms
 from processors.trending.dials import Dials
 from processors.trending.health import Health, Watchdog
 from processors.trending.ranking import Ranking
+from processors.trending.recording import Recording
 from processors.trending.sink import Sink
 from schemas.channels import MUSIC_EVENTS, TRENDING_GROUP, TRENDING_PARTIALS, TRENDING_TOPS
 
@@ -25,6 +26,9 @@ BUFFERED_BATCHES = 4
 
 REST = 1.0
 """A timer rests at least as long as its work took, so that folding gets its share of the time."""
+
+BEHIND = 0.1
+"""The share of its writes that a worker does while it is far behind: what they say would soon be out of date."""
 
 MAX_FETCH_BYTES = 2_000_000
 MAX_BATCH_BYTES = 900_000
@@ -37,8 +41,10 @@ class Trending(Struct):
     health: Health
 
 
-def create(settings: Settings, dials: Dials, hubs: Mapping[str, int], container: ContainerProxy) -> Trending:
-    """The app for a namespace whose hubs have so many partitions, writing charts to `container`.
+def create(
+    settings: Settings, dials: Dials, hubs: Mapping[str, int], charts: ContainerProxy, plays: ContainerProxy
+) -> Trending:
+    """The app for a namespace whose hubs have so many partitions, writing to the containers of charts and of plays.
 
     It starts nothing: give `app` and `health` to a `faust.Worker`.
     """
@@ -52,7 +58,15 @@ def create(settings: Settings, dials: Dials, hubs: Mapping[str, int], container:
     sums = _table(app, "shards", shards)
     counting = Counting(app, cells, shards, wall_clock_ms)
     ranking = Ranking(app, sums, wall_clock_ms, round(dials.whole * 1_000))
-    charting = Charting(app, Sink(container, max(1, round(dials.writes * dials.tick))), shards)
+    charting = Charting(app, Sink(charts, max(1, round(dials.writes * dials.tick))), shards)
+    recording = Recording(
+        plays,
+        lambda: ranking.shards,
+        shards,
+        lambda: max(1, round(dials.plays * dials.tick * (BEHIND if counting.far_behind() else 1))),
+        wall_clock_ms,
+        monotonic,
+    )
     for hub, stage in ((MUSIC_EVENTS, counting), (TRENDING_PARTIALS, ranking), (TRENDING_TOPS, charting)):
         app.agent(app.topic(hub, key_serializer="raw", value_serializer="raw"), name=hub)(_agent(stage.consume))
     cells.on_recover(_loud(app, lambda: _hold(app, counting, charting)))
@@ -63,6 +77,7 @@ def create(settings: Settings, dials: Dials, hubs: Mapping[str, int], container:
         (ranking.tick, dials.tick),
         (ranking.save, dials.save),
         (charting.write, dials.tick),
+        (recording.write, dials.tick),
     ):
         app.task(_every(app, seconds, work))
     watchdog = Watchdog(dials.stall)

@@ -1,4 +1,4 @@
-"""What has to be there before the worker can start: hubs and the container."""
+"""What has to be there before the worker can start: hubs and containers."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from cloud import kafka
 from cloud.settings import EventHubs
@@ -59,6 +60,9 @@ async def hubs(settings: EventHubs) -> dict[str, int]:
         await consumer.stop()
 
 
-async def charts(container: ContainerProxy) -> None:
-    """Returns when the container is there; raises what Cosmos says when it isn't."""
-    await container.read()
+async def container(container: ContainerProxy) -> None:
+    """Returns when the container is there; raises Missing, or what Cosmos says when it can't be asked."""
+    try:
+        await container.read()
+    except CosmosResourceNotFoundError:
+        raise Missing(f"there is no container {container.id}: create it with `songline up` or infra/") from None

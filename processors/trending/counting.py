@@ -71,7 +71,7 @@ class Counting:
         """
         async with self._flushing:
             now_ms = self._now_ms()
-            if self._far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
+            if self.far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
                 return
             self._flushed_ms = now_ms
             flushes: dict[int, Flush] = {}
@@ -116,7 +116,8 @@ class Counting:
                 found[tp] = (source.position + 1, reach.end)
         return found
 
-    def _far_behind(self) -> bool:
+    def far_behind(self) -> bool:
+        """Whether so much is to be read that other work had better wait."""
         return sum(end - position for position, end in self.behind().values()) > FAR_BEHIND
 
     def _look_for_end(self, source: Source) -> None:

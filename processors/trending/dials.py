@@ -15,7 +15,8 @@ _PREFIX = "SONGLINE_TRENDING_"
 class Dials(Struct, frozen=True):
     """Seconds, but for:
 
-    `port`: where health is served on 127.0.0.1, 0 for a free port. `writes`: charts written a second at most.
+    `port`: where health is served on 127.0.0.1, 0 for a free port. `writes`: charts written a second at most;
+    `plays`: days of songs.
     `session_ms`: how long the group waits for a worker that has died before it shares out its partitions.
     """
 
@@ -25,6 +26,7 @@ class Dials(Struct, frozen=True):
     tick: float = 1.0
     whole: float = 30.0
     writes: int = 10
+    plays: int = 20
     session_ms: int = SESSION_TIMEOUT_MS
     stall: float = 60.0
 
@@ -39,6 +41,7 @@ class Dials(Struct, frozen=True):
             tick=read_number(environ, _PREFIX + "TICK", usual.tick, (0.1, 60)),
             whole=read_number(environ, _PREFIX + "WHOLE", usual.whole, (1, 3_600)),
             writes=int(read_number(environ, _PREFIX + "WRITES", usual.writes, (1, 10_000))),
+            plays=int(read_number(environ, _PREFIX + "PLAYS", usual.plays, (1, 10_000))),
             session_ms=int(read_number(environ, _PREFIX + "SESSION_MS", usual.session_ms, (6_000, 300_000))),
             stall=read_number(environ, _PREFIX + "STALL", usual.stall, (5, 3_600)),
         )

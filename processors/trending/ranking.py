@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +31,11 @@ class Ranking:
         self._told_whole: dict[int, int] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._busy = asyncio.Lock()
+
+    @property
+    def shards(self) -> Mapping[int, Shard]:
+        """The shards that this worker holds, by number."""
+        return self._shards
 
     async def consume(self, stream: Any) -> None:
         async for event in stream.noack().events():

@@ -15,10 +15,12 @@ from processors.trending.facts import Facts
 from processors.trending.frames import Mark, Song, Top
 from processors.trending.names import REGION_BITS, Ints, Songs, region_name
 from processors.trending.partials import ROWS, Partial, Rows
+from processors.trending.plays import Plays
 from processors.trending.policy import SPANS, UNIT_MS, Unit
 from processors.trending.tally import LIKES, LISTENS, Slots, Tally
 from processors.trending.windows import Sums, Window
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
+from schemas.plays import HOURS
 
 _LONGEST: dict[Unit, int] = {
     unit: max(span.buckets for span in SPANS.values() if span.unit == unit) for unit in UNIT_MS
@@ -27,17 +29,19 @@ _UNITS: tuple[Unit, ...] = tuple(UNIT_MS)
 
 
 class Head(Struct, frozen=True, array_like=True):
-    """How far each source partition has been applied."""
+    """How far each source partition has been applied, and whether what waits to be written is saved as well: what was
+    saved before songs' days were written has not been."""
 
     positions: dict[int, int]
     through_ms: dict[int, int | None]
+    waiting: bool = False
 
 
 class Shard:
     """One shard in the hands of one owner. `flush` gives what to save by key; `restore` takes it back.
 
     `owner` is a name that no other owner of the shard ever has. An owner writes keys of its own, so one that lost the
-    shard without knowing it overwrites nothing; what all of them saved is merged.
+    shard without knowing it overwrites nothing; what all of them saved is merged. `plays` are its songs' hours.
     """
 
     def __init__(self, number: int, owner: str) -> None:
@@ -46,6 +50,7 @@ class Shard:
         self._positions: dict[int, int] = {}
         self._through: dict[int, int | None] = {}
         self._songs = Songs()
+        self.plays = Plays(self._songs, f"{number}/{owner}/waiting/")
         self._facts = Facts()
         self._rows = Slots()
         self._row_song = np.zeros(0, np.int64)
@@ -101,8 +106,10 @@ class Shard:
         return [self._song(name) for name in sorted(names)], changed
 
     def flush(self) -> dict[str, bytes | None]:
-        """What has changed since the last flush, by key, None for what is gone. What was applied comes last."""
-        values: dict[str, bytes | None] = dict.fromkeys(self._gone)
+        """What has changed since the last flush, by key, None for what is gone, to be saved in this order: what waits
+        to be written before the counts in it, and what was applied last."""
+        waiting, written = self.plays.backlog.flush()
+        values: dict[str, bytes | None] = {**waiting, **dict.fromkeys(self._gone)}
         for (unit, bucket, source), pieces in self._dirty.items():
             tally = self._tallies[unit, bucket, source]
             for piece in pieces:
@@ -114,26 +121,39 @@ class Shard:
                 self._saved.setdefault((unit, bucket, source), set()).add(key)
         for piece, value in self._facts.flush():
             values[f"{self.number}/{self._owner}/facts/{piece}"] = value
-        values[f"{self.number}/{self._owner}/head"] = _encode(Head(self._positions, self._through))
+        values |= dict.fromkeys(written)
+        values[f"{self.number}/{self._owner}/head"] = _encode(Head(self._positions, self._through, waiting=True))
         self._dirty, self._gone = {}, []
         return values
 
     def restore(self, saved: Iterable[tuple[str, bytes]]) -> None:
         """Take in all that `flush` ever gave and that still holds."""
+        waiting: list[tuple[str, bytes]] = []
+        known = False
         for key, value in saved:
             match key.split("/")[2:]:
                 case ["head"]:
                     head = _head(value)
+                    known = known or head.waiting
                     for source, position in head.positions.items():
                         self._reach(source, position, head.through_ms.get(source))
                 case ["facts", _]:
                     self._facts.restore(value)
+                case ["waiting", _]:
+                    waiting.append((key, value))
                 case ["minute" | "hour" as unit, bucket, source, _]:
+                    if unit in self._last and _is_over(unit, int(bucket), self._last[unit]):
+                        self._gone.append(key)
+                        continue
                     self._saved.setdefault((unit, int(bucket), int(source)), set()).add(key)
                     self._raise(unit, int(source), partials.unpack(_section(value), self._songs))
         for song_id in self._facts.songs():
             self._place(self._songs[song_id])
         self._dirty = {}
+        if known:
+            self.plays.restored()
+        for key, value in waiting:
+            self.plays.backlog.inherit(key, value)
 
     def _reach(self, source: int, position: int, through_ms: int | None) -> None:
         self._positions[source] = max(self._positions.get(source, -1), position)
@@ -148,11 +168,13 @@ class Shard:
         buckets, starts = np.unique(rows.bucket, return_index=True)
         ends = np.append(starts, len(rows))[1:]
         for bucket, start, end in zip(buckets.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            if unit in self._last and bucket <= self._last[unit] - _LONGEST[unit]:
+            if unit in self._last and _is_over(unit, bucket, self._last[unit]):
                 continue
             pairs = rows.pair[start:end]
             tally = self._tallies.setdefault((unit, bucket, source), Tally())
             slots, more = tally.raise_to(pairs, rows.counts[start:end])
+            if unit == "hour":
+                self.plays.add(bucket, pairs >> REGION_BITS, more)
             rose = more.any(axis=1)
             if not rose.any():
                 continue
@@ -182,10 +204,12 @@ class Shard:
         return rows
 
     def _slide(self, unit: Unit, last: int) -> None:
-        for key in [key for key in self._tallies if key[0] == unit and key[1] <= last - _LONGEST[unit]]:
+        for key in [key for key in self._tallies if key[0] == unit and _is_over(unit, key[1], last)]:
             del self._tallies[key]
             self._dirty.pop(key, None)
             self._gone += self._saved.pop(key, ())
+            if unit == "hour":
+                self.plays.drop(key[1])
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.place(last)
@@ -262,6 +286,12 @@ class Shard:
             likes=counts[:, LIKES].tolist(),
             value=[-value for value, _, _ in ranked],
         )
+
+
+def _is_over(unit: Unit, bucket: int, last: int) -> bool:
+    """Whether no window can show the bucket any more. Hours stay until that is so of all of their day."""
+    end = bucket if unit == "minute" else bucket // HOURS * HOURS + HOURS - 1
+    return end <= last - _LONGEST[unit]
 
 
 _encode = msgspec.msgpack.Encoder().encode

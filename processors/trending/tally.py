@@ -43,6 +43,11 @@ class Tally:
         """Counts by slot and kind, in the order of `keys`."""
         return self._counts[: len(self._slots)]
 
+    def of(self, key: int) -> Ints:
+        """The counts of a key by kind, zeros for one that never came."""
+        slot = self._slots.get(key)
+        return np.zeros(KINDS, np.int64) if slot is None else self._counts[slot]
+
     def add(self, keys: Ints, more: Ints) -> Ints:
         """Add `more` (key, kind); the counts of these keys afterwards."""
         slots = self._of(keys)

@@ -18,10 +18,12 @@ class Missing(Struct, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """A container as it is: its partition key path and the paths that it indexes."""
+    """A container as it is: its partition key path, the paths that it indexes, and the seconds that what is not
+    written again stays, None for good."""
 
     partition_key: str
     indexed: tuple[str, ...]
+    ttl: int | None = None
 
 
 class Letters(Struct, frozen=True):

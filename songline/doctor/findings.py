@@ -161,7 +161,7 @@ def _container(wanted: Container, found: Stored | Missing) -> Finding:
             "fail",
             "is not there",
             f"`az cosmosdb sql container create --database-name {channels.DATABASE} --name {wanted.name} "
-            f"--partition-key-path {wanted.partition_key}`; on this machine `songline up` creates it",
+            f"--partition-key-path {wanted.partition_key}{_ttl(wanted.ttl)}`; on this machine `songline up` creates it",
         )
     if found.partition_key != wanted.partition_key:
         return Finding(
@@ -174,10 +174,26 @@ def _container(wanted: Container, found: Stored | Missing) -> Finding:
         return Finding(
             check,
             "warn",
-            f"indexes {', '.join(sorted(found.indexed)) or 'nothing'} and should index {', '.join(wanted.indexed)}",
+            f"indexes {_named(sorted(found.indexed))} and should index {_named(wanted.indexed)}",
             "set its indexing policy; every path more costs each write, every path less makes queries scan",
         )
-    return Finding(check, "ok", f"partitioned by {found.partition_key}, indexes {', '.join(found.indexed)}")
+    if found.ttl != wanted.ttl:
+        return Finding(
+            check,
+            "warn",
+            f"keeps documents for {found.ttl} s and should for {wanted.ttl} s (None: for good)",
+            f"`az cosmosdb sql container update --database-name {channels.DATABASE} --name {wanted.name}"
+            f"{_ttl(-1 if wanted.ttl is None else wanted.ttl)}`",
+        )
+    return Finding(check, "ok", f"partitioned by {found.partition_key}, indexes {_named(found.indexed)}")
+
+
+def _named(paths: Sequence[str]) -> str:
+    return ", ".join(paths) or "nothing"
+
+
+def _ttl(seconds: int | None) -> str:
+    return "" if seconds is None else f" --ttl {seconds}"
 
 
 def _servicebus(facts: Facts) -> Iterator[Finding]:

@@ -195,6 +195,8 @@ def _stored(properties: Mapping[str, Any]) -> Stored:
         partition_key=properties["partitionKey"]["paths"][0],
         # Cosmos DB adds its own `_etag` rule to every policy.
         indexed=tuple(path["path"] for path in paths if "_etag" not in path["path"]),
+        # -1 lets single documents have a time to live, and the others none.
+        ttl=None if (ttl := properties.get("defaultTtl")) == -1 else ttl,
     )
 
 

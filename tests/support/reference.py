@@ -67,6 +67,15 @@ def charts(log: Iterable[tuple[int, int, Event]], moment: datetime) -> dict[str,
     return found
 
 
+def plays(log: Iterable[tuple[int, int, Event]]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Listens, likes and unlikes of each song and hour (`2026-11-22T14`) in which there are any. `log` as of charts."""
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for kind, song, _, seconds in _that_count(sorted(log, key=lambda place: place[:2])):
+        hour = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H")
+        found.setdefault((song, hour), Counter())[kind] += 1
+    return {place: (counts["listen"], counts["like"], counts["unlike"]) for place, counts in found.items()}
+
+
 def _that_count(places: list[tuple[int, int, Event]]) -> Iterable[tuple[str, str, str | None, int]]:
     seen = set()
     for partition, _, event in places:

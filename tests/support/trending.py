@@ -4,7 +4,7 @@ Anything may crash at any point and is then made anew from what it had saved, to
 committed, as Faust does it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count, islice
 from random import Random
 
@@ -15,6 +15,7 @@ from processors.trending.names import Regions, Songs
 from processors.trending.shards import Shard
 from processors.trending.source import Source, hour_prefix
 from schemas.documents import Chart
+from schemas.plays import SongDay
 
 Record = tuple[int, bytes]
 """When it was logged (ms), and the body."""
@@ -31,10 +32,13 @@ class Pipeline:
         self._shard_values: list[dict[str, bytes]] = [{} for _ in range(shards)]
         self._committed = [0] * len(logs)
         self._shard_committed = [0] * shards
+        self.days: dict[tuple[str, str], SongDay] = {}
+        """The container of songs' days."""
         self._read = [0] * len(logs)
         self._applied = [0] * shards
         self._sources = [self._source(number) for number in range(len(logs))]
         self._shards = [Shard(number, self._owner()) for number in range(shards)]
+        self._lost: dict[int, Shard] = {}
 
     def read(self, number: int, size: int) -> None:
         start = self._read[number]
@@ -89,10 +93,7 @@ class Pipeline:
         values = self._shards[shard].flush()
         allowed = len(values) + 1 if dies_after is None else dies_after % (len(values) + 1)
         for key, value in islice(values.items(), allowed):
-            if value is None:
-                self._shard_values[shard].pop(key, None)
-            else:
-                self._shard_values[shard][key] = value
+            self._save(shard, key, value)
         if allowed > len(values):
             self._shard_committed[shard] = self._applied[shard]
         else:
@@ -102,6 +103,45 @@ class Pipeline:
         self._shards[shard] = Shard(shard, self._owner())
         self._shards[shard].restore(self._shard_values[shard].items())
         self._applied[shard] = self._shard_committed[shard]
+
+    def record(self, shard: int, limit: int, dies_after: int | None = None, meanwhile: int = 0) -> None:
+        """Write days that wait, as Cosmos DB does it under the condition that goes with it. So many messages are
+        applied meanwhile; and the worker may die on the way, knowing nothing of the last one."""
+        due = self._shards[shard].plays.due(limit)
+        self.apply(shard, meanwhile)
+        for place, document in enumerate(due):
+            self.put(document)
+            if place == dies_after:
+                self.restart_shard(shard)
+                return
+            self._shards[shard].plays.written(document)
+
+    def put(self, document: SongDay) -> None:
+        known = self.days.get((document.song_id, document.id))
+        if known is None or known.total < document.total:
+            self.days[document.song_id, document.id] = document
+
+    def advance(self, shard: int, now_ms: int) -> None:
+        self._shards[shard].advance(now_ms)
+
+    def due(self, shard: int, limit: int) -> list[SongDay]:
+        """Days that somebody is about to write."""
+        return self._shards[shard].plays.due(limit)
+
+    def change(self, shard: int) -> None:
+        """Give the shard to another owner, while the one before goes on without knowing it."""
+        owner = self._shards[shard]
+        self.restart_shard(shard)
+        self._lost[shard] = owner
+
+    def save_lost(self, shard: int) -> None:
+        """An owner that has lost the shard goes on with what it has: it applies, saves, writes; it can't commit."""
+        if (owner := self._lost.get(shard)) is None:
+            return
+        for body in self.hub[shard][: self._applied[shard] + 2]:
+            owner.apply(partials.decode(body))
+        for key, value in owner.flush().items():
+            self._save(shard, key, value)
 
     def finish(self) -> None:
         """Everything is read, told and applied."""
@@ -125,6 +165,12 @@ class Pipeline:
         assert merge.ready
         return written(merge)
 
+    def _save(self, shard: int, key: str, value: bytes | None) -> None:
+        if value is None:
+            self._shard_values[shard].pop(key, None)
+        else:
+            self._shard_values[shard][key] = value
+
     def _owner(self) -> str:
         return f"owner-{next(self._owners)}"
 
@@ -136,6 +182,15 @@ class Pipeline:
 
         shards = len(self.hub)
         return Source(number, self._owner(), shards, Songs(shards), Regions(), load, self._committed[number] - 1)
+
+
+def hours(days: Iterable[SongDay]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Listens, likes and unlikes of each song and hour in which there are any, as `reference.plays` has them."""
+    found: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for day in days:
+        columns = zip(day.listens, day.likes, day.unlikes, strict=True)
+        found |= {(day.song_id, f"{day.id}T{hour:02}"): three for hour, three in enumerate(columns) if any(three)}
+    return found
 
 
 def written(merge: Merge) -> dict[str, Chart]:

@@ -14,6 +14,7 @@ from cloud.kafka import client_options
 from cloud.settings import Settings
 from schemas.channels import DATABASE, MUSIC_EVENTS
 from schemas.documents import CURRENT, Chart
+from schemas.plays import SHARDS_KEY, ShardReached, SongDay
 from songline.entities import CONTAINERS
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
@@ -54,6 +55,21 @@ async def one_chart(container: ContainerProxy, key: str) -> Chart | None:
     async for one in container.query_items(query, parameters=parameters, partition_key=key):
         return msgspec.convert(one, Chart)
     return None
+
+
+async def song_days(container: ContainerProxy) -> list[SongDay]:
+    """All that is written of songs' days."""
+    query = "SELECT * FROM c WHERE c.songId != @shards"
+    parameters: list[dict[str, object]] = [{"name": "@shards", "value": SHARDS_KEY}]
+    return [msgspec.convert(one, SongDay) async for one in container.query_items(query, parameters=parameters)]
+
+
+async def shards_reached(container: ContainerProxy, ends: dict[str, int]) -> bool:
+    """Whether every shard says that it has written all songs' days up to these positions."""
+    found = [one async for one in container.query_items("SELECT * FROM c", partition_key=SHARDS_KEY)]
+    shards = [msgspec.convert(one, ShardReached) for one in found]
+    reached = [{number: one.position for number, one in shard.partitions.items()} for shard in shards]
+    return bool(shards) and len(shards) == shards[0].shards and all(one == ends for one in reached)
 
 
 async def read_hub(settings: Settings, hub: str = MUSIC_EVENTS) -> list[tuple[int, int, bytes]]:

@@ -16,16 +16,28 @@ from azure.cosmos.aio import ContainerProxy
 from cloud import cosmos
 from cloud.kafka import client_options
 from cloud.settings import Settings
-from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED_EVENTS
+from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED_EVENTS, PLAYS
 from schemas.documents import Chart
-from schemas.envelope import Event, encode
+from schemas.envelope import Event, decode, encode
 from schemas.events import SongPlayed
+from tests.support import reference
 from tests.support.localcloud import LocalCloud
+from tests.support.trending import hours
 from tests.support.waiting import wait_for_async
-from tests.support.worker import TrendingWorker, make_containers, one_chart, read_hub
+from tests.support.worker import (
+    DIALS,
+    TrendingWorker,
+    make_containers,
+    one_chart,
+    read_hub,
+    shards_reached,
+    song_days,
+)
 
 WORLD = "top:1h:global"
 DEADLINE = 60.0
+RARE = 400
+"""Songs that one listener hears."""
 
 
 async def test_poison_is_parked_and_the_partition_goes_on(localcloud: LocalCloud, tmp_path: Path) -> None:
@@ -56,18 +68,23 @@ async def test_poison_is_parked_and_the_partition_goes_on(localcloud: LocalCloud
     assert b64decode(parked[0]["body"]) == b"no event"
 
 
-async def test_a_second_worker_takes_over_and_nothing_is_counted_twice(localcloud: LocalCloud, tmp_path: Path) -> None:
+async def test_a_second_worker_takes_over_and_nothing_is_counted_twice_or_left_unwritten(
+    localcloud: LocalCloud, tmp_path: Path
+) -> None:
     settings = localcloud.settings()
     await make_containers(settings)
-    first = TrendingWorker(localcloud, tmp_path / "first.log").start()
-    second = TrendingWorker(localcloud, tmp_path / "second.log")
+    # With so few writes nearly all songs' days still wait when the first one is killed.
+    first = TrendingWorker(localcloud, tmp_path / "first.log", {**DIALS, "SONGLINE_TRENDING_PLAYS": "1"}).start()
+    second = TrendingWorker(localcloud, tmp_path / "second.log", {**DIALS, "SONGLINE_TRENDING_PLAYS": "1000"})
     try:
         async with cosmos.client(settings.cosmos) as client:
-            container = cosmos.container(client, DATABASE, CHARTS)
+            container, plays = (cosmos.container(client, DATABASE, name) for name in (CHARTS, PLAYS))
             # One time for all: in a new hour everybody may act again.
             now = datetime.now(UTC)
+            await send(settings, [(number % 4, play(number, now, f"rare-{number}")) for number in range(RARE)])
             await send(settings, [(number % 4, play(number, now)) for number in range(100)])
             await until(container, listens(100), "100 listens")
+            assert len(await song_days(plays)) < RARE, "most of them still wait"
             second.start()
             await wait_for_async(partial(ready, second), "the second worker to be ready", DEADLINE)
             # The same hundred again, and a hundred new ones.
@@ -77,7 +94,11 @@ async def test_a_second_worker_takes_over_and_nothing_is_counted_twice(localclou
             await send(settings, [(number % 4, play(number, now)) for number in range(300)])
             # A shard counts before the last of them has said so: the position is what all of them have.
             await until(container, listens(300), "300 listens")
-            await until(container, lambda chart: chart.position == dict.fromkeys("0123", 149), "all positions at 149")
+            ends = dict.fromkeys("0123", (RARE + 100 + 200 + 300) // 4 - 1)
+            await until(container, lambda chart: chart.position == ends, f"all positions at {ends}")
+            await wait_for_async(partial(shards_reached, plays, ends), f"all songs' days at {ends}", DEADLINE)
+            log = [(partition, offset, decode(body)) for partition, offset, body in await read_hub(settings)]
+            assert hours(await song_days(plays)) == reference.plays(log)
     finally:
         first.stop()
         second.stop()
@@ -101,8 +122,8 @@ async def test_the_worker_goes_on_when_the_namespace_was_away(localcloud: LocalC
         worker.stop()
 
 
-def play(number: int, time: datetime | None = None) -> bytes:
-    data = SongPlayed(user_id=f"user-{number}", song_id="song-1", played_ms=30_000, duration_ms=60_000, region="DE")
+def play(number: int, time: datetime | None = None, song: str = "song-1") -> bytes:
+    data = SongPlayed(user_id=f"user-{number}", song_id=song, played_ms=30_000, duration_ms=60_000, region="DE")
     return encode(Event(id=f"play-{number}", source="/tests", time=time or datetime.now(UTC), data=data))
 
 

@@ -1,0 +1,86 @@
+"""A shard's songs hour by hour: their counts over all source partitions and regions, and which days to write."""
+
+from datetime import date
+from itertools import repeat
+
+import numpy as np
+
+from processors.trending.backlog import Backlog, Day
+from processors.trending.names import Ints, Songs
+from processors.trending.tally import KINDS, LIKES, LISTENS, UNLIKES, Tally
+from schemas.plays import HOURS, SongDay, day_id
+
+UNKNOWN = -1
+"""No song has this number."""
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+class Plays:
+    """Sums of one shard; its `songs` are those of the shard. `prefix` begins the keys of what is saved of the backlog.
+
+    Whole days are held, so that a day is written whole.
+    """
+
+    def __init__(self, songs: Songs, prefix: str) -> None:
+        self._songs = songs
+        self._prefix = prefix
+        self._hours: dict[int, Tally] = {}
+        self.backlog = Backlog(prefix)
+
+    def add(self, hour: int, songs: Ints, more: Ints) -> None:
+        """Add `more` (song, kind) of an hour since 1970; songs may repeat. Their day waits to be written.
+
+        It does so where there is nothing more, too: a former owner that has lost the shard without knowing it may have
+        saved counts, and what it let wait with them may be gone, written as it was before.
+        """
+        distinct, places = np.unique(songs, return_inverse=True)
+        sums = np.zeros((len(distinct), KINDS), np.int64)
+        np.add.at(sums, places, more)
+        self._hours.setdefault(hour, Tally()).add(distinct, sums)
+        names = map(self._songs.names.__getitem__, distinct.tolist())
+        self.backlog.add(zip(names, repeat(hour // HOURS)))
+
+    def drop(self, hour: int) -> None:
+        """Forget an hour of a day that is over for good."""
+        self._hours.pop(hour, None)
+
+    def restored(self) -> None:
+        """What was added so far was saved, and nothing of it waits but what `Backlog.inherit` is told of."""
+        self.backlog = Backlog(self._prefix)
+
+    def due(self, limit: int) -> list[SongDay]:
+        """At most so many of the days that wait, as they are now; tell `written` of each."""
+        days = []
+        for day in self.backlog.oldest(limit):
+            document = self._document(day)
+            if document.total:
+                days.append(document)
+            else:
+                # Its hours are no longer held, or were never saved and will come again with their events.
+                self.backlog.done(day)
+        return days
+
+    def written(self, document: SongDay) -> None:
+        """The document, or one that counts more, is in the container."""
+        day = document.song_id, date.fromisoformat(document.id).toordinal() - _EPOCH
+        if self._document(day).total > document.total:
+            self.backlog.again(day)
+        else:
+            self.backlog.done(day)
+
+    def _document(self, day: Day) -> SongDay:
+        song_id, number = day
+        song = self._songs.get(song_id, UNKNOWN)
+        counts = np.zeros((HOURS, KINDS), np.int64)
+        for hour in range(HOURS):
+            if (tally := self._hours.get(number * HOURS + hour)) is not None:
+                counts[hour] = tally.of(song)
+        return SongDay(
+            id=day_id(date.fromordinal(_EPOCH + number)),
+            song_id=song_id,
+            total=int(counts.sum()),
+            listens=tuple(counts[:, LISTENS].tolist()),
+            likes=tuple(counts[:, LIKES].tolist()),
+            unlikes=tuple(counts[:, UNLIKES].tolist()),
+        )

@@ -1,0 +1,169 @@
+"""Plays over time to Cosmos DB: at most so many days of songs a round, the longest waiting of each shard first."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
+from msgspec import Struct
+
+from processors.trending.frames import Mark
+from processors.trending.policy import moment
+from processors.trending.shards import Shard
+from schemas.plays import ShardReached, SongDay
+from schemas.progress import Reached
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 4
+PROGRESS = 5.0
+"""Seconds between two tellings of how far a shard is."""
+
+
+class Seen(Struct, frozen=True):
+    """How far a shard was when so much waited: when all before `end` is written, all that it counted then is."""
+
+    shard: Shard
+    mark: Mark
+    end: int
+
+
+class Recording:
+    """Writes what waits in the `shards` of this worker, of so many `in_all`; at most as many a call as `writes` says.
+
+    `now_ms` is the wall clock's, `steady` gives seconds.
+    """
+
+    def __init__(
+        self,
+        container: ContainerProxy,
+        shards: Callable[[], Mapping[int, Shard]],
+        in_all: int,
+        writes: Callable[[], int],
+        now_ms: Callable[[], int],
+        steady: Callable[[], float],
+    ) -> None:
+        self._container = container
+        self._shards = shards
+        self._in_all = in_all
+        self._writes = writes
+        self._now_ms = now_ms
+        self._steady = steady
+        self._turn = 0
+        self._seen: dict[int, Seen] = {}
+        self._told: dict[int, float] = {}
+
+    async def write(self) -> None:
+        """One round. What can't be written goes on waiting, and is written as it is by then."""
+        shards = dict(self._shards())
+        self._look(shards)
+        due = self._due(list(shards.values()))
+        for start in range(0, len(due), IN_FLIGHT):
+            if not await self._some(due[start : start + IN_FLIGHT]):
+                return
+        await self._tell(shards)
+
+    def _look(self, shards: Mapping[int, Shard]) -> None:
+        now = self._steady()
+        self._seen = {number: seen for number, seen in self._seen.items() if shards.get(number) is seen.shard}
+        for number, shard in shards.items():
+            if number not in self._seen and now >= self._told.get(number, now - PROGRESS) + PROGRESS:
+                self._seen[number] = Seen(shard, shard.mark(self._now_ms()), shard.plays.backlog.end)
+
+    def _due(self, shards: list[Shard]) -> list[tuple[Shard, SongDay]]:
+        """A fair share for each shard, and what it leaves for the others; another shard begins each time."""
+        self._turn += 1
+        turn = self._turn % max(1, len(shards))
+        shards = shards[turn:] + shards[:turn]
+        writes = self._writes()
+        due: list[tuple[Shard, SongDay]] = []
+        for place, shard in enumerate(shards):
+            share = -(-(writes - len(due)) // (len(shards) - place))
+            due += [(shard, document) for document in shard.plays.due(share)]
+        return due
+
+    async def _some(self, due: list[tuple[Shard, SongDay]]) -> bool:
+        """Write a few days at once; whether it is worth while to go on."""
+        results = await asyncio.gather(*[self._put(document) for _, document in due])
+        for (shard, document), error in zip(due, results, strict=True):
+            if error is None:
+                shard.plays.written(document)
+        failures = [error for error in results if error is not None]
+        if failures:
+            log.warning("%d of %d days of songs not written, trying again: %s", len(failures), len(due), failures[0])
+        return not failures
+
+    async def _put(self, document: SongDay) -> AzureError | None:
+        """Write the day unless what is there counts as much or more; what Cosmos made of it."""
+        try:
+            # With a single action in it a day is new, but for a worker that has just started.
+            there = document.total > 1 and await self._raise(document)
+            if not there and not await self._create(document):
+                await self._raise(document)
+        except AzureError as error:
+            return error
+        return None
+
+    async def _create(self, document: SongDay) -> bool:
+        """Whether it was not there."""
+        try:
+            await self._container.create_item(msgspec.to_builtins(document), no_response=True)
+        except CosmosResourceExistsError:
+            return False
+        return True
+
+    async def _raise(self, document: SongDay) -> bool:
+        """Whether it was there, and counts as much now."""
+        fields = msgspec.to_builtins(document)
+        changed = [
+            {"op": "set", "path": f"/{field}", "value": fields[field]}
+            for field in ("total", "listens", "likes", "unlikes")
+        ]
+        try:
+            await self._container.patch_item(
+                document.id,
+                document.song_id,
+                changed,
+                filter_predicate=f"FROM c WHERE c.total < {document.total}",
+                no_response=True,
+            )
+        except CosmosResourceNotFoundError:
+            return False
+        except CosmosAccessConditionFailedError:
+            pass
+        return True
+
+    async def _tell(self, shards: Mapping[int, Shard]) -> None:
+        for number, shard in shards.items():
+            seen = self._seen.get(number)
+            if seen is None or shard.plays.backlog.begin < seen.end:
+                continue
+            try:
+                await self._container.upsert_item(
+                    msgspec.to_builtins(reached(number, self._in_all, seen.mark)), no_response=True
+                )
+            except AzureError as error:
+                log.warning("how far shard %d is could not be told, trying again: %s", number, error)
+                return
+            del self._seen[number]
+            self._told[number] = self._steady()
+
+
+def reached(number: int, shards: int, mark: Mark) -> ShardReached:
+    """The document that says so."""
+    return ShardReached(
+        id=str(number),
+        shards=shards,
+        partitions={
+            str(partition): Reached(position=position, through=None if through_ms is None else moment(through_ms))
+            for partition, position in mark.positions.items()
+            for through_ms in (mark.through_ms.get(partition),)
+        },
+    )

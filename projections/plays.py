@@ -1,0 +1,77 @@
+"""How often a song was heard, hour by hour, from the days that the trending worker writes."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from projections.store import Store
+from schemas.plays import SHARDS_KEY, HourPlays, ShardReached, SongDay, SongPlays, day_id
+from schemas.types import Id
+
+LONGEST = 168
+"""Hours an answer has at most; whoever wants more asks again for what was before."""
+USUAL = 24
+HOUR = timedelta(hours=1)
+
+_SHARDS_AT_MOST = 1_024
+_SHARDS = "SELECT * FROM c"
+_ANY = "SELECT TOP 1 * FROM c"
+_DAYS = "SELECT * FROM c WHERE c.id >= @first AND c.id <= @last"
+
+
+async def known(store: Store, song_id: Id) -> bool:
+    """Whether there is anything of the song. Raises Unavailable."""
+    return bool(await store.find_within(song_id, _ANY, [], 1, SongDay))
+
+
+async def of_song(store: Store, song_id: Id, until: datetime, hours: int, now: datetime) -> SongPlays:
+    """The last `hours` UTC hours that begin before `until`. Raises Unavailable."""
+    last = _hour(until - timedelta(microseconds=1))
+    first = last - (hours - 1) * HOUR
+    # Asked before what it is to be true of.
+    shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardReached)
+    parameters: list[dict[str, object]] = [
+        {"name": "@first", "value": day_id(first)},
+        {"name": "@last", "value": day_id(last)},
+    ]
+    days = await store.find_within(song_id, _DAYS, parameters, LONGEST, SongDay)
+    fresh = freshness(shards, now)
+    return SongPlays(song_id=song_id, hours=tuple(counted(days, first, hours, fresh["complete_through"])), **fresh)
+
+
+def counted(
+    days: Iterable[SongDay], first: datetime, hours: int, complete_through: datetime | None
+) -> Iterable[HourPlays]:
+    """So many hours from `first` on, zeros where no document has one."""
+    by_id = {day.id: day for day in days}
+    for hour in (first + number * HOUR for number in range(hours)):
+        day, place = by_id.get(day_id(hour)), hour.hour
+        yield HourPlays(
+            hour=hour,
+            listens=0 if day is None else day.listens[place],
+            likes=0 if day is None else day.likes[place],
+            unlikes=0 if day is None else day.unlikes[place],
+            counting=complete_through is None or complete_through < hour + HOUR,
+        )
+
+
+def freshness(shards: list[ShardReached], now: datetime) -> dict[str, Any]:
+    """The fields of Freshness: what holds for every shard, and nothing while one of them has not told yet."""
+    if not shards or len(shards) < max(shard.shards for shard in shards):
+        return {"as_of": now, "complete_through": None, "position": {}}
+    partitions = sorted({partition for shard in shards for partition in shard.partitions}, key=int)
+    told = {partition: [shard.partitions.get(partition) for shard in shards] for partition in partitions}
+    moments = [None if one is None else one.through for reached in told.values() for one in reached]
+    known = [moment for moment in moments if moment is not None]
+    return {
+        "as_of": now,
+        "complete_through": min(known) if known and len(known) == len(moments) else None,
+        "position": {
+            partition: min(-1 if one is None else one.position for one in reached)
+            for partition, reached in told.items()
+        },
+    }
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

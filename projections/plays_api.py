@@ -1,0 +1,55 @@
+"""A song's plays over time over HTTP, in the form that is asked for."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+from starlette.responses import Response
+
+from projections import negotiation, openapi, plays, songs
+from projections.answers import plain, shown
+from projections.chart_api import Accept, aware, tabled, unacceptable
+from projections.problems import Fault, Problem, answer, refused
+from projections.song_api import SongId
+
+EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
+"""No event is older than a week before."""
+AHEAD = timedelta(hours=1)
+"""How far a clock of others may be ahead, as events may be."""
+
+
+def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """The app's state has `plays` and `songs`, both a Store."""
+
+    @app.get(
+        "/v1/songs/{song_id}/plays",
+        summary="How often a song was heard, hour by hour",
+        responses=openapi.tables("SongPlays", 400, 404, 406, 410, 503),
+    )
+    async def of_song(
+        request: Request,
+        song_id: SongId,
+        hours: Annotated[int, Query(ge=1, le=plays.LONGEST, description="How many UTC hours")] = plays.USUAL,
+        until: Annotated[datetime | None, Query(description="Hours that begin before this moment; now")] = None,
+        accept: Accept = None,
+    ) -> Response:
+        """Every hour, oldest first, also those in which nobody heard it. `counting` says that an hour may still grow:
+        `completeThrough` has not reached its end. Late events count in the hour of their own time, up to seven days
+        later. A song that was heard and that the catalog does not know has its hours too."""
+        moment = now()
+        end = aware(until) or moment
+        if not EARLIEST <= end <= moment + AHEAD:
+            rule = f"a moment from {EARLIEST:%Y-%m-%d} on that is not to come"
+            return refused(400, "Not a time to look at", (Fault("until", shown(end), rule),))
+        form = negotiation.chosen(accept)
+        if form is None:
+            return unacceptable(accept)
+        song = await songs.song(request.app.state.songs, song_id)
+        if song is None and not await plays.known(request.app.state.plays, song_id):
+            detail = f"The catalog knows no song {song_id}, and nobody heard one. /v1/songs lists songs."
+            return answer(Problem("No such song", 404, detail))
+        found = await plays.of_song(request.app.state.plays, song_id, end, hours, moment)
+        response = plain(found) if form == negotiation.JSON else tabled(found, form, f"{song_id}-plays")
+        response.headers["Vary"] = "Accept"
+        return response

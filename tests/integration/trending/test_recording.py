@@ -1,0 +1,102 @@
+"""Songs' days in Cosmos DB: the longest waiting first, never lowered, and not lost when they can't be written."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+
+from cloud import cosmos
+from cloud.cosmos import Container
+from processors.trending import partials
+from processors.trending.names import Songs, pair
+from processors.trending.partials import Rows
+from processors.trending.policy import HOUR_MS, Unit
+from processors.trending.recording import Recording
+from processors.trending.shards import Shard
+from schemas.channels import DATABASE
+from tests.support.localcloud import LocalCloud
+from tests.support.trending import hours
+from tests.support.worker import shards_reached, song_days
+
+HOUR = 494_222
+NOON = "2026-05-19T14"
+
+
+@pytest.fixture
+async def client(shared_localcloud: LocalCloud) -> AsyncIterator[CosmosClient]:
+    async with cosmos.client(shared_localcloud.settings().cosmos) as client:
+        await cosmos.ensure(client, DATABASE, ())
+        yield client
+
+
+@pytest.fixture
+async def container(client: CosmosClient) -> AsyncIterator[ContainerProxy]:
+    place = new_place()
+    await cosmos.ensure(client, DATABASE, (place,))
+    yield cosmos.container(client, DATABASE, place.name)
+    await client.get_database_client(DATABASE).delete_container(place.name)
+
+
+async def test_what_waits_longest_is_written_first_and_no_more_than_so_many_a_round(container: ContainerProxy) -> None:
+    shard = heard(Shard(0, "me"), {"a": 1, "b": 2, "c": 3}, position=7)
+    recording = recorder(container, shard, writes=2)
+    await recording.write()
+    assert await listens(container) == {"a": 1, "b": 2}
+    assert not await shards_reached(container, {"0": 7}), "one still waits"
+    heard(shard, {"a": 5, "b": 2}, position=9)
+    await recording.write()
+    assert await listens(container) == {"a": 5, "b": 2, "c": 3}
+    assert await shards_reached(container, {"0": 7}), "what it had when it was asked; 9 is told later"
+
+
+async def test_a_former_owner_lowers_nothing(container: ContainerProxy) -> None:
+    late = heard(Shard(0, "lost"), {"a": 1, "b": 3}, position=3)
+    await recorder(container, heard(Shard(0, "me"), {"a": 4, "b": 4}, position=4)).write()
+    await recorder(container, late).write()
+    assert await listens(container) == {"a": 4, "b": 4}
+    assert late.plays.backlog.begin == late.plays.backlog.end, "it need not try again"
+
+
+async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerProxy) -> None:
+    shard = heard(Shard(0, "me"), {"a": 4}, position=4)
+    recording = recorder(container, shard)
+    await recording.write()
+    heard(shard, {"a": 2}, position=5, hour=HOUR - 24)
+    await recording.write()
+    assert hours(await song_days(container)) == {("a", NOON): (4, 0, 0), ("a", "2026-05-18T14"): (2, 0, 0)}
+
+
+async def test_what_could_not_be_written_waits(client: CosmosClient) -> None:
+    place = new_place()
+    container = cosmos.container(client, DATABASE, place.name)
+    recording = recorder(container, heard(Shard(0, "me"), {"a": 1, "b": 2}, position=1))
+    await recording.write()
+    await cosmos.ensure(client, DATABASE, (place,))
+    await recording.write()
+    assert await listens(container) == {"a": 1, "b": 2}
+    await client.get_database_client(DATABASE).delete_container(place.name)
+
+
+def new_place() -> Container:
+    return Container(f"plays-{uuid4().hex}", partition_key="/songId", indexed=(), ttl=60)
+
+
+def heard(shard: Shard, counts: dict[str, int], *, position: int, hour: int = HOUR) -> Shard:
+    """The shard is told by the only source partition how often songs were heard in an hour."""
+    songs = Songs()
+    pairs = pair(songs.numbers(list(counts)), np.zeros(len(counts), np.int64))
+    rows = Rows(pairs, np.full(len(counts), hour), np.array([[count, 0, 0] for count in counts.values()]))
+    rows_of: dict[Unit, Rows] = {"minute": partials.no_rows(), "hour": rows}
+    for body in partials.messages(0, position, hour * HOUR_MS, rows_of, [], songs):
+        shard.apply(partials.decode(body))
+    return shard
+
+
+def recorder(container: ContainerProxy, shard: Shard, writes: int = 100) -> Recording:
+    return Recording(container, lambda: {0: shard}, 1, lambda: writes, lambda: HOUR * HOUR_MS, lambda: 0.0)
+
+
+async def listens(container: ContainerProxy) -> dict[str, int]:
+    return {song: counts[0] for (song, _), counts in hours(await song_days(container)).items()}
