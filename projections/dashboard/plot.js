@@ -62,7 +62,7 @@ export function spark(element, name, seconds = 60) {
   };
 }
 
-/** Bars over hours. `points`: [{at (ms), value}]. */
+/** Bars over hours. `points`: [{at (ms), value, open}], open ones paler. */
 export function hours(element, name, points) {
   const bars = uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 });
   const text = "11px Inter, system-ui, sans-serif";
@@ -75,7 +75,8 @@ export function hours(element, name, points) {
     padding: [8, 8, 0, 0],
     scales: { x: { range: [first - 1800, last + 1800] }, y: { range: (_, __, most) => [0, Math.max(4, (most ?? 0) * 1.1)] } },
     axes: [axis({ grid: { show: false }, space: 70, size: 30, values: "{HH}:{mm}" }), axis({ size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] })],
-    series: [{}, { stroke: colour(name), fill: faint(colour(name), 0.75), width: 0, paths: bars, points: { show: false } }],
+    series: [{}, ...[0.75, 0.35].map((share) => ({ stroke: colour(name), fill: faint(colour(name), share), width: 0, paths: bars, points: { show: false } }))],
   });
-  return fitted(element, options, [points.map((point) => point.at / 1000), points.map((point) => point.value)]);
+  const values = (open) => points.map((point) => (Boolean(point.open) === open ? point.value : null));
+  return fitted(element, options, [points.map((point) => point.at / 1000), values(false), values(true)]);
 }

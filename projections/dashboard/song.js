@@ -4,6 +4,8 @@ import { ask } from "./live.js";
 import { hours } from "./plot.js";
 import { SPANS } from "./words.js";
 
+const HOURS = 48;
+
 export function song({ values: [id] }) {
   const element = h("div", { class: "stack" }, h("h1", { class: "unseen" }, "Song"), loading(5));
   const view = { title: "Song", element };
@@ -16,11 +18,12 @@ export function song({ values: [id] }) {
 
   async function history() {
     try {
-      const found = await ask(`/v1/songs/${encodeURIComponent(id)}/history`);
+      const path = `/v1/songs/${encodeURIComponent(id)}`;
+      const [found, plays] = await Promise.all([ask(`${path}/history`), ask(`${path}/plays?hours=${HOURS}`)]);
       if (left) return;
       standings.replaceChildren(found.standings.length ? tiles(found.standings) : h("p", { class: "quiet" }, "It is not among the hundred most heard of any window now."));
       plot?.end();
-      plot = drawn(chart, found.points);
+      plot = drawn(chart, plays.hours);
     } catch (error) {
       if (left) return;
       chart.replaceChildren(empty("Its plays can't be shown", error.message));
@@ -86,23 +89,26 @@ function tiles(standings) {
   return h("dl", { class: "tiles" }, ...standings.map((one) => h("div", {}, h("dt", {}, `Last ${SPANS[one.window]}`), h("dd", {}, `#${one.rank}`), h("dd", {}, `${number(one.listens)} listens, ${number(one.likes)} likes`))));
 }
 
-function drawn(place, points) {
-  if (!points.length) {
-    place.replaceChildren(empty("Nothing yet", "Each full hour in which it is among the hundred most heard adds a bar here."));
+/** The hours since it was heard first, of those that were asked for. One that is not counted to its end yet is paler. */
+function drawn(place, asked) {
+  const hear = asked.findIndex((hour) => hour.listens || hour.likes);
+  if (hear < 0) {
+    place.replaceChildren(empty("Nothing yet", `Nobody has heard it in the last ${HOURS} hours.`));
     return null;
   }
+  const points = asked.slice(hear);
   const canvas = h("div", { class: "canvas" });
   const most = points.reduce((one, other) => (other.listens > one.listens ? other : one));
   const figure = h(
     "figure",
-    { class: "sheet plot", role: "img", "aria-label": `Listens an hour, ${points.length} hours; most were ${number(most.listens)} at ${day(most.asOf)}` },
+    { class: "sheet plot", role: "img", "aria-label": `Listens an hour, ${points.length} hours; most were ${number(most.listens)} from ${day(most.hour)} on` },
     canvas,
   );
-  const rows = [...points].reverse().map((point) => h("tr", {}, h("td", {}, day(point.asOf)), h("td", { class: "right" }, number(point.listens)), h("td", { class: "right" }, number(point.likes)), h("td", { class: "right" }, `#${point.rank}`)));
+  const rows = [...points].reverse().map((point) => h("tr", {}, h("td", {}, day(point.hour), point.counting ? h("span", { class: "quiet" }, " so far") : ""), h("td", { class: "right" }, number(point.listens)), h("td", { class: "right" }, number(point.likes))));
   const open = place.querySelector("details")?.open;
   place.replaceChildren(
     figure,
-    h("details", { open: open || false }, h("summary", { class: "small quiet" }, "As a table"), h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Hour before"), h("th", { class: "right", scope: "col" }, "Listens"), h("th", { class: "right", scope: "col" }, "Likes"), h("th", { class: "right", scope: "col" }, "Rank"))), h("tbody", {}, ...rows))),
+    h("details", { open: open || false }, h("summary", { class: "small quiet" }, "As a table"), h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Hour from"), h("th", { class: "right", scope: "col" }, "Listens"), h("th", { class: "right", scope: "col" }, "Likes"))), h("tbody", {}, ...rows))),
   );
-  return hours(canvas, "--plays", points.map((point) => ({ at: Date.parse(point.asOf), value: point.listens })));
+  return hours(canvas, "--plays", points.map((point) => ({ at: Date.parse(point.hour), value: point.listens, open: point.counting })));
 }
