@@ -37,7 +37,7 @@ def radio(system: System) -> Iterator[None]:
     thread.join()
 
 
-def test_a_file_is_uploaded_and_heard(visit: Visit) -> None:
+def test_a_file_is_uploaded_and_heard(visit: Visit, system: System) -> None:
     visit.go("/songs")
     parts: list[str] = []
     visit.page.on(
@@ -66,6 +66,9 @@ def test_a_file_is_uploaded_and_heard(visit: Visit) -> None:
     visit.page.wait_for_function("() => document.querySelector('audio').currentTime > 18.2")
     assert any(part.endswith(f"/{len(flac)}") for part in parts)
     assert 19.9 < player.evaluate("player => player.duration") < 20.1
+    # Two, should an hour end just now.
+    system.play(visit.page.url.rpartition("/")[2], times=3)
+    expect(visit.page.get_by_role("img", name=re.compile("Listens an hour.* most were [23] "))).to_be_visible()
 
 
 def test_a_chart_changes_as_events_come_in(visit: Visit, system: System) -> None:
