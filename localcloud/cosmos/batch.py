@@ -1,7 +1,9 @@
 """Many operations in one request: a transactional batch, or the unordered bulk that other SDKs send.
 
 Wire: a JSON array of `{"operationType", "id", "resourceBody", "ifMatch", "partitionKey", …}`; the answer is an array of
-`{"statusCode", "requestCharge", "eTag", "resourceBody"}`, with status 207 for the whole when something failed.
+`{"statusCode", "requestCharge", "eTag", "resourceBody"}`, with status 207 for the whole when something failed. In a
+bulk the operations that throughput doesn't suffice for fail each with 429 and its own `retryAfterMilliseconds`: clients
+wait so long for every one of them in turn, thus what a whole batch owes must not be laid on each.
 """
 
 from collections.abc import Callable
@@ -11,10 +13,11 @@ import msgspec
 
 from localcloud.cosmos import documents, items, patch
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.errors import BadRequest, CosmosError, TooLarge
+from localcloud.cosmos.errors import BadRequest, CosmosError, FailedDependency, TooLarge, TooManyRequests
 from localcloud.cosmos.items import Operation, Result
 from localcloud.cosmos.partition import Component, parse_values
 from localcloud.cosmos.storage import Session
+from localcloud.cosmos.throughput import Allowance
 
 MAX_OPERATIONS = 100
 KINDS = {kind.lower(): kind for kind in ("Create", "Upsert", "Replace", "Patch", "Delete", "Read")}
@@ -106,13 +109,18 @@ def apply_all(container: Container, operations: list[Operation], now: int) -> Ca
 
 
 def apply_each(
-    container: Container, operations: list[Operation], now: int
+    container: Container, operations: list[Operation], now: int, allowance: Allowance
 ) -> Callable[[Session], list[Result | CosmosError]]:
     """A job that does what can be done."""
 
     def job(session: Session) -> list[Result | CosmosError]:
         results: list[Result | CosmosError] = []
+        spent = 0.0
         for operation in operations:
+            wait_ms = allowance.wait_ms(spent)
+            if wait_ms is not None:
+                results.append(TooManyRequests(wait_ms))
+                continue
             session.connection.execute("SAVEPOINT operation")
             try:
                 results.append(items.apply(session, container, operation, now))
@@ -120,6 +128,7 @@ def apply_each(
                 session.connection.execute("ROLLBACK TO operation")
                 results.append(error)
             session.connection.execute("RELEASE operation")
+            spent += results[-1].charge
         return results
 
     return job
@@ -131,12 +140,7 @@ def succeeded(results: list[Result], *, minimal: bool) -> Answer:
 
 
 def mixed(results: list[Result | CosmosError], *, minimal: bool) -> Answer:
-    texts = [
-        _of_result(r, minimal=minimal)
-        if isinstance(r, Result)
-        else _of_error(r.status, r.substatus, r.charge, r.message)
-        for r in results
-    ]
+    texts = [_of_result(r, minimal=minimal) if isinstance(r, Result) else _of_error(r) for r in results]
     failed = any(isinstance(r, CosmosError) for r in results)
     lsns = [r.lsn for r in results if isinstance(r, Result)]
     return Answer(207 if failed else 200, texts, sum(r.charge for r in results), max(lsns, default=0))
@@ -144,12 +148,8 @@ def mixed(results: list[Result | CosmosError], *, minimal: bool) -> Answer:
 
 def failed(count: int, failure: BatchFailed) -> Answer:
     """The one that failed says why; the others say that they depend on it (424)."""
-    texts = [
-        _of_error(failure.error.status, failure.error.substatus, failure.error.charge, failure.error.message)
-        if index == failure.index
-        else _of_error(424, 0, 0.0, "")
-        for index in range(count)
-    ]
+    other = FailedDependency("")
+    texts = [_of_error(failure.error if index == failure.index else other) for index in range(count)]
     return Answer(207, texts, failure.error.charge, 0)
 
 
@@ -162,8 +162,14 @@ def _of_result(result: Result, *, minimal: bool) -> bytes:
     return documents.encode(answer)
 
 
-def _of_error(status: int, substatus: int, charge: float, message: str) -> bytes:
-    answer: dict[str, object] = {"statusCode": status, "subStatusCode": substatus, "requestCharge": charge}
-    if message:
-        answer["message"] = message
+def _of_error(error: CosmosError) -> bytes:
+    answer: dict[str, object] = {
+        "statusCode": error.status,
+        "subStatusCode": error.substatus,
+        "requestCharge": error.charge,
+    }
+    if error.message:
+        answer["message"] = error.message
+    if isinstance(error, TooManyRequests):
+        answer["retryAfterMilliseconds"] = error.retry_after_ms
     return documents.encode(answer)

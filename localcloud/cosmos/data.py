@@ -28,14 +28,16 @@ from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
 from localcloud.cosmos.storage import Session, Storage
+from localcloud.cosmos.throughput import Throughput
 
 T = TypeVar("T")
 
 
 class Data:
-    def __init__(self, storage: Storage, known: Catalog) -> None:
+    def __init__(self, storage: Storage, known: Catalog, throughput: Throughput) -> None:
         self._storage = storage
         self._catalog = known
+        self._throughput = throughput
 
     async def post(self, request: Request) -> Reply:
         match request.operation:
@@ -99,7 +101,8 @@ class Data:
             except batch.BatchFailed as failure:
                 answer = batch.failed(len(operations), failure)
         else:
-            each = await self._storage.write(batch.apply_each(container, operations, request.now))
+            allowance = self._throughput.allowance(request.address, request.now_ms)
+            each = await self._storage.write(batch.apply_each(container, operations, request.now, allowance))
             answer = batch.mixed(each, minimal=minimal)
         reply = Reply(answer.status, b"[%b]" % b",".join(answer.results))
         reply.headers["x-ms-request-charge"] = str(round(answer.charge, 2))

@@ -60,6 +60,13 @@ class TooLarge(CosmosError):
     code = "RequestEntityTooLarge"
 
 
+class FailedDependency(CosmosError):
+    """An operation of a transaction that did nothing since another one failed."""
+
+    status = 424
+    code = "FailedDependency"
+
+
 class TooManyRequests(CosmosError):
     """The client spends more request units than it has; it may come back after `retry_after_ms`."""
 
@@ -72,6 +79,7 @@ class TooManyRequests(CosmosError):
             'Please retry this request later."]}',
             substatus=3200,
         )
+        self.retry_after_ms = retry_after_ms
         self.headers = {"x-ms-retry-after-ms": str(retry_after_ms)}
 
 

@@ -58,7 +58,7 @@ class Service:
         self._now_ms = now_ms
         self._throughput = throughput
         self._faults = faults
-        management, data = Management(storage, catalog), Data(storage, catalog)
+        management, data = Management(storage, catalog), Data(storage, catalog, throughput)
         self._handlers: dict[tuple[str, bool, str], Handler] = {
             ("", False, "GET"): management.read_account,
             ("dbs", False, "GET"): management.list_databases,
@@ -138,7 +138,7 @@ class Service:
         return reply
 
     async def _within_throughput(self, request: Request, handler: Handler) -> Reply:
-        wait = self._throughput.wait_ms(request.address, request.now_ms)
+        wait = self._throughput.allowance(request.address, request.now_ms).wait_ms()
         if wait is not None:
             raise TooManyRequests(wait)
         charge = 0.0

@@ -2,17 +2,35 @@
 
 A token bucket for each offer (a container's, or the one that a database's containers share): it fills with the offer's
 request units a second and holds one second's worth. A request is let in while something is left, and may spend more
-than that, since its charge is known only afterwards; what is owed has to flow in before the next one. The service
-divides an offer among physical partitions, which here does not happen.
+than that, since its charge is known only afterwards; what is owed has to flow in before the next one. In an
+unordered bulk each operation is let in, or not, for itself. The service divides an offer among physical partitions,
+which here does not happen.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from localcloud.cosmos.address import Address
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a request may spend: `level` request units now, `rate` more in each second; by default without limit."""
+
+    level: float = math.inf
+    rate: float = math.inf
+
+    def wait_ms(self, spent: float = 0.0) -> int | None:
+        """How long an operation has to wait, of a request that spent so much before it; None when it is let in."""
+        left = self.level - spent
+        return None if left > 0 else math.floor(-left / self.rate * 1000) + 1
+
+
+UNLIMITED = Allowance()
 
 
 class Bucket:
@@ -30,9 +48,8 @@ class Bucket:
         self.rate, self.at_ms = rate, now_ms
 
     @property
-    def wait_ms(self) -> int | None:
-        """How long until a request is let in; None when one is."""
-        return None if self.level > 0 else math.floor(-self.level / self.rate * 1000) + 1
+    def allowance(self) -> Allowance:
+        return Allowance(self.level, self.rate)
 
 
 class Throughput:
@@ -43,10 +60,10 @@ class Throughput:
         self._catalog = catalog
         self._buckets: dict[str, Bucket] = {}
 
-    def wait_ms(self, address: Address, now_ms: int) -> int | None:
-        """How long the request has to wait, in milliseconds; None when it may go on."""
+    def allowance(self, address: Address, now_ms: int) -> Allowance:
+        """What a request may spend that came just now."""
         bucket = self._bucket(address, now_ms)
-        return bucket.wait_ms if bucket else None
+        return bucket.allowance if bucket else UNLIMITED
 
     def spend(self, address: Address, charge: float, now_ms: int) -> None:
         bucket = self._bucket(address, now_ms)

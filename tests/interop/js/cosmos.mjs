@@ -183,6 +183,28 @@ async function changes() {
   assert.deepEqual((await read(ChangeFeedStartFrom.Now()))[0], []);
 }
 
+// Only what throughput doesn't suffice for is refused, and no operation waits for the debt of others: the client sleeps
+// so long for each of them, one after the other.
+async function throttledBulk(throttled, once) {
+  const { container: made } = await throttled.containers.create({ id: "bulk", partitionKey: "/pk", throughput: 400 });
+  const operations = Array.from({ length: 100 }, (_, n) => ({
+    operationType: BulkOperationType.Create,
+    partitionKey: `p${n % 7}`,
+    resourceBody: { id: `${n}`, pk: `p${n % 7}` },
+  }));
+  const results = await once.database(throttled.id).container("bulk").items.executeBulkOperations(operations);
+  const refused = results.filter(({ error }) => error);
+  assert.ok(refused.length > 0 && refused.length < results.length, `${refused.length} of ${results.length}`);
+  for (const { error } of refused) {
+    assert.deepEqual([error.code, error.substatus], [429, 3200]);
+    assert.ok(error.retryAfterInMs > 0 && error.retryAfterInMs < 50, `${error.retryAfterInMs} ms`);
+  }
+  const again = await made.items.executeBulkOperations(
+    operations.map((operation) => ({ ...operation, operationType: "Upsert", partitionKey: operation.resourceBody.pk })),
+  );
+  assert.ok(again.every(({ response }) => response));
+}
+
 async function throughput() {
   const { database: throttled } = await client.databases.create({ id: throttledId });
   const { container: made } = await throttled.containers.create({ id: "c", partitionKey: "/pk", throughput: 400 });
@@ -197,6 +219,7 @@ async function throughput() {
   assert.deepEqual([error.code, error.substatus], [429, 3200]);
   assert.ok(error.retryAfterInMs > 0);
   await made.items.create({ id: "c", pk: "p" }); // this client waits
+  await throttledBulk(throttled, once);
   once.dispose();
   await throttled.delete();
 }
