@@ -4,7 +4,7 @@ Layout of a delivered message: "AMQP 1.0 in Azure Service Bus, protocol guide", 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from localcloud.amqp.message import (
     sections,
 )
 from localcloud.amqp.performatives import Properties, composite
-from localcloud.amqp.types import Described, Map, Symbol, Ulong, Value
+from localcloud.amqp.types import Described, Map, Symbol, Ubyte, Ulong, Value
 from localcloud.servicebus import reckoning, sql
 from localcloud.servicebus.errors import InvalidArgument
 
@@ -33,7 +33,7 @@ DESCRIPTION: Final = "DeadLetterErrorDescription"
 # Given by the broker at each delivery, whatever a client may have sent under these names.
 _OURS: Final = frozenset(
     "x-opt-sequence-number x-opt-enqueued-time x-opt-locked-until x-opt-message-state x-opt-deadletter-source"
-    " x-opt-enqueue-sequence-number".split()
+    " x-opt-enqueue-sequence-number x-opt-lock-token".split()
 )
 
 # Names in SQL rules and correlation filters of the fields of the properties section.
@@ -65,9 +65,9 @@ Body = bytes | Blob
 class Content:
     """What a client sent.
 
-    `annotations` are its message annotations; `bare` the properties and application properties, `body` the body and
-    footer, both as encoded sections. `ttl_ms` is the time to live that the sender asked for, `due_ms` (Unix) when
-    the message is to become active.
+    `annotations` are its message annotations, `delivery` its delivery annotations, which the service hands on too;
+    `bare` the properties and application properties, `body` the body and footer, both as encoded sections. `ttl_ms`
+    is the time to live that the sender asked for, `due_ms` (Unix) when the message is to become active.
     """
 
     annotations: Map
@@ -77,6 +77,8 @@ class Content:
     session_id: str | None = None
     ttl_ms: int | None = None
     due_ms: int | None = None
+    delivery: Map = field(default_factory=dict)
+    priority: Ubyte | None = None
 
     @property
     def size(self) -> int:
@@ -109,6 +111,7 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
     Raises InvalidArgument.
     """
     annotations: Map = {}
+    delivery: Map = {}
     header: Value = None
     properties: Properties | None = None
     application: Map = {}
@@ -117,17 +120,19 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
     try:
         start_of_section = 0
         for code, start, end in sections(payload):
-            if code in (HEADER, MESSAGE_ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES):
+            if code in (HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES):
                 value, _ = decode(payload, start)
                 if code == HEADER:
                     header = value
                 elif code == PROPERTIES:
                     properties = _properties(value)
+                elif code == DELIVERY_ANNOTATIONS:
+                    delivery = _map(value)
                 elif code == MESSAGE_ANNOTATIONS:
                     annotations = _map(value)
                 else:
                     application = _map(value)
-            elif code != DELIVERY_ANNOTATIONS:
+            else:
                 body_at = start_of_section if body_at is None else body_at
                 body_end = end
             start_of_section = end
@@ -145,13 +150,15 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
     _check_length("session id", properties.group_id)
     due = annotations.get(SCHEDULED_TIME)
     return Content(
-        annotations={key: value for key, value in annotations.items() if key not in _OURS},
+        annotations=_theirs(annotations),
         bare=bare,
         body=b"" if body_at is None else payload[body_at:body_end],
         message_id=message_id,
         session_id=properties.group_id,
         ttl_ms=_ttl(header, properties),
         due_ms=int(due) if isinstance(due, int) else None,
+        delivery=_theirs(delivery),
+        priority=_priority(header),
     )
 
 
@@ -179,6 +186,15 @@ def _map(value: Value) -> Map:
     if not isinstance(value, dict):
         raise DecodeError(f"expected a map, not a {type(value).__name__}")
     return value
+
+
+def _theirs(annotations: Map) -> Map:
+    return {key: value for key, value in annotations.items() if key not in _OURS}
+
+
+def _priority(header: Value) -> Ubyte | None:
+    priority = header[1] if isinstance(header, list) and len(header) > 1 else None
+    return priority if isinstance(priority, Ubyte) else None
 
 
 def _ttl(header: Value, properties: Properties) -> int | None:
@@ -238,10 +254,17 @@ def head(header: list[Value], delivery: Map, annotations: Map, bare: bytes) -> b
     return section(HEADER, header) + of_delivery + section(MESSAGE_ANNOTATIONS, annotations) + bare
 
 
-def pack_annotations(annotations: Map) -> bytes:
-    return encode(annotations)
+def pack_annotations(content: Content) -> bytes:
+    """The message annotations; in a list with delivery annotations and priority for the few that have such."""
+    if content.delivery or content.priority is not None:
+        return encode([content.annotations, content.delivery, content.priority])
+    return encode(content.annotations)
 
 
-def unpack_annotations(data: bytes) -> Map:
+def unpack_annotations(data: bytes) -> tuple[Map, Map, Ubyte | None]:
+    """Message annotations, delivery annotations and priority."""
     value, _ = decode(data)
-    return _map(value)
+    if not isinstance(value, list):
+        return _map(value), {}, None
+    annotations, delivery, priority = value
+    return _map(annotations), _map(delivery), priority if isinstance(priority, Ubyte) else None

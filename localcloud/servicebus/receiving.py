@@ -86,7 +86,8 @@ class QueueOutlet(Outlet):
             self.link.drained()
 
     def on_outcome(self, delivery: Outgoing, state: State, settled: bool) -> None:
-        if isinstance(delivery.context, UUID):
+        # Nobody hears the answer once the link has ended: the client settles again then, through management.
+        if isinstance(delivery.context, UUID) and (settled or not self.link.ended):
             self._namespace.spawn(self._settle(delivery, delivery.context, state, settled))
 
     def on_detached(self) -> None:

@@ -284,7 +284,7 @@ def _row(path: str, message: Kept) -> tuple[object, ...]:
     return (
         path,
         message.sequence,
-        pack_annotations(content.annotations),
+        pack_annotations(content),
         content.bare,
         None if blob else content.body,
         blob.name if blob else None,
@@ -306,16 +306,19 @@ def _row(path: str, message: Kept) -> tuple[object, ...]:
 
 
 def _kept(row: Sequence[Any]) -> Kept:
-    (_, sequence, annotations, bare, body, blob, size, message_id, session_id, ttl, due, *rest) = row
+    (_, sequence, packed, bare, body, blob, size, message_id, session_id, ttl, due, *rest) = row
     enqueued, expires, state, count, token, until, source, enqueued_sequence, hops = rest
+    annotations, delivery, priority = unpack_annotations(packed)
     content = Content(
-        annotations=unpack_annotations(annotations),
+        annotations=annotations,
         bare=bare,
         body=Blob(blob, size) if blob else body,
         message_id=message_id,
         session_id=session_id,
         ttl_ms=ttl,
         due_ms=due,
+        delivery=delivery,
+        priority=priority,
     )
     lock = Lock(UUID(bytes=token), until) if token else None
     return Kept(sequence, content, enqueued, expires, State(state), count, lock, source, enqueued_sequence, hops)

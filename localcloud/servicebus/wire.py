@@ -32,10 +32,10 @@ def delivered(message: Kept, body: bytes) -> bytes:
         annotations[Symbol("x-opt-enqueue-sequence-number")] = message.enqueued_sequence
     if message.source is not None:
         annotations[Symbol("x-opt-deadletter-source")] = message.source
-    delivery: Map = {}
+    delivery: Map = dict(content.delivery)
     if message.lock is not None:
         delivery[Symbol("x-opt-lock-token")] = message.lock.token
         annotations[Symbol("x-opt-locked-until")] = Timestamp(message.lock.until_ms)
     ttl = None if message.expires_ms is None else Uint(min(message.expires_ms - message.enqueued_ms, 0xFFFF_FFFF))
-    header: list[Value] = [True, None, ttl, None, Uint(message.delivery_count)]
+    header: list[Value] = [True, content.priority, ttl, None, Uint(message.delivery_count)]
     return head(header, delivery, annotations, content.bare) + body

@@ -53,7 +53,9 @@ async def test_every_state_survives(mortal: LocalCloud) -> None:
     later = datetime.now(UTC) + timedelta(minutes=10)
     async with client(mortal) as bus:
         async with bus.get_queue_sender("big") as sender:
-            await sender.send_messages(ServiceBusMessage(big, message_id="big", application_properties={"a": 1}))
+            sent = ServiceBusMessage(big, message_id="big", application_properties={"a": 1})
+            sent.raw_amqp_message.delivery_annotations = {"d": 2}
+            await sender.send_messages(sent)
             await sender.send_messages([ServiceBusMessage(name, message_id=name) for name in ("d", "l", "x", "k")])
             (scheduled,) = await sender.schedule_messages([ServiceBusMessage("s", message_id="s")], later)
         receiver = bus.get_queue_receiver("big")
@@ -74,6 +76,7 @@ async def test_every_state_survives(mortal: LocalCloud) -> None:
             assert set(peeked) == {"big", "d", "l", "k", "s"}
             assert b"".join(peeked["big"].body) == big
             assert peeked["big"].delivery_count == 1
+            assert peeked["big"].raw_amqp_message.delivery_annotations == {b"d": 2}
             assert [peeked[name].state.name for name in ("d", "l", "s")] == ["DEFERRED", "ACTIVE", "SCHEDULED"]
             (again,) = await receiver.receive_deferred_messages(deferred.sequence_number or 0)
             await receiver.complete_message(again)

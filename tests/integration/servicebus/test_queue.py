@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiveMode, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.amqp import AmqpMessageHeader
 from azure.servicebus.exceptions import (
     MessageLockLostError,
     MessageNotFoundError,
@@ -51,6 +52,8 @@ async def test_a_message_comes_back_as_it_went(bus: ServiceBusClient, queue: str
         reply_to_session_id="rs",
         time_to_live=timedelta(hours=1),
     )
+    sent.raw_amqp_message.delivery_annotations = {"for": "the next"}
+    sent.raw_amqp_message.header = AmqpMessageHeader(priority=7)
     before = datetime.now(UTC)
     await send(bus, queue, sent)
     async with bus.get_queue_receiver(queue) as receiver:
@@ -66,7 +69,12 @@ async def test_a_message_comes_back_as_it_went(bus: ServiceBusClient, queue: str
         assert abs(message.enqueued_time_utc - before) < timedelta(seconds=30)
         assert message.locked_until_utc is not None
         assert message.locked_until_utc > before + timedelta(seconds=50)
-        assert message.raw_amqp_message.delivery_annotations == {b"x-opt-lock-token": message.lock_token}
+        assert message.raw_amqp_message.delivery_annotations == {
+            b"for": b"the next",
+            b"x-opt-lock-token": message.lock_token,
+        }
+        assert message.raw_amqp_message.header is not None
+        assert message.raw_amqp_message.header.priority == 7
         await receiver.complete_message(message)
     assert await nothing(bus, queue)
 
@@ -170,6 +178,18 @@ async def test_a_renewed_lock_lasts(bus: ServiceBusClient, queue: str) -> None:
         after = await receiver.renew_message_lock(message)
         assert after > before
         await receiver.complete_message(message)
+
+
+async def test_what_is_settled_without_a_link_is_settled_through_management(bus: ServiceBusClient, queue: str) -> None:
+    await send(bus, queue, ServiceBusMessage("x"))
+    async with bus.get_queue_receiver(queue) as receiver:
+        message = await one(receiver)
+        # Nothing public ends a link and leaves the receiver open.
+        link = receiver._handler._link
+        assert link is not None
+        await link.detach()
+        await receiver.complete_message(message)
+    assert await nothing(bus, queue)
 
 
 async def test_scheduled_and_cancelled(bus: ServiceBusClient, queue: str) -> None:
