@@ -143,6 +143,10 @@ class Pipeline:
         for key, value in owner.flush().items():
             self._save(shard, key, value)
 
+    def saved(self, shard: int) -> dict[str, bytes]:
+        """What is saved of the shard, to be changed."""
+        return self._shard_values[shard]
+
     def finish(self) -> None:
         """Everything is read, told and applied."""
         for number, log in enumerate(self.logs):

@@ -106,6 +106,23 @@ def test_a_day_is_written_whole_until_no_window_shows_any_of_it() -> None:
         assert pipeline.due(shard, EVERYTHING) == [], "the day is over, and comes back with nothing"
 
 
+def test_all_waits_of_a_state_that_was_saved_before_days_were_written() -> None:
+    log = [(0, event(moment(NOW_MS), payload(Random(7), f"user-{number}"))) for number in range(0, 30, PARTITIONS)]
+    pipeline = Pipeline(logs_of(log), SHARDS, NOW_MS)
+    pipeline.finish()
+    for shard in range(SHARDS):
+        pipeline.save_shard(shard)
+        saved = pipeline.saved(shard)
+        for key in list(saved):
+            if "/waiting/" in key:
+                del saved[key]
+            elif key.endswith("/head"):
+                saved[key] = msgspec.msgpack.encode(msgspec.msgpack.decode(saved[key])[:2])
+        pipeline.restart_shard(shard)
+        pipeline.record(shard, EVERYTHING)
+    assert hours(pipeline.days.values()) == reference.plays(places(log))
+
+
 def test_what_changes_while_it_waits_waits_once_and_what_waits_longest_comes_first() -> None:
     backlog = Backlog("0/me/waiting/")
     backlog.add([("a", 1), ("b", 1)])
