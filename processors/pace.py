@@ -17,16 +17,16 @@ class Pace(Struct, frozen=True):
     """
 
     port: int = 0
-    flush: float = 0.5
+    flush: float = 1.0
     look: float = 5.0
     balance: float = 10.0
     expire: float = 30.0
     stall: float = 30.0
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], prefix: str) -> Self:
-        """`prefix` and the name in capitals, `SONGLINE_CATALOG_PORT`; raises BadSetting."""
-        usual = cls()
+    def read(cls, environ: Mapping[str, str], prefix: str, flush: float) -> Self:
+        """`prefix` and the name in capitals, `SONGLINE_CATALOG_PORT`; `flush` unless it is set. Raises BadSetting."""
+        usual = cls(flush=flush)
         pace = cls(
             port=int(read_number(environ, prefix + "PORT", usual.port, (0, 65_535))),
             flush=read_number(environ, prefix + "FLUSH", usual.flush, (0.1, 60)),

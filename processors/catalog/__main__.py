@@ -21,11 +21,13 @@ from processors.running import run
 from schemas.channels import CATALOG, CATALOG_GROUP, SONGS
 
 PREFIX = "SONGLINE_CATALOG_"
+FLUSH = 1.0
+"""Seconds. Songs are written as they come: this is for telling how far that is."""
 
 
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Keep the songs, and tell them, until `stop`. Raises BadSetting."""
-    settings, storage, pace = Settings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX)
+    settings, storage, pace = Settings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX, FLUSH)
     producer = kafka.producer(settings.eventhubs)
 
     def opens(container: ContainerProxy) -> Callable[[str, Patience], Part]:

@@ -17,6 +17,10 @@ from processors.running import run
 from schemas.channels import LIBRARY, LIBRARY_GROUP
 
 
+FLUSH = 0.5
+"""Seconds. Whoever likes a song looks whether it is there."""
+
+
 def projection(dials: Dials) -> Projection:
     """Of every listener's library."""
 
@@ -35,7 +39,7 @@ def main() -> None:
             projection(Dials.read(environ)),
             Settings.read(environ),
             read_blobs(environ),
-            Pace.read(environ, PREFIX),
+            Pace.read(environ, PREFIX, FLUSH),
             stop,
         ),
     )
