@@ -14,8 +14,8 @@ from songline import audit
 
 CONTAINERS = (
     Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
-    # A song's days are read by their ids, and kept a quarter after they changed last.
-    Container(PLAYS, partition_key="/songId", indexed=(), ttl=round(timedelta(days=90).total_seconds())),
+    # A song's days are read by their ids, and kept a quarter after they changed last. Without any path all are indexed.
+    Container(PLAYS, partition_key="/songId", indexed=("/songId/?",), ttl=round(timedelta(days=90).total_seconds())),
     catalog.CONTAINER,
     library.CONTAINER,
     ingestion.CONTAINER,
