@@ -64,14 +64,17 @@ export function arrange(body, items, key, make, update) {
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 export const number = (value) => whole.format(value);
+export const many = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 export const compact = (value) => (value < 10_000 ? whole.format(value) : short.format(value));
 export const rate = (value) => (value == null ? "–" : value === 0 ? "0" : value < 10 ? value.toFixed(1) : compact(Math.round(value)));
 export const clock = (moment) =>
   new Date(moment).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const day = (moment) =>
   new Date(moment).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+export const time = (moment) => new Date(moment).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+export const date = (moment) => new Date(moment).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
 /** The time of day of what is not long ago, with its day otherwise. */
-export const moment = (at) => (Math.abs(Date.now() - Date.parse(at)) < 43_200_000 ? clock(at).slice(0, 5) : day(at));
+export const moment = (at) => (Math.abs(Date.now() - Date.parse(at)) < 43_200_000 ? time(at) : day(at));
 
 /** `seconds` in words: 4 s, 12 min, 3 h, 5 days. */
 export function span(seconds) {

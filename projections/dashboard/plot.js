@@ -1,5 +1,6 @@
 // Drawing by uPlot, in the page's own colours.
 import uPlot from "/assets/vendor/uPlot.esm.js";
+import { date, time } from "./dom.js";
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const sides = { drag: { x: false, y: false }, show: false };
@@ -62,6 +63,12 @@ export function spark(element, name, seconds = 60) {
   };
 }
 
+/** Seconds as what an axis says of them: the time of day, and the day where one begins. */
+function when(seconds) {
+  const at = new Date(seconds * 1000);
+  return at.getHours() || at.getMinutes() ? time(at) : date(at);
+}
+
 /** Bars over hours. `points`: [{at (ms), value, open}], open ones paler. */
 export function hours(element, name, points) {
   const bars = uPlot.paths.bars({ size: [0.7, 28], radius: 0.15 });
@@ -72,9 +79,9 @@ export function hours(element, name, points) {
   const options = () => ({
     legend: { show: false },
     cursor: sides,
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     scales: { x: { range: [first - 1800, last + 1800] }, y: { range: (_, __, most) => [0, Math.max(4, (most ?? 0) * 1.1)] } },
-    axes: [axis({ grid: { show: false }, space: 70, size: 30, values: "{HH}:{mm}" }), axis({ size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] })],
+    axes: [axis({ grid: { show: false }, space: 70, size: 30, values: (_, splits) => splits.map(when) }), axis({ size: 44, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000] })],
     series: [{}, ...[0.75, 0.35].map((share) => ({ stroke: colour(name), fill: faint(colour(name), share), width: 0, paths: bars, points: { show: false } }))],
   });
   const values = (open) => points.map((point) => (Boolean(point.open) === open ? point.value : null));

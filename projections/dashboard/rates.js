@@ -1,5 +1,5 @@
 // Plays, likes and uploads a second, and how fresh each projection is: what stands beside a chart.
-import { h, mark, number, rate, span, tell } from "./dom.js";
+import { h, many, mark, rate, span, tell } from "./dom.js";
 import { spark } from "./plot.js";
 import { PROJECTIONS } from "./words.js";
 
@@ -57,6 +57,6 @@ export function freshness() {
 /** How far a projection is, in words. */
 export function words(one) {
   if (one.freshness === "unknown") return "not known";
-  const behind = one.lag ? `, ${number(one.lag)} ${one.lag === 1 ? "event" : "events"} behind` : "";
+  const behind = one.lag ? `, ${many(one.lag, "event")} behind` : "";
   return `${one.freshness === "stale" ? "stale: " : ""}${span(one.age)} old${behind}`;
 }

@@ -1,5 +1,5 @@
 // A song: what it is, how it sounds, how often it was heard.
-import { bytes, day, empty, h, length, loading, number } from "./dom.js";
+import { bytes, day, empty, h, length, loading, many, number } from "./dom.js";
 import { ask } from "./live.js";
 import { hours } from "./plot.js";
 import { SPANS } from "./words.js";
@@ -86,7 +86,7 @@ function sound(song) {
 }
 
 function tiles(standings) {
-  return h("dl", { class: "tiles" }, ...standings.map((one) => h("div", {}, h("dt", {}, `Last ${SPANS[one.window]}`), h("dd", {}, `#${one.rank}`), h("dd", {}, `${number(one.listens)} listens, ${number(one.likes)} likes`))));
+  return h("dl", { class: "tiles" }, ...standings.map((one) => h("div", {}, h("dt", {}, `Last ${SPANS[one.window]}`), h("dd", {}, `#${one.rank}`), h("dd", {}, `${many(one.listens, "listen")}, ${many(one.likes, "like")}`))));
 }
 
 /** The hours since it was heard first, of those that were asked for. One that is not counted to its end yet is paler. */
