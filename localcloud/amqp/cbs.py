@@ -1,8 +1,10 @@
 """`$cbs`: tokens for rights (AMQP Claims-based Security 1.0, working draft; Azure's "put-token" operation)."""
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
+from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
 from localcloud.amqp.types import Int
@@ -13,9 +15,11 @@ log = logging.getLogger(__name__)
 ADDRESS: Final = "$cbs"
 
 
-def put_token(request: Message, link: ReceivingLink) -> Message:
+def put_token(check: Callable[[str], None], request: Message, link: ReceivingLink) -> Message:
     """Check the token in the body, and remember what it grants to this connection.
 
+    `check` raises AmqpError for the path of an entity that isn't there. Only who may know of it is told, with 404:
+    clients expect it here, and not when they attach.
     Application properties of the request: operation `put-token`, name the audience. The kind of token is taken from
     its text: Service Bus clients call a signature a `jwt`.
     """
@@ -32,7 +36,12 @@ def put_token(request: Message, link: ReceivingLink) -> Message:
     except Unauthorized as reason:
         log.warning("token refused: %s", reason)
         return _answer(401, "Unauthorized: the token does not give access.")
-    connection.grants[resource_path(audience)] = grant
+    resource = resource_path(audience)
+    try:
+        check(resource)
+    except AmqpError as error:
+        return _answer(404, error.description)
+    connection.grants[resource] = grant
     return _answer(202, "Accepted")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,11 +22,15 @@ def _unharmed(operation: str, address: str) -> None:
     """No fault strikes."""
 
 
+def _anything(path: str) -> None:
+    """Whatever there is will be seen when a link attaches."""
+
+
 class AmqpServer:
     """Listens on `host`:`port` (0: a free one; `port` then says which) while it is entered.
 
     `service_for` makes the service of one connection; `$cbs` is answered here. `now` gives Unix seconds. `strike` says
-    which links and messages are to fail.
+    which links and messages are to fail. `check` raises AmqpError for a path that no token can be put for.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class AmqpServer:
         port: int = 0,
         timing: Timing = _DEFAULT_TIMING,
         strike: Strike = _unharmed,
+        check: Callable[[str], None] = _anything,
     ) -> None:
         self.host = host
         self.port = port
@@ -49,6 +55,7 @@ class AmqpServer:
         self._now = now
         self._timing = timing
         self._strike = strike
+        self._check = check
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -67,7 +74,7 @@ class AmqpServer:
     def _connection(self) -> Connection:
         connection = Connection(
             self._container_id,
-            WithTokens(WithFaults(self._service_for(), self._strike)),
+            WithTokens(WithFaults(self._service_for(), self._strike), self._check),
             self._keys,
             self._now,
             self.connections.discard,
@@ -80,9 +87,9 @@ class AmqpServer:
 class WithTokens:
     """A service that has the node `$cbs` besides."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, check: Callable[[str], None]) -> None:
         self._service = service
-        self._cbs = RequestNode(cbs.put_token)
+        self._cbs = RequestNode(partial(cbs.put_token, check))
 
     def attach_sender(self, link: ReceivingLink) -> Inlet | Awaitable[Inlet]:
         return self._cbs.inlet(link) if link.address == cbs.ADDRESS else self._service.attach_sender(link)

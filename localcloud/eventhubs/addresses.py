@@ -55,6 +55,13 @@ def find_hub(store: LogStore, name: str) -> Hub:
         raise not_found(name) from None
 
 
+def check_path(store: LogStore, path: str) -> None:
+    """Raises AmqpError (not found) for what lies in a hub that isn't there."""
+    name = path.partition("/")[0]
+    if name and not name.startswith("$"):
+        find_hub(store, name)
+
+
 def find_partition(hub: Hub, number: str) -> PartitionLog:
     """Raises AmqpError (not found)."""
     if number.isascii() and number.isdigit() and int(number[:9]) < len(hub.partitions):

@@ -15,7 +15,7 @@ from localcloud.amqp.requests import RequestNode
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Array
 from localcloud.eventhubs import management
-from localcloud.eventhubs.addresses import Destination, Origin, find_hub, find_partition, not_found
+from localcloud.eventhubs.addresses import Destination, Origin, check_path, find_hub, find_partition, not_found
 from localcloud.eventhubs.position import selector_of, start_of
 from localcloud.eventhubs.readers import Readers
 from localcloud.eventhubs.receive import EventReader, EventsCache
@@ -57,6 +57,7 @@ class EventHubsServer:
             port=port,
             timing=timing,
             strike=partial((faults or Faults()).next, "eventhubs"),
+            check=partial(check_path, store),
         )
 
     @property

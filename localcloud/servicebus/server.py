@@ -70,6 +70,7 @@ class ServiceBusServer:
             port=port,
             timing=timing,
             strike=partial((faults or Faults()).next, "servicebus"),
+            check=self._check,
         )
 
     @property
@@ -88,6 +89,16 @@ class ServiceBusServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    def _check(self, path: str) -> None:
+        """Raises AmqpError (not found)."""
+        entity = topology.parse(path).entity
+        if not entity or entity.startswith("$"):
+            return
+        try:
+            self.namespace.broker.entity(entity)
+        except ServiceBusError as error:
+            raise amqp_error(error) from None
 
 
 class _ServiceBus:

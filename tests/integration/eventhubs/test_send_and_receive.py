@@ -10,7 +10,7 @@ from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerCl
 from azure.eventhub import PartitionContext as SyncPartitionContext
 from azure.eventhub.aio import PartitionContext
 from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
-from azure.eventhub.exceptions import EventDataSendError, EventHubError
+from azure.eventhub.exceptions import AuthenticationError, EventDataSendError, EventHubError
 
 from localcloud.eventhubs.partition_key import partition_of
 from tests.integration.eventhubs.hub import Hub, bodies, body_of, time_of
@@ -217,9 +217,9 @@ async def test_one_above_the_limit_is_rejected_and_nothing_of_it_kept(hub: Hub) 
 
 async def test_unknown_names_are_not_found(hub: Hub) -> None:
     async with Hub(hub.cloud, "nowhere").producer(retry_total=0) as producer:
-        with pytest.raises(EventHubError, match="'nowhere' could not be found"):
+        with pytest.raises(AuthenticationError, match="'nowhere' could not be found"):
             await producer.get_eventhub_properties()
-        with pytest.raises(EventHubError, match="'nowhere' could not be found"):
+        with pytest.raises(AuthenticationError, match="'nowhere' could not be found"):
             await producer.send_event(EventData("x"))
     async with hub.producer(retry_total=0) as producer:
         with pytest.raises(EventHubError, match="could not be found"):

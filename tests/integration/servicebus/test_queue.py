@@ -12,7 +12,6 @@ from azure.servicebus.exceptions import (
     MessageNotFoundError,
     MessageSizeExceededError,
     MessagingEntityDisabledError,
-    MessagingEntityNotFoundError,
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
     ServiceBusError,
@@ -297,9 +296,10 @@ async def test_a_full_queue_is_full(bus: ServiceBusClient) -> None:
 
 
 async def test_a_queue_that_is_not_there(bus: ServiceBusClient) -> None:
-    with pytest.raises(MessagingEntityNotFoundError):
+    with pytest.raises(ServiceBusAuthenticationError) as refused:
         await send(bus, "nowhere", ServiceBusMessage("x"))
-    with pytest.raises(MessagingEntityNotFoundError):
+    assert "404\nDescription: The messaging entity 'nowhere' could not be found" in str(refused.value.inner_exception)
+    with pytest.raises(ServiceBusAuthenticationError):
         async with bus.get_queue_receiver("nowhere") as receiver:
             await receiver.receive_messages(1, max_wait_time=1)
 

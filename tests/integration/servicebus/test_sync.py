@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, AutoLockRenewer, ServiceBusClient, ServiceBusMessage
-from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostError, MessagingEntityNotFoundError
+from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostError, ServiceBusAuthenticationError
 
 from tests.support.waiting import wait_for
 
@@ -80,5 +80,6 @@ def test_the_next_session(sync_bus: ServiceBusClient) -> None:
 
 
 def test_no_such_subscription(sync_bus: ServiceBusClient) -> None:
-    with pytest.raises(MessagingEntityNotFoundError), sync_bus.get_subscription_receiver("news", "none"):
+    with pytest.raises(ServiceBusAuthenticationError) as refused, sync_bus.get_subscription_receiver("news", "none"):
         pass
+    assert "Status code: 404" in str(refused.value.inner_exception)
