@@ -159,6 +159,8 @@ class Reader:
         if events:
             await lane.part.take([_record(event) for event in events])
             lane.last = events[-1]
+            # What comes tells how far it is; to ask costs a connection each time.
+            lane.looked_at = self._steady()
             if (position := _position(lane.last)) >= lane.position:
                 lane.position = position
                 lane.through = _later(lane.through, lane.last.enqueued_time)

@@ -11,9 +11,10 @@ from cloud.settings import BadSetting, read_number
 class Pace(Struct, frozen=True):
     """Seconds, but for `port`: where health is served on 127.0.0.1, 0 for a free port.
 
-    `flush`: at most so long after events came they are written, and noted how far that is; `look`: how often an idle
-    partition is asked whether there is more; `balance`: how often the workers share out the partitions; `expire`: how
-    long a worker that has died keeps its own; `stall`: when a partition that can't be written is told as not ready.
+    `flush`: at most so long after events came they are written, and noted how far that is; `look`: how often a
+    partition in which nothing comes is asked whether there is more; `balance`: how often the workers share out the
+    partitions; `expire`: how long a worker that has died keeps its own; `stall`: when a partition that can't be written
+    is told as not ready.
     """
 
     port: int = 0
