@@ -16,7 +16,6 @@ from processors.projecting import Projection, project
 from processors.running import run
 from schemas.channels import LIBRARY, LIBRARY_GROUP
 
-
 FLUSH = 0.5
 """Seconds. Whoever likes a song looks whether it is there."""
 
