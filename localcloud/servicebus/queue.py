@@ -232,9 +232,8 @@ class Queue:
         return next((s for s in self.lanes.names() if s is not None and self.sessions.is_free(s, now)), None)
 
     def session_names(self, since_ms: int) -> list[str]:
-        """Sessions with messages, or with a state that was set since then, in order."""
-        with_messages = {message.content.session_id for message in self.messages.values()}
-        return sorted({name for name in with_messages if name} | set(self.sessions.updated_since(since_ms)))
+        """As `Sessions.names` tells."""
+        return self.sessions.names(since_ms, (message.content.session_id for message in self.messages.values()))
 
     def renew_session(self, session_id: str, now: int) -> int:
         """Until when the lock now lasts. Raises SessionLockLost."""

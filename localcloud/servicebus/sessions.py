@@ -12,6 +12,8 @@ from localcloud.servicebus.changes import Emit, Lock, SessionState
 from localcloud.servicebus.errors import InvalidArgument, SessionCannotBeLocked, SessionLockLost
 
 MAX_STATE_BYTES: Final = 262_144
+# The last millisecond of the year 9999, .NET's DateTime.MaxValue, by which clients ask for sessions without a date.
+END_OF_TIME_MS: Final = 253_402_300_799_999
 
 
 @dataclass(slots=True)
@@ -115,8 +117,11 @@ class Sessions:
         session.updated_ms = now
         self._emit(SessionState(self._path, session_id, state))
 
-    def updated_since(self, when_ms: int) -> Iterator[str]:
-        """Sessions with a state that was set after `when_ms`."""
+    def names(self, since_ms: int, with_messages: Iterable[str | None]) -> list[str]:
+        """Sessions whose state was set since then, in order; from the end of time on, all with messages or a state."""
+        everything = since_ms >= END_OF_TIME_MS
+        names = {name for name in with_messages if name is not None} if everything else set()
         for session_id, session in self._sessions.items():
-            if session.state is not None and session.updated_ms >= when_ms:
-                yield session_id
+            if session.state is not None and (everything or session.updated_ms >= since_ms):
+                names.add(session_id)
+        return sorted(names)

@@ -1,6 +1,7 @@
 """Sessions, through Azure's client for asyncio."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusReceiveMode
@@ -58,6 +59,24 @@ async def test_state_and_renewal(bus: ServiceBusClient) -> None:
     async with bus.get_queue_receiver("sessions", session_id="stateful") as receiver:
         assert await receiver.session.get_state() == b"half way"
         await receiver.session.set_state(None)
+
+
+async def test_sessions_are_listed_by_what_they_hold_or_by_when_their_state_was_set(bus: ServiceBusClient) -> None:
+    async def listed(after: timedelta | None = None) -> set[str]:
+        since = None if after is None else datetime.now(UTC) + after
+        names = bus.list_queue_sessions("sessions", state_updated_after=since)
+        return {name async for name in names} & {"listed-message", "listed-state", "listed-nothing"}
+
+    await send(bus, "sessions", "listed-message", "x")
+    for name in ("listed-state", "listed-nothing"):
+        async with bus.get_queue_receiver("sessions", session_id=name) as receiver:
+            await receiver.session.set_state(b"s" if name == "listed-state" else None)
+    assert await listed() == {"listed-message", "listed-state"}
+    assert await listed(timedelta(hours=-1)) == {"listed-state"}
+    assert await listed(timedelta(hours=1)) == set()
+    async with bus.get_queue_receiver("sessions", session_id="listed-message") as receiver:
+        (message,) = await receiver.receive_messages(1, max_wait_time=WAIT)
+        await receiver.complete_message(message)
 
 
 async def test_the_next_session_is_waited_for(bus: ServiceBusClient) -> None:
