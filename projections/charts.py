@@ -29,14 +29,18 @@ def is_scope(text: str) -> bool:
 
 
 async def chart(store: Store, kind: Kind, window: Window, scope: str, limit: int) -> Chart | None:
-    """The first `limit` lines of a chart. Where nothing happened in the scope the chart is empty and as fresh as the
-    global one of its kind and window; None when that has not been computed yet either. Raises Unavailable."""
+    """The first `limit` lines of a chart. Where nothing happened in the scope the chart is empty; None when the global
+    one of its kind and window has not been computed yet either. Raises Unavailable."""
     # Asked for first, so that it is true of what is found then.
     fresh = await store.read(PROGRESS, PROGRESS, Freshness)
     found = await store.read(CURRENT, chart_key(kind, window, scope), Chart)
     if found is None and scope != GLOBAL:
         world = await store.read(CURRENT, chart_key(kind, window, GLOBAL), Chart)
-        found = None if world is None else structs.replace(world, scope=scope, entries=[])
+        if world is None:
+            return None
+        # The world's chart may be ahead of one that waits to be written for the first time; the progress is not.
+        found = structs.replace(world, scope=scope, entries=[], complete_through=None, position={})
+        return found if fresh is None else structs.replace(found, **structs.asdict(fresh))
     if found is None:
         return None
     if fresh is not None and fresh.as_of > found.as_of:
