@@ -46,7 +46,7 @@ def song_title(random: Random) -> str:
     return random.choice(
         (
             f"{adjective} {noun}",
-            f"{noun} of {other}s" if noun != other else f"The {noun}",
+            f"{noun} of {_plural(other)}" if noun != other else f"The {noun}",
             f"{noun} to the {other}",
             f"The {adjective} {noun}",
             f"{adjective} {noun}, {adjective} {other}" if noun != other else f"{adjective} {noun}",
@@ -54,3 +54,11 @@ def song_title(random: Random) -> str:
             f"{noun}",
         )
     )
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("s") or noun == "Echo":
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2] not in "aeo":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
