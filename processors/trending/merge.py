@@ -100,22 +100,22 @@ class Merge:
                 yield from zip(map(said.songs.__getitem__, top.song), top.value, top.listens, top.likes, strict=True)
 
     def _complete(self, heard: list[Frame], mark: Mark) -> None:
-        shard = heard[0].shard
-        said = self._said.get(shard)
-        if heard[0].whole:
-            before = said.tops if said is not None else {}
-            said = self._said[shard] = Said(mark, {}, {})
-            self.changed |= before.keys()
-        elif said is None:
-            return
-        for frame in heard:
-            renamed = {song.song_id for song in frame.songs if said.songs.get(song.song_id, song) != song}
-            if renamed:
-                self.changed |= {key for key, top in said.tops.items() if not renamed.isdisjoint(top.song)}
-            said.songs |= {song.song_id: song for song in frame.songs}
-            said.tops |= frame.tops
-            self.changed |= frame.tops.keys()
-        said.mark = mark
+        shard, whole = heard[0].shard, heard[0].whole
+        before = self._said.get(shard)
+        if before is None:
+            if not whole:
+                return
+            before = Said(mark, {}, {})
+        songs = {song.song_id: song for frame in heard for song in frame.songs}
+        tops = {key: top for frame in heard for key, top in frame.tops.items()}
+        after = Said(mark, songs, tops) if whole else Said(mark, before.songs | songs, before.tops | tops)
+        self._said[shard] = after
+        # A frame with everything mostly says what was said before.
+        told = before.tops.keys() | tops.keys() if whole else tops.keys()
+        self.changed |= {key for key in told if before.tops.get(key) != tops.get(key)}
+        renamed = {name for name, song in songs.items() if before.songs.get(name, song) != song}
+        if renamed:
+            self.changed |= {key for key, top in after.tops.items() if not renamed.isdisjoint(top.song)}
 
 
 def _position(marks: list[Mark]) -> dict[str, int]:

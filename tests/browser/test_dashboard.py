@@ -1,6 +1,7 @@
 """The page as a listener and an operator see it, in a real browser before a real system."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from threading import Event, Thread
 from urllib.parse import urlsplit
@@ -46,11 +47,9 @@ def test_a_file_is_uploaded_and_heard(visit: Visit, system: System) -> None:
     )
     flac = song("flac", 20, tags={"title": "Low Tide", "artist": "Mira Okafor"})
     visit.page.get_by_label("Upload as").fill("mira")
-    files = [
-        FilePayload(name="low-tide.flac", mimeType="audio/flac", buffer=flac),
-        FilePayload(name="notes.mp3", mimeType="audio/mpeg", buffer=b"no song at all" * 100),
-    ]
-    visit.page.set_input_files("#files", files)
+    drop(visit, "low-tide.flac", "audio/flac", flac)
+    notes = FilePayload(name="notes.mp3", mimeType="audio/mpeg", buffer=b"no song at all" * 100)
+    visit.page.set_input_files("#files", [notes])
     ways = visit.page.locator(".way")
     expect(ways.filter(has_text="notes.mp3").locator(".badge")).to_have_text("Rejected")
     expect(ways.filter(has_text="notes.mp3")).to_contain_text("not audio")
@@ -69,6 +68,18 @@ def test_a_file_is_uploaded_and_heard(visit: Visit, system: System) -> None:
     # Two, should an hour end just now.
     system.play(visit.page.url.rpartition("/")[2], times=3)
     expect(visit.page.get_by_role("img", name=re.compile("Listens an hour.* most were [23] "))).to_be_visible()
+
+
+def drop(visit: Visit, name: str, media_type: str, content: bytes) -> None:
+    """Let go of a file over the place for it."""
+    make = """([name, type, content]) => {
+        const transfer = new DataTransfer();
+        const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+        transfer.items.add(new File([bytes], name, { type }));
+        return transfer;
+    }"""
+    transfer = visit.page.evaluate_handle(make, [name, media_type, b64encode(content).decode()])
+    visit.page.dispatch_event(".drop", "drop", {"dataTransfer": transfer})
 
 
 def test_a_chart_changes_as_events_come_in(visit: Visit, system: System) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from azure.cosmos.aio import ContainerProxy
+from msgspec import structs
 
 from cloud import cosmos
 from cloud.kafka import client_options
@@ -15,6 +16,7 @@ from cloud.settings import Settings
 from schemas.channels import DATABASE, MUSIC_EVENTS
 from schemas.documents import CURRENT, Chart
 from schemas.plays import SHARDS_KEY, ShardReached, SongDay
+from schemas.progress import PROGRESS, Freshness
 from songline.entities import CONTAINERS
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
@@ -45,16 +47,31 @@ async def current(container: ContainerProxy) -> dict[str, Chart]:
     """All live charts in Cosmos, by key."""
     query = "SELECT * FROM c WHERE c.id = @id"
     parameters: list[dict[str, object]] = [{"name": "@id", "value": CURRENT}]
+    fresh = await progress(container)
     found = [one async for one in container.query_items(query, parameters=parameters)]
-    return {one["chart"]: msgspec.convert(one, Chart) for one in found}
+    return {one["chart"]: freshened(msgspec.convert(one, Chart), fresh) for one in found}
 
 
 async def one_chart(container: ContainerProxy, key: str) -> Chart | None:
     query = "SELECT * FROM c WHERE c.id = @id"
     parameters: list[dict[str, object]] = [{"name": "@id", "value": CURRENT}]
+    fresh = await progress(container)
     async for one in container.query_items(query, parameters=parameters, partition_key=key):
-        return msgspec.convert(one, Chart)
+        return freshened(msgspec.convert(one, Chart), fresh)
     return None
+
+
+async def progress(container: ContainerProxy) -> Freshness | None:
+    """How fresh all charts are at least. To be asked for before what it is to be true of."""
+    async for one in container.query_items("SELECT * FROM c", partition_key=PROGRESS):
+        return msgspec.convert(one, Freshness)
+    return None
+
+
+def freshened(chart: Chart, fresh: Freshness | None) -> Chart:
+    if fresh is None or fresh.as_of <= chart.as_of:
+        return chart
+    return structs.replace(chart, **structs.asdict(fresh))
 
 
 async def song_days(container: ContainerProxy) -> list[SongDay]:

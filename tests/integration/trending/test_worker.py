@@ -35,7 +35,7 @@ from tests.support.worker import (
 )
 
 WORLD = "top:1h:global"
-DEADLINE = 60.0
+DEADLINE = 150.0
 RARE = 400
 """Songs that one listener hears."""
 
