@@ -17,6 +17,8 @@ up: $(VENV)/.run $(AZURITE)
 
 test: $(VENV)/.dev $(AZURITE) browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# Every operation of the API is a test here, all under one id, and of tests with one id xdist runs one.
+	$(BIN)/pytest -q tests/contract/test_schemathesis.py
 
 chaos: $(VENV)/.dev $(AZURITE)   ## libraries at their full size: 200,000 events of 5,000 listeners
 	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)
