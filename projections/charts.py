@@ -43,6 +43,11 @@ async def chart(store: Store, kind: Kind, window: Window, scope: str, limit: int
         return found if fresh is None else structs.replace(found, **structs.asdict(fresh))
     if found is None:
         return None
-    if fresh is not None and fresh.as_of > found.as_of:
-        found = structs.replace(found, **structs.asdict(fresh))
-    return structs.replace(found, entries=found.entries[:limit])
+    return structs.replace(freshest(found, fresh), entries=found.entries[:limit])
+
+
+def freshest(found: Chart, fresh: Freshness | None) -> Chart:
+    """A stored chart with its own freshness, or that of all charts where this one is newer."""
+    if fresh is None or fresh.as_of <= found.as_of:
+        return found
+    return structs.replace(found, **structs.asdict(fresh))

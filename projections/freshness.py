@@ -1,5 +1,6 @@
 """How fresh an answer is, from what its worker noted."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +12,17 @@ async def freshness(store: Store, now: datetime) -> dict[str, Any]:
     """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable."""
     progress = await store.read(PROGRESS, PROGRESS, Progress)
     reached = {} if progress is None else progress.partitions
-    moments = [one.through for one in reached.values()]
-    known = [moment for moment in moments if moment is not None]
     return {
         "as_of": now,
-        "complete_through": min(known) if known and len(known) == len(moments) else None,
+        "complete_through": earliest(one.through for one in reached.values()),
         "position": {
             partition: one.position for partition, one in sorted(reached.items(), key=lambda one: int(one[0]))
         },
     }
+
+
+def earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    """The moment up to which all are complete; None where one of them is not known, or there is none."""
+    every = list(moments)
+    known = [moment for moment in every if moment is not None]
+    return min(known) if known and len(known) == len(every) else None

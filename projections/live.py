@@ -11,8 +11,8 @@ from schemas.ingestions import State
 from schemas.types import Id, Moment
 
 STALE_S = 30.0
-"""After so many seconds a projection is told as stale. Each worker notes every few
-seconds how far it is, though nothing changes: several times that is silence."""
+"""After so many seconds a projection is told as stale. Each worker notes every few seconds how far it is, though
+nothing changes: several times that is silence."""
 PLAYING_S = 600.0
 """What began longer ago, in seconds, is over: few songs are as long."""
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from projections import charts, ingestions, live
+from projections.freshness import earliest
 from projections.hubs import Hubs, Unreachable
 from projections.live import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
 from projections.now_playing import Broadcast
@@ -204,11 +205,9 @@ class Feed:
         found = await store.read(PROGRESS, PROGRESS, Progress)
         if found is None:
             return None
-        moments = [one.through for one in found.partitions.values()]
-        known = [moment for moment in moments if moment is not None]
         return Mark(
             position={partition: one.position for partition, one in found.partitions.items()},
-            complete_through=min(known) if known and len(known) == len(moments) else None,
+            complete_through=earliest(one.through for one in found.partitions.values()),
         )
 
     async def _uploads_now(self, troubles: list[str]) -> Waiting | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from projections.freshness import earliest
 from projections.store import Store
 from schemas.plays import SHARDS_KEY, HourPlays, ShardReached, SongDay, SongPlays, day_id
 from schemas.types import Id
@@ -61,11 +62,10 @@ def freshness(shards: list[ShardReached], now: datetime) -> dict[str, Any]:
         return {"as_of": now, "complete_through": None, "position": {}}
     partitions = sorted({partition for shard in shards for partition in shard.partitions}, key=int)
     told = {partition: [shard.partitions.get(partition) for shard in shards] for partition in partitions}
-    moments = [None if one is None else one.through for reached in told.values() for one in reached]
-    known = [moment for moment in moments if moment is not None]
+    moments = (None if one is None else one.through for reached in told.values() for one in reached)
     return {
         "as_of": now,
-        "complete_through": min(known) if known and len(known) == len(moments) else None,
+        "complete_through": earliest(moments),
         "position": {
             partition: min(-1 if one is None else one.position for one in reached)
             for partition, reached in told.items()

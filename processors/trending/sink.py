@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
 """Charts written at a time: as many as there are global ones, which come first."""
+
 _NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
 
 

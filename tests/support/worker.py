@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from azure.cosmos.aio import ContainerProxy
-from msgspec import structs
 
 from cloud import cosmos
 from cloud.kafka import client_options
 from cloud.settings import Settings
+from projections.charts import freshest
 from schemas.channels import DATABASE, MUSIC_EVENTS
 from schemas.documents import CURRENT, Chart
 from schemas.plays import SHARDS_KEY, ShardReached, SongDay
@@ -49,7 +49,7 @@ async def current(container: ContainerProxy) -> dict[str, Chart]:
     parameters: list[dict[str, object]] = [{"name": "@id", "value": CURRENT}]
     fresh = await progress(container)
     found = [one async for one in container.query_items(query, parameters=parameters)]
-    return {one["chart"]: freshened(msgspec.convert(one, Chart), fresh) for one in found}
+    return {one["chart"]: freshest(msgspec.convert(one, Chart), fresh) for one in found}
 
 
 async def one_chart(container: ContainerProxy, key: str) -> Chart | None:
@@ -57,7 +57,7 @@ async def one_chart(container: ContainerProxy, key: str) -> Chart | None:
     parameters: list[dict[str, object]] = [{"name": "@id", "value": CURRENT}]
     fresh = await progress(container)
     async for one in container.query_items(query, parameters=parameters, partition_key=key):
-        return freshened(msgspec.convert(one, Chart), fresh)
+        return freshest(msgspec.convert(one, Chart), fresh)
     return None
 
 
@@ -66,12 +66,6 @@ async def progress(container: ContainerProxy) -> Freshness | None:
     async for one in container.query_items("SELECT * FROM c", partition_key=PROGRESS):
         return msgspec.convert(one, Freshness)
     return None
-
-
-def freshened(chart: Chart, fresh: Freshness | None) -> Chart:
-    if fresh is None or fresh.as_of <= chart.as_of:
-        return chart
-    return structs.replace(chart, **structs.asdict(fresh))
 
 
 async def song_days(container: ContainerProxy) -> list[SongDay]:
