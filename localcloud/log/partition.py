@@ -111,7 +111,8 @@ class PartitionLog:
     def read(self, offset: int, max_bytes: int) -> list[StoredBatch]:
         """Batches from the one that holds `offset` on, below the high watermark.
 
-        As many as fit in `max_bytes`, but one at least if there is any; the first may begin before `offset`.
+        As many as fit in `max_bytes` without passing one over, but one at least if there is any; the first may begin
+        before `offset`.
         Raises `InvalidOffset` outside of start_offset to high_watermark.
         """
         if not self.start_offset <= offset <= self.high_watermark:
@@ -123,8 +124,8 @@ class PartitionLog:
                 break
             batches += found
             max_bytes -= sum(len(batch.data) for batch in found)
-            if batches and max_bytes <= 0:
-                break
+            if batches and (max_bytes <= 0 or batches[-1].last_offset < segment.index.last_offset):
+                break  # what did not fit comes first in the next read: a read has no gap
         return batches
 
     def offset_at(self, ms: int, *, inclusive: bool = True) -> int:

@@ -139,6 +139,27 @@ async def test_reading_crosses_segments_and_honours_max_bytes(opened: Opener) ->
     assert [offset for offset, _ in values_from(log, 7, 500)] == list(range(7, 50))
 
 
+async def test_a_read_stops_before_what_does_not_fit_and_never_passes_it_over(opened: Opener) -> None:
+    log = opened(segment_bytes=2100)
+    sizes = [1, 1, 1800, 1, 1, 1800, 900, 900, 1, 1]
+    for number, size in enumerate(sizes):
+        await log.append(batch(b"%d" % number * size))
+    assert [number for number, segment in enumerate(log._segments) for _ in segment.read_all()] == [
+        0, 0, 0, 1, 1, 1, 2, 2, 2, 3,
+    ]  # fmt: skip
+    # Two small batches fit, the large third one does not, and the small fourth one is in the next segment.
+    small = len(log.read(0, 1)[0].data)
+    assert small * 2 <= 140 < small * 3
+    assert [found.base_offset for found in log.read(0, 140)] == [0, 1]
+    for offset in range(len(sizes)):
+        for max_bytes in range(0, log.size + 50, 7):
+            found = log.read(offset, max_bytes)
+            assert [item.base_offset for item in found] == list(range(offset, offset + len(found)))
+            with_the_next = sum(len(item.data) for item in log.read(offset, log.size)[: len(found) + 1])
+            assert with_the_next > max_bytes or found[-1].base_offset == len(sizes) - 1
+    assert values_from(log, 0, 140) == [(number, b"%d" % number * size) for number, size in enumerate(sizes)]
+
+
 async def test_a_clean_reopen_finds_everything(opened: Opener) -> None:
     log = opened(segment_bytes=1000)
     for number in range(40):
