@@ -32,6 +32,7 @@ INGESTIONS = "ingestions"
 SONGS = "songs"
 LIBRARY = "library"
 AUDIT = "audit"
+PARKED = "parked"
 
 SONG_COMMANDS = "song-commands"
 

@@ -9,6 +9,7 @@ from cloud.cosmos import Container
 from processors.catalog import documents as catalog
 from processors.ingestion import documents as ingestion
 from processors.library import documents as library
+from processors.runtime import parking
 from schemas.channels import CHARTS, PLAYS
 from songline import audit
 
@@ -20,6 +21,7 @@ CONTAINERS = (
     library.CONTAINER,
     ingestion.CONTAINER,
     audit.CONTAINER,
+    parking.CONTAINER,
 )
 
 
