@@ -32,11 +32,16 @@ def save(data: Path, settings: Mapping[str, str]) -> Path:
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The process's environment over the settings of the system that runs on its data folder, if one does."""
-    path = _file(Path(environ.get(DATA, DEFAULT_DATA)))
+    path = _file(data_folder(environ))
     if not path.exists():
         return dict(environ)
     lines = path.read_text(encoding="utf-8").splitlines()
     return {**dict(line.split("=", 1) for line in lines if line), **environ}
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """The folder that `SONGLINE_DATA` names; the usual one where it is not set, or empty."""
+    return Path(environ.get(DATA) or DEFAULT_DATA)
 
 
 def _file(data: Path) -> Path:

@@ -16,6 +16,7 @@ from schemas.envelope import Event, encode, uuid7
 from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from schemas.types import Moment
 from songline.exits import Exit, Stopped, eventhubs, stopped
+from songline.options import FiniteRange
 from songline.submission import Submission
 
 SOURCE = "/songline/publish"
@@ -46,7 +47,13 @@ KINDS: dict[str, type[Payload]] = {
 @click.option("--artist", help="The song's artist.")
 @click.option("--genre", help="The song's genre, in lower case.")
 @click.option("--time", help="When it happened, such as 2026-11-22T14:00:00Z.  [default: now]")
-@click.option("--patience", default=60.0, show_default=True, help="Seconds to keep trying while the hub is away.")
+@click.option(
+    "--patience",
+    type=FiniteRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to keep trying while the hub is away.",
+)
 def command(file: str | None, patience: float, **options: Any) -> None:
     """Send events to the hub: those in FILE (- for standard input), or one that the options tell.
 

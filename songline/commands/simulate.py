@@ -25,6 +25,7 @@ from producers.simulator import Due
 from schemas.envelope import encode
 from schemas.types import Moment
 from songline.exits import Exit, Stopped, eventhubs
+from songline.options import FiniteRange
 from songline.performance import PASSED_OVER, SENT, Account, Plan, perform
 
 REPORT_EVERY_S = 10.0
@@ -47,7 +48,7 @@ def _dials(function: Callable[..., None]) -> Callable[..., None]:
         text = _FIELDS[field.name]["description"]
         function = click.option(
             f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
+            type=FiniteRange() if isinstance(field.default, float) else type(field.default),
             default=field.default,
             show_default=True,
             help=f"{text[0].upper()}{text[1:]}.",
@@ -60,7 +61,7 @@ def _dials(function: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed, the same world.")
 @click.option("--count", type=click.IntRange(min=0), help="Stop after so many events.")
-@click.option("--duration", type=click.FloatRange(min=0), help="Stop after so many (simulated) seconds.")
+@click.option("--duration", type=FiniteRange(min=0), help="Stop after so many (simulated) seconds.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, allow_dash=True),

@@ -32,6 +32,7 @@ from songline import emulators
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.lock import Held, holding
+from songline.options import DataFolder, FiniteRange
 from songline.ports import HOST, Taken, settle
 from songline.supervise import Died, Probe, Service, Stopped, Supervisor
 
@@ -76,10 +77,10 @@ SHARED = (
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_DATA, help="Folder that keeps it all."
+    "--data", type=DataFolder(), envvar=DATA, show_envvar=True, default=DEFAULT_DATA, help="Folder that keeps it all."
 )
 @click.option("--simulator/--no-simulator", default=True, help="Whether simulated listeners play.")
-@click.option("--rate", type=click.FloatRange(min=1), default=50.0, help="Simulated events a second.")
+@click.option("--rate", type=FiniteRange(min=1, max=1_000_000), default=50.0, help="Simulated events a second.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, help="The API; 0 takes a free port, here and below."
 )

@@ -16,9 +16,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from schemas.commands import Metadata, read_metadata
 from schemas.errors import Refused
 from songline.asking import address, visible
-from songline.environment import DATA, DEFAULT_DATA, load
+from songline.environment import data_folder, load
 from songline.exits import Exit, Stopped
 from songline.journal import Entry, Journal
+from songline.options import FiniteRange
 from songline.uploading import ENDS, Answer, Failed, Sender, songs_in
 
 JOURNAL = "uploads.ndjson"
@@ -43,7 +44,13 @@ class _Tally(Struct):
 @click.option("--genre", help="Likewise.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Whether to wait for what becomes of them.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
-@click.option("--patience", default=60.0, show_default=True, help="Seconds to wait for an outcome, or for the API.")
+@click.option(
+    "--patience",
+    type=FiniteRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to wait for an outcome, or for the API.",
+)
 @click.option("--anew", is_flag=True, help="Send again what was sent before: each file becomes another song.")
 @click.option("--api", help="Address of the API.", show_default="that of the system that runs here")
 def command(
@@ -74,7 +81,7 @@ def command(
     base = api or address(environ)
     try:
         words = read_metadata({name: value for name, value in said.items() if value})
-        journal = Journal(Path(environ.get(DATA, DEFAULT_DATA)) / JOURNAL)
+        journal = Journal(data_folder(environ) / JOURNAL)
     except Refused as refused:
         raise click.UsageError(str(refused)) from None
     except OSError as error:
