@@ -1,12 +1,17 @@
 """Service Bus clients: over AMQP for messages, over HTTPS for management."""
 
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, Final
 
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
 from cloud.credentials import entra
 from cloud.settings import SERVICEBUS_CONNECTION, ServiceBus, connection_parts
+
+# 0 means "from where the last peek ended" to the SDK's receivers.
+FIRST_SEQUENCE_NUMBER: Final = 1
 
 
 def client(settings: ServiceBus, **options: Any) -> ServiceBusClient:
@@ -29,3 +34,15 @@ def administration(settings: ServiceBus, **options: Any) -> ServiceBusAdministra
     return ServiceBusAdministrationClient.from_connection_string(
         f"Endpoint=sb://{settings.management}/;{key}", **options
     )
+
+
+async def peeked(receiver: ServiceBusReceiver, page: int) -> AsyncGenerator[ServiceBusReceivedMessage, None]:
+    """The messages of the receiver's queue, oldest first, `page` at most in memory. They stay where they are.
+
+    Each call begins with the oldest, whatever the receiver peeked or received before. Raises ServiceBusError.
+    """
+    number = FIRST_SEQUENCE_NUMBER
+    while messages := await receiver.peek_messages(page, sequence_number=number):
+        for message in messages:
+            number = (message.sequence_number or number) + 1
+            yield message

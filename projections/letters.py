@@ -1,6 +1,7 @@
 """The dead letters of `song-commands`, looked at and left where they are."""
 
 import asyncio
+from contextlib import aclosing
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -8,6 +9,7 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from msgspec import Struct
 
+from cloud.servicebus import peeked
 from projections.store import Unavailable
 from schemas.channels import SONG_COMMANDS
 from schemas.commands import PROPERTY, IngestSong, decode
@@ -70,14 +72,12 @@ class Letters:
         if self._receiver is None:
             self._receiver = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         found: list[Letter] = []
-        onward = 0
         # One at a time: a letter comes with the song that it carries, and only one of those is held in memory.
-        while len(found) <= PEEKED:
-            waiting = await self._receiver.peek_messages(1, sequence_number=onward)
-            if not waiting:
-                break
-            found.append(letter_of(waiting[0]))
-            onward = found[-1].number + 1
+        async with aclosing(peeked(self._receiver, 1)) as messages:
+            async for message in messages:
+                found.append(letter_of(message))
+                if len(found) > PEEKED:
+                    break
         return found
 
     async def _drop(self) -> None:

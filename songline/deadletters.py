@@ -10,6 +10,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBu
 from azure.servicebus.exceptions import ServiceBusError
 from msgspec import Struct, structs
 
+from cloud.servicebus import peeked
 from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.documents import Ingestions
 from processors.ingestion.worker import body_of, command_of
@@ -68,13 +69,8 @@ class DeadLetters:
 
     async def letters(self) -> list[Letter]:
         """All of them, oldest first."""
-        found: list[Letter] = []
-        onward = 0
         async with self._receiver() as receiver:
-            while waiting := await receiver.peek_messages(PEEKED, sequence_number=onward):
-                found += map(letter_of, waiting)
-                onward = found[-1].number + 1
-        return found
+            return [letter_of(message) async for message in peeked(receiver, PEEKED)]
 
     async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[Letter]:
         """Send them again, each under an id that the broker has not seen: it would drop one that it remembers.

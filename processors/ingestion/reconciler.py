@@ -14,6 +14,7 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 from msgspec import Struct
 
+from cloud.servicebus import peeked
 from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.decide import erased, overdue
 from processors.ingestion.documents import Ingestions
@@ -119,14 +120,11 @@ class Reconciler:
         found: dict[str, tuple[Command, str]] = {}
         queue = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         async with queue as receiver:
-            onward = 0
-            while letters := await receiver.peek_messages(PEEKED, sequence_number=onward):
-                for letter in letters:
-                    onward = (letter.sequence_number or 0) + 1
-                    with suppress(Poison):
-                        command = command_of(letter)
-                        if isinstance(command.data, IngestSong) and command.id in wanted:
-                            found[command.id] = command, _why(letter)
+            async for letter in peeked(receiver, PEEKED):
+                with suppress(Poison):
+                    command = command_of(letter)
+                    if isinstance(command.data, IngestSong) and command.id in wanted:
+                        found[command.id] = command, _why(letter)
         return found
 
     async def _erase(self, tally: Tally) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar, cast
@@ -202,16 +202,21 @@ def _stored(properties: Mapping[str, Any]) -> Stored:
 async def _letters(settings: ServiceBus) -> Letters | Missing:
     async with servicebus.client(settings, retry_total=0) as bus:
         queue = bus.get_queue_receiver(channels.SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        found = 0
         try:
-            async with queue as receiver:
-                found = await receiver.peek_messages(PEEKED)
+            async with queue as receiver, aclosing(servicebus.peeked(receiver, PEEKED)) as messages:
+                # One answer may hold fewer than were asked for while there are more.
+                async for _ in messages:
+                    found += 1
+                    if found == PEEKED:
+                        break
         except MessagingEntityNotFoundError:
             return Missing()
         except ServiceBusAuthenticationError as error:
             if _is_404(error.inner_exception):
                 return Missing()
             raise
-    return Letters(len(found), more=len(found) == PEEKED)
+    return Letters(found, more=found == PEEKED)
 
 
 async def _queue(settings: ServiceBus) -> Queue | None:
