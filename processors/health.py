@@ -1,29 +1,44 @@
-"""Whether a worker lives and keeps up: `/health/live` and `/health/ready` on 127.0.0.1."""
+"""Whether a worker lives and keeps up: `/health/live`, `/health/ready` and `/health/progress`."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 from aiohttp import web
+
+from schemas.progress_report import ProgressReport
 
 log = logging.getLogger(__name__)
 
+_encode = msgspec.json.Encoder().encode
+
 
 @asynccontextmanager
-async def serving(port: int, why_not: Callable[[], list[str]]) -> AsyncIterator[int]:
-    """A small web server, and its port; `why_not` gives the reasons for which the worker is not ready."""
+async def serving(
+    port: int, why_not: Callable[[], list[str]], report: Callable[[], ProgressReport] | None = None
+) -> AsyncIterator[int]:
+    """A small web server on 127.0.0.1, and its port. `report` gives the worker's progress, by which it is ready or not;
+    without it `why_not` gives the reasons for which the worker is not ready, and there is no `/health/progress`."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     async def ready(request: web.Request) -> web.Response:
-        reasons = why_not()
+        reasons = why_not() if report is None else [f"{one.sentence}: {one.mend}" for one in report().reasons]
         if reasons:
             return web.json_response({"status": "not ready", "reasons": reasons}, status=503)
         return web.json_response({"status": "ready"})
 
+    async def progress(request: web.Request) -> web.Response:
+        assert report is not None
+        return web.Response(body=_encode(report()), content_type="application/json")
+
     app = web.Application()
+    # aiohttp answers HEAD wherever it answers GET.
     app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready)])
+    if report is not None:
+        app.add_routes([web.get("/health/progress", progress)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -8,6 +8,9 @@ from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
+from processors.access import denies
+from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
+
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0
@@ -17,19 +20,26 @@ class Readiness:
     """Not ready until `begun` is told whom to ask for reasons."""
 
     def __init__(self) -> None:
+        self._cause = NotReadyCause.STARTING
         self._waits = "starting"
         self._reasons: Callable[[], list[str]] | None = None
 
     def why_not(self) -> list[str]:
         return [self._waits] if self._reasons is None else self._reasons()
 
+    def waiting(self, worker: str) -> list[NotReadyReason]:
+        """What the worker still waits for before it begins, for its report; nothing once it has begun."""
+        return [not_ready(worker, self._cause, self._waits)] if self._reasons is None else []
+
     async def arrived(self, *looks: Callable[[], Awaitable[object]]) -> None:
         """Returns when each of `looks` has found what it asks for; each new reason why one does not is told."""
         for look in looks:
-            while reason := await _missing(look):
+            while error := await _missing(look):
+                reason = f"waiting: {type(error).__name__} {error}".splitlines()[0]
                 if reason != self._waits:
                     log.warning(reason)
                     self._waits = reason
+                    self._cause = NotReadyCause.ACCESS_DENIED if denies(error) else NotReadyCause.SERVICE_AWAY
                 await asyncio.sleep(PAUSE)
 
     def begun(self, reasons: Callable[[], list[str]]) -> None:
@@ -37,10 +47,10 @@ class Readiness:
         self._reasons = reasons
 
 
-async def _missing(look: Callable[[], Awaitable[object]]) -> str:
-    """What is missing, in a line; empty when nothing is."""
+async def _missing(look: Callable[[], Awaitable[object]]) -> Exception | None:
+    """Why what `look` asks for is not there; None when it is."""
     try:
         await look()
     except (AzureError, EventHubError, KafkaError) as error:
-        return f"waiting: {type(error).__name__} {error}".splitlines()[0]
-    return ""
+        return error
+    return None
