@@ -51,6 +51,7 @@ def create(
     app = App(
         TRENDING_GROUP,
         batched=(MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS),
+        on_unreadable=lambda tp, offset, raw, why: None,
         **options(settings, dials),
     )
     shards = hubs[TRENDING_PARTIALS]
@@ -187,6 +188,11 @@ def _why_not_ready(app: App, watchdog: Watchdog, counting: Counting) -> list[str
     if app.rebalancing or not app.tables.actives_ready:
         return ["partitions are being shared out and their state is being read"]
     return [
+        f"{tp.topic}/{tp.partition}: expected offset {found.gap.expected}, the hub gives {found.gap.seen}, "
+        f"read {found.times} times; nothing is passed over"
+        for tp, found in sorted(app.missing.items())
+        if found.times > 1
+    ] + [
         f"{tp.topic}/{tp.partition} has events to count and has not moved for {watchdog.stall:g} s"
         for tp in watchdog.stalled(counting.behind(), monotonic())
     ]

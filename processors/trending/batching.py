@@ -4,7 +4,8 @@ Faust spends 100 µs and more on each message. Here a message is all that one fe
 value is a `Batch`, its offset the batch's last one. Three things are overridden:
 
 - what the driver's consumer thread fetches (`_fetch_records`): the records of a batched hub are taken out of the
-  record batches as columns, without an object for each record;
+  record batches as columns, without an object for each record, and those of other hubs so that none stops the reader
+  (`fetched.py`). To read a batch again aiokafka has to keep its bytes (`record_batches.RecordBytes`);
 - how a fetched thing becomes a message (`_to_message`);
 - which offset may be committed (`_new_offset`): Faust looks for gaps between the offsets that were acknowledged,
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
@@ -14,17 +15,27 @@ The versions that this was written against are pinned by `tests/integration/tren
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
 from typing import Any
 
 import faust
+from aiokafka.consumer import fetcher as fetching
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from msgspec import Struct
 
 from processors.trending.batch import Batch
+from processors.trending.fetched import Fetched, Gap, Tolerant
+from processors.trending.record_batches import RecordBytes
+
+log = logging.getLogger(__name__)
+
+READ_AGAIN_S = 1.0
+"""A partition that stands in front of a gap is read again so often."""
 
 
 class Reach(Struct, frozen=True):
@@ -35,39 +46,20 @@ class Reach(Struct, frozen=True):
     polled_ms: int
 
 
-class Fetched:
-    """All records of one fetch, standing where aiokafka has an iterator of records; iterating gives one `Batch`."""
+class Missing(Struct, frozen=True):
+    """A gap that a partition stands in front of, `since` so many seconds of the steady clock, read `times` times."""
 
-    def __init__(self, records: Any) -> None:
-        self._records = records
-
-    @property
-    def next_fetch_offset(self) -> int:
-        offset: int = self._records.next_fetch_offset
-        return offset
-
-    def __iter__(self) -> Iterator[Batch]:
-        source = self._records
-        begin = source.next_fetch_offset
-        offsets: list[int] = []
-        logged: list[int] = []
-        bodies: list[bytes] = []
-        while source._records.has_next():
-            batch = source._records.next_batch()
-            if source._check_crcs and not batch.validate_crc():
-                raise CorruptRecordException(f"invalid checksum in {source._tp}")
-            if not batch.is_control_batch:
-                records = list(batch)
-                if batch.base_offset < source.next_fetch_offset:
-                    records = [record for record in records if record.offset >= source.next_fetch_offset]
-                offsets += [record.offset for record in records]
-                logged += [record.timestamp for record in records]
-                bodies += [record.value or b"" for record in records]
-            source.next_fetch_offset = batch.next_offset
-        yield Batch(begin, source.next_fetch_offset, offsets, logged, bodies)
+    gap: Gap
+    since: float
+    times: int
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._opened: dict[Any, Fetched] = {}
+        self._held_until: dict[Any, float] = {}
+
     async def _fetch_records(
         self,
         consumer: Any,
@@ -93,16 +85,38 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         return fetched
 
     async def _fetched(self, fetcher: Any, partitions: Any) -> Mapping[Any, list[Any]]:
+        now = monotonic()
         for tp, result in fetcher._records.items():
             # A fetch of a partition whose stream is full stays here, wrapped, until there is room again.
-            if (
-                tp.topic in self.app.batched
-                and type(result) is FetchResult
-                and type(result._partition_records) is PartitionRecords
-            ):
-                result._partition_records = Fetched(result._partition_records)
-        records: Mapping[Any, list[Any]] = await fetcher.fetched_records(partitions, timeout=0)
-        return {tp: [_batch(found)] if tp.topic in self.app.batched else found for tp, found in records.items()}
+            if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
+                if tp.topic in self.app.batched:
+                    result._partition_records = self._opened[tp] = Fetched(result._partition_records)
+                else:
+                    result._partition_records = Tolerant(result._partition_records, self.app.on_unreadable)
+        wanted = {tp for tp in partitions if self._held_until.get(tp, 0.0) <= now and tp not in self.app.passed_over}
+        if not wanted:
+            # To aiokafka no partitions are all of them.
+            return {}
+        records: Mapping[Any, list[Any]] = await fetcher.fetched_records(wanted, timeout=0)
+        fetched = {tp: [_batch(found)] if tp.topic in self.app.batched else found for tp, found in records.items()}
+        for tp in [tp for tp in fetched if tp.topic in self.app.batched]:
+            self._note_gap(tp, self._opened.pop(tp, None), now)
+            if fetched[tp][0].begin == fetched[tp][0].end:
+                del fetched[tp]
+        return fetched
+
+    def _note_gap(self, tp: Any, opened: Fetched | None, now: float) -> None:
+        gap = None if opened is None else opened.gap
+        if gap is None:
+            self.app.missing.pop(tp, None)
+            return
+        self._held_until[tp] = now + READ_AGAIN_S
+        before: Missing | None = self.app.missing.get(tp)
+        if before is not None and before.gap.expected == gap.expected:
+            self.app.missing[tp] = Missing(gap, before.since, before.times + 1)
+            return
+        self.app.missing[tp] = Missing(gap, now, 1)
+        log.warning("%s/%d: expected offset %d, saw %s; reading again", *tp, gap.expected, gap.seen)
 
     def reach(self, tp: TP) -> Reach | None:
         """None while nothing is known."""
@@ -162,10 +176,24 @@ class Transport(driver.Transport):  # type: ignore[misc] # Faust has no types
 
 
 class App(faust.App):  # type: ignore[misc] # Faust has no types
-    """A Faust app that gets the hubs named in `batched` a fetch at a time."""
+    """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
-    def __init__(self, *args: Any, batched: Iterable[str], **options: Any) -> None:
+    `on_unreadable` is told, in the consumer's thread, of record batches of other hubs that can't be read. `missing`
+    are the gaps that partitions stand in front of; partitions in `passed_over` are not handed over at all.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        batched: Iterable[str],
+        on_unreadable: Callable[[Any, int, bytes, str], None],
+        **options: Any,
+    ) -> None:
         self.batched = frozenset(batched)
+        self.on_unreadable = on_unreadable
+        self.missing: dict[TP, Missing] = {}
+        self.passed_over: set[TP] = set()
+        fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)
 
     def _new_transport(self) -> Transport:
@@ -177,8 +205,11 @@ def _batch(found: list[Any]) -> Batch:
     if isinstance(found[0], Batch):
         batch: Batch = found[0]
         return batch
+    # What stands behind a gap is left out: the next batch doesn't follow on this one then, and is read again.
+    begin = found[0].offset
+    found = [record for place, record in enumerate(found) if record.offset == begin + place]
     return Batch(
-        found[0].offset,
+        begin,
         found[-1].offset + 1,
         [record.offset for record in found],
         [record.timestamp for record in found],

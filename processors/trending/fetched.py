@@ -1,0 +1,116 @@
+"""What aiokafka fetched of one partition, taken out of its record batches without an object for each record.
+
+A hub that is not compacted has no gap between offsets, and none is passed over here: a fetch ends in front of it, so
+that the partition is fetched again from there. Source: Event Hubs gives a partition's events consecutive sequence
+numbers, and its Kafka offsets are these. Control batches, which hold no event, take an offset each as in Kafka.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiokafka.errors import CorruptRecordException
+from msgspec import Struct
+
+from processors.trending.batch import Batch
+from processors.trending.record_batches import MAX_TIMESTAMP_MS, UnreadableError, is_intact, next_batch, records_of
+
+
+class Gap(Struct, frozen=True):
+    """What a fetch could not go on over: `expected` is the offset that is missing, `seen` what stood in its place."""
+
+    expected: int
+    seen: str
+
+
+class Fetched:
+    """All records of one fetch, standing where aiokafka has an iterator of records; iterating gives one `Batch`.
+
+    `gap` is what it ended in front of, None where it came to its end.
+    """
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+        self.gap: Gap | None = None
+
+    @property
+    def next_fetch_offset(self) -> int:
+        offset: int = self._records.next_fetch_offset
+        return offset
+
+    def __iter__(self) -> Iterator[Batch]:
+        source = self._records
+        begin = source.next_fetch_offset
+        offsets: list[int] = []
+        logged: list[int] = []
+        bodies: list[bytes] = []
+        unreadable: dict[int, str] = {}
+        while source._records.has_next():
+            batch = next_batch(source._records)
+            expected = source.next_fetch_offset
+            if batch is None or (source._check_crcs and not is_intact(batch)) or batch.last_offset_delta < 0:
+                self.gap = Gap(expected, "a batch that is damaged")
+                break
+            if batch.next_offset <= expected:
+                continue
+            if batch.base_offset > expected:
+                self.gap = Gap(expected, f"offset {batch.base_offset}")
+                break
+            if not batch.is_control_batch:
+                try:
+                    records = records_of(batch, source._records.raw)
+                except UnreadableError as error:
+                    unreadable[len(bodies)] = f"{batch.next_offset - batch.base_offset} records: {error}"
+                    offsets.append(max(batch.base_offset, expected))
+                    logged.append(batch.max_timestamp)
+                    bodies.append(bytes(source._records.raw))
+                else:
+                    if batch.base_offset < expected:
+                        records = [record for record in records if record.offset >= expected]
+                    taken = [record.offset for record in records]
+                    whole = batch.next_offset - max(batch.base_offset, expected)
+                    if len(taken) != whole or (taken and taken[-1] != batch.next_offset - 1):
+                        self.gap = Gap(expected, f"{len(taken)} of {whole} records")
+                        break
+                    offsets += taken
+                    logged += [record.timestamp for record in records]
+                    bodies += [record.value or b"" for record in records]
+            source.next_fetch_offset = batch.next_offset
+        yield Batch(begin, source.next_fetch_offset, offsets, _moments(logged), bodies, unreadable)
+
+
+class Tolerant:
+    """Stands where aiokafka has an iterator of records, of a hub that may be compacted: what can't be read is passed
+    over, and told by `unreadable` (partition, offset, the bytes, why)."""
+
+    def __init__(self, records: Any, unreadable: Callable[[Any, int, bytes, str], None]) -> None:
+        self._records = records
+        self._unreadable = unreadable
+
+    @property
+    def next_fetch_offset(self) -> int:
+        offset: int = self._records.next_fetch_offset
+        return offset
+
+    def __iter__(self) -> Iterator[Any]:
+        source = self._records
+        while source._records.has_next():
+            batch = source._records.next_batch()
+            if source._check_crcs and not is_intact(batch):
+                raise CorruptRecordException(f"invalid checksum in {source._tp}")
+            if not batch.is_control_batch:
+                try:
+                    records = records_of(batch, source._records.raw)
+                except UnreadableError as error:
+                    self._unreadable(source._tp, batch.base_offset, bytes(source._records.raw), str(error))
+                    records = ()
+                for record in records:
+                    if record.offset >= source.next_fetch_offset:
+                        yield source._consumer_record(source._tp, record)
+            source.next_fetch_offset = batch.next_offset
+
+
+def _moments(logged: list[int]) -> list[int]:
+    """Timestamps, -1 for those that no moment can have; a sender may write any number."""
+    if logged and not (min(logged) >= -1 and max(logged) <= MAX_TIMESTAMP_MS):
+        return [ms if 0 <= ms <= MAX_TIMESTAMP_MS else -1 for ms in logged]
+    return logged
