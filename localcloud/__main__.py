@@ -19,6 +19,7 @@ from localcloud.cosmos.server import CosmosServer
 from localcloud.eventhubs.server import EventHubsServer
 from localcloud.faults import Faults
 from localcloud.http import HttpServer
+from localcloud.hub_routes import hub_routes
 from localcloud.sas import Keys
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig, read_namespace
@@ -80,7 +81,7 @@ def default_config(service: str = "eventhubs") -> list[Path]:
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
 @click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite (see `make azurite`).")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
-@click.option("--control-port", default=5300, help="Health at /health, faults at /faults.")
+@click.option("--control-port", default=5300, help="Health at /health, faults at /faults, hubs at /hubs.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option("--create-topics", is_flag=True, help="Let Kafka clients create and delete topics.")
@@ -160,9 +161,10 @@ async def serve(
             throttled=["*"] if throttle else [],
             faults=faults,
         )
+        kafka = KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics, faults=faults)
         servers: dict[str, Server] = {
             "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"], faults=faults),
-            "kafka": KafkaServer(store, keys, host=HOST, port=ports["kafka"], auto_create=create_topics, faults=faults),
+            "kafka": kafka,
             "servicebus": bus,
             "servicebus-admin": AdministrationServer(
                 bus, data / "servicebus" / "tls", keys, host=HOST, port=ports["servicebus-admin"]
@@ -173,7 +175,9 @@ async def serve(
             servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"], gone=stop.set)
         # The last: health means that all are served.
         servers["control"] = HttpServer(
-            control.create(served, faults, lambda: cosmos.throughput), host=HOST, port=ports["control"]
+            control.create(served, faults, lambda: cosmos.throughput, hub_routes(store, kafka.forget_hub)),
+            host=HOST,
+            port=ports["control"],
         )
         for name, server in servers.items():
             try:

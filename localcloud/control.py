@@ -1,4 +1,4 @@
-"""The control endpoint: health, on the path that Microsoft's emulators use; faults and throttling on demand."""
+"""The control endpoint: health, on the path that Microsoft's emulators use; faults, throttling and hubs on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -18,7 +18,9 @@ class Throttled(Protocol):
     enforced: list[str]
 
 
-def create(endpoints: Mapping[str, int], faults: Faults, throughput: Callable[[], Throttled]) -> Starlette:
+def create(
+    endpoints: Mapping[str, int], faults: Faults, throughput: Callable[[], Throttled], hubs: Sequence[Route]
+) -> Starlette:
     """The app; `endpoints` are the services' names and ports, filled by the time that it answers."""
 
     async def health(request: Request) -> Response:
@@ -53,6 +55,7 @@ def create(endpoints: Mapping[str, int], faults: Faults, throughput: Callable[[]
             Route("/health", health),
             Route("/faults", rules, methods=methods),
             Route("/throttling", throttling, methods=methods),
+            *hubs,
         ]
     )
 

@@ -102,8 +102,8 @@ OPERATIONS: Final[dict[str, dict[str, _Kinds]]] = {
     "servicebus": _AMQP,
     "kafka": dict.fromkeys(
         "Produce Fetch ListOffsets Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup "
-        "SyncGroup DescribeGroups ListGroups CreateTopics DeleteTopics InitProducerId OffsetForLeaderEpoch "
-        "DescribeConfigs DeleteGroups DescribeCluster".split(),
+        "SyncGroup DescribeGroups ListGroups CreateTopics DeleteTopics CreatePartitions InitProducerId "
+        "OffsetForLeaderEpoch DescribeConfigs DeleteGroups DescribeCluster".split(),
         _KAFKA,
     ),
 }

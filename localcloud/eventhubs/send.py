@@ -10,6 +10,7 @@ from localcloud.amqp.codec import DecodeError
 from localcloud.amqp.errors import DECODE_ERROR, INTERNAL_ERROR, RESOURCE_LIMIT_EXCEEDED, AmqpError
 from localcloud.amqp.link import Delivery
 from localcloud.amqp.node import Inlet
+from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.partition_key import partition_of
 from localcloud.eventhubs.translate import record_batch, records_of
 from localcloud.log.errors import AppendFailed, LogError
@@ -28,12 +29,18 @@ class EventWriter(Inlet):
     """
 
     def __init__(
-        self, hub: Hub, partition: PartitionLog | None, turns: Iterator[PartitionLog], now: Callable[[], float]
+        self,
+        hub: Hub,
+        partition: PartitionLog | None,
+        turns: Iterator[PartitionLog],
+        now: Callable[[], float],
+        is_gone: Callable[[Hub], bool],
     ) -> None:
         self._hub = hub
         self._partition = partition
         self._turns = turns
         self._now = now
+        self._is_gone = is_gone
 
     def on_delivery(self, delivery: Delivery) -> None:
         try:
@@ -64,6 +71,9 @@ class EventWriter(Inlet):
             delivery.accept()
 
     def _reject(self, delivery: Delivery, error: BaseException | None) -> None:
+        if self._is_gone(self._hub):
+            delivery.link.detach(not_found(self._hub.name))
+            return
         log.error("%s: an append failed: %s", self._hub.name, error)
         full = isinstance(error, AppendFailed) and error.disk_full
         condition = RESOURCE_LIMIT_EXCEEDED if full else INTERNAL_ERROR

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import cycle
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -87,7 +87,7 @@ class _Namespace:
     def turns(self, hub: Hub) -> Iterator[PartitionLog]:
         """The partitions in turn, for events without a key from whatever client."""
         if hub not in self._turns:
-            self._turns[hub] = cycle(hub.partitions)
+            self._turns[hub] = (hub.partitions[number % len(hub.partitions)] for number in count())
         return self._turns[hub]
 
     def is_gone(self, hub: Hub) -> bool:
@@ -113,7 +113,7 @@ class _EventHubs:
         hub = find_hub(namespace.store, destination.hub)
         partition = None if destination.partition is None else find_partition(hub, destination.partition)
         link.max_message_size = MAX_MESSAGE_SIZE
-        return EventWriter(hub, partition, namespace.turns(hub), namespace.now)
+        return EventWriter(hub, partition, namespace.turns(hub), namespace.now, namespace.is_gone)
 
     def attach_receiver(self, link: SendingLink) -> Outlet:
         if link.address == management.ADDRESS:

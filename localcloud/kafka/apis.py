@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from kio.schema.api_versions.v4 import ApiVersionsRequest, ApiVersionsResponse
 from kio.schema.api_versions.v4.response import ApiVersion
+from kio.schema.create_partitions.v3 import CreatePartitionsRequest
 from kio.schema.create_topics.v7 import CreateTopicsRequest
 from kio.schema.delete_groups.v2 import DeleteGroupsRequest
 from kio.schema.delete_topics.v5 import DeleteTopicsRequest
@@ -39,6 +40,7 @@ from kio.static.protocol import Entity
 from localcloud.kafka.admin import create_topics, delete_topics, describe_configs
 from localcloud.kafka.committed import CommittedOffsets
 from localcloud.kafka.coordinator import Coordinator
+from localcloud.kafka.create_partitions import create_partitions
 from localcloud.kafka.fetch import fetch
 from localcloud.kafka.group_admin import GroupAdmin
 from localcloud.kafka.metadata import describe_cluster, metadata
@@ -104,6 +106,7 @@ class Apis:
                 lambda client, request, _: offset_for_leader_epoch(ns, client, request)),
             Api(32, 1, 4, DescribeConfigsRequest, lambda client, request, _: describe_configs(ns, client, request)),
             Api(SASL_AUTHENTICATE, 0, 2, SaslAuthenticateRequest, None),
+            Api(37, 0, 3, CreatePartitionsRequest, lambda client, request, _: create_partitions(ns, client, request)),
             Api(42, 0, 2, DeleteGroupsRequest, lambda _, request, __: group_admin.delete(request)),
             Api(60, 0, 1, DescribeClusterRequest, lambda _, request, __: describe_cluster(ns, request)),
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """Committed offsets of all groups, durable in a compacted log of their own as in Kafka's `__consumer_offsets`."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -24,7 +25,10 @@ _Key = tuple[str, str, int]
 class CommittedOffsets:
     """What each group has committed, by (hub in lower case, partition)."""
 
-    def __init__(self, log: PartitionLog) -> None:
+    def __init__(self, log: PartitionLog, created_at_ms: Callable[[str], int]) -> None:
+        """`created_at_ms` tells when a hub was created (Unix ms): what was committed before that is of a hub of the
+        same name, whose folder was removed while nobody served it, and is left out.
+        """
         self._log = log
         self._groups: dict[str, dict[tuple[str, int], Position]] = {}
         self._decode_key = msgspec.msgpack.Decoder(_Key).decode
@@ -36,7 +40,9 @@ class CommittedOffsets:
             for batch in batches:
                 for record in records(batch.data):
                     if record.key is not None:
-                        self._apply(self._decode_key(record.key), record.value)
+                        key = self._decode_key(record.key)
+                        before = batch.enqueued_ms < created_at_ms(key[1])
+                        self._apply(key, None if before else record.value)
             offset = batches[-1].last_offset + 1 if batches else log.high_watermark
 
     def of(self, group: str) -> dict[tuple[str, int], Position]:

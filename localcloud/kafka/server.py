@@ -12,6 +12,7 @@ from localcloud.kafka.connection import Connection
 from localcloud.kafka.coordinator import SESSION_MS, Coordinator
 from localcloud.kafka.namespace import Namespace
 from localcloud.kafka.produce import Producing
+from localcloud.log.errors import UnknownHub
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
 
@@ -51,7 +52,7 @@ class KafkaServer:
         )
         self.port = self._server.sockets[0].getsockname()[1]
         namespace = Namespace(self._store, self._host, self.port, self._auto_create, _now_ms)
-        committed = CommittedOffsets(self._store.internal("committed-offsets"))
+        committed = self._committed = CommittedOffsets(self._store.internal("committed-offsets"), self._created_at_ms)
         self._coordinator = Coordinator(namespace, _new_member_id, self._session_ms)
         self._apis = Apis(namespace, Producing(namespace, random_producer_id), self._coordinator, committed)
         await self._server.start_serving()
@@ -66,6 +67,16 @@ class KafkaServer:
         await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
         self._coordinator.close()
+
+    async def forget_hub(self, name: str) -> None:
+        """Drop what groups have committed of a hub that was deleted. Raises what `PartitionLog.append` raises."""
+        await self._committed.forget_hub(name, _now_ms())
+
+    def _created_at_ms(self, name: str) -> int:
+        try:
+            return self._store.hub(name).created_at_ms
+        except UnknownHub:
+            return 0
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

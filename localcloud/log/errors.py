@@ -33,6 +33,10 @@ class InvalidHubName(LogError):
         )
 
 
+class PartitionCountError(LogError):
+    """The caller asked for a number of partitions that a hub can't go to: it only ever grows."""
+
+
 class InvalidBatch(LogError):
     """The caller's bytes are not one intact record batch of format 2."""
 

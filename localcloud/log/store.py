@@ -15,7 +15,8 @@ from typing import IO
 import msgspec
 
 from localcloud.config import HubConfig
-from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, UnknownHub
+from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, PartitionCountError, UnknownHub
+from localcloud.log.hub_file import HubFile
 from localcloud.log.partition import LogSettings, PartitionLog, sync_folder
 
 log = logging.getLogger(__name__)
@@ -25,19 +26,11 @@ MAINTENANCE_SECONDS = 30.0
 _HUB_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,254}[A-Za-z0-9_])?", re.ASCII)
 
 
-class _HubFile(msgspec.Struct):
-    """What `hub.json` keeps of a hub: what must never change under its data."""
-
-    name: str
-    created_at_ms: int
-    partitions: int
-    compacted: bool = False
-    retention_ms: int | None = None
-    consumer_groups: tuple[str, ...] = ()
-
-
 class Hub:
-    """One event hub. `consumer_groups` are lower-case and always hold `$default`."""
+    """One event hub. `consumer_groups` are lower-case and always hold `$default`; `partitions` grow, never shrink.
+
+    `created_at_ms` (Unix ms) stays over restarts and growth; a hub made anew under the same name has a later one.
+    """
 
     def __init__(self, config: HubConfig, created_at_ms: int, partitions: Sequence[PartitionLog]) -> None:
         self.name = config.name
@@ -45,6 +38,11 @@ class Hub:
         self.created_at_ms = created_at_ms
         self.partitions = tuple(partitions)
         self.consumer_groups = frozenset({DEFAULT_GROUP, *(group.lower() for group in config.consumer_groups)})
+
+    def grow(self, added: Sequence[PartitionLog]) -> None:
+        """Have more partitions, after those that are there."""
+        self.partitions += tuple(added)
+        self.config = msgspec.structs.replace(self.config, partitions=len(self.partitions))
 
 
 class LogStore:
@@ -60,6 +58,8 @@ class LogStore:
         self._segment_bytes = segment_bytes
         self._executor = ThreadPoolExecutor(max_workers=8, thread_name_prefix="log")
         self._hubs: dict[str, Hub] = {}
+        self._declared: dict[str, HubConfig] = {}
+        self._deleted_at_ms: dict[str, int] = {}
         self._internal: dict[str, PartitionLog] = {}
 
     @classmethod
@@ -71,15 +71,16 @@ class LogStore:
         *,
         segment_bytes: int = 64 << 20,
     ) -> "LogStore":
-        """Open the folder, recover every partition and create the declared hubs that are missing.
+        """Open the folder, recover every partition, create the declared hubs that are missing, and grow those that
+        are declared with more partitions.
 
-        Raises `CannotOpen` when another process has the folder, or when a hub's declaration contradicts what is there.
+        Raises `CannotOpen` when another process has the folder, or when a hub is declared with fewer partitions.
         """
         hubs_folder = folder / "hubs"
         hubs_folder.mkdir(parents=True, exist_ok=True)
         store = cls(folder, _locked(folder), now_ms, segment_bytes)
         try:
-            declared = {config.name.lower(): config for config in hubs}
+            declared = store._declared = {config.name.lower(): config for config in hubs}
             for path in sorted(hubs_folder.iterdir()):
                 if path.name.startswith("."):  # a creation or deletion that a crash cut short
                     shutil.rmtree(path)
@@ -119,15 +120,44 @@ class LogStore:
         shutil.rmtree(fresh, ignore_errors=True)
         for number in range(config.partitions):
             (fresh / str(number)).mkdir(parents=True)
-        created_at_ms = self._now_ms()
-        _write_hub_file(fresh, config, created_at_ms)
+        created_at_ms = max(self._now_ms(), self._deleted_at_ms.get(key, 0) + 1)
+        HubFile.of(config, created_at_ms, self._declared.get(key)).write(fresh)
         fresh.rename(parent / key)
         sync_folder(parent)
         return self._opened(parent / key, config, created_at_ms)
 
+    def check_growth(self, name: str, partitions: int) -> Hub:
+        """The hub of that name. Raises what `grow_hub` would."""
+        hub = self.hub(name)
+        if partitions <= len(hub.partitions):
+            raise PartitionCountError(
+                f"Event hub {hub.name!r} has {len(hub.partitions)} partitions; expected more than that, not "
+                f"{partitions}: a hub can grow, but partitions that hold events can't be taken away."
+            )
+        return hub
+
+    def grow_hub(self, name: str, partitions: int) -> Hub:
+        """Give a hub more partitions, durably; they begin empty. Raises `UnknownHub`, `PartitionCountError`."""
+        hub = self.check_growth(name, partitions)
+        path = self.folder / "hubs" / name.lower()
+        before = len(hub.partitions)
+        grown = msgspec.structs.replace(hub.config, partitions=partitions)
+        added = self._open_partitions(path, grown, before)
+        # The folders first: a crash before the count is written leaves them empty, for the next growth.
+        sync_folder(path)
+        HubFile.of(grown, hub.created_at_ms, self._declared.get(name.lower())).write(path)
+        hub.grow(added)
+        log.info("event hub %s has grown from %d to %d partitions", hub.name, before, partitions)
+        return hub
+
+    def declaration(self, name: str) -> HubConfig | None:
+        """What the configuration says about a hub of that name, whether it is there or not."""
+        return self._declared.get(name.lower())
+
     def delete_hub(self, name: str) -> None:
         """Remove a hub and everything in it. Raises `UnknownHub`."""
         hub = self.hub(name)
+        self._deleted_at_ms[name.lower()] = max(hub.created_at_ms, self._now_ms())
         del self._hubs[name.lower()]
         for partition in hub.partitions:
             partition.drop()
@@ -179,37 +209,42 @@ class LogStore:
         )
 
     def _open_hub(self, path: Path, declared: HubConfig | None) -> None:
-        try:
-            kept = msgspec.json.decode((path / "hub.json").read_bytes(), type=_HubFile)
-        except (OSError, msgspec.DecodeError) as error:
-            raise CannotOpen(
-                f"{path / 'hub.json'} can't be read ({error}). Restore it, or move the folder {path} away to start "
-                "that hub empty."
-            ) from error
-        if declared is not None and declared.partitions != kept.partitions:
+        kept = HubFile.read(path)
+        if declared is None:
+            self._opened(path, kept.config, kept.created_at_ms)
+            return
+        at_least = kept.declared_partitions or kept.partitions
+        if declared.partitions < at_least:
             raise CannotOpen(
                 f"Event hub {declared.name!r} has {kept.partitions} partitions on disk and {declared.partitions} in "
-                f"the configuration. Partition counts can't change, since keys would move between partitions: set "
-                f"PartitionCount back to {kept.partitions}, give the hub another name, or remove {path} and its events."
+                "the configuration. A hub can grow, but partitions that hold events can't be taken away: set "
+                f"PartitionCount back to {at_least}, give the hub another name, or remove {path} and its events."
             )
-        config = declared or HubConfig(
-            kept.name, kept.partitions, kept.consumer_groups, kept.compacted, kept.retention_ms
-        )
+        partitions = max(declared.partitions, kept.partitions)
+        config = msgspec.structs.replace(declared, partitions=partitions)
         self._opened(path, config, kept.created_at_ms)
+        if partitions > kept.partitions or declared.partitions != kept.declared_partitions:
+            sync_folder(path)
+            HubFile.of(config, kept.created_at_ms, declared).write(path)
+        if partitions > kept.partitions:
+            log.info("event hub %s has grown from %d to %d partitions", kept.name, kept.partitions, partitions)
 
     def _opened(self, path: Path, config: HubConfig, created_at_ms: int) -> Hub:
+        hub = self._hubs[config.name.lower()] = Hub(config, created_at_ms, self._open_partitions(path, config, 0))
+        return hub
+
+    def _open_partitions(self, path: Path, config: HubConfig, first: int) -> list[PartitionLog]:
+        """The partitions from number `first` on, by what `config` says of the hub."""
         settings = LogSettings(segment_bytes=self._segment_bytes, compacted=config.compacted)
         if config.compacted:
             settings = settings._replace(segment_bytes=min(self._segment_bytes, 8 << 20))
         elif config.retention_ms is not None:
             roll_ms = min(settings.roll_ms, max(60_000, config.retention_ms // 8))
             settings = settings._replace(retention_ms=config.retention_ms, roll_ms=roll_ms)
-        partitions = [
+        return [
             PartitionLog.open(path / str(number), settings, self._executor, self._now_ms)
-            for number in range(config.partitions)
+            for number in range(first, config.partitions)
         ]
-        hub = self._hubs[config.name.lower()] = Hub(config, created_at_ms, partitions)
-        return hub
 
     def _release(self) -> None:
         self._executor.shutdown(wait=True)
@@ -231,14 +266,3 @@ def _locked(folder: Path) -> IO[bytes]:
     lock.write(str(os.getpid()).encode())
     lock.flush()
     return lock
-
-
-def _write_hub_file(folder: Path, config: HubConfig, created_at_ms: int) -> None:
-    kept = _HubFile(
-        config.name, created_at_ms, config.partitions, config.compacted, config.retention_ms, config.consumer_groups
-    )
-    with (folder / "hub.json").open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(kept)))
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(folder)

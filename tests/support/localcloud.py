@@ -103,6 +103,15 @@ class LocalCloud:
         finally:
             self.control("DELETE", "/throttling")
 
+    def grow_hub(self, name: str, partitions: int) -> None:
+        """Give an event hub more partitions."""
+        self.control("PUT", f"/hubs/{name}", {"partitions": partitions})
+
+    def remake_hub(self, name: str) -> None:
+        """Delete an event hub with all it holds, and create it anew as it is declared."""
+        self.control("DELETE", f"/hubs/{name}")
+        self.control("PUT", f"/hubs/{name}", {})
+
     def control(self, method: str, path: str, body: object = None) -> Any:
         """The answer of the control endpoint; raises with its words when it refuses."""
         url = f"http://127.0.0.1:{self.ports['control']}{path}"

@@ -1,6 +1,7 @@
 """Hubs of a namespace: created once, found again, guarded against a second process and a changed declaration."""
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 
 from localcloud.config import HubConfig
 from localcloud.log.batch import build
-from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, LogClosed, UnknownHub
+from localcloud.log.errors import (
+    CannotOpen,
+    HubExists,
+    InvalidHubName,
+    LogClosed,
+    PartitionCountError,
+    UnknownHub,
+)
+from localcloud.log.hub_file import HubFile
 from localcloud.log.store import LogStore
 from tests.support.waiting import wait_for_async
 
@@ -40,13 +49,78 @@ async def test_a_reopened_store_keeps_events_creation_times_and_undeclared_hubs(
         assert store.hub("extra").config == HubConfig("extra", 2, compacted=True, retention_ms=None)
 
 
-async def test_a_changed_partition_count_is_refused_with_what_to_do(tmp_path: Path) -> None:
+async def test_a_lower_partition_count_is_refused_with_what_to_do(tmp_path: Path) -> None:
     await LogStore.open(tmp_path, HUBS, now_ms).close()
     with pytest.raises(
-        CannotOpen, match=r"has 4 partitions on disk and 8 in the configuration.*PartitionCount back to 4"
+        CannotOpen, match=r"has 4 partitions on disk and 2 in the configuration.*can grow.*PartitionCount back to 4"
     ):
-        LogStore.open(tmp_path, [HubConfig("music-events", 8)], now_ms)
+        LogStore.open(tmp_path, [HubConfig("music-events", 2)], now_ms)
     await LogStore.open(tmp_path, HUBS, now_ms).close()
+
+
+async def test_a_hub_grows_with_its_declaration_and_keeps_what_it_has(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        await store.hub("music-events").partitions[3].append(build([(b"k", b"v")], 1))
+    for _ in range(2):
+        async with LogStore.open(tmp_path, [HubConfig("music-events", 6)], lambda: 1_800_000_000_000) as store:
+            hub = store.hub("music-events")
+            assert hub.created_at_ms == 1_700_000_000_000
+            assert [partition.high_watermark for partition in hub.partitions] == [0, 0, 0, 1, 0, 0]
+    with pytest.raises(CannotOpen, match="PartitionCount back to 6"):
+        LogStore.open(tmp_path, [HubConfig("music-events", 5)], now_ms)
+
+
+async def test_a_hub_grows_while_it_is_open_and_stays_so_over_restarts(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        hub = store.grow_hub("MUSIC-events", 6)
+        assert hub is store.hub("music-events")
+        assert (len(hub.partitions), hub.config.partitions) == (6, 6)
+        await hub.partitions[5].append(build([(b"k", b"v")], 1))
+        for count in (6, 5, 0, -1):
+            with pytest.raises(PartitionCountError, match="has 6 partitions; expected more"):
+                store.grow_hub("music-events", count)
+        with pytest.raises(UnknownHub):
+            store.grow_hub("nothing-here", 6)
+    for declared, count in ((4, 6), (5, 6), (8, 8)):
+        config = [HubConfig("music-events", declared)]
+        async with LogStore.open(tmp_path, config, lambda: 1_800_000_000_000) as store:
+            hub = store.hub("music-events")
+            assert (len(hub.partitions), hub.created_at_ms) == (count, 1_700_000_000_000)
+            assert hub.partitions[5].high_watermark == 1
+    async with LogStore.open(tmp_path, [], now_ms) as store:
+        assert len(store.hub("music-events").partitions) == 8
+
+
+async def test_a_growth_that_a_crash_cuts_short_has_not_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(HubFile, "write", _full)
+            with pytest.raises(OSError, match="No space"):
+                store.grow_hub("music-events", 6)
+        assert len(store.hub("music-events").partitions) == 4
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        assert len(store.hub("music-events").partitions) == 4
+        assert len(store.grow_hub("music-events", 5).partitions) == 5
+
+
+def _full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+async def test_a_hub_that_is_made_anew_has_another_creation_time(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        created = [store.hub("parked").created_at_ms]
+        for _ in range(3):  # by a clock that stands still
+            store.delete_hub("parked")
+            created.append(store.create_hub(HubConfig("parked", 1)).created_at_ms)
+        assert created == sorted(set(created))
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        assert store.hub("parked").created_at_ms == created[-1]
+    shutil.rmtree(tmp_path / "hubs" / "parked")
+    async with LogStore.open(tmp_path, HUBS, lambda: 1_800_000_000_000) as store:
+        assert store.hub("parked").created_at_ms == 1_800_000_000_000
 
 
 async def test_another_process_on_the_same_folder_is_told_so(tmp_path: Path) -> None:

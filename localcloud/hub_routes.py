@@ -1,0 +1,87 @@
+"""The control endpoint's way to event hubs: list them, create or grow one, delete one.
+
+What Azure's management plane does; its SDK for Python speaks to Azure Resource Manager, which is not served here.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from localcloud.config import HubConfig
+from localcloud.log.errors import InvalidHubName, PartitionCountError, UnknownHub
+from localcloud.log.store import Hub, LogStore
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """`partitions` None: as many as the hub is declared with."""
+
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=2000)] | None = None
+
+
+def hub_routes(store: LogStore, forget: Callable[[str], Awaitable[None]]) -> list[Route]:
+    """GET /hubs; GET, PUT and DELETE /hubs/NAME. `forget` drops what consumer groups have committed of a hub."""
+
+    async def every(request: Request) -> Response:
+        return JSONResponse([_described(hub) for hub in store.hubs()])
+
+    async def one(request: Request) -> Response:
+        name = request.path_params["name"]
+        try:
+            if request.method == "PUT":
+                return _put(store, name, await request.body())
+            hub = store.hub(name)
+            described = _described(hub)
+            if request.method == "DELETE":
+                store.delete_hub(name)
+                await forget(name)
+            return JSONResponse(described)
+        except UnknownHub as error:
+            return _refused("name", name, str(error), 404)
+
+    return [Route("/hubs", every), Route("/hubs/{name}", one, methods=["GET", "PUT", "DELETE"])]
+
+
+def _put(store: LogStore, name: str, body: bytes) -> Response:
+    """Create the hub, as it is declared or plain, or grow it. The count that it has already changes nothing."""
+    try:
+        wanted = msgspec.json.decode(body, type=_Wanted)
+    except msgspec.DecodeError as error:
+        return _refused("the body", body.decode("utf-8", "replace")[:100], f'expected {{"partitions": N}}; {error}')
+    try:
+        hub = store.hub(name)
+    except UnknownHub:
+        declared = store.declaration(name)
+        count = wanted.partitions or (declared.partitions if declared else None)
+        if count is None:
+            return _refused("partitions", None, f"Hub {name!r} is not declared: expected how many partitions it gets.")
+        config = msgspec.structs.replace(declared, partitions=count) if declared else HubConfig(name, count)
+        try:
+            return JSONResponse(_described(store.create_hub(config)), status_code=201)
+        except InvalidHubName as error:
+            return _refused("name", name, str(error))
+    if wanted.partitions not in (None, len(hub.partitions)):
+        try:
+            store.grow_hub(name, wanted.partitions)
+        except PartitionCountError as error:
+            return _refused("partitions", wanted.partitions, str(error), 409)
+    return JSONResponse(_described(hub))
+
+
+def _described(hub: Hub) -> dict[str, object]:
+    """`end` is the position that the next event gets."""
+    return {
+        "name": hub.name,
+        "created_at_ms": hub.created_at_ms,
+        "compacted": hub.config.compacted,
+        "partitions": [
+            {"begin": partition.start_offset, "end": partition.high_watermark} for partition in hub.partitions
+        ],
+    }
+
+
+def _refused(field: str, value: object, rule: str, status: int = 400) -> Response:
+    return JSONResponse({"field": field, "value": value, "rule": rule}, status_code=status)
