@@ -33,6 +33,7 @@ SONGS = "songs"
 LIBRARY = "library"
 AUDIT = "audit"
 PARKED = "parked"
+ATTEMPTS = "attempts"
 
 SONG_COMMANDS = "song-commands"
 

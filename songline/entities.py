@@ -9,7 +9,7 @@ from cloud.cosmos import Container
 from processors.catalog import documents as catalog
 from processors.ingestion import documents as ingestion
 from processors.library import documents as library
-from processors.runtime import parking
+from processors.runtime import attempt_store, parking
 from schemas.channels import CHARTS, PLAYS
 from songline import audit
 
@@ -22,6 +22,7 @@ CONTAINERS = (
     ingestion.CONTAINER,
     audit.CONTAINER,
     parking.CONTAINER,
+    attempt_store.CONTAINER,
 )
 
 

@@ -1,0 +1,53 @@
+"""The container `attempts`: one document for each reader's partition."""
+
+from typing import Any
+
+import msgspec
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
+
+from cloud.cosmos import Container
+from processors.runtime.attempts import Attempt
+from schemas.channels import ATTEMPTS
+
+CONTAINER = Container(ATTEMPTS, partition_key="/id", indexed=("/id/?",))
+
+
+class AttemptStore:
+    """The container `attempts`. Methods raise AzureError; the caller tries again."""
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+
+    async def read(self, attempt_id: str) -> Attempt | None:
+        """What was noted last, None for nothing."""
+        item = await self._item(attempt_id)
+        return None if item is None else msgspec.convert(item, Attempt)
+
+    async def note(self, attempt: Attempt) -> None:
+        """Return once the attempt is there for good. Whoever begins a stay replaces what another stay noted."""
+        await self._container.upsert_item(msgspec.to_builtins(attempt), no_response=True)
+
+    async def close(self, attempt_id: str, owner: str, parked_in_a_row: int) -> None:
+        """The stay of `owner` ended well; nothing changes where another stay has begun since."""
+        item = await self._item(attempt_id)
+        if item is None or item["owner"] != owner:
+            return
+        closed = {**item, "open": False, "pieceLast": None, "tries": 0, "error": "", "parkedInARow": parked_in_a_row}
+        try:
+            await self._container.replace_item(
+                attempt_id,
+                closed,
+                etag=item["_etag"],
+                match_condition=MatchConditions.IfNotModified,
+                no_response=True,
+            )
+        except CosmosAccessConditionFailedError:
+            return
+
+    async def _item(self, attempt_id: str) -> dict[str, Any] | None:
+        try:
+            return dict(await self._container.read_item(attempt_id, attempt_id))
+        except CosmosResourceNotFoundError:
+            return None

@@ -1,0 +1,117 @@
+"""Attempts: what a reader is about to fold, noted before it does, so that its next life knows what ended the last one.
+
+A stay is the time for which one reader holds a partition. It notes an attempt when it begins and closes it when it
+ends well. A reader that finds an open attempt folds the records after it piece by piece, each noted before. A stay that
+dies in a piece is followed by one that takes that piece apart, until a record alone has ended SINGLE_TRIES stays: that
+one is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
+"""
+
+from msgspec import Struct, structs
+
+PIECE = 32
+"""Records of the first piece; each piece that goes well makes the next one twice as large."""
+
+LARGEST_PIECE = 1_024
+
+REACH = 20_000
+"""A stay holds at most so many records that are not written: what ended it is among so many after its position."""
+
+SINGLE_TRIES = 2
+"""So many stays must end in a record alone before it is the culprit: one may be killed there by chance."""
+
+
+class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The document of a reader's partition; `id` is made by `attempt_id`.
+
+    `owner` is the stay's own name. `first` is the position that is folded next, `piece_last` the last position of the
+    piece, None where the stay folds without pieces. `tries`: how many stays began exactly this piece. `error`: the last
+    line of the error that ended the stay, empty where none was seen. `parked_in_a_row`: records that crashed the fold
+    or were refused, with none applied between. `open` until the stay ends well.
+    """
+
+    id: str
+    owner: str
+    first: int
+    open: bool = True
+    piece_last: int | None = None
+    tries: int = 0
+    error: str = ""
+    parked_in_a_row: int = 0
+
+
+class Dissection(Struct):
+    """How the records up to `until` are folded after a stay that ended badly. Up to `close_until` a piece has `close`
+    records at most; after that `size`, which grows."""
+
+    until: int
+    close_until: int = -1
+    close: int = PIECE
+    size: int = PIECE
+
+    def next_size(self, position: int) -> int:
+        """Records of the piece that begins at `position`, at least one."""
+        if position <= self.close_until:
+            return min(self.close, self.close_until - position + 1)
+        return max(1, min(self.size, self.until - position + 1))
+
+    def advance(self, position: int) -> None:
+        """The piece that ended at `position` went well, or its culprits are parked."""
+        if position > self.close_until:
+            self.size = min(2 * self.size, LARGEST_PIECE)
+
+    def is_over(self, position: int) -> bool:
+        """Whether records after `position` are folded as usual again."""
+        return position >= self.until
+
+
+def attempt_id(reader: str, hub: str, partition: str) -> str:
+    """`library:music-events:2`."""
+    return f"{reader}:{hub}:{partition}"
+
+
+def begun(before: Attempt | None, key: str, owner: str, position: int) -> Attempt:
+    """The attempt of a stay that begins with the record at `position`; `before` is what was noted there last.
+
+    What an open attempt says of its piece and error is kept until the first piece is noted.
+    """
+    if before is None:
+        return Attempt(id=key, owner=owner, first=position)
+    if before.open and before.first == position:
+        return structs.replace(before, owner=owner)
+    row = before.parked_in_a_row
+    return Attempt(id=key, owner=owner, first=position, parked_in_a_row=row, error=before.error if before.open else "")
+
+
+def dissection(before: Attempt | None, position: int, hub_last: int) -> Dissection | None:
+    """How to fold from `position` on, after `before`; None: as usual. `hub_last` is the hub's last position."""
+    if before is None or not before.open:
+        return None
+    found = Dissection(until=min(hub_last, position + REACH - 1))
+    if before.first == position and before.piece_last is not None:
+        records = before.piece_last - position + 1
+        found.close_until = before.piece_last
+        found.close = 1 if records <= PIECE else PIECE
+        found.until = max(found.until, before.piece_last)
+    return found if found.until >= position else None
+
+
+def culprit(before: Attempt | None, position: int) -> bool:
+    """Whether the record at `position` alone has ended so many stays that it is to be parked without another try."""
+    return (
+        before is not None
+        and before.open
+        and before.first == before.piece_last == position
+        and before.tries >= SINGLE_TRIES
+    )
+
+
+def piece(before: Attempt, first: int, last: int) -> Attempt:
+    """The attempt with the piece from `first` to `last`, to be noted before that is folded."""
+    again = (before.first, before.piece_last) == (first, last)
+    return structs.replace(
+        before,
+        first=first,
+        piece_last=last,
+        tries=before.tries + 1 if again else 1,
+        error=before.error if again else "",
+    )

@@ -1,0 +1,60 @@
+"""What an error of a service means: it is away, it refuses this worker, or it refuses this item."""
+
+from collections.abc import Iterator
+from enum import Enum
+
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.eventhub.exceptions import AuthenticationError, EventHubError
+
+SERVICE_ERRORS = (AzureError, EventHubError, KafkaError)
+"""What the SDKs raise for whatever a service, or the way to it, does."""
+
+_DENIED = (401, 403)
+# 413 is Cosmos DB's for a document over 2 MB; 400 for one that it can't take.
+_REFUSED = (400, 413)
+
+
+class ServiceFault(Enum):
+    """What follows: wait and try again; wait, and say which key or role is wrong; pass the item over."""
+
+    AWAY = "away"
+    ACCESS_DENIED = "refuses us"
+    ITEM_REFUSED = "refuses this item"
+
+
+class ItemRefusedError(Exception):
+    """A service refuses what a record makes of its item, whoever writes it and however often."""
+
+
+def fault(error: Exception) -> ServiceFault:
+    """What `error`, one of SERVICE_ERRORS, means."""
+    if isinstance(error, ClientAuthenticationError | AuthenticationError):
+        return ServiceFault.ACCESS_DENIED
+    if isinstance(error, MessageSizeTooLargeError):
+        return ServiceFault.ITEM_REFUSED
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if status in _DENIED:
+        return ServiceFault.ACCESS_DENIED
+    return ServiceFault.ITEM_REFUSED if status in _REFUSED else ServiceFault.AWAY
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors that a group is made of, or the one that is none."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from leaves(one)
+    else:
+        yield error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether nothing but ItemRefusedError is in it."""
+    return all(isinstance(one, ItemRefusedError) for one in leaves(error))
+
+
+def last_line(error: BaseException) -> str:
+    """The last line that a traceback of it would have; of a group, that of its first error."""
+    first = next(leaves(error))
+    text = str(first).strip().splitlines()
+    return f"{type(first).__name__}: {text[-1] if text else ''}".rstrip(": ")
