@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 from contextlib import suppress
+from functools import partial
 
 import faust
 from azure.cosmos.aio import CosmosClient
@@ -15,7 +16,7 @@ from cloud.settings import BadSetting, Settings
 from processors.trending import arrival
 from processors.trending.app import create
 from processors.trending.dials import Dials
-from schemas.channels import CHARTS, DATABASE, PLAYS
+from schemas.channels import CHARTS, DATABASE, PARKED, PLAYS
 
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""
@@ -46,12 +47,12 @@ def main() -> None:
     asyncio.set_event_loop(loop)
     client = cosmos.client(settings.cosmos)
     closing = Closing(client)
-    charts, plays = (cosmos.container(client, DATABASE, name) for name in (CHARTS, PLAYS))
+    containers = [cosmos.container(client, DATABASE, name) for name in (CHARTS, PLAYS, PARKED)]
     with suppress(KeyboardInterrupt):
         hubs = loop.run_until_complete(arrival.arrived(lambda: arrival.hubs(settings.eventhubs)))
-        loop.run_until_complete(arrival.arrived(lambda: arrival.container(charts)))
-        loop.run_until_complete(arrival.arrived(lambda: arrival.container(plays)))
-        trending = create(settings, dials, hubs, charts, plays)
+        for container in containers:
+            loop.run_until_complete(arrival.arrived(partial(arrival.container, container)))
+        trending = create(settings, dials, hubs, *containers)
         services = (trending.health, closing)
         worker = faust.Worker(trending.app, *services, loop=loop, loglevel="info", redirect_stdouts=False)
         worker.execute_from_commandline()

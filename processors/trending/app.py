@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -10,12 +11,14 @@ from msgspec import Struct
 
 from cloud import kafka
 from cloud.settings import Settings
+from processors.runtime.parking import ParkedEvents
 from processors.trending import credentials
 from processors.trending.batching import App
 from processors.trending.charting import Charting
 from processors.trending.counting import Counting, wall_clock_ms
 from processors.trending.dials import Dials
 from processors.trending.health import Health, Watchdog
+from processors.trending.passed_over import ParkingQueue
 from processors.trending.ranking import Ranking
 from processors.trending.recording import Recording
 from processors.trending.sink import Sink
@@ -42,9 +45,15 @@ class Trending(Struct):
 
 
 def create(
-    settings: Settings, dials: Dials, hubs: Mapping[str, int], charts: ContainerProxy, plays: ContainerProxy
+    settings: Settings,
+    dials: Dials,
+    hubs: Mapping[str, int],
+    charts: ContainerProxy,
+    plays: ContainerProxy,
+    parked: ContainerProxy,
 ) -> Trending:
-    """The app for a namespace whose hubs have so many partitions, writing to the containers of charts and of plays.
+    """The app for a namespace whose hubs have so many partitions, writing to the containers of charts, of plays and of
+    parked records.
 
     It starts nothing: give `app` and `health` to a `faust.Worker`.
     """
@@ -57,7 +66,8 @@ def create(
     shards = hubs[TRENDING_PARTIALS]
     cells = _table(app, "cells", hubs[MUSIC_EVENTS])
     sums = _table(app, "shards", shards)
-    counting = Counting(app, cells, shards, wall_clock_ms)
+    parking = ParkingQueue(ParkedEvents(parked), lambda: datetime.now(UTC))
+    counting = Counting(app, cells, shards, wall_clock_ms, parking)
     ranking = Ranking(app, sums, wall_clock_ms, round(dials.whole * 1_000))
     charting = Charting(app, Sink(charts, max(1, round(dials.writes * dials.tick))), shards)
     recording = Recording(

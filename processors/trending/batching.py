@@ -93,7 +93,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
                     result._partition_records = self._opened[tp] = Fetched(result._partition_records)
                 else:
                     result._partition_records = Tolerant(result._partition_records, self.app.on_unreadable)
-        wanted = {tp for tp in partitions if self._held_until.get(tp, 0.0) <= now and tp not in self.app.passed_over}
+        wanted = {tp for tp in partitions if self._held_until.get(tp, 0.0) <= now and tp not in self.app.on_hold}
         if not wanted:
             # To aiokafka no partitions are all of them.
             return {}
@@ -179,7 +179,7 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
     """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
     `on_unreadable` is told, in the consumer's thread, of record batches of other hubs that can't be read. `missing`
-    are the gaps that partitions stand in front of; partitions in `passed_over` are not handed over at all.
+    are the gaps that partitions stand in front of; partitions `on_hold` are not handed over at all.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
         self.batched = frozenset(batched)
         self.on_unreadable = on_unreadable
         self.missing: dict[TP, Missing] = {}
-        self.passed_over: set[TP] = set()
+        self.on_hold: set[TP] = set()
         fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)
 

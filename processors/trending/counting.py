@@ -8,33 +8,41 @@ from typing import Any
 
 from faust.types import TP
 
+from processors.trending.batch import Batch
 from processors.trending.batching import App
 from processors.trending.names import Regions, Songs
 from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
+from processors.trending.passed_over import ParkingQueue
 from processors.trending.policy import moment
 from processors.trending.source import Flush, Source, hour_prefix, outdated
-from schemas.channels import MUSIC_EVENTS, PARKED_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
+from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
 """With so many events to read, flushes come this far apart: the same songs come again, and are told once."""
 
+PARK_AGAIN_S = 0.2
+MANY = 100
+"""While more records of a partition wait to be parked, it is not read on, and the others are."""
+
 
 class Counting:
     """Sources of the partitions that this worker holds. `owner` names the worker's hold on them, each time anew."""
 
-    def __init__(self, app: App, table: Any, shards: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, app: App, table: Any, shards: int, now_ms: Callable[[], int], parking: ParkingQueue) -> None:
         self._app = app
         self._table = table
         self._shards = shards
         self._now_ms = now_ms
+        self._parking = parking
         self._order = Order(app, MUSIC_EVENTS)
         self._songs = Songs(shards)
         self._regions = Regions()
         self._sources: dict[int, Source] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
+        self._taking = asyncio.Lock()
         self._flushed_ms = 0
         self._swept_hour = 0
 
@@ -43,10 +51,22 @@ class Counting:
             message = event.message
             if not await self._order.admits(message.partition, event.value):
                 continue
-            source = self._sources.get(message.partition)
+            await self._take(message.partition, message, event.value)
+            while self._parking.full and message.partition in self._sources:
+                await self.flush()
+                await asyncio.sleep(PARK_AGAIN_S)
+
+    async def _take(self, number: int, message: Any, batch: Batch) -> None:
+        # Not while a flush parks: what is acknowledged then must hold nothing that is not parked.
+        async with self._taking:
+            source = self._sources.get(number)
             if source is not None:
-                source.take(event.value)
-                self._messages[message.partition].append(message)
+                source.take(batch)
+                for record in source.take_passed_over():
+                    self._parking.add(MUSIC_EVENTS, number, record)
+                self._messages[number].append(message)
+                if self._parking.waiting(MUSIC_EVENTS, number) > MANY:
+                    self._app.on_hold.add(TP(MUSIC_EVENTS, number))
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these partitions, each from its first offset to read, and no others; what others left is recovered."""
@@ -63,32 +83,31 @@ class Counting:
             self._order.start({})
             self._sources = {}
             self._messages.clear()
+            self._parking.forget(MUSIC_EVENTS)
+            self._app.on_hold.clear()
 
     async def flush(self) -> None:
-        """Tell the shards what changed, save it, and only then let offsets be committed.
+        """Park what was passed over, tell the shards what changed, save it, and only then let offsets be committed.
 
         A crash between any two of these steps makes the next owner repeat some of them, which changes nothing.
         """
         async with self._flushing:
             now_ms = self._now_ms()
-            if self.far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
+            if self.far_behind() and not self._parking.full and now_ms - self._flushed_ms < CATCH_UP_MS:
                 return
             self._flushed_ms = now_ms
             flushes: dict[int, Flush] = {}
-            for number, source in self._sources.items():
-                self._look_for_end(source)
-                if source.changed:
-                    flushes[number] = source.flush(now_ms)
-                    keep(self._table, flushes[number].chunks)
-            messages = {number: self._messages.pop(number, []) for number in flushes}
+            async with self._taking:
+                for number, source in self._sources.items():
+                    self._look_for_end(source)
+                    if source.changed and await self._parking.park(MUSIC_EVENTS, number):
+                        self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
+                        flushes[number] = source.flush(now_ms)
+                        keep(self._table, flushes[number].chunks)
+                messages = {number: self._messages.pop(number, []) for number in flushes}
             await send(
                 self._app.producer,
                 [
-                    Outgoing(PARKED_EVENTS, body, key=str(number).encode())
-                    for number, flush in flushes.items()
-                    for body in flush.parked
-                ]
-                + [
                     Outgoing(TRENDING_PARTIALS, body, shard)
                     for flush in flushes.values()
                     for shard, body in flush.partials

@@ -1,9 +1,7 @@
 """Stage 1 of one partition as a whole: batches in, and at each flush what to tell the shards and what to save."""
 
-from base64 import b64encode
 from datetime import datetime
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
@@ -12,12 +10,11 @@ from processors.trending.batch import Batch
 from processors.trending.cells import Load, Partition
 from processors.trending.names import REGION_BITS, Regions, Songs, shard_of
 from processors.trending.partials import Fact, Rows, join, messages
+from processors.trending.passed_over import PassedOver
 from processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
-from schemas.channels import MUSIC_EVENTS
 from schemas.envelope import Event
 from schemas.errors import Poison
 from schemas.events import SongUploaded
-from schemas.parked import Parked
 
 HOT_HOURS = 2
 """Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""
@@ -30,13 +27,13 @@ _MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
 
 
 class Flush(Struct, frozen=True):
-    """What a flush has to send, in this order: `parked` and `partials` (shard, body), then `chunks` by key.
+    """What a flush has to send, in this order: `partials` (shard, body), then `chunks` by key.
 
-    `chunks` that are None are to be deleted. `position` is what may be committed when all of it is acknowledged.
+    `chunks` that are None are to be deleted. `position` is what may be committed when all of it is acknowledged, and
+    all that the source passed over is parked.
     """
 
     position: int
-    parked: list[bytes]
     partials: list[tuple[int, bytes]]
     chunks: dict[str, bytes | None]
 
@@ -60,7 +57,7 @@ class Source:
         self._cells = Partition(songs, regions, load)
         self._through_ms: int | None = None
         self._facts: list[Fact] = []
-        self._parked: list[Parked] = []
+        self._passed_over: list[PassedOver] = []
         self._told: tuple[int, int | None] | None = None
 
     def take(self, batch: Batch) -> None:
@@ -68,10 +65,15 @@ class Source:
         read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
         self._cells.fold(read)
         self._facts += [_fact(event, batch.offsets[index]) for index, event in read.facts]
-        self._parked += [self._park(why, batch, index) for index, why in read.poison]
+        self._passed_over += [_passed_over(why, batch, index) for index, why in read.poison]
         self.position = max(self.position, batch.end - 1)
         if batch.logged_ms:
             self._reach(batch.logged_ms[-1])
+
+    def take_passed_over(self) -> list[PassedOver]:
+        """The records that could not be understood since the last call, to be parked."""
+        found, self._passed_over = self._passed_over, []
+        return found
 
     def at_end(self, polled_ms: int) -> None:
         """The partition held nothing more than was taken when it was asked at this moment."""
@@ -95,11 +97,10 @@ class Source:
         self._cells.rest(now_ms // HOUR_MS - HOT_HOURS + 1)
         flush = Flush(
             position=self.position,
-            parked=[msgspec.json.encode(parked) for parked in self._parked],
             partials=self._messages(join(minutes), join(hours)),
             chunks=chunks,
         )
-        self._facts, self._parked = [], []
+        self._facts = []
         self._told = (self.position, self._through_ms)
         return flush
 
@@ -122,21 +123,14 @@ class Source:
             )
         ]
 
-    def _park(self, why: Poison, batch: Batch, index: int) -> Parked:
-        offset = batch.offsets[index]
-        return Parked(
-            id=f"{MUSIC_EVENTS}-{self.number}-{offset}",
-            hub=MUSIC_EVENTS,
-            partition=self.number,
-            offset=offset,
-            reason=why.reason,
-            detail=why.detail,
-            body=b64encode(batch.bodies[index]).decode(),
-        )
-
     def _reach(self, ms: int) -> None:
         if ms >= 0:
             self._through_ms = ms if self._through_ms is None else max(self._through_ms, ms)
+
+
+def _passed_over(why: Poison, batch: Batch, index: int) -> PassedOver:
+    detail = batch.unreadable.get(index, why.detail)
+    return PassedOver(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)
 
 
 def hour_prefix(partition: int, hour: int) -> str:

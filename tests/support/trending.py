@@ -12,6 +12,7 @@ from processors.trending import frames, partials
 from processors.trending.batch import Batch
 from processors.trending.merge import Merge
 from processors.trending.names import Regions, Songs
+from processors.trending.passed_over import PassedOver
 from processors.trending.shards import Shard
 from processors.trending.source import Source, hour_prefix
 from schemas.documents import Chart
@@ -26,7 +27,7 @@ class Pipeline:
         self.logs = logs
         self.now_ms = now_ms
         self.hub: list[list[bytes]] = [[] for _ in range(shards)]
-        self.parked: list[bytes] = []
+        self.parked: list[PassedOver] = []
         self._owners = count()
         self._cells: list[dict[str, bytes]] = [{} for _ in logs]
         self._shard_values: list[dict[str, bytes]] = [{} for _ in range(shards)]
@@ -58,7 +59,7 @@ class Pipeline:
     def flush(self, number: int, dies_after: int | None = None) -> None:
         """Flush a source; it may die after so many of the steps (messages sent, chunks saved)."""
         flush = self._sources[number].flush(self.now_ms)
-        self.parked += flush.parked
+        self.parked += self._sources[number].take_passed_over()
         steps = len(flush.partials) + len(flush.chunks)
         allowed = steps + 1 if dies_after is None else dies_after % (steps + 1)
         for shard, body in flush.partials[:allowed]:

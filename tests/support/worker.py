@@ -13,8 +13,9 @@ from cloud import cosmos
 from cloud.kafka import client_options
 from cloud.settings import Settings
 from projections.charts import freshest
-from schemas.channels import DATABASE, MUSIC_EVENTS
+from schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from schemas.documents import CURRENT, Chart
+from schemas.parked import ParkedEvent
 from schemas.plays import SHARDS_KEY, ShardReached, SongDay
 from schemas.progress import PROGRESS, Freshness
 from songline.entities import CONTAINERS
@@ -81,6 +82,14 @@ async def shards_reached(container: ContainerProxy, ends: dict[str, int]) -> boo
     shards = [msgspec.convert(one, ShardReached) for one in found]
     reached = [{number: one.position for number, one in shard.partitions.items()} for shard in shards]
     return bool(shards) and len(shards) == shards[0].shards and all(one == ends for one in reached)
+
+
+async def parked_records(settings: Settings) -> list[ParkedEvent]:
+    """All that is parked, by hub, partition and position."""
+    async with cosmos.client(settings.cosmos) as client:
+        container = cosmos.container(client, DATABASE, PARKED)
+        found = [msgspec.convert(one, ParkedEvent) async for one in container.query_items("SELECT * FROM c")]
+    return sorted(found, key=lambda one: (one.hub, one.partition, one.position))
 
 
 async def read_hub(settings: Settings, hub: str = MUSIC_EVENTS) -> list[tuple[int, int, bytes]]:

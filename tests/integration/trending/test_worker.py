@@ -1,9 +1,7 @@
 """The worker as a process on localcloud: poison is parked, idle partitions stay fresh, two workers share, and one
 outlives an outage."""
 
-import json
 import re
-from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,6 +27,7 @@ from tests.support.worker import (
     TrendingWorker,
     make_containers,
     one_chart,
+    parked_records,
     read_hub,
     shards_reached,
     song_days,
@@ -59,13 +58,14 @@ async def test_poison_is_parked_and_the_partition_goes_on(localcloud: LocalCloud
         assert worker.stop() == 0, worker.said
     finally:
         worker.kill()
-    parked = [json.loads(body) for _, _, body in await read_hub(settings, PARKED_EVENTS)]
-    assert [(one["id"], one["reason"]) for one in parked] == [
-        ("music-events-0-1", "not-an-event"),
-        ("music-events-0-2", "broken-contract"),
-        ("music-events-0-3", "unknown-version"),
+    parked = await parked_records(settings)
+    assert [(one.id, one.readers["trending"].reason) for one in parked] == [
+        ("music-events:0:1", "not-an-event"),
+        ("music-events:0:2", "broken-contract"),
+        ("music-events:0:3", "unknown-version"),
     ]
-    assert b64decode(parked[0]["body"]) == b"no event"
+    assert parked[0].body_beginning == b"no event"
+    assert await read_hub(settings, PARKED_EVENTS) == []
 
 
 async def test_a_second_worker_takes_over_and_nothing_is_counted_twice_or_left_unwritten(

@@ -1,0 +1,101 @@
+"""Records that a stage passes over, on their way into the container `parked`."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
+from time import monotonic
+
+from azure.core.exceptions import AzureError
+from msgspec import Struct
+
+from processors.runtime.parking import ParkedEvents
+from processors.trending.policy import moment
+from schemas.parked import ParkedEvent, parked_event
+
+log = logging.getLogger(__name__)
+
+READER = "trending"
+IN_FLIGHT = 16
+MAX_WAITING = 1_000
+"""While more wait, no more are taken: with 64 KiB of a body each they are 90 MB."""
+ROUND_S = 2.0
+"""What one partition has to park keeps the others waiting no longer than this."""
+
+
+class PassedOver(Struct, frozen=True):
+    """A record that can't be applied, and why. `logged_ms` is -1 where the hub doesn't say when it took it."""
+
+    position: int
+    logged_ms: int
+    body: bytes
+    reason: str
+    detail: str
+
+
+class ParkingQueue:
+    """What waits to be parked, by hub and partition. `now` gives aware moments.
+
+    `trouble` says why the last record could not be parked; it is empty once one could.
+    """
+
+    def __init__(self, store: ParkedEvents, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+        self._waiting: dict[tuple[str, int], dict[int, ParkedEvent]] = defaultdict(dict)
+        self.trouble: AzureError | None = None
+
+    def add(self, hub: str, partition: int, record: PassedOver) -> None:
+        """Let the record wait; one that does so already stays as it is."""
+        logged = None if record.logged_ms < 0 else moment(record.logged_ms)
+        parked = parked_event(
+            READER, hub, str(partition), record.position, logged, record.body, record.reason, record.detail, self._now()
+        )
+        self._waiting[hub, partition].setdefault(record.position, parked)
+
+    def waiting(self, hub: str, partition: int) -> int:
+        return len(self._waiting.get((hub, partition), ()))
+
+    @property
+    def full(self) -> bool:
+        return sum(map(len, self._waiting.values())) >= MAX_WAITING
+
+    def forget(self, hub: str) -> None:
+        """The hub's partitions are in other hands, which meet the same records again."""
+        for key in [key for key in self._waiting if key[0] == hub]:
+            del self._waiting[key]
+
+    async def park(self, hub: str, partition: int) -> bool:
+        """Park what waits, for ROUND_S at most; whether nothing waits any more."""
+        waiting = self._waiting[hub, partition]
+        if not waiting:
+            return True
+        first, count, end = next(iter(waiting.values())), len(waiting), monotonic() + ROUND_S
+        while waiting and monotonic() < end:
+            some = list(islice(waiting.items(), IN_FLIGHT))
+            results = await asyncio.gather(*[self._put(parked) for _, parked in some])
+            for (position, _), error in zip(some, results, strict=True):
+                if error is None:
+                    waiting.pop(position, None)
+            if failures := [error for error in results if error is not None]:
+                self.trouble = failures[0]
+                log.warning(
+                    "%s/%d: %d records not parked, trying again: %s", hub, partition, len(waiting), self.trouble
+                )
+                return False
+        self.trouble = None
+        why = first.readers[READER]
+        log.warning(
+            "%s/%d: %d of %d records parked, the first at %d: %s, %s",
+            *(hub, partition, count - len(waiting), count, first.position, why.reason, why.detail),
+        )
+        return not waiting
+
+    async def _put(self, parked: ParkedEvent) -> AzureError | None:
+        try:
+            await self._store.park(parked)
+        except AzureError as error:
+            return error
+        return None
