@@ -1,7 +1,7 @@
 """Charts over HTTP, of now and of before, in the form that is asked for."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from projections import charts, history, negotiation, openapi
 from projections.answers import fresh, plain, shown
+from projections.moments import Moment
 from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
 from projections.song_api import SongId
@@ -95,8 +96,8 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         kind: WhichKind,
         window: WhichWindow,
         scope: Scope = GLOBAL,
-        since: Annotated[datetime | None, Query(description="From this moment on; a day before `until`")] = None,
-        until: Annotated[datetime | None, Query(description="Before this moment; now")] = None,
+        since: Annotated[Moment | None, Query(description="From this moment on; a day before `until`")] = None,
+        until: Annotated[Moment | None, Query(description="Before this moment; now")] = None,
         limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines of each chart at most")] = 10,
         accept: Accept = None,
     ) -> Response:
@@ -104,11 +105,10 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         trending worker has none. As a table each line is a row."""
         if not charts.is_scope(scope):
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
-        end = aware(until) or now()
-        begin = aware(since) or _day_before(end)
-        if not begin < end <= begin + history.LONGEST:
-            rule = "a moment before `until`, by 7 days at most"
-            return refused(400, "Not a time to look at", (Fault("since", shown(begin), rule),))
+        end = until or now()
+        begin = since or _day_before(end)
+        if not timedelta() < end - begin <= history.LONGEST:
+            return refused(400, "Not a time to look at", (_no_span(since, end),))
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
@@ -149,13 +149,14 @@ def unacceptable(accept: str | None) -> Response:
     return answer(Problem("Nothing that you take", 406, detail))
 
 
-def aware(moment: datetime | None) -> datetime | None:
-    """A moment without an offset is one in UTC."""
-    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
 def _day_before(moment: datetime) -> datetime:
     try:
         return moment - history.USUAL
     except OverflowError:
         return moment
+
+
+def _no_span(since: datetime | None, until: datetime) -> Fault:
+    if since is None:
+        return Fault("until", shown(until), "a moment that has a day before it")
+    return Fault("since", shown(since), "a moment before `until`, by 7 days at most")

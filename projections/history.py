@@ -102,5 +102,5 @@ async def of_song(store: Store, song_id: Id, windows: tuple[Window, ...], now: d
 
 
 def _end(until: datetime) -> str:
-    """The id behind those of all snapshots before `until`."""
-    return snapshot_id(until.astimezone(UTC) + timedelta(hours=1))
+    """What is behind the ids of all snapshots before `until`, and before that of the next hour."""
+    return f"{snapshot_id(until.astimezone(UTC))}~"

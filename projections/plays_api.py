@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from projections import negotiation, openapi, plays, songs
 from projections.answers import plain, shown
-from projections.chart_api import Accept, aware, tabled, unacceptable
+from projections.chart_api import Accept, tabled, unacceptable
+from projections.moments import Moment
 from projections.problems import Fault, Problem, answer, refused
 from projections.song_api import SongId
 
@@ -31,14 +32,14 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         request: Request,
         song_id: SongId,
         hours: Annotated[int, Query(ge=1, le=plays.LONGEST, description="How many UTC hours")] = plays.USUAL,
-        until: Annotated[datetime | None, Query(description="Hours that begin before this moment; now")] = None,
+        until: Annotated[Moment | None, Query(description="Hours that begin before this moment; now")] = None,
         accept: Accept = None,
     ) -> Response:
         """Every hour, oldest first, also those in which nobody heard it. `counting` says that an hour may still grow:
         `completeThrough` has not reached its end. Late events count in the hour of their own time, up to seven days
         later. A song that was heard and that the catalog does not know has its hours too."""
         moment = now()
-        end = aware(until) or moment
+        end = until or moment
         if not EARLIEST <= end <= moment + AHEAD:
             rule = f"a moment from {EARLIEST:%Y-%m-%d} on that is not to come"
             return refused(400, "Not a time to look at", (Fault("until", shown(end), rule),))

@@ -4,7 +4,8 @@ import re
 
 from msgspec import Struct
 
-_ONE = re.compile(r"bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
+# More digits than a file could ever need are still a number; a header of thousands is passed over.
+_ONE = re.compile(r"bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.ASCII | re.IGNORECASE)
 
 
 class Range(Struct, frozen=True):

@@ -45,6 +45,10 @@ HOURS_SCHEMA = pl.Schema(
 )
 
 
+FORMULA = r"^[\t\r\n ]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"
+"""What a spreadsheet takes for the beginning of a formula, also behind white space."""
+
+
 def table(charts: Iterable[Chart]) -> pl.DataFrame:
     """The lines of the charts in their order. The columns are always those of SCHEMA."""
     rows = [
@@ -90,11 +94,19 @@ def hours(plays: SongPlays) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=HOURS_SCHEMA, orient="row")
 
 
+def guarded(text: pl.Expr) -> pl.Expr:
+    """The text with an apostrophe before it where a spreadsheet would take it for a formula.
+
+    Source: OWASP, "CSV Injection"; the signs of full width are what some spreadsheets take for the others.
+    """
+    return pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep()
+
+
 def written(made: pl.DataFrame, form: str) -> bytes:
-    """The table in a form of `negotiation`, CSV or PARQUET. Moments are RFC 3339 in CSV."""
+    """The table in a form of `negotiation`, CSV or PARQUET. Moments are RFC 3339 in CSV, and texts are `guarded`."""
     target = BytesIO()
     if form == CSV:
-        made.write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
+        made.with_columns(guarded(pl.col(pl.String))).write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")
     else:
         made.write_parquet(target, compression="zstd")
     return target.getvalue()
