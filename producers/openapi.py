@@ -50,6 +50,12 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {202: accepted, **{status: {"description": _WORDS[status], **problem} for status in statuses}}
 
 
+_USER_FIELD = {
+    "name": "userId",
+    "in": "query",
+    "description": "Who asks",
+    "schema": {"type": "string", "maxLength": 128},
+}
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
@@ -63,6 +69,7 @@ UPLOAD: dict[str, Any] = {
         "parameters": [
             _USER,
             _KEY,
+            _USER_FIELD,
             *(_query(name, schema) for name, schema in _FIELDS.items()),
             _query("fileName", {"type": "string", "maxLength": 255}),
         ],
@@ -79,5 +86,5 @@ UPLOAD: dict[str, Any] = {
 
 REMOVE: dict[str, Any] = {
     "responses": _answers(400, 403, 404, 503),
-    "openapi_extra": {"parameters": [_USER, _KEY]},
+    "openapi_extra": {"parameters": [_USER, _KEY, _USER_FIELD]},
 }

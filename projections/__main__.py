@@ -9,6 +9,7 @@ import uvicorn
 
 from cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
 from projections.api import create
+from projections.http.front import Front
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +21,11 @@ def main(host: str, port: int) -> None:
     """Serve charts, songs and ingestions over HTTP. Settings come from the environment: see docs/operations.md."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings, storage = read_cosmos(os.environ), _storage(os.environ)
+        settings, storage, front = read_cosmos(os.environ), _storage(os.environ), Front.read(os.environ)
     except BadSetting as error:
         raise SystemExit(f"projections: {error}") from None
     uvicorn.run(
-        create(settings, storage),
+        create(settings, storage, front=front),
         host=host,
         port=port,
         http="httptools",

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -28,6 +28,8 @@ from projections.answers import plain, shown
 from projections.audio import AudioStore
 from projections.chart_api import Index
 from projections.history import History, SongHistory
+from projections.http.front import Front
+from projections.http.parameters import BadParameters, known
 from projections.hubs import Hubs
 from projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
 from projections.letters import Letters, LettersAnswer
@@ -64,6 +66,7 @@ SERVED = (
 )
 """The types of all answers."""
 RETRY_SECONDS = 2
+DEFAULT_FRONT = Front()
 
 
 def create(
@@ -75,11 +78,13 @@ def create(
     poll: float = POLL,
     heartbeat: float = HEARTBEAT,
     stale_s: float = STALE_S,
+    front: Front = DEFAULT_FRONT,
 ) -> FastAPI:
     """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound,
     without `hubs` no rates, without `bus` no dead letters.
 
-    `poll` and `heartbeat`, in seconds, are those of streams; `stale_s` is that of live.STALE_S.
+    `poll` and `heartbeat`, in seconds, are those of streams; `stale_s` is that of live.STALE_S; `front` says whose
+    requests are taken.
     """
 
     broadcast = Broadcast()
@@ -114,7 +119,14 @@ def create(
             stack.push_async_callback(app.state.feed.close)
             yield
 
-    app = FastAPI(title="Songline", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Songline",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(known)],
+    )
     chart_api.routes(app)
     live_api.routes(app)
     if hubs is not None:
@@ -127,6 +139,7 @@ def create(
     pages.routes(app)
     _problems(app)
     openapi.describe(app, SERVED)
+    front.install(app)
     return app
 
 
@@ -156,6 +169,10 @@ def _problems(app: FastAPI) -> None:
             return refused(404, "Not found", faults)
         return refused(400, "Bad request", faults)
 
+    @app.exception_handler(BadParameters)
+    async def misspelt(request: Request, error: BadParameters) -> Response:
+        return refused(400, "Bad request", error.faults)
+
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         detail = f"{request.method} {request.url.path}: {error.detail}. /docs tells what there is."
@@ -172,4 +189,6 @@ def _rule(detail: dict[str, Any]) -> str:
     """pydantic's sentence as what is expected."""
     if detail["type"] == "literal_error":
         return f"one of {detail['ctx']['expected']}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
     return str(detail["msg"]).removeprefix("Input should be ")

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from projections import charts, history, negotiation, openapi
 from projections.answers import fresh, plain, shown
+from projections.ids import SongId
 from projections.moments import Moment
 from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
-from projections.song_api import SongId
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 from schemas.plays import SongPlays
 from schemas.regions import REGIONS

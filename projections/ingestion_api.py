@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
-from fastapi import Path as InPath
 from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from projections import ingestions, openapi
 from projections.answers import plain
+from projections.ids import IngestionId
 from projections.letters import PEEKED, Letters, LettersAnswer
 from projections.problems import Problem, answer
-from projections.song_api import IN_PATH
 from projections.store import Store
 from schemas.ingestions import Ingestion, State
 
@@ -21,8 +20,6 @@ NO_QUEUE = (
     "This API was started without Service Bus: set AZURE_SERVICEBUS_CONNECTIONSTRING or "
     "AZURE_SERVICEBUS_FULLYQUALIFIEDNAMESPACE."
 )
-
-IngestionId = Annotated[str, InPath(pattern=IN_PATH, description="The id that the upload was answered with")]
 
 
 def routes(

@@ -5,19 +5,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
-from fastapi import Path as InPath
 from starlette.responses import Response
 
 from projections import libraries, openapi, reaching
 from projections.answers import plain, shown
 from projections.freshness import freshness
+from projections.ids import UserId
 from projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
 from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
-from projections.song_api import IN_PATH
 from schemas.library import RECENT
-
-UserId = Annotated[str, InPath(pattern=IN_PATH, description="The id of a listener")]
 
 Now = Callable[[], datetime]
 

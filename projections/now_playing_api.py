@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi import Path as InPath
 from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from cloud.settings import EventHubs
+from projections.ids import UserId
 from projections.now_playing import Broadcast, follow, stream
 from projections.problems import Problem, answer
 
@@ -27,6 +27,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     },
 }
+_OF_ONE = {**_ANSWERS, 404: {**_ANSWERS[503], "description": "What was given is no listener's id"}}
 
 
 def routes(settings: EventHubs, broadcast: Broadcast) -> APIRouter:
@@ -53,10 +54,10 @@ def routes(settings: EventHubs, broadcast: Broadcast) -> APIRouter:
     @router.get(
         "/v1/users/{user_id}/now-playing",
         summary="What a listener plays, as it happens",
-        responses=_ANSWERS,
+        responses=_OF_ONE,
         response_class=Response,
     )
-    async def one(request: Request, user_id: Annotated[str, InPath(description="The listener")]) -> Response:
+    async def one(request: Request, user_id: UserId) -> Response:
         """As `/v1/now-playing`, of one listener."""
         return _answer(user_id)
 

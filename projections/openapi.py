@@ -77,6 +77,8 @@ def describe(app: FastAPI, types: Sequence[type[Struct]]) -> None:
         document = generate()
         for operations in document["paths"].values():
             for operation in operations.values():
+                # Every operation refuses parameters that it does not know.
+                operation["responses"].setdefault("400", _others((400,))[400])
                 # FastAPI's own, for values that are answered with 400 or 404 here.
                 if operation["responses"].get("422", {}).get("description") == "Validation Error":
                     del operation["responses"]["422"]

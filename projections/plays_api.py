@@ -10,9 +10,9 @@ from starlette.responses import Response
 from projections import negotiation, openapi, plays, songs
 from projections.answers import plain, shown
 from projections.chart_api import Accept, tabled, unacceptable
+from projections.ids import SongId
 from projections.moments import Moment
 from projections.problems import Fault, Problem, answer, refused
-from projections.song_api import SongId
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
 """No event is older than a week before."""

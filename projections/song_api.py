@@ -5,22 +5,19 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
-from fastapi import Path as InPath
 from starlette.responses import Response, StreamingResponse
 
 from projections import openapi, songs
 from projections.answers import is_known, plain, shown
 from projections.audio import AudioStore, Lost
 from projections.freshness import freshness
+from projections.ids import SongId
 from projections.problems import Fault, Problem, answer, refused
 from projections.ranges import Range, Unsatisfiable, wanted
 from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
 from schemas.songs import Song, SongAnswer, SongsAnswer
-from schemas.types import GENRE_PATTERN, ID_PATTERN, PATTERNS
+from schemas.types import GENRE_PATTERN, PATTERNS
 
-# Of Python's dialect `END` is a part that pydantic's engine has not, and does not need.
-IN_PATH = ID_PATTERN.removesuffix(r"(?!\n)")
-SongId = Annotated[str, InPath(pattern=IN_PATH, description="The id of a song, which is that of its ingestion")]
 # A song that has gone must not be played from a cache: whoever keeps a copy asks each time whether it still holds.
 AUDIO_CACHE = "no-cache"
 NO_BLOBS = (

@@ -32,6 +32,7 @@ from producers.api import Wires, routes
 from producers.declined import Declined
 from producers.uploads import Limits
 from projections.api import create
+from projections.http.front import Front
 from projections.live import STALE_S
 from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
@@ -56,6 +57,7 @@ class Settings(Struct, frozen=True):
     bus: ServiceBus | None
     stale_s: float
     events: events_api.Wires | None
+    front: Front = Front()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -63,11 +65,11 @@ class Settings(Struct, frozen=True):
         reading, stale_s = read_cosmos(environ), read_stale(environ)
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
-        events = publishing.read(environ)
+        events, front = publishing.read(environ), Front.read(environ)
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
-            return cls(reading, None, Limits(), hubs, bus, stale_s, events)
+            return cls(reading, None, Limits(), hubs, bus, stale_s, events, front)
         wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events)
+        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events, front)
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
@@ -88,7 +90,7 @@ def read_stale(environ: Mapping[str, str]) -> float:
 def compose(settings: Settings) -> FastAPI:
     """The whole API."""
     storage = None if settings.writing is None else settings.writing.blobs
-    app = create(settings.reading, storage, settings.hubs, settings.bus, stale_s=settings.stale_s)
+    app = create(settings.reading, storage, settings.hubs, settings.bus, stale_s=settings.stale_s, front=settings.front)
     _declined(app)
     if settings.events is None:
         logger.warning("no events are taken: there is no outbox; %s names its file", OUTBOX)

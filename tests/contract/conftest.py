@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
+import httpx
 import msgspec
 import pytest
 from msgspec import structs
@@ -49,3 +50,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield api.start().address
     api.kill()
     cloud.stop()
+
+
+@pytest.fixture(scope="session")
+def web(address: str) -> Iterator[httpx.Client]:
+    """A client of that API, which keeps its connections."""
+    with httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
+        yield client

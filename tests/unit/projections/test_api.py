@@ -88,7 +88,7 @@ async def test_openapi_says_what_songs_sound_and_streams_answer(api: httpx.Async
         "200": ["audio/*"],
         "206": ["audio/*"],
         "304": [],
-        **{status: ["application/problem+json"] for status in ("404", "410", "416", "503")},
+        **{status: ["application/problem+json"] for status in ("400", "404", "410", "416", "503")},
     }
     assert answers("/v1/ingestions/{ingestion_id}/events")["200"] == ["text/event-stream"]
     references = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))

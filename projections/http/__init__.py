@@ -1,0 +1,1 @@
+"""What stands before every route: whose requests are taken, what they may hold, and what HEAD means."""

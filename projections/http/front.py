@@ -1,0 +1,93 @@
+"""The layers between the server and the routes, outermost first: text, host, CORS, cross-site writes, HEAD."""
+
+from collections.abc import Mapping
+from typing import Self
+from urllib.parse import unquote_to_bytes
+
+from fastapi import FastAPI
+from msgspec import Struct
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from projections.answers import shown
+from projections.http.head import Head
+from projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
+from projections.problems import Fault, Problem, answer, refused
+
+_ASKED = ("Accept", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Range", "X-User-Id")
+_TOLD = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After")
+
+
+class Front(Struct, frozen=True):
+    """Names that the API answers under beside its addresses, and origins whose pages may use it."""
+
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """Raises BadSetting."""
+        return cls(read_hosts(environ), read_origins(environ))
+
+    def install(self, app: FastAPI) -> None:
+        """Put the layers before the routes of `app`."""
+        app.add_middleware(Head, router=app.router)
+        app.add_middleware(_Guard, front=self)
+        if self.origins:
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=self.origins,
+                allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
+                allow_headers=_ASKED,
+                expose_headers=_TOLD,
+            )
+        app.add_middleware(_Named, front=self)
+
+
+class _Named:
+    """Lets requests pass whose path is text, and whose Host is a name of ours."""
+
+    def __init__(self, app: ASGIApp, front: Front) -> None:
+        self._app, self._front = app, front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _misnamed(scope, self._front.hosts) if scope["type"] == "http" else None
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+
+class _Guard:
+    """Refuses what a page of another site would change."""
+
+    def __init__(self, app: ASGIApp, front: Front) -> None:
+        self._app, self._front = app, front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = _cross_site(scope, self._front.origins) if scope["type"] == "http" else None
+        await (self._app if refusal is None else refusal)(scope, receive, send)
+
+
+def _misnamed(scope: Scope, hosts: tuple[str, ...]) -> Response | None:
+    said = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    # RFC 9112 section 3.2: exactly one. HTTP/1.0 knows none.
+    if len(said) > 1 or (not said and scope["http_version"] == "1.1") or not all(is_ours(host, hosts) for host in said):
+        rule = f"one address or name of this API; {HOSTS} adds names"
+        return refused(400, "No such host here", (Fault("Host", shown(", ".join(said) or None), rule),))
+    raw = scope.get("raw_path") or b""
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        return refused(400, "Bad request", (Fault("path", shown(raw.decode("latin-1")), "UTF-8, percent-encoded"),))
+    return None
+
+
+def _cross_site(scope: Scope, origins: tuple[str, ...]) -> Response | None:
+    foreign = is_foreign(scope["method"], Headers(scope=scope), origins)
+    if foreign is None:
+        return None
+    detail = (
+        f"Saw {foreign[:200]!r}, expected a request of this API's own page, or of what is no page. {ORIGINS} names "
+        "the origins whose pages may write."
+    )
+    return answer(Problem("Another site's request", 403, detail))

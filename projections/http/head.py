@@ -1,0 +1,56 @@
+"""HEAD is answered as GET is, without the body. Source: RFC 9110 section 9.3.2."""
+
+import asyncio
+
+from starlette.routing import BaseRoute, Match, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+STREAM = b"text/event-stream"
+
+
+class Head:
+    """Asks the routes of `router` with GET what is asked with HEAD, and drops the body. A stream of events, which would
+    have no end, is left once its headers are there. Routes that know HEAD themselves are asked as they are."""
+
+    def __init__(self, app: ASGIApp, router: Router) -> None:
+        self._app, self._router = app, router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _is_served(self._router.routes, scope):
+            await self._app(scope, receive, send)
+            return
+        over = asyncio.Event()
+
+        async def headers_only(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                if any(
+                    name.lower() == b"content-type" and value.startswith(STREAM) for name, value in message["headers"]
+                ):
+                    over.set()
+            elif not message.get("more_body"):
+                await send({"type": "http.response.body"})
+            if over.is_set():
+                await send({"type": "http.response.body"})
+                # It is cancelled while it waits here, before it makes anything of its stream.
+                await asyncio.Event().wait()
+
+        # RFC 9110 section 14.2: Range means something for GET only.
+        asked = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
+        answering = asyncio.ensure_future(
+            self._app({**scope, "method": "GET", "headers": asked}, receive, headers_only)
+        )
+        leaving = asyncio.ensure_future(over.wait())
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not answering.done():
+                answering.cancel()
+            await asyncio.wait((answering,))
+        if not answering.cancelled():
+            answering.result()
+
+
+def _is_served(routes: list[BaseRoute], scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)

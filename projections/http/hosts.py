@@ -1,0 +1,86 @@
+"""Under which names the API answers, and which pages may write to it.
+
+A page of anybody's that a developer visits can send requests to 127.0.0.1. It can't lie about where it comes from:
+its browser says so in `Sec-Fetch-Site` and `Origin`; and a name of its own that it makes lead here stays in `Host`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from cloud.settings import BadSetting
+
+HOSTS, ORIGINS = "SONGLINE_HOSTS", "SONGLINE_ORIGINS"
+ANY = "*"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing. Source: RFC 9110 section 9.2.1."""
+
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{0,5})?", re.ASCII)
+_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+
+
+class Headers(Protocol):
+    """The headers of a request, by lower-case name."""
+
+    def get(self, name: str) -> str | None: ...
+
+
+def is_ours(host: str, names: Sequence[str]) -> bool:
+    """Whether the API answers under the header `Host`: one of `names`, any address, or a name without a dot.
+
+    Nobody can make an address or such a name (localhost, a container's) theirs, which an attack by rebinding needs;
+    Vite's `server.allowedHosts` and webpack's dev server reason alike. `*.example.com` is every name below it.
+    """
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = match["name"].lower().removesuffix(".")
+    if ANY in names or ("." not in name and ":" not in name) or name.endswith(".localhost") or _is_address(name):
+        return True
+    return any(name == one or (one.startswith("*.") and name.endswith(one[1:])) for one in names)
+
+
+def is_foreign(method: str, headers: Headers, origins: Sequence[str]) -> str | None:
+    """Where a request comes from that another site's page makes to change something; None where it is none.
+
+    Source: Go's net/http CrossOriginProtection, after "Cross-Site Request Forgery" by F. Valsorda. What is no browser
+    sends neither header.
+    """
+    if method in SAFE:
+        return None
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if origin is not None and origin in origins:
+        return None
+    if site is not None:
+        return None if site in ("same-origin", "none") else f"Sec-Fetch-Site: {site}"
+    if origin is None or urlsplit(origin).netloc.lower() == (headers.get("host") or "").lower():
+        return None
+    return f"Origin: {origin}"
+
+
+def read_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The names that SONGLINE_HOSTS adds, with commas between; raises BadSetting."""
+    names = tuple(name.strip().lower().removesuffix(".") for name in environ.get(HOSTS, "").split(",") if name.strip())
+    for name in names:
+        if name != ANY and not _NAME.fullmatch(name):
+            raise BadSetting(HOSTS, repr(name), "names such as songline.example or *.songline.example, without a port")
+    return names
+
+
+def read_origins(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The origins whose pages may read and write, of SONGLINE_ORIGINS, with commas between; raises BadSetting."""
+    origins = tuple(origin.strip() for origin in environ.get(ORIGINS, "").split(",") if origin.strip())
+    for origin in origins:
+        if not re.fullmatch(r"https?://[a-z0-9.:\[\]_-]+", origin, re.ASCII):
+            raise BadSetting(ORIGINS, repr(origin), "origins such as https://player.example, without a path")
+    return origins
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""Query parameters that nobody knows are refused: what is misspelt would be left out in silence."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from projections.answers import shown
+from projections.problems import Fault
+
+MOST = 100
+
+
+class BadParameters(Exception):
+    """The query has parameters that the route does not know, twice the same, or what is no text."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(f"{fault.field}: saw {fault.value}, expected {fault.rule}" for fault in faults))
+        self.faults = faults
+
+
+async def known(request: Request) -> None:
+    """A dependency of every route; raises BadParameters."""
+    if query := request.scope["query_string"]:
+        check(query, parameters(request.scope["route"]))
+
+
+def parameters(route: APIRoute) -> list[str]:
+    """The names of the query parameters of `route`, those that its document adds included."""
+    own = [field.alias for field in route.dependant.query_params]
+    added: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
+    return sorted({*own, *(one["name"] for one in added if one["in"] == "query")})
+
+
+def check(query: bytes, names: Iterable[str]) -> None:
+    """Raises BadParameters unless `query` is text and has only `names`, each once."""
+    try:
+        # UTF-8, strictly; blank values are values.
+        said = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST)
+    except UnicodeDecodeError:
+        raise BadParameters(Fault("query", shown(query.decode("latin-1")), "UTF-8, percent-encoded")) from None
+    except ValueError:
+        raise BadParameters(Fault("query", shown(query.decode("latin-1")), f"{MOST} parameters at most")) from None
+    allowed, seen, faults = list(names), set[str](), list[Fault]()
+    for name, value in said:
+        if name not in allowed:
+            faults.append(Fault(name[:100], shown(value), _nearest(name, allowed)))
+        elif name in seen:
+            faults.append(Fault(name, shown(value), "one value, and not another one"))
+        seen.add(name)
+    if faults:
+        raise BadParameters(*faults)
+
+
+def _nearest(name: str, allowed: list[str]) -> str:
+    """What is expected in place of a parameter that is not there."""
+    if not allowed:
+        return "no parameters here"
+    folded = {one.lower().replace("_", ""): one for one in allowed}
+    found = get_close_matches(name.lower().replace("_", "").replace("-", ""), folded, 1, cutoff=0)
+    return f"{folded[found[0]]}, which is the nearest of {', '.join(allowed)}"
