@@ -153,13 +153,12 @@ class Uploads:
         return known
 
     async def _announced(self, song_id: str) -> tuple[str | None, bool]:
-        """Whose a song is that came in by another way, and whether it has gone: then nobody knows any more whose it
-        was. Raises Declined."""
+        """Whose a song is that came in by another way, and whether it has gone; None where it is not known whose it
+        was before that. Raises Declined."""
         found = await self._records.in_catalog(song_id)
-        if found is None:
+        if found is None or found.latest is None:
             raise _unknown(song_id)
-        song = found.latest.song
-        return (None, True) if song is None else (song.user_id, False)
+        return found.owner, found.song is None
 
     def _id(self, kind: str, user_id: str, key: str | None) -> str:
         if key is None:

@@ -82,11 +82,10 @@ def after(cursor: str) -> str:
 async def song(store: Store, song_id: Id) -> Song | None:
     """The song, None where there is none of this id. Raises Gone and Unavailable."""
     document = await store.read(song_id, song_id, SongDocument)
-    if document is None:
-        return None
-    if document.latest.song is None:
-        raise Gone(song_id, document.latest.at)
-    return document.latest.song
+    latest = None if document is None else document.latest
+    if latest is not None and latest.song is None:
+        raise Gone(song_id, latest.at)
+    return None if latest is None else latest.song
 
 
 async def page(store: Store, search: Search, limit: int) -> tuple[tuple[Song, ...], str | None]:
@@ -96,6 +95,6 @@ async def page(store: Store, search: Search, limit: int) -> tuple[tuple[Song, ..
     """
     text, parameters = query(search)
     found = await store.find(text, parameters, limit + 1, SongDocument)
-    songs = tuple(document.latest.song for document in found[:limit] if document.latest.song is not None)
+    songs = tuple(song for document in found[:limit] if (song := document.song) is not None)
     last = found[limit - 1].order if len(found) > limit else None
     return songs, None if last is None else cursor(last)

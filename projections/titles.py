@@ -51,7 +51,7 @@ class Titles:
         )
         found: dict[str, Title | None] = dict.fromkeys(song_ids)
         for document in documents:
-            song = document.latest.song
+            song = document.song
             if song is not None:
                 found[document.id] = Title(song.title, song.artist, song.genre)
         until = self._steady() + LASTS

@@ -1,14 +1,16 @@
 """Songs as the read side keeps and serves them: the documents of the container `songs`.
 
-A song's document holds what each partition of `music-events` said last about it. An uploader lives in one partition,
-so there is nearly always one; where several spoke, the latest by event time holds, then the higher partition. Applying
-the same fact again, or facts of several partitions in another order, makes the same document.
+A song's document holds what its owner said last of it in each partition of `music-events`, and, apart, what others
+said, which never shows: see `schemas.ownership`. Applying the same fact again, or facts in another order, makes the
+same document.
 """
 
 from collections.abc import Mapping
+from typing import Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from schemas.ownership import LEGACY_S, NOBODY, Claim, Key, bounded, holding, milliseconds, owner_of
 from schemas.progress import Freshness
 from schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
@@ -33,18 +35,32 @@ class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 
 
 class Fact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a partition said last of a song: the event at `position` (its sequence number), of the moment `at`.
+    """What a user said last of a song in a partition: the event at `position` (its sequence number), of the moment
+    `at`. Without a `song` it has gone. `claim`: where their first upload of the song stands in that partition.
 
-    Without a `song` it has gone.
+    What was written before facts had users has neither `user_id` nor `claim`.
     """
 
     position: int
     at: Moment
     song: Song | None = None
+    user_id: Id | None = None
+    claim: Claim | None = None
+
+    @property
+    def time_ms(self) -> int:
+        """Unix milliseconds of `at`."""
+        return milliseconds(self.at)
+
+    def claiming(self, claim: Claim | None) -> Self:
+        """The same with another claim."""
+        return structs.replace(self, claim=claim)
 
 
 class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A song, or what is left of one that has gone: `facts` by partition.
+    """A song, or what is left of one that has gone: `facts` of its owner by partition. `others` are facts of users who
+    do not own it, by partition and user with a space between; they are kept for the case that an earlier upload of
+    theirs is read, and show nowhere.
 
     What it is found by is there only while it is available: `order` puts the newest first, descending; `artist` and
     `words` (of title, artist and album) are folded as `schemas.search` does.
@@ -52,19 +68,61 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 
     id: Id
     facts: dict[str, Fact]
+    others: dict[str, Fact] = {}
     order: str | None = None
     artist: str | None = None
     genre: Genre | None = None
     words: tuple[str, ...] = ()
 
     @property
-    def latest(self) -> Fact:
-        return latest(self.facts)
+    def latest(self) -> Fact | None:
+        """The fact that holds; None while nobody has uploaded the song."""
+        return holding(self.said)
+
+    @property
+    def song(self) -> Song | None:
+        """The song; None where it has gone, or where nobody has uploaded it."""
+        return None if self.latest is None else self.latest.song
+
+    @property
+    def owner(self) -> str | None:
+        """Whose song it is, also when it has gone; None where nobody has uploaded it, or where that is not known."""
+        return owner_of(self.said) or None
+
+    @property
+    def said(self) -> Mapping[Key, Fact]:
+        """All facts by partition and user."""
+        others = {(int(key.partition(" ")[0]), fact.user_id or NOBODY): fact for key, fact in self.others.items()}
+        return {**others, **_named(self.facts)}
 
 
-def latest(facts: Mapping[str, Fact]) -> Fact:
-    """The fact that holds."""
-    return max(facts.items(), key=lambda said: (said[1].at, int(said[0])))[1]
+def filed(said: Mapping[Key, Fact]) -> tuple[dict[str, Fact], dict[str, Fact]]:
+    """`facts` and `others` of a document, of all facts by partition and user."""
+    owner = owner_of(said)
+    facts, others = {}, {}
+    for (partition, user), fact in sorted(bounded(said).items()):
+        if user == owner:
+            facts[str(partition)] = fact
+        else:
+            others[f"{partition} {user}"] = fact
+    return facts, others
+
+
+def _named(facts: Mapping[str, Fact]) -> dict[Key, Fact]:
+    """The owner's facts by partition and user. Facts without a user are named after their songs and claim before all
+    that have one, the earliest event first. A removal tells no name: it counts as the owner's, so that what had gone
+    stays gone."""
+    songs = [(fact.time_ms, int(partition), fact.song) for partition, fact in facts.items() if fact.song is not None]
+    owner = min(songs, key=lambda said: said[:2])[2].user_id if songs else None
+    found = {}
+    for partition, fact in facts.items():
+        named = fact
+        if fact.user_id is None:
+            user = owner if fact.song is None else fact.song.user_id
+            claim = fact.claim or Claim(LEGACY_S + fact.time_ms // 1_000, fact.position)
+            named = structs.replace(fact, user_id=user, claim=claim)
+        found[int(partition), named.user_id or NOBODY] = named
+    return found
 
 
 class SongAnswer(Freshness, frozen=True, kw_only=True, rename="camel"):

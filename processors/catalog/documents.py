@@ -1,5 +1,6 @@
 """Songs in Cosmos DB: what was said is written under optimistic concurrency."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -29,20 +30,20 @@ class Songs:
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
-    async def apply(self, song_id: str, partition: str, fact: Fact) -> Song | None:
-        """Returns when the song's document has the fact, by this write or an earlier one: the song by then, None where
-        it has gone."""
+    async def apply(self, song_id: str, partition: str, facts: Sequence[Fact]) -> Song | None:
+        """Returns when the song's document has the facts, by this write or an earlier one: the song by then, None
+        where it has gone or nobody has uploaded it."""
         while True:
             item = await self._read(song_id)
             before = None if item is None else msgspec.convert(item, SongDocument)
-            after = apply(before, song_id, partition, fact)
+            after = apply(before, song_id, partition, facts)
             if after == before:
-                return after.latest.song
+                return after.song
             try:
                 await self._write(item, msgspec.to_builtins(after))
             except OVERTAKEN:
                 continue
-            return after.latest.song
+            return after.song
 
     async def song(self, song_id: str) -> Song | None:
         """The song as its document has it now, None where it has gone or never was.
@@ -55,7 +56,7 @@ class Songs:
                 await self._write(item, item)
             except OVERTAKEN:
                 continue
-            return msgspec.convert(item, SongDocument).latest.song
+            return msgspec.convert(item, SongDocument).song
         return None
 
     async def _read(self, item_id: str) -> dict[str, Any] | None:

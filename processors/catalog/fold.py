@@ -1,58 +1,75 @@
 """Events to songs: what a batch of one partition says, and what a song's document is after it. Nothing waits here."""
 
-from collections.abc import Iterable
-from datetime import UTC
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from processors.record import Record
+from schemas.acceptance import MAX_FUTURE
 from schemas.envelope import Event, open_envelope, read_envelope, split_type
 from schemas.errors import Poison
 from schemas.events import EVENTS, SongRemoved, SongUploaded
+from schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from schemas.search import folded, words
-from schemas.songs import Fact, Song, SongDocument, latest
+from schemas.songs import Fact, Song, SongDocument, filed
 
 _OURS = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
 
 
 class Said(Struct, frozen=True):
-    """What a batch says: the last fact of each song by its id, and what could not be understood, by position."""
+    """What a batch says: of each song, by its id, what each user said last; and what could not be understood, by
+    position."""
 
-    facts: dict[str, Fact]
+    facts: dict[str, tuple[Fact, ...]]
     poison: dict[int, Poison]
 
 
-def read(bodies: Iterable[tuple[int, bytes]]) -> Said:
-    """What `bodies` of one partition, each with its position, say in their order; other events are passed over."""
-    facts: dict[str, Fact] = {}
+def read(records: Iterable[Record]) -> Said:
+    """What `records` of one partition say in their order; other events are passed over."""
+    facts: dict[str, dict[str, Fact]] = {}
     poison: dict[int, Poison] = {}
-    for position, body in bodies:
+    for record in records:
         try:
-            envelope = read_envelope(body)
+            envelope = read_envelope(record.body)
             if split_type(envelope.type)[0] not in _OURS:
                 continue
             event = open_envelope(envelope)
+            if record.logged is not None and event.time > record.logged + MAX_FUTURE:
+                raise Poison("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
         except Poison as why:
-            poison[position] = why
+            poison[record.position] = why
             continue
-        facts[event.data.song_id] = Fact(position=position, at=event.time, song=_song(event))
-    return Said(facts, poison)
+        said = facts.setdefault(event.data.song_id, {})
+        fact, user = fact_of(event, record.position, record.logged), event.data.user_id
+        said[user] = merge(said[user], fact) if user in said else fact
+    return Said({song_id: tuple(said.values()) for song_id, said in facts.items()}, poison)
 
 
-def apply(document: SongDocument | None, song_id: str, partition: str, fact: Fact) -> SongDocument:
-    """The song's document after `partition` said `fact`; the same document if that was applied before."""
-    facts = {} if document is None else document.facts
-    if document is not None and partition in facts and facts[partition].position >= fact.position:
-        return document
-    return _document(song_id, {**facts, partition: fact})
+def fact_of(event: Event, position: int, logged: datetime | None) -> Fact:
+    """What `event` says: an upload or a removal that the hub took at the moment `logged`, at `position`."""
+    song = _song(event)
+    claim = None if song is None else Claim(enqueued_second(logged), position)
+    return Fact(position=position, at=event.time, song=song, user_id=event.data.user_id, claim=claim)
 
 
-def _document(song_id: str, facts: dict[str, Fact]) -> SongDocument:
-    song = latest(facts).song
+def apply(document: SongDocument | None, song_id: str, partition: str, facts: Iterable[Fact]) -> SongDocument:
+    """The song's document after `partition` said `facts`; the same document if nothing of that is news."""
+    before: Mapping[Key, Fact] = {} if document is None else document.said
+    said = before
+    for fact in facts:
+        said = learn(said, int(partition), fact)
+    return document if document is not None and said is before else _document(song_id, said)
+
+
+def _document(song_id: str, said: Mapping[Key, Fact]) -> SongDocument:
+    facts, others = filed(said)
+    document = SongDocument(id=song_id, facts=facts, others=others)
+    song = document.song
     if song is None:
-        return SongDocument(id=song_id, facts=facts)
-    return SongDocument(
-        id=song_id,
-        facts=facts,
+        return document
+    return structs.replace(
+        document,
         # Of a fixed width up to the id, so that it sorts as time does and tells apart songs of one moment.
         order=f"{song.uploaded_at.astimezone(UTC).isoformat(timespec='microseconds')} {song_id}",
         artist=folded(song.artist),

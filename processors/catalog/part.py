@@ -34,14 +34,14 @@ class CatalogPart:
 
     async def take(self, records: Sequence[Record]) -> None:
         """Returns when the songs are written and told."""
-        said = fold.read((record.position, record.body) for record in records)
+        said = fold.read(records)
         if said.poison:
             position, why = next(iter(said.poison.items()))
             words = "passed over %d of %d events of partition %s; the first is at %d: %s"
             log.warning(words, len(said.poison), len(records), self._partition, position, why)
         async with asyncio.TaskGroup() as group:
-            for song_id, fact in said.facts.items():
-                group.create_task(self._patience.insist(partial(self._write, song_id, fact)))
+            for song_id, facts in said.facts.items():
+                group.create_task(self._patience.insist(partial(self._write, song_id, facts)))
 
     async def flush(self) -> None:
         """What was taken is written."""
@@ -49,7 +49,7 @@ class CatalogPart:
     def close(self) -> None:
         """Nothing is held."""
 
-    async def _write(self, song_id: str, fact: Fact) -> None:
+    async def _write(self, song_id: str, facts: Sequence[Fact]) -> None:
         async with self._gate:
             # What is found applied is told as well: whoever wrote it may have died before telling.
-            await self._table.tell(song_id, await self._songs.apply(song_id, self._partition, fact))
+            await self._table.tell(song_id, await self._songs.apply(song_id, self._partition, facts))

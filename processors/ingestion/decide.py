@@ -106,13 +106,12 @@ def withdraw(known: SongDocument | None, command: Command) -> dict[str, Any] | N
     """
     order = command.data
     assert isinstance(order, RemoveSong)
-    if known is None:
+    if known is None or known.latest is None:
         raise CommandRefused("unknown-song", f"there is no song {order.song_id}")
-    song = known.latest.song
-    if song is None:
-        return None
-    if song.user_id != order.user_id:
+    if known.owner not in (None, order.user_id):
         raise CommandRefused("not-the-uploader", f"song {order.song_id} is not {order.user_id}'s to remove")
+    if known.song is None:
+        return None
     removed = SongRemoved(user_id=order.user_id, song_id=order.song_id)
     return _outgoing(derived_id("song-removed", order.song_id), removed, command.traceparent, command.time)
 

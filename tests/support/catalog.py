@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from schemas.channels import SONGS
+from schemas.ownership import Claim, enqueued_second
 from schemas.progress import PROGRESS
-from schemas.songs import SongDocument
+from schemas.songs import Fact, Song, SongDocument
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 from tests.support.projection import Projection, told
@@ -20,6 +22,17 @@ DIALS = {
     "SONGLINE_CATALOG_BALANCE": "0.5",
     "SONGLINE_CATALOG_EXPIRE": "3",
 }
+
+
+def stated(song: Song, position: int = 1) -> Fact:
+    """What an upload of `song` says, at `position` of a partition."""
+    claim = Claim(enqueued_second(song.uploaded_at), position)
+    return Fact(position=position, at=song.uploaded_at, song=song, user_id=song.user_id, claim=claim)
+
+
+def taken_away(user_id: str, at: datetime, position: int) -> Fact:
+    """What a removal says, at `position` of a partition."""
+    return Fact(position=position, at=at, user_id=user_id)
 
 
 class CatalogWorker(WorkerProcess):

@@ -33,8 +33,9 @@ from schemas.channels import (
 from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, encode
 from schemas.envelope import Event, decode
 from schemas.ingestions import Ingestion
-from schemas.songs import Fact, Song, SongDocument
+from schemas.songs import Song, SongDocument
 from tests.support import process
+from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -108,9 +109,8 @@ class App:
 
     async def announce(self, song: Song) -> None:
         """Put a song into the catalog that never was an ingestion."""
-        fact = Fact(position=1, at=datetime.now(UTC), song=song)
         container = cosmos.container(self.cosmos, DATABASE, SONGS)
-        await container.upsert_item(msgspec.to_builtins(SongDocument(id=song.id, facts={"0": fact})))
+        await container.upsert_item(msgspec.to_builtins(SongDocument(id=song.id, facts={"0": stated(song)})))
 
     async def settled(self, ingestion_id: str, deadline: float = 30.0) -> Ingestion:
         """The ingestion when its outcome is known and said."""

@@ -71,7 +71,7 @@ async def test_the_last_record_of_each_key_is_the_catalog(
         finally:
             worker.kill()
         last = {song_id: says[-1] for song_id, says in (await told(cloud)).items()}
-        assert last == {song_id: document.latest.song for song_id, document in (await catalog.songs()).items()}
+        assert last == {song_id: document.song for song_id, document in (await catalog.songs()).items()}
         titles = {song_id: says and says.title for song_id, says in last.items()}
         assert titles == {"song-1": None, "song-2": "changed", "song-3": "third"}
 
@@ -97,9 +97,9 @@ async def producer(shared_localcloud: LocalCloud) -> AsyncIterator[AIOKafkaProdu
         yield producer
 
 
-def fact(position: int, title: str) -> Fact:
+def facts(position: int, title: str) -> tuple[Fact, ...]:
     """The later the position, the later it happened."""
-    said = read([(position, uploaded("race", title, minute=position))])
+    said = read([Record(position, NOON, uploaded("race", title, minute=position))])
     return said.facts["race"]
 
 
@@ -107,8 +107,8 @@ async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
     shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
 ) -> None:
     one, other = Table(producer, songs), Table(producer, songs)
-    old = await songs.apply("race", "0", fact(1, "old"))
-    await other.tell("race", await songs.apply("race", "1", fact(2, "new")))
+    old = await songs.apply("race", "0", facts(1, "old"))
+    await other.tell("race", await songs.apply("race", "1", facts(2, "new")))
     await one.tell("race", old)
     says = (await told(shared_localcloud))["race"]
     assert [song and song.title for song in says] == ["new", "old", "new"]
@@ -117,9 +117,9 @@ async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
 async def test_a_replica_that_is_behind_is_not_taken_at_its_word(
     songs: Songs, container: ContainerProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await songs.apply("behind", "0", fact(1, "old"))
+    await songs.apply("behind", "0", facts(1, "old"))
     behind = await container.read_item("behind", "behind")
-    new = await songs.apply("behind", "1", fact(2, "new"))
+    new = await songs.apply("behind", "1", facts(2, "new"))
     read_item, answers = container.read_item, [behind]
 
     async def lagging(*names: str) -> object:
@@ -152,7 +152,7 @@ async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_i
     shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
 ) -> None:
     record = Record(5, NOON, uploaded("orphan", "Paper Lanterns"))
-    await songs.apply("orphan", "2", read([(record.position, record.body)]).facts["orphan"])
+    await songs.apply("orphan", "2", read([record]).facts["orphan"])
     assert "orphan" not in await told(shared_localcloud)
     await CatalogPart("2", songs, Table(producer, songs), Patience("2")).take([record])
     assert (await told(shared_localcloud))["orphan"] == [await songs.song("orphan")]

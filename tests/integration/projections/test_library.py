@@ -24,8 +24,9 @@ from schemas import examples
 from schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
 from schemas.documents import CURRENT, chart_key
 from schemas.progress import PROGRESS, Freshness, Reached
-from schemas.songs import Fact, Song
+from schemas.songs import Song
 from songline.entities import CONTAINERS
+from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -75,7 +76,7 @@ async def name(database: CosmosClient, **titles: str) -> None:
     songs = Songs(cosmos.container(database, DATABASE, SONGS))
     for song_id, title in titles.items():
         song = Song(id=song_id, user_id="u", title=title, artist="Nova Reed", duration_ms=1, uploaded_at=NOON)
-        await songs.apply(song_id, "0", Fact(position=1, at=NOON, song=song))
+        await songs.apply(song_id, "0", [stated(song)])
 
 
 async def test_lists_are_filtered_sorted_and_paged(

@@ -26,7 +26,7 @@ from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS
 from schemas.documents import chart_key
 from schemas.envelope import encode
 from schemas.events import Payload, SongLiked, SongPlayed
-from schemas.songs import Fact
+from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 
 
@@ -114,7 +114,7 @@ async def test_who_plays_what_is_told_by_title_while_it_is_news(
 ) -> None:
     song, now = examples.SONG, datetime.now(UTC)
     songs = Songs(cosmos.container(database, DATABASE, SONGS))
-    await songs.apply(song.id, "0", Fact(position=1, at=now, song=song))
+    await songs.apply(song.id, "0", [stated(song)])
     broadcast.tell(Playing(user_id="user-old", song_id=song.id, at=now - timedelta(hours=1)))
     broadcast.tell(Playing(user_id="user-a", song_id=song.id, at=now))
     broadcast.tell(Playing(user_id="user-b", song_id="song-unknown", at=now))

@@ -16,7 +16,8 @@ from processors.positions import Positions
 from projections.api import create
 from schemas.channels import DATABASE, SONG_BLOBS, SONGS
 from schemas.progress import Reached
-from schemas.songs import Fact, Song
+from schemas.songs import Song
+from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -42,12 +43,12 @@ async def playable(songs: Songs, places: BlobServiceClient) -> str:
 async def put(songs: Songs, song_id: str, minute: int = 0, position: int = 1, **fields: Any) -> Song:
     known: dict[str, Any] = {"title": song_id, "artist": "Nova Reed", "duration_ms": 1_000} | fields
     song = Song(id=song_id, user_id="user-3", uploaded_at=NOON + timedelta(minutes=minute), **known)
-    await songs.apply(song_id, "1", Fact(position=position, at=song.uploaded_at, song=song))
+    await songs.apply(song_id, "1", [stated(song, position)])
     return song
 
 
 async def take_away(songs: Songs, song_id: str) -> None:
-    await songs.apply(song_id, "1", Fact(position=100, at=NOON))
+    await songs.apply(song_id, "1", [taken_away("user-3", NOON, 100)])
 
 
 async def listed(api: httpx.AsyncClient, **params: str | int) -> list[str]:

@@ -18,10 +18,11 @@ from processors.catalog.documents import Songs
 from schemas.channels import DATABASE, INGESTIONS, SONGS
 from schemas.commands import Upload
 from schemas.ingestions import Ingestion, Transition
-from schemas.songs import Fact, Song
+from schemas.songs import Song
 from songline.cli import main
 from songline.entities import CONTAINERS
 from songline.ports import settle
+from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for
 
@@ -60,7 +61,7 @@ def _answers(url: str) -> Callable[[], bool]:
 async def test_songs_and_ingestions_are_shown(database: CosmosClient, api: str) -> None:
     song = Song(id="s-1", user_id="u", title="Dusk", artist="Nova Reed", duration_ms=1_000, uploaded_at=NOON)
     songs = Songs(cosmos.container(database, DATABASE, SONGS))
-    await songs.apply("s-1", "0", Fact(position=1, at=NOON, song=song))
+    await songs.apply("s-1", "0", [stated(song)])
     history = (Transition(state="received", at=NOON), Transition(state="ready", at=NOON))
     ingestion = Ingestion(
         id="s-1",

@@ -1,17 +1,22 @@
 """Events to songs: what a batch says, and that neither repetition nor interleaving changes what comes of it."""
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from processors.catalog.fold import apply, read
+from processors.record import Record
 from schemas import examples
 from schemas.envelope import Event, encode
 from schemas.events import SongPlayed, SongRemoved, SongUploaded
+from schemas.ownership import Claim, enqueued_second
 from schemas.songs import Fact, Song, SongDocument
+from tests.support.ownership import Log, random_log, steps, verdict
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 UPLOADED = SongUploaded(
@@ -33,14 +38,15 @@ def event(data: SongUploaded | SongRemoved, at: datetime = NOON) -> bytes:
     return encode(Event(id="e", source="/tests", time=at, data=data))
 
 
-def song(title: str, at: datetime = NOON) -> Song:
-    return Song(id="song-42", user_id="user-3", title=title, artist="A", duration_ms=1, uploaded_at=at)
+def records(*bodies: bytes, position: int = 0) -> list[Record]:
+    return [Record(number, NOON, body) for number, body in enumerate(bodies, start=position)]
 
 
 def test_an_upload_makes_a_song_that_can_be_found() -> None:
-    said = read([(7, event(UPLOADED))])
+    said = read(records(event(UPLOADED), position=7))
     document = apply(None, "song-42", "2", said.facts["song-42"])
-    assert document.latest.song == Song(
+    assert document.owner == "user-3"
+    assert document.song == Song(
         id="song-42",
         user_id="user-3",
         title="Paper Lanterns",
@@ -60,19 +66,32 @@ def test_an_upload_makes_a_song_that_can_be_found() -> None:
 
 def test_a_removal_leaves_nothing_that_could_be_shown_or_found() -> None:
     document = None
-    for position, body in enumerate((event(UPLOADED), event(REMOVED))):
-        document = apply(document, "song-42", "2", read([(position, body)]).facts["song-42"])
-    assert document == SongDocument(id="song-42", facts={"2": Fact(position=1, at=NOON)})
+    for record in records(event(UPLOADED), event(REMOVED)):
+        document = apply(document, "song-42", "2", read([record]).facts["song-42"])
+    assert document is not None
+    left = Fact(position=1, at=NOON, user_id="user-3", claim=Claim(enqueued_second(NOON), 0))
+    assert document == SongDocument(id="song-42", facts={"2": left})
     assert b"Paper" not in msgspec.json.encode(document)
 
 
-def test_a_batch_says_of_each_song_what_came_last() -> None:
+def test_a_batch_says_of_each_song_what_each_user_said_last() -> None:
     other = event(UPLOADED).replace(b"song-42", b"song-1")
-    said = read([(3, event(UPLOADED)), (4, other), (5, event(REMOVED))])
-    assert {song_id: (fact.position, fact.song is None) for song_id, fact in said.facts.items()} == {
-        "song-42": (5, True),
-        "song-1": (4, False),
-    }
+    stranger = event(UPLOADED).replace(b"user-3", b"user-4")
+    said = read(records(event(UPLOADED), other, event(REMOVED), stranger, position=3))
+    found = [(song_id, fact.user_id, fact.position, fact.song) for song_id, each in said.facts.items() for fact in each]
+    assert [(*fact[:3], fact[3] is None) for fact in found] == [
+        ("song-42", "user-3", 5, True),
+        ("song-42", "user-4", 6, False),
+        ("song-1", "user-3", 4, False),
+    ]
+    assert said.facts["song-42"][0].claim == Claim(enqueued_second(NOON), 3)
+
+
+def test_what_is_dated_over_an_hour_ahead_claims_nothing() -> None:
+    said = read(records(event(UPLOADED, NOON + timedelta(hours=1, microseconds=1)), event(UPLOADED)))
+    assert said.poison[0].reason == "broken-contract"
+    assert [fact.claim and fact.claim.position for fact in said.facts["song-42"]] == [1]
+    assert not read([Record(0, None, event(UPLOADED, NOON + timedelta(days=1)))]).poison
 
 
 @pytest.mark.parametrize(
@@ -86,56 +105,59 @@ def test_a_batch_says_of_each_song_what_came_last() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_told_and_passed_over(body: bytes, reason: str) -> None:
-    said = read([(1, body), (2, event(UPLOADED))])
+    said = read(records(body, event(UPLOADED), position=1))
     assert {position: why.reason for position, why in said.poison.items()} == {1: reason}
     assert said.facts.keys() == {"song-42"}
 
 
 def test_events_of_others_are_passed_over_unopened() -> None:
     played = encode(examples.EVENTS[SongPlayed]).replace(b'"playedMs":184000', b'"playedMs":"broken"')
-    assert read([(1, played)]) == read([])
+    assert read(records(played)) == read([])
 
 
-def test_in_a_partition_order_decides_and_between_partitions_time() -> None:
-    earlier, later = NOON - timedelta(hours=1), NOON + timedelta(hours=1)
-    document = apply(None, "song-42", "0", Fact(position=1, at=later, song=song("first")))
-    document = apply(document, "song-42", "0", Fact(position=2, at=NOON))
-    assert document.latest.song is None
-    document = apply(document, "song-42", "1", Fact(position=9, at=earlier, song=song("late to come")))
-    assert document.latest.song is None
-    document = apply(document, "song-42", "1", Fact(position=10, at=later, song=song("back")))
-    assert document.words == ("back", "a")
+seeds = st.integers(0, 2**32 - 1)
 
 
-FACTS = st.builds(
-    lambda at, title: (NOON + timedelta(seconds=at), title),
-    st.integers(-3, 3),
-    st.sampled_from(["one", "two", None]),
-)
+def folded(random: Random, log: Log) -> SongDocument | None:
+    """The song's document after a reader came by the log in some order, with documents going over the wire."""
+    document: SongDocument | None = None
+    for partition, lines in steps(random, log):
+        said = read(Record(line.position, line.logged, encode(line.event)) for line in lines)
+        assert not said.poison
+        for song_id, facts in said.facts.items():
+            after = apply(document, song_id, str(partition), facts)
+            document = msgspec.json.decode(msgspec.json.encode(after), type=SongDocument)
+            assert document == after
+            assert apply(document, song_id, str(partition), facts) is document
+    return document
 
 
-@given(partitions=st.lists(st.lists(FACTS, max_size=5), min_size=1, max_size=12), data=st.data())
-def test_any_interleaving_with_any_repetition_comes_to_the_same(
-    partitions: list[list[tuple[datetime, str | None]]], data: st.DataObject
-) -> None:
-    facts = {
-        str(number): [
-            Fact(position=position, at=at, song=None if title is None else song(title, at))
-            for position, (at, title) in enumerate(said)
-        ]
-        for number, said in enumerate(partitions)
-    }
-    in_turn = None
-    for partition, said in facts.items():
-        for fact in said:
-            in_turn = apply(in_turn, "song-42", partition, fact)
-    mixed = None
-    following = dict.fromkeys(facts, 0)
-    while left := [partition for partition in facts if following[partition] < len(facts[partition])]:
-        partition = data.draw(st.sampled_from(left))
-        # A reader that begins again at its checkpoint sees some of what it saw before.
-        again = data.draw(st.integers(0, following[partition]))
-        for fact in facts[partition][again : following[partition] + 1]:
-            mixed = apply(mixed, "song-42", partition, fact)
-        following[partition] += 1
-    assert mixed == in_turn
+@given(seeds)
+def test_whatever_several_parties_say_in_any_order_comes_to_the_owners_song(seed: int) -> None:
+    random = Random(seed)
+    log = random_log(random, ["ann", "bob", "cleo"], partitions=12)
+    document, again, right = folded(random, log), folded(random, log), verdict(log)
+    assert document == again
+    if right is None:
+        assert document is not None
+        assert (document.latest, document.song, document.owner, document.order) == (None, None, None, None)
+        return
+    assert document is not None
+    assert document.latest is not None
+    assert (document.owner, document.latest.at) == (right.data.user_id, right.time)
+    title = right.data.title if isinstance(right.data, SongUploaded) else None
+    assert (document.song and document.song.title) == title
+    assert (document.order is None) == (title is None)
+    assert {fact.user_id for fact in document.facts.values()} == {document.owner}
+
+
+def test_a_takeover_and_a_removal_by_a_stranger_show_nowhere() -> None:
+    takeover = event(UPLOADED, NOON + timedelta(minutes=5)).replace(b"user-3", b"user-4").replace(b"Paper", b"Stolen")
+    removal = event(REMOVED, NOON + timedelta(minutes=9)).replace(b"user-3", b"user-5")
+    own = apply(None, "song-42", "2", read(records(event(UPLOADED))).facts["song-42"])
+    for partition in ("0", "2", "3"):
+        later = NOON + timedelta(seconds=1)
+        said = read(Record(50 + number, later, body) for number, body in enumerate((takeover, removal)))
+        document = apply(own, "song-42", partition, said.facts["song-42"])
+        assert structs.replace(document, others={}) == own
+        assert len(document.others) == 2

@@ -1,0 +1,125 @@
+"""Who owns a song, and which of the facts about it hold. Catalog and trending decide by these functions alone.
+
+The owner is the user of the earliest `uploaded` by (second at which the hub enqueued it, partition, position). Nothing
+that a sender writes into an event takes part in that, so it can't be forged; whole seconds, because the archive of a
+hub keeps no finer time. Owners stay owners, also when their song is removed. Only their facts hold: in a partition the
+one of the highest position, between partitions the later event time (whole milliseconds), then the higher partition.
+
+What is kept of a song is one fact for each partition and user: what the user said last there, with the claim of their
+first `uploaded` there. Facts are merged into it in any order and any number of times, and the same comes out.
+
+Facts of others are kept too, for an earlier `uploaded` of theirs may still come from a partition that is behind, but
+only OTHERS of them: those with the earliest claims. That gives up one case: a user who speaks in several partitions (no
+publisher of ours does that), and who is known as the owner only after OTHERS strangers with earlier claims were read.
+What that user said before is lost then. The owner's own facts are all kept, and users who speak in one partition lose
+nothing, however many strangers there are.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, Self, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+OTHERS = 16
+"""So many facts are kept of users who are not the owner."""
+
+NOBODY = ""
+"""The user of facts that were written before facts had users."""
+
+LEGACY_S = -(10**12)
+"""Claims that were written before claims had a second count as earlier than all others: from this second on."""
+
+UNDATED_S = 253_402_300_799
+"""The second of an event of which the hub does not say when it took it: later than all others."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Claim(Struct, frozen=True, order=True, array_like=True):
+    """Where a user's first `uploaded` of a song stands in a partition: the second (since 1970) at which the hub
+    enqueued it, and its position."""
+
+    second: int
+    position: int
+
+
+class Said(Protocol):
+    """What a user said last of a song in one partition. `claim` is None while they uploaded nothing there."""
+
+    @property
+    def user_id(self) -> str | None: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def time_ms(self) -> int: ...
+    @property
+    def claim(self) -> Claim | None: ...
+
+    def claiming(self, claim: Claim | None) -> Self:
+        """The same with another claim."""
+
+
+F = TypeVar("F", bound=Said)
+Key: TypeAlias = tuple[int, str]
+"""The partition and the user of a fact."""
+
+
+def learn(facts: Mapping[Key, F], partition: int, fact: F) -> Mapping[Key, F]:
+    """The facts of a song with `fact` of a partition; `facts` itself where that is no news."""
+    key = (partition, fact.user_id or NOBODY)
+    known = facts.get(key)
+    merged = fact if known is None else merge(known, fact)
+    if merged == known:
+        return facts
+    after = bounded({**facts, key: merged})
+    return facts if after == facts else after
+
+
+def merge(known: F, fact: F) -> F:
+    """What one user said in one partition: the fact of the higher position, with the earlier claim."""
+    newest = fact if fact.position > known.position else known
+    claims = [claim for claim in (known.claim, fact.claim) if claim is not None]
+    return newest.claiming(min(claims, default=None))
+
+
+def owner_of(facts: Mapping[Key, Said]) -> str | None:
+    """The owner of the song, None while nobody has uploaded it. NOBODY is an owner whose name is not known."""
+    claims = [
+        (fact.claim.second, partition, fact.claim.position, user)
+        for (partition, user), fact in facts.items()
+        if fact.claim is not None
+    ]
+    return min(claims)[-1] if claims else None
+
+
+def holding(facts: Mapping[Key, F]) -> F | None:
+    """The fact that holds, which is the owner's; None while nobody has uploaded the song."""
+    owner = owner_of(facts)
+    own = {partition: fact for (partition, user), fact in facts.items() if user == owner}
+    return max(own.items(), key=lambda said: (said[1].time_ms, said[0]))[1] if own else None
+
+
+def bounded(facts: Mapping[Key, F]) -> dict[Key, F]:
+    """All facts of the owner, and OTHERS of the others: the earliest claims, then what has no claim."""
+    owner = owner_of(facts)
+    others = sorted((key for key in facts if key[1] != owner), key=lambda key: _rank(key, facts[key]))
+    dropped = set(others[OTHERS:])
+    return {key: fact for key, fact in facts.items() if key not in dropped}
+
+
+def enqueued_second(moment: datetime | None) -> int:
+    """The whole second since 1970 at which the hub enqueued an event; UNDATED_S where it does not say."""
+    return UNDATED_S if moment is None else (moment - _EPOCH) // timedelta(seconds=1)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix milliseconds of an aware moment, rounded down."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _rank(key: Key, fact: Said) -> tuple[bool, int, int, int, str]:
+    partition, user = key
+    if fact.claim is None:
+        return True, 0, partition, 0, user
+    return False, fact.claim.second, partition, fact.claim.position, user
