@@ -14,7 +14,9 @@ from cloud.settings import Settings
 from processors.runtime.parking import ParkedEvents
 from processors.trending import credentials
 from processors.trending.batching import App
+from processors.trending.changelog import Changelog
 from processors.trending.charting import Charting
+from processors.trending.checks import Limits, check_cell, check_saved
 from processors.trending.counting import Counting, wall_clock_ms
 from processors.trending.dials import Dials
 from processors.trending.health import Health, Watchdog
@@ -22,7 +24,14 @@ from processors.trending.passed_over import ParkingQueue
 from processors.trending.ranking import Ranking
 from processors.trending.recording import Recording
 from processors.trending.sink import Sink
-from schemas.channels import MUSIC_EVENTS, TRENDING_GROUP, TRENDING_PARTIALS, TRENDING_TOPS
+from schemas.channels import (
+    MUSIC_EVENTS,
+    TRENDING_CELLS_CHANGELOG,
+    TRENDING_GROUP,
+    TRENDING_PARTIALS,
+    TRENDING_SHARDS_CHANGELOG,
+    TRENDING_TOPS,
+)
 
 BUFFERED_BATCHES = 4
 """Batches that wait in a stream: each is a whole fetch of a partition."""
@@ -60,16 +69,26 @@ def create(
     app = App(
         TRENDING_GROUP,
         batched=(MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS),
-        on_unreadable=lambda tp, offset, raw, why: None,
         **options(settings, dials),
     )
     shards = hubs[TRENDING_PARTIALS]
-    cells = _table(app, "cells", hubs[MUSIC_EVENTS])
-    sums = _table(app, "shards", shards)
     parking = ParkingQueue(ParkedEvents(parked), lambda: datetime.now(UTC))
-    counting = Counting(app, cells, shards, wall_clock_ms, parking)
-    ranking = Ranking(app, sums, wall_clock_ms, round(dials.whole * 1_000))
-    charting = Charting(app, Sink(charts, max(1, round(dials.writes * dials.tick))), shards)
+
+    def limits() -> Limits:
+        return Limits(shards, hubs[MUSIC_EVENTS], wall_clock_ms())
+
+    cells = _table(app, "cells", hubs[MUSIC_EVENTS])
+    saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cells, parking, check_cell)
+    sums = _table(app, "shards", shards)
+    saved_shards = Changelog(
+        TRENDING_SHARDS_CHANGELOG, sums, parking, lambda key, value, shard: check_saved(key, value, shard, limits())
+    )
+    for table, saved in ((cells, saved_cells), (sums, saved_shards)):
+        table._on_changelog_event = saved.note
+        app.unreadable[saved.hub] = saved.unreadable
+    counting = Counting(app, cells, saved_cells, shards, wall_clock_ms, parking)
+    ranking = Ranking(app, sums, saved_shards, limits, wall_clock_ms, round(dials.whole * 1_000), parking)
+    charting = Charting(app, Sink(charts, max(1, round(dials.writes * dials.tick))), shards, limits, parking)
     recording = Recording(
         plays,
         lambda: ranking.shards,

@@ -6,6 +6,8 @@ from itertools import count, islice, takewhile
 
 import msgspec
 
+from schemas.decoding import MsgpackDecoder
+
 Day = tuple[str, int]
 """A song, and a UTC day in days since 1970."""
 
@@ -69,9 +71,9 @@ class Backlog:
 
     def inherit(self, key: str, segment: bytes) -> None:
         """Take over a segment that was saved."""
-        self.add(_decode(segment))
+        self.add(decode_segment(segment))
         self._inherited.append(key)
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Day]).decode
+decode_segment = MsgpackDecoder(list[Day]).decode

@@ -92,7 +92,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
                 if tp.topic in self.app.batched:
                     result._partition_records = self._opened[tp] = Fetched(result._partition_records)
                 else:
-                    result._partition_records = Tolerant(result._partition_records, self.app.on_unreadable)
+                    result._partition_records = Tolerant(result._partition_records, self._unreadable)
         wanted = {tp for tp in partitions if self._held_until.get(tp, 0.0) <= now and tp not in self.app.on_hold}
         if not wanted:
             # To aiokafka no partitions are all of them.
@@ -104,6 +104,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             if fetched[tp][0].begin == fetched[tp][0].end:
                 del fetched[tp]
         return fetched
+
+    def _unreadable(self, tp: Any, offset: int, raw: bytes, why: str) -> None:
+        log.error("%s/%d: passed over a record batch at %d that can't be read: %s", *tp, offset, why)
+        if (tell := self.app.unreadable.get(tp.topic)) is not None:
+            self.consumer.loop.call_soon_threadsafe(tell, tp.partition, offset, raw, why)
 
     def _note_gap(self, tp: Any, opened: Fetched | None, now: float) -> None:
         gap = None if opened is None else opened.gap
@@ -178,19 +183,18 @@ class Transport(driver.Transport):  # type: ignore[misc] # Faust has no types
 class App(faust.App):  # type: ignore[misc] # Faust has no types
     """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
-    `on_unreadable` is told, in the consumer's thread, of record batches of other hubs that can't be read. `missing`
-    are the gaps that partitions stand in front of; partitions `on_hold` are not handed over at all.
+    `unreadable` are told, by hub, of record batches of other hubs that can't be read: partition, offset, bytes, why.
+    `missing` are the gaps that partitions stand in front of; partitions `on_hold` are not handed over at all.
     """
 
     def __init__(
         self,
         *args: Any,
         batched: Iterable[str],
-        on_unreadable: Callable[[Any, int, bytes, str], None],
         **options: Any,
     ) -> None:
         self.batched = frozenset(batched)
-        self.on_unreadable = on_unreadable
+        self.unreadable: dict[str, Callable[[int, int, bytes, str], None]] = {}
         self.missing: dict[TP, Missing] = {}
         self.on_hold: set[TP] = set()
         fetching.MemoryRecords = RecordBytes

@@ -20,13 +20,11 @@ from processors.trending.names import REGION_BITS, Ints, Regions, Songs
 from processors.trending.partials import Rows
 from processors.trending.reading import KIND_BITS, MINUTE_BITS, Reading, code
 from processors.trending.tally import KINDS, Tally
+from schemas.decoding import MsgpackDecoder
 
 CHUNK_BYTES = 200_000
 SECTION_ROWS = 1_500
 """Rows a section: at most 128 + 128 + 5 bytes each, so that a chunk and one more section keep below 600 KB."""
-
-Load: TypeAlias = Callable[[int], list[bytes]]
-"""The chunks of an hour, of all owners, as they were last saved."""
 
 
 class Section(Struct, frozen=True, array_like=True):
@@ -40,10 +38,14 @@ class Section(Struct, frozen=True, array_like=True):
         return len(self.keys) + len(self.minutes) + len(self.regions) + 16
 
 
+Load: TypeAlias = Callable[[int], list[list[Section]]]
+"""The chunks of an hour, of all owners, as they were last saved."""
+
+
 class Cell:
     """The actions of one partition and hour: what was counted, and what has changed since the last flush."""
 
-    def __init__(self, hour: int, songs: Songs, chunks: list[bytes]) -> None:
+    def __init__(self, hour: int, songs: Songs, chunks: list[list[Section]]) -> None:
         self.hour = hour
         self._songs = songs
         self._seen: set[str] = set()
@@ -54,7 +56,7 @@ class Cell:
         self._open: list[Section] = []
         self._size = 0
         for chunk in chunks:
-            self._restore(_decode(chunk))
+            self._restore(chunk)
 
     @property
     def changed(self) -> bool:
@@ -172,4 +174,4 @@ def _sections(keys: list[str], codes: Ints) -> Iterator[Section]:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Section]).decode
+decode_chunk = MsgpackDecoder(list[Section]).decode

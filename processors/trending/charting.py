@@ -1,21 +1,22 @@
 """The pump of the merge: frames of `trending-tops` to charts, handed to whoever writes them."""
 
-import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from faust.types import TP
 
 from processors.trending import frames
+from processors.trending.batch import Batch
 from processors.trending.batching import App
+from processors.trending.checks import Limits, check_frame
 from processors.trending.frames import Frame
 from processors.trending.merge import Merge
 from processors.trending.order import Order
+from processors.trending.passed_over import ParkingQueue, passed_over
 from processors.trending.sink import Sink
 from schemas.channels import TRENDING_TOPS
-
-log = logging.getLogger(__name__)
+from schemas.errors import Poison
 
 
 class Charting:
@@ -25,9 +26,11 @@ class Charting:
     shard as soon as it starts.
     """
 
-    def __init__(self, app: App, sink: Sink, shards: int) -> None:
+    def __init__(self, app: App, sink: Sink, shards: int, limits: Callable[[], Limits], parking: ParkingQueue) -> None:
         self._app = app
         self._sink = sink
+        self._limits = limits
+        self._parking = parking
         self._shards = shards
         self._order = Order(app, TRENDING_TOPS)
         self._merge: Merge | None = None
@@ -40,17 +43,21 @@ class Charting:
         async for event in stream.noack().events():
             if not await self._order.admits(event.message.partition, event.value) or self._merge is None:
                 continue
-            for offset, body in zip(event.value.offsets, event.value.bodies, strict=True):
-                try:
-                    frame = frames.decode(body)
-                except msgspec.MsgspecError as error:
-                    log.error("passed over %s/%d, no message of ours: %s", TRENDING_TOPS, offset, error)
-                    continue
-                self._merge.hear(frame)
-                self._note(frame, offset)
+            self._apply(self._merge, event.value)
             self._messages.append(event.message)
             self._applied = event.message.offset
-            self._let_go()
+
+    def _apply(self, merge: Merge, batch: Batch) -> None:
+        limits = self._limits()
+        for index, body in enumerate(batch.bodies):
+            try:
+                frame = frames.decode(body)
+                check_frame(frame, limits)
+                merge.hear(frame)
+            except Poison as why:
+                self._parking.add(TRENDING_TOPS, 0, passed_over(why, batch, index))
+            else:
+                self._note(frame, batch.offsets[index])
 
     async def assigned(self, start: int | None) -> None:
         """Hold the merge, reading from the offset `start`; None: another worker holds it."""
@@ -67,9 +74,12 @@ class Charting:
         self._needed.clear()
         self._begun.clear()
         self._sink.forget()
+        self._parking.forget(TRENDING_TOPS)
 
     async def write(self) -> None:
         """Write what is due, if all that was said has been heard: an owner that has just started hears old frames."""
+        if await self._parking.park(TRENDING_TOPS, 0):
+            self._let_go()
         reach = self._app.consumer.reach(TP(TRENDING_TOPS, 0))
         if self._merge is not None and self._merge.ready and reach is not None and self._applied + 1 >= reach.end:
             await self._sink.write(self._merge)

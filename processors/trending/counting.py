@@ -10,6 +10,9 @@ from faust.types import TP
 
 from processors.trending.batch import Batch
 from processors.trending.batching import App
+from processors.trending.cells import Load, Section
+from processors.trending.changelog import Changelog
+from processors.trending.checks import cell_key, check_chunk
 from processors.trending.names import Regions, Songs
 from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
@@ -17,6 +20,7 @@ from processors.trending.passed_over import ParkingQueue
 from processors.trending.policy import moment
 from processors.trending.source import Flush, Source, hour_prefix, outdated
 from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
+from schemas.errors import Poison
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
@@ -30,12 +34,21 @@ MANY = 100
 class Counting:
     """Sources of the partitions that this worker holds. `owner` names the worker's hold on them, each time anew."""
 
-    def __init__(self, app: App, table: Any, shards: int, now_ms: Callable[[], int], parking: ParkingQueue) -> None:
+    def __init__(
+        self,
+        app: App,
+        table: Any,
+        saved: Changelog,
+        shards: int,
+        now_ms: Callable[[], int],
+        parking: ParkingQueue,
+    ) -> None:
         self._app = app
         self._table = table
         self._shards = shards
         self._now_ms = now_ms
         self._parking = parking
+        self._saved = saved
         self._order = Order(app, MUSIC_EVENTS)
         self._songs = Songs(shards)
         self._regions = Regions()
@@ -71,6 +84,7 @@ class Counting:
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these partitions, each from its first offset to read, and no others; what others left is recovered."""
         self._messages.clear()
+        await self._saved.prune(set(starts))
         self._order.start(starts)
         self._sources = {
             number: Source(number, owner, self._shards, self._songs, self._regions, self._load(number), start - 1)
@@ -124,6 +138,7 @@ class Counting:
             for done in messages.values():
                 for message in done:
                     self._app.consumer.ack(message)
+            await self._saved.park()
             await self._sweep(now_ms)
 
     def behind(self) -> dict[TP, tuple[int, int]]:
@@ -150,19 +165,31 @@ class Counting:
         if hour == self._swept_hour:
             return
         self._swept_hour = hour
-        held = [key.decode() for key in self._table.data]
+        held = [key.decode() for key in self._table.data if _is_cell(key)]
         gone = [key for key in outdated(held, moment(now_ms)) if int(key.split("/")[0]) in self._sources]
         for key in gone:
             values: dict[str, bytes | None] = {key: None}
             await send(self._app.producer, changes(TRENDING_CELLS_CHANGELOG, int(key.split("/")[0]), values))
             keep(self._table, values)
 
-    def _load(self, number: int) -> Callable[[int], list[bytes]]:
-        def load(hour: int) -> list[bytes]:
-            prefix = hour_prefix(number, hour).encode()
-            return [value for key, value in self._table.data.items() if key.startswith(prefix)]
+    def _load(self, number: int) -> Load:
+        def load(hour: int) -> list[list[Section]]:
+            chunks = []
+            for key, value in self._saved.records(hour_prefix(number, hour)):
+                try:
+                    chunks.append(check_chunk(value))
+                except Poison as why:
+                    self._saved.pass_over(key, value, why)
+            return chunks
 
         return load
+
+
+def _is_cell(key: bytes) -> bool:
+    try:
+        return bool(cell_key(key, int(key.partition(b"/")[0])))
+    except (Poison, ValueError):
+        return False
 
 
 def wall_clock_ms() -> int:

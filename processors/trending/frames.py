@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
+from schemas.decoding import MsgpackDecoder
+
 
 class Song(Struct, frozen=True, array_like=True):
     song_id: str
@@ -74,4 +76,4 @@ def parts(shard: int, whole: bool, songs: list[Song], tops: dict[str, Top], mark
 
 
 _encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Frame).decode
+decode = MsgpackDecoder(Frame).decode

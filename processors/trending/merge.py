@@ -8,6 +8,7 @@ from msgspec import Struct
 from processors.trending.frames import Frame, Mark, Song, Top
 from processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
 from schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
+from schemas.errors import Poison
 from schemas.progress import Freshness
 
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
@@ -28,11 +29,16 @@ class Merge:
         self._shards = shards
         self._said: dict[int, Said] = {}
         self._parts: dict[int, list[Frame]] = {}
+        self._broken: set[int] = set()
         self.changed: set[str] = set()
         """Keys of charts that changed since they were last taken out of here."""
 
     def hear(self, frame: Frame) -> None:
-        """Take in a part of a frame; it counts when the frame is complete. One whose start is missing is not used."""
+        """Take in a part of a frame; it counts when the frame is complete. One whose start is missing is not used.
+
+        Raises Poison where a top list names a song that the shard has not told. What the shard says after that is not
+        used before it has said everything again: something in between was not heard.
+        """
         if frame.first:
             self._parts[frame.shard] = []
         elif not self._parts.get(frame.shard):
@@ -102,13 +108,19 @@ class Merge:
     def _complete(self, heard: list[Frame], mark: Mark) -> None:
         shard, whole = heard[0].shard, heard[0].whole
         before = self._said.get(shard)
-        if before is None:
-            if not whole:
-                return
-            before = Said(mark, {}, {})
+        if not whole and (before is None or shard in self._broken):
+            return
+        before = before or Said(mark, {}, {})
         songs = {song.song_id: song for frame in heard for song in frame.songs}
         tops = {key: top for frame in heard for key, top in frame.tops.items()}
         after = Said(mark, songs, tops) if whole else Said(mark, before.songs | songs, before.tops | tops)
+        unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
+        if unknown:
+            self._broken.add(shard)
+            raise Poison(
+                "broken-contract", f"top lists of shard {shard} name songs that it has not told: {min(unknown)}"
+            )
+        self._broken.discard(shard)
         self._said[shard] = after
         # A frame with everything mostly says what was said before.
         told = before.tops.keys() | tops.keys() if whole else tops.keys()

@@ -9,6 +9,7 @@ from msgspec import Struct
 from processors.trending.names import REGION_BITS, Ints, Songs
 from processors.trending.policy import Unit
 from processors.trending.tally import KINDS
+from schemas.decoding import MsgpackDecoder
 
 ROWS = 3_000
 """Rows a message: at most 128 + 30 bytes each, so under 500 KB in all."""
@@ -130,4 +131,4 @@ FACTS = 100
 """Facts a message: title and artist take up to 1,200 bytes each."""
 
 _encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Partial).decode
+decode = MsgpackDecoder(Partial).decode

@@ -12,7 +12,9 @@ from azure.core.exceptions import AzureError
 from msgspec import Struct
 
 from processors.runtime.parking import ParkedEvents
+from processors.trending.batch import Batch
 from processors.trending.policy import moment
+from schemas.errors import Poison
 from schemas.parked import ParkedEvent, parked_event
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,12 @@ class PassedOver(Struct, frozen=True):
     body: bytes
     reason: str
     detail: str
+
+
+def passed_over(why: Poison, batch: Batch, index: int) -> PassedOver:
+    """The record at an index of a batch."""
+    detail = batch.unreadable.get(index, why.detail)
+    return PassedOver(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)
 
 
 class ParkingQueue:
@@ -57,6 +65,10 @@ class ParkingQueue:
 
     def waiting(self, hub: str, partition: int) -> int:
         return len(self._waiting.get((hub, partition), ()))
+
+    def partitions(self, hub: str) -> list[int]:
+        """Partitions of the hub of which something waits."""
+        return [partition for (name, partition), waiting in self._waiting.items() if name == hub and waiting]
 
     @property
     def full(self) -> bool:

@@ -4,6 +4,7 @@ Everything that comes in is absolute and is merged by maximum (see `Tally.raise_
 or in any order between partitions, and a replay changes nothing.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -19,8 +20,12 @@ from processors.trending.plays import Plays
 from processors.trending.policy import SPANS, UNIT_MS, Unit
 from processors.trending.tally import LIKES, LISTENS, Slots, Tally
 from processors.trending.windows import Sums, Window
+from schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
+from schemas.errors import Poison
 from schemas.plays import HOURS
+
+log = logging.getLogger(__name__)
 
 _LONGEST: dict[Unit, int] = {
     unit: max(span.buckets for span in SPANS.values() if span.unit == unit) for unit in UNIT_MS
@@ -67,6 +72,11 @@ class Shard:
         self._sent: dict[str, Top] = {}
         self._told: set[str] = set()
         self._renamed: set[str] = set()
+
+    @property
+    def songs(self) -> Songs:
+        """The songs that it counts, or has heard of."""
+        return self._songs
 
     def apply(self, partial: Partial) -> None:
         """Take in what one source partition says."""
@@ -133,12 +143,15 @@ class Shard:
         for key, value in saved:
             match key.split("/")[2:]:
                 case ["head"]:
-                    head = _head(value)
+                    head = decode_head(value)
                     known = known or head.waiting
                     for source, position in head.positions.items():
                         self._reach(source, position, head.through_ms.get(source))
                 case ["facts", _]:
-                    self._facts.restore(value)
+                    try:
+                        self._facts.restore(value)
+                    except (Poison, *DECODING_ERRORS) as error:
+                        log.error("shard %d: passed over what was saved under %s: %s", self.number, key, error)
                 case ["waiting", _]:
                     waiting.append((key, value))
                 case ["minute" | "hour" as unit, bucket, source, _]:
@@ -146,7 +159,7 @@ class Shard:
                         self._gone.append(key)
                         continue
                     self._saved.setdefault((unit, int(bucket), int(source)), set()).add(key)
-                    self._raise(unit, int(source), partials.unpack(_section(value), self._songs))
+                    self._raise(unit, int(source), partials.unpack(decode_section(value), self._songs))
         for song_id in self._facts.songs():
             self._place(self._songs[song_id])
         self._dirty = {}
@@ -295,5 +308,5 @@ def _is_over(unit: Unit, bucket: int, last: int) -> bool:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_head = msgspec.msgpack.Decoder(Head).decode
-_section = msgspec.msgpack.Decoder(partials.Section).decode
+decode_head = MsgpackDecoder(Head).decode
+decode_section = MsgpackDecoder(partials.Section).decode

@@ -10,10 +10,9 @@ from processors.trending.batch import Batch
 from processors.trending.cells import Load, Partition
 from processors.trending.names import REGION_BITS, Regions, Songs, shard_of
 from processors.trending.partials import Fact, Rows, join, messages
-from processors.trending.passed_over import PassedOver
+from processors.trending.passed_over import PassedOver, passed_over
 from processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
 from schemas.envelope import Event
-from schemas.errors import Poison
 from schemas.events import SongUploaded
 
 HOT_HOURS = 2
@@ -65,7 +64,7 @@ class Source:
         read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
         self._cells.fold(read)
         self._facts += [_fact(event, batch.offsets[index]) for index, event in read.facts]
-        self._passed_over += [_passed_over(why, batch, index) for index, why in read.poison]
+        self._passed_over += [passed_over(why, batch, index) for index, why in read.poison]
         self.position = max(self.position, batch.end - 1)
         if batch.logged_ms:
             self._reach(batch.logged_ms[-1])
@@ -126,11 +125,6 @@ class Source:
     def _reach(self, ms: int) -> None:
         if ms >= 0:
             self._through_ms = ms if self._through_ms is None else max(self._through_ms, ms)
-
-
-def _passed_over(why: Poison, batch: Batch, index: int) -> PassedOver:
-    detail = batch.unreadable.get(index, why.detail)
-    return PassedOver(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)
 
 
 def hour_prefix(partition: int, hour: int) -> str:

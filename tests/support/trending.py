@@ -10,6 +10,8 @@ from random import Random
 
 from processors.trending import frames, partials
 from processors.trending.batch import Batch
+from processors.trending.cells import Section
+from processors.trending.checks import Limits, check_cell, check_chunk, check_frame, check_partial, check_saved
 from processors.trending.merge import Merge
 from processors.trending.names import Regions, Songs
 from processors.trending.passed_over import PassedOver
@@ -79,11 +81,19 @@ class Pipeline:
     def apply(self, shard: int, size: int) -> None:
         start = self._applied[shard]
         for body in self.hub[shard][start : start + size]:
-            self._shards[shard].apply(partials.decode(body))
+            self._take(shard, body)
         self._applied[shard] = min(start + size, len(self.hub[shard]))
 
     def apply_one(self, shard: int, message: int) -> None:
-        self._shards[shard].apply(partials.decode(self.hub[shard][message]))
+        self._take(shard, self.hub[shard][message])
+
+    def _take(self, shard: int, body: bytes) -> None:
+        partial = partials.decode(body)
+        check_partial(partial, shard, self._limits(), self._shards[shard].songs)
+        self._shards[shard].apply(partial)
+
+    def _limits(self) -> Limits:
+        return Limits(len(self.hub), len(self.logs), self.now_ms)
 
     def deliver_again(self, shard: int, random: Random) -> None:
         """Messages that were applied come again, out of turn."""
@@ -102,6 +112,8 @@ class Pipeline:
 
     def restart_shard(self, shard: int) -> None:
         self._shards[shard] = Shard(shard, self._owner())
+        for key, value in self._shard_values[shard].items():
+            check_saved(key.encode(), value, shard, self._limits())
         self._shards[shard].restore(self._shard_values[shard].items())
         self._applied[shard] = self._shard_committed[shard]
 
@@ -161,7 +173,9 @@ class Pipeline:
             shard.advance(now_ms)
             songs, tops = shard.tops(whole=whole)
             for body in frames.parts(number, whole, songs, tops, shard.mark(now_ms)):
-                merge.hear(frames.decode(body))
+                frame = frames.decode(body)
+                check_frame(frame, Limits(len(self.hub), len(self.logs), now_ms))
+                merge.hear(frame)
 
     def charts(self, now_ms: int) -> dict[str, Chart]:
         """The charts that a merge makes which has just started."""
@@ -182,8 +196,10 @@ class Pipeline:
     def _source(self, number: int) -> Source:
         saved = self._cells[number]
 
-        def load(hour: int) -> list[bytes]:
-            return [value for key, value in saved.items() if key.startswith(hour_prefix(number, hour))]
+        def load(hour: int) -> list[list[Section]]:
+            for key, value in saved.items():
+                check_cell(key.encode(), value, number)
+            return [check_chunk(value) for key, value in saved.items() if key.startswith(hour_prefix(number, hour))]
 
         shards = len(self.hub)
         return Source(number, self._owner(), shards, Songs(shards), Regions(), load, self._committed[number] - 1)

@@ -1,0 +1,90 @@
+"""What a table's changelog holds of one partition, but for what can't be the table's own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from processors.trending.checks import saved_key
+from processors.trending.passed_over import ParkingQueue, PassedOver
+from schemas.errors import Poison
+
+TURN = 100
+"""Records that are checked before others get a turn: a large changelog takes seconds."""
+
+NOT_RECOVERED = -1
+"""The position of what was written by this process itself."""
+
+
+class Place(Struct, frozen=True):
+    """Where a record stands in the changelog."""
+
+    partition: int
+    position: int
+    logged_ms: int
+
+
+class Changelog:
+    """The records of the Faust `table` whose changelog is `hub`; what is unusable goes to `parking` and is left out.
+
+    `check` raises Poison for a record (key, value, partition) that the table did not write.
+    """
+
+    def __init__(self, hub: str, table: Any, parking: ParkingQueue, check: Callable[[bytes, bytes, int], None]) -> None:
+        self.hub = hub
+        self._table = table
+        self._parking = parking
+        self._check = check
+        self._places: dict[bytes | None, Place] = {}
+
+    async def note(self, event: Any) -> None:
+        """Take in where a record stands that is about to be recovered."""
+        message = event.message
+        if message.value is None:
+            self._places.pop(message.key, None)
+        else:
+            logged_ms = -1 if message.timestamp is None else round(message.timestamp * 1_000)
+            self._places[message.key] = Place(message.partition, message.offset, logged_ms)
+
+    def unreadable(self, partition: int, position: int, raw: bytes, why: str) -> None:
+        """A record batch could not be read at all."""
+        self._parking.add(self.hub, partition, PassedOver(position, -1, raw, "not-an-event", why))
+
+    async def prune(self, partitions: set[int]) -> None:
+        """Leave out what these partitions of the changelog hold that is not the table's."""
+        for turn, (key, value) in enumerate(list(self._table.data.items())):
+            if turn % TURN == 0:
+                await asyncio.sleep(0)
+            place = self._places.get(key)
+            if place is not None and place.partition not in partitions:
+                continue
+            try:
+                number = place.partition if place is not None else int(saved_key(key, _partition(key))[0])
+                self._check(key, value, number)
+            except Poison as why:
+                self.pass_over(key, value, why)
+
+    def pass_over(self, key: Any, value: Any, why: Poison) -> None:
+        """Leave a record out, and have it parked if it came from the changelog."""
+        self._table.data.pop(key, None)
+        place = self._places.pop(key, None)
+        if place is not None:
+            body = value if isinstance(value, bytes) else b""
+            record = PassedOver(place.position, place.logged_ms, body, why.reason, f"key {key!r:.200}: {why.detail}")
+            self._parking.add(self.hub, place.partition, record)
+
+    def records(self, prefix: str) -> list[tuple[bytes, bytes]]:
+        """The records whose keys begin with `prefix`."""
+        start = prefix.encode()
+        return [(key, value) for key, value in self._table.data.items() if key.startswith(start)]
+
+    async def park(self) -> None:
+        """Park what was left out."""
+        for partition in self._parking.partitions(self.hub):
+            await self._parking.park(self.hub, partition)
+
+
+def _partition(key: Any) -> int:
+    number = key.partition(b"/")[0] if isinstance(key, bytes) else b""
+    return int(number) if number.isdigit() and len(number) < 6 else -1

@@ -1,0 +1,256 @@
+"""Whatever stands in a hub between the stages, it is poison or does no harm: nothing else is raised, now or later."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processors.trending import frames, partials
+from processors.trending.checks import (
+    MAX_NUMBER,
+    Limits,
+    check_cell,
+    check_chunk,
+    check_frame,
+    check_partial,
+    check_saved,
+)
+from processors.trending.frames import Frame, Mark, Song, Top
+from processors.trending.merge import Merge
+from processors.trending.names import Songs, pair, shard_of
+from processors.trending.partials import Fact, Partial, Rows, Section, pack
+from processors.trending.shards import Shard
+from schemas.documents import GLOBAL, chart_key
+from schemas.errors import Poison
+
+NOW_MS = 1_795_000_000_000
+MINUTE = NOW_MS // 60_000
+LIMITS = Limits(shards=1, sources=4, now_ms=NOW_MS)
+KEY = chart_key("top", "1h", GLOBAL)
+
+numbers = st.sampled_from([0, 1, 3, 4, -1, -(2**31), 2**31 - 1, 2**62, 2**63 - 1, 2**64 - 1, MINUTE, NOW_MS])
+names = st.sampled_from(["song-1", "song-2", "", "a b", "a\nb", "\ud7ff", "x" * 200, "ä"])
+texts = st.sampled_from([None, "One", "x" * 301, "x" * 100_000, ""])
+
+
+def column(kind: str) -> st.SearchStrategy[bytes]:
+    values = st.lists(st.sampled_from([0, 1, 2, 3, MINUTE, MINUTE // 60, 2**15]), max_size=4)
+    good = values.map(lambda found: np.array(found, "<i8").astype(kind).tobytes())
+    return good | st.binary(max_size=9) | st.just(np.array([-1, 2**31 - 1], "<i4").tobytes())
+
+
+sections = st.builds(Section, st.lists(names, max_size=3), column("<i4"), column("<u2"), column("<i4"), column("<i4"))
+facts = st.builds(Fact, names, numbers, numbers, st.booleans(), texts, texts, texts)
+foreign_partials = st.builds(
+    Partial, numbers, st.none() | numbers, st.none() | numbers, sections, sections, st.lists(facts, max_size=2)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(foreign_partials.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=4))
+def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
+    shard = Shard(0, "owner")
+    shard.advance(NOW_MS)
+    for body in [partial(minutes=rows(("song-1", 1, MINUTE, (2, 0, 0)))), *bodies]:
+        try:
+            found = partials.decode(body)
+            check_partial(found, 0, LIMITS, shard.songs)
+        except Poison:
+            continue
+        shard.apply(found)
+    merge = Merge(1)
+    songs, tops = shard.tops(whole=True)
+    for part in frames.parts(0, True, songs, tops, shard.mark(NOW_MS)):
+        assert len(part) < 1_000_000
+        frame = frames.decode(part)
+        check_frame(frame, LIMITS)
+        merge.hear(frame)
+    assert merge.ready
+    assert all(merge.chart(key, {}) for key in sorted(merge.keys()))
+    saved = shard.flush()
+    for key, value in saved.items():
+        if value is not None:
+            check_saved(key.encode(), value, 0, LIMITS)
+    Shard(0, "next").restore((key, value) for key, value in saved.items() if value is not None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"partition": -1}, "partition is -1"),
+        ({"partition": 4}, "partition is 4"),
+        ({"position": 2**64 - 1}, "position is"),
+        ({"through_ms": NOW_MS + 3 * 3_600_000}, "through_ms is"),
+        ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 8)}, "not of equal length"),
+        ({"minutes": Section(["song-1"], b"\1\0\0\0", b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is 1"),
+        ({"minutes": Section(["song-1"], b"\xff" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is -1"),
+        ({"minutes": Section(["song-1"], b"\0" * 4, b"\xff" * 2, b"\0" * 4, b"\0" * 12)}, "region is"),
+        ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\xff\xff\xff\x7f", b"\0" * 12)}, "bucket is"),
+        ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\xff" * 12)}, "counts is -1"),
+        ({"minutes": Section(["song-1"], b"\0" * 8, b"\0" * 4, b"\0" * 8, b"\0" * 24)}, "there twice"),
+        ({"minutes": Section(["song-1"] * 2, b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "named twice"),
+        ({"minutes": Section(["a b"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "no song id"),
+        ({"facts": [Fact("song-1", 0, 0, False, "x" * 301, None, None)]}, "301 characters"),
+        ({"facts": [Fact("song-1", 2**63, 0, False)]}, "time_ms is"),
+        ({"facts": [Fact("song-1", 0, -1, False)]}, "offset is"),
+    ],
+)
+def test_a_partial_that_no_source_tells_is_poison(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(Poison, match=why):
+        check_partial(partials.decode(partial(**fields)), 0, LIMITS, Songs())
+
+
+def test_a_song_of_another_shard_is_poison() -> None:
+    body = partial(minutes=rows(("song-1", 1, MINUTE, (1, 0, 0))))
+    limits = Limits(shards=4, sources=4, now_ms=NOW_MS)
+    home = shard_of("song-1", 4)
+    check_partial(partials.decode(body), home, limits, Songs())
+    with pytest.raises(Poison, match="of shard"):
+        check_partial(partials.decode(body), (home + 1) % 4, limits, Songs())
+
+
+marks = st.builds(
+    Mark,
+    numbers,
+    st.dictionaries(numbers, numbers, max_size=2),
+    st.dictionaries(numbers, st.none() | numbers, max_size=2),
+)
+tops = st.builds(Top, st.lists(names, max_size=2), *[st.lists(numbers, max_size=2) for _ in range(3)]) | st.just(
+    Top(["song-1"], [1], [0], [1])
+)
+keys = st.sampled_from(
+    [KEY, "top:1h:region:DE", "top:1h:region:de", "best:1h:global", "top:2h:global", "x", "top:1h:genre:\n"]
+)
+foreign_frames = st.builds(
+    Frame,
+    st.sampled_from([0, 0, 1, -1, 2**63]),
+    st.booleans(),
+    st.booleans(),
+    st.lists(st.builds(Song, names, texts, texts, texts), max_size=2),
+    st.dictionaries(keys, tops, max_size=2),
+    st.none() | marks | st.just(Mark(NOW_MS, {0: 3}, {0: NOW_MS})),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(foreign_frames.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=5))
+def test_no_frame_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> None:
+    merge = Merge(1)
+    for body in [whole_frame(), *bodies]:
+        try:
+            frame = frames.decode(body)
+            check_frame(frame, LIMITS)
+            merge.hear(frame)
+        except Poison:
+            continue
+        assert merge.ready
+        merge.freshness()
+        assert all(merge.chart(key, {}) for key in sorted(merge.keys()))
+    merge.hear(frames.decode(whole_frame()))
+    assert [entry.song_id for entry in merge.chart(KEY, {}).entries] == ["song-1"], "the next whole frame mends it all"
+    assert merge.keys() == {KEY}
+
+
+def test_a_list_with_songs_that_were_never_told_is_not_used_and_what_follows_waits_for_everything() -> None:
+    merge = Merge(1)
+    merge.hear(frames.decode(whole_frame()))
+    later = Mark(NOW_MS + 1, {0: 9}, {0: NOW_MS})
+    with pytest.raises(Poison, match="song-9"):
+        merge.hear(Frame(0, True, False, [], {KEY: Top(["song-9"], [1], [0], [1])}, later))
+    merge.hear(Frame(0, True, False, [], {}, later))
+    assert merge.freshness().position == {"0": 3}, "something of what the shard said is missing"
+    merge.hear(Frame(0, True, True, [], {}, later))
+    assert merge.freshness().position == {"0": 9}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(
+        [b"0/5/a/0", b"0/5/a", b"\xff\xfe", b"", b"1/5/a/0", b"0/x/a/0", b"-1/5/a/0", b"0/5/a/99999999999999"]
+    ),
+    st.binary(max_size=20)
+    | st.lists(
+        st.tuples(
+            st.sampled_from(["0user-1 song-1", "9u s", "x", "0u s\n1u s", ""]),
+            st.binary(max_size=3),
+            st.binary(max_size=4),
+        ),
+        max_size=2,
+    ).map(msgspec.msgpack.encode),
+)
+def test_no_record_of_the_cells_stops_their_recovery(key: bytes, value: bytes) -> None:
+    try:
+        check_cell(key, value, 0)
+        sections = check_chunk(value)
+    except Poison:
+        return
+    assert key == b"0/5/a/0"
+    assert all(len(section.keys.split("\n")) == len(section.minutes) for section in sections)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(
+        ["head", "facts/0", "waiting/0", "minute/5/0/0", f"minute/{MINUTE}/0/0", "hour/5/9999/0", "hour/5/0", "other"]
+    ),
+    st.binary(max_size=20)
+    | sections.map(msgspec.msgpack.encode)
+    | st.tuples(st.dictionaries(numbers, numbers), st.dictionaries(numbers, st.none() | numbers)).map(
+        msgspec.msgpack.encode
+    )
+    | st.lists(st.tuples(names, numbers), max_size=2).map(msgspec.msgpack.encode),
+)
+def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -> None:
+    key = f"0/owner/{rest}"
+    try:
+        check_saved(key.encode(), value, 0, LIMITS)
+    except Poison:
+        return
+    shard = Shard(0, "next")
+    shard.advance(NOW_MS)
+    shard.restore([(key, value)])
+    assert shard.flush()
+    songs, found = shard.tops(whole=True)
+    for part in frames.parts(0, True, songs, found, shard.mark(NOW_MS)):
+        check_frame(frames.decode(part), LIMITS)
+    assert all(document.total >= 0 for document in shard.plays.due(10))
+
+
+def test_keys_of_other_partitions_and_numbers_beyond_all_are_poison() -> None:
+    head = msgspec.msgpack.encode(({0: 5}, {0: None}))
+    check_saved(b"0/owner/head", head, 0, LIMITS)
+    for key, value in ((b"1/owner/head", head), (b"0/owner/head", msgspec.msgpack.encode(({0: MAX_NUMBER + 1}, {})))):
+        with pytest.raises(Poison):
+            check_saved(key, value, 0, LIMITS)
+
+
+def rows(*found: tuple[str, int, int, tuple[int, int, int]]) -> Section:
+    songs = Songs()
+    numbers = songs.numbers([song for song, *_ in found])
+    regions = np.array([region for _, region, *_ in found], np.int64)
+    buckets = np.array([bucket for _, _, bucket, _ in found], np.int64)
+    counts = np.array([count for *_, count in found], np.int64)
+    return pack(Rows(pair(numbers, regions), buckets, counts), songs)
+
+
+def partial(**fields: Any) -> bytes:
+    nothing = Section([], b"", b"", b"", b"")
+    usual: dict[str, Any] = {
+        "partition": 0,
+        "position": 3,
+        "through_ms": NOW_MS,
+        "minutes": nothing,
+        "hours": nothing,
+        "facts": [],
+    }
+    return msgspec.msgpack.encode(Partial(**(usual | fields)))
+
+
+def whole_frame() -> bytes:
+    top = Top(["song-1"], [1], [0], [1])
+    return msgspec.msgpack.encode(
+        Frame(0, True, True, [Song("song-1", None, None, None)], {KEY: top}, Mark(NOW_MS, {0: 3}, {0: NOW_MS}))
+    )
