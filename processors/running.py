@@ -9,6 +9,10 @@ from typing import Any
 
 from cloud.settings import BadSetting
 
+CRASHED_IN_FOLD = 75
+"""The exit code of a worker that has noted which events it could not fold: the next one takes them apart. It is
+EX_TEMPFAIL of sysexits.h."""
+
 
 def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """`work`, whose argument is set by SIGTERM or SIGINT. A BadSetting ends the process with its message."""

@@ -1,8 +1,9 @@
 """Ports of this machine."""
 
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 HOST = "127.0.0.1"
 
@@ -22,6 +23,20 @@ def settle(wanted: Mapping[str, int]) -> dict[str, int]:
     # All are held until all are known, so that no two options get the same free port.
     with ExitStack() as held:
         return {option: _reserve(held, port, option) for option, port in wanted.items()}
+
+
+@contextmanager
+def kept(ports: Iterable[int]) -> Iterator[None]:
+    """Meanwhile no port goes to somebody who asks for any port, also while its server is between two lives. A client
+    that tries a closed port again and again could otherwise get it as its own, and then is connected to itself."""
+    with ExitStack() as held:
+        for port in ports:
+            # Elsewhere a socket that is only bound keeps the server out, too.
+            if sys.platform == "linux":
+                holder = held.enter_context(socket.socket())
+                holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                holder.bind((HOST, port))
+        yield
 
 
 def _reserve(held: ExitStack, port: int, option: str) -> int:

@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from logging import makeLogRecord
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Self
 
@@ -25,28 +23,36 @@ from honcho.printer import Message, Printer
 from honcho.process import Popen
 from msgspec import Struct
 
+from schemas.progress_report import ProgressReport
 from songline import guard
+from songline.health_news import HealthNews
+from songline.restarts import UNCOUNTED, Restarts
+from songline.service_logs import ServiceLogs
+from songline.vitals import PERIOD_S, Answer, Checkup, Nurse, Vitals
 
 Probe = Callable[[], str]
 """What a service still waits for; empty when it is healthy."""
 
 STEP = 0.05
 GRACE = 10.0
+DRAIN = 5.0
+"""Seconds that a process has to end by itself which is stuck, or can't end well without what is gone."""
 TAIL = 20
-MAX_LOG_BYTES = 10_000_000
-# A restart for each, with a pause in seconds before it; a service that lived for STEADY starts over with the first.
-PAUSES = (1.0, 2.0, 4.0, 8.0)
-STEADY = 60.0
+WAITS_TOLD = 10.0
+"""Seconds between two lines about what a service waits for that is not healthy yet."""
 
 
 class Service(Struct, frozen=True):
     """One process: its shell command, how to tell that it is healthy, and whether it may be started again when it
-    dies (which is harmless for what keeps nothing that it can't read again)."""
+    dies or is stuck (which is harmless for what keeps nothing, or finds all of it again). `checkup` asks whether it
+    is; `patient`, of its last report, whether nothing but time is needed until it is healthy."""
 
     name: str
     command: str
     probe: Probe
     restarts: bool = False
+    checkup: Checkup | None = None
+    patient: Callable[[ProgressReport], bool] | None = None
 
 
 class Died(Exception):
@@ -65,23 +71,31 @@ class Stopped(Exception):
 class _Running:
     """A service with its process, if it has one now."""
 
-    def __init__(self, service: Service, log: Path) -> None:
+    def __init__(self, service: Service, log: Path, restarts: Restarts) -> None:
         self.service = service
-        self.log = RotatingFileHandler(log, maxBytes=MAX_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
         self.path = log
         self.tail: deque[str] = deque(maxlen=TAIL)
         self.process: subprocess.Popen[bytes] | None = None
         self.reader: threading.Thread | None = None
+        self.nurse: Nurse | None = None
+        self.launch = 0
         self.started_at = 0.0
-        self.restarts = 0
         self.start_at: float | None = None
+        self.kill_at: float | None = None
+        self.was_healthy = False
+        self.ailment = ""
+        self.restarts = restarts
+        self.vitals = Vitals()
+        self.news = HealthNews(service.name)
+        self.report: ProgressReport | None = None
 
 
 class Supervisor:
     """Context manager over the processes: whatever leaves it, every one of them ends.
 
     `tell` gets a line for whoever watches; `printer`, if given, every line that a process writes. Each process also
-    writes to `logs/NAME.log`. Signals for an end, and the death of our own parent, raise Stopped out of `wait` and
+    writes to `logs/NAME.log`. `restarts` makes the rule of each service, `vitals` that of each process, and checkups
+    are `period_s` seconds apart. Signals for an end, and the death of our own parent, raise Stopped out of `wait` and
     `watch`.
     """
 
@@ -92,14 +106,22 @@ class Supervisor:
         tell: Callable[[str], None],
         printer: Printer | None = None,
         clock: Callable[[], float] = time.monotonic,
+        restarts: Callable[[], Restarts] = Restarts,
+        vitals: Callable[[], Vitals] = Vitals,
+        period_s: float = PERIOD_S,
     ) -> None:
         self._environ = dict(environ)
         self._logs = logs
         self._tell = tell
+        self._files = ServiceLogs(logs, self._say, clock)
         self._printer = printer
         self._clock = clock
+        self._restarts = restarts
+        self._vitals = vitals
+        self._period_s = period_s
         self._running: dict[str, _Running] = {}
         self._lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._answers: queue.Queue[Answer] = queue.Queue()
         self._signal: int | None = None
         self._parent = os.getppid()
 
@@ -125,27 +147,43 @@ class Supervisor:
             signal.signal(number, handler)
 
     def start(self, service: Service) -> None:
-        running = self._running[service.name] = _Running(service, self._logs / f"{service.name}.log")
+        running = self._running[service.name] = _Running(service, self._files.path(service.name), self._restarts())
         self._launch(running)
+        if service.checkup is not None:
+            running.nurse = Nurse(service.name, service.checkup, lambda: running.launch, self._answers, self._period_s)
 
     def wait(self, name: str, patience: float, probe: Probe | None = None) -> float:
-        """Until the service is healthy, by another `probe` than its own if one is given: the seconds since its start.
-        Raises Died, for any service, and Stopped."""
+        """Until the service is healthy, by another `probe` than its own if one is given, or needs nothing but time:
+        the seconds since its start. Raises Died, for any service, and Stopped."""
         running = self._running[name]
         healthy = probe or running.service.probe
+        began = told_at = self._clock()
         while True:
-            self._step(restart=False)
+            self._step()
             missing = healthy()
-            took = self._clock() - running.started_at
-            if not missing:
-                return took
-            if took > patience:
+            now = self._clock()
+            if not missing or self.catches_up(name) is not None:
+                running.was_healthy = True
+                return now - running.started_at
+            if now - max(began, running.started_at) > patience:
                 raise self._died(running, f"was not healthy within {patience:g} s ({missing})")
+            if now - told_at >= WAITS_TOLD:
+                told_at = now
+                self._say(f"{name} waits: {missing}")
+
+    def catches_up(self, name: str) -> ProgressReport | None:
+        """The service's last report, if by that nothing but time is needed until it is healthy."""
+        running = self._running[name]
+        report, patient = running.report, running.service.patient
+        waits = report is not None and report.reasons and patient is not None and patient(report)
+        return report if waits else None
 
     def watch(self) -> None:
         """Until a service dies for good (raises Died) or an end is wanted (raises Stopped)."""
+        for running in self._running.values():
+            running.was_healthy = True
         while True:
-            self._step(restart=True)
+            self._step()
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._signal = number
@@ -154,6 +192,10 @@ class Supervisor:
         process: subprocess.Popen[bytes] = Popen(running.service.command, env=self._environ, stdin=subprocess.DEVNULL)
         self._tell_guard(f"+{process.pid}")
         running.process, running.started_at, running.start_at = process, self._clock(), None
+        running.launch += 1
+        running.ailment = ""
+        running.vitals, running.report, running.kill_at = self._vitals(), None, None
+        running.news.started()
         running.reader = threading.Thread(target=self._read, args=(running.service.name, process), daemon=True)
         running.reader.start()
 
@@ -163,32 +205,63 @@ class Supervisor:
             for line in output:
                 self._lines.put((name, line))
 
-    def _step(self, restart: bool) -> None:
-        """One turn: what was written, who has ended, who is to be started again."""
+    def _step(self) -> None:
+        """One turn: what was written, who has ended or is stuck, who is to be started again."""
         if self._signal is not None:
             raise Stopped(signal.Signals(self._signal).name)
         if not self._detached and os.getppid() != self._parent:
             raise Stopped("the process that started this one is gone")
         self._drain(STEP)
+        self._files.check()
+        self._examine()
         for running in self._running.values():
             if running.process is not None and running.process.poll() is not None:
-                self._ended(running, restart)
+                self._ended(running)
+            if running.kill_at is not None and self._clock() >= running.kill_at:
+                running.kill_at = None
+                self._signal_group(running, signal.SIGKILL)
             if running.start_at is not None and self._clock() >= running.start_at:
                 self._launch(running)
 
-    def _ended(self, running: _Running, restart: bool) -> None:
+    def _examine(self) -> None:
+        """Take in what checkups found; what hangs or is stuck is ended, and started again as what has died."""
+        while True:
+            try:
+                answer = self._answers.get_nowait()
+            except queue.Empty:
+                return
+            running = self._running[answer.name]
+            if answer.launch != running.launch or running.process is None or running.ailment:
+                continue
+            if not answer.answered:
+                running.vitals.unanswered(self._clock())
+            else:
+                running.report = answer.report
+                running.vitals.answered(answer.report, self._clock())
+                if answer.report is not None:
+                    for line in running.news.lines(answer.report, self._clock()):
+                        self._say(line)
+            running.ailment = running.vitals.ailment()
+            if running.ailment:
+                self._say(f"{answer.name} {running.ailment}. It is ended, to be started again")
+                self._signal_group(running, signal.SIGTERM)
+                running.kill_at = self._clock() + DRAIN
+
+    def _ended(self, running: _Running) -> None:
         assert running.process is not None
         code = running.process.returncode
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._bury(running)
-        if self._clock() - running.started_at >= STEADY:
-            running.restarts = 0
-        if not (restart and running.service.restarts and running.restarts < len(PAUSES)):
+        ailing, running.kill_at = bool(running.ailment), None
+        pause: float | None = None
+        # What fails at its first start has a wrong setting, which no restart mends.
+        if running.service.restarts and (running.was_healthy or ailing or code in UNCOUNTED):
+            pause = running.restarts.after(code, self._clock() - running.started_at, ailing)
+        if pause is None:
             raise self._died(running, how)
-        pause = PAUSES[running.restarts]
-        running.restarts += 1
         running.start_at = self._clock() + pause
-        last = f': "{running.tail[-1]}"' if running.tail else ""
+        # What was killed says nothing of it.
+        last = f': "{running.tail[-1]}"' if running.tail and code >= 0 else ""
         self._say(f"{running.service.name} {how}{last}. Started again in {pause:g} s; its lines are in {running.path}")
 
     def _bury(self, running: _Running) -> None:
@@ -216,7 +289,7 @@ class Supervisor:
 
     def _written(self, running: _Running, line: str) -> None:
         running.tail.append(line)
-        running.log.emit(makeLogRecord({"msg": line}))
+        self._files.write(running.service.name, line)
         if self._printer is None:
             return
         try:
@@ -225,24 +298,37 @@ class Supervisor:
             self._printer = None
 
     def _end(self) -> None:
-        """End every process, the last started first, so that each still finds what it needs to end well. A second
-        signal cuts it short."""
-        for running in reversed(self._running.values()):
-            if running.process is None:
-                continue
-            with suppress(ProcessLookupError):
-                os.killpg(running.process.pid, signal.SIGTERM)
-            deadline = self._clock() + GRACE
+        """End every process, the last started first, so that each still finds what it needs to end well; all at once
+        where the first, which they need, is gone. A second signal cuts it short."""
+        alive = [running for running in reversed(self._running.values()) if running.process is not None]
+        for running in self._running.values():
+            if running.nurse is not None:
+                running.nurse.close()
+        first = next(iter(self._running.values()), None)
+        # It may have ended a moment ago, without anybody having looked.
+        together = first is not None and (first.process is None or first.process.poll() is not None)
+        if together:
+            for running in alive:
+                self._signal_group(running, signal.SIGTERM)
+        deadline = self._clock() + DRAIN
+        for running in alive:
+            if not together:
+                self._signal_group(running, signal.SIGTERM)
+                deadline = self._clock() + GRACE
+            assert running.process is not None
             while running.process.poll() is None and self._clock() < deadline and self._signal is None:
                 self._drain(STEP)
             if running.process.poll() is None:
                 self._say(f"{running.service.name} did not end by itself and is killed")
-                with suppress(ProcessLookupError):
-                    os.killpg(running.process.pid, signal.SIGKILL)
+                self._signal_group(running, signal.SIGKILL)
                 running.process.wait()
             self._bury(running)
-        for running in self._running.values():
-            running.log.close()
+        self._files.close()
+
+    def _signal_group(self, running: _Running, number: signal.Signals) -> None:
+        assert running.process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(running.process.pid, number)
 
     def _tell_guard(self, line: str) -> None:
         assert self._guard.stdin is not None

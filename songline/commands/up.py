@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import click
@@ -31,10 +31,12 @@ from schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline import emulators
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
+from songline.health_news import catching_up, left
 from songline.lock import Held, holding
 from songline.options import DataFolder, FiniteRange
-from songline.ports import HOST, Taken, settle
+from songline.ports import HOST, Taken, kept, settle
 from songline.supervise import Died, Probe, Service, Stopped, Supervisor
+from songline.vitals import asks
 
 PATIENCE = 60.0
 # The published keys of Microsoft's emulators, which localcloud takes too. They protect nothing, by design.
@@ -107,7 +109,10 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
         data.mkdir(parents=True, exist_ok=True)
         with holding(data):
             wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
-            _run(data, environment(os.environ, data, settle(wanted), rate), simulator, logs, contained)
+            settled = settle(wanted)
+            # The containers of emulators take their ports by themselves.
+            with kept(() if contained else settled.values()):
+                _run(data, environment(os.environ, data, settled, rate), simulator, logs, contained)
     except (Held, Taken, Died, BadSetting, AzureError, OSError, emulators.Unavailable) as error:
         raise click.ClickException(str(error)) from None
 
@@ -142,14 +147,27 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
 def services(environ: Mapping[str, str]) -> dict[str, Service]:
     """The processes of the Procfile by name, each with its health."""
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
-    probes = {
-        "localcloud": _answers(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"),
-        "api": _answers(f"{environ[API]}/health/ready"),
-        **{name: _answers(f"{environ[variable]}/health/ready") for name, variable in WORKERS.items()},
+    control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"
+    ready = {
+        "localcloud": control,
+        "api": f"{environ[API]}/health/ready",
+        **{name: f"{environ[variable]}/health/ready" for name, variable in WORKERS.items()},
+    }
+    vital = {
+        "localcloud": control,
+        "api": f"{environ[API]}/health/live",
+        **{name: f"{environ[variable]}/health/progress" for name, variable in WORKERS.items()},
     }
     return {
-        # Workers and the API keep nothing that they can't read again; localcloud is what they read it from.
-        name: Service(name, line, probes.get(name, _nothing), restarts=name in ("api", *WORKERS))
+        # What was acknowledged is on disk, and what was not is sent again: each finds all of it when it starts again.
+        name: Service(
+            name,
+            line,
+            _answers(ready[name]) if name in ready else _nothing,
+            restarts=True,
+            checkup=asks(vital[name]) if name in vital else None,
+            patient=catching_up,
+        )
         for name, line in commands.items()
     }
 
@@ -163,7 +181,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
     shared = {name: environ[name] for name in SHARED}
     began = time.monotonic()
     printer = Printer(sys.stdout) if logs else None
-    with cloud, Supervisor(environ, data / "logs", click.echo, printer) as supervisor:
+    with cloud, Supervisor(environ, data / "logs", _say, printer) as supervisor:
         saved: Path | None = None
         try:
             if not contained:
@@ -182,10 +200,10 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 # It is well when what it sends comes out at the other end.
                 grows = _grows(environ[API], _counted(environ[API]))
                 _healthy(supervisor, "simulator", f"{environ['SONGLINE_RATE']} events a second", grows)
-            click.echo(_where(data, environ[API], time.monotonic() - began))
+            _say(_where(data, environ[API], time.monotonic() - began))
             supervisor.watch()
         except Stopped as reason:
-            click.echo(f"\n{reason}: stopping. What happened is kept in {data}.")
+            _say(f"\n{reason}: stopping. What happened is kept in {data}.")
         finally:
             if saved is not None:
                 saved.unlink(missing_ok=True)
@@ -193,7 +211,17 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
 
 def _healthy(supervisor: Supervisor, name: str, what: str, probe: Probe | None = None) -> None:
     took = supervisor.wait(name, PATIENCE, probe)
-    click.echo(f"{name:<10} healthy after {took:4.1f} s   {what}")
+    report = supervisor.catches_up(name)
+    if report is None:
+        _say(f"{name:<10} healthy after {took:4.1f} s   {what}")
+    else:
+        _say(f"{name:<10} catches up          {left(report)}")
+
+
+def _say(line: str) -> None:
+    # Nobody may read it any more, or the file that it goes to may be on a full disk.
+    with suppress(OSError):
+        click.echo(line)
 
 
 async def _ensure(environ: Mapping[str, str]) -> None:

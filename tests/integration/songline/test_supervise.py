@@ -6,13 +6,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from honcho.printer import Message
 
+from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from songline import supervise
+from songline.health_news import catching_up
+from songline.restarts import Restarts
 from songline.supervise import Died, Service, Stopped, Supervisor
+from songline.vitals import Checkup, UnansweredError, Vitals
 from tests.support.waiting import wait_for
 
 FOREVER = "exec sleep 300"
@@ -93,14 +98,26 @@ def test_what_may_not_restart_takes_the_rest_down(tmp_path: Path, told: list[str
     assert not alive(one)
 
 
-def test_what_may_restart_is_started_again_a_few_times(
-    supervisor: Supervisor, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervise, "PAUSES", (0.01, 0.02))
+def brisk(
+    tmp_path: Path, told: list[str], pauses: tuple[float, ...] = (0.01, 0.02), steady_s: float = 60
+) -> Supervisor:
+    """A supervisor that waits for little."""
+    return Supervisor(
+        os.environ,
+        tmp_path / "logs",
+        told.append,
+        restarts=lambda: Restarts(pauses, steady_s),
+        vitals=lambda: Vitals(hung_s=0.2, stuck_s=0.2),
+        period_s=0.02,
+    )
+
+
+def test_what_may_restart_is_started_again_a_few_times(told: list[str], tmp_path: Path) -> None:
     lives = tmp_path / "lives"
-    supervisor.start(Service("one", f"echo life >> {lives}; echo 'lost the hub'; exit 1", healthy, restarts=True))
-    with pytest.raises(Died, match="one ended with exit code 1"):
-        supervisor.watch()
+    with brisk(tmp_path, told) as supervisor:
+        supervisor.start(Service("one", f"echo life >> {lives}; echo 'lost the hub'; exit 1", healthy, restarts=True))
+        with pytest.raises(Died, match="one ended with exit code 1"):
+            supervisor.watch()
     assert lives.read_text() == "life\n" * 3
     log = tmp_path / "logs" / "one.log"
     assert told == [
@@ -109,17 +126,161 @@ def test_what_may_restart_is_started_again_a_few_times(
     ]
 
 
-def test_a_steady_life_earns_new_restarts(
-    supervisor: Supervisor, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervise, "PAUSES", (0.01,))
-    monkeypatch.setattr(supervise, "STEADY", 0.0)
+def test_a_steady_life_earns_new_restarts(told: list[str], tmp_path: Path) -> None:
     lives = tmp_path / "lives"
     dies_at_third = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 3 ] || kill -TERM {os.getpid()}; exit 1"
-    supervisor.start(Service("one", dies_at_third, healthy, restarts=True))
-    with pytest.raises(Stopped, match="SIGTERM"):
-        supervisor.watch()
+    with brisk(tmp_path, told, pauses=(0.01,), steady_s=0) as supervisor:
+        supervisor.start(Service("one", dies_at_third, healthy, restarts=True))
+        with pytest.raises(Stopped, match="SIGTERM"):
+            supervisor.watch()
     assert len(told) >= 2
+
+
+@pytest.mark.parametrize("ends", ["exit 75", "kill -9 $$"])
+def test_what_noted_its_crash_or_was_killed_is_started_again_any_number_of_times(
+    told: list[str], tmp_path: Path, ends: str
+) -> None:
+    lives = tmp_path / "lives"
+    dies = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 7 ] || kill -TERM {os.getpid()}; {ends}"
+    with brisk(tmp_path, told) as supervisor:
+        supervisor.start(Service("one", dies, healthy, restarts=True))
+        with pytest.raises(Stopped, match="SIGTERM"):
+            supervisor.watch()
+    assert len(lives.read_text().splitlines()) >= 7
+
+
+def checked(*answers: ProgressReport | UnansweredError | None) -> Checkup:
+    """A checkup that gives these, and the last for ever."""
+    left = list(answers)
+
+    def checkup() -> ProgressReport | None:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, UnansweredError):
+            raise answer
+        return answer
+
+    return checkup
+
+
+def reported(*causes: NotReadyCause) -> ProgressReport:
+    reasons = tuple(not_ready("one", cause, f"it is {cause}") for cause in causes)
+    return ProgressReport(worker="one", as_of=datetime(2026, 11, 28, tzinfo=UTC), reasons=reasons)
+
+
+@pytest.mark.parametrize(
+    ("checkup", "said"),
+    [
+        (checked(None, UnansweredError("no")), "one has not answered for 0 s. It is ended, to be started again"),
+        (
+            checked(reported(NotReadyCause.STANDS_STILL)),
+            "one is stuck: it is stands-still. It is ended, to be started again",
+        ),
+    ],
+)
+def test_what_hangs_or_stands_still_is_ended_and_started_again(
+    told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkup: Checkup, said: str
+) -> None:
+    monkeypatch.setattr(supervise, "DRAIN", 0.1)
+    lives = tmp_path / "lives"
+    # It does not hear SIGTERM, as one that was stopped, or hangs in a library, does not.
+    deaf = "trap '' TERM; while :; do sleep 0.05; done"
+    command = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 2 ] || kill -TERM {os.getpid()}; {deaf}"
+    with brisk(tmp_path, told, pauses=(0.01,)) as supervisor:
+        supervisor.start(Service("one", command, healthy, restarts=True, checkup=checkup))
+        with pytest.raises(Stopped, match="SIGTERM"):
+            supervisor.watch()
+        monkeypatch.setattr(supervise, "GRACE", 0.1)
+    # Once for each of its two lives at most, and the second one ends with the test.
+    assert 1 <= told.count(said) <= 2
+    assert any("one ended by SIGKILL. Started again in 0.01 s" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "checkup",
+    [
+        checked(UnansweredError("it has not begun to answer")),
+        checked(reported(NotReadyCause.FAR_BEHIND)),
+        checked(reported(NotReadyCause.STANDS_STILL, NotReadyCause.SERVICE_AWAY)),
+        checked(reported(NotReadyCause.STANDS_STILL, NotReadyCause.TOO_MANY_PARKED)),
+    ],
+)
+def test_what_begins_is_slow_or_waits_for_a_service_goes_on(told: list[str], tmp_path: Path, checkup: Checkup) -> None:
+    asked = threading.Semaphore(0)
+
+    def counted() -> ProgressReport | None:
+        asked.release()
+        return checkup()
+
+    with brisk(tmp_path, told) as supervisor:
+        supervisor.start(Service("one", FOREVER, healthy, restarts=True, checkup=counted))
+        timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        with pytest.raises(Stopped):
+            supervisor.watch()
+        timer.join()
+    assert asked.acquire(timeout=0)
+    assert not any("to be started again" in line for line in told)
+
+
+def test_one_that_catches_up_is_waited_for_no_longer(told: list[str], tmp_path: Path) -> None:
+    with brisk(tmp_path, told) as supervisor:
+        behind = checked(reported(NotReadyCause.FAR_BEHIND))
+        supervisor.start(Service("one", FOREVER, lambda: "503", checkup=behind, patient=catching_up))
+        supervisor.wait("one", patience=5)
+        assert supervisor.catches_up("one") == reported(NotReadyCause.FAR_BEHIND)
+
+
+def test_what_one_waits_for_is_told_now_and_then(
+    told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "WAITS_TOLD", 0.1)
+    with brisk(tmp_path, told) as supervisor:
+        supervisor.start(Service("one", FOREVER, lambda: "" if len(told) > 1 else "port 9 is closed"))
+        supervisor.wait("one", patience=10)
+    assert told == ["one waits: port 9 is closed"] * 2
+
+
+def test_a_disk_that_is_full_stops_nothing_and_is_told_once(tmp_path: Path) -> None:
+    """In a process of its own, whose files may not grow beyond a limit: the system refuses to write with EFBIG."""
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    said = done.stdout.splitlines()
+    assert [line.partition(" (")[0].partition(";")[0] for line in said] == [
+        f"logs in {tmp_path}/logs can't be written",
+        f"logs in {tmp_path}/logs are written again",
+    ] * 2
+    kept = (tmp_path / "logs" / "one.log").read_text().splitlines()
+    assert kept[-1] == "after"
+
+
+FULL = """
+import os, resource, signal, sys
+from pathlib import Path
+from songline import service_logs
+from songline.supervise import Service, Supervisor
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+service_logs.QUIET_S = 0.2
+folder, told = Path(sys.argv[1]), []
+def tell(line):
+    print(line)
+    told.append(line)
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+log = folder / "logs" / "one.log"
+with Supervisor(os.environ, folder / "logs", tell) as supervisor:
+    command = f"while :; do seq 1 200; [ -e {folder}/after ] && echo after && exec sleep 300; sleep 0.05; done"
+    supervisor.start(Service("one", command, lambda: ""))
+    def goes_on(probe):
+        supervisor.wait("one", 30, lambda: "" if probe() else "it")
+    for number in (1, 2):
+        limit(5_000 * number)
+        goes_on(lambda: len(told) == 2 * number - 1)
+        limit(resource.RLIM_INFINITY)
+        goes_on(lambda: len(told) == 2 * number)
+    (folder / "after").touch()
+    goes_on(lambda: "after" in log.read_text().splitlines()[-1:])
+"""
 
 
 def test_leaving_ends_children_of_children_and_the_deaf(

@@ -1,11 +1,12 @@
 """Ports are settled before anything starts."""
 
 import socket
+import sys
 from contextlib import ExitStack
 
 import pytest
 
-from songline.ports import HOST, Taken, settle
+from songline.ports import HOST, Taken, kept, settle
 
 
 def test_a_taken_port_is_named_with_its_option() -> None:
@@ -30,3 +31,28 @@ def test_a_settled_port_waits_for_its_server_and_goes_to_no_one_who_takes_any() 
         assert not given & settled
         for port in settled:
             others.enter_context(socket.create_server((HOST, port)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port that is kept can't be listened on")
+def test_a_kept_port_outlives_its_server_and_goes_to_no_client() -> None:
+    # Of the ports that Linux gives to clients, it gives the even ones first.
+    port = next(port for port in range(40_000, 60_000, 2) if is_free(port))
+    with kept([port]):
+        for _ in range(3):
+            with socket.create_server((HOST, port)) as server:
+                client = socket.create_connection((HOST, port))
+                accepted = server.accept()[0]
+                client.close()
+                accepted.close()
+        # A client that tries some ten thousand times would get the very port that it asks for, and itself behind it.
+        for _ in range(40_000):
+            with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+                client.connect((HOST, port))
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
