@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from cloud.servicebus import peeked
 from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.documents import Ingestions
-from processors.ingestion.worker import body_of, command_of
+from processors.ingestion.message import body_of, command_of
 from schemas.channels import SONG_COMMANDS
 from schemas.commands import Command, IngestSong, derived_id
 from schemas.errors import Poison

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from cloud import blobs, cosmos, eventhubs, servicebus
+from cloud.clock import measure_skew_s
 from cloud.settings import (
     Blobs,
     Cosmos,
@@ -23,16 +25,19 @@ from cloud.settings import (
 )
 from processors.health import serving
 from processors.ingestion.audio_store import AudioStore
+from processors.ingestion.clock import ClockSkew
 from processors.ingestion.dials import Dials
 from processors.ingestion.documents import Catalog, Ingestions
+from processors.ingestion.lane import Pace
 from processors.ingestion.outgoing import Outgoing
 from processors.ingestion.reconciler import Patience, Reconciler
 from processors.ingestion.sandbox import Sandbox
 from processors.ingestion.work import Work
-from processors.ingestion.worker import Pace, Worker
+from processors.ingestion.worker import NAME, RETRIES, Worker
 from processors.readiness import Readiness
 from processors.running import run, unless
 from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
+from schemas.progress_report import ProgressReport
 
 
 class Wires(Struct, frozen=True):
@@ -49,12 +54,25 @@ class Wires(Struct, frozen=True):
         return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
 
 
-async def work(wires: Wires, dials: Dials, patience: Patience, stop: asyncio.Event) -> None:
-    """Carry commands out, and look for what fell between, until `stop`."""
+async def work(
+    wires: Wires,
+    dials: Dials,
+    patience: Patience,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Carry commands out, and look for what fell between, until `stop`. `now` is this machine's time of day."""
     readiness = Readiness()
+    worker: Worker | None = None
+
+    def report() -> ProgressReport:
+        if worker is None:
+            return ProgressReport(worker=NAME, as_of=now(), reasons=tuple(readiness.waiting(NAME)))
+        return worker.report(readiness.waiting(NAME))
+
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(dials.port, readiness.why_not))
-        bus = await stack.enter_async_context(servicebus.client(wires.servicebus))
+        await stack.enter_async_context(serving(dials.port, readiness.why_not, report))
+        bus = await stack.enter_async_context(servicebus.client(wires.servicebus, retry_total=RETRIES))
         producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
         # Not entered: that would ask the account something, and it may be away still.
         store = cosmos.client(wires.cosmos)
@@ -65,9 +83,10 @@ async def work(wires: Wires, dials: Dials, patience: Patience, stop: asyncio.Eve
         ingestions = Ingestions(container)
         audio = AudioStore(places)
         catalog = Catalog(cosmos.container(store, DATABASE, SONGS))
-        carrying = Work(ingestions, catalog, audio, Outgoing(producer), Sandbox(), folder, _now)
-        reconciler = Reconciler(bus, ingestions, audio, carrying, _now, patience)
-        worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall))
+        carrying = Work(ingestions, catalog, audio, Outgoing(producer), Sandbox(), folder, now)
+        clock = ClockSkew(lambda: measure_skew_s(wires.cosmos.endpoint, now), now, time.monotonic)
+        worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall), clock, now)
+        reconciler = Reconciler(bus, ingestions, audio, carrying, now, patience, worker.may_take)
 
         arrival = readiness.arrived(
             container.read,
@@ -79,10 +98,6 @@ async def work(wires: Wires, dials: Dials, patience: Patience, stop: asyncio.Eve
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop))
                 group.create_task(reconciler.run(stop))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from cloud.cosmos import Container
 from cloud.kafka import unsafe
+from processors.ingestion.clock import skew_limit_s
 from schemas import channels
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.entities import QUEUE, Queue
@@ -319,12 +320,18 @@ def _clock(facts: Facts) -> Iterator[Finding]:
             yield Finding("clock", "warn", reason, "mend Cosmos DB first: its answers carry the time")
         case skew:
             seen = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service's"
-            if abs(skew) < SKEW_WARN:
+            lock = facts.queue.lock if isinstance(facts.queue, Queue) else QUEUE.lock
+            # One that is ahead keeps the ingestion worker from holding locks.
+            limit = skew_limit_s(lock.total_seconds()) if skew > 0 else SKEW_FAIL
+            if abs(skew) < min(SKEW_WARN, limit):
                 yield Finding("clock", "ok", "within a few seconds of the service's" if abs(skew) > 1 else "right")
             else:
-                status: Literal["warn", "fail"] = "fail" if abs(skew) >= SKEW_FAIL else "warn"
+                status: Literal["warn", "fail"] = "fail" if abs(skew) >= limit else "warn"
                 yield Finding(
-                    "clock", status, seen, "let this machine set its clock (NTP): signatures and freshness need it"
+                    "clock",
+                    status,
+                    seen,
+                    "let this machine set its clock (NTP): locks, signatures and freshness need it",
                 )
 
 

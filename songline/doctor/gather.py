@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Self, TypeVar, cast
 
 import faust
@@ -21,6 +20,7 @@ from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBus
 from msgspec import Struct
 
 from cloud import blobs, cosmos, eventhubs, servicebus
+from cloud.clock import measure_skew_s
 from cloud.settings import (
     BadSetting,
     Blobs,
@@ -70,7 +70,7 @@ async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], d
         letters = ask(_within(_letters(wires.servicebus)))
         queue = ask(_within(_queue(wires.servicebus)))
         stored = ask(_within(_blobs(wires.blobs)))
-        skew = ask(_within(_skew(settings.cosmos, clock)))
+        skew = ask(_within(measure_skew_s(settings.cosmos.endpoint, clock, PATIENCE)))
         health = {name: ask(_health(environ.get(variable))) for name, variable in addresses.items()}
     topics, behind = kafka.result()
     return Facts(
@@ -93,7 +93,7 @@ async def _within(question: Awaitable[T]) -> T | Failure:
             return await question
     except TimeoutError:
         return Failure(f"no answer within {PATIENCE:g} s")
-    except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError) as error:
+    except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError) as error:
         return Failure(_words(error))
 
 
@@ -256,13 +256,6 @@ def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | 
         "session_timeout_ms": int(conf.broker_session_timeout * 1000),
         "request_timeout_ms": int(conf.broker_request_timeout * 1000),
     }
-
-
-async def _skew(settings: Cosmos, clock: Callable[[], datetime]) -> float:
-    async with httpx.AsyncClient(timeout=PATIENCE) as client:
-        # Refused without a key, and dated all the same.
-        answer = await client.get(settings.endpoint)
-    return (clock() - parsedate_to_datetime(answer.headers["Date"])).total_seconds()
 
 
 async def _health(base: str | None) -> str | None:

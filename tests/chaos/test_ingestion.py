@@ -4,7 +4,6 @@ is lost, nothing is said twice."""
 import asyncio
 import gc
 import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -16,17 +15,15 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from schemas.channels import SONG_COMMANDS
 from schemas.commands import derived_id
 from schemas.events import SongUploaded
 from tests.support import hostile
 from tests.support.api import ApiProcess
 from tests.support.audio import FORMATS, song
-from tests.support.ingestion import App, WorkerProcess
+from tests.support.ingestion import App, WorkerProcess, queue_with
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
-PRODUCT = sorted((Path(__file__).parents[2] / "infra" / "emulators" / "servicebus").glob("*.json"))
 SEED = 20261122
 SONGS = 200
 SIDE_BY_SIDE = 6
@@ -59,20 +56,13 @@ def files() -> list[File]:
     return made
 
 
-def queue_for_tests(folder: Path) -> list[str]:
-    """The product's queue, but what a killed worker held comes back in seconds, and some songs don't fit."""
-    properties = {"LockDuration": "PT5S", "MaxMessageSizeInKilobytes": INLINE_KB}
-    queue = {"Name": SONG_COMMANDS, "Properties": properties}
-    overlay = folder / "queue.json"
-    overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
-    return [part for file in (*PRODUCT, overlay) for part in ("--servicebus-config", str(file))]
-
-
 class System:
     """A local cloud, the API and the ingestion worker, each a process that can be killed and is started again."""
 
     def __init__(self, folder: Path) -> None:
-        self.cloud = LocalCloud(folder / "cloud", ["--blobs", *queue_for_tests(folder)]).start()
+        # What a killed worker held comes back in seconds, and some songs don't fit.
+        queue = queue_with(folder, LockDuration="PT5S", MaxMessageSizeInKilobytes=INLINE_KB)
+        self.cloud = LocalCloud(folder / "cloud", ["--blobs", *queue]).start()
         self.worker = WorkerProcess(self.cloud.environment, folder / "worker.log")
         self.api = ApiProcess(self.cloud.environment, folder / "api.log")
 

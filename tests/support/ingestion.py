@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,16 @@ from tests.support import process
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
+
+PRODUCT = sorted((Path(__file__).parents[2] / "infra" / "emulators" / "servicebus").glob("*.json"))
+
+
+def queue_with(folder: Path, **properties: object) -> list[str]:
+    """Arguments of a localcloud that has the product's queue with other properties; the overlay is made in `folder`."""
+    queue = {"Name": SONG_COMMANDS, "Properties": properties}
+    overlay = folder / "queue.json"
+    overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
+    return [part for file in (*PRODUCT, overlay) for part in ("--servicebus-config", str(file))]
 
 
 class App:

@@ -13,10 +13,11 @@ from cloud import cosmos, eventhubs, servicebus
 from cloud.settings import Cosmos, read_cosmos, read_eventhubs, read_servicebus
 from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.documents import Ingestions
+from processors.ingestion.lane import Pace
 from processors.ingestion.outgoing import Outgoing
 from processors.ingestion.sandbox import Limits, Sandbox
 from processors.ingestion.work import Work
-from processors.ingestion.worker import Pace, Worker
+from processors.ingestion.worker import Worker
 from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess

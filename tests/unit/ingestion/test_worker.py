@@ -13,9 +13,11 @@ from azure.servicebus.aio import ServiceBusClient
 from cloud.settings import BadSetting
 from processors.ingestion.decide import CommandRefused
 from processors.ingestion.dials import Dials
+from processors.ingestion.handling import is_passing
+from processors.ingestion.lane import Pace
 from processors.ingestion.sandbox import ProbeFailed
 from processors.ingestion.work import Work
-from processors.ingestion.worker import Pace, Worker, is_passing
+from processors.ingestion.worker import Worker
 from schemas.commands import Command, RemoveSong
 from tests.support.waiting import wait_for_async
 
@@ -81,7 +83,7 @@ async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -
     assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
     order = RemoveSong(user_id="user-7", song_id="i-1")
     command = Command(id="r-1", source="/tests", time=datetime(2026, 11, 22, tzinfo=UTC), data=order)
-    carrying = asyncio.create_task(worker._patiently(command, []))
+    carrying = asyncio.create_task(worker.handling._patiently(command, []))
 
     async def told() -> bool:
         moments.append(moments[-1] + 1)

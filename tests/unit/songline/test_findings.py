@@ -162,7 +162,10 @@ def test_an_ill_service_fails_and_an_unknown_one_warns() -> None:
 
 def test_a_clock_that_is_off_warns_and_one_that_is_far_off_fails() -> None:
     assert {only(structs.replace(WELL, skew=skew)).status for skew in (31.0, -299.0)} == {"warn"}
-    assert {only(structs.replace(WELL, skew=skew)).status for skew in (301.0, -4000.0)} == {"fail"}
+    assert {only(structs.replace(WELL, skew=skew)).status for skew in (51.0, 61.0, 301.0, -4000.0)} == {"fail"}
+    # A lock of five seconds bears less.
+    short = structs.replace(WELL, queue=structs.replace(QUEUE, lock=timedelta(seconds=5)))
+    assert "fail" in {finding.status for finding in changed(structs.replace(short, skew=4.0))}
     assert only(structs.replace(WELL, skew=-45.0)).seen == "45 s behind the service's"
     assert only(structs.replace(WELL, skew=45.0)).seen == "45 s ahead of the service's"
     assert only(structs.replace(WELL, skew=Failure("no answer"))).status == "warn"

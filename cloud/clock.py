@@ -1,0 +1,26 @@
+"""How far this machine's clock is from the services', as their answers over HTTP tell it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+# `Date` is cut to the second.
+_MEAN_CUT = timedelta(milliseconds=500)
+
+
+async def measure_skew_s(endpoint: str, now: Callable[[], datetime], timeout_s: float = 5.0) -> float:
+    """Seconds by which `now` is ahead of the service at `endpoint`, to about half a second; negative if behind.
+
+    Raises httpx.HTTPError, and ValueError for an answer without a date.
+    """
+    async with httpx.AsyncClient(timeout=timeout_s) as client:
+        # An answer that refuses is dated as well, so no key is needed.
+        before = now()
+        answer = await client.get(endpoint)
+        middle = before + (now() - before) / 2
+    if "Date" not in answer.headers:
+        raise ValueError(f"{endpoint} answered {answer.status_code} without a date")
+    told = parsedate_to_datetime(answer.headers["Date"])
+    return (middle - told.astimezone(UTC) - _MEAN_CUT).total_seconds()

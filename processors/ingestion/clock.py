@@ -1,0 +1,73 @@
+"""Whether this machine's clock lets the worker hold locks.
+
+The SDK of Service Bus compares a lock's end, which is of the broker's clock, with the local clock. Where that is ahead
+by more than the lock lasts, each lock counts as lost when the message comes, and can't be settled.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+
+import httpx
+from msgspec import Struct
+
+logger = logging.getLogger("ingestion.clock")
+
+MEASURED_EVERY_S = 10.0
+LOOKED_EVERY_S = 0.5
+# A clock that is slewed drifts by less from one measurement to the next.
+JUMP_S = 2.0
+
+
+def skew_limit_s(lock_s: float) -> float:
+    """By how many seconds the clock may be ahead for locks of `lock_s`: what is left is enough to renew them."""
+    return lock_s - max(2.0, lock_s / 6)
+
+
+class _Measured(Struct, frozen=True):
+    skew_s: float
+    wall: datetime
+    steady_s: float
+
+
+class ClockSkew:
+    """By how much the local clock is ahead of the services'.
+
+    Between two measurements it is followed against the steady clock, so that a jump is seen at once.
+    """
+
+    def __init__(
+        self, measure: Callable[[], Awaitable[float]], now: Callable[[], datetime], steady: Callable[[], float]
+    ) -> None:
+        self._measure = measure
+        self._now = now
+        self._steady = steady
+        self._last = _Measured(0.0, now(), steady())
+
+    @property
+    def seconds(self) -> float:
+        """Negative where the clock is behind; 0 until the first measurement succeeds."""
+        return self._last.skew_s + self._drift_s()
+
+    async def refresh(self) -> None:
+        """Measure; what is known stays where the service does not answer."""
+        try:
+            skew_s = await self._measure()
+        except (httpx.HTTPError, ValueError) as error:
+            logger.debug("the services' time is not known: %s", error)
+            return
+        self._last = _Measured(skew_s, self._now(), self._steady())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Measure every ten seconds, and at once when the clock has jumped, until `stop`."""
+        while not stop.is_set():
+            if abs(self._drift_s()) > JUMP_S or self._steady() - self._last.steady_s > MEASURED_EVERY_S:
+                await self.refresh()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOKED_EVERY_S)
+
+    def _drift_s(self) -> float:
+        passed_s = self._steady() - self._last.steady_s
+        return (self._now() - self._last.wall).total_seconds() - passed_s

@@ -1,0 +1,137 @@
+"""What becomes of a message: its command carried out, tried again while a service is away, and settled accordingly."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from azure.servicebus import ServiceBusReceivedMessage
+from msgspec import Struct
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from processors.ingestion.decide import CommandRefused
+from processors.ingestion.message import body_of, command_of
+from processors.ingestion.work import Work
+from schemas.commands import Command
+from schemas.errors import Poison
+from schemas.progress_report import NotReadyCause
+
+logger = logging.getLogger("ingestion")
+
+# Of the answers that blame the request, those that another try, or an operator's hand, may change.
+_NOT_OURS = frozenset({401, 403, 404, 408, 409, 412, 429})
+_DENIED = frozenset({401, 403})
+_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DeadLettering(Struct, frozen=True):
+    """The message is to be set aside, with `reason` and `description`."""
+
+    reason: str
+    description: str
+
+
+Outcome: TypeAlias = DeadLettering | Literal["complete", "abandon"]
+
+
+class HeldCommand(Struct):
+    """A command that waits for a service: since when, in seconds of the steady clock, and for what."""
+
+    since_s: float
+    why: str
+    cause: NotReadyCause
+
+
+class Handling:
+    """Carries out the commands of messages, one call a message. `held` has those that wait for a service, by id.
+
+    `attempts`: after so many deliveries a command that fails is given up. `steady` gives seconds.
+    """
+
+    def __init__(self, work: Work, attempts: int, longest_pause_s: float, steady: Callable[[], float]) -> None:
+        self._work = work
+        self._attempts = attempts
+        self._longest_pause_s = longest_pause_s
+        self._steady = steady
+        self.held: dict[str, HeldCommand] = {}
+
+    async def handle(self, message: ServiceBusReceivedMessage) -> Outcome:
+        """How the message is to be settled. Raises nothing but CancelledError, whatever is in the message."""
+        command: Command | None = None
+        try:
+            command = command_of(message)
+            done = await self._patiently(command, body_of(message))
+        except Poison as poison:
+            logger.error("%s is poison: %s", message.message_id, poison)
+            return DeadLettering(poison.reason, poison.detail)
+        except CommandRefused as refused:
+            logger.warning("%s is refused: %s", message.message_id, refused)
+            return DeadLettering(refused.reason, str(refused))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the message must be settled
+            return await self._failed(message, command, error)
+        if done is None:
+            logger.info("%s %s: it was not uploaded here, and is taken away", command.type, command.id)
+        else:
+            logger.info("%s %s: %s", command.type, done.id, done.reason.text if done.reason else done.state)
+        return "complete"
+
+    async def _patiently(self, command: Command, body: list[bytes]) -> Any:
+        """Carry the command out, again and again while a service is away: that costs no delivery."""
+
+        def hold(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            why = f"{type(error).__name__}: {error}".partition("\n")[0]
+            held = self.held.setdefault(command.id, HeldCommand(self._steady(), why, cause_of(error)))
+            held.why, held.cause = why, cause_of(error)
+            logger.warning("a service is away, try %d: %s", state.attempt_number, why)
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_passing),
+            wait=wait_random_exponential(multiplier=0.5, max=self._longest_pause_s),
+            before_sleep=hold,
+        )
+        try:
+            return await retrying(self._work.carry_out, command, body)
+        finally:
+            self.held.pop(command.id, None)
+
+    async def _failed(self, message: ServiceBusReceivedMessage, command: Command | None, error: Exception) -> Outcome:
+        tries = (message.delivery_count or 0) + 1
+        logger.error("%s failed, try %d of %d", message.message_id, tries, self._attempts, exc_info=error)
+        if tries < self._attempts:
+            await asyncio.sleep(min(2.0**tries, self._longest_pause_s))
+            return "abandon"
+        text = f"It failed {tries} times, last with {type(error).__name__}: {error}"
+        if command is not None:
+            try:
+                await self._work.give_up(command, text)
+            except Exception as again:  # noqa: BLE001 - the reconciler says it later
+                logger.warning("%s: its ingestion could not be told: %s", command.id, again)
+        return DeadLettering("failed", text)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the song is not to blame: a service that is busy, away or doesn't let us in, a disk that is full.
+
+    The song waits until that has passed or is mended, and loses no delivery by it.
+    """
+    match error:
+        case HttpResponseError():
+            code = error.status_code
+            return code is None or code >= 500 or code in _NOT_OURS
+        case AzureError() | EventHubError():
+            return True
+        case OSError():
+            return error.errno in _DISK
+        case _:
+            return False
+
+
+def cause_of(error: BaseException | None) -> NotReadyCause:
+    """Why a command that waits for `error` to pass makes the worker not ready."""
+    if isinstance(error, AuthenticationError) or getattr(error, "status_code", None) in _DENIED:
+        return NotReadyCause.ACCESS_DENIED
+    return NotReadyCause.WRITES_REFUSED if isinstance(error, OSError) else NotReadyCause.SERVICE_AWAY

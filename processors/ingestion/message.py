@@ -1,0 +1,37 @@
+"""A message of `song-commands` as the command and the file in it. Whoever has the key may send anything."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from azure.servicebus import ServiceBusReceivedMessage
+from azure.servicebus.amqp import AmqpMessageBodyType
+
+from schemas.commands import PROPERTY, Command, decode
+from schemas.errors import Poison
+
+
+def command_of(message: ServiceBusReceivedMessage) -> Command:
+    """The command that a message carries; raises Poison."""
+    properties = message.application_properties or {}
+    # AMQP lets a name be of any type, and a key be there as text and as bytes.
+    written = properties.get(PROPERTY.encode(), properties.get(PROPERTY))
+    if not isinstance(written, bytes | str):
+        raise Poison("not-a-command", f"the application property {PROPERTY!r} is {type(written).__name__}, not text")
+    return decode(written)
+
+
+def body_of(message: ServiceBusReceivedMessage) -> list[bytes]:
+    """The pieces of the file in a message, none where it has no body; raises Poison for one that is no AMQP data."""
+    if message.body is None:
+        return []
+    if message.body_type != AmqpMessageBodyType.DATA:
+        raise Poison("not-a-command", f"the body is an AMQP {message.body_type.value}, not the bytes of a file")
+    body = message.body
+    return [body] if isinstance(body, bytes) else list(_sections(body))
+
+
+def _sections(body: Iterable[Any]) -> Iterable[bytes]:
+    for section in body:
+        if not isinstance(section, bytes):
+            raise Poison("not-a-command", f"the body holds {type(section).__name__}, not the bytes of a file")
+        yield section

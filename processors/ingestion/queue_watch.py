@@ -1,0 +1,100 @@
+"""How many commands wait, and since when."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import aclosing, suppress
+from datetime import datetime
+
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import ServiceBusError
+from msgspec import Struct
+
+from cloud.servicebus import peeked
+from schemas.channels import SONG_COMMANDS
+from schemas.progress_report import PartitionProgress
+
+EVERY_S = 10.0
+KNOWN_S = 30.0
+COUNTED_MAX = 20
+"""So many are looked at: each comes with the song that it carries, one of which is in memory at a time."""
+
+
+class _Seen(Struct, frozen=True):
+    at_s: float
+    oldest: int | None
+    enqueued_at: datetime | None
+    waiting: int
+
+
+class QueueWatch:
+    """Looks at the commands that wait, and leaves them where they are.
+
+    `taken` gives the sequence numbers of those in hand here. `now` is the services' time, `steady` gives seconds.
+    """
+
+    def __init__(
+        self,
+        bus: ServiceBusClient,
+        taken: Callable[[], Collection[int]],
+        now: Callable[[], datetime],
+        steady: Callable[[], float],
+    ) -> None:
+        self._bus = bus
+        self._taken = taken
+        self._now = now
+        self._steady = steady
+        self._seen: _Seen | None = None
+
+    def progress(self) -> PartitionProgress | None:
+        """The queue as a partition, None where it could not be looked at for half a minute.
+
+        `position` is the sequence number before that of the oldest command that waits; commands in other workers' hands
+        are among those that wait. `events_behind` is None for more than COUNTED_MAX.
+        """
+        seen = self._seen
+        if seen is None or self._steady() - seen.at_s > KNOWN_S:
+            return None
+        age_s = 0.0 if seen.enqueued_at is None else max(0.0, (self._now() - seen.enqueued_at).total_seconds())
+        position = -1 if seen.oldest is None else seen.oldest - 1
+        counted = seen.waiting <= COUNTED_MAX
+        return PartitionProgress(
+            hub=SONG_COMMANDS,
+            partition="0",
+            position=position,
+            end=position + seen.waiting if counted else None,
+            events_behind=seen.waiting if counted else None,
+            age_seconds=round(age_s, 1),
+            events_per_second=None,
+            seconds_to_catch_up=0.0 if seen.waiting == 0 else None,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look every few seconds until `stop`."""
+        while not stop.is_set():
+            with suppress(ServiceBusError, ValueError):
+                async with self._bus.get_queue_receiver(SONG_COMMANDS) as receiver:
+                    while not stop.is_set():
+                        await self._look(receiver)
+                        await _sleep(stop)
+            await _sleep(stop)
+
+    async def _look(self, receiver: ServiceBusReceiver) -> None:
+        oldest: int | None = None
+        enqueued_at: datetime | None = None
+        waiting = 0
+        async with aclosing(peeked(receiver, 1)) as messages:
+            async for message in messages:
+                number = message.sequence_number or 0
+                if number in self._taken():
+                    continue
+                waiting += 1
+                if oldest is None:
+                    oldest, enqueued_at = number, message.enqueued_time_utc
+                if waiting > COUNTED_MAX:
+                    break
+        self._seen = _Seen(self._steady(), oldest, enqueued_at, waiting)
+
+
+async def _sleep(stop: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), EVERY_S)

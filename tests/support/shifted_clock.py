@@ -1,0 +1,30 @@
+"""`python -m tests.support.shifted_clock`: the ingestion worker where the clock is `CLOCK_AHEAD_S` seconds ahead.
+
+The clock is shifted for the product and for the SDK of Service Bus, which judges locks by it.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from azure.servicebus._common import message
+
+from processors.ingestion.__main__ import Wires, work
+from processors.ingestion.dials import Dials
+from processors.ingestion.reconciler import Patience
+from processors.running import run
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    environ = os.environ
+    ahead = timedelta(seconds=float(environ["CLOCK_AHEAD_S"]))
+
+    def now() -> datetime:
+        return datetime.now(UTC) + ahead
+
+    message.utc_now = now  # type: ignore[attr-defined]
+    run("ingestion", lambda stop: work(Wires.read(environ), Dials.read(environ), Patience(), stop, now))
+
+
+if __name__ == "__main__":
+    main()
