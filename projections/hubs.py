@@ -8,7 +8,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec import Struct
@@ -17,6 +16,8 @@ from cloud.kafka import client_options
 from cloud.settings import EventHubs
 from projections.live import KIND_NAMES, Sample, apportioned
 from schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, PARKED_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS
+from schemas.decoding import Decoder
+from schemas.errors import Poison
 
 SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, CATALOG, PARKED_EVENTS, NOW_PLAYING)
 BUDGET = 1000
@@ -35,7 +36,7 @@ class _Typed(Struct):
     type: str
 
 
-_types = msgspec.json.Decoder(_Typed)
+_types = Decoder(_Typed)
 
 
 class Hubs:
@@ -121,9 +122,9 @@ class Hubs:
         return counted
 
 
-def _kind(body: bytes) -> str:
+def _kind(body: bytes | None) -> str:
     """What the event is counted under; what is none, or of a kind unknown here, under nothing that is shown."""
     try:
         return KIND_NAMES.get(_types.decode(body).type, "")
-    except (msgspec.MsgspecError, TypeError):
+    except Poison:
         return ""

@@ -1,6 +1,7 @@
 """The dead letters of `song-commands`, looked at and left where they are."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 
 import msgspec
@@ -13,6 +14,7 @@ from cloud.servicebus import peeked
 from projections.store import Unavailable
 from schemas.channels import SONG_COMMANDS
 from schemas.commands import PROPERTY, IngestSong, decode
+from schemas.decoding import DECODING_ERRORS
 from schemas.errors import Poison
 from schemas.types import Id, Moment
 
@@ -90,8 +92,8 @@ def letter_of(message: ServiceBusReceivedMessage) -> Letter:
     """The message as it is shown."""
     letter = Letter(
         number=message.sequence_number or 0,
-        reason=message.dead_letter_reason,
-        description=message.dead_letter_error_description,
+        reason=_text(lambda: message.dead_letter_reason),
+        description=_text(lambda: message.dead_letter_error_description),
         tries=message.delivery_count or 0,
         sent_at=message.enqueued_time_utc,
     )
@@ -110,3 +112,11 @@ def letter_of(message: ServiceBusReceivedMessage) -> Letter:
         user_id=command.data.user_id,
         file_name=command.data.file_name if isinstance(command.data, IngestSong) else None,
     )
+
+
+def _text(read: Callable[[], str | None]) -> str | None:
+    """What the SDK reads; it decodes what the sender wrote there, and raises where that is no text."""
+    try:
+        return read()
+    except DECODING_ERRORS:
+        return None

@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from projections.store import Store
 from projections.titles import Title, Titles
+from schemas.decoding import Decoder
+from schemas.errors import Poison
 from schemas.library import (
     SUMMARY,
     EntryDocument,
@@ -29,6 +31,7 @@ MAX_LIMIT = 100
 TITLE_LIMIT = 5_000
 """By title a library is sorted whole, for titles are the catalog's: so large it may be."""
 
+_cursors: Decoder[tuple[str, ...]] = Decoder(tuple[str, ...])
 # Every order begins with a digit.
 _BEFORE_ALL = "~"
 _RECENT = {None: "byRecent", "played": "byRecent", "liked": "byLiked", "uploaded": "byUploaded"}
@@ -75,8 +78,8 @@ def cursor(field: str, *place: str) -> str:
 def _after(field: str, cursor: str) -> tuple[str, ...]:
     try:
         text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        of, *place = msgspec.json.decode(text, type=tuple[str, ...])
-    except (ValueError, msgspec.MsgspecError):
+        of, *place = _cursors.decode(text)
+    except (ValueError, Poison):
         raise BadCursor(cursor) from None
     if of != field or len(place) != (3 if field == "title" else 1):
         raise BadCursor(cursor)

@@ -7,19 +7,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 from fastapi.sse import format_sse_event
 from msgspec import Struct
 
 from cloud.kafka import client_options
 from cloud.settings import EventHubs
+from projections.passed_over import PassedOver
 from schemas.channels import NOW_PLAYING
 from schemas.errors import Poison
 from schemas.live import decode
 from schemas.types import Id, Moment
 
 logger = logging.getLogger("projections.now_playing")
+_passed_over = PassedOver(logger)
 
 LISTENERS = 1_000
 BACKLOG = 100
@@ -115,7 +117,7 @@ async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = H
 
 
 async def follow(settings: EventHubs, broadcast: Broadcast) -> None:
-    """Tell what comes into the hub from now on, until cancelled.
+    """Tell what comes into the hub from now on, until cancelled. A record that is no event of ours is passed over.
 
     Over the Kafka endpoint and without a group: every process reads all of it, and nobody remembers how far. The AMQP
     client would open a connection for each partition, and try ten times a second while the hub is away.
@@ -127,18 +129,22 @@ async def follow(settings: EventHubs, broadcast: Broadcast) -> None:
         try:
             await consumer.start()
             async for record in consumer:
-                _tell(record.value, broadcast)
+                tell(record, broadcast)
         except (KafkaError, OSError) as error:
             logger.info("listening again: %s: %s", type(error).__name__, error)
+        except Exception:
+            # Not foreseen. Who listens is not to be deaf until somebody starts the API again.
+            logger.exception("listening again")
         finally:
             await consumer.stop()
         await asyncio.sleep(AGAIN_S)
 
 
-def _tell(body: bytes, broadcast: Broadcast) -> None:
+def tell(record: "ConsumerRecord[bytes, bytes]", broadcast: Broadcast) -> None:
+    """Pass the record on; one that can't be understood is said, and passed over."""
     try:
-        heard = decode(body)
+        heard = decode(record.value)
     except Poison as poison:
-        logger.warning("passed over: %s", poison)
+        _passed_over.note(f"{record.topic} {record.partition}:{record.offset}", poison)
         return
     broadcast.tell(Playing(user_id=heard.data.user_id, song_id=heard.data.song_id, at=heard.time))

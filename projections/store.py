@@ -1,16 +1,23 @@
 """Documents in Cosmos DB, read by id and partition key and decoded into their types."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import msgspec
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
+from projections.passed_over import PassedOver
+from schemas.decoding import convert
+from schemas.errors import Poison
+
 T = TypeVar("T")
+
+_PAGE = 1_000
+_passed_over = PassedOver(logging.getLogger(__name__))
 
 
 class Unavailable(Exception):
@@ -19,7 +26,7 @@ class Unavailable(Exception):
 
 class Store:
     """One container. Every method raises Unavailable when Cosmos DB gives no answer within `patience` seconds, or
-    refuses for a cause that the caller can't mend."""
+    refuses for a cause that the caller can't mend, or has a document that is none of ours."""
 
     def __init__(self, container: ContainerProxy, patience: float = 5.0) -> None:
         self._container = container
@@ -32,36 +39,39 @@ class Store:
                 found: Mapping[str, Any] = await self._container.read_item(item, partition_key)
             except CosmosResourceNotFoundError:
                 return None
-        return msgspec.convert(dict(found), kind)
+        try:
+            return convert(dict(found), kind)
+        except Poison as poison:
+            raise Unavailable(f"document {item!r} of {self._container.id!r} can't be understood: {poison}") from None
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
-        """The first `limit` documents that the query finds, in all partitions."""
-        return [msgspec.convert(dict(item), kind) for item in await self._some(query, parameters, limit)]
+        """The first `limit` documents that the query finds, in all partitions; what is no such document is left out."""
+        return await self._some(query, parameters, limit, kind)
 
     async def values(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
         """The first `limit` values of a query that begins with SELECT VALUE, in all partitions."""
-        return [msgspec.convert(item, kind) for item in await self._some(query, parameters, limit)]
-
-    async def _some(self, query: str, parameters: list[dict[str, object]], limit: int) -> list[Any]:
-        found: list[Any] = []
-        async with self._asking():
-            async for item in self._container.query_items(query, parameters=parameters, max_item_count=limit):
-                found.append(item)
-                if len(found) == limit:
-                    break
-        return found
+        return await self._some(query, parameters, limit, kind)
 
     async def find_within(
         self, partition_key: str, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]
     ) -> list[T]:
         """The first `limit` documents that the query finds in one partition."""
+        return await self._some(query, parameters, limit, kind, partition_key=partition_key)
+
+    async def _some(
+        self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T], **within: Any
+    ) -> list[T]:
         found: list[T] = []
         async with self._asking():
             pages = self._container.query_items(
-                query, parameters=parameters, max_item_count=min(limit, 1_000), partition_key=partition_key
+                query, parameters=parameters, max_item_count=min(limit, _PAGE), **within
             )
             async for item in pages:
-                found.append(msgspec.convert(dict(item), kind))
+                try:
+                    found.append(convert(item, kind))
+                except Poison as poison:
+                    # One that a stranger wrote, or another version, is not to take the others from the caller.
+                    _passed_over.note(f"a document of {self._container.id!r}", poison)
                 if len(found) == limit:
                     break
         return found

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from schemas.errors import Poison
+from schemas.decoding import Body, Decoder
 from schemas.types import Id, Moment, Source
 
 TYPE: Final = "songline.playback.started.v1"
@@ -32,7 +32,7 @@ class LiveEvent(Struct, frozen=True, kw_only=True):
     data: PlaybackStarted
 
 
-_decoder = msgspec.json.Decoder(LiveEvent)
+_decoder = Decoder(LiveEvent)
 
 
 def encode(event: LiveEvent) -> bytes:
@@ -40,9 +40,6 @@ def encode(event: LiveEvent) -> bytes:
     return msgspec.json.encode(event)
 
 
-def decode(body: bytes) -> LiveEvent:
+def decode(body: Body | None) -> LiveEvent:
     """The event in `body`; raises Poison."""
-    try:
-        return _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise Poison("not-an-event", str(error)) from None
+    return _decoder.decode(body)

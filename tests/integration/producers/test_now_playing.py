@@ -3,10 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from cloud.kafka import client_options
+from cloud.settings import read_eventhubs
+from schemas.channels import NOW_PLAYING
+from schemas.live import LiveEvent, PlaybackStarted, encode
 from songline.environment import OUTBOX
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
@@ -66,3 +72,51 @@ async def test_it_reaches_listeners_of_every_process(apis: list[ApiProcess]) -> 
     finally:
         playing.cancel()
         await asyncio.wait([playing])
+
+
+ODD: tuple[bytes | None, ...] = (
+    None,
+    b"",
+    b"null",
+    b"\xff\xfe",
+    b'{"userId":"\xff"}',
+    b"[" * 100_000,
+    b'{"specversion":"1.0","id":"a\xc3","source":"/s","type":"songline.playback.started.v1"',
+    (
+        b'{"specversion":"1.0","id":"a","source":"/\xff","type":"songline.playback.started.v1",'
+        b'"time":"2026-11-22T14:00:00Z","data":{"userId":"u","songId":"s"}}'
+    ),
+    b'{"time":"9999-12-31T23:59:59.9999999-14:00"}',
+    b"x" * 500_000,
+)
+
+
+async def test_after_records_that_are_none_of_ours_the_next_one_is_heard(
+    shared_localcloud: LocalCloud, apis: list[ApiProcess]
+) -> None:
+    async def play(producer: AIOKafkaProducer) -> None:
+        event = LiveEvent(
+            id="e-1", source="/t", time=datetime.now(UTC), data=PlaybackStarted(user_id="user-odd", song_id="song-odd")
+        )
+        while True:
+            for partition in sorted(await producer.partitions_for(NOW_PLAYING)):
+                for odd in ODD:
+                    await producer.send(NOW_PLAYING, odd, key=b"odd", partition=partition)
+                await producer.send_and_wait(NOW_PLAYING, encode(event), partition=partition)
+            await asyncio.sleep(0.05)
+
+    settings = read_eventhubs(shared_localcloud.environment)
+    async with AIOKafkaProducer(**client_options(settings), max_request_size=1 << 20) as producer:
+        playing = asyncio.create_task(play(producer))
+        try:
+            async with asyncio.timeout(30), aclosing(heard(apis[0], "/v1/users/user-odd/now-playing")) as lines:
+                # Twice: the odd ones are before it and behind it.
+                assert "song-odd" in await anext(lines)
+                assert "song-odd" in await anext(lines)
+        finally:
+            playing.cancel()
+            await asyncio.wait([playing])
+    said = apis[0].said
+    assert "passed over: now-playing " in said
+    assert said.count("passed over: ") < 8
+    assert "Traceback" not in said

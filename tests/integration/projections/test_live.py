@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
 
 from cloud import cosmos, eventhubs
+from cloud.kafka import client_options
 from cloud.settings import read_cosmos, read_eventhubs
 from processors.catalog.documents import Songs
 from projections.hubs import BUDGET, Hubs
@@ -73,6 +75,18 @@ async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(song_clou
     assert grown == {"played": 7, "liked": 2, "unliked": 0, "uploaded": 0, "removed": 0}
     assert not after.sampled
     assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 9
+
+
+async def test_what_is_no_event_is_in_the_sum_and_of_no_kind(song_cloud: LocalCloud, hubs: Hubs) -> None:
+    before = await hubs.look()
+    settings = read_eventhubs(song_cloud.environment)
+    async with AIOKafkaProducer(**client_options(settings)) as producer:
+        for odd in (None, b"", b"\xff", b'{"type":"\xff"}', b'{"type":1}', b"[" * 100_000):
+            await producer.send_and_wait(MUSIC_EVENTS, odd, key=b"odd", partition=0)
+    await publish(song_cloud, SongLiked, 2)
+    after = await hubs.look()
+    assert after.kinds["liked"] - before.kinds["liked"] == 2
+    assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 8
 
 
 async def test_of_a_flood_a_sample_is_read_and_its_sum_stays_exact(song_cloud: LocalCloud, hubs: Hubs) -> None:
