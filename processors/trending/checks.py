@@ -22,6 +22,7 @@ from processors.trending.tally import KINDS
 from schemas.documents import CHART_SIZE, GLOBAL
 from schemas.documents import KINDS as CHART_KINDS
 from schemas.errors import Poison
+from schemas.ownership import NOBODY, UNDATED_S
 from schemas.types import GENRE_PATTERN, ID_PATTERN, REGION_PATTERN
 
 MAX_PARTITIONS = 2_048
@@ -93,6 +94,11 @@ def check_fact(fact: Fact, shard: int, limits: Limits) -> None:
     _song(fact.song_id, shard, limits)
     _number("time_ms", fact.time_ms, _OLDEST_MS, limits.now_ms + AHEAD_MS)
     _number("offset", fact.offset, 0, MAX_NUMBER)
+    if fact.user_id != NOBODY and not _ID.search(fact.user_id):
+        raise _broken(f"user_id {fact.user_id[:100]!r} is no user's id")
+    if fact.claim is not None:
+        _number("claim.second", fact.claim.second, 0, UNDATED_S)
+        _number("claim.position", fact.claim.position, 0, fact.offset)
     for field in fact.__struct_fields__:
         value = getattr(fact, field)
         if isinstance(value, str) and len(value) > MAX_TEXT:

@@ -1,38 +1,38 @@
 """What is known of songs: title, artist, genre, and whether they are gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
+from msgspec import structs
 
 from processors.trending.partials import FACTS, Fact
 from schemas.documents import UNKNOWN_GENRE
+from schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn
 
 
 class Facts:
-    """The last fact about each song from each source partition; the latest of these by event time is what holds.
-
-    An uploader lives in one partition, so a song's facts are in order but for those of others (a moderator's
-    removal, say); between partitions event time decides, then the higher partition.
-    """
+    """What each user said last of each song in each source partition. The owner's holds: see `schemas.ownership`."""
 
     def __init__(self) -> None:
-        self._said: dict[str, dict[int, Fact]] = {}
-        self._order: dict[tuple[str, int], int] = {}
+        self._said: dict[str, Mapping[Key, Fact]] = {}
+        self._slots: list[tuple[str, Key] | None] = []
+        self._slot: dict[tuple[str, Key], int] = {}
+        self._free: list[int] = []
         self._dirty: set[int] = set()
 
     def learn(self, partition: int, fact: Fact) -> bool:
-        """Take a fact in; whether it is news. An older one than is known of its partition is not."""
-        said = self._said.setdefault(fact.song_id, {})
-        if partition in said and said[partition].offset >= fact.offset:
+        """Take a fact in; whether another one than before holds of its song."""
+        before = self._said.get(fact.song_id, {})
+        after = _learned(before, partition, fact)
+        if after is before:
             return False
-        said[partition] = fact
-        slot = self._order.setdefault((fact.song_id, partition), len(self._order))
-        self._dirty.add(slot // FACTS)
-        return True
+        self._said[fact.song_id] = after
+        self._keep(fact.song_id, before, after)
+        return _shown(holding(after)) != _shown(holding(before))
 
     def of(self, song_id: str) -> Fact | None:
-        said = self._said.get(song_id)
-        return max(said.items(), key=lambda one: (one[1].time_ms, one[0]))[1] if said else None
+        """The fact that holds; None while nobody has uploaded the song."""
+        return holding(self._said.get(song_id, {}))
 
     def songs(self) -> list[str]:
         """All songs of which anything is known."""
@@ -49,16 +49,73 @@ class Facts:
     def flush(self) -> Iterator[tuple[int, bytes]]:
         """The pieces that changed since the last flush, by number."""
         dirty, self._dirty = self._dirty, set()
-        order = list(self._order)
         for piece in sorted(dirty):
-            keys = order[piece * FACTS : (piece + 1) * FACTS]
-            yield piece, _encode([(partition, self._said[song_id][partition]) for song_id, partition in keys])
+            slots = self._slots[piece * FACTS : (piece + 1) * FACTS]
+            kept = [(key, self._said[song_id][key]) for song_id, key in filter(None, slots)]
+            yield piece, _encode([(partition, fact) for (partition, _), fact in kept])
 
     def restore(self, piece: bytes) -> None:
-        """Take in a saved piece. Pieces may come in any order, and of several owners."""
+        """Take in a saved piece. Pieces may come in any order, and of several owners of the shard."""
         for partition, fact in _decode(piece):
             self.learn(partition, fact)
         self._dirty.clear()
+
+    def _keep(self, song_id: str, before: Mapping[Key, Fact], after: Mapping[Key, Fact]) -> None:
+        """Note which pieces have changed. A place that is free again is used again, so that strangers take no room."""
+        for key in before.keys() - after.keys():
+            slot = self._slot.pop((song_id, key))
+            self._slots[slot] = None
+            self._free.append(slot)
+            self._dirty.add(slot // FACTS)
+        for key, fact in after.items():
+            if before.get(key) == fact:
+                continue
+            if (song_id, key) not in self._slot:
+                self._slot[song_id, key] = slot = self._free.pop() if self._free else len(self._slots)
+                self._slots[slot : slot + 1] = [(song_id, key)]
+            self._dirty.add(self._slot[song_id, key] // FACTS)
+
+
+def _learned(said: Mapping[Key, Fact], partition: int, fact: Fact) -> Mapping[Key, Fact]:
+    """What is said of a song with one fact more, which may be one that was sent before facts had users.
+
+    Such a fact claims before all that have a user. Users live in one partition: an upload without a user is taken for
+    the upload of the first user who speaks of the song in its partition. A removal stays for good.
+    """
+    if fact.user_id == NOBODY:
+        if _is_named(said, partition, fact):
+            return said
+        return learn(said, partition, fact.claiming(Claim(LEGACY_S, fact.offset)))
+    nameless = said.get((partition, NOBODY))
+    if nameless is not None and fact.offset >= nameless.offset and _is_available(said):
+        said = _name(said, fact.user_id)
+    return learn(said, partition, fact)
+
+
+def _is_named(said: Mapping[Key, Fact], partition: int, fact: Fact) -> bool:
+    """Whether `fact`, which has no user, is known as some user's by now: it comes again, or of an older save."""
+    claims = [known.claim for (one, user), known in said.items() if one == partition and user != NOBODY]
+    return any(claim is not None and claim.second == LEGACY_S and claim.position >= fact.offset for claim in claims)
+
+
+def _is_available(said: Mapping[Key, Fact]) -> bool:
+    """Whether an upload without a user holds."""
+    held = holding(said)
+    return held is not None and held.user_id == NOBODY and not held.removed
+
+
+def _name(said: Mapping[Key, Fact], user_id: str) -> Mapping[Key, Fact]:
+    """What is said of a song, with all that has no user as said by `user_id`."""
+    found: Mapping[Key, Fact] = {key: fact for key, fact in said.items() if key[1] != NOBODY}
+    for (partition, user), fact in said.items():
+        if user == NOBODY:
+            found = learn(found, partition, structs.replace(fact, user_id=user_id))
+    return found
+
+
+def _shown(fact: Fact | None) -> tuple[bool, str | None, str | None, str | None] | None:
+    """What charts show of a fact."""
+    return None if fact is None else (fact.removed, fact.title, fact.artist, fact.genre)
 
 
 _encode = msgspec.msgpack.Encoder().encode

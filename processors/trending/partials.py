@@ -1,15 +1,17 @@
 """What the first stage tells the second, in the hub `trending-partials`: absolute counts of what has changed."""
 
 from collections.abc import Iterator
+from typing import Self
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.trending.names import REGION_BITS, Ints, Songs
 from processors.trending.policy import Unit
 from processors.trending.tally import KINDS
 from schemas.decoding import MsgpackDecoder
+from schemas.ownership import NOBODY, Claim
 
 ROWS = 3_000
 """Rows a message: at most 128 + 30 bytes each, so under 500 KB in all."""
@@ -30,7 +32,11 @@ class Section(Struct, frozen=True, array_like=True):
 
 
 class Fact(Struct, frozen=True, array_like=True):
-    """What a partition last said of a song. `removed` facts have no title, artist or genre."""
+    """What a user said last of a song in a partition. `removed` facts have no title, artist or genre. `claim`: where
+    the user's first upload of the song stands in that partition.
+
+    What was sent and saved before facts had users has neither `user_id` nor `claim`.
+    """
 
     song_id: str
     time_ms: int
@@ -39,6 +45,17 @@ class Fact(Struct, frozen=True, array_like=True):
     title: str | None = None
     artist: str | None = None
     genre: str | None = None
+    user_id: str = NOBODY
+    claim: Claim | None = None
+
+    @property
+    def position(self) -> int:
+        """The offset, as other readers call it."""
+        return self.offset
+
+    def claiming(self, claim: Claim | None) -> Self:
+        """The same with another claim."""
+        return structs.replace(self, claim=claim)
 
 
 class Partial(Struct, frozen=True, array_like=True):

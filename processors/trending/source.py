@@ -14,6 +14,7 @@ from processors.trending.passed_over import PassedOver, passed_over
 from processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
 from schemas.envelope import Event
 from schemas.events import SongUploaded
+from schemas.ownership import UNDATED_S, Claim
 
 HOT_HOURS = 2
 """Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""
@@ -63,7 +64,7 @@ class Source:
         """Fold a batch. What was folded before may come again, in its order."""
         read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
         self._cells.fold(read)
-        self._facts += [_fact(event, batch.offsets[index]) for index, event in read.facts]
+        self._facts += [_fact(event, batch.offsets[index], batch.logged_ms[index]) for index, event in read.facts]
         self._passed_over += [passed_over(why, batch, index) for index, why in read.poison]
         self.position = max(self.position, batch.end - 1)
         if batch.logged_ms:
@@ -138,8 +139,9 @@ def outdated(keys: list[str], now: datetime) -> list[str]:
     return [key for key in keys if int(key.split("/")[1]) < oldest]
 
 
-def _fact(event: Event, offset: int) -> Fact:
+def _fact(event: Event, offset: int, logged_ms: int) -> Fact:
     data, time_ms = event.data, milliseconds(event.time)
     if isinstance(data, SongUploaded):
-        return Fact(data.song_id, time_ms, offset, False, data.title, data.artist, data.genre)
-    return Fact(data.song_id, time_ms, offset, True)
+        claim = Claim(logged_ms // 1_000 if logged_ms >= 0 else UNDATED_S, offset)
+        return Fact(data.song_id, time_ms, offset, False, data.title, data.artist, data.genre, data.user_id, claim)
+    return Fact(data.song_id, time_ms, offset, True, user_id=data.user_id)

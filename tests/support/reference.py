@@ -2,11 +2,12 @@
 
 The rules: of the events of one kind with the same user, song and UTC hour, the first in partition order counts. A
 listen is a play of 30 s or half of the song. Windows end with the bucket of the moment. `trending` weighs a bucket
-by its age, in whole multiples of 2^-32.
+by its age, in whole multiples of 2^-32. A song's facts are those of its owner, the user of the earliest upload by
+(second at which the hub took it, partition, offset).
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -28,11 +29,14 @@ class Line(Struct, frozen=True):
     score: float
 
 
-def charts(log: Iterable[tuple[int, int, Event]], moment: datetime) -> dict[str, list[Line]]:
-    """Every chart that is not empty, by key. `log`: (partition, offset, event), each place in the log once."""
+def charts(
+    log: Iterable[tuple[int, int, Event]], moment: datetime, second: Callable[[int], int] = lambda offset: 0
+) -> dict[str, list[Line]]:
+    """Every chart that is not empty, by key. `log`: (partition, offset, event), each place in the log once. `second`
+    tells of an offset when the hub took it; it is of no matter where each song has one uploader."""
     places = sorted(log, key=lambda place: place[:2])
     moved = list(_that_count(places))
-    facts = _facts(places)
+    facts = _facts(places, second)
     scopes: dict[str, list[tuple[str, str, int]]] = {}
     for kind, song, region, seconds in moved:
         fact = facts.get(song)
@@ -97,12 +101,19 @@ def _that_count(places: list[tuple[int, int, Event]]) -> Iterable[tuple[str, str
             yield kind, data.song_id, data.region, int(time.timestamp())
 
 
-def _facts(places: list[tuple[int, int, Event]]) -> dict[str, SongUploaded | SongRemoved]:
-    """A song's fact is the latest by time among the last ones of each partition."""
+def _facts(places: list[tuple[int, int, Event]], second: Callable[[int], int]) -> dict[str, SongUploaded | SongRemoved]:
+    """A song's fact is the latest by time (whole milliseconds) among its owner's last ones of each partition."""
+    claims: dict[str, list[tuple[int, int, int, str]]] = {}
+    for partition, offset, event in places:
+        if isinstance(event.data, SongUploaded):
+            claim = (second(offset), partition, offset, event.data.user_id)
+            claims.setdefault(event.data.song_id, []).append(claim)
+    owners = {song: min(each)[3] for song, each in claims.items()}
     last: dict[tuple[str, int], tuple[datetime, SongUploaded | SongRemoved]] = {}
     for partition, _, event in places:
-        if isinstance(event.data, SongUploaded | SongRemoved):
-            last[event.data.song_id, partition] = (event.time, event.data)
+        if isinstance(event.data, SongUploaded | SongRemoved) and owners.get(event.data.song_id) == event.data.user_id:
+            time = event.time.replace(microsecond=event.time.microsecond // 1_000 * 1_000)
+            last[event.data.song_id, partition] = (time, event.data)
     facts = {}
     for (song, _), (_, fact) in sorted(last.items(), key=lambda item: (item[1][0], item[0][1])):
         facts[song] = fact

@@ -25,6 +25,7 @@ from processors.trending.partials import Fact, Partial, Rows, Section, pack
 from processors.trending.shards import Shard
 from schemas.documents import GLOBAL, chart_key
 from schemas.errors import Poison
+from schemas.ownership import Claim
 
 NOW_MS = 1_795_000_000_000
 MINUTE = NOW_MS // 60_000
@@ -96,6 +97,9 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         ({"facts": [Fact("song-1", 0, 0, False, "x" * 301, None, None)]}, "301 characters"),
         ({"facts": [Fact("song-1", 2**63, 0, False)]}, "time_ms is"),
         ({"facts": [Fact("song-1", 0, -1, False)]}, "offset is"),
+        ({"facts": [Fact("song-1", 0, 1, True, user_id="no user")]}, "user_id"),
+        ({"facts": [Fact("song-1", 0, 1, False, user_id="u", claim=Claim(-1, 1))]}, "claim.second is"),
+        ({"facts": [Fact("song-1", 0, 1, False, user_id="u", claim=Claim(0, 2))]}, "claim.position is"),
     ],
 )
 def test_a_partial_that_no_source_tells_is_poison(fields: dict[str, Any], why: str) -> None:

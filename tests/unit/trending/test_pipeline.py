@@ -78,7 +78,7 @@ def test_charts_equal_the_reference_whatever_happens_on_the_way(seed: int) -> No
         disturb(random, pipeline, merge)
     pipeline.finish()
 
-    expected = reference.charts(places(log), NOW)
+    expected = reference.charts(places(log), NOW, second)
     pipeline.tell(merge, NOW_MS, whole=False)
     assert lines(written(merge)) == expected, "the merge that has listened all along"
     assert lines(pipeline.charts(NOW_MS)) == expected, "a merge that starts now"
@@ -137,11 +137,11 @@ def test_windows_slide_and_changes_are_told_one_by_one(seed: int) -> None:
             pipeline.apply(shard, 100)
         now += random.choice([timedelta(0), timedelta(minutes=1), timedelta(minutes=7), timedelta(hours=3)])
         pipeline.tell(merge, milliseconds(now), whole=False)
-        assert lines(written(merge)) == reference.charts(first(log, read), now)
+        assert lines(written(merge)) == reference.charts(first(log, read), now, second)
     pipeline.finish()
     now += timedelta(hours=random.choice([0, 1, 20, 150, 200]))
     pipeline.tell(merge, milliseconds(now), whole=False)
-    assert lines(written(merge)) == reference.charts(places(log), now)
+    assert lines(written(merge)) == reference.charts(places(log), now, second)
 
 
 def test_an_old_message_that_comes_again_lowers_nothing_and_adds_nothing() -> None:
@@ -170,9 +170,18 @@ def test_position_and_freshness_are_those_of_the_partition_that_is_furthest_behi
 
 def logs_of(log: Sequence[tuple[int, Event]]) -> list[list[tuple[int, bytes]]]:
     logs: list[list[tuple[int, bytes]]] = [[] for _ in range(PARTITIONS)]
-    for partition, event in log:
-        logs[partition].append((NOW_MS, encode(event)))
+    for place, (partition, event) in enumerate(log):
+        logs[partition].append((logged_ms(place), encode(event)))
     return logs
+
+
+def logged_ms(place: int) -> int:
+    """When the hub takes the event at a place of the log: several in a second."""
+    return NOW_MS - 30_000 + 300 * place
+
+
+def second(place: int) -> int:
+    return logged_ms(place) // 1_000
 
 
 def first(log: Sequence[tuple[int, Event]], read: list[int]) -> list[tuple[int, int, Event]]:

@@ -1,0 +1,153 @@
+"""Whose facts charts show: the owner's, in every order, over saves and owners of the shard; and stored ones go on."""
+
+import json
+from base64 import b64decode
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.catalog.fold import apply, fact_of
+from processors.trending import partials
+from processors.trending.batch import Batch
+from processors.trending.facts import Facts
+from processors.trending.names import Regions, Songs
+from processors.trending.partials import Fact
+from processors.trending.policy import milliseconds
+from processors.trending.shards import Shard
+from processors.trending.source import Source
+from schemas.envelope import encode
+from schemas.events import SongUploaded
+from schemas.ownership import OTHERS, Claim
+from schemas.songs import SongDocument
+from tests.support.ownership import NOON, Line, random_log, removed, steps, uploaded, verdict
+
+NOW_MS = milliseconds(NOON)
+STORED = json.loads((Path(__file__).parent / "stored_without_owners.json").read_bytes())
+
+
+def told(partition: int, lines: Sequence[Line]) -> list[bytes]:
+    """The messages of a source that has read these lines."""
+    source = Source(partition, "owner", 1, Songs(1), Regions(), lambda hour: [], -1)
+    for line in lines:
+        logged = [milliseconds(line.logged)]
+        source.take(Batch(line.position, line.position + 1, [line.position], logged, [encode(line.event)]))
+    return [body for _, body in source.flush(NOW_MS).partials]
+
+
+def said(partition: int, lines: Sequence[Line]) -> list[Fact]:
+    return [fact for body in told(partition, lines) for fact in partials.decode(body).facts]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_force(seed: int) -> None:
+    random = Random(seed)
+    log = random_log(random, ["ann", "bob", "cleo"], partitions=6)
+    facts = Facts()
+    saved: dict[tuple[int, int], bytes] = {}
+    document: SongDocument | None = None
+    for owner, (partition, lines) in enumerate(steps(random, log)):
+        for line in lines:
+            document = apply(document, "song-1", str(partition), [fact_of(line.event, line.position, line.logged)])
+        before = visible(facts)
+        news = [facts.learn(partition, fact) for fact in said(partition, lines)]
+        assert any(news) or visible(facts) == before
+        if random.random() < 0.3:
+            saved |= {(owner, piece): value for piece, value in facts.flush()}
+        if random.random() < 0.2:
+            # What was not saved is read again by the next owner, from what all owners saved.
+            saved |= {(owner, piece): value for piece, value in facts.flush()}
+            facts = Facts()
+            for _, value in random.sample(sorted(saved.items()), len(saved)):
+                facts.restore(value)
+    right, held = verdict(log), facts.of("song-1")
+    assert document is not None
+    if right is None:
+        assert held is None
+        assert document.latest is None
+        return
+    assert held is not None
+    assert document.latest is not None
+    title = right.data.title if isinstance(right.data, SongUploaded) else None
+    assert (held.user_id, held.time_ms, held.title) == (right.data.user_id, milliseconds(right.time), title)
+    assert (document.owner, document.latest.time_ms, document.latest.position) == (
+        held.user_id,
+        held.time_ms,
+        held.offset,
+    )
+    assert facts.removed("song-1") == (title is None)
+
+
+def visible(facts: Facts) -> tuple[bool, str | None, str]:
+    held = facts.of("song-1")
+    title = None if held is None else held.title
+    return facts.removed("song-1"), title, facts.genre("song-1")
+
+
+def test_strangers_take_no_room() -> None:
+    facts = Facts()
+    assert facts.learn(0, Fact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
+    for number in range(20 * OTHERS):
+        stranger = Fact("s", NOW_MS, number, False, "Mine", "B", None, f"user-{number}", Claim(1_000 - number, number))
+        assert not facts.learn(1, stranger)
+    kept = Facts()
+    pieces = dict(facts.flush())
+    for piece in pieces.values():
+        kept.restore(piece)
+    assert list(pieces) == [0]
+    assert sum(map(len, pieces.values())) < (OTHERS + 1) * 60
+    assert kept.of("s") == facts.of("s")
+    assert not dict(facts.flush())
+
+
+def from_store(how: str) -> Shard:
+    """A shard as it is after what was saved, or was on its way, before facts had users."""
+    shard = Shard(0, "owner-now")
+    if how == "saved":
+        shard.restore((key, b64decode(value)) for key, value in STORED["saved"].items())
+    else:
+        for body in STORED["messages"]:
+            shard.apply(partials.decode(b64decode(body)))
+    shard.advance(NOW_MS)
+    return shard
+
+
+def shown(shard: Shard) -> dict[str, str | None]:
+    """The songs of the world's chart by their titles."""
+    songs, tops = shard.tops(whole=True)
+    titles = {song.song_id: song.title for song in songs}
+    return {song_id: titles[song_id] for song_id in tops["top:1h:global"].song}
+
+
+def tell(shard: Shard, partition: int, *lines: Line) -> None:
+    for body in told(partition, lines):
+        shard.apply(partials.decode(body))
+
+
+@pytest.mark.parametrize("how", ["saved", "messages"])
+def test_facts_of_nobody_go_on(how: str) -> None:
+    shard = from_store(how)
+    assert shown(shard) == {"available": "Paper Lanterns", "contested": "Stolen"}
+    stranger = uploaded("user-9", "Mine", NOON, "available"), removed("user-9", NOON, "available")
+    tell(shard, 0, *(Line(200 + number, NOON, event) for number, event in enumerate(stranger)))
+    tell(shard, 1, Line(200, NOON, uploaded("user-9", "Mine", NOON, "gone")))
+    assert shown(shard) == {"available": "Paper Lanterns", "contested": "Stolen"}
+    # The uploader speaks in the partition of the upload.
+    tell(shard, 2, Line(200, NOON, uploaded("user-3", "New", NOON, "available")))
+    assert shown(shard) == {"available": "New", "contested": "Stolen"}
+    tell(shard, 2, Line(201, NOON, removed("user-8", NOON, "available")))
+    assert shown(shard) == {"available": "New", "contested": "Stolen"}
+    saved = {**STORED["saved"]} if how == "saved" else {}
+    values = {**{key: b64decode(value) for key, value in saved.items()}, **shard.flush()}
+    tell(shard, 2, Line(202, NOON, removed("user-3", NOON, "available")))
+    assert shown(shard) == {"contested": "Stolen"}
+    # An owner of the shard that starts from all saves, and reads again what was sent before facts had users.
+    again = Shard(0, "owner-later")
+    again.restore((key, value) for key, value in values.items() if value is not None)
+    for body in STORED["messages"]:
+        again.apply(partials.decode(b64decode(body)))
+    again.advance(NOW_MS)
+    assert shown(again) == {"available": "New", "contested": "Stolen"}
