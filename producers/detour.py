@@ -21,6 +21,8 @@ from producers.outbox import Full, Kept, Outbox
 logger = logging.getLogger("producers.outbox")
 
 LOAD_EVENTS = 4_000
+SILENCE_S = 30.0
+"""Seconds before the same thing is logged again: a full disk is found to be so with every event."""
 
 _T = TypeVar("_T")
 
@@ -63,6 +65,7 @@ class Detour:
         self._held: list[_Arrival] = []
         self._ahead: list[_Arrival] = []
         self._gone = 0
+        self._logged: dict[str, float] = {}
         self._begun, self._stirred, self._wrote, self._idle = (asyncio.Event() for _ in range(4))
         self._idle.set()
         self._holding = self._stopping = False
@@ -84,7 +87,11 @@ class Detour:
             self._ahead.append(arrival)
             self._write_soon([arrival])
         if not self.is_on:
-            logger.warning("the hub does not take events, or there are some of before: they go to the outbox")
+            self._log(
+                logging.WARNING,
+                "on",
+                "the hub does not take events, or there are some of before: they go to the outbox",
+            )
         self._begun.set()
 
     def put(self, body: bytes, partition_key: str, done: asyncio.Future[Outcome]) -> None:
@@ -112,7 +119,7 @@ class Detour:
             try:
                 last = await self._on_disk(lambda rows=rows: self._outbox.append(rows))  # type: ignore[misc]
             except Full as failure:
-                logger.error("%s", failure)
+                self._log(logging.ERROR, "full", str(failure))
                 self._refuse(arrived, failure)
             else:
                 self._keep(arrived, last)
@@ -171,10 +178,15 @@ class Detour:
             self._outbox.give_back(each.partition_key, each.body)
             each.number = -1
             if each.pending is not None:
-                # Its lane still tries, as if nothing had been; if it has succeeded, so much the better.
+                # Neither the hub nor the disk takes it, and its sender need not wait to learn that; if its lane has
+                # succeeded meanwhile, so much the better.
                 sent = each.pending.done
                 each.pending.done, each.pending.kept = each.done, False
-                if not sent.cancel():
+                if sent.cancel():
+                    each.pending.given_up = True
+                    if not each.done.done():
+                        each.done.set_exception(failure)
+                else:
                     self._released()
                     if not each.done.done():
                         each.done.set_result("sent")
@@ -215,7 +227,7 @@ class Detour:
             self._send(Pending(each.body, each.partition_key, each.since, each.done))
         self._held, self._holding = [], False
         self._begun.clear()
-        logger.warning("the outbox is empty: events go to the hub again")
+        self._log(logging.WARNING, "off", "the outbox is empty: events go to the hub again")
         await self._insist(self._outbox.shrink)
 
     async def _insist(self, work: Callable[[], _T]) -> _T:
@@ -224,8 +236,14 @@ class Detour:
             try:
                 return await self._on_disk(work)
             except OSError as error:
-                logger.error("%s", error)
+                self._log(logging.ERROR, "disk", str(error))
                 await asyncio.sleep(LONGEST_PAUSE_S)
+
+    def _log(self, level: int, what: str, line: str) -> None:
+        now_s = monotonic()
+        if now_s - self._logged.get(what, -SILENCE_S) >= SILENCE_S:
+            self._logged[what] = now_s
+            logger.log(level, "%s", line)
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -30,7 +30,8 @@ Outcome: TypeAlias = Literal["sent", "kept"]
 class Pending(Struct, eq=False):
     """An event that the hub hasn't acknowledged yet; `since` is when it was handed in (monotonic seconds).
 
-    One that is `kept` on disk is never given up, and takes no room in the buffer.
+    One that is `kept` on disk is never given up, and takes no room in the buffer. One that is `given_up` is not sent
+    any more, unless it is on its way: its sender has been told.
     """
 
     body: bytes
@@ -38,6 +39,7 @@ class Pending(Struct, eq=False):
     since: float
     done: asyncio.Future[Outcome]
     kept: bool = False
+    given_up: bool = False
 
 
 class Tally(Struct):
@@ -140,6 +142,9 @@ class Lane:
         taken: list[Pending] = []
         while self._waiting and len(taken) < self._pace.events:
             pending = self._waiting[0]
+            if pending.given_up:
+                self._settle([self._next()], Broken(f"partition {self._partition}: the event was given up"))
+                continue
             message = AmqpAnnotatedMessage(data_body=pending.body, annotations={_PARTITION_KEY: pending.partition_key})
             try:
                 batch.add(message)
@@ -149,9 +154,13 @@ class Lane:
                 self._settle([pending], refuse("event", f"{len(pending.body)} bytes", "what the hub's link takes"))
             else:
                 taken.append(pending)
-            self._waiting.popleft()
-            self._bytes -= len(pending.body) + _EVENT_OVERHEAD
+            self._next()
         return batch, taken
+
+    def _next(self) -> Pending:
+        pending = self._waiting.popleft()
+        self._bytes -= len(pending.body) + _EVENT_OVERHEAD
+        return pending
 
     async def _send(self, batch: EventDataBatch, pending: list[Pending]) -> None:
         failure: Exception | None = None
@@ -160,7 +169,7 @@ class Lane:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception(lambda error: self._is_worth_repeating(error, pending[0])),
                 wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
-                stop=lambda state: self._gives_up(state, pending[0]),
+                stop=lambda state: self._gives_up(pending),
                 before_sleep=lambda state: self._failed(state, pending[0]),
                 reraise=True,
             ):
@@ -183,7 +192,10 @@ class Lane:
         """What is kept has been accepted: it waits for the operator too."""
         return is_passing(error) or (oldest.kept and isinstance(error, Exception))
 
-    def _gives_up(self, state: RetryCallState, oldest: Pending) -> bool:
+    def _gives_up(self, pending: list[Pending]) -> bool:
+        if all(each.given_up for each in pending):
+            return True
+        oldest = pending[0]
         patience = self._deadline if oldest.kept else min(oldest.since + self._pace.patience_s, self._deadline)
         return monotonic() >= patience
 

@@ -11,6 +11,7 @@ import pytest
 
 from producers import EventPublisher, Full, Held
 from producers.failures import Broken
+from producers.storage import Storage
 from schemas.envelope import Event, decode, encode
 from schemas.events import SongLiked
 from tests.integration.producers.reading import read_all
@@ -143,3 +144,46 @@ async def test_a_full_outbox_says_so_and_what_it_has_is_kept(localcloud: LocalCl
 
 def encoded(number: int) -> tuple[bytes, str]:
     return encode(like(number)), like(number).partition_key
+
+
+async def test_who_publishes_while_neither_hub_nor_disk_takes_events_learns_it_at_once(
+    localcloud: LocalCloud, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with publisher(localcloud, tmp_path / "outbox.db") as out:
+
+        async def is_sent() -> bool:
+            try:
+                return await out.publish(like(1_000)) == "sent"
+            except Broken:
+                return False
+
+        await wait_for_async(is_sent, "the hub")
+        storage = out._storage
+        assert storage is not None
+        for number in (1, 2):
+            await asyncio.to_thread(localcloud.kill)
+            # What the file system says when it is full, SQLite says of a file that may not grow.
+            await limited(storage, 0)
+            began = loop.time()
+            numbers = range(number * 1_000, number * 1_000 + 300)
+            asked = await asyncio.gather(*(out.publish(like(each)) for each in numbers), return_exceptions=True)
+            # What fits into the pages that it has is kept.
+            refused = [answer for answer in asked if answer != "kept"]
+            assert refused
+            assert {type(answer) for answer in refused} == {Full}
+            assert "make room on the disk" in str(refused[0])
+            assert loop.time() - began < 10
+            await limited(storage, 1 << 20)
+            await asyncio.to_thread(localcloud.start)
+            await wait_for_async(is_sent, "the hub")
+    assert sum("make room on the disk" in record.message for record in caplog.records) <= 2
+
+
+async def limited(storage: Storage, pages: int) -> None:
+    """Let the outbox's file have so many pages, and no fewer than it has."""
+
+    def limit() -> None:
+        storage.outbox._database.execute(f"PRAGMA max_page_count={max(pages, 1)}")
+
+    await asyncio.get_running_loop().run_in_executor(storage._thread, limit)
