@@ -20,15 +20,18 @@ from fastapi import Path as InPath
 from msgspec import Struct
 from starlette.responses import Response
 
-from cloud.settings import EventHubs
+from cloud import cosmos
+from cloud.settings import Cosmos, EventHubs
 from producers.declined import Declined
 from producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
 from producers.intake import Intake, Taken
+from producers.owners import Owners
 from producers.positions import Positions
 from producers.publisher import EventPublisher
 from producers.recent import Recent
+from producers.records import Records
 from schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
-from schemas.channels import MUSIC_EVENTS
+from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
 from schemas.envelope import uuid7
 from schemas.errors import Refused
 from schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
@@ -42,17 +45,19 @@ MAX_WAITING_BYTES = 64 << 20
 SILENCE_S = 30.0
 RETRY_SECONDS = 2
 SPILL_AFTER_S = 1.0
+OWNERS_PATIENCE_S = 2.0
 
 _batches = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Wires(Struct, frozen=True):
-    """What the events API needs: the namespace, and a file of its own for what the hub has not taken within so many
-    seconds."""
+    """What the events API needs: the namespace, a file of its own for what the hub has not taken within so many
+    seconds, and the account that knows whose songs are."""
 
     eventhubs: EventHubs
     outbox: Path
     spill_after_s: float = SPILL_AFTER_S
+    cosmos: Cosmos | None = None
 
 
 class Desk:
@@ -127,7 +132,8 @@ def routes(wires: Wires) -> APIRouter:
             )
             positions = Positions(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
             stack.push_async_callback(positions.close)
-            app.state.events = Desk(publisher, Intake(publisher, positions, Recent(), _now))
+            owners = None if wires.cosmos is None else Owners(await _records(stack, wires.cosmos))
+            app.state.events = Desk(publisher, Intake(publisher, positions, Recent(), _now, owners))
             yield
 
     router = APIRouter(lifespan=lifespan)
@@ -187,6 +193,13 @@ def routes(wires: Wires) -> APIRouter:
         return _json({**msgspec.structs.asdict(seen), "outbox_age_s": age}, 200)
 
     return router
+
+
+async def _records(stack: AsyncExitStack, settings: Cosmos) -> Records:
+    store = cosmos.client(settings)
+    stack.push_async_callback(store.close)
+    ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
+    return Records(ingestions, songs, OWNERS_PATIENCE_S)
 
 
 def _event(payload: type[Payload], data: dict[str, Any], request: Request, when: object = None) -> bytes:

@@ -1,7 +1,7 @@
 """Events of others, taken in one by one: each has a result of its own."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from producers.failures import Broken, Forbidden
 from producers.lane import Outcome
+from producers.owners import Owners, is_fact, stranger
 from producers.positions import Positions
 from producers.publisher import EventPublisher
 from producers.recent import Recent
@@ -53,17 +54,29 @@ class _Begun(Struct):
 
 
 class Intake:
-    """Takes events for `publisher`; `now` is what their times are checked against."""
+    """Takes events for `publisher`; `now` is what their times are checked against. `owners` knows whose songs are:
+    what says of somebody else's song that it is there or gone is refused."""
 
     def __init__(
-        self, publisher: EventPublisher, positions: Positions, recent: Recent, now: Callable[[], datetime]
+        self,
+        publisher: EventPublisher,
+        positions: Positions,
+        recent: Recent,
+        now: Callable[[], datetime],
+        owners: Owners | None = None,
     ) -> None:
         self._publisher, self._positions, self._recent, self._now = publisher, positions, recent, now
+        self._owners = owners
 
     async def take(self, bodies: Sequence[bytes | msgspec.Raw]) -> Taken:
         """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
         now = self._now()
-        begun = [await self._begin(bytes(body), now) for body in bodies]
+        read = [(bytes(body), _read(bytes(body), now)) for body in bodies]
+        owners = await self._owners_of(event for _, event in read if isinstance(event, Event) and is_fact(event))
+        begun = [
+            event if isinstance(event, Refused) else await self._begin(body, event, owners.get(event.data.song_id))
+            for body, event in read
+        ]
         waiting = {each.outcome for each in begun if isinstance(each, _Begun) and not isinstance(each.outcome, str)}
         if waiting:
             # Unlike gather, this leaves the events alone when the caller stops waiting.
@@ -84,11 +97,16 @@ class Intake:
                     keys.add(each.event.partition_key)
         return Taken(results=results, position=await self._position(keys), failure=failure)
 
-    async def _begin(self, body: bytes, now: datetime) -> _Begun | Refused | Broken:
+    async def _owners_of(self, facts: Iterable[Event]) -> Mapping[str, str]:
+        songs = {fact.data.song_id for fact in facts}
+        return await self._owners.of(songs) if songs and self._owners is not None else {}
+
+    async def _begin(self, body: bytes, event: Event, owner: str | None) -> _Begun | Refused | Broken:
         try:
-            event = accept(body, now)
             if (known := self._recent.find(event)) is not None:
                 return _Begun(event, known, duplicate=True)
+            if (why := stranger(event, owner)) is not None:
+                return why
             done = await self._publisher.submit(body, event.partition_key)
         except (Refused, Broken) as error:
             return error
@@ -101,6 +119,13 @@ class Intake:
         partitions = {self._publisher.partition_of(key) for key in keys}
         ends = await self._positions.now()
         return {partition: ends[partition] for partition in sorted(partitions) if partition in ends}
+
+
+def _read(body: bytes, now: datetime) -> Event | Refused:
+    try:
+        return accept(body, now)
+    except Refused as why:
+        return why
 
 
 def _outcome(done: asyncio.Future[Outcome] | Outcome) -> Outcome | Exception:

@@ -18,6 +18,8 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct, structs
 
 from producers.failures import Broken
+from schemas.decoding import convert
+from schemas.errors import Poison
 from schemas.ingestions import Ingestion, Transition
 from schemas.songs import SongDocument
 
@@ -50,7 +52,7 @@ class Records:
         """The song in the catalog, or what is left there of one that has gone."""
         async with self._asking():
             try:
-                return msgspec.convert(dict(await self._catalog.read_item(song_id, song_id)), SongDocument)
+                return convert(dict(await self._catalog.read_item(song_id, song_id)), SongDocument)
             except CosmosResourceNotFoundError:
                 return None
 
@@ -88,6 +90,10 @@ class Records:
             ) from None
         except AzureError as error:
             raise Broken(f"Cosmos DB: saw {type(error).__name__}, expected the upload to be recorded") from error
+        except Poison as poison:
+            raise Broken(
+                f"Cosmos DB: saw a document that can't be understood ({poison}), expected one of ours"
+            ) from None
 
 
 def queued(ingestion: Ingestion, now: datetime) -> Ingestion:
@@ -103,4 +109,4 @@ def awaits_command(ingestion: Ingestion) -> bool:
 
 
 def _record(item: Any) -> Record:
-    return Record(msgspec.convert(dict(item), Ingestion), item["_etag"])
+    return Record(convert(dict(item), Ingestion), item["_etag"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from cloud.settings import read_eventhubs, read_number
+from cloud.settings import read_cosmos, read_eventhubs, read_number
 from producers import events_api, now_playing
 from producers.events_api import SPILL_AFTER_S, Wires
 from songline.environment import OUTBOX
@@ -16,7 +16,9 @@ SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 def read(environ: Mapping[str, str]) -> Wires | None:
     """Where events go; None where there is no file to keep them in. Raises BadSetting."""
     outbox = environ.get(OUTBOX, "")
-    return Wires(read_eventhubs(environ), Path(outbox), _spill_after(environ)) if outbox else None
+    if not outbox:
+        return None
+    return Wires(read_eventhubs(environ), Path(outbox), _spill_after(environ), read_cosmos(environ))
 
 
 def _spill_after(environ: Mapping[str, str]) -> float:

@@ -37,7 +37,7 @@ def removed(user: str, at: datetime = NOON, song: str = "song-1") -> Event:
     return Event(id="down", source="/tests", time=at, data=SongRemoved(user_id=user, song_id=song))
 
 
-def random_log(random: Random, users: Sequence[str], partitions: int = 3, lines: int = 12) -> Log:
+def random_log(random: Random, users: Sequence[str], partitions: int = 3, lines: int = 12, song: str = "song-1") -> Log:
     """Users upload and remove one song in any partition, many of them in one second and of one moment."""
     log: Log = {partition: [] for partition in range(partitions)}
     logged = dict.fromkeys(log, NOON)
@@ -45,7 +45,8 @@ def random_log(random: Random, users: Sequence[str], partitions: int = 3, lines:
         partition, user = random.randrange(partitions), random.choice(users)
         logged[partition] += timedelta(milliseconds=random.choice([0, 1, 400, 1_000, 60_000]))
         at = NOON + timedelta(microseconds=random.choice([-1_000_000, 0, 1, 999, 1_000, 2_000_000]))
-        event = removed(user, at) if random.random() < 0.4 else uploaded(user, f"title {number}", at)
+        gone = random.random() < 0.4
+        event = removed(user, at, song) if gone else uploaded(user, f"title {number}", at, song)
         position = 2 * len(log[partition])
         log[partition].append(Line(position, logged[partition], event))
     return log
