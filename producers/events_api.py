@@ -185,7 +185,7 @@ def routes(wires: Wires) -> APIRouter:
         desk: Desk = request.app.state.events
         return await desk.one(_event(SongUnliked, _named(user_id, song_id, region), request))
 
-    @router.get("/health/events", include_in_schema=False)
+    @router.api_route("/health/events", methods=["GET", "HEAD"], include_in_schema=False)
     async def health(request: Request) -> Response:
         """What a publisher counts, and how old the oldest event on disk is."""
         seen = request.app.state.events.publisher.statistics()

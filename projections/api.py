@@ -15,6 +15,7 @@ from cloud import blobs, cosmos, servicebus
 from cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
 from projections import (
     chart_api,
+    health_api,
     ingestion_api,
     library_api,
     live_api,
@@ -24,7 +25,7 @@ from projections import (
     plays_api,
     song_api,
 )
-from projections.answers import plain, shown
+from projections.answers import shown
 from projections.audio import AudioStore
 from projections.chart_api import Index
 from projections.history import History, SongHistory
@@ -135,25 +136,12 @@ def create(
     plays_api.routes(app)
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
-    _health(app)
+    health_api.routes(app)
     pages.routes(app)
     _problems(app)
     openapi.describe(app, SERVED)
     front.install(app)
     return app
-
-
-def _health(app: FastAPI) -> None:
-    @app.get("/health/live", include_in_schema=False)
-    async def live() -> Response:
-        return plain({"status": "live"})
-
-    @app.get("/health/ready", include_in_schema=False)
-    async def ready(request: Request) -> Response:
-        state = request.app.state
-        for store in (state.charts, state.plays, state.songs, state.ingestions, state.library):
-            await store.check()
-        return plain({"status": "ready"})
 
 
 def _problems(app: FastAPI) -> None:

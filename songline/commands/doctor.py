@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cloud.settings import BadSetting
-from songline.doctor.findings import SETTINGS_PAGE, Finding, findings
+from songline.doctor.finding import Finding
+from songline.doctor.findings import SETTINGS_PAGE, findings
 from songline.entities import CONTAINERS
 from songline.environment import load
 

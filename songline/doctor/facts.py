@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from schemas.progress_report import ProgressReport
 from songline.entities import Queue
 
 
@@ -37,9 +38,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     """`hubs`: partitions by hub, asked over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
     `behind`: events that the trending worker's group has not read yet. `letters`: of the queue
     of commands, asked over AMQP; `queue`: its settings, asked of the management, None where there is none to ask.
-    `blobs`: by blob container, whether it is there. `health`: by service, None where its address is not known and ""
-    where it is well. `options`: the worker's Kafka client settings. `skew`: seconds that this
-    machine's clock is ahead of the service's.
+    `blobs`: by blob container, whether it is there. `health`: by service, the report of a worker, else "" where it is
+    well and the reason where it is not; None where its address is not known. `options`: the worker's Kafka client
+    settings. `skew`: seconds that this machine's clock is ahead of the service's.
     """
 
     hubs: Mapping[str, int | Missing] | Failure
@@ -49,6 +50,6 @@ class Facts(Struct, frozen=True, kw_only=True):
     letters: Letters | Missing | Failure
     queue: Queue | Failure | None
     blobs: Mapping[str, bool] | Failure
-    health: Mapping[str, str | None]
+    health: Mapping[str, ProgressReport | str | None]
     options: Mapping[str, int | None] | Failure
     skew: float | Failure

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from msgspec import Struct
-
 from cloud.cosmos import Container
 from cloud.kafka import unsafe
 from processors.ingestion.clock import skew_limit_s
 from schemas import channels
+from schemas.progress_report import ProgressReport
+from songline.doctor import workers
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
+from songline.doctor.finding import Finding
 from songline.entities import QUEUE, Queue
 from songline.environment import API, WORKERS
 
@@ -27,15 +28,6 @@ ALIKE = {
 """A changelog needs as many partitions as the hub whose state it keeps."""
 SINGLE = (channels.TRENDING_TOPS,)
 """One reader merges all of it, so it has one partition."""
-
-
-class Finding(Struct, frozen=True, omit_defaults=True):
-    """One line: what was looked at, how it is, what was seen, and what to do about it (empty when it is well)."""
-
-    check: str
-    status: Literal["ok", "warn", "fail"]
-    seen: str
-    mend: str = ""
 
 
 def findings(facts: Facts, containers: Sequence[Container]) -> list[Finding]:
@@ -310,6 +302,8 @@ def _health(facts: Facts) -> Iterator[Finding]:
                 yield Finding(name, "warn", "its address is not known", f"set {settings[name]}, or start `songline up`")
             case "":
                 yield Finding(name, "ok", "healthy")
+            case ProgressReport():
+                yield from workers.told(name, state, facts.hubs if isinstance(facts.hubs, Mapping) else {})
             case _:
                 yield Finding(name, "fail", state, "start it (`songline up`), or see why in its log")
 

@@ -35,9 +35,11 @@ from processors.trending import app as trending
 from processors.trending import credentials
 from processors.trending.dials import Dials
 from schemas import channels
+from schemas.progress_report import ProgressReport
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.entities import CONTAINERS, Queue
 from songline.environment import API, WORKERS
+from songline.vitals import report_in
 
 PATIENCE = 15.0
 PEEKED = 50
@@ -258,16 +260,19 @@ def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | 
     }
 
 
-async def _health(base: str | None) -> str | None:
+async def _health(base: str | None) -> ProgressReport | str | None:
+    """What the process says of itself: a report where it has one, else whether it is ready."""
     if base is None:
         return None
-    url = f"{base}/health/ready"
-    try:
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
-            answer = await client.get(url)
-    except httpx.HTTPError as error:
-        return f"{url}: {_words(error)}"
-    return "" if answer.status_code == 200 else f"{url} answered {answer.status_code}: {answer.text[:300]}"
+    async with httpx.AsyncClient(base_url=base, timeout=PATIENCE, trust_env=False) as client:
+        for path in ("/health/progress", "/health/ready"):
+            try:
+                answer = await client.get(path)
+            except httpx.HTTPError as error:
+                return f"{base}{path}: {_words(error)}"
+            if (report := report_in(answer)) is not None:
+                return report
+    return "" if answer.status_code == 200 else f"{base}{path} answered {answer.status_code}: {answer.text[:300]}"
 
 
 def _words(error: Exception) -> str:

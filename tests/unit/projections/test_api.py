@@ -7,12 +7,14 @@ from typing import Any
 
 import httpx
 import jsonschema
+import msgspec
 import pytest
 
 from cloud.settings import Cosmos, Secret
 from projections.api import create
 from schemas import jsonschema as published
 from schemas.documents import Chart
+from schemas.progress_report import NotReadyCause, ProgressReport
 from schemas.regions import REGIONS
 
 # No one listens there.
@@ -133,8 +135,14 @@ async def test_a_store_that_cannot_be_reached_is_503_with_a_time_to_come_back(
     assert "Cosmos DB can't be reached" in response.json()["detail"]
 
 
-async def test_it_lives_without_a_store(api: httpx.AsyncClient) -> None:
+async def test_it_lives_without_a_store_and_says_why_it_is_not_ready(api: httpx.AsyncClient) -> None:
     assert (await api.get("/health/live")).json() == {"status": "live"}
+    report = msgspec.json.decode((await api.get("/health/progress")).content, type=ProgressReport)
+    (reason,) = report.reasons
+    assert reason.cause is NotReadyCause.SERVICE_AWAY
+    assert "Cosmos DB can't be reached" in reason.sentence
+    for path, status in (("live", 200), ("ready", 503), ("progress", 200)):
+        assert (await api.head(f"/health/{path}")).status_code == status
 
 
 async def test_the_index_says_what_can_be_asked_for(api: httpx.AsyncClient) -> None:

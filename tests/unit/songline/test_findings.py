@@ -9,7 +9,8 @@ from cloud import kafka
 from cloud.cosmos import Container
 from schemas import channels
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
-from songline.doctor.findings import Finding, findings
+from songline.doctor.finding import Finding
+from songline.doctor.findings import findings
 from songline.entities import QUEUE, Queue
 
 CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)

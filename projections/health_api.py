@@ -1,0 +1,58 @@
+"""Whether the API lives, and whether it can answer: `/health/live`, `/health/ready` and `/health/progress`.
+
+How far workers are behind is theirs to tell: an API that answers with what is there is ready.
+"""
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+from azure.cosmos.exceptions import CosmosHttpResponseError
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from projections.answers import plain
+from projections.store import Unavailable
+from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
+
+NAME = "api"
+# Probes and load balancers ask by HEAD, too.
+METHODS = ["GET", "HEAD"]
+
+
+def routes(app: FastAPI) -> None:
+    """The app's state has `charts`, `plays`, `songs`, `ingestions` and `library`, each a Store."""
+
+    @app.api_route("/health/live", methods=METHODS, include_in_schema=False)
+    async def live() -> Response:
+        return plain({"status": "live"})
+
+    @app.api_route("/health/ready", methods=METHODS, include_in_schema=False)
+    async def ready(request: Request) -> Response:
+        await _check(request.app)
+        return plain({"status": "ready"})
+
+    @app.api_route("/health/progress", methods=METHODS, include_in_schema=False)
+    async def progress(request: Request) -> Response:
+        now = datetime.now(UTC)
+        try:
+            await _check(request.app)
+        except Unavailable as error:
+            cause = NotReadyCause.ACCESS_DENIED if _denies(error.__cause__) else NotReadyCause.SERVICE_AWAY
+            report = ProgressReport(worker=NAME, as_of=now, reasons=(not_ready(NAME, cause, str(error)),))
+        else:
+            report = ProgressReport(worker=NAME, as_of=now)
+        return Response(msgspec.json.encode(report), media_type="application/json")
+
+
+async def _check(app: FastAPI) -> None:
+    """Raises Unavailable."""
+    state = app.state
+    stores = (state.charts, state.plays, state.songs, state.ingestions, state.library)
+    for failure in await asyncio.gather(*(store.check() for store in stores), return_exceptions=True):
+        if failure is not None:
+            raise failure
+
+
+def _denies(error: BaseException | None) -> bool:
+    return isinstance(error, CosmosHttpResponseError) and error.status_code in (401, 403)
