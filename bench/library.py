@@ -28,18 +28,19 @@ from msgspec import Struct
 
 from cloud import blobs, checkpoints, cosmos, eventhubs
 from cloud.settings import read_blobs, read_cosmos, read_eventhubs
-from processors.consuming import Reader
 from processors.library.dials import Dials as Sizes
 from processors.library.documents import CONTAINER, Libraries
 from processors.library.part import Desk
 from processors.pace import Pace
-from processors.positions import Positions
+from processors.projecting import Projection, project
+from processors.runtime.positions import Positions
 from producers.dials import Dials
 from producers.publisher import EventPublisher
 from producers.simulator import Simulation
 from schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS
 from schemas.envelope import Event, decode, encode
 from schemas.events import SongLiked, SongPlayed
+from songline.entities import CONTAINERS
 from tests.support.localcloud import LocalCloud
 
 EVENTS = 12_000
@@ -80,7 +81,7 @@ async def _compare(cloud: LocalCloud) -> None:
         blobs.client(read_blobs(cloud.environment)) as places,
     ):
         naive = cosmos.Container("sample", CONTAINER.partition_key, CONTAINER.indexed)
-        await cosmos.ensure(database, DATABASE, (CONTAINER, naive))
+        await cosmos.ensure(database, DATABASE, (*CONTAINERS, naive))
         await blobs.ensure(places, (CHECKPOINT_BLOBS,))
         print(f"  {LISTENERS:,} listeners; an event of the log:")
         print(f"  {'':26} {'events/s':>8} {'writes/event':>14} {'reads/event':>13} {'RU/event':>9}")
@@ -161,10 +162,16 @@ async def _ours(cloud: LocalCloud, container: ContainerProxy, count: int) -> Cos
                 return
             await asyncio.sleep(0.1)
 
-    def read(client: EventHubConsumerClient) -> Awaitable[None]:
-        return Reader(client, desk.open, positions, Pace(), lambda: datetime.now(UTC)).run()
-
-    seconds = await _timed(cloud, LIBRARY_GROUP, read, done)
+    stop = asyncio.Event()
+    projection = Projection("library", LIBRARY_GROUP, container.id, "userId", lambda _: desk.open)
+    began = time.perf_counter()
+    reading = asyncio.create_task(
+        project(projection, cloud.settings(), read_blobs(cloud.environment), Pace(), stop, lambda: 0.0)
+    )
+    await done()
+    seconds = time.perf_counter() - began
+    stop.set()
+    await reading
     figures = libraries.figures
     return Cost(count, seconds, figures.writes, figures.reads, figures.charge)
 

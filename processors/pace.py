@@ -14,7 +14,7 @@ class Pace(Struct, frozen=True):
     `flush`: at most so long after events came they are written, and noted how far that is; `look`: how often a
     partition in which nothing comes is asked whether there is more; `balance`: how often the workers share out the
     partitions; `expire`: how long a worker that has died keeps its own; `stall`: when a partition that can't be written
-    is told as not ready.
+    is told as not ready; `hang`: when a worker that does not answer itself ends.
     """
 
     port: int = 0
@@ -23,6 +23,7 @@ class Pace(Struct, frozen=True):
     balance: float = 10.0
     expire: float = 30.0
     stall: float = 30.0
+    hang: float = 30.0
 
     @classmethod
     def read(cls, environ: Mapping[str, str], prefix: str, flush: float) -> Self:
@@ -35,6 +36,7 @@ class Pace(Struct, frozen=True):
             balance=read_number(environ, prefix + "BALANCE", usual.balance, (0.5, 300)),
             expire=read_number(environ, prefix + "EXPIRE", usual.expire, (1, 3_600)),
             stall=read_number(environ, prefix + "STALL", usual.stall, (1, 3_600)),
+            hang=read_number(environ, prefix + "HANG", usual.hang, (1, 3_600)),
         )
         if pace.expire < 2 * pace.balance:
             # A worker that lives renews its claims at every round: it would lose them for being a little late.

@@ -1,48 +1,93 @@
 """A worker that keeps a projection of `music-events` in a container of Cosmos DB, put together."""
 
 import asyncio
+import random
+import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
+from azure.eventhub.aio import CheckpointStore, PartitionContext
 from msgspec import Struct
 
 from cloud import blobs, checkpoints, cosmos, eventhubs
 from cloud.settings import Blobs, Settings
-from processors.consuming import Part, Reader
 from processors.health import serving
 from processors.pace import Pace
-from processors.patience import Patience
-from processors.positions import Positions
 from processors.readiness import Readiness
-from processors.running import unless
-from schemas.channels import CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS
+from processors.running import CRASHED_IN_FOLD, unless
+from processors.runtime.attempt_store import AttemptStore
+from processors.runtime.hub_questions import HubQuestions
+from processors.runtime.hub_reader import HubReader
+from processors.runtime.parking import ParkedEvents
+from processors.runtime.parking_bound import ParkingBound
+from processors.runtime.partition_processor import OpenProcessor
+from processors.runtime.partition_reader import ReaderParts
+from processors.runtime.positions import Positions
+from processors.runtime.watchdog import watched
+from schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
+from schemas.progress_report import ProgressReport
+
+CUTS = 100
+"""Connections that may be cut while a partition is ours. The SDK counts them for as long, three by default, and the
+next one closes the partition. It tries them without a pause while the hub is away, so they are not more."""
+
+LONGEST_PAUSE_S = 2
+
+SPREAD = 0.25
+"""Workers that are started in one instant begin within this part of a balancing round, by chance."""
 
 
 class Projection(Struct, frozen=True):
-    """What is read for: in the consumer group `group`, into the `container` whose partition key is the field `key`.
-    `opens` makes, of the container, what makes a Part of a partition's name. Each of `needs` raises until what else it
-    writes to is there."""
+    """What is read for, by the reader `name`: in the consumer group `group`, into the `container` whose partition key
+    is the field `key`. `opens` makes, of the container, what makes a PartitionProcessor. Each of `needs` raises until
+    what else it writes to is there."""
 
+    name: str
     group: str
     container: str
     key: str
-    opens: Callable[[ContainerProxy], Callable[[str, Patience], Part]]
+    opens: Callable[[ContainerProxy], OpenProcessor]
     needs: tuple[Callable[[], Awaitable[object]], ...] = ()
 
 
-async def project(projection: Projection, settings: Settings, storage: Blobs, pace: Pace, stop: asyncio.Event) -> None:
-    """Read until `stop`, together with every other worker of the same group. Waits for what is not there yet."""
+async def project(
+    projection: Projection,
+    settings: Settings,
+    storage: Blobs,
+    pace: Pace,
+    stop: asyncio.Event,
+    chance: Callable[[], float] = random.random,
+) -> None:
+    """Read until `stop`, together with every other worker of the same group. Waits for what is not there yet.
+
+    `chance` gives a number from 0 to 1. Raises FoldCrashedError.
+    """
     readiness = Readiness()
+    reader: HubReader | None = None
+
+    def report() -> ProgressReport:
+        waiting = readiness.waiting(projection.name)
+        if reader is None:
+            return ProgressReport(worker=projection.name, as_of=datetime.now(UTC), reasons=tuple(waiting))
+        return reader.report(waiting)
+
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(pace.port, readiness.why_not))
+        await stack.enter_async_context(serving(pace.port, readiness.why_not, report))
+        await stack.enter_async_context(watched(pace.hang, CRASHED_IN_FOLD))
         # Entering the Cosmos client asks the account, which may not be there yet.
         database = cosmos.client(settings.cosmos)
         stack.push_async_callback(database.close)
         container = cosmos.container(database, DATABASE, projection.container)
+        parked, attempts = (cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS))
         store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
         places = await stack.enter_async_context(blobs.client(storage))
+        # Whoever asks tries again, with pauses shorter than the SDK's.
+        asking = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
+        await stack.enter_async_context(asking)
         client = eventhubs.consumer(
             settings.eventhubs,
             MUSIC_EVENTS,
@@ -50,16 +95,45 @@ async def project(projection: Projection, settings: Settings, storage: Blobs, pa
             checkpoint_store=store,
             load_balancing_interval=pace.balance,
             partition_ownership_expiration_interval=pace.expire,
+            retry_total=CUTS,
+            retry_backoff_max=LONGEST_PAUSE_S,
         )
         await stack.enter_async_context(client)
-        positions = Positions(container, projection.key)
-        reader = Reader(client, projection.opens(container), positions, pace, lambda: datetime.now(UTC))
+        parts = ReaderParts(
+            reader=projection.name,
+            hub=MUSIC_EVENTS,
+            open=projection.opens(container),
+            positions=Positions(container, projection.key),
+            attempts=AttemptStore(attempts),
+            parked=ParkedEvents(parked),
+            bound=ParkingBound(),
+            ask=HubQuestions(asking),
+            now=lambda: datetime.now(UTC),
+            steady=time.monotonic,
+        )
+        reader = HubReader(client, parts, pace, partial(rewind, store), lambda: str(uuid.uuid4()))
         arrival = readiness.arrived(
             container.read,
+            parked.read,
+            attempts.read,
             places.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
-            client.get_eventhub_properties,
+            asking.get_eventhub_properties,
             *projection.needs,
         )
-        if await unless(stop, arrival):
-            readiness.begun(reader.why_not)
+        if await unless(stop, arrival) and await unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
+            readiness.begun(list)
             await unless(stop, reader.run())
+
+
+async def rewind(store: CheckpointStore, context: PartitionContext) -> None:
+    """Set the partition's checkpoint to the beginning of the hub."""
+    await store.update_checkpoint(
+        {
+            "fully_qualified_namespace": context.fully_qualified_namespace,
+            "eventhub_name": context.eventhub_name,
+            "consumer_group": context.consumer_group,
+            "partition_id": context.partition_id,
+            "offset": "-1",
+            "sequence_number": -1,
+        }
+    )

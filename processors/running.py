@@ -8,6 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from cloud.settings import BadSetting
+from processors.runtime.partition_processor import FoldCrashedError
+
+log = logging.getLogger(__name__)
+
+CRASHED_IN_FOLD = 75
+"""The exit code of a worker that ends because a fold or a write raised what nobody foresaw, or hung. What it was about
+to fold is noted: whoever runs it may start it again at once, and need not count that."""
 
 CRASHED_IN_FOLD = 75
 """The exit code of a worker that has noted which events it could not fold: the next one takes them apart. It is
@@ -15,7 +22,8 @@ EX_TEMPFAIL of sysexits.h."""
 
 
 def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """`work`, whose argument is set by SIGTERM or SIGINT. A BadSetting ends the process with its message."""
+    """`work`, whose argument is set by SIGTERM or SIGINT. A BadSetting ends the process with its message, a
+    FoldCrashedError with CRASHED_IN_FOLD."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # They tell every request, and every lost connection that they mend themselves.
     for chatty in ("azure", "aiokafka"):
@@ -24,6 +32,11 @@ def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         asyncio.run(_until_told(work))
     except BadSetting as error:
         raise SystemExit(f"{name}: {error}") from None
+    except FoldCrashedError as error:
+        log.critical(
+            "%s ends with code %d, nothing of it acknowledged: %s", name, CRASHED_IN_FOLD, error, exc_info=error
+        )
+        raise SystemExit(CRASHED_IN_FOLD) from None
 
 
 async def unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> bool:

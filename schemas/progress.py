@@ -9,10 +9,19 @@ PROGRESS = "@progress"
 
 
 class Reached(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far a partition is applied: its event at `position` and all before; `through`: all that the hub had then."""
+    """How far a partition is applied: its event at `position` and all before; `through`: all that the hub had then.
+
+    Positions are of the hub that was created at `created_at`, None where that is not known. `resets` counts how often
+    an operator set the position by hand; `generation` is what it was when the hub had been made anew the last time:
+    positions of two generations can't be compared. `lost`: events that the hub deleted before they were applied.
+    """
 
     position: int
     through: Moment | None
+    created_at: Moment | None = None
+    generation: int = 0
+    resets: int = 0
+    lost: int = 0
 
 
 class Progress(Struct, frozen=True, kw_only=True, rename="camel"):

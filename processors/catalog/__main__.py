@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -13,11 +13,11 @@ from cloud.settings import Settings, read_blobs
 from processors.catalog.documents import Songs
 from processors.catalog.part import CatalogPart
 from processors.catalog.table import Table
-from processors.consuming import PARTING, Part
 from processors.pace import Pace
-from processors.patience import Patience
 from processors.projecting import Projection, project
 from processors.running import run
+from processors.runtime.hub_reader import PARTING
+from processors.runtime.partition_processor import OpenProcessor
 from schemas.channels import CATALOG, CATALOG_GROUP, SONGS
 
 PREFIX = "SONGLINE_CATALOG_"
@@ -30,14 +30,14 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     settings, storage, pace = Settings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX, FLUSH)
     producer = kafka.producer(settings.eventhubs)
 
-    def opens(container: ContainerProxy) -> Callable[[str, Patience], Part]:
+    def opens(container: ContainerProxy) -> OpenProcessor:
         songs = Songs(container)
         table = Table(producer, songs)
-        return lambda partition, patience: CatalogPart(partition, songs, table, patience)
+        return lambda partition, generation, patience: CatalogPart(partition, songs, table, patience)
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:
-        await project(Projection(CATALOG_GROUP, SONGS, "id", opens, needs), settings, storage, pace, stop)
+        await project(Projection("catalog", CATALOG_GROUP, SONGS, "id", opens, needs), settings, storage, pace, stop)
     finally:
         # What could not be told by then is told by the partition's next reader.
         with suppress(TimeoutError):

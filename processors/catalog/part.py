@@ -1,18 +1,16 @@
 """The catalog's side of the pump: what a batch says of songs is written at once, and told."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from processors.catalog import fold
 from processors.catalog.documents import Songs
 from processors.catalog.table import Table
-from processors.patience import Patience
 from processors.record import Record
+from processors.runtime.patience import Patience
+from schemas.errors import Poison
 from schemas.songs import Fact
-
-log = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
 
@@ -32,16 +30,13 @@ class CatalogPart:
         """Never: nothing is held."""
         return False
 
-    async def take(self, records: Sequence[Record]) -> None:
-        """Returns when the songs are written and told."""
+    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+        """Returns when the songs are written and told: what could not be understood, by position."""
         said = fold.read(records)
-        if said.poison:
-            position, why = next(iter(said.poison.items()))
-            words = "passed over %d of %d events of partition %s; the first is at %d: %s"
-            log.warning(words, len(said.poison), len(records), self._partition, position, why)
         async with asyncio.TaskGroup() as group:
             for song_id, facts in said.facts.items():
-                group.create_task(self._patience.insist(partial(self._write, song_id, facts)))
+                group.create_task(self._patience.insist(partial(self._write, song_id, facts), item=True))
+        return said.poison
 
     async def flush(self) -> None:
         """What was taken is written."""

@@ -1,19 +1,17 @@
 """`python -m processors.library`: the library worker."""
 
 import os
-from collections.abc import Callable
 
 from azure.cosmos.aio import ContainerProxy
 
 from cloud.settings import Settings, read_blobs
-from processors.consuming import Part
 from processors.library.dials import PREFIX, Dials
 from processors.library.documents import Libraries
 from processors.library.part import Desk
 from processors.pace import Pace
-from processors.patience import Patience
 from processors.projecting import Projection, project
 from processors.running import run
+from processors.runtime.partition_processor import OpenProcessor
 from schemas.channels import LIBRARY, LIBRARY_GROUP
 
 FLUSH = 0.5
@@ -23,10 +21,10 @@ FLUSH = 0.5
 def projection(dials: Dials) -> Projection:
     """Of every listener's library."""
 
-    def opens(container: ContainerProxy) -> Callable[[str, Patience], Part]:
+    def opens(container: ContainerProxy) -> OpenProcessor:
         return Desk(Libraries(container, dials.room), dials.writes, dials.buffer).open
 
-    return Projection(LIBRARY_GROUP, LIBRARY, "userId", opens)
+    return Projection("library", LIBRARY_GROUP, LIBRARY, "userId", opens)
 
 
 def main() -> None:

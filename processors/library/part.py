@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from msgspec import structs
@@ -11,8 +11,9 @@ from msgspec import structs
 from processors.library import acts
 from processors.library.acts import Act
 from processors.library.documents import Libraries
-from processors.patience import Patience
 from processors.record import Record
+from processors.runtime.patience import Patience
+from schemas.errors import Poison
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class Desk:
         self._told_at = steady()
         self.acts = 0
 
-    def open(self, partition: str, patience: Patience) -> "LibraryPart":
-        part = LibraryPart(partition, self, patience)
+    def open(self, partition: str, generation: int, patience: Patience) -> "LibraryPart":
+        part = LibraryPart(partition, generation, self, patience)
         self._parts[id(part)] = part
         return part
 
@@ -62,8 +63,9 @@ class Desk:
 class LibraryPart:
     """A partition's acts. `held` are those that are not written yet."""
 
-    def __init__(self, partition: str, desk: Desk, patience: Patience) -> None:
+    def __init__(self, partition: str, generation: int, desk: Desk, patience: Patience) -> None:
         self._partition = partition
+        self._generation = generation
         self._desk = desk
         self._patience = patience
         self._acts: dict[str, list[Act]] = {}
@@ -73,15 +75,12 @@ class LibraryPart:
     def full(self) -> bool:
         return self._desk.full
 
-    async def take(self, records: Sequence[Record]) -> None:
+    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
         said = acts.read(records)
         for user_id, done in said.acts.items():
             self._acts.setdefault(user_id, []).extend(done)
             self.held += len(done)
-        if said.poison:
-            position, why = next(iter(said.poison.items()))
-            words = "passed over %d of %d events of partition %s; the first is at %d: %s"
-            log.warning(words, len(said.poison), len(records), self._partition, position, why)
+        return said.poison
 
     async def flush(self) -> None:
         users = iter(list(self._acts))
@@ -94,11 +93,11 @@ class LibraryPart:
 
     async def _write(self, users: Iterator[str]) -> None:
         for user_id in users:
-            await self._patience.insist(partial(self._apply, user_id))
+            await self._patience.insist(partial(self._apply, user_id), item=True)
             count = len(self._acts.pop(user_id))
             self.held -= count
             self._desk.applied(count)
 
     async def _apply(self, user_id: str) -> None:
         async with self._desk.gate:
-            await self._desk.libraries.apply(user_id, self._partition, self._acts[user_id])
+            await self._desk.libraries.apply(user_id, self._partition, self._acts[user_id], self._generation)

@@ -31,8 +31,9 @@ class ParkingBound:
         self.reason = ""
 
     def begin(self, partition: str, parked_in_a_row: int) -> None:
-        """Go on with what the partition's last attempt says. A reader that starts may try one record more."""
-        self._rows[partition] = min(parked_in_a_row, IN_A_ROW - 1)
+        """Go on with what the partition's last attempt says: a reader that starts anew parks nothing more until it has
+        applied a record."""
+        self._rows[partition] = parked_in_a_row
 
     def in_a_row(self, partition: str) -> int:
         """Records of the partition that were parked since the last one that was applied."""

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from enum import Enum
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.eventhub.exceptions import EventHubError
+
+from processors.access import denies
 
 SERVICE_ERRORS = (AzureError, EventHubError, KafkaError)
 """What the SDKs raise for whatever a service, or the way to it, does."""
 
-_DENIED = (401, 403)
 # 413 is Cosmos DB's for a document over 2 MB; 400 for one that it can't take.
 _REFUSED = (400, 413)
 
@@ -29,14 +30,12 @@ class ItemRefusedError(Exception):
 
 def fault(error: Exception) -> ServiceFault:
     """What `error`, one of SERVICE_ERRORS, means."""
-    if isinstance(error, ClientAuthenticationError | AuthenticationError):
+    if denies(error):
         return ServiceFault.ACCESS_DENIED
     if isinstance(error, MessageSizeTooLargeError):
         return ServiceFault.ITEM_REFUSED
-    status = error.status_code if isinstance(error, HttpResponseError) else None
-    if status in _DENIED:
-        return ServiceFault.ACCESS_DENIED
-    return ServiceFault.ITEM_REFUSED if status in _REFUSED else ServiceFault.AWAY
+    refused = isinstance(error, HttpResponseError) and error.status_code in _REFUSED
+    return ServiceFault.ITEM_REFUSED if refused else ServiceFault.AWAY
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -17,8 +17,8 @@ from processors.catalog.documents import CONTAINER, Songs
 from processors.catalog.fold import read
 from processors.catalog.part import CatalogPart
 from processors.catalog.table import Table
-from processors.patience import Patience
 from processors.record import Record
+from processors.runtime.patience import Patience
 from schemas.channels import CATALOG, SONGS
 from schemas.envelope import Event, encode
 from schemas.events import SongRemoved, SongUploaded

@@ -3,23 +3,21 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud import cosmos, eventhubs
+from cloud import cosmos
 from cloud.cosmos import Container
-from cloud.settings import read_cosmos, read_eventhubs
-from processors.consuming import Reader
+from cloud.settings import read_blobs, read_cosmos
 from processors.library.acts import read
 from processors.library.documents import Libraries as Documents
 from processors.library.part import Desk, LibraryPart
 from processors.pace import Pace
-from processors.patience import Patience
-from processors.positions import Positions
+from processors.projecting import Projection, project
 from processors.record import Record
-from schemas.channels import DATABASE, MUSIC_EVENTS
+from processors.runtime.patience import Patience
+from schemas.channels import DATABASE
 from schemas.envelope import Event, encode
 from schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from tests.support.library import Libraries, LibraryWorker, libraries_on
@@ -93,24 +91,22 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         desk = Desk(Documents(container, room=100), writes=4, buffer=100)
         parts: dict[str, LibraryPart] = {}
 
-        def take_up(partition: str, patience: Patience) -> LibraryPart:
-            parts[partition] = desk.open(partition, patience)
+        def take_up(partition: str, generation: int, patience: Patience) -> LibraryPart:
+            parts[partition] = desk.open(partition, generation, patience)
             return parts[partition]
 
-        events = eventhubs.consumer(read_eventhubs(song_cloud.environment), MUSIC_EVENTS, "$Default")
         # After the first, nothing is written for half a minute.
-        pace = Pace(flush=30, look=300)
-        reader = Reader(events, take_up, Positions(container, "userId"), pace, lambda: datetime.now(UTC))
-        reading = asyncio.create_task(reader.run())
+        pace, stop = Pace(flush=30, look=300, balance=1, expire=3), asyncio.Event()
+        projection = Projection("parting", "$Default", "parting", "userId", lambda _: take_up)
+        settings, storage = song_cloud.settings(), read_blobs(song_cloud.environment)
+        reading = asyncio.create_task(project(projection, settings, storage, pace, stop))
         await hub.tell(played("parting", "song-1", 1), partition="2")
         await wait_for_async(lambda: _has(own, "parting"), "the first listen")
         await hub.tell(played("parting", "song-2", 2), partition="2")
         await wait_for_async(lambda: _holds(parts["2"]), "the second listen to wait")
         assert set(_rows(await own.all(), "parting")) == {"song-1"}
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
-        await events.close()
+        stop.set()
+        await reading
         assert set(_rows(await own.all(), "parting")) == {"song-1", "song-2"}
         assert desk.held == 0
 

@@ -16,7 +16,7 @@ from cloud.settings import read_cosmos
 from processors.catalog.documents import Songs
 from processors.library.acts import Act, Kind
 from processors.library.documents import Libraries
-from processors.positions import Positions
+from processors.runtime.positions import Positions
 from projections.api import create
 from projections.store import Store
 from projections.titles import LASTS, Titles

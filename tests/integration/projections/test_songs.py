@@ -12,7 +12,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from cloud import cosmos
 from processors.catalog.documents import Songs
-from processors.positions import Positions
+from processors.runtime.positions import Positions
 from projections.api import create
 from schemas.channels import DATABASE, SONG_BLOBS, SONGS
 from schemas.progress import Reached

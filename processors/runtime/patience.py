@@ -4,9 +4,9 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from aiokafka.errors import KafkaError
-from azure.core.exceptions import AzureError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+
+from processors.runtime.service_errors import SERVICE_ERRORS, ItemRefusedError, ServiceFault, fault
 
 log = logging.getLogger(__name__)
 
@@ -16,28 +16,43 @@ _growing = wait_exponential_jitter(multiplier=0.2, max=LONGEST_PAUSE)
 
 
 class Patience:
-    """That of one partition. `trouble` is what it waits for now; `steady` gives seconds."""
+    """That of one partition. `trouble` is what it waits for now, `denied` whether that is a key or a role.
+
+    `steady` gives seconds.
+    """
 
     def __init__(self, name: str, steady: Callable[[], float] = time.monotonic) -> None:
         self._name = name
         self._steady = steady
         self._stuck_since: float | None = None
         self.trouble = ""
+        self.denied = False
 
     def stuck(self) -> float:
         """For how many seconds it has been waiting."""
         return 0.0 if self._stuck_since is None else self._steady() - self._stuck_since
 
-    async def insist(self, job: Callable[[], Awaitable[None]]) -> None:
+    async def insist(self, job: Callable[[], Awaitable[None]], item: bool = False) -> None:
         """Try `job` until it is done; after a refusal that says when to come again, not before that. Only being
-        cancelled ends it otherwise."""
-        away = retry_if_exception_type((AzureError, KafkaError))
-        await AsyncRetrying(retry=away, wait=_pause, before_sleep=self._tell)(job)
-        self._stuck_since = None
+        cancelled ends it otherwise, and where `job` writes an `item`, that being refused: raises ItemRefusedError."""
+
+        def passes(error: BaseException) -> bool:
+            if not isinstance(error, SERVICE_ERRORS):
+                return False
+            return not (item and fault(error) is ServiceFault.ITEM_REFUSED)
+
+        try:
+            await AsyncRetrying(retry=retry_if_exception(passes), wait=_pause, before_sleep=self._tell)(job)
+        except SERVICE_ERRORS as error:
+            raise ItemRefusedError(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._stuck_since = None
 
     def _tell(self, state: RetryCallState) -> None:
         assert state.outcome is not None
         error = state.outcome.exception()
+        assert isinstance(error, Exception)
+        self.denied = fault(error) is ServiceFault.ACCESS_DENIED
         self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
         if self._stuck_since is None:
             self._stuck_since = self._steady()

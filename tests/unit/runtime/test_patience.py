@@ -6,7 +6,7 @@ import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from processors.patience import Patience
+from processors.runtime.patience import Patience
 
 
 class Throttled(CosmosHttpResponseError):

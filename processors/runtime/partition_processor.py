@@ -1,0 +1,44 @@
+"""What a projection does with one partition, and how it ends."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from processors.record import Record
+from processors.runtime.patience import Patience
+from schemas.errors import Poison
+
+
+class PartitionProcessor(Protocol):
+    """What a projection does with one partition, for as long as that is in our hands."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds as much as it may, and must be flushed."""
+
+    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+        """Fold what comes next; return what of it can't be understood, by position, which is to be parked.
+
+        A record that comes again, with other neighbours, changes nothing more. Raises ItemRefusedError.
+        """
+
+    async def flush(self) -> None:
+        """Return when everything that was taken is written. Raises ItemRefusedError."""
+
+    def close(self) -> None:
+        """The partition is given up: what was taken and not flushed will come again, to whoever has it then."""
+
+
+OpenProcessor = Callable[[str, int, Patience], PartitionProcessor]
+"""Makes the processor of a partition, of its name and of the generation of its positions (see `schemas.progress`)."""
+
+
+class ReadAgainError(Exception):
+    """The partition is to be read again from its checkpoint."""
+
+
+class FoldCrashedError(Exception):
+    """A fold or a write raised what nobody foresaw; an attempt is noted, and the process is to end."""
+
+
+class ParkingStoppedError(Exception):
+    """As many records were parked as may be: nothing is folded any more."""
