@@ -65,8 +65,7 @@ class SummaryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_de
     """What there is of a listener, in sum.
 
     `songs`, `liked` and `uploaded` count songs. `recent`: the latest listens, newest first. `applied`: partition to the
-    sequence number of the last event that changed anything. `generations`: partition to the generation that this is of
-    (see `schemas.progress.Reached`), where it is not 0. `seen`: partition to marks of the last events' ids.
+    sequence number of the last event that changed anything. `seen`: partition to marks of the last events' ids.
     """
 
     id: str
@@ -80,7 +79,6 @@ class SummaryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_de
     last_listen_at: Moment | None = None
     recent: tuple[Listen, ...] = ()
     applied: dict[str, int] = {}
-    generations: dict[str, int] = {}
     seen: dict[str, str] = {}
 
 

@@ -39,3 +39,12 @@ class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: Moment
     complete_through: Moment | None
     position: dict[str, int]
+
+
+GENERATION = 1 << 42
+"""More events than a partition ever holds; and a position of generation 1,000 is still a whole number in JSON."""
+
+
+def lasting_position(generation: int, position: int) -> int:
+    """A position that is beyond all those of earlier generations: what projections keep beside what they applied."""
+    return generation * GENERATION + position

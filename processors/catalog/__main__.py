@@ -33,7 +33,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     def opens(container: ContainerProxy) -> OpenProcessor:
         songs = Songs(container)
         table = Table(producer, songs)
-        return lambda partition, generation, patience: CatalogPart(partition, songs, table, patience)
+        return lambda partition, patience: CatalogPart(partition, songs, table, patience)
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:

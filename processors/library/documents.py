@@ -45,15 +45,14 @@ class Libraries:
         self._shelves = Shelves(room)
         self.figures = Figures()
 
-    async def apply(self, user_id: str, partition: str, acts: Sequence[Act], generation: int = 0) -> None:
+    async def apply(self, user_id: str, partition: str, acts: Sequence[Act]) -> None:
         """Returns when the listener has the acts, which are in the order of the partition, by this write or an earlier
-        one. Their positions are of this `generation` of the hub. Raises AzureError; some of the acts may be in then,
-        and all may be given again."""
+        one. Raises AzureError; some of the acts may be in then, and all may be given again."""
         done = 0
         while done < len(acts):
             following = acts[done : done + portion(acts[done:])]
             shelf = await self._shelf(user_id, {act.song_id for act in following})
-            change = apply(user_id, shelf.summary, shelf.entries, partition, following, generation)
+            change = apply(user_id, shelf.summary, shelf.entries, partition, following)
             if change is None or await self._write(user_id, shelf, change):
                 done += len(following)
 

@@ -43,20 +43,14 @@ def apply(
     entries: Mapping[str, EntryDocument | None],
     partition: str,
     acts: Sequence[Act],
-    generation: int = 0,
 ) -> Change | None:
-    """The listener after `partition` said `acts`, in its order; None where that changes nothing. Positions are of a
-    `generation` of the hub: those of an earlier one say nothing of it, and acts of an earlier one are applied.
+    """The listener after `partition` said `acts`, in its order; None where that changes nothing.
 
     `entries` holds the entry of every song that `acts` touch, None where there is none. Acts up to the position that
     the summary has applied, and events that were seen a moment ago, change nothing.
     """
     before = summary or SummaryDocument(id=SUMMARY, user_id=user_id)
-    known = before.generations.get(partition, 0)
-    if generation < known:
-        return None
-    applied = before.applied.get(partition, -1) if generation == known else -1
-    seen = _marks(before.seen.get(partition, ""))
+    applied, seen = before.applied.get(partition, -1), _marks(before.seen.get(partition, ""))
     fresh: list[Act] = []
     for act in acts:
         if act.position > applied and act.mark not in seen:
@@ -83,7 +77,6 @@ def apply(
             last_listen_at=max(_moments(before.last_listen_at, listens), default=None),
             recent=tuple(sorted([*before.recent, *listens], reverse=True)[:RECENT]),
             applied={**before.applied, partition: fresh[-1].position},
-            generations={**before.generations, partition: generation} if generation else before.generations,
             seen={**before.seen, partition: "".join(seen)},
         ),
         changed,

@@ -35,8 +35,8 @@ class Desk:
         self._told_at = steady()
         self.acts = 0
 
-    def open(self, partition: str, generation: int, patience: Patience) -> "LibraryPart":
-        part = LibraryPart(partition, generation, self, patience)
+    def open(self, partition: str, patience: Patience) -> "LibraryPart":
+        part = LibraryPart(partition, self, patience)
         self._parts[id(part)] = part
         return part
 
@@ -63,9 +63,8 @@ class Desk:
 class LibraryPart:
     """A partition's acts. `held` are those that are not written yet."""
 
-    def __init__(self, partition: str, generation: int, desk: Desk, patience: Patience) -> None:
+    def __init__(self, partition: str, desk: Desk, patience: Patience) -> None:
         self._partition = partition
-        self._generation = generation
         self._desk = desk
         self._patience = patience
         self._acts: dict[str, list[Act]] = {}
@@ -100,4 +99,4 @@ class LibraryPart:
 
     async def _apply(self, user_id: str) -> None:
         async with self._desk.gate:
-            await self._desk.libraries.apply(user_id, self._partition, self._acts[user_id], self._generation)
+            await self._desk.libraries.apply(user_id, self._partition, self._acts[user_id])

@@ -18,6 +18,7 @@ class PartitionProcessor(Protocol):
     async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
         """Fold what comes next; return what of it can't be understood, by position, which is to be parked.
 
+        Positions rise for good, also when the hub is made anew (see `schemas.progress.lasting_position`).
         A record that comes again, with other neighbours, changes nothing more. Raises ItemRefusedError.
         """
 
@@ -28,8 +29,8 @@ class PartitionProcessor(Protocol):
         """The partition is given up: what was taken and not flushed will come again, to whoever has it then."""
 
 
-OpenProcessor = Callable[[str, int, Patience], PartitionProcessor]
-"""Makes the processor of a partition, of its name and of the generation of its positions (see `schemas.progress`)."""
+OpenProcessor = Callable[[str, Patience], PartitionProcessor]
+"""Makes the processor of a partition, of its name."""
 
 
 class ReadAgainError(Exception):

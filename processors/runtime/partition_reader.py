@@ -32,7 +32,7 @@ from processors.runtime.positions import Positions
 from processors.runtime.service_errors import is_refusal, last_line
 from schemas.errors import Poison
 from schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
-from schemas.progress import Reached
+from schemas.progress import Reached, lasting_position
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class PartitionReader:
         self.next = records[-1].position + 1
         assert self._processor is not None
         try:
-            await self._park_poison(records, await self._processor.take(records))
+            await self._park_poison(records, await self._processor.take(self._lasting(records)))
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing of it may be acknowledged
             await self._failed(error)
         else:
@@ -232,7 +232,7 @@ class PartitionReader:
         """Fold and write records with a processor of their own: what failed before leaves nothing behind."""
         processor = self._open()
         try:
-            poison = await processor.take(records)
+            poison = await processor.take(self._lasting(records))
             await processor.flush()
         finally:
             processor.close()
@@ -282,8 +282,11 @@ class PartitionReader:
         await self.patience.insist(self._note_attempt)
 
     async def _park_poison(self, records: Sequence[Record], poison: Mapping[int, Poison]) -> None:
+        """Park what is in `poison` by its lasting position."""
         if not poison:
             return
+        base = lasting_position(self.reached.generation, 0)
+        poison = {position - base: why for position, why in poison.items()}
         position, first = next(iter(poison.items()))
         words = "passed over %d of %d events of partition %s; the first is at %d: %s"
         log.warning(words, len(poison), len(records), self.partition, position, first)
@@ -317,8 +320,14 @@ class PartitionReader:
 
         await self.patience.insist(write)
 
+    def _lasting(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The records with the positions that projections keep."""
+        if not (generation := self.reached.generation):
+            return records
+        return [structs.replace(one, position=lasting_position(generation, one.position)) for one in records]
+
     def _open(self) -> PartitionProcessor:
-        return self._parts.open(self.partition, self.reached.generation, self.patience)
+        return self._parts.open(self.partition, self.patience)
 
     def _advance(self, record: Record) -> None:
         through = _later(self.reached.through, record.logged)

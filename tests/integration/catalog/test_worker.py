@@ -10,12 +10,8 @@ import pytest
 from msgspec import structs
 
 from processors.catalog.fold import apply, read
-<<<<<<< HEAD
-from processors.positions import Positions
 from processors.record import Record
-=======
 from processors.runtime.positions import Positions
->>>>>>> 315f4de (readers: fold what nobody foresees apart, and know the hub they read)
 from schemas import examples
 from schemas.envelope import Event, encode
 from schemas.events import SongPlayed, SongRemoved, SongUploaded

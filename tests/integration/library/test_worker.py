@@ -91,8 +91,8 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         desk = Desk(Documents(container, room=100), writes=4, buffer=100)
         parts: dict[str, LibraryPart] = {}
 
-        def take_up(partition: str, generation: int, patience: Patience) -> LibraryPart:
-            parts[partition] = desk.open(partition, generation, patience)
+        def take_up(partition: str, patience: Patience) -> LibraryPart:
+            parts[partition] = desk.open(partition, patience)
             return parts[partition]
 
         # After the first, nothing is written for half a minute.
