@@ -110,6 +110,7 @@ async def project(
             ask=HubQuestions(asking),
             now=lambda: datetime.now(UTC),
             steady=time.monotonic,
+            alone=asyncio.Lock(),
         )
         reader = HubReader(client, parts, pace, partial(rewind, store), lambda: str(uuid.uuid4()))
         arrival = readiness.arrived(

@@ -14,6 +14,7 @@ COMMANDS = {
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",
     "ingestion": "Show how far an upload is.",
+    "checkpoints": "Show how far workers are, and have them read again.",
     "doctor": "Check that everything is reachable, there, and safely set.",
 }
 

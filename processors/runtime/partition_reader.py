@@ -50,7 +50,8 @@ NOTING_S = 10.0
 
 
 class ReaderParts(Struct, frozen=True):
-    """What the partitions of one reader share. `reader` and `hub` are names."""
+    """What the partitions of one reader share. `reader` and `hub` are names. `alone` is held while a piece is folded:
+    were others folded meanwhile, each of them could be what ended the process."""
 
     reader: str
     hub: str
@@ -62,6 +63,7 @@ class ReaderParts(Struct, frozen=True):
     ask: HubQuestions
     now: Callable[[], datetime]
     steady: Callable[[], float]
+    alone: asyncio.Lock
 
 
 class PartitionReader:
@@ -211,22 +213,25 @@ class PartitionReader:
             if careful.is_over(first - 1):
                 self._careful = None
                 break
-            if culprit(self._before, first):
-                records, rest = records[:1], records[1:]
-                await self._park_failure(records[0], CRASHES_THE_FOLD, self._attempt.error or _ENDED)
-            else:
-                size = careful.next_size(first)
-                records, rest = records[:size], records[size:]
-                self._attempt = piece(self._attempt, first, records[-1].position)
-                await self.patience.insist(self._note_attempt)
-                await bisect(records, self._fold_alone, self._fold_failed)
-            self._before = None
-            self.next = records[-1].position + 1
-            self._advance(records[-1])
+            size = 1 if culprit(self._before, first) else careful.next_size(first)
+            async with self._parts.alone:
+                await self._fold_piece(records[:size])
             careful.advance(self.reached.position)
-            await self.patience.insist(self._note)
-            records = rest
+            records = records[size:]
         return records
+
+    async def _fold_piece(self, records: Sequence[Record]) -> None:
+        """Note records as a piece and fold them; or park the one that has ended so many stays."""
+        if culprit(self._before, records[0].position):
+            await self._park_failure(records[0], CRASHES_THE_FOLD, self._attempt.error or _ENDED)
+        else:
+            self._attempt = piece(self._attempt, records[0].position, records[-1].position)
+            await self.patience.insist(self._note_attempt)
+            await bisect(records, self._fold_alone, self._fold_failed)
+        self._before = None
+        self.next = records[-1].position + 1
+        self._advance(records[-1])
+        await self.patience.insist(self._note)
 
     async def _fold_alone(self, records: Sequence[Record]) -> None:
         """Fold and write records with a processor of their own: what failed before leaves nothing behind."""

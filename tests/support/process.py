@@ -14,11 +14,11 @@ class WorkerProcess:
     def __init__(self, module: str, environment: Mapping[str, str], log: Path) -> None:
         self._module = module
         self._environment = dict(environment)
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module], env=self._environment, stdout=log, stderr=log
             )
@@ -36,6 +36,11 @@ class WorkerProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def ended(self) -> int:
+        """The exit code of a process that has ended by itself."""
+        assert self._process is not None
+        return self._process.wait()
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -43,7 +48,7 @@ class WorkerProcess:
 
     @property
     def said(self) -> str:
-        return self._log.read_text() if self._log.exists() else ""
+        return self.log.read_text() if self.log.exists() else ""
 
     def _end(self, number: signal.Signals) -> int:
         process, self._process = self._process, None

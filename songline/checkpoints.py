@@ -1,0 +1,128 @@
+"""How far each worker is noted to be, against its hub, and a way to set it back by hand."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
+from msgspec import Struct
+
+from cloud import checkpoints, cosmos, eventhubs
+from cloud.settings import read_blobs, read_cosmos, read_eventhubs
+from processors.runtime.hub_questions import HubQuestions
+from processors.runtime.hub_standing import HubState, Mismatch, reset, standing
+from processors.runtime.positions import Positions
+from schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS, SONGS
+from schemas.progress import Reached
+from schemas.types import Moment
+
+
+class ProjectionPlace(Struct, frozen=True):
+    """Where a worker that keeps a projection notes how far it is: `key` is the container's partition key."""
+
+    worker: str
+    group: str
+    container: str
+    key: str
+
+
+PROJECTIONS: Mapping[str, ProjectionPlace] = {
+    place.worker: place
+    for place in (
+        ProjectionPlace("library", LIBRARY_GROUP, LIBRARY, "userId"),
+        ProjectionPlace("catalog", CATALOG_GROUP, SONGS, "id"),
+    )
+}
+
+
+class PartitionCheckpoint(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A worker's partition: what is noted (`position`, None for nothing; `checkpoint` is where it begins to read), and
+    what the hub holds. `created_at` is when the hub of the position was created. `mismatch` says why the worker can't
+    go on, None where it can."""
+
+    partition: str
+    position: int | None
+    checkpoint: int | None
+    created_at: Moment | None
+    hub_created_at: Moment
+    first: int
+    last: int
+    resets: int
+    lost: int
+    mismatch: str | None
+
+
+class ProjectionCheckpoints:
+    """Those of one worker. Methods raise AzureError and EventHubError."""
+
+    def __init__(
+        self, place: ProjectionPlace, host: str, hub: HubQuestions, positions: Positions, store: BlobCheckpointStore
+    ) -> None:
+        self._place = place
+        self._host = host
+        self._hub = hub
+        self._positions = positions
+        self._store = store
+
+    async def read(self) -> list[PartitionCheckpoint]:
+        """Those of all partitions that the hub has."""
+        noted = await self._positions.all()
+        found = await self._store.list_checkpoints(self._host, MUSIC_EVENTS, self._place.group)
+        begins = {one["partition_id"]: int(one["sequence_number"]) for one in found}
+        partitions = sorted((await self._hub.describe()).partitions, key=int)
+        return [_described(one, noted.get(one), begins.get(one), await self._hub.state(one)) for one in partitions]
+
+    async def reset(self, partition: str) -> Reached | None:
+        """Have the worker read the partition from the first event that the hub holds; what is noted then.
+
+        None where another reset came between, and nothing was done.
+        """
+        before = (await self._positions.all()).get(partition)
+        state = await self._hub.state(partition)
+        if before is None:
+            await self._positions.begin([partition], state.created_at)
+            before = await self._positions.reached(partition)
+        after = reset(before, state)
+        if not await self._positions.reset(partition, before, after):
+            return None
+        await self._store.update_checkpoint(
+            {
+                "fully_qualified_namespace": self._host,
+                "eventhub_name": MUSIC_EVENTS,
+                "consumer_group": self._place.group,
+                "partition_id": partition,
+                "offset": "-1",
+                "sequence_number": -1,
+            }
+        )
+        return after
+
+
+@asynccontextmanager
+async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIterator[ProjectionCheckpoints]:
+    """The checkpoints of a worker; raises BadSetting."""
+    settings, account, storage = read_eventhubs(environ), read_cosmos(environ), read_blobs(environ)
+    async with AsyncExitStack() as stack:
+        client = eventhubs.consumer(settings, MUSIC_EVENTS, place.group)
+        await stack.enter_async_context(client)
+        database = cosmos.client(account)
+        stack.push_async_callback(database.close)
+        store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
+        positions = Positions(cosmos.container(database, DATABASE, place.container), place.key)
+        yield ProjectionCheckpoints(place, settings.host, HubQuestions(client), positions, store)
+
+
+def _described(partition: str, noted: Reached | None, begins: int | None, hub: HubState) -> PartitionCheckpoint:
+    found = standing(noted, hub, f"{MUSIC_EVENTS}/{partition}")
+    reached = noted or Reached(position=-1, through=None)
+    return PartitionCheckpoint(
+        partition=partition,
+        position=None if noted is None else noted.position,
+        checkpoint=None if begins is None or begins < 0 else begins,
+        created_at=reached.created_at,
+        hub_created_at=hub.created_at,
+        first=hub.first,
+        last=hub.last,
+        resets=reached.resets,
+        lost=reached.lost,
+        mismatch=found.sentence if isinstance(found, Mismatch) else None,
+    )

@@ -1,0 +1,129 @@
+"""`songline checkpoints`: how far the workers are noted to be, and a way to have them read again."""
+
+import asyncio
+import getpass
+import os
+import secrets
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cloud import cosmos
+from cloud.settings import BadSetting, read_cosmos
+from schemas.channels import AUDIT, DATABASE
+from schemas.envelope import uuid7
+from songline.asking import visible
+from songline.audit import Audit, Line
+from songline.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
+from songline.environment import load
+from songline.exits import Exit, Stopped
+
+T = TypeVar("T")
+
+WORKER = click.argument("worker", type=click.Choice(sorted(PROJECTIONS)))
+
+
+@click.group(
+    context_settings={"show_default": True},
+    epilog="Exit codes: 0 done; 1 refused; 2 wrong usage or settings; 3 a service can't be reached.",
+)
+def command() -> None:
+    """How far the workers are noted to be in `music-events`, and a way to have them read again."""
+
+
+@command.command()
+@WORKER
+@click.option("--json", "as_json", is_flag=True, help="A partition a line, as JSON.")
+def show(worker: str, as_json: bool) -> None:
+    """Show what WORKER has noted of each partition, against what the hub holds."""
+    found = _run(_read(worker))
+    if as_json:
+        for one in found:
+            click.echo(msgspec.json.encode(one))
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("partition", "applied", "checkpoint", "hub holds", "resets", "lost", "state"):
+        table.add_column(name, overflow="fold")
+    for one in found:
+        holds = "nothing" if one.last < one.first else f"{one.first} to {one.last}"
+        cells = (one.partition, _number(one.position), _number(one.checkpoint), holds, str(one.resets), str(one.lost))
+        table.add_row(*cells, Text(visible(one.mismatch or "ok")))
+    Console().print(table)
+
+
+@command.command()
+@WORKER
+@click.option("--partition", "partitions", multiple=True, help="This partition, whatever its state.")
+@click.option("--all", "everything", is_flag=True, help="Every partition, whatever its state.")
+@click.option("--note", help="Why, for the log.")
+@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
+def reset(worker: str, partitions: tuple[str, ...], everything: bool, note: str | None, by: str) -> None:
+    """Have WORKER read again from the first event that the hub holds.
+
+    Without options, this mends the partitions that can't go on: the hub was made anew, ends before what was applied, or
+    has deleted events before they were applied. Events that are in already are found applied; nothing counts twice. A
+    worker that runs begins again by itself.
+    """
+    if partitions and everything:
+        raise click.UsageError("Name partitions, or all of them with --all.")
+    found = {one.partition: one for one in _run(_read(worker))}
+    if unknown := set(partitions) - found.keys():
+        raise Stopped(f"the hub has no partition {', '.join(sorted(unknown))}", Exit.REFUSED)
+    chosen = list(partitions) or [one.partition for one in found.values() if everything or one.mismatch]
+    if not chosen:
+        click.echo("Every partition can go on: nothing was reset. `--partition` or `--all` resets it nevertheless.")
+        return
+    for partition in chosen:
+        click.echo(_run(_reset(worker, found[partition], note, by)))
+
+
+async def _read(worker: str) -> list[PartitionCheckpoint]:
+    async with opened(PROJECTIONS[worker], load(os.environ)) as checkpoints:
+        return await checkpoints.read()
+
+
+async def _reset(worker: str, before: PartitionCheckpoint, note: str | None, by: str) -> str:
+    environ = load(os.environ)
+    partition = before.partition
+    async with opened(PROJECTIONS[worker], environ) as checkpoints, cosmos.client(read_cosmos(environ)) as store:
+        line = Line(
+            id=uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)),
+            subject=f"checkpoints {worker}",
+            at=datetime.now(UTC),
+            by=by,
+            action="reset",
+            number=int(partition),
+            died_of=before.mismatch,
+            note=note,
+        )
+        await Audit(cosmos.container(store, DATABASE, AUDIT)).write(line)
+        after = await checkpoints.reset(partition)
+    if after is None:
+        raise Stopped(f"partition {partition}: another reset came between; `show` tells how it is now", Exit.REFUSED)
+    lost = f"; {after.lost} events are lost in all" if after.lost else ""
+    return f"partition {partition}: {worker} reads again from {after.position + 1}{lost}"
+
+
+def _run(job: Coroutine[Any, Any, T]) -> T:
+    """The result of `job`; raises Stopped."""
+    try:
+        return asyncio.run(job)
+    except BadSetting as error:
+        raise Stopped(str(error), Exit.USAGE) from None
+    except (AzureError, EventHubError) as error:
+        text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".splitlines()[0]
+        raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+
+
+def _number(number: int | None) -> str:
+    return "-" if number is None else str(number)

@@ -1,0 +1,79 @@
+"""`python -m tests.support.misbehaving`: the library worker, with a fold that misbehaves on songs that ask for it."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+
+from azure.cosmos.aio import ContainerProxy
+
+from cloud.settings import Settings, read_blobs
+from processors.library.dials import PREFIX, Dials
+from processors.library.documents import Libraries
+from processors.library.part import Desk
+from processors.pace import Pace
+from processors.projecting import Projection, project
+from processors.record import Record
+from processors.running import run
+from processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
+from processors.runtime.patience import Patience
+from schemas.channels import LIBRARY, LIBRARY_GROUP
+from schemas.errors import Poison
+
+RAISES, HANGS, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
+
+
+class MisbehavingProcessor:
+    """Does what the songs of its records ask for, and the rest as `inner` does."""
+
+    def __init__(self, inner: PartitionProcessor) -> None:
+        self._inner = inner
+        self._late = 0
+
+    @property
+    def full(self) -> bool:
+        return self._inner.full
+
+    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+        for record in records:
+            if f'"{KILLS}"'.encode() in record.body:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if f'"{HANGS}"'.encode() in record.body:
+                time.sleep(3_600)  # noqa: ASYNC251  # nothing else of the process gets a turn, which is the point
+            if f'"{RAISES}"'.encode() in record.body:
+                raise ZeroDivisionError(f"no fold for the record at {record.position}")
+            self._late += f'"{RAISES_IN_FLUSH}"'.encode() in record.body
+        return await self._inner.take(records)
+
+    async def flush(self) -> None:
+        await asyncio.sleep(0)
+        if self._late:
+            raise LookupError("no write for it")
+        await self._inner.flush()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def projection(dials: Dials) -> Projection:
+    def opens(container: ContainerProxy) -> OpenProcessor:
+        desk = Desk(Libraries(container, dials.room), dials.writes, dials.buffer)
+
+        def make(partition: str, patience: Patience) -> PartitionProcessor:
+            return MisbehavingProcessor(desk.open(partition, patience))
+
+        return make
+
+    return Projection("library", LIBRARY_GROUP, LIBRARY, "userId", opens)
+
+
+def main() -> None:
+    environ = os.environ
+    settings, storage = Settings.read(environ), read_blobs(environ)
+    pace = Pace.read(environ, PREFIX, 0.5)
+    run("library", lambda stop: project(projection(Dials.read(environ)), settings, storage, pace, stop))
+
+
+if __name__ == "__main__":
+    main()
