@@ -22,6 +22,7 @@ from projections import (
     now_playing_api,
     openapi,
     pages,
+    parked_api,
     plays_api,
     song_api,
 )
@@ -37,10 +38,11 @@ from projections.letters import Letters, LettersAnswer
 from projections.live import STALE_S, Live
 from projections.live_feed import Feed, Stores
 from projections.now_playing import Broadcast
+from projections.parked import ParkedAnswer
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Store, Unavailable
 from projections.titles import Titles
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, PLAYS, SONGS
+from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, PARKED, PLAYS, SONGS
 from schemas.documents import Chart
 from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
@@ -57,6 +59,7 @@ SERVED = (
     Library,
     LibrarySummary,
     Live,
+    ParkedAnswer,
     Problem,
     Recent,
     SongAnswer,
@@ -100,6 +103,7 @@ def create(
             app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
             app.state.library = Store(cosmos.container(client, DATABASE, LIBRARY))
             app.state.plays = Store(cosmos.container(client, DATABASE, PLAYS))
+            app.state.parked = Store(cosmos.container(client, DATABASE, PARKED))
             app.state.titles = Titles(app.state.songs)
             app.state.audio = app.state.letters = None
             if storage is not None:
@@ -136,6 +140,7 @@ def create(
     plays_api.routes(app)
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
+    parked_api.routes(app)
     health_api.routes(app)
     pages.routes(app)
     _problems(app)

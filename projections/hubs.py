@@ -15,11 +15,11 @@ from msgspec import Struct
 from cloud.kafka import client_options
 from cloud.settings import EventHubs
 from projections.live import KIND_NAMES, Sample, apportioned
-from schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, PARKED_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS
+from schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, TRENDING_PARTIALS, TRENDING_TOPS
 from schemas.decoding import Decoder
 from schemas.errors import Poison
 
-SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, CATALOG, PARKED_EVENTS, NOW_PLAYING)
+SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, CATALOG, NOW_PLAYING)
 BUDGET = 1000
 """Events that a look reads at most: with 2 µs for each, a look never costs more than a few milliseconds."""
 PATIENCE_S = 3.0

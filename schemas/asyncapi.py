@@ -14,19 +14,16 @@ from schemas.channels import (
     CATALOG,
     MUSIC_EVENTS,
     NOW_PLAYING,
-    PARKED_EVENTS,
     SONG_COMMANDS,
     TRENDING_PARTIALS,
     TRENDING_TOPS,
 )
 from schemas.events import TYPE_NAMES
 from schemas.jsonschema import tidied
-from schemas.parked import Parked
 from schemas.songs import Song
 from schemas.written import written, written_command
 
 VERSION = "3.0.0"
-PARKED = "parked"
 SONG = "song"
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
@@ -45,16 +42,6 @@ _SONG = Song(
     uploaded_at=_MOMENT,
     genre="indie",
 )
-_PARKED = Parked(
-    id="6b1f3a7e-0c55-5d0b-8f52-0f6f3a1c9f10",
-    hub=MUSIC_EVENTS,
-    partition=2,
-    offset=1240,
-    reason="not-an-event",
-    detail="JSON is malformed: invalid character (byte 0)",
-    body="aGVsbG8=",
-)
-
 _SCHEMA = "#/components/schemas/{name}"
 
 _INTERNAL = "Between the stages of the trending worker, in a form of its own that may change with any version."
@@ -66,7 +53,6 @@ def document() -> dict[str, Any]:
         **{name: written(payload) for payload, name in TYPE_NAMES.items()},
         **{name: written_command(order) for order, name in commands.TYPE_NAMES.items()},
         live.TYPE: live.LiveEvent,
-        PARKED: Parked,
         SONG: Song,
     }
     refs, schemas = msgspec.json.schema_components(kinds.values(), ref_template=_SCHEMA)
@@ -102,7 +88,6 @@ def document() -> dict[str, Any]:
             NOW_PLAYING: _channel(
                 "eventhubs", "What begins to play at this moment. Nobody keeps it: it is told or lost.", (live.TYPE,)
             ),
-            PARKED_EVENTS: _channel("eventhubs", "What could not be understood, with the reason.", (PARKED,)),
             CATALOG: _channel(
                 "eventhubs",
                 "The songs that are available, as a table: compacted, keyed by the song's id, to be read over Kafka "
@@ -123,7 +108,6 @@ def document() -> dict[str, Any]:
             "readEvents": _operation("receive", MUSIC_EVENTS, "Trending, the catalog, libraries, and whoever likes"),
             "tellPlayback": _operation("send", NOW_PLAYING, "The write API"),
             "hearPlayback": _operation("receive", NOW_PLAYING, "The read API, for whoever watches a listener"),
-            "parkEvents": _operation("send", PARKED_EVENTS, "The trending worker, for what nobody understands"),
             "tellSongs": _operation("send", CATALOG, "The catalog worker"),
             "readSongs": _operation("receive", CATALOG, "Whoever wants every song there is"),
             "sendCommands": _operation("send", SONG_COMMANDS, "The write API"),
@@ -163,4 +147,4 @@ def _example(name: str) -> Any:
     for order, command in examples.COMMANDS.items():
         if commands.TYPE_NAMES[order] == name:
             return msgspec.json.decode(commands.encode(command))
-    return msgspec.to_builtins({PARKED: _PARKED, SONG: _SONG, live.TYPE: _LIVE}[name])
+    return msgspec.to_builtins({SONG: _SONG, live.TYPE: _LIVE}[name])

@@ -5,7 +5,6 @@ TRENDING_PARTIALS = "trending-partials"
 TRENDING_TOPS = "trending-tops"
 TRENDING_CELLS_CHANGELOG = "songline-trending-cells-changelog"
 TRENDING_SHARDS_CHANGELOG = "songline-trending-shards-changelog"
-PARKED_EVENTS = "parked-events"
 NOW_PLAYING = "now-playing"
 CATALOG = "catalog"
 
@@ -15,7 +14,6 @@ HUBS = (
     TRENDING_TOPS,
     TRENDING_CELLS_CHANGELOG,
     TRENDING_SHARDS_CHANGELOG,
-    PARKED_EVENTS,
     NOW_PLAYING,
     CATALOG,
 )

@@ -24,18 +24,6 @@ _DETAIL_LIMIT = 1_000
 _SAME_MOMENT = timedelta(seconds=1)
 
 
-class Parked(Struct, frozen=True, rename="camel"):
-    """An event that could not be understood, as it is kept in the hub `parked-events`. `body` is base64."""
-
-    id: str
-    hub: str
-    partition: int
-    offset: int
-    reason: str
-    detail: str
-    body: str
-
-
 class ReaderFailure(Struct, frozen=True, kw_only=True, rename="camel"):
     """Why a reader passed the record over: `reason` is a word for programs (that of a Poison, `crashes-the-fold` or
     `refused-by-store`), `detail` a line for people."""
@@ -81,6 +69,44 @@ class ParkedEvent(Struct, frozen=True, kw_only=True, rename="camel"):
     def body_beginning(self) -> bytes:
         """The bytes in `body`."""
         return b64decode(self.body)
+
+
+class ParkedEntry(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A parked record without its body, as it is listed: see ParkedEvent."""
+
+    id: str
+    hub: str
+    partition: str
+    position: int
+    enqueued_at: Moment | None
+    body_bytes: int
+    complete: bool
+    parked_at: Moment
+    readers: dict[str, ReaderFailure]
+    state: ParkedState
+    actions: tuple[ParkedAction, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The reasons of its readers, each once, in order."""
+        return tuple(sorted({failure.reason for failure in self.readers.values()}))
+
+
+ENTRY_COLUMNS = ", ".join(f'c["{name}"]' for name in ParkedEntry.__struct_encode_fields__)
+"""What a query selects of a document `c` for a ParkedEntry."""
+
+WAITING_QUERY = "SELECT VALUE COUNT(1) FROM c WHERE c.state = 'parked'"
+"""How many records nobody has sent again or discarded."""
+
+
+def entry_of(parked: ParkedEvent) -> ParkedEntry:
+    """The record without its body."""
+    return ParkedEntry(**{name: getattr(parked, name) for name in ParkedEntry.__struct_fields__})
+
+
+def acted(before: ParkedEvent, action: ParkedAction) -> ParkedEvent:
+    """`before` after somebody did `action` with it."""
+    return structs.replace(before, state=action.action, actions=(*before.actions, action))
 
 
 def parked_id(hub: str, partition: str, position: int) -> str:

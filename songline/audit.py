@@ -14,8 +14,9 @@ _LINES = "SELECT * FROM c WHERE c.subject = @subject ORDER BY c.at"
 
 
 class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """`by` is about to do `action` to a message of the queue `subject`. The line comes before the deed: one whose deed
-    failed, or was done again, is there too, and no deed is without one."""
+    """`by` is about to do `action` to the message `number` of the queue `subject`, or to a record of `parked`, whose
+    position is `number`. The line comes before the deed: one whose deed failed, or was done again, is there too, and no
+    deed is without one."""
 
     id: str
     subject: str
@@ -27,6 +28,8 @@ class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     command_id: str | None = None
     died_of: str | None = None
     new_message_id: str | None = None
+    parked_id: str | None = None
+    readers: tuple[str, ...] = ()
     note: str | None = None
 
 

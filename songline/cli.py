@@ -10,6 +10,7 @@ COMMANDS = {
     "simulate": "Send, or write, what realistic listeners do.",
     "upload": "Upload songs from files and folders.",
     "dlq": "List, show, send again or discard commands that died.",
+    "parked": "List, show, send again or discard records that readers passed over.",
     "chart": "Show a chart, live if you like.",
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",

@@ -1,10 +1,14 @@
 """Types of options that several commands share."""
 
 import math
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class FiniteRange(click.FloatRange):
@@ -29,3 +33,17 @@ class DataFolder(click.Path):
         if value == "":
             self.fail("the name of a folder is empty; `.` names the current one.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Age(click.ParamType):
+    """A time span: a number and `s`, `m`, `h` or `d`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        match = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
+        if match is None:
+            self.fail(f"{value!r} is no age: expected a number and s, m, h or d, as in 90s, 30m, 2h or 7d.", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})

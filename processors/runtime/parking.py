@@ -1,5 +1,7 @@
 """The container `parked`: records that a reader passes over, each kept once, with its reason."""
 
+from collections.abc import AsyncIterator
+
 import msgspec
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
@@ -11,9 +13,21 @@ from azure.cosmos.exceptions import (
 
 from cloud.cosmos import Container
 from schemas.channels import PARKED
-from schemas.parked import ParkedEvent, is_same_record, merged, of_another_hub
+from schemas.parked import (
+    ENTRY_COLUMNS,
+    WAITING_QUERY,
+    ParkedAction,
+    ParkedEntry,
+    ParkedEvent,
+    acted,
+    is_same_record,
+    merged,
+    of_another_hub,
+)
 
 CONTAINER = Container(PARKED, partition_key="/id", indexed=("/parkedAt/?", "/state/?"))
+
+_ENTRIES = "SELECT " + ENTRY_COLUMNS + " FROM c ORDER BY c.parkedAt"  # noqa: S608 - names of fields
 
 _OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
 
@@ -43,6 +57,28 @@ class ParkedEvents:
             return None
         return msgspec.convert(dict(item), ParkedEvent), item["_etag"]
 
+    async def entries(self) -> AsyncIterator[ParkedEntry]:
+        """All of them without their bodies, those that were parked first at first. Raises AzureError."""
+        async for item in self._container.query_items(_ENTRIES):
+            yield msgspec.convert(dict(item), ParkedEntry)
+
+    async def count(self) -> int:
+        """How many nobody has sent again or discarded. Raises AzureError."""
+        (found,) = [item async for item in self._container.query_items(WAITING_QUERY)]
+        return msgspec.convert(found, int)
+
+    async def record(self, parked_id: str, action: ParkedAction) -> bool:
+        """Note what was done with a record; whether it is there. Raises AzureError."""
+        while True:
+            found = await self.read(parked_id)
+            if found is None:
+                return False
+            try:
+                await self._replace(acted(found[0], action), found[1])
+            except _OVERTAKEN:
+                continue
+            return True
+
     async def _park(self, parked: ParkedEvent) -> bool:
         found = await self.read(parked.id)
         if found is None:
@@ -54,6 +90,10 @@ class ParkedEvents:
         after = merged(before, parked)
         if after is before:
             return False
+        await self._replace(after, etag)
+        return True
+
+    async def _replace(self, after: ParkedEvent, etag: str) -> None:
         await self._container.replace_item(
             after.id,
             msgspec.to_builtins(after),
@@ -61,4 +101,3 @@ class ParkedEvents:
             match_condition=MatchConditions.IfNotModified,
             no_response=True,
         )
-        return True

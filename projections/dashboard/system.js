@@ -10,7 +10,6 @@ const LANES = [
   ["Uploads become songs", [["queue", "song-commands"], ["process", "ingestion"], ["hub", "music-events"], ["projection", "catalog"], ["table", "catalog"]]],
   ["Everybody's events become libraries", [["hub", "music-events"], ["projection", "library"]]],
   ["Now playing: told, not kept", [["hub", "now-playing"]]],
-  ["What nobody understands", [["hub", "parked-events"]]],
 ];
 const SORTS = { hub: "Event Hub", table: "Event Hub, compacted", projection: "Projection", queue: "Service Bus queue", process: "Worker" };
 const LETTERS_MS = 10_000;
@@ -26,13 +25,14 @@ export function system() {
   const waiting = h("p", { class: "quiet small" });
   const recent = h("div", { class: "sheet" }, loading(3));
   const letters = h("div", { class: "sheet" }, loading(2));
+  const records = h("div", { class: "sheet" }, loading(2));
   let counts = "";
   let timer = 0;
   let left = false;
 
   async function lists() {
     clearTimeout(timer);
-    await Promise.all([fill(recent, "/v1/ingestions?limit=8", uploads), fill(letters, "/v1/deadletters", dead)]);
+    await Promise.all([fill(recent, "/v1/ingestions?limit=8", uploads), fill(letters, "/v1/deadletters", dead), fill(records, "/v1/parked", parked)]);
     clearTimeout(timer);
     if (!left) timer = setTimeout(lists, LETTERS_MS);
   }
@@ -48,6 +48,7 @@ export function system() {
       h("section", {}, h("h2", {}, "Uploads by state"), states, waiting),
       h("section", {}, h("h2", {}, "Uploads that moved last"), recent),
       h("section", {}, h("h2", {}, "Dead letters"), letters),
+      h("section", {}, h("h2", {}, "Parked records"), records),
     ),
     live(live) {
       for (const lane of lanes) {
@@ -136,7 +137,17 @@ function dead({ letters, more }) {
   return h("div", {}, table("Dead letters", ["Number", "What", "Reason", "Sent"], letters.map(row)), h("p", { class: "quiet small hint" }, `${rest}`, h("span", { class: "code" }, "songline dlq"), " sends them again or gives them up."));
 }
 
+function parked({ records, waiting, more }) {
+  if (!records.length) return empty("None", "No record is parked. One that a reader can't apply is passed over and set aside here with its reason.");
+  const row = (one) => {
+    const [failure] = Object.values(one.readers);
+    return h("tr", {}, h("td", { class: "song" }, h("span", {}, one.id), h("span", { class: "why" }, `${Object.keys(one.readers).sort().join(", ")}: ${failure?.detail ?? ""}`)), h("td", {}, h("span", { class: "badge", "data-state": "dead" }, failure?.reason ?? "unknown")), h("td", { class: "right quiet small wide" }, day(one.parkedAt)));
+  };
+  const rest = more ? `The newest of ${number(waiting)} are shown. ` : "";
+  return h("div", {}, table("Parked records", ["What", "Reason", "Parked"], records.map(row)), h("p", { class: "quiet small hint" }, `${rest}`, h("span", { class: "code" }, "songline parked"), " sends them again or discards them."));
+}
+
 function table(name, heads, rows) {
-  const kind = (text) => (text === "Moved" || text === "Sent" ? "right wide" : text === "Number" ? "right" : text === "File" || text === "What" ? "song" : null);
+  const kind = (text) => (text === "Moved" || text === "Sent" || text === "Parked" ? "right wide" : text === "Number" ? "right" : text === "File" || text === "What" ? "song" : null);
   return h("table", {}, h("caption", { class: "unseen" }, name), h("thead", {}, h("tr", {}, ...heads.map((text, place) => h("th", { scope: "col", class: kind(text) }, text)))), h("tbody", {}, ...rows));
 }

@@ -38,9 +38,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     """`hubs`: partitions by hub, asked over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
     `behind`: events that the trending worker's group has not read yet. `letters`: of the queue
     of commands, asked over AMQP; `queue`: its settings, asked of the management, None where there is none to ask.
-    `blobs`: by blob container, whether it is there. `health`: by service, the report of a worker, else "" where it is
-    well and the reason where it is not; None where its address is not known. `options`: the worker's Kafka client
-    settings. `skew`: seconds that this machine's clock is ahead of the service's.
+    `parked`: records that readers passed over and that nobody has sent again or discarded. `blobs`: by blob container,
+    whether it is there. `health`: by service, the report of a worker, else "" where it is well and the reason where it
+    is not; None where its address is not known. `options`: the worker's Kafka client settings. `skew`: seconds that
+    this machine's clock is ahead of the service's.
     """
 
     hubs: Mapping[str, int | Missing] | Failure
@@ -48,6 +49,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     behind: int | Failure
     containers: Mapping[str, Stored | Missing] | Failure
     letters: Letters | Missing | Failure
+    parked: int | Missing | Failure
     queue: Queue | Failure | None
     blobs: Mapping[str, bool] | Failure
     health: Mapping[str, ProgressReport | str | None]

@@ -36,6 +36,7 @@ def findings(facts: Facts, containers: Sequence[Container]) -> list[Finding]:
         *_eventhubs(facts),
         *_kafka(facts),
         *_cosmos(facts, containers),
+        *_parked(facts),
         *_servicebus(facts),
         *_blobs(facts),
         *_options(facts),
@@ -187,6 +188,15 @@ def _named(paths: Sequence[str]) -> str:
 
 def _ttl(seconds: int | None) -> str:
     return "" if seconds is None else f" --ttl {seconds}"
+
+
+def _parked(facts: Facts) -> Iterator[Finding]:
+    # A container that is missing, or a store that is away, is told already.
+    if isinstance(facts.parked, int):
+        mend = "see why with `songline parked list`; then `songline parked resubmit` or `discard` them"
+        seen = "1 record waits" if facts.parked == 1 else f"{facts.parked:,} records wait"
+        waits = Finding("parked records", "warn", f"{seen} to be sent again or discarded", mend)
+        yield waits if facts.parked else Finding("parked records", "ok", "none")
 
 
 def _servicebus(facts: Facts) -> Iterator[Finding]:

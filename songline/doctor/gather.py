@@ -31,6 +31,7 @@ from cloud.settings import (
     read_blobs,
     read_servicebus,
 )
+from processors.runtime.parking import ParkedEvents
 from processors.trending import app as trending
 from processors.trending import credentials
 from processors.trending.dials import Dials
@@ -71,6 +72,7 @@ async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], d
         containers = ask(_within(_containers(settings.cosmos)))
         letters = ask(_within(_letters(wires.servicebus)))
         queue = ask(_within(_queue(wires.servicebus)))
+        parked = ask(_within(_parked(settings.cosmos)))
         stored = ask(_within(_blobs(wires.blobs)))
         skew = ask(_within(measure_skew_s(settings.cosmos.endpoint, clock, PATIENCE)))
         health = {name: ask(_health(environ.get(variable))) for name, variable in addresses.items()}
@@ -81,6 +83,7 @@ async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], d
         behind=behind,
         containers=containers.result(),
         letters=letters.result(),
+        parked=parked.result(),
         queue=queue.result(),
         blobs=stored.result(),
         health={name: answer.result() for name, answer in health.items()},
@@ -219,6 +222,16 @@ async def _letters(settings: ServiceBus) -> Letters | Missing:
                 return Missing()
             raise
     return Letters(found, more=found == PEEKED)
+
+
+async def _parked(settings: Cosmos) -> int | Missing:
+    client = cosmos.client(settings)
+    try:
+        return await ParkedEvents(cosmos.container(client, channels.DATABASE, channels.PARKED)).count()
+    except CosmosResourceNotFoundError:
+        return Missing()
+    finally:
+        await client.close()
 
 
 async def _queue(settings: ServiceBus) -> Queue | None:

@@ -21,7 +21,7 @@ from cloud.settings import (
     read_blobs,
 )
 from localcloud.__main__ import default_config
-from schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, PARKED_EVENTS, SONG_COMMANDS, TRENDING_PARTIALS
+from schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, NOW_PLAYING, SONG_COMMANDS, TRENDING_PARTIALS
 from songline.entities import CONTAINERS
 from songline.environment import API, WORKERS
 from tests.support.localcloud import LocalCloud
@@ -85,19 +85,19 @@ def hubs(tmp_path: Path) -> Callable[..., Path]:
 def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
     start_localcloud: Callable[..., LocalCloud], hubs: Callable[..., Path], tmp_path: Path
 ) -> None:
-    config = hubs(without=PARKED_EVENTS, partitions={TRENDING_PARTIALS: 2})
+    config = hubs(without=NOW_PLAYING, partitions={TRENDING_PARTIALS: 2})
     queue = {"Name": SONG_COMMANDS, "Properties": {"DeadLetteringOnMessageExpiration": False}}
     overlay = tmp_path / "queue.json"
     overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
     buses = [f"--servicebus-config={path}" for path in (*default_config("servicebus"), overlay)]
     cloud = start_localcloud("--blobs", "--config", str(config), *buses)
     failed = failing(cloud.environment)
-    declared = {"hub parked-events", "hub songline-trending-shards-changelog", f"queue {SONG_COMMANDS}"}
+    declared = {"hub now-playing", "hub songline-trending-shards-changelog", f"queue {SONG_COMMANDS}"}
     made = {f"container {container.name}" for container in CONTAINERS}
     made |= {f"blob container {name}" for name in BLOB_CONTAINERS}
     assert failed.keys() == declared | made
     assert "drops what waits too long" in failed[f"queue {SONG_COMMANDS}"]["seen"]
-    assert "az eventhubs eventhub create --name parked-events" in failed["hub parked-events"]["mend"]
+    assert "az eventhubs eventhub create --name now-playing" in failed["hub now-playing"]["mend"]
     assert "has 4 partitions and needs 2" in failed["hub songline-trending-shards-changelog"]["seen"]
     ensure(cloud)
     assert failing(cloud.environment).keys() == declared

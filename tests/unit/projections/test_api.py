@@ -181,6 +181,7 @@ async def test_openapi_carries_the_published_chart_and_its_example(api: httpx.As
         "/v1/songs/{song_id}/plays",
         "/v1/ingestions",
         "/v1/deadletters",
+        "/v1/parked",
         "/v1/ingestions/{ingestion_id}",
         "/v1/ingestions/{ingestion_id}/events",
         "/v1/users/{user_id}/library",

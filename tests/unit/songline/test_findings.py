@@ -17,7 +17,6 @@ CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)
 HUBS = {
     **dict.fromkeys(channels.HUBS, 4),
     channels.TRENDING_TOPS: 1,
-    channels.PARKED_EVENTS: 1,
 }
 WELL = Facts(
     hubs=HUBS,
@@ -25,6 +24,7 @@ WELL = Facts(
     behind=1234,
     containers={"charts": Stored("/chart", ("/asOf/?",))},
     letters=Letters(0, more=False),
+    parked=0,
     queue=QUEUE,
     blobs=dict.fromkeys(channels.BLOB_CONTAINERS, True),
     health={"API": "", "trending worker": ""},
@@ -98,6 +98,13 @@ def test_kafka_out_of_reach_is_one_line() -> None:
     assert (finding.check, finding.status) == ("Kafka endpoint", "fail")
 
 
+def test_parked_records_are_counted_with_the_command_that_mends_it() -> None:
+    (found,) = changed(structs.replace(WELL, parked=1_234))
+    assert (found.check, found.status, "1,234" in found.seen) == ("parked records", "warn", True)
+    assert "songline parked" in found.mend
+    assert not [one for one in changed(structs.replace(WELL, parked=Missing())) if one.check == "parked records"]
+
+
 def test_two_namespaces_under_one_system_are_noticed() -> None:
     topics = {name: count for name, count in HUBS.items() if name != channels.MUSIC_EVENTS}
     found = {finding.check: finding for finding in changed(structs.replace(WELL, topics=topics))}
@@ -106,9 +113,9 @@ def test_two_namespaces_under_one_system_are_noticed() -> None:
 
 
 def test_a_hub_that_is_nowhere_is_told_once() -> None:
-    without = {name: count for name, count in HUBS.items() if name != channels.PARKED_EVENTS}
-    facts = structs.replace(WELL, hubs={**without, channels.PARKED_EVENTS: Missing()}, topics=without)
-    assert [finding.check for finding in changed(facts) if finding.status == "fail"] == ["hub parked-events"]
+    without = {name: count for name, count in HUBS.items() if name != channels.NOW_PLAYING}
+    facts = structs.replace(WELL, hubs={**without, channels.NOW_PLAYING: Missing()}, topics=without)
+    assert [finding.check for finding in changed(facts) if finding.status == "fail"] == ["hub now-playing"]
 
 
 def test_more_hubs_than_a_namespace_allows_is_a_warning() -> None:

@@ -1,0 +1,22 @@
+"""Parked records over HTTP."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from projections import openapi
+from projections.answers import plain
+from projections.parked import parked_last
+
+
+def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    """The app's state has `parked`, a Store."""
+
+    @app.get("/v1/parked", summary="Records that readers passed over", responses=openapi.answers("ParkedAnswer", 503))
+    async def parked(request: Request) -> Response:
+        """Those that were parked last, without their bodies, each with the readers that failed and why.
+
+        `songline parked` shows their bodies, sends them again or discards them."""
+        return plain(await parked_last(request.app.state.parked, now()))

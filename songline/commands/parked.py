@@ -1,0 +1,213 @@
+"""`songline parked`: records that readers passed over, and a way back."""
+
+import asyncio
+import getpass
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any, TypeVar, get_args
+
+import click
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cloud import cosmos
+from cloud.settings import BadSetting, read_cosmos, read_eventhubs
+from processors.runtime.parking import ParkedEvents
+from schemas.channels import AUDIT, DATABASE, PARKED
+from schemas.envelope import uuid7
+from schemas.parked import ParkedEntry, ParkedState
+from songline.asking import visible
+from songline.audit import Audit
+from songline.environment import load
+from songline.exits import Exit, Stopped
+from songline.options import Age
+from songline.parked_bodies import HubAwayError
+from songline.parked_records import ParkedRecords, ParkedSelection
+
+T = TypeVar("T")
+ANY = "any"
+
+
+@click.group(
+    context_settings={"show_default": True},
+    epilog="Exit codes: 0 done; 1 there is no such record, or one could not be sent again; 2 wrong usage or settings; "
+    "3 a service can't be reached.",
+)
+def command() -> None:
+    """Records that a reader of a hub could not apply: what they are, why, and a way back.
+
+    A record is named by its id, HUB:PARTITION:POSITION, which `list` shows. Every change writes a line first, which
+    `log` shows.
+    """
+
+
+def _selecting(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that choose records, as one argument `chosen`."""
+
+    @click.option("--reason", help="Those of which a reader said this reason.")
+    @click.option("--reader", help="Those that this reader failed on: trending, library or catalog.")
+    @click.option("--older-than", type=Age(), help="Those that were parked so long ago: 90s, 30m, 2h, 7d.")
+    @wraps(function)
+    def run(*, reason: str | None, reader: str | None, older_than: timedelta | None, **others: Any) -> None:
+        function(chosen=ParkedSelection(reason=reason, reader=reader, older_than=older_than), **others)
+
+    return run
+
+
+def _changing(function: Callable[..., None]) -> Callable[..., None]:
+    """What commands that change something have in common: ids or options that choose, a note, a name, JSON."""
+
+    @click.argument("ids", nargs=-1)
+    @click.option("--all", "everything", is_flag=True, help="All that are parked now.")
+    @click.option("--note", help="Why, for the log.")
+    @click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
+    @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each record.")
+    @_selecting
+    @wraps(function)
+    def run(*, ids: tuple[str, ...], everything: bool, chosen: ParkedSelection, **others: Any) -> None:
+        narrowed = chosen != ParkedSelection()
+        if bool(ids) + narrowed + everything != 1:
+            raise click.UsageError("Name records by their ids, or by --reason, --reader and --older-than, or --all.")
+        function(chosen=msgspec.structs.replace(chosen, ids=ids), **others)
+
+    return run
+
+
+@command.command("list")
+@click.option(
+    "--state", type=click.Choice([*get_args(ParkedState), ANY]), default="parked", help="Those in this state."
+)
+@click.option("--json", "as_json", is_flag=True, help="A record a line, as JSON.")
+@_selecting
+def list_records(chosen: ParkedSelection, state: str, as_json: bool) -> None:
+    """List them, oldest first."""
+    wanted = None if state == ANY else msgspec.convert(state, ParkedState)
+    entries = _run(lambda records, _: records.entries(msgspec.structs.replace(chosen, state=wanted)))
+    if as_json:
+        for entry in entries:
+            click.echo(msgspec.json.encode(entry))
+        return
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("id", overflow="fold", min_width=16)
+    table.add_column("parked", min_width=19)
+    table.add_column("why", overflow="fold")
+    for entry in entries:
+        why = [f"{name}: {failure.reason}: {failure.detail}" for name, failure in sorted(entry.readers.items())]
+        table.add_row(entry.id, f"{entry.parked_at:%Y-%m-%d %H:%M:%S}", Text(visible("; ".join(why))))
+    Console().print(table if entries else "No record is parked." if state == "parked" else "There is none.")
+
+
+@command.command()
+@click.argument("parked_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="All of it in a line of JSON, the body as base64.")
+def show(parked_id: str, as_json: bool) -> None:
+    """Show all that is known of record ID, with its whole body while the hub has it."""
+    found = _run(lambda records, _: records.show(parked_id))
+    if found is None:
+        raise Stopped(_unknown([parked_id]), Exit.REFUSED)
+    entry, body, gone = found
+    if as_json:
+        click.echo(msgspec.json.encode({**msgspec.to_builtins(entry), "body": body, "bodyIsWhole": not gone}))
+    else:
+        click.echo(msgspec.json.format(msgspec.json.encode(entry), indent=2))
+        click.echo(visible(body.decode("utf-8", "backslashreplace")))
+    if gone:
+        click.echo(f"The body is not whole: {gone}.", err=True)
+
+
+@command.command()
+@_changing
+def resubmit(chosen: ParkedSelection, note: str | None, by: str, as_json: bool) -> None:
+    """Send records again, to the readers that failed on them. Sent twice, a record counts once."""
+
+    async def job(records: ParkedRecords, _: Audit) -> tuple[list[str], int]:
+        entries = await records.entries(chosen)
+        refused = 0
+        async for entry, why in records.resubmit(entries, note):
+            refused += bool(why)
+            _tell(entry, "refused" if why else "resubmitted", why, as_json)
+        return _missing(chosen, entries), refused
+
+    missing, refused = _run(job, by)
+    if missing:
+        raise Stopped(_unknown(missing), Exit.REFUSED)
+    if refused:
+        raise Stopped(f"{refused} could not be sent again, and stay parked", Exit.REFUSED)
+
+
+@command.command()
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@_changing
+def discard(chosen: ParkedSelection, note: str | None, by: str, as_json: bool, yes: bool) -> None:
+    """Give records up for good. They stay listed with `--state discarded`."""
+    if not yes:
+        click.confirm("What is discarded is counted nowhere. Go on?", abort=True)
+
+    async def job(records: ParkedRecords, _: Audit) -> list[str]:
+        entries = await records.entries(chosen)
+        async for entry in records.discard(entries, note):
+            _tell(entry, "discarded", "", as_json)
+        return _missing(chosen, entries)
+
+    if missing := _run(job, by):
+        raise Stopped(_unknown(missing), Exit.REFUSED)
+
+
+@command.command()
+def log() -> None:
+    """Show who changed what, and why, oldest first, a line of JSON each."""
+    for line in _run(lambda _, audit: audit.read(PARKED)):
+        click.echo(msgspec.json.encode(line))
+
+
+def _tell(entry: ParkedEntry, done: str, why: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode({"id": entry.id, "done": done} | ({"why": why} if why else {})))
+    else:
+        click.echo(f"{done}: {entry.id}" + (f"  {visible(why)}" if why else ""))
+
+
+def _missing(chosen: ParkedSelection, entries: list[ParkedEntry]) -> list[str]:
+    return sorted(set(chosen.ids) - {entry.id for entry in entries})
+
+
+def _unknown(ids: list[str]) -> str:
+    return f"there is no parked record {visible(', '.join(ids))}: `songline parked list` shows those there are"
+
+
+def _run(job: Callable[[ParkedRecords, Audit], Awaitable[T]], by: str = "") -> T:
+    """The result of `job`; raises Stopped."""
+    try:
+        return asyncio.run(_connected(job, by))
+    except BadSetting as error:
+        raise Stopped(str(error), Exit.USAGE) from None
+    except HubAwayError as error:
+        raise Stopped(f"{error}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+    except (AzureError, EventHubError) as error:
+        text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".partition("\n")[0]
+        raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+
+
+async def _connected(job: Callable[[ParkedRecords, Audit], Awaitable[T]], by: str) -> T:
+    environ = load(os.environ)
+    async with AsyncExitStack() as stack:
+        store = cosmos.client(read_cosmos(environ))
+        stack.push_async_callback(store.close)
+        audit = Audit(cosmos.container(store, DATABASE, AUDIT))
+        parked = ParkedEvents(cosmos.container(store, DATABASE, PARKED))
+        records = ParkedRecords(parked, read_eventhubs(environ), audit, lambda: datetime.now(UTC), _new_id, by)
+        return await job(records, audit)
+
+
+def _new_id() -> str:
+    return uuid7(time.time_ns() // 1_000_000, secrets.randbits(74))
