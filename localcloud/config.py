@@ -4,7 +4,7 @@ The Event Hubs emulator's schema knows names, partition counts and consumer grou
 an optional `Properties` object beside them, in a second file that is laid over the first, so that the official
 file stays valid for Microsoft's emulator:
 
-    {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 24}}
+    {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 24, "TimestampType": "AppendTime"}}
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,8 @@ class HubConfig(msgspec.Struct, frozen=True):
     """One event hub.
 
     `consumer_groups` are the declared ones (`$Default` is implicit). `retention_ms` is how long events are kept,
-    None for ever; a compacted hub keeps the last event of each partition key instead.
+    None for ever; a compacted hub keeps the last event of each partition key instead. With `append_time` Kafka readers
+    see when the hub took a record; else what its sender says.
     """
 
     name: str
@@ -29,6 +30,7 @@ class HubConfig(msgspec.Struct, frozen=True):
     consumer_groups: tuple[str, ...] = ()
     compacted: bool = False
     retention_ms: int | None = DEFAULT_RETENTION_MS
+    append_time: bool = False
 
 
 class BadConfig(Exception):
@@ -42,6 +44,7 @@ class _Name(msgspec.Struct, rename="pascal"):
 class _Properties(msgspec.Struct, rename="pascal"):
     cleanup_policy: Literal["Delete", "Compact"] | None = None
     retention_in_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    timestamp_type: Literal["AppendTime", "CreateTime"] | None = None
 
 
 class _Entity(msgspec.Struct, rename="pascal"):
@@ -92,6 +95,8 @@ def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
     properties = entity.properties or _Properties()
     hours = properties.retention_in_hours
     compacted = properties.cleanup_policy == "Compact" if properties.cleanup_policy else bool(below and below.compacted)
+    kind = properties.timestamp_type
+    append_time = kind == "AppendTime" if kind else bool(below and below.append_time)
     return HubConfig(
         name=below.name if below else entity.name,
         partitions=partitions,
@@ -99,4 +104,5 @@ def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
         or (below.consumer_groups if below else ()),
         compacted=compacted,
         retention_ms=hours * HOUR_MS if hours else below.retention_ms if below else DEFAULT_RETENTION_MS,
+        append_time=append_time,
     )

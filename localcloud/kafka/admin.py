@@ -143,7 +143,7 @@ def _topic_configs(hub: Hub) -> dict[str, str]:
         "retention.ms": str(-1 if retention_ms is None or hub.config.compacted else retention_ms),
         "retention.bytes": "-1",
         "max.message.bytes": str(MAX_BATCH_BYTES),
-        "message.timestamp.type": "CreateTime",
+        "message.timestamp.type": "LogAppendTime" if hub.config.append_time else "CreateTime",
         "compression.type": "producer",
         "min.insync.replicas": "1",
     }

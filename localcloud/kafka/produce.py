@@ -12,7 +12,7 @@ from kio.schema.types import ProducerId
 
 from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
 from localcloud.kafka.sequences import Sequences
-from localcloud.kafka.types import NO_THROTTLE, i16, i32, i64, milliseconds, topic
+from localcloud.kafka.types import NO_THROTTLE, append_time, i16, i32, i64, milliseconds, topic
 from localcloud.log.batch import CONTROL, GZIP, HEADER_SIZE, MAGIC_AT, TRANSACTIONAL, header_of, records
 from localcloud.log.errors import AppendFailed, InvalidBatch, LogClosed
 from localcloud.log.partition import Appended, PartitionLog
@@ -153,13 +153,14 @@ def _answer(number: int, partition: PartitionLog | None, outcome: _Outcome) -> P
     error: ErrorCode = ErrorCode.none
     message: str | None = None
     base_offset = -1
+    enqueued_ms: int | None = None
     if isinstance(outcome, asyncio.Future):
         if not outcome.done():
             error = ErrorCode.request_timed_out
         elif failure := outcome.exception():
             error, message = ErrorCode.kafka_storage_error, str(failure)
         else:
-            base_offset = outcome.result().base_offset
+            base_offset, _, enqueued_ms = outcome.result()
     elif isinstance(outcome, Appended):
         base_offset = outcome.base_offset
     else:
@@ -168,7 +169,7 @@ def _answer(number: int, partition: PartitionLog | None, outcome: _Outcome) -> P
         index=i32(number),
         error_code=error,
         base_offset=i64(base_offset),
-        log_append_time=None,
+        log_append_time=append_time(enqueued_ms) if partition and partition.append_time and enqueued_ms else None,
         log_start_offset=i64(partition.start_offset if partition and error is ErrorCode.none else -1),
         record_errors=(),
         error_message=message,

@@ -3,12 +3,12 @@
 kio's own constructors check each value at 2 microseconds apiece; a writer refuses what is out of range anyway.
 """
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
 from kio.schema.types import BrokerId, GroupId, TopicName
 from kio.static import primitive
-from kio.static.primitive import Records, i32Timedelta
+from kio.static.primitive import Records, TZAware, i32Timedelta
 
 
 def i8(value: int) -> primitive.i8:
@@ -33,6 +33,10 @@ def topic(name: str) -> TopicName:
 
 def group(name: str) -> GroupId:
     return cast(GroupId, name)
+
+
+def append_time(ms: int) -> TZAware:
+    return cast(TZAware, datetime.fromtimestamp(ms // 1_000, UTC).replace(microsecond=ms % 1_000 * 1_000))
 
 
 def records(data: bytes) -> Records:

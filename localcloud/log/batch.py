@@ -23,7 +23,7 @@ _UINT32 = Struct(">I")
 
 COMPRESSION_MASK = 0x07
 GZIP = 1
-TRANSACTIONAL, CONTROL = 0x10, 0x20
+APPEND_TIME, TRANSACTIONAL, CONTROL = 0x08, 0x10, 0x20
 
 
 class BatchHeader(NamedTuple):
@@ -164,6 +164,14 @@ def with_records(batch: bytes | memoryview, kept: list[Record]) -> bytes:
             record_count=len(kept),
         ),
         body,
+    )
+
+
+def appended_at(batch: bytes, timestamp_ms: int) -> bytes:
+    """The batch as a broker leaves it that gives records its own time: all of them carry `timestamp_ms`."""
+    header = header_of(batch)
+    return _sealed(
+        header._replace(attributes=header.attributes | APPEND_TIME, max_timestamp=timestamp_ms), batch[HEADER_SIZE:]
     )
 
 

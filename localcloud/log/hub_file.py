@@ -25,6 +25,7 @@ class HubFile(msgspec.Struct):
     retention_ms: int | None = None
     consumer_groups: tuple[str, ...] = ()
     declared_partitions: int | None = None
+    append_time: bool = False
 
     @classmethod
     def of(cls, config: HubConfig, created_at_ms: int, declared: HubConfig | None) -> Self:
@@ -36,6 +37,7 @@ class HubFile(msgspec.Struct):
             config.retention_ms,
             config.consumer_groups,
             declared.partitions if declared else None,
+            config.append_time,
         )
 
     @classmethod
@@ -51,7 +53,9 @@ class HubFile(msgspec.Struct):
 
     @property
     def config(self) -> HubConfig:
-        return HubConfig(self.name, self.partitions, self.consumer_groups, self.compacted, self.retention_ms)
+        return HubConfig(
+            self.name, self.partitions, self.consumer_groups, self.compacted, self.retention_ms, self.append_time
+        )
 
     def write(self, folder: Path) -> None:
         """Put this in place of what the folder holds, durably, the whole or nothing."""

@@ -33,13 +33,15 @@ class Appended(NamedTuple):
 
 
 class LogSettings(NamedTuple):
-    """How a partition keeps its files. `retention_ms` None keeps everything; a compacted log ignores it."""
+    """How a partition keeps its files. `retention_ms` None keeps everything; a compacted log ignores it. With
+    `append_time` records carry the time at which they were appended instead of their sender's."""
 
     segment_bytes: int = 64 << 20
     roll_ms: int = 24 * 3_600_000
     retention_ms: int | None = None
     compacted: bool = False
     tombstone_ms: int = 24 * 3_600_000
+    append_time: bool = False
 
 
 class _Pending(NamedTuple):
@@ -144,7 +146,10 @@ class PartitionLog:
             if segment.index.max_timestamp >= timestamp:
                 batch = segment.first_timestamped(timestamp)
                 if batch is not None:
-                    base = record_batch.header_of(batch.data).base_timestamp
+                    header = record_batch.header_of(batch.data)
+                    if header.attributes & record_batch.APPEND_TIME:
+                        return batch.base_offset, header.max_timestamp
+                    base = header.base_timestamp
                     for record in record_batch.records(batch.data):
                         if base + record.timestamp_delta >= timestamp:
                             return batch.base_offset + record.offset_delta, base + record.timestamp_delta
@@ -172,6 +177,11 @@ class PartitionLog:
                 moved.clear()
         finally:
             self.unsubscribe(moved.set)
+
+    @property
+    def append_time(self) -> bool:
+        """Whether records carry the time at which they were appended."""
+        return self._settings.append_time
 
     def subscribe(self, callback: Callable[[], None]) -> None:
         """Have `callback` called, in the loop, whenever the high watermark has moved."""
@@ -201,12 +211,16 @@ class PartitionLog:
         header = record_batch.check(batch)
         loop = asyncio.get_running_loop()
         self.last_enqueued_ms = max(self._now_ms(), self.last_enqueued_ms)
+        max_timestamp = header.max_timestamp
+        if self._settings.append_time:
+            max_timestamp = self.last_enqueued_ms
+            batch = record_batch.appended_at(batch, max_timestamp)
         place = Appended(self.end_offset, self.end_offset + header.last_offset_delta, self.last_enqueued_ms)
         self.end_offset = place.last_offset + 1
         head = FRAME_HEAD.pack(place.enqueued_ms, place.base_offset, header.batch_length, 0)
         tail = memoryview(batch)[record_batch.MAGIC_AT :]
         done: asyncio.Future[Appended] = loop.create_future()
-        self._pending.append(_Pending(place, header.max_timestamp, head, tail, done))
+        self._pending.append(_Pending(place, max_timestamp, head, tail, done))
         if not self._committing:
             self._committing = True
             self._idle.clear()

@@ -235,7 +235,9 @@ class LogStore:
 
     def _open_partitions(self, path: Path, config: HubConfig, first: int) -> list[PartitionLog]:
         """The partitions from number `first` on, by what `config` says of the hub."""
-        settings = LogSettings(segment_bytes=self._segment_bytes, compacted=config.compacted)
+        settings = LogSettings(
+            segment_bytes=self._segment_bytes, compacted=config.compacted, append_time=config.append_time
+        )
         if config.compacted:
             settings = settings._replace(segment_bytes=min(self._segment_bytes, 8 << 20))
         elif config.retention_ms is not None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 import msgspec
+from aiokafka import AIOKafkaProducer
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from cloud import blobs, cosmos, eventhubs
+from cloud.kafka import client_options
 from cloud.settings import read_blobs, read_eventhubs
 from schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS
 from schemas.commands import Upload
@@ -36,6 +38,7 @@ ONE = {"content-type": "application/cloudevents+json"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
 RANDOM_SONGS = [f"random-{number}" for number in range(8)]
 DEADLINE = 150.0
+LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 15, tzinfo=UTC)
 
 
@@ -46,7 +49,7 @@ async def test_the_owners_facts_hold_everywhere(start_localcloud: Callable[..., 
         await catalog.tell(sounding("ann", "Lanterns", "taken"), uploaded("ann", "Early", song="early"), partition="0")
         await catalog.tell(uploaded("ann", "Dusk", song="straight"), partition="1")
         await until_read(catalog)
-        await say_straight_to_the_hub(catalog)
+        await say_straight_to_the_hub(cloud, catalog)
         await say_over_the_api(cloud, catalog, http)
         now = datetime.now(UTC)
         songs = ["taken", "straight", "early", "never", "own", *RANDOM_SONGS]
@@ -79,7 +82,7 @@ async def test_the_owners_facts_hold_everywhere(start_localcloud: Callable[..., 
         assert (audio.status_code, audio.content) == (200, SOUND)
 
 
-async def say_straight_to_the_hub(catalog: Catalog) -> None:
+async def say_straight_to_the_hub(cloud: LocalCloud, catalog: Catalog) -> None:
     """Takeovers and removals by strangers, in all partitions, dated later than all that the owners say."""
     for number in ("3", "2", "1", "0"):
         forged = [
@@ -89,6 +92,12 @@ async def say_straight_to_the_hub(catalog: Catalog) -> None:
         ]
         await catalog.tell(*forged, partition=number)
     await catalog.tell(removed("ann", LATER, "early"), removed("bob", LATER, "never"), partition="3")
+    # A Kafka client may claim any time for its record.
+    async with AIOKafkaProducer(**client_options(read_eventhubs(cloud.environment))) as producer:
+        for partition in range(4):
+            body = encode(uploaded("cleo", "Forged", LONG_AGO, "straight"))
+            timestamp_ms = int(LONG_AGO.timestamp()) * 1_000
+            await producer.send_and_wait(MUSIC_EVENTS, body, partition=partition, timestamp_ms=timestamp_ms)
     logs = [random_log(Random(song), ["ann", "bob", "cleo"], 4, song=song) for song in RANDOM_SONGS]
     for begin in range(0, 12, 3):
         for partition in range(4):

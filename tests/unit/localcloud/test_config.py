@@ -25,6 +25,10 @@ def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
         tmp_path / "b.json", {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 3}}
     )
     assert read_hubs([base, over]) == [HubConfig("Songs", 2, ("cg1",), compacted=True, retention_ms=3 * HOUR_MS)]
+    times = write(tmp_path / "c.json", {"Name": "songs", "Properties": {"TimestampType": "AppendTime"}})
+    for again in ([base, over, times], [base, times, over]):
+        (hub,) = read_hubs(again)
+        assert (hub.append_time, hub.compacted) == (True, True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.log.batch import build, header_of, records
+from localcloud.log.batch import APPEND_TIME, build, check, header_of, placed, records
 from localcloud.log.errors import AppendFailed, InvalidBatch, InvalidOffset, LogClosed
 from localcloud.log.partition import LogSettings, PartitionLog
 
@@ -338,3 +338,31 @@ async def test_a_waiter_that_goes_away_does_no_harm(opened: Opener) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
     assert (await log.append(batch(b"b"))).base_offset == 1
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_with_append_time_records_carry_the_time_of_the_log_and_not_their_senders(
+    opened: Opener, *, begun: bool
+) -> None:
+    partition = opened()
+    if begun:
+        await partition.append(batch(b"old", timestamp=7))
+    await partition.close()
+    partition = opened(append_time=True)
+    for forged in (1, 2_000_000_000_000):
+        opened.clock.ms += 1_000
+        await partition.append(batch(b"a", b"b", timestamp=forged))
+    for reader in (partition, opened(append_time=True)):
+        stored = reader.read(begun, 1 << 20)
+        assert [check(placed(item.data, 0)).max_timestamp for item in stored] == [1_001_000, 1_002_000]
+        assert all(header_of(item.data).attributes & APPEND_TIME for item in stored)
+        assert [(value, offset - begun) for offset, value in values_from(reader, begun)] == [
+            (b"a", 0),
+            (b"b", 1),
+            (b"a", 2),
+            (b"b", 3),
+        ]
+        assert reader.record_at(1_001_001) == (2 + begun, 1_002_000)
+        assert reader.latest_record() == (2 + begun, 1_002_000)
+        assert reader.record_at(7) == ((0, 7) if begun else (0, 1_001_000))
+    await partition.close()
