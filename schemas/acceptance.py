@@ -6,19 +6,24 @@ from typing import Any
 
 import msgspec
 
-from schemas.envelope import Envelope, Event, encode, in_utc, open_envelope, read_envelope, split_type
+from schemas.decoding import DECODING_ERRORS, Decoder, excerpt
+from schemas.envelope import FREE_TEXTS, Event, Received, encode, open_envelope, read_envelope, split_type
 from schemas.errors import Poison, Refused, Violation
 from schemas.events import EVENTS, TYPE_NAMES
+from schemas.moments import read_moment
 from schemas.regions import REGIONS
-from schemas.types import PATTERNS
+from schemas.rules import MOMENT_RULE, broken
+from schemas.texts import encodable
 
 MAX_EVENT_BYTES = 10_240
 MAX_BATCH_EVENTS = 1_000
 MAX_FUTURE = timedelta(hours=1)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_EARLIEST_RULE = "not before 2000-01-01"
 
-_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`(?: - at `\$\.?(?P<path>[^`]*)`)?$")
-_AT_PATH = re.compile(r"(?P<rule>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
+_OPTIONAL = {name for _, optional in FREE_TEXTS.values() for name in optional}
+_anything: Decoder[Any] = Decoder(Any)
+_objects: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
 
 
 def accept(body: bytes, now: datetime) -> Event:
@@ -44,79 +49,103 @@ def check(event: Event, now: datetime) -> Event:
     if event.time > now + MAX_FUTURE:
         raise refuse("time", event.time.isoformat(), f"at most one hour after now, {now.isoformat()}")
     if event.time < EARLIEST:
-        raise refuse("time", event.time.isoformat(), "not before 2000-01-01")
+        raise refuse("time", event.time.isoformat(), _EARLIEST_RULE)
     region = getattr(event.data, "region", None)
     if region is not None and region not in REGIONS:
         raise refuse("data.region", region, "an ISO 3166-1 alpha-2 country code")
     return event
 
 
+def accepted(body: bytes, now: datetime) -> tuple[Event, bytes]:
+    """The event in `body`, as `accept` has it, and the bytes to publish: `body` itself, or the same with its texts
+    clean. What else it says, extensions too, stays as it is."""
+    event = accept(body, now)
+    return event, _with_clean_texts(body, event)
+
+
 def validated(event: Event, now: datetime) -> bytes:
-    """The encoded form of an event built in code, held to the same contract as one that came as bytes."""
+    """The encoded form of an event built in code, its texts clean, held to the same contract as one that came as
+    bytes; raises Refused."""
     body = encode(event)
     accept(body, now)
     return body
 
 
 def refuse(field: str, value: object, rule: str) -> Refused:
-    """A Refused for one broken rule; `value` is shown as JSON, cut to 100 characters."""
-    shown = str(value) if field == "event" else msgspec.json.encode(value).decode()
+    """A Refused for one broken rule; `value` is shown as JSON, cut to 100 characters. `value` may be any text."""
+    shown = excerpt(value, 101) if field == "event" else _as_json(value)
     return Refused(Violation(field=field, value=shown if len(shown) <= 100 else shown[:99] + "…", rule=rule))
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, str):
+        value = encodable(value)
+    try:
+        return msgspec.json.encode(value).decode()
+    except DECODING_ERRORS:
+        return excerpt(value, 101)
+
+
+def _with_clean_texts(body: bytes, event: Event) -> bytes:
+    """`body` with the texts of its data as `event` has them."""
+    if type(event.data) not in FREE_TEXTS or (b"\\" not in body and str(body, "utf-8").isprintable()):
+        return body
+    raw = _objects.decode(body)
+    clean = msgspec.to_builtins(event.data)
+    said: dict[str, Any] = raw["data"]
+    raw["data"] = {
+        name: clean[name] if isinstance(value, str) and name in clean else value
+        for name, value in said.items()
+        if not (isinstance(value, str) and name in _OPTIONAL and name not in clean)
+    }
+    return body if raw["data"] == said else msgspec.json.encode(raw)
 
 
 def _explained(body: bytes, poison: Poison) -> Refused:
     """Which field of `body` broke which rule. Slow, and only for what was already found wanting."""
-    seen = body.decode(errors="replace")
     try:
-        raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return refuse("event", seen, f"one JSON object ({error})")
+        raw = _anything.decode(body)
+    except Poison as cause:
+        return refuse("event", body, f"one JSON object ({cause.detail})")
     if not isinstance(raw, dict):
-        return refuse("event", seen, "one JSON object")
+        return refuse("event", body, "one JSON object")
     try:
         envelope = msgspec.convert(raw, _Attributes)
-        name, version = split_type(envelope.type)
-        in_utc(envelope.time)
     except msgspec.ValidationError as error:
-        return _translated(str(error), raw, prefix="")
+        return explain_violation(error, raw)
+    try:
+        read_moment(envelope.time)
+        name, version = split_type(envelope.type)
     except Poison as cause:
-        if cause.reason == "broken-contract":
-            return refuse("time", raw["time"], "not before 2000-01-01")
-        return refuse("type", raw["type"], f"one of {', '.join(TYPE_NAMES.values())}")
+        if cause.reason in ("unknown-type", "unknown-version"):
+            return refuse("type", raw["type"], f"one of {', '.join(TYPE_NAMES.values())}")
+        return refuse("time", raw["time"], _EARLIEST_RULE if cause.reason == "broken-contract" else MOMENT_RULE)
     if version == EVENTS[name][0]:
         try:
-            msgspec.convert(envelope.data, EVENTS[name][1])
+            msgspec.convert(raw["data"], EVENTS[name][1])
         except msgspec.ValidationError as error:
-            return _translated(str(error), raw, prefix="data")
-    return refuse("event", seen, poison.detail)
+            return explain_violation(error, raw, prefix="data")
+    return refuse("event", body, poison.detail)
 
 
-class _Attributes(Envelope, frozen=True, kw_only=True):
+class _Attributes(Received, frozen=True, kw_only=True):
     data: Any  # decoded here, so that the value which breaks a rule can be shown
 
 
-def _translated(message: str, raw: dict[str, Any], prefix: str) -> Refused:
-    """msgspec's sentence as field, value and rule."""
-    if missing := _MISSING.match(message):
-        field = ".".join(part for part in (prefix, missing["path"] or "", missing["field"]) if part)
-        return refuse(field, None, "a value: the field is required")
-    match = _AT_PATH.match(message)
-    path = (match["path"] or "") if match else ""
-    rule = match["rule"] if match else message
-    field = ".".join(part for part in (prefix, path) if part) or "event"
+def explain_violation(error: Exception, raw: Any, prefix: str = "") -> Refused:
+    """What msgspec found wrong with `raw` (of JSON's own types), as field, value and rule. `prefix`: the dotted path of
+    what was being converted in `raw`."""
+    rule = broken(str(error))
+    field = ".".join(part for part in (prefix, rule.field) if part)
+    if rule.missing:
+        return refuse(field, None, rule.rule)
     value: Any = raw
-    for part in field.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return refuse(field, value, _in_words(rule))
-
-
-def _in_words(rule: str) -> str:
-    """What msgspec asks for, in words where it speaks of patterns, formats and enumerations."""
-    if rule.startswith("Invalid RFC3339"):
-        return "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z"
-    if rule.startswith("Invalid enum value"):
-        return '"1.0"'
-    for pattern, words in PATTERNS.items():
-        if repr(pattern) in rule:
-            return words
-    return rule.removeprefix("Expected ")
+    for part in re.findall(r"[^.\[\]]+", field):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            value = None
+    words = '"1.0"' if field == "specversion" else MOMENT_RULE if field == "time" else rule.rule
+    return refuse(field or "event", value, words)

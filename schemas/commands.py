@@ -14,9 +14,13 @@ from typing import TypeAlias
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
+from schemas.decoding import Body, Decoder, excerpt, read_whole
 from schemas.errors import Poison, Refused, Violation
+from schemas.moments import read_moment
+from schemas.rules import broken
+from schemas.texts import clean_file_name, clean_or_none, cleaned
 from schemas.types import BlobName, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Source, Text, TraceParent
 
 PROPERTY = "command"
@@ -48,16 +52,15 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
 
 
 def read_metadata(fields: Mapping[str, str]) -> Metadata:
-    """What an uploader typed, of whatever else is in `fields`; raises Refused. Empty fields say nothing."""
-    said = {name: value.strip() for name in Metadata.__struct_fields__ if (value := fields.get(name, "")).strip()}
+    """What an uploader typed, of whatever else is in `fields`, clean; raises Refused. Empty fields say nothing."""
+    said = {name: text for name in Metadata.__struct_fields__ if (text := clean_or_none(fields.get(name)))}
     if "genre" in said:
         said["genre"] = said["genre"].lower()
-    for name, value in said.items():
+    for name, text in said.items():
         try:
-            msgspec.convert({name: value}, Metadata)
+            msgspec.convert({name: text}, Metadata)
         except msgspec.ValidationError as error:
-            rule = "a genre of 1 to 64 letters, digits, space and &+'-" if name == "genre" else str(error)
-            raise Refused(Violation(name, repr(value[:100]), rule)) from None
+            raise Refused(Violation(name, excerpt(repr(text)), broken(str(error)).rule)) from None
     return Metadata(**said)
 
 
@@ -117,43 +120,61 @@ class CommandEnvelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: TraceParent | None = None
 
 
+class _Received(Struct, frozen=True, kw_only=True):
+    """The attributes as they come in: `time` as it is written."""
+
+    id: Id
+    source: Source
+    type: str
+    time: str
+    data: Raw
+    traceparent: TraceParent | None = None
+
+
 _encoder = msgspec.json.Encoder()
-_envelopes = msgspec.json.Decoder(CommandEnvelope)
-_orders = {name: msgspec.json.Decoder(order) for name, (_, order) in COMMANDS.items()}
+_received = Decoder(_Received, "not-a-command")
+_orders: dict[str, Decoder[Order]] = {name: Decoder(order, "broken-contract") for name, (_, order) in COMMANDS.items()}
 
 
 def encode(command: Command) -> bytes:
-    """The command as JSON, its time in UTC."""
+    """The command as JSON, its time in UTC and its texts clean."""
     return _encoder.encode(
         CommandEnvelope(
             id=command.id,
             source=command.source,
             type=command.type,
             time=command.time.astimezone(UTC),
-            data=Raw(_encoder.encode(command.data)),
+            data=Raw(_encoder.encode(clean(command.data))),
             traceparent=command.traceparent,
         )
     )
 
 
-def decode(text: bytes | str) -> Command:
-    """The command in `text`; raises Poison, whose reasons are those of events (`not-a-command` for `not-an-event`)."""
-    try:
-        envelope = _envelopes.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Poison("not-a-command", str(error)) from None
-    name, _, version = envelope.type.rpartition(".v")
-    if name not in COMMANDS or not version.isdecimal():
-        raise Poison("unknown-type", f"{envelope.type!r} is none of {', '.join(TYPE_NAMES.values())}")
-    if int(version) != COMMANDS[name][0]:
-        raise Poison("unknown-version", f"{envelope.type!r} is not version {COMMANDS[name][0]}, the one known here")
-    try:
-        order = _orders[name].decode(envelope.data)
-    except msgspec.MsgspecError as error:
-        raise Poison("broken-contract", str(error)) from None
+def decode(text: Body | None) -> Command:
+    """The command in `text`, its texts clean; raises Poison, whose reasons are those of events (`not-a-command` for
+    `not-an-event`)."""
+    received = _received.decode(text)
+    time = read_moment(received.time, "not-a-command")
+    name, _, version = received.type.rpartition(".v")
+    if name not in COMMANDS or not (version.isascii() and version.isdecimal()):
+        raise Poison("unknown-type", f"{received.type[:100]!r} is none of {', '.join(TYPE_NAMES.values())}")
+    if version != str(COMMANDS[name][0]):
+        raise Poison("unknown-version", f"{received.type[:100]!r} is not version {COMMANDS[name][0]}, known here")
+    order = read_whole(_orders[name], bytes(received.data), COMMANDS[name][1])
     return Command(
-        id=envelope.id, source=envelope.source, time=envelope.time, data=order, traceparent=envelope.traceparent
+        id=received.id, source=received.source, time=time, data=clean(order), traceparent=received.traceparent
     )
+
+
+def clean(order: Order) -> Order:
+    """`order` with its free texts clean (see `schemas.texts`), itself where they are."""
+    if not isinstance(order, IngestSong):
+        return order
+    metadata = cleaned(order.metadata, (), ("title", "artist", "album"))
+    file_name = clean_file_name(order.file_name)
+    if metadata is order.metadata and file_name == order.file_name:
+        return order
+    return structs.replace(order, metadata=metadata, file_name=file_name)
 
 
 def derived_id(kind: str, *parts: str) -> str:

@@ -7,6 +7,9 @@ optional, an enumeration only grows, a limit is only relaxed, and nothing is rem
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from schemas.texts import SEEN_PATTERN
+from schemas.types import ID_PATTERN, MAX_WHOLE
+
 Schema: TypeAlias = dict[str, Any]
 
 # A limit and whether a greater value of it lets less through.
@@ -18,6 +21,17 @@ _LIMITS = {
     "maxLength": False,
     "maxItems": False,
 }
+
+
+CORRECTIONS = frozenset(
+    {
+        ("pattern", r"^[A-Za-z0-9._:-]{1,128}$(?!\n)", ID_PATTERN),
+        ("pattern", None, SEEN_PATTERN),
+        ("maximum", None, MAX_WHOLE),
+    }
+)
+"""Limits that were tightened as the mending of a fault: (keyword, before, after). What they refuse could never be used:
+see docs/decisions/0070-what-was-never-of-use-is-refused.md. Nothing else is tightened."""
 
 
 def incompatibilities(old: Schema, new: Schema) -> list[str]:
@@ -115,11 +129,12 @@ def _values(path: str, old: Schema, new: Schema) -> Iterator[str]:
 def _limits(path: str, old: Schema, new: Schema) -> Iterator[str]:
     for name, greater_is_tighter in _LIMITS.items():
         was, now = old.get(name), new.get(name)
-        if now is None:
+        if now is None or (name, was, now) in CORRECTIONS:
             continue
         if was is None or (now > was if greater_is_tighter else now < was):
             yield f"{path}: narrowed, {name} was {was} and is {now}"
-    if "pattern" in new and new["pattern"] != old.get("pattern"):
+    patterns = old.get("pattern"), new.get("pattern")
+    if "pattern" in new and patterns[0] != patterns[1] and ("pattern", *patterns) not in CORRECTIONS:
         yield f"{path}: narrowed, its pattern was {old.get('pattern')} and is {new['pattern']}"
     if old.get("format") != new.get("format"):
         yield f"{path}: retyped, its format was {old.get('format')} and is {new.get('format')}"

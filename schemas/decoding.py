@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 import msgspec
 
 from schemas.errors import Poison
+from schemas.rules import broken
 
 T = TypeVar("T")
 
@@ -124,6 +125,31 @@ def is_plain(bodies: Collection[bytes]) -> bool:
         return False
 
 
+def read_whole(decoder: Decoder[T], body: bytes, kind: type[T] | Any, reason: str = "broken-contract") -> T:
+    """What `decoder` makes of `body`, where a number such as 184000.0 is a whole one, as JSON Schema has it; raises
+    Poison."""
+    try:
+        return decoder.raw(body)
+    except DECODING_ERRORS as error:
+        try:
+            made: T = msgspec.convert(_whole(msgspec.json.decode(body)), kind)
+        except DECODING_ERRORS:
+            raise Poison(reason, explain(error)) from None
+        return made
+
+
+def _whole(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: _whole(item) for key, item in value.items()}
+        case list():
+            return [_whole(item) for item in value]
+        case _:
+            return value
+
+
 def explain(error: Exception) -> str:
     """What was wrong with the bytes, in words."""
     if isinstance(error, UnicodeDecodeError):
@@ -135,7 +161,9 @@ def explain(error: Exception) -> str:
         return f"nested more than {MAX_DEPTH} deep"
     if isinstance(error, TypeError | BufferError):
         return "no body"
-    return str(error)
+    if isinstance(error, msgspec.ValidationError):
+        return str(broken(str(error)))
+    return str(error).replace("`", "")
 
 
 def _checked(body: Body | None) -> bytes:

@@ -7,13 +7,16 @@ body because AMQP properties reach Kafka readers AMQP-encoded.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
 
+from schemas.decoding import Body, Decoder, convert, read_whole
 from schemas.errors import Poison
-from schemas.events import EVENTS, TYPE_NAMES, Payload
+from schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
+from schemas.moments import read_moment
+from schemas.texts import cleaned, encodable
 from schemas.types import Id, Moment, Source, TraceParent
 from schemas.upcasts import UPCASTS, Step, upcast
 
@@ -58,6 +61,21 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: TraceParent | None = None
 
 
+class Received(Struct, frozen=True, kw_only=True):
+    """The attributes as they come in: `time` as it is written, `data` closed."""
+
+    specversion: Literal["1.0"]
+    id: Id
+    source: Source
+    type: str
+    time: str
+    data: Raw
+    subject: str | None = None
+    partitionkey: Id | None = None
+    datacontenttype: str | None = None
+    traceparent: TraceParent | None = None
+
+
 class _Written(Struct, kw_only=True, omit_defaults=True):
     specversion: str
     id: str
@@ -75,68 +93,78 @@ class _Written(Struct, kw_only=True, omit_defaults=True):
 _TYPE = re.compile(r"(?P<name>.+)\.v(?P<version>[1-9][0-9]{0,8})", re.ASCII)
 
 _encoder = msgspec.json.Encoder()
-_envelopes = msgspec.json.Decoder(Envelope)
-_payloads = {name: msgspec.json.Decoder(payload) for name, (_, payload) in EVENTS.items()}
+_received = Decoder(Received)
+_payloads: dict[str, Decoder[Payload]] = {
+    name: Decoder(payload, "broken-contract") for name, (_, payload) in EVENTS.items()
+}
+_open: Decoder[dict[str, Any]] = Decoder(dict[str, Any], "broken-contract")
+FREE_TEXTS: dict[type[Payload], tuple[tuple[str, ...], tuple[str, ...]]] = {
+    SongPlayed: ((), ("device",)),
+    SongUploaded: (("title", "artist"), ("album",)),
+}
+"""The free texts of each payload: those that are required, and those that may be missing."""
 
 
 def encode(event: Event) -> bytes:
-    """The event as structured JSON, its time in UTC."""
-    return _encoder.encode(
-        _Written(
-            specversion="1.0",
-            id=event.id,
-            source=event.source,
-            type=event.type,
-            subject=event.data.song_id,
-            time=event.time.astimezone(UTC),
-            partitionkey=event.partition_key,
-            datacontenttype="application/json",
-            traceparent=event.traceparent,
-            data=event.data,
-        )
+    """The event as structured JSON, its time in UTC and its texts clean. What UTF-8 can't carry becomes U+FFFD, which
+    no id may have."""
+    data = clean(event.data)
+    written = _Written(
+        specversion="1.0",
+        id=event.id,
+        source=event.source,
+        type=event.type,
+        subject=data.song_id,
+        time=event.time.astimezone(UTC),
+        partitionkey=event.partition_key,
+        datacontenttype="application/json",
+        traceparent=event.traceparent,
+        data=data,
     )
+    try:
+        return _encoder.encode(written)
+    except UnicodeEncodeError:
+        return _encoder.encode(_encodable(msgspec.to_builtins(written)))
 
 
-def decode(body: bytes | memoryview, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
-    """The event in `body`, its data brought to today's version; raises Poison, which says why it can't be read."""
+def decode(body: Body | None, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+    """The event in `body`, its data brought to today's version and its texts clean; raises Poison, which says why it
+    can't be read."""
     return open_envelope(read_envelope(body), steps)
 
 
-def read_envelope(body: bytes | memoryview) -> Envelope:
-    """The attributes in `body`, its data still closed; raises Poison."""
-    try:
-        return _envelopes.decode(body)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise Poison("not-an-event", str(error)) from None
+def read_envelope(body: Body | None) -> Received:
+    """The attributes in `body`, its time unread and its data closed; raises Poison."""
+    return _received.decode(body)
 
 
-def open_envelope(envelope: Envelope, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
-    """The event in `envelope`, its data brought to today's version; raises Poison."""
-    name, version = split_type(envelope.type)
-    today = EVENTS[name][0]
-    try:
-        if version == today:
-            data = _payloads[name].decode(envelope.data)
-        else:
-            old = msgspec.json.decode(envelope.data, type=dict)
-            data = msgspec.convert(upcast(name, version, today, old, steps), EVENTS[name][1])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise Poison("broken-contract", str(error)) from None
-    return Event(
-        id=envelope.id,
-        source=envelope.source,
-        time=in_utc(envelope.time),
-        data=data,
-        traceparent=envelope.traceparent,
-    )
+def open_envelope(received: Received, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+    """The event in `received`, its data brought to today's version; raises Poison."""
+    time = read_moment(received.time)
+    name, version = split_type(received.type)
+    today, payload = EVENTS[name]
+    if version == today:
+        data = read_whole(_payloads[name], bytes(received.data), payload)
+    else:
+        old = _open.decode(bytes(received.data))
+        data = convert(upcast(name, version, today, old, steps), payload)
+    return Event(id=received.id, source=received.source, time=time, data=clean(data), traceparent=received.traceparent)
 
 
-def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC; raises Poison for one whose offset takes it out of the years 1 to 9999."""
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise Poison("broken-contract", f"time {moment.isoformat()} has no form in UTC") from None
+def clean(data: Payload) -> Payload:
+    """`data` with its free texts clean (see `schemas.texts`), itself where they are."""
+    texts = FREE_TEXTS.get(data.__class__)
+    return data if texts is None else cleaned(data, *texts)
+
+
+def _encodable(value: Any) -> Any:
+    match value:
+        case str():
+            return encodable(value)
+        case dict():
+            return {key: _encodable(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def split_type(written: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from schemas.types import Device, DurationMs, Genre, Id, MediaType, Region, Sha256, Size, Text
+from schemas.types import Device, DurationMs, Genre, Id, MediaType, Region, Sha256, Size, Text, Title
 
 
 class SongPlayed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -46,8 +46,8 @@ class SongUploaded(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 
     user_id: Id
     song_id: Id
-    title: Text
-    artist: Text
+    title: Title
+    artist: Title
     duration_ms: DurationMs
     genre: Genre | None = None
     album: Text | None = None

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from schemas.decoding import Body, Decoder
+from schemas.moments import read_moment
 from schemas.types import Id, Moment, Source
 
 TYPE: Final = "songline.playback.started.v1"
@@ -32,7 +33,18 @@ class LiveEvent(Struct, frozen=True, kw_only=True):
     data: PlaybackStarted
 
 
-_decoder = Decoder(LiveEvent)
+class _Received(Struct, frozen=True, kw_only=True):
+    """The envelope as it comes in: `time` as it is written."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: Id
+    source: Source
+    type: Literal["songline.playback.started.v1"] = TYPE
+    time: str
+    data: PlaybackStarted
+
+
+_received = Decoder(_Received)
 
 
 def encode(event: LiveEvent) -> bytes:
@@ -41,5 +53,6 @@ def encode(event: LiveEvent) -> bytes:
 
 
 def decode(body: Body | None) -> LiveEvent:
-    """The event in `body`; raises Poison."""
-    return _decoder.decode(body)
+    """The event in `body`, its time in UTC; raises Poison."""
+    received = _received.decode(body)
+    return LiveEvent(id=received.id, source=received.source, time=read_moment(received.time), data=received.data)

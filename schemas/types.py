@@ -6,24 +6,34 @@ from typing import Annotated
 from msgspec import Meta
 
 from schemas.regions import REGIONS
+from schemas.texts import SEEN_PATTERN
 
 # `$` alone also matches before a final line feed, in Python's dialect but not in ECMA 262's, which JSON Schema names.
 END = r"$(?!\n)"
-ID_PATTERN = rf"^[A-Za-z0-9._:-]{{1,128}}{END}"
+# An id becomes a path and the id of a document: one of dots only is a folder there ("." and "..", RFC 3986 section
+# 5.2.4), and is rewritten before it is signed.
+ID_PATTERN = rf"^(?!\.+$)[A-Za-z0-9._:-]{{1,128}}{END}"
 # What msgspec reads: RFC 3339 with an offset, in which it also passes over a missing colon.
 MOMENT_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})" + END
 )
 DAY_MS = 86_400_000
+MAX_WHOLE = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps. Source: RFC 7493 section 2.2."""
 
 REGION_PATTERN = rf"^[A-Z]{{2}}{END}"
 GENRE_PATTERN = rf"^[a-z0-9][a-z0-9 &+'-]{{0,63}}{END}"
 TRACEPARENT_PATTERN = rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}{END}"
+SHA256_PATTERN = rf"^[0-9a-f]{{64}}{END}"
+MEDIA_TYPE_PATTERN = rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}"
 
 PATTERNS = {
-    ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-]",
+    ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-], not dots only",
     REGION_PATTERN: "an ISO 3166-1 alpha-2 country code, in upper case",
     GENRE_PATTERN: "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first",
+    SEEN_PATTERN: "text with a character that can be seen",
+    SHA256_PATTERN: "a SHA-256 as 64 lower-case hexadecimal digits",
+    MEDIA_TYPE_PATTERN: "a media type in lower case, such as audio/flac",
     TRACEPARENT_PATTERN: "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits",
 }
 """Each pattern in words."""
@@ -39,18 +49,21 @@ Region = Annotated[
     ),
 ]
 Moment = Annotated[
-    datetime, Meta(tz=True, description="RFC 3339 with an offset", extra_json_schema={"pattern": MOMENT_PATTERN})
+    datetime,
+    Meta(
+        tz=True,
+        description="RFC 3339 with an offset; what is finer than a microsecond is cut off, never rounded",
+        extra_json_schema={"pattern": MOMENT_PATTERN},
+    ),
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
+Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=SEEN_PATTERN, description=PATTERNS[SEEN_PATTERN])]
 Genre = Annotated[str, Meta(pattern=GENRE_PATTERN, description=PATTERNS[GENRE_PATTERN])]
 Source = Annotated[str, Meta(min_length=1, max_length=256, description="URI reference of the sender")]
 Device = Annotated[str, Meta(min_length=1, max_length=64)]
 TraceParent = Annotated[str, Meta(pattern=TRACEPARENT_PATTERN, description=PATTERNS[TRACEPARENT_PATTERN])]
-Sha256 = Annotated[str, Meta(pattern=rf"^[0-9a-f]{{64}}{END}", description="SHA-256, 64 lower-case hexadecimal digits")]
-Size = Annotated[int, Meta(ge=0, description="bytes")]
-MediaType = Annotated[
-    str,
-    Meta(pattern=rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}", description="RFC 6838, lower case"),
-]
+Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, description="SHA-256, 64 lower-case hexadecimal digits")]
+Size = Annotated[int, Meta(ge=0, le=MAX_WHOLE, description="bytes")]
+MediaType = Annotated[str, Meta(pattern=MEDIA_TYPE_PATTERN, description="RFC 6838, lower case")]
 BlobName = Annotated[str, Meta(min_length=1, max_length=1024)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -5,23 +5,24 @@ set of four ids, the region) are made once for a whole batch, and whatever is no
 contract itself, event by event. A property test holds the two to the same verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from operator import floordiv, sub
 from typing import Annotated, Any, Literal
 
-import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
 from processors.trending.names import REGION_BITS, Ints, Regions, Songs
 from processors.trending.policy import MAX_FUTURE_MS, moment
 from processors.trending.tally import LIKES, LISTENS, UNLIKES
+from schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from schemas.envelope import Event, decode
 from schemas.errors import Poison
 from schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from schemas.listening import LISTEN_MS, is_listen
+from schemas.moments import may_be_rounded
 from schemas.types import Device, DurationMs, Moment, Source, TraceParent
 
 _Short = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -77,7 +78,10 @@ class _Removed(_Envelope, tag=TYPE_NAMES[SongRemoved], gc=False):
     data: SongRemoved
 
 
-_decode = msgspec.json.Decoder(_Played | _Liked | _Unliked | _Uploaded | _Removed).decode
+_decode: Callable[[bytes], Any] = Decoder(_Played | _Liked | _Unliked | _Uploaded | _Removed).raw
+# Beyond these an offset may take a moment out of the years that there are, which the contract refuses.
+_FIRST = datetime(1, 1, 2, tzinfo=UTC)
+_LAST = datetime(9999, 12, 30, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
@@ -124,12 +128,12 @@ def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: Songs, region
     events: list[Any]
     try:
         events = list(map(_decode, bodies))
-        plain = _FACT_ENVELOPES.isdisjoint(map(type, events))
-    except msgspec.MsgspecError:
-        events = list(map(_try, bodies))
+        plain = is_plain(bodies) and _FACT_ENVELOPES.isdisjoint(map(type, events))
+    except DECODING_ERRORS:
+        events = []
         plain = False
-    if not (plain and _within_rules(events) and _in_time(events, logged_ms)):
-        events = _acts(events, bodies, logged_ms, facts, poison)
+    if not (plain and _within_rules(events) and _in_time(events, bodies, logged_ms)):
+        events = _acts(list(map(_try, bodies)), bodies, logged_ms, facts, poison)
     listens = [
         event
         for event in events
@@ -187,18 +191,36 @@ def _within_rules(acts: Sequence[Any]) -> bool:
     if keys != users:
         ids += filter(None, keys)
     regions = {act.region for act in data}
-    return not "".join(ids).encode().translate(None, _ID_CHARACTERS) and all(
+    # "/" is of no id, so that what is left of the joined ids are the joints alone.
+    joined = "/".join(ids)
+    if len(joined.encode().translate(None, _ID_CHARACTERS)) != max(0, len(ids) - 1):
+        return False
+    if (joined.startswith(".") or "/." in joined) and not all(map(_has_more_than_dots, ids)):
+        return False
+    return all(
         region is None or (len(region) == 2 and region.isascii() and region.isalpha() and region.isupper())
         for region in regions
     )
 
 
-def _in_time(events: Sequence[Any], logged_ms: Sequence[int]) -> bool:
-    """Whether no event can be later than its log time allows."""
+def _has_more_than_dots(id_: str) -> bool:
+    return id_.strip(".") != ""
+
+
+def _in_time(events: Sequence[Any], bodies: Sequence[bytes], logged_ms: Sequence[int]) -> bool:
+    """Whether no event can be later than its log time allows, or in another minute than the contract has it in.
+
+    msgspec rounds what is finer than a microsecond and the contract cuts it, which tells where it rounds up to a whole
+    minute.
+    """
     if not events:
         return True
+    times = [event.time for event in events]
     earliest = min(logged_ms)
-    return earliest >= 0 and max([event.time for event in events]) <= moment(earliest + MAX_FUTURE_MS)
+    if earliest < 0 or max(times) > moment(earliest + MAX_FUTURE_MS) or min(times) < _FIRST:
+        return False
+    suspects = [index for index, time in enumerate(times) if not time.second]
+    return not any(may_be_rounded(times[index], bodies[index]) for index in suspects)
 
 
 def _acts(
@@ -216,10 +238,17 @@ def _acts(
     within_rules = _within_rules(fast)
     acts = []
     for index, event in enumerate(events):
+        latest = moment(logged_ms[index] + MAX_FUTURE_MS) if logged_ms[index] >= 0 else None
         try:
-            if event is None or type(event) in _FACT_ENVELOPES or not (within_rules or _within_rules([event])):
+            if (
+                event is None
+                or type(event) in _FACT_ENVELOPES
+                or not _FIRST <= event.time <= (latest or _LAST)
+                or may_be_rounded(event.time, bodies[index])
+                or not (within_rules or _within_rules([event]))
+            ):
                 event = decode(bodies[index])
-            if logged_ms[index] >= 0 and event.time > moment(logged_ms[index] + MAX_FUTURE_MS):
+            if latest is not None and event.time > latest:
                 raise Poison("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
         except Poison as why:
             poison.append((index, why))
@@ -232,7 +261,8 @@ def _acts(
 
 
 def _try(body: bytes) -> Any:
+    """What the fast decoder makes of `body`, None where it makes nothing or the contract may see it otherwise."""
     try:
-        return _decode(body)
-    except msgspec.MsgspecError:
+        return _decode(body) if is_plain((body,)) else None
+    except DECODING_ERRORS:
         return None

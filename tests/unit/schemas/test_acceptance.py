@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 PLAYED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongPlayed]))
 UPLOADED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongUploaded]))
 ALL_TYPES = "one of " + ", ".join(TYPE_NAMES.values())
-ID_RULE = "1 to 128 characters of [A-Za-z0-9._:-]"
+ID_RULE = "1 to 128 characters of [A-Za-z0-9._:-], not dots only"
 REQUIRED = "a value: the field is required"
 MOMENT_RULE = "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z"
 
@@ -51,9 +51,9 @@ def test_an_event_that_keeps_the_contract_is_accepted_as_it_is(event: Event) -> 
         ("id", "x" * 129, ID_RULE),
         ("id", "a b", ID_RULE),
         ("id", "a\n", ID_RULE),
-        ("id", 7, "`str`, got `int`"),
-        ("source", "", "`str` of length >= 1"),
-        ("source", "s" * 257, "`str` of length <= 256"),
+        ("id", 7, "text"),
+        ("source", "", "text of at least 1 character"),
+        ("source", "s" * 257, "text of at most 256 characters"),
         ("type", "songline.song.hummed.v1", ALL_TYPES),
         ("type", "songline.song.played.v2", ALL_TYPES),
         ("type", "songline.song.played.v0", ALL_TYPES),
@@ -63,12 +63,12 @@ def test_an_event_that_keeps_the_contract_is_accepted_as_it_is(event: Event) -> 
         ("type", "os.system", ALL_TYPES),
         ("time", "yesterday", MOMENT_RULE),
         ("time", "2026-02-30T00:00:00Z", MOMENT_RULE),
-        ("time", 1_700_000_000, "`datetime`, got `int`"),
+        ("time", 1_700_000_000, MOMENT_RULE),
         ("time", "0001-01-01T00:00:00+01:00", "not before 2000-01-01"),
         ("traceparent", "00-abc", "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits"),
         ("partitionkey", "a key", ID_RULE),
         ("partitionkey", "user-8", "the same as data.userId, 'user-7'"),
-        ("data", [], "`object`, got `array`"),
+        ("data", [], "an object"),
     ],
 )
 def test_an_attribute_that_breaks_its_rule(field: str, value: object, rule: str) -> None:
@@ -80,18 +80,18 @@ def test_an_attribute_that_breaks_its_rule(field: str, value: object, rule: str)
     [
         (PLAYED, "userId", "user 7", ID_RULE),
         (PLAYED, "songId", "x" * 129, ID_RULE),
-        (PLAYED, "songId", ["song-42"], "`str`, got `array`"),
-        (PLAYED, "playedMs", -1, "`int` >= 0"),
-        (PLAYED, "playedMs", 86_400_001, "`int` <= 86400000"),
-        (PLAYED, "durationMs", 2**70, "`int` <= 86400000"),
-        (PLAYED, "durationMs", 1.5, "`int`, got `float`"),
-        (PLAYED, "durationMs", True, "`int`, got `bool`"),
+        (PLAYED, "songId", ["song-42"], "text"),
+        (PLAYED, "playedMs", -1, "a whole number, at least 0"),
+        (PLAYED, "playedMs", 86_400_001, "a whole number, at most 86400000"),
+        (PLAYED, "durationMs", 2**70, "a whole number, at most 86400000"),
+        (PLAYED, "durationMs", 1.5, "a whole number"),
+        (PLAYED, "durationMs", True, "a whole number"),
         (PLAYED, "region", "XX", "an ISO 3166-1 alpha-2 country code"),
         (PLAYED, "region", "de", "an ISO 3166-1 alpha-2 country code, in upper case"),
         (PLAYED, "region", "DE\n", "an ISO 3166-1 alpha-2 country code, in upper case"),
-        (PLAYED, "device", "", "`str` of length >= 1"),
-        (UPLOADED, "title", "", "`str` of length >= 1"),
-        (UPLOADED, "artist", "a" * 301, "`str` of length <= 300"),
+        (PLAYED, "device", "", "text of at least 1 character"),
+        (UPLOADED, "title", "", "text of at least 1 character"),
+        (UPLOADED, "artist", "a" * 301, "text of at most 300 characters"),
         (UPLOADED, "genre", "Indie", "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first"),
     ],
 )

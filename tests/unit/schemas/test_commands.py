@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, decode, derived_id, encode
+from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, clean, decode, derived_id, encode
 from schemas.errors import Poison
 
 MOMENT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32
 
-ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
+ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True).filter(lambda id_: id_.strip("."))
 texts = st.none() | st.text(min_size=1, max_size=300)
 uploads = st.builds(
     Upload,
@@ -43,7 +44,7 @@ def written(**changes: Any) -> bytes:
 
 @given(commands)
 def test_what_is_encoded_is_decoded(command: Command) -> None:
-    assert decode(encode(command)) == command
+    assert decode(encode(command)) == structs.replace(command, data=clean(command.data))
 
 
 def test_the_written_form() -> None:

@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from schemas import examples
-from schemas.envelope import Event, decode, encode, uuid7
+from schemas.envelope import Event, clean, decode, encode, uuid7
 from schemas.errors import Poison
 from schemas.events import SongPlayed
 
 PLAYED = json.loads(encode(examples.EVENTS[SongPlayed]))
 
-ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
+ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True).filter(lambda id_: id_.strip("."))
 events = st.builds(
     Event,
     id=ids,
@@ -36,7 +37,7 @@ events = st.builds(
 
 @given(events)
 def test_what_is_encoded_is_decoded(event: Event) -> None:
-    assert decode(encode(event)) == event
+    assert decode(encode(event)) == structs.replace(event, data=clean(event.data))
 
 
 def test_the_written_form_is_cloudevents_structured_json() -> None:

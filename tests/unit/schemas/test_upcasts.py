@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 
-import msgspec
 import pytest
 from msgspec import Struct
 
 from schemas import envelope, examples, upcasts
+from schemas.decoding import Decoder
 from schemas.envelope import decode, encode
 from schemas.errors import Poison
 from schemas.events import EVENTS, SongPlayed
@@ -56,7 +56,7 @@ STEPS: dict[tuple[str, int], Step] = {(NAME, 1): to_v2, (NAME, 2): to_v3}
 
 def deploy(monkeypatch: pytest.MonkeyPatch, version: int, payload: type[Struct]) -> None:
     monkeypatch.setitem(EVENTS, NAME, (version, payload))
-    monkeypatch.setitem(envelope._payloads, NAME, msgspec.json.Decoder(payload))
+    monkeypatch.setitem(envelope._payloads, NAME, Decoder(payload))
 
 
 def read(body: bytes, steps: Mapping[tuple[str, int], Step]) -> object:

@@ -4,20 +4,47 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.trending.names import Regions, Songs, region_name
-from processors.trending.policy import milliseconds
+from processors.trending.policy import milliseconds, moment
 from processors.trending.reading import read
 from schemas.envelope import Event, decode
 from schemas.errors import Poison
 from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from schemas.listening import is_listen
+from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
+
+
+def nested(depth: int) -> list[Any]:
+    return [] if depth == 0 else [nested(depth - 1)]
+
 
 LOGGED = milliseconds(datetime(2026, 11, 22, 14, 0, tzinfo=UTC))
 
-ids = st.sampled_from(["a", "user-1", "A.b_c:d-1", "", "ä", "a b", "a/b", "x" * 128, "x" * 129, 7, None])
+ids = st.sampled_from(
+    [
+        "a",
+        ".",
+        "..",
+        "...",
+        ".a",
+        "a.",
+        "-.-",
+        "user-1",
+        "A.b_c:d-1",
+        "",
+        "ä",
+        "a b",
+        "a/b",
+        "x" * 128,
+        "x" * 129,
+        7,
+        None,
+    ]
+)
 times = st.sampled_from(
     [
         "2026-11-22T13:59:59.123Z",
@@ -27,6 +54,15 @@ times = st.sampled_from(
         "2026-11-22T15:00:00Z",
         "2026-11-22T15:00:00.001Z",
         "2026-11-22T14:00:00",
+        "2026-11-22T13:58:59.9999995Z",
+        "2026-11-22T13:59:59.99999949Z",
+        "2026-11-22T14:00:00.0000005Z",
+        "2026-11-22T14:59:59.9999999Z",
+        "2026-11-22T15:00:00.0000005Z",
+        "2026-11-22T15:00:00.000001Z",
+        "2026-11-22T19:29:59.9999995+05:30",
+        "9999-12-31T23:59:59.9999999Z",
+        "2026-11-22t13:59:59." + "9" * 400 + "z",
         "2026-13-22T14:00:00Z",
         "yesterday",
         None,
@@ -42,17 +78,24 @@ usual = {
     "title": "One",
     "artist": "Two",
 }
+
+
+def envelope() -> dict[str, Any]:
+    attributes = {"specversion": "1.0", "id": "e", "source": "/s", "type": "songline.song.played.v1"}
+    return {**attributes, "time": "2026-11-22T13:59:59.9999999Z", "data": usual}
+
+
 oddities = st.fixed_dictionaries(
     {},
     optional={
         "userId": ids,
         "songId": ids,
         "region": st.sampled_from(["FR", "de", "DEU", "D", "ÄÖ", None, 1]),
-        "playedMs": st.sampled_from([0, 29_999, 30_000, -1, 86_400_001, 1.5, None]),
-        "durationMs": st.sampled_from([0, 20_000, 86_400_001, "1"]),
-        "device": st.sampled_from(["ios", "", "x" * 65, None]),
+        "playedMs": st.sampled_from([0, 1, 29_999, 30_000, 40_000.0, -1, 86_400_001, 1.5, 1e300, None]),
+        "durationMs": st.sampled_from([0, 1, 20_000, 59_999, 80_001, 40_000.0, 86_400_001, "1"]),
+        "device": st.sampled_from(["ios", "", "\0", " ", "x" * 65, None]),
         "genre": st.sampled_from(["rock", "ROCK", None]),
-        "title": st.sampled_from(["", "x" * 301]),
+        "title": st.sampled_from(["", "x" * 301, "a\nb", "\u202e", "\x1b[2J"]),
     },
 )
 envelopes = st.fixed_dictionaries(
@@ -68,23 +111,51 @@ envelopes = st.fixed_dictionaries(
         "partitionkey": ids,
         "subject": st.sampled_from(["x", None, 1]),
         "traceparent": st.sampled_from(["00-" + "a" * 32 + "-" + "b" * 16 + "-01", "nonsense", None]),
-        "extension": st.just("passed over"),
+        "extension": st.just("passed over") | st.builds(nested, st.sampled_from([1, 397, 398, 399, 400, 401])),
     },
 )
-bodies = st.one_of(envelopes.map(msgspec.json.encode), st.binary(max_size=20), st.just(b"null"))
+written = envelopes.map(msgspec.json.encode)
+bodies = st.one_of(
+    written,
+    bad_bytes(written),
+    # An escape in what is compared, a field that stands twice.
+    written.map(lambda body: body.replace(b"2026-", b"2\\u0030\\u00326-")),
+    written.map(lambda body: body.replace(b'{"specversion"', b'{"type":"songline.song.liked.v1","specversion"')),
+    written.map(lambda body: body.replace(b'"data":{', b'"data":{"userId":"b","songId":7},"data":{')),
+    st.sampled_from(list(BAD_RECORDS.values())).filter(lambda body: len(body) < 20_000),
+    st.just(b"null"),
+)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(bodies, min_size=1, max_size=6))
 def test_every_body_gets_the_verdict_of_the_contract(batch: list[bytes]) -> None:
+    holds_the_verdict(batch, [LOGGED] * len(batch))
+
+
+@settings(deadline=None)
+@given(st.lists(bodies, min_size=1, max_size=3))
+def test_so_it_does_where_the_log_says_no_time(batch: list[bytes]) -> None:
+    holds_the_verdict(batch, [-1] * len(batch))
+
+
+@pytest.mark.parametrize("name", BAD_RECORDS)
+def test_a_bad_record_costs_no_neighbour(name: str) -> None:
+    good = msgspec.json.encode(envelope())
+    found = read([good, BAD_RECORDS[name], good], [LOGGED] * 3, Songs(), Regions())
+    assert [index for index, _ in found.poison] == [1]
+    assert len(found.keys) == 2
+
+
+def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
     songs = Songs()
-    found = read(batch, [LOGGED] * len(batch), songs, Regions())
+    found = read(batch, logged_ms, songs, Regions())
 
     acts, facts, poison = [], [], []
     for index, body in enumerate(batch):
         try:
             event = decode(body)
-            if milliseconds(event.time) > LOGGED + 3_600_000:
+            if logged_ms[index] >= 0 and event.time > moment(logged_ms[index] + 3_600_000):
                 raise Poison("broken-contract", "")
         except Poison as why:
             poison.append((index, why.reason))

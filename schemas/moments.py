@@ -1,0 +1,46 @@
+"""Moments as others write them: one rule for every door and every reader.
+
+RFC 3339 sets no limit to the digits of a second; .NET writes seven. What is finer than a microsecond is cut off, as the
+standard library does. msgspec 0.22 rounds it, which moves `23:59:59.9999995` into the next day and refuses .NET's
+largest moment, `9999-12-31T23:59:59.9999999Z`.
+"""
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from schemas.errors import Poison
+from schemas.rules import MOMENT_RULE
+from schemas.types import Moment
+
+_parse = msgspec.json.Decoder(Moment).decode
+_FINER = re.compile(r"(\.[0-9]{6})[0-9]+")
+_FINER_BYTES = re.compile(rb"\.[0-9]{7}")
+_SHORTEST_FINER = len("2026-11-22T14:00:00.1234567Z")
+
+
+def read_moment(text: str, reason: str = "not-an-event") -> datetime:
+    """The moment in `text` in UTC; raises Poison with `reason`, or `broken-contract` for one without a form in UTC."""
+    if len(text) >= _SHORTEST_FINER:
+        text = _FINER.sub(r"\1", text, count=1)
+    try:
+        # As JSON, since that costs a quarter of msgspec.convert; an escape would be read twice.
+        moment = _parse("" if "\\" in text else f'"{text}"')
+    except (msgspec.MsgspecError, ValueError):
+        raise Poison(reason, f"time: expected {MOMENT_RULE}") from None
+    return moment if moment.tzinfo is UTC else in_utc(moment)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """The same moment in UTC; raises Poison for one whose offset takes it out of the years 1 to 9999."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Poison("broken-contract", f"time {moment.isoformat()} has no form in UTC") from None
+
+
+def may_be_rounded(moment: datetime, body: bytes) -> bool:
+    """Whether `moment`, as msgspec read it from the JSON in `body`, may be in another minute than the contract has it
+    in: rounded up to a whole one. An escape may hide how it is written."""
+    return not moment.second and not moment.microsecond and (b"\\" in body or _FINER_BYTES.search(body) is not None)
