@@ -1,9 +1,10 @@
 """The read API: charts, songs, ingestions and what is going on over HTTP, and the page that shows it all."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -42,6 +43,7 @@ from projections.parked import ParkedAnswer
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Store, Unavailable
 from projections.titles import Titles
+from projections.worker_reports import WorkerReports
 from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, PARKED, PLAYS, SONGS
 from schemas.documents import Chart
 from schemas.ingestions import IngestionAnswer
@@ -83,12 +85,13 @@ def create(
     heartbeat: float = HEARTBEAT,
     stale_s: float = STALE_S,
     front: Front = DEFAULT_FRONT,
+    workers: Mapping[str, str] = MappingProxyType({}),
 ) -> FastAPI:
     """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound,
     without `hubs` no rates, without `bus` no dead letters.
 
     `poll` and `heartbeat`, in seconds, are those of streams; `stale_s` is that of live.STALE_S; `front` says whose
-    requests are taken.
+    requests are taken; `workers` are their addresses by name, as far as they are known.
     """
 
     broadcast = Broadcast()
@@ -120,6 +123,7 @@ def create(
                 app.state.titles,
                 lambda: datetime.now(UTC),
                 stale_s=stale_s,
+                workers=WorkerReports(workers),
             )
             stack.push_async_callback(app.state.feed.close)
             yield

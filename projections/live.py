@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
+from schemas.channels import MUSIC_EVENTS
 from schemas.events import EVENTS
 from schemas.ingestions import State
+from schemas.progress_report import NotReadyReason, ProgressReport
 from schemas.types import Id, Moment
+
+N = TypeVar("N", int, float)
 
 STALE_S = 30.0
 """After so many seconds a projection is told as stale. Each worker notes every few seconds how far it is, though
@@ -54,8 +58,10 @@ class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
 class Projection(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far a projection is. `complete_through`: every event that the hub had by then is in it. `age`: seconds since.
     `lag`: events of `music-events` that are not in it yet. `rate`: events a second that it took in.
+    `seconds_to_catch_up` and `not_ready`, the reasons with what mends each, are what its worker says; where that is
+    asked, `age` and `lag` are the worse of what it says and of what it has written.
 
-    None is for what is not known: the projection was never written, or the hubs can't be reached.
+    None is for what is not known: the projection was never written, the hubs can't be reached, or where the worker is.
     """
 
     name: str
@@ -64,6 +70,8 @@ class Projection(Struct, frozen=True, kw_only=True, rename="camel"):
     age: float | None
     lag: int | None
     rate: float | None
+    seconds_to_catch_up: float | None = None
+    not_ready: tuple[str, ...] = ()
 
 
 class Waiting(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -150,19 +158,49 @@ def projection(
     rate: float | None,
     now: datetime,
     stale_s: float = STALE_S,
+    report: ProgressReport | NotReadyReason | None = None,
 ) -> Projection:
-    """A projection as of `now`; `ends` are those of `music-events`."""
+    """A projection as of `now`; `ends` are those of `music-events`, `report` is its worker's."""
     through = None if mark is None else mark.complete_through
     age = None if through is None else max(0.0, (now - through).total_seconds())
-    freshness: Freshness = "unknown" if age is None else "stale" if age > stale_s else "fresh"
+    behind = None if mark is None or ends is None else lag(mark.position, ends)
+    reasons: tuple[NotReadyReason, ...] = ()
+    left_s: float | None = None
+    if isinstance(report, NotReadyReason):
+        reasons = (report,)
+    elif report is not None:
+        reasons, left_s = report.reasons, slowest(report)
+        age = _worse(age, *(one.age_seconds for one in report.partitions))
+        told = [one.events_behind for one in report.partitions if one.hub == MUSIC_EVENTS]
+        behind = _worse(behind, sum(one or 0 for one in told)) if told and None not in told else behind
+    stale = bool(reasons) or (age is not None and age > stale_s)
+    freshness: Freshness = "stale" if stale else "unknown" if age is None else "fresh"
     return Projection(
         name=name,
         freshness=freshness,
         complete_through=through,
         age=None if age is None else round(age, 1),
-        lag=None if mark is None or ends is None else lag(mark.position, ends),
+        lag=behind,
         rate=rate,
+        seconds_to_catch_up=left_s,
+        not_ready=tuple(said(reason) for reason in reasons),
     )
+
+
+def said(reason: NotReadyReason) -> str:
+    """A reason as a sentence, with what mends it."""
+    return f"{reason.sentence}. To mend it: {reason.mend}."
+
+
+def slowest(report: ProgressReport) -> float | None:
+    """Seconds until every partition has caught up; None where one of them does not."""
+    waits = [one.seconds_to_catch_up for one in report.partitions]
+    known = [wait for wait in waits if wait is not None]
+    return max(known) if known and len(known) == len(waits) else None
+
+
+def _worse(*numbers: N | None) -> N | None:
+    return max((number for number in numbers if number is not None), default=None)
 
 
 def lag(position: Mapping[str, int], ends: Mapping[int, int]) -> int:

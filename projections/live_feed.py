@@ -16,9 +16,11 @@ from projections.live import PLAYING_S, Live, Mark, NowPlaying, Projection, Samp
 from projections.now_playing import Broadcast
 from projections.store import Store, Unavailable
 from projections.titles import Titles
+from projections.worker_reports import WorkerReports
 from schemas.channels import MUSIC_EVENTS
 from schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
 from schemas.progress import PROGRESS, Progress
+from schemas.progress_report import NotReadyReason, ProgressReport
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,8 @@ SPAN = 6
 UPLOADS_EVERY = 5
 """Looks between two counts of uploads, which are six queries."""
 WATCHERS = 200
+WORKERS = {"charts": "trending", "catalog": "catalog", "library": "library"}
+"""Each projection to the worker that keeps it."""
 
 
 class Full(Exception):
@@ -65,8 +69,10 @@ class Feed:
         now: Callable[[], datetime],
         tick: float = 1.0,
         stale_s: float = live.STALE_S,
+        workers: WorkerReports | None = None,
     ) -> None:
         self._stores, self._hubs, self._broadcast, self._titles = stores, hubs, broadcast, titles
+        self._workers = workers
         self._now, self._tick, self._stale_s = now, tick, stale_s
         self._samples: deque[Sample] = deque(maxlen=SPAN)
         self._marks: dict[str, deque[tuple[float, int]]] = {}
@@ -115,6 +121,8 @@ class Feed:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+        if self._workers is not None:
+            await self._workers.close()
 
     async def _look(self) -> None:
         # Somebody may come while the hubs are closed.
@@ -149,8 +157,9 @@ class Feed:
 
     async def _everything(self) -> Live:
         troubles: list[str] = []
-        sample, projections, uploads, playing = await asyncio.gather(
+        sample, reports, projections, uploads, playing = await asyncio.gather(
             self._sample(troubles),
+            self._reports(troubles),
             self._marks_now(troubles),
             self._uploads_now(troubles),
             self._playing_now(troubles),
@@ -165,7 +174,9 @@ class Feed:
             as_of=now,
             kinds=live.kinds(self._samples),
             hubs=live.hubs(self._samples),
-            projections=tuple(self._projection(name, mark, ends, now) for name, mark in projections),
+            projections=tuple(
+                self._projection(name, mark, ends, reports.get(WORKERS[name]), now) for name, mark in projections
+            ),
             uploads=uploads,
             playing=playing,
             troubles=tuple(dict.fromkeys(troubles)),
@@ -180,6 +191,15 @@ class Feed:
         except Unreachable as error:
             troubles.append(f"{error}.")
             return None
+
+    async def _reports(self, troubles: list[str]) -> Mapping[str, ProgressReport | NotReadyReason]:
+        found = {} if self._workers is None else await self._workers.read()
+        for name in found.keys() - set(WORKERS.values()):
+            # It keeps no projection that could tell.
+            report = found[name]
+            reasons = (report,) if isinstance(report, NotReadyReason) else report.reasons
+            troubles += [f"The {name} worker is not ready: {live.said(reason)}" for reason in reasons]
+        return found
 
     async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, Mark | None]]:
         readers = {
@@ -239,11 +259,18 @@ class Feed:
             for title in (titles.get(one.song_id),)
         )
 
-    def _projection(self, name: str, mark: Mark | None, ends: Mapping[int, int] | None, now: datetime) -> Projection:
+    def _projection(
+        self,
+        name: str,
+        mark: Mark | None,
+        ends: Mapping[int, int] | None,
+        report: ProgressReport | NotReadyReason | None,
+        now: datetime,
+    ) -> Projection:
         rate: float | None = None
         if mark is not None:
             taken = self._marks.setdefault(name, deque(maxlen=SPAN))
             taken.append((asyncio.get_running_loop().time(), sum(mark.position.values())))
             span = taken[-1][0] - taken[0][0]
             rate = round(max(0, taken[-1][1] - taken[0][1]) / span, 2) if span else None
-        return live.projection(name, mark, ends, rate, now, self._stale_s)
+        return live.projection(name, mark, ends, rate, now, self._stale_s, report)

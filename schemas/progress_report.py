@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from schemas.decoding import Decoder
 from schemas.types import Moment
 
 
@@ -90,6 +91,14 @@ class ProgressReport(Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def ready(self) -> bool:
         return not self.reasons
+
+
+_decoder = Decoder(ProgressReport, "not-a-report")
+
+
+def decode(body: bytes) -> ProgressReport:
+    """The report that another process served; raises Poison."""
+    return _decoder.decode(body)
 
 
 def not_ready(

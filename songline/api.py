@@ -37,7 +37,7 @@ from projections.live import STALE_S
 from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
 from songline import publishing
-from songline.environment import OUTBOX
+from songline.environment import OUTBOX, WORKERS
 
 logger = logging.getLogger("api")
 
@@ -47,8 +47,9 @@ STALE = "SONGLINE_STALE"
 
 class Settings(Struct, frozen=True):
     """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without `hubs`
-    there are no rates, and without `bus` no dead letters. A projection older than `stale_s` seconds is stale.
-    Without an outbox no events are taken, and `events` is None."""
+    there are no rates, and without `bus` no dead letters. A projection older than `stale_s` seconds is stale. Without
+    an outbox no events are taken, and `events` is None. `workers` are the addresses of their health by name, as far as
+    they are known."""
 
     reading: Cosmos
     writing: Wires | None
@@ -58,6 +59,7 @@ class Settings(Struct, frozen=True):
     stale_s: float
     events: events_api.Wires | None
     front: Front = Front()
+    workers: Mapping[str, str] = {}
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -66,10 +68,11 @@ class Settings(Struct, frozen=True):
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
         events, front = publishing.read(environ), Front.read(environ)
+        workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
-            return cls(reading, None, Limits(), hubs, bus, stale_s, events, front)
+            return cls(reading, None, Limits(), hubs, bus, stale_s, events, front, workers)
         wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events, front)
+        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events, front, workers)
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
@@ -90,7 +93,15 @@ def read_stale(environ: Mapping[str, str]) -> float:
 def compose(settings: Settings) -> FastAPI:
     """The whole API."""
     storage = None if settings.writing is None else settings.writing.blobs
-    app = create(settings.reading, storage, settings.hubs, settings.bus, stale_s=settings.stale_s, front=settings.front)
+    app = create(
+        settings.reading,
+        storage,
+        settings.hubs,
+        settings.bus,
+        stale_s=settings.stale_s,
+        front=settings.front,
+        workers=settings.workers,
+    )
     _declined(app)
     if settings.events is None:
         logger.warning("no events are taken: there is no outbox; %s names its file", OUTBOX)

@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 
 import httpx
-import msgspec
 from msgspec import Struct
 
 from processors.runtime.progress import unexplained_stall
-from schemas.progress_report import ProgressReport
+from schemas.errors import Poison
+from schemas.progress_report import ProgressReport, decode
 
 PERIOD_S = 2.0
 PATIENCE_S = 3.0
@@ -111,9 +111,6 @@ def report_in(answer: httpx.Response) -> ProgressReport | None:
     if answer.status_code != 200:
         return None
     try:
-        return _decode(answer.content)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return decode(answer.content)
+    except Poison:
         return None
-
-
-_decode = msgspec.json.Decoder(ProgressReport).decode

@@ -69,7 +69,7 @@ function feel() {
     waiting: () => ["connecting", ""],
     lost: () => [since ? `connection lost ${span((Date.now() - since) / 1000)} ago` : "no connection", `The connection is lost. ${had} It goes on by itself.`],
     unknown: () => ["in part unknown", latest.troubles.join(" ")],
-    stale: () => [`stale: ${stale.join(", ").toLowerCase()}`, ""],
+    stale: () => [`stale: ${stale.join(", ").toLowerCase()}`, latest.projections.flatMap((one) => one.notReady).join(" ")],
     live: () => ["live", ""],
   }[feels]();
   tell(pulseText, sign);

@@ -95,7 +95,7 @@ function stop(sort, name) {
     projection({ projections }) {
       const found = projections.find((one) => one.name === name);
       stopped.absent = !found;
-      if (found) show(found.lag === null ? "–" : compact(found.lag), found.lag === null ? "" : found.lag === 1 ? "event behind" : "events behind", words({ ...found, lag: 0 }), found.freshness);
+      if (found) show(found.lag === null ? "–" : compact(found.lag), found.lag === null ? "" : found.lag === 1 ? "event behind" : "events behind", found.secondsToCatchUp > 10 ? `about ${span(found.secondsToCatchUp)} to catch up` : words({ ...found, lag: 0 }), found.freshness);
     },
     queue({ uploads }) {
       show(uploads ? number(uploads.states.queued) : "–", "queued", uploads ? `${number(uploads.states.received)} being received` : "not known", null);

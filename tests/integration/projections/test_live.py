@@ -16,6 +16,7 @@ from cloud import cosmos, eventhubs
 from cloud.kafka import client_options
 from cloud.settings import read_cosmos, read_eventhubs
 from processors.catalog.documents import Songs
+from processors.health import serving
 from projections.hubs import BUDGET, Hubs
 from projections.live import Live
 from projections.live_api import stream
@@ -23,11 +24,13 @@ from projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
 from projections.now_playing import Broadcast, Playing
 from projections.store import Store
 from projections.titles import Titles
+from projections.worker_reports import WorkerReports
 from schemas import examples
 from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
 from schemas.documents import chart_key
 from schemas.envelope import encode
 from schemas.events import Payload, SongLiked, SongPlayed
+from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 
@@ -171,3 +174,42 @@ async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None
 async def test_half_a_chart_is_refused(songs_api: httpx.AsyncClient) -> None:
     answer = await songs_api.get("/v1/live?kind=top")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "kind")
+
+
+async def test_workers_are_asked_how_they_are(
+    song_cloud: LocalCloud, database: CosmosClient, hubs: Hubs, broadcast: Broadcast
+) -> None:
+    reasons = [not_ready("library", NotReadyCause.HUB_MADE_ANEW, "music-events was made anew")]
+
+    def report() -> ProgressReport:
+        return ProgressReport(worker="library", as_of=datetime.now(UTC), reasons=tuple(reasons))
+
+    async with serving(0, list, report) as port, serving(0, list) as old:
+        addresses = {
+            "library": f"http://127.0.0.1:{port}",
+            # One that has no report, and two that are not there.
+            "catalog": f"http://127.0.0.1:{old}",
+            "trending": "http://127.0.0.1:9",
+            "ingestion": "http://127.0.0.1:9",
+        }
+        stores = Stores(
+            *(Store(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS))
+        )
+        titles = Titles(stores.songs)
+        feed = Feed(stores, hubs, broadcast, titles, lambda: datetime.now(UTC), 0.1, workers=WorkerReports(addresses))
+        try:
+            async with feed.watching(), asyncio.timeout(20):
+                number, latest = await feed.after(0)
+                found = {one.name: one for one in latest.projections}
+                assert found["library"].freshness == "stale"
+                said = "music-events was made anew. To mend it: songline checkpoints reset library."
+                assert found["library"].not_ready == (said,)
+                assert "the trending worker does not answer at http://127.0.0.1:9" in found["charts"].not_ready[0]
+                assert found["catalog"].not_ready == ()
+                assert any("The ingestion worker is not ready" in trouble for trouble in latest.troubles)
+                reasons.clear()
+                while found["library"].not_ready:
+                    number, latest = await feed.after(number)
+                    found = {one.name: one for one in latest.projections}
+        finally:
+            await feed.close()

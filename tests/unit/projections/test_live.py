@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from projections import live
 from projections.live import Mark, Sample
+from schemas.progress_report import NotReadyCause, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 VERBS = list(live.KIND_NAMES.values())
@@ -64,3 +65,39 @@ def test_lag_is_what_the_hub_has_and_the_projection_has_not() -> None:
     assert live.lag({"0": 7, "1": 20}, {0: 9, 1: 18, 2: 3}) == 6
     unknown = live.projection("library", None, {0: 9}, None, NOON)
     assert (unknown.freshness, unknown.lag, unknown.age) == ("unknown", None, None)
+
+
+def reported(*causes: NotReadyCause, behind: int = 0, age_s: float = 0.0, left_s: float | None = 0.0) -> ProgressReport:
+    one = PartitionProgress(
+        hub="music-events",
+        partition="0",
+        position=7,
+        end=7 + behind,
+        events_behind=behind,
+        age_seconds=age_s,
+        events_per_second=1.0,
+        seconds_to_catch_up=left_s,
+    )
+    reasons = tuple(not_ready("library", cause, "seen") for cause in causes)
+    return ProgressReport(worker="library", as_of=NOON, partitions=(one,), reasons=reasons)
+
+
+def test_what_its_worker_says_and_what_it_has_written_are_told_by_the_worse() -> None:
+    mark = Mark(position={"0": 7}, complete_through=NOON - timedelta(seconds=3))
+    found = live.projection("library", mark, {0: 9}, None, NOON, report=reported(behind=90, age_s=20, left_s=12))
+    assert (found.lag, found.age, found.freshness, found.seconds_to_catch_up) == (90, 20.0, "fresh", 12.0)
+    found = live.projection("library", mark, {0: 9}, None, NOON, report=reported())
+    assert (found.lag, found.age, found.freshness, found.not_ready) == (2, 3.0, "fresh", ())
+    unwritten = live.projection("library", None, None, None, NOON, report=reported(behind=4, age_s=1, left_s=None))
+    assert (unwritten.lag, unwritten.age, unwritten.seconds_to_catch_up) == (4, 1.0, None)
+
+
+def test_a_worker_that_is_not_ready_or_does_not_answer_makes_its_projection_stale() -> None:
+    mark = Mark(position={"0": 9}, complete_through=NOON)
+    anew = live.projection("library", mark, {0: 9}, None, NOON, report=reported(NotReadyCause.HUB_MADE_ANEW))
+    assert anew.freshness == "stale"
+    assert anew.not_ready == ("seen. To mend it: songline checkpoints reset library.",)
+    silent = not_ready("library", NotReadyCause.NOT_ANSWERING, "the library worker does not answer")
+    found = live.projection("library", mark, {0: 9}, None, NOON, report=silent)
+    assert found.freshness == "stale"
+    assert found.not_ready[0].startswith("the library worker does not answer. To mend it: restart the library worker")
