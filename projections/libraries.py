@@ -4,10 +4,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, Literal, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from projections.store import Store
 from projections.titles import Title, Titles
+from projections.uploads import judged, strangers
 from schemas.decoding import Decoder
 from schemas.errors import Poison
 from schemas.library import (
@@ -30,6 +31,9 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 MAX_LIMIT = 100
 TITLE_LIMIT = 5_000
 """By title a library is sorted whole, for titles are the catalog's: so large it may be."""
+
+MORE = 1_000
+"""Entries read at a time where many that were read don't count."""
 
 _cursors: Decoder[tuple[str, ...]] = Decoder(tuple[str, ...])
 # Every order begins with a digit.
@@ -102,12 +106,14 @@ async def page(store: Store, titles: Titles, user_id: str, asked: Asked, limit: 
         found = await store.find_within(user_id, text, parameters, TITLE_LIMIT + 1, EntryDocument)
         if len(found) > TITLE_LIMIT:
             raise TooLarge(f"the library of {user_id} has more than {TITLE_LIMIT} songs of this kind")
-        names = await titles.of(entry.song_id for entry in found)
+        known = await titles.known(entry.song_id for entry in found)
+        names = {song_id: each.title for song_id, each in known.items()}
+        found = judged(found, known, asked.filter == "uploaded")
         found = sorted(found, key=lambda entry: _place(entry, names))
         if asked.after is not None:
             found = [entry for entry in found if _place(entry, names) > asked.after]
     else:
-        found = await store.find_within(user_id, text, parameters, limit + 1, EntryDocument)
+        found = await _following(store, titles, user_id, asked, limit + 1)
         names = await titles.of(entry.song_id for entry in found[:limit])
     following = None
     if len(found) > limit:
@@ -116,6 +122,21 @@ async def page(store: Store, titles: Titles, user_id: str, asked: Asked, limit: 
         following = cursor(asked.field, *place)
     entries = [_entry(entry, names[entry.song_id]) for entry in found[:limit]]
     return Library(user_id=user_id, entries=entries, next=following, **fresh)
+
+
+async def _following(store: Store, titles: Titles, user_id: str, asked: Asked, limit: int) -> list[EntryDocument]:
+    """The next `limit` entries of a sorted list, without uploads that are another user's."""
+    found: list[EntryDocument] = []
+    size = limit
+    while True:
+        text, parameters = query(asked)
+        some = await store.find_within(user_id, text, parameters, size, EntryDocument)
+        known = await titles.known(entry.song_id for entry in some if entry.uploads)
+        found += judged(some, known, asked.filter == "uploaded")
+        if len(found) >= limit or len(some) < size:
+            return found[:limit]
+        asked = structs.replace(asked, after=(str(_order(some[-1], asked.field)),))
+        size = MORE
 
 
 async def recent(store: Store, titles: Titles, user_id: str, limit: int, fresh: dict[str, Any]) -> Recent:
@@ -135,16 +156,17 @@ async def recent(store: Store, titles: Titles, user_id: str, limit: int, fresh: 
     )
 
 
-async def summary(store: Store, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
+async def summary(store: Store, titles: Titles, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
     """Raises Unavailable."""
     found = await _summary(store, user_id)
+    others = await strangers(store, titles, user_id) if found.uploaded else 0
     return LibrarySummary(
         user_id=user_id,
         listens=found.listens,
         ms_played=found.ms_played,
         songs=found.songs,
         liked=found.liked,
-        uploaded=found.uploaded,
+        uploaded=max(0, found.uploaded - others),
         first_listen_at=found.first_listen_at,
         last_listen_at=found.last_listen_at,
         **fresh,

@@ -90,7 +90,8 @@ def _summary(app: FastAPI, now: Now) -> None:
     ) -> Response:
         """How much he listened, and how many songs he has."""
         fresh = await _fresh(request, now, min_position, wait)
-        return plain(await libraries.summary(request.app.state.library, user_id, fresh))
+        state = request.app.state
+        return plain(await libraries.summary(state.library, state.titles, user_id, fresh))
 
 
 async def _fresh(request: Request, now: Now, min_position: str | None, wait: float) -> dict[str, Any]:

@@ -22,6 +22,13 @@ class Title(Struct, frozen=True):
     genre: str | None
 
 
+class Known(Struct, frozen=True):
+    """What the catalog says of a song: its title while it is available, and its owner, also when it has gone."""
+
+    title: Title | None = None
+    owner: str | None = None
+
+
 class Titles:
     """The catalog's songs. What was asked for is remembered for LASTS seconds, ROOM songs at most; that a song is not
     there too. `steady` gives seconds."""
@@ -29,10 +36,14 @@ class Titles:
     def __init__(self, songs: Store, steady: Callable[[], float] = time.monotonic) -> None:
         self._songs = songs
         self._steady = steady
-        self._known: OrderedDict[str, tuple[float, Title | None]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, Known]] = OrderedDict()
 
     async def of(self, song_ids: Iterable[str]) -> dict[str, Title | None]:
         """By song; None for one that is not available. Raises Unavailable."""
+        return {song_id: known.title for song_id, known in (await self.known(song_ids)).items()}
+
+    async def known(self, song_ids: Iterable[str]) -> dict[str, Known]:
+        """By song. Raises Unavailable."""
         now = self._steady()
         wanted = set(song_ids)
         missing = [song_id for song_id in sorted(wanted) if self._known.get(song_id, (0.0, None))[0] <= now]
@@ -41,7 +52,7 @@ class Titles:
             found |= await self._read(missing[start : start + AT_ONCE])
         return found
 
-    async def _read(self, song_ids: list[str]) -> dict[str, Title | None]:
+    async def _read(self, song_ids: list[str]) -> dict[str, Known]:
         names = [f"@song{number}" for number in range(len(song_ids))]
         documents = await self._songs.find(
             " ".join(("SELECT * FROM c WHERE c.id IN (", ", ".join(names), ")")),
@@ -49,15 +60,15 @@ class Titles:
             len(song_ids),
             SongDocument,
         )
-        found: dict[str, Title | None] = dict.fromkeys(song_ids)
+        found = dict.fromkeys(song_ids, Known())
         for document in documents:
             song = document.song
-            if song is not None:
-                found[document.id] = Title(song.title, song.artist, song.genre)
+            title = None if song is None else Title(song.title, song.artist, song.genre)
+            found[document.id] = Known(title, document.owner)
         until = self._steady() + LASTS
-        for song_id, title in found.items():
+        for song_id, known in found.items():
             self._known.pop(song_id, None)
-            self._known[song_id] = until, title
+            self._known[song_id] = until, known
         while len(self._known) > ROOM:
             self._known.popitem(last=False)
         return found

@@ -26,7 +26,7 @@ from schemas.documents import CURRENT, chart_key
 from schemas.progress import PROGRESS, Freshness, Reached
 from schemas.songs import Song
 from songline.entities import CONTAINERS
-from tests.support.catalog import stated
+from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -120,6 +120,45 @@ async def test_lists_are_filtered_sorted_and_paged(
         "uploaded": False,
         "uploadedAt": None,
     }
+
+
+async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
+    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
+) -> None:
+    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    forged = [f"forged-{number:02}" for number in range(30)]
+    await name(database, forged_heard="Heard", forged_gone="Gone", **{each.replace("-", "_"): each for each in forged})
+    await songs.apply("forged_gone", "0", [taken_away("u", NOON, 2)])
+    mine = ["mine-0", "mine-1", "mine-2"]
+    for song_id in mine:
+        song = Song(id=song_id, user_id="forger", title=song_id, artist="A", duration_ms=1, uploaded_at=NOON)
+        await songs.apply(song_id, "0", [stated(song)])
+    uploads = [
+        mine[0],
+        *(each.replace("-", "_") for each in forged),
+        mine[1],
+        "forged_heard",
+        "forged_gone",
+        mine[2],
+        "new",
+    ]
+    acts = [act(number, "upload", song_id, number) for number, song_id in enumerate(uploads)]
+    await libraries.apply("forger", "1", [*acts, act(100, "listen", "forged_heard", 50)])
+    own = ["new", "mine-2", "mine-1", "mine-0"]
+    assert await pages(api, "forger", filter="uploaded", limit=3) == [own[:3], own[3:]]
+    assert await pages(api, "forger", filter="uploaded", sort="title") == [["mine-0", "mine-1", "mine-2", "new"]]
+    assert await pages(api, "forger", limit=2) == [["forged_heard", "new"], ["mine-2", "mine-1"], ["mine-0"]]
+    (by_plays,) = await pages(api, "forger", sort="plays")
+    assert (by_plays[0], set(by_plays[1:])) == ("forged_heard", set(own))
+    (by_plays,) = await pages(api, "forger", sort="plays")
+    assert (by_plays[0], set(by_plays[1:])) == ("forged_heard", set(own))
+    entries = (await get(api, "/v1/users/forger/library"))["entries"]
+    assert {entry["songId"]: entry["uploaded"] for entry in entries} == {
+        "forged_heard": False,
+        **dict.fromkeys(own, True),
+    }
+    assert entries[0]["uploadedAt"] is None
+    assert (await get(api, "/v1/users/forger/summary"))["uploaded"] == 4
 
 
 async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -> None:
