@@ -70,6 +70,11 @@ def left(report: ProgressReport) -> str:
 
 
 def catching_up(report: ProgressReport) -> bool:
-    """Whether nothing but time is needed until the worker is ready."""
-    passing = {NotReadyCause.FAR_BEHIND, NotReadyCause.PARTITIONS_MOVING, NotReadyCause.STARTING}
-    return all(one.cause in passing for one in report.reasons)
+    """Whether the worker does all that it can, and only has much to do."""
+    return bool(report.reasons) and all(one.cause is NotReadyCause.FAR_BEHIND for one in report.reasons)
+
+
+def gets_ready(report: ProgressReport) -> bool:
+    """Whether nothing but time is needed until the worker is ready: its state may be as large as its life is long."""
+    passing = {NotReadyCause.FAR_BEHIND, NotReadyCause.PARTITIONS_MOVING}
+    return bool(report.reasons) and all(one.cause in passing for one in report.reasons)

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from schemas.progress_report import ProgressReport
 from songline import guard
-from songline.health_news import HealthNews
+from songline.health_news import HealthNews, catching_up, gets_ready
 from songline.restarts import UNCOUNTED, Restarts
 from songline.service_logs import ServiceLogs
 from songline.vitals import PERIOD_S, Answer, Checkup, Nurse, Vitals
@@ -45,14 +45,13 @@ WAITS_TOLD = 10.0
 class Service(Struct, frozen=True):
     """One process: its shell command, how to tell that it is healthy, and whether it may be started again when it
     dies or is stuck (which is harmless for what keeps nothing, or finds all of it again). `checkup` asks whether it
-    is; `patient`, of its last report, whether nothing but time is needed until it is healthy."""
+    is."""
 
     name: str
     command: str
     probe: Probe
     restarts: bool = False
     checkup: Checkup | None = None
-    patient: Callable[[ProgressReport], bool] | None = None
 
 
 class Died(Exception):
@@ -153,8 +152,8 @@ class Supervisor:
             running.nurse = Nurse(service.name, service.checkup, lambda: running.launch, self._answers, self._period_s)
 
     def wait(self, name: str, patience: float, probe: Probe | None = None) -> float:
-        """Until the service is healthy, by another `probe` than its own if one is given, or needs nothing but time:
-        the seconds since its start. Raises Died, for any service, and Stopped."""
+        """Until the service is healthy, by another `probe` than its own if one is given, or does all that it can and
+        is merely behind: the seconds since its start. Raises Died, for any service, and Stopped."""
         running = self._running[name]
         healthy = probe or running.service.probe
         began = told_at = self._clock()
@@ -165,6 +164,8 @@ class Supervisor:
             if not missing or self.catches_up(name) is not None:
                 running.was_healthy = True
                 return now - running.started_at
+            if running.report is not None and gets_ready(running.report):
+                began = now
             if now - max(began, running.started_at) > patience:
                 raise self._died(running, f"was not healthy within {patience:g} s ({missing})")
             if now - told_at >= WAITS_TOLD:
@@ -172,11 +173,9 @@ class Supervisor:
                 self._say(f"{name} waits: {missing}")
 
     def catches_up(self, name: str) -> ProgressReport | None:
-        """The service's last report, if by that nothing but time is needed until it is healthy."""
-        running = self._running[name]
-        report, patient = running.report, running.service.patient
-        waits = report is not None and report.reasons and patient is not None and patient(report)
-        return report if waits else None
+        """The service's last report, if by that it is merely behind."""
+        report = self._running[name].report
+        return report if report is not None and catching_up(report) else None
 
     def watch(self) -> None:
         """Until a service dies for good (raises Died) or an end is wanted (raises Stopped)."""

@@ -15,8 +15,9 @@ PERIOD_S = 2.0
 PATIENCE_S = 3.0
 HUNG_S = 30.0
 """After so many seconds without an answer, from a process that has answered before, it hangs."""
-STUCK_S = 60.0
-"""For so many seconds a worker may say that a partition stands still for no reason; it says so after half a minute."""
+STUCK_S = 180.0
+"""For so many seconds a worker may say that a partition stands still for no reason; it says so after half a minute. A
+write of all that it holds may take as long where the store is slow."""
 
 Checkup = Callable[[], ProgressReport | None]
 """Asks a process how it is: its report, None where it answers and has none. Raises UnansweredError."""

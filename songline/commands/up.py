@@ -31,7 +31,7 @@ from schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline import emulators
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
-from songline.health_news import catching_up, left
+from songline.health_news import left
 from songline.lock import Held, holding
 from songline.options import DataFolder, FiniteRange
 from songline.ports import HOST, Taken, kept, settle
@@ -166,7 +166,6 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
             _answers(ready[name]) if name in ready else _nothing,
             restarts=True,
             checkup=asks(vital[name]) if name in vital else None,
-            patient=catching_up,
         )
         for name, line in commands.items()
     }

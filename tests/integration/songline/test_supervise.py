@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,6 @@ from honcho.printer import Message
 
 from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from songline import supervise
-from songline.health_news import catching_up
 from songline.restarts import Restarts
 from songline.supervise import Died, Service, Stopped, Supervisor
 from songline.vitals import Checkup, UnansweredError, Vitals
@@ -225,9 +225,19 @@ def test_what_begins_is_slow_or_waits_for_a_service_goes_on(told: list[str], tmp
 def test_one_that_catches_up_is_waited_for_no_longer(told: list[str], tmp_path: Path) -> None:
     with brisk(tmp_path, told) as supervisor:
         behind = checked(reported(NotReadyCause.FAR_BEHIND))
-        supervisor.start(Service("one", FOREVER, lambda: "503", checkup=behind, patient=catching_up))
+        supervisor.start(Service("one", FOREVER, lambda: "503", checkup=behind))
         supervisor.wait("one", patience=5)
         assert supervisor.catches_up("one") == reported(NotReadyCause.FAR_BEHIND)
+
+
+def test_one_that_reads_its_state_is_waited_for(told: list[str], tmp_path: Path) -> None:
+    moving = reported(NotReadyCause.PARTITIONS_MOVING)
+    with brisk(tmp_path, told) as supervisor:
+        began = time.monotonic()
+        supervisor.start(
+            Service("one", FOREVER, lambda: "503" if time.monotonic() < began + 0.8 else "", checkup=checked(moving))
+        )
+        assert supervisor.wait("one", patience=0.3) >= 0.8
 
 
 def test_what_one_waits_for_is_told_now_and_then(

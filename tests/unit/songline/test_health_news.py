@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
-from songline.health_news import HealthNews, catching_up
+from songline.health_news import HealthNews, catching_up, gets_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 AWAY = not_ready("library", NotReadyCause.SERVICE_AWAY, "Cosmos DB is away")
@@ -86,3 +86,9 @@ def test_a_start_is_told_elsewhere_unless_it_takes_long() -> None:
 def test_what_needs_nothing_but_time() -> None:
     assert catching_up(report(FAR))
     assert not catching_up(report(FAR, AWAY))
+    assert not catching_up(report())
+    moving = not_ready("trending", NotReadyCause.PARTITIONS_MOVING, "state is read")
+    assert not catching_up(report(moving))
+    assert gets_ready(report(moving))
+    assert not gets_ready(report(STARTS))
+    assert not gets_ready(report())
