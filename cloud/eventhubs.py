@@ -1,12 +1,13 @@
 """Event Hubs clients over AMQP."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from cloud.credentials import entra
-from cloud.settings import EventHubs
+from cloud.settings import EVENTHUB_CONNECTION, EventHubs, connection_parts
 
 
 def producer(settings: EventHubs, hub: str, **options: Any) -> EventHubProducerClient:
@@ -37,3 +38,11 @@ def consumer(settings: EventHubs, hub: str, group: str, **options: Any) -> Event
         credential=entra(),
         **options,
     )
+
+
+def namespace(settings: EventHubs) -> str:
+    """The namespace as the SDK names it in its checkpoints: its host, with the port of an emulator."""
+    if settings.connection is None:
+        return settings.host
+    parts = connection_parts(EVENTHUB_CONNECTION, settings.connection.reveal(), ("Endpoint",))
+    return urlsplit(parts["endpoint"]).netloc

@@ -9,7 +9,7 @@ from msgspec import Struct
 from cloud import checkpoints, cosmos, eventhubs
 from cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from processors.runtime.hub_questions import HubQuestions
-from processors.runtime.hub_standing import HubState, Mismatch, reset, standing
+from processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
 from processors.runtime.positions import Positions
 from schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS, SONGS
 from schemas.progress import Reached
@@ -55,10 +55,15 @@ class ProjectionCheckpoints:
     """Those of one worker. Methods raise AzureError and EventHubError."""
 
     def __init__(
-        self, place: ProjectionPlace, host: str, hub: HubQuestions, positions: Positions, store: BlobCheckpointStore
+        self,
+        place: ProjectionPlace,
+        namespace: str,
+        hub: HubQuestions,
+        positions: Positions,
+        store: BlobCheckpointStore,
     ) -> None:
         self._place = place
-        self._host = host
+        self._namespace = namespace
         self._hub = hub
         self._positions = positions
         self._store = store
@@ -66,17 +71,26 @@ class ProjectionCheckpoints:
     async def read(self) -> list[PartitionCheckpoint]:
         """Those of all partitions that the hub has."""
         noted = await self._positions.all()
-        found = await self._store.list_checkpoints(self._host, MUSIC_EVENTS, self._place.group)
+        found = await self._store.list_checkpoints(self._namespace, MUSIC_EVENTS, self._place.group)
         begins = {one["partition_id"]: int(one["sequence_number"]) for one in found}
-        partitions = sorted((await self._hub.describe()).partitions, key=int)
-        return [_described(one, noted.get(one), begins.get(one), await self._hub.state(one)) for one in partitions]
+        hub = await self._hub.describe()
+        lost = gone(noted, hub.partitions, MUSIC_EVENTS)
+        rows = []
+        for one in sorted(hub.partitions | lost.keys(), key=int):
+            state = HubState(hub.created_at, 0, -1) if one in lost else await self._hub.state(one)
+            rows.append(_described(one, noted.get(one), begins.get(one), state, lost.get(one)))
+        return rows
 
     async def reset(self, partition: str) -> Reached | None:
         """Have the worker read the partition from the first event that the hub holds; what is noted then.
 
-        None where another reset came between, and nothing was done.
+        Of a partition that the hub does not have any more, what is noted is forgotten, -1 then. None where another
+        reset came between, and nothing was done.
         """
-        before = (await self._positions.all()).get(partition)
+        hub, before = await self._hub.describe(), await self._positions.reached(partition)
+        if partition not in hub.partitions:
+            await self._positions.remove(partition)
+            return Reached(position=-1, through=None)
         state = await self._hub.state(partition)
         if before is None:
             await self._positions.begin([partition], state.created_at)
@@ -86,7 +100,7 @@ class ProjectionCheckpoints:
             return None
         await self._store.update_checkpoint(
             {
-                "fully_qualified_namespace": self._host,
+                "fully_qualified_namespace": self._namespace,
                 "eventhub_name": MUSIC_EVENTS,
                 "consumer_group": self._place.group,
                 "partition_id": partition,
@@ -108,11 +122,14 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         stack.push_async_callback(database.close)
         store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
         positions = Positions(cosmos.container(database, DATABASE, place.container), place.key)
-        yield ProjectionCheckpoints(place, settings.host, HubQuestions(client), positions, store)
+        namespace = eventhubs.namespace(settings)
+        yield ProjectionCheckpoints(place, namespace, HubQuestions(client), positions, store)
 
 
-def _described(partition: str, noted: Reached | None, begins: int | None, hub: HubState) -> PartitionCheckpoint:
-    found = standing(noted, hub, f"{MUSIC_EVENTS}/{partition}")
+def _described(
+    partition: str, noted: Reached | None, begins: int | None, hub: HubState, lost: Mismatch | None
+) -> PartitionCheckpoint:
+    found = lost or standing(noted, hub, f"{MUSIC_EVENTS}/{partition}")
     reached = noted or Reached(position=-1, through=None)
     return PartitionCheckpoint(
         partition=partition,

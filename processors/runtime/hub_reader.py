@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from azure.eventhub.exceptions import EventHubError
 from processors.pace import Pace
 from processors.record import Record
 from processors.runtime.continuity import follow
-from processors.runtime.hub_standing import Mismatch, same_hub
+from processors.runtime.hub_standing import Mismatch, gone, same_hub
 from processors.runtime.partition_processor import FoldCrashedError, ParkingStoppedError, ReadAgainError
 from processors.runtime.partition_reader import PartitionReader, ReaderParts
 from processors.runtime.patience import Patience
@@ -77,7 +77,8 @@ class HubReader:
         self._unbalanced: tuple[float, str] | None = None
         self._gaps: dict[str, tuple[int, str]] = {}
         self._partitions: frozenset[str] = frozenset()
-        self._widened = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._gone: Mapping[str, Mismatch] = {}
         self._crashed: asyncio.Future[None] | None = None
         self._tracker = ProgressTracker(parts.reader)
 
@@ -88,13 +89,13 @@ class HubReader:
         watching = asyncio.create_task(self._watch_hub())
         try:
             while True:
-                self._widened.clear()
+                self._changed.clear()
                 await self._receive()
         finally:
             watching.cancel()
 
     async def _receive(self) -> None:
-        """Read until a partition was added."""
+        """Read until the hub has other partitions, which the SDK asks for only when it begins."""
         assert self._crashed is not None
         receiving = asyncio.create_task(
             self._client.receive_batch(
@@ -109,11 +110,11 @@ class HubReader:
                 on_partition_close=self._close,
             )
         )
-        widened = asyncio.create_task(self._widened.wait())
+        changed = asyncio.create_task(self._changed.wait())
         try:
-            await asyncio.wait((receiving, widened, self._crashed), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((receiving, changed, self._crashed), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            widened.cancel()
+            changed.cancel()
             receiving.cancel()
             with suppress(asyncio.CancelledError):
                 await receiving
@@ -131,12 +132,16 @@ class HubReader:
             yield not_ready(worker, NotReadyCause.TOO_MANY_PARKED, sentence)
         for partition, stay in self._stays.items():
             reader = stay.reader
+            if partition not in self._partitions:
+                continue
             if reader.held is not None:
                 yield not_ready(worker, reader.held.cause, reader.held.sentence, hub=hub, partition=partition)
             elif (stuck := reader.patience.stuck()) >= self._pace.stall:
                 cause = NotReadyCause.ACCESS_DENIED if reader.patience.denied else NotReadyCause.WRITES_REFUSED
                 sentence = f"partition {partition} can't be applied for {stuck:.0f} s: {reader.patience.trouble}"
                 yield not_ready(worker, cause, sentence, hub=hub, partition=partition)
+        for partition, why in self._gone.items():
+            yield not_ready(worker, why.cause, why.sentence, hub=hub, partition=partition)
         for partition, (_, sentence) in self._gaps.items():
             yield not_ready(worker, NotReadyCause.STANDS_STILL, sentence, hub=hub, partition=partition)
         if self._unbalanced is not None and self._parts.steady() - self._unbalanced[0] < 2 * self._pace.balance:
@@ -148,7 +153,11 @@ class HubReader:
         partition = context.partition_id
         reader = PartitionReader(partition, self._new_id(), self._parts)
         self._stays[partition] = Stay(reader, self._parts.steady())
-        await reader.patience.insist(reader.resume)
+        if partition in self._partitions:
+            await reader.patience.insist(reader.resume)
+        else:
+            # The SDK also claims what somebody owned once.
+            reader.hold(Mismatch(NotReadyCause.HUB_MADE_ANEW, f"{reader.place}: the hub has no such partition"))
         if reader.held is not None:
             log.error("%s: nothing of it is folded", reader.held.sentence)
         else:
@@ -250,6 +259,8 @@ class HubReader:
 
     async def _wait_out(self, reader: PartitionReader) -> None:
         """Return when an operator has mended what holds the partition."""
+        if reader.partition not in self._partitions:
+            await _for_ever()
         await reader.settle()
         mended = False
         while not mended:
@@ -313,18 +324,20 @@ class HubReader:
                 await self._look_at_hub()
 
     async def _look_at_hub(self) -> None:
-        """Notice partitions that were added, and that the hub was made anew."""
+        """Notice partitions that were added or are gone, and that the hub was made anew."""
         hub = await self._parts.ask.describe()
-        if added := hub.partitions - self._partitions:
+        if hub.partitions != self._partitions or self._gone:
             await self._parts.positions.begin(sorted(hub.partitions), hub.created_at)
-            if self._partitions:
-                log.info("the hub has new partitions: %s", ", ".join(sorted(added)))
-                self._widened.set()
-            self._partitions = hub.partitions
+            self._gone = gone(await self._parts.positions.all(), hub.partitions, self._parts.hub)
+        if self._partitions and hub.partitions != self._partitions:
+            log.info("the hub has other partitions: %s", ", ".join(sorted(hub.partitions)))
+            self._changed.set()
+        self._partitions = hub.partitions
         for stay in list(self._stays.values()):
             known = stay.reader.reached.created_at
             if stay.reader.held is None and known is not None and not same_hub(known, hub.created_at):
-                await stay.reader.look_at_hub()
+                with suppress(EventHubError):
+                    await stay.reader.look_at_hub()
 
 
 async def _for_ever() -> None:

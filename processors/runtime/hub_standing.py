@@ -1,5 +1,6 @@
 """Whether a position that was noted is one of the hub as it is now. Pure."""
 
+from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
@@ -69,6 +70,18 @@ def reset(noted: Reached | None, hub: HubState) -> Reached:
     if found.cause is NotReadyCause.RETENTION_PASSED:
         return structs.replace(after, lost=before.lost + hub.first - before.position - 1)
     return structs.replace(after, generation=resets, lost=before.lost + hub.first)
+
+
+def gone(noted: Mapping[str, Reached], partitions: Set[str], hub: str) -> dict[str, Mismatch]:
+    """Why a reader can't go on in partitions of which something was applied and that the hub does not have."""
+    return {
+        partition: Mismatch(
+            NotReadyCause.HUB_MADE_ANEW,
+            f"{hub}/{partition}: own position {reached.position}, and the hub has no such partition: it was made anew",
+        )
+        for partition, reached in noted.items()
+        if partition not in partitions
+    }
 
 
 def same_hub(one: datetime, other: datetime) -> bool:

@@ -73,6 +73,17 @@ class Positions:
             resets = f"(NOT IS_DEFINED({path}.resets) OR {resets})"
         return await self._set(partition, reached, resets)
 
+    async def remove(self, partition: str) -> None:
+        """Forget a partition that the hub does not have any more."""
+        with suppress(CosmosAccessConditionFailedError):
+            await self._container.patch_item(
+                PROGRESS,
+                PROGRESS,
+                [{"op": "remove", "path": f"/partitions/{partition}"}],
+                filter_predicate=f"FROM c WHERE IS_DEFINED({_path(partition)})",
+                no_response=True,
+            )
+
     async def _set(self, partition: str, reached: Reached, condition: str) -> bool:
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
