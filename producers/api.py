@@ -28,6 +28,7 @@ from producers.commands import CommandSender
 from producers.declined import Declined
 from producers.multipart import Form, Head, malformed
 from producers.openapi import REMOVE, UPLOAD
+from producers.pacing import Meter, pieces, started
 from producers.records import Records
 from producers.uploads import Limits, Uploading, Uploads
 from schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
@@ -46,6 +47,7 @@ ANY = "application/octet-stream"
 FORM_SLACK = 256 * 1024
 USER_HEADER = "x-user-id"
 FILE_NAME_MAX = 255
+STALLED = "Upload stalled"
 
 _ID = re.compile(ID_PATTERN)
 
@@ -100,11 +102,12 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
                 "Not a way to send a song",
                 f"Content-Type: saw {media_type or 'nothing'!r}, expected {FORM}, audio/* or {ANY}.",
             )
-        with uploads.slot():
+        meter, caller = started(limits.pace), limits.callers.of(request.scope)
+        with uploads.slot(caller, meter, asyncio.get_running_loop().time):
             try:
                 if media_type == FORM:
-                    return _receipt(await _from_form(request, uploads, limits))
-                return _receipt(await _from_body(request, uploads, limits, media_type))
+                    return _receipt(await _from_form(request, uploads, meter))
+                return _receipt(await _from_body(request, uploads, meter, media_type))
             except ClientDisconnect:
                 logger.info("an upload was broken off by its sender")
                 return Response(status_code=400)
@@ -150,13 +153,13 @@ def file_name(text: str | None) -> str | None:
     return "".join(sign for sign in name if sign.isprintable()).strip()[-FILE_NAME_MAX:] or None
 
 
-async def _from_form(request: Request, uploads: Uploads, limits: Limits) -> Ingestion:
+async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingestion:
     length = _length(request, MAX_SONG_BYTES + FORM_SLACK)
     fields: dict[str, str] = {}
     head: Head | None = None
     async with AsyncExitStack() as stack:
         uploading: Uploading | None = None
-        async for part in Form(_lively(request, limits), request.headers["content-type"]):
+        async for part in Form(pieces(request, meter, STALLED), request.headers["content-type"]):
             if part.head.name != FILE:
                 fields[part.head.name] = await part.text()
                 continue
@@ -177,13 +180,13 @@ async def _from_form(request: Request, uploads: Uploads, limits: Limits) -> Inge
         )
 
 
-async def _from_body(request: Request, uploads: Uploads, limits: Limits, media_type: str) -> Ingestion:
+async def _from_body(request: Request, uploads: Uploads, meter: Meter, media_type: str) -> Ingestion:
     length = _length(request, MAX_SONG_BYTES)
     fields = request.query_params
     user_id = uploader(request.headers, fields)
     said = read_metadata(fields)
     async with await uploads.begin(user_id, request.headers.get("idempotency-key"), length) as uploading:
-        async for piece in _lively(request, limits):
+        async for piece in pieces(request, meter, STALLED):
             await uploading.write(piece)
         return await uploads.accept(uploading, _claimed(media_type), file_name(fields.get("fileName")), said)
 
@@ -196,23 +199,6 @@ def _length(request: Request, most: int) -> int | None:
     if int(text) > most:
         raise too_large(f"{text} bytes")
     return int(text)
-
-
-async def _lively(request: Request, limits: Limits) -> AsyncIterator[bytes]:
-    """The body as it comes; raises Declined where it stops coming, and ClientDisconnect."""
-    stream = request.stream()
-    while True:
-        try:
-            async with asyncio.timeout(limits.silence_s):
-                piece = await anext(stream, None)
-        except TimeoutError:
-            raise Declined(
-                408, "Upload stalled", f"Nothing came for {limits.silence_s:g} s, expected the rest of the body."
-            ) from None
-        if piece is None:
-            return
-        if piece:
-            yield piece
 
 
 def _media_type(header: str) -> str:

@@ -4,10 +4,11 @@
 puts it into words as it does with its own.
 """
 
-import asyncio
 import hashlib
 import secrets
+import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -22,18 +23,22 @@ from starlette.responses import Response
 
 from cloud import cosmos
 from cloud.settings import Cosmos, EventHubs
+from producers.batches import split
+from producers.callers import Callers
 from producers.declined import Declined
 from producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
 from producers.intake import Intake, Taken
 from producers.owners import Owners
+from producers.pacing import Pace, pieces, started
 from producers.positions import Positions
 from producers.publisher import EventPublisher
 from producers.recent import Recent
 from producers.records import Records
 from schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
 from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
+from schemas.decoding import Decoder, excerpt
 from schemas.envelope import uuid7
-from schemas.errors import Refused
+from schemas.errors import Poison, Refused
 from schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
 
 ONE = "application/cloudevents+json"
@@ -42,12 +47,14 @@ SOURCE = "/songline/api"
 # A comma and a line feed for each event, and the brackets.
 MAX_BATCH_BYTES = MAX_BATCH_EVENTS * (MAX_EVENT_BYTES + 2) + 2
 MAX_WAITING_BYTES = 64 << 20
-SILENCE_S = 30.0
+EAGER_BYTES = 64 * 1024
+PACE = Pace(deadline_s=300)
+NO_PROXIES = Callers()
 RETRY_SECONDS = 2
 SPILL_AFTER_S = 1.0
 OWNERS_PATIENCE_S = 2.0
 
-_batches = msgspec.json.Decoder(list[msgspec.Raw])
+_objects: Decoder[dict[str, Any]] = Decoder(dict)
 
 
 class Wires(Struct, frozen=True):
@@ -58,14 +65,23 @@ class Wires(Struct, frozen=True):
     outbox: Path
     spill_after_s: float = SPILL_AFTER_S
     cosmos: Cosmos | None = None
+    pace: Pace = PACE
+    callers: Callers = NO_PROXIES
 
 
 class Desk:
     """What requests share: the intake, and how much is being taken in."""
 
-    def __init__(self, publisher: EventPublisher, intake: Intake, max_bytes: int = MAX_WAITING_BYTES) -> None:
-        self.publisher, self._intake, self._max_bytes = publisher, intake, max_bytes
+    def __init__(
+        self,
+        publisher: EventPublisher,
+        intake: Intake,
+        max_bytes: int = MAX_WAITING_BYTES,
+        callers: Callers = NO_PROXIES,
+    ) -> None:
+        self.publisher, self._intake, self._max_bytes, self._callers = publisher, intake, max_bytes, callers
         self._bytes = 0
+        self._by_caller: defaultdict[str | None, int] = defaultdict(int)
 
     async def one(self, body: bytes) -> Response:
         """Take one event, and answer; raises Refused and Declined."""
@@ -83,10 +99,9 @@ class Desk:
     async def many(self, body: bytes) -> Response:
         """Take a batch, and answer with a result for each event; raises Refused and Declined."""
         try:
-            events = _batches.decode(body)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            shown = body[:200].decode(errors="replace")
-            raise refuse("event", shown, f"a JSON array of events ({error})") from None
+            events = split(body)
+        except Poison as poison:
+            raise refuse("event", excerpt(body), f"a JSON array of events ({poison.detail})") from None
         if not 1 <= len(events) <= MAX_BATCH_EVENTS:
             raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
         taken = await self._take(events)
@@ -105,20 +120,55 @@ class Desk:
         return taken
 
     @contextmanager
-    def room(self, request: Request, most: int) -> Iterator[None]:
+    def room(self, request: Request, most: int) -> Iterator["Room"]:
         """Room for the body of a request; raises Declined where it is too large, or where too much is waiting."""
         length = request.headers.get("content-length", "")
-        size = int(length) if length.isdecimal() else most
+        # Python reads no number of more than 4,300 digits, and none that long is small enough.
+        size = (int(length) if len(length) < 20 else sys.maxsize) if length.isdecimal() else most
         if size > most:
             raise _too_large(size, most)
-        if self._bytes + size > self._max_bytes:
-            detail = f"{self._bytes} bytes of events are being taken in, and more would be too much. Send it again."
+        room = Room(self, self._callers.of(request.scope))
+        try:
+            # More is taken when more has come: to announce much is no way to keep the others out.
+            room.take(min(size, EAGER_BYTES))
+            yield room
+        finally:
+            room.leave()
+
+    def reserve(self, caller: str | None, size: int) -> None:
+        """So much more is being taken in for `caller`; raises Declined."""
+        own = self._by_caller[caller] + size
+        if self._bytes + size > self._max_bytes or (caller is not None and own > self._max_bytes / 2):
+            whose = "events" if self._bytes + size > self._max_bytes else f"events of {caller}"
+            seen = self._bytes if whose == "events" else own - size
+            detail = f"{seen} bytes of {whose} are being taken in, and more would be too much. Send it again."
             raise Declined(503, "Too much at a time", detail, RETRY_SECONDS)
         self._bytes += size
-        try:
-            yield
-        finally:
-            self._bytes -= size
+        self._by_caller[caller] = own
+
+    def release(self, caller: str | None, size: int) -> None:
+        self._bytes -= size
+        self._by_caller[caller] -= size
+        if not self._by_caller[caller]:
+            del self._by_caller[caller]
+
+
+class Room:
+    """What one request takes of the memory for all."""
+
+    def __init__(self, desk: Desk, caller: str | None) -> None:
+        self._desk, self._caller = desk, caller
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """The body has `size` bytes by now; raises Declined."""
+        if size > self._size:
+            self._desk.reserve(self._caller, size - self._size)
+            self._size = size
+
+    def leave(self) -> None:
+        if self._size:
+            self._desk.release(self._caller, self._size)
 
 
 def routes(wires: Wires) -> APIRouter:
@@ -133,7 +183,9 @@ def routes(wires: Wires) -> APIRouter:
             positions = Positions(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
             stack.push_async_callback(positions.close)
             owners = None if wires.cosmos is None else Owners(await _records(stack, wires.cosmos))
-            app.state.events = Desk(publisher, Intake(publisher, positions, Recent(), _now, owners))
+            app.state.events = Desk(
+                publisher, Intake(publisher, positions, Recent(), _now, owners), callers=wires.callers
+            )
             yield
 
     router = APIRouter(lifespan=lifespan)
@@ -148,16 +200,16 @@ def routes(wires: Wires) -> APIRouter:
             seen = repr(media_type or "nothing")
             raise Declined(415, "Not a way to send events", f"Content-Type: saw {seen}, expected {ONE} or {BATCH}.")
         most = MAX_EVENT_BYTES if media_type == ONE else MAX_BATCH_BYTES
-        with desk.room(request, most):
-            body = await _body(request, most)
+        with desk.room(request, most) as room:
+            body = await _body(request, most, room, wires.pace)
             return await (desk.one(body) if media_type == ONE else desk.many(body))
 
     @router.post("/v1/songs/{song_id}/plays", summary="A listener played a song", **PLAY)
     async def play(request: Request, song_id: Annotated[str, InPath(description="The song")]) -> Response:
         """With an `Idempotency-Key`, sending it again is harmless."""
         desk: Desk = request.app.state.events
-        with desk.room(request, MAX_EVENT_BYTES):
-            said = _object(await _body(request, MAX_EVENT_BYTES))
+        with desk.room(request, MAX_EVENT_BYTES) as room:
+            said = _object(await _body(request, MAX_EVENT_BYTES, room, wires.pace))
             when = said.pop("time", None)
             user = request.headers.get("x-user-id")
             data = {**({} if user is None else {"userId": user}), **said, "songId": song_id}
@@ -229,24 +281,19 @@ def _named(user_id: str, song_id: str, region: str | None) -> dict[str, Any]:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = msgspec.json.decode(body, type=dict)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise refuse("event", body[:200].decode(errors="replace"), f"one JSON object ({error})") from None
-    return found
+        return _objects.decode(body)
+    except Poison as poison:
+        raise refuse("event", excerpt(body), f"one JSON object ({poison.detail})") from None
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """The request's body, of at most `most` bytes; raises Declined where it is larger, or stops coming."""
+async def _body(request: Request, most: int, room: Room, pace: Pace) -> bytes:
+    """The request's body, of at most `most` bytes; raises Declined where it is larger, or comes too slowly."""
     body = bytearray()
-    try:
-        async with asyncio.timeout(SILENCE_S):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > most:
-                    raise _too_large(len(body), most)
-    except TimeoutError:
-        detail = f"After {SILENCE_S:g} s there were {len(body)} bytes, expected the rest of the body."
-        raise Declined(408, "Events stalled", detail) from None
+    async for piece in pieces(request, started(pace), "Events stalled"):
+        body += piece
+        if len(body) > most:
+            raise _too_large(len(body), most)
+        room.take(len(body))
     return bytes(body)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from producers.failures import Broken, Forbidden
@@ -15,8 +14,9 @@ from producers.positions import Positions
 from producers.publisher import EventPublisher
 from producers.recent import Recent
 from schemas.acceptance import accept
+from schemas.decoding import Decoder
 from schemas.envelope import Event
-from schemas.errors import Refused, Violation
+from schemas.errors import Poison, Refused, Violation
 
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
 
@@ -45,6 +45,9 @@ class _Named(Struct):
     id: str
 
 
+_named = Decoder(_Named)
+
+
 class _Begun(Struct):
     """An event on its way, or one that was on its way before."""
 
@@ -68,10 +71,10 @@ class Intake:
         self._publisher, self._positions, self._recent, self._now = publisher, positions, recent, now
         self._owners = owners
 
-    async def take(self, bodies: Sequence[bytes | msgspec.Raw]) -> Taken:
+    async def take(self, bodies: Sequence[bytes]) -> Taken:
         """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
         now = self._now()
-        read = [(bytes(body), _read(bytes(body), now)) for body in bodies]
+        read = [(body, _read(body, now)) for body in bodies]
         owners = await self._owners_of(event for _, event in read if isinstance(event, Event) and is_fact(event))
         begun = [
             event if isinstance(event, Refused) else await self._begin(body, event, owners.get(event.data.song_id))
@@ -140,9 +143,9 @@ def _outcome(done: asyncio.Future[Outcome] | Outcome) -> Outcome | Exception:
     raise error
 
 
-def _id(body: bytes | msgspec.Raw) -> str | None:
+def _id(body: bytes) -> str | None:
     """The id of what was refused, as far as it has one."""
     try:
-        return msgspec.json.decode(body, type=_Named).id[:128]
-    except (msgspec.MsgspecError, RecursionError):
+        return _named.decode(body).id[:128]
+    except Poison:
         return None

@@ -16,17 +16,22 @@ from cloud.settings import EventHubs
 from producers.announcer import Announcer
 from producers.declined import Declined
 from producers.failures import Broken, Forbidden
+from producers.pacing import Pace, pieces, started
 from schemas.acceptance import refuse
+from schemas.decoding import Decoder, excerpt
 from schemas.envelope import uuid7
+from schemas.errors import Poison
 from schemas.live import LiveEvent, PlaybackStarted
 from schemas.types import ID_PATTERN, PATTERNS, Id
 
 SOURCE = "/songline/api"
 MAX_BODY = 1_024
 RETRY_SECONDS = 2
+PACE = Pace(deadline_s=60)
 
 _ID = re.compile(ID_PATTERN)
 
+_WORDS = {400: "A value breaks its rule", 408: "The body came too slowly", 503: "The hub can't be reached"}
 _OPENAPI: dict[str, Any] = {
     "responses": {
         204: {"description": "The hub tells it to whoever listens"},
@@ -35,7 +40,11 @@ _OPENAPI: dict[str, Any] = {
                 "description": words,
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }
-            for status, words in {400: "A value breaks its rule", 503: "The hub can't be reached"}.items()
+            for status, words in {
+                400: "A value breaks its rule",
+                408: "The body came too slowly",
+                503: "The hub can't be reached",
+            }.items()
         },
     },
     "openapi_extra": {
@@ -60,7 +69,10 @@ class _Playing(msgspec.Struct, rename="camel"):
     song_id: Id
 
 
-def routes(settings: EventHubs) -> APIRouter:
+_bodies = Decoder(_Playing)
+
+
+def routes(settings: EventHubs, pace: Pace = PACE) -> APIRouter:
     """The route. It starts without the hub being there, and answers 503 until it is."""
 
     @asynccontextmanager
@@ -76,7 +88,7 @@ def routes(settings: EventHubs) -> APIRouter:
         """Told to whoever follows `/v1/now-playing` at this moment, and kept nowhere. It is no play: that is told when
         it is over, to `/v1/songs/{songId}/plays`."""
         announcer: Announcer = request.app.state.announcer
-        event = _event(user_id, await _body(request), datetime.now(UTC))
+        event = _event(user_id, await _body(request, pace), datetime.now(UTC))
         try:
             await announcer.tell(event)
         except (Broken, Forbidden) as error:
@@ -91,10 +103,9 @@ def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
     if not _ID.search(user_id):
         raise refuse("userId", user_id, PATTERNS[ID_PATTERN])
     try:
-        song_id = msgspec.json.decode(body, type=_Playing).song_id
-    except (msgspec.MsgspecError, RecursionError):
-        shown = body[:100].decode(errors="replace")
-        raise refuse("event", shown, f'{{"songId": …}}, of {PATTERNS[ID_PATTERN]}') from None
+        song_id = _bodies.decode(body).song_id
+    except Poison:
+        raise refuse("event", excerpt(body), f'{{"songId": …}}, of {PATTERNS[ID_PATTERN]}') from None
     return LiveEvent(
         id=uuid7(int(now.timestamp() * 1000), secrets.randbits(74)),
         source=SOURCE,
@@ -103,9 +114,9 @@ def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
     )
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, pace: Pace) -> bytes:
     body = bytearray()
-    async for piece in request.stream():
+    async for piece in pieces(request, started(pace), "It stalled"):
         body += piece
         if len(body) > MAX_BODY:
             raise refuse("event", f"{len(body)} bytes or more", f"at most {MAX_BODY} bytes")

@@ -12,10 +12,13 @@ from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from producers.arrival import Arrival, Memory
+from producers.callers import Callers
 from producers.commands import CommandSender
 from producers.declined import Declined
 from producers.failures import Broken, Forbidden
+from producers.pacing import Meter, Pace
 from producers.records import Records, awaits_command
+from producers.slots import NoSlotError, Slots
 from producers.staging import StagedFile
 from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from schemas.errors import Refused, Violation
@@ -30,14 +33,16 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,255}$(?!\n)")
 
 
 class Limits(Struct, frozen=True):
-    """What is taken at a time: `uploads` files, and `inline_bytes` of memory for those that go inline, beside a block
-    of 4 MiB for each. A sender that sends nothing for `silence_s` is given up, a service that gives no answer for
-    `patience_s` too."""
+    """What is taken at a time: `uploads` files, `each` of them from one caller (half of all by default), and
+    `inline_bytes` of memory for those that go inline, beside a block of 4 MiB for each. `pace` says how slow a sender
+    may be; a service that gives no answer for `patience_s` is given up."""
 
     uploads: int = 16
+    each: int | None = None
     inline_bytes: int = 16 * 1024 * 1024
-    silence_s: float = 30.0
     patience_s: float = 10.0
+    pace: Pace = Pace()
+    callers: Callers = Callers()
 
 
 class Uploads:
@@ -54,24 +59,18 @@ class Uploads:
     ) -> None:
         self._sender, self._container, self._records, self._limits = sender, container, records, limits
         self._now, self._new_id = now, new_id
-        self._free = limits.uploads
+        self._slots = Slots(limits.uploads, limits.each or max(1, limits.uploads // 2))
         self._memory = Memory(limits.inline_bytes)
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Room for one more upload; raises Declined (503) when there is none, before anything is read of it."""
-        if self._free == 0:
-            raise Declined(
-                503,
-                "Too many uploads",
-                f"{self._limits.uploads} uploads are on their way in, and no more may be. Try again later.",
-                RETRY_AFTER_S,
-            )
-        self._free -= 1
+    def slot(self, caller: str | None, meter: Meter, now: Callable[[], float]) -> Iterator[None]:
+        """Room for one more upload of `caller`; raises Declined (503) when there is none, before anything is read of
+        it."""
         try:
-            yield
-        finally:
-            self._free += 1
+            with self._slots.taken(caller, meter, now):
+                yield
+        except NoSlotError as error:
+            raise Declined(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
 
     async def begin(self, user_id: str, key: str | None, length: int | None) -> "Uploading":
         """A file of at most `length` bytes, if that is known, is about to come; raises Declined and Refused."""

@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping
 
 import click
-import uvicorn
 from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
@@ -29,7 +28,9 @@ from cloud.settings import (
 )
 from producers import events_api
 from producers.api import Wires, routes
+from producers.callers import Callers
 from producers.declined import Declined
+from producers.pacing import Pace
 from producers.uploads import Limits
 from projections.api import create
 from projections.http.front import Front
@@ -38,10 +39,12 @@ from projections.problems import Fault, Problem, answer, refused
 from schemas.errors import Refused
 from songline import publishing
 from songline.environment import OUTBOX, WORKERS
+from songline.serving import read_head, serve
 
 logger = logging.getLogger("api")
 
 UPLOADS = "SONGLINE_UPLOADS"
+EACH = "SONGLINE_UPLOADS_EACH"
 STALE = "SONGLINE_STALE"
 
 
@@ -77,12 +80,19 @@ class Settings(Struct, frozen=True):
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
     """Raises BadSetting."""
-    text = environ.get(UPLOADS, "")
+    usual = Limits()
+    uploads = _count(environ, UPLOADS, "how many uploads may be on their way in at a time") or usual.uploads
+    each = _count(environ, EACH, "how many of them may be of one caller")
+    return Limits(uploads=uploads, each=each, pace=Pace.read(environ), callers=Callers.read(environ))
+
+
+def _count(environ: Mapping[str, str], name: str, meaning: str) -> int | None:
+    text = environ.get(name, "")
     if not text:
-        return Limits()
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
-        raise BadSetting(UPLOADS, repr(text), "how many uploads may be on their way in at a time, 1 to 256")
-    return Limits(uploads=int(text))
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= 256):
+        raise BadSetting(name, repr(text), f"{meaning}, 1 to 256")
+    return int(text)
 
 
 def read_stale(environ: Mapping[str, str]) -> float:
@@ -144,18 +154,10 @@ def main(host: str, port: int) -> None:
     # It tells every attempt; a look that fails is told to whoever watches.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        settings = Settings.read(os.environ)
+        settings, head_s = Settings.read(os.environ), read_head(os.environ)
     except BadSetting as error:
         raise SystemExit(f"api: {error}") from None
-    uvicorn.run(
-        compose(settings),
-        host=host,
-        port=port,
-        http="httptools",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+    serve(compose(settings), host, port, head_s)
 
 
 if __name__ == "__main__":

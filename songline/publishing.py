@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
+from msgspec import structs
 
 from cloud.settings import read_cosmos, read_eventhubs, read_number
 from producers import events_api, now_playing
-from producers.events_api import SPILL_AFTER_S, Wires
+from producers.callers import Callers
+from producers.events_api import PACE, SPILL_AFTER_S, Wires
+from producers.pacing import Pace
 from songline.environment import OUTBOX
 
 SPILL_AFTER = "SONGLINE_SPILL_AFTER"
@@ -18,7 +21,15 @@ def read(environ: Mapping[str, str]) -> Wires | None:
     outbox = environ.get(OUTBOX, "")
     if not outbox:
         return None
-    return Wires(read_eventhubs(environ), Path(outbox), _spill_after(environ), read_cosmos(environ))
+    pace = structs.replace(Pace.read(environ), deadline_s=PACE.deadline_s)
+    return Wires(
+        read_eventhubs(environ),
+        Path(outbox),
+        _spill_after(environ),
+        read_cosmos(environ),
+        pace,
+        Callers.read(environ),
+    )
 
 
 def _spill_after(environ: Mapping[str, str]) -> float:
@@ -28,4 +39,6 @@ def _spill_after(environ: Mapping[str, str]) -> float:
 def serve(app: FastAPI, wires: Wires) -> None:
     """Add the routes to `app`."""
     app.include_router(events_api.routes(wires))
-    app.include_router(now_playing.routes(wires.eventhubs))
+    app.include_router(
+        now_playing.routes(wires.eventhubs, structs.replace(wires.pace, deadline_s=now_playing.PACE.deadline_s))
+    )

@@ -1,0 +1,44 @@
+"""A JSON array taken apart into its elements, which are left as they are: each is judged for itself."""
+
+import re
+
+import msgspec
+
+from schemas.decoding import DECODING_ERRORS, Decoder, explain
+from schemas.errors import Poison
+
+_arrays: Decoder[list[msgspec.Raw]] = Decoder(list[msgspec.Raw])
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
+
+
+def split(body: bytes) -> list[bytes]:
+    """The elements of the array in `body`; raises Poison where it is none. An element may be no text, or nest deeply:
+    that costs no other one its answer."""
+    try:
+        return [bytes(element) for element in _arrays.raw(body)]
+    except RecursionError:
+        return _split_flat(body)
+    except DECODING_ERRORS as error:
+        raise Poison("not-an-event", explain(error)) from None
+
+
+def _split_flat(body: bytes) -> list[bytes]:
+    """The same without going into the elements, which nobody reads as JSON here."""
+    text = body.strip(b" \t\r\n")
+    if not (text.startswith(b"[") and text.endswith(b"]")):
+        raise Poison("not-an-event", "expected `array`")
+    cuts, depth = [0], 0
+    for token in _TOKENS.finditer(text):
+        sign = token[0]
+        if sign in (b"[", b"{"):
+            depth += 1
+        elif sign in (b"]", b"}"):
+            depth -= 1
+            if depth == 0 and token.end() != len(text):
+                raise Poison("not-an-event", "the array ends before the body does")
+        elif sign == b"," and depth == 1:
+            cuts.append(token.start())
+    if depth != 0:
+        raise Poison("not-an-event", "the array has no end")
+    ends = [*cuts[1:], len(text) - 1]
+    return [text[begin + 1 : end].strip(b" \t\r\n") for begin, end in zip(cuts, ends, strict=True)]

@@ -1,0 +1,93 @@
+"""Who calls: the address that a connection comes from, or the one that a named proxy says it passes on for.
+
+Source: RFC 7239 (Forwarded); X-Forwarded-For is what most proxies write instead. Each proxy adds whom it was called by
+at the end, so the last address that is none of the named proxies' is the caller; what stands before it anybody can
+write. Who is named by nobody is believed nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from cloud.settings import BadSetting
+
+PROXIES = "SONGLINE_PROXIES"
+Network: TypeAlias = IPv4Network | IPv6Network
+
+_FOR = re.compile(r'(?:^|[;,\s])for=(?:"([^"]*)"|([^;,\s"]*))', re.IGNORECASE)
+# One house has a network of its own in IPv6, and in it any number of addresses.
+_HOUSE_BITS = 64
+
+
+class Callers(Struct, frozen=True):
+    """Tells callers apart, behind the proxies whose networks are named."""
+
+    proxies: tuple[Network, ...] = ()
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Callers":
+        """The addresses and networks of SONGLINE_PROXIES, with commas between; raises BadSetting."""
+        return cls(tuple(_network(text.strip()) for text in environ.get(PROXIES, "").split(",") if text.strip()))
+
+    def of(self, scope: Mapping[str, Any]) -> str | None:
+        """The caller of a request with this ASGI scope: an address, or an IPv6 network; None where nothing is known."""
+        client = scope.get("client")
+        if not client:
+            return None
+        caller: str = client[0]
+        for before in reversed(list(_passed_on(scope.get("headers") or ()))):
+            if not self._is_proxy(caller):
+                break
+            caller = before
+        return _house(caller)
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self.proxies)
+
+
+def _passed_on(headers: Any) -> Iterator[str]:
+    """The addresses of Forwarded, else of X-Forwarded-For, the first caller first."""
+    said = {
+        wanted: ",".join(value.decode("latin-1") for name, value in headers if name == wanted)
+        for wanted in (b"forwarded", b"x-forwarded-for")
+    }
+    if forwarded := said[b"forwarded"]:
+        for quoted, plain in _FOR.findall(forwarded):
+            yield _bare(quoted or plain)
+    else:
+        yield from (_bare(one) for one in said[b"x-forwarded-for"].split(",") if one.strip())
+
+
+def _bare(node: str) -> str:
+    """The address without port and brackets: `[2001:db8::1]:47011`, `192.0.2.60:80`."""
+    node = node.strip()
+    if node.startswith("["):
+        return node[1:].partition("]")[0]
+    return node.partition(":")[0] if node.count(":") == 1 else node
+
+
+def _house(address: str) -> str:
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        # A name that a proxy gives in place of an address, such as `_hidden`.
+        return address[:100]
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ip_network((int(found), _HOUSE_BITS), strict=False))
+    return str(found)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise BadSetting(PROXIES, repr(text), "addresses or networks such as 10.0.0.7,10.1.0.0/16") from None

@@ -1,0 +1,108 @@
+"""Who is slow is waited for, who holds a place and sends next to nothing is not; every caller has a share."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.pacing import Meter, Pace
+from producers.slots import NoSlotError, Slots
+
+PACE = Pace(silence_s=30, least=2_000, deadline_s=7_200)
+
+
+def sent(pace: Pace, *pieces: tuple[float, int]) -> float | None:
+    """When the sender of pieces (seconds since the one before, bytes) is given up, None where it is not."""
+    now = 0.0
+    meter = Meter(pace, now)
+    for pause, size in pieces:
+        until = meter.wait(now)
+        if now + pause > until:
+            return until
+        now += pause
+        meter.take(size, now)
+    return None
+
+
+def test_a_byte_every_few_seconds_is_no_upload() -> None:
+    given_up = sent(PACE, *[(4.0, 1)] * 1_000)
+    assert given_up is not None
+    assert 30 <= given_up < 31
+
+
+def test_a_phone_is_waited_for() -> None:
+    # 8 MB at 20 KB a second, in pieces as TCP has them, with tunnels on the way.
+    assert sent(PACE, *[(0.07, 1_400)] * 5_800) is None
+    assert sent(PACE, *([(0.07, 1_400)] * 500 + [(28.0, 1_400)]) * 3) is None
+
+
+def test_who_is_as_fast_as_is_expected_is_never_given_up_before_the_deadline() -> None:
+    assert sent(PACE, *[(1.0, 2_000)] * 7_000) is None
+    assert sent(PACE, *[(1.0, 2_000)] * 8_000) == 7_200
+    slow = sent(PACE, *[(1.0, 1_000)] * 1_000)
+    assert slow is not None
+    assert 50 < slow < 65
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 10**6)), max_size=200))
+def test_nobody_is_given_up_before_the_silence_or_kept_beyond_what_was_sent(pieces: list[tuple[float, int]]) -> None:
+    given_up = sent(PACE, *pieces)
+    if given_up is not None:
+        assert given_up >= 30
+    elapsed, size = sum(pause for pause, _ in pieces), sum(size for _, size in pieces)
+    if elapsed > 30 + size / 2_000 + 1:
+        assert given_up is not None
+
+
+def test_time_in_which_the_sender_is_not_waited_for_does_not_count() -> None:
+    meter = Meter(PACE, 0)
+    meter.wait(0)
+    meter.take(1, 1)
+    assert meter.wait(1_000) == pytest.approx(1_029, abs=0.1)
+
+
+def test_each_caller_has_a_share_and_all_have_the_rest() -> None:
+    slots = Slots(total=4, each=2)
+    meters = [Meter(PACE, 0) for _ in range(5)]
+    with slots.taken("a", meters[0], lambda: 1.0), slots.taken("a", meters[1], lambda: 1.0):
+        with pytest.raises(NoSlotError, match="2 uploads of a"), slots.taken("a", meters[2], lambda: 1.0):
+            pass
+        with (
+            slots.taken("b", meters[2], lambda: 1.0),
+            slots.taken("c", meters[3], lambda: 1.0),
+            pytest.raises(NoSlotError, match="4 uploads"),
+            slots.taken("d", meters[4], lambda: 1.0),
+        ):
+            pass
+        with slots.taken("d", meters[4], lambda: 1.0):
+            pass
+
+
+def test_who_stalls_loses_the_place_to_who_waits() -> None:
+    slots = Slots(total=2, each=2)
+    quick, stalling, waiting = (Meter(PACE, 0) for _ in range(3))
+    cut: list[str] = []
+    with slots.taken("a", quick, lambda: 0.0), slots.taken("b", stalling, lambda: 0.0):
+        quick.wait(15.5, lambda: cut.append("quick"))
+        stalling.wait(0, lambda: cut.append("stalling"))
+        with pytest.raises(NoSlotError), slots.taken("c", waiting, lambda: 14.0):
+            pass
+        with slots.taken("c", waiting, lambda: 16.0):
+            assert (cut, stalling.displaced, quick.displaced) == (["stalling"], True, False)
+            with pytest.raises(NoSlotError), slots.taken("d", Meter(PACE, 16), lambda: 16.0):
+                pass
+    # All places are free again, the one that was taken away included.
+    with slots.taken("a", quick, lambda: 0.0), slots.taken("b", waiting, lambda: 0.0):
+        pass
+
+
+def test_of_one_caller_the_own_place_goes_not_that_of_another() -> None:
+    slots = Slots(total=4, each=1)
+    other, own = Meter(PACE, 0), Meter(PACE, 0)
+    other.wait(0)
+    own.wait(5)
+    with (
+        slots.taken("b", other, lambda: 0.0),
+        slots.taken("a", own, lambda: 5.0),
+        slots.taken("a", Meter(PACE, 25), lambda: 25.0),
+    ):
+        assert (own.displaced, other.displaced) == (True, False)
