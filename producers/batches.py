@@ -16,17 +16,15 @@ def split(body: bytes) -> list[bytes]:
     that costs no other one its answer."""
     try:
         return [bytes(element) for element in _arrays.raw(body)]
-    except RecursionError:
-        return _split_flat(body)
     except DECODING_ERRORS as error:
-        raise Poison("not-an-event", explain(error)) from None
+        return _split_flat(body, explain(error))
 
 
-def _split_flat(body: bytes) -> list[bytes]:
-    """The same without going into the elements, which nobody reads as JSON here."""
+def _split_flat(body: bytes, why: str) -> list[bytes]:
+    """The same without going into the elements, of which one is no JSON; `why` the whole is none."""
     text = body.strip(b" \t\r\n")
     if not (text.startswith(b"[") and text.endswith(b"]")):
-        raise Poison("not-an-event", "expected `array`")
+        raise Poison("not-an-event", why)
     cuts, depth = [0], 0
     for token in _TOKENS.finditer(text):
         sign = token[0]
@@ -35,10 +33,10 @@ def _split_flat(body: bytes) -> list[bytes]:
         elif sign in (b"]", b"}"):
             depth -= 1
             if depth == 0 and token.end() != len(text):
-                raise Poison("not-an-event", "the array ends before the body does")
+                raise Poison("not-an-event", why)
         elif sign == b"," and depth == 1:
             cuts.append(token.start())
     if depth != 0:
-        raise Poison("not-an-event", "the array has no end")
+        raise Poison("not-an-event", why)
     ends = [*cuts[1:], len(text) - 1]
     return [text[begin + 1 : end].strip(b" \t\r\n") for begin, end in zip(cuts, ends, strict=True)]

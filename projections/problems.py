@@ -1,8 +1,10 @@
 """What goes wrong, told to the caller. Source: RFC 9457, "Problem Details for HTTP APIs"."""
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.responses import Response
+
+from schemas.decoding import excerpt
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -27,6 +29,8 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
 def answer(problem: Problem, retry_after: int | None = None) -> Response:
     """The problem as a response; `retry_after` is in seconds."""
+    # What a caller sent stands in it, and whoever reads it in a terminal is not to be led by that.
+    problem = structs.replace(problem, detail=excerpt(problem.detail, len(problem.detail) * 10))
     headers = {"Cache-Control": "no-store"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
     return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)
 
