@@ -1,8 +1,9 @@
 """The Faust app, put together: three agents, two tables, and the timers that flush, tick, save and write."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,9 @@ from msgspec import Struct
 
 from cloud import kafka
 from cloud.settings import Settings
+from processors.runtime.attempt_store import AttemptStore
 from processors.runtime.parking import ParkedEvents
+from processors.runtime.parking_bound import ParkingBound
 from processors.trending import credentials
 from processors.trending.batching import App
 from processors.trending.changelog import Changelog
@@ -20,6 +23,7 @@ from processors.trending.checks import Limits, check_cell, check_saved
 from processors.trending.counting import Counting, wall_clock_ms
 from processors.trending.dials import Dials
 from processors.trending.health import Health, Watchdog
+from processors.trending.isolation import FoldGuard, Isolation
 from processors.trending.passed_over import ParkingQueue
 from processors.trending.ranking import Ranking
 from processors.trending.recording import Recording
@@ -47,10 +51,11 @@ MAX_BATCH_BYTES = 900_000
 
 
 class Trending(Struct):
-    """The app, and what serves beside it."""
+    """The app, and what serves beside it. `isolation` knows whether a fold has ended it."""
 
     app: App
     health: Health
+    isolation: Isolation
 
 
 def create(
@@ -60,9 +65,10 @@ def create(
     charts: ContainerProxy,
     plays: ContainerProxy,
     parked: ContainerProxy,
+    attempts: ContainerProxy,
 ) -> Trending:
-    """The app for a namespace whose hubs have so many partitions, writing to the containers of charts, of plays and of
-    parked records.
+    """The app for a namespace whose hubs have so many partitions, writing to the containers of charts, of plays, of
+    parked records and of attempts.
 
     It starts nothing: give `app` and `health` to a `faust.Worker`.
     """
@@ -86,9 +92,13 @@ def create(
     for table, saved in ((cells, saved_cells), (sums, saved_shards)):
         table._on_changelog_event = saved.note
         app.unreadable[saved.hub] = saved.unreadable
-    counting = Counting(app, cells, saved_cells, shards, wall_clock_ms, parking)
-    ranking = Ranking(app, sums, saved_shards, limits, wall_clock_ms, round(dials.whole * 1_000), parking)
-    charting = Charting(app, Sink(charts, max(1, round(dials.writes * dials.tick))), shards, limits, parking)
+    isolation = Isolation(AttemptStore(attempts), ParkingBound(), parking, app.crash)
+    guards = [FoldGuard(hub, isolation) for hub in (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)]
+    counting = Counting(app, cells, saved_cells, shards, wall_clock_ms, parking, guards[0])
+    whole_ms = round(dials.whole * 1_000)
+    ranking = Ranking(app, sums, saved_shards, limits, wall_clock_ms, whole_ms, parking, guards[1])
+    sink = Sink(charts, max(1, round(dials.writes * dials.tick)))
+    charting = Charting(app, sink, shards, limits, parking, guards[2])
     recording = Recording(
         plays,
         lambda: ranking.shards,
@@ -98,7 +108,9 @@ def create(
         monotonic,
     )
     for hub, stage in ((MUSIC_EVENTS, counting), (TRENDING_PARTIALS, ranking), (TRENDING_TOPS, charting)):
-        app.agent(app.topic(hub, key_serializer="raw", value_serializer="raw"), name=hub)(_agent(stage.consume))
+        app.agent(app.topic(hub, key_serializer="raw", value_serializer="raw"), name=hub)(
+            _agent(stage.consume, isolation)
+        )
     cells.on_recover(_loud(app, lambda: _hold(app, counting, charting)))
     sums.on_recover(_loud(app, lambda: _hold_shards(app, ranking)))
     _on_revoked(app, (counting, ranking, charting))
@@ -109,9 +121,9 @@ def create(
         (charting.write, dials.tick),
         (recording.write, dials.tick),
     ):
-        app.task(_every(app, seconds, work))
+        app.task(_every(app, seconds, work, isolation))
     watchdog = Watchdog(dials.stall)
-    return Trending(app, Health(dials.port, lambda: _why_not_ready(app, watchdog, counting)))
+    return Trending(app, Health(dials.port, dials.hang, lambda: _why_not_ready(app, watchdog, counting)), isolation)
 
 
 def options(settings: Settings, dials: Dials) -> dict[str, Any]:
@@ -152,11 +164,13 @@ def _table(app: App, name: str, partitions: int) -> Any:
     return app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
 
 
-def _agent(consume: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+def _agent(
+    consume: Callable[[Any], Coroutine[Any, Any, None]], isolation: Isolation
+) -> Callable[[Any], Awaitable[None]]:
     """A plain function: Faust looks at what an agent is, and a bound method is not what it expects."""
 
     async def agent(stream: Any) -> None:
-        await consume(stream)
+        await isolation.guarded(partial(consume, stream))
 
     return agent
 
@@ -169,7 +183,7 @@ async def _starts(app: App, hub: str) -> dict[int, int]:
 
 async def _hold(app: App, counting: Counting, charting: Charting) -> None:
     await counting.assigned(await _starts(app, MUSIC_EVENTS), owner=uuid.uuid4().hex)
-    await charting.assigned((await _starts(app, TRENDING_TOPS)).get(0))
+    await charting.assigned((await _starts(app, TRENDING_TOPS)).get(0), owner=uuid.uuid4().hex)
 
 
 async def _hold_shards(app: App, ranking: Ranking) -> None:
@@ -200,13 +214,16 @@ def _on_revoked(app: App, stages: Iterable[Counting | Ranking | Charting]) -> No
     app.on_before_shutdown.connect(revoked, weak=False)
 
 
-def _every(app: App, seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def _every(
+    app: App, seconds: float, work: Callable[[], Awaitable[None]], isolation: Isolation
+) -> Callable[[], Awaitable[None]]:
     async def loop() -> None:
         pause = seconds
         while not app.should_stop:
             await app.sleep(pause)
             start = monotonic()
-            await work()
+            if isolation.error is None:
+                await isolation.watch(work)
             took = monotonic() - start
             pause = max(seconds - took, took * REST)
 

@@ -16,7 +16,7 @@ The versions that this was written against are pinned by `tests/integration/tren
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -171,6 +171,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
         self._acked_index[tp].clear()
         return offset
 
+    async def commit_through(self, tp: TP, offset: int) -> None:
+        """Commit up to an offset that is inside a batch; returns when that is done, or can't be."""
+        if (self._committed_offset[tp] or 0) <= offset:
+            self._acked[tp].append(offset)
+            # A commit that is under way does not have it yet.
+            for _ in range(2):
+                await self.commit({tp})
+
     def reach(self, tp: TP) -> Reach | None:
         reach: Reach | None = self._thread.reach(tp)
         return reach
@@ -197,8 +205,16 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
         self.unreadable: dict[str, Callable[[int, int, bytes, str], None]] = {}
         self.missing: dict[TP, Missing] = {}
         self.on_hold: set[TP] = set()
+        self.closing: list[Callable[[], Awaitable[None]]] = []
         fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)
+
+    async def stop(self) -> None:
+        """Stop, and only then close what the stages write to."""
+        await super().stop()
+        closing, self.closing = self.closing, []
+        for close in closing:
+            await close()
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from faust.types import TP
@@ -11,6 +12,7 @@ from processors.trending.batch import Batch
 from processors.trending.batching import App
 from processors.trending.checks import Limits, check_frame
 from processors.trending.frames import Frame
+from processors.trending.isolation import FoldGuard
 from processors.trending.merge import Merge
 from processors.trending.order import Order
 from processors.trending.passed_over import ParkingQueue, passed_over
@@ -26,11 +28,21 @@ class Charting:
     shard as soon as it starts.
     """
 
-    def __init__(self, app: App, sink: Sink, shards: int, limits: Callable[[], Limits], parking: ParkingQueue) -> None:
+    def __init__(
+        self,
+        app: App,
+        sink: Sink,
+        shards: int,
+        limits: Callable[[], Limits],
+        parking: ParkingQueue,
+        guard: FoldGuard,
+    ) -> None:
         self._app = app
         self._sink = sink
         self._limits = limits
         self._parking = parking
+        self._guard = guard
+        self._owner = ""
         self._shards = shards
         self._order = Order(app, TRENDING_TOPS)
         self._merge: Merge | None = None
@@ -43,9 +55,27 @@ class Charting:
         async for event in stream.noack().events():
             if not await self._order.admits(event.message.partition, event.value) or self._merge is None:
                 continue
-            self._apply(self._merge, event.value)
-            self._messages.append(event.message)
-            self._applied = event.message.offset
+            merge = self._merge
+            await self._fold(merge, event.value)
+            if self._merge is merge:
+                self._messages.append(event.message)
+                self._applied = event.message.offset
+
+    async def _fold(self, merge: Merge, batch: Batch) -> None:
+        tp = TP(TRENDING_TOPS, 0)
+        reach = self._app.consumer.reach(tp)
+
+        async def settle(position: int) -> None:
+            # What was heard may also end the worker later, when it makes charts of it.
+            for key in sorted(merge.changed):
+                merge.chart(key, {})
+            await self._parking.park_all(TRENDING_TOPS, 0)
+            if self._merge is merge:
+                # The next owner may have to wait for the next whole frames.
+                await self._app.consumer.commit_through(tp, position)
+
+        end = None if reach is None else reach.end
+        await self._guard.fold(0, batch, self._owner, end, partial(self._apply, merge), settle)
 
     def _apply(self, merge: Merge, batch: Batch) -> None:
         limits = self._limits()
@@ -59,10 +89,11 @@ class Charting:
             else:
                 self._note(frame, batch.offsets[index])
 
-    async def assigned(self, start: int | None) -> None:
+    async def assigned(self, start: int | None, owner: str) -> None:
         """Hold the merge, reading from the offset `start`; None: another worker holds it."""
         await self.revoked()
         if start is not None:
+            self._owner = owner
             self._order.start({0: start})
             self._merge = Merge(self._shards)
             self._applied = start - 1
@@ -75,6 +106,7 @@ class Charting:
         self._begun.clear()
         self._sink.forget()
         self._parking.forget(TRENDING_TOPS)
+        await self._guard.close()
 
     async def write(self) -> None:
         """Write what is due, if all that was said has been heard: an owner that has just started hears old frames."""

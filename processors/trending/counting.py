@@ -13,6 +13,7 @@ from processors.trending.batching import App
 from processors.trending.cells import Load, Section
 from processors.trending.changelog import Changelog
 from processors.trending.checks import cell_key, check_chunk
+from processors.trending.isolation import FoldGuard
 from processors.trending.names import Regions, Songs
 from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
@@ -25,6 +26,9 @@ from schemas.errors import Poison
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
 """With so many events to read, flushes come this far apart: the same songs come again, and are told once."""
+
+MOST_UNWRITTEN = 150_000
+"""Records of a partition that are counted and not flushed: so many are looked through for what ended a worker."""
 
 PARK_AGAIN_S = 0.2
 MANY = 100
@@ -42,12 +46,16 @@ class Counting:
         shards: int,
         now_ms: Callable[[], int],
         parking: ParkingQueue,
+        guard: FoldGuard,
     ) -> None:
         self._app = app
         self._table = table
         self._shards = shards
         self._now_ms = now_ms
         self._parking = parking
+        self._guard = guard
+        self._owner = ""
+        self._flushed: dict[int, int] = {}
         self._saved = saved
         self._order = Order(app, MUSIC_EVENTS)
         self._songs = Songs(shards)
@@ -55,7 +63,6 @@ class Counting:
         self._sources: dict[int, Source] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
-        self._taking = asyncio.Lock()
         self._flushed_ms = 0
         self._swept_hour = 0
 
@@ -66,24 +73,44 @@ class Counting:
                 continue
             await self._take(message.partition, message, event.value)
             while self._parking.full and message.partition in self._sources:
-                await self.flush()
+                await self.flush(now=True)
                 await asyncio.sleep(PARK_AGAIN_S)
+            if self._unwritten(message.partition) > MOST_UNWRITTEN:
+                await self.flush(now=True)
 
     async def _take(self, number: int, message: Any, batch: Batch) -> None:
-        # Not while a flush parks: what is acknowledged then must hold nothing that is not parked.
-        async with self._taking:
-            source = self._sources.get(number)
-            if source is not None:
-                source.take(batch)
-                for record in source.take_passed_over():
-                    self._parking.add(MUSIC_EVENTS, number, record)
-                self._messages[number].append(message)
-                if self._parking.waiting(MUSIC_EVENTS, number) > MANY:
-                    self._app.on_hold.add(TP(MUSIC_EVENTS, number))
+        owner, reach = self._owner, self._app.consumer.reach(TP(MUSIC_EVENTS, number))
+
+        def apply(part: Batch) -> None:
+            source = self._sources[number]
+            source.take(part)
+            for record in source.take_passed_over():
+                self._parking.add(MUSIC_EVENTS, number, record)
+
+        async def settle(position: int) -> None:
+            while self._owner == owner:
+                await self.flush(now=True)
+                if self._flushed.get(number, -1) >= position:
+                    break
+                await asyncio.sleep(PARK_AGAIN_S)
+            await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
+
+        if number in self._sources:
+            await self._guard.fold(number, batch, owner, None if reach is None else reach.end, apply, settle)
+        if self._owner == owner and number in self._sources:
+            self._messages[number].append(message)
+            if self._parking.waiting(MUSIC_EVENTS, number) > MANY:
+                self._app.on_hold.add(TP(MUSIC_EVENTS, number))
+
+    def _unwritten(self, number: int) -> int:
+        source = self._sources.get(number)
+        return 0 if source is None else source.position - self._flushed.get(number, source.position)
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these partitions, each from its first offset to read, and no others; what others left is recovered."""
         self._messages.clear()
+        self._owner = owner
+        self._flushed = {number: start - 1 for number, start in starts.items()}
         await self._saved.prune(set(starts))
         self._order.start(starts)
         self._sources = {
@@ -99,26 +126,29 @@ class Counting:
             self._messages.clear()
             self._parking.forget(MUSIC_EVENTS)
             self._app.on_hold.clear()
+        await self._guard.close()
 
-    async def flush(self) -> None:
+    async def flush(self, *, now: bool = False) -> None:
         """Park what was passed over, tell the shards what changed, save it, and only then let offsets be committed.
 
-        A crash between any two of these steps makes the next owner repeat some of them, which changes nothing.
+        A crash between any two of these steps makes the next owner repeat some of them, which changes nothing. Far
+        behind, a flush is put off for a while unless it is wanted `now`.
         """
         async with self._flushing:
             now_ms = self._now_ms()
-            if self.far_behind() and not self._parking.full and now_ms - self._flushed_ms < CATCH_UP_MS:
+            if not now and self.far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
                 return
             self._flushed_ms = now_ms
             flushes: dict[int, Flush] = {}
-            async with self._taking:
-                for number, source in self._sources.items():
-                    self._look_for_end(source)
-                    if source.changed and await self._parking.park(MUSIC_EVENTS, number):
-                        self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
-                        flushes[number] = source.flush(now_ms)
-                        keep(self._table, flushes[number].chunks)
-                messages = {number: self._messages.pop(number, []) for number in flushes}
+            messages: dict[int, list[Any]] = {}
+            for number, source in list(self._sources.items()):
+                self._look_for_end(source)
+                # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
+                if source.changed and await self._parking.park(MUSIC_EVENTS, number):
+                    self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
+                    flushes[number] = source.flush(now_ms)
+                    keep(self._table, flushes[number].chunks)
+                    messages[number] = self._messages.pop(number, [])
             await send(
                 self._app.producer,
                 [
@@ -135,7 +165,8 @@ class Counting:
                     for one in changes(TRENDING_CELLS_CHANGELOG, number, flush.chunks)
                 ],
             )
-            for done in messages.values():
+            for number, done in messages.items():
+                self._flushed[number] = flushes[number].position
                 for message in done:
                     self._app.consumer.ack(message)
             await self._saved.park()

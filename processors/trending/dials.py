@@ -17,6 +17,7 @@ class Dials(Struct, frozen=True):
 
     `port`: where health is served on 127.0.0.1, 0 for a free port. `writes`: charts written a second at most;
     `plays`: days of songs.
+    `hang`: when the process ends because it has not had a turn.
     `session_ms`: how long the group waits for a worker that has died before it shares out its partitions.
     """
 
@@ -29,6 +30,7 @@ class Dials(Struct, frozen=True):
     plays: int = 20
     session_ms: int = SESSION_TIMEOUT_MS
     stall: float = 60.0
+    hang: float = 30.0
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
@@ -44,4 +46,5 @@ class Dials(Struct, frozen=True):
             plays=int(read_number(environ, _PREFIX + "PLAYS", usual.plays, (1, 10_000))),
             session_ms=int(read_number(environ, _PREFIX + "SESSION_MS", usual.session_ms, (6_000, 300_000))),
             stall=read_number(environ, _PREFIX + "STALL", usual.stall, (5, 3_600)),
+            hang=read_number(environ, _PREFIX + "HANG", usual.hang, (1, 3_600)),
         )

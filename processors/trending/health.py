@@ -7,6 +7,8 @@ from mode import Service
 from msgspec import Struct
 
 from processors.health import serving
+from processors.running import CRASHED_IN_FOLD
+from processors.runtime.watchdog import watched
 
 
 class Progress(Struct):
@@ -38,11 +40,13 @@ class Watchdog:
 class Health(Service):  # type: ignore[misc] # mode has no types
     """`processors.health` as a service beside the app. `why_not`: the reasons for which the worker is not ready."""
 
-    def __init__(self, port: int, why_not: Callable[[], list[str]]) -> None:
+    def __init__(self, port: int, hang_s: float, why_not: Callable[[], list[str]]) -> None:
         super().__init__()
         self._port = port
+        self._hang_s = hang_s
         self._why_not = why_not
         self.port = port
 
     async def on_start(self) -> None:
         self.port = await self.add_async_context(serving(self._port, self._why_not))
+        await self.add_async_context(watched(self._hang_s, CRASHED_IN_FOLD))

@@ -23,6 +23,7 @@ READER = "trending"
 IN_FLIGHT = 16
 MAX_WAITING = 1_000
 """While more wait, no more are taken: with 64 KiB of a body each they are 90 MB."""
+PARK_AGAIN_S = 0.5
 ROUND_S = 2.0
 """What one partition has to park keeps the others waiting no longer than this."""
 
@@ -104,6 +105,13 @@ class ParkingQueue:
             *(hub, partition, count - len(waiting), count, first.position, why.reason, why.detail),
         )
         return not waiting
+
+    async def park_all(self, hub: str, partition: int) -> None:
+        """Park what waits, however long the container is away."""
+        while True:
+            if await self.park(hub, partition):
+                return
+            await asyncio.sleep(PARK_AGAIN_S)
 
     async def _put(self, parked: ParkedEvent) -> AzureError | None:
         try:

@@ -3,13 +3,17 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+
+from faust.types import TP
 
 from processors.trending import frames, partials
 from processors.trending.batch import Batch
 from processors.trending.batching import App
 from processors.trending.changelog import Changelog
 from processors.trending.checks import Limits, check_partial
+from processors.trending.isolation import FoldGuard
 from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
 from processors.trending.passed_over import ParkingQueue, passed_over
@@ -30,12 +34,15 @@ class Ranking:
         now_ms: Callable[[], int],
         whole_ms: int,
         parking: ParkingQueue,
+        guard: FoldGuard,
     ) -> None:
         self._app = app
         self._table = table
         self._saved = saved
         self._limits = limits
         self._parking = parking
+        self._guard = guard
+        self._owner = ""
         self._now_ms = now_ms
         self._whole_ms = whole_ms
         self._order = Order(app, TRENDING_PARTIALS)
@@ -56,23 +63,39 @@ class Ranking:
                 continue
             shard = self._shards.get(message.partition)
             if shard is not None:
-                self._apply(shard, event.value)
-                self._messages[message.partition].append(message)
+                await self._fold(shard, event.value)
+                if self._shards.get(message.partition) is shard:
+                    self._messages[message.partition].append(message)
+
+    async def _fold(self, shard: Shard, batch: Batch) -> None:
+        tp = TP(TRENDING_PARTIALS, shard.number)
+        reach = self._app.consumer.reach(tp)
+
+        async def settle(position: int) -> None:
+            # What a shard was told may also end the worker later, when it makes its lists.
+            await self.tick()
+            await self.save(now=True)
+            if self._shards.get(shard.number) is shard:
+                await self._app.consumer.commit_through(tp, position)
+
+        end = None if reach is None else reach.end
+        await self._guard.fold(shard.number, batch, self._owner, end, partial(self._apply, shard), settle)
 
     def _apply(self, shard: Shard, batch: Batch) -> None:
         limits = self._limits()
         for index, body in enumerate(batch.bodies):
             try:
-                partial = partials.decode(body)
-                check_partial(partial, shard.number, limits, shard.songs)
+                told = partials.decode(body)
+                check_partial(told, shard.number, limits, shard.songs)
             except Poison as why:
                 self._parking.add(TRENDING_PARTIALS, shard.number, passed_over(why, batch, index))
             else:
-                shard.apply(partial)
+                shard.apply(told)
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these shards, each from its first offset to read, and no others; what was saved of them is recovered."""
         self._messages.clear()
+        self._owner = owner
         self._order.start(starts)
         self._told_whole = {}
         self._shards = {}
@@ -90,6 +113,7 @@ class Ranking:
             self._shards = {}
             self._messages.clear()
             self._parking.forget(TRENDING_PARTIALS)
+        await self._guard.close()
 
     async def tick(self) -> None:
         """Slide the windows to now, and tell what changed: everything, where that was not told for a while."""
@@ -104,14 +128,16 @@ class Ranking:
                 if whole:
                     self._told_whole[number] = now_ms
 
-    async def save(self) -> None:
-        """Save what was applied, and only then let its offsets be committed."""
+    async def save(self, *, now: bool = False) -> None:
+        """Save what was applied, and only then let its offsets be committed; `now`: of every shard, and all of it."""
         async with self._busy:
             for number, shard in list(self._shards.items()):
+                if now:
+                    await self._parking.park_all(TRENDING_PARTIALS, number)
                 if not await self._parking.park(TRENDING_PARTIALS, number):
                     continue
                 messages = self._messages.pop(number, [])
-                if messages:
+                if messages or now:
                     values = shard.flush()
                     keep(self._table, values)
                     await send(self._app.producer, changes(TRENDING_SHARDS_CHANGELOG, number, values))

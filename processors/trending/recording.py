@@ -14,6 +14,7 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct
 
+from processors.runtime.service_errors import ServiceFault, fault, last_line
 from processors.trending.frames import Mark
 from processors.trending.policy import moment
 from processors.trending.shards import Shard
@@ -38,7 +39,7 @@ class Seen(Struct, frozen=True):
 class Recording:
     """Writes what waits in the `shards` of this worker, of so many `in_all`; at most as many a call as `writes` says.
 
-    `now_ms` is the wall clock's, `steady` gives seconds.
+    `now_ms` is the wall clock's, `steady` gives seconds. `trouble` is what the last write met, None once one is done.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Recording:
         self._writes = writes
         self._now_ms = now_ms
         self._steady = steady
+        self.trouble: AzureError | None = None
         self._turn = 0
         self._seen: dict[int, Seen] = {}
         self._told: dict[int, float] = {}
@@ -92,13 +94,26 @@ class Recording:
     async def _some(self, due: list[tuple[Shard, SongDay]]) -> bool:
         """Write a few days at once; whether it is worth while to go on."""
         results = await asyncio.gather(*[self._put(document) for _, document in due])
+        failures = []
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:
                 shard.plays.written(document)
-        failures = [error for error in results if error is not None]
+            elif fault(error) is ServiceFault.ITEM_REFUSED:
+                # The others are written; this one waits again when it changes.
+                log.error("%s of song %s is refused: %s", document.id, document.song_id, last_line(error))
+                shard.plays.written(document)
+            else:
+                failures.append(error)
         if failures:
-            log.warning("%d of %d days of songs not written, trying again: %s", len(failures), len(due), failures[0])
+            self._note(failures[0], f"{len(failures)} of {len(due)} days of songs not written")
+        elif due:
+            self.trouble = None
         return not failures
+
+    def _note(self, error: AzureError, what: str) -> None:
+        if self.trouble is None:
+            log.warning("%s, trying again: %s", what, last_line(error))
+        self.trouble = error
 
     async def _put(self, document: SongDay) -> AzureError | None:
         """Write the day unless what is there counts as much or more; what Cosmos made of it."""
@@ -150,8 +165,9 @@ class Recording:
                     msgspec.to_builtins(reached(number, self._in_all, seen.mark)), no_response=True
                 )
             except AzureError as error:
-                log.warning("how far shard %d is could not be told, trying again: %s", number, error)
+                self._note(error, f"how far shard {number} is was not written")
                 return
+            self.trouble = None
             del self._seen[number]
             self._told[number] = self._steady()
 

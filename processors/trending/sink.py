@@ -3,7 +3,7 @@ they all are, those included in which nothing changes."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,12 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
 from msgspec import Struct
 
+from processors.runtime.service_errors import ServiceFault, fault, last_line
 from processors.trending.merge import Merge
 from processors.trending.policy import moment
+from schemas.decoding import convert
 from schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
+from schemas.errors import Poison
 from schemas.progress import PROGRESS, Freshness
 
 log = logging.getLogger(__name__)
@@ -48,13 +51,19 @@ UNKNOWN = Freshness(as_of=moment(0), complete_through=None, position={})
 
 
 class Sink:
-    """Writes the charts of a merge, `writes` a call at most."""
+    """Writes the charts of a merge, `writes` a call at most.
+
+    `trouble` is what the last write met, None once one is done; `refused` are charts that Cosmos DB does not take,
+    each with its reason, until they are taken.
+    """
 
     def __init__(self, container: ContainerProxy, writes: int) -> None:
         self._container = container
         self._writes = writes
         self._before: dict[str, Before] = {}
         self._snapshots: dict[str, str] = {}
+        self.trouble: AzureError | None = None
+        self.refused: dict[str, AzureError] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -65,6 +74,8 @@ class Sink:
         self._call = 0
         self._before.clear()
         self._snapshots.clear()
+        self.trouble = None
+        self.refused.clear()
 
     async def write(self, merge: Merge) -> None:
         """Write what has changed, and how fresh everything is by then.
@@ -99,11 +110,18 @@ class Sink:
             document = {**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}
             await self._container.upsert_item(document, no_response=True)
         except AzureError as error:
-            log.warning("how fresh the charts are was not written, trying again: %s", error)
+            self._note(error, "how fresh the charts are was not written")
+        else:
+            self.trouble = None
+
+    def _note(self, error: AzureError, what: str) -> None:
+        if self.trouble is None:
+            log.warning("%s, trying again: %s", what, last_line(error))
+        self.trouble = error
 
     async def _some(self, merge: Merge, keys: list[str]) -> bool:
         """Write a few charts at once; whether it is worth while to go on."""
-        failures = await self._all([self._look_back(key, self._hour) for key in keys])
+        failures = await self._all({key: self._look_back(key, self._hour) for key in keys})
         if not merge.ready:
             return False
         # All at once, while nothing can move: the charts of a moment fit together.
@@ -112,22 +130,31 @@ class Sink:
             for key in keys
             if (before := self._before.get(key)) is not None
         }
-        failures += await self._all([self._put(key, chart) for key, chart in charts.items()])
+        failures += await self._all({key: self._put(key, chart) for key, chart in charts.items()})
         if failures:
-            log.warning("%d of %d charts not written, trying again: %s", len(failures), len(keys), failures[0])
+            self._note(failures[0], f"{len(failures)} of {len(keys)} charts not written")
         return not failures
 
-    async def _all(self, jobs: list[Coroutine[Any, Any, None]]) -> list[AzureError]:
-        """Run the jobs together; what Cosmos or the way to it made of those that failed."""
+    async def _all(self, jobs: Mapping[str, Coroutine[Any, Any, None]]) -> list[AzureError]:
+        """Run the jobs of charts together; what Cosmos or the way to it made of those that failed.
+
+        A chart that it does not take costs no other: it is left out until it changes.
+        """
         failures = []
 
-        async def one(job: Coroutine[Any, Any, None]) -> None:
+        async def one(key: str, job: Coroutine[Any, Any, None]) -> None:
             try:
                 await job
             except AzureError as error:
-                failures.append(error)
+                if fault(error) is not ServiceFault.ITEM_REFUSED:
+                    failures.append(error)
+                    return
+                if key not in self.refused:
+                    log.error("chart %s is refused: %s", key, last_line(error))
+                self.refused[key] = error
+                self._due.pop(key, None)
 
-        await asyncio.gather(*map(one, jobs))
+        await asyncio.gather(*[one(key, job) for key, job in jobs.items()])
         return failures
 
     async def _put(self, key: str, chart: Chart) -> None:
@@ -138,6 +165,7 @@ class Sink:
             await self._snapshot({**document, "id": hour})
         self._snapshots[key] = hour
         self._due.pop(key, None)
+        self.refused.pop(key, None)
 
     async def _snapshot(self, document: dict[str, Any]) -> None:
         """Keep the first chart of an hour; an earlier owner may have done it."""
@@ -152,7 +180,11 @@ class Sink:
         before = Before(hour, None, {})
         parameters: list[dict[str, object]] = [{"name": "@hour", "value": hour}]
         async for document in self._container.query_items(_NEWEST_BEFORE, parameters=parameters, partition_key=key):
-            snapshot = msgspec.convert(dict(document), Chart)
+            try:
+                snapshot = convert(dict(document), Chart)
+            except Poison as why:
+                log.error("chart %s: passed over the snapshot %s, none of ours: %s", key, document.get("id"), why)
+                continue
             before = Before(hour, snapshot.as_of, {entry.song_id: entry.rank for entry in snapshot.entries})
         self._before[key] = before
 

@@ -32,6 +32,14 @@ class WorkerProcess:
         """SIGTERM, and SIGKILL when that is of no use; the exit code."""
         return self._end(signal.SIGTERM)
 
+    def wait(self, deadline: float = 60.0) -> int:
+        """The exit code, once the process has ended by itself; raises when it does not do so in time."""
+        process = self._process
+        assert process is not None
+        code = process.wait(deadline)
+        self._process = None
+        return code
+
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None

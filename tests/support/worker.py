@@ -35,8 +35,10 @@ DIALS = {
 class TrendingWorker(WorkerProcess):
     """`python -m processors.trending` on a localcloud; what it says goes to `log`."""
 
-    def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
-        super().__init__("processors.trending", {**cloud.environment, **dials}, log)
+    def __init__(
+        self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS, module: str = "processors.trending"
+    ) -> None:
+        super().__init__(module, {**cloud.environment, **dials}, log)
 
 
 async def make_containers(settings: Settings) -> None:

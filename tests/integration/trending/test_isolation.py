@@ -1,0 +1,75 @@
+"""What nobody foresaw in a fold costs the record that it is of, and nothing else, however it ends the worker."""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from cloud import cosmos
+from cloud.settings import Settings
+from processors.running import CRASHED_IN_FOLD
+from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_PARTIALS
+from tests.integration.trending.test_worker import play, send
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+from tests.support.worker import DIALS, TrendingWorker, make_containers, one_chart, parked_records
+
+PLAYS = 60
+MOST_STARTS = 12
+HANG = {"SONGLINE_TRENDING_HANG": "2"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "how", "hub"),
+    [
+        ("cells", "raise", MUSIC_EVENTS),
+        ("cells", "kill", MUSIC_EVENTS),
+        ("cells", "hang", MUSIC_EVENTS),
+        ("shards", "raise", TRENDING_PARTIALS),
+    ],
+)
+async def test_a_record_that_ends_the_worker_is_found_and_parked(
+    localcloud: LocalCloud, tmp_path: Path, stage: str, how: str, hub: str
+) -> None:
+    settings = localcloud.settings()
+    await make_containers(settings)
+    now = datetime.now(UTC)
+    bodies = [(number % 2, play(number, now)) for number in range(PLAYS)]
+    bodies.insert(37, (1, play(PLAYS, now, "culprit")))
+    await send(settings, bodies)
+    dials = {**DIALS, **HANG, "SONGLINE_TEST_STAGE": stage, "SONGLINE_TEST_HOW": how}
+    worker = TrendingWorker(localcloud, tmp_path / "worker.log", dials, "tests.support.crashing_trending")
+    codes = []
+    try:
+        async with cosmos.client(settings.cosmos) as client:
+            container = cosmos.container(client, DATABASE, CHARTS)
+            for _ in range(MOST_STARTS):
+                worker.start()
+                done = asyncio.create_task(wait_for_async(partial(mended, settings, container), f"{PLAYS} plays", 150))
+                ended = asyncio.create_task(asyncio.to_thread(worker.wait, 200))
+                await asyncio.wait((done, ended), return_when=asyncio.FIRST_COMPLETED)
+                if done.done() and await done and worker.running:
+                    break
+                done.cancel()
+                codes.append(await ended)
+            assert worker.running, worker.said
+    finally:
+        worker.kill()
+    assert set(codes) == {-9 if how == "kill" else CRASHED_IN_FOLD}, worker.said
+    assert len(codes) <= (4 if how != "raise" else 1)
+    (parked,) = await parked_records(settings)
+    assert (parked.hub, parked.readers["trending"].reason) == (hub, "crashes-the-fold")
+    assert b"culprit" in parked.body_beginning
+    if how == "raise":
+        assert parked.readers["trending"].detail == "RuntimeError: nobody foresaw it"
+
+
+async def mended(settings: Settings, container: ContainerProxy) -> bool:
+    """Whether all the others are counted, and something is parked."""
+    if not await parked_records(settings):
+        return False
+    chart = await one_chart(container, "top:1h:global")
+    return chart is not None and any(one.song_id == "song-1" and one.listens == PLAYS for one in chart.entries)

@@ -1,0 +1,54 @@
+"""The trending worker with a fault in it that nobody foresaw: what holds the word `culprit` ends a stage's fold.
+
+`SONGLINE_TEST_STAGE`: cells or shards; `SONGLINE_TEST_HOW`: raise, hang or kill.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from processors.trending.__main__ import main
+from processors.trending.batch import Batch
+from processors.trending.partials import Partial
+from processors.trending.shards import Shard
+from processors.trending.source import Source
+
+WORD = "culprit"
+
+
+def crash() -> None:
+    how = os.environ["SONGLINE_TEST_HOW"]
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "hang":
+        time.sleep(600)
+    raise RuntimeError("nobody foresaw it")
+
+
+def holds(what: Any) -> bool:
+    match what:
+        case Batch():
+            return any(WORD.encode() in body for body in what.bodies)
+        case Partial():
+            return any(WORD in song for song in (*what.minutes.songs, *what.hours.songs))
+    return False
+
+
+def crashing(fold: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def folding(self: Any, what: Any) -> Any:
+        if holds(what):
+            crash()
+        return fold(self, what)
+
+    return folding
+
+
+if __name__ == "__main__":
+    match os.environ["SONGLINE_TEST_STAGE"]:
+        case "cells":
+            Source.take = crashing(Source.take)  # type: ignore[assignment, method-assign]
+        case "shards":
+            Shard.apply = crashing(Shard.apply)  # type: ignore[assignment, method-assign]
+    main()
