@@ -26,7 +26,7 @@ def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     FoldCrashedError with CRASHED_IN_FOLD."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # They tell every request, and every lost connection that they mend themselves.
-    for chatty in ("azure", "aiokafka"):
+    for chatty in ("azure", "aiokafka", "httpx"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         asyncio.run(_until_told(work))

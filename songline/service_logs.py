@@ -72,12 +72,12 @@ class ServiceLogs:
             file.size = os.fstat(file.descriptor).st_size
         if file.cut:
             data = b"\n" + data
-        written = os.write(file.descriptor, data)
-        file.size += written
-        file.cut = written > 0 and written < len(data)
-        if file.cut:
-            # The next attempt gets the reason from the system.
-            raise OSError(None, "a line was cut off")
+        # Of what is cut off, the next attempt gets the reason from the system.
+        while data:
+            written = os.write(file.descriptor, data)
+            file.size += written
+            data = data[written:]
+            file.cut = bool(data)
 
     def _close(self, file: _File) -> None:
         if file.descriptor is not None:

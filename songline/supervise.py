@@ -38,7 +38,7 @@ GRACE = 10.0
 DRAIN = 5.0
 """Seconds that a process has to end by itself which is stuck, or can't end well without what is gone."""
 TAIL = 20
-WAITS_TOLD = 10.0
+WAITS_TOLD = 15.0
 """Seconds between two lines about what a service waits for that is not healthy yet."""
 
 

@@ -260,6 +260,7 @@ def test_a_disk_that_is_full_stops_nothing_and_is_told_once(tmp_path: Path) -> N
         f"logs in {tmp_path}/logs can't be written",
         f"logs in {tmp_path}/logs are written again",
     ] * 2
+    assert "(OSError: File too large)" in said[0]
     kept = (tmp_path / "logs" / "one.log").read_text().splitlines()
     assert kept[-1] == "after"
 
