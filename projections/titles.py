@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
+from projections.songs import FOUND
 from projections.store import Store
 from schemas.songs import SongDocument
 
@@ -55,7 +56,7 @@ class Titles:
     async def _read(self, song_ids: list[str]) -> dict[str, Known]:
         names = [f"@song{number}" for number in range(len(song_ids))]
         documents = await self._songs.find(
-            " ".join(("SELECT * FROM c WHERE c.id IN (", ", ".join(names), ")")),
+            " ".join((FOUND, "WHERE c.id IN (", ", ".join(names), ")")),
             [{"name": name, "value": song_id} for name, song_id in zip(names, song_ids, strict=True)],
             len(song_ids),
             SongDocument,

@@ -28,8 +28,19 @@ Log = dict[int, list[Line]]
 """The lines of each partition, in order."""
 
 
-def uploaded(user: str, title: str, at: datetime = NOON, song: str = "song-1") -> Event:
-    data = SongUploaded(user_id=user, song_id=song, title=title, artist=user, duration_ms=60_000, genre="rock")
+def uploaded(user: str, title: str, at: datetime = NOON, song: str = "song-1", sha256: str | None = None) -> Event:
+    """With `sha256` a song that was uploaded here; without, one that was announced or simulated."""
+    data = SongUploaded(
+        user_id=user,
+        song_id=song,
+        title=title,
+        artist=user,
+        duration_ms=60_000,
+        genre="rock",
+        sha256=sha256,
+        size=None if sha256 is None else 1_000,
+        content_type=None if sha256 is None else "audio/flac",
+    )
     return Event(id="up", source="/tests", time=at, data=data)
 
 
@@ -46,7 +57,8 @@ def random_log(random: Random, users: Sequence[str], partitions: int = 3, lines:
         logged[partition] += timedelta(milliseconds=random.choice([0, 1, 400, 1_000, 60_000]))
         at = NOON + timedelta(microseconds=random.choice([-1_000_000, 0, 1, 999, 1_000, 2_000_000]))
         gone = random.random() < 0.4
-        event = removed(user, at, song) if gone else uploaded(user, f"title {number}", at, song)
+        sha256 = random.choice([None, f"{number:064x}"])
+        event = removed(user, at, song) if gone else uploaded(user, f"title {number}", at, song, sha256)
         position = 2 * len(log[partition])
         log[partition].append(Line(position, logged[partition], event))
     return log

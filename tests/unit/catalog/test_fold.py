@@ -1,5 +1,6 @@
 """Events to songs: what a batch says, and that neither repetition nor interleaving changes what comes of it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -9,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from processors.catalog.fold import apply, read
+from processors.catalog.fold import apply, fact_of, read
 from processors.record import Record
 from schemas import examples
 from schemas.envelope import Event, encode
 from schemas.events import SongPlayed, SongRemoved, SongUploaded
-from schemas.ownership import Claim, enqueued_second
+from schemas.ownership import OTHERS, Claim, enqueued_second
 from schemas.songs import Fact, Song, SongDocument
 from tests.support.ownership import Log, random_log, steps, verdict
 
@@ -145,10 +146,29 @@ def test_whatever_several_parties_say_in_any_order_comes_to_the_owners_song(seed
     assert document is not None
     assert document.latest is not None
     assert (document.owner, document.latest.at) == (right.data.user_id, right.time)
-    title = right.data.title if isinstance(right.data, SongUploaded) else None
-    assert (document.song and document.song.title) == title
-    assert (document.order is None) == (title is None)
+    song, data = document.song, right.data
+    if isinstance(data, SongUploaded):
+        assert song is not None
+        assert (song.user_id, song.title, song.sha256) == (data.user_id, data.title, data.sha256)
+        assert document.order is not None
+    else:
+        assert (song, document.order) == (None, None)
     assert {fact.user_id for fact in document.facts.values()} == {document.owner}
+
+
+def test_a_document_fits_whatever_its_owner_and_strangers_say() -> None:
+    # Two of JSON's escapes a character, as the SDK writes it.
+    longest = structs.replace(UPLOADED, title="𝄞" * 300, artist="𝄞" * 300, album="𝄞" * 300, song_id="s" * 128)
+    document: SongDocument | None = None
+    for number in range(4 * OTHERS):
+        stranger = structs.replace(longest, user_id=f"{number:0128}")
+        for place, data in enumerate((longest, stranger)):
+            event = Event(id="e", source="/tests", time=NOON, data=data)
+            fact = fact_of(event, 2 * number + place, NOON + timedelta(seconds=number))
+            document = apply(document, "s" * 128, str(number % 32), [fact])
+    assert document is not None
+    assert (len(document.facts), len(document.others)) == (32, OTHERS)
+    assert len(json.dumps(msgspec.to_builtins(document))) < 1_000_000
 
 
 def test_a_takeover_and_a_removal_by_a_stranger_show_nowhere() -> None:
