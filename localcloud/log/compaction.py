@@ -54,16 +54,35 @@ def survivor(batch: StoredBatch, latest: dict[bytes, int], end: int, tombstones_
 
 
 def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_bytes: int) -> Compacted:
-    """In a thread: write what survives of the sealed `segments` to temporary files, neighbours merged."""
+    """In a thread: write what survives of the sealed `segments` to temporary files, neighbours merged.
+
+    Raises OSError, and leaves no file behind then: what a full disk needs most is room.
+    """
+    outputs: list[tuple[int, Path, SegmentIndex]] = []
+    try:
+        _write_survivors(segments, tombstones_before_ms, segment_bytes, outputs)
+    except OSError:
+        for _, fresh, _ in outputs:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+        raise
+    return Compacted(outputs)
+
+
+def _write_survivors(
+    segments: Sequence[Segment],
+    tombstones_before_ms: int,
+    segment_bytes: int,
+    outputs: list[tuple[int, Path, SegmentIndex]],
+) -> None:
     latest: dict[bytes, int] = {}
     for segment in segments:
         latest_offsets(segment.read_all(), latest)
     end = max(segment.index.last_offset for segment in segments)
-    outputs: list[tuple[int, Path, SegmentIndex]] = []
     for segment in segments:
         frames: list[bytes] = []
         index = SegmentIndex()
-        room = outputs and outputs[-1][2].size + segment.size <= segment_bytes
+        room = bool(outputs) and outputs[-1][2].size + segment.size <= segment_bytes
         if room:
             index = outputs[-1][2]
         for batch in segment.read_all():
@@ -79,7 +98,6 @@ def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_byte
             file.writelines(frames)
             file.flush()
             os.fsync(file.fileno())
-    return Compacted(outputs)
 
 
 def replace_files(sealed: Sequence[Segment], compacted: Compacted) -> list[Segment]:

@@ -8,7 +8,7 @@ import msgspec
 
 from localcloud.config import HubConfig
 from localcloud.log.errors import CannotOpen
-from localcloud.log.partition import sync_folder
+from localcloud.log.segment_files import sync_folder
 
 
 class HubFile(msgspec.Struct):

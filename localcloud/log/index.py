@@ -6,6 +6,7 @@ checksum and the segment's size, and whoever doubts it walks the segment's heade
 
 from array import array
 from bisect import bisect_left, bisect_right
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - struct's own exception has a function's name
@@ -63,14 +64,20 @@ class SegmentIndex:
         return self._positions[number] if number >= 0 else 0
 
     def save(self, path: Path) -> None:
+        """Raises OSError, and leaves no file behind then."""
         body = b"".join(a.tobytes() for a in (self._offsets, self._positions, self._enqueued, self._timestamps))
         entries = len(self._offsets)
         numbers = (self.size, self.last_offset, self.last_enqueued_ms, self.max_timestamp, entries)
         head = _FILE_HEAD.pack(_FILE_MAGIC, 0, *numbers)
         head = _FILE_HEAD.pack(_FILE_MAGIC, crc32c(head[12:] + body), *numbers)
         fresh = path.with_suffix(".index-new")
-        fresh.write_bytes(head + body)
-        fresh.replace(path)
+        try:
+            fresh.write_bytes(head + body)
+            fresh.replace(path)
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path, segment_size: int) -> "SegmentIndex | None":

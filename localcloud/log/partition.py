@@ -20,6 +20,7 @@ from localcloud.log.batch import BatchHeader
 from localcloud.log.compaction import Compacted, compact, replace_files
 from localcloud.log.errors import AppendFailed, InvalidOffset, LogClosed
 from localcloud.log.segment import FRAME_HEAD, Segment, StoredBatch
+from localcloud.log.segment_files import joined, open_sealed, sync_folder, unlink
 
 log = logging.getLogger(__name__)
 
@@ -88,14 +89,9 @@ class PartitionLog:
         for leftover in folder.glob("*-new"):
             leftover.unlink()
         paths = sorted(folder.glob("*.log"))
-        segments: list[Segment] = []
-        for path in paths:
-            segment = Segment.recover(path) if path is paths[-1] else Segment.open_sealed(path)
-            if segments and segment.base_offset <= segments[-1].index.last_offset:
-                log.info("%s: removing %s, which a compaction had already merged", folder.name, path.name)
-                _unlink(segment)
-            else:
-                segments.append(segment)
+        segments = open_sealed(paths[:-1])
+        if paths:
+            segments = joined(segments, Segment.recover(paths[-1]))
         return cls(folder, settings, segments or [Segment.at(folder, 0)], executor, now_ms)
 
     # What readers see.
@@ -338,9 +334,9 @@ class PartitionLog:
         while expired < len(self._segments) - 1 and self._segments[expired].index.last_enqueued_ms < not_before_ms:
             expired += 1
         for segment in self._segments[:expired]:
-            _unlink(segment)
+            unlink(segment)
+            self._segments = self._segments[1:]
         if expired:
-            self._segments = self._segments[expired:]
             sync_folder(self.folder)
             log.info("%s/%s: %d segments expired, first offset is now %d",
                      self.folder.parent.name, self.folder.name, expired, self.start_offset)  # fmt: skip
@@ -359,22 +355,18 @@ class PartitionLog:
         before = sum(segment.size for segment in sealed)
         if self._closed:
             return
-        replaced = replace_files(sealed, result)
-        self._segments = replaced + self._segments[len(sealed) :]
+        active = self._segments[len(sealed) :]
+        try:
+            replaced = replace_files(sealed, result)
+        except OSError:
+            # Some files are the new ones and some are not, as after a crash: go by what is there.
+            for leftover in self.folder.glob("*-new"):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
+            paths = sorted(self.folder.glob("*.log"))
+            self._segments = open_sealed([path for path in paths if int(path.stem) < active[0].base_offset]) + active
+            raise
+        self._segments = replaced + active
         self._compacted_to = sealed[-1].index.last_offset
         log.info("%s/%s: compacted %d bytes to %d in %.2f s", self.folder.parent.name, self.folder.name, before,
                  sum(segment.size for segment in replaced), time.monotonic() - started)  # fmt: skip
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names created, renamed or removed in the folder durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _unlink(segment: Segment) -> None:
-    segment.path.with_suffix(".index").unlink(missing_ok=True)
-    segment.path.unlink(missing_ok=True)

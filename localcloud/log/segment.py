@@ -1,5 +1,6 @@
 """One file of a partition: frames of (enqueued time, record batch), appended and never changed in place."""
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator
@@ -54,7 +55,8 @@ class Segment:
         index = SegmentIndex.load(path.with_suffix(".index"), size)
         if index is None:
             index = _walk(path, verify=False)
-            index.save(path.with_suffix(".index"))
+            with contextlib.suppress(OSError):  # a full disk: the next opening walks again
+                index.save(path.with_suffix(".index"))
         return cls(path, index)
 
     @classmethod

@@ -17,7 +17,8 @@ import msgspec
 from localcloud.config import HubConfig
 from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, PartitionCountError, UnknownHub
 from localcloud.log.hub_file import HubFile
-from localcloud.log.partition import LogSettings, PartitionLog, sync_folder
+from localcloud.log.partition import LogSettings, PartitionLog
+from localcloud.log.segment_files import sync_folder
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -90,6 +91,10 @@ class Crash(Exception):
 
 def crash_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let that many files be removed or renamed, and none after."""
+    fail_after(steps, monkeypatch, Crash())
+
+
+def fail_after(steps: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     left = steps
 
     def failing(name: str) -> None:
@@ -98,7 +103,7 @@ def crash_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
         def step(self: Path, *args: object, **kwargs: object) -> object:
             nonlocal left
             if left == 0:
-                raise Crash
+                raise error
             left -= 1
             return real(self, *args, **kwargs)
 
@@ -234,6 +239,47 @@ async def test_a_disk_too_full_for_an_index_does_not_confuse_readers(
     monkeypatch.undo()
     assert everything(log) == expected(written, active)
     assert everything(open_log(tmp_path / "0", clock)) == expected(written, active)
+
+
+async def test_what_a_failed_compaction_left_is_no_part_of_the_next(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path / "0", clock)
+    written = await fill(log, clock, 60, 5)
+    active = int(max((tmp_path / "0").glob("*.log")).stem)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            await log.maintain()
+        assert not list((tmp_path / "0").glob("*-new"))
+        patch.setattr(Path, "unlink", full)
+        with pytest.raises(OSError, match="No space left"):
+            await log.maintain()
+    assert list((tmp_path / "0").glob("*-new"))
+    assert everything(log) == written
+    await log.maintain()
+    assert everything(log) == expected(written, active)
+
+
+@pytest.mark.parametrize("step", range(8))
+async def test_a_failure_while_files_are_replaced_leaves_a_log_that_is_read_right(
+    tmp_path: Path, clock: Clock, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path / "0", clock)
+    written = await fill(log, clock, 60, 5)
+    active = int(max((tmp_path / "0").glob("*.log")).stem)
+    with monkeypatch.context() as patch:
+        fail_after(step, patch, OSError(5, "Input/output error"))
+        with pytest.raises(OSError, match="Input/output"):
+            await log.maintain()
+    assert set(expected(written, active)) <= set(everything(log)) <= set(written)
+    await log.maintain()
+    assert everything(log) == everything(open_log(tmp_path / "0", clock))
+    assert set(expected(written, active)) <= set(everything(log))
 
 
 def test_what_is_no_gzip_is_named(tmp_path: Path) -> None:

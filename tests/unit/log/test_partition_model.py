@@ -1,93 +1,130 @@
-"""The partition against a plain list, over random appends, reads, restarts and torn tails."""
+"""The partition against a plain list, over unequal appends, reads, restarts, crashes, full disks and retention."""
 
 import asyncio
+import contextlib
+import errno
 import random
-import shutil
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from localcloud.log.batch import build, records
-from localcloud.log.errors import InvalidOffset
-from localcloud.log.partition import LogSettings, PartitionLog
+from localcloud.log.errors import AppendFailed
+from localcloud.log.partition import LogSettings
 from localcloud.log.segment import ENQUEUED
+from tests.support.fuzzing import effort
+from tests.unit.log.machine import LIMITS, SEGMENTS, SIZES, Crash, LogMachine, failing_writes
 
-VALUES = st.lists(st.binary(max_size=300), min_size=1, max_size=5)
+GROUPS = st.lists(st.lists(SIZES, min_size=1, max_size=3), min_size=1, max_size=5)
+RETENTION_MS = 1000
 
 
-class LogAgainstList(RuleBasedStateMachine):
-    """`kept` is what the log must hold: (enqueued ms, value) by offset, in batches of `sizes`."""
+class LogAgainstList(LogMachine):
+    """`batches` is what the log must hold, in order: (first offset, enqueued ms, values)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.folder = Path(tempfile.mkdtemp()) / "0"
-        self.executor = ThreadPoolExecutor(1)
-        self.now = 1000
-        self.batches: list[tuple[int, list[bytes]]] = []
-        self.log: PartitionLog
+        self.batches: list[tuple[int, int, list[bytes]]] = []
+        self.end = 0
+        self.written = 0
 
-    @initialize()
-    def open(self) -> None:
-        self.log = PartitionLog.open(self.folder, LogSettings(segment_bytes=2000), self.executor, lambda: self.now)
+    @initialize(segment_bytes=SEGMENTS)
+    def begin(self, segment_bytes: int) -> None:
+        self.settings = LogSettings(segment_bytes=segment_bytes, retention_ms=RETENTION_MS)
+        self.open()
 
-    @property
-    def kept(self) -> list[tuple[int, bytes]]:
-        return [(ms, value) for ms, values in self.batches for value in values]
+    def _values(self, groups: list[list[int]]) -> list[list[bytes]]:
+        """Values of those sizes, each unlike all others."""
+        made = []
+        for sizes in groups:
+            self.written += 1
+            made.append([b"%d.%d" % (self.written, number) + b"x" * size for number, size in enumerate(sizes)])
+        return made
 
-    @rule(groups=st.lists(VALUES, min_size=1, max_size=4), later=st.integers(0, 50))
-    def append(self, groups: list[list[bytes]], later: int) -> None:
+    def _append(self, groups: list[list[bytes]]) -> list[object]:
+        """What became of each batch; all are taken in one turn and written together."""
+
+        async def append_all() -> list[object]:
+            batches = (build([(None, value) for value in values], 1) for values in groups)
+            return await asyncio.gather(*(self.log.submit(batch) for batch in batches), return_exceptions=True)
+
+        return self.loop.run_until_complete(append_all())
+
+    def _keep(self, groups: list[list[bytes]]) -> None:
+        for values in groups:
+            self.batches.append((self.end, self.now, values))
+            self.end += len(values)
+
+    @rule(groups=GROUPS, later=st.integers(0, 50), one_by_one=st.booleans())
+    def append(self, groups: list[list[int]], later: int, one_by_one: bool) -> None:
         self.now += later
+        values = self._values(groups)
+        for group in [[each] for each in values] if one_by_one else [values]:
+            assert not [outcome for outcome in self._append(group) if isinstance(outcome, BaseException)]
+            self._keep(group)
 
-        async def append_all() -> None:
-            await asyncio.gather(*(self.log.submit(build([(None, v) for v in values], 1)) for values in groups))
+    @rule(groups=GROUPS, room=st.integers(0, 6000))
+    def append_to_a_full_disk(self, groups: list[list[int]], room: int) -> None:
+        """Nothing of it is kept, or all of it when it fits."""
+        values = self._values(groups)
+        with failing_writes(room, OSError(errno.ENOSPC, "No space left on device")):
+            outcomes = self._append(values)
+        if any(isinstance(outcome, BaseException) for outcome in outcomes):
+            assert all(isinstance(outcome, AppendFailed) and outcome.disk_full for outcome in outcomes)
+        else:
+            self._keep(values)
 
-        self.loop.run_until_complete(append_all())
-        self.batches += [(self.now, values) for values in groups]
+    @rule(groups=GROUPS, written=st.integers(0, 20_000))
+    def crash_between_writes(self, groups: list[list[int]], written: int) -> None:
+        """Nobody was told, and what is whole of it is kept."""
+        values = self._values(groups)
+        with failing_writes(written, Crash()), contextlib.suppress(Crash):
+            self._append(values)
+        self.open()
+        whole = []
+        for group in values:
+            written -= ENQUEUED.size + len(build([(None, value) for value in group], 1))
+            if written < 0:
+                break
+            whole.append(group)
+        self._keep(whole)
 
-    @rule(data=st.data(), max_bytes=st.integers(0, 5000))
-    def read(self, data: st.DataObject, max_bytes: int) -> None:
-        offset = data.draw(st.integers(0, len(self.kept)))
-        batches = self.log.read(offset, max_bytes)
-        assert bool(batches) == (offset < len(self.kept))
-        assert len(batches) <= 1 or sum(len(batch.data) for batch in batches) <= max_bytes
-        if batches:
-            assert batches[0].base_offset <= offset <= batches[0].last_offset
+    @rule(limits=LIMITS, fitting=st.integers(1, 6), ahead=st.integers(1, 3))
+    def read(self, limits: list[int], fitting: int, ahead: int) -> None:
+        self.read_everywhere(limits, fitting, ahead)
         found = [
-            (batch.base_offset + record.offset_delta, (batch.enqueued_ms, record.value))
-            for batch in batches
-            for record in records(batch.data)
+            (batch.base_offset, batch.enqueued_ms, [record.value for record in records(batch.data)])
+            for batch in self.log.read(self.log.start_offset, 1 << 30)
         ]
-        if found:
-            assert [value for _, value in found] == self.kept[found[0][0] : found[-1][0] + 1]
-
-    @rule(offset=st.integers(-3, 3))
-    def read_outside(self, offset: int) -> None:
-        outside = offset if offset < 0 else len(self.kept) + 1 + offset
-        with pytest.raises(InvalidOffset):
-            self.log.read(outside, 100)
+        assert found == self.batches
 
     @rule(data=st.data())
     def look_up_a_time(self, data: st.DataObject) -> None:
-        ms = data.draw(st.integers(990, self.now + 10))
-        times = [(time, offset) for offset, (time, _) in enumerate(self.kept)]
-        assert self.log.offset_at(ms) == next((o for t, o in times if t >= ms), len(times))
-        assert self.log.offset_at(ms, inclusive=False) == next((o for t, o in times if t > ms), len(times))
+        ms = data.draw(st.integers(self.now - 1000, self.now + 10))
+        for inclusive in (True, False):
+            later = (base for base, time, _ in self.batches if time >= ms + (not inclusive))
+            assert self.log.offset_at(ms, inclusive=inclusive) == next(later, self.end)
 
     @rule()
     def restart(self) -> None:
-        self.loop.run_until_complete(self.log.close())
+        self.close()
         self.open()
+
+    @rule(later=st.integers(0, 1500))
+    def expire(self, later: int) -> None:
+        """Whole segments go, and only what is old enough."""
+        self.now += later
+        self.maintain()
+        start = self.log.start_offset
+        assert all(time < self.now - RETENTION_MS for base, time, _ in self.batches if base < start)
+        self.batches = [batch for batch in self.batches if batch[0] >= start]
 
     @precondition(lambda self: self.batches)
     @rule(seed=st.integers(0, 2**32), garbage=st.booleans())
     def crash_with_a_torn_tail(self, seed: int, garbage: bool) -> None:
-        self.loop.run_until_complete(self.log.close())
+        """As after a loss of power: the newest segment ends anywhere, or in something else."""
+        self.close()
         newest = max(self.folder.glob("*.log"))
         data = newest.read_bytes()
         sizes = [ENQUEUED.size + len(batch.data) for batch in self.log._segments[-1].read_all()]
@@ -95,21 +132,15 @@ class LogAgainstList(RuleBasedStateMachine):
         newest.write_bytes(data[:cut] + (random.Random(seed).randbytes(90) if garbage else b""))
         while sum(sizes) > cut:
             sizes.pop()
-            self.batches.pop()
+            self.end = self.batches.pop()[0]
         self.open()
 
     @invariant()
     def ends_agree(self) -> None:
         if hasattr(self, "log"):
-            assert self.log.start_offset == 0
-            assert self.log.high_watermark == self.log.end_offset == len(self.kept)
-            assert self.log.last_enqueued_ms == (self.kept[-1][0] if self.kept else -1)
-
-    def teardown(self) -> None:
-        self.loop.close()
-        self.executor.shutdown()
-        shutil.rmtree(self.folder.parent)
+            assert self.log.start_offset == (self.batches[0][0] if self.batches else self.end)
+            assert self.log.high_watermark == self.log.end_offset == self.end
 
 
-TestLogAgainstList = LogAgainstList.TestCase
-TestLogAgainstList.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLogAgainstList = pytest.mark.timeout(900)(LogAgainstList.TestCase)  # a failure is made small for minutes
+TestLogAgainstList.settings = effort(120, steps=25)
