@@ -1,4 +1,5 @@
-"""Library workers come and go, Cosmos DB throttles and loses answers, links break: every library is what the log says.
+"""Library workers come and go, Cosmos DB throttles and loses answers, links break, bad records come between the good
+ones: every library is what the log says, and each bad record is parked once.
 
 `make chaos` runs it with 200,000 events of 5,000 listeners; here it is a few thousand, for the sake of time.
 """
@@ -17,17 +18,22 @@ import pytest
 from producers.dials import Dials
 from producers.publisher import EventPublisher
 from producers.simulator import Simulation
+from schemas.channels import MUSIC_EVENTS
 from schemas.envelope import Event, decode, encode
+from schemas.errors import Poison
+from schemas.parked import parked_id
+from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
-from tests.support.worker import read_hub
+from tests.support.worker import parked_records, read_hub
 
 EVENTS = int(os.environ.get("SONGLINE_CHAOS_EVENTS", "6000"))
 LISTENERS = EVENTS // 40
 TURNS = 6
 INSTANCES = 3
+PARTITIONS = 4
 DEADLINE = 60 + EVENTS / 100
 
 # On a busy machine a worker that lives must not lose its partitions for being late; a killed one is missed soon enough.
@@ -84,7 +90,10 @@ async def test_libraries_equal_the_reference_whatever_comes_and_goes(tmp_path: P
                 for turn, share in enumerate(shares[1:]):
                     await wait_for_async(partial(applied, hub, before + 1), f"more than {before} events", DEADLINE)
                     await publish(publisher, share)
-                    in_hub += len(share)
+                    bad_share = list(BAD_RECORDS.values())[turn::TURNS]
+                    for place, body in enumerate(bad_share):
+                        await hub.tell(body, partition=str((turn + place) % PARTITIONS))
+                    in_hub += len(share) + len(bad_share)
                     before = await applied(hub, 0)
                     assert before < in_hub, "all was done before this turn: it has shown nothing"
                     worker = workers[turn % INSTANCES]
@@ -97,16 +106,27 @@ async def test_libraries_equal_the_reference_whatever_comes_and_goes(tmp_path: P
                 ends = await hub.ends()
                 await wait_for_async(partial(hub.read_up_to, ends), f"the libraries to be at {ends}", DEADLINE)
                 struck = fired()
-            log = [
-                (partition, position, decode(body)) for partition, position, body in await read_hub(cloud.settings())
-            ]
+            log, bad = read(await read_hub(cloud.settings()))
             assert len(log) == EVENTS
+            assert len(bad) == len(BAD_RECORDS)
             assert await hub.all() == libraries(log)
+            assert [one.id for one in await parked_records(cloud.settings())] == bad
             assert all(struck[:2]), struck
     finally:
         for worker in workers:
             worker.kill()
         cloud.stop()
+
+
+def read(records: list[tuple[int, int, bytes]]) -> tuple[list[tuple[int, int, Event]], list[str]]:
+    """The events by partition and position, and the ids under which the others are to be parked."""
+    log, bad = [], []
+    for partition, position, body in sorted(records, key=lambda one: one[:2]):
+        try:
+            log.append((partition, position, decode(body)))
+        except Poison:
+            bad.append(parked_id(MUSIC_EVENTS, str(partition), position))
+    return log, bad
 
 
 async def applied(hub: Libraries, least: int) -> int:
