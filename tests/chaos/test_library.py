@@ -18,16 +18,13 @@ import pytest
 from producers.dials import Dials
 from producers.publisher import EventPublisher
 from producers.simulator import Simulation
-from schemas.channels import MUSIC_EVENTS
-from schemas.envelope import Event, decode, encode
-from schemas.errors import Poison
-from schemas.parked import parked_id
+from schemas.envelope import Event, encode
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
-from tests.support.worker import parked_records, read_hub
+from tests.support.worker import parked_records, read_hub, told_apart
 
 EVENTS = int(os.environ.get("SONGLINE_CHAOS_EVENTS", "6000"))
 LISTENERS = EVENTS // 40
@@ -106,7 +103,7 @@ async def test_libraries_equal_the_reference_whatever_comes_and_goes(tmp_path: P
                 ends = await hub.ends()
                 await wait_for_async(partial(hub.read_up_to, ends), f"the libraries to be at {ends}", DEADLINE)
                 struck = fired()
-            log, bad = read(await read_hub(cloud.settings()))
+            log, bad = told_apart(await read_hub(cloud.settings()))
             assert len(log) == EVENTS
             assert len(bad) == len(BAD_RECORDS)
             assert await hub.all() == libraries(log)
@@ -116,17 +113,6 @@ async def test_libraries_equal_the_reference_whatever_comes_and_goes(tmp_path: P
         for worker in workers:
             worker.kill()
         cloud.stop()
-
-
-def read(records: list[tuple[int, int, bytes]]) -> tuple[list[tuple[int, int, Event]], list[str]]:
-    """The events by partition and position, and the ids under which the others are to be parked."""
-    log, bad = [], []
-    for partition, position, body in sorted(records, key=lambda one: one[:2]):
-        try:
-            log.append((partition, position, decode(body)))
-        except Poison:
-            bad.append(parked_id(MUSIC_EVENTS, str(partition), position))
-    return log, bad
 
 
 async def applied(hub: Libraries, least: int) -> int:

@@ -1,4 +1,7 @@
-"""The trending worker is killed again and again while events come in; nothing is missing and nothing is there twice."""
+"""The trending worker is killed again and again while events come in; nothing is missing and nothing is there twice.
+
+Bad records of every kind come between the good ones, and each is parked once.
+"""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -8,22 +11,34 @@ from itertools import islice
 from pathlib import Path
 
 from azure.cosmos.aio import ContainerProxy
+from azure.eventhub import EventData
 
-from cloud import cosmos
+from cloud import cosmos, eventhubs
+from cloud.settings import Settings
 from producers.dials import Dials
 from producers.publisher import EventPublisher
 from producers.simulator import Simulation
-from schemas.channels import CHARTS, DATABASE
+from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from schemas.documents import Chart
-from schemas.envelope import Event, decode, encode
+from schemas.envelope import Event, encode
 from tests.support import reference
+from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.localcloud import LocalCloud
 from tests.support.reference import Line
 from tests.support.waiting import wait_for_async
-from tests.support.worker import TrendingWorker, current, make_containers, one_chart, read_hub
+from tests.support.worker import (
+    TrendingWorker,
+    current,
+    make_containers,
+    one_chart,
+    parked_records,
+    read_hub,
+    told_apart,
+)
 
 EVENTS = 100_000
 KILLS = 3
+PARTITIONS = 4
 WORLD = "top:1h:global"
 
 
@@ -37,19 +52,23 @@ async def test_charts_equal_the_reference_after_three_kills(localcloud: LocalClo
             shares = list(batched(simulated(), EVENTS // (KILLS + 1)))
             async with EventPublisher(settings.eventhubs) as publisher:
                 counted = 0
-                for share in shares[:-1]:
+                for turn, share in enumerate(shares[:-1]):
                     await publish(publisher, share)
+                    await publish_bad(settings, list(BAD_RECORDS.values())[turn::KILLS])
                     counted = await wait_for_async(partial(moved, container, counted), "more counted events")
                     worker.kill()
                     worker.start()
                 await publish(publisher, shares[-1])
-            log = [(partition, offset, decode(body)) for partition, offset, body in await read_hub(settings)]
-            ends = {str(partition): offset for partition, offset, _ in sorted(log, key=lambda place: place[:2])}
+            records = sorted(await read_hub(settings), key=lambda place: place[:2])
+            log, bad = told_apart(records)
+            ends = {str(partition): offset for partition, offset, _ in records}
             keys = lasting(reference.charts(log, datetime.now(UTC)))
             charts = await wait_for_async(partial(complete, container, ends, keys), f"every chart at {ends}", 60)
     finally:
         worker.stop()
     assert len(log) == EVENTS
+    assert len(bad) == len(BAD_RECORDS)
+    assert [one.id for one in await parked_records(settings)] == bad
     expected = {at: reference.charts(log, at) for at in {minute(chart) for chart in charts.values()}}
     for key, chart in charts.items():
         assert lines(chart) == expected[minute(chart)].get(key, []), (key, chart.as_of)
@@ -75,6 +94,12 @@ async def moved(container: ContainerProxy, known: int) -> int:
     chart = await one_chart(container, WORLD)
     counted = sum(offset + 1 for offset in chart.position.values()) if chart is not None else 0
     return counted if counted > known else 0
+
+
+async def publish_bad(settings: Settings, bodies: list[bytes]) -> None:
+    async with eventhubs.producer(settings.eventhubs, MUSIC_EVENTS) as producer:
+        for number, body in enumerate(bodies):
+            await producer.send_batch([EventData(body)], partition_id=str(number % PARTITIONS))
 
 
 def lasting(keys: Iterable[str]) -> set[str]:

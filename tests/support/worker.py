@@ -15,7 +15,9 @@ from cloud.settings import Settings
 from projections.charts import freshest
 from schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from schemas.documents import CURRENT, Chart
-from schemas.parked import ParkedEvent
+from schemas.envelope import Event, decode
+from schemas.errors import Poison
+from schemas.parked import ParkedEvent, parked_id
 from schemas.plays import SHARDS_KEY, ShardReached, SongDay
 from schemas.progress import PROGRESS, Freshness
 from songline.entities import CONTAINERS
@@ -114,3 +116,14 @@ async def read_hub(settings: Settings, hub: str = MUSIC_EVENTS) -> list[tuple[in
         return found
     finally:
         await consumer.stop()
+
+
+def told_apart(records: list[tuple[int, int, bytes]]) -> tuple[list[tuple[int, int, Event]], list[str]]:
+    """The events of `music-events` by partition and position, and the ids under which the others are to be parked."""
+    log, bad = [], []
+    for partition, position, body in sorted(records, key=lambda one: one[:2]):
+        try:
+            log.append((partition, position, decode(body)))
+        except Poison:
+            bad.append(parked_id(MUSIC_EVENTS, str(partition), position))
+    return log, bad
