@@ -33,9 +33,11 @@ from producers.records import Records
 from producers.uploads import Limits, Uploading, Uploads
 from schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
 from schemas.commands import MAX_SONG_BYTES, read_metadata
+from schemas.decoding import convert
 from schemas.envelope import uuid7
-from schemas.errors import Refused, Violation
+from schemas.errors import Poison, Refused, Violation
 from schemas.ingestions import Ingestion, State
+from schemas.texts import clean_file_name
 from schemas.types import ID_PATTERN, PATTERNS, MediaType
 
 logger = logging.getLogger("producers.api")
@@ -148,9 +150,8 @@ def uploader(headers: Mapping[str, str], fields: Mapping[str, str]) -> str:
 
 
 def file_name(text: str | None) -> str | None:
-    """The last part of a path, as far as it can be shown."""
-    name = (text or "").replace("\\", "/").rpartition("/")[2]
-    return "".join(sign for sign in name if sign.isprintable()).strip()[-FILE_NAME_MAX:] or None
+    """The last part of a path, clean."""
+    return clean_file_name(text, FILE_NAME_MAX)
 
 
 async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingestion:
@@ -208,9 +209,10 @@ def _media_type(header: str) -> str:
 def _claimed(content_type: str) -> str:
     """The media type that a sender claims, in the form that the contract has."""
     try:
-        return msgspec.convert(_media_type(content_type), MediaType)
-    except msgspec.ValidationError:
+        claimed: str = convert(_media_type(content_type), MediaType)
+    except Poison:
         return ANY
+    return claimed
 
 
 def _receipt(ingestion: Ingestion) -> Response:

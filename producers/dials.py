@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.rules import broken
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -40,5 +42,8 @@ class Dials(Struct, frozen=True, kw_only=True):
 
 
 def read_dials(values: dict[str, Any]) -> Dials:
-    """Dials from names and values; raises msgspec.ValidationError, which names the dial and the rule it breaks."""
-    return msgspec.convert(values, Dials)
+    """Dials from names and values; raises ValueError, which names the dial and the rule it breaks."""
+    try:
+        return msgspec.convert(values, Dials)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(broken(str(error)))) from None

@@ -13,7 +13,7 @@ from producers.owners import Owners, is_fact, stranger
 from producers.positions import Positions
 from producers.publisher import EventPublisher
 from producers.recent import Recent
-from schemas.acceptance import accept
+from schemas.acceptance import accepted
 from schemas.decoding import Decoder
 from schemas.envelope import Event
 from schemas.errors import Poison, Refused, Violation
@@ -74,11 +74,11 @@ class Intake:
     async def take(self, bodies: Sequence[bytes]) -> Taken:
         """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
         now = self._now()
-        read = [(body, _read(body, now)) for body in bodies]
-        owners = await self._owners_of(event for _, event in read if isinstance(event, Event) and is_fact(event))
+        read = [_read(body, now) for body in bodies]
+        owners = await self._owners_of(each[0] for each in read if isinstance(each, tuple) and is_fact(each[0]))
         begun = [
-            event if isinstance(event, Refused) else await self._begin(body, event, owners.get(event.data.song_id))
-            for body, event in read
+            each if isinstance(each, Refused) else await self._begin(*each, owners.get(each[0].data.song_id))
+            for each in read
         ]
         waiting = {each.outcome for each in begun if isinstance(each, _Begun) and not isinstance(each.outcome, str)}
         if waiting:
@@ -104,7 +104,7 @@ class Intake:
         songs = {fact.data.song_id for fact in facts}
         return await self._owners.of(songs) if songs and self._owners is not None else {}
 
-    async def _begin(self, body: bytes, event: Event, owner: str | None) -> _Begun | Refused | Broken:
+    async def _begin(self, event: Event, body: bytes, owner: str | None) -> _Begun | Refused | Broken:
         try:
             if (known := self._recent.find(event)) is not None:
                 return _Begun(event, known, duplicate=True)
@@ -124,9 +124,9 @@ class Intake:
         return {partition: ends[partition] for partition in sorted(partitions) if partition in ends}
 
 
-def _read(body: bytes, now: datetime) -> Event | Refused:
+def _read(body: bytes, now: datetime) -> tuple[Event, bytes] | Refused:
     try:
-        return accept(body, now)
+        return accepted(body, now)
     except Refused as why:
         return why
 

@@ -9,6 +9,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from producers.declined import Declined
+from schemas.decoding import read_text
+from schemas.errors import Poison
 
 FIELD_MAX = 4096
 PARTS_MAX = 32
@@ -123,8 +125,8 @@ class Part:
             if len(value) > FIELD_MAX:
                 raise malformed(f"the field {self.head.name!r} has more than {FIELD_MAX} bytes")
         try:
-            return value.decode()
-        except UnicodeDecodeError:
+            return read_text(value)
+        except Poison:
             raise malformed(f"the field {self.head.name!r} is not UTF-8") from None
 
 

@@ -14,6 +14,7 @@ from projections.answers import shown
 from projections.live_feed import Asked, Feed, Full
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Unavailable
+from schemas.decoding import read_text
 from schemas.documents import GLOBAL, Kind, Window
 
 log = logging.getLogger(__name__)
@@ -79,4 +80,4 @@ async def stream(feed: Feed, asked: Asked | None) -> AsyncIterator[bytes]:
 
 
 def _event(name: str, data: bytes) -> bytes:
-    return format_sse_event(event=name, data_str=data.decode())
+    return format_sse_event(event=name, data_str=read_text(data))

@@ -25,7 +25,8 @@ class Refused(Exception):
 class Poison(Exception):
     """Bytes in a hub that this version can't understand. They are parked with `reason` and `detail`.
 
-    `reason` is one of `not-an-event`, `unknown-type`, `unknown-version`, `broken-contract`.
+    `reason` is one of `not-an-event`, `unknown-type`, `unknown-version`, `broken-contract`; where something else than
+    an event was expected it says that instead of an event.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

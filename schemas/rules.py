@@ -41,17 +41,20 @@ _OF = {"str": "characters", "bytes": "bytes", "array": "items", "object": "field
 
 class Broken(Struct, frozen=True):
     """A rule that was broken: the `field` (dotted path, empty for the whole), the `rule`, and the kind that was `seen`
-    where it is the kind that was wrong. `missing`: the field is not there."""
+    where it is the kind that was wrong. `missing`: the field is not there. `own`: `rule` is a sentence of its own."""
 
     field: str
     rule: str
     seen: str = ""
     missing: bool = False
+    own: bool = False
 
     def __str__(self) -> str:
         if self.missing:
             return f"{self.field} is missing"
         where = f"{self.field}: " if self.field else ""
+        if self.own:
+            return where + self.rule
         return f"{where}expected {self.rule}" + (f", saw {self.seen}" if self.seen else "")
 
 
@@ -66,7 +69,11 @@ def broken(message: str) -> Broken:
         return Broken(field, f"no field {unknown['field']!r}")
     if kind := _KIND.match(rule):
         return Broken(field, _kinds(kind["kind"]), _kinds(kind["seen"]) if kind["seen"] else "")
-    return Broken(field, _in_words(rule))
+    words = _in_words(rule)
+    if not words:
+        # What a type's own check says, or a form of MessagePack that no contract has.
+        return Broken(field, rule.replace("`", ""), own=True)
+    return Broken(field, words)
 
 
 def _in_words(rule: str) -> str:
@@ -86,7 +93,7 @@ def _in_words(rule: str) -> str:
         return MOMENT_RULE
     if "out of range" in rule:
         return "a number that fits into 64 bits"
-    return rule.replace("`", "").removeprefix("Expected ")
+    return ""
 
 
 def _amount(length: re.Match[str]) -> str:

@@ -73,7 +73,7 @@ def clean_file_name(name: str | None, size: int = 255) -> str | None:
     """A file's name without its folders, clean, its last `size` characters; None where nothing is left."""
     if name is None:
         return None
-    shown = clean_or_none(re.split(r"[/\\]", name)[-1])
+    shown = clean_or_none(_BREAKS.sub("", re.split(r"[/\\]", name)[-1]))
     return None if shown is None else shown[-size:].strip()
 
 

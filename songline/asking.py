@@ -5,11 +5,20 @@ from typing import TypeVar
 
 import click
 import httpx
-import msgspec
+from msgspec import Struct
 
+from schemas.decoding import Decoder
+from schemas.errors import Poison
 from songline.environment import API
 
 T = TypeVar("T")
+
+
+class _Problem(Struct):
+    detail: str
+
+
+_problems = Decoder(_Problem, "not-an-answer")
 
 
 class Refused(click.ClickException):
@@ -56,9 +65,9 @@ def unreachable(request: httpx.Request, error: httpx.TransportError) -> Unreacha
 def decoded(text: str, kind: type[T]) -> T:
     """Raises Refused."""
     try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
-        raise Refused(f"what answers is no Songline API: {error}") from None
+        return Decoder(kind, "not-an-answer").decode(text)
+    except Poison as poison:
+        raise Refused(f"what answers is no Songline API: {poison.detail}") from None
 
 
 def visible(text: str) -> str:
@@ -69,6 +78,6 @@ def visible(text: str) -> str:
 def words(answer: httpx.Response) -> str:
     """The `detail` of a problem, or what else was answered."""
     try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
+        return visible(_problems.decode(answer.content).detail)
+    except Poison:
         return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"

@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from schemas.decoding import Decoder
+from schemas.errors import Poison
 from schemas.ingestions import State
 
 
@@ -34,6 +36,9 @@ class Entry(Struct, frozen=True):
     state: State
 
 
+_entries = Decoder(Entry, "not-an-entry")
+
+
 class Journal:
     """The file `path`. A line that a crash cut off is passed over: what it told is found out again."""
 
@@ -45,8 +50,8 @@ class Journal:
         if path.exists():
             for line in path.read_bytes().splitlines():
                 try:
-                    self._remember(msgspec.json.decode(line, type=Entry))
-                except msgspec.MsgspecError:
+                    self._remember(_entries.decode(line))
+                except Poison:
                     continue
 
     def sha256(self, file: Sighting) -> str | None:

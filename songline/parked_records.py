@@ -12,6 +12,7 @@ from cloud import eventhubs
 from cloud.settings import EventHubs
 from processors.runtime.parking import ParkedEvents
 from schemas.channels import MUSIC_EVENTS, PARKED
+from schemas.decoding import Decoder
 from schemas.envelope import decode
 from schemas.errors import Poison
 from schemas.parked import ParkedAction, ParkedEntry, ParkedEvent, ParkedState, entry_of
@@ -142,6 +143,9 @@ class ParkedRecords:
         )
 
 
+_attributes: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
+
+
 def again(parked: ParkedEvent, body: bytes) -> bytes:
     """The event in `body` with the two attributes that say for whom it is sent again, everything else as it was.
 
@@ -151,7 +155,7 @@ def again(parked: ParkedEvent, body: bytes) -> bytes:
         decode(body)
     except Poison as poison:
         raise NotResubmittedError(f"it still breaks the contract: {poison}") from None
-    attributes = msgspec.json.decode(body, type=dict[str, Raw])
+    attributes = _attributes.decode(body)
     readers = ",".join(sorted(parked.readers))
     attributes[RESUBMIT_OF] = Raw(msgspec.json.encode(parked.id))
     attributes[RESUBMIT_FOR] = Raw(msgspec.json.encode(readers))

@@ -16,7 +16,7 @@ from producers.failures import Broken, Forbidden
 from producers.lane import Outcome
 from producers.ndjson import Line, Lines
 from producers.publisher import EventPublisher
-from schemas.acceptance import MAX_EVENT_BYTES, accept, refuse
+from schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from schemas.envelope import Event
 from schemas.errors import Refused
 from songline.streams import chunks
@@ -80,12 +80,11 @@ class Submission:
             if self.failure is not None:
                 return
             try:
-                event = _accepted(line)
+                event, body = _accepted(line)
             except Refused as refused:
                 self._report(line, refused)
                 continue
-            assert line.body is not None
-            done = await publisher.submit(line.body, event.partition_key)
+            done = await publisher.submit(body, event.partition_key)
             done.add_done_callback(self._settle)
 
     def _settle(self, done: asyncio.Future[Outcome]) -> None:
@@ -124,8 +123,8 @@ class Submission:
                 progress.update(task, description=self.summary(), completed=self._read)
 
 
-def _accepted(line: Line) -> Event:
-    """The event in a line; raises Refused."""
+def _accepted(line: Line) -> tuple[Event, bytes]:
+    """The event in a line, and the bytes to send, its texts clean; raises Refused."""
     if line.body is None:
         raise refuse("event", f"{line.size} bytes", f"at most {MAX_EVENT_BYTES} bytes")
-    return accept(line.body, datetime.now(UTC))
+    return accepted(line.body, datetime.now(UTC))

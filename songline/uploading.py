@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from schemas.commands import Metadata, derived_id
+from schemas.decoding import Decoder
+from schemas.errors import Poison
 from schemas.ingestions import Reason, State
 from schemas.types import Moment
 from songline.asking import words
@@ -155,6 +157,9 @@ class Sender:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
+_answers = Decoder(Answer, "not-an-answer")
+
+
 def songs_in(path: Path) -> list[Path]:
     """The file itself, or the files in a folder and below that are called like songs, by name."""
     if not path.is_dir():
@@ -172,9 +177,9 @@ def _decoded(answer: httpx.Response, expected: int) -> Answer:
     if answer.status_code != expected:
         raise Failed(words(answer))
     try:
-        return msgspec.json.decode(answer.content, type=Answer)
-    except msgspec.MsgspecError as error:
-        raise Failed(f"what answers is no Songline API: {error}") from None
+        return _answers.decode(answer.content)
+    except Poison as poison:
+        raise Failed(f"what answers is no Songline API: {poison.detail}") from None
 
 
 async def _pieces(path: Path, size: int, progress: Progress) -> AsyncIterator[bytes]:

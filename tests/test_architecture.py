@@ -86,6 +86,92 @@ def test_only_cloud_builds_azure_clients() -> None:
     assert not wrong
 
 
+DECODES = {
+    "msgspec.json.decode",
+    "msgspec.json.Decoder",
+    "msgspec.msgpack.decode",
+    "msgspec.msgpack.Decoder",
+    "json.load",
+    "json.loads",
+}
+# These read what this very code has written.
+READ_THEIR_OWN = {
+    "processors/ingestion/decide.py",
+    "producers/events_openapi.py",
+    "schemas/asyncapi.py",
+    "schemas/decoding.py",
+    "schemas/jsonschema.py",
+    "schemas/moments.py",
+    "schemas/publish.py",
+}
+REFUSALS = {"Poison", "UnicodeDecodeError", "UnicodeError", "ValueError"}
+
+
+def test_only_the_one_decoder_reads_bytes_of_others() -> None:
+    """Whatever decoding may raise is Poison there (`schemas.decoding`); anywhere else something would be forgotten."""
+    wrong = []
+    for path in modules("cloud", "producers", "processors", "projections", "schemas", "songline"):
+        if path.relative_to(ROOT).as_posix() in READ_THEIR_OWN:
+            continue
+        tree = ast.parse(path.read_text(), str(path))
+        guarded = {
+            id(node)
+            for attempt in ast.walk(tree)
+            if isinstance(attempt, ast.Try) and any(map(_takes_refusals, attempt.handlers))
+            for node in ast.walk(ast.Module(attempt.body, []))
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module in ("json", "msgspec.json", "msgspec.msgpack"):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} imports from {node.module}")
+            elif isinstance(node, ast.ImportFrom) and node.module == "msgspec":
+                names = {alias.name for alias in node.names} & {"json", "msgpack"}
+                wrong += [f"{path.relative_to(ROOT)}:{node.lineno} imports {name} of msgspec" for name in names]
+            elif isinstance(node, ast.Attribute) and ast.unparse(node) in DECODES:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} uses {ast.unparse(node)}")
+            elif isinstance(node, ast.Call) and id(node) not in guarded and _reads_text(node):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} decodes: {ast.unparse(node)}")
+    assert not wrong, "use schemas.decoding: Decoder, MsgpackDecoder, read_text, excerpt"
+
+
+def _takes_refusals(handler: ast.ExceptHandler) -> bool:
+    return handler.type is not None and bool({ast.unparse(node) for node in ast.walk(handler.type)} & REFUSALS)
+
+
+def _reads_text(call: ast.Call) -> bool:
+    """Whether it is `bytes.decode()` as UTF-8 or ASCII, strictly, of something else than what was encoded there; or
+    the `json()` of a response."""
+    if not isinstance(call.func, ast.Attribute) or call.keywords or len(call.args) > 1:
+        return False
+    if call.func.attr == "json":
+        return not call.args
+    encoding = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else "utf-8"
+    if call.func.attr != "decode" or (call.args and not isinstance(call.args[0], ast.Constant)):
+        return False
+    made_here = isinstance(call.func.value, ast.Call) and "encode" in ast.unparse(call.func.value.func)
+    return str(encoding).lower() != "latin-1" and not made_here
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("body.decode()", True),
+        ("body.decode('utf-8')", True),
+        ("body.decode('ascii')", True),
+        ("answer.json()", True),
+        ("body.decode(errors='replace')", False),
+        ("body.decode('utf-8', 'replace')", False),
+        ("header.decode('latin-1')", False),
+        ("msgspec.json.encode(value).decode()", False),
+        ("b64encode(body).decode()", False),
+        ("decoder.decode(body)", False),
+    ],
+)
+def test_what_counts_as_reading_text(text: str, reads: bool) -> None:
+    call = ast.parse(text, mode="eval").body
+    assert isinstance(call, ast.Call)
+    assert _reads_text(call) is reads
+
+
 def test_no_file_hides_a_second_noun() -> None:
     long = {
         str(path.relative_to(ROOT)): count

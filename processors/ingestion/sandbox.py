@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from processors.ingestion.probe import Probed, Refused, probe
+from schemas.decoding import Decoder
 from schemas.ingestions import Reason
 
 ANSWER_MAX = 64 * 1024
@@ -36,7 +37,7 @@ class ProbeFailed(Exception):
 
 
 Answer: TypeAlias = Probed | Refused
-_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_answers: Decoder[Answer] = Decoder(Answer, "not-an-answer")
 
 
 class Sandbox:

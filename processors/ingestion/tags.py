@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from schemas.commands import Metadata
+from schemas.texts import clean as clean_text
 
 TEXT_MAX = 300
 GENRE_MAX = 64
@@ -49,12 +50,11 @@ def over(forced: Metadata, found: Metadata) -> Metadata:
 
 
 def text(raw: str | None) -> str | None:
-    """One line of at most 300 characters, composed (NFC), without what can't be seen; None if nothing is left."""
+    """One line of at most 300 characters, composed (NFC) and clean (see `schemas.texts`); None if nothing is left."""
     if raw is None:
         return None
     composed = unicodedata.normalize("NFC", raw[: 20 * TEXT_MAX])
-    shown = "".join(" " if c.isspace() else c for c in composed if c.isspace() or unicodedata.category(c)[0] != "C")
-    line = _SPACES.sub(" ", shown).strip()[:TEXT_MAX].strip()
+    line = _SPACES.sub(" ", clean_text(composed)).strip()[:TEXT_MAX].strip()
     if not any(unicodedata.category(c)[0] in "LN" for c in line) or line.casefold() in _SAYS_NOTHING:
         return None
     return line

@@ -21,6 +21,7 @@ from processors.trending.passed_over import ParkingQueue
 from processors.trending.policy import moment
 from processors.trending.source import Flush, Source, hour_prefix, outdated
 from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
+from schemas.decoding import read_text
 from schemas.errors import Poison
 
 FAR_BEHIND = 20_000
@@ -196,7 +197,7 @@ class Counting:
         if hour == self._swept_hour:
             return
         self._swept_hour = hour
-        held = [key.decode() for key in self._table.data if _is_cell(key)]
+        held = [read_text(key) for key in self._table.data if _is_cell(key)]
         gone = [key for key in outdated(held, moment(now_ms)) if int(key.split("/")[0]) in self._sources]
         for key in gone:
             values: dict[str, bytes | None] = {key: None}

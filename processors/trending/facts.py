@@ -6,6 +6,7 @@ import msgspec
 from msgspec import structs
 
 from processors.trending.partials import FACTS, Fact
+from schemas.decoding import MsgpackDecoder
 from schemas.documents import UNKNOWN_GENRE
 from schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn
 
@@ -119,4 +120,4 @@ def _shown(fact: Fact | None) -> tuple[bool, str | None, str | None, str | None]
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[tuple[int, Fact]]).decode
+_decode = MsgpackDecoder(list[tuple[int, Fact]]).decode

@@ -19,6 +19,7 @@ from processors.trending.outlet import Outgoing, changes, keep, send
 from processors.trending.passed_over import ParkingQueue, passed_over
 from processors.trending.shards import Shard
 from schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
+from schemas.decoding import read_text
 from schemas.errors import Poison
 
 
@@ -104,7 +105,7 @@ class Ranking:
         for number in starts:
             shard = shards[number] = Shard(number, owner)
             shard.advance(self._now_ms())
-            shard.restore((key.decode(), value) for key, value in self._saved.records(f"{number}/"))
+            shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
         self._shards = shards
 
     async def revoked(self) -> None:

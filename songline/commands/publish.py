@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import ValidationError, convert, structs
+from msgspec import structs
 from rich.console import Console
 
 from schemas.envelope import Event, encode, uuid7
+from schemas.errors import Poison
 from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.types import Moment
+from schemas.moments import read_moment
+from schemas.rules import MOMENT_RULE
 from songline.exits import Exit, Stopped, eventhubs, stopped
 from songline.options import FiniteRange
 from songline.submission import Submission
@@ -117,11 +119,9 @@ def _event(options: dict[str, Any]) -> Event:
 
 def _time(text: str) -> datetime:
     try:
-        return convert(text, Moment)
-    except ValidationError:
-        raise click.UsageError(
-            f"--time: saw {text!r}, expected such as 2026-11-22T14:00:00Z, with an offset."
-        ) from None
+        return read_moment(text)
+    except Poison:
+        raise click.UsageError(f"--time: saw {text!r}, expected {MOMENT_RULE}.") from None
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -23,7 +23,9 @@ from producers.dials import Dials, read_dials
 from producers.failures import Forbidden
 from producers.simulator import Due
 from schemas.envelope import encode
-from schemas.types import Moment
+from schemas.errors import Poison
+from schemas.moments import read_moment
+from schemas.rules import MOMENT_RULE
 from songline.exits import Exit, Stopped, eventhubs
 from songline.options import FiniteRange
 from songline.performance import PASSED_OVER, SENT, Account, Plan, perform
@@ -106,7 +108,7 @@ def command(
         if out is not None:
             _write(out, plan.events(_start(start, plan), 0))
             return
-    except (msgspec.ValidationError, ValueError) as error:
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise Stopped(f"{out}: {error.strerror}", Exit.USAGE) from None
@@ -122,7 +124,10 @@ def command(
 def _start(start: str | None, plan: Plan) -> datetime:
     """What was asked for, or as long ago as the plan lasts: the hub takes no events of the future."""
     if start is not None:
-        return msgspec.convert(start, Moment)
+        try:
+            return read_moment(start)
+        except Poison:
+            raise click.UsageError(f"--start: saw {start!r}, expected {MOMENT_RULE}.") from None
     lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.dials.rate)
     return datetime.now(UTC) - timedelta(seconds=lasts_s if lasts_s < inf else 0)
 

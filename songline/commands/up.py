@@ -13,6 +13,7 @@ import httpx
 from azure.core.exceptions import AzureError
 from honcho.environ import parse_procfile
 from honcho.printer import Printer
+from msgspec import Struct
 
 from cloud import blobs, cosmos
 from cloud.settings import (
@@ -28,6 +29,8 @@ from cloud.settings import (
     read_cosmos,
 )
 from schemas.channels import BLOB_CONTAINERS, DATABASE
+from schemas.decoding import Decoder
+from schemas.errors import Poison
 from songline import emulators
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
@@ -245,13 +248,23 @@ def _grows(api: str, before: int) -> Probe:
     return lambda: "" if _counted(api) > before else "nothing that it sent is in the charts yet"
 
 
+class _Counted(Struct):
+    position: dict[str, int]
+
+
+_charts = Decoder(_Counted, "not-an-answer")
+
+
 def _counted(api: str) -> int:
     """The events that the charts count, 0 while there is no chart."""
     try:
         answer = httpx.get(f"{api}/v1/charts/top/1h?limit=1", timeout=5, trust_env=False)
     except httpx.TransportError:
         return 0
-    return sum(answer.json()["position"].values()) if answer.status_code == 200 else 0
+    try:
+        return sum(_charts.decode(answer.content).position.values()) if answer.status_code == 200 else 0
+    except Poison:
+        return 0
 
 
 def _nothing() -> str:

@@ -15,6 +15,7 @@ from songline.environment import OUTBOX
 from songline.publishing import SPILL_AFTER
 from tests.integration.producers.reading import read_all
 from tests.support.api import ApiProcess
+from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -97,6 +98,51 @@ async def test_every_event_of_a_batch_has_a_result_and_what_is_good_goes_through
     found = await of_user(shared_localcloud, "batch")
     assert [event.id for _, _, event in found] == [f"batch-{number}" for number in range(4)]
     assert body["position"][str(found[-1][0])] >= found[-1][1]
+
+
+async def test_no_bytes_bring_anything_but_a_refusal(http: httpx.AsyncClient) -> None:
+    for name, body in BAD_RECORDS.items():
+        for path, headers in (("/v1/events", ONE), ("/v1/events", BATCH), ("/v1/songs/song-1/plays", {})):
+            if name in ("JSON array", "nested too deep") and headers is BATCH:
+                continue  # a batch of one, and it has its result
+            response = await http.post(path, content=body, headers=headers)
+            assert response.status_code in (400, 413), f"{name} at {path}: {response.text}"
+            assert "`" not in response.text
+        response = await http.put("/v1/users/ana/now-playing", content=body)
+        assert response.status_code == 400, f"{name}: {response.text}"
+
+
+async def test_a_bad_event_of_a_batch_costs_no_other(http: httpx.AsyncClient, shared_localcloud: LocalCloud) -> None:
+    """Also one that is not UTF-8 or nests too deep: as long as the batch is an array, each item has its own result."""
+    bad = [
+        body
+        for name, body in BAD_RECORDS.items()
+        if name.startswith(
+            ("byte that", "cut sequence", "not UTF-8", "nested", "user", "song", "time", "upload", "Latin")
+        )
+    ]
+    good = [played("beside", number) for number in range(len(bad) + 1)]
+    items = [json.dumps(good[0]).encode()]
+    for number, body in enumerate(bad, start=1):
+        items += [body, json.dumps(good[number]).encode()]
+    response = await http.post("/v1/events", content=b"[" + b",".join(items) + b"]", headers=BATCH)
+    assert response.status_code == 207, response.text
+    statuses = [result["status"] for result in response.json()["results"]]
+    assert statuses == ["sent", *["refused", "sent"] * len(bad)]
+    assert len(bad) > 20
+    assert len(await of_user(shared_localcloud, "beside")) == len(good)
+
+
+async def test_texts_are_clean_in_the_hub(http: httpx.AsyncClient, shared_localcloud: LocalCloud) -> None:
+    said = {"title": "One\nTwo\u202e", "artist": "\x1b[31mNova\ud800"[:9], "album": "\0", "device": None}
+    event = played("dirty", 1, **said) | {"type": "songline.song.uploaded.v1", "note": "stays"}
+    response = await http.post("/v1/events", content=json.dumps(event), headers=ONE)
+    assert response.status_code == 200, response.text
+    (body,) = [value for events in await read_all(shared_localcloud) for key, value in events if key == b"dirty"]
+    written = json.loads(body)
+    assert (written["data"]["title"], written["data"]["artist"]) == ("One Two", "[31mNova")
+    assert "album" not in written["data"]
+    assert written["note"] == "stays"
 
 
 async def test_an_id_stands_for_one_event(http: httpx.AsyncClient) -> None:

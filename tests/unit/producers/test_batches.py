@@ -1,6 +1,8 @@
 """A batch taken apart: each element for itself, whatever is in the others."""
 
 import json
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -56,3 +58,11 @@ def test_any_bytes_are_split_or_poison(body: bytes) -> None:
     except (ValueError, RecursionError):
         return
     assert [json.loads(one) for one in found] == whole
+
+
+@pytest.mark.parametrize("inside", [b'"\\' * 900_000, b'"' * 900_001, b'"[' * 900_000, b"[" * 900_000])
+def test_a_batch_is_taken_apart_in_linear_time(inside: bytes) -> None:
+    began = time.perf_counter()
+    with suppress(Poison):
+        split(b"[" + inside + b"]")
+    assert time.perf_counter() - began < 5

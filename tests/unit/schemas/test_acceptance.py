@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas import examples
-from schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, check, validated
+from schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, accepted, check, validated
 from schemas.envelope import Event, encode
 from schemas.errors import Refused, Violation
 from schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
@@ -166,3 +167,59 @@ def test_an_event_built_in_code_is_held_to_the_same_contract() -> None:
 def shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text if len(text) <= 100 else text[:99] + "…"
+
+
+def test_a_door_publishes_clean_texts_and_keeps_what_else_was_said() -> None:
+    data = {**UPLOADED["data"], "title": "Paper\nLanterns\u202e", "album": "\x1b", "mood": "a\nb"}
+    body = json.dumps({**UPLOADED, "data": data, "extension": "\u202e"}).encode()
+    event, published = accepted(body, NOW)
+    assert isinstance(event.data, SongUploaded)
+    assert (event.data.title, event.data.album) == ("Paper Lanterns", None)
+    written = json.loads(published)
+    assert written["extension"] == "\u202e"
+    assert written["data"] == {**UPLOADED["data"], "title": "Paper Lanterns", "mood": "a\nb"}
+    assert accept(published, NOW) == event
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encode(examples.EVENTS[SongPlayed]),
+        json.dumps(UPLOADED, indent=2).encode(),
+        with_data(UPLOADED, "title", "Smörgåsbord 👩\u200d🚀"),
+        with_data(PLAYED, "more", "\u202e"),
+    ],
+)
+def test_bytes_with_clean_texts_are_published_as_they_are(body: bytes) -> None:
+    assert accepted(body, NOW)[1] is body
+
+
+def test_an_event_built_in_code_is_published_clean_or_refused() -> None:
+    event = examples.EVENTS[SongUploaded]
+    dirty = structs.replace(event, data=structs.replace(event.data, title="\ud800One\n", artist="Two\x1b"))
+    data = accept(validated(dirty, NOW), NOW).data
+    assert isinstance(data, SongUploaded)
+    assert (data.title, data.artist) == ("One", "Two")
+    for field in ("song_id", "user_id"):
+        broken = structs.replace(event, data=structs.replace(event.data, **{field: "\udcff"}))
+        with pytest.raises(Refused, match="not dots only"):
+            validated(broken, NOW)
+    with pytest.raises(Refused, match=r"data\.title"):
+        validated(structs.replace(event, data=structs.replace(event.data, title="\u202e")), NOW)
+
+
+@pytest.mark.parametrize("id_", [".", "..", "...", "." * 128])
+@pytest.mark.parametrize("field", ["userId", "songId"])
+def test_an_id_of_dots_is_refused(field: str, id_: str) -> None:
+    assert refused(with_data(PLAYED, field, id_)) == Violation(f"data.{field}", shown(id_), ID_RULE)
+
+
+@pytest.mark.parametrize("id_", ["..a", "a..", ".-", ":", "-", "_"])
+def test_an_id_may_have_dots(id_: str) -> None:
+    assert accept(with_data(PLAYED, "songId", id_), NOW).data.song_id == id_
+
+
+@pytest.mark.parametrize("written", ["184000.0", "1.84e5", "184000"])
+def test_a_whole_number_may_have_a_fraction_of_zero(written: str) -> None:
+    body = json.dumps(PLAYED).replace("184000", written).encode()
+    assert accept(body, NOW) == examples.EVENTS[SongPlayed]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from songline.journal import Entry, Journal, Sighting
 from songline.uploading import songs_in
+from tests.support.bad_bytes import bad_bytes
 
 FILE = Sighting("/music/a.mp3", 7, 1)
 ENTRY = Entry(FILE, "ab" * 32, "http://here", "key", "ingestion", "queued")
@@ -39,6 +40,15 @@ def test_a_line_that_was_cut_off_costs_nothing_but_itself(tmp_path_factory: pyte
     after = Journal(path)
     assert after.find("http://here", "key") == ENTRY
     assert after.find("http://here", "other") == other
+
+
+@given(st.lists(bad_bytes(st.just(msgspec.json.encode(ENTRY))), max_size=4))
+def test_bad_lines_cost_nothing_but_themselves(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    path = tmp_path_factory.mktemp("bad") / "uploads.ndjson"
+    path.write_bytes(b"\n".join(lines))
+    other = msgspec.structs.replace(ENTRY, key="other")
+    Journal(path).note(other)
+    assert Journal(path).find("http://here", "other") == other
 
 
 def test_in_a_folder_songs_are_what_is_called_so(tmp_path: Path) -> None:
