@@ -24,7 +24,9 @@ from schemas.upcasts import UPCASTS, Step, upcast
 class Event(Struct, frozen=True, kw_only=True):
     """A fact with its context: who says it (`source`), when it happened (`time`, aware), and what (`data`).
 
-    A decoded event's time is in UTC.
+    A decoded event's time is in UTC. `resubmit_of` is the id of the parked record that it is sent again for, None where
+    it is not; `resubmit_for` are the readers that it is for then, any other passes it over; empty is all of them. Both
+    are read and never written by `encode`: who sends an event does not resubmit it.
     """
 
     id: Id
@@ -32,6 +34,12 @@ class Event(Struct, frozen=True, kw_only=True):
     time: Moment
     data: Payload
     traceparent: TraceParent | None = None
+    resubmit_of: str | None = None
+    resubmit_for: frozenset[str] = frozenset()
+
+    def is_for(self, reader: str) -> bool:
+        """Whether a reader of this name applies the event."""
+        return not self.resubmit_for or reader in self.resubmit_for
 
     @property
     def type(self) -> str:
@@ -74,6 +82,9 @@ class Received(Struct, frozen=True, kw_only=True):
     partitionkey: Id | None = None
     datacontenttype: str | None = None
     traceparent: TraceParent | None = None
+    # Extensions: of another type they say nothing, as any other extension.
+    resubmitof: Any = None
+    resubmitfor: Any = None
 
 
 class _Written(Struct, kw_only=True, omit_defaults=True):
@@ -148,7 +159,17 @@ def open_envelope(received: Received, steps: Mapping[tuple[str, int], Step] = UP
     else:
         old = _open.decode(bytes(received.data))
         data = convert(upcast(name, version, today, old, steps), payload)
-    return Event(id=received.id, source=received.source, time=time, data=clean(data), traceparent=received.traceparent)
+    again = isinstance(received.resubmitof, str) and bool(received.resubmitof)
+    readers = received.resubmitfor if again and isinstance(received.resubmitfor, str) else ""
+    return Event(
+        id=received.id,
+        source=received.source,
+        time=time,
+        data=clean(data),
+        traceparent=received.traceparent,
+        resubmit_of=received.resubmitof if again else None,
+        resubmit_for=frozenset(filter(None, map(str.strip, readers.split(",")))),
+    )
 
 
 def clean(data: Payload) -> Payload:

@@ -66,6 +66,7 @@ class SummaryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_de
 
     `songs`, `liked` and `uploaded` count songs. `recent`: the latest listens, newest first. `applied`: partition to the
     sequence number of the last event that changed anything. `seen`: partition to marks of the last events' ids.
+    `resubmitted`: marks of the parked records that events were sent again for, the last ones.
     """
 
     id: str
@@ -80,6 +81,7 @@ class SummaryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_de
     recent: tuple[Listen, ...] = ()
     applied: dict[str, int] = {}
     seen: dict[str, str] = {}
+    resubmitted: str = ""
 
 
 class LibraryEntry(Struct, frozen=True, kw_only=True, rename="camel"):

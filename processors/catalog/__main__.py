@@ -11,6 +11,7 @@ from azure.cosmos.aio import ContainerProxy
 from cloud import kafka
 from cloud.settings import Settings, read_blobs
 from processors.catalog.documents import Songs
+from processors.catalog.fold import READER
 from processors.catalog.part import CatalogPart
 from processors.catalog.table import Table
 from processors.pace import Pace
@@ -37,7 +38,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:
-        await project(Projection("catalog", CATALOG_GROUP, SONGS, "id", opens, needs), settings, storage, pace, stop)
+        await project(Projection(READER, CATALOG_GROUP, SONGS, "id", opens, needs), settings, storage, pace, stop)
     finally:
         # What could not be told by then is told by the partition's next reader.
         with suppress(TimeoutError):

@@ -30,13 +30,15 @@ class Songs:
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
-    async def apply(self, song_id: str, partition: str, facts: Sequence[Fact]) -> Song | None:
-        """Returns when the song's document has the facts, by this write or an earlier one: the song by then, None
-        where it has gone or nobody has uploaded it."""
+    async def apply(
+        self, song_id: str, partition: str, facts: Sequence[Fact], again: Sequence[Fact] = ()
+    ) -> Song | None:
+        """Returns when the song's document has the facts, and those sent `again` after they had been parked, by this
+        write or an earlier one: the song by then, None where it has gone or nobody has uploaded it."""
         while True:
             item = await self._read(song_id)
             before = None if item is None else msgspec.convert(item, SongDocument)
-            after = apply(before, song_id, partition, facts)
+            after = apply(before, song_id, partition, facts, again)
             if after == before:
                 return after.song
             try:

@@ -10,24 +10,29 @@ from schemas.acceptance import MAX_FUTURE
 from schemas.envelope import Event, open_envelope, read_envelope, split_type
 from schemas.errors import Poison
 from schemas.events import EVENTS, SongRemoved, SongUploaded
-from schemas.ownership import Claim, Key, enqueued_second, learn, merge
+from schemas.ownership import NOBODY, Claim, Key, enqueued_second, learn, merge
 from schemas.search import folded, words
 from schemas.songs import Fact, Song, SongDocument, filed
+
+READER = "catalog"
+"""The name under which it parks records, and for which they are sent again."""
 
 _OURS = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
 
 
 class Said(Struct, frozen=True):
-    """What a batch says: of each song, by its id, what each user said last; and what could not be understood, by
-    position."""
+    """What a batch says: of each song, by its id, what each user said last, and what was sent `again` after it had been
+    parked; and what could not be understood, by position."""
 
     facts: dict[str, tuple[Fact, ...]]
+    again: dict[str, tuple[Fact, ...]]
     poison: dict[int, Poison]
 
 
 def read(records: Iterable[Record]) -> Said:
     """What `records` of one partition say in their order; other events are passed over."""
     facts: dict[str, dict[str, Fact]] = {}
+    again: dict[str, tuple[Fact, ...]] = {}
     poison: dict[int, Poison] = {}
     for record in records:
         try:
@@ -40,10 +45,16 @@ def read(records: Iterable[Record]) -> Said:
         except Poison as why:
             poison[record.position] = why
             continue
-        said = facts.setdefault(event.data.song_id, {})
-        fact, user = fact_of(event, record.position, record.logged), event.data.user_id
+        song_id, user = event.data.song_id, event.data.user_id
+        fact = fact_of(event, record.position, record.logged)
+        if not event.is_for(READER):
+            continue
+        if event.resubmit_of is not None:
+            again[song_id] = (*again.get(song_id, ()), fact)
+            continue
+        said = facts.setdefault(song_id, {})
         said[user] = merge(said[user], fact) if user in said else fact
-    return Said({song_id: tuple(said.values()) for song_id, said in facts.items()}, poison)
+    return Said({song_id: tuple(said.values()) for song_id, said in facts.items()}, again, poison)
 
 
 def fact_of(event: Event, position: int, logged: datetime | None) -> Fact:
@@ -53,12 +64,20 @@ def fact_of(event: Event, position: int, logged: datetime | None) -> Fact:
     return Fact(position=position, at=event.time, song=song, user_id=event.data.user_id, claim=claim)
 
 
-def apply(document: SongDocument | None, song_id: str, partition: str, facts: Iterable[Fact]) -> SongDocument:
-    """The song's document after `partition` said `facts`; the same document if nothing of that is news."""
+def apply(
+    document: SongDocument | None, song_id: str, partition: str, facts: Iterable[Fact], again: Iterable[Fact] = ()
+) -> SongDocument:
+    """The song's document after `partition` said `facts`, and `again` what had been parked; the same document if
+    nothing of that is news."""
     before: Mapping[Key, Fact] = {} if document is None else document.said
     said = before
     for fact in facts:
         said = learn(said, int(partition), fact)
+    for fact in again:
+        known = said.get((int(partition), fact.user_id or NOBODY))
+        # It undoes nothing that happened after it.
+        late = known is not None and known.time_ms >= fact.time_ms
+        said = learn(said, int(partition), known.claiming(fact.claim) if known is not None and late else fact)
     return document if document is not None and said is before else _document(song_id, said)
 
 

@@ -10,7 +10,6 @@ from processors.catalog.table import Table
 from processors.record import Record
 from processors.runtime.patience import Patience
 from schemas.errors import Poison
-from schemas.songs import Fact
 
 IN_FLIGHT = 8
 
@@ -34,8 +33,8 @@ class CatalogPart:
         """Returns when the songs are written and told: what could not be understood, by position."""
         said = fold.read(records)
         async with asyncio.TaskGroup() as group:
-            for song_id, facts in said.facts.items():
-                group.create_task(self._patience.insist(partial(self._write, song_id, facts), item=True))
+            for song_id in said.facts.keys() | said.again.keys():
+                group.create_task(self._patience.insist(partial(self._write, song_id, said), item=True))
         return said.poison
 
     async def flush(self) -> None:
@@ -44,7 +43,9 @@ class CatalogPart:
     def close(self) -> None:
         """Nothing is held."""
 
-    async def _write(self, song_id: str, facts: Sequence[Fact]) -> None:
+    async def _write(self, song_id: str, said: fold.Said) -> None:
+        facts, again = said.facts.get(song_id, ()), said.again.get(song_id, ())
         async with self._gate:
             # What is found applied is told as well: whoever wrote it may have died before telling.
-            await self._table.tell(song_id, await self._songs.apply(song_id, self._partition, facts))
+            song = await self._songs.apply(song_id, self._partition, facts, again)
+            await self._table.tell(song_id, song)

@@ -5,6 +5,7 @@ import os
 from azure.cosmos.aio import ContainerProxy
 
 from cloud.settings import Settings, read_blobs
+from processors.library.acts import READER
 from processors.library.dials import PREFIX, Dials
 from processors.library.documents import Libraries
 from processors.library.part import Desk
@@ -24,7 +25,7 @@ def projection(dials: Dials) -> Projection:
     def opens(container: ContainerProxy) -> OpenProcessor:
         return Desk(Libraries(container, dials.room), dials.writes, dials.buffer).open
 
-    return Projection("library", LIBRARY_GROUP, LIBRARY, "userId", opens)
+    return Projection(READER, LIBRARY_GROUP, LIBRARY, "userId", opens)
 
 
 def main() -> None:

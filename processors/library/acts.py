@@ -17,6 +17,9 @@ from schemas.listening import is_listen
 
 Kind = Literal["listen", "like", "unlike", "upload", "remove"]
 
+READER = "library"
+"""The name under which it parks records, and for which they are sent again."""
+
 MARK_BYTES = 6
 MARK_LETTERS = MARK_BYTES * 4 // 3
 
@@ -31,7 +34,8 @@ _KINDS: dict[type, Kind] = {
 
 class Act(Struct, frozen=True, gc=False):
     """What a listener did: the event at `position` (its sequence number), of the moment `at`, whose id is told by
-    `mark`. `ms` is how long he listened."""
+    `mark`. `ms` is how long he listened. `again` is the mark of the parked record that the event was sent again for,
+    empty where it was not."""
 
     position: int
     mark: str
@@ -39,6 +43,7 @@ class Act(Struct, frozen=True, gc=False):
     song_id: str
     at: datetime
     ms: int = 0
+    again: str = ""
 
 
 class Said(Struct, frozen=True):
@@ -58,19 +63,22 @@ def read(records: Iterable[Record]) -> Said:
         except Poison as why:
             poison[record.position] = why
             continue
+        if not event.is_for(READER):
+            continue
         data, ms = event.data, 0
         if isinstance(data, SongPlayed):
             if not is_listen(data.played_ms, data.duration_ms):
                 continue
             ms = data.played_ms
-        act = Act(record.position, mark(event.id), _KINDS[type(data)], data.song_id, event.time, ms)
+        again = "" if event.resubmit_of is None else mark(event.resubmit_of)
+        act = Act(record.position, mark(event.id), _KINDS[type(data)], data.song_id, event.time, ms, again)
         acts.setdefault(data.user_id, []).append(act)
     return Said(acts, poison)
 
 
 def mark(event_id: str) -> str:
     """The event's id in eight letters: 48 bits, so that two of the few that are compared are never alike by chance."""
-    return urlsafe_b64encode(blake2b(event_id.encode(), digest_size=MARK_BYTES).digest()).decode()
+    return urlsafe_b64encode(blake2b(event_id.encode(errors="replace"), digest_size=MARK_BYTES).digest()).decode()
 
 
 def _event(record: Record) -> Event:

@@ -51,13 +51,14 @@ def apply(
     """
     before = summary or SummaryDocument(id=SUMMARY, user_id=user_id)
     applied, seen = before.applied.get(partition, -1), _marks(before.seen.get(partition, ""))
+    resubmitted = _marks(before.resubmitted)
     fresh: list[Act] = []
     for act in acts:
-        if act.position > applied and act.mark not in seen:
+        if act.position > applied and act.mark not in seen and act.again not in resubmitted:
             fresh.append(act)
-            seen[act.mark] = None
-            if len(seen) > SEEN:
-                del seen[next(iter(seen))]
+            _remember(seen, act.mark)
+            if act.again:
+                _remember(resubmitted, act.again)
     if not fresh:
         return None
     changed = {}
@@ -78,6 +79,7 @@ def apply(
             recent=tuple(sorted([*before.recent, *listens], reverse=True)[:RECENT]),
             applied={**before.applied, partition: fresh[-1].position},
             seen={**before.seen, partition: "".join(seen)},
+            resubmitted="".join(resubmitted),
         ),
         changed,
     )
@@ -91,9 +93,9 @@ def _entry(before: EntryDocument, partition: str, acts: Sequence[Act]) -> EntryD
     for act in acts:
         match act.kind:
             case "like" | "unlike":
-                likes[partition] = Mark(on=act.kind == "like", at=act.at)
+                _set(likes, partition, Mark(on=act.kind == "like", at=act.at), act)
             case "upload" | "remove":
-                uploads[partition] = Mark(on=act.kind == "upload", at=act.at)
+                _set(uploads, partition, Mark(on=act.kind == "upload", at=act.at), act)
     return _ordered(
         structs.replace(
             before,
@@ -105,6 +107,19 @@ def _entry(before: EntryDocument, partition: str, acts: Sequence[Act]) -> EntryD
             uploads=uploads,
         )
     )
+
+
+def _set(marks: dict[str, Mark], partition: str, mark: Mark, act: Act) -> None:
+    """What the partition says last stands; what is sent again undoes nothing that happened after it."""
+    known = marks.get(partition)
+    if known is None or not act.again or known.at < mark.at:
+        marks[partition] = mark
+
+
+def _remember(marks: dict[str, None], mark: str) -> None:
+    marks[mark] = None
+    if len(marks) > SEEN:
+        del marks[next(iter(marks))]
 
 
 def _ordered(entry: EntryDocument) -> EntryDocument:
