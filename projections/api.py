@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from cloud import blobs, cosmos, servicebus
+from cloud import blobs, cosmos, eventhubs, servicebus
 from cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
 from projections import (
     chart_api,
@@ -33,6 +33,7 @@ from projections.chart_api import Index
 from projections.history import History, SongHistory
 from projections.http.front import Front
 from projections.http.parameters import BadParameters, known
+from projections.hub_creation import HubCreation
 from projections.hubs import Hubs
 from projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
 from projections.letters import Letters, LettersAnswer
@@ -44,7 +45,7 @@ from projections.problems import Fault, Problem, answer, refused
 from projections.store import Store, Unavailable
 from projections.titles import Titles
 from projections.worker_reports import WorkerReports
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, PARKED, PLAYS, SONGS
+from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
 from schemas.documents import Chart
 from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
@@ -108,7 +109,11 @@ def create(
             app.state.plays = Store(cosmos.container(client, DATABASE, PLAYS))
             app.state.parked = Store(cosmos.container(client, DATABASE, PARKED))
             app.state.titles = Titles(app.state.songs)
-            app.state.audio = app.state.letters = None
+            app.state.audio = app.state.letters = app.state.hub = None
+            if hubs is not None:
+                asking = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
+                stack.push_async_callback(asking.close)
+                app.state.hub = HubCreation(asking, time.monotonic)
             if storage is not None:
                 places = blobs.client(storage)
                 stack.push_async_callback(places.close)

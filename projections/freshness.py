@@ -5,13 +5,22 @@ from datetime import datetime
 from typing import Any
 
 from projections.store import Store
-from schemas.progress import PROGRESS, Progress
+from schemas.progress import PROGRESS, Progress, Reached
 
 
-async def freshness(store: Store, now: datetime) -> dict[str, Any]:
-    """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable."""
+async def freshness(store: Store, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:
+    """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable.
+
+    Of a hub that was created at another moment than `created_at`, None where that is not known, positions say nothing:
+    nothing of this one is applied then.
+    """
     progress = await store.read(PROGRESS, PROGRESS, Progress)
     reached = {} if progress is None else progress.partitions
+    if created_at is not None:
+        nothing = Reached(position=-1, through=None)
+        reached = {
+            partition: one if one.created_at in (None, created_at) else nothing for partition, one in reached.items()
+        }
     return {
         "as_of": now,
         "complete_through": earliest(one.through for one in reached.values()),

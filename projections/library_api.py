@@ -10,6 +10,7 @@ from starlette.responses import Response
 from projections import libraries, openapi, reaching
 from projections.answers import plain, shown
 from projections.freshness import freshness
+from projections.hub_creation import HubCreation, known
 from projections.ids import UserId
 from projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
 from projections.problems import Fault, Problem, answer, refused
@@ -20,7 +21,7 @@ Now = Callable[[], datetime]
 
 
 def routes(app: FastAPI, now: Now = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `library`, a Store, and `titles`, a Titles."""
+    """The app's state has `library`, a Store, `titles`, a Titles, and `hub`, a HubCreation or None."""
     _library(app, now)
     _recent(app, now)
     _summary(app, now)
@@ -98,8 +99,14 @@ async def _fresh(request: Request, now: Now, min_position: str | None, wait: flo
     """How fresh the answer is at least, once it is as fresh as was asked for. Raises BadPosition, Behind and
     Unavailable."""
 
+    hub: HubCreation | None = request.app.state.hub
+
     async def look() -> dict[str, Any]:
-        return await freshness(request.app.state.library, now())
+        if hub is None or min_position is None:
+            created_at = known(request.app.state)
+        else:
+            created_at = await hub.created_at()
+        return await freshness(request.app.state.library, now(), created_at)
 
     def position(found: dict[str, Any]) -> Mapping[str, int]:
         there: Mapping[str, int] = found["position"]

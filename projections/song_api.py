@@ -11,6 +11,7 @@ from projections import openapi, songs
 from projections.answers import is_known, plain, shown
 from projections.audio import AudioStore, Lost
 from projections.freshness import freshness
+from projections.hub_creation import known
 from projections.ids import SongId
 from projections.problems import Fault, Problem, answer, refused
 from projections.ranges import Range, Unsatisfiable, wanted
@@ -42,7 +43,7 @@ def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
     async def one(request: Request, song_id: SongId) -> Response:
         """A song that was uploaded a moment ago may not be there yet: `completeThrough` says how far it is read."""
         store = request.app.state.songs
-        fresh = await freshness(store, now())
+        fresh = await freshness(store, now(), known(request.app.state))
         found = await songs.song(store, song_id)
         return _unknown(song_id) if found is None else plain(SongAnswer(song=found, **fresh))
 
@@ -71,7 +72,7 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
         if fault := _fault(q, search):
             return refused(400, "Nothing to look for", (fault,))
         store = request.app.state.songs
-        fresh = await freshness(store, now())
+        fresh = await freshness(store, now(), known(request.app.state))
         found, following = await songs.page(store, search, limit)
         return plain(SongsAnswer(songs=found, next=following, **fresh))
 

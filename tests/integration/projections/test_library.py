@@ -11,8 +11,8 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
-from cloud import cosmos
-from cloud.settings import read_cosmos
+from cloud import cosmos, eventhubs
+from cloud.settings import read_cosmos, read_eventhubs
 from processors.catalog.documents import Songs
 from processors.library.acts import Act, Kind
 from processors.library.documents import Libraries
@@ -21,7 +21,7 @@ from projections.api import create
 from projections.store import Store
 from projections.titles import LASTS, Titles
 from schemas import examples
-from schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
+from schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
 from schemas.documents import CURRENT, chart_key
 from schemas.progress import PROGRESS, Freshness, Reached
 from schemas.songs import Song
@@ -215,6 +215,29 @@ async def test_what_breaks_a_rule_is_named(api: httpx.AsyncClient, path: str, fi
     answer = await api.get(f"/v1/users/lister/{path}")
     assert answer.status_code == 400
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+
+
+async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
+    shared_localcloud: LocalCloud, database: CosmosClient
+) -> None:
+    wires = read_eventhubs(shared_localcloud.environment)
+    async with eventhubs.producer(wires, MUSIC_EVENTS) as hub:
+        created_at = (await hub.get_eventhub_properties())["created_at"]
+    positions = Positions(cosmos.container(database, DATABASE, LIBRARY), "userId")
+    await positions.begin(("11", "12"))
+    await positions.reach("11", Reached(position=6, through=NOON, created_at=created_at))
+    await positions.reach("12", Reached(position=6, through=NOON, created_at=created_at - timedelta(milliseconds=1)))
+    app = create(read_cosmos(shared_localcloud.environment), hubs=wires)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client,
+    ):
+        there = await client.get("/v1/users/reader/summary", params={"min_position": "11:6", "wait": 0})
+        assert there.status_code == 200, there.text
+        assert (there.json()["position"]["11"], there.json()["position"]["12"]) == (6, -1)
+        gone = await client.get("/v1/users/reader/summary", params={"min_position": "12:2", "wait": 0})
+        assert gone.status_code == 503
+        assert "partition 12 is at -1, wanted 2" in gone.json()["detail"]
 
 
 async def test_a_reader_waits_until_what_he_wrote_is_there(api: httpx.AsyncClient, database: CosmosClient) -> None:
