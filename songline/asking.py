@@ -1,5 +1,6 @@
 """What the commands that ask the read API have in common: where it is, and what its refusals mean."""
 
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -7,8 +8,10 @@ import click
 import httpx
 from msgspec import Struct
 
-from schemas.decoding import Decoder
+from schemas.decoding import Decoder, excerpt
 from schemas.errors import Poison
+from schemas.texts import encodable
+from schemas.types import ID_PATTERN, PATTERNS
 from songline.environment import API
 
 T = TypeVar("T")
@@ -18,6 +21,7 @@ class _Problem(Struct):
     detail: str
 
 
+_ID = re.compile(ID_PATTERN)
 _problems = Decoder(_Problem, "not-an-answer")
 
 
@@ -36,6 +40,16 @@ def address(environ: Mapping[str, str]) -> str:
     if API not in environ:
         raise Unreachable(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
     return environ[API]
+
+
+def id_in_path(text: str, name: str) -> str:
+    """`text`, which somebody typed as `name`, as one part of a path; raises click.UsageError for what is no id.
+
+    Quoting is not enough: of a path that has `..` in it another one is made.
+    """
+    if _ID.search(text) is None:
+        raise click.UsageError(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
+    return text
 
 
 def ask(client: httpx.Client, request: httpx.Request) -> str:
@@ -80,4 +94,4 @@ def words(answer: httpx.Response) -> str:
     try:
         return visible(_problems.decode(answer.content).detail)
     except Poison:
-        return f"{answer.request.url} answered {answer.status_code}: {answer.text[:200]}"
+        return f"{answer.request.url} answered {answer.status_code}: {visible(answer.text[:200])}"

@@ -1,7 +1,6 @@
 """`songline ingestion`: an upload's way in the terminal."""
 
 from collections.abc import Iterator
-from urllib.parse import quote
 
 import click
 import httpx
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from projections.ingestions import Step
 from schemas.ingestions import IngestionAnswer, Transition
-from songline.asking import address, ask, check, decoded, unreachable, visible
+from songline.asking import address, ask, check, decoded, id_in_path, unreachable, visible
 from songline.environment import API, load
 
 # A stream says something every quarter of a minute at least, if only that it is there.
@@ -25,9 +24,8 @@ SILENCE = 60.0
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(ingestion_id: str, follow: bool, as_json: bool, api: str | None) -> None:
     """Show how far the upload ID is, and why it did not get in if it didn't."""
+    path = f"/v1/ingestions/{id_in_path(ingestion_id, 'ID')}"
     with httpx.Client(base_url=api or address(load()), timeout=httpx.Timeout(10, read=SILENCE)) as client:
-        # One part of the path, whatever somebody types.
-        path = f"/v1/ingestions/{quote(ingestion_id, safe='')}"
         if follow:
             for step in _follow(client, client.build_request("GET", f"{path}/events")):
                 click.echo(step if as_json else line(decoded(step, Step)))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from projections.libraries import FILTERS, MAX_LIMIT, SORTS
 from schemas.library import Library, LibraryEntry, LibrarySummary, Recent
-from songline.asking import address, ask, decoded, visible
+from songline.asking import address, ask, decoded, id_in_path, visible
 from songline.commands.songs import freshness, length
 from songline.environment import API, load
 
@@ -38,12 +38,12 @@ def command(
     api: str | None,
 ) -> None:
     """Show the songs that the listener USER played, likes or uploaded."""
+    path = f"/v1/users/{id_in_path(user, 'USER')}"
     asked: dict[str, str | None] = {"limit": str(min(limit, 50) if recent else limit), "min_position": min_position}
     if not recent:
         asked |= {"filter": only, "sort": sort, "cursor": cursor}
     params = {name: value for name, value in asked.items() if value is not None}
     with httpx.Client(base_url=api or address(load()), timeout=10) as client:
-        path = f"/v1/users/{user}"
         text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
         if as_json:
             click.echo(text)

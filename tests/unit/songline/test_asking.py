@@ -1,9 +1,12 @@
 """What the commands that ask the read API say when it does not answer as it should."""
 
+import click
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from songline.asking import Refused, Unreachable, address, ask, check, decoded, visible
+from songline.commands import ingestion, library
 from songline.environment import API
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1:9/v1/songs")
@@ -41,3 +44,24 @@ def test_what_is_no_answer_of_ours_is_said() -> None:
 
 def test_nothing_in_other_peoples_text_reaches_the_terminal_as_control() -> None:
     assert visible("a\x1b[31mb\n") == "a\ufffd[31mb\ufffd"
+
+
+@pytest.mark.parametrize("typed", ["", ".", "..", "x/../y", "a b", "ana\n", "%2e%2e", "ä", "\udcff", "x" * 129])
+@pytest.mark.parametrize("command", [library.command, ingestion.command], ids=["library", "ingestion"])
+def test_what_is_no_id_is_asked_of_nobody(command: click.Command, typed: str) -> None:
+    done = CliRunner().invoke(command, [typed, "--api", "http://127.0.0.1:9"])
+    assert done.exit_code == 2
+    assert "expected 1 to 128 characters" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("body", [b'{"detail": "\xff"}', b'{"detail": "\\ud800"}', b"[" * 5_000, b'{"detail": 7}'])
+def test_whatever_is_answered_can_be_shown(body: bytes) -> None:
+    with pytest.raises(Refused, match="answered 500") as caught:
+        check(httpx.Response(500, content=body, request=REQUEST))
+    assert str(caught.value).isprintable()
+
+
+def test_a_detail_moves_no_cursor() -> None:
+    with pytest.raises(Refused) as caught:
+        check(httpx.Response(404, content=b'{"detail": "no \\u001b[2J\\u202e song"}', request=REQUEST))
+    assert str(caught.value).isprintable()
