@@ -21,6 +21,7 @@ from schemas.errors import Poison, Refused, Violation
 from schemas.moments import read_moment
 from schemas.rules import broken
 from schemas.texts import clean_file_name, clean_or_none, cleaned
+from schemas.typename import split_version
 from schemas.types import BlobName, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Source, Text, TraceParent
 
 PROPERTY = "command"
@@ -155,10 +156,10 @@ def decode(text: Body | None) -> Command:
     `not-an-event`)."""
     received = _received.decode(text)
     time = read_moment(received.time, "not-a-command")
-    name, _, version = received.type.rpartition(".v")
-    if name not in COMMANDS or not (version.isascii() and version.isdecimal()):
+    name, version = split_version(received.type) or ("", 0)
+    if name not in COMMANDS:
         raise Poison("unknown-type", f"{received.type[:100]!r} is none of {', '.join(TYPE_NAMES.values())}")
-    if version != str(COMMANDS[name][0]):
+    if version != COMMANDS[name][0]:
         raise Poison("unknown-version", f"{received.type[:100]!r} is not version {COMMANDS[name][0]}, known here")
     order = read_whole(_orders[name], bytes(received.data), COMMANDS[name][1])
     return Command(

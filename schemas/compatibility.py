@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from schemas.texts import SEEN_PATTERN
-from schemas.types import ID_PATTERN, MAX_WHOLE
+from schemas.types import BLOB_NAME_PATTERN, ID_PATTERN, MAX_WHOLE
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -28,6 +28,7 @@ CORRECTIONS = frozenset(
         ("pattern", r"^[A-Za-z0-9._:-]{1,128}$(?!\n)", ID_PATTERN),
         ("pattern", None, SEEN_PATTERN),
         ("maximum", None, MAX_WHOLE),
+        ("pattern", None, BLOB_NAME_PATTERN),
     }
 )
 """Limits that were tightened as the mending of a fault: (keyword, before, after). What they refuse could never be used:

@@ -4,7 +4,6 @@ Source: CloudEvents 1.0.2, "JSON Event Format" section 3, and the partitioning e
 body because AMQP properties reach Kafka readers AMQP-encoded.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from schemas.errors import Poison
 from schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
 from schemas.moments import read_moment
 from schemas.texts import cleaned, encodable
+from schemas.typename import split_version
 from schemas.types import Id, Moment, Source, TraceParent
 from schemas.upcasts import UPCASTS, Step, upcast
 
@@ -99,9 +99,6 @@ class _Written(Struct, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
     data: Payload
 
-
-# ASCII digits without a leading zero, so that a version has one spelling; nine of them are enough.
-_TYPE = re.compile(r"(?P<name>.+)\.v(?P<version>[1-9][0-9]{0,8})", re.ASCII)
 
 _encoder = msgspec.json.Encoder()
 _received = Decoder(Received)
@@ -190,10 +187,9 @@ def _encodable(value: Any) -> Any:
 
 def split_type(written: str) -> tuple[str, int]:
     """`songline.song.played.v1` as (`songline.song.played`, 1); raises Poison for a type or version unknown here."""
-    match = _TYPE.fullmatch(written)
-    if match is None or match["name"] not in EVENTS:
+    name, version = split_version(written) or ("", 0)
+    if name not in EVENTS:
         raise Poison("unknown-type", f"{written[:100]!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
-    name, version = match["name"], int(match["version"])
     if version > EVENTS[name][0]:
         raise Poison("unknown-version", f"{written!r} is newer than version {EVENTS[name][0]}, the newest known here")
     return name, version

@@ -27,11 +27,17 @@ TRACEPARENT_PATTERN = rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{
 SHA256_PATTERN = rf"^[0-9a-f]{{64}}{END}"
 MEDIA_TYPE_PATTERN = rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}"
 
+# Segments between slashes, none of which is empty or ends in a dot: `.` and `..` are taken out of paths on the way, and
+# Blob Storage itself takes dots off ends and turns backslashes round.
+_SEGMENT = r"[^/\\\u0000-\u001F\u007F]*[^/\\.\u0000-\u001F\u007F]"
+BLOB_NAME_PATTERN = rf"^{_SEGMENT}(/{_SEGMENT})*{END}"
+
 PATTERNS = {
     ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-], not dots only",
     REGION_PATTERN: "an ISO 3166-1 alpha-2 country code, in upper case",
     GENRE_PATTERN: "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first",
     SEEN_PATTERN: "text with a character that can be seen",
+    BLOB_NAME_PATTERN: "segments between slashes, none empty or with a dot at its end, no backslash or control",
     SHA256_PATTERN: "a SHA-256 as 64 lower-case hexadecimal digits",
     MEDIA_TYPE_PATTERN: "a media type in lower case, such as audio/flac",
     TRACEPARENT_PATTERN: "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits",
@@ -65,5 +71,7 @@ TraceParent = Annotated[str, Meta(pattern=TRACEPARENT_PATTERN, description=PATTE
 Sha256 = Annotated[str, Meta(pattern=SHA256_PATTERN, description="SHA-256, 64 lower-case hexadecimal digits")]
 Size = Annotated[int, Meta(ge=0, le=MAX_WHOLE, description="bytes")]
 MediaType = Annotated[str, Meta(pattern=MEDIA_TYPE_PATTERN, description="RFC 6838, lower case")]
-BlobName = Annotated[str, Meta(min_length=1, max_length=1024)]
+BlobName = Annotated[
+    str, Meta(min_length=1, max_length=1024, pattern=BLOB_NAME_PATTERN, description=PATTERNS[BLOB_NAME_PATTERN])
+]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -72,18 +72,23 @@ class DeadLetters:
         async with self._receiver() as receiver:
             return [letter_of(message) async for message in peeked(receiver, PEEKED)]
 
-    async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[Letter]:
+    async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[Letter, str]]:
         """Send them again, each under an id that the broker has not seen: it would drop one that it remembers.
 
-        Raises Poison for a message whose body holds no bytes."""
+        Each comes with why it was not sent, empty where it was: one whose body holds no bytes stays where it is."""
         async with self._receiver() as receiver, self._bus.get_queue_sender(SONG_COMMANDS) as sender:
             async for message in _taken(receiver, numbers):
                 letter = letter_of(message)
-                await self._resubmit(sender, message, letter, note)
+                try:
+                    await self._resubmit(sender, message, letter, note)
+                except Poison as error:
+                    await receiver.abandon_message(message)
+                    yield letter, str(error)
+                    continue
                 await receiver.complete_message(message)
-                yield letter
+                yield letter, ""
 
-    async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[Letter]:
+    async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[Letter, str]]:
         """Give them up for good: the ingestion says so, and its staged file goes. Raises NoBlobs."""
         async with self._receiver() as receiver:
             async for message in _taken(receiver, numbers):
@@ -95,15 +100,16 @@ class DeadLetters:
                 if letter.blob is not None and self._audio is not None:
                     await self._audio.unstage(letter.blob)
                 await receiver.complete_message(message)
-                yield letter
+                yield letter, ""
 
     async def _resubmit(
         self, sender: ServiceBusSender, message: ServiceBusReceivedMessage, letter: Letter, note: str | None
     ) -> None:
         # The same again when a crash comes between sending and completing: within its window the broker takes it once.
         new_id = derived_id("resubmit", letter.message_id or "", str(letter.number))
+        sent = again(message, new_id)
         await self._audit.write(self._line("resubmit", letter, new_id, note))
-        await sender.send_messages(again(message, new_id))
+        await sender.send_messages(sent)
         await self._tell(message, partial(resent, now=self._now()))
 
     async def _tell(self, message: ServiceBusReceivedMessage, step: Callable[[Ingestion], Ingestion]) -> None:

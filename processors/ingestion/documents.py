@@ -1,5 +1,6 @@
 """Ingestions in Cosmos DB, changed step by step under optimistic concurrency."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,8 @@ CONTAINER = Container(
     partition_key="/id",
     indexed=("/state/?", "/updatedAt/?", "/removedAt/?", "/erasedAt/?", "/outbox/[]/id/?", "/upload/sha256/?"),
 )
+
+logger = logging.getLogger("ingestion.documents")
 
 _UNPUBLISHED = "SELECT * FROM c WHERE IS_DEFINED(c.outbox) AND c.updatedAt < @before"
 _STUCK = "SELECT * FROM c WHERE c.state IN ('received', 'queued', 'processing') AND c.updatedAt < @before"
@@ -88,7 +91,13 @@ class Ingestions:
     async def _query(self, query: str, before: datetime) -> AsyncIterator[Ingestion]:
         moment = msgspec.to_builtins(before.astimezone(UTC))
         async for item in self._container.query_items(query, parameters=[{"name": "@before", "value": moment}]):
-            yield msgspec.convert(item, Ingestion)
+            try:
+                found = msgspec.convert(item, Ingestion)
+            except msgspec.ValidationError as error:
+                # Somebody wrote it by hand: it must not keep the others from being mended.
+                logger.warning("%s in %s is no ingestion: %s", item.get("id"), INGESTIONS, error)
+                continue
+            yield found
 
 
 class Catalog:

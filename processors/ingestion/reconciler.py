@@ -3,12 +3,14 @@ without a word, bytes that nobody needs."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-from azure.core.exceptions import AzureError
+import msgspec
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
@@ -24,10 +26,12 @@ from schemas.channels import SONG_COMMANDS
 from schemas.commands import Command, IngestSong
 from schemas.errors import Poison
 from schemas.ingestions import Ingestion
+from schemas.types import ID_PATTERN
 
 logger = logging.getLogger("ingestion.reconciler")
 
 PEEKED = 20
+_ID = re.compile(ID_PATTERN)
 
 
 class Patience(Struct, frozen=True):
@@ -141,10 +145,25 @@ class Reconciler:
 
     async def _unstage(self, tally: Tally) -> None:
         async for name in self._audio.staged(self._now() - self._patience.staged):
-            ingestion = await self._ingestions.read(name)
-            if ingestion is None or ingestion.state in ("ready", "rejected"):
+            if await self._is_wanted(name):
+                continue
+            try:
                 await self._audio.unstage(name)
+            except HttpResponseError as error:
+                # A name that somebody else gave it may have no address.
+                logger.warning("the staged file %r can't be deleted: %s", name, error.message)
+            else:
                 tally.unstaged += 1
+
+    async def _is_wanted(self, name: str) -> bool:
+        """Whether an ingestion may still need the staged file `name`. One whose name is no id is nobody's."""
+        if not _ID.search(name):
+            return False
+        try:
+            ingestion = await self._ingestions.read(name)
+        except msgspec.ValidationError:
+            return True
+        return ingestion is not None and ingestion.state not in ("ready", "rejected")
 
 
 def _erased(seen: Ingestion, now: datetime, known: Ingestion | None) -> Ingestion:

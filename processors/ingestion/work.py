@@ -93,7 +93,9 @@ class Work:
                 await spool(upload, _pieces(body) if upload.blob is None else self._audio.fetch(upload.blob), path)
             except Unfit as unfit:
                 return Refused(reason=unfit.reason)
-            except ResourceNotFoundError:
+            except ResourceNotFoundError as error:
+                if getattr(error, "error_code", None) == "ContainerNotFound":
+                    raise
                 text = "The uploaded file is not there any more. Send it again."
                 return Refused(reason=Unfit("missing-upload", text).reason)
             finding = await self._sandbox.probe(path)

@@ -24,7 +24,6 @@ from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.documents import Ingestions
 from schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
 from schemas.envelope import uuid7
-from schemas.errors import Poison
 from songline.asking import visible
 from songline.audit import Audit
 from songline.deadletters import DeadLetters, Letter, NoBlobs
@@ -111,20 +110,26 @@ def _change(
     numbers: tuple[int, ...],
     everything: bool,
     by: str,
-    change: Callable[[DeadLetters, set[int]], AsyncIterator[Letter]],
+    change: Callable[[DeadLetters, set[int]], AsyncIterator[tuple[Letter, str]]],
 ) -> None:
     if bool(numbers) == everything:
         raise click.UsageError("Name letters by their numbers, or all of them with --all.")
 
-    async def run(queue: DeadLetters, _: Audit) -> set[int]:
+    async def run(queue: DeadLetters, _: Audit) -> tuple[set[int], int]:
         chosen = {letter.number for letter in await queue.letters()} if everything else set(numbers)
         missing = set(chosen)
-        async for letter in change(queue, chosen):
+        refused = 0
+        async for letter, why in change(queue, chosen):
             missing.discard(letter.number)
-            click.echo(f"{done}: {letter.number}  {visible(letter.file_name or letter.command_id or '')}")
-        return missing
+            refused += bool(why)
+            said = why or letter.file_name or letter.command_id or ""
+            click.echo(f"{'refused' if why else done}: {letter.number}  {visible(said)}")
+        return missing, refused
 
-    if missing := _run(run, by):
+    missing, refused = _run(run, by)
+    if refused:
+        raise Stopped(f"{refused} can't be sent again, for they are no commands: discard them", Exit.REFUSED)
+    if missing:
         raise Stopped(f"there is no dead letter {', '.join(map(str, sorted(missing)))}", Exit.REFUSED)
 
 
@@ -134,8 +139,6 @@ def _run(job: Callable[[DeadLetters, Audit], Awaitable[T]], by: str = "") -> T:
         return asyncio.run(_connected(job, by))
     except (BadSetting, NoBlobs) as error:
         raise Stopped(str(error), Exit.USAGE) from None
-    except Poison as error:
-        raise Stopped(f"a letter that is no command can't be sent again: {error}", Exit.REFUSED) from None
     except AzureError as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error.message}"
         raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None

@@ -40,6 +40,7 @@ from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
+PEEKED = 50
 PRODUCT = sorted((Path(__file__).parents[2] / "infra" / "emulators" / "servicebus").glob("*.json"))
 
 
@@ -145,12 +146,12 @@ class App:
     async def waiting(self) -> int:
         """How many commands the queue holds."""
         async with self.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
-            return len(await receiver.peek_messages(250))
+            return len([message async for message in servicebus.peeked(receiver, PEEKED)])
 
     async def dead_letters(self) -> list[ServiceBusReceivedMessage]:
         queue = self.bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         async with queue as receiver:
-            return await receiver.peek_messages(250)
+            return [message async for message in servicebus.peeked(receiver, PEEKED)]
 
     async def events(self) -> list[Event]:
         """Every event in the hub, partition by partition, in order."""

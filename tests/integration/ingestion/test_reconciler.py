@@ -10,7 +10,7 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from msgspec import structs
 
-from cloud import eventhubs
+from cloud import cosmos, eventhubs
 from cloud.settings import read_eventhubs
 from processors.ingestion.audio_store import AudioStore
 from processors.ingestion.decide import begin, decide
@@ -19,7 +19,7 @@ from processors.ingestion.probe import Probed
 from processors.ingestion.reconciler import Patience, Reconciler, Tally
 from processors.ingestion.sandbox import Sandbox
 from processors.ingestion.work import Work
-from schemas.channels import MUSIC_EVENTS, SONG_COMMANDS, UPLOAD_BLOBS
+from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS, UPLOAD_BLOBS
 from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, derived_id, encode
 from schemas.ingestions import Ingestion, State
 from tests.support.audio import song
@@ -127,6 +127,22 @@ async def test_a_file_is_kept_for_as_long_as_its_command_may_come(bench: Bench) 
 def order_like(ingestion: Ingestion) -> Command:
     data = IngestSong(user_id=ingestion.user_id, upload=ingestion.upload)
     return Command(id=ingestion.id, source="/tests", time=datetime.now(UTC), data=data)
+
+
+async def test_what_others_wrote_beside_keeps_nothing_from_being_mended(bench: Bench) -> None:
+    container = cosmos.container(bench.app.cosmos, DATABASE, INGESTIONS)
+    broken = {"id": "broken", "state": "queued", "updatedAt": "2026-01-01T00:00:00Z", "outbox": [{"id": "x"}]}
+    await container.upsert_item(broken)
+    for name in ("broken", "a name/of ours, not", "zuletzt-ö"):
+        await bench.app.blobs.get_blob_client(UPLOAD_BLOBS, name).upload_blob(b"x", overwrite=True)
+    await bench.put("beside", "received")
+    tally = await bench.after(hours=2)
+    assert tally.overdue >= 1
+    assert (await bench.get("beside")).state == "rejected"
+    await bench.after(days=3)
+    # Whether somebody needs the file of a document that can't be read is not known.
+    assert set(await bench.app.staged()) & {"broken", "a name/of ours, not", "zuletzt-ö"} == {"broken"}
+    await container.delete_item("broken", "broken")
 
 
 async def test_a_command_among_the_dead_letters_is_shown_as_dead_with_its_reason(bench: Bench) -> None:

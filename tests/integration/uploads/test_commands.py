@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from azure.servicebus import ServiceBusMessage
+from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 
 from cloud import cosmos
 from schemas.channels import DATABASE, SONG_COMMANDS, UPLOAD_BLOBS
@@ -169,7 +170,7 @@ async def letters(environment: Environment) -> dict[str, dict[str, str | int]]:
     listed = await songline(environment, "dlq", "list", "--json")
     assert listed.returncode == 0, listed.stderr
     found = [json.loads(line) for line in listed.stdout.splitlines()]
-    return {letter["commandId"]: letter for letter in found}
+    return {letter.get("commandId", letter["messageId"]): letter for letter in found}
 
 
 async def test_what_died_is_listed_shown_and_sent_again(app: App, environment: Environment, tmp_path: Path) -> None:
@@ -225,8 +226,9 @@ async def test_what_is_discarded_stays_dead_and_its_file_goes(app: App, environm
 
 async def test_a_letter_that_is_no_command_is_listed_and_can_be_discarded(app: App, environment: Environment) -> None:
     await cosmos.ensure(app.cosmos, DATABASE, CONTAINERS)
+    properties = AmqpMessageProperties(message_id="rubbish")
     async with app.bus.get_queue_sender(SONG_COMMANDS) as sender:
-        await sender.send_messages(ServiceBusMessage(b"x", message_id="rubbish"))
+        await sender.send_messages(AmqpAnnotatedMessage(value_body=7, properties=properties))
 
     async def set_aside() -> bool:
         async with app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
@@ -239,6 +241,9 @@ async def test_a_letter_that_is_no_command_is_listed_and_can_be_discarded(app: A
     await wait_for_async(set_aside, "the rubbish")
     table = await songline(environment, "dlq", "list")
     assert "not-a-command" in table.stdout
+    number = (await letters(environment))["rubbish"]["number"]
+    again = await songline(environment, "dlq", "resubmit", str(number))
+    assert (again.returncode, "no commands" in again.stderr, "AMQP value" in again.stdout) == (1, True, True)
     done = await songline(environment, "dlq", "discard", "--all", "--yes")
     assert done.returncode == 0, done.stderr
     assert await letters(environment) == {}

@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, clean, decode, derived_id, encode
+from schemas.envelope import split_type
 from schemas.errors import Poison
 
 MOMENT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32
 
+BLOB_NAMES = (
+    st.lists(
+        st.text(st.characters(exclude_characters="/\\\x7f", min_codepoint=32, codec="utf-8"), min_size=1), min_size=1
+    )
+    .map(lambda parts: "/".join(part.rstrip(".") + "x" for part in parts))
+    .filter(lambda name: len(name) <= 1024)
+)
 ids = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True).filter(lambda id_: id_.strip("."))
 texts = st.none() | st.text(min_size=1, max_size=300)
 uploads = st.builds(
@@ -22,7 +30,7 @@ uploads = st.builds(
     sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
     size=st.integers(0, 2**40),
     content_type=st.just("audio/mpeg"),
-    blob=st.none() | st.text(min_size=1, max_size=1024),
+    blob=st.none() | BLOB_NAMES,
 )
 orders = st.builds(
     IngestSong,
@@ -97,3 +105,21 @@ def test_a_derived_id_depends_on_every_word_and_on_where_it_ends() -> None:
     assert derived_id("ingestion", "user-7", "key") == derived_id("ingestion", "user-7", "key")
     ids = {derived_id("ingestion", *parts) for parts in (("a", "bc"), ("ab", "c"), ("abc",), ("a", "b", "c"))}
     assert len(ids) == 4
+
+
+@pytest.mark.parametrize("version", ["v01", "v0", "v\u0661", "v\uff11", "v1 ", "v", "1", "v-1", "v" + "9" * 5000])
+def test_a_version_is_written_one_way_in_commands_as_in_events(version: str) -> None:
+    with pytest.raises(Poison) as command:
+        decode(written(type=f"songline.song.remove.{version}"))
+    with pytest.raises(Poison) as event:
+        split_type(f"songline.song.played.{version}")
+    assert command.value.reason == event.value.reason == "unknown-type"
+
+
+@pytest.mark.parametrize(
+    "name", [".", "..", "../x", "a/../b", "a/./b", "/a", "a/", "a//b", "a.", "a\\b", "a\0", "a\n", ""]
+)
+def test_a_blob_whose_name_would_be_another_on_its_way_is_refused(name: str) -> None:
+    upload = {"sha256": SHA, "size": 3, "contentType": "audio/flac", "blob": name}
+    with pytest.raises(Poison, match="broken-contract"):
+        decode(written(type="songline.song.ingest.v1", data={"userId": "user-7", "upload": upload}))
