@@ -105,6 +105,7 @@ def main(
 
     When all are served, DATA/endpoints.json tells their ports, and so does one line on standard output.
     """
+    logging.raiseExceptions = False  # a line that finds no room must not make a traceback of its own
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     ports = {
         "eventhubs": eventhubs_port,
@@ -187,7 +188,11 @@ async def serve(
                     f"port {ports[name]} for {name}: {error.strerror}; choose another with --{name}-port"
                 ) from error
             served[name] = server.port
-        ready.write_text(json.dumps(served))
+        try:
+            ready.write_text(json.dumps(served))
+        except OSError as error:
+            ready.unlink(missing_ok=True)
+            logger.error("%s can't be written: %s; standard output tells the ports too", ready, error.strerror)
         stack.callback(ready.unlink, missing_ok=True)
         # Whoever started this process waits for this line.
         print(json.dumps({"ready": served}), flush=True)

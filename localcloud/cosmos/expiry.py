@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from localcloud.cosmos.catalog import Catalog, Container
 from localcloud.cosmos.storage import Session, Storage
+from localcloud.disk import is_full
 
 INTERVAL_S = 5.0
 MAX_AT_ONCE = 500
@@ -25,6 +26,8 @@ async def sweep(storage: Storage, catalog: Catalog, now_ms: Callable[[], int]) -
                 try:
                     await storage.write(remove_expired(container, now_ms() // 1000))
                 except sqlite3.Error as error:
+                    if is_full(error):  # the store has told its one line of it
+                        continue
                     logger.warning("expired items of %s stay for now: %s", container.name_link, error)
 
 

@@ -20,6 +20,7 @@ from localcloud.cosmos.exchange import Reply, Request
 from localcloud.cosmos.management import Management
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
+from localcloud.disk import is_full, reason
 from localcloud.faults import Delay, Drop, Faults, Lose, Throttle
 from localcloud.http import HANG_UP
 
@@ -174,8 +175,9 @@ class _Unavailable(CosmosError):
 
 
 def _unavailable(error: sqlite3.Error) -> CosmosError:
-    logger.error("the store cannot serve: %s", error)
-    answer = _Unavailable(f"The store cannot serve the request now: {error}.")
+    if not is_full(error):  # the store tells that itself, once
+        logger.error("the store cannot serve: %s", error)
+    answer = _Unavailable(f"The store cannot serve the request now: {reason(error)}.")
     answer.headers["retry-after"] = "1"
     return answer
 

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from localcloud.disk import Refusals, is_full
+
 T = TypeVar("T")
 Job = Callable[["Session"], object]
 Waiting = tuple[Job, "asyncio.Future[object]", bool]
@@ -76,6 +78,7 @@ class Worker:
     """A thread that takes jobs in the order they come, as many at once as there are."""
 
     def __init__(self, session: Session, name: str, *, transactional: bool) -> None:
+        self._refusals = Refusals("Cosmos DB")
         self._session = session
         self._transactional = transactional
         self._queue: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
@@ -132,15 +135,22 @@ class Worker:
             outcomes = [
                 self._savepoint(job, future) if undo else self._attempt(job, future) for job, future, undo in group
             ]
+            for _, _, failed in outcomes:
+                if failed is not None and is_full(failed):
+                    raise failed  # what it wrote before must not be committed, nor what shared its transaction
             if session.lsn != lsn:
                 execute("UPDATE counters SET value = ? WHERE name = 'lsn'", (session.lsn,))
             execute("COMMIT")
         except sqlite3.Error as error:
-            logger.exception("a transaction failed")
+            if is_full(error):
+                self._refusals.refused(error, "a transaction")
+            else:
+                logger.exception("a transaction failed")
             if session.connection.in_transaction:
                 execute("ROLLBACK")
             session.lsn = lsn
             return [(future, None, error) for _, future, _ in group]
+        self._refusals.accepted()
         return outcomes
 
     def _savepoint(self, job: Job, future: "asyncio.Future[object]") -> Outcome:

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Final
 
 from localcloud.amqp.codec import DecodeError
-from localcloud.amqp.errors import DECODE_ERROR, INTERNAL_ERROR, RESOURCE_LIMIT_EXCEEDED, AmqpError
+from localcloud.amqp.errors import DECODE_ERROR, INTERNAL_ERROR, AmqpError
 from localcloud.amqp.link import Delivery
 from localcloud.amqp.node import Inlet
+from localcloud.amqp.types import Symbol
 from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.partition_key import partition_of
 from localcloud.eventhubs.translate import record_batch, records_of
+from localcloud.faults import SERVER_BUSY
 from localcloud.log.errors import AppendFailed, LogError
 from localcloud.log.partition import Appended, PartitionLog
 from localcloud.log.store import Hub
@@ -74,7 +76,9 @@ class EventWriter(Inlet):
         if self._is_gone(self._hub):
             delivery.link.detach(not_found(self._hub.name))
             return
-        log.error("%s: an append failed: %s", self._hub.name, error)
         full = isinstance(error, AppendFailed) and error.disk_full
-        condition = RESOURCE_LIMIT_EXCEEDED if full else INTERNAL_ERROR
+        if not full:
+            log.error("%s: an append failed: %s", self._hub.name, error)
+        # Busy is what senders try again after; the log has told its one line of it.
+        condition = Symbol(SERVER_BUSY) if full else INTERNAL_ERROR
         delivery.reject(AmqpError(condition, f"The event was not kept, send it again later: {error}"))

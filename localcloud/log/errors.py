@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from localcloud.disk import is_full, reason
+
 
 class LogError(Exception):
     """Anything the log refuses or fails at."""
@@ -53,8 +55,8 @@ class AppendFailed(LogError):
     """The disk refused: nothing of the append was kept. The operator makes room; the client may retry."""
 
     def __init__(self, path: Path, cause: OSError) -> None:
-        super().__init__(f"Could not write {path.name}: {cause.strerror or cause}. Nothing of it was kept.")
-        self.disk_full = cause.errno in (28, 122)  # ENOSPC, EDQUOT
+        super().__init__(f"Could not write {path.name}: {reason(cause)}. Nothing of it was kept.")
+        self.disk_full = is_full(cause)
 
 
 class LogClosed(LogError):

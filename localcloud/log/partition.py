@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import NamedTuple
 
+from localcloud.disk import Refusals
 from localcloud.log import batch as record_batch
 from localcloud.log.batch import BatchHeader
 from localcloud.log.compaction import Compacted, compact, replace_files
@@ -63,12 +64,14 @@ class PartitionLog:
         segments: list[Segment],
         executor: Executor,
         now_ms: Callable[[], int],
+        refusals: Refusals,
     ) -> None:
         self.folder = folder
         self._settings = settings
         self._segments = segments
         self._executor = executor
         self._now_ms = now_ms
+        self._refusals = refusals
         active = segments[-1]
         self.high_watermark = self.end_offset = max(active.base_offset, active.index.last_offset + 1)
         self.last_enqueued_ms = max(segment.index.last_enqueued_ms for segment in segments)
@@ -83,7 +86,14 @@ class PartitionLog:
         self._compacted_to = -1
 
     @classmethod
-    def open(cls, folder: Path, settings: LogSettings, executor: Executor, now_ms: Callable[[], int]) -> "PartitionLog":
+    def open(
+        cls,
+        folder: Path,
+        settings: LogSettings,
+        executor: Executor,
+        now_ms: Callable[[], int],
+        refusals: Refusals | None = None,
+    ) -> "PartitionLog":
         """Recover what the folder holds: all of the older segments, and the newest up to its last whole batch."""
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("*-new"):
@@ -92,7 +102,9 @@ class PartitionLog:
         segments = open_sealed(paths[:-1])
         if paths:
             segments = joined(segments, Segment.recover(paths[-1]))
-        return cls(folder, settings, segments or [Segment.at(folder, 0)], executor, now_ms)
+        return cls(
+            folder, settings, segments or [Segment.at(folder, 0)], executor, now_ms, refusals or Refusals(folder.name)
+        )
 
     # What readers see.
 
@@ -274,6 +286,7 @@ class PartitionLog:
                 item.place.base_offset, item.place.last_offset, item.place.enqueued_ms, item.max_timestamp, size
             )
         self.high_watermark = group[-1].place.last_offset + 1
+        self._refusals.accepted()
         if self._pending:
             self._commit()
         else:
@@ -287,7 +300,7 @@ class PartitionLog:
     def _failed(self, target: Segment, group: list[_Pending], error: BaseException) -> None:
         """Give everything back that has no place on disk: the failed group and what had lined up behind it."""
         cause = error if isinstance(error, OSError) else OSError(0, f"{type(error).__name__}: {error}")
-        log.error("%s/%s: append failed: %s", self.folder.parent.name, target.path.name, cause)
+        self._refusals.refused(cause, f"{self.folder.parent.name}/{self.folder.name}/{target.path.name}")
         self.failures += 1
         behind, self._pending = self._pending, []
         self._rest()

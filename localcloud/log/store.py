@@ -1,6 +1,7 @@
 """All hubs of the namespace in one folder: `hubs/NAME/hub.json` and a folder of segments for each partition."""
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import IO
 import msgspec
 
 from localcloud.config import HubConfig
+from localcloud.disk import Refusals, is_full
 from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, PartitionCountError, UnknownHub
 from localcloud.log.hub_file import HubFile
 from localcloud.log.partition import LogSettings, PartitionLog
@@ -62,6 +64,7 @@ class LogStore:
         self._declared: dict[str, HubConfig] = {}
         self._deleted_at_ms: dict[str, int] = {}
         self._internal: dict[str, PartitionLog] = {}
+        self._refusals = Refusals("Event Hubs")
 
     @classmethod
     def open(
@@ -174,7 +177,7 @@ class LogStore:
         if name not in self._internal:
             settings = LogSettings(segment_bytes=4 << 20, compacted=True, tombstone_ms=0)
             self._internal[name] = PartitionLog.open(
-                self.folder / "internal" / name, settings, self._executor, self._now_ms
+                self.folder / "internal" / name, settings, self._executor, self._now_ms, self._refusals
             )
         return self._internal[name]
 
@@ -185,8 +188,11 @@ class LogStore:
             for partition in self._partitions():
                 try:
                     await partition.maintain()
-                except OSError:
-                    log.exception("%s: maintenance failed, will be tried again", partition.folder)
+                except OSError as error:
+                    if is_full(error):
+                        self._refusals.refused(error, f"what compaction keeps of {partition.folder}")
+                    else:
+                        log.exception("%s: maintenance failed, will be tried again", partition.folder)
 
     async def close(self) -> None:
         """Return when everything that was taken is on disk, and let go of the folder."""
@@ -245,7 +251,7 @@ class LogStore:
             roll_ms = min(settings.roll_ms, max(60_000, config.retention_ms // 8))
             settings = settings._replace(retention_ms=config.retention_ms, roll_ms=roll_ms)
         return [
-            PartitionLog.open(path / str(number), settings, self._executor, self._now_ms)
+            PartitionLog.open(path / str(number), settings, self._executor, self._now_ms, self._refusals)
             for number in range(first, config.partitions)
         ]
 
@@ -265,7 +271,8 @@ def _locked(folder: Path) -> IO[bytes]:
         raise CannotOpen(
             f"Another process (id {holder}) has the data folder {folder} open. Stop it, or choose another folder."
         ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()).encode())
-    lock.flush()
+    # Who holds it is told to whom it keeps out; on a full disk it can't be said.
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), str(os.getpid()).encode())
     return lock

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 from uuid import UUID
 
+from localcloud.disk import reason
 from localcloud.servicebus import declare
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.config import NamespaceConfig
@@ -22,6 +23,9 @@ from localcloud.servicebus.store import BLOB_BYTES, Store, StoreFailed
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+STORE_PAUSE_S = 1.0
+"""What is due waits so much longer while the disk refuses it: each try reads the whole namespace again."""
 
 
 class Waiter(Protocol):
@@ -47,6 +51,7 @@ class Namespace:
         self._waiters: dict[str, dict[Waiter, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waking = False
+        self._pause_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -94,7 +99,7 @@ class Namespace:
         try:
             blob = await asyncio.to_thread(self._store.write_blob, str(self.new_id()), body)
         except OSError as error:
-            raise ServerBusy(f"the message can't be stored: {error.strerror}") from None
+            raise ServerBusy(f"the message can't be stored: {reason(error)}") from None
         return replace(content, body=blob)
 
     async def read_body(self, content: Content) -> bytes:
@@ -131,6 +136,7 @@ class Namespace:
             if self.broker is broker:
                 self._reset(error)
             raise ServerBusy(f"the change can't be stored: {error}") from None
+        self._pause_s = 0.0
 
     def _wake(self) -> None:
         self._waking = False
@@ -151,7 +157,7 @@ class Namespace:
         due = self.broker.next_due
         if due is not None:
             # A day at most, so that no clock which is set can strand us.
-            delay = min(max(0, due - self.now_ms()) / 1000 + 0.001, 86_400)
+            delay = min(max(0, due - self.now_ms()) / 1000 + 0.001 + self._pause_s, 86_400)
             self._timer = self._loop.call_later(delay, self._tick)
 
     def _tick(self) -> None:
@@ -159,13 +165,14 @@ class Namespace:
         self.spawn(self.run(lambda broker, now: None))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run it to its end, while closing too; ServerBusy is logged, and left at that."""
+        """Run it to its end, while closing too; ServerBusy is left at that."""
         task = self._loop.create_task(_logged(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _reset(self, error: StoreFailed) -> None:
-        log.error("a change could not be stored, starting again from what is on disk: %s", error)
+        log.debug("starting again from what is on disk: %s", error)
+        self._pause_s = STORE_PAUSE_S
         self.broker = self._read()
         for waiters in list(self._waiters.values()):
             for waiter in list(waiters):
@@ -181,7 +188,7 @@ class Namespace:
 async def _logged(coroutine: Coroutine[Any, Any, None]) -> None:
     try:
         await coroutine
-    except ServerBusy as error:
-        log.warning("%s", error)
+    except ServerBusy:
+        pass  # the store has told what the disk refused
     except Exception:
         log.exception("a task of the namespace failed")

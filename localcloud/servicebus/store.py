@@ -17,6 +17,7 @@ from uuid import UUID
 
 import msgspec
 
+from localcloud.disk import Refusals, reason
 from localcloud.servicebus.changes import (
     Change,
     Deleted,
@@ -94,6 +95,7 @@ class Store:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._epoch = 0
         self._failed = False
+        self._refusals = Refusals("Service Bus")
         self._thread: threading.Thread | None = None
 
     # Reading, before the thread starts and after a failure
@@ -126,10 +128,15 @@ class Store:
     def write_blob(self, name: str, body: bytes) -> Blob:
         """Put a body on disk, synced; blocking."""
         path = self._blobs / name
-        with path.open("xb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with path.open("xb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            path.unlink(missing_ok=True)  # what a full disk needs most is room
+            self._refusals.refused(error, "a body")
+            raise
         folder = os.open(self._blobs, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -184,9 +191,13 @@ class Store:
         except (sqlite3.Error, OSError) as error:
             # What comes after was reckoned on top of what has failed: it fails too, until all has been read anew.
             self._failed = True
-            failure = StoreFailed(str(error))
+            failure = StoreFailed(reason(error))
+            self._refusals.refused(error, "a change")
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
+        else:
+            if any(job.changes for job in current):
+                self._refusals.accepted()
         known = {job.done for job in current}
         stale = StoreFailed("an earlier change could not be written")
         outcomes = [(job.done, failure if job.done in known else stale) for job in jobs]

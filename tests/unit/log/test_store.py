@@ -189,7 +189,7 @@ async def test_the_running_loop_expires_and_compacts_and_outlives_a_failure(
     async def refuse() -> None:
         nonlocal refused
         refused += 1
-        raise OSError(28, "No space left on device")
+        raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(kept, "maintain", refuse)
     upkeep = asyncio.create_task(store.maintain(every_seconds=0.01))
