@@ -72,8 +72,11 @@ def learn(facts: Mapping[Key, F], partition: int, fact: F) -> Mapping[Key, F]:
     merged = fact if known is None else merge(known, fact)
     if merged == known:
         return facts
-    after = bounded({**facts, key: merged})
-    return facts if after == facts else after
+    after = {**facts, key: merged}
+    if len(after) <= OTHERS:
+        return after
+    kept = bounded(after)
+    return facts if kept == facts else kept
 
 
 def merge(known: F, fact: F) -> F:
