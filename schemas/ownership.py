@@ -65,10 +65,15 @@ Key: TypeAlias = tuple[int, str]
 """The partition and the user of a fact."""
 
 
-def learn(facts: Mapping[Key, F], partition: int, fact: F) -> Mapping[Key, F]:
-    """The facts of a song with `fact` of a partition; `facts` itself where that is no news."""
+def learn(facts: Mapping[Key, F], partition: int, fact: F, *, again: bool = False) -> Mapping[Key, F]:
+    """The facts of a song with `fact` of a partition; `facts` itself where that is no news.
+
+    `again`: the event had been parked and was sent again, behind events that happened later. It undoes none of these.
+    """
     key = (partition, fact.user_id or NOBODY)
     known = facts.get(key)
+    if again and known is not None and known.time_ms >= fact.time_ms:
+        fact = known.claiming(fact.claim)
     merged = fact if known is None else merge(known, fact)
     if merged == known:
         return facts

@@ -10,7 +10,7 @@ from schemas.acceptance import MAX_FUTURE
 from schemas.envelope import Event, open_envelope, read_envelope, split_type
 from schemas.errors import Poison
 from schemas.events import EVENTS, SongRemoved, SongUploaded
-from schemas.ownership import NOBODY, Claim, Key, enqueued_second, learn, merge
+from schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from schemas.search import folded, words
 from schemas.songs import Fact, Song, SongDocument, filed
 
@@ -74,10 +74,7 @@ def apply(
     for fact in facts:
         said = learn(said, int(partition), fact)
     for fact in again:
-        known = said.get((int(partition), fact.user_id or NOBODY))
-        # It undoes nothing that happened after it.
-        late = known is not None and known.time_ms >= fact.time_ms
-        said = learn(said, int(partition), known.claiming(fact.claim) if known is not None and late else fact)
+        said = learn(said, int(partition), fact, again=True)
     return document if document is not None and said is before else _document(song_id, said)
 
 

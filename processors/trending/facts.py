@@ -87,6 +87,8 @@ def _learned(said: Mapping[Key, Fact], partition: int, fact: Fact) -> Mapping[Ke
         if _is_named(said, partition, fact):
             return said
         return learn(said, partition, fact.claiming(Claim(LEGACY_S, fact.offset)))
+    if fact.again:
+        return learn(said, partition, structs.replace(fact, again=False), again=True)
     nameless = said.get((partition, NOBODY))
     if nameless is not None and fact.offset >= nameless.offset and _is_available(said):
         said = _name(said, fact.user_id)

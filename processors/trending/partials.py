@@ -33,7 +33,7 @@ class Section(Struct, frozen=True, array_like=True):
 
 class Fact(Struct, frozen=True, array_like=True):
     """What a user said last of a song in a partition. `removed` facts have no title, artist or genre. `claim`: where
-    the user's first upload of the song stands in that partition.
+    the user's first upload of the song stands in that partition. `again`: it had been parked and was sent again.
 
     What was sent and saved before facts had users has neither `user_id` nor `claim`.
     """
@@ -47,6 +47,7 @@ class Fact(Struct, frozen=True, array_like=True):
     genre: str | None = None
     user_id: str = NOBODY
     claim: Claim | None = None
+    again: bool = False
 
     @property
     def position(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from processors.trending.names import REGION_BITS, Ints, Regions, Songs
+from processors.trending.passed_over import READER
 from processors.trending.policy import MAX_FUTURE_MS, moment
 from processors.trending.tally import LIKES, LISTENS, UNLIKES
 from schemas.decoding import DECODING_ERRORS, Decoder, is_plain
@@ -254,7 +255,9 @@ def _acts(
             poison.append((index, why))
             continue
         if isinstance(event.data, _FACTS):
-            facts.append((index, event))
+            # One that was sent again for other readers was applied here before. An action is found counted.
+            if event.is_for(READER):
+                facts.append((index, event))
         else:
             acts.append(event)
     return acts

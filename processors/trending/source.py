@@ -140,8 +140,9 @@ def outdated(keys: list[str], now: datetime) -> list[str]:
 
 
 def _fact(event: Event, offset: int, logged_ms: int) -> Fact:
-    data, time_ms = event.data, milliseconds(event.time)
+    data, time_ms, again = event.data, milliseconds(event.time), event.resubmit_of is not None
     if isinstance(data, SongUploaded):
         claim = Claim(logged_ms // 1_000 if logged_ms >= 0 else UNDATED_S, offset)
-        return Fact(data.song_id, time_ms, offset, False, data.title, data.artist, data.genre, data.user_id, claim)
-    return Fact(data.song_id, time_ms, offset, True, user_id=data.user_id)
+        words = (data.title, data.artist, data.genre)
+        return Fact(data.song_id, time_ms, offset, False, *words, data.user_id, claim, again)
+    return Fact(data.song_id, time_ms, offset, True, user_id=data.user_id, again=again)

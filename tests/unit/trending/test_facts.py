@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.catalog.fold import apply, fact_of
+from processors.catalog.fold import apply, fact_of, read
+from processors.record import Record
 from processors.trending import partials
 from processors.trending.batch import Batch
 from processors.trending.facts import Facts
@@ -79,6 +80,48 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
         held.offset,
     )
     assert facts.removed("song-1") == (title is None)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -> None:
+    random = Random(seed)
+    log = random_log(random, ["ann", "bob"], partitions=3)
+    facts, documents = Facts(), dict[str, SongDocument]()
+    for partition, lines in steps(random, log):
+        for line in lines:
+            extensions = {}
+            if (kind := Random(f"{seed} {partition} {line.position}").random()) < 0.5:
+                readers = "catalog,trending" if kind < 0.4 else "library"
+                extensions = {"resubmitof": "music-events:0:1", "resubmitfor": readers}
+            body = json.dumps({**json.loads(encode(line.event)), **extensions}).encode()
+            source = Source(partition, "owner", 1, Songs(1), Regions(), lambda hour: [], -1)
+            at = line.position
+            source.take(Batch(at, at + 1, [at], [milliseconds(line.logged)], [body]))
+            for _, message in source.flush(NOW_MS).partials:
+                for fact in partials.decode(message).facts:
+                    facts.learn(partition, fact)
+            found = read([Record(at, line.logged, body)])
+            for song_id in {*found.facts, *found.again}:
+                said, again = found.facts.get(song_id, ()), found.again.get(song_id, ())
+                documents[song_id] = apply(documents.get(song_id), song_id, str(partition), said, again)
+    held, document = facts.of("song-1"), documents.get("song-1")
+    shown = None if document is None or document.latest is None else document.latest
+    assert (held and (held.user_id, held.time_ms, held.offset, held.removed)) == (
+        shown and (shown.user_id, shown.time_ms, shown.position, shown.song is None)
+    )
+    assert not any(fact.again for each in facts._said.values() for fact in each.values())
+
+
+def test_what_is_sent_again_does_not_bring_back_what_was_removed_later() -> None:
+    facts = Facts()
+    facts.learn(0, Fact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
+    facts.learn(0, Fact("s", NOW_MS + 5, 2, True, user_id="ann"))
+    assert not facts.learn(0, Fact("s", NOW_MS + 3, 3, False, "Two", "A", None, "ann", Claim(9, 3), again=True))
+    assert facts.removed("s")
+    assert facts.learn(0, Fact("s", NOW_MS + 7, 4, False, "Three", "A", None, "ann", Claim(9, 4), again=True))
+    held = facts.of("s")
+    assert held is not None
+    assert (held.title, held.claim, held.again) == ("Three", Claim(1, 1), False)
 
 
 def visible(facts: Facts) -> tuple[bool, str | None, str]:
