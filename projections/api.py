@@ -51,6 +51,7 @@ from schemas.ingestions import IngestionAnswer
 from schemas.library import Library, LibrarySummary, Recent
 from schemas.plays import SongPlays
 from schemas.songs import SongAnswer, SongsAnswer
+from schemas.types import PATTERNS
 
 SERVED = (
     Chart,
@@ -193,4 +194,8 @@ def _rule(detail: dict[str, Any]) -> str:
         return f"one of {detail['ctx']['expected']}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    return str(detail["msg"]).removeprefix("Input should be ")
+    if detail["type"] == "string_pattern_mismatch":
+        # As pydantic's engine knows it, which needs no `END`.
+        pattern = detail["ctx"]["pattern"]
+        return next((words for known, words in PATTERNS.items() if known.removesuffix(r"(?!\n)") == pattern), pattern)
+    return str(detail["msg"]).removeprefix("Input should be ").removeprefix("String should have ")

@@ -16,6 +16,7 @@ from schemas import jsonschema as published
 from schemas.documents import Chart
 from schemas.progress_report import NotReadyCause, ProgressReport
 from schemas.regions import REGIONS
+from schemas.types import GENRE_PATTERN, PATTERNS
 
 # No one listens there.
 NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))
@@ -48,6 +49,8 @@ async def problem(api: httpx.AsyncClient, path: str, status: int, **params: str)
         ("/v1/songs", 400, {"limit": "101"}, [("limit", '"101"', "less than or equal to 100")]),
         ("/v1/songs", 400, {"cursor": "nonsense"}, [("cursor", '"nonsense"', "`next` of the page before")]),
         ("/v1/songs", 400, {"cursor": "é"}, [("cursor", '"é"', "`next` of the page before")]),
+        ("/v1/songs", 400, {"genre": "ROCK"}, [("genre", '"ROCK"', PATTERNS[GENRE_PATTERN])]),
+        ("/v1/songs", 400, {"artist": "a" * 301}, [("artist", '"' + "a" * 98 + "…", "at most 300 characters")]),
         ("/v1/songs", 400, {"q": "!!!"}, [("q", '"!!!"', "1 to 8 words")]),
         ("/v1/songs", 400, {"q": "a b c d e f g h i"}, [("q", '"a b c d e f g h i"', "1 to 8 words")]),
         ("/v1/charts/top/1h", 400, {"limit": "0"}, [("limit", '"0"', "greater than or equal to 1")]),
