@@ -20,6 +20,7 @@ from localcloud.eventhubs.server import EventHubsServer
 from localcloud.faults import Faults
 from localcloud.http import HttpServer
 from localcloud.hub_routes import hub_routes
+from localcloud.log.store import SEGMENT_BYTES
 from localcloud.sas import Keys
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig, read_namespace
@@ -85,6 +86,12 @@ def default_config(service: str = "eventhubs") -> list[Path]:
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option("--create-topics", is_flag=True, help="Let Kafka clients create and delete topics.")
+@click.option(
+    "--segment-bytes",
+    default=SEGMENT_BYTES,
+    type=click.IntRange(1),
+    help="Size at which a file of a hub's log is full.",
+)
 def main(
     data: Path,
     configs: tuple[Path, ...],
@@ -100,6 +107,7 @@ def main(
     cosmos_key: str,
     throttle: bool,
     create_topics: bool,
+    segment_bytes: int,
 ) -> None:
     """Event Hubs (AMQP and Kafka), Service Bus and Cosmos DB on this machine, on 127.0.0.1.
 
@@ -122,7 +130,18 @@ def main(
         (data / READY).unlink(missing_ok=True)
         hubs = read_hubs(list(configs) or default_config())
         namespace = read_namespace(list(servicebus_configs) or default_config("servicebus"))
-        asyncio.run(serve(data, hubs, namespace, ports, cosmos_key, throttle=throttle, create_topics=create_topics))
+        asyncio.run(
+            serve(
+                data,
+                hubs,
+                namespace,
+                ports,
+                cosmos_key,
+                throttle=throttle,
+                create_topics=create_topics,
+                segment_bytes=segment_bytes,
+            )
+        )
     except (AzuriteUnavailable, BadConfig, log.LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
@@ -136,6 +155,7 @@ async def serve(
     *,
     throttle: bool,
     create_topics: bool,
+    segment_bytes: int = SEGMENT_BYTES,
 ) -> None:
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment."""
     # kio gives its types to hypothesis where that is installed: a third of a second of every start on such a machine.
@@ -151,7 +171,9 @@ async def serve(
     served: dict[str, int] = {}
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
-            log.LogStore.open(data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000)
+            log.LogStore.open(
+                data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000, segment_bytes=segment_bytes
+            )
         )
         bus = ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"], faults=faults)
         cosmos = CosmosServer(

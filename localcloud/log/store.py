@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_GROUP = "$default"
 MAINTENANCE_SECONDS = 30.0
+SEGMENT_BYTES = 64 << 20
 _HUB_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,254}[A-Za-z0-9_])?", re.ASCII)
 
 
@@ -73,7 +74,7 @@ class LogStore:
         hubs: Sequence[HubConfig],
         now_ms: Callable[[], int],
         *,
-        segment_bytes: int = 64 << 20,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> "LogStore":
         """Open the folder, recover every partition, create the declared hubs that are missing, and grow those that
         are declared with more partitions.
