@@ -11,18 +11,30 @@ from cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from processors.runtime.hub_questions import HubQuestions
 from processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
 from processors.runtime.positions import Positions
-from schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS, SONGS
+from schemas.channels import (
+    ATTEMPTS,
+    CATALOG_GROUP,
+    CHECKPOINT_BLOBS,
+    DATABASE,
+    LIBRARY,
+    LIBRARY_GROUP,
+    MUSIC_EVENTS,
+    SONGS,
+    TRENDING_GROUP,
+)
 from schemas.progress import Reached
 from schemas.types import Moment
 
 
 class ProjectionPlace(Struct, frozen=True):
-    """Where a worker that keeps a projection notes how far it is: `key` is the container's partition key."""
+    """Where a worker that keeps a projection notes how far it is: `key` is the container's partition key. Trending's
+    group commits to Kafka, and has no `checkpoints` in blobs."""
 
     worker: str
     group: str
     container: str
     key: str
+    checkpoints: bool = True
 
 
 PROJECTIONS: Mapping[str, ProjectionPlace] = {
@@ -30,6 +42,7 @@ PROJECTIONS: Mapping[str, ProjectionPlace] = {
     for place in (
         ProjectionPlace("library", LIBRARY_GROUP, LIBRARY, "userId"),
         ProjectionPlace("catalog", CATALOG_GROUP, SONGS, "id"),
+        ProjectionPlace("trending", TRENDING_GROUP, ATTEMPTS, "id", checkpoints=False),
     )
 }
 
@@ -60,7 +73,7 @@ class ProjectionCheckpoints:
         namespace: str,
         hub: HubQuestions,
         positions: Positions,
-        store: BlobCheckpointStore,
+        store: BlobCheckpointStore | None,
     ) -> None:
         self._place = place
         self._namespace = namespace
@@ -71,8 +84,10 @@ class ProjectionCheckpoints:
     async def read(self) -> list[PartitionCheckpoint]:
         """Those of all partitions that the hub has."""
         noted = await self._positions.all()
-        found = await self._store.list_checkpoints(self._namespace, MUSIC_EVENTS, self._place.group)
-        begins = {one["partition_id"]: int(one["sequence_number"]) for one in found}
+        begins = {}
+        if self._store is not None:
+            found = await self._store.list_checkpoints(self._namespace, MUSIC_EVENTS, self._place.group)
+            begins = {one["partition_id"]: int(one["sequence_number"]) for one in found}
         hub = await self._hub.describe()
         lost = gone(noted, hub.partitions, MUSIC_EVENTS)
         rows = []
@@ -98,29 +113,33 @@ class ProjectionCheckpoints:
         after = reset(before, state)
         if not await self._positions.reset(partition, before, after):
             return None
-        await self._store.update_checkpoint(
-            {
-                "fully_qualified_namespace": self._namespace,
-                "eventhub_name": MUSIC_EVENTS,
-                "consumer_group": self._place.group,
-                "partition_id": partition,
-                "offset": "-1",
-                "sequence_number": -1,
-            }
-        )
+        if self._store is not None:
+            await self._store.update_checkpoint(
+                {
+                    "fully_qualified_namespace": self._namespace,
+                    "eventhub_name": MUSIC_EVENTS,
+                    "consumer_group": self._place.group,
+                    "partition_id": partition,
+                    "offset": "-1",
+                    "sequence_number": -1,
+                }
+            )
         return after
 
 
 @asynccontextmanager
 async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIterator[ProjectionCheckpoints]:
     """The checkpoints of a worker; raises BadSetting."""
-    settings, account, storage = read_eventhubs(environ), read_cosmos(environ), read_blobs(environ)
+    settings, account = read_eventhubs(environ), read_cosmos(environ)
+    storage = read_blobs(environ) if place.checkpoints else None
     async with AsyncExitStack() as stack:
         client = eventhubs.consumer(settings, MUSIC_EVENTS, place.group)
         await stack.enter_async_context(client)
         database = cosmos.client(account)
         stack.push_async_callback(database.close)
-        store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
+        store = None
+        if storage is not None:
+            store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
         positions = Positions(cosmos.container(database, DATABASE, place.container), place.key)
         namespace = eventhubs.namespace(settings)
         yield ProjectionCheckpoints(place, namespace, HubQuestions(client), positions, store)

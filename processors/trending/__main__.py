@@ -9,13 +9,13 @@ from functools import partial
 
 import faust
 
-from cloud import cosmos
+from cloud import cosmos, eventhubs
 from cloud.settings import BadSetting, Settings
 from processors.running import CRASHED_IN_FOLD
 from processors.trending import arrival
 from processors.trending.app import create
 from processors.trending.dials import Dials
-from schemas.channels import ATTEMPTS, CHARTS, DATABASE, PARKED, PLAYS
+from schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP
 
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""
@@ -37,11 +37,13 @@ def main() -> None:
     containers = [cosmos.container(client, DATABASE, name) for name in (CHARTS, PLAYS, PARKED, ATTEMPTS)]
     with suppress(KeyboardInterrupt):
         hubs = loop.run_until_complete(arrival.arrived(lambda: arrival.hubs(settings.eventhubs)))
+        charts, plays, parked, attempts = containers
         for container in containers:
             loop.run_until_complete(arrival.arrived(partial(arrival.container, container)))
-        trending = create(settings, dials, hubs, *containers)
+        hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP)
+        trending = create(settings, dials, hubs, charts, plays, parked, attempts, hub)
         # The stages write until they have let go of everything.
-        trending.app.closing.append(client.close)
+        trending.app.closing += [client.close, hub.close]
         worker = faust.Worker(trending.app, trending.health, loop=loop, loglevel="info", redirect_stdouts=False)
         try:
             worker.execute_from_commandline()

@@ -1,20 +1,24 @@
 """The Faust app, put together: three agents, two tables, and the timers that flush, tick, save and write."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
 from typing import Any
 
 from azure.cosmos.aio import ContainerProxy
+from azure.eventhub.aio import EventHubConsumerClient
 from msgspec import Struct
 
 from cloud import kafka
 from cloud.settings import Settings
 from processors.runtime.attempt_store import AttemptStore
+from processors.runtime.hub_questions import HubQuestions
 from processors.runtime.parking import ParkedEvents
 from processors.runtime.parking_bound import ParkingBound
+from processors.runtime.positions import Positions
+from processors.runtime.progress import ProgressBounds, ProgressTracker
 from processors.trending import credentials
 from processors.trending.batching import App
 from processors.trending.changelog import Changelog
@@ -22,12 +26,15 @@ from processors.trending.charting import Charting
 from processors.trending.checks import Limits, check_cell, check_saved
 from processors.trending.counting import Counting, wall_clock_ms
 from processors.trending.dials import Dials
-from processors.trending.health import Health, Watchdog
+from processors.trending.health import Health
 from processors.trending.isolation import FoldGuard, Isolation
-from processors.trending.passed_over import ParkingQueue
+from processors.trending.passed_over import READER, ParkingQueue
 from processors.trending.ranking import Ranking
 from processors.trending.recording import Recording
+from processors.trending.reporting import Reporting
+from processors.trending.settling import Settling
 from processors.trending.sink import Sink
+from processors.trending.standings import Standings
 from schemas.channels import (
     MUSIC_EVENTS,
     TRENDING_CELLS_CHANGELOG,
@@ -36,6 +43,7 @@ from schemas.channels import (
     TRENDING_SHARDS_CHANGELOG,
     TRENDING_TOPS,
 )
+from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
 
 BUFFERED_BATCHES = 4
 """Batches that wait in a stream: each is a whole fetch of a partition."""
@@ -45,6 +53,9 @@ REST = 1.0
 
 BEHIND = 0.1
 """The share of its writes that a worker does while it is far behind: what they say would soon be out of date."""
+
+LOOK_S = 1.0
+"""Progress is observed, and partitions that wait are looked at, so often."""
 
 MAX_FETCH_BYTES = 2_000_000
 MAX_BATCH_BYTES = 900_000
@@ -66,9 +77,10 @@ def create(
     plays: ContainerProxy,
     parked: ContainerProxy,
     attempts: ContainerProxy,
+    asking: EventHubConsumerClient,
 ) -> Trending:
     """The app for a namespace whose hubs have so many partitions, writing to the containers of charts, of plays, of
-    parked records and of attempts.
+    parked records and of attempts; `asking` is a client of `music-events`.
 
     It starts nothing: give `app` and `health` to a `faust.Worker`.
     """
@@ -81,7 +93,8 @@ def create(
     parking = ParkingQueue(ParkedEvents(parked), lambda: datetime.now(UTC))
 
     def limits() -> Limits:
-        return Limits(shards, hubs[MUSIC_EVENTS], wall_clock_ms())
+        known = app.consumer.topic_partitions(MUSIC_EVENTS) or 0
+        return Limits(shards, max(hubs[MUSIC_EVENTS], known), wall_clock_ms())
 
     cells = _table(app, "cells", hubs[MUSIC_EVENTS])
     saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cells, parking, check_cell)
@@ -94,7 +107,8 @@ def create(
         app.unreadable[saved.hub] = saved.unreadable
     isolation = Isolation(AttemptStore(attempts), ParkingBound(), parking, app.crash)
     guards = [FoldGuard(hub, isolation) for hub in (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)]
-    counting = Counting(app, cells, saved_cells, shards, wall_clock_ms, parking, guards[0])
+    settling = Settling(app, Standings(Positions(attempts), HubQuestions(asking)), wall_clock_ms, monotonic)
+    counting = Counting(app, cells, saved_cells, shards, wall_clock_ms, parking, guards[0], settling)
     whole_ms = round(dials.whole * 1_000)
     ranking = Ranking(app, sums, saved_shards, limits, wall_clock_ms, whole_ms, parking, guards[1])
     sink = Sink(charts, max(1, round(dials.writes * dials.tick)))
@@ -121,9 +135,37 @@ def create(
         (charting.write, dials.tick),
         (recording.write, dials.tick),
     ):
-        app.task(_every(app, seconds, work, isolation))
-    watchdog = Watchdog(dials.stall)
-    return Trending(app, Health(dials.port, dials.hang, lambda: _why_not_ready(app, watchdog, counting)), isolation)
+        app.task(_every(app, seconds, work, isolation.watch))
+
+    def troubles() -> Iterator[tuple[str, Exception | None]]:
+        yield "records can't be parked", parking.trouble
+        yield "attempts can't be noted", isolation.trouble
+        yield "partitions can't be looked at", settling.trouble
+        yield "charts can't be written", sink.trouble
+        for key, error in sorted(sink.refused.items()):
+            yield f"chart {key} can't be written", error
+        yield "songs' days can't be written", recording.trouble
+
+    def reasons() -> Iterator[NotReadyReason]:
+        yield from settling.reasons()
+        if isolation.bound.reason:
+            sentence = f"nothing is folded or parked any more: {isolation.bound.reason}"
+            yield not_ready(READER, NotReadyCause.TOO_MANY_PARKED, sentence)
+
+    reporting = Reporting(
+        app,
+        ProgressTracker(READER, ProgressBounds(stall_s=dials.stall)),
+        (counting, ranking, charting),
+        recording.backlogs,
+        lambda: charting.unheard,
+        troubles,
+        reasons,
+        wall_clock_ms,
+        monotonic,
+    )
+    for work in (settling.tick, reporting.observe):
+        app.task(_every(app, LOOK_S, work, isolation.guarded))
+    return Trending(app, Health(dials.port, dials.hang, reporting.report), isolation)
 
 
 def options(settings: Settings, dials: Dials) -> dict[str, Any]:
@@ -177,12 +219,17 @@ def _agent(
 
 async def _starts(app: App, hub: str) -> dict[int, int]:
     """The partitions of a hub that this worker holds, each with the first offset to read."""
+    return {number: offset or 0 for number, offset in (await _committed(app, hub)).items()}
+
+
+async def _committed(app: App, hub: str) -> dict[int, int | None]:
+    """The partitions of a hub that this worker holds, each with the offset that the group has committed."""
     committed = await app.consumer.seek_to_committed()
-    return {tp.partition: committed.get(tp) or 0 for tp in app.consumer.assignment() if tp.topic == hub}
+    return {tp.partition: committed.get(tp) for tp in app.consumer.assignment() if tp.topic == hub}
 
 
 async def _hold(app: App, counting: Counting, charting: Charting) -> None:
-    await counting.assigned(await _starts(app, MUSIC_EVENTS), owner=uuid.uuid4().hex)
+    await counting.assigned(await _committed(app, MUSIC_EVENTS), owner=uuid.uuid4().hex)
     await charting.assigned((await _starts(app, TRENDING_TOPS)).get(0), owner=uuid.uuid4().hex)
 
 
@@ -215,30 +262,18 @@ def _on_revoked(app: App, stages: Iterable[Counting | Ranking | Charting]) -> No
 
 
 def _every(
-    app: App, seconds: float, work: Callable[[], Awaitable[None]], isolation: Isolation
+    app: App,
+    seconds: float,
+    work: Callable[[], Awaitable[None]],
+    watch: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
 ) -> Callable[[], Awaitable[None]]:
     async def loop() -> None:
         pause = seconds
         while not app.should_stop:
             await app.sleep(pause)
             start = monotonic()
-            if isolation.error is None:
-                await isolation.watch(work)
+            await watch(work)
             took = monotonic() - start
             pause = max(seconds - took, took * REST)
 
     return loop
-
-
-def _why_not_ready(app: App, watchdog: Watchdog, counting: Counting) -> list[str]:
-    if app.rebalancing or not app.tables.actives_ready:
-        return ["partitions are being shared out and their state is being read"]
-    return [
-        f"{tp.topic}/{tp.partition}: expected offset {found.gap.expected}, the hub gives {found.gap.seen}, "
-        f"read {found.times} times; nothing is passed over"
-        for tp, found in sorted(app.missing.items())
-        if found.times > 1
-    ] + [
-        f"{tp.topic}/{tp.partition} has events to count and has not moved for {watchdog.stall:g} s"
-        for tp in watchdog.stalled(counting.behind(), monotonic())
-    ]

@@ -53,7 +53,7 @@ async def hubs(settings: EventHubs) -> dict[str, int]:
         there = await consumer.topics()
         missing = sorted(set(HUBS) - there)
         if missing:
-            raise Missing(f"the namespace has no hub {', '.join(missing)}: create it with `songline up` or infra/")
+            raise Missing(f"the namespace has no hub {', '.join(missing)}: `songline doctor` says how to create it")
         await consumer._client.force_metadata_update()
         return {hub: len(consumer.partitions_for_topic(hub) or ()) for hub in HUBS}
     finally:
@@ -65,4 +65,4 @@ async def container(container: ContainerProxy) -> None:
     try:
         await container.read()
     except CosmosResourceNotFoundError:
-        raise Missing(f"there is no container {container.id}: create it with `songline up` or infra/") from None
+        raise Missing(f"there is no container {container.id}: `songline doctor` says how to create it") from None

@@ -93,7 +93,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
                     result._partition_records = self._opened[tp] = Fetched(result._partition_records)
                 else:
                     result._partition_records = Tolerant(result._partition_records, self._unreadable)
-        wanted = {tp for tp in partitions if self._held_until.get(tp, 0.0) <= now and tp not in self.app.on_hold}
+        wanted = {
+            tp
+            for tp in partitions
+            if self._held_until.get(tp, 0.0) <= now and tp not in self.app.on_hold and tp not in self.app.unsettled
+        }
         if not wanted:
             # To aiokafka no partitions are all of them.
             return {}
@@ -179,6 +183,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
             for _ in range(2):
                 await self.commit({tp})
 
+    async def rewind(self, tp: TP, offset: int) -> None:
+        """Read the partition from an offset, which may be before the one that is committed."""
+        await self._thread.commit({tp: offset})
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        self._committed_offset[tp] = offset or None
+        await self.seek_wait({tp: offset})
+
     def reach(self, tp: TP) -> Reach | None:
         reach: Reach | None = self._thread.reach(tp)
         return reach
@@ -192,7 +204,8 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
     """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
     `unreadable` are told, by hub, of record batches of other hubs that can't be read: partition, offset, bytes, why.
-    `missing` are the gaps that partitions stand in front of; partitions `on_hold` are not handed over at all.
+    `missing` are the gaps that partitions stand in front of; partitions that are `on_hold` or `unsettled` are not
+    handed over at all.
     """
 
     def __init__(
@@ -205,6 +218,7 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
         self.unreadable: dict[str, Callable[[int, int, bytes, str], None]] = {}
         self.missing: dict[TP, Missing] = {}
         self.on_hold: set[TP] = set()
+        self.unsettled: set[TP] = set()
         self.closing: list[Callable[[], Awaitable[None]]] = []
         fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)

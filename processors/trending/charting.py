@@ -1,7 +1,7 @@
 """The pump of the merge: frames of `trending-tops` to charts, handed to whoever writes them."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,7 @@ class Charting:
         self._parking = parking
         self._guard = guard
         self._owner = ""
+        self._logged_ms: int | None = None
         self._shards = shards
         self._order = Order(app, TRENDING_TOPS)
         self._merge: Merge | None = None
@@ -60,6 +61,7 @@ class Charting:
             if self._merge is merge:
                 self._messages.append(event.message)
                 self._applied = event.message.offset
+                self._logged_ms = event.value.logged_ms[-1] if event.value.logged_ms else None
 
     async def _fold(self, merge: Merge, batch: Batch) -> None:
         tp = TP(TRENDING_TOPS, 0)
@@ -107,6 +109,15 @@ class Charting:
         self._sink.forget()
         self._parking.forget(TRENDING_TOPS)
         await self._guard.close()
+
+    def progress(self) -> Iterator[tuple[TP, int, int | None]]:
+        if self._merge is not None:
+            yield TP(TRENDING_TOPS, 0), self._applied, self._logged_ms
+
+    @property
+    def unheard(self) -> list[int]:
+        """Shards that have not told everything yet, while this worker makes the charts."""
+        return [] if self._merge is None else self._merge.unheard
 
     async def write(self) -> None:
         """Write what is due, if all that was said has been heard: an owner that has just started hears old frames."""

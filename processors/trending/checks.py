@@ -52,7 +52,7 @@ class Limits(Struct, frozen=True):
 
 def check_partial(partial: Partial, shard: int, limits: Limits, songs: Songs) -> None:
     """What a source tells the shard; `songs` are those that the shard knows already."""
-    _number("partition", partial.partition, 0, limits.sources - 1)
+    _number("partition", partial.partition, 0, MAX_PARTITIONS - 1)
     if partial.position is not None:
         _number("position", partial.position, -1, MAX_NUMBER)
     if partial.through_ms is not None:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 from faust.types import TP
@@ -19,7 +20,9 @@ from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
 from processors.trending.passed_over import ParkingQueue
 from processors.trending.policy import moment
+from processors.trending.settling import Settling
 from processors.trending.source import Flush, Source, hour_prefix, outdated
+from processors.trending.standings import Ground
 from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from schemas.decoding import read_text
 from schemas.errors import Poison
@@ -48,6 +51,7 @@ class Counting:
         now_ms: Callable[[], int],
         parking: ParkingQueue,
         guard: FoldGuard,
+        settling: Settling,
     ) -> None:
         self._app = app
         self._table = table
@@ -55,10 +59,13 @@ class Counting:
         self._now_ms = now_ms
         self._parking = parking
         self._guard = guard
+        self._settling = settling
+        self._stays = count()
+        self._voids: dict[int, Source] = {}
         self._owner = ""
         self._flushed: dict[int, int] = {}
         self._saved = saved
-        self._order = Order(app, MUSIC_EVENTS)
+        self._order = Order(app, MUSIC_EVENTS, settling.doubt)
         self._songs = Songs(shards)
         self._regions = Regions()
         self._sources: dict[int, Source] = {}
@@ -107,23 +114,53 @@ class Counting:
         source = self._sources.get(number)
         return 0 if source is None else source.position - self._flushed.get(number, source.position)
 
-    async def assigned(self, starts: dict[int, int], owner: str) -> None:
-        """Hold these partitions, each from its first offset to read, and no others; what others left is recovered."""
+    async def assigned(self, committed: dict[int, int | None], owner: str) -> None:
+        """Hold these partitions and no others, each from where it is found to be read from; what others left is
+        recovered."""
         self._messages.clear()
         self._owner = owner
-        self._flushed = {number: start - 1 for number, start in starts.items()}
-        await self._saved.prune(set(starts))
-        self._order.start(starts)
-        self._sources = {
-            number: Source(number, owner, self._shards, self._songs, self._regions, self._load(number), start - 1)
-            for number, start in starts.items()
-        }
+        self._flushed = {number: -1 if offset is None else offset - 1 for number, offset in committed.items()}
+        self._order.start({})
+        self._sources, self._voids = {}, {}
+        await self._saved.prune(set(committed))
+        self._settling.assigned(self, committed)
+
+    def open(self, number: int, ground: Ground) -> None:
+        """Fold the partition from here on."""
+        self._voids.pop(number, None)
+        self._flushed[number] = ground.next - 1
+        self._sources[number] = self._source(number, ground.next - 1, ground.level)
+        self._order.expect(number, ground.next)
+
+    def close(self, number: int, level: int | None) -> None:
+        """Fold nothing of the partition. At `level` nothing of it is applied, which the shards are told; None: what is
+        applied stays so."""
+        self._order.expect(number, None)
+        self._sources.pop(number, None)
+        self._messages.pop(number, None)
+        if level is not None:
+            self._voids[number] = self._source(number, -1, level)
+
+    def flushed(self, number: int) -> int:
+        """The position up to which the partition is flushed."""
+        return self._flushed.get(number, -1)
+
+    def progress(self) -> Iterator[tuple[TP, int, int | None]]:
+        for number, source in self._sources.items():
+            yield TP(MUSIC_EVENTS, number), self.flushed(number), source.through_ms
+
+    def _source(self, number: int, position: int, level: int) -> Source:
+        owner = f"{self._owner}-{next(self._stays)}"
+        load = self._load(number)
+        return Source(number, owner, self._shards, self._songs, self._regions, load, position, level)
 
     async def revoked(self) -> None:
         """Finish the flush that is on its way; what it has not got is counted again by the next owner."""
         async with self._flushing:
+            await self._settling.part()
             self._order.start({})
-            self._sources = {}
+            self._sources, self._voids = {}, {}
+            self._settling.revoked()
             self._messages.clear()
             self._parking.forget(MUSIC_EVENTS)
             self._app.on_hold.clear()
@@ -142,10 +179,14 @@ class Counting:
             self._flushed_ms = now_ms
             flushes: dict[int, Flush] = {}
             messages: dict[int, list[Any]] = {}
+            for number, source in list(self._voids.items()):
+                if source.changed:
+                    flushes[number] = source.flush(now_ms)
             for number, source in list(self._sources.items()):
                 self._look_for_end(source)
                 # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
-                if source.changed and await self._parking.park(MUSIC_EVENTS, number):
+                parked = source.changed and await self._parking.park(MUSIC_EVENTS, number)
+                if parked and self._sources.get(number) is source:
                     self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
                     flushes[number] = source.flush(now_ms)
                     keep(self._table, flushes[number].chunks)
@@ -167,7 +208,8 @@ class Counting:
                 ],
             )
             for number, done in messages.items():
-                self._flushed[number] = flushes[number].position
+                if number in self._sources:
+                    self._flushed[number] = flushes[number].position
                 for message in done:
                     self._app.consumer.ack(message)
             await self._saved.park()

@@ -29,7 +29,7 @@ class Dials(Struct, frozen=True):
     writes: int = 30
     plays: int = 20
     session_ms: int = SESSION_TIMEOUT_MS
-    stall: float = 60.0
+    stall: float = 30.0
     hang: float = 30.0
 
     @classmethod

@@ -99,6 +99,8 @@ class Isolation:
 
     async def watch(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work`; what it raises ends the worker."""
+        if self.error is not None:
+            return
         async with self.pieces if self.taken_apart else nullcontext():
             await self.guarded(work)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from processors.trending.frames import Frame, Mark, Song, Top
+from processors.trending.levels import lowest
 from processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
 from schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
 from schemas.errors import Poison
@@ -54,6 +55,11 @@ class Merge:
         """Whether all shards have been heard and are in the same minute: only then do their lists fit together."""
         minutes = {said.mark.as_of_ms // MINUTE_MS for said in self._said.values()}
         return len(self._said) == self._shards and len(minutes) == 1
+
+    @property
+    def unheard(self) -> list[int]:
+        """Shards that have not said everything yet."""
+        return [shard for shard in range(self._shards) if shard not in self._said]
 
     def keys(self) -> set[str]:
         return {key for said in self._said.values() for key in said.tops}
@@ -133,7 +139,7 @@ class Merge:
 def _position(marks: list[Mark]) -> dict[str, int]:
     """What all shards have applied. A partition that one of them has heard nothing of is not in it."""
     common = set.intersection(*(set(mark.positions) for mark in marks))
-    return {str(source): min(mark.positions[source] for mark in marks) for source in sorted(common)}
+    return {str(source): lowest([mark.positions[source] for mark in marks]) for source in sorted(common)}
 
 
 def _through(marks: list[Mark]) -> int | None:

@@ -6,6 +6,7 @@ dropped one would be lost for good. Here it is noticed, and read again.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from faust.types import TP
@@ -16,16 +17,27 @@ log = logging.getLogger(__name__)
 
 
 class Order:
-    """Of each partition of a hub that this worker holds, the offset that the next batch has to begin at."""
+    """Of each partition of a hub that this worker holds, the offset that the next batch has to begin at.
 
-    def __init__(self, app: Any, hub: str) -> None:
+    `doubt` is told of a partition whose offsets may be of another hub, or gone; without it they are gone on with.
+    """
+
+    def __init__(self, app: Any, hub: str, doubt: Callable[[int], None] | None = None) -> None:
         self._app = app
+        self._doubt = doubt
         self._hub = hub
         self._next: dict[int, int] = {}
 
     def start(self, starts: dict[int, int]) -> None:
         """Expect these partitions at these offsets, and no others."""
         self._next = dict(starts)
+
+    def expect(self, partition: int, offset: int | None) -> None:
+        """Expect the partition at this offset; None: not at all."""
+        if offset is None:
+            self._next.pop(partition, None)
+        else:
+            self._next[partition] = offset
 
     async def admits(self, partition: int, batch: Batch) -> bool:
         """Whether the batch follows on what came before, or repeats it. If not, the hub is read again from there.
@@ -34,6 +46,10 @@ class Order:
         """
         expected = self._next.get(partition)
         if expected is None:
+            return False
+        if self._doubt is not None and batch.begin < expected:
+            # It is read again from before, which only a hub does that is another one; or Faust, which does no harm.
+            self._doubt(partition)
             return False
         if batch.begin > expected:
             tp = TP(self._hub, partition)
@@ -44,6 +60,9 @@ class Order:
                 log.warning("%s/%d: saw offset %d, expected %d; reading again", *tp, batch.begin, expected)
                 # In the consumer's own thread: `Consumer.seek` races with the fetch loop there.
                 await self._app.consumer.seek_wait({tp: expected})
+                return False
+            if self._doubt is not None:
+                self._doubt(partition)
                 return False
             log.error("%s/%d: offsets %d to %d are gone by retention, uncounted", *tp, expected, batch.begin - 1)
         self._next[partition] = max(expected, batch.end)

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from faust.types import TP
+from msgspec import structs
 
 from processors.trending import frames, partials
 from processors.trending.batch import Batch
@@ -44,6 +45,7 @@ class Ranking:
         self._parking = parking
         self._guard = guard
         self._owner = ""
+        self._applied: dict[int, tuple[int, int | None]] = {}
         self._now_ms = now_ms
         self._whole_ms = whole_ms
         self._order = Order(app, TRENDING_PARTIALS)
@@ -67,6 +69,8 @@ class Ranking:
                 await self._fold(shard, event.value)
                 if self._shards.get(message.partition) is shard:
                     self._messages[message.partition].append(message)
+                    logged = event.value.logged_ms
+                    self._applied[message.partition] = message.offset, logged[-1] if logged else None
 
     async def _fold(self, shard: Shard, batch: Batch) -> None:
         tp = TP(TRENDING_PARTIALS, shard.number)
@@ -91,12 +95,15 @@ class Ranking:
             except Poison as why:
                 self._parking.add(TRENDING_PARTIALS, shard.number, passed_over(why, batch, index))
             else:
-                shard.apply(told)
+                # Of a partition that is not known to be there, what is counted counts; what is claimed does not.
+                known = told.partition < limits.sources
+                shard.apply(told if known else structs.replace(told, position=None, through_ms=None))
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these shards, each from its first offset to read, and no others; what was saved of them is recovered."""
         self._messages.clear()
         self._owner = owner
+        self._applied = {number: (start - 1, None) for number, start in starts.items()}
         self._order.start(starts)
         self._told_whole = {}
         self._shards = {}
@@ -116,6 +123,10 @@ class Ranking:
             self._parking.forget(TRENDING_PARTIALS)
         await self._guard.close()
 
+    def progress(self) -> Iterator[tuple[TP, int, int | None]]:
+        for number in self._shards:
+            yield TP(TRENDING_PARTIALS, number), *self._applied[number]
+
     async def tick(self) -> None:
         """Slide the windows to now, and tell what changed: everything, where that was not told for a while."""
         async with self._busy:
@@ -132,6 +143,7 @@ class Ranking:
     async def save(self, *, now: bool = False) -> None:
         """Save what was applied, and only then let its offsets be committed; `now`: of every shard, and all of it."""
         async with self._busy:
+            await self._saved.park()
             for number, shard in list(self._shards.items()):
                 if now:
                     await self._parking.park_all(TRENDING_PARTIALS, number)

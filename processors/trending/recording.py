@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from processors.runtime.service_errors import ServiceFault, fault, last_line
 from processors.trending.frames import Mark
+from processors.trending.levels import lowest
 from processors.trending.policy import moment
 from processors.trending.shards import Shard
 from schemas.plays import ShardReached, SongDay
@@ -61,6 +62,11 @@ class Recording:
         self._turn = 0
         self._seen: dict[int, Seen] = {}
         self._told: dict[int, float] = {}
+
+    def backlogs(self) -> Iterator[tuple[int, int, int]]:
+        """Of each shard, how many of its songs' days were written since it is held, and how many have come."""
+        for number, shard in self._shards().items():
+            yield number, shard.plays.backlog.begin, shard.plays.backlog.end
 
     async def write(self) -> None:
         """One round. What can't be written goes on waiting, and is written as it is by then."""
@@ -178,7 +184,9 @@ def reached(number: int, shards: int, mark: Mark) -> ShardReached:
         id=str(number),
         shards=shards,
         partitions={
-            str(partition): Reached(position=position, through=None if through_ms is None else moment(through_ms))
+            str(partition): Reached(
+                position=lowest([position]), through=None if through_ms is None else moment(through_ms)
+            )
             for partition, position in mark.positions.items()
             for through_ms in (mark.through_ms.get(partition),)
         },

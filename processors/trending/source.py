@@ -8,6 +8,7 @@ from msgspec import Struct
 from processors.trending import reading
 from processors.trending.batch import Batch
 from processors.trending.cells import Load, Partition
+from processors.trending.levels import lift
 from processors.trending.names import REGION_BITS, Regions, Songs, shard_of
 from processors.trending.partials import Fact, Rows, join, messages
 from processors.trending.passed_over import PassedOver, passed_over
@@ -42,15 +43,25 @@ class Source:
     """One partition of `music-events`, in the hands of one owner.
 
     `owner` is a name that no other owner of the partition ever has; `load` gives the saved chunks of an hour;
-    `position` is what was applied before, -1 for nothing.
+    `position` is what was applied before, -1 for nothing. Shards are told positions that are beyond all of lower levels
+    (`standings.lift`): a hub that was made anew begins again at 0.
     """
 
     def __init__(
-        self, number: int, owner: str, shards: int, songs: Songs, regions: Regions, load: Load, position: int
+        self,
+        number: int,
+        owner: str,
+        shards: int,
+        songs: Songs,
+        regions: Regions,
+        load: Load,
+        position: int,
+        level: int = 0,
     ) -> None:
         self.number = number
         self._owner = owner
         self.position = position
+        self._level = level
         self._shards = shards
         self._songs = songs
         self._regions = regions
@@ -64,7 +75,9 @@ class Source:
         """Fold a batch. What was folded before may come again, in its order."""
         read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
         self._cells.fold(read)
-        self._facts += [_fact(event, batch.offsets[index], batch.logged_ms[index]) for index, event in read.facts]
+        self._facts += [
+            _fact(event, lift(self._level, batch.offsets[index]), batch.logged_ms[index]) for index, event in read.facts
+        ]
         self._passed_over += [passed_over(why, batch, index) for index, why in read.poison]
         self.position = max(self.position, batch.end - 1)
         if batch.logged_ms:
@@ -97,14 +110,19 @@ class Source:
         self._cells.rest(now_ms // HOUR_MS - HOT_HOURS + 1)
         flush = Flush(
             position=self.position,
-            partials=self._messages(join(minutes), join(hours)),
+            partials=self._messages(join(minutes), join(hours), now_ms),
             chunks=chunks,
         )
         self._facts = []
         self._told = (self.position, self._through_ms)
         return flush
 
-    def _messages(self, minutes: Rows, hours: Rows) -> list[tuple[int, bytes]]:
+    @property
+    def through_ms(self) -> int | None:
+        """All that the hub had before this moment (Unix ms) was taken; None where that is not known."""
+        return self._through_ms
+
+    def _messages(self, minutes: Rows, hours: Rows, now_ms: int) -> list[tuple[int, bytes]]:
         shards = self._songs.shards()
         minute_shards, hour_shards = shards[minutes.pair >> REGION_BITS], shards[hours.pair >> REGION_BITS]
         return [
@@ -112,8 +130,8 @@ class Source:
             for shard in range(self._shards)
             for body in messages(
                 self.number,
-                self.position,
-                self._through_ms,
+                lift(self._level, self.position),
+                None if self._through_ms is None else min(self._through_ms, now_ms),
                 {
                     "minute": minutes.take(np.flatnonzero(minute_shards == shard)),
                     "hour": hours.take(np.flatnonzero(hour_shards == shard)),

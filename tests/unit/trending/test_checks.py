@@ -82,7 +82,7 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
     ("fields", "why"),
     [
         ({"partition": -1}, "partition is -1"),
-        ({"partition": 4}, "partition is 4"),
+        ({"partition": 2048}, "partition is 2048"),
         ({"position": 2**64 - 1}, "position is"),
         ({"through_ms": NOW_MS + 3 * 3_600_000}, "through_ms is"),
         ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 8)}, "not of equal length"),

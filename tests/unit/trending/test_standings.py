@@ -1,0 +1,49 @@
+"""Positions of a hub that was made anew are beyond those of the one before; what is noted and committed agree."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from processors.trending.levels import lift, lowest, split
+from processors.trending.standings import last_reached
+from schemas.progress import Reached
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+levels = st.integers(0, 1_000)
+offsets = st.integers(-1, 2**41)
+
+
+@given(levels, offsets, levels, offsets)
+def test_a_position_is_beyond_all_of_lower_levels(level: int, offset: int, other: int, another: int) -> None:
+    assert split(lift(level, offset)) == (level, offset)
+    assert (lift(level, offset) < lift(other, another)) == ((level, offset) < (other, another))
+
+
+@given(st.lists(st.tuples(levels, offsets), min_size=1, max_size=4))
+def test_the_lowest_is_none_while_somebody_is_at_a_lower_level(positions: list[tuple[int, int]]) -> None:
+    found = lowest([lift(*position) for position in positions])
+    same = len({level for level, _ in positions}) == 1
+    assert found == (min(offset for _, offset in positions) if same else -1)
+
+
+def test_positions_that_were_saved_before_there_were_levels_are_those_of_the_first() -> None:
+    assert lift(0, 17) == 17
+    assert lowest([17, 12]) == 12
+
+
+def test_the_further_of_what_is_noted_and_what_is_committed_holds() -> None:
+    noted = Reached(position=10, through=NOW, created_at=NOW)
+    assert last_reached(None, None) == Reached(position=-1, through=None)
+    assert last_reached(None, 5) == Reached(position=4, through=None)
+    assert last_reached(noted, 21) == Reached(position=20, through=NOW, created_at=NOW)
+    assert last_reached(noted, None) == noted, "the group's offsets are gone"
+
+
+def test_what_an_operator_set_holds_until_a_worker_has_gone_on_from_it() -> None:
+    by_hand = Reached(position=-1, through=None, created_at=NOW, resets=1, generation=1)
+    assert last_reached(by_hand, 40) == by_hand
+    gone_on = Reached(position=-1, through=NOW, created_at=NOW, resets=1, generation=1)
+    found = last_reached(gone_on, 3)
+    assert found is not None
+    assert found.position == 2
