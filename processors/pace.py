@@ -14,7 +14,8 @@ class Pace(Struct, frozen=True):
     `flush`: at most so long after events came they are written, and noted how far that is; `look`: how often a
     partition in which nothing comes is asked whether there is more; `balance`: how often the workers share out the
     partitions; `expire`: how long a worker that has died keeps its own; `stall`: when a partition that can't be written
-    is told as not ready; `hang`: when a worker that does not answer itself ends.
+    is told as not ready; `hang`: when a worker that does not answer itself ends; `behind`: how old the oldest event may
+    be that is not applied, for longer than half a minute, before the worker is not ready.
     """
 
     port: int = 0
@@ -24,6 +25,7 @@ class Pace(Struct, frozen=True):
     expire: float = 30.0
     stall: float = 30.0
     hang: float = 30.0
+    behind: float = 60.0
 
     @classmethod
     def read(cls, environ: Mapping[str, str], prefix: str, flush: float) -> Self:
@@ -37,6 +39,7 @@ class Pace(Struct, frozen=True):
             expire=read_number(environ, prefix + "EXPIRE", usual.expire, (1, 3_600)),
             stall=read_number(environ, prefix + "STALL", usual.stall, (1, 3_600)),
             hang=read_number(environ, prefix + "HANG", usual.hang, (1, 3_600)),
+            behind=read_number(environ, prefix + "BEHIND", usual.behind, (1, 86_400)),
         )
         if pace.expire < 2 * pace.balance:
             # A worker that lives renews its claims at every round: it would lose them for being a little late.

@@ -21,7 +21,7 @@ from processors.runtime.partition_processor import FoldCrashedError, ParkingStop
 from processors.runtime.partition_reader import PartitionReader, ReaderParts
 from processors.runtime.patience import Patience
 from processors.runtime.positions import PositionResetError
-from processors.runtime.progress import ProgressObservation, ProgressTracker
+from processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker
 from processors.runtime.service_errors import SERVICE_ERRORS
 from schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
@@ -32,6 +32,8 @@ BATCH = 1_000
 FAR_BEHIND = timedelta(seconds=10)
 STRETCH = 30
 """Far behind, so many times the usual interval makes fewer and fuller writes. Having caught up ends it at once."""
+LONGEST_FLUSH_S = 10.0
+"""However far behind, so often it is noted how far it is: else it seems to stand still."""
 
 CHECKPOINT_S = 5.0
 """Seconds between two checkpoints of a partition. They only say where to begin to read; what is applied is noted with
@@ -80,7 +82,7 @@ class HubReader:
         self._changed = asyncio.Event()
         self._gone: Mapping[str, Mismatch] = {}
         self._crashed: asyncio.Future[None] | None = None
-        self._tracker = ProgressTracker(parts.reader)
+        self._tracker = ProgressTracker(parts.reader, ProgressBounds(stall_s=pace.stall, behind_s=pace.behind))
 
     async def run(self) -> None:
         """Read until cancelled; what was taken by then is written and noted. Raises FoldCrashedError."""
@@ -137,7 +139,7 @@ class HubReader:
             if reader.held is not None:
                 yield not_ready(worker, reader.held.cause, reader.held.sentence, hub=hub, partition=partition)
             elif (stuck := reader.patience.stuck()) >= self._pace.stall:
-                cause = NotReadyCause.ACCESS_DENIED if reader.patience.denied else NotReadyCause.WRITES_REFUSED
+                cause = reader.patience.cause
                 sentence = f"partition {partition} can't be applied for {stuck:.0f} s: {reader.patience.trouble}"
                 yield not_ready(worker, cause, sentence, hub=hub, partition=partition)
         for partition, why in self._gone.items():
@@ -298,7 +300,7 @@ class HubReader:
         """`newest` is the last event that came just now; None is a partition that held nothing more."""
         logged = None if newest is None else newest.enqueued_time
         behind = logged is not None and self._parts.now() - logged > FAR_BEHIND
-        return self._pace.flush * (STRETCH if behind else 1)
+        return min(LONGEST_FLUSH_S, self._pace.flush * STRETCH) if behind else self._pace.flush
 
     def _observe(self, reader: PartitionReader, end: int | None = None) -> None:
         if reader.held is not None:
@@ -308,7 +310,7 @@ class HubReader:
             partition=reader.partition,
             position=reader.noted_position,
             end=end,
-            applied_enqueued_at=reader.reached.through,
+            applied_enqueued_at=reader.noted_through,
         )
         self._tracker.observe(seen, self._parts.steady(), self._parts.now())
 
@@ -322,6 +324,19 @@ class HubReader:
             await asyncio.sleep(self._pace.look)
             with suppress(*SERVICE_ERRORS):
                 await self._look_at_hub()
+                await self._look_past_writes()
+
+    async def _look_past_writes(self) -> None:
+        """Ask for the ends of partitions whose pump is busy with writes, which may take long: it is behind, and its
+        report says by how much."""
+        for stay in list(self._stays.values()):
+            reader = stay.reader
+            if reader.held is not None or reader.partition not in self._partitions:
+                continue
+            if self._parts.steady() - stay.looked_s >= 2 * self._pace.look:
+                _, last = await self._parts.ask.ends(stay.reader.partition)
+                if stay.reader.partition in self._stays:
+                    self._observe(stay.reader, last)
 
     async def _look_at_hub(self) -> None:
         """Notice partitions that were added or are gone, and that the hub was made anew."""

@@ -196,6 +196,11 @@ class PartitionReader:
         """The position that is noted, -1 for none."""
         return -1 if self._noted is None else self._noted.position
 
+    @property
+    def noted_through(self) -> datetime | None:
+        """All that the hub had then is applied and noted; None while that is not known."""
+        return None if self._noted is None else self._noted.through
+
     async def close(self) -> None:
         """Say that the stay ended well, if it did."""
         if self.is_sound:

@@ -4,9 +4,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from azure.core.exceptions import HttpResponseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from processors.runtime.service_errors import SERVICE_ERRORS, ItemRefusedError, ServiceFault, fault
+from schemas.progress_report import NotReadyCause
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +18,7 @@ _growing = wait_exponential_jitter(multiplier=0.2, max=LONGEST_PAUSE)
 
 
 class Patience:
-    """That of one partition. `trouble` is what it waits for now, `denied` whether that is a key or a role.
+    """That of one partition. `trouble` is what it waits for now, `cause` what kind of trouble that is.
 
     `steady` gives seconds.
     """
@@ -26,7 +28,7 @@ class Patience:
         self._steady = steady
         self._stuck_since: float | None = None
         self.trouble = ""
-        self.denied = False
+        self.cause = NotReadyCause.SERVICE_AWAY
 
     def stuck(self) -> float:
         """For how many seconds it has been waiting."""
@@ -52,7 +54,12 @@ class Patience:
         assert state.outcome is not None
         error = state.outcome.exception()
         assert isinstance(error, Exception)
-        self.denied = fault(error) is ServiceFault.ACCESS_DENIED
+        if fault(error) is ServiceFault.ACCESS_DENIED:
+            self.cause = NotReadyCause.ACCESS_DENIED
+        else:
+            # A service that answers is there: its disk may be full, or its throughput used up.
+            answers = isinstance(error, HttpResponseError) and error.status_code is not None
+            self.cause = NotReadyCause.WRITES_REFUSED if answers else NotReadyCause.SERVICE_AWAY
         self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
         if self._stuck_since is None:
             self._stuck_since = self._steady()

@@ -7,6 +7,7 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from processors.runtime.patience import Patience
+from schemas.progress_report import NotReadyCause
 
 
 class Throttled(CosmosHttpResponseError):
@@ -59,3 +60,22 @@ async def test_what_is_no_outage_is_not_tried_again() -> None:
 
     with pytest.raises(ValueError, match="a mistake of ours"):
         await Patience("partition 2").insist(job)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (AzureError("no route to host"), NotReadyCause.SERVICE_AWAY),
+        (CosmosHttpResponseError(status_code=503, message="disk is full"), NotReadyCause.WRITES_REFUSED),  # type: ignore[no-untyped-call]  # as above
+        (CosmosHttpResponseError(status_code=403, message="not with this key"), NotReadyCause.ACCESS_DENIED),  # type: ignore[no-untyped-call]  # as above
+    ],
+)
+async def test_it_tells_a_service_that_is_away_from_one_that_refuses(error: AzureError, cause: NotReadyCause) -> None:
+    patience, asked = Patience("partition 2"), [error]
+
+    async def job() -> None:
+        if asked:
+            raise asked.pop()
+
+    await patience.insist(job)
+    assert patience.cause is cause
