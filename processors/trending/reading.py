@@ -8,7 +8,7 @@ contract itself, event by event. A property test holds the two to the same verdi
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
-from operator import floordiv, sub
+from operator import attrgetter, floordiv, sub
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from schemas.listening import LISTEN_MS, is_listen
 from schemas.moments import may_be_rounded
 from schemas.types import Device, DurationMs, Moment, Source, TraceParent
 
+_RESUBMIT_OF = attrgetter("resubmitof")
 _Short = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
@@ -57,6 +58,7 @@ class _Envelope(Struct, kw_only=True, tag_field="type", gc=False):
     partitionkey: _Short | None = None
     datacontenttype: str | None = None
     traceparent: TraceParent | None = None
+    resubmitof: Any = None
 
 
 class _Played(_Envelope, tag=TYPE_NAMES[SongPlayed], gc=False):
@@ -130,6 +132,7 @@ def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: Songs, region
     try:
         events = list(map(_decode, bodies))
         plain = is_plain(bodies) and _FACT_ENVELOPES.isdisjoint(map(type, events))
+        plain = plain and not any(map(_RESUBMIT_OF, events))
     except DECODING_ERRORS:
         events = []
         plain = False
@@ -245,6 +248,7 @@ def _acts(
                 event is None
                 or type(event) in _FACT_ENVELOPES
                 or not _FIRST <= event.time <= (latest or _LAST)
+                or event.resubmitof
                 or may_be_rounded(event.time, bodies[index])
                 or not (within_rules or _within_rules([event]))
             ):
@@ -254,10 +258,12 @@ def _acts(
         except Poison as why:
             poison.append((index, why))
             continue
+        # What is sent again for other readers was applied here before, and may be outside of the window in which an
+        # action is known again.
+        if isinstance(event, Event) and not event.is_for(READER):
+            continue
         if isinstance(event.data, _FACTS):
-            # One that was sent again for other readers was applied here before. An action is found counted.
-            if event.is_for(READER):
-                facts.append((index, event))
+            facts.append((index, event))
         else:
             acts.append(event)
     return acts

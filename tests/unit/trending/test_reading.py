@@ -178,3 +178,20 @@ def expected(event: Event) -> tuple[Any, ...]:
     kind = {SongPlayed: 0, SongLiked: 1, SongUnliked: 2}[type(data)]
     minute = milliseconds(event.time) // 60_000
     return f"{kind}{data.user_id} {data.song_id}", data.song_id, data.region, minute, kind
+
+
+@pytest.mark.parametrize(
+    ("extensions", "counted"),
+    [
+        ({"resubmitof": "music-events:1:7", "resubmitfor": "catalog,library"}, 0),
+        ({"resubmitof": "music-events:1:7", "resubmitfor": "library,trending"}, 1),
+        ({"resubmitof": "music-events:1:7"}, 1),
+        ({"resubmitfor": "library"}, 1),
+        ({"resubmitof": 7, "resubmitfor": ["library"]}, 1),
+    ],
+)
+def test_what_is_sent_again_for_other_readers_is_passed_over(extensions: dict[str, Any], counted: int) -> None:
+    good = msgspec.json.encode(envelope())
+    again = msgspec.json.encode({**envelope(), **extensions})
+    found = read([good, again], [LOGGED] * 2, Songs(), Regions())
+    assert (len(found.keys), found.poison) == (1 + counted, [])
