@@ -261,6 +261,7 @@ class HubReader:
 
     async def _wait_out(self, reader: PartitionReader) -> None:
         """Return when an operator has mended what holds the partition."""
+        self._tracker.forget(self._parts.hub, reader.partition)
         if reader.partition not in self._partitions:
             await _for_ever()
         await reader.settle()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from azure.core.exceptions import HttpResponseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
-from processors.runtime.service_errors import SERVICE_ERRORS, ItemRefusedError, ServiceFault, fault
+from processors.runtime.service_errors import SERVICE_ERRORS, ItemRefusedError, ServiceFault, access, fault
 from schemas.progress_report import NotReadyCause
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,8 @@ class Patience:
             answers = isinstance(error, HttpResponseError) and error.status_code is not None
             self.cause = NotReadyCause.WRITES_REFUSED if answers else NotReadyCause.SERVICE_AWAY
         self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+        if self.cause is NotReadyCause.ACCESS_DENIED:
+            self.trouble += f"; see {access(error)}"
         if self._stuck_since is None:
             self._stuck_since = self._steady()
             log.warning("%s waits: %s", self._name, self.trouble)

@@ -5,8 +5,10 @@ from enum import Enum
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub.exceptions import EventHubError
 
+from cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, EVENTHUB_CONNECTION
 from processors.access import denies
 
 SERVICE_ERRORS = (AzureError, EventHubError, KafkaError)
@@ -36,6 +38,16 @@ def fault(error: Exception) -> ServiceFault:
         return ServiceFault.ITEM_REFUSED
     refused = isinstance(error, HttpResponseError) and error.status_code in _REFUSED
     return ServiceFault.ITEM_REFUSED if refused else ServiceFault.AWAY
+
+
+def access(error: Exception) -> str:
+    """Which key or role is to be looked at where a service refuses us with `error`."""
+    if isinstance(error, EventHubError | KafkaError):
+        return f"the key in {EVENTHUB_CONNECTION}, or that this identity has the role Azure Event Hubs Data Owner"
+    if isinstance(error, CosmosHttpResponseError):
+        role = "Cosmos DB Built-in Data Contributor"
+        return f"the key in {COSMOS_CONNECTION}, or that this identity has the role {role}"
+    return f"the key in {BLOB_CONNECTION}, or that this identity has the role Storage Blob Data Contributor"
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -18,10 +18,13 @@ from processors.record import Record
 from processors.running import run
 from processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from processors.runtime.patience import Patience
+from processors.runtime.service_errors import ItemRefusedError
 from schemas.channels import LIBRARY, LIBRARY_GROUP
 from schemas.errors import Poison
 
 RAISES, HANGS, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
+REFUSED = "song-refused"
+"""What is made of it is more than the store takes."""
 
 
 class MisbehavingProcessor:
@@ -29,7 +32,7 @@ class MisbehavingProcessor:
 
     def __init__(self, inner: PartitionProcessor) -> None:
         self._inner = inner
-        self._late = 0
+        self._late = self._refused = 0
 
     @property
     def full(self) -> bool:
@@ -44,12 +47,15 @@ class MisbehavingProcessor:
             if f'"{RAISES}"'.encode() in record.body:
                 raise ZeroDivisionError(f"no fold for the record at {record.position}")
             self._late += f'"{RAISES_IN_FLUSH}"'.encode() in record.body
+            self._refused += f'"{REFUSED}"'.encode() in record.body
         return await self._inner.take(records)
 
     async def flush(self) -> None:
         await asyncio.sleep(0)
         if self._late:
             raise LookupError("no write for it")
+        if self._refused:
+            raise ExceptionGroup("some", [ItemRefusedError("413: a document of 3 MB")])
         await self._inner.flush()
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ from songline.ports import settle
 from tests.support.library import DIALS, Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
-from tests.support.misbehaving import HANGS, KILLS, RAISES, RAISES_IN_FLUSH
+from tests.support.misbehaving import HANGS, KILLS, RAISES, RAISES_IN_FLUSH, REFUSED
 from tests.support.process import WorkerProcess
 from tests.support.waiting import wait_for_async
 from tests.support.worker import read_hub
@@ -108,14 +108,17 @@ async def test_what_raises_hangs_or_kills_is_parked_and_all_others_counted(
         await hub.tell(*with_culprits(0, 150, {50: RAISES, 51: RAISES, 140: RAISES_IN_FLUSH}), partition="0")
         await hub.tell(*with_culprits(1_000, 100, {1_013: HANGS}), partition="1")
         await hub.tell(*with_culprits(2_000, 100, {2_099: KILLS}), partition="2")
+        await hub.tell(*with_culprits(3_000, 60, {3_000: REFUSED, 3_031: REFUSED, 3_032: REFUSED}), partition="3")
         ends = await hub.ends()
         worker = new_worker()
         async with kept_running(worker) as codes:
             await wait_for_async(lambda: hub.read_up_to(ends), f"the libraries to be at {ends}", DEADLINE)
         assert worker.stop() == 0, worker.said
-        await check(cloud, hub, {RAISES, RAISES_IN_FLUSH, HANGS, KILLS})
+        await check(cloud, hub, {RAISES, RAISES_IN_FLUSH, HANGS, KILLS, REFUSED})
         found = await parked(cloud)
-        assert {reason for _, reason in found} == {"crashes-the-fold"}
+        refused = {name for name, reason in found if reason == "refused-by-store"}
+        assert refused == {f"music-events:3:{position}" for position in (0, 31, 32)}
+        assert {reason for name, reason in found if name not in refused} == {"crashes-the-fold"}
         assert found["music-events:0:50", "crashes-the-fold"] == "ZeroDivisionError: no fold for the record at 50"
         assert set(codes) == {CRASHED_IN_FOLD, -signal.SIGKILL}
         # As usual, in a piece, alone twice: three partitions may share a life.
