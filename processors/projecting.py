@@ -7,10 +7,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
-from azure.eventhub.aio import CheckpointStore, PartitionContext
 from msgspec import Struct
 
 from cloud import blobs, checkpoints, cosmos, eventhubs
@@ -20,6 +18,7 @@ from processors.pace import Pace
 from processors.readiness import Readiness
 from processors.running import CRASHED_IN_FOLD, unless
 from processors.runtime.attempt_store import AttemptStore
+from processors.runtime.checkpoints import Checkpoints
 from processors.runtime.hub_questions import HubQuestions
 from processors.runtime.hub_reader import HubReader
 from processors.runtime.parking import ParkedEvents
@@ -99,6 +98,7 @@ async def project(
             retry_backoff_max=LONGEST_PAUSE_S,
         )
         await stack.enter_async_context(client)
+        kept = Checkpoints(store, eventhubs.namespace(settings.eventhubs), MUSIC_EVENTS, projection.group)
         parts = ReaderParts(
             reader=projection.name,
             hub=MUSIC_EVENTS,
@@ -112,7 +112,7 @@ async def project(
             steady=time.monotonic,
             alone=asyncio.Lock(),
         )
-        reader = HubReader(client, parts, pace, partial(rewind, store), lambda: str(uuid.uuid4()))
+        reader = HubReader(client, parts, pace, kept, lambda: str(uuid.uuid4()))
         arrival = readiness.arrived(
             container.read,
             parked.read,
@@ -124,17 +124,3 @@ async def project(
         if await unless(stop, arrival) and await unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
             readiness.begun(list)
             await unless(stop, reader.run())
-
-
-async def rewind(store: CheckpointStore, context: PartitionContext) -> None:
-    """Set the partition's checkpoint to the beginning of the hub."""
-    await store.update_checkpoint(
-        {
-            "fully_qualified_namespace": context.fully_qualified_namespace,
-            "eventhub_name": context.eventhub_name,
-            "consumer_group": context.consumer_group,
-            "partition_id": context.partition_id,
-            "offset": "-1",
-            "sequence_number": -1,
-        }
-    )

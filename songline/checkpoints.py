@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from msgspec import Struct
 
 from cloud import checkpoints, cosmos, eventhubs
 from cloud.settings import read_blobs, read_cosmos, read_eventhubs
+from processors.runtime.checkpoints import Checkpoints
 from processors.runtime.hub_questions import HubQuestions
 from processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
 from processors.runtime.positions import Positions
@@ -67,27 +67,15 @@ class PartitionCheckpoint(Struct, frozen=True, kw_only=True, rename="camel"):
 class ProjectionCheckpoints:
     """Those of one worker. Methods raise AzureError and EventHubError."""
 
-    def __init__(
-        self,
-        place: ProjectionPlace,
-        namespace: str,
-        hub: HubQuestions,
-        positions: Positions,
-        store: BlobCheckpointStore | None,
-    ) -> None:
-        self._place = place
-        self._namespace = namespace
+    def __init__(self, hub: HubQuestions, positions: Positions, kept: Checkpoints | None) -> None:
         self._hub = hub
         self._positions = positions
-        self._store = store
+        self._kept = kept
 
     async def read(self) -> list[PartitionCheckpoint]:
         """Those of all partitions that the hub has."""
         noted = await self._positions.all()
-        begins = {}
-        if self._store is not None:
-            found = await self._store.list_checkpoints(self._namespace, MUSIC_EVENTS, self._place.group)
-            begins = {one["partition_id"]: int(one["sequence_number"]) for one in found}
+        begins = {} if self._kept is None else await self._kept.all()
         hub = await self._hub.describe()
         lost = gone(noted, hub.partitions, MUSIC_EVENTS)
         rows = []
@@ -113,17 +101,8 @@ class ProjectionCheckpoints:
         after = reset(before, state)
         if not await self._positions.reset(partition, before, after):
             return None
-        if self._store is not None:
-            await self._store.update_checkpoint(
-                {
-                    "fully_qualified_namespace": self._namespace,
-                    "eventhub_name": MUSIC_EVENTS,
-                    "consumer_group": self._place.group,
-                    "partition_id": partition,
-                    "offset": "-1",
-                    "sequence_number": -1,
-                }
-            )
+        if self._kept is not None:
+            await self._kept.rewind(partition)
         return after
 
 
@@ -137,12 +116,12 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         await stack.enter_async_context(client)
         database = cosmos.client(account)
         stack.push_async_callback(database.close)
-        store = None
+        kept = None
         if storage is not None:
             store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
+            kept = Checkpoints(store, eventhubs.namespace(settings), MUSIC_EVENTS, place.group)
         positions = Positions(cosmos.container(database, DATABASE, place.container), place.key)
-        namespace = eventhubs.namespace(settings)
-        yield ProjectionCheckpoints(place, namespace, HubQuestions(client), positions, store)
+        yield ProjectionCheckpoints(HubQuestions(client), positions, kept)
 
 
 def _described(
@@ -153,7 +132,7 @@ def _described(
     return PartitionCheckpoint(
         partition=partition,
         position=None if noted is None else noted.position,
-        checkpoint=None if begins is None or begins < 0 else begins,
+        checkpoint=begins,
         created_at=reached.created_at,
         hub_created_at=hub.created_at,
         first=hub.first,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from processors.pace import Pace
 from processors.record import Record
+from processors.runtime.checkpoints import BEGINNING, Checkpoints
 from processors.runtime.continuity import follow
 from processors.runtime.hub_standing import Mismatch, gone, same_hub
 from processors.runtime.partition_processor import FoldCrashedError, ParkingStoppedError, ReadAgainError
@@ -50,6 +51,7 @@ class Stay:
         self.reader = reader
         self.last: EventData | None = None
         self.took = False
+        self.misplaced = False
         self.settled_s = 0.0
         self.looked_s = 0.0
         self.marked_s = 0.0
@@ -58,8 +60,8 @@ class Stay:
 class HubReader:
     """Gives the partitions that `client` is given to a projection.
 
-    `client` heals its connections; what `parts.ask` asks fails soon where the hub is away. `rewind` sets a partition's
-    checkpoint to the beginning. `new_id` makes names that no other stay has.
+    `client` heals its connections; what `parts.ask` asks fails soon where the hub is away. `checkpoints` are where it
+    begins to read. `new_id` makes names that no other stay has.
     """
 
     def __init__(
@@ -67,13 +69,13 @@ class HubReader:
         client: EventHubConsumerClient,
         parts: ReaderParts,
         pace: Pace,
-        rewind: Callable[[PartitionContext], Awaitable[None]],
+        checkpoints: Checkpoints,
         new_id: Callable[[], str],
     ) -> None:
         self._client = client
         self._parts = parts
         self._pace = pace
-        self._rewind = rewind
+        self._checkpoints = checkpoints
         self._new_id = new_id
         self._stays: dict[str, Stay] = {}
         self._unbalanced: tuple[float, str] | None = None
@@ -164,7 +166,18 @@ class HubReader:
             log.error("%s: nothing of it is folded", reader.held.sentence)
         else:
             log.info("partition %s is ours, applied up to %d", partition, reader.reached.position)
+            await reader.patience.insist(partial(self._place, self._stays[partition]))
         self._observe(reader)
+
+    async def _place(self, stay: Stay) -> None:
+        """Set a checkpoint back that is beyond what is applied: what is between would never come."""
+        reader = stay.reader
+        begins = (await self._checkpoints.all()).get(reader.partition, BEGINNING)
+        if begins > reader.reached.position:
+            words = "%s: the checkpoint, %d, is beyond what is applied: it is set back"
+            log.warning(words, reader.place, begins)
+            await self._checkpoints.rewind(reader.partition)
+            stay.misplaced = True
 
     async def _close(self, context: PartitionContext, reason: CloseReason) -> None:
         partition = context.partition_id
@@ -215,6 +228,8 @@ class HubReader:
             raise ReadAgainError("its position was set by hand, or is well again")
         if self._parts.bound.reason:
             await _for_ever()
+        if stay.misplaced:
+            raise ReadAgainError("its checkpoint was beyond what is applied")
         arrival = follow(reader.next, [_position(event) for event in events])
         if arrival.fresh:
             fresh = [events[index] for index in arrival.fresh]
@@ -251,8 +266,8 @@ class HubReader:
             log.error(sentence)
             return
         if not stay.took:
-            log.warning("%s: the checkpoint is beyond %d, which comes next: it is set back", reader.place, reader.next)
-            await reader.patience.insist(partial(self._rewind, context))
+            log.warning("%s: saw %d first, expected %d: the checkpoint is set back", reader.place, seen, reader.next)
+            await reader.patience.insist(partial(self._checkpoints.rewind, partition))
             raise ReadAgainError(f"saw {seen} first, expected {reader.next}")
         sentence = f"{reader.place}: saw {seen}, expected {reader.next}, which the hub has; it is read again"
         self._gaps[partition] = (reader.next, sentence)

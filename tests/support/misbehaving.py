@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from azure.cosmos.aio import ContainerProxy
 
@@ -22,16 +23,19 @@ from processors.runtime.service_errors import ItemRefusedError
 from schemas.channels import LIBRARY, LIBRARY_GROUP
 from schemas.errors import Poison
 
-RAISES, HANGS, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
+RAISES, HANGS_ONCE, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
 REFUSED = "song-refused"
 """What is made of it is more than the store takes."""
 
+HUNG = "SONGLINE_TEST_HUNG"
+
 
 class MisbehavingProcessor:
-    """Does what the songs of its records ask for, and the rest as `inner` does."""
+    """Does what the songs of its records ask for, and the rest as `inner` does. It has hung where `hung` is a file."""
 
-    def __init__(self, inner: PartitionProcessor) -> None:
+    def __init__(self, inner: PartitionProcessor, hung: Path) -> None:
         self._inner = inner
+        self._hung = hung
         self._late = self._refused = 0
 
     @property
@@ -42,7 +46,8 @@ class MisbehavingProcessor:
         for record in records:
             if f'"{KILLS}"'.encode() in record.body:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if f'"{HANGS}"'.encode() in record.body:
+            if f'"{HANGS_ONCE}"'.encode() in record.body and not self._hung.exists():
+                self._hung.touch()
                 time.sleep(3_600)  # noqa: ASYNC251  # nothing else of the process gets a turn, which is the point
             if f'"{RAISES}"'.encode() in record.body:
                 raise ZeroDivisionError(f"no fold for the record at {record.position}")
@@ -67,7 +72,7 @@ def projection(dials: Dials) -> Projection:
         desk = Desk(Libraries(container, dials.room), dials.writes, dials.buffer)
 
         def make(partition: str, patience: Patience) -> PartitionProcessor:
-            return MisbehavingProcessor(desk.open(partition, patience))
+            return MisbehavingProcessor(desk.open(partition, patience), Path(os.environ[HUNG]))
 
         return make
 

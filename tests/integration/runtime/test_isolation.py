@@ -24,7 +24,7 @@ from songline.ports import settle
 from tests.support.library import DIALS, Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
-from tests.support.misbehaving import HANGS, KILLS, RAISES, RAISES_IN_FLUSH, REFUSED
+from tests.support.misbehaving import HANGS_ONCE, HUNG, KILLS, RAISES, RAISES_IN_FLUSH, REFUSED
 from tests.support.process import WorkerProcess
 from tests.support.waiting import wait_for_async
 from tests.support.worker import read_hub
@@ -43,7 +43,13 @@ def new_worker(cloud: LocalCloud, tmp_path: Path) -> Iterator[Callable[..., Work
     made: list[WorkerProcess] = []
 
     def make(**dials: str) -> WorkerProcess:
-        environment = {**cloud.environment, **DIALS, "SONGLINE_LIBRARY_HANG": "2", **dials}
+        environment = {
+            **cloud.environment,
+            **DIALS,
+            "SONGLINE_LIBRARY_HANG": "2",
+            HUNG: str(tmp_path / "hung"),
+            **dials,
+        }
         made.append(WorkerProcess("tests.support.misbehaving", environment, tmp_path / "worker.log"))
         return made[-1]
 
@@ -106,7 +112,7 @@ async def test_what_raises_hangs_or_kills_is_parked_and_all_others_counted(
 ) -> None:
     async with libraries_on(cloud) as hub:
         await hub.tell(*with_culprits(0, 150, {50: RAISES, 51: RAISES, 140: RAISES_IN_FLUSH}), partition="0")
-        await hub.tell(*with_culprits(1_000, 100, {1_013: HANGS}), partition="1")
+        await hub.tell(*with_culprits(1_000, 100, {1_013: HANGS_ONCE}), partition="1")
         await hub.tell(*with_culprits(2_000, 100, {2_099: KILLS}), partition="2")
         await hub.tell(*with_culprits(3_000, 60, {3_000: REFUSED, 3_031: REFUSED, 3_032: REFUSED}), partition="3")
         ends = await hub.ends()
@@ -114,15 +120,16 @@ async def test_what_raises_hangs_or_kills_is_parked_and_all_others_counted(
         async with kept_running(worker) as codes:
             await wait_for_async(lambda: hub.read_up_to(ends), f"the libraries to be at {ends}", DEADLINE)
         assert worker.stop() == 0, worker.said
-        await check(cloud, hub, {RAISES, RAISES_IN_FLUSH, HANGS, KILLS, REFUSED})
+        await check(cloud, hub, {RAISES, RAISES_IN_FLUSH, KILLS, REFUSED})
         found = await parked(cloud)
         refused = {name for name, reason in found if reason == "refused-by-store"}
         assert refused == {f"music-events:3:{position}" for position in (0, 31, 32)}
         assert {reason for name, reason in found if name not in refused} == {"crashes-the-fold"}
         assert found["music-events:0:50", "crashes-the-fold"] == "ZeroDivisionError: no fold for the record at 50"
         assert set(codes) == {CRASHED_IN_FOLD, -signal.SIGKILL}
-        # As usual, in a piece, alone twice: three partitions may share a life.
-        assert len(codes) <= 1 + 3 + 2 * 4, codes
+        # What raises and what hangs ends one life; what kills ends one as usual, one in a piece, two alone.
+        assert len(codes) <= 1 + 1 + 4 + 1, codes
+        assert "the process ends with code 75" in worker.said
 
 
 async def test_a_bad_deploy_parks_ten_and_then_stops_also_when_it_is_started_again(
