@@ -278,7 +278,8 @@ class HubReader:
         """Return when an operator has mended what holds the partition."""
         self._tracker.forget(self._parts.hub, reader.partition)
         if reader.partition not in self._partitions:
-            await _for_ever()
+            # Given up, it does not count as our share of partitions, so that another one is claimed in its place.
+            raise ReadAgainError("the hub has no such partition")
         await reader.settle()
         mended = False
         while not mended:
