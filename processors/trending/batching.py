@@ -16,6 +16,7 @@ The versions that this was written against are pinned by `tests/integration/tren
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
@@ -29,7 +30,7 @@ from faust.types import TP
 from msgspec import Struct
 
 from processors.trending.batch import Batch
-from processors.trending.fetched import Fetched, Gap, Tolerant
+from processors.trending.fetched import Fetched, Gap, Tolerant, moments
 from processors.trending.record_batches import RecordBytes
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             # A fetch of a partition whose stream is full stays here, wrapped, until there is room again.
             if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
                 if tp.topic in self.app.batched:
-                    result._partition_records = self._opened[tp] = Fetched(result._partition_records)
+                    result._partition_records = self._opened[tp] = Fetched(result._partition_records, _now_ms())
                 else:
                     result._partition_records = Tolerant(result._partition_records, self._unreadable)
         wanted = {
@@ -246,6 +247,10 @@ def _batch(found: list[Any]) -> Batch:
         begin,
         found[-1].offset + 1,
         [record.offset for record in found],
-        [record.timestamp for record in found],
+        moments([record.timestamp for record in found], _now_ms()),
         [record.value or b"" for record in found],
     )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -25,11 +25,13 @@ class Gap(Struct, frozen=True):
 class Fetched:
     """All records of one fetch, standing where aiokafka has an iterator of records; iterating gives one `Batch`.
 
-    `gap` is what it ended in front of, None where it came to its end.
+    `gap` is what it ended in front of, None where it came to its end. `now_ms` is the wall clock's: where a hub keeps
+    its senders' timestamps, none of them is later than that.
     """
 
-    def __init__(self, records: Any) -> None:
+    def __init__(self, records: Any, now_ms: int) -> None:
         self._records = records
+        self._now_ms = now_ms
         self.gap: Gap | None = None
 
     @property
@@ -75,7 +77,7 @@ class Fetched:
                     logged += [record.timestamp for record in records]
                     bodies += [record.value or b"" for record in records]
             source.next_fetch_offset = batch.next_offset
-        yield Batch(begin, source.next_fetch_offset, offsets, _moments(logged), bodies, unreadable)
+        yield Batch(begin, source.next_fetch_offset, offsets, moments(logged, self._now_ms), bodies, unreadable)
 
 
 class Tolerant:
@@ -109,8 +111,11 @@ class Tolerant:
             source.next_fetch_offset = batch.next_offset
 
 
-def _moments(logged: list[int]) -> list[int]:
-    """Timestamps, -1 for those that no moment can have; a sender may write any number."""
-    if logged and not (min(logged) >= -1 and max(logged) <= MAX_TIMESTAMP_MS):
-        return [ms if 0 <= ms <= MAX_TIMESTAMP_MS else -1 for ms in logged]
+def moments(logged: list[int], now_ms: int) -> list[int]:
+    """Timestamps up to now, -1 for those that no moment can have: a sender may write any number.
+
+    A time that has not come would let events in that are dated after it, and say that all before is counted.
+    """
+    if logged and not (min(logged) >= -1 and max(logged) <= now_ms):
+        return [min(ms, now_ms) if 0 <= ms <= MAX_TIMESTAMP_MS else -1 for ms in logged]
     return logged

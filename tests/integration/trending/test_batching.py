@@ -43,7 +43,7 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
     records = PartitionRecords(
         TP, RecordBytes(record_batch(10, 3) + record_batch(13, 2)), None, 11, None, None, True, 0
     )
-    (batch,) = Fetched(records)
+    (batch,) = Fetched(records, 10_000)
     assert batch.offsets == [11, 12, 13, 14]
     assert batch.bodies == [b"11", b"12", b"13", b"14"]
     assert batch.logged_ms == [1011, 1012, 1013, 1014]
@@ -54,7 +54,7 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
 def test_the_same_records_come_one_by_one_without_it() -> None:
     data = record_batch(10, 3) + record_batch(13, 2)
     single = list(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0))
-    (batch,) = Fetched(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0))
+    (batch,) = Fetched(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0), 10_000)
     assert batch.bodies == [record.value for record in single]
     assert batch.offsets == [record.offset for record in single]
 

@@ -9,6 +9,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from cloud import cosmos
 from cloud.cosmos import Container
+from processors.runtime.service_errors import ServiceFault, fault
 from processors.trending.frames import Frame, Mark, Song, Top
 from processors.trending.merge import Merge
 from processors.trending.policy import milliseconds
@@ -107,6 +108,10 @@ async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(share
         await client.get_database_client(DATABASE).delete_container(place.name)
 
 
+def in_trouble(sink: Sink) -> bool:
+    return sink.trouble is not None
+
+
 def new_place() -> Container:
     return Container(f"charts-{uuid4().hex}", partition_key="/chart", indexed=("/asOf/?",))
 
@@ -137,3 +142,43 @@ async def ranks(container: ContainerProxy, item: str) -> dict[str, tuple[int, in
     """Song to its rank and its rank before."""
     found = await container.read_item(item, KEY)
     return {entry["songId"]: (entry["rank"], entry["previousRank"]) for entry in found["entries"]}
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: ContainerProxy) -> None:
+    sink, merge = Sink(container, writes=10), Merge(1)
+    large, region = "x" * 3_000_000, chart_key("top", "1h", "region:DE")
+    songs = [Song("song-a", None, None, None), Song("song-b", large, None, None)]
+    tops = {KEY: Top(["song-a"], [1], [0], [1]), region: Top(["song-b"], [1], [0], [1])}
+    merge.hear(Frame(0, True, True, songs, tops, Mark(milliseconds(TWO), {0: 3}, {0: None})))
+    await sink.write(merge)
+    assert await ranks(container, CURRENT) == {"song-a": (1, None)}
+    assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
+    assert list(sink.refused) == [region]
+    assert fault(sink.refused[region]) is ServiceFault.ITEM_REFUSED
+    assert not in_trouble(sink)
+    say(merge, TWO + timedelta(seconds=1), ["song-c"], scopes=("region:DE",))
+    await sink.write(merge)
+    assert not sink.refused
+
+
+async def test_what_can_not_be_written_is_told_until_it_can(shared_localcloud: LocalCloud) -> None:
+    async with cosmos.client(shared_localcloud.settings().cosmos) as client:
+        await cosmos.ensure(client, DATABASE, ())
+        place = new_place()
+        sink, merge = Sink(cosmos.container(client, DATABASE, place.name), writes=10), Merge(1)
+        say(merge, TWO, ["song-a"])
+        await sink.write(merge)
+        assert in_trouble(sink)
+        await cosmos.ensure(client, DATABASE, (place,))
+        await sink.write(merge)
+        assert not in_trouble(sink)
+        await client.get_database_client(DATABASE).delete_container(place.name)
+
+
+async def test_a_snapshot_that_is_none_of_ours_is_not_compared_with(container: ContainerProxy) -> None:
+    await container.create_item({"id": "2026-11-22T13", "chart": KEY, "entries": "none of ours"})
+    sink, merge = Sink(container, writes=10), Merge(1)
+    say(merge, TWO, ["song-a"])
+    await sink.write(merge)
+    assert await ranks(container, CURRENT) == {"song-a": (1, None)}
