@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 AZURITE := infra/azurite/node_modules/.package-lock.json
 
-.PHONY: up test chaos check bench azurite browser vendor lock schemas clean
+.PHONY: up test unit fuzz chaos check bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
@@ -19,6 +19,14 @@ test: $(VENV)/.dev $(AZURITE) browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 	@# Every operation of the API is a test here, all under one id, and of tests with one id xdist runs one.
 	$(BIN)/pytest -q tests/contract/test_schemathesis.py
+
+unit: $(VENV)/.dev      ## the unit tests alone, which start no process of the product
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit $(ARGS)
+
+fuzz: export FUZZ_SECONDS := $(or $(FUZZ_SECONDS),600)
+fuzz: export FUZZ_SEED := $(FUZZ_SEED)
+fuzz: $(VENV)/.dev      ## the random tests by new seeds for FUZZ_SECONDS, or from FUZZ_SEED on
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 chaos: $(VENV)/.dev $(AZURITE)   ## libraries at their full size: 200,000 events of 5,000 listeners
 	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fuzzing
 from tests.support.localcloud import LocalCloud
+from tests.support.skips import SkipsInContinuousIntegration
 
 LONGEST = (
     "chaos/",
@@ -16,6 +18,17 @@ LONGEST = (
 )
 BETWEEN = 4
 """Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    fuzzing.configure(config)
+    if SkipsInContinuousIntegration.wanted() and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipsInContinuousIntegration())
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return fuzzing.header(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

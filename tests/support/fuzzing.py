@@ -1,12 +1,32 @@
-"""How hard a random test tries: a little in `make test`, a lot in `make fuzz` (docs/testing.md)."""
+"""How hard random tests try, and by which seed: a little in `make test`, a lot in `make fuzz` (docs/testing.md)."""
 
 import os
+import secrets
 
+import pytest
 from hypothesis import settings
 
 FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
+SEED = "hypothesis_seed"
 
 
 def effort(max_examples: int, *, steps: int = 50) -> settings:
     """So many examples, of so many steps in a state machine; `FUZZ_FACTOR` times as many examples under `make fuzz`."""
     return settings(max_examples=max_examples * FACTOR, stateful_step_count=steps, deadline=None)
+
+
+def configure(config: pytest.Config) -> None:
+    """Choose a seed where none is given, and have a failure say how it is made again.
+
+    hypothesis has a profile of its own where `CI` is set, which takes the same examples each time: here CI takes new
+    ones, as everywhere else.
+    """
+    settings.register_profile("songline", settings.get_profile("default"), print_blob=True)
+    settings.load_profile("songline")
+    if config.getoption(SEED) is None:
+        setattr(config.option, SEED, os.environ.get("FUZZ_SEED") or str(secrets.randbits(32)))
+
+
+def header(config: pytest.Config) -> str:
+    seed = config.getoption(SEED)
+    return f"random tests: seed {seed}, the same again with --hypothesis-seed={seed} (or FUZZ_SEED)"
