@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import TypeVar
+from urllib.parse import quote
 
 import click
 import httpx
@@ -82,6 +83,22 @@ def decoded(text: str, kind: type[T]) -> T:
         return Decoder(kind, "not-an-answer").decode(text)
     except Poison as poison:
         raise Refused(f"what answers is no Songline API: {poison.detail}") from None
+
+
+def segment(text: str) -> str:
+    """One part of a path, whatever somebody types: neither `/` nor `..` leads to another place."""
+    return quote(text, safe="").replace(".", "%2E")
+
+
+def echo_json(text: str) -> None:
+    """Print an answer: the same JSON, in UTF-8 whatever the terminal's encoding, without a sign that moves a cursor."""
+    signs = (sign if sign.isprintable() or sign in "\r\n\t" else _escaped(sign) for sign in text)
+    click.echo("".join(signs).encode())
+
+
+def _escaped(sign: str) -> str:
+    pairs = sign.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{pairs[at] << 8 | pairs[at + 1]:04x}" for at in range(0, len(pairs), 2))
 
 
 def visible(text: str) -> str:

@@ -1,8 +1,13 @@
 """`songline`: the command. Subcommands are loaded when they are asked for, so that each starts fast."""
 
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 import click
+
+from songline.terminal import run
 
 COMMANDS = {
     "up": "Run the whole system on this machine.",
@@ -21,6 +26,17 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        invoke = partial(super().main, args, prog_name, complete_var, False, **extra)
+        return run(invoke) if standalone_mode else invoke()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

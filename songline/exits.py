@@ -11,13 +11,15 @@ from songline.environment import load
 
 
 class Exit(IntEnum):
-    """Exit codes. 130 is the shell's own for Ctrl-C."""
+    """Exit codes. 130 and 143 are the shell's own for Ctrl-C and SIGTERM, 74 that of sysexits.h for output."""
 
     SENT = 0
     REFUSED = 1
     USAGE = 2
     UNREACHABLE = 3
+    OUTPUT = 74
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class Stopped(click.ClickException):

@@ -22,7 +22,7 @@ class Sighting(Struct, frozen=True):
     def of(cls, path: Path) -> "Sighting":
         """Raises OSError."""
         status = path.stat()
-        return cls(str(path.resolve()), status.st_size, status.st_mtime_ns)
+        return cls(readable(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
 class Entry(Struct, frozen=True):
@@ -37,6 +37,11 @@ class Entry(Struct, frozen=True):
 
 
 _entries = Decoder(Entry, "not-an-entry")
+
+
+def readable(path: Path) -> str:
+    """The path as text. A byte that is not UTF-8, as names on disk may have, is told as `\\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class Journal:

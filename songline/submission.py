@@ -3,9 +3,11 @@
 import asyncio
 import os
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from shlex import quote
 from time import monotonic
 
 from rich.console import Console
@@ -19,11 +21,25 @@ from producers.publisher import EventPublisher
 from schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from schemas.envelope import Event
 from schemas.errors import Refused
+from songline.asking import visible
+from songline.exits import Exit, Stopped
+from songline.filekind import unfit
 from songline.streams import chunks
 
+ENOUGH = 4_096
+STDIN = "standard input"
+SHOWN = 100
+"""Refused lines that are shown; the others are summed up."""
+KINDS = 10
 _LAST_WORDS_S = 5.0
 _SHOWN_EVERY_S = 0.2
 _COUNTED_EVERY_S = 5.0
+
+
+def judge(head: bytes, name: str) -> None:
+    """Raises Stopped where what begins so is no NDJSON."""
+    if (why := unfit(head, name, "FILE" if name == STDIN else quote(visible(name)))) is not None:
+        raise Stopped(why, Exit.USAGE)
 
 
 class Submission:
@@ -35,14 +51,23 @@ class Submission:
     def __init__(self, console: Console) -> None:
         self.sent = self.refused = self._read = 0
         self.failure: BaseException | None = None
+        self._unshown: Counter[tuple[str, str]] = Counter()
         self._console = console
         self._begun = monotonic()
 
-    async def send_file(self, settings: EventHubs, descriptor: int, patience_s: float) -> None:
-        """Send the lines of a file or a pipe; raises OSError where it can't be read."""
+    async def send_file(self, settings: EventHubs, descriptor: int, patience_s: float, name: str) -> None:
+        """Send the lines of a file or a pipe; raises OSError where it can't be read, Stopped where it is no NDJSON."""
         status = os.fstat(descriptor)
         total = status.st_size if stat.S_ISREG(status.st_mode) else None
-        await self._send(settings, self._lines(descriptor), total, patience_s)
+        source = chunks(descriptor)
+        head = b""
+        # A pipe may bring it byte by byte: what it is, its first line tells, before anything is asked of the hub.
+        async for chunk in source:
+            head += chunk
+            if len(head) >= ENOUGH or b"\n" in head:
+                break
+        judge(head, name)
+        await self._send(settings, self._lines(head, source), total, patience_s)
 
     async def send_one(self, settings: EventHubs, body: bytes, patience_s: float) -> None:
         """Send one event."""
@@ -51,6 +76,15 @@ class Submission:
             yield Line(0, body, len(body))
 
         await self._send(settings, alone(), len(body), patience_s)
+
+    def rest(self) -> list[str]:
+        """What was refused and not shown, in sum: a line for each rule, those that were broken most first."""
+        said = [
+            f"{count:,} more: {visible(field)}: expected {visible(rule)}"
+            for (field, rule), count in self._unshown.most_common(KINDS)
+        ]
+        left = len(self._unshown) - KINDS
+        return [*said, f"and {left:,} other kinds of faults"] if left > 0 else said
 
     def summary(self) -> str:
         seconds = monotonic() - self._begun
@@ -95,14 +129,21 @@ class Submission:
 
     def _report(self, line: Line, refused: Refused) -> None:
         self.refused += 1
+        if self.refused > SHOWN:
+            self._unshown[refused.violation.field, refused.violation.rule] += 1
+            if self.refused == SHOWN + 1:
+                self._console.print("More is refused: it is counted, and summed up at the end.", highlight=False)
+            return
         where = f"line {line.number}: " if line.number else ""
         # Rubbish may hold what a terminal would obey.
-        text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in str(refused))
-        self._console.print(where + text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        self._console.print(where + visible(str(refused)), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    async def _lines(self, descriptor: int) -> AsyncIterator[Line]:
+    async def _lines(self, head: bytes, source: AsyncIterator[bytes]) -> AsyncIterator[Line]:
         lines = Lines()
-        async for chunk in chunks(descriptor):
+        for line in lines.feed(head):
+            yield line
+        self._read += len(head)
+        async for chunk in source:
             for line in lines.feed(chunk):
                 yield line
             self._read += len(chunk)

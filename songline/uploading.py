@@ -17,9 +17,9 @@ from schemas.decoding import Decoder
 from schemas.errors import Poison
 from schemas.ingestions import Reason, State
 from schemas.types import Moment
-from songline.asking import words
+from songline.asking import segment, words
 from songline.exits import Exit, Stopped
-from songline.journal import Entry, Journal, Sighting
+from songline.journal import Entry, Journal, Sighting, readable
 
 PIECE = 256 * 1024
 POLL_S = 0.5
@@ -56,6 +56,9 @@ class Answer(Struct, frozen=True, rename="camel"):
     state: State
     reason: Reason | None = None
     removed_at: Moment | None = None
+
+
+_answers = Decoder(Answer)
 
 
 class Sender:
@@ -111,18 +114,18 @@ class Sender:
 
     async def _wants_it_again(self, entry: Entry) -> bool:
         """Whether it died, or the API knows nothing of it: another system than it was sent to, at the same address."""
-        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{entry.ingestion}"))
+        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
         if answer.status_code == 404:
             return True
         known = _decoded(answer, 200)
         return known.state == "dead" or (known.reason is not None and known.reason.cause == "unfinished")
 
     async def _ask(self, entry: Entry) -> Answer:
-        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{entry.ingestion}"))
+        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
         return _decoded(answer, 200)
 
     async def _post(self, path: Path, file: Sighting, key: str, progress: Progress) -> Answer:
-        params = {"fileName": path.name, **msgspec.to_builtins(self._said)}
+        params = {"fileName": readable(Path(path.name)), **msgspec.to_builtins(self._said)}
         headers = {
             "X-User-Id": self._user,
             "Idempotency-Key": key,

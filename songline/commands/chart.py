@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
-from songline.asking import Unreachable, address, ask, decoded, visible
+from songline.asking import Unreachable, address, ask, decoded, echo_json, visible
 from songline.environment import API, load
 
 REFRESH = 1.0
@@ -38,7 +38,7 @@ def command(kind: str, window: str, scope: str, limit: int, watch: bool, as_json
             if watch:
                 _watch(client, request, as_json)
             elif as_json:
-                click.echo(ask(client, request))
+                echo_json(ask(client, request))
             else:
                 Console().print(page(decoded(ask(client, request), Chart), datetime.now(UTC)))
         except KeyboardInterrupt:
@@ -95,7 +95,7 @@ def freshness(chart: Chart, now: datetime) -> str:
 def _watch(client: httpx.Client, request: httpx.Request, as_json: bool) -> None:
     if as_json:
         while True:
-            click.echo(ask(client, request))
+            echo_json(ask(client, request))
             time.sleep(REFRESH)
     console = Console()
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:

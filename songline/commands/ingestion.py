@@ -10,7 +10,7 @@ from rich.text import Text
 
 from projections.ingestions import Step
 from schemas.ingestions import IngestionAnswer, Transition
-from songline.asking import address, ask, check, decoded, id_in_path, unreachable, visible
+from songline.asking import address, ask, check, decoded, echo_json, id_in_path, unreachable, visible
 from songline.environment import API, load
 
 # A stream says something every quarter of a minute at least, if only that it is there.
@@ -28,11 +28,14 @@ def command(ingestion_id: str, follow: bool, as_json: bool, api: str | None) -> 
     with httpx.Client(base_url=api or address(load()), timeout=httpx.Timeout(10, read=SILENCE)) as client:
         if follow:
             for step in _follow(client, client.build_request("GET", f"{path}/events")):
-                click.echo(step if as_json else line(decoded(step, Step)))
+                if as_json:
+                    echo_json(step)
+                else:
+                    click.echo(line(decoded(step, Step)))
             return
         text = ask(client, client.build_request("GET", path))
     if as_json:
-        click.echo(text)
+        echo_json(text)
     else:
         Console().print(page(decoded(text, IngestionAnswer)))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from projections.libraries import FILTERS, MAX_LIMIT, SORTS
 from schemas.library import Library, LibraryEntry, LibrarySummary, Recent
-from songline.asking import address, ask, decoded, id_in_path, visible
+from songline.asking import address, ask, decoded, echo_json, id_in_path, visible
 from songline.commands.songs import freshness, length
 from songline.environment import API, load
 
@@ -46,7 +46,7 @@ def command(
     with httpx.Client(base_url=api or address(load()), timeout=10) as client:
         text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
         if as_json:
-            click.echo(text)
+            echo_json(text)
             return
         summary = decoded(ask(client, client.build_request("GET", f"{path}/summary")), LibrarySummary)
     shown = listens(decoded(text, Recent)) if recent else page(decoded(text, Library))

@@ -19,7 +19,7 @@ from schemas.moments import read_moment
 from schemas.rules import MOMENT_RULE
 from songline.exits import Exit, Stopped, eventhubs, stopped
 from songline.options import FiniteRange
-from songline.submission import Submission
+from songline.submission import ENOUGH, STDIN, Submission, judge
 
 SOURCE = "/songline/publish"
 KINDS: dict[str, type[Payload]] = {
@@ -33,7 +33,7 @@ KINDS: dict[str, type[Payload]] = {
 
 @click.command(
     epilog="Exit codes: 0 all sent; 1 some refused, the rest sent; 2 wrong usage or settings, or no entry to the hub; "
-    "3 the hub can't be reached, or can't any more; 130 interrupted."
+    "3 the hub can't be reached, or can't any more; 130 interrupted, 143 by SIGTERM."
 )
 @click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True, exists=True))
 @click.option("--played", nargs=2, metavar="USER SONG", help="Needs --played-ms, --duration-ms and --region.")
@@ -73,20 +73,26 @@ def command(file: str | None, patience: float, **options: Any) -> None:
     if file is None and not options and sys.stdin.isatty():
         raise click.UsageError("Nothing to send: name a FILE, - for standard input, or say what happened.")
     body = encode(_event(options)) if options else None
-    settings = eventhubs()
     submission = Submission(Console(stderr=True))
     try:
+        if body is None and file not in (None, "-"):
+            # Before anything is asked of the hub.
+            with Path(file).open("rb") as opened:
+                judge(opened.read(ENOUGH), file)
+        settings = eventhubs()
         if body is not None:
             asyncio.run(submission.send_one(settings, body, patience))
         elif file in (None, "-"):
-            asyncio.run(submission.send_file(settings, sys.stdin.fileno(), patience))
+            asyncio.run(submission.send_file(settings, sys.stdin.fileno(), patience, STDIN))
         else:
             with Path(file).open("rb") as opened:
-                asyncio.run(submission.send_file(settings, opened.fileno(), patience))
+                asyncio.run(submission.send_file(settings, opened.fileno(), patience, file))
     except OSError as error:
         raise Stopped(f"{file or 'standard input'}: {error.strerror}", Exit.USAGE) from None
     except KeyboardInterrupt:
         raise Stopped(f"interrupted: {submission.summary()}", Exit.INTERRUPTED) from None
+    for line in submission.rest():
+        click.echo(line, err=True)
     click.echo(submission.summary(), err=True)
     if submission.failure is not None:
         raise stopped(submission.failure)

@@ -10,7 +10,7 @@ from rich.text import Text
 from projections.songs import MAX_LIMIT
 from schemas.progress import Freshness
 from schemas.songs import SongsAnswer
-from songline.asking import address, ask, decoded, visible
+from songline.asking import address, ask, decoded, echo_json, visible
 from songline.environment import API, load
 
 
@@ -37,7 +37,7 @@ def command(
     with httpx.Client(base_url=api or address(load()), timeout=10) as client:
         text = ask(client, client.build_request("GET", "/v1/songs", params=params))
     if as_json:
-        click.echo(text)
+        echo_json(text)
     else:
         Console().print(page(decoded(text, SongsAnswer)))
 
@@ -54,10 +54,10 @@ def page(answer: SongsAnswer) -> RenderableType:
     for song in answer.songs:
         # Titles are other people's text: never read as markup.
         table.add_row(
-            song.id,
+            Text(visible(song.id)),
             Text(visible(f"{song.title} — {song.artist}")),
             Text(visible(song.album or "")),
-            song.genre or "",
+            Text(visible(song.genre or "")),
             length(song.duration_ms),
             f"{song.uploaded_at:%Y-%m-%d %H:%M}",
         )

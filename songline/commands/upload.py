@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from schemas.errors import Refused
 from songline.asking import address, visible
 from songline.environment import data_folder, load
 from songline.exits import Exit, Stopped
-from songline.journal import Entry, Journal
+from songline.journal import Entry, Journal, readable
 from songline.options import FiniteRange
 from songline.uploading import ENDS, Answer, Failed, Sender, songs_in
 
@@ -34,7 +35,7 @@ class _Tally(Struct):
 
 @click.command(
     epilog="Exit codes: 0 all accepted, and ready unless --no-wait; 1 some were refused, rejected or died; 2 wrong "
-    "usage or settings; 3 the API can't be reached, or some are not done yet; 130 interrupted."
+    "usage or settings; 3 the API can't be reached, or some are not done yet; 130 interrupted, 143 by SIGTERM."
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE|DIR…")
 @click.option("--user", default=getpass.getuser, show_default="who runs this", help="The uploader.")
@@ -74,7 +75,7 @@ def command(
     """
     files = list(dict.fromkeys(file for path in paths for file in songs_in(path)))
     if not files:
-        raise Stopped(f"no songs in {', '.join(map(str, paths))}", Exit.USAGE)
+        raise Stopped(f"no songs in {', '.join(map(readable, paths))}", Exit.USAGE)
     if said["title"] and len(files) > 1:
         raise click.UsageError(f"--title is for a single file, and there are {len(files)}.")
     environ = load(os.environ)
@@ -145,7 +146,7 @@ async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list
 
 
 async def _send(sender: Sender, bars: Progress, file: Path, tally: _Tally) -> Entry | None:
-    bar = bars.add_task(visible(file.name), total=None)
+    bar = bars.add_task(visible(readable(Path(file.name))), total=None)
     try:
         return await sender.send(file, lambda sent, size: bars.update(bar, completed=sent, total=size))
     except (Failed, OSError) as error:
@@ -181,7 +182,9 @@ def _told(answer: Answer) -> str:
 
 
 def _say(state: str, file: Path, text: str) -> None:
-    click.echo(f"{state:<10} {visible(str(file))}  {visible(text)}")
+    # A reader who has seen enough ends no upload.
+    with suppress(BrokenPipeError):
+        click.echo(f"{state:<10} {visible(readable(file))}  {visible(text)}")
 
 
 def _summary(tally: _Tally) -> str:

@@ -1,0 +1,117 @@
+"""How a command ends: its exit code, whatever becomes of its output, of the terminal or of its reader.
+
+0 done · 1 some of it was refused · 2 wrong usage or settings · 3 a service can't be reached · 74 the output can't be
+written · 130 Ctrl-C · 143 SIGTERM. A reader who closes the pipe has seen enough: that is no error.
+"""
+
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+import click
+
+from songline.exits import Exit
+
+
+def run(command: Callable[[], object]) -> NoReturn:
+    """Run a click command (not in its standalone mode), and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal has no sign for is shown by another one; JSON is written as bytes.
+            stream.reconfigure(errors="replace")
+    with _terminated() as is_terminated:
+        code = _run(command)
+        if code == Exit.INTERRUPTED and is_terminated():
+            code = Exit.TERMINATED
+    raise SystemExit(_written(code))
+
+
+def _run(command: Callable[[], object]) -> int:
+    try:
+        result = command()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
+    except click.Abort as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return _say("Interrupted.", Exit.INTERRUPTED)
+        return _say("Aborted!", Exit.REFUSED)
+    except KeyboardInterrupt:
+        return _say("Interrupted.", Exit.INTERRUPTED)
+    except SystemExit as end:
+        # click and rich end so when nobody reads any more.
+        if _is_broken_pipe(end):
+            return 0
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        return _say(str(end.code), Exit.REFUSED)
+    except UnicodeEncodeError as error:
+        seen = error.object[max(0, error.start - 20) : error.end].encode("ascii", "backslashreplace").decode()
+        return _say(f"Error: an argument is no text: saw {seen!r}, expected UTF-8.", Exit.USAGE)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return 0
+        if error.filename is not None:
+            return _say(f"Error: {error.filename}: {error.strerror}", Exit.USAGE)
+        return _unwritten(error)
+
+
+def _written(code: int) -> int:
+    """The exit code, once all output is written."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        # The interpreter flushes once more at its end, and would show a traceback of that.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code or isinstance(error, BrokenPipeError):
+            return code
+        return _unwritten(error)
+    return code
+
+
+def _unwritten(error: Exception) -> int:
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return _say(f"Error: the output can't be written: {why}", Exit.OUTPUT)
+
+
+def _say(text: str, code: int) -> int:
+    with suppress(OSError):
+        click.echo(text, err=True)
+    return int(code)
+
+
+def _is_broken_pipe(end: BaseException) -> bool:
+    error = end.__context__
+    while error is not None:
+        if isinstance(error, BrokenPipeError):
+            return True
+        error = error.__context__
+    return False
+
+
+@contextmanager
+def _terminated() -> Iterator[Callable[[], bool]]:
+    """SIGTERM interrupts as Ctrl-C does, so that what is under way is brought to its end; yields whether it came."""
+    came = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal came
+        came = True
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: came
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGTERM, before)
