@@ -5,11 +5,13 @@ from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.faults import BadRules, Faults, parse_rules
+from localcloud.origin import OwnOrigin
 
 
 class Throttled(Protocol):
@@ -56,7 +58,8 @@ def create(
             Route("/faults", rules, methods=methods),
             Route("/throttling", throttling, methods=methods),
             *hubs,
-        ]
+        ],
+        middleware=[Middleware(OwnOrigin)],
     )
 
 
