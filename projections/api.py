@@ -38,6 +38,7 @@ from projections.hubs import Hubs
 from projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
 from projections.letters import Letters, LettersAnswer
 from projections.live import STALE_S, Live
+from projections.live_api import Followed
 from projections.live_feed import Feed, Stores
 from projections.now_playing import Broadcast
 from projections.parked import ParkedAnswer
@@ -55,6 +56,7 @@ from schemas.types import PATTERNS
 
 SERVED = (
     Chart,
+    Followed,
     History,
     Index,
     IngestionAnswer,

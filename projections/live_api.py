@@ -1,12 +1,13 @@
 """What is going on, as server-sent events."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.sse import EventSourceResponse, format_sse_event
+from msgspec import Struct
 from starlette.responses import Response
 
 from projections import charts, openapi
@@ -14,14 +15,24 @@ from projections.answers import shown
 from projections.live_feed import Asked, Feed, Full
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Unavailable
-from schemas.decoding import read_text
-from schemas.documents import GLOBAL, Kind, Window
+from schemas.decoding import convert, read_text
+from schemas.documents import GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
 RETRY_MS = 2000
 """How long an EventSource waits before it connects again."""
+MAX_CHARTS = 32
+SEVERAL_RULE = f"KIND:WINDOW:SCOPE, up to {MAX_CHARTS} with commas between: top:1h:global,trending:7d:region:DE"
+NOTHING: Mapping[str, Asked] = {}
+
+
+class Followed(Struct, frozen=True, kw_only=True):
+    """A chart that is followed by its name, KIND:WINDOW:SCOPE; None while it was never computed."""
+
+    name: str
+    chart: Chart | None
 
 
 def routes(app: FastAPI) -> None:
@@ -38,9 +49,16 @@ def routes(app: FastAPI) -> None:
         kind: Annotated[Kind | None, Query(description="With `window`: follow this chart too")] = None,
         window: Annotated[Window | None, Query(description="The time that the chart looks back")] = None,
         scope: Annotated[str, Query(description=charts.SCOPE_RULE)] = GLOBAL,
+        several: Annotated[
+            str | None, Query(alias="charts", max_length=4_000, description=f"Follow these charts: {SEVERAL_RULE}")
+        ] = None,
     ) -> Response:
-        """Server-sent events, about one `live` a second, and one `chart` whenever the chart that is followed changes.
-        Each says all there is to say: whoever reads slowly misses nothing but what is over. The stream has no end."""
+        """Server-sent events, about one `live` a second, and one `chart` whenever the chart that is followed changes;
+        of `charts`, one `followed` with the name of each that did. Each says all there is to say: whoever reads slowly
+        misses nothing but what is over. The stream has no end."""
+        followed = {} if several is None else named(several)
+        if followed is None:
+            return refused(400, "No such charts", (Fault("charts", shown(several), SEVERAL_RULE),))
         if (kind is None) != (window is None):
             return refused(400, "Half a chart", (Fault("kind", shown(kind), "both kind and window, or neither"),))
         if not charts.is_scope(scope):
@@ -50,30 +68,42 @@ def routes(app: FastAPI) -> None:
         if feed.full:
             return answer(Problem("Too many watch", 503, "Come again later, or ask another process."), RETRY_SECONDS)
         return EventSourceResponse(
-            stream(feed, asked), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            stream(feed, asked, followed), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
 
 
-async def stream(feed: Feed, asked: Asked | None) -> AsyncIterator[bytes]:
+def named(text: str) -> dict[str, Asked] | None:
+    """The charts that `text` names (SEVERAL_RULE says how), by their names; None where one of them can be none."""
+    found: dict[str, Asked] = {}
+    for name in text.split(","):
+        kind, _, rest = name.partition(":")
+        window, _, scope = rest.partition(":")
+        if kind not in KINDS or window not in WINDOWS or not charts.is_scope(scope):
+            return None
+        found[name] = convert({"kind": kind, "window": window, "scope": scope}, Asked)
+    return found if len(found) <= MAX_CHARTS else None
+
+
+async def stream(feed: Feed, asked: Asked | None, followed: Mapping[str, Asked] = NOTHING) -> AsyncIterator[bytes]:
     """Events for one watcher. Source: HTML Living Standard, section 9.2 (server-sent events)."""
     yield format_sse_event(retry=RETRY_MS)
-    number, told = 0, b""
+    number, told = 0, dict[str, bytes]()
+    wanted = ({} if asked is None else {"": asked}) | dict(followed)
     try:
         async with feed.watching():
             while True:
                 number, latest = await feed.after(number)
                 yield _event("live", msgspec.json.encode(latest))
-                if asked is None:
-                    continue
-                try:
-                    chart = await feed.chart(asked)
-                except Unavailable:
-                    # The `live` event says so; the chart that is shown grows older meanwhile.
-                    continue
-                now = msgspec.json.encode(chart)
-                if now != told:
-                    told = now
-                    yield _event("chart", now)
+                for name, one in wanted.items():
+                    try:
+                        chart = await feed.chart(one)
+                    except Unavailable:
+                        # The `live` event says so; the chart that is shown grows older meanwhile.
+                        continue
+                    now = msgspec.json.encode(Followed(name=name, chart=chart) if name else chart)
+                    if now != told.get(name):
+                        told[name] = now
+                        yield _event("followed" if name else "chart", now)
     except Full:
         # Another watcher was faster. The stream ends, and an EventSource comes again.
         return

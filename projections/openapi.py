@@ -50,9 +50,9 @@ def events(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
 
 
 def live(*others: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of the stream of everything: events `live` and `chart`, and problems."""
-    either = {"oneOf": [{"$ref": _REF.format(name="Live")}, {"$ref": _REF.format(name="Chart")}]}
-    words = "Events: the data of `live` is a Live, that of `chart` a Chart"
+    """The answers of the stream of everything: events `live`, `chart` and `followed`, and problems."""
+    either = {"oneOf": [{"$ref": _REF.format(name=name)} for name in ("Live", "Chart", "Followed")]}
+    words = "Events: the data of `live` is a Live, that of `chart` a Chart, that of `followed` a Followed"
     return {200: {"description": words, "content": {"text/event-stream": {"schema": either}}}} | _others(others)
 
 

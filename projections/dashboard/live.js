@@ -1,56 +1,66 @@
 // The one stream that the page lives by. It says `live`, `chart` and `state`: waiting, live, or lost.
+import { Feed, named } from "./feed.js";
 
-const SILENCE_MS = 6000; // Something comes every second; so long without anything is a connection that only looks open.
+const HERE_MS = 20_000;
 
 export class Stream extends EventTarget {
-  #source = null;
-  #asked = "";
-  #timer = 0;
+  #way;
+  #name = null;
   state = "waiting";
   latest = null;
   since = null;
 
+  constructor() {
+    super();
+    this.#way = "SharedWorker" in self ? this.#shared() : this.#own();
+  }
+
   /** Follows a chart ({kind, window, scope}) beside everything else, or none. */
   follow(chart) {
-    const asked = chart ? `?${new URLSearchParams(chart)}` : "";
-    if (this.#source && asked === this.#asked) return;
-    this.#asked = asked;
-    this.#open();
+    this.#name = chart && named(chart);
+    this.#way.follow(this.#name);
   }
 
-  #open() {
-    this.#source?.close();
-    const source = new EventSource(`/v1/live${this.#asked}`);
-    this.#source = source;
-    source.addEventListener("live", (event) => {
-      this.latest = JSON.parse(event.data);
+  /** One stream for all tabs of this browser. */
+  #shared() {
+    let worker;
+    try {
+      worker = new SharedWorker("/assets/shared.js", { type: "module", name: "songline" });
+    } catch {
+      return this.#own();
+    }
+    const { port } = worker;
+    const say = (data) => port.postMessage(data);
+    port.addEventListener("message", ({ data }) => this.#hear(data.type, data.detail));
+    port.start();
+    worker.addEventListener("error", () => {
+      // It can't be had after all.
+      this.#way = this.#own();
+      this.#way.follow(this.#name);
+    });
+    const way = { follow: (name) => say({ follow: name }) };
+    setInterval(() => this.#way === way && say({ here: true }), HERE_MS);
+    addEventListener("pagehide", () => say({ bye: true }));
+    addEventListener("pageshow", (event) => event.persisted && this.#way.follow(this.#name));
+    return way;
+  }
+
+  /** A stream of this tab's own, while somebody sees it. */
+  #own() {
+    const feed = new Feed((type, detail) => this.#hear(type, type === "chart" ? detail.chart : detail));
+    const go = () => (document.hidden ? feed.stop() : feed.follow(this.#name ? [this.#name] : []));
+    addEventListener("visibilitychange", go);
+    return { follow: go };
+  }
+
+  #hear(type, detail) {
+    if (type === "live") {
+      this.latest = detail;
       this.since = Date.now();
       this.#is("live");
-      this.#watch();
-      this.dispatchEvent(new CustomEvent("live", { detail: this.latest }));
-    });
-    source.addEventListener("chart", (event) => {
-      this.dispatchEvent(new CustomEvent("chart", { detail: JSON.parse(event.data) }));
-    });
-    source.addEventListener("error", () => {
-      this.#is("lost");
-      // After an answer that is no stream (503) a browser gives up; the page does not.
-      if (source.readyState === EventSource.CLOSED) this.#later();
-    });
-    this.#watch();
-  }
-
-  #watch() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#is("lost");
-      this.#open();
-    }, SILENCE_MS);
-  }
-
-  #later() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), 3000);
+    }
+    if (type === "state") this.#is(detail);
+    else this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   #is(state) {

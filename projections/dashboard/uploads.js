@@ -1,9 +1,12 @@
 // Songs in by drag and drop: how much of a file has left, and then what the system itself says of it.
 import { bytes, h, say, tell } from "./dom.js";
+import { ask } from "./live.js";
 import { FINAL, STATES } from "./words.js";
 
 // A browser opens six connections to a host; the page's own stream and its questions need some.
 const AT_A_TIME = 2;
+const PLACES = ["songline-upload-1", "songline-upload-2"];
+const ASK_MS = 700;
 const USER = "songline.user";
 const WORDS = { queued: "Accepted: it can't be lost any more", processing: "Looked at and stored" };
 
@@ -88,7 +91,7 @@ class Way {
 
   /** Resolves when nothing more will happen to it by itself: with the song's id where it has become one. */
   async send() {
-    const request = await this.#sent();
+    const request = await placed(() => this.#sent());
     if (request?.status === 202) return this.#followed(JSON.parse(request.responseText));
     if (request === null) this.#failed("The connection broke before it was accepted.", true);
     else this.#refused(request);
@@ -115,23 +118,22 @@ class Way {
     });
   }
 
-  #followed({ id, href }) {
+  /** Asked now and then, not by a stream: streams would take the few connections that a browser has. */
+  async #followed({ id, href }) {
     this.#bar.value = 100;
     this.#is("queued", STATES.queued, WORDS.queued);
-    const source = new EventSource(`${href}/events`);
-    return new Promise((resolve) => {
-      for (const state of Object.keys(STATES)) {
-        source.addEventListener(state, (event) => {
-          if (state === "ready") this.#ready(id);
-          else this.#is(state, STATES[state], JSON.parse(event.data).reason?.text ?? WORDS[state] ?? "");
-          if (!FINAL.includes(state)) return;
-          say(`${this.#file.name}: ${STATES[state]}`);
-          source.close();
-          resolve(state === "ready" ? id : null);
-        });
+    for (;;) {
+      const found = await ask(href).catch((error) => ({ gone: error.status === 404 }));
+      if (found.gone) return null;
+      const { state, reason } = found;
+      if (state === "ready") this.#ready(id);
+      else if (state && state !== "received") this.#is(state, STATES[state], reason?.text ?? WORDS[state] ?? "");
+      if (FINAL.includes(state)) {
+        say(`${this.#file.name}: ${STATES[state]}`);
+        return state === "ready" ? id : null;
       }
-      source.addEventListener("error", () => source.readyState === EventSource.CLOSED && resolve(null));
-    });
+      await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    }
   }
 
   #ready(id) {
@@ -167,6 +169,17 @@ class Way {
     tell(this.#state, name);
     tell(this.#told, text);
   }
+}
+
+/** Does the work once one of the places is free that all tabs of this browser share, where it can share them. */
+async function placed(work) {
+  const { locks } = navigator;
+  if (!locks) return work();
+  for (const name of PLACES) {
+    const done = await locks.request(name, { ifAvailable: true }, async (lock) => lock && { result: await work() });
+    if (done) return done.result;
+  }
+  return locks.request(PLACES[Math.floor(Math.random() * PLACES.length)], work);
 }
 
 function recall() {

@@ -181,3 +181,61 @@ def _open_to_everybody(visit: Visit, view: str) -> None:
     assert grave == []
     wide = visit.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{view} is {wide} pixels too wide"
+
+
+WHERE = ("/?window=5m", "/?window=1h", "/?kind=trending&window=5m", "/system", "/songs", "/listeners/nobody")
+
+
+def test_every_tab_lives_however_many_there_are(visit: Visit, system: System) -> None:
+    """A browser opens six connections to a host; a ninth tab loads, uploads, and is told what became of it."""
+    tabs = [visit, *(Visit(visit.page.context.new_page(), system.address) for _ in range(8))]
+    for number, tab in enumerate(tabs):
+        tab.go(WHERE[number % len(WHERE)])
+        expect(tab.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    for tab in tabs:
+        # All of them, the first too, go on.
+        tab.page.evaluate("() => document.querySelector('#pulse-text').textContent = ''")
+        expect(tab.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    last = tabs[-1]
+    last.go("/songs")
+    files = [FilePayload(name=f"tab-{number}.wav", mimeType="audio/wav", buffer=song("wav", 1)) for number in range(3)]
+    for tab in (tabs[4], last):
+        tab.page.set_input_files("#files", files)
+    for tab in (tabs[4], last):
+        for number in range(3):
+            expect(tab.page.locator(".way").filter(has_text=f"tab-{number}.wav").locator(".badge")).to_have_text(
+                "Ready"
+            )
+    system.play("hit-of-the-tabs", times=3)
+    row = tabs[0].page.locator("tr[data-key='hit-of-the-tabs']")
+    expect(row.locator(".share b")).to_have_text("3")
+    for tab in tabs[1:]:
+        tab.page.close()
+        assert tab.complaints == []
+    system.play("hit-of-the-tabs")
+    expect(row.locator(".share b")).to_have_text("4")
+
+
+def test_where_tabs_can_share_nothing_each_has_a_stream_of_its_own(visit: Visit, system: System) -> None:
+    visit.page.add_init_script("delete self.SharedWorker; delete Navigator.prototype.locks;")
+    visit.go("/?window=5m")
+    expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    system.play("hit-of-one-tab", times=2)
+    expect(visit.page.locator("tr[data-key='hit-of-one-tab'] .share b")).to_have_text("2")
+    assert any("/v1/live?charts=" in url for url in visit.requests)
+    visit.go("/songs")
+    file = FilePayload(name="alone.wav", mimeType="audio/wav", buffer=song("wav", 1))
+    visit.page.set_input_files("#files", [file])
+    expect(visit.page.locator(".way").locator(".badge")).to_have_text("Ready")
+
+
+def test_a_chart_that_can_not_be_takes_the_stream_from_nobody(visit: Visit, system: System) -> None:
+    visit.go("/?window=5m")
+    other = Visit(visit.page.context.new_page(), system.address)
+    other.go("/?window=5m&scope=region:nowhere")
+    third = Visit(visit.page.context.new_page(), system.address)
+    third.go("/?window=1h")
+    expect(third.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
+    other.page.close()
+    third.page.close()

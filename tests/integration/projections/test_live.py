@@ -19,7 +19,7 @@ from processors.catalog.documents import Songs
 from processors.health import serving
 from projections.hubs import BUDGET, Hubs
 from projections.live import Live
-from projections.live_api import stream
+from projections.live_api import MAX_CHARTS, named, stream
 from projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
 from projections.now_playing import Broadcast, Playing
 from projections.store import Store
@@ -213,3 +213,34 @@ async def test_workers_are_asked_how_they_are(
                     found = {one.name: one for one in latest.projections}
         finally:
             await feed.close()
+
+
+async def test_several_charts_are_followed_on_one_stream(feed: Feed, database: CosmosClient) -> None:
+    container = cosmos.container(database, DATABASE, CHARTS)
+    chart = {**msgspec.to_builtins(examples.CHART), "id": "current", "chart": chart_key("top", "5m", "genre:one")}
+    await container.upsert_item(chart)
+    followed = named("top:5m:genre:one,trending:7d:region:DE")
+    assert followed is not None
+    told: list[dict[str, object]] = []
+    async with asyncio.timeout(20):
+        async for event in stream(feed, None, followed):
+            name, _, rest = event.decode().partition("\n")
+            if name == "event: followed":
+                told.append(msgspec.json.decode(rest.removeprefix("data: ").strip()))
+                if len(told) == 2:
+                    await container.upsert_item({**chart, "policy": "v2"})
+            if len(told) == 3:
+                break
+    assert [one["name"] for one in told] == ["top:5m:genre:one", "trending:7d:region:DE", "top:5m:genre:one"]
+
+
+def test_charts_have_names() -> None:
+    assert named("top:1h:global,trending:5m:genre:drum & bass") == {
+        "top:1h:global": Asked("top", "1h", "global"),
+        "trending:5m:genre:drum & bass": Asked("trending", "5m", "genre:drum & bass"),
+    }
+    for wrong in ("", ",", "top", "top:1h", "top:1h:nowhere", "top:2h:global", "top:1h:global,", "x:1h:global"):
+        assert named(wrong) is None, wrong
+    genres = [f"top:1h:genre:g{number}" for number in range(MAX_CHARTS + 1)]
+    assert named(",".join(genres)) is None
+    assert len(named(",".join(genres[1:])) or ()) == MAX_CHARTS
