@@ -28,7 +28,7 @@ from producers.callers import Callers
 from producers.declined import Declined
 from producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
 from producers.intake import Intake, Taken
-from producers.owners import Owners
+from producers.owners import PATIENCE_S, Owners
 from producers.pacing import Pace, pieces, started
 from producers.positions import Positions
 from producers.publisher import EventPublisher
@@ -52,7 +52,6 @@ PACE = Pace(deadline_s=300)
 NO_PROXIES = Callers()
 RETRY_SECONDS = 2
 SPILL_AFTER_S = 1.0
-OWNERS_PATIENCE_S = 2.0
 
 _objects: Decoder[dict[str, Any]] = Decoder(dict)
 
@@ -251,7 +250,7 @@ async def _records(stack: AsyncExitStack, settings: Cosmos) -> Records:
     store = cosmos.client(settings)
     stack.push_async_callback(store.close)
     ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
-    return Records(ingestions, songs, OWNERS_PATIENCE_S)
+    return Records(ingestions, songs, PATIENCE_S)
 
 
 def _event(payload: type[Payload], data: dict[str, Any], request: Request, when: object = None) -> bytes:

@@ -15,7 +15,7 @@ from schemas.ownership import NOBODY
 logger = logging.getLogger("producers.owners")
 
 AT_ONCE = 16
-PATIENCE_S = 2.0
+PATIENCE_S = 5.0
 
 
 class Owners:

@@ -26,6 +26,7 @@ from schemas.events import SongPlayed, SongRemoved, SongUploaded
 from schemas.ingestions import Ingestion
 from schemas.songs import Song
 from songline.environment import OUTBOX
+from songline.publishing import SPILL_AFTER
 from tests.support import audio
 from tests.support.api import ApiProcess
 from tests.support.catalog import Catalog, CatalogWorker, catalog_on
@@ -180,7 +181,9 @@ async def running(cloud: LocalCloud, folder: Path) -> AsyncIterator[tuple[Catalo
             IngestionWorker(cloud.environment, folder / "ingestion.log"),
         ):
             stack.callback(worker.start().kill)
-        api = ApiProcess({**cloud.environment, OUTBOX: str(folder / "outbox.db")}, folder / "api.log").start()
+        # A busy machine may be slow to open links; that alone must not send events over the disk here.
+        environment = {**cloud.environment, OUTBOX: str(folder / "outbox.db"), SPILL_AFTER: "60"}
+        api = ApiProcess(environment, folder / "api.log").start()
         stack.callback(api.kill)
         client = httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False)
         yield catalog, await stack.enter_async_context(client)
