@@ -129,7 +129,10 @@ def _explained(body: bytes, poison: Poison) -> Refused:
 
 
 class _Attributes(Received, frozen=True, kw_only=True):
-    data: Any  # decoded here, so that the value which breaks a rule can be shown
+    # Decoded here, so that the value which breaks a rule can be shown.
+    data: Any
+    resubmitof: Any = None
+    resubmitfor: Any = None
 
 
 def explain_violation(error: Exception, raw: Any, prefix: str = "") -> Refused:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from schemas.decoding import Body, Decoder, convert, read_whole
+from schemas.decoding import DECODING_ERRORS, Body, Decoder, convert, read_whole
 from schemas.errors import Poison
 from schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
 from schemas.moments import read_moment
@@ -82,9 +82,9 @@ class Received(Struct, frozen=True, kw_only=True):
     partitionkey: Id | None = None
     datacontenttype: str | None = None
     traceparent: TraceParent | None = None
-    # Extensions: of another type they say nothing, as any other extension.
-    resubmitof: Any = None
-    resubmitfor: Any = None
+    # Extensions, unread: what is no text says nothing, as any other extension that nobody knows.
+    resubmitof: Raw = Raw(b"")
+    resubmitfor: Raw = Raw(b"")
 
 
 class _Written(Struct, kw_only=True, omit_defaults=True):
@@ -105,6 +105,7 @@ _received = Decoder(Received)
 _payloads: dict[str, Decoder[Payload]] = {
     name: Decoder(payload, "broken-contract") for name, (_, payload) in EVENTS.items()
 }
+_texts = Decoder(str)
 _open: Decoder[dict[str, Any]] = Decoder(dict[str, Any], "broken-contract")
 FREE_TEXTS: dict[type[Payload], tuple[tuple[str, ...], tuple[str, ...]]] = {
     SongPlayed: ((), ("device",)),
@@ -156,17 +157,24 @@ def open_envelope(received: Received, steps: Mapping[tuple[str, int], Step] = UP
     else:
         old = _open.decode(bytes(received.data))
         data = convert(upcast(name, version, today, old, steps), payload)
-    again = isinstance(received.resubmitof, str) and bool(received.resubmitof)
-    readers = received.resubmitfor if again and isinstance(received.resubmitfor, str) else ""
+    again = _text(received.resubmitof)
+    readers = _text(received.resubmitfor) if again else ""
     return Event(
         id=received.id,
         source=received.source,
         time=time,
         data=clean(data),
         traceparent=received.traceparent,
-        resubmit_of=received.resubmitof if again else None,
+        resubmit_of=again or None,
         resubmit_for=frozenset(filter(None, map(str.strip, readers.split(",")))),
     )
+
+
+def _text(extension: Raw) -> str:
+    try:
+        return _texts.raw(bytes(extension)) if extension else ""
+    except DECODING_ERRORS:
+        return ""
 
 
 def clean(data: Payload) -> Payload:

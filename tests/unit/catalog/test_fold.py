@@ -17,6 +17,7 @@ from schemas.envelope import Event, encode
 from schemas.events import SongPlayed, SongRemoved, SongUploaded
 from schemas.ownership import OTHERS, Claim, enqueued_second
 from schemas.songs import Fact, Song, SongDocument
+from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.ownership import Log, random_log, steps, verdict
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -63,6 +64,21 @@ def test_an_upload_makes_a_song_that_can_be_found() -> None:
     assert document.order == "2026-11-22T12:00:00.000000+00:00 song-42"
     assert (document.artist, document.genre) == ("sigur ros", "indie")
     assert document.words == ("paper", "lanterns", "sigur", "ros", "dusk")
+
+
+def test_what_is_in_the_hub_already_is_shown_clean() -> None:
+    dirty = json.loads(event(UPLOADED))
+    dirty["data"] |= {"title": "Paper\nLanterns\u202e", "artist": "\x1b[2JNova\0", "album": "\u2066"}
+    (fact,) = read([Record(1, NOON, json.dumps(dirty).encode())]).facts["song-42"]
+    assert fact.song is not None
+    assert (fact.song.title, fact.song.artist, fact.song.album) == ("Paper Lanterns", "[2JNova", None)
+
+
+@pytest.mark.parametrize("name", [name for name in BAD_RECORDS if name.startswith(("upload", "byte", "unknown"))])
+def test_a_bad_record_costs_no_neighbour(name: str) -> None:
+    said = read([Record(1, NOON, event(UPLOADED)), Record(2, NOON, BAD_RECORDS[name]), Record(3, NOON, event(REMOVED))])
+    assert list(said.poison) == [2]
+    assert said.facts["song-42"][0].position == 3
 
 
 def test_a_removal_leaves_nothing_that_could_be_shown_or_found() -> None:

@@ -1,6 +1,7 @@
 """Commands as they are on the wire."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from msgspec import structs
 from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, clean, decode, derived_id, encode
 from schemas.envelope import split_type
 from schemas.errors import Poison
+from schemas.types import ID_PATTERN
 
 MOMENT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32
@@ -93,12 +95,24 @@ def test_a_command_fits_into_a_message_property(command: Command) -> None:
         (written(type="songline.song.remove.v2"), "unknown-version"),
         (written(data={"userId": "user-7"}), "broken-contract"),
         (written(data={"userId": "user 7", "songId": "song-42"}), "broken-contract"),
+        (written(data={"userId": "user-7", "songId": ".."}), "broken-contract"),
+        (written(data={"userId": ".", "songId": "song-42"}), "broken-contract"),
+        (written(id=".."), "not-a-command"),
+        (written(time="yesterday"), "not-a-command"),
+        (written(type="songline.song.remove.v²"), "unknown-type"),
+        (written(type="songline.song.remove.v" + "9" * 5_000), "unknown-type"),
     ],
 )
 def test_what_cannot_be_understood_says_why(text: bytes, reason: str) -> None:
     with pytest.raises(Poison) as caught:
         decode(text)
     assert caught.value.reason == reason
+
+
+@given(st.lists(st.text(), max_size=4))
+def test_no_derived_id_is_a_folder(words: list[str]) -> None:
+    """Songs that come of an ingestion have such ids, or those of uuid7."""
+    assert re.search(ID_PATTERN, derived_id("ingestion", *words))
 
 
 def test_a_derived_id_depends_on_every_word_and_on_where_it_ends() -> None:

@@ -115,3 +115,10 @@ def test_uuid7_has_its_version_its_variant_and_its_moment(ms: int, entropy: int)
 @given(st.integers(0, 2**48 - 2), st.integers(0, 2**74 - 1), st.integers(0, 2**74 - 1))
 def test_uuid7_sorts_by_its_moment(ms: int, first: int, second: int) -> None:
     assert uuid7(ms, first) < uuid7(ms + 1, second)
+
+
+@pytest.mark.parametrize("odd", [b"9" * 400, b"7", b"null", b"true", b'{"a":[1e999]}', b'["parked"]'])
+@pytest.mark.parametrize("name", [b"resubmitof", b"resubmitfor", b"mood"])
+def test_an_extension_that_is_no_text_says_nothing(name: bytes, odd: bytes) -> None:
+    body = encode(examples.EVENTS[SongPlayed])
+    assert decode(body[:-1] + b',"' + name + b'":' + odd + b"}") == decode(body)

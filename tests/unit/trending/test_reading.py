@@ -114,6 +114,9 @@ envelopes = st.fixed_dictionaries(
         "extension": st.just("passed over") | st.builds(nested, st.sampled_from([1, 397, 398, 399, 400, 401])),
     },
 )
+odd_extensions = st.sampled_from(
+    [b"9" * 400, b'"\\ud800"', b"7", b"null", b'"music-events:0:7"', b'{"a":[1e999]}', b"NaN"]
+)
 written = envelopes.map(msgspec.json.encode)
 bodies = st.one_of(
     written,
@@ -122,6 +125,8 @@ bodies = st.one_of(
     written.map(lambda body: body.replace(b"2026-", b"2\\u0030\\u00326-")),
     written.map(lambda body: body.replace(b'{"specversion"', b'{"type":"songline.song.liked.v1","specversion"')),
     written.map(lambda body: body.replace(b'"data":{', b'"data":{"userId":"b","songId":7},"data":{')),
+    # An extension that the contract looks at, and this does not.
+    st.builds(lambda body, odd: body[:-1] + b',"resubmitof":' + odd + b"}", written, odd_extensions),
     st.sampled_from(list(BAD_RECORDS.values())).filter(lambda body: len(body) < 20_000),
     st.just(b"null"),
 )
