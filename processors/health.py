@@ -15,30 +15,31 @@ _encode = msgspec.json.Encoder().encode
 
 
 @asynccontextmanager
-async def serving(
-    port: int, why_not: Callable[[], list[str]], report: Callable[[], ProgressReport] | None = None
-) -> AsyncIterator[int]:
-    """A small web server on 127.0.0.1, and its port. `report` gives the worker's progress, by which it is ready or not;
-    without it `why_not` gives the reasons for which the worker is not ready, and there is no `/health/progress`."""
+async def serving(port: int, report: Callable[[], ProgressReport]) -> AsyncIterator[int]:
+    """A small web server on 127.0.0.1, and its port. `report` gives the worker's progress, by which it is ready or
+    not."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
 
     async def ready(request: web.Request) -> web.Response:
-        reasons = why_not() if report is None else [f"{one.sentence}: {one.mend}" for one in report().reasons]
+        reasons = [f"{one.sentence}: {one.mend}" for one in report().reasons]
         if reasons:
             return web.json_response({"status": "not ready", "reasons": reasons}, status=503)
         return web.json_response({"status": "ready"})
 
     async def progress(request: web.Request) -> web.Response:
-        assert report is not None
         return web.Response(body=_encode(report()), content_type="application/json")
 
     app = web.Application()
     # aiohttp answers HEAD wherever it answers GET.
-    app.add_routes([web.get("/health/live", live), web.get("/health/ready", ready)])
-    if report is not None:
-        app.add_routes([web.get("/health/progress", progress)])
+    app.add_routes(
+        [
+            web.get("/health/live", live),
+            web.get("/health/ready", ready),
+            web.get("/health/progress", progress),
+        ]
+    )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:

@@ -75,7 +75,7 @@ async def project(
         return reader.report(waiting)
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(pace.port, readiness.why_not, report))
+        await stack.enter_async_context(serving(pace.port, report))
         await stack.enter_async_context(watched(pace.hang, CRASHED_IN_FOLD))
         # Entering the Cosmos client asks the account, which may not be there yet.
         database = cosmos.client(settings.cosmos)
@@ -122,5 +122,5 @@ async def project(
             *projection.needs,
         )
         if await unless(stop, arrival) and await unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
-            readiness.begun(list)
+            readiness.begun()
             await unless(stop, reader.run())

@@ -17,19 +17,16 @@ PAUSE = 2.0
 
 
 class Readiness:
-    """Not ready until `begun` is told whom to ask for reasons."""
+    """Not ready until all is there, and `begun`."""
 
     def __init__(self) -> None:
         self._cause = NotReadyCause.STARTING
         self._waits = "starting"
-        self._reasons: Callable[[], list[str]] | None = None
-
-    def why_not(self) -> list[str]:
-        return [self._waits] if self._reasons is None else self._reasons()
+        self._begun = False
 
     def waiting(self, worker: str) -> list[NotReadyReason]:
         """What the worker still waits for before it begins, for its report; nothing once it has begun."""
-        return [not_ready(worker, self._cause, self._waits)] if self._reasons is None else []
+        return [] if self._begun else [not_ready(worker, self._cause, self._waits)]
 
     async def arrived(self, *looks: Callable[[], Awaitable[object]]) -> None:
         """Returns when each of `looks` has found what it asks for; each new reason why one does not is told."""
@@ -42,9 +39,9 @@ class Readiness:
                     self._cause = NotReadyCause.ACCESS_DENIED if denies(error) else NotReadyCause.SERVICE_AWAY
                 await asyncio.sleep(PAUSE)
 
-    def begun(self, reasons: Callable[[], list[str]]) -> None:
-        """All is there; from now on `reasons` says what is wrong, and is empty when nothing is."""
-        self._reasons = reasons
+    def begun(self) -> None:
+        """All is there; from now on the worker's parts say what is wrong."""
+        self._begun = True
 
 
 async def _missing(look: Callable[[], Awaitable[object]]) -> Exception | None:

@@ -71,7 +71,7 @@ async def work(
         return worker.report(readiness.waiting(NAME))
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(dials.port, readiness.why_not, report))
+        await stack.enter_async_context(serving(dials.port, report))
         bus = await stack.enter_async_context(servicebus.client(wires.servicebus, retry_total=RETRIES))
         producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
         # Not entered: that would ask the account something, and it may be away still.
@@ -94,7 +94,7 @@ async def work(
             producer.get_eventhub_properties,
         )
         if await unless(stop, arrival):
-            readiness.begun(worker.why_not)
+            readiness.begun()
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop))
                 group.create_task(reconciler.run(stop))

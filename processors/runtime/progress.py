@@ -8,6 +8,9 @@ from msgspec import Struct, field
 
 from schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
+ON_THE_WAY_S = 5.0
+"""What is applied in so many seconds is no backlog."""
+
 
 class ProgressBounds(Struct, frozen=True):
     """Seconds. `stall_s`: a partition may stand still so long while events wait. `behind_s`: how far behind a partition
@@ -140,6 +143,9 @@ class ProgressTracker:
         left_s: float | None = None
         if behind == 0:
             left_s = 0.0
+        elif behind and applied and behind <= applied * ON_THE_WAY_S:
+            # It keeps pace with what comes, and these are on their way.
+            left_s = round(behind / applied, 1)
         elif behind and applied is not None and applied > (arrived or 0.0):
             left_s = round(behind / (applied - (arrived or 0.0)), 1)
         return PartitionProgress(

@@ -21,5 +21,5 @@ class Health(Service):  # type: ignore[misc] # mode has no types
         self.port = port
 
     async def on_start(self) -> None:
-        self.port = await self.add_async_context(serving(self._port, list, self._report))
+        self.port = await self.add_async_context(serving(self._port, self._report))
         await self.add_async_context(watched(self._hang_s, CRASHED_IN_FOLD))

@@ -184,11 +184,10 @@ async def test_workers_are_asked_how_they_are(
     def report() -> ProgressReport:
         return ProgressReport(worker="library", as_of=datetime.now(UTC), reasons=tuple(reasons))
 
-    async with serving(0, list, report) as port, serving(0, list) as old:
+    async with serving(0, report) as port:
         addresses = {
             "library": f"http://127.0.0.1:{port}",
-            # One that has no report, and two that are not there.
-            "catalog": f"http://127.0.0.1:{old}",
+            # Two that are not there, and of one it is not known where.
             "trending": "http://127.0.0.1:9",
             "ingestion": "http://127.0.0.1:9",
         }

@@ -27,7 +27,7 @@ async def test_ready_is_what_the_progress_says_and_head_is_answered_like_get() -
     def report() -> ProgressReport:
         return ProgressReport(worker="library", as_of=NOON, partitions=(behind,), reasons=tuple(reasons))
 
-    async with serving(0, list, report) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with serving(0, report) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         assert (await http.get("/health/ready")).json() == {"status": "ready"}
         reasons.append(not_ready("library", NotReadyCause.HUB_MADE_ANEW, "the hub was made anew"))
         refused = await http.get("/health/ready")
@@ -42,9 +42,3 @@ async def test_ready_is_what_the_progress_says_and_head_is_answered_like_get() -
             assert (head.status_code, head.content) == (status, b"")
         reasons.clear()
         assert (await http.head("/health/ready")).status_code == 200
-
-
-async def test_without_a_report_the_reasons_are_asked_and_there_is_no_progress() -> None:
-    async with serving(0, lambda: ["starting"]) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-        assert (await http.get("/health/ready")).json()["reasons"] == ["starting"]
-        assert (await http.get("/health/progress")).status_code == 404

@@ -61,6 +61,17 @@ def test_a_partition_that_stands_still_while_events_wait_is_not_ready_until_it_m
     assert line.causes(61) == []
 
 
+def test_what_is_on_its_way_is_no_backlog() -> None:
+    line = Timeline()
+    for second in range(0, 31, 5):
+        line.see(second, 10 * second, 10 * second + 20, second - 2)
+    assert line.partition(30).seconds_to_catch_up == 2.0
+    line = Timeline()
+    for second in range(0, 31, 5):
+        line.see(second, 10 * second, 10 * second + 600, second - 60)
+    assert line.partition(30).seconds_to_catch_up is None
+
+
 def test_an_idle_partition_may_stand_still_for_ever() -> None:
     line = Timeline()
     for second in range(0, 10_000, 10):
