@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
-from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from projections import ingestions, openapi
 from projections.answers import plain
+from projections.http.unread import EventStream
 from projections.ids import IngestionId
 from projections.letters import PEEKED, Letters, LettersAnswer
 from projections.problems import Problem, answer
@@ -85,8 +85,7 @@ def routes(
         if ingestions.settled(found, last_event_id):
             return Response(status_code=204)
         stream = ingestions.stream(request.app.state.ingestions, found, last_event_id, poll, heartbeat)
-        # A proxy that collects an answer before it passes it on would hold up what happens.
-        return EventSourceResponse(stream, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        return EventStream(stream)
 
 
 async def _read(request: Request, ingestion_id: str) -> Ingestion | None:

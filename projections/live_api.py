@@ -6,12 +6,13 @@ from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, Query, Request
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from msgspec import Struct
 from starlette.responses import Response
 
 from projections import charts, openapi
 from projections.answers import shown
+from projections.http.unread import EventStream
 from projections.live_feed import Asked, Feed, Full
 from projections.problems import Fault, Problem, answer, refused
 from projections.store import Unavailable
@@ -67,9 +68,7 @@ def routes(app: FastAPI) -> None:
         feed: Feed = request.app.state.feed
         if feed.full:
             return answer(Problem("Too many watch", 503, "Come again later, or ask another process."), RETRY_SECONDS)
-        return EventSourceResponse(
-            stream(feed, asked, followed), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
+        return EventStream(stream(feed, asked, followed))
 
 
 def named(text: str) -> dict[str, Asked] | None:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 from msgspec import Struct
 
@@ -202,15 +203,15 @@ class Feed:
         return found
 
     async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, Mark | None]]:
-        readers = {
-            "charts": self._charts_mark(),
-            "catalog": self._read_by(self._stores.songs),
-            "library": self._read_by(self._stores.library),
+        readers: dict[str, Callable[[], Awaitable[Mark | None]]] = {
+            "charts": self._charts_mark,
+            "catalog": partial(self._read_by, self._stores.songs),
+            "library": partial(self._read_by, self._stores.library),
         }
         found: list[tuple[str, Mark | None]] = []
         for name, reading in readers.items():
             try:
-                found.append((name, await reading))
+                found.append((name, await reading()))
             except Unavailable as error:
                 troubles.append(f"{error}.")
                 found.append((name, None))

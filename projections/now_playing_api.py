@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.sse import EventSourceResponse
 from starlette.responses import Response
 
 from cloud.settings import EventHubs
+from projections.http.unread import EventStream
 from projections.ids import UserId
 from projections.now_playing import Broadcast, follow, stream
 from projections.problems import Problem, answer
@@ -64,8 +64,6 @@ def routes(settings: EventHubs, broadcast: Broadcast) -> APIRouter:
     def _answer(user_id: str | None) -> Response:
         if broadcast.is_full:
             return answer(Problem("Too many listen", 503, "Come again later, or ask another process."), RETRY_SECONDS)
-        return EventSourceResponse(
-            stream(broadcast, user_id), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        )
+        return EventStream(stream(broadcast, user_id))
 
     return router
