@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import cast
 
 from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
-from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from processors.pace import Pace
-from processors.record import Record
 from processors.runtime.checkpoints import BEGINNING, Checkpoints
 from processors.runtime.continuity import follow
 from processors.runtime.hub_standing import Mismatch, gone, same_hub
@@ -23,6 +20,7 @@ from processors.runtime.partition_reader import PartitionReader, ReaderParts
 from processors.runtime.patience import Patience
 from processors.runtime.positions import PositionResetError
 from processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker
+from processors.runtime.received import position_of, record_of
 from processors.runtime.service_errors import SERVICE_ERRORS
 from schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
@@ -192,6 +190,8 @@ class HubReader:
                 await reader.patience.insist(reader.close)
         except TimeoutError:
             log.warning("partition %s: what came last is left to its next reader", partition)
+        except (PositionResetError, ParkingStoppedError) as error:
+            log.warning("partition %s: %s", partition, error)
         except FoldCrashedError as error:
             self._crash(error)
         finally:
@@ -230,11 +230,11 @@ class HubReader:
             await _for_ever()
         if stay.misplaced:
             raise ReadAgainError("its checkpoint was beyond what is applied")
-        arrival = follow(reader.next, [_position(event) for event in events])
+        arrival = follow(reader.next, [position_of(event) for event in events])
         if arrival.fresh:
             fresh = [events[index] for index in arrival.fresh]
             stay.took = True
-            await reader.take([_record(event) for event in fresh])
+            await reader.take([record_of(event) for event in fresh])
             stay.last = fresh[-1]
             if reader.next > self._gaps.get(context.partition_id, (-1, ""))[0]:
                 self._gaps.pop(context.partition_id, None)
@@ -339,9 +339,13 @@ class HubReader:
     async def _watch_hub(self) -> None:
         while True:
             await asyncio.sleep(self._pace.look)
-            with suppress(*SERVICE_ERRORS):
+            try:
                 await self._look_at_hub()
                 await self._look_past_writes()
+            except SERVICE_ERRORS as error:
+                log.info("the hub does not say how it is: %s", error)
+            except Exception as error:  # noqa: BLE001  # the process ends with it
+                self._crash(error)
 
     async def _look_past_writes(self) -> None:
         """Ask for the ends of partitions whose pump is busy with writes, which may take long: it is behind, and its
@@ -375,15 +379,3 @@ class HubReader:
 async def _for_ever() -> None:
     """Until cancelled: the partition stays in our hands, and nobody folds it."""
     await asyncio.Event().wait()
-
-
-def _record(event: EventData) -> Record:
-    # The body is no data section where the sender was none of ours.
-    data = event.body_type is AmqpMessageBodyType.DATA
-    body = b"".join(cast("Iterable[bytes]", event.body)) if data else b""
-    return Record(_position(event), event.enqueued_time, body)
-
-
-def _position(event: EventData) -> int:
-    assert event.sequence_number is not None, "the SDK gives none only to events that were not received"
-    return event.sequence_number

@@ -203,7 +203,7 @@ class PartitionReader:
 
     async def close(self) -> None:
         """Say that the stay ended well, if it did."""
-        if self.is_sound:
+        if self._processor is not None and not self.crashed:
             await self._parts.attempts.close(self._key, self._owner, self._parts.bound.in_a_row(self.partition))
 
     def abandon(self) -> None:
