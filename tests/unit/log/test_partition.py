@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.log.batch import APPEND_TIME, build, check, header_of, placed, records
-from localcloud.log.errors import AppendFailed, InvalidBatch, InvalidOffset, LogClosed
+from localcloud.log.errors import AppendFailed, CannotOpen, InvalidBatch, InvalidOffset, LogClosed
 from localcloud.log.partition import LogSettings, PartitionLog
 
 
@@ -174,6 +174,24 @@ async def test_a_clean_reopen_finds_everything(opened: Opener) -> None:
     assert (again.high_watermark, again.end_offset) == (40, 40)
     assert again.last_enqueued_ms == log.last_enqueued_ms
     assert values_from(again, 0) == [(n, b"%03d" % n * 30) for n in range(40)]
+
+
+@pytest.mark.parametrize("keep_index", [True, False])
+async def test_a_damaged_older_segment_is_refused_and_not_passed_over(opened: Opener, keep_index: bool) -> None:
+    log = opened(segment_bytes=1000)
+    for number in range(40):
+        await log.append(batch(b"%03d" % number * 30))
+    await log.close()
+    oldest = min(opened.folder.glob("*.log"))
+    data = bytearray(oldest.read_bytes())
+    if keep_index:
+        oldest.write_bytes(data[:-1])
+    else:
+        oldest.with_suffix(".index").unlink()
+        second = 8 + len(log.read(0, 1)[0].data)
+        oldest.write_bytes(data[:second] + bytes(40) + data[second + 40 :])
+    with pytest.raises(CannotOpen, match=r"is damaged: its batches can be followed to byte \d+ .* of \d+. Restore"):
+        opened(segment_bytes=1000)
 
 
 async def test_a_torn_tail_is_cut_at_every_byte(opened: Opener, caplog: pytest.LogCaptureFixture) -> None:
