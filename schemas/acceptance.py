@@ -60,6 +60,9 @@ def accepted(body: bytes, now: datetime) -> tuple[Event, bytes]:
     """The event in `body`, as `accept` has it, and the bytes to publish: `body` itself, or the same with its texts
     clean. What else it says, extensions too, stays as it is."""
     event = accept(body, now)
+    if event.resubmit_of is not None or event.resubmit_for:
+        # For some readers only: whoever may send events may not choose who counts them.
+        raise refuse("resubmitof", event.resubmit_of, "no such attribute: `songline parked resubmit` alone sets it")
     return event, _with_clean_texts(body, event)
 
 

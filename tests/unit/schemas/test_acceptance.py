@@ -223,3 +223,10 @@ def test_an_id_may_have_dots(id_: str) -> None:
 def test_a_whole_number_may_have_a_fraction_of_zero(written: str) -> None:
     body = json.dumps(PLAYED).replace("184000", written).encode()
     assert accept(body, NOW) == examples.EVENTS[SongPlayed]
+
+
+@pytest.mark.parametrize("readers", ["library", "", None])
+def test_no_sender_chooses_which_readers_count_an_event(readers: str | None) -> None:
+    body = json.dumps({**PLAYED, "resubmitof": "music-events:0:1", "resubmitfor": readers}).encode()
+    with pytest.raises(Refused, match=r"resubmitof: saw .*music-events:0:1.*songline parked resubmit"):
+        accepted(body, NOW)
