@@ -25,7 +25,7 @@ def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/trending.md."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for chatty in ("azure", "aiokafka"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         settings, dials = Settings.read(os.environ), Dials.read(os.environ)
     except BadSetting as error:

@@ -23,7 +23,7 @@ from processors.trending import credentials
 from processors.trending.batching import App
 from processors.trending.changelog import Changelog
 from processors.trending.charting import Charting
-from processors.trending.checks import Limits, check_cell, check_saved
+from processors.trending.checks import StageLimits, check_cell, check_saved
 from processors.trending.counting import Counting, wall_clock_ms
 from processors.trending.dials import Dials
 from processors.trending.health import Health
@@ -92,9 +92,9 @@ def create(
     shards = hubs[TRENDING_PARTIALS]
     parking = ParkingQueue(ParkedEvents(parked), lambda: datetime.now(UTC))
 
-    def limits() -> Limits:
+    def limits() -> StageLimits:
         known = app.consumer.topic_partitions(MUSIC_EVENTS) or 0
-        return Limits(shards, max(hubs[MUSIC_EVENTS], known), wall_clock_ms())
+        return StageLimits(shards, max(hubs[MUSIC_EVENTS], known), wall_clock_ms())
 
     cells = _table(app, "cells", hubs[MUSIC_EVENTS])
     saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cells, parking, check_cell)

@@ -47,7 +47,7 @@ class Reach(Struct, frozen=True):
     polled_ms: int
 
 
-class Missing(Struct, frozen=True):
+class GapRead(Struct, frozen=True):
     """A gap that a partition stands in front of, `since` so many seconds of the steady clock, read `times` times."""
 
     gap: Gap
@@ -121,11 +121,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             self.app.missing.pop(tp, None)
             return
         self._held_until[tp] = now + READ_AGAIN_S
-        before: Missing | None = self.app.missing.get(tp)
+        before: GapRead | None = self.app.missing.get(tp)
         if before is not None and before.gap.expected == gap.expected:
-            self.app.missing[tp] = Missing(gap, before.since, before.times + 1)
+            self.app.missing[tp] = GapRead(gap, before.since, before.times + 1)
             return
-        self.app.missing[tp] = Missing(gap, now, 1)
+        self.app.missing[tp] = GapRead(gap, now, 1)
         log.warning("%s/%d: expected offset %d, saw %s; reading again", *tp, gap.expected, gap.seen)
 
     def reach(self, tp: TP) -> Reach | None:
@@ -217,7 +217,7 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
     ) -> None:
         self.batched = frozenset(batched)
         self.unreadable: dict[str, Callable[[int, int, bytes, str], None]] = {}
-        self.missing: dict[TP, Missing] = {}
+        self.missing: dict[TP, GapRead] = {}
         self.on_hold: set[TP] = set()
         self.unsettled: set[TP] = set()
         self.closing: list[Callable[[], Awaitable[None]]] = []

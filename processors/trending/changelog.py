@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from processors.trending.checks import saved_key
-from processors.trending.passed_over import ParkingQueue, PassedOver
+from processors.trending.passed_over import ParkingQueue, UnappliedRecord
 from schemas.errors import Poison
 
 TURN = 100
@@ -17,7 +17,7 @@ NOT_RECOVERED = -1
 """The position of what was written by this process itself."""
 
 
-class Place(Struct, frozen=True):
+class ChangelogPlace(Struct, frozen=True):
     """Where a record stands in the changelog."""
 
     partition: int
@@ -36,7 +36,7 @@ class Changelog:
         self._table = table
         self._parking = parking
         self._check = check
-        self._places: dict[bytes | None, Place] = {}
+        self._places: dict[bytes | None, ChangelogPlace] = {}
 
     async def note(self, event: Any) -> None:
         """Take in where a record stands that is about to be recovered."""
@@ -45,11 +45,11 @@ class Changelog:
             self._places.pop(message.key, None)
         else:
             logged_ms = -1 if message.timestamp is None else round(message.timestamp * 1_000)
-            self._places[message.key] = Place(message.partition, message.offset, logged_ms)
+            self._places[message.key] = ChangelogPlace(message.partition, message.offset, logged_ms)
 
     def unreadable(self, partition: int, position: int, raw: bytes, why: str) -> None:
         """A record batch could not be read at all."""
-        self._parking.add(self.hub, partition, PassedOver(position, -1, raw, "not-an-event", why))
+        self._parking.add(self.hub, partition, UnappliedRecord(position, -1, raw, "not-an-event", why))
 
     async def prune(self, partitions: set[int]) -> None:
         """Leave out what these partitions of the changelog hold that is not the table's."""
@@ -71,7 +71,9 @@ class Changelog:
         place = self._places.pop(key, None)
         if place is not None:
             body = value if isinstance(value, bytes) else b""
-            record = PassedOver(place.position, place.logged_ms, body, why.reason, f"key {key!r:.200}: {why.detail}")
+            record = UnappliedRecord(
+                place.position, place.logged_ms, body, why.reason, f"key {key!r:.200}: {why.detail}"
+            )
             self._parking.add(self.hub, place.partition, record)
 
     def records(self, prefix: str) -> list[tuple[bytes, bytes]]:

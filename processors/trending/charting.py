@@ -10,7 +10,7 @@ from faust.types import TP
 from processors.trending import frames
 from processors.trending.batch import Batch
 from processors.trending.batching import App
-from processors.trending.checks import Limits, check_frame
+from processors.trending.checks import StageLimits, check_frame
 from processors.trending.frames import Frame
 from processors.trending.isolation import FoldGuard
 from processors.trending.merge import Merge
@@ -33,7 +33,7 @@ class Charting:
         app: App,
         sink: Sink,
         shards: int,
-        limits: Callable[[], Limits],
+        limits: Callable[[], StageLimits],
         parking: ParkingQueue,
         guard: FoldGuard,
     ) -> None:

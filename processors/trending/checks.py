@@ -42,7 +42,7 @@ _ACTION = re.compile(r"[0-2][A-Za-z0-9._:-]{1,128} [A-Za-z0-9._:-]{1,128}")
 _OLDEST_MS = -62_135_596_800_000
 
 
-class Limits(Struct, frozen=True):
+class StageLimits(Struct, frozen=True):
     """What bounds a message: numbers of shards and of partitions of `music-events`, and the wall clock."""
 
     shards: int
@@ -50,7 +50,7 @@ class Limits(Struct, frozen=True):
     now_ms: int
 
 
-def check_partial(partial: Partial, shard: int, limits: Limits, songs: Songs) -> None:
+def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: Songs) -> None:
     """What a source tells the shard; `songs` are those that the shard knows already."""
     _number("partition", partial.partition, 0, MAX_PARTITIONS - 1)
     if partial.position is not None:
@@ -63,7 +63,7 @@ def check_partial(partial: Partial, shard: int, limits: Limits, songs: Songs) ->
         check_fact(fact, shard, limits)
 
 
-def check_section(section: Section, unit: Unit, shard: int | None, limits: Limits, known: Container[str]) -> None:
+def check_section(section: Section, unit: Unit, shard: int | None, limits: StageLimits, known: Container[str]) -> None:
     """Counts in columns: of equal length, inside their bounds, each row once; songs that are not `known` are of the
     shard, where it is given."""
     rows, rest = divmod(len(section.song), 4)
@@ -89,7 +89,7 @@ def check_section(section: Section, unit: Unit, shard: int | None, limits: Limit
         raise _broken("a row is there twice")
 
 
-def check_fact(fact: Fact, shard: int, limits: Limits) -> None:
+def check_fact(fact: Fact, shard: int, limits: StageLimits) -> None:
     """What is said of a song. Texts go into messages that have a size."""
     _song(fact.song_id, shard, limits)
     _number("time_ms", fact.time_ms, _OLDEST_MS, limits.now_ms + AHEAD_MS)
@@ -107,7 +107,7 @@ def check_fact(fact: Fact, shard: int, limits: Limits) -> None:
             _number(field, value, _OLDEST_MS, MAX_NUMBER)
 
 
-def check_frame(frame: Frame, limits: Limits) -> None:
+def check_frame(frame: Frame, limits: StageLimits) -> None:
     """A part of what a shard tells the merge."""
     _number("shard", frame.shard, 0, limits.shards - 1)
     for song in frame.songs:
@@ -120,7 +120,7 @@ def check_frame(frame: Frame, limits: Limits) -> None:
 
 
 def check_positions(
-    positions: Iterable[tuple[int, int]], through_ms: Iterable[tuple[int, int | None]], limits: Limits
+    positions: Iterable[tuple[int, int]], through_ms: Iterable[tuple[int, int | None]], limits: StageLimits
 ) -> None:
     """How far sources are said to be applied."""
     for source, position in positions:
@@ -152,7 +152,7 @@ def check_chunk(value: bytes) -> list[Actions]:
     return sections
 
 
-def check_saved(key: bytes, value: bytes, shard: int, limits: Limits) -> None:
+def check_saved(key: bytes, value: bytes, shard: int, limits: StageLimits) -> None:
     """What the changelog of shards has of a shard; what is saved of facts is held to its type by `Facts`."""
     match shard_key(key, shard)[2:]:
         case ["head"]:
@@ -234,7 +234,7 @@ def _top(key: str, top: Top) -> None:
             _number(f"{key} {name}", number, -MAX_NUMBER if name == "likes" else 0, MAX_NUMBER)
 
 
-def _mark(mark: Mark, limits: Limits) -> None:
+def _mark(mark: Mark, limits: StageLimits) -> None:
     _number("as_of_ms", mark.as_of_ms, 0, limits.now_ms + AHEAD_MS)
     check_positions(mark.positions.items(), mark.through_ms.items(), limits)
 
@@ -246,7 +246,7 @@ def _section(section: Actions, actions: int) -> None:
     _column("region", np.frombuffer(section.regions, "<u2"), 0, MAX_REGION)
 
 
-def _song(song: str, shard: int | None, limits: Limits) -> None:
+def _song(song: str, shard: int | None, limits: StageLimits) -> None:
     if _ID.match(song) is None:
         raise _broken(f"{song[:80]!r} is no song id")
     if shard is not None and shard_of(song, limits.shards) != shard:

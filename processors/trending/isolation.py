@@ -22,7 +22,7 @@ from processors.runtime.bisection import bisect
 from processors.runtime.parking_bound import ParkingBound
 from processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from processors.trending.batch import Batch
-from processors.trending.passed_over import READER, ParkingQueue, PassedOver
+from processors.trending.passed_over import READER, ParkingQueue, UnappliedRecord
 from schemas.parked import CRASHES_THE_FOLD
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class WideDissection(Dissection):
             self.size = min(2 * self.size, LARGEST_PIECE)
 
 
-class Stay(Struct):
+class FoldStay(Struct):
     """A partition in the hands of this worker. `before` is what was noted of it last, by whoever had it."""
 
     attempt: Attempt
@@ -80,7 +80,7 @@ class Isolation:
         """The partitions that are folded in pieces."""
         self._crash = crash
 
-    async def end(self, error: Exception, stay: Stay | None = None) -> None:
+    async def end(self, error: Exception, stay: FoldStay | None = None) -> None:
         """End the worker because of `error`, noted as what ended the stay; never returns."""
         if self.error is None:
             self.error = error
@@ -140,7 +140,7 @@ class FoldGuard:
     def __init__(self, hub: str, isolation: Isolation) -> None:
         self._hub = hub
         self._isolation = isolation
-        self._stays: dict[int, Stay] = {}
+        self._stays: dict[int, FoldStay] = {}
 
     async def fold(
         self, partition: int, batch: Batch, owner: str, end: int | None, apply: Apply, settle: Settle
@@ -181,13 +181,13 @@ class FoldGuard:
         except (AzureError, TimeoutError) as error:
             log.warning("that %s was given up in good order was not noted: %s", self._hub, error)
 
-    async def _begin(self, partition: int, owner: str, batch: Batch, end: int | None) -> Stay:
+    async def _begin(self, partition: int, owner: str, batch: Batch, end: int | None) -> FoldStay:
         isolation, key = self._isolation, attempt_id(READER, self._hub, str(partition))
         before = await isolation.retry(partial(isolation.store.read, key))
         position = batch.offsets[0] if batch.offsets else batch.begin
         attempt = begun(before, key, owner, position)
         isolation.bound.begin(self._key(partition), attempt.parked_in_a_row)
-        stay = Stay(attempt, before, apart(before, position, batch.end - 1 if end is None else end - 1))
+        stay = FoldStay(attempt, before, apart(before, position, batch.end - 1 if end is None else end - 1))
         await self._note(stay, attempt)
         if stay.apart is not None:
             isolation.taken_apart.add(self._key(partition))
@@ -197,14 +197,14 @@ class FoldGuard:
             )
         return stay
 
-    async def _note(self, stay: Stay, attempt: Attempt) -> None:
+    async def _note(self, stay: FoldStay, attempt: Attempt) -> None:
         async def note() -> None:
             await self._isolation.store.note(attempt)
 
         await self._isolation.retry(note)
         stay.attempt = attempt
 
-    async def _fold_apart(self, stay: Stay, partition: int, batch: Batch, apply: Apply, settle: Settle) -> None:
+    async def _fold_apart(self, stay: FoldStay, partition: int, batch: Batch, apply: Apply, settle: Settle) -> None:
         start, count = 0, len(batch.offsets)
         while start < count and stay.apart is not None:
             position = batch.offsets[start]
@@ -251,7 +251,9 @@ class FoldGuard:
         if not isolation.bound.admits(self._key(partition), CRASHES_THE_FOLD):
             log.critical("nothing is folded or parked any more: %s", isolation.bound.reason)
             await isolation.stop()
-        record = PassedOver(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], CRASHES_THE_FOLD, why)
+        record = UnappliedRecord(
+            batch.offsets[index], batch.logged_ms[index], batch.bodies[index], CRASHES_THE_FOLD, why
+        )
         isolation.parking.add(self._hub, partition, record)
 
     def _key(self, partition: int) -> str:

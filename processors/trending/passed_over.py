@@ -28,7 +28,7 @@ ROUND_S = 2.0
 """What one partition has to park keeps the others waiting no longer than this."""
 
 
-class PassedOver(Struct, frozen=True):
+class UnappliedRecord(Struct, frozen=True):
     """A record that can't be applied, and why. `logged_ms` is -1 where the hub doesn't say when it took it."""
 
     position: int
@@ -38,10 +38,10 @@ class PassedOver(Struct, frozen=True):
     detail: str
 
 
-def passed_over(why: Poison, batch: Batch, index: int) -> PassedOver:
+def passed_over(why: Poison, batch: Batch, index: int) -> UnappliedRecord:
     """The record at an index of a batch."""
     detail = batch.unreadable.get(index, why.detail)
-    return PassedOver(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)
+    return UnappliedRecord(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)
 
 
 class ParkingQueue:
@@ -56,7 +56,7 @@ class ParkingQueue:
         self._waiting: dict[tuple[str, int], dict[int, ParkedEvent]] = defaultdict(dict)
         self.trouble: AzureError | None = None
 
-    def add(self, hub: str, partition: int, record: PassedOver) -> None:
+    def add(self, hub: str, partition: int, record: UnappliedRecord) -> None:
         """Let the record wait; one that does so already stays as it is."""
         logged = None if record.logged_ms < 0 else moment(record.logged_ms)
         parked = parked_event(

@@ -13,7 +13,7 @@ from processors.trending import frames, partials
 from processors.trending.batch import Batch
 from processors.trending.batching import App
 from processors.trending.changelog import Changelog
-from processors.trending.checks import Limits, check_partial
+from processors.trending.checks import StageLimits, check_partial
 from processors.trending.isolation import FoldGuard
 from processors.trending.order import Order
 from processors.trending.outlet import Outgoing, changes, keep, send
@@ -32,7 +32,7 @@ class Ranking:
         app: App,
         table: Any,
         saved: Changelog,
-        limits: Callable[[], Limits],
+        limits: Callable[[], StageLimits],
         now_ms: Callable[[], int],
         whole_ms: int,
         parking: ParkingQueue,

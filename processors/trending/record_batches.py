@@ -29,7 +29,7 @@ class UnreadableError(Exception):
     """A record batch whose records can't be told apart; says why."""
 
 
-class Record(NamedTuple):
+class PlainRecord(NamedTuple):
     """A record without its headers. `timestamp` is in Unix ms."""
 
     offset: int
@@ -92,7 +92,7 @@ def next_batch(records: Any) -> Any:
         return None
 
 
-def _without_headers(batch: Any, body: bytes, raw: memoryview) -> Iterator[Record]:
+def _without_headers(batch: Any, body: bytes, raw: memoryview) -> Iterator[PlainRecord]:
     at = 0
     try:
         for _ in range(int.from_bytes(raw[_COUNT_AT : _COUNT_AT + 4])):
@@ -105,7 +105,7 @@ def _without_headers(batch: Any, body: bytes, raw: memoryview) -> Iterator[Recor
             key, place = _bytes(body, place, end)
             value, place = _bytes(body, place, end)
             logged = batch.max_timestamp if batch.timestamp_type else batch.first_timestamp + timestamp
-            yield Record(batch.base_offset + delta, logged, key, value)
+            yield PlainRecord(batch.base_offset + delta, logged, key, value)
             at = end
     except IndexError:
         raise UnreadableError("the batch ends in the middle of a record") from None

@@ -111,6 +111,9 @@ class Settling:
             mend = f"songline checkpoints reset {READER} --partition {number}"
             where = {"hub": MUSIC_EVENTS, "partition": str(number)}
             yield not_ready(READER, found.cause, found.sentence, mend=mend, **where)
+        for number in sorted(self._pending.keys() - self._refused.keys() - self._narrow.keys()):
+            where = {"hub": MUSIC_EVENTS, "partition": str(number)}
+            yield not_ready(READER, NotReadyCause.STARTING, f"{MUSIC_EVENTS}/{number}: is not read yet", **where)
         for number, width in sorted(self._narrow.items()):
             sentence = (
                 f"{MUSIC_EVENTS}/{number} was added and is not counted: {TRENDING_CELLS_CHANGELOG} has {width} "

@@ -12,7 +12,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from processors.runtime.service_errors import ServiceFault, fault, last_line
 from processors.trending.merge import Merge
@@ -84,6 +84,8 @@ class Sink:
         """
         self._call += 1
         fresh = merge.freshness()
+        if any(fresh.position.get(partition, -1) < position for partition, position in self._reached.position.items()):
+            self._claim_no_more_than(fresh)
         self._note_changes(merge, snapshot_id(fresh.as_of))
         self._reached = fresh
         chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key].call, key))[: self._writes]
@@ -101,6 +103,13 @@ class Sink:
             for key in sorted(merge.keys()):
                 self._due.setdefault(key, Due(self._call, None))
             self._hour = hour
+
+    def _claim_no_more_than(self, fresh: Freshness) -> None:
+        """Positions fell: they were of another hub, or a shard begins again from what it had saved."""
+        self._reached = structs.replace(self._reached, position=fresh.position, complete_through=None)
+        for due in self._due.values():
+            if due.sound is not None:
+                due.sound = structs.replace(due.sound, position=fresh.position, complete_through=None)
 
     async def _tell(self, fresh: Freshness) -> None:
         """Say how fresh all charts are at least: where nothing changes, none is written that would say it."""

@@ -11,7 +11,7 @@ from processors.trending.cells import Load, Partition
 from processors.trending.levels import lift
 from processors.trending.names import REGION_BITS, Regions, Songs, shard_of
 from processors.trending.partials import Fact, Rows, join, messages
-from processors.trending.passed_over import PassedOver, passed_over
+from processors.trending.passed_over import UnappliedRecord, passed_over
 from processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
 from schemas.envelope import Event
 from schemas.events import SongUploaded
@@ -68,7 +68,7 @@ class Source:
         self._cells = Partition(songs, regions, load)
         self._through_ms: int | None = None
         self._facts: list[Fact] = []
-        self._passed_over: list[PassedOver] = []
+        self._passed_over: list[UnappliedRecord] = []
         self._told: tuple[int, int | None] | None = None
 
     def take(self, batch: Batch) -> None:
@@ -83,7 +83,7 @@ class Source:
         if batch.logged_ms:
             self._reach(batch.logged_ms[-1])
 
-    def take_passed_over(self) -> list[PassedOver]:
+    def take_passed_over(self) -> list[UnappliedRecord]:
         """The records that could not be understood since the last call, to be parked."""
         found, self._passed_over = self._passed_over, []
         return found

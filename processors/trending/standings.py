@@ -42,8 +42,14 @@ class Standings:
         name = str(partition)
         noted = await self._positions.reached(name)
         state = await self._questions.state(name)
-        found = standing(last_reached(noted, committed), state, f"{MUSIC_EVENTS}/{partition}")
+        own = last_reached(noted, committed)
+        found = standing(own, state, f"{MUSIC_EVENTS}/{partition}")
         if isinstance(found, Mismatch):
+            assert own is not None, "nothing matches every hub"
+            # What is noted may be behind, and a position that is noted is what the operator is shown and resets.
+            if noted is None:
+                await self._positions.begin([name])
+            await self._positions.reach(name, structs.replace(own, through=own.through or datetime.now(UTC)))
             generation = 0 if noted is None else noted.generation
             # What was applied of the same hub still is, though events behind it are gone.
             void = found.cause is not NotReadyCause.RETENTION_PASSED

@@ -11,10 +11,10 @@ from random import Random
 from processors.trending import frames, partials
 from processors.trending.batch import Batch
 from processors.trending.cells import Section
-from processors.trending.checks import Limits, check_cell, check_chunk, check_frame, check_partial, check_saved
+from processors.trending.checks import StageLimits, check_cell, check_chunk, check_frame, check_partial, check_saved
 from processors.trending.merge import Merge
 from processors.trending.names import Regions, Songs
-from processors.trending.passed_over import PassedOver
+from processors.trending.passed_over import UnappliedRecord
 from processors.trending.shards import Shard
 from processors.trending.source import Source, hour_prefix
 from schemas.documents import Chart
@@ -29,7 +29,7 @@ class Pipeline:
         self.logs = logs
         self.now_ms = now_ms
         self.hub: list[list[bytes]] = [[] for _ in range(shards)]
-        self.parked: list[PassedOver] = []
+        self.parked: list[UnappliedRecord] = []
         self._owners = count()
         self._cells: list[dict[str, bytes]] = [{} for _ in logs]
         self._shard_values: list[dict[str, bytes]] = [{} for _ in range(shards)]
@@ -92,8 +92,8 @@ class Pipeline:
         check_partial(partial, shard, self._limits(), self._shards[shard].songs)
         self._shards[shard].apply(partial)
 
-    def _limits(self) -> Limits:
-        return Limits(len(self.hub), len(self.logs), self.now_ms)
+    def _limits(self) -> StageLimits:
+        return StageLimits(len(self.hub), len(self.logs), self.now_ms)
 
     def deliver_again(self, shard: int, random: Random) -> None:
         """Messages that were applied come again, out of turn."""
@@ -174,7 +174,7 @@ class Pipeline:
             songs, tops = shard.tops(whole=whole)
             for body in frames.parts(number, whole, songs, tops, shard.mark(now_ms)):
                 frame = frames.decode(body)
-                check_frame(frame, Limits(len(self.hub), len(self.logs), now_ms))
+                check_frame(frame, StageLimits(len(self.hub), len(self.logs), now_ms))
                 merge.hear(frame)
 
     def charts(self, now_ms: int) -> dict[str, Chart]:

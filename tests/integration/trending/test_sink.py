@@ -11,6 +11,7 @@ from cloud import cosmos
 from cloud.cosmos import Container
 from processors.runtime.service_errors import ServiceFault, fault
 from processors.trending.frames import Frame, Mark, Song, Top
+from processors.trending.levels import lift
 from processors.trending.merge import Merge
 from processors.trending.policy import milliseconds
 from processors.trending.sink import Sink
@@ -182,3 +183,13 @@ async def test_a_snapshot_that_is_none_of_ours_is_not_compared_with(container: C
     say(merge, TWO, ["song-a"])
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
+
+
+async def test_a_chart_that_waits_claims_nothing_of_a_hub_that_is_gone(container: ContainerProxy) -> None:
+    sink, merge = Sink(container, writes=1), Merge(1)
+    say(merge, TWO, ["song-a"], position=39)
+    await sink.write(merge)
+    second = TWO + timedelta(seconds=1)
+    say(merge, second, ["song-b"], position=lift(1, -1), scopes=(GLOBAL, "region:DE", "region:FR"))
+    await sink.write(merge)
+    assert (await told(container))[1] == {"0": -1}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from processors.trending import frames, partials
 from processors.trending.checks import (
     MAX_NUMBER,
-    Limits,
+    StageLimits,
     check_cell,
     check_chunk,
     check_frame,
@@ -29,7 +29,7 @@ from schemas.ownership import Claim
 
 NOW_MS = 1_795_000_000_000
 MINUTE = NOW_MS // 60_000
-LIMITS = Limits(shards=1, sources=4, now_ms=NOW_MS)
+LIMITS = StageLimits(shards=1, sources=4, now_ms=NOW_MS)
 KEY = chart_key("top", "1h", GLOBAL)
 
 numbers = st.sampled_from([0, 1, 3, 4, -1, -(2**31), 2**31 - 1, 2**62, 2**63 - 1, 2**64 - 1, MINUTE, NOW_MS])
@@ -109,7 +109,7 @@ def test_a_partial_that_no_source_tells_is_poison(fields: dict[str, Any], why: s
 
 def test_a_song_of_another_shard_is_poison() -> None:
     body = partial(minutes=rows(("song-1", 1, MINUTE, (1, 0, 0))))
-    limits = Limits(shards=4, sources=4, now_ms=NOW_MS)
+    limits = StageLimits(shards=4, sources=4, now_ms=NOW_MS)
     home = shard_of("song-1", 4)
     check_partial(partials.decode(body), home, limits, Songs())
     with pytest.raises(Poison, match="of shard"):
