@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from processors.runtime.bisection import bisect
 from processors.runtime.parking_bound import IN_A_ROW, ParkingBound
+from processors.runtime.patience import Patience
 from processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal, last_line
 from processors.runtime.watchdog import HangMeter, watched
 from tests.support.waiting import wait_for
@@ -137,3 +138,23 @@ async def test_the_watchdog_ends_a_process_that_hangs() -> None:
         # A fold that hangs: nothing of the loop runs meanwhile.
         wait_for(lambda: codes, "the process to be ended", deadline=10)
     assert codes == [75]
+
+
+@pytest.mark.parametrize(
+    ("error", "setting", "role"),
+    [
+        (status(403), "AZURE_COSMOS_CONNECTIONSTRING", "Cosmos DB Built-in Data Contributor"),
+        (AuthenticationError("no"), "AZURE_EVENTHUB_CONNECTIONSTRING", "Azure Event Hubs Data Owner"),
+        (ClientAuthenticationError("no"), "AZURE_STORAGEBLOB_CONNECTIONSTRING", "Storage Blob Data Contributor"),
+    ],
+)
+async def test_who_is_refused_says_which_key_or_role_to_look_at(error: Exception, setting: str, role: str) -> None:
+    patience, refusals = Patience("partition 2"), [error]
+
+    async def job() -> None:
+        if refusals:
+            raise refusals.pop()
+
+    await patience.insist(job)
+    assert setting in patience.trouble
+    assert role in patience.trouble
