@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.eventhub.exceptions import AuthenticationError, EventHubError
+from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusReceivedMessage
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from processors.access import denies
 from processors.ingestion.decide import CommandRefused
 from processors.ingestion.message import body_of, command_of
 from processors.ingestion.work import Work
@@ -23,7 +24,6 @@ logger = logging.getLogger("ingestion")
 
 # Of the answers that blame the request, those that another try, or an operator's hand, may change.
 _NOT_OURS = frozenset({401, 403, 404, 408, 409, 412, 429})
-_DENIED = frozenset({401, 403})
 _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -132,6 +132,6 @@ def is_passing(error: BaseException) -> bool:
 
 def cause_of(error: BaseException | None) -> NotReadyCause:
     """Why a command that waits for `error` to pass makes the worker not ready."""
-    if isinstance(error, AuthenticationError) or getattr(error, "status_code", None) in _DENIED:
+    if error is not None and denies(error):
         return NotReadyCause.ACCESS_DENIED
     return NotReadyCause.WRITES_REFUSED if isinstance(error, OSError) else NotReadyCause.SERVICE_AWAY

@@ -15,6 +15,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import Struct
 
+from processors.access import denies
 from processors.ingestion.clock import ClockSkew, skew_limit_s
 from processors.ingestion.handling import DeadLettering, Handling, Outcome
 from processors.ingestion.lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
@@ -47,8 +48,9 @@ class Pace(Struct, frozen=True):
 
 
 class Lane:
-    """`away` says why the broker does not answer, None where it does. `taken`: the sequence number of the message in
-    hand. `clock_refuses`: the SDK counts a lock as lost that the broker renews. `seen_s`: when it last did something.
+    """`away` says why the broker does not answer, None where it does; `is_denied`: it refuses us. `taken`: the sequence
+    number of the message in hand. `clock_refuses`: the SDK counts a lock as lost that the broker renews. `seen_s`: when
+    it last did something.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Lane:
         self._now = now
         self._steady = steady
         self.away: str | None = "it was not asked yet"
+        self.is_denied = False
         self.taken: int | None = None
         self.clock_refuses = False
         self.lock_s = USUAL_LOCK_S
@@ -78,7 +81,7 @@ class Lane:
         while not stop.is_set():
             try:
                 async with self._open_receiver() as receiver:
-                    self.away = None
+                    self.away, self.is_denied = None, False
                     while not stop.is_set():
                         self.seen_s = self._steady()
                         if not may_take():
@@ -89,6 +92,7 @@ class Lane:
                         pause_s = 0.5
             except BROKER_ERRORS as error:
                 self.away = str(error).partition("\n")[0] or type(error).__name__
+                self.is_denied = denies(error)
                 self.seen_s = self._steady()
                 logger.warning("the broker did not answer, next try in %.1f s: %s", pause_s, error)
                 await _sleep(stop, pause_s)

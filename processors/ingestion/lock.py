@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Self, TypeAlias
 
+from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import (
     MessageAlreadySettled,
     MessageLockLostError,
     MessageNotFoundError,
-    ServiceBusError,
 )
 
 logger = logging.getLogger("ingestion.lock")
@@ -24,7 +24,7 @@ logger = logging.getLogger("ingestion.lock")
 # What the broker says when somebody else may have the message.
 _LOST = (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled)
 # A receiver that was closed by an error raises ValueError from then on.
-BROKER_ERRORS = (ServiceBusError, ValueError, TimeoutError)
+BROKER_ERRORS = (AzureError, ValueError, OSError)
 RENEWALS = 3
 PAUSE_S = 0.5
 

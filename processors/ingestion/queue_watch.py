@@ -6,10 +6,10 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
-from azure.servicebus.exceptions import ServiceBusError
 from msgspec import Struct
 
 from cloud.servicebus import peeked
+from processors.ingestion.lock import BROKER_ERRORS
 from schemas.channels import SONG_COMMANDS
 from schemas.progress_report import PartitionProgress
 
@@ -71,7 +71,7 @@ class QueueWatch:
     async def run(self, stop: asyncio.Event) -> None:
         """Look every few seconds until `stop`."""
         while not stop.is_set():
-            with suppress(ServiceBusError, ValueError):
+            with suppress(*BROKER_ERRORS):
                 async with self._bus.get_queue_receiver(SONG_COMMANDS) as receiver:
                     while not stop.is_set():
                         await self._look(receiver)

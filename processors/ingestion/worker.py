@@ -85,8 +85,13 @@ class Worker:
         return min(lane.lock_s for lane in self.lanes)
 
     def _reasons(self) -> Iterator[NotReadyReason]:
-        for away in {lane.away for lane in self.lanes if lane.away is not None}:
-            yield not_ready(NAME, NotReadyCause.SERVICE_AWAY, f"the broker does not answer: {away}")
+        for away, is_denied in {(lane.away, lane.is_denied) for lane in self.lanes if lane.away is not None}:
+            if is_denied:
+                yield not_ready(
+                    NAME, NotReadyCause.ACCESS_DENIED, f"the broker refuses this worker's key or role: {away}"
+                )
+            else:
+                yield not_ready(NAME, NotReadyCause.SERVICE_AWAY, f"the broker does not answer: {away}")
         if not self.may_take():
             limit_s = skew_limit_s(self._lock_s)
             yield not_ready(

@@ -180,7 +180,7 @@ async def test_a_clock_that_jumps_ahead_stops_the_taking_until_it_is_set(
         assert await deliveries(app, "ahead") == 0
         assert not await taken(worker)
         (reason,) = worker.reasons()
-        assert "clock is 20 s ahead" in reason.sentence
+        assert re.search(r"clock is (19|2\d) s ahead", reason.sentence)
         assert reason.mend
         machine.set(0)
         await done(app, "ahead")

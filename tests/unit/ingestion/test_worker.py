@@ -9,16 +9,18 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 from azure.eventhub.exceptions import AuthenticationError, ConnectError
 from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
 from cloud.settings import BadSetting
 from processors.ingestion.decide import CommandRefused
 from processors.ingestion.dials import Dials
-from processors.ingestion.handling import is_passing
+from processors.ingestion.handling import cause_of, is_passing
 from processors.ingestion.lane import Pace
 from processors.ingestion.sandbox import ProbeFailed
 from processors.ingestion.work import Work
 from processors.ingestion.worker import Worker
 from schemas.commands import Command, RemoveSong
+from schemas.progress_report import NotReadyCause
 from tests.support.waiting import wait_for_async
 
 
@@ -93,3 +95,27 @@ async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -
     carrying.cancel()
     await asyncio.gather(carrying, return_exceptions=True)
     assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
+
+
+def test_a_service_that_refuses_us_is_told_apart_from_one_that_is_away() -> None:
+    assert cause_of(status(503)) is cause_of(ConnectError("the hub is away")) is NotReadyCause.SERVICE_AWAY
+    for error in (status(401), status(403), ClientAuthenticationError("who"), AuthenticationError("who")):
+        assert cause_of(error) is NotReadyCause.ACCESS_DENIED
+    assert cause_of(OSError(errno.ENOSPC, "disk full")) is NotReadyCause.WRITES_REFUSED
+
+
+async def test_a_broker_that_refuses_the_key_is_waited_for_and_told_so() -> None:
+    class Refusing:
+        def get_queue_receiver(self, queue: str) -> object:
+            raise ServiceBusAuthenticationError(message="the key is wrong")
+
+    stop = asyncio.Event()
+    worker = Worker(cast("ServiceBusClient", Refusing()), cast("Work", Away()), Pace(lanes=1, longest_pause=0.01))
+    running = asyncio.create_task(worker.run(stop))
+
+    async def told() -> bool:
+        return {reason.cause for reason in worker.reasons()} == {NotReadyCause.ACCESS_DENIED}
+
+    await wait_for_async(told, "the reason")
+    stop.set()
+    await running
