@@ -250,6 +250,8 @@ class FoldGuard:
         isolation = self._isolation
         if not isolation.bound.admits(self._key(partition), CRASHES_THE_FOLD):
             log.critical("nothing is folded or parked any more: %s", isolation.bound.reason)
+            # Those before it are what an operator looks at.
+            await isolation.parking.park_all(self._hub, partition)
             await isolation.stop()
         record = UnappliedRecord(
             batch.offsets[index], batch.logged_ms[index], batch.bodies[index], CRASHES_THE_FOLD, why

@@ -1,10 +1,9 @@
 """The trending worker with a fault in it that nobody foresaw: what holds the word `culprit` ends a stage's fold.
 
-`SONGLINE_TEST_STAGE`: cells or shards; `SONGLINE_TEST_HOW`: raise, hang or kill.
+`SONGLINE_TEST_STAGE`: cells or shards; `SONGLINE_TEST_HOW`: raise or hang.
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +19,6 @@ WORD = "culprit"
 
 def crash() -> None:
     how = os.environ["SONGLINE_TEST_HOW"]
-    if how == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
     if how == "hang":
         time.sleep(600)
     raise RuntimeError("nobody foresaw it")

@@ -26,7 +26,6 @@ HANG = {"SONGLINE_TRENDING_HANG": "2"}
     ("stage", "how", "hub"),
     [
         ("cells", "raise", MUSIC_EVENTS),
-        ("cells", "kill", MUSIC_EVENTS),
         ("cells", "hang", MUSIC_EVENTS),
         ("shards", "raise", TRENDING_PARTIALS),
     ],
@@ -58,7 +57,7 @@ async def test_a_record_that_ends_the_worker_is_found_and_parked(
             assert worker.running, worker.said
     finally:
         worker.kill()
-    assert set(codes) == {-9 if how == "kill" else CRASHED_IN_FOLD}, worker.said
+    assert set(codes) == {CRASHED_IN_FOLD}, worker.said
     assert len(codes) <= (4 if how != "raise" else 1)
     (parked,) = await parked_records(settings)
     assert (parked.hub, parked.readers["trending"].reason) == (hub, "crashes-the-fold")
