@@ -44,12 +44,12 @@ def address(environ: Mapping[str, str]) -> str:
 
 
 def id_in_path(text: str, name: str) -> str:
-    """`text`, which somebody typed as `name`, as one part of a path; raises click.UsageError for what is no id.
+    """`text`, which somebody typed as `name`, as one part of a path; raises Refused for what can be no id.
 
     Quoting is not enough: of a path that has `..` in it another one is made.
     """
     if _ID.search(text) is None:
-        raise click.UsageError(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
+        raise Refused(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
     return text
 
 

@@ -50,7 +50,7 @@ def test_nothing_in_other_peoples_text_reaches_the_terminal_as_control() -> None
 @pytest.mark.parametrize("command", [library.command, ingestion.command], ids=["library", "ingestion"])
 def test_what_is_no_id_is_asked_of_nobody(command: click.Command, typed: str) -> None:
     done = CliRunner().invoke(command, [typed, "--api", "http://127.0.0.1:9"])
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert "expected 1 to 128 characters" in " ".join(done.output.split())
 
 
