@@ -89,7 +89,8 @@ def create(
         batched=(MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS),
         **options(settings, dials),
     )
-    shards = hubs[TRENDING_PARTIALS]
+    # As many as songs were shared out among: a partition that is added has no place in the changelog, and no song.
+    shards = min(hubs[TRENDING_PARTIALS], hubs[TRENDING_SHARDS_CHANGELOG])
     parking = ParkingQueue(ParkedEvents(parked), lambda: datetime.now(UTC))
 
     def limits() -> StageLimits:
@@ -126,7 +127,7 @@ def create(
             _agent(stage.consume, isolation)
         )
     cells.on_recover(_loud(app, lambda: _hold(app, counting, charting)))
-    sums.on_recover(_loud(app, lambda: _hold_shards(app, ranking)))
+    sums.on_recover(_loud(app, lambda: _hold_shards(app, ranking, shards)))
     _on_revoked(app, (counting, ranking, charting))
     for work, seconds in (
         (counting.flush, dials.flush),
@@ -233,8 +234,10 @@ async def _hold(app: App, counting: Counting, charting: Charting) -> None:
     await charting.assigned((await _starts(app, TRENDING_TOPS)).get(0), owner=uuid.uuid4().hex)
 
 
-async def _hold_shards(app: App, ranking: Ranking) -> None:
-    await ranking.assigned(await _starts(app, TRENDING_PARTIALS), owner=uuid.uuid4().hex)
+async def _hold_shards(app: App, ranking: Ranking, shards: int) -> None:
+    starts = await _starts(app, TRENDING_PARTIALS)
+    held = {number: start for number, start in starts.items() if number < shards}
+    await ranking.assigned(held, owner=uuid.uuid4().hex)
 
 
 def _loud(app: App, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
