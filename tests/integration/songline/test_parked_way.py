@@ -16,7 +16,7 @@ from songline.cli import main
 from tests.support.library import DIALS, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
-from tests.support.misbehaving import RAISES
+from tests.support.misbehaving import HUNG, RAISES
 from tests.support.process import WorkerProcess
 from tests.support.waiting import wait_for_async
 from tests.support.worker import read_hub
@@ -38,7 +38,8 @@ async def test_what_a_mended_reader_is_sent_again_counts_once_and_at_its_own_tim
     start_localcloud: Callable[..., LocalCloud], tmp_path: Path
 ) -> None:
     cloud = start_localcloud("--blobs")
-    failing = WorkerProcess("tests.support.misbehaving", {**cloud.environment, **DIALS}, tmp_path / "failing.log")
+    environment = {**cloud.environment, **DIALS, HUNG: str(tmp_path / "hung")}
+    failing = WorkerProcess("tests.support.misbehaving", environment, tmp_path / "failing.log")
     mended = LibraryWorker(cloud, tmp_path / "mended.log")
 
     async def resubmit(*arguments: str) -> str:
