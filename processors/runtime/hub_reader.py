@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 BATCH = 1_000
 
+PORTION = 100
+"""Events that are folded before it is asked again whether to settle."""
+
 FAR_BEHIND = timedelta(seconds=10)
 STRETCH = 30
 """Far behind, so many times the usual interval makes fewer and fuller writes. Having caught up ends it at once."""
@@ -234,8 +237,8 @@ class HubReader:
         if arrival.fresh:
             fresh = [events[index] for index in arrival.fresh]
             stay.took = True
-            await reader.take([record_of(event) for event in fresh])
-            stay.last = fresh[-1]
+            for start in range(0, len(fresh), PORTION):
+                await self._take_portion(context, stay, fresh[start : start + PORTION], events[-1])
             if reader.next > self._gaps.get(context.partition_id, (-1, ""))[0]:
                 self._gaps.pop(context.partition_id, None)
         if arrival.gap is not None:
@@ -243,8 +246,20 @@ class HubReader:
             return
         if self._parts.steady() - stay.looked_s >= self._pace.look:
             await self._look(stay)
-        if reader.full or self._parts.steady() - stay.settled_s >= self._interval(events[-1] if events else None):
+        if self._is_due(stay, events[-1] if events else None):
             await self._settle(context, stay)
+
+    async def _take_portion(
+        self, context: PartitionContext, stay: Stay, events: list[EventData], newest: EventData
+    ) -> None:
+        """Fold some of what came, and settle where that is due: a slow store must not look like a standstill."""
+        await stay.reader.take([record_of(event) for event in events])
+        stay.last = events[-1]
+        if events[-1] is not newest and self._is_due(stay, newest):
+            await self._settle(context, stay)
+
+    def _is_due(self, stay: Stay, newest: EventData | None) -> bool:
+        return stay.reader.full or self._parts.steady() - stay.settled_s >= self._interval(newest)
 
     async def _gap(self, context: PartitionContext, stay: Stay, seen: int) -> None:
         """What came begins beyond what was to come next: it is gone by retention, the checkpoint is ahead, or the hub
