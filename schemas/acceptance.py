@@ -21,14 +21,19 @@ MAX_FUTURE = timedelta(hours=1)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _EARLIEST_RULE = "not before 2000-01-01"
 
-_OPTIONAL = {name for _, optional in FREE_TEXTS.values() for name in optional}
 _anything: Decoder[Any] = Decoder(Any)
-_objects: Decoder[dict[str, Any]] = Decoder(dict[str, Any])
+# Members as they are written: a number that no contract asks for may be one that nothing can hold, as 1e999 is.
+_members: Decoder[dict[str, msgspec.Raw]] = Decoder(dict[str, msgspec.Raw])
+_NULL = msgspec.Raw(b"null")
 
 
 def accept(body: bytes, now: datetime) -> Event:
     """The event in `body`, if it keeps its contract and every limit at `now`; else raises Refused, which names the
     field, the value that was seen and the rule."""
+    return _opened(body, now)[1]
+
+
+def _opened(body: bytes, now: datetime) -> tuple[Received, Event]:
     if len(body) > MAX_EVENT_BYTES:
         raise refuse("event", f"{len(body)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
     try:
@@ -38,7 +43,7 @@ def accept(body: bytes, now: datetime) -> Event:
         raise _explained(body, poison) from None
     if envelope.partitionkey not in (None, event.partition_key):
         raise refuse("partitionkey", envelope.partitionkey, f"the same as data.userId, {event.partition_key!r}")
-    return check(event, now)
+    return envelope, check(event, now)
 
 
 def check(event: Event, now: datetime) -> Event:
@@ -59,10 +64,11 @@ def check(event: Event, now: datetime) -> Event:
 def accepted(body: bytes, now: datetime) -> tuple[Event, bytes]:
     """The event in `body`, as `accept` has it, and the bytes to publish: `body` itself, or the same with its texts
     clean. What else it says, extensions too, stays as it is."""
-    event = accept(body, now)
-    if event.resubmit_of is not None or event.resubmit_for:
-        # For some readers only: whoever may send events may not choose who counts them.
-        raise refuse("resubmitof", event.resubmit_of, "no such attribute: `songline parked resubmit` alone sets it")
+    envelope, event = _opened(body, now)
+    for name, said in (("resubmitof", envelope.resubmitof), ("resubmitfor", envelope.resubmitfor)):
+        if said and said != _NULL:
+            # For some readers only: whoever may send events may not choose who counts them.
+            raise refuse(name, _written(said), "no such attribute: `songline parked resubmit` alone sets it")
     return event, _with_clean_texts(body, event)
 
 
@@ -89,19 +95,31 @@ def _as_json(value: object) -> str:
         return excerpt(value, 101)
 
 
+def _written(value: msgspec.Raw) -> Any:
+    try:
+        return _anything.decode(bytes(value))
+    except Poison:
+        return excerpt(bytes(value))
+
+
 def _with_clean_texts(body: bytes, event: Event) -> bytes:
-    """`body` with the texts of its data as `event` has them."""
+    """`body` with the texts of its data as `event` has them; all else stays as it is written."""
     if type(event.data) not in FREE_TEXTS or (b"\\" not in body and str(body, "utf-8").isprintable()):
         return body
-    raw = _objects.decode(body)
+    raw = _members.decode(body)
     clean = msgspec.to_builtins(event.data)
-    said: dict[str, Any] = raw["data"]
-    raw["data"] = {
-        name: clean[name] if isinstance(value, str) and name in clean else value
-        for name, value in said.items()
-        if not (isinstance(value, str) and name in _OPTIONAL and name not in clean)
-    }
-    return body if raw["data"] == said else msgspec.json.encode(raw)
+    required, optional = FREE_TEXTS[type(event.data)]
+    is_changed = False
+    made: dict[str, Any] = {}
+    for name, value in _members.decode(bytes(raw["data"])).items():
+        if name not in required and name not in optional:
+            made[name] = value
+            continue
+        said = _anything.decode(bytes(value))
+        is_changed = is_changed or clean.get(name) != said
+        if said is None or name in clean:
+            made[name] = clean.get(name)
+    return msgspec.json.encode({**raw, "data": made}) if is_changed else body
 
 
 def _explained(body: bytes, poison: Poison) -> Refused:

@@ -75,8 +75,8 @@ def command(file: str | None, patience: float, **options: Any) -> None:
     body = encode(_event(options)) if options else None
     submission = Submission(Console(stderr=True))
     try:
-        if body is None and file not in (None, "-"):
-            # Before anything is asked of the hub.
+        if body is None and file not in (None, "-") and Path(file).is_file():
+            # Before settings are asked for. What is read of a pipe is gone from it: that is judged as it is sent.
             with Path(file).open("rb") as opened:
                 judge(opened.read(ENOUGH), file)
         settings = eventhubs()

@@ -1,5 +1,7 @@
 """`songline publish` of a file that is full of faults."""
 
+import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from msgspec import structs
 
 from schemas import examples
 from schemas.envelope import encode
-from schemas.events import SongLiked
+from schemas.events import SongLiked, SongUploaded
 from songline.cli import main
 from songline.submission import SHOWN
 from tests.support.localcloud import LocalCloud
@@ -27,3 +29,25 @@ def test_of_very_many_faults_some_are_shown_and_all_summed_up(shared_localcloud:
     assert lines[0].startswith("line 1: ")
     assert lines[-1].startswith("1 sent, 5,500 refused")
     assert sum(int(line.split(" ", 1)[0].replace(",", "")) for line in lines if " more: " in line) == 5_500 - SHOWN
+
+
+def test_nothing_of_a_pipe_is_lost(shared_localcloud: LocalCloud, tmp_path: Path) -> None:
+    # As a shell makes one of <(zcat events.ndjson.gz): what was read of it can't be read again.
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writing = threading.Thread(target=path.write_bytes, args=((EVENT + b"\n") * 3,), daemon=True)
+    writing.start()
+    runner = CliRunner(env={**shared_localcloud.environment, "SONGLINE_DATA": str(tmp_path)})
+    result = runner.invoke(main, ["publish", str(path)])
+    assert (result.exit_code, result.output.split(",")[0]) == (0, "3 sent"), result.output
+    writing.join(10)
+
+
+def test_a_number_that_nothing_can_hold_costs_no_other_line(shared_localcloud: LocalCloud, tmp_path: Path) -> None:
+    event = structs.replace(examples.EVENTS[SongUploaded], time=datetime.now(UTC))
+    body = encode(event).replace(b'"title":"', b'"title":"Paper\\n', 1).replace(b"{", b'{"mood":1e999,', 1)
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(body + b"\n" + EVENT)
+    runner = CliRunner(env={**shared_localcloud.environment, "SONGLINE_DATA": str(tmp_path)})
+    result = runner.invoke(main, ["publish", str(path)])
+    assert (result.exit_code, result.output.split(",")[0]) == (0, "2 sent"), result.output

@@ -181,6 +181,21 @@ def test_a_door_publishes_clean_texts_and_keeps_what_else_was_said() -> None:
     assert accept(published, NOW) == event
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "0.1e-999", "1.0000000000000000001"])
+@pytest.mark.parametrize("place", ["extension", "data"])
+def test_what_no_contract_asks_for_is_published_as_it_is_written(number: str, place: str) -> None:
+    dirty = with_data(UPLOADED, "title", "Paper\nLanterns")
+    after = b'{"specversion"' if place == "extension" else b'"data": {'
+    extra = b'{"mood": %s, "specversion"' if place == "extension" else b'"data": {"mood": %s, '
+    body = dirty.replace(after, extra % number.encode(), 1)
+    event, published = accepted(body, NOW)
+    assert isinstance(event.data, SongUploaded)
+    assert event.data.title == "Paper Lanterns"
+    assert number.encode() in published
+    assert b"\\n" not in published
+    assert accept(published, NOW) == event
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -230,3 +245,12 @@ def test_no_sender_chooses_which_readers_count_an_event(readers: str | None) -> 
     body = json.dumps({**PLAYED, "resubmitof": "music-events:0:1", "resubmitfor": readers}).encode()
     with pytest.raises(Refused, match=r"resubmitof: saw .*music-events:0:1.*songline parked resubmit"):
         accepted(body, NOW)
+
+
+@pytest.mark.parametrize("name", ["resubmitof", "resubmitfor"])
+@pytest.mark.parametrize("said", ["library", "", 7, ["library"]])
+def test_neither_attribute_of_what_is_sent_again_may_be_said_alone(name: str, said: object) -> None:
+    with pytest.raises(Refused, match=f"{name}: saw .*songline parked resubmit"):
+        accepted(json.dumps({**PLAYED, name: said}).encode(), NOW)
+    # In JSON, an attribute that is null is not there. Source: CloudEvents 1.0.2, "JSON Event Format" section 2.2.
+    assert accepted(json.dumps({**PLAYED, name: None}).encode(), NOW)[0].resubmit_for == frozenset()
