@@ -65,7 +65,13 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def last_line(error: BaseException) -> str:
-    """The last line that a traceback of it would have; of a group, that of its first error."""
+    """The line of it that says what happened, with its type: the last one that a traceback would have. What a service
+    answers is told in its first line, and ids of the request follow. Of a group, that of its first error."""
     first = next(leaves(error))
-    text = str(first).strip().splitlines()
-    return f"{type(first).__name__}: {text[-1] if text else ''}".rstrip(": ")
+    lines = [line.strip() for line in str(first).splitlines() if line.strip()]
+    if not lines:
+        return type(first).__name__
+    line = lines[-1]
+    if isinstance(first, (*SERVICE_ERRORS, ItemRefusedError)):
+        line = next((line for line in lines if not line.startswith("Status code: ")), lines[0])
+    return f"{type(first).__name__}: {line}".rstrip(": ")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from processors.runtime.bisection import bisect
 from processors.runtime.parking_bound import IN_A_ROW, ParkingBound
 from processors.runtime.patience import Patience
-from processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal, last_line
+from processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal
 from processors.runtime.watchdog import HangMeter, watched
 from tests.support.waiting import wait_for
 
@@ -114,8 +114,6 @@ def test_a_group_is_a_refusal_only_when_all_of_it_is() -> None:
     refused = ItemRefusedError("2 MB\nat most")
     assert is_refusal(ExceptionGroup("x", [refused, ExceptionGroup("y", [refused])]))
     assert not is_refusal(ExceptionGroup("x", [refused, KeyError("a")]))
-    assert last_line(ExceptionGroup("x", [refused])) == "ItemRefusedError: at most"
-    assert last_line(KeyError()) == "KeyError"
 
 
 def test_a_loop_hangs_when_it_has_no_turn_though_the_watcher_has() -> None:
