@@ -114,12 +114,13 @@ class Settling:
         for number in sorted(self._pending.keys() - self._refused.keys() - self._narrow.keys()):
             where = {"hub": MUSIC_EVENTS, "partition": str(number)}
             yield not_ready(READER, NotReadyCause.STARTING, f"{MUSIC_EVENTS}/{number}: is not read yet", **where)
+        needed = max([*self._pending, *self._narrow], default=0) + 1
         for number, width in sorted(self._narrow.items()):
             sentence = (
                 f"{MUSIC_EVENTS}/{number} was added and is not counted: {TRENDING_CELLS_CHANGELOG} has {width} "
-                f"partitions, it needs {number + 1}"
+                f"partitions, it needs {needed}"
             )
-            mend = f"widen the hub {TRENDING_CELLS_CHANGELOG} to {number + 1} partitions"
+            mend = f"widen the hub {TRENDING_CELLS_CHANGELOG} to {needed} partitions"
             yield not_ready(
                 READER, NotReadyCause.PARTITIONS_ADDED, sentence, mend=mend, hub=MUSIC_EVENTS, partition=str(number)
             )

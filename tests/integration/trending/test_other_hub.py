@@ -66,17 +66,19 @@ async def test_a_partition_that_was_added_is_counted_once_its_changelog_is_as_wi
     settings = localcloud.settings()
     await make_containers(settings)
     now = datetime.now(UTC)
-    await asyncio.to_thread(localcloud.grow_hub, MUSIC_EVENTS, 5)
-    await send(settings, [(number % 5, play(number, now)) for number in range(50)])
+    await asyncio.to_thread(localcloud.grow_hub, MUSIC_EVENTS, 6)
+    await send(settings, [(number % 6, play(number, now)) for number in range(60)])
     worker = TrendingWorker(localcloud, tmp_path / "worker.log").start()
     try:
         async with cosmos.client(settings.cosmos) as client:
             container = cosmos.container(client, DATABASE, CHARTS)
             reason = await told(worker, NotReadyCause.PARTITIONS_ADDED)
-            assert (reason.partition, reason.mend) == ("4", f"widen the hub {TRENDING_CELLS_CHANGELOG} to 5 partitions")
+            # As wide as for all that were added, or doing what it says would mend one of them only.
+            assert reason.partition in ("4", "5")
+            assert reason.mend == f"widen the hub {TRENDING_CELLS_CHANGELOG} to 6 partitions"
             await until(container, lambda chart: listens(chart) == 40, "the plays of the other partitions")
-            await asyncio.to_thread(localcloud.grow_hub, TRENDING_CELLS_CHANGELOG, 5)
-            await until(container, lambda chart: listens(chart) == 50, "all plays")
+            await asyncio.to_thread(localcloud.grow_hub, TRENDING_CELLS_CHANGELOG, 6)
+            await until(container, lambda chart: listens(chart) == 60, "all plays")
             await wait_for_async(partial(ready, worker), "the worker to be ready", DEADLINE)
     finally:
         worker.kill()
