@@ -104,7 +104,8 @@ def list_records(chosen: ParkedSelection, state: str, as_json: bool) -> None:
     for entry in entries:
         why = [f"{name}: {failure.reason}: {failure.detail}" for name, failure in sorted(entry.readers.items())]
         table.add_row(entry.id, f"{entry.parked_at:%Y-%m-%d %H:%M:%S}", Text(visible("; ".join(why))))
-    Console().print(table if entries else "No record is parked." if state == "parked" else "There is none.")
+    none = "No such record is parked." if chosen != ParkedSelection() else "No record is parked."
+    Console().print(table if entries else none if state == "parked" else "There is none.")
 
 
 @command.command()

@@ -113,6 +113,7 @@ def test_records_are_listed_by_reason_reader_age_and_state(desk: Desk) -> None:
     assert set(desk.ids("--older-than", "2h")) == {SMALL, JUNK}
     assert desk.ids("--older-than", "2h", "--reader", "trending") == [JUNK]
     assert desk.ids("--state", "discarded") == []
+    assert desk.type("list", "--reason", "nosuch").output == "No such record is parked.\n"
     table = desk.type("list").output
     assert "crashes-the-fold" in table
     assert "catalog" in table
