@@ -10,15 +10,19 @@ export PYTHONDONTWRITEBYTECODE :=
 
 AZURITE := infra/azurite/node_modules/.package-lock.json
 
-.PHONY: up test unit fuzz chaos check bench azurite browser vendor lock schemas clean
+.PHONY: up test test-all unit fuzz chaos check bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
 
 test: $(VENV)/.dev $(AZURITE) browser
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 	@# Every operation of the API is a test here, all under one id, and of tests with one id xdist runs one.
 	$(BIN)/pytest -q tests/contract/test_schemathesis.py
+
+test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and long state machines
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
+	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load tests/unit/log/test_partition_model.py tests/unit/log/test_compaction_model.py
 
 unit: $(VENV)/.dev      ## the unit tests alone, which start no process of the product
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit $(ARGS)

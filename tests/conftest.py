@@ -19,6 +19,22 @@ LONGEST = (
 BETWEEN = 4
 """Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
 
+LONG = (
+    "chaos/test_ingestion.py",
+    "chaos/test_localcloud_killed.py",
+    "chaos/test_outbox.py",
+    "chaos/test_trending_killed.py",
+    "integration/eventhubs/test_growth.py",
+    "integration/ingestion/test_locks.py",
+    "integration/localcloud/test_full_disk.py",
+    "integration/runtime/test_isolation.py",
+    "integration/runtime/test_other_hub.py",
+    "integration/songline/test_parked_way.py",
+    "integration/trending/test_isolation.py",
+    "integration/trending/test_other_hub.py",
+)
+"""Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,8 +47,13 @@ def pytest_report_header(config: pytest.Config) -> str:
     return fuzzing.header(config)
 
 
+# First, so that `-m` finds the marker.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that share the work begin with the longest files, spread among shorter ones, and end with the shortest."""
+    for item in items:
+        if any(item.nodeid.startswith(f"tests/{name}") for name in LONG):
+            item.add_marker(pytest.mark.long)
     if not hasattr(config, "workerinput"):
         return
     files: dict[str, list[pytest.Item]] = {}
