@@ -206,7 +206,8 @@ async def _reached(system: System, sender: Sender, progress: int) -> bool:
 
 
 async def _busy(system: System, sender: Sender) -> bool:
-    return sender.accepted > system.carried_out
+    # What a kill had repeated counts twice in `carried_out`; when all is accepted there is nothing more to wait for.
+    return sender.accepted > system.carried_out or sender.accepted == SONGS
 
 
 async def _settled(app: App, left: set[str]) -> bool:
