@@ -20,6 +20,7 @@ from songline.exits import Exit
 
 def run(command: Callable[[], object]) -> NoReturn:
     """Run a click command (not in its standalone mode), and exit with its code."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a terminal has no sign for is shown by another one; JSON is written as bytes.
@@ -29,6 +30,26 @@ def run(command: Callable[[], object]) -> NoReturn:
         if code == Exit.INTERRUPTED and is_terminated():
             code = Exit.TERMINATED
     raise SystemExit(_written(code))
+
+
+def _open_standard_streams() -> None:
+    """Whoever closes a stream (`>&-`) wants to hear nothing there: it leads to nowhere, and no file gets its number."""
+    if sys.stdin is None:
+        sys.stdin = _nowhere(0, os.O_RDONLY, "r")
+    if sys.stdout is None:
+        sys.stdout = _nowhere(1, os.O_WRONLY, "w")
+    if sys.stderr is None:
+        sys.stderr = _nowhere(2, os.O_WRONLY, "w")
+
+
+def _nowhere(number: int, flags: int, mode: str) -> io.TextIOWrapper:
+    opened = os.open(os.devnull, flags)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+    made = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 (it is for the life of the process)
+    assert isinstance(made, io.TextIOWrapper)
+    return made
 
 
 def _run(command: Callable[[], object]) -> int:

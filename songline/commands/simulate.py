@@ -111,6 +111,10 @@ def command(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
+        # A name is in the errors of opening a file, and in those of writing to it is none.
+        if error.filename is None:
+            where = "the output" if out == "-" else out
+            raise Stopped(f"{where} can't be written: {error.strerror}", Exit.OUTPUT) from None
         raise Stopped(f"{out}: {error.strerror}", Exit.USAGE) from None
     if processes > plan.dials.listeners:
         raise click.UsageError(f"--listeners: saw {plan.dials.listeners}, expected at least one a process.")

@@ -73,6 +73,9 @@ def command(
     songline upload song.mp3 --title "Paper Lanterns"
     songline upload ~/Music --user user-7
     """
+    for path in paths:
+        if not path.is_file() and not path.is_dir():
+            raise Stopped(f"{readable(path)} is a pipe or a device, expected a file or a folder", Exit.USAGE)
     files = list(dict.fromkeys(file for path in paths for file in songs_in(path)))
     if not files:
         raise Stopped(f"no songs in {', '.join(map(readable, paths))}", Exit.USAGE)
