@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from cloud.settings import BadSetting
 
@@ -55,7 +54,7 @@ def is_foreign(method: str, headers: Headers, origins: Sequence[str]) -> str | N
         return None
     if site is not None:
         return None if site in ("same-origin", "none") else f"Sec-Fetch-Site: {site}"
-    if origin is None or urlsplit(origin).netloc.lower() == (headers.get("host") or "").lower():
+    if origin is None or origin.partition("://")[2].lower() == (headers.get("host") or "").lower():
         return None
     return f"Origin: {origin}"
 

@@ -87,3 +87,10 @@ async def test_a_page_that_is_named_may_read_and_write() -> None:
     assert read.headers["access-control-allow-origin"] == "https://player.example"
     assert "access-control-allow-origin" not in stranger.headers
     assert refused.status_code == 405
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://[bad", "http://]", "://", "", "http://songline:8000/", "http://\u2100.example"]
+)
+def test_an_origin_that_is_no_address_is_foreign(origin: str) -> None:
+    assert is_foreign("POST", {"host": "songline:8000", "origin": origin}, ()) == f"Origin: {origin}"
