@@ -27,13 +27,17 @@ class ProgressBounds(Struct, frozen=True):
 class ProgressObservation(Struct, frozen=True, kw_only=True):
     """What a pump sees of a partition. `position`: sequence number of the last event that is applied, -1 for none.
     `end`: that of the last event in the hub, as the hub says now, -1 for none; None where it was not asked or gave no
-    answer. `applied_enqueued_at`: when the hub took the event at `position`, None where that is not known."""
+    answer. `applied_enqueued_at`: when the hub took the event at `position`, None where that is not known.
+
+    `rewrites`: a queue of what has changed and is to be written again, each once however often it changes. How long it
+    is depends on how much there is, not on whether the worker keeps up: only a standstill is told of it."""
 
     hub: str
     partition: str
     position: int
     end: int | None = None
     applied_enqueued_at: datetime | None = None
+    rewrites: bool = False
 
 
 class _Sample(Struct, frozen=True):
@@ -52,6 +56,7 @@ class _Tracked(Struct):
     waiting_s: float | None = None
     far_s: float | None = None
     complete_at: datetime | None = None
+    rewrites: bool = False
     samples: deque[_Sample] = field(default_factory=deque)
 
     @property
@@ -76,7 +81,8 @@ class ProgressTracker:
         key = seen.hub, seen.partition
         one = self._tracked.get(key)
         if one is None:
-            one = self._tracked[key] = _Tracked(seen.position, None, known_s=now_s, moved_s=now_s)
+            one = _Tracked(seen.position, None, known_s=now_s, moved_s=now_s, rewrites=seen.rewrites)
+            self._tracked[key] = one
         self._pass(one, now_s, now)
         if seen.position != one.position:
             one.moved_s = now_s
@@ -194,7 +200,7 @@ def _age(one: _Tracked, now: datetime) -> float | None:
     """How long at most the oldest event that is not applied has waited, in seconds."""
     if one.end is not None and not one.behind:
         return 0.0
-    if one.complete_at is None or one.end is None:
+    if one.complete_at is None or one.end is None or one.rewrites:
         return None
     return max(timedelta(0), now - one.complete_at).total_seconds()
 

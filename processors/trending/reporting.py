@@ -81,7 +81,7 @@ class Reporting:
             self._observe(tp.topic, str(tp.partition), position, ends.get(tp), logged, moment(now_ms))
         held = {(tp.topic, str(tp.partition)) for tp in seen}
         for number, begin, end in self._backlogs():
-            self._observe(PLAYS, str(number), begin - 1, end - 1, None, moment(now_ms))
+            self._observe(PLAYS, str(number), begin - 1, end - 1, None, moment(now_ms), rewrites=True)
             held.add((PLAYS, str(number)))
         for hub, partition in self._known - held:
             self._tracker.forget(hub, partition)
@@ -92,9 +92,24 @@ class Reporting:
         return self._tracker.report(self._steady(), moment(self._now_ms()), self._given())
 
     def _observe(
-        self, hub: str, partition: str, position: int, end: int | None, logged: datetime | None, now: datetime
+        self,
+        hub: str,
+        partition: str,
+        position: int,
+        end: int | None,
+        logged: datetime | None,
+        now: datetime,
+        *,
+        rewrites: bool = False,
     ) -> None:
-        seen = ProgressObservation(hub=hub, partition=partition, position=position, end=end, applied_enqueued_at=logged)
+        seen = ProgressObservation(
+            hub=hub,
+            partition=partition,
+            position=position,
+            end=end,
+            applied_enqueued_at=logged,
+            rewrites=rewrites,
+        )
         self._tracker.observe(seen, self._steady(), now)
 
     def _time(self, troubles: Iterable[str]) -> None:

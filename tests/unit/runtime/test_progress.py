@@ -112,6 +112,24 @@ def test_the_bound_is_crossed_between_two_looks() -> None:
     assert line.causes(91) == [NotReadyCause.FAR_BEHIND]
 
 
+def test_of_what_is_written_again_in_turns_only_a_standstill_is_told() -> None:
+    """Two thousand songs change, twenty are written a second: each comes every hundred seconds."""
+    tracker = ProgressTracker("trending")
+
+    def look(at_s: int, position: int) -> ProgressReport:
+        now = NOON + timedelta(seconds=at_s)
+        seen = ProgressObservation(hub="plays", partition="0", position=position, end=position + 2_000, rewrites=True)
+        tracker.observe(seen, at_s, now)
+        return tracker.report(at_s, now)
+
+    for at_s in range(0, 600, 5):
+        report = look(at_s, 20 * at_s)
+        assert report.ready
+        assert report.partitions[0].age_seconds is None
+    stalled = [look(at_s, 20 * 595) for at_s in range(600, 640, 5)]
+    assert [one.cause for one in stalled[-1].reasons] == [NotReadyCause.STANDS_STILL]
+
+
 def test_an_end_that_is_not_told_for_long_is_a_reason_and_no_figure() -> None:
     line = Timeline()
     for second in range(0, 60, 5):
