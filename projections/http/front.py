@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from projections.answers import shown
+from projections.http.allow import Allow
 from projections.http.head import Head
 from projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 from projections.problems import Fault, Problem, answer, refused
@@ -33,6 +34,7 @@ class Front(Struct, frozen=True):
 
     def install(self, app: FastAPI) -> None:
         """Put the layers before the routes of `app`."""
+        app.add_middleware(Allow, router=app.router)
         app.add_middleware(Head, router=app.router)
         app.add_middleware(_Guard, front=self)
         if self.origins:

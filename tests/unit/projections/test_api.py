@@ -111,7 +111,7 @@ async def test_an_unknown_path_is_a_problem_too(api: httpx.AsyncClient) -> None:
 
 async def test_a_method_that_is_not_there_says_which_are(api: httpx.AsyncClient) -> None:
     response = await api.post("/v1/charts/top/1h")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
     assert response.headers["content-type"] == "application/problem+json"
 
 
