@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from producers.failures import Broken, Forbidden
+from producers.first_uploaders import FirstUploaders
 from producers.lane import Outcome
 from producers.owners import Owners, is_fact, stranger
 from producers.positions import Positions
@@ -17,6 +18,7 @@ from schemas.acceptance import accepted
 from schemas.decoding import Decoder
 from schemas.envelope import Event
 from schemas.errors import Poison, Refused, Violation
+from schemas.events import SongUploaded
 
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
 
@@ -70,6 +72,7 @@ class Intake:
     ) -> None:
         self._publisher, self._positions, self._recent, self._now = publisher, positions, recent, now
         self._owners = owners
+        self._uploaders = FirstUploaders()
 
     async def take(self, bodies: Sequence[bytes]) -> Taken:
         """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
@@ -105,6 +108,8 @@ class Intake:
         return await self._owners.of(songs) if songs and self._owners is not None else {}
 
     async def _begin(self, event: Event, body: bytes, owner: str | None) -> _Begun | Refused | Broken:
+        song_id = event.data.song_id
+        owner = owner if owner is not None else self._uploaders.of(song_id)
         try:
             if (known := self._recent.find(event)) is not None:
                 return _Begun(event, known, duplicate=True)
@@ -114,6 +119,8 @@ class Intake:
         except (Refused, Broken) as error:
             return error
         self._recent.note(event, done)
+        if isinstance(event.data, SongUploaded):
+            self._uploaders.note(song_id, event.data.user_id, done)
         return _Begun(event, done, duplicate=False)
 
     async def _position(self, keys: set[str]) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ from cloud.settings import EventHubs, Secret
 from producers import EventPublisher
 from producers.declined import Declined
 from producers.events_api import Desk
+from producers.first_uploaders import FirstUploaders
 from producers.intake import Intake, Taken
 from producers.positions import Positions
 from producers.recent import Recent
@@ -133,3 +134,38 @@ async def test_recent_forgets_the_oldest_and_what_failed() -> None:
     recent.note(event("b"), loop.create_future())
     recent.note(event("c"), done["c"])
     assert recent.find(event("a")) is None
+
+
+def fact(id_: int, kind: str, user: str, song: str = "song-new") -> dict[str, Any]:
+    data: dict[str, Any] = {"userId": user, "songId": song}
+    if kind == "uploaded":
+        data |= {"title": f"By {user}", "artist": "Somebody", "durationMs": 1_000}
+    return liked(id_, type=f"songline.song.{kind}.v1", data=data)
+
+
+@pytest.mark.parametrize("requests", [1, 3])
+async def test_a_song_of_a_moment_ago_is_its_first_uploaders(tmp_path: Path, requests: int) -> None:
+    """No document knows the song yet, and the hub may take all of these in one second."""
+    events = [fact(1, "uploaded", "ann"), fact(2, "uploaded", "bob"), fact(3, "removed", "bob")]
+    parts = [events] if requests == 1 else [[event] for event in events]
+    taken, kept = await take(tmp_path, *parts, [fact(4, "removed", "ann")])
+    results = [result for each in taken for result in each.results]
+    assert [result.status for result in results] == ["kept", "refused", "refused", "kept"]
+    assert results[1].error is not None
+    assert (results[1].error.field, results[1].error.value) == ("data.userId", '"bob"')
+    assert kept == ["e-1", "e-4"]
+
+
+async def test_a_song_that_was_not_accepted_is_nobodys(tmp_path: Path) -> None:
+    done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    uploaders = FirstUploaders(capacity=2)
+    uploaders.note("song-1", "ann", done)
+    uploaders.note("song-1", "bob", done)
+    assert uploaders.of("song-1") == "ann"
+    done.set_exception(OSError("away"))
+    await asyncio.sleep(0)
+    assert uploaders.of("song-1") is None
+    kept: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    for number in range(3):
+        uploaders.note(f"song-{number}", "ann", kept)
+    assert [uploaders.of(f"song-{number}") for number in range(3)] == [None, "ann", "ann"]
