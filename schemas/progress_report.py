@@ -50,6 +50,14 @@ MENDS: dict[NotReadyCause, str] = {
 """What mends each cause: a command, or what to do where there is none. `{worker}` is the worker's name."""
 
 
+def widened(hub: str, partitions: int) -> str:
+    """The command that grows a hub to so many partitions, on Azure and on one machine."""
+    return (
+        f"`az eventhubs eventhub update --name {hub} --partition-count {partitions}` with your namespace (a tier whose "
+        f"hubs can grow); on this machine raise its PartitionCount in infra/emulators/eventhubs/Config.json"
+    )
+
+
 class NotReadyReason(Struct, frozen=True, kw_only=True, rename="camel"):
     """Why a process is not ready: a `sentence` for the operator, and the command that `mend`s it. `hub` and
     `partition` are None where the cause is not that of a partition."""

@@ -40,7 +40,8 @@ def main() -> None:
         charts, plays, parked, attempts = containers
         for container in containers:
             loop.run_until_complete(arrival.arrived(partial(arrival.container, container)))
-        hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP)
+        # Whoever asks asks again soon: the SDK's own pauses would outlast an outage by half a minute.
+        hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
         trending = create(settings, dials, hubs, charts, plays, parked, attempts, hub)
         # The stages write until they have let go of everything.
         trending.app.closing += [client.close, hub.close]

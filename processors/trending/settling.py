@@ -17,7 +17,7 @@ from processors.trending.policy import moment
 from processors.trending.standings import Ground, Standings, mismatch
 from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
 from schemas.progress import Reached
-from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
+from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Settling:
                 f"{MUSIC_EVENTS}/{number} was added and is not counted: {TRENDING_CELLS_CHANGELOG} has {width} "
                 f"partitions, it needs {needed}"
             )
-            mend = f"widen the hub {TRENDING_CELLS_CHANGELOG} to {needed} partitions"
+            mend = widened(TRENDING_CELLS_CHANGELOG, needed)
             yield not_ready(
                 READER, NotReadyCause.PARTITIONS_ADDED, sentence, mend=mend, hub=MUSIC_EVENTS, partition=str(number)
             )

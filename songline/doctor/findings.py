@@ -7,7 +7,7 @@ from cloud.cosmos import Container
 from cloud.kafka import unsafe
 from processors.ingestion.clock import skew_limit_s
 from schemas import channels
-from schemas.progress_report import ProgressReport
+from schemas.progress_report import ProgressReport, widened
 from songline.doctor import workers
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.finding import Finding
@@ -75,12 +75,10 @@ def _hub(name: str, hubs: Mapping[str, int | Missing]) -> Finding:
         )
     if isinstance(wanted, int) and found != wanted:
         why = "one reader merges it" if name in SINGLE else f"as many as {ALIKE[name]}, whose state it keeps"
-        return Finding(
-            check,
-            "fail",
-            f"has {_partitions(found)} and needs {wanted}: {why}",
-            f"delete it while the trending worker is stopped, then {create}; a rebuild fills it again",
-        )
+        mend = f"delete it while the trending worker is stopped, then {create}; a rebuild fills it again"
+        if name == channels.TRENDING_CELLS_CHANGELOG and found < wanted:
+            mend = widened(name, wanted)
+        return Finding(check, "fail", f"has {_partitions(found)} and needs {wanted}: {why}", mend)
     return Finding(check, "ok", _partitions(found))
 
 

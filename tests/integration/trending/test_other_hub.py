@@ -75,7 +75,7 @@ async def test_a_partition_that_was_added_is_counted_once_its_changelog_is_as_wi
             reason = await told(worker, NotReadyCause.PARTITIONS_ADDED)
             # As wide as for all that were added, or doing what it says would mend one of them only.
             assert reason.partition in ("4", "5")
-            assert reason.mend == f"widen the hub {TRENDING_CELLS_CHANGELOG} to 6 partitions"
+            assert f"--name {TRENDING_CELLS_CHANGELOG} --partition-count 6" in reason.mend
             await until(container, lambda chart: listens(chart) == 40, "the plays of the other partitions")
             await asyncio.to_thread(localcloud.grow_hub, TRENDING_CELLS_CHANGELOG, 6)
             await until(container, lambda chart: listens(chart) == 60, "all plays")

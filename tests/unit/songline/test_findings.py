@@ -8,6 +8,7 @@ from msgspec import structs
 from cloud import kafka
 from cloud.cosmos import Container
 from schemas import channels
+from schemas.progress_report import widened
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.finding import Finding
 from songline.doctor.findings import findings
@@ -76,6 +77,13 @@ def test_a_changelog_that_is_not_as_wide_as_its_hub_fails() -> None:
     finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_SHARDS_CHANGELOG: 8}))
     assert finding.status == "fail"
     assert finding.seen.startswith("has 8 partitions and needs 4: as many as trending-partials")
+
+
+def test_a_changelog_narrower_than_a_hub_that_grew_is_widened_not_deleted() -> None:
+    hubs = {**HUBS, channels.MUSIC_EVENTS: 6}
+    (_, finding) = changed(structs.replace(WELL, hubs=hubs))
+    assert finding.seen.startswith("has 4 partitions and needs 6")
+    assert finding.mend == widened(channels.TRENDING_CELLS_CHANGELOG, 6)
 
 
 def test_more_partitions_are_fine_when_all_agree() -> None:
