@@ -196,6 +196,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
         reach: Reach | None = self._thread.reach(tp)
         return reach
 
+    def known_partitions(self, hub: str) -> frozenset[int]:
+        """The partitions that are shared out among the workers; those that were added are not for some minutes."""
+        consumer = self._thread._consumer
+        return frozenset(() if consumer is None else consumer.partitions_for_topic(hub) or ())
+
 
 class Transport(driver.Transport):  # type: ignore[misc] # Faust has no types
     Consumer = Consumer

@@ -60,6 +60,7 @@ class Settling:
         self._grounds: dict[int, Reached] = {}
         self._refused: dict[int, Mismatch] = {}
         self._narrow: dict[int, int] = {}
+        self._added: frozenset[int] = frozenset()
         self._turn = 0
         self._looked_s = 0.0
         self._noted_s = 0.0
@@ -114,7 +115,17 @@ class Settling:
         for number in sorted(self._pending.keys() - self._refused.keys() - self._narrow.keys()):
             where = {"hub": MUSIC_EVENTS, "partition": str(number)}
             yield not_ready(READER, NotReadyCause.STARTING, f"{MUSIC_EVENTS}/{number}: is not read yet", **where)
-        needed = max([*self._pending, *self._narrow], default=0) + 1
+        needed = max([*self._pending, *self._narrow, *self._added], default=0) + 1
+        for number in sorted(self._added - self._narrow.keys()):
+            sentence = f"{MUSIC_EVENTS}/{number} was added and is not shared out yet, which takes three minutes at most"
+            yield not_ready(
+                READER,
+                NotReadyCause.PARTITIONS_ADDED,
+                sentence,
+                mend=widened(TRENDING_CELLS_CHANGELOG, needed),
+                hub=MUSIC_EVENTS,
+                partition=str(number),
+            )
         for number, width in sorted(self._narrow.items()):
             sentence = (
                 f"{MUSIC_EVENTS}/{number} was added and is not counted: {TRENDING_CELLS_CHANGELOG} has {width} "
@@ -164,7 +175,9 @@ class Settling:
             return
         # Before the ends are asked, or it may seem to be beyond them.
         positions = {number: holder.flushed(number) for number in self._grounds}
-        created_at = await self._standings.created_at()
+        hub = await self._standings.describe()
+        known = self._app.consumer.known_partitions(MUSIC_EVENTS)
+        self._added = frozenset(map(int, hub.partitions)) - known if known else frozenset()
         firsts: dict[Any, int | None] = await self._app.consumer.earliest_offsets(*tps)
         ends: dict[Any, int | None] = await self._app.consumer.highwaters(*tps)
         for tp in tps:
@@ -175,7 +188,7 @@ class Settling:
                 continue
             position = max(positions[tp.partition], before.position)
             reached = structs.replace(before, position=position, through=moment(self._now_ms()))
-            if mismatch(tp.partition, reached, HubState(created_at, first, end - 1)) is not None:
+            if mismatch(tp.partition, reached, HubState(hub.created_at, first, end - 1)) is not None:
                 self.doubt(tp.partition)
                 continue
 

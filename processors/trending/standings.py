@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from processors.runtime.hub_questions import HubQuestions
+from processors.runtime.hub_questions import HubDescription, HubQuestions
 from processors.runtime.hub_standing import HubState, Mismatch, same_hub, standing
 from processors.runtime.positions import PositionResetError, Positions
 from schemas.channels import MUSIC_EVENTS
@@ -65,9 +65,9 @@ class Standings:
                 raise PositionResetError(f"partition {name} was set by hand")
         return Ground(reached, found.next)
 
-    async def created_at(self) -> datetime:
-        """When the hub was created."""
-        return (await self._questions.describe()).created_at
+    async def describe(self) -> HubDescription:
+        """When the hub was created, and its partitions."""
+        return await self._questions.describe()
 
     async def note(self, partition: int, reached: Reached) -> None:
         """Say how far the partition is. Raises PositionResetError where it was set back by hand meanwhile."""

@@ -80,6 +80,11 @@ async def test_a_partition_that_was_added_is_counted_once_its_changelog_is_as_wi
             await asyncio.to_thread(localcloud.grow_hub, TRENDING_CELLS_CHANGELOG, 6)
             await until(container, lambda chart: listens(chart) == 60, "all plays")
             await wait_for_async(partial(ready, worker), "the worker to be ready", DEADLINE)
+            # While it runs: Kafka clients learn of it minutes later only.
+            await asyncio.to_thread(localcloud.grow_hub, MUSIC_EVENTS, 7)
+            reason = await told(worker, NotReadyCause.PARTITIONS_ADDED)
+            assert reason.partition == "6"
+            assert f"--name {TRENDING_CELLS_CHANGELOG} --partition-count 7" in reason.mend
     finally:
         worker.kill()
 
