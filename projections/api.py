@@ -140,6 +140,8 @@ def create(
         title="Songline",
         version="1",
         lifespan=lifespan,
+        # FastAPI's own route for it would take any parameter.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(known)],

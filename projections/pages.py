@@ -6,7 +6,7 @@ from string import Template
 import fastapi_offline
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -53,6 +53,10 @@ def routes(app: FastAPI) -> None:
     @app.get("/asyncapi.json", include_in_schema=False)
     async def asyncapi() -> Response:
         return FileResponse(publish.PUBLISHED / "asyncapi.json", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return JSONResponse(app.openapi())
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -49,7 +49,7 @@ class Front(Struct, frozen=True):
 
 
 class _Named:
-    """Lets requests pass whose path is text, and whose Host is a name of ours."""
+    """Lets requests pass whose path is text that ends in no line feed, and whose Host is a name of ours."""
 
     def __init__(self, app: ASGIApp, front: Front) -> None:
         self._app, self._front = app, front
@@ -81,6 +81,10 @@ def _misnamed(scope: Scope, hosts: tuple[str, ...]) -> Response | None:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
         return refused(400, "Bad request", (Fault("path", shown(raw.decode("latin-1")), "UTF-8, percent-encoded"),))
+    # Routes are found by patterns whose `$` matches before a line feed, too.
+    if scope["path"].rstrip("/").endswith("\n"):
+        rule = "a path without a line feed at its end; /docs tells what there is"
+        return refused(404, "Not Found", (Fault("path", shown(raw.decode("latin-1")), rule),))
     return None
 
 

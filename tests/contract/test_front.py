@@ -89,7 +89,7 @@ def test_head_of_what_is_only_written_says_what_can_be_done(web: httpx.Client, p
     assert answer.headers["allow"]
 
 
-@pytest.mark.parametrize(("method", "path"), [*(("GET", path) for path in (*READS, *PAGES[:4])), *WRITES])
+@pytest.mark.parametrize(("method", "path"), [*(("GET", path) for path in (*READS, *PAGES)), *WRITES])
 def test_a_parameter_that_nobody_knows_is_refused(web: httpx.Client, method: str, path: str) -> None:
     answer = web.request(method, path, params={"nonsense": "1"})
     assert answer.status_code == 400, answer.text
@@ -220,3 +220,18 @@ def test_a_path_that_is_no_id_is_refused_or_not_there(address: str, method: str,
 def test_no_file_is_found_under_an_odd_name(address: str, path: str) -> None:
     answer = exchange(address, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
     assert status(answer) in (400, 404), answer
+
+
+@pytest.mark.parametrize("end", ["%0a", "%0A/", "%0D%0A"])
+def test_a_path_with_a_line_end_behind_it_is_another_path(web: httpx.Client, end: str) -> None:
+    for path in (*READS, *PAGES, *FILES):
+        with web.stream("GET", path + end) as answer:
+            assert answer.status_code == 404, path + end
+        assert web.head(path + end).status_code == 404
+
+
+def test_a_path_with_a_line_end_says_what_it_saw(web: httpx.Client) -> None:
+    answer = web.get("/%0a")
+    assert answer.headers["content-type"] == "application/problem+json"
+    (fault,) = answer.json()["errors"]
+    assert (fault["field"], fault["value"]) == ("path", '"/%0a"')
