@@ -14,6 +14,7 @@ from projections import charts, history, negotiation, openapi
 from projections.answers import fresh, plain, shown
 from projections.ids import SongId
 from projections.moments import Moment
+from projections.numbers import IS_WHOLE
 from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
 from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
@@ -60,7 +61,7 @@ def _current(app: FastAPI) -> None:
         kind: WhichKind,
         window: WhichWindow,
         scope: Scope = GLOBAL,
-        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines at most")] = CHART_SIZE,
+        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines at most"), IS_WHOLE] = CHART_SIZE,
         accept: Accept = None,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
@@ -98,7 +99,9 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         scope: Scope = GLOBAL,
         since: Annotated[Moment | None, Query(description="From this moment on; a day before `until`")] = None,
         until: Annotated[Moment | None, Query(description="Before this moment; now")] = None,
-        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines of each chart at most")] = 10,
+        limit: Annotated[
+            int, Query(ge=1, le=CHART_SIZE, description="How many lines of each chart at most"), IS_WHOLE
+        ] = 10,
         accept: Accept = None,
     ) -> Response:
         """The first chart of each UTC hour, oldest first, seven days of them at most. An hour in which nobody ran the

@@ -12,6 +12,7 @@ from projections.answers import plain
 from projections.http.unread import EventStream
 from projections.ids import IngestionId
 from projections.letters import PEEKED, Letters, LettersAnswer
+from projections.numbers import IS_WHOLE
 from projections.problems import Problem, answer
 from projections.store import Store
 from schemas.ingestions import Ingestion, State
@@ -39,7 +40,7 @@ def routes(
     async def several(
         request: Request,
         state: Annotated[State | None, Query(description="Only those in this state")] = None,
-        limit: Annotated[int, Query(ge=1, le=ingestions.MAX_LISTED, description="How many at most")] = 20,
+        limit: Annotated[int, Query(ge=1, le=ingestions.MAX_LISTED, description="How many at most"), IS_WHOLE] = 20,
     ) -> Response:
         """For whoever watches over uploads; an uploader follows its own by its id."""
         as_of = now()

@@ -13,6 +13,7 @@ from projections.freshness import freshness
 from projections.hub_creation import HubCreation, known
 from projections.ids import UserId
 from projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
+from projections.numbers import IS_WHOLE
 from projections.problems import Fault, Problem, answer, refused
 from projections.reaching import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
 from schemas.library import RECENT
@@ -45,7 +46,7 @@ def _library(app: FastAPI, now: Now) -> None:
             ),
         ] = "recent",
         cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most")] = 20,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most"), IS_WHOLE] = 20,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
     ) -> Response:
@@ -70,7 +71,7 @@ def _recent(app: FastAPI, now: Now) -> None:
     async def recent(
         request: Request,
         user_id: UserId,
-        limit: Annotated[int, Query(ge=1, le=RECENT, description="How many listens at most")] = RECENT,
+        limit: Annotated[int, Query(ge=1, le=RECENT, description="How many listens at most"), IS_WHOLE] = RECENT,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
     ) -> Response:

@@ -1,22 +1,28 @@
-"""Moments that callers name: RFC 3339, in UTC where they say no offset, cut to microseconds."""
+"""Moments that callers name: RFC 3339 as in events, in UTC where they say no offset, cut to microseconds."""
 
-from datetime import UTC, datetime
+import re
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
+
+from schemas.errors import Poison
+from schemas.moments import read_moment
+from schemas.rules import MOMENT_RULE
 
 RULE = "a moment that has a form in UTC, in the years 1 to 9999"
 
+_WITHOUT_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?")
 
-def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC; raises ValueError for one whose offset takes it out of the years 1 to 9999."""
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
+
+def read(text: object) -> datetime:
+    """The moment in `text`, in UTC; raises ValueError with the rule that it breaks."""
+    said = str(text)
     try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(RULE) from None
+        return read_moment(f"{said}Z" if _WITHOUT_OFFSET.fullmatch(said) else said)
+    except Poison as poison:
+        raise ValueError(RULE if poison.reason == "broken-contract" else MOMENT_RULE) from None
 
 
-Moment = Annotated[datetime, AfterValidator(in_utc)]
+Moment = Annotated[datetime, BeforeValidator(read)]
 """A moment in a query; its parameter is aware and in UTC."""

@@ -12,6 +12,7 @@ from projections.answers import plain, shown
 from projections.chart_api import Accept, tabled, unacceptable
 from projections.ids import SongId
 from projections.moments import Moment
+from projections.numbers import IS_WHOLE
 from projections.problems import Fault, Problem, answer, refused
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
@@ -31,7 +32,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     async def of_song(
         request: Request,
         song_id: SongId,
-        hours: Annotated[int, Query(ge=1, le=plays.LONGEST, description="How many UTC hours")] = plays.USUAL,
+        hours: Annotated[int, Query(ge=1, le=plays.LONGEST, description="How many UTC hours"), IS_WHOLE] = plays.USUAL,
         until: Annotated[Moment | None, Query(description="Hours that begin before this moment; now")] = None,
         accept: Accept = None,
     ) -> Response:

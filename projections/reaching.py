@@ -7,6 +7,8 @@ from typing import Annotated, TypeVar
 
 from fastapi import Query
 
+from projections.numbers import IS_DECIMAL
+
 T = TypeVar("T")
 
 POSITION_RULE = "PARTITION:SEQUENCE, several with commas between, as publishing answers them: 2:1203,3:88"
@@ -23,7 +25,9 @@ MinPosition = Annotated[
         examples=["2:1203"],
     ),
 ]
-Wait = Annotated[float, Query(ge=0, le=LONGEST, description="For how many seconds to wait for `min_position`")]
+Wait = Annotated[
+    float, Query(ge=0, le=LONGEST, description="For how many seconds to wait for `min_position`"), IS_DECIMAL
+]
 
 _PAIR = re.compile(r"([0-9]{1,4}):([0-9]{1,18})", re.ASCII)
 

@@ -13,6 +13,7 @@ from projections.audio import AudioStore, Lost
 from projections.freshness import freshness
 from projections.hub_creation import known
 from projections.ids import SongId
+from projections.numbers import IS_WHOLE
 from projections.problems import Fault, Problem, answer, refused
 from projections.ranges import Range, Unsatisfiable, wanted
 from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
@@ -62,7 +63,7 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
             Query(max_length=200, description=f"{MAX_WORDS} beginnings of words of title, artist and album at most"),
         ] = None,
         cursor: Annotated[str | None, Query(max_length=400, description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most")] = 20,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most"), IS_WHOLE] = 20,
     ) -> Response:
         """Everything that is asked for must hold. `next` leads to the next page, and is null on the last one."""
         try:

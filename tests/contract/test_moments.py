@@ -1,7 +1,14 @@
 """The ends of time, on every route that takes a moment; numbers that no number of ours is as large as."""
 
+import json
+from typing import Any
+
 import httpx
 import pytest
+
+from projections.numbers import DECIMAL_RULE, WHOLE_RULE
+from schemas.rules import MOMENT_RULE
+from songline import openapi
 
 HISTORY, PLAYS = "/v1/charts/top/1h/history", "/v1/songs/song-1/plays"
 ENDS = [
@@ -79,3 +86,38 @@ def test_no_number_is_too_strange_to_be_refused(web: httpx.Client, path: str, na
     for number in NUMBERS:
         answer = web.get(path, params={name: number})
         assert answer.status_code in (200, 400, 404), (number, answer.text)
+
+
+DOCUMENT = openapi.document()
+RULES = {"integer": WHOLE_RULE, "number": DECIMAL_RULE, "date-time": MOMENT_RULE}
+VALUES = {"kind": "top", "window": "1h", "song_id": "song-1", "user_id": "user-1", "ingestion_id": "i-1"}
+
+
+def kinds(schema: dict[str, Any]) -> set[str]:
+    """What a parameter is: its types and formats."""
+    return {one.get(key, "") for one in (schema, *schema.get("anyOf", [])) for key in ("type", "format")} & set(RULES)
+
+
+QUERIES = [
+    (path.format(**VALUES), one["name"], kind)
+    for path, operations in DOCUMENT["paths"].items()
+    for one in operations.get("get", {}).get("parameters", [])
+    for kind in kinds(one["schema"])
+    if one["in"] == "query"
+]
+
+
+def test_every_kind_of_number_is_asked_for() -> None:
+    assert {kind for _, _, kind in QUERIES} == set(RULES)
+    assert len(QUERIES) >= 14
+
+
+@pytest.mark.parametrize(("path", "name", "kind"), QUERIES)
+def test_what_is_no_number_and_no_moment_is_refused_in_our_words(
+    web: httpx.Client, path: str, name: str, kind: str
+) -> None:
+    for text in ("1_0", "ten", "", "+1", "2026-11-22", "2026-11-22T14:00:00,5Z", "9" * 30):
+        answer = web.get(path, params={name: text})
+        assert answer.status_code == 400, answer.text
+        (fault,) = answer.json()["errors"]
+        assert (fault["field"], fault["value"], fault["rule"]) == (name, json.dumps(text), RULES[kind])
