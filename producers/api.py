@@ -18,6 +18,7 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi import Path as InPath
 from msgspec import Struct
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -26,6 +27,8 @@ from cloud.settings import Blobs, Cosmos, ServiceBus
 from producers.arrival import too_large
 from producers.commands import CommandSender
 from producers.declined import Declined
+from producers.form_fields import FILE, check_beside, check_field
+from producers.headers import only
 from producers.multipart import Form, Head, malformed
 from producers.openapi import REMOVE, UPLOAD
 from producers.pacing import Meter, pieces, started
@@ -33,7 +36,7 @@ from producers.records import Records
 from producers.uploads import Limits, Uploading, Uploads
 from schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
 from schemas.commands import MAX_SONG_BYTES, read_metadata
-from schemas.decoding import convert
+from schemas.decoding import convert, excerpt
 from schemas.envelope import uuid7
 from schemas.errors import Poison, Refused, Violation
 from schemas.ingestions import Ingestion, State
@@ -42,12 +45,12 @@ from schemas.types import ID_PATTERN, PATTERNS, MediaType
 
 logger = logging.getLogger("producers.api")
 
-FILE = "file"
 FORM = "multipart/form-data"
 ANY = "application/octet-stream"
 # What a form has around its file.
 FORM_SLACK = 256 * 1024
-USER_HEADER = "x-user-id"
+USER_HEADER = "X-User-Id"
+KEY_HEADER = "Idempotency-Key"
 FILE_NAME_MAX = 255
 STALLED = "Upload stalled"
 
@@ -97,7 +100,7 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
         """Send the file as the part `file` of a form, or as the body itself. The answer comes once the upload is safe;
         what becomes of it is told at its `Location`."""
         uploads: Uploads = request.app.state.uploads
-        media_type = _media_type(request.headers.get("content-type", ""))
+        media_type = _media_type(only(request.headers, "Content-Type") or "")
         if media_type != FORM and media_type != ANY and not media_type.startswith("audio/"):
             raise Declined(
                 415,
@@ -123,7 +126,7 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
         user_id = uploader(request.headers, request.query_params)
         if not _ID.search(song_id):
             raise Declined(404, "No such song", f"{song_id[:100]!r} is no song's id: expected {PATTERNS[ID_PATTERN]}.")
-        known = await uploads.remove(user_id, song_id, request.headers.get("idempotency-key"))
+        known = await uploads.remove(user_id, song_id, only(request.headers, KEY_HEADER))
         if known is None:
             # There is nothing but the song itself to look at.
             return _accepted(Receipt(id=song_id, state="ready", href=f"/v1/songs/{song_id}"))
@@ -132,17 +135,17 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
     return router
 
 
-def uploader(headers: Mapping[str, str], fields: Mapping[str, str]) -> str:
+def uploader(headers: Headers, fields: Mapping[str, str]) -> str:
     """Who uploads or removes: `X-User-Id` or the field `userId`; raises Refused.
 
     The caller is believed. Where callers are authenticated, this is the one place to put the token's subject in: the
     gateway sets the header from it and drops what came from outside.
     """
-    names = {value for value in (headers.get(USER_HEADER), fields.get("userId")) if value}
+    names = {value for value in (*headers.getlist(USER_HEADER), fields.get("userId")) if value}
     if not names:
         raise Refused(Violation("userId", "nothing", "the header X-User-Id, or a field userId that is before the file"))
     if len(names) > 1:
-        raise Refused(Violation("userId", " and ".join(sorted(names))[:100], "one user in X-User-Id and userId"))
+        raise Refused(Violation("userId", excerpt(" and ".join(sorted(names))), "one user in X-User-Id and userId"))
     (user_id,) = names
     if not _ID.search(user_id):
         raise Refused(Violation("userId", repr(user_id[:100]), PATTERNS[ID_PATTERN]))
@@ -155,12 +158,14 @@ def file_name(text: str | None) -> str | None:
 
 
 async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingestion:
+    check_beside(request.query_params)
     length = _length(request, MAX_SONG_BYTES + FORM_SLACK)
     fields: dict[str, str] = {}
     head: Head | None = None
     async with AsyncExitStack() as stack:
         uploading: Uploading | None = None
         async for part in Form(pieces(request, meter, STALLED), request.headers["content-type"]):
+            check_field(part.head.name, fields)
             if part.head.name != FILE:
                 fields[part.head.name] = await part.text()
                 continue
@@ -169,7 +174,7 @@ async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingest
             head = part.head
             user_id = uploader(request.headers, fields)
             uploading = await stack.enter_async_context(
-                await uploads.begin(user_id, request.headers.get("idempotency-key"), length)
+                await uploads.begin(user_id, only(request.headers, KEY_HEADER), length)
             )
             async for piece in part.pieces():
                 await uploading.write(piece)
@@ -186,7 +191,7 @@ async def _from_body(request: Request, uploads: Uploads, meter: Meter, media_typ
     fields = request.query_params
     user_id = uploader(request.headers, fields)
     said = read_metadata(fields)
-    async with await uploads.begin(user_id, request.headers.get("idempotency-key"), length) as uploading:
+    async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
         async for piece in pieces(request, meter, STALLED):
             await uploading.write(piece)
         return await uploads.accept(uploading, _claimed(media_type), file_name(fields.get("fileName")), said)

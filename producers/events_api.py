@@ -27,6 +27,7 @@ from producers.batches import split
 from producers.callers import Callers
 from producers.declined import Declined
 from producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
+from producers.headers import only
 from producers.intake import Intake, Taken
 from producers.owners import PATIENCE_S, Owners
 from producers.pacing import Pace, pieces, started
@@ -194,7 +195,7 @@ def routes(wires: Wires) -> APIRouter:
         """One event, or a batch of up to 1,000 in which each gets a result of its own: what breaks the contract is
         refused, and the rest goes through. An event that is sent again (same `source` and `id`) is taken once."""
         desk: Desk = request.app.state.events
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = (only(request.headers, "Content-Type") or "").partition(";")[0].strip().lower()
         if media_type not in (ONE, BATCH):
             seen = repr(media_type or "nothing")
             raise Declined(415, "Not a way to send events", f"Content-Type: saw {seen}, expected {ONE} or {BATCH}.")
@@ -210,7 +211,7 @@ def routes(wires: Wires) -> APIRouter:
         with desk.room(request, MAX_EVENT_BYTES) as room:
             said = _object(await _body(request, MAX_EVENT_BYTES, room, wires.pace))
             when = said.pop("time", None)
-            user = request.headers.get("x-user-id")
+            user = only(request.headers, "X-User-Id")
             data = {**({} if user is None else {"userId": user}), **said, "songId": song_id}
             return await desk.one(_event(SongPlayed, data, request, when))
 
@@ -256,7 +257,7 @@ async def _records(stack: AsyncExitStack, settings: Cosmos) -> Records:
 def _event(payload: type[Payload], data: dict[str, Any], request: Request, when: object = None) -> bytes:
     """The event as it would have come by itself; it keeps its contract or not, and is held to it like any other."""
     now = _now()
-    key = request.headers.get("idempotency-key")
+    key = only(request.headers, "Idempotency-Key")
     if key is None:
         id_ = uuid7(int(now.timestamp() * 1000), secrets.randbits(74))
     else:

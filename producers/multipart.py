@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from producers.declined import Declined
-from schemas.decoding import read_text
+from schemas.decoding import excerpt, read_text
 from schemas.errors import Poison
 
 FIELD_MAX = 4096
@@ -90,10 +90,14 @@ class Tokens:
         name = options.get(b"name")
         if name is None:
             raise malformed("a part has no name in its Content-Disposition")
+        try:
+            known_as = read_text(name)
+        except Poison:
+            raise malformed(f"the name of a field, {excerpt(name)}, is not UTF-8") from None
         file_name = options.get(b"filename")
         self._tokens.append(
             Head(
-                name.decode(errors="replace"),
+                known_as,
                 None if file_name is None else file_name.decode(errors="replace").replace("%22", '"'),
                 self._headers.get("content-type", b"").decode("latin-1"),
             )

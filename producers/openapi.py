@@ -60,6 +60,7 @@ _FILE = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
     "required": ["file"],
+    "additionalProperties": False,
     "properties": {"userId": {"type": "string"}, **_FIELDS, "file": _FILE},
 }
 

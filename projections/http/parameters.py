@@ -1,7 +1,6 @@
 """Query parameters that nobody knows are refused: what is misspelt would be left out in silence."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from projections.answers import shown
 from projections.problems import Fault
+from schemas.nearest import nearest
 
 MOST = 100
 
@@ -47,18 +47,10 @@ def check(query: bytes, names: Iterable[str]) -> None:
     allowed, seen, faults = list(names), set[str](), list[Fault]()
     for name, value in said:
         if name not in allowed:
-            faults.append(Fault(name[:100], shown(value), _nearest(name, allowed)))
+            rule = nearest(name, allowed) if allowed else "no parameters here"
+            faults.append(Fault(name[:100], shown(value), rule))
         elif name in seen:
             faults.append(Fault(name, shown(value), "one value, and not another one"))
         seen.add(name)
     if faults:
         raise BadParameters(*faults)
-
-
-def _nearest(name: str, allowed: list[str]) -> str:
-    """What is expected in place of a parameter that is not there."""
-    if not allowed:
-        return "no parameters here"
-    folded = {one.lower().replace("_", ""): one for one in allowed}
-    found = get_close_matches(name.lower().replace("_", "").replace("-", ""), folded, 1, cutoff=0)
-    return f"{folded[found[0]]}, which is the nearest of {', '.join(allowed)}"

@@ -235,3 +235,25 @@ def test_a_path_with_a_line_end_says_what_it_saw(web: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     (fault,) = answer.json()["errors"]
     assert (fault["field"], fault["value"]) == ("path", '"/%0a"')
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "names"),
+    [
+        ("POST", "/v1/songs", ["X-User-Id", "Idempotency-Key", "Content-Type"]),
+        ("DELETE", "/v1/songs/song-1", ["X-User-Id", "Idempotency-Key"]),
+        ("POST", "/v1/songs/song-1/plays", ["X-User-Id", "Idempotency-Key"]),
+        ("PUT", "/v1/users/user-1/likes/song-1", ["Idempotency-Key"]),
+        ("DELETE", "/v1/users/user-1/likes/song-1", ["Idempotency-Key"]),
+        ("POST", "/v1/events", ["Content-Type"]),
+    ],
+)
+def test_a_header_with_two_values_is_refused(web: httpx.Client, method: str, path: str, names: list[str]) -> None:
+    usual = {"X-User-Id": "user-1", "Idempotency-Key": "key-1", "Content-Type": "audio/wav"}
+    for name in names:
+        headers = [*usual.items(), (name, "another")]
+        answer = web.request(method, path, headers=headers, content=b"{}" if method == "POST" else b"")
+        assert answer.status_code == 400, answer.text
+        seen = answer.json()["errors"][0]["value"]
+        assert usual[name] in seen
+        assert "another" in seen

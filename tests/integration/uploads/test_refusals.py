@@ -65,6 +65,42 @@ async def test_what_breaks_a_rule_is_named(
     assert named in answer.json()["detail"]
 
 
+FILE = ("file", "no song")
+ODD_FORMS = [
+    ([("titel", "T"), FILE], {}, "titel", "title, which is the nearest of userId, title, artist, album, genre, file"),
+    ([FILE, ("titel", "T")], {}, "titel", "title, which is the nearest of"),
+    ([("UserID", "u"), FILE], {}, "UserID", "userId, which is the nearest of"),
+    ([("fileName", "a.mp3"), FILE], {}, "fileName", "file, which is the nearest of"),
+    ([("files", "x")], {}, "files", "file, which is the nearest of"),
+    ([("", "x"), FILE], {}, "", "which is the nearest of"),
+    ([("title", "A"), ("title", "B"), FILE], {}, "title", "one field of that name"),
+    ([("title", "A"), FILE, ("title", "A")], {}, "title", "one field of that name"),
+    ([("userId", "user-odd"), ("userId", "user-odd"), FILE], {}, "userId", "one field of that name"),
+    ([FILE], {"title": "T"}, "title", "no parameters beside a form"),
+    ([FILE], {"userId": "user-odd"}, "userId", "no parameters beside a form"),
+    ([FILE], {"fileName": "a.mp3"}, "fileName", "no parameters beside a form"),
+]
+
+
+@pytest.mark.parametrize(("parts", "params", "field", "rule"), ODD_FORMS)
+async def test_nothing_of_a_form_is_left_out_in_silence(
+    http: httpx.AsyncClient, parts: list[tuple[str, str]], params: dict[str, str], field: str, rule: str
+) -> None:
+    content = "".join(f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in parts)
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "X-User-Id": "user-odd"}
+    answer = await http.post("/v1/songs", headers=headers, params=params, content=f"{content}--b--\r\n".encode())
+    assert answer.status_code == 400, answer.text
+    (fault,) = answer.json()["errors"]
+    assert fault["field"] == field
+    assert rule in fault["rule"]
+
+
+async def test_a_form_with_every_field_is_taken(http: httpx.AsyncClient) -> None:
+    said = {"userId": "user-whole", "title": "T", "artist": "A", "album": "B", "genre": "rock"}
+    answer = await http.post("/v1/songs", data=said, files={"file": ("a.mp3", b"no song")})
+    assert answer.status_code == 202, answer.text
+
+
 async def test_a_file_that_is_too_large_is_refused_before_it_is_sent(app: App, api: ApiProcess) -> None:
     staged = await app.staged()
     url = urlsplit(api.address)

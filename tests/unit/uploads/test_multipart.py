@@ -62,6 +62,7 @@ async def test_rubbish_is_declined_and_nothing_else_happens(body: bytes, cuts: l
         (form(part("file", b"x")), f"multipart/form-data; boundary={'x' * 300}", "Boundary"),
         (form(*(part("x", b"") for _ in range(PARTS_MAX + 1))), CONTENT_TYPE, f"more than {PARTS_MAX} parts"),
         (f"--{BOUNDARY}\r\nContent-Type: a/b\r\n\r\nx\r\n--{BOUNDARY}--".encode(), CONTENT_TYPE, "no name"),
+        (form(part("title", b"x")).replace(b"title", b"tit\xff"), CONTENT_TYPE, r"tit\\xff, is not UTF-8"),
         (form(part("n" * 5000, b"x")), CONTENT_TYPE, "multipart/form-data"),
     ],
 )

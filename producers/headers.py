@@ -1,0 +1,14 @@
+"""Headers that say one thing: a proxy and we must not read two different ones."""
+
+from starlette.datastructures import Headers
+
+from schemas.decoding import excerpt
+from schemas.errors import Refused, Violation
+
+
+def only(headers: Headers, name: str) -> str | None:
+    """The value of the header `name`, None where it is not there; raises Refused where it has different values."""
+    values = list(dict.fromkeys(headers.getlist(name)))
+    if len(values) > 1:
+        raise Refused(Violation(name, excerpt(" and ".join(map(repr, values))), "one value of this header"))
+    return values[0] if values else None
