@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from localcloud.unreadable import UNREADABLE
+
 HOUR_MS = 3_600_000
 DEFAULT_RETENTION_MS = 168 * HOUR_MS
 
@@ -83,7 +85,7 @@ def _entities(file: Path) -> list[_Entity]:
         document = msgspec.json.decode(file.read_bytes(), type=_Document)
     except OSError as error:
         raise BadConfig(f"{file}: {error.strerror}; expected a Config.json of the Event Hubs emulator") from None
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadConfig(f"{file}: {error}; expected the shape of the Event Hubs emulator's Config.json") from None
     return [entity for namespace in document.user_config.namespace_config for entity in namespace.entities]
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from localcloud.faults import BadRules, Faults, parse_rules
 from localcloud.origin import OwnOrigin
+from localcloud.unreadable import UNREADABLE
 
 
 class Throttled(Protocol):
@@ -47,7 +48,7 @@ def create(
                     throughput().enforced = msgspec.json.decode(body, type=list[str])
                 case "DELETE":
                     throughput().enforced = []
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return _refused("the body", body.decode("utf-8", "replace")[:100], f"expected a JSON list; {error}")
         return JSONResponse(throughput().enforced)
 

@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from localcloud.unreadable import UNREADABLE
+
 Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
 Condition = Annotated[str, Meta(pattern="^[a-z.:-]+$")]
 SERVER_BUSY: Final = "com.microsoft:server-busy"
@@ -125,7 +127,7 @@ def parse_rules(data: bytes) -> list[Rule]:
     """Read a JSON list of rules. Raises BadRules."""
     try:
         plain: object = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadRules("the body", data.decode("utf-8", "replace")[:100], f"expected JSON; {error}") from None
     try:
         rules = msgspec.convert(plain, list[Rule])

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from localcloud.config import HubConfig
 from localcloud.log.errors import InvalidHubName, PartitionCountError, UnknownHub
 from localcloud.log.store import Hub, LogStore
+from localcloud.unreadable import UNREADABLE
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,7 +50,7 @@ def _put(store: LogStore, name: str, body: bytes) -> Response:
     """Create the hub, as it is declared or plain, or grow it. The count that it has already changes nothing."""
     try:
         wanted = msgspec.json.decode(body, type=_Wanted)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         return _refused("the body", body.decode("utf-8", "replace")[:100], f'expected {{"partitions": N}}; {error}')
     try:
         hub = store.hub(name)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from localcloud.cosmos.errors import BadRequest, TooLarge
+from localcloud.unreadable import UNREADABLE
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ID_BYTES = 1023
@@ -21,7 +22,7 @@ def decode(data: bytes) -> object:
     """Any JSON; BadRequest for what is not JSON."""
     try:
         return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadRequest(f"The request body is no valid JSON: {error}.") from error
 
 

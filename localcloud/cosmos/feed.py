@@ -19,6 +19,7 @@ from localcloud.cosmos.query.expressions import ROOT, Row
 from localcloud.cosmos.query.program import Program, compile_query
 from localcloud.cosmos.storage import Session
 from localcloud.cosmos.values import UNDEFINED, OrderKey
+from localcloud.unreadable import UNREADABLE
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 MAX_IDS_PUSHED = 500
@@ -328,7 +329,7 @@ def _decode(text: str | None, label: str) -> Token:
         return Token(label)
     try:
         token = msgspec.json.decode(base64.b64decode(text, validate=True), type=Token)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, *UNREADABLE):
         raise _bad_token() from None
     if token.of != label or token.given < 0:
         raise _bad_token()

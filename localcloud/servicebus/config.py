@@ -15,6 +15,7 @@ from localcloud.config import BadConfig
 from localcloud.servicebus import entities, rules
 from localcloud.servicebus.entities import CorrelationFilter, Filter, Queue, Rule, Scalar, SqlAction, SqlFilter
 from localcloud.servicebus.errors import ServiceBusError
+from localcloud.unreadable import UNREADABLE
 
 
 class SubscriptionConfig(msgspec.Struct, frozen=True):
@@ -125,7 +126,7 @@ def _read(file: Path) -> list[_Namespace]:
         return msgspec.json.decode(file.read_bytes(), type=_Document).user_config.namespaces
     except OSError as error:
         raise BadConfig(f"{file}: {error.strerror}; expected a Config.json of the Service Bus emulator") from None
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BadConfig(f"{file}: {error}; expected the shape of the Service Bus emulator's Config.json") from None
 
 
