@@ -79,10 +79,7 @@ class Intake:
         now = self._now()
         read = [_read(body, now) for body in bodies]
         owners = await self._owners_of(each[0] for each in read if isinstance(each, tuple) and is_fact(each[0]))
-        begun = [
-            each if isinstance(each, Refused) else await self._begin(*each, owners.get(each[0].data.song_id))
-            for each in read
-        ]
+        begun = [each if isinstance(each, Refused) else await self._begin(*each, owners) for each in read]
         waiting = {each.outcome for each in begun if isinstance(each, _Begun) and not isinstance(each.outcome, str)}
         if waiting:
             # Unlike gather, this leaves the events alone when the caller stops waiting.
@@ -103,13 +100,17 @@ class Intake:
                     keys.add(each.event.partition_key)
         return Taken(results=results, position=await self._position(keys), failure=failure)
 
-    async def _owners_of(self, facts: Iterable[Event]) -> Mapping[str, str]:
+    async def _owners_of(self, facts: Iterable[Event]) -> Mapping[str, str | None]:
         songs = {fact.data.song_id for fact in facts}
         return await self._owners.of(songs) if songs and self._owners is not None else {}
 
-    async def _begin(self, event: Event, body: bytes, owner: str | None) -> _Begun | Refused | Broken:
+    async def _begin(self, event: Event, body: bytes, owners: Mapping[str, str | None]) -> _Begun | Refused | Broken:
         song_id = event.data.song_id
-        owner = owner if owner is not None else self._uploaders.of(song_id)
+        owner = owners.get(song_id)
+        # Known to have none, not merely unknown because Cosmos DB is away.
+        ownerless = owner is None and song_id in owners
+        if ownerless:
+            owner = self._uploaders.of(song_id)
         try:
             if (known := self._recent.find(event)) is not None:
                 return _Begun(event, known, duplicate=True)
@@ -119,7 +120,7 @@ class Intake:
         except (Refused, Broken) as error:
             return error
         self._recent.note(event, done)
-        if isinstance(event.data, SongUploaded):
+        if ownerless and isinstance(event.data, SongUploaded):
             self._uploaders.note(song_id, event.data.user_id, done)
         return _Begun(event, done, duplicate=False)
 

@@ -26,19 +26,18 @@ class Owners:
         self._records = records
         self._patience_s = patience_s
 
-    async def of(self, song_ids: Collection[str]) -> dict[str, str]:
-        """The owner of each song that has one; NOBODY owns what has gone since before owners were written down.
+    async def of(self, song_ids: Collection[str]) -> dict[str, str | None]:
+        """The owner of each song, None where nobody has uploaded it; NOBODY owns what has gone since before owners were
+        written down.
 
         What Cosmos DB does not say within `patience_s` is left out. The folds judge every fact again.
         """
         gate = asyncio.Semaphore(AT_ONCE)
-        found: dict[str, str] = {}
+        found: dict[str, str | None] = {}
 
         async def ask(song_id: str) -> None:
             async with gate:
-                owner = await self._owner(song_id)
-            if owner is not None:
-                found[song_id] = owner
+                found[song_id] = await self._owner(song_id)
 
         asking = [asyncio.create_task(ask(song_id)) for song_id in song_ids]
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from producers.declined import Declined
 from producers.events_api import Desk
 from producers.first_uploaders import FirstUploaders
 from producers.intake import Intake, Taken
+from producers.owners import Owners
 from producers.positions import Positions
 from producers.recent import Recent
 from schemas.envelope import Event
@@ -46,11 +48,23 @@ def liked(id_: int, song: int = 0, **attributes: Any) -> dict[str, Any]:
     }
 
 
-async def take(folder: Path, *requests: list[Any], outbox_events: int = 1_000) -> tuple[list[Taken], list[str]]:
+class NoneYet(Owners):
+    """No document says whose the songs are; those of `unknown` could not be asked for."""
+
+    def __init__(self, *unknown: str) -> None:
+        self._unknown = unknown
+
+    async def of(self, song_ids: Collection[str]) -> dict[str, str | None]:
+        return {song_id: None for song_id in song_ids if song_id not in self._unknown}
+
+
+async def take(
+    folder: Path, *requests: list[Any], outbox_events: int = 1_000, owners: Owners | None = None
+) -> tuple[list[Taken], list[str]]:
     """What each request is answered with, and the ids in the outbox afterwards."""
     publisher = EventPublisher(NOWHERE, outbox=folder / "outbox.db", outbox_events=outbox_events, now=lambda: NOW)
     async with publisher:
-        intake = Intake(publisher, Positions(NOWHERE, "hub", publisher.partitions), Recent(), lambda: NOW)
+        intake = Intake(publisher, Positions(NOWHERE, "hub", publisher.partitions), Recent(), lambda: NOW, owners)
         taken = [await intake.take([json.dumps(item).encode() for item in items]) for items in requests]
         assert publisher._storage is not None
         kept = publisher._storage.outbox.read(0, 1_000)
@@ -148,12 +162,19 @@ async def test_a_song_of_a_moment_ago_is_its_first_uploaders(tmp_path: Path, req
     """No document knows the song yet, and the hub may take all of these in one second."""
     events = [fact(1, "uploaded", "ann"), fact(2, "uploaded", "bob"), fact(3, "removed", "bob")]
     parts = [events] if requests == 1 else [[event] for event in events]
-    taken, kept = await take(tmp_path, *parts, [fact(4, "removed", "ann")])
+    taken, kept = await take(tmp_path, *parts, [fact(4, "removed", "ann")], owners=NoneYet())
     results = [result for each in taken for result in each.results]
     assert [result.status for result in results] == ["kept", "refused", "refused", "kept"]
     assert results[1].error is not None
     assert (results[1].error.field, results[1].error.value) == ("data.userId", '"bob"')
     assert kept == ["e-1", "e-4"]
+
+
+async def test_a_song_that_could_not_be_asked_for_is_left_to_the_fold(tmp_path: Path) -> None:
+    """Or a stranger who comes first while Cosmos DB is away would keep its owner out."""
+    events = [fact(1, "uploaded", "bob"), fact(2, "uploaded", "ann")]
+    taken, _ = await take(tmp_path, *[[event] for event in events], owners=NoneYet("song-new"))
+    assert [result.status for each in taken for result in each.results] == ["kept", "kept"]
 
 
 async def test_a_song_that_was_not_accepted_is_nobodys(tmp_path: Path) -> None:
