@@ -4,7 +4,6 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import CancelledError
 from contextlib import suppress
 
 _CHUNK = 1 << 16
@@ -18,22 +17,26 @@ async def chunks(descriptor: int) -> AsyncIterator[bytes]:
     reads the descriptor itself, so that it stands in nobody's way when the process ends.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes | OSError] = asyncio.Queue(_AHEAD)
+    queue: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+    room = threading.Semaphore(_AHEAD)
 
     def read() -> None:
-        # The loop may end while this thread still waits for input, or for room.
-        with suppress(CancelledError, RuntimeError):
+        # The loop may be closed while this thread still waits for input: there is no one left to give it to. A
+        # coroutine on its way to a closed loop would be warned of, so what is handed over is a plain call.
+        with suppress(RuntimeError):
             while True:
+                room.acquire()
                 try:
                     chunk: bytes | OSError = os.read(descriptor, _CHUNK)
                 except OSError as error:
                     chunk = error
-                asyncio.run_coroutine_threadsafe(queue.put(chunk), loop).result()
+                loop.call_soon_threadsafe(queue.put_nowait, chunk)
                 if not chunk or isinstance(chunk, OSError):
                     return
 
     threading.Thread(target=read, name=f"read {descriptor}", daemon=True).start()
     while chunk := await queue.get():
+        room.release()
         if isinstance(chunk, OSError):
             raise chunk
         yield chunk
