@@ -8,7 +8,7 @@ WORKERS ?= 4
 # The tests start hundreds of Python processes: without bytecode each would compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
-AZURITE := infra/azurite/node_modules/.package-lock.json
+AZURITE := packages/localcloud/src/localcloud/blobs/node_modules/.package-lock.json
 
 .PHONY: up test test-all unit fuzz chaos check bench azurite browser vendor lock schemas clean
 
@@ -63,15 +63,15 @@ lock: $(VENV)/.dev      ## resolve pyproject.toml again
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group proton -c requirements/dev.txt -o requirements/proton.txt
 
 clean:
-	rm -rf $(VENV) infra/azurite/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) packages/localcloud/src/localcloud/blobs/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Songline needs Python 3.11 or newer, and $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.run: requirements/run.txt pyproject.toml packages/localcloud/pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e packages/localcloud -e .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
@@ -79,7 +79,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/proton.txt >/dev/null 2>&1 || echo "Without a C compiler there is no Qpid Proton: its tests will be skipped."
 	@touch $@
 
-$(AZURITE): infra/azurite/package-lock.json | $(VENV)/.run
+$(AZURITE): packages/localcloud/src/localcloud/blobs/package-lock.json | $(VENV)/.run
 	@$(BIN)/python -m localcloud.node >/dev/null 2>&1 || $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/node.txt
-	cd infra/azurite && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
+	cd packages/localcloud/src/localcloud/blobs && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
 	@touch $@

@@ -34,9 +34,13 @@ CLIENTS = {
 MAX_LINES = 400
 
 
+def folder(package: str) -> Path:
+    return ROOT / "packages" / package / "src" / package if package == "localcloud" else ROOT / package
+
+
 def modules(*packages: str) -> Iterator[Path]:
     for package in packages:
-        yield from sorted((ROOT / package).rglob("*.py"))
+        yield from sorted(path for path in folder(package).rglob("*.py") if "node_modules" not in path.parts)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -203,8 +207,9 @@ for name in names:
 
 def test_nothing_happens_on_import() -> None:
     names = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for path in modules(*PACKAGES)
+        ".".join(path.relative_to(folder(package).parent).with_suffix("").parts).removesuffix(".__init__")
+        for package in PACKAGES
+        for path in modules(package)
         if path.name != "__main__.py"
     ]
     # -B: to write bytecode is the interpreter's affair.

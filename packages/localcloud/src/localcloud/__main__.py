@@ -48,10 +48,8 @@ logger = logging.getLogger("localcloud")
 
 
 def default_config(service: str = "eventhubs") -> list[Path]:
-    """The product's own entities: beside this package in a wheel, in `infra/` in a checkout."""
-    here = Path(__file__).parent
-    packaged = here / "emulators"
-    folder = (packaged if packaged.is_dir() else here.parent / "infra" / "emulators") / service
+    """The product's own entities."""
+    folder = Path(__file__).parents[4] / "infra" / "emulators" / service
     return [folder / "Config.json", folder / "localcloud.json"]
 
 

@@ -1,7 +1,7 @@
 """Blob Storage on this machine: Azurite, started and ended with localcloud, its data in localcloud's folder.
 
 Azurite is Microsoft's own emulator, a Node program. It dies with localcloud however that ends (see
-`infra/azurite/serve.js`) and holds a lock on its folder for as long as it lives, so that the next one waits until the
+`blobs/serve.js`) and holds a lock on its folder for as long as it lives, so that the next one waits until the
 last has written everything down.
 """
 
@@ -33,10 +33,8 @@ class AzuriteUnavailable(Exception):
 
 
 def home() -> Path:
-    """Where Azurite is installed: in this package in a wheel, in `infra/` in a checkout."""
-    here = Path(__file__).parent
-    packaged = here / "blobs"
-    return packaged if packaged.is_dir() else here.parent / "infra" / "azurite"
+    """Where Azurite is installed: in this package."""
+    return Path(__file__).parent / "blobs"
 
 
 class AzuriteServer:
