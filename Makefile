@@ -44,7 +44,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
 schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
-	$(BIN)/python -m schemas.publish
+	$(BIN)/python -m songline.schemas.publish
 	$(BIN)/python -m songline.openapi
 
 vendor: | $(VENV)/.run   ## fetch again what the dashboard has of others

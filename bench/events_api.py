@@ -22,14 +22,14 @@ from time import perf_counter
 
 import httpx
 
-from cloud.settings import EventHubs
-from producers import EventPublisher
-from producers.dials import Dials
-from producers.lane import Outcome
-from producers.outbox import Outbox
-from producers.simulator import Due, Simulation
-from schemas.envelope import encode
+from songline.cloud.settings import EventHubs
 from songline.environment import OUTBOX
+from songline.producers import EventPublisher
+from songline.producers.dials import Dials
+from songline.producers.lane import Outcome
+from songline.producers.outbox import Outbox
+from songline.producers.simulator import Due, Simulation
+from songline.schemas.envelope import encode
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 

@@ -26,21 +26,21 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from msgspec import Struct
 
-from cloud import blobs, checkpoints, cosmos, eventhubs
-from cloud.settings import read_blobs, read_cosmos, read_eventhubs
-from processors.library.dials import Dials as Sizes
-from processors.library.documents import CONTAINER, Libraries
-from processors.library.part import Desk
-from processors.pace import Pace
-from processors.projecting import Projection, project
-from processors.runtime.positions import Positions
-from producers.dials import Dials
-from producers.publisher import EventPublisher
-from producers.simulator import Simulation
-from schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS
-from schemas.envelope import Event, decode, encode
-from schemas.events import SongLiked, SongPlayed
+from songline.cloud import blobs, checkpoints, cosmos, eventhubs
+from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.entities import CONTAINERS
+from songline.processors.library.dials import Dials as Sizes
+from songline.processors.library.documents import CONTAINER, Libraries
+from songline.processors.library.part import Desk
+from songline.processors.pace import Pace
+from songline.processors.projecting import Projection, project
+from songline.processors.runtime.positions import Positions
+from songline.producers.dials import Dials
+from songline.producers.publisher import EventPublisher
+from songline.producers.simulator import Simulation
+from songline.schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import SongLiked, SongPlayed
 from tests.support.localcloud import LocalCloud
 
 EVENTS = 12_000

@@ -16,13 +16,13 @@ from time import perf_counter
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
-from cloud.eventhubs import producer
-from cloud.settings import EventHubs
-from producers.dials import Dials
-from producers.publisher import EventPublisher
-from producers.simulator import Simulation
-from schemas.channels import MUSIC_EVENTS
-from schemas.envelope import encode
+from songline.cloud.eventhubs import producer
+from songline.cloud.settings import EventHubs
+from songline.producers.dials import Dials
+from songline.producers.publisher import EventPublisher
+from songline.producers.simulator import Simulation
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.envelope import encode
 from tests.support.localcloud import LocalCloud
 
 EVENTS = 20_000

@@ -30,13 +30,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
-from cloud import cosmos
-from cloud.kafka import client_options
-from cloud.settings import Settings
-from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
-from schemas.documents import CHART_SIZE, Chart
-from schemas.envelope import Event, encode
-from schemas.events import SongPlayed
+from songline.cloud import cosmos
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import Settings
+from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
+from songline.schemas.documents import CHART_SIZE, Chart
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 from tests.support.worker import TrendingWorker, make_containers, one_chart
@@ -165,8 +165,8 @@ def idiomatic(settings: Settings, total: int) -> None:
     """Faust as its documentation shows it: a model, a windowed table, an event at a time. Prints its result."""
     import faust
 
-    from processors.trending.app import options
-    from processors.trending.dials import Dials
+    from songline.processors.trending.app import options
+    from songline.processors.trending.dials import Dials
 
     app = faust.App("bench", **{**options(settings, Dials()), "stream_buffer_maxsize": 4_096, "datadir": Path.cwd()})
     table = app.Table("counts", default=int, partitions=PARTITIONS).tumbling(60.0)

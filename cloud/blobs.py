@@ -6,8 +6,8 @@ from typing import Any
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
-from cloud.credentials import entra
-from cloud.settings import Blobs
+from songline.cloud.credentials import entra
+from songline.cloud.settings import Blobs
 
 # What is larger goes in blocks that are read from the file as they are sent, rather than as one piece of memory; and
 # comes in pieces, of which the SDK makes the first 32 MB otherwise.

@@ -2,8 +2,8 @@
 
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
-from cloud.credentials import entra
-from cloud.settings import Blobs
+from songline.cloud.credentials import entra
+from songline.cloud.settings import Blobs
 
 
 def store(settings: Blobs, container: str) -> BlobCheckpointStore:

@@ -6,8 +6,8 @@ from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import Struct
 
-from cloud.credentials import entra
-from cloud.settings import Cosmos
+from songline.cloud.credentials import entra
+from songline.cloud.settings import Cosmos
 
 
 class Container(Struct, frozen=True):

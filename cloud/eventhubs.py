@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
-from cloud.credentials import entra
-from cloud.settings import EVENTHUB_CONNECTION, EventHubs, connection_parts
+from songline.cloud.credentials import entra
+from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubs, connection_parts
 
 
 def producer(settings: EventHubs, hub: str, **options: Any) -> EventHubProducerClient:

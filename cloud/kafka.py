@@ -11,8 +11,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 
-from cloud.credentials import entra
-from cloud.settings import EventHubs
+from songline.cloud.credentials import entra
+from songline.cloud.settings import EventHubs
 
 IDLE_LIMIT_MS = 240_000
 MAX_REQUEST_LIMIT = 1_046_528

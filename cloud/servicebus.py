@@ -7,8 +7,8 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
-from cloud.credentials import entra
-from cloud.settings import SERVICEBUS_CONNECTION, ServiceBus, connection_parts
+from songline.cloud.credentials import entra
+from songline.cloud.settings import SERVICEBUS_CONNECTION, ServiceBus, connection_parts
 
 # 0 means "from where the last peek ended" to the SDK's receivers.
 FIRST_SEQUENCE_NUMBER: Final = 1

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiohttp import web
 
-from schemas.progress_report import ProgressReport
+from songline.schemas.progress_report import ProgressReport
 
 log = logging.getLogger(__name__)
 

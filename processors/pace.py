@@ -5,7 +5,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from cloud.settings import BadSetting, read_number
+from songline.cloud.settings import BadSetting, read_number
 
 
 class Pace(Struct, frozen=True):

@@ -11,24 +11,24 @@ from datetime import UTC, datetime
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
-from cloud import blobs, checkpoints, cosmos, eventhubs
-from cloud.settings import Blobs, Settings
-from processors.health import serving
-from processors.pace import Pace
-from processors.readiness import Readiness
-from processors.running import CRASHED_IN_FOLD, unless
-from processors.runtime.attempt_store import AttemptStore
-from processors.runtime.checkpoints import Checkpoints
-from processors.runtime.hub_questions import HubQuestions
-from processors.runtime.hub_reader import HubReader
-from processors.runtime.parking import ParkedEvents
-from processors.runtime.parking_bound import ParkingBound
-from processors.runtime.partition_processor import OpenProcessor
-from processors.runtime.partition_reader import ReaderParts
-from processors.runtime.positions import Positions
-from processors.runtime.watchdog import watched
-from schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
-from schemas.progress_report import ProgressReport
+from songline.cloud import blobs, checkpoints, cosmos, eventhubs
+from songline.cloud.settings import Blobs, Settings
+from songline.processors.health import serving
+from songline.processors.pace import Pace
+from songline.processors.readiness import Readiness
+from songline.processors.running import CRASHED_IN_FOLD, unless
+from songline.processors.runtime.attempt_store import AttemptStore
+from songline.processors.runtime.checkpoints import Checkpoints
+from songline.processors.runtime.hub_questions import HubQuestions
+from songline.processors.runtime.hub_reader import HubReader
+from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parking_bound import ParkingBound
+from songline.processors.runtime.partition_processor import OpenProcessor
+from songline.processors.runtime.partition_reader import ReaderParts
+from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.watchdog import watched
+from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
+from songline.schemas.progress_report import ProgressReport
 
 CUTS = 100
 """Connections that may be cut while a partition is ours. The SDK counts them for as long, three by default, and the

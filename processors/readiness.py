@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
-from processors.access import denies
-from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
+from songline.processors.access import denies
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
 
 log = logging.getLogger(__name__)
 

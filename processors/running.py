@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from cloud.settings import BadSetting
-from processors.runtime.partition_processor import FoldCrashedError
+from songline.cloud.settings import BadSetting
+from songline.processors.runtime.partition_processor import FoldCrashedError
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Everything that puts facts and commands in."""
 
-from producers.outbox import Full, Held
-from producers.publisher import EventPublisher
+from songline.producers.outbox import Full, Held
+from songline.producers.publisher import EventPublisher
 
 __all__ = ["EventPublisher", "Full", "Held"]

@@ -5,13 +5,13 @@ import logging
 from contextlib import suppress
 from typing import Self
 
-from cloud.settings import EventHubs
-from producers.failures import Broken, Forbidden
-from producers.publisher import EventPublisher
-from schemas.channels import NOW_PLAYING
-from schemas.live import LiveEvent, encode
+from songline.cloud.settings import EventHubs
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.publisher import EventPublisher
+from songline.schemas.channels import NOW_PLAYING
+from songline.schemas.live import LiveEvent, encode
 
-logger = logging.getLogger("producers.now_playing")
+logger = logging.getLogger("songline.producers.now_playing")
 
 # What is not told within a moment is not what is playing any more.
 PATIENCE_S = 2.0

@@ -22,28 +22,28 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from cloud import blobs, cosmos, servicebus
-from cloud.settings import Blobs, Cosmos, ServiceBus
-from producers.arrival import too_large
-from producers.commands import CommandSender
-from producers.declined import Declined
-from producers.form_fields import FILE, check_beside, check_field
-from producers.headers import only
-from producers.multipart import Form, Head, malformed
-from producers.openapi import REMOVE, UPLOAD
-from producers.pacing import Meter, pieces, started
-from producers.records import Records
-from producers.uploads import Limits, Uploading, Uploads
-from schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
-from schemas.commands import MAX_SONG_BYTES, read_metadata
-from schemas.decoding import convert, excerpt
-from schemas.envelope import uuid7
-from schemas.errors import Poison, Refused, Violation
-from schemas.ingestions import Ingestion, State
-from schemas.texts import clean_file_name
-from schemas.types import ID_PATTERN, PATTERNS, MediaType
+from songline.cloud import blobs, cosmos, servicebus
+from songline.cloud.settings import Blobs, Cosmos, ServiceBus
+from songline.producers.arrival import too_large
+from songline.producers.commands import CommandSender
+from songline.producers.declined import Declined
+from songline.producers.form_fields import FILE, check_beside, check_field
+from songline.producers.headers import only
+from songline.producers.multipart import Form, Head, malformed
+from songline.producers.openapi import REMOVE, UPLOAD
+from songline.producers.pacing import Meter, pieces, started
+from songline.producers.records import Records
+from songline.producers.uploads import Limits, Uploading, Uploads
+from songline.schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
+from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
+from songline.schemas.decoding import convert, excerpt
+from songline.schemas.envelope import uuid7
+from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.ingestions import Ingestion, State
+from songline.schemas.texts import clean_file_name
+from songline.schemas.types import ID_PATTERN, PATTERNS, MediaType
 
-logger = logging.getLogger("producers.api")
+logger = logging.getLogger("songline.producers.api")
 
 FORM = "multipart/form-data"
 ANY = "application/octet-stream"

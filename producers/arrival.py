@@ -2,9 +2,9 @@
 
 import hashlib
 
-from producers.declined import Declined
-from producers.staging import BLOCK, StagedFile
-from schemas.commands import MAX_SONG_BYTES
+from songline.producers.declined import Declined
+from songline.producers.staging import BLOCK, StagedFile
+from songline.schemas.commands import MAX_SONG_BYTES
 
 
 class Memory:

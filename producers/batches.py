@@ -4,8 +4,8 @@ import re
 
 import msgspec
 
-from schemas.decoding import DECODING_ERRORS, Decoder, explain
-from schemas.errors import Poison
+from songline.schemas.decoding import DECODING_ERRORS, Decoder, explain
+from songline.schemas.errors import Poison
 
 _arrays: Decoder[list[msgspec.Raw]] = Decoder(list[msgspec.Raw])
 # An unfinished string goes to the end, and what has matched is never tried again: linear on any bytes.

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from cloud.settings import BadSetting
+from songline.cloud.settings import BadSetting
 
 PROXIES = "SONGLINE_PROXIES"
 Network: TypeAlias = IPv4Network | IPv6Network

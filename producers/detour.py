@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from producers.lane import LONGEST_PAUSE_S, Outcome, Pending, Tally
-from producers.outbox import Full, Kept, Outbox
+from songline.producers.lane import LONGEST_PAUSE_S, Outcome, Pending, Tally
+from songline.producers.outbox import Full, Kept, Outbox
 
-logger = logging.getLogger("producers.outbox")
+logger = logging.getLogger("songline.producers.outbox")
 
 LOAD_EVENTS = 4_000
 SILENCE_S = 30.0

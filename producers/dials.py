@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.rules import broken
+from songline.schemas.rules import broken
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 

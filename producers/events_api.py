@@ -21,26 +21,26 @@ from fastapi import Path as InPath
 from msgspec import Struct
 from starlette.responses import Response
 
-from cloud import cosmos
-from cloud.settings import Cosmos, EventHubs
-from producers.batches import split
-from producers.callers import Callers
-from producers.declined import Declined
-from producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
-from producers.headers import only
-from producers.intake import Intake, Taken
-from producers.owners import PATIENCE_S, Owners
-from producers.pacing import Pace, pieces, started
-from producers.positions import Positions
-from producers.publisher import EventPublisher
-from producers.recent import Recent
-from producers.records import Records
-from schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
-from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
-from schemas.decoding import Decoder, excerpt
-from schemas.envelope import uuid7
-from schemas.errors import Poison, Refused
-from schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
+from songline.cloud import cosmos
+from songline.cloud.settings import Cosmos, EventHubs
+from songline.producers.batches import split
+from songline.producers.callers import Callers
+from songline.producers.declined import Declined
+from songline.producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
+from songline.producers.headers import only
+from songline.producers.intake import Intake, Taken
+from songline.producers.owners import PATIENCE_S, Owners
+from songline.producers.pacing import Pace, pieces, started
+from songline.producers.positions import Positions
+from songline.producers.publisher import EventPublisher
+from songline.producers.recent import Recent
+from songline.producers.records import Records
+from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
+from songline.schemas.decoding import Decoder, excerpt
+from songline.schemas.envelope import uuid7
+from songline.schemas.errors import Poison, Refused
+from songline.schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"

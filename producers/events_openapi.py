@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from schemas import examples
-from schemas.envelope import encode
-from schemas.events import SongLiked, SongPlayed
+from songline.schemas import examples
+from songline.schemas.envelope import encode
+from songline.schemas.events import SongLiked, SongPlayed
 
 _POSITION = {
     "type": "object",

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 
-from schemas.commands import Metadata
-from schemas.decoding import excerpt
-from schemas.errors import Refused, Violation
-from schemas.nearest import nearest
+from songline.schemas.commands import Metadata
+from songline.schemas.decoding import excerpt
+from songline.schemas.errors import Refused, Violation
+from songline.schemas.nearest import nearest
 
 FILE = "file"
 KNOWN = ("userId", *Metadata.__struct_fields__, FILE)

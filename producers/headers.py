@@ -2,8 +2,8 @@
 
 from starlette.datastructures import Headers
 
-from schemas.decoding import excerpt
-from schemas.errors import Refused, Violation
+from songline.schemas.decoding import excerpt
+from songline.schemas.errors import Refused, Violation
 
 
 def only(headers: Headers, name: str) -> str | None:

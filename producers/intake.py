@@ -7,18 +7,18 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from producers.failures import Broken, Forbidden
-from producers.first_uploaders import FirstUploaders
-from producers.lane import Outcome
-from producers.owners import Owners, is_fact, stranger
-from producers.positions import Positions
-from producers.publisher import EventPublisher
-from producers.recent import Recent
-from schemas.acceptance import accepted
-from schemas.decoding import Decoder
-from schemas.envelope import Event
-from schemas.errors import Poison, Refused, Violation
-from schemas.events import SongUploaded
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.first_uploaders import FirstUploaders
+from songline.producers.lane import Outcome
+from songline.producers.owners import Owners, is_fact, stranger
+from songline.producers.positions import Positions
+from songline.producers.publisher import EventPublisher
+from songline.producers.recent import Recent
+from songline.schemas.acceptance import accepted
+from songline.schemas.decoding import Decoder
+from songline.schemas.envelope import Event
+from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.events import SongUploaded
 
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
 

@@ -13,10 +13,10 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from producers.failures import Broken, is_passing, named
-from schemas.acceptance import refuse
+from songline.producers.failures import Broken, is_passing, named
+from songline.schemas.acceptance import refuse
 
-logger = logging.getLogger("producers.publisher")
+logger = logging.getLogger("songline.producers.publisher")
 
 _PARTITION_KEY = b"x-opt-partition-key"
 _EVENT_OVERHEAD = 64

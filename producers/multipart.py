@@ -8,9 +8,9 @@ from msgspec import Struct
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from producers.declined import Declined
-from schemas.decoding import excerpt, read_text
-from schemas.errors import Poison
+from songline.producers.declined import Declined
+from songline.schemas.decoding import excerpt, read_text
+from songline.schemas.errors import Poison
 
 FIELD_MAX = 4096
 PARTS_MAX = 32

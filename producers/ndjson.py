@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from schemas.acceptance import MAX_EVENT_BYTES
+from songline.schemas.acceptance import MAX_EVENT_BYTES
 
 _BOM = b"\xef\xbb\xbf"
 

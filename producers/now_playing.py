@@ -12,17 +12,17 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from cloud.settings import EventHubs
-from producers.announcer import Announcer
-from producers.declined import Declined
-from producers.failures import Broken, Forbidden
-from producers.pacing import Pace, pieces, started
-from schemas.acceptance import refuse
-from schemas.decoding import Decoder, excerpt
-from schemas.envelope import uuid7
-from schemas.errors import Poison
-from schemas.live import LiveEvent, PlaybackStarted
-from schemas.types import ID_PATTERN, PATTERNS, Id
+from songline.cloud.settings import EventHubs
+from songline.producers.announcer import Announcer
+from songline.producers.declined import Declined
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.pacing import Pace, pieces, started
+from songline.schemas.acceptance import refuse
+from songline.schemas.decoding import Decoder, excerpt
+from songline.schemas.envelope import uuid7
+from songline.schemas.errors import Poison
+from songline.schemas.live import LiveEvent, PlaybackStarted
+from songline.schemas.types import ID_PATTERN, PATTERNS, Id
 
 SOURCE = "/songline/api"
 MAX_BODY = 1_024

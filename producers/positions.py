@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from cloud.kafka import client_options
-from cloud.settings import EventHubs
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import EventHubs
 
-logger = logging.getLogger("producers.positions")
+logger = logging.getLogger("songline.producers.positions")
 
 
 class Positions:

@@ -24,18 +24,18 @@ from azure.eventhub.aio import EventHubProducerClient
 from msgspec import structs
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from cloud.eventhubs import producer
-from cloud.settings import EventHubs
-from producers.detour import Detour
-from producers.failures import Broken, Forbidden, is_passing, named
-from producers.lane import LONGEST_PAUSE_S, Lane, Outcome, Pace, Pending, Tally
-from producers.outbox import MAX_BYTES, MAX_EVENTS, Full
-from producers.storage import Storage
-from schemas.acceptance import MAX_EVENT_BYTES, refuse, validated
-from schemas.channels import MUSIC_EVENTS
-from schemas.envelope import Event
+from songline.cloud.eventhubs import producer
+from songline.cloud.settings import EventHubs
+from songline.producers.detour import Detour
+from songline.producers.failures import Broken, Forbidden, is_passing, named
+from songline.producers.lane import LONGEST_PAUSE_S, Lane, Outcome, Pace, Pending, Tally
+from songline.producers.outbox import MAX_BYTES, MAX_EVENTS, Full
+from songline.producers.storage import Storage
+from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse, validated
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.envelope import Event
 
-logger = logging.getLogger("producers.publisher")
+logger = logging.getLogger("songline.producers.publisher")
 
 _T = TypeVar("_T")
 _REMEMBERED_KEYS = 1 << 17
@@ -133,7 +133,7 @@ class EventPublisher:
         return await self.publish_bytes(validated(event, self._now()), event.partition_key)
 
     async def publish_bytes(self, body: bytes, partition_key: str) -> Outcome:
-        """`publish` for an encoded event that `schemas.acceptance.accept` has passed already."""
+        """`publish` for an encoded event that `songline.schemas.acceptance.accept` has passed already."""
         return await (await self.submit(body, partition_key))
 
     async def submit(self, body: bytes, partition_key: str) -> asyncio.Future[Outcome]:

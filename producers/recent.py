@@ -6,9 +6,9 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from producers.lane import Outcome
-from schemas.acceptance import refuse
-from schemas.envelope import Event
+from songline.producers.lane import Outcome
+from songline.schemas.acceptance import refuse
+from songline.schemas.envelope import Event
 
 CAPACITY = 100_000
 

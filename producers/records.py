@@ -17,11 +17,11 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct, structs
 
-from producers.failures import Broken
-from schemas.decoding import convert
-from schemas.errors import Poison
-from schemas.ingestions import Ingestion, Transition
-from schemas.songs import SongDocument
+from songline.producers.failures import Broken
+from songline.schemas.decoding import convert
+from songline.schemas.errors import Poison
+from songline.schemas.ingestions import Ingestion, Transition
+from songline.schemas.songs import SongDocument
 
 
 class Record(Struct, frozen=True):

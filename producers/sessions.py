@@ -4,9 +4,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.random import Generator
 
-from producers.catalogue import Catalogue, Floats, Ints
-from producers.dials import Dials
-from producers.listeners import Listeners
+from songline.producers.catalogue import Catalogue, Floats, Ints
+from songline.producers.dials import Dials
+from songline.producers.listeners import Listeners
 
 HEARD = 0.5
 HEARD_OUT = 0.8

@@ -17,13 +17,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from producers.catalogue import GENRES, Catalogue, Floats, Song
-from producers.dials import Dials
-from producers.listeners import DEVICES, PLACES, Listeners
-from producers.sessions import HEARD, HEARD_SHARE, Plays, Sessions
-from producers.spikes import Spikes
-from schemas.envelope import Event, uuid7
-from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.producers.catalogue import GENRES, Catalogue, Floats, Song
+from songline.producers.dials import Dials
+from songline.producers.listeners import DEVICES, PLACES, Listeners
+from songline.producers.sessions import HEARD, HEARD_SHARE, Plays, Sessions
+from songline.producers.spikes import Spikes
+from songline.schemas.envelope import Event, uuid7
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
 SOURCE = "/songline/simulator"
 EARLIEST_START = datetime(2001, 1, 1, tzinfo=UTC)

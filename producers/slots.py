@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from producers.pacing import Meter
+from songline.producers.pacing import Meter
 
 
 class NoSlotError(Exception):

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from producers.detour import Detour
-from producers.lane import Pending, Tally
-from producers.outbox import Outbox
+from songline.producers.detour import Detour
+from songline.producers.lane import Pending, Tally
+from songline.producers.outbox import Outbox
 
 
 class Storage:

@@ -11,20 +11,20 @@ from typing import Self
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
-from producers.arrival import Arrival, Memory
-from producers.callers import Callers
-from producers.commands import CommandSender
-from producers.declined import Declined
-from producers.failures import Broken, Forbidden
-from producers.pacing import Meter, Pace
-from producers.records import Records, awaits_command
-from producers.slots import NoSlotError, Slots
-from producers.staging import StagedFile
-from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
-from schemas.errors import Refused, Violation
-from schemas.ingestions import Ingestion, Transition
+from songline.producers.arrival import Arrival, Memory
+from songline.producers.callers import Callers
+from songline.producers.commands import CommandSender
+from songline.producers.declined import Declined
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.pacing import Meter, Pace
+from songline.producers.records import Records, awaits_command
+from songline.producers.slots import NoSlotError, Slots
+from songline.producers.staging import StagedFile
+from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
+from songline.schemas.errors import Refused, Violation
+from songline.schemas.ingestions import Ingestion, Transition
 
-logger = logging.getLogger("producers.uploads")
+logger = logging.getLogger("songline.producers.uploads")
 
 SOURCE = "/producers/api"
 RETRY_AFTER_S = 2

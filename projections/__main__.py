@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import click
 import uvicorn
 
-from cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
-from projections.api import create
-from projections.http.front import Front
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
+from songline.projections.api import create
+from songline.projections.http.front import Front
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from cloud import blobs, cosmos, eventhubs, servicebus
-from cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
-from projections import (
+from songline.cloud import blobs, cosmos, eventhubs, servicebus
+from songline.cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
+from songline.projections import (
     chart_api,
     health_api,
     ingestion_api,
@@ -27,32 +27,32 @@ from projections import (
     plays_api,
     song_api,
 )
-from projections.answers import shown
-from projections.audio import AudioStore
-from projections.chart_api import Index
-from projections.history import History, SongHistory
-from projections.http.front import Front
-from projections.http.parameters import BadParameters, known
-from projections.hub_creation import HubCreation
-from projections.hubs import Hubs
-from projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
-from projections.letters import Letters, LettersAnswer
-from projections.live import STALE_S, Live
-from projections.live_api import Followed
-from projections.live_feed import Feed, Stores
-from projections.now_playing import Broadcast
-from projections.parked import ParkedAnswer
-from projections.problems import Fault, Problem, answer, refused
-from projections.store import Store, Unavailable
-from projections.titles import Titles
-from projections.worker_reports import WorkerReports
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
-from schemas.documents import Chart
-from schemas.ingestions import IngestionAnswer
-from schemas.library import Library, LibrarySummary, Recent
-from schemas.plays import SongPlays
-from schemas.songs import SongAnswer, SongsAnswer
-from schemas.types import PATTERNS
+from songline.projections.answers import shown
+from songline.projections.audio import AudioStore
+from songline.projections.chart_api import Index
+from songline.projections.history import History, SongHistory
+from songline.projections.http.front import Front
+from songline.projections.http.parameters import BadParameters, known
+from songline.projections.hub_creation import HubCreation
+from songline.projections.hubs import Hubs
+from songline.projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
+from songline.projections.letters import Letters, LettersAnswer
+from songline.projections.live import STALE_S, Live
+from songline.projections.live_api import Followed
+from songline.projections.live_feed import Feed, Stores
+from songline.projections.now_playing import Broadcast
+from songline.projections.parked import ParkedAnswer
+from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.store import Store, Unavailable
+from songline.projections.titles import Titles
+from songline.projections.worker_reports import WorkerReports
+from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
+from songline.schemas.documents import Chart
+from songline.schemas.ingestions import IngestionAnswer
+from songline.schemas.library import Library, LibrarySummary, Recent
+from songline.schemas.plays import SongPlays
+from songline.schemas.songs import SongAnswer, SongsAnswer
+from songline.schemas.types import PATTERNS
 
 SERVED = (
     Chart,

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
-from projections.ranges import Range
-from projections.store import Unavailable
-from schemas.channels import SONG_BLOBS
+from songline.projections.ranges import Range
+from songline.projections.store import Unavailable
+from songline.schemas.channels import SONG_BLOBS
 
 
 class Lost(Exception):

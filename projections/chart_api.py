@@ -10,16 +10,16 @@ from fastapi import Path as InPath
 from msgspec import Struct
 from starlette.responses import Response
 
-from projections import charts, history, negotiation, openapi
-from projections.answers import fresh, plain, shown
-from projections.ids import SongId
-from projections.moments import Moment
-from projections.numbers import IS_WHOLE
-from projections.problems import Fault, Problem, answer, refused
-from projections.reaching import WAIT, MinPosition, Wait, parse, reaching
-from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
-from schemas.plays import SongPlays
-from schemas.regions import REGIONS
+from songline.projections import charts, history, negotiation, openapi
+from songline.projections.answers import fresh, plain, shown
+from songline.projections.ids import SongId
+from songline.projections.moments import Moment
+from songline.projections.numbers import IS_WHOLE
+from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.reaching import WAIT, MinPosition, Wait, parse, reaching
+from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
+from songline.schemas.plays import SongPlays
+from songline.schemas.regions import REGIONS
 
 # The trending worker writes a chart at most once a second, so a copy is as good as the original for that long.
 CHART_CACHE = "public, max-age=1"
@@ -139,7 +139,7 @@ def _position(chart: Chart | None) -> Mapping[str, int]:
 def tabled(found: tuple[Chart, ...] | SongPlays, form: str, name: str) -> Response:
     """The charts, or a song's hours, as a file that a browser saves under `name`."""
     # The library behind it is a fifth of the API's start, and few ask for tables.
-    from projections import tables
+    from songline.projections import tables
 
     ending = "csv" if form == negotiation.CSV else "parquet"
     headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"', "Cache-Control": "no-store"}

@@ -4,11 +4,11 @@ import re
 
 from msgspec import structs
 
-from projections.store import Store
-from schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key
-from schemas.progress import PROGRESS, Freshness
-from schemas.regions import REGIONS
-from schemas.types import GENRE_PATTERN
+from songline.projections.store import Store
+from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key
+from songline.schemas.progress import PROGRESS, Freshness
+from songline.schemas.regions import REGIONS
+from songline.schemas.types import GENRE_PATTERN
 
 _GENRE = re.compile(GENRE_PATTERN)
 SCOPE_RULE = "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (lower case)"

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from projections.store import Store
-from schemas.progress import PROGRESS, Progress, Reached
+from songline.projections.store import Store
+from songline.schemas.progress import PROGRESS, Progress, Reached
 
 
 async def freshness(store: Store, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:

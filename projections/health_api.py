@@ -11,9 +11,9 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from projections.answers import plain
-from projections.store import Unavailable
-from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
+from songline.projections.answers import plain
+from songline.projections.store import Unavailable
+from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 
 NAME = "api"
 # Probes and load balancers ask by HEAD, too.

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, structs
 
-from projections.store import Store
-from schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key, snapshot_id
-from schemas.types import Id, Moment
+from songline.projections.store import Store
+from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key, snapshot_id
+from songline.schemas.types import Id, Moment
 
 LONGEST = timedelta(days=7)
 """What an answer spans at most, 168 snapshots; whoever wants more asks again for what was before."""

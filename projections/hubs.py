@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from cloud.kafka import client_options
-from cloud.settings import EventHubs
-from projections.live import KIND_NAMES, Sample, apportioned
-from schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, TRENDING_PARTIALS, TRENDING_TOPS
-from schemas.decoding import Decoder
-from schemas.errors import Poison
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import EventHubs
+from songline.projections.live import KIND_NAMES, Sample, apportioned
+from songline.schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, TRENDING_PARTIALS, TRENDING_TOPS
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import Poison
 
 SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, CATALOG, NOW_PLAYING)
 BUDGET = 1000

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Path as InPath
 from pydantic import AfterValidator
 
-from schemas.types import END, ID_PATTERN, PATTERNS
+from songline.schemas.types import END, ID_PATTERN, PATTERNS
 
 # ECMA 262's `$`, which JSON Schema names, needs no `END`.
 PATTERN = ID_PATTERN.replace(END, "$")

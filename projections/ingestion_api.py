@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import FastAPI, Header, Query, Request
 from starlette.responses import Response
 
-from projections import ingestions, openapi
-from projections.answers import plain
-from projections.http.unread import EventStream
-from projections.ids import IngestionId
-from projections.letters import PEEKED, Letters, LettersAnswer
-from projections.numbers import IS_WHOLE
-from projections.problems import Problem, answer
-from projections.store import Store
-from schemas.ingestions import Ingestion, State
+from songline.projections import ingestions, openapi
+from songline.projections.answers import plain
+from songline.projections.http.unread import EventStream
+from songline.projections.ids import IngestionId
+from songline.projections.letters import PEEKED, Letters, LettersAnswer
+from songline.projections.numbers import IS_WHOLE
+from songline.projections.problems import Problem, answer
+from songline.projections.store import Store
+from songline.schemas.ingestions import Ingestion, State
 
 NO_QUEUE = (
     "This API was started without Service Bus: set AZURE_SERVICEBUS_CONNECTIONSTRING or "

@@ -8,10 +8,10 @@ import msgspec
 from fastapi.sse import format_sse_event
 from msgspec import Struct
 
-from projections.live import Waiting
-from projections.store import Store, Unavailable
-from schemas.ingestions import STATES, Ingestion, IngestionAnswer, Reason, State, Transition
-from schemas.types import Id, Moment
+from songline.projections.live import Waiting
+from songline.projections.store import Store, Unavailable
+from songline.schemas.ingestions import STATES, Ingestion, IngestionAnswer, Reason, State, Transition
+from songline.schemas.types import Id, Moment
 
 POLL = 0.5
 HEARTBEAT = 15.0

@@ -10,13 +10,13 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from msgspec import Struct
 
-from cloud.servicebus import peeked
-from projections.store import Unavailable
-from schemas.channels import SONG_COMMANDS
-from schemas.commands import PROPERTY, IngestSong, decode
-from schemas.decoding import DECODING_ERRORS
-from schemas.errors import Poison
-from schemas.types import Id, Moment
+from songline.cloud.servicebus import peeked
+from songline.projections.store import Unavailable
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.commands import PROPERTY, IngestSong, decode
+from songline.schemas.decoding import DECODING_ERRORS
+from songline.schemas.errors import Poison
+from songline.schemas.types import Id, Moment
 
 PEEKED = 20
 """Letters that are looked at: whoever has more has another problem than to read them here."""

@@ -6,12 +6,12 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Struct, structs
 
-from projections.store import Store
-from projections.titles import Title, Titles
-from projections.uploads import judged, strangers
-from schemas.decoding import Decoder
-from schemas.errors import Poison
-from schemas.library import (
+from songline.projections.store import Store
+from songline.projections.titles import Title, Titles
+from songline.projections.uploads import judged, strangers
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import Poison
+from songline.schemas.library import (
     SUMMARY,
     EntryDocument,
     Library,
@@ -21,7 +21,7 @@ from schemas.library import (
     RecentListen,
     SummaryDocument,
 )
-from schemas.search import folded
+from songline.schemas.search import folded
 
 Filter = Literal["liked", "played", "uploaded"]
 Sort = Literal["recent", "plays", "title"]

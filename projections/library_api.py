@@ -7,16 +7,16 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from projections import libraries, openapi, reaching
-from projections.answers import plain, shown
-from projections.freshness import freshness
-from projections.hub_creation import HubCreation, known
-from projections.ids import UserId
-from projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
-from projections.numbers import IS_WHOLE
-from projections.problems import Fault, Problem, answer, refused
-from projections.reaching import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
-from schemas.library import RECENT
+from songline.projections import libraries, openapi, reaching
+from songline.projections.answers import plain, shown
+from songline.projections.freshness import freshness
+from songline.projections.hub_creation import HubCreation, known
+from songline.projections.ids import UserId
+from songline.projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
+from songline.projections.numbers import IS_WHOLE
+from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.reaching import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
+from songline.schemas.library import RECENT
 
 Now = Callable[[], datetime]
 

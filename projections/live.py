@@ -6,11 +6,11 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from schemas.channels import MUSIC_EVENTS
-from schemas.events import EVENTS
-from schemas.ingestions import State
-from schemas.progress_report import NotReadyReason, ProgressReport
-from schemas.types import Id, Moment
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.events import EVENTS
+from songline.schemas.ingestions import State
+from songline.schemas.progress_report import NotReadyReason, ProgressReport
+from songline.schemas.types import Id, Moment
 
 N = TypeVar("N", int, float)
 

@@ -10,14 +10,14 @@ from fastapi.sse import format_sse_event
 from msgspec import Struct
 from starlette.responses import Response
 
-from projections import charts, openapi
-from projections.answers import shown
-from projections.http.unread import EventStream
-from projections.live_feed import Asked, Feed, Full
-from projections.problems import Fault, Problem, answer, refused
-from projections.store import Unavailable
-from schemas.decoding import convert, read_text
-from schemas.documents import GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
+from songline.projections import charts, openapi
+from songline.projections.answers import shown
+from songline.projections.http.unread import EventStream
+from songline.projections.live_feed import Asked, Feed, Full
+from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.store import Unavailable
+from songline.schemas.decoding import convert, read_text
+from songline.schemas.documents import GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 
 log = logging.getLogger(__name__)
 

@@ -10,18 +10,18 @@ from functools import partial
 
 from msgspec import Struct
 
-from projections import charts, ingestions, live
-from projections.freshness import earliest
-from projections.hubs import Hubs, Unreachable
-from projections.live import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
-from projections.now_playing import Broadcast
-from projections.store import Store, Unavailable
-from projections.titles import Titles
-from projections.worker_reports import WorkerReports
-from schemas.channels import MUSIC_EVENTS
-from schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
-from schemas.progress import PROGRESS, Progress
-from schemas.progress_report import NotReadyReason, ProgressReport
+from songline.projections import charts, ingestions, live
+from songline.projections.freshness import earliest
+from songline.projections.hubs import Hubs, Unreachable
+from songline.projections.live import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
+from songline.projections.now_playing import Broadcast
+from songline.projections.store import Store, Unavailable
+from songline.projections.titles import Titles
+from songline.projections.worker_reports import WorkerReports
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
+from songline.schemas.progress import PROGRESS, Progress
+from songline.schemas.progress_report import NotReadyReason, ProgressReport
 
 log = logging.getLogger(__name__)
 

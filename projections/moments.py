@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from schemas.errors import Poison
-from schemas.moments import read_moment
-from schemas.rules import MOMENT_RULE
+from songline.schemas.errors import Poison
+from songline.schemas.moments import read_moment
+from songline.schemas.rules import MOMENT_RULE
 
 RULE = "a moment that has a form in UTC, in the years 1 to 9999"
 

@@ -12,15 +12,15 @@ from aiokafka.errors import KafkaError
 from fastapi.sse import format_sse_event
 from msgspec import Struct
 
-from cloud.kafka import client_options
-from cloud.settings import EventHubs
-from projections.passed_over import PassedOver
-from schemas.channels import NOW_PLAYING
-from schemas.errors import Poison
-from schemas.live import decode
-from schemas.types import Id, Moment
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import EventHubs
+from songline.projections.passed_over import PassedOver
+from songline.schemas.channels import NOW_PLAYING
+from songline.schemas.errors import Poison
+from songline.schemas.live import decode
+from songline.schemas.types import Id, Moment
 
-logger = logging.getLogger("projections.now_playing")
+logger = logging.getLogger("songline.projections.now_playing")
 _passed_over = PassedOver(logger)
 
 LISTENERS = 1_000

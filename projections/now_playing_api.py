@@ -8,11 +8,11 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
-from cloud.settings import EventHubs
-from projections.http.unread import EventStream
-from projections.ids import UserId
-from projections.now_playing import Broadcast, follow, stream
-from projections.problems import Problem, answer
+from songline.cloud.settings import EventHubs
+from songline.projections.http.unread import EventStream
+from songline.projections.ids import UserId
+from songline.projections.now_playing import Broadcast, follow, stream
+from songline.projections.problems import Problem, answer
 
 RETRY_SECONDS = 5
 

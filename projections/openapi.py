@@ -7,9 +7,9 @@ import msgspec
 from fastapi import FastAPI
 from msgspec import Struct
 
-from projections import negotiation
-from projections.problems import MEDIA_TYPE
-from schemas import examples
+from songline.projections import negotiation
+from songline.projections.problems import MEDIA_TYPE
+from songline.schemas import examples
 
 _REF = "#/components/schemas/{name}"
 _WORDS = {

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from schemas import publish
+from songline.schemas import publish
 
 DASHBOARD = Path(__file__).parent / "dashboard"
 ASSETS = "/docs/assets"

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from projections.store import Store
-from schemas.parked import ENTRY_COLUMNS, WAITING_QUERY, ParkedEntry
-from schemas.types import Moment
+from songline.projections.store import Store
+from songline.schemas.parked import ENTRY_COLUMNS, WAITING_QUERY, ParkedEntry
+from songline.schemas.types import Moment
 
 LISTED = 20
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from projections.freshness import earliest
-from projections.store import Store
-from schemas.plays import SHARDS_KEY, HourPlays, ShardReached, SongDay, SongPlays, day_id
-from schemas.types import Id
+from songline.projections.freshness import earliest
+from songline.projections.store import Store
+from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardReached, SongDay, SongPlays, day_id
+from songline.schemas.types import Id
 
 LONGEST = 168
 """Hours an answer has at most; whoever wants more asks again for what was before."""

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from projections import negotiation, openapi, plays, songs
-from projections.answers import plain, shown
-from projections.chart_api import Accept, tabled, unacceptable
-from projections.ids import SongId
-from projections.moments import Moment
-from projections.numbers import IS_WHOLE
-from projections.problems import Fault, Problem, answer, refused
+from songline.projections import negotiation, openapi, plays, songs
+from songline.projections.answers import plain, shown
+from songline.projections.chart_api import Accept, tabled, unacceptable
+from songline.projections.ids import SongId
+from songline.projections.moments import Moment
+from songline.projections.numbers import IS_WHOLE
+from songline.projections.problems import Fault, Problem, answer, refused
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
 """No event is older than a week before."""

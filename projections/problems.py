@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct, structs
 from starlette.responses import Response
 
-from schemas.decoding import excerpt
+from songline.schemas.decoding import excerpt
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -7,18 +7,18 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from projections import openapi, songs
-from projections.answers import is_known, plain, shown
-from projections.audio import AudioStore, Lost
-from projections.freshness import freshness
-from projections.hub_creation import known
-from projections.ids import SongId
-from projections.numbers import IS_WHOLE
-from projections.problems import Fault, Problem, answer, refused
-from projections.ranges import Range, Unsatisfiable, wanted
-from projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
-from schemas.songs import Song, SongAnswer, SongsAnswer
-from schemas.types import GENRE_PATTERN, PATTERNS
+from songline.projections import openapi, songs
+from songline.projections.answers import is_known, plain, shown
+from songline.projections.audio import AudioStore, Lost
+from songline.projections.freshness import freshness
+from songline.projections.hub_creation import known
+from songline.projections.ids import SongId
+from songline.projections.numbers import IS_WHOLE
+from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.ranges import Range, Unsatisfiable, wanted
+from songline.projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
+from songline.schemas.songs import Song, SongAnswer, SongsAnswer
+from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
 # A song that has gone must not be played from a cache: whoever keeps a copy asks each time whether it still holds.
 AUDIO_CACHE = "no-cache"

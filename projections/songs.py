@@ -5,10 +5,10 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from projections.store import Store
-from schemas.search import folded, words
-from schemas.songs import Song, SongDocument
-from schemas.types import Id
+from songline.projections.store import Store
+from songline.schemas.search import folded, words
+from songline.schemas.songs import Song, SongDocument
+from songline.schemas.types import Id
 
 MAX_LIMIT = 100
 MAX_WORDS = 8

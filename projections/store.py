@@ -10,9 +10,9 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
-from projections.passed_over import PassedOver
-from schemas.decoding import convert
-from schemas.errors import Poison
+from songline.projections.passed_over import PassedOver
+from songline.schemas.decoding import convert
+from songline.schemas.errors import Poison
 
 T = TypeVar("T")
 

@@ -5,9 +5,9 @@ from io import BytesIO
 
 import polars as pl
 
-from projections.negotiation import CSV
-from schemas.documents import Chart
-from schemas.plays import SongPlays
+from songline.projections.negotiation import CSV
+from songline.schemas.documents import Chart
+from songline.schemas.plays import SongPlays
 
 SCHEMA = pl.Schema(
     {

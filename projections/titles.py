@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from projections.songs import FOUND
-from projections.store import Store
-from schemas.songs import SongDocument
+from songline.projections.songs import FOUND
+from songline.projections.store import Store
+from songline.schemas.songs import SongDocument
 
 ROOM = 50_000
 LASTS = 30.0

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
-from projections.store import Store
-from projections.titles import Known, Titles
-from schemas.library import EntryDocument
+from songline.projections.store import Store
+from songline.projections.titles import Known, Titles
+from songline.schemas.library import EntryDocument
 
 MAX_COUNTED = 5_000
 _UPLOADED = "SELECT VALUE c.songId FROM c WHERE IS_DEFINED(c.byUploaded)"

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import httpx
 
-from schemas.errors import Poison
-from schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, decode, not_ready
+from songline.schemas.errors import Poison
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, decode, not_ready
 
 PATIENCE_S = 1.0
 

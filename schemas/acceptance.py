@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from schemas.decoding import DECODING_ERRORS, Decoder, excerpt
-from schemas.envelope import FREE_TEXTS, Event, Received, encode, open_envelope, read_envelope, split_type
-from schemas.errors import Poison, Refused, Violation
-from schemas.events import EVENTS, TYPE_NAMES
-from schemas.moments import read_moment
-from schemas.regions import REGIONS
-from schemas.rules import MOMENT_RULE, broken
-from schemas.texts import encodable
+from songline.schemas.decoding import DECODING_ERRORS, Decoder, excerpt
+from songline.schemas.envelope import FREE_TEXTS, Event, Received, encode, open_envelope, read_envelope, split_type
+from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.events import EVENTS, TYPE_NAMES
+from songline.schemas.moments import read_moment
+from songline.schemas.regions import REGIONS
+from songline.schemas.rules import MOMENT_RULE, broken
+from songline.schemas.texts import encodable
 
 MAX_EVENT_BYTES = 10_240
 MAX_BATCH_EVENTS = 1_000
@@ -49,7 +49,7 @@ def _opened(body: bytes, now: datetime) -> tuple[Received, Event]:
 def check(event: Event, now: datetime) -> Event:
     """`event` itself, if every limit that needs more than its type holds at `now`; else raises Refused.
 
-    For events that were built from `schemas.events` rather than read from bytes.
+    For events that were built from `songline.schemas.events` rather than read from bytes.
     """
     if event.time > now + MAX_FUTURE:
         raise refuse("time", event.time.isoformat(), f"at most one hour after now, {now.isoformat()}")

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas import commands, envelope, examples, live
-from schemas.channels import (
+from songline.schemas import commands, envelope, examples, live
+from songline.schemas.channels import (
     CATALOG,
     MUSIC_EVENTS,
     NOW_PLAYING,
@@ -18,10 +18,10 @@ from schemas.channels import (
     TRENDING_PARTIALS,
     TRENDING_TOPS,
 )
-from schemas.events import TYPE_NAMES
-from schemas.jsonschema import tidied
-from schemas.songs import Song
-from schemas.written import written, written_command
+from songline.schemas.events import TYPE_NAMES
+from songline.schemas.jsonschema import tidied
+from songline.schemas.songs import Song
+from songline.schemas.written import written, written_command
 
 VERSION = "3.0.0"
 SONG = "song"

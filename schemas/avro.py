@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect, structs
 
-from schemas import commands
-from schemas.commands import Order
-from schemas.events import TYPE_NAMES, Payload
-from schemas.written import written, written_command
+from songline.schemas import commands
+from songline.schemas.commands import Order
+from songline.schemas.events import TYPE_NAMES, Payload
+from songline.schemas.written import written, written_command
 
 
 def event_schema(payload: type[Payload]) -> dict[str, Any]:

@@ -16,13 +16,25 @@ from uuid import UUID, uuid5
 import msgspec
 from msgspec import Raw, Struct, structs
 
-from schemas.decoding import Body, Decoder, excerpt, read_whole
-from schemas.errors import Poison, Refused, Violation
-from schemas.moments import read_moment
-from schemas.rules import broken
-from schemas.texts import clean_file_name, clean_or_none, cleaned
-from schemas.typename import split_version
-from schemas.types import BlobName, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Source, Text, TraceParent
+from songline.schemas.decoding import Body, Decoder, excerpt, read_whole
+from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.moments import read_moment
+from songline.schemas.rules import broken
+from songline.schemas.texts import clean_file_name, clean_or_none, cleaned
+from songline.schemas.typename import split_version
+from songline.schemas.types import (
+    BlobName,
+    FileName,
+    Genre,
+    Id,
+    MediaType,
+    Moment,
+    Sha256,
+    Size,
+    Source,
+    Text,
+    TraceParent,
+)
 
 PROPERTY = "command"
 MAX_SONG_BYTES = 500_000_000
@@ -168,7 +180,7 @@ def decode(text: Body | None) -> Command:
 
 
 def clean(order: Order) -> Order:
-    """`order` with its free texts clean (see `schemas.texts`), itself where they are."""
+    """`order` with its free texts clean (see `songline.schemas.texts`), itself where they are."""
     if not isinstance(order, IngestSong):
         return order
     metadata = cleaned(order.metadata, (), ("title", "artist", "album"))

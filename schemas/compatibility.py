@@ -7,8 +7,8 @@ optional, an enumeration only grows, a limit is only relaxed, and nothing is rem
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from schemas.texts import SEEN_PATTERN
-from schemas.types import BLOB_NAME_PATTERN, ID_PATTERN, MAX_WHOLE
+from songline.schemas.texts import SEEN_PATTERN
+from songline.schemas.types import BLOB_NAME_PATTERN, ID_PATTERN, MAX_WHOLE
 
 Schema: TypeAlias = dict[str, Any]
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 import msgspec
 
-from schemas.errors import Poison
-from schemas.rules import broken
+from songline.schemas.errors import Poison
+from songline.schemas.rules import broken
 
 T = TypeVar("T")
 

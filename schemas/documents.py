@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from schemas.types import Moment
+from songline.schemas.types import Moment
 
 Kind = Literal["top", "trending"]
 Window = Literal["5m", "1h", "24h", "7d"]

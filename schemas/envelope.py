@@ -11,14 +11,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from schemas.decoding import DECODING_ERRORS, Body, Decoder, convert, read_whole
-from schemas.errors import Poison
-from schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
-from schemas.moments import read_moment
-from schemas.texts import cleaned, encodable
-from schemas.typename import split_version
-from schemas.types import Id, Moment, Source, TraceParent
-from schemas.upcasts import UPCASTS, Step, upcast
+from songline.schemas.decoding import DECODING_ERRORS, Body, Decoder, convert, read_whole
+from songline.schemas.errors import Poison
+from songline.schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
+from songline.schemas.moments import read_moment
+from songline.schemas.texts import cleaned, encodable
+from songline.schemas.typename import split_version
+from songline.schemas.types import Id, Moment, Source, TraceParent
+from songline.schemas.upcasts import UPCASTS, Step, upcast
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -178,7 +178,7 @@ def _text(extension: Raw) -> str:
 
 
 def clean(data: Payload) -> Payload:
-    """`data` with its free texts clean (see `schemas.texts`), itself where they are."""
+    """`data` with its free texts clean (see `songline.schemas.texts`), itself where they are."""
     texts = FREE_TEXTS.get(data.__class__)
     return data if texts is None else cleaned(data, *texts)
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from schemas.types import Device, DurationMs, Genre, Id, MediaType, Region, Sha256, Size, Text, Title
+from songline.schemas.types import Device, DurationMs, Genre, Id, MediaType, Region, Sha256, Size, Text, Title
 
 
 class SongPlayed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas.commands import Command, IngestSong, Metadata, Order, RemoveSong, Upload
-from schemas.documents import Chart, ChartEntry
-from schemas.envelope import Event
-from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.ingestions import Audio, IngestionAnswer, Transition
-from schemas.library import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
-from schemas.plays import HourPlays, SongPlays
-from schemas.songs import Song, SongAnswer, SongsAnswer
+from songline.schemas.commands import Command, IngestSong, Metadata, Order, RemoveSong, Upload
+from songline.schemas.documents import Chart, ChartEntry
+from songline.schemas.envelope import Event
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.ingestions import Audio, IngestionAnswer, Transition
+from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
+from songline.schemas.plays import HourPlays, SongPlays
+from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 
 _MOMENT = datetime(2026, 11, 22, 14, 0, 0, 123_000, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-from schemas.commands import Metadata, Upload
-from schemas.types import DurationMs, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Text
+from songline.schemas.commands import Metadata, Upload
+from songline.schemas.types import DurationMs, FileName, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
 State = Literal["received", "queued", "processing", "ready", "rejected", "dead"]
 STATES: tuple[State, ...] = get_args(State)

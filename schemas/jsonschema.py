@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas import commands, examples
-from schemas.commands import Order
-from schemas.envelope import encode
-from schemas.events import TYPE_NAMES, Payload
-from schemas.written import written, written_command
+from songline.schemas import commands, examples
+from songline.schemas.commands import Order
+from songline.schemas.envelope import encode
+from songline.schemas.events import TYPE_NAMES, Payload
+from songline.schemas.written import written, written_command
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from schemas.progress import Freshness
-from schemas.types import DurationMs, Genre, Id, Moment, Text
+from songline.schemas.progress import Freshness
+from songline.schemas.types import DurationMs, Genre, Id, Moment, Text
 
 SUMMARY = "summary"
 RECENT = 50

@@ -8,9 +8,9 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from schemas.decoding import Body, Decoder
-from schemas.moments import read_moment
-from schemas.types import Id, Moment, Source
+from songline.schemas.decoding import Body, Decoder
+from songline.schemas.moments import read_moment
+from songline.schemas.types import Id, Moment, Source
 
 TYPE: Final = "songline.playback.started.v1"
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from schemas.errors import Poison
-from schemas.rules import MOMENT_RULE
-from schemas.types import Moment
+from songline.schemas.errors import Poison
+from songline.schemas.rules import MOMENT_RULE
+from songline.schemas.types import Moment
 
 _parse = msgspec.json.Decoder(Moment).decode
 _FINER = re.compile(r"(\.[0-9]{6})[0-9]+")

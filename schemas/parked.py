@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from schemas.types import Moment
+from songline.schemas.types import Moment
 
 BODY_LIMIT_BYTES = 64 * 1024
 """So much of a body is kept; the hub has the rest of it."""

@@ -4,8 +4,8 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from schemas.progress import PROGRESS, Freshness, Reached
-from schemas.types import Id, Moment
+from songline.schemas.progress import PROGRESS, Freshness, Reached
+from songline.schemas.types import Id, Moment
 
 HOURS = 24
 SHARDS_KEY = PROGRESS

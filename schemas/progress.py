@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from schemas.types import Moment
+from songline.schemas.types import Moment
 
 PROGRESS = "@progress"
 """The id of the document that says how far a projection is. No song or listener can have it: `@` is not of an Id."""

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from schemas.decoding import Decoder
-from schemas.types import Moment
+from songline.schemas.decoding import Decoder
+from songline.schemas.types import Moment
 
 
 class NotReadyCause(StrEnum):

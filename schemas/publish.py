@@ -1,4 +1,4 @@
-"""`python -m schemas.publish` writes the published schemas, `schemas/published/`, from the types.
+"""`python -m songline.schemas.publish` writes the published schemas, `schemas/published/`, from the types.
 
 A version that is published may only grow (see `schemas.compatibility`); what breaks it is refused, and needs the next
 version and an upcast. Files of older versions are history and stay as they are.
@@ -11,14 +11,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from schemas import asyncapi, avro, commands, jsonschema
-from schemas.compatibility import incompatibilities
-from schemas.documents import Chart
-from schemas.events import EVENTS, TYPE_NAMES
-from schemas.ingestions import IngestionAnswer
-from schemas.library import Library, LibrarySummary, Recent
-from schemas.plays import SongPlays
-from schemas.songs import SongAnswer, SongsAnswer
+from songline.schemas import asyncapi, avro, commands, jsonschema
+from songline.schemas.compatibility import incompatibilities
+from songline.schemas.documents import Chart
+from songline.schemas.events import EVENTS, TYPE_NAMES
+from songline.schemas.ingestions import IngestionAnswer
+from songline.schemas.library import Library, LibrarySummary, Recent
+from songline.schemas.plays import SongPlays
+from songline.schemas.songs import SongAnswer, SongsAnswer
 
 PUBLISHED = Path(__file__).parent / "published"
 DOCUMENTS: dict[str, type[Struct]] = {

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from schemas.types import PATTERNS
+from songline.schemas.types import PATTERNS
 
 MOMENT_RULE: Final = "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z"
 REQUIRED_RULE: Final = "a value: the field is required"

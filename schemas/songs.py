@@ -10,9 +10,9 @@ from typing import Self
 
 from msgspec import Struct, structs
 
-from schemas.ownership import LEGACY_S, NOBODY, Claim, Key, bounded, holding, milliseconds, owner_of
-from schemas.progress import Freshness
-from schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
+from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, bounded, holding, milliseconds, owner_of
+from songline.schemas.progress import Freshness
+from songline.schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
 
 
 class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -63,7 +63,7 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     theirs is read, and show nowhere.
 
     What it is found by is there only while it is available: `order` puts the newest first, descending; `artist` and
-    `words` (of title, artist and album) are folded as `schemas.search` does.
+    `words` (of title, artist and album) are folded as `songline.schemas.search` does.
     """
 
     id: Id

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from schemas.regions import REGIONS
-from schemas.texts import SEEN_PATTERN
+from songline.schemas.regions import REGIONS
+from songline.schemas.texts import SEEN_PATTERN
 
 # `$` alone also matches before a final line feed, in Python's dialect but not in ECMA 262's, which JSON Schema names.
 END = r"$(?!\n)"

@@ -7,7 +7,7 @@ and returns that of the next, as a mapping of its own.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from schemas.errors import Poison
+from songline.schemas.errors import Poison
 
 Data: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Data], Data]

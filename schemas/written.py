@@ -5,10 +5,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, structs
 
-from schemas import commands
-from schemas.commands import CommandEnvelope, Order
-from schemas.envelope import Envelope
-from schemas.events import TYPE_NAMES, Payload
+from songline.schemas import commands
+from songline.schemas.commands import CommandEnvelope, Order
+from songline.schemas.envelope import Envelope
+from songline.schemas.events import TYPE_NAMES, Payload
 
 
 def written(payload: type[Payload]) -> type[Struct]:

@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from cloud.settings import (
+from songline import publishing
+from songline.cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
     EVENTHUB_CONNECTION,
@@ -26,19 +27,18 @@ from cloud.settings import (
     read_number,
     read_servicebus,
 )
-from producers import events_api
-from producers.api import Wires, routes
-from producers.callers import Callers
-from producers.declined import Declined
-from producers.pacing import Pace
-from producers.uploads import Limits
-from projections.api import create
-from projections.http.front import Front
-from projections.live import STALE_S
-from projections.problems import Fault, Problem, answer, refused
-from schemas.errors import Refused
-from songline import publishing
 from songline.environment import OUTBOX, WORKERS
+from songline.producers import events_api
+from songline.producers.api import Wires, routes
+from songline.producers.callers import Callers
+from songline.producers.declined import Declined
+from songline.producers.pacing import Pace
+from songline.producers.uploads import Limits
+from songline.projections.api import create
+from songline.projections.http.front import Front
+from songline.projections.live import STALE_S
+from songline.projections.problems import Fault, Problem, answer, refused
+from songline.schemas.errors import Refused
 from songline.serving import read_head, serve
 
 logger = logging.getLogger("api")

@@ -9,11 +9,11 @@ import click
 import httpx
 from msgspec import Struct
 
-from schemas.decoding import Decoder, excerpt
-from schemas.errors import Poison
-from schemas.texts import encodable
-from schemas.types import ID_PATTERN, PATTERNS
 from songline.environment import API
+from songline.schemas.decoding import Decoder, excerpt
+from songline.schemas.errors import Poison
+from songline.schemas.texts import encodable
+from songline.schemas.types import ID_PATTERN, PATTERNS
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ import msgspec
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
-from cloud.cosmos import Container
-from schemas.channels import AUDIT
-from schemas.types import Moment
+from songline.cloud.cosmos import Container
+from songline.schemas.channels import AUDIT
+from songline.schemas.types import Moment
 
 CONTAINER = Container(AUDIT, partition_key="/subject", indexed=("/at/?",))
 

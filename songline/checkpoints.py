@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
 
-from cloud import checkpoints, cosmos, eventhubs
-from cloud.settings import read_blobs, read_cosmos, read_eventhubs
-from processors.runtime.checkpoints import Checkpoints
-from processors.runtime.hub_questions import HubQuestions
-from processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
-from processors.runtime.positions import Positions
-from schemas.channels import (
+from songline.cloud import checkpoints, cosmos, eventhubs
+from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
+from songline.processors.runtime.checkpoints import Checkpoints
+from songline.processors.runtime.hub_questions import HubQuestions
+from songline.processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
+from songline.processors.runtime.positions import Positions
+from songline.schemas.channels import (
     ATTEMPTS,
     CATALOG_GROUP,
     CHECKPOINT_BLOBS,
@@ -22,8 +22,8 @@ from schemas.channels import (
     SONGS,
     TRENDING_GROUP,
 )
-from schemas.progress import Reached
-from schemas.types import Moment
+from songline.schemas.progress import Reached
+from songline.schemas.types import Moment
 
 
 class ProjectionPlace(Struct, frozen=True):

@@ -10,16 +10,16 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBu
 from azure.servicebus.exceptions import ServiceBusError
 from msgspec import Struct, structs
 
-from cloud.servicebus import peeked
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.documents import Ingestions
-from processors.ingestion.message import body_of, command_of
-from schemas.channels import SONG_COMMANDS
-from schemas.commands import Command, IngestSong, derived_id
-from schemas.errors import Poison
-from schemas.ingestions import Ingestion, Reason, State, Transition
-from schemas.types import Moment
 from songline.audit import Audit, Line
+from songline.cloud.servicebus import peeked
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.documents import Ingestions
+from songline.processors.ingestion.message import body_of, command_of
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.commands import Command, IngestSong, derived_id
+from songline.schemas.errors import Poison
+from songline.schemas.ingestions import Ingestion, Reason, State, Transition
+from songline.schemas.types import Moment
 
 PEEKED = 20
 WAIT_S = 2.0

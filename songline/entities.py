@@ -5,13 +5,13 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from cloud.cosmos import Container
-from processors.catalog import documents as catalog
-from processors.ingestion import documents as ingestion
-from processors.library import documents as library
-from processors.runtime import attempt_store, parking
-from schemas.channels import CHARTS, PLAYS
 from songline import audit
+from songline.cloud.cosmos import Container
+from songline.processors.catalog import documents as catalog
+from songline.processors.ingestion import documents as ingestion
+from songline.processors.library import documents as library
+from songline.processors.runtime import attempt_store, parking
+from songline.schemas.channels import CHARTS, PLAYS
 
 CONTAINERS = (
     Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),

@@ -5,9 +5,9 @@ from enum import IntEnum
 
 import click
 
-from cloud.settings import BadSetting, EventHubs, read_eventhubs
-from producers.failures import Broken, Forbidden
+from songline.cloud.settings import BadSetting, EventHubs, read_eventhubs
 from songline.environment import load
+from songline.producers.failures import Broken, Forbidden
 
 
 class Exit(IntEnum):

@@ -1,6 +1,6 @@
 """What `songline up` tells of its workers' health: what changes, each thing once. The rule; clocks are arguments."""
 
-from schemas.progress_report import NotReadyCause, ProgressReport
+from songline.schemas.progress_report import NotReadyCause, ProgressReport
 
 EVERY_S = 15.0
 """Between two lines about one worker's catching up."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from schemas.decoding import Decoder
-from schemas.errors import Poison
-from schemas.ingestions import State
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import Poison
+from songline.schemas.ingestions import State
 
 
 class Sighting(Struct, frozen=True):

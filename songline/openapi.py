@@ -3,15 +3,15 @@
 import json
 from typing import Any
 
-from cloud.settings import (
+from songline.api import Settings, compose
+from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_ENDPOINT,
     EVENTHUB_NAMESPACE,
     SERVICEBUS_NAMESPACE,
 )
-from schemas.publish import OPENAPI, PUBLISHED
-from songline.api import Settings, compose
 from songline.environment import OUTBOX
+from songline.schemas.publish import OPENAPI, PUBLISHED
 
 # Which services there are decides which routes there are; where they are changes nothing of the document.
 _SETTINGS = {

@@ -10,9 +10,9 @@ from azure.eventhub.aio import EventHubConsumerClient
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
-from cloud import eventhubs
-from cloud.settings import EventHubs
-from schemas.parked import ParkedEvent
+from songline.cloud import eventhubs
+from songline.cloud.settings import EventHubs
+from songline.schemas.parked import ParkedEvent
 
 PATIENCE_S = 15.0
 _SAME_MOMENT = timedelta(seconds=1)

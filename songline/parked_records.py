@@ -8,16 +8,16 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from msgspec import Raw, Struct
 
-from cloud import eventhubs
-from cloud.settings import EventHubs
-from processors.runtime.parking import ParkedEvents
-from schemas.channels import MUSIC_EVENTS, PARKED
-from schemas.decoding import Decoder
-from schemas.envelope import decode
-from schemas.errors import Poison
-from schemas.parked import ParkedAction, ParkedEntry, ParkedEvent, ParkedState, entry_of
 from songline.audit import Audit, Line
+from songline.cloud import eventhubs
+from songline.cloud.settings import EventHubs
 from songline.parked_bodies import BodyGoneError, ParkedBodies
+from songline.processors.runtime.parking import ParkedEvents
+from songline.schemas.channels import MUSIC_EVENTS, PARKED
+from songline.schemas.decoding import Decoder
+from songline.schemas.envelope import decode
+from songline.schemas.errors import Poison
+from songline.schemas.parked import ParkedAction, ParkedEntry, ParkedEvent, ParkedState, entry_of
 
 RESUBMIT_OF = "resubmitof"
 RESUBMIT_FOR = "resubmitfor"

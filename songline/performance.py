@@ -12,16 +12,16 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from cloud.settings import EventHubs
-from producers.announcer import Announcer
-from producers.dials import Dials
-from producers.failures import Broken, Forbidden
-from producers.lane import Outcome
-from producers.publisher import EventPublisher
-from producers.simulator import Due, Simulation
-from schemas.envelope import Event, encode
-from schemas.events import SongPlayed, SongRemoved, SongUploaded
-from schemas.live import LiveEvent, PlaybackStarted
+from songline.cloud.settings import EventHubs
+from songline.producers.announcer import Announcer
+from songline.producers.dials import Dials
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.lane import Outcome
+from songline.producers.publisher import EventPublisher
+from songline.producers.simulator import Due, Simulation
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.live import LiveEvent, PlaybackStarted
 
 CATCH_UP = timedelta(seconds=10)
 CHATTER_PER_S = 2.0

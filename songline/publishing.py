@@ -6,12 +6,12 @@ from pathlib import Path
 from fastapi import FastAPI
 from msgspec import structs
 
-from cloud.settings import read_cosmos, read_eventhubs, read_number
-from producers import events_api, now_playing
-from producers.callers import Callers
-from producers.events_api import PACE, SPILL_AFTER_S, Wires
-from producers.pacing import Pace
+from songline.cloud.settings import read_cosmos, read_eventhubs, read_number
 from songline.environment import OUTBOX
+from songline.producers import events_api, now_playing
+from songline.producers.callers import Callers
+from songline.producers.events_api import PACE, SPILL_AFTER_S, Wires
+from songline.producers.pacing import Pace
 
 SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from cloud.settings import read_number
+from songline.cloud.settings import read_number
 
 HEAD = "SONGLINE_HEAD_TIMEOUT"
 HEAD_S = 20.0
@@ -101,7 +101,7 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
         http=protocol,
         access_log=False,
         server_header=False,
-        # Addresses that a proxy passes on are believed of named ones only: see producers.callers.
+        # Addresses that a proxy passes on are believed of named ones only: see songline.producers.callers.
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )

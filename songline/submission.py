@@ -13,17 +13,17 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cloud.settings import EventHubs
-from producers.failures import Broken, Forbidden
-from producers.lane import Outcome
-from producers.ndjson import Line, Lines
-from producers.publisher import EventPublisher
-from schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
-from schemas.envelope import Event
-from schemas.errors import Refused
 from songline.asking import visible
+from songline.cloud.settings import EventHubs
 from songline.exits import Exit, Stopped
 from songline.filekind import unfit
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.lane import Outcome
+from songline.producers.ndjson import Line, Lines
+from songline.producers.publisher import EventPublisher
+from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
+from songline.schemas.envelope import Event
+from songline.schemas.errors import Refused
 from songline.streams import chunks
 
 ENOUGH = 4_096

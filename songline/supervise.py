@@ -23,10 +23,10 @@ from honcho.printer import Message, Printer
 from honcho.process import Popen
 from msgspec import Struct
 
-from schemas.progress_report import ProgressReport
 from songline import guard
 from songline.health_news import HealthNews, catching_up, gets_ready
 from songline.restarts import UNCOUNTED, Restarts
+from songline.schemas.progress_report import ProgressReport
 from songline.service_logs import ServiceLogs
 from songline.vitals import PERIOD_S, Answer, Checkup, Nurse, Vitals
 

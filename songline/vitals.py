@@ -7,9 +7,9 @@ from collections.abc import Callable
 import httpx
 from msgspec import Struct
 
-from processors.runtime.progress import unexplained_stall
-from schemas.errors import Poison
-from schemas.progress_report import ProgressReport, decode
+from songline.processors.runtime.progress import unexplained_stall
+from songline.schemas.errors import Poison
+from songline.schemas.progress_report import ProgressReport, decode
 
 PERIOD_S = 2.0
 PATIENCE_S = 3.0

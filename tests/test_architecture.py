@@ -38,6 +38,11 @@ def folder(package: str) -> Path:
     return ROOT / "packages" / package / "src" / package if package == "localcloud" else ROOT / package
 
 
+def imported_as(package: str, path: Path) -> str:
+    name = ".".join(path.relative_to(folder(package).parent).with_suffix("").parts).removesuffix(".__init__")
+    return name if package in ("localcloud", "songline") else f"songline.{name}"
+
+
 def modules(*packages: str) -> Iterator[Path]:
     for package in packages:
         yield from sorted(path for path in folder(package).rglob("*.py") if "node_modules" not in path.parts)
@@ -46,10 +51,29 @@ def modules(*packages: str) -> Iterator[Path]:
 def imported(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(), str(path))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (placed(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import hides where it points"
-            yield node.module or ""
+            yield placed(node.module or "")
+
+
+def placed(name: str) -> str:
+    """A module's name by its folder: `songline.schemas.events` is `schemas.events`."""
+    inner = name.removeprefix("songline.")
+    return inner if inner.split(".")[0] in PACKAGES else name
+
+
+def test_folders_are_imported_under_one_name() -> None:
+    """`schemas` is a name that other projects have too; from anywhere it is `songline.schemas`."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
+        for path in modules(*PACKAGES, "bench", "tests")
+        for node in ast.walk(ast.parse(path.read_text(), str(path)))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if name.split(".")[0] in PACKAGES and name.split(".")[0] not in ("songline", "localcloud")
+    ]
+    assert not wrong
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -134,7 +158,7 @@ def test_only_the_one_decoder_reads_bytes_of_others() -> None:
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} uses {ast.unparse(node)}")
             elif isinstance(node, ast.Call) and id(node) not in guarded and _reads_text(node):
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} decodes: {ast.unparse(node)}")
-    assert not wrong, "use schemas.decoding: Decoder, MsgpackDecoder, read_text, excerpt"
+    assert not wrong, "use songline.schemas.decoding: Decoder, MsgpackDecoder, read_text, excerpt"
 
 
 def _takes_refusals(handler: ast.ExceptHandler) -> bool:
@@ -207,10 +231,7 @@ for name in names:
 
 def test_nothing_happens_on_import() -> None:
     names = [
-        ".".join(path.relative_to(folder(package).parent).with_suffix("").parts).removesuffix(".__init__")
-        for package in PACKAGES
-        for path in modules(package)
-        if path.name != "__main__.py"
+        imported_as(package, path) for package in PACKAGES for path in modules(package) if path.name != "__main__.py"
     ]
     # -B: to write bytecode is the interpreter's affair.
     done = subprocess.run(

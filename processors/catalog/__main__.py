@@ -1,4 +1,4 @@
-"""`python -m processors.catalog`: the catalog worker."""
+"""`python -m songline.processors.catalog`: the catalog worker."""
 
 import asyncio
 import os
@@ -8,18 +8,18 @@ from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import kafka
-from cloud.settings import Settings, read_blobs
-from processors.catalog.documents import Songs
-from processors.catalog.fold import READER
-from processors.catalog.part import CatalogPart
-from processors.catalog.table import Table
-from processors.pace import Pace
-from processors.projecting import Projection, project
-from processors.running import run
-from processors.runtime.hub_reader import PARTING
-from processors.runtime.partition_processor import OpenProcessor
-from schemas.channels import CATALOG, CATALOG_GROUP, SONGS
+from songline.cloud import kafka
+from songline.cloud.settings import Settings, read_blobs
+from songline.processors.catalog.documents import Songs
+from songline.processors.catalog.fold import READER
+from songline.processors.catalog.part import CatalogPart
+from songline.processors.catalog.table import Table
+from songline.processors.pace import Pace
+from songline.processors.projecting import Projection, project
+from songline.processors.running import run
+from songline.processors.runtime.hub_reader import PARTING
+from songline.processors.runtime.partition_processor import OpenProcessor
+from songline.schemas.channels import CATALOG, CATALOG_GROUP, SONGS
 
 PREFIX = "SONGLINE_CATALOG_"
 FLUSH = 1.0

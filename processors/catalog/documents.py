@@ -12,10 +12,10 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from cloud.cosmos import Container
-from processors.catalog.fold import apply
-from schemas.channels import SONGS
-from schemas.songs import Fact, Song, SongDocument
+from songline.cloud.cosmos import Container
+from songline.processors.catalog.fold import apply
+from songline.schemas.channels import SONGS
+from songline.schemas.songs import Fact, Song, SongDocument
 
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
 

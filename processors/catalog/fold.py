@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from processors.record import Record
-from schemas.acceptance import MAX_FUTURE
-from schemas.envelope import Event, open_envelope, read_envelope, split_type
-from schemas.errors import Poison
-from schemas.events import EVENTS, SongRemoved, SongUploaded
-from schemas.ownership import Claim, Key, enqueued_second, learn, merge
-from schemas.search import folded, words
-from schemas.songs import Fact, Song, SongDocument, filed
+from songline.processors.record import Record
+from songline.schemas.acceptance import MAX_FUTURE
+from songline.schemas.envelope import Event, open_envelope, read_envelope, split_type
+from songline.schemas.errors import Poison
+from songline.schemas.events import EVENTS, SongRemoved, SongUploaded
+from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
+from songline.schemas.search import folded, words
+from songline.schemas.songs import Fact, Song, SongDocument, filed
 
 READER = "catalog"
 """The name under which it parks records, and for which they are sent again."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from processors.catalog import fold
-from processors.catalog.documents import Songs
-from processors.catalog.table import Table
-from processors.record import Record
-from processors.runtime.patience import Patience
-from schemas.errors import Poison
+from songline.processors.catalog import fold
+from songline.processors.catalog.documents import Songs
+from songline.processors.catalog.table import Table
+from songline.processors.record import Record
+from songline.processors.runtime.patience import Patience
+from songline.schemas.errors import Poison
 
 IN_FLIGHT = 8
 

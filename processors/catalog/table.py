@@ -3,9 +3,9 @@
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from processors.catalog.documents import Songs
-from schemas.channels import CATALOG
-from schemas.songs import Song
+from songline.processors.catalog.documents import Songs
+from songline.schemas.channels import CATALOG
+from songline.schemas.songs import Song
 
 _encoder = msgspec.json.Encoder()
 

@@ -1,4 +1,4 @@
-"""`python -m processors.ingestion`: the ingestion worker."""
+"""`python -m songline.processors.ingestion`: the ingestion worker."""
 
 import asyncio
 import os
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from cloud import blobs, cosmos, eventhubs, servicebus
-from cloud.clock import measure_skew_s
-from cloud.settings import (
+from songline.cloud import blobs, cosmos, eventhubs, servicebus
+from songline.cloud.clock import measure_skew_s
+from songline.cloud.settings import (
     Blobs,
     Cosmos,
     EventHubs,
@@ -23,21 +23,21 @@ from cloud.settings import (
     read_eventhubs,
     read_servicebus,
 )
-from processors.health import serving
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.clock import ClockSkew
-from processors.ingestion.dials import Dials
-from processors.ingestion.documents import Catalog, Ingestions
-from processors.ingestion.lane import Pace
-from processors.ingestion.outgoing import Outgoing
-from processors.ingestion.reconciler import Patience, Reconciler
-from processors.ingestion.sandbox import Sandbox
-from processors.ingestion.work import Work
-from processors.ingestion.worker import NAME, RETRIES, Worker
-from processors.readiness import Readiness
-from processors.running import run, unless
-from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
-from schemas.progress_report import ProgressReport
+from songline.processors.health import serving
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.clock import ClockSkew
+from songline.processors.ingestion.dials import Dials
+from songline.processors.ingestion.documents import Catalog, Ingestions
+from songline.processors.ingestion.lane import Pace
+from songline.processors.ingestion.outgoing import Outgoing
+from songline.processors.ingestion.reconciler import Patience, Reconciler
+from songline.processors.ingestion.sandbox import Sandbox
+from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.worker import NAME, RETRIES, Worker
+from songline.processors.readiness import Readiness
+from songline.processors.running import run, unless
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
+from songline.schemas.progress_report import ProgressReport
 
 
 class Wires(Struct, frozen=True):

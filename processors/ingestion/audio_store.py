@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
-from schemas.channels import SONG_BLOBS, UPLOAD_BLOBS
+from songline.schemas.channels import SONG_BLOBS, UPLOAD_BLOBS
 
 BLOCK = 4 * 1024 * 1024
 

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from processors.ingestion import tags
-from processors.ingestion.probe import Probed, Refused
-from schemas.commands import Command, IngestSong, RemoveSong, derived_id
-from schemas.envelope import Event, encode
-from schemas.errors import Poison
-from schemas.events import Payload, SongRemoved, SongUploaded
-from schemas.ingestions import Audio, Ingestion, Reason, State, Transition
-from schemas.songs import SongDocument
+from songline.processors.ingestion import tags
+from songline.processors.ingestion.probe import Probed, Refused
+from songline.schemas.commands import Command, IngestSong, RemoveSong, derived_id
+from songline.schemas.envelope import Event, encode
+from songline.schemas.errors import Poison
+from songline.schemas.events import Payload, SongRemoved, SongUploaded
+from songline.schemas.ingestions import Audio, Ingestion, Reason, State, Transition
+from songline.schemas.songs import SongDocument
 
 SOURCE = "/processors/ingestion"
 HISTORY_MAX = 50

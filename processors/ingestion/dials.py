@@ -5,7 +5,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from cloud.settings import read_number
+from songline.cloud.settings import read_number
 
 _PREFIX = "SONGLINE_INGESTION_"
 

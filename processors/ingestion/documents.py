@@ -14,10 +14,10 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from cloud.cosmos import Container
-from schemas.channels import INGESTIONS
-from schemas.ingestions import Ingestion
-from schemas.songs import SongDocument
+from songline.cloud.cosmos import Container
+from songline.schemas.channels import INGESTIONS
+from songline.schemas.ingestions import Ingestion
+from songline.schemas.songs import SongDocument
 
 CONTAINER = Container(
     INGESTIONS,

@@ -2,8 +2,8 @@
 
 from typing import BinaryIO, Literal, get_args
 
-from processors.ingestion import mpeg
-from processors.ingestion.unfit import Unfit
+from songline.processors.ingestion import mpeg
+from songline.processors.ingestion.unfit import Unfit
 
 Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"]
 FORMATS: tuple[Format, ...] = get_args(Format)

@@ -12,13 +12,13 @@ from azure.servicebus import ServiceBusReceivedMessage
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from processors.access import denies
-from processors.ingestion.decide import CommandRefused
-from processors.ingestion.message import body_of, command_of
-from processors.ingestion.work import Work
-from schemas.commands import Command
-from schemas.errors import Poison
-from schemas.progress_report import NotReadyCause
+from songline.processors.access import denies
+from songline.processors.ingestion.decide import CommandRefused
+from songline.processors.ingestion.message import body_of, command_of
+from songline.processors.ingestion.work import Work
+from songline.schemas.commands import Command
+from songline.schemas.errors import Poison
+from songline.schemas.progress_report import NotReadyCause
 
 logger = logging.getLogger("ingestion")
 

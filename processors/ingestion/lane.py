@@ -15,11 +15,11 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import Struct
 
-from processors.access import denies
-from processors.ingestion.clock import ClockSkew, skew_limit_s
-from processors.ingestion.handling import DeadLettering, Handling, Outcome
-from processors.ingestion.lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
-from schemas.channels import SONG_COMMANDS
+from songline.processors.access import denies
+from songline.processors.ingestion.clock import ClockSkew, skew_limit_s
+from songline.processors.ingestion.handling import DeadLettering, Handling, Outcome
+from songline.processors.ingestion.lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
+from songline.schemas.channels import SONG_COMMANDS
 
 logger = logging.getLogger("ingestion")
 

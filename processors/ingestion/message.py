@@ -6,8 +6,8 @@ from typing import Any
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
-from schemas.commands import PROPERTY, Command, decode
-from schemas.errors import Poison
+from songline.schemas.commands import PROPERTY, Command, decode
+from songline.schemas.errors import Poison
 
 
 def command_of(message: ServiceBusReceivedMessage) -> Command:

@@ -12,12 +12,12 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE, WaveStreamInfo
 
-from processors.ingestion import containers, flac, mpeg, tags
-from processors.ingestion.formats import MEDIA_TYPES, Format, recognise
-from processors.ingestion.unfit import Unfit
-from schemas.commands import Metadata
-from schemas.ingestions import Reason
-from schemas.types import DAY_MS
+from songline.processors.ingestion import containers, flac, mpeg, tags
+from songline.processors.ingestion.formats import MEDIA_TYPES, Format, recognise
+from songline.processors.ingestion.unfit import Unfit
+from songline.schemas.commands import Metadata
+from songline.schemas.ingestions import Reason
+from songline.schemas.types import DAY_MS
 
 # Samples a second: well below a telephone's, and twice what studio gear goes up to.
 RATES = range(1_000, 768_001)

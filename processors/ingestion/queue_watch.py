@@ -8,10 +8,10 @@ from datetime import datetime
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from msgspec import Struct
 
-from cloud.servicebus import peeked
-from processors.ingestion.lock import BROKER_ERRORS
-from schemas.channels import SONG_COMMANDS
-from schemas.progress_report import PartitionProgress
+from songline.cloud.servicebus import peeked
+from songline.processors.ingestion.lock import BROKER_ERRORS
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.progress_report import PartitionProgress
 
 EVERY_S = 10.0
 KNOWN_S = 30.0

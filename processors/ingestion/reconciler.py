@@ -16,17 +16,17 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 from msgspec import Struct
 
-from cloud.servicebus import peeked
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.decide import erased, overdue
-from processors.ingestion.documents import Ingestions
-from processors.ingestion.message import command_of
-from processors.ingestion.work import Work
-from schemas.channels import SONG_COMMANDS
-from schemas.commands import Command, IngestSong
-from schemas.errors import Poison
-from schemas.ingestions import Ingestion
-from schemas.types import ID_PATTERN
+from songline.cloud.servicebus import peeked
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.decide import erased, overdue
+from songline.processors.ingestion.documents import Ingestions
+from songline.processors.ingestion.message import command_of
+from songline.processors.ingestion.work import Work
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.commands import Command, IngestSong
+from songline.schemas.errors import Poison
+from songline.schemas.ingestions import Ingestion
+from songline.schemas.types import ID_PATTERN
 
 logger = logging.getLogger("ingestion.reconciler")
 

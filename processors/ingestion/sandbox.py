@@ -16,9 +16,9 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from processors.ingestion.probe import Probed, Refused, probe
-from schemas.decoding import Decoder
-from schemas.ingestions import Reason
+from songline.processors.ingestion.probe import Probed, Refused, probe
+from songline.schemas.decoding import Decoder
+from songline.schemas.ingestions import Reason
 
 ANSWER_MAX = 64 * 1024
 FILES_MAX = 32

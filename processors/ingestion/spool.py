@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
-from processors.ingestion.unfit import Unfit
-from schemas.commands import MAX_SONG_BYTES, Upload
+from songline.processors.ingestion.unfit import Unfit
+from songline.schemas.commands import MAX_SONG_BYTES, Upload
 
 
 async def spool(upload: Upload, pieces: AsyncIterator[bytes], path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import structs
 
-from schemas.commands import Metadata
-from schemas.texts import clean as clean_text
+from songline.schemas.commands import Metadata
+from songline.schemas.texts import clean as clean_text
 
 TEXT_MAX = 300
 GENRE_MAX = 64

@@ -1,6 +1,6 @@
 """A file that can't become a song, said so that its owner understands."""
 
-from schemas.ingestions import Cause, Reason
+from songline.schemas.ingestions import Cause, Reason
 
 
 class Unfit(Exception):

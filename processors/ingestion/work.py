@@ -7,16 +7,16 @@ from pathlib import Path
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.decide import begin, decide, died, published, remove, withdraw
-from processors.ingestion.documents import Catalog, Ingestions
-from processors.ingestion.outgoing import Outgoing
-from processors.ingestion.probe import Probed, Refused
-from processors.ingestion.sandbox import Sandbox
-from processors.ingestion.spool import spool
-from processors.ingestion.unfit import Unfit
-from schemas.commands import Command, IngestSong, RemoveSong, Upload
-from schemas.ingestions import Ingestion
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.decide import begin, decide, died, published, remove, withdraw
+from songline.processors.ingestion.documents import Catalog, Ingestions
+from songline.processors.ingestion.outgoing import Outgoing
+from songline.processors.ingestion.probe import Probed, Refused
+from songline.processors.ingestion.sandbox import Sandbox
+from songline.processors.ingestion.spool import spool
+from songline.processors.ingestion.unfit import Unfit
+from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
+from songline.schemas.ingestions import Ingestion
 
 
 class Work:

@@ -1,19 +1,19 @@
-"""`python -m processors.library`: the library worker."""
+"""`python -m songline.processors.library`: the library worker."""
 
 import os
 
 from azure.cosmos.aio import ContainerProxy
 
-from cloud.settings import Settings, read_blobs
-from processors.library.acts import READER
-from processors.library.dials import PREFIX, Dials
-from processors.library.documents import Libraries
-from processors.library.part import Desk
-from processors.pace import Pace
-from processors.projecting import Projection, project
-from processors.running import run
-from processors.runtime.partition_processor import OpenProcessor
-from schemas.channels import LIBRARY, LIBRARY_GROUP
+from songline.cloud.settings import Settings, read_blobs
+from songline.processors.library.acts import READER
+from songline.processors.library.dials import PREFIX, Dials
+from songline.processors.library.documents import Libraries
+from songline.processors.library.part import Desk
+from songline.processors.pace import Pace
+from songline.processors.projecting import Projection, project
+from songline.processors.running import run
+from songline.processors.runtime.partition_processor import OpenProcessor
+from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 
 FLUSH = 0.5
 """Seconds. Whoever likes a song looks whether it is there."""

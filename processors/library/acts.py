@@ -8,12 +8,12 @@ from typing import Literal
 
 from msgspec import Struct
 
-from processors.record import Record
-from schemas.acceptance import MAX_FUTURE
-from schemas.envelope import Event, decode
-from schemas.errors import Poison
-from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.listening import is_listen
+from songline.processors.record import Record
+from songline.schemas.acceptance import MAX_FUTURE
+from songline.schemas.envelope import Event, decode
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.listening import is_listen
 
 Kind = Literal["listen", "like", "unlike", "upload", "remove"]
 

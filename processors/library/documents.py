@@ -9,12 +9,12 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
 from msgspec import Struct
 
-from cloud.cosmos import Container
-from processors.library.acts import Act
-from processors.library.fold import Change, apply, portion
-from processors.library.shelf import Shelf, Shelves
-from schemas.channels import LIBRARY
-from schemas.library import SUMMARY, EntryDocument, SummaryDocument, entry_id
+from songline.cloud.cosmos import Container
+from songline.processors.library.acts import Act
+from songline.processors.library.fold import Change, apply, portion
+from songline.processors.library.shelf import Shelf, Shelves
+from songline.schemas.channels import LIBRARY
+from songline.schemas.library import SUMMARY, EntryDocument, SummaryDocument, entry_id
 
 CONTAINER = Container(
     LIBRARY,

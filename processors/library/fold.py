@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from processors.library.acts import MARK_LETTERS, Act
-from schemas.library import RECENT, SUMMARY, EntryDocument, Listen, Mark, SummaryDocument, entry_id
+from songline.processors.library.acts import MARK_LETTERS, Act
+from songline.schemas.library import RECENT, SUMMARY, EntryDocument, Listen, Mark, SummaryDocument, entry_id
 
 SEEN = 64
 """An event is known again among so many acts of its listener."""

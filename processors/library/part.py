@@ -8,12 +8,12 @@ from functools import partial
 
 from msgspec import structs
 
-from processors.library import acts
-from processors.library.acts import Act
-from processors.library.documents import Libraries
-from processors.record import Record
-from processors.runtime.patience import Patience
-from schemas.errors import Poison
+from songline.processors.library import acts
+from songline.processors.library.acts import Act
+from songline.processors.library.documents import Libraries
+from songline.processors.record import Record
+from songline.processors.runtime.patience import Patience
+from songline.schemas.errors import Poison
 
 log = logging.getLogger(__name__)
 

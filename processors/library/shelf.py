@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-from schemas.library import EntryDocument, SummaryDocument
+from songline.schemas.library import EntryDocument, SummaryDocument
 
 
 class Shelf(Struct):

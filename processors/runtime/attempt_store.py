@@ -7,9 +7,9 @@ from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
 
-from cloud.cosmos import Container
-from processors.runtime.attempts import Attempt
-from schemas.channels import ATTEMPTS
+from songline.cloud.cosmos import Container
+from songline.processors.runtime.attempts import Attempt
+from songline.schemas.channels import ATTEMPTS
 
 CONTAINER = Container(ATTEMPTS, partition_key="/id", indexed=("/id/?",))
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from schemas.progress import Reached
-from schemas.progress_report import NotReadyCause
+from songline.schemas.progress import Reached
+from songline.schemas.progress_report import NotReadyCause
 
 _SAME = timedelta(microseconds=500)
 """The hub tells milliseconds, which go through floating point on their way."""

@@ -11,9 +11,9 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from cloud.cosmos import Container
-from schemas.channels import PARKED
-from schemas.parked import (
+from songline.cloud.cosmos import Container
+from songline.schemas.channels import PARKED
+from songline.schemas.parked import (
     ENTRY_COLUMNS,
     WAITING_QUERY,
     ParkedAction,

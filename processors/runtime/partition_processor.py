@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from processors.record import Record
-from processors.runtime.patience import Patience
-from schemas.errors import Poison
+from songline.processors.record import Record
+from songline.processors.runtime.patience import Patience
+from songline.schemas.errors import Poison
 
 
 class PartitionProcessor(Protocol):
@@ -18,7 +18,7 @@ class PartitionProcessor(Protocol):
     async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
         """Fold what comes next; return what of it can't be understood, by position, which is to be parked.
 
-        Positions rise for good, also when the hub is made anew (see `schemas.progress.lasting_position`).
+        Positions rise for good, also when the hub is made anew (see `songline.schemas.progress.lasting_position`).
         A record that comes again, with other neighbours, changes nothing more. Raises ItemRefusedError.
         """
 

@@ -13,26 +13,35 @@ from typing import NoReturn
 
 from msgspec import Struct, structs
 
-from processors.record import Record
-from processors.runtime.attempt_store import AttemptStore
-from processors.runtime.attempts import REACH, Attempt, Dissection, attempt_id, begun, culprit, dissection, piece
-from processors.runtime.bisection import bisect
-from processors.runtime.hub_questions import HubQuestions
-from processors.runtime.hub_standing import HubState, Mismatch, standing
-from processors.runtime.parking import ParkedEvents
-from processors.runtime.parking_bound import ParkingBound
-from processors.runtime.partition_processor import (
+from songline.processors.record import Record
+from songline.processors.runtime.attempt_store import AttemptStore
+from songline.processors.runtime.attempts import (
+    REACH,
+    Attempt,
+    Dissection,
+    attempt_id,
+    begun,
+    culprit,
+    dissection,
+    piece,
+)
+from songline.processors.runtime.bisection import bisect
+from songline.processors.runtime.hub_questions import HubQuestions
+from songline.processors.runtime.hub_standing import HubState, Mismatch, standing
+from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parking_bound import ParkingBound
+from songline.processors.runtime.partition_processor import (
     FoldCrashedError,
     OpenProcessor,
     ParkingStoppedError,
     PartitionProcessor,
 )
-from processors.runtime.patience import Patience
-from processors.runtime.positions import Positions
-from processors.runtime.service_errors import is_refusal, last_line
-from schemas.errors import Poison
-from schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
-from schemas.progress import Reached, lasting_position
+from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.service_errors import is_refusal, last_line
+from songline.schemas.errors import Poison
+from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
+from songline.schemas.progress import Reached, lasting_position
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from azure.core.exceptions import HttpResponseError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
-from processors.runtime.service_errors import SERVICE_ERRORS, ItemRefusedError, ServiceFault, access, fault
-from schemas.progress_report import NotReadyCause
+from songline.processors.runtime.service_errors import SERVICE_ERRORS, ItemRefusedError, ServiceFault, access, fault
+from songline.schemas.progress_report import NotReadyCause
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from schemas.progress import PROGRESS, Progress, Reached
+from songline.schemas.progress import PROGRESS, Progress, Reached
 
 
 class PositionResetError(Exception):

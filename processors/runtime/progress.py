@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, field
 
-from schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 ON_THE_WAY_S = 5.0
 """What is applied in so many seconds is no backlog."""

@@ -1,4 +1,4 @@
-"""`python -m processors.trending`: the trending worker."""
+"""`python -m songline.processors.trending`: the trending worker."""
 
 import asyncio
 import gc
@@ -9,13 +9,13 @@ from functools import partial
 
 import faust
 
-from cloud import cosmos, eventhubs
-from cloud.settings import BadSetting, Settings
-from processors.running import CRASHED_IN_FOLD
-from processors.trending import arrival
-from processors.trending.app import create
-from processors.trending.dials import Dials
-from schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import BadSetting, Settings
+from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.trending import arrival
+from songline.processors.trending.app import create
+from songline.processors.trending.dials import Dials
+from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP
 
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""

@@ -11,31 +11,31 @@ from azure.cosmos.aio import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
 from msgspec import Struct
 
-from cloud import kafka
-from cloud.settings import Settings
-from processors.runtime.attempt_store import AttemptStore
-from processors.runtime.hub_questions import HubQuestions
-from processors.runtime.parking import ParkedEvents
-from processors.runtime.parking_bound import ParkingBound
-from processors.runtime.positions import Positions
-from processors.runtime.progress import ProgressBounds, ProgressTracker
-from processors.trending import credentials
-from processors.trending.batching import App
-from processors.trending.changelog import Changelog
-from processors.trending.charting import Charting
-from processors.trending.checks import StageLimits, check_cell, check_saved
-from processors.trending.counting import Counting, wall_clock_ms
-from processors.trending.dials import Dials
-from processors.trending.health import Health
-from processors.trending.isolation import FoldGuard, Isolation
-from processors.trending.passed_over import READER, ParkingQueue
-from processors.trending.ranking import Ranking
-from processors.trending.recording import Recording
-from processors.trending.reporting import Reporting
-from processors.trending.settling import Settling
-from processors.trending.sink import Sink
-from processors.trending.standings import Standings
-from schemas.channels import (
+from songline.cloud import kafka
+from songline.cloud.settings import Settings
+from songline.processors.runtime.attempt_store import AttemptStore
+from songline.processors.runtime.hub_questions import HubQuestions
+from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parking_bound import ParkingBound
+from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
+from songline.processors.trending import credentials
+from songline.processors.trending.batching import App
+from songline.processors.trending.changelog import Changelog
+from songline.processors.trending.charting import Charting
+from songline.processors.trending.checks import StageLimits, check_cell, check_saved
+from songline.processors.trending.counting import Counting, wall_clock_ms
+from songline.processors.trending.dials import Dials
+from songline.processors.trending.health import Health
+from songline.processors.trending.isolation import FoldGuard, Isolation
+from songline.processors.trending.passed_over import READER, ParkingQueue
+from songline.processors.trending.ranking import Ranking
+from songline.processors.trending.recording import Recording
+from songline.processors.trending.reporting import Reporting
+from songline.processors.trending.settling import Settling
+from songline.processors.trending.sink import Sink
+from songline.processors.trending.standings import Standings
+from songline.schemas.channels import (
     MUSIC_EVENTS,
     TRENDING_CELLS_CHANGELOG,
     TRENDING_GROUP,
@@ -43,7 +43,7 @@ from schemas.channels import (
     TRENDING_SHARDS_CHANGELOG,
     TRENDING_TOPS,
 )
-from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
 
 BUFFERED_BATCHES = 4
 """Batches that wait in a stream: each is a whole fetch of a partition."""

@@ -11,10 +11,10 @@ from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
-from cloud import kafka
-from cloud.settings import EventHubs
-from processors.trending import credentials
-from schemas.channels import HUBS
+from songline.cloud import kafka
+from songline.cloud.settings import EventHubs
+from songline.processors.trending import credentials
+from songline.schemas.channels import HUBS
 
 log = logging.getLogger(__name__)
 

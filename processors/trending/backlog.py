@@ -6,7 +6,7 @@ from itertools import count, islice, takewhile
 
 import msgspec
 
-from schemas.decoding import MsgpackDecoder
+from songline.schemas.decoding import MsgpackDecoder
 
 Day = tuple[str, int]
 """A song, and a UTC day in days since 1970."""

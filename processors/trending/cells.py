@@ -16,11 +16,11 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from processors.trending.names import REGION_BITS, Ints, Regions, Songs
-from processors.trending.partials import Rows
-from processors.trending.reading import KIND_BITS, MINUTE_BITS, Reading, code
-from processors.trending.tally import KINDS, Tally
-from schemas.decoding import MsgpackDecoder
+from songline.processors.trending.names import REGION_BITS, Ints, Regions, Songs
+from songline.processors.trending.partials import Rows
+from songline.processors.trending.reading import KIND_BITS, MINUTE_BITS, Reading, code
+from songline.processors.trending.tally import KINDS, Tally
+from songline.schemas.decoding import MsgpackDecoder
 
 CHUNK_BYTES = 200_000
 SECTION_ROWS = 1_500

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from processors.trending.checks import saved_key
-from processors.trending.passed_over import ParkingQueue, UnappliedRecord
-from schemas.errors import Poison
+from songline.processors.trending.checks import saved_key
+from songline.processors.trending.passed_over import ParkingQueue, UnappliedRecord
+from songline.schemas.errors import Poison
 
 TURN = 100
 """Records that are checked before others get a turn: a large changelog takes seconds."""

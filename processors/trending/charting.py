@@ -7,18 +7,18 @@ from typing import Any
 
 from faust.types import TP
 
-from processors.trending import frames
-from processors.trending.batch import Batch
-from processors.trending.batching import App
-from processors.trending.checks import StageLimits, check_frame
-from processors.trending.frames import Frame
-from processors.trending.isolation import FoldGuard
-from processors.trending.merge import Merge
-from processors.trending.order import Order
-from processors.trending.passed_over import ParkingQueue, passed_over
-from processors.trending.sink import Sink
-from schemas.channels import TRENDING_TOPS
-from schemas.errors import Poison
+from songline.processors.trending import frames
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.batching import App
+from songline.processors.trending.checks import StageLimits, check_frame
+from songline.processors.trending.frames import Frame
+from songline.processors.trending.isolation import FoldGuard
+from songline.processors.trending.merge import Merge
+from songline.processors.trending.order import Order
+from songline.processors.trending.passed_over import ParkingQueue, passed_over
+from songline.processors.trending.sink import Sink
+from songline.schemas.channels import TRENDING_TOPS
+from songline.schemas.errors import Poison
 
 
 class Charting:

@@ -10,20 +10,20 @@ from collections.abc import Collection, Container, Iterable
 import numpy as np
 from msgspec import Struct
 
-from processors.trending.backlog import decode_segment
-from processors.trending.cells import Section as Actions
-from processors.trending.cells import decode_chunk
-from processors.trending.frames import Frame, Mark, Song, Top
-from processors.trending.names import REGION_BITS, Songs, shard_of
-from processors.trending.partials import Fact, Partial, Section
-from processors.trending.policy import HOUR_MS, SPANS, UNIT_MS, Unit
-from processors.trending.shards import decode_head, decode_section
-from processors.trending.tally import KINDS
-from schemas.documents import CHART_SIZE, GLOBAL
-from schemas.documents import KINDS as CHART_KINDS
-from schemas.errors import Poison
-from schemas.ownership import NOBODY, UNDATED_S
-from schemas.types import GENRE_PATTERN, ID_PATTERN, REGION_PATTERN
+from songline.processors.trending.backlog import decode_segment
+from songline.processors.trending.cells import Section as Actions
+from songline.processors.trending.cells import decode_chunk
+from songline.processors.trending.frames import Frame, Mark, Song, Top
+from songline.processors.trending.names import REGION_BITS, Songs, shard_of
+from songline.processors.trending.partials import Fact, Partial, Section
+from songline.processors.trending.policy import HOUR_MS, SPANS, UNIT_MS, Unit
+from songline.processors.trending.shards import decode_head, decode_section
+from songline.processors.trending.tally import KINDS
+from songline.schemas.documents import CHART_SIZE, GLOBAL
+from songline.schemas.documents import KINDS as CHART_KINDS
+from songline.schemas.errors import Poison
+from songline.schemas.ownership import NOBODY, UNDATED_S
+from songline.schemas.types import GENRE_PATTERN, ID_PATTERN, REGION_PATTERN
 
 MAX_PARTITIONS = 2_048
 """No tier gives a hub more."""

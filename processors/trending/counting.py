@@ -9,23 +9,23 @@ from typing import Any
 
 from faust.types import TP
 
-from processors.trending.batch import Batch
-from processors.trending.batching import App
-from processors.trending.cells import Load, Section
-from processors.trending.changelog import Changelog
-from processors.trending.checks import cell_key, check_chunk
-from processors.trending.isolation import FoldGuard
-from processors.trending.names import Regions, Songs
-from processors.trending.order import Order
-from processors.trending.outlet import Outgoing, changes, keep, send
-from processors.trending.passed_over import ParkingQueue
-from processors.trending.policy import moment
-from processors.trending.settling import Settling
-from processors.trending.source import Flush, Source, hour_prefix, outdated
-from processors.trending.standings import Ground
-from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
-from schemas.decoding import read_text
-from schemas.errors import Poison
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.batching import App
+from songline.processors.trending.cells import Load, Section
+from songline.processors.trending.changelog import Changelog
+from songline.processors.trending.checks import cell_key, check_chunk
+from songline.processors.trending.isolation import FoldGuard
+from songline.processors.trending.names import Regions, Songs
+from songline.processors.trending.order import Order
+from songline.processors.trending.outlet import Outgoing, changes, keep, send
+from songline.processors.trending.passed_over import ParkingQueue
+from songline.processors.trending.policy import moment
+from songline.processors.trending.settling import Settling
+from songline.processors.trending.source import Flush, Source, hour_prefix, outdated
+from songline.processors.trending.standings import Ground
+from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
+from songline.schemas.decoding import read_text
+from songline.schemas.errors import Poison
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000

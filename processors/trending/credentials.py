@@ -5,8 +5,8 @@ from typing import Any
 from faust.auth import OAuthCredentials, SASLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from cloud.kafka import EntraToken, tls
-from cloud.settings import EventHubs
+from songline.cloud.kafka import EntraToken, tls
+from songline.cloud.settings import EventHubs
 
 
 def broker(settings: EventHubs) -> Any:

@@ -5,8 +5,8 @@ from typing import Self
 
 from msgspec import Struct
 
-from cloud.kafka import SESSION_TIMEOUT_MS
-from cloud.settings import read_number
+from songline.cloud.kafka import SESSION_TIMEOUT_MS
+from songline.cloud.settings import read_number
 
 PORT = "SONGLINE_TRENDING_PORT"
 _PREFIX = "SONGLINE_TRENDING_"

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import structs
 
-from processors.trending.partials import FACTS, Fact
-from schemas.decoding import MsgpackDecoder
-from schemas.documents import UNKNOWN_GENRE
-from schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn
+from songline.processors.trending.partials import FACTS, Fact
+from songline.schemas.decoding import MsgpackDecoder
+from songline.schemas.documents import UNKNOWN_GENRE
+from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn
 
 
 class Facts:

@@ -11,8 +11,14 @@ from typing import Any
 from aiokafka.errors import CorruptRecordException
 from msgspec import Struct
 
-from processors.trending.batch import Batch
-from processors.trending.record_batches import MAX_TIMESTAMP_MS, UnreadableError, is_intact, next_batch, records_of
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.record_batches import (
+    MAX_TIMESTAMP_MS,
+    UnreadableError,
+    is_intact,
+    next_batch,
+    records_of,
+)
 
 
 class Gap(Struct, frozen=True):

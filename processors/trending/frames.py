@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
-from schemas.decoding import MsgpackDecoder
+from songline.schemas.decoding import MsgpackDecoder
 
 
 class Song(Struct, frozen=True, array_like=True):

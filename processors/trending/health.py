@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from mode import Service
 
-from processors.health import serving
-from processors.running import CRASHED_IN_FOLD
-from processors.runtime.watchdog import watched
-from schemas.progress_report import ProgressReport
+from songline.processors.health import serving
+from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.watchdog import watched
+from songline.schemas.progress_report import ProgressReport
 
 
 class Health(Service):  # type: ignore[misc] # mode has no types

@@ -1,6 +1,6 @@
 """What a stage does when a fold raises what nobody foresaw: it costs that record, and never its batch or partition.
 
-The rule is that of `processors.runtime.attempts`. What is not foreseen ends the process before anything is
+The rule is that of `songline.processors.runtime.attempts`. What is not foreseen ends the process before anything is
 acknowledged; the next one folds in pieces, each noted before, until the culprit stands alone.
 """
 
@@ -15,15 +15,24 @@ from functools import partial
 from azure.core.exceptions import AzureError
 from msgspec import Struct, structs
 
-from processors.running import CRASHED_IN_FOLD
-from processors.runtime.attempt_store import AttemptStore
-from processors.runtime.attempts import PIECE, Attempt, Dissection, attempt_id, begun, culprit, dissection, piece
-from processors.runtime.bisection import bisect
-from processors.runtime.parking_bound import ParkingBound
-from processors.runtime.service_errors import SERVICE_ERRORS, last_line
-from processors.trending.batch import Batch
-from processors.trending.passed_over import READER, ParkingQueue, UnappliedRecord
-from schemas.parked import CRASHES_THE_FOLD
+from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.attempt_store import AttemptStore
+from songline.processors.runtime.attempts import (
+    PIECE,
+    Attempt,
+    Dissection,
+    attempt_id,
+    begun,
+    culprit,
+    dissection,
+    piece,
+)
+from songline.processors.runtime.bisection import bisect
+from songline.processors.runtime.parking_bound import ParkingBound
+from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.passed_over import READER, ParkingQueue, UnappliedRecord
+from songline.schemas.parked import CRASHES_THE_FOLD
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@ lower levels. Level 0 is that of positions that are noted as they are."""
 
 from collections.abc import Iterable
 
-from schemas.progress import GENERATION, lasting_position
+from songline.schemas.progress import GENERATION, lasting_position
 
 
 def lift(level: int, offset: int) -> int:

@@ -5,12 +5,12 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from processors.trending.frames import Frame, Mark, Song, Top
-from processors.trending.levels import lowest
-from processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
-from schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
-from schemas.errors import Poison
-from schemas.progress import Freshness
+from songline.processors.trending.frames import Frame, Mark, Song, Top
+from songline.processors.trending.levels import lowest
+from songline.processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
+from songline.schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
+from songline.schemas.errors import Poison
+from songline.schemas.progress import Freshness
 
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 

@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from processors.trending.names import REGION_BITS, Ints, Songs
-from processors.trending.policy import Unit
-from processors.trending.tally import KINDS
-from schemas.decoding import MsgpackDecoder
-from schemas.ownership import NOBODY, Claim
+from songline.processors.trending.names import REGION_BITS, Ints, Songs
+from songline.processors.trending.policy import Unit
+from songline.processors.trending.tally import KINDS
+from songline.schemas.decoding import MsgpackDecoder
+from songline.schemas.ownership import NOBODY, Claim
 
 ROWS = 3_000
 """Rows a message: at most 128 + 30 bytes each, so under 500 KB in all."""

@@ -11,11 +11,11 @@ from time import monotonic
 from azure.core.exceptions import AzureError
 from msgspec import Struct
 
-from processors.runtime.parking import ParkedEvents
-from processors.trending.batch import Batch
-from processors.trending.policy import moment
-from schemas.errors import Poison
-from schemas.parked import ParkedEvent, parked_event
+from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.policy import moment
+from songline.schemas.errors import Poison
+from songline.schemas.parked import ParkedEvent, parked_event
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from itertools import repeat
 
 import numpy as np
 
-from processors.trending.backlog import Backlog, Day
-from processors.trending.names import Ints, Songs
-from processors.trending.tally import KINDS, LIKES, LISTENS, UNLIKES, Tally
-from schemas.plays import HOURS, SongDay, day_id
+from songline.processors.trending.backlog import Backlog, Day
+from songline.processors.trending.names import Ints, Songs
+from songline.processors.trending.tally import KINDS, LIKES, LISTENS, UNLIKES, Tally
+from songline.schemas.plays import HOURS, SongDay, day_id
 
 UNKNOWN = -1
 """No song has this number."""

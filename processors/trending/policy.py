@@ -1,5 +1,5 @@
 """The rules of the charts, with their version: how much a bucket weighs, what a window is. What a listen is stands in
-`schemas.listening`.
+`songline.schemas.listening`.
 
 A rebuild under another version changes the past on purpose, so a rule is never edited in place.
 """

@@ -9,19 +9,19 @@ from typing import Any
 from faust.types import TP
 from msgspec import structs
 
-from processors.trending import frames, partials
-from processors.trending.batch import Batch
-from processors.trending.batching import App
-from processors.trending.changelog import Changelog
-from processors.trending.checks import StageLimits, check_partial
-from processors.trending.isolation import FoldGuard
-from processors.trending.order import Order
-from processors.trending.outlet import Outgoing, changes, keep, send
-from processors.trending.passed_over import ParkingQueue, passed_over
-from processors.trending.shards import Shard
-from schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
-from schemas.decoding import read_text
-from schemas.errors import Poison
+from songline.processors.trending import frames, partials
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.batching import App
+from songline.processors.trending.changelog import Changelog
+from songline.processors.trending.checks import StageLimits, check_partial
+from songline.processors.trending.isolation import FoldGuard
+from songline.processors.trending.order import Order
+from songline.processors.trending.outlet import Outgoing, changes, keep, send
+from songline.processors.trending.passed_over import ParkingQueue, passed_over
+from songline.processors.trending.shards import Shard
+from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
+from songline.schemas.decoding import read_text
+from songline.schemas.errors import Poison
 
 
 class Ranking:

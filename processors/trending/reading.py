@@ -14,17 +14,17 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta, Struct
 
-from processors.trending.names import REGION_BITS, Ints, Regions, Songs
-from processors.trending.passed_over import READER
-from processors.trending.policy import MAX_FUTURE_MS, moment
-from processors.trending.tally import LIKES, LISTENS, UNLIKES
-from schemas.decoding import DECODING_ERRORS, Decoder, is_plain
-from schemas.envelope import Event, decode
-from schemas.errors import Poison
-from schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.listening import LISTEN_MS, is_listen
-from schemas.moments import may_be_rounded
-from schemas.types import Device, DurationMs, Moment, Source, TraceParent
+from songline.processors.trending.names import REGION_BITS, Ints, Regions, Songs
+from songline.processors.trending.passed_over import READER
+from songline.processors.trending.policy import MAX_FUTURE_MS, moment
+from songline.processors.trending.tally import LIKES, LISTENS, UNLIKES
+from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
+from songline.schemas.envelope import Event, decode
+from songline.schemas.errors import Poison
+from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.listening import LISTEN_MS, is_listen
+from songline.schemas.moments import may_be_rounded
+from songline.schemas.types import Device, DurationMs, Moment, Source, TraceParent
 
 _RESUBMIT_OF = attrgetter("resubmitof")
 _Short = Annotated[str, Meta(min_length=1, max_length=128)]

@@ -14,13 +14,13 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct
 
-from processors.runtime.service_errors import ServiceFault, fault, last_line
-from processors.trending.frames import Mark
-from processors.trending.levels import lowest
-from processors.trending.policy import moment
-from processors.trending.shards import Shard
-from schemas.plays import ShardReached, SongDay
-from schemas.progress import Reached
+from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
+from songline.processors.trending.frames import Mark
+from songline.processors.trending.levels import lowest
+from songline.processors.trending.policy import moment
+from songline.processors.trending.shards import Shard
+from songline.schemas.plays import ShardReached, SongDay
+from songline.schemas.progress import Reached
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
-from processors.runtime.progress import ProgressObservation, ProgressTracker
-from processors.runtime.service_errors import SERVICE_ERRORS, ServiceFault, fault, last_line
-from processors.trending.batching import App
-from processors.trending.passed_over import READER
-from processors.trending.policy import moment
-from schemas.channels import PLAYS
-from schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
+from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
+from songline.processors.runtime.service_errors import SERVICE_ERRORS, ServiceFault, fault, last_line
+from songline.processors.trending.batching import App
+from songline.processors.trending.passed_over import READER
+from songline.processors.trending.policy import moment
+from songline.schemas.channels import PLAYS
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 log = logging.getLogger(__name__)
 

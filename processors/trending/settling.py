@@ -8,16 +8,16 @@ from typing import Any, Protocol
 from faust.types import TP
 from msgspec import structs
 
-from processors.runtime.hub_standing import HubState, Mismatch
-from processors.runtime.positions import PositionResetError
-from processors.runtime.service_errors import SERVICE_ERRORS
-from processors.trending.batching import App
-from processors.trending.passed_over import READER
-from processors.trending.policy import moment
-from processors.trending.standings import Ground, Standings, mismatch
-from schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
-from schemas.progress import Reached
-from schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened
+from songline.processors.runtime.hub_standing import HubState, Mismatch
+from songline.processors.runtime.positions import PositionResetError
+from songline.processors.runtime.service_errors import SERVICE_ERRORS
+from songline.processors.trending.batching import App
+from songline.processors.trending.passed_over import READER
+from songline.processors.trending.policy import moment
+from songline.processors.trending.standings import Ground, Standings, mismatch
+from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
+from songline.schemas.progress import Reached
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened
 
 log = logging.getLogger(__name__)
 

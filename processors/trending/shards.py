@@ -11,19 +11,19 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from processors.trending import partials
-from processors.trending.facts import Facts
-from processors.trending.frames import Mark, Song, Top
-from processors.trending.names import REGION_BITS, Ints, Songs, region_name
-from processors.trending.partials import ROWS, Partial, Rows
-from processors.trending.plays import Plays
-from processors.trending.policy import SPANS, UNIT_MS, Unit
-from processors.trending.tally import LIKES, LISTENS, Slots, Tally
-from processors.trending.windows import Sums, Window
-from schemas.decoding import DECODING_ERRORS, MsgpackDecoder
-from schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
-from schemas.errors import Poison
-from schemas.plays import HOURS
+from songline.processors.trending import partials
+from songline.processors.trending.facts import Facts
+from songline.processors.trending.frames import Mark, Song, Top
+from songline.processors.trending.names import REGION_BITS, Ints, Songs, region_name
+from songline.processors.trending.partials import ROWS, Partial, Rows
+from songline.processors.trending.plays import Plays
+from songline.processors.trending.policy import SPANS, UNIT_MS, Unit
+from songline.processors.trending.tally import LIKES, LISTENS, Slots, Tally
+from songline.processors.trending.windows import Sums, Window
+from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
+from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
+from songline.schemas.errors import Poison
+from songline.schemas.plays import HOURS
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
 from msgspec import Struct, structs
 
-from processors.runtime.service_errors import ServiceFault, fault, last_line
-from processors.trending.merge import Merge
-from processors.trending.policy import moment
-from schemas.decoding import convert
-from schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
-from schemas.errors import Poison
-from schemas.progress import PROGRESS, Freshness
+from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
+from songline.processors.trending.merge import Merge
+from songline.processors.trending.policy import moment
+from songline.schemas.decoding import convert
+from songline.schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
+from songline.schemas.errors import Poison
+from songline.schemas.progress import PROGRESS, Freshness
 
 log = logging.getLogger(__name__)
 

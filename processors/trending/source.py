@@ -5,17 +5,17 @@ from datetime import datetime
 import numpy as np
 from msgspec import Struct
 
-from processors.trending import reading
-from processors.trending.batch import Batch
-from processors.trending.cells import Load, Partition
-from processors.trending.levels import lift
-from processors.trending.names import REGION_BITS, Regions, Songs, shard_of
-from processors.trending.partials import Fact, Rows, join, messages
-from processors.trending.passed_over import UnappliedRecord, passed_over
-from processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
-from schemas.envelope import Event
-from schemas.events import SongUploaded
-from schemas.ownership import UNDATED_S, Claim
+from songline.processors.trending import reading
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.cells import Load, Partition
+from songline.processors.trending.levels import lift
+from songline.processors.trending.names import REGION_BITS, Regions, Songs, shard_of
+from songline.processors.trending.partials import Fact, Rows, join, messages
+from songline.processors.trending.passed_over import UnappliedRecord, passed_over
+from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongUploaded
+from songline.schemas.ownership import UNDATED_S, Claim
 
 HOT_HOURS = 2
 """Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from processors.runtime.hub_questions import HubDescription, HubQuestions
-from processors.runtime.hub_standing import HubState, Mismatch, same_hub, standing
-from processors.runtime.positions import PositionResetError, Positions
-from schemas.channels import MUSIC_EVENTS
-from schemas.progress import Reached
-from schemas.progress_report import NotReadyCause
+from songline.processors.runtime.hub_questions import HubDescription, HubQuestions
+from songline.processors.runtime.hub_standing import HubState, Mismatch, same_hub, standing
+from songline.processors.runtime.positions import PositionResetError, Positions
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.progress import Reached
+from songline.schemas.progress_report import NotReadyCause
 
 
 class Ground(Struct, frozen=True):

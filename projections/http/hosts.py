@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
-from cloud.settings import BadSetting
+from songline.cloud.settings import BadSetting
 
 HOSTS, ORIGINS = "SONGLINE_HOSTS", "SONGLINE_ORIGINS"
 ANY = "*"

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from projections.answers import shown
-from projections.problems import Fault
-from schemas.nearest import nearest
+from songline.projections.answers import shown
+from songline.projections.problems import Fault
+from songline.schemas.nearest import nearest
 
 MOST = 100
 

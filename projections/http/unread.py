@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-logger = logging.getLogger("projections.http")
+logger = logging.getLogger("songline.projections.http")
 
 UNREAD_S = 60.0
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

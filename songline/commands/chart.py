@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
 from songline.asking import Unreachable, address, ask, decoded, echo_json, visible
 from songline.environment import API, load
+from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
 
 REFRESH = 1.0
 

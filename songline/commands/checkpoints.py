@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cloud import cosmos
-from cloud.settings import BadSetting, read_cosmos
-from schemas.channels import AUDIT, DATABASE
-from schemas.envelope import uuid7
 from songline.asking import visible
 from songline.audit import Audit, Line
 from songline.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
+from songline.cloud import cosmos
+from songline.cloud.settings import BadSetting, read_cosmos
 from songline.environment import load
 from songline.exits import Exit, Stopped
+from songline.schemas.channels import AUDIT, DATABASE
+from songline.schemas.envelope import uuid7
 
 T = TypeVar("T")
 

@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cloud import blobs, cosmos, servicebus
-from cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, read_blobs, read_cosmos, read_servicebus
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.documents import Ingestions
-from schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
-from schemas.envelope import uuid7
 from songline.asking import visible
 from songline.audit import Audit
+from songline.cloud import blobs, cosmos, servicebus
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, read_blobs, read_cosmos, read_servicebus
 from songline.deadletters import DeadLetters, Letter, NoBlobs
 from songline.environment import load
 from songline.exits import Exit, Stopped
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.documents import Ingestions
+from songline.schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
+from songline.schemas.envelope import uuid7
 
 T = TypeVar("T")
 

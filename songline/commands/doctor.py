@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from cloud.settings import BadSetting
+from songline.cloud.settings import BadSetting
 from songline.doctor.finding import Finding
 from songline.doctor.findings import SETTINGS_PAGE, findings
 from songline.entities import CONTAINERS

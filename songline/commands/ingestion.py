@@ -8,10 +8,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from projections.ingestions import Step
-from schemas.ingestions import IngestionAnswer, Transition
 from songline.asking import address, ask, check, decoded, echo_json, id_in_path, unreachable, visible
 from songline.environment import API, load
+from songline.projections.ingestions import Step
+from songline.schemas.ingestions import IngestionAnswer, Transition
 
 # A stream says something every quarter of a minute at least, if only that it is there.
 SILENCE = 60.0

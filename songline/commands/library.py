@@ -9,11 +9,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from projections.libraries import FILTERS, MAX_LIMIT, SORTS
-from schemas.library import Library, LibraryEntry, LibrarySummary, Recent
 from songline.asking import address, ask, decoded, echo_json, id_in_path, visible
 from songline.commands.songs import freshness, length
 from songline.environment import API, load
+from songline.projections.libraries import FILTERS, MAX_LIMIT, SORTS
+from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Recent
 
 
 @click.command(context_settings={"show_default": True})

@@ -20,19 +20,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cloud import cosmos
-from cloud.settings import BadSetting, read_cosmos, read_eventhubs
-from processors.runtime.parking import ParkedEvents
-from schemas.channels import AUDIT, DATABASE, PARKED
-from schemas.envelope import uuid7
-from schemas.parked import ParkedEntry, ParkedState
 from songline.asking import visible
 from songline.audit import Audit
+from songline.cloud import cosmos
+from songline.cloud.settings import BadSetting, read_cosmos, read_eventhubs
 from songline.environment import load
 from songline.exits import Exit, Stopped
 from songline.options import Age
 from songline.parked_bodies import HubAwayError
 from songline.parked_records import ParkedRecords, ParkedSelection
+from songline.processors.runtime.parking import ParkedEvents
+from songline.schemas.channels import AUDIT, DATABASE, PARKED
+from songline.schemas.envelope import uuid7
+from songline.schemas.parked import ParkedEntry, ParkedState
 
 T = TypeVar("T")
 ANY = "any"

@@ -18,17 +18,17 @@ import click
 import msgspec
 from msgspec import structs
 
-from cloud.settings import EventHubs
-from producers.dials import Dials, read_dials
-from producers.failures import Forbidden
-from producers.simulator import Due
-from schemas.envelope import encode
-from schemas.errors import Poison
-from schemas.moments import read_moment
-from schemas.rules import MOMENT_RULE
+from songline.cloud.settings import EventHubs
 from songline.exits import Exit, Stopped, eventhubs
 from songline.options import FiniteRange
 from songline.performance import PASSED_OVER, SENT, Account, Plan, perform
+from songline.producers.dials import Dials, read_dials
+from songline.producers.failures import Forbidden
+from songline.producers.simulator import Due
+from songline.schemas.envelope import encode
+from songline.schemas.errors import Poison
+from songline.schemas.moments import read_moment
+from songline.schemas.rules import MOMENT_RULE
 
 REPORT_EVERY_S = 10.0
 _FIELDS = msgspec.json.schema(Dials)["$defs"]["Dials"]["properties"]

@@ -7,11 +7,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from projections.songs import MAX_LIMIT
-from schemas.progress import Freshness
-from schemas.songs import SongsAnswer
 from songline.asking import address, ask, decoded, echo_json, visible
 from songline.environment import API, load
+from songline.projections.songs import MAX_LIMIT
+from songline.schemas.progress import Freshness
+from songline.schemas.songs import SongsAnswer
 
 
 @click.command(context_settings={"show_default": True})

@@ -15,8 +15,9 @@ from honcho.environ import parse_procfile
 from honcho.printer import Printer
 from msgspec import Struct
 
-from cloud import blobs, cosmos
-from cloud.settings import (
+from songline import emulators
+from songline.cloud import blobs, cosmos
+from songline.cloud.settings import (
     BLOB_CONNECTION,
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,
@@ -28,16 +29,15 @@ from cloud.settings import (
     read_blobs,
     read_cosmos,
 )
-from schemas.channels import BLOB_CONTAINERS, DATABASE
-from schemas.decoding import Decoder
-from schemas.errors import Poison
-from songline import emulators
 from songline.entities import CONTAINERS
 from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.health_news import left
 from songline.lock import Held, holding
 from songline.options import DataFolder, FiniteRange
 from songline.ports import HOST, Taken, kept, settle
+from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import Poison
 from songline.supervise import Died, Probe, Service, Stopped, Supervisor
 from songline.vitals import asks
 

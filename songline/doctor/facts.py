@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from schemas.progress_report import ProgressReport
 from songline.entities import Queue
+from songline.schemas.progress_report import ProgressReport
 
 
 class Failure(Struct, frozen=True):

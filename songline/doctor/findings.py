@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from cloud.cosmos import Container
-from cloud.kafka import unsafe
-from processors.ingestion.clock import skew_limit_s
-from schemas import channels
-from schemas.progress_report import ProgressReport, widened
+from songline.cloud.cosmos import Container
+from songline.cloud.kafka import unsafe
 from songline.doctor import workers
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.finding import Finding
 from songline.entities import QUEUE, Queue
 from songline.environment import API, WORKERS
+from songline.processors.ingestion.clock import skew_limit_s
+from songline.schemas import channels
+from songline.schemas.progress_report import ProgressReport, widened
 
 HUB_QUOTA = 10
 """Event hubs that a Standard namespace, and Microsoft's emulator, allow."""

@@ -19,9 +19,9 @@ from azure.servicebus import ServiceBusSubQueue
 from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusAuthenticationError
 from msgspec import Struct
 
-from cloud import blobs, cosmos, eventhubs, servicebus
-from cloud.clock import measure_skew_s
-from cloud.settings import (
+from songline.cloud import blobs, cosmos, eventhubs, servicebus
+from songline.cloud.clock import measure_skew_s
+from songline.cloud.settings import (
     BadSetting,
     Blobs,
     Cosmos,
@@ -31,15 +31,15 @@ from cloud.settings import (
     read_blobs,
     read_servicebus,
 )
-from processors.runtime.parking import ParkedEvents
-from processors.trending import app as trending
-from processors.trending import credentials
-from processors.trending.dials import Dials
-from schemas import channels
-from schemas.progress_report import ProgressReport
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.entities import CONTAINERS, Queue
 from songline.environment import API, WORKERS
+from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.trending import app as trending
+from songline.processors.trending import credentials
+from songline.processors.trending.dials import Dials
+from songline.schemas import channels
+from songline.schemas.progress_report import ProgressReport
 from songline.vitals import report_in
 
 PATIENCE = 15.0

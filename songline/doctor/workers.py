@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from schemas import channels
-from schemas.progress_report import NotReadyReason, ProgressReport
 from songline.doctor.facts import Missing
 from songline.doctor.finding import Finding
+from songline.schemas import channels
+from songline.schemas.progress_report import NotReadyReason, ProgressReport
 
 READERS = ("trending", "catalog", "library")
 """Workers that read every partition of `music-events`."""

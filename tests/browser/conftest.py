@@ -15,9 +15,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from cloud import blobs
-from cloud.settings import read_blobs
-from schemas.channels import BLOB_CONTAINERS
+from songline.cloud import blobs
+from songline.cloud.settings import read_blobs
+from songline.schemas.channels import BLOB_CONTAINERS
 from tests.support.api import ApiProcess
 from tests.support.catalog import CatalogWorker
 from tests.support.ingestion import WorkerProcess

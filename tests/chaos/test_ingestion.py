@@ -15,8 +15,8 @@ import httpx
 import pytest
 from msgspec import Struct
 
-from schemas.commands import derived_id
-from schemas.events import SongUploaded
+from songline.schemas.commands import derived_id
+from songline.schemas.events import SongUploaded
 from tests.support import hostile
 from tests.support.api import ApiProcess
 from tests.support.audio import FORMATS, song

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.dials import Dials
-from producers.publisher import EventPublisher
-from producers.simulator import Simulation
-from schemas.envelope import Event, encode
+from songline.producers.dials import Dials
+from songline.producers.publisher import EventPublisher
+from songline.producers.simulator import Simulation
+from songline.schemas.envelope import Event, encode
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries

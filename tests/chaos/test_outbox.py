@@ -8,8 +8,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from producers import EventPublisher
-from schemas.envelope import decode
+from songline.producers import EventPublisher
+from songline.schemas.envelope import decode
 from tests.integration.producers.reading import read_all
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for, wait_for_async

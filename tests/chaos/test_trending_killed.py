@@ -13,14 +13,14 @@ from pathlib import Path
 from azure.cosmos.aio import ContainerProxy
 from azure.eventhub import EventData
 
-from cloud import cosmos, eventhubs
-from cloud.settings import Settings
-from producers.dials import Dials
-from producers.publisher import EventPublisher
-from producers.simulator import Simulation
-from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
-from schemas.documents import Chart
-from schemas.envelope import Event, encode
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import Settings
+from songline.producers.dials import Dials
+from songline.producers.publisher import EventPublisher
+from songline.producers.simulator import Simulation
+from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
+from songline.schemas.documents import Chart
+from songline.schemas.envelope import Event, encode
 from tests.support import reference
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.localcloud import LocalCloud

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from cloud import blobs, cosmos
-from cloud.settings import read_blobs, read_cosmos
-from schemas import examples
-from schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY, SONGS
-from schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
-from schemas.progress import PROGRESS, Progress, Reached
+from songline.cloud import blobs, cosmos
+from songline.cloud.settings import read_blobs, read_cosmos
 from songline.entities import CONTAINERS
+from songline.schemas import examples
+from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY, SONGS
+from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
+from songline.schemas.progress import PROGRESS, Progress, Reached
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 

@@ -8,11 +8,11 @@ import jsonschema
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas import examples, publish
-from schemas.acceptance import accept
-from schemas.envelope import encode
-from schemas.errors import Refused
-from schemas.events import TYPE_NAMES
+from songline.schemas import examples, publish
+from songline.schemas.acceptance import accept
+from songline.schemas.envelope import encode
+from songline.schemas.errors import Refused
+from songline.schemas.events import TYPE_NAMES
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 # The schema can't say that these depend on the clock, on another field, or on the size of it all.

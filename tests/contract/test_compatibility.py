@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from schemas import jsonschema
-from schemas.compatibility import Schema, incompatibilities
-from schemas.events import SongPlayed
+from songline.schemas import jsonschema
+from songline.schemas.compatibility import Schema, incompatibilities
+from songline.schemas.events import SongPlayed
 
 Change = Callable[[Schema, Schema], object]
 

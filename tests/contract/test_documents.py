@@ -6,9 +6,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from schemas import asyncapi, publish
-from schemas.channels import HUBS, SONG_COMMANDS
 from songline import openapi
+from songline.schemas import asyncapi, publish
+from songline.schemas.channels import HUBS, SONG_COMMANDS
 
 ASYNCAPI = json.loads(publish.files()[publish.ASYNCAPI])
 

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from projections.numbers import DECIMAL_RULE, WHOLE_RULE
-from schemas.rules import MOMENT_RULE
 from songline import openapi
+from songline.projections.numbers import DECIMAL_RULE, WHOLE_RULE
+from songline.schemas.rules import MOMENT_RULE
 
 HISTORY, PLAYS = "/v1/charts/top/1h/history", "/v1/songs/song-1/plays"
 ENDS = [

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas import examples
-from schemas.envelope import encode
-from schemas.events import SongLiked, SongPlayed
+from songline.schemas import examples
+from songline.schemas.envelope import encode
+from songline.schemas.events import SongLiked, SongPlayed
 from tests.support.http import exchange, status
 
 ONE = {"Content-Type": "application/cloudevents+json"}

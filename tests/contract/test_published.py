@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from schemas import commands, examples, publish
-from schemas.envelope import decode, encode
-from schemas.events import TYPE_NAMES, Payload
+from songline.schemas import commands, examples, publish
+from songline.schemas.envelope import decode, encode
+from songline.schemas.events import TYPE_NAMES, Payload
 
 PUBLISHED = publish.read()
 EVENTS = list(TYPE_NAMES.items())

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from schemas import examples
-from schemas.envelope import encode
-from schemas.events import SongLiked
 from songline.cli import COMMANDS, main
+from songline.schemas import examples
+from songline.schemas.envelope import encode
+from songline.schemas.events import SongLiked
 
 READS = [["chart", "top", "1h"], ["songs"], ["library", "user-1"], ["library", "user-1", "--recent"]]
 EVENT = encode(examples.EVENTS[SongLiked])

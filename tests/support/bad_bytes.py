@@ -10,9 +10,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from schemas import examples
-from schemas.envelope import encode
-from schemas.events import SongPlayed, SongUploaded
+from songline.schemas import examples
+from songline.schemas.envelope import encode
+from songline.schemas.events import SongPlayed, SongUploaded
 
 NULL_RECORD = None
 OVERSIZE_BYTES = 900_000
@@ -115,7 +115,7 @@ BAD_RECORDS: dict[str, bytes] = {
     "upload with a title of 301 characters": _changed(_UPLOADED, {"title": "x" * 301}),
     "upload of a size beyond 2^53": _changed(_UPLOADED, {"size": 2**53}),
 }
-"""Records of `music-events` by what is wrong with them. `schemas.envelope.decode` raises Poison for each."""
+"""Records of `music-events` by what is wrong with them. `songline.schemas.envelope.decode` raises Poison for each."""
 
 DIRT = [
     b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x8e", b"\xc0\xaf", b"\xef\xbb\xbf", b"\0", b"\x1b", b"\n", b"\\ud800",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from schemas.channels import SONGS
-from schemas.ownership import Claim, enqueued_second
-from schemas.progress import PROGRESS
-from schemas.songs import Fact, Song, SongDocument
+from songline.schemas.channels import SONGS
+from songline.schemas.ownership import Claim, enqueued_second
+from songline.schemas.progress import PROGRESS
+from songline.schemas.songs import Fact, Song, SongDocument
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 from tests.support.projection import Projection, told
@@ -36,10 +36,10 @@ def taken_away(user_id: str, at: datetime, position: int) -> Fact:
 
 
 class CatalogWorker(WorkerProcess):
-    """`python -m processors.catalog` on a localcloud; what it says goes to `log`."""
+    """`python -m songline.processors.catalog` on a localcloud; what it says goes to `log`."""
 
     def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
-        super().__init__("processors.catalog", {**cloud.environment, **dials}, log)
+        super().__init__("songline.processors.catalog", {**cloud.environment, **dials}, log)
 
 
 class Catalog(Projection):

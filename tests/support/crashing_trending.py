@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from processors.trending.__main__ import main
-from processors.trending.batch import Batch
-from processors.trending.partials import Partial
-from processors.trending.shards import Shard
-from processors.trending.source import Source
+from songline.processors.trending.__main__ import main
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.partials import Partial
+from songline.processors.trending.shards import Shard
+from songline.processors.trending.source import Source
 
 WORD = "culprit"
 

@@ -17,11 +17,11 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Servi
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.storage.blob.aio import BlobServiceClient
 
-from cloud import blobs, cosmos, eventhubs, servicebus
-from cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
-from processors.catalog.documents import CONTAINER as CATALOG
-from processors.ingestion.documents import CONTAINER, Catalog, Ingestions
-from schemas.channels import (
+from songline.cloud import blobs, cosmos, eventhubs, servicebus
+from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
+from songline.processors.catalog.documents import CONTAINER as CATALOG
+from songline.processors.ingestion.documents import CONTAINER, Catalog, Ingestions
+from songline.schemas.channels import (
     BLOB_CONTAINERS,
     DATABASE,
     INGESTIONS,
@@ -31,10 +31,10 @@ from schemas.channels import (
     SONGS,
     UPLOAD_BLOBS,
 )
-from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, encode
-from schemas.envelope import Event, decode
-from schemas.ingestions import Ingestion
-from schemas.songs import Song, SongDocument
+from songline.schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, encode
+from songline.schemas.envelope import Event, decode
+from songline.schemas.ingestions import Ingestion
+from songline.schemas.songs import Song, SongDocument
 from tests.support import process
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
@@ -184,7 +184,7 @@ async def _read(consumer: EventHubConsumerClient, partition: str, last: int) -> 
 
 
 class WorkerProcess(process.WorkerProcess):
-    """`python -m processors.ingestion`; what it says goes to `log`."""
+    """`python -m songline.processors.ingestion`; what it says goes to `log`."""
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        super().__init__("processors.ingestion", environment, log)
+        super().__init__("songline.processors.ingestion", environment, log)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from schemas.channels import LIBRARY
-from schemas.progress import PROGRESS
+from songline.schemas.channels import LIBRARY
+from songline.schemas.progress import PROGRESS
 from tests.support.library_reference import Shelf, stored
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
@@ -21,10 +21,10 @@ DIALS = {
 
 
 class LibraryWorker(WorkerProcess):
-    """`python -m processors.library` on a localcloud; what it says goes to `log`."""
+    """`python -m songline.processors.library` on a localcloud; what it says goes to `log`."""
 
     def __init__(self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS) -> None:
-        super().__init__("processors.library", {**cloud.environment, **dials}, log)
+        super().__init__("songline.processors.library", {**cloud.environment, **dials}, log)
 
 
 class Libraries(Projection):

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from schemas.envelope import Event
-from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.library import EntryDocument, SummaryDocument
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.library import EntryDocument, SummaryDocument
 
 Place = tuple[int, int, Event]
 """Partition, position, event."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from cloud.settings import (
+from songline.cloud.settings import (
     BLOB_CONNECTION,
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,

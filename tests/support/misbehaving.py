@@ -9,19 +9,19 @@ from pathlib import Path
 
 from azure.cosmos.aio import ContainerProxy
 
-from cloud.settings import Settings, read_blobs
-from processors.library.dials import PREFIX, Dials
-from processors.library.documents import Libraries
-from processors.library.part import Desk
-from processors.pace import Pace
-from processors.projecting import Projection, project
-from processors.record import Record
-from processors.running import run
-from processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
-from processors.runtime.patience import Patience
-from processors.runtime.service_errors import ItemRefusedError
-from schemas.channels import LIBRARY, LIBRARY_GROUP
-from schemas.errors import Poison
+from songline.cloud.settings import Settings, read_blobs
+from songline.processors.library.dials import PREFIX, Dials
+from songline.processors.library.documents import Libraries
+from songline.processors.library.part import Desk
+from songline.processors.pace import Pace
+from songline.processors.projecting import Projection, project
+from songline.processors.record import Record
+from songline.processors.running import run
+from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
+from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.service_errors import ItemRefusedError
+from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
+from songline.schemas.errors import Poison
 
 RAISES, HANGS_ONCE, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
 REFUSED = "song-refused"

@@ -9,8 +9,8 @@ from random import Random
 
 from msgspec import Struct
 
-from schemas.envelope import Event
-from schemas.events import SongRemoved, SongUploaded
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongRemoved, SongUploaded
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 EARLY = NOON - timedelta(hours=1)

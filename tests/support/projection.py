@@ -8,12 +8,12 @@ from azure.cosmos.aio import ContainerProxy
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
-from cloud import blobs, cosmos, eventhubs
-from cloud.settings import read_blobs, read_cosmos, read_eventhubs
-from schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS
-from schemas.envelope import Event, encode
-from schemas.progress import PROGRESS, Progress
+from songline.cloud import blobs, cosmos, eventhubs
+from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.entities import CONTAINERS
+from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS
+from songline.schemas.envelope import Event, encode
+from songline.schemas.progress import PROGRESS, Progress
 from tests.support.localcloud import LocalCloud
 
 

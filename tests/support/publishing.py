@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from cloud.settings import read_eventhubs
-from producers import EventPublisher
-from schemas.envelope import Event
-from schemas.events import SongLiked
+from songline.cloud.settings import read_eventhubs
+from songline.producers import EventPublisher
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongLiked
 
 LISTENERS = 40
 

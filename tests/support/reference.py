@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from schemas.envelope import Event
-from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
 WINDOWS = {"5m": (60, 5), "1h": (60, 60), "24h": (3600, 24), "7d": (3600, 168)}
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from azure.servicebus._common import message
 
-from processors.ingestion.__main__ import Wires, work
-from processors.ingestion.dials import Dials
-from processors.ingestion.reconciler import Patience
-from processors.running import run
+from songline.processors.ingestion.__main__ import Wires, work
+from songline.processors.ingestion.dials import Dials
+from songline.processors.ingestion.reconciler import Patience
+from songline.processors.running import run
 
 
 def main() -> None:

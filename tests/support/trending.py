@@ -8,17 +8,24 @@ from collections.abc import Iterable, Sequence
 from itertools import count, islice
 from random import Random
 
-from processors.trending import frames, partials
-from processors.trending.batch import Batch
-from processors.trending.cells import Section
-from processors.trending.checks import StageLimits, check_cell, check_chunk, check_frame, check_partial, check_saved
-from processors.trending.merge import Merge
-from processors.trending.names import Regions, Songs
-from processors.trending.passed_over import UnappliedRecord
-from processors.trending.shards import Shard
-from processors.trending.source import Source, hour_prefix
-from schemas.documents import Chart
-from schemas.plays import SongDay
+from songline.processors.trending import frames, partials
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.cells import Section
+from songline.processors.trending.checks import (
+    StageLimits,
+    check_cell,
+    check_chunk,
+    check_frame,
+    check_partial,
+    check_saved,
+)
+from songline.processors.trending.merge import Merge
+from songline.processors.trending.names import Regions, Songs
+from songline.processors.trending.passed_over import UnappliedRecord
+from songline.processors.trending.shards import Shard
+from songline.processors.trending.source import Source, hour_prefix
+from songline.schemas.documents import Chart
+from songline.schemas.plays import SongDay
 
 Record = tuple[int, bytes]
 """When it was logged (ms), and the body."""

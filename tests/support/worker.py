@@ -9,18 +9,18 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from cloud.kafka import client_options
-from cloud.settings import Settings
-from projections.charts import freshest
-from schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
-from schemas.documents import CURRENT, Chart
-from schemas.envelope import Event, decode
-from schemas.errors import Poison
-from schemas.parked import ParkedEvent, parked_id
-from schemas.plays import SHARDS_KEY, ShardReached, SongDay
-from schemas.progress import PROGRESS, Freshness
+from songline.cloud import cosmos
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import Settings
 from songline.entities import CONTAINERS
+from songline.projections.charts import freshest
+from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
+from songline.schemas.documents import CURRENT, Chart
+from songline.schemas.envelope import Event, decode
+from songline.schemas.errors import Poison
+from songline.schemas.parked import ParkedEvent, parked_id
+from songline.schemas.plays import SHARDS_KEY, ShardReached, SongDay
+from songline.schemas.progress import PROGRESS, Freshness
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 
@@ -35,10 +35,14 @@ DIALS = {
 
 
 class TrendingWorker(WorkerProcess):
-    """`python -m processors.trending` on a localcloud; what it says goes to `log`."""
+    """`python -m songline.processors.trending` on a localcloud; what it says goes to `log`."""
 
     def __init__(
-        self, cloud: LocalCloud, log: Path, dials: Mapping[str, str] = DIALS, module: str = "processors.trending"
+        self,
+        cloud: LocalCloud,
+        log: Path,
+        dials: Mapping[str, str] = DIALS,
+        module: str = "songline.processors.trending",
     ) -> None:
         super().__init__(module, {**cloud.environment, **dials}, log)
 

@@ -9,10 +9,10 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-
 from localcloud.__main__ import default_config
-from schemas import channels
+
 from songline.entities import QUEUE, Queue
+from songline.schemas import channels
 
 HERE = Path(__file__).parent
 SERVICES = ("eventhubs", "servicebus")

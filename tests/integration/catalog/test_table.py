@@ -11,18 +11,18 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos, kafka
-from cloud.settings import read_cosmos, read_eventhubs
-from processors.catalog.documents import CONTAINER, Songs
-from processors.catalog.fold import read
-from processors.catalog.part import CatalogPart
-from processors.catalog.table import Table
-from processors.record import Record
-from processors.runtime.patience import Patience
-from schemas.channels import CATALOG, SONGS
-from schemas.envelope import Event, encode
-from schemas.events import SongRemoved, SongUploaded
-from schemas.songs import Fact, Song
+from songline.cloud import cosmos, kafka
+from songline.cloud.settings import read_cosmos, read_eventhubs
+from songline.processors.catalog.documents import CONTAINER, Songs
+from songline.processors.catalog.fold import read
+from songline.processors.catalog.part import CatalogPart
+from songline.processors.catalog.table import Table
+from songline.processors.record import Record
+from songline.processors.runtime.patience import Patience
+from songline.schemas.channels import CATALOG, SONGS
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongRemoved, SongUploaded
+from songline.schemas.songs import Fact, Song
 from tests.integration.producers.reading import read_all
 from tests.support.catalog import CatalogWorker, catalog_on
 from tests.support.localcloud import LocalCloud

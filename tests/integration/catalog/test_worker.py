@@ -9,16 +9,16 @@ import httpx
 import pytest
 from msgspec import structs
 
-from processors.catalog.fold import apply, read
-from processors.record import Record
-from processors.runtime.positions import Positions
-from schemas import examples
-from schemas.envelope import Event, encode
-from schemas.events import SongPlayed, SongRemoved, SongUploaded
-from schemas.ownership import UNDATED_S, Claim
-from schemas.progress import Reached
-from schemas.songs import SongDocument
 from songline.ports import settle
+from songline.processors.catalog.fold import apply, read
+from songline.processors.record import Record
+from songline.processors.runtime.positions import Positions
+from songline.schemas import examples
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.ownership import UNDATED_S, Claim
+from songline.schemas.progress import Reached
+from songline.schemas.songs import SongDocument
 from tests.support.catalog import DIALS, Catalog, CatalogWorker, catalog_on
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for, wait_for_async

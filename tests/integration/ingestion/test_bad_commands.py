@@ -10,8 +10,8 @@ from typing import Any
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 
-from schemas.channels import SONG_COMMANDS
-from schemas.commands import PROPERTY, Command, IngestSong, Upload, derived_id, encode
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.commands import PROPERTY, Command, IngestSong, Upload, derived_id, encode
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.waiting import wait_for_async

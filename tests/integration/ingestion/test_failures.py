@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cloud import cosmos, eventhubs, servicebus
-from cloud.settings import Cosmos, read_cosmos, read_eventhubs, read_servicebus
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.documents import Ingestions
-from processors.ingestion.lane import Pace
-from processors.ingestion.outgoing import Outgoing
-from processors.ingestion.sandbox import Limits, Sandbox
-from processors.ingestion.work import Work
-from processors.ingestion.worker import Worker
-from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS
+from songline.cloud import cosmos, eventhubs, servicebus
+from songline.cloud.settings import Cosmos, read_cosmos, read_eventhubs, read_servicebus
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.documents import Ingestions
+from songline.processors.ingestion.lane import Pace
+from songline.processors.ingestion.outgoing import Outgoing
+from songline.processors.ingestion.sandbox import Limits, Sandbox
+from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.worker import Worker
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.localcloud import LocalCloud

@@ -13,18 +13,18 @@ import httpx
 import pytest
 from azure.servicebus._common import message as sdk_message
 
-from cloud import eventhubs, servicebus
-from cloud.clock import measure_skew_s
-from cloud.settings import read_cosmos, read_eventhubs, read_servicebus
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.clock import ClockSkew
-from processors.ingestion.lane import Pace
-from processors.ingestion.outgoing import Outgoing
-from processors.ingestion.sandbox import Sandbox
-from processors.ingestion.work import Work
-from processors.ingestion.worker import RETRIES, Worker
-from schemas.channels import MUSIC_EVENTS, SONG_COMMANDS
-from schemas.progress_report import NotReadyCause
+from songline.cloud import eventhubs, servicebus
+from songline.cloud.clock import measure_skew_s
+from songline.cloud.settings import read_cosmos, read_eventhubs, read_servicebus
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.clock import ClockSkew
+from songline.processors.ingestion.lane import Pace
+from songline.processors.ingestion.outgoing import Outgoing
+from songline.processors.ingestion.sandbox import Sandbox
+from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.worker import RETRIES, Worker
+from songline.schemas.channels import MUSIC_EVENTS, SONG_COMMANDS
+from songline.schemas.progress_report import NotReadyCause
 from tests.support import process
 from tests.support.audio import song
 from tests.support.ingestion import App, queue_with

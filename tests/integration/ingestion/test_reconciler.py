@@ -10,18 +10,18 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from msgspec import structs
 
-from cloud import cosmos, eventhubs
-from cloud.settings import read_eventhubs
-from processors.ingestion.audio_store import AudioStore
-from processors.ingestion.decide import begin, decide
-from processors.ingestion.outgoing import Outgoing
-from processors.ingestion.probe import Probed
-from processors.ingestion.reconciler import Patience, Reconciler, Tally
-from processors.ingestion.sandbox import Sandbox
-from processors.ingestion.work import Work
-from schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS, UPLOAD_BLOBS
-from schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, derived_id, encode
-from schemas.ingestions import Ingestion, State
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_eventhubs
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.decide import begin, decide
+from songline.processors.ingestion.outgoing import Outgoing
+from songline.processors.ingestion.probe import Probed
+from songline.processors.ingestion.reconciler import Patience, Reconciler, Tally
+from songline.processors.ingestion.sandbox import Sandbox
+from songline.processors.ingestion.work import Work
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS, UPLOAD_BLOBS
+from songline.schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, derived_id, encode
+from songline.schemas.ingestions import Ingestion, State
 from tests.support.audio import song
 from tests.support.ingestion import App
 

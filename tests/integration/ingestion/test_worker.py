@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from schemas.channels import SONG_COMMANDS
-from schemas.commands import derived_id
-from schemas.events import SongRemoved, SongUploaded
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.commands import derived_id
+from songline.schemas.events import SongRemoved, SongUploaded
 from tests.support import hostile
 from tests.support.audio import FORMATS, song
 from tests.support.ingestion import App, WorkerProcess

@@ -7,19 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloud import cosmos
-from cloud.cosmos import Container
-from cloud.settings import read_blobs, read_cosmos
-from processors.library.acts import read
-from processors.library.documents import Libraries as Documents
-from processors.library.part import Desk, LibraryPart
-from processors.pace import Pace
-from processors.projecting import Projection, project
-from processors.record import Record
-from processors.runtime.patience import Patience
-from schemas.channels import DATABASE
-from schemas.envelope import Event, encode
-from schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
+from songline.cloud import cosmos
+from songline.cloud.cosmos import Container
+from songline.cloud.settings import read_blobs, read_cosmos
+from songline.processors.library.acts import read
+from songline.processors.library.documents import Libraries as Documents
+from songline.processors.library.part import Desk, LibraryPart
+from songline.processors.pace import Pace
+from songline.processors.projecting import Projection, project
+from songline.processors.record import Record
+from songline.processors.runtime.patience import Patience
+from songline.schemas.channels import DATABASE
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import Place, Row, Shelf, libraries
 from tests.support.localcloud import LocalCloud

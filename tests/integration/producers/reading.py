@@ -2,7 +2,7 @@
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.channels import MUSIC_EVENTS
+from songline.schemas.channels import MUSIC_EVENTS
 from tests.support.kafka import aiokafka_options
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async

@@ -15,11 +15,11 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from producers.dials import Dials
-from producers.simulator import Simulation
-from schemas.envelope import decode, encode
-from schemas.events import SongLiked, SongPlayed, SongUploaded
 from songline.cli import main
+from songline.producers.dials import Dials
+from songline.producers.simulator import Simulation
+from songline.schemas.envelope import decode, encode
+from songline.schemas.events import SongLiked, SongPlayed, SongUploaded
 from tests.integration.producers.reading import read_all
 from tests.support.localcloud import LocalCloud, nobody
 from tests.support.waiting import wait_for

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.envelope import Event, decode
-from schemas.events import SongLiked, SongPlayed, SongUnliked
 from songline.environment import OUTBOX
 from songline.publishing import SPILL_AFTER
+from songline.schemas.envelope import Event, decode
+from songline.schemas.events import SongLiked, SongPlayed, SongUnliked
 from tests.integration.producers.reading import read_all
 from tests.support.api import ApiProcess
 from tests.support.bad_bytes import BAD_RECORDS

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from cloud.kafka import client_options
-from cloud.settings import read_eventhubs
-from schemas.channels import NOW_PLAYING
-from schemas.live import LiveEvent, PlaybackStarted, encode
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import read_eventhubs
 from songline.environment import OUTBOX
+from songline.schemas.channels import NOW_PLAYING
+from songline.schemas.live import LiveEvent, PlaybackStarted, encode
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 

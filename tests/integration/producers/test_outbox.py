@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from producers import EventPublisher, Full, Held
-from producers.failures import Broken
-from producers.storage import Storage
-from schemas.envelope import Event, decode, encode
-from schemas.events import SongLiked
+from songline.producers import EventPublisher, Full, Held
+from songline.producers.failures import Broken
+from songline.producers.storage import Storage
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import SongLiked
 from tests.integration.producers.reading import read_all
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async

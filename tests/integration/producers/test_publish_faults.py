@@ -8,10 +8,10 @@ from pathlib import Path
 from click.testing import CliRunner
 from msgspec import structs
 
-from schemas import examples
-from schemas.envelope import encode
-from schemas.events import SongLiked, SongUploaded
 from songline.cli import main
+from songline.schemas import examples
+from songline.schemas.envelope import encode
+from songline.schemas.events import SongLiked, SongUploaded
 from songline.submission import SHOWN
 from tests.support.localcloud import LocalCloud
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 
-from cloud.settings import EVENTHUB_CONNECTION, read_eventhubs
-from producers.failures import Broken, Forbidden
-from producers.publisher import EventPublisher
-from schemas.acceptance import MAX_EVENT_BYTES
-from schemas.envelope import Event, decode, encode
-from schemas.errors import Refused
-from schemas.events import SongLiked, SongPlayed
+from songline.cloud.settings import EVENTHUB_CONNECTION, read_eventhubs
+from songline.producers.failures import Broken, Forbidden
+from songline.producers.publisher import EventPublisher
+from songline.schemas.acceptance import MAX_EVENT_BYTES
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.errors import Refused
+from songline.schemas.events import SongLiked, SongPlayed
 from tests.integration.producers.reading import read_all
 from tests.support.localcloud import LocalCloud, nobody
 from tests.support.waiting import wait_for_async

@@ -7,11 +7,11 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from cloud import blobs, cosmos
-from cloud.settings import read_blobs, read_cosmos
-from projections.api import create
-from schemas.channels import BLOB_CONTAINERS, DATABASE
+from songline.cloud import blobs, cosmos
+from songline.cloud.settings import read_blobs, read_cosmos
 from songline.entities import CONTAINERS
+from songline.projections.api import create
+from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from tests.support.localcloud import LocalCloud
 
 

@@ -10,13 +10,13 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 from msgspec import structs
 
-from cloud import cosmos
-from projections.api import create
-from schemas import examples
-from schemas.channels import CHARTS, DATABASE
-from schemas.documents import CURRENT, Chart, ChartEntry, chart_key
-from schemas.progress import PROGRESS, Freshness
+from songline.cloud import cosmos
 from songline.entities import CONTAINERS
+from songline.projections.api import create
+from songline.schemas import examples
+from songline.schemas.channels import CHARTS, DATABASE
+from songline.schemas.documents import CURRENT, Chart, ChartEntry, chart_key
+from songline.schemas.progress import PROGRESS, Freshness
 from tests.support.localcloud import LocalCloud
 
 LINES = [

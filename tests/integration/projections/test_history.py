@@ -10,12 +10,12 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
-from cloud import cosmos
-from projections.negotiation import CSV, PARQUET
-from projections.tables import SCHEMA
-from schemas import examples
-from schemas.channels import CHARTS, DATABASE
-from schemas.documents import CURRENT, Chart, chart_key, snapshot_id
+from songline.cloud import cosmos
+from songline.projections.negotiation import CSV, PARQUET
+from songline.projections.tables import SCHEMA
+from songline.schemas import examples
+from songline.schemas.channels import CHARTS, DATABASE
+from songline.schemas.documents import CURRENT, Chart, chart_key, snapshot_id
 
 NOON = datetime(2026, 11, 20, 12, 0, 3, tzinfo=UTC)
 PATH = "/v1/charts/top/1h/history?scope=genre:history"

@@ -10,12 +10,12 @@ import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import structs
 
-from cloud import cosmos
-from projections.ingestions import stream
-from projections.store import Store
-from schemas.channels import DATABASE, INGESTIONS
-from schemas.commands import Upload
-from schemas.ingestions import Ingestion, Reason, State, Transition
+from songline.cloud import cosmos
+from songline.projections.ingestions import stream
+from songline.projections.store import Store
+from songline.schemas.channels import DATABASE, INGESTIONS
+from songline.schemas.commands import Upload
+from songline.schemas.ingestions import Ingestion, Reason, State, Transition
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -11,21 +11,21 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
-from cloud import cosmos, eventhubs
-from cloud.settings import read_cosmos, read_eventhubs
-from processors.catalog.documents import Songs
-from processors.library.acts import Act, Kind
-from processors.library.documents import Libraries
-from processors.runtime.positions import Positions
-from projections.api import create
-from projections.store import Store
-from projections.titles import LASTS, Titles
-from schemas import examples
-from schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
-from schemas.documents import CURRENT, chart_key
-from schemas.progress import PROGRESS, Freshness, Reached
-from schemas.songs import Song
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.entities import CONTAINERS
+from songline.processors.catalog.documents import Songs
+from songline.processors.library.acts import Act, Kind
+from songline.processors.library.documents import Libraries
+from songline.processors.runtime.positions import Positions
+from songline.projections.api import create
+from songline.projections.store import Store
+from songline.projections.titles import LASTS, Titles
+from songline.schemas import examples
+from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
+from songline.schemas.documents import CURRENT, chart_key
+from songline.schemas.progress import PROGRESS, Freshness, Reached
+from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
 

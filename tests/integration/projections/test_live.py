@@ -12,25 +12,25 @@ from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import CosmosClient
 from azure.eventhub import EventData
 
-from cloud import cosmos, eventhubs
-from cloud.kafka import client_options
-from cloud.settings import read_cosmos, read_eventhubs
-from processors.catalog.documents import Songs
-from processors.health import serving
-from projections.hubs import BUDGET, Hubs
-from projections.live import Live
-from projections.live_api import MAX_CHARTS, named, stream
-from projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
-from projections.now_playing import Broadcast, Playing
-from projections.store import Store
-from projections.titles import Titles
-from projections.worker_reports import WorkerReports
-from schemas import examples
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
-from schemas.documents import chart_key
-from schemas.envelope import encode
-from schemas.events import Payload, SongLiked, SongPlayed
-from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import read_cosmos, read_eventhubs
+from songline.processors.catalog.documents import Songs
+from songline.processors.health import serving
+from songline.projections.hubs import BUDGET, Hubs
+from songline.projections.live import Live
+from songline.projections.live_api import MAX_CHARTS, named, stream
+from songline.projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
+from songline.projections.now_playing import Broadcast, Playing
+from songline.projections.store import Store
+from songline.projections.titles import Titles
+from songline.projections.worker_reports import WorkerReports
+from songline.schemas import examples
+from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
+from songline.schemas.documents import chart_key
+from songline.schemas.envelope import encode
+from songline.schemas.events import Payload, SongLiked, SongPlayed
+from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 

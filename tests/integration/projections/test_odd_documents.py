@@ -4,8 +4,8 @@ import httpx
 import pytest
 from azure.cosmos.aio import CosmosClient
 
-from cloud import cosmos
-from schemas.channels import DATABASE, INGESTIONS, SONGS
+from songline.cloud import cosmos
+from songline.schemas.channels import DATABASE, INGESTIONS, SONGS
 
 
 @pytest.fixture(autouse=True)

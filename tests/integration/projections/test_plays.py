@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from azure.cosmos.aio import CosmosClient
 
-from cloud import cosmos
-from projections.negotiation import CSV, PARQUET
-from projections.tables import HOURS_SCHEMA
-from schemas.channels import DATABASE, PLAYS, SONGS
-from schemas.plays import HOURS, ShardReached, SongDay, day_id
-from schemas.progress import Reached
-from schemas.songs import Fact, SongDocument
+from songline.cloud import cosmos
+from songline.projections.negotiation import CSV, PARQUET
+from songline.projections.tables import HOURS_SCHEMA
+from songline.schemas.channels import DATABASE, PLAYS, SONGS
+from songline.schemas.plays import HOURS, ShardReached, SongDay, day_id
+from songline.schemas.progress import Reached
+from songline.schemas.songs import Fact, SongDocument
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 THROUGH = datetime(2026, 11, 20, 13, 30, tzinfo=UTC)

@@ -10,13 +10,13 @@ from azure.cosmos.aio import CosmosClient
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
-from cloud import cosmos
-from processors.catalog.documents import Songs
-from processors.runtime.positions import Positions
-from projections.api import create
-from schemas.channels import DATABASE, SONG_BLOBS, SONGS
-from schemas.progress import Reached
-from schemas.songs import Song
+from songline.cloud import cosmos
+from songline.processors.catalog.documents import Songs
+from songline.processors.runtime.positions import Positions
+from songline.projections.api import create
+from songline.schemas.channels import DATABASE, SONG_BLOBS, SONGS
+from songline.schemas.progress import Reached
+from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from cloud import cosmos
-from cloud.kafka import client_options
-from processors.catalog import fold
-from processors.record import Record
-from schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
-from schemas.envelope import Event, decode, encode
-from schemas.errors import Poison
-from schemas.events import SongPlayed, SongUploaded
+from songline.cloud import cosmos
+from songline.cloud.kafka import client_options
+from songline.processors.catalog import fold
+from songline.processors.record import Record
+from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongPlayed, SongUploaded
 from tests.support.bad_bytes import BAD_RECORDS, NULL_RECORD
 from tests.support.catalog import CatalogWorker, catalog_on
 from tests.support.library import LibraryWorker, libraries_on

@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cloud import cosmos
-from processors.running import CRASHED_IN_FOLD
-from processors.runtime.parking_bound import IN_A_ROW
-from schemas.channels import DATABASE, PARKED
-from schemas.envelope import Event, decode
-from schemas.events import SongPlayed
+from songline.cloud import cosmos
 from songline.ports import settle
+from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.parking_bound import IN_A_ROW
+from songline.schemas.channels import DATABASE, PARKED
+from songline.schemas.envelope import Event, decode
+from songline.schemas.events import SongPlayed
 from tests.support.library import DIALS, Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud

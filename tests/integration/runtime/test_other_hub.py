@@ -13,17 +13,17 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from cloud import cosmos
-from cloud.settings import read_blobs
-from processors.library.__main__ import projection
-from processors.library.dials import Dials
-from processors.pace import Pace
-from processors.projecting import project
-from schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS
-from schemas.envelope import Event
-from schemas.events import SongPlayed
 from songline.cli import main
+from songline.cloud import cosmos
+from songline.cloud.settings import read_blobs
 from songline.ports import settle
+from songline.processors.library.__main__ import projection
+from songline.processors.library.dials import Dials
+from songline.processors.pace import Pace
+from songline.processors.projecting import project
+from songline.schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongPlayed
 from tests.support.library import DIALS, LibraryWorker, libraries_on
 from tests.support.library_reference import Place, libraries
 from tests.support.localcloud import LocalCloud

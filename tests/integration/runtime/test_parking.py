@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from cloud.settings import read_cosmos
-from processors.runtime.parking import ParkedEvents
-from schemas.channels import DATABASE, PARKED
-from schemas.parked import ParkedEvent, parked_event
+from songline.cloud import cosmos
+from songline.cloud.settings import read_cosmos
 from songline.entities import CONTAINERS
+from songline.processors.runtime.parking import ParkedEvents
+from songline.schemas.channels import DATABASE, PARKED
+from songline.schemas.parked import ParkedEvent, parked_event
 from tests.support.localcloud import LocalCloud
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)

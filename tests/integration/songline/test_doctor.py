@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from localcloud.__main__ import default_config
 
-from cloud import blobs, cosmos
-from cloud.settings import (
+from songline.cloud import blobs, cosmos
+from songline.cloud.settings import (
     BLOB_CONNECTION,
     COSMOS_CONNECTION,
     EVENTHUB_CONNECTION,
@@ -20,10 +21,9 @@ from cloud.settings import (
     SERVICEBUS_CONNECTION,
     read_blobs,
 )
-from localcloud.__main__ import default_config
-from schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, NOW_PLAYING, SONG_COMMANDS, TRENDING_PARTIALS
 from songline.entities import CONTAINERS
 from songline.environment import API, WORKERS
+from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, NOW_PLAYING, SONG_COMMANDS, TRENDING_PARTIALS
 from tests.support.localcloud import LocalCloud
 
 WIRES = ("Event Hubs", "Kafka endpoint", "Cosmos DB", "Service Bus", "Blob Storage")

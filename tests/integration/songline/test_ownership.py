@@ -15,18 +15,18 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from msgspec import structs
 
-from cloud import cosmos, eventhubs
-from cloud.kafka import client_options
-from cloud.settings import read_eventhubs
-from schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS
-from schemas.commands import Upload
-from schemas.documents import Chart
-from schemas.envelope import Event, decode, encode
-from schemas.events import SongPlayed, SongRemoved, SongUploaded
-from schemas.ingestions import Ingestion
-from schemas.songs import Song
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import read_eventhubs
 from songline.environment import OUTBOX
 from songline.publishing import SPILL_AFTER
+from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS
+from songline.schemas.commands import Upload
+from songline.schemas.documents import Chart
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.ingestions import Ingestion
+from songline.schemas.songs import Song
 from tests.support import audio
 from tests.support.api import ApiProcess
 from tests.support.catalog import Catalog, CatalogWorker, catalog_on

@@ -13,16 +13,16 @@ from azure.eventhub import EventData
 from click.testing import CliRunner, Result
 from msgspec import Struct, structs
 
-from cloud import cosmos, eventhubs
-from cloud.settings import read_cosmos, read_eventhubs
-from processors.runtime.parking import ParkedEvents
-from projections.api import create
-from schemas.channels import DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
-from schemas.envelope import Event, decode, encode
-from schemas.events import SongLiked
-from schemas.parked import ParkedEvent, ParkedState, parked_event
 from songline.cli import main
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.entities import CONTAINERS
+from songline.processors.runtime.parking import ParkedEvents
+from songline.projections.api import create
+from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import SongLiked
+from songline.schemas.parked import ParkedEvent, ParkedState, parked_event
 from tests.support.localcloud import LocalCloud, nobody
 from tests.support.worker import read_hub
 

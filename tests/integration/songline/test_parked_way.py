@@ -7,12 +7,12 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from cloud import cosmos
-from processors.runtime.parking import ParkedEvents
-from schemas.channels import DATABASE, PARKED
-from schemas.envelope import Event, decode
-from schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from songline.cli import main
+from songline.cloud import cosmos
+from songline.processors.runtime.parking import ParkedEvents
+from songline.schemas.channels import DATABASE, PARKED
+from songline.schemas.envelope import Event, decode
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from tests.support.library import DIALS, LibraryWorker, libraries_on
 from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud

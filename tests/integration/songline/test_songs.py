@@ -13,15 +13,15 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from click.testing import CliRunner
 
-from cloud import cosmos
-from processors.catalog.documents import Songs
-from schemas.channels import DATABASE, INGESTIONS, SONGS
-from schemas.commands import Upload
-from schemas.ingestions import Ingestion, Transition
-from schemas.songs import Song
 from songline.cli import main
+from songline.cloud import cosmos
 from songline.entities import CONTAINERS
 from songline.ports import settle
+from songline.processors.catalog.documents import Songs
+from songline.schemas.channels import DATABASE, INGESTIONS, SONGS
+from songline.schemas.commands import Upload
+from songline.schemas.ingestions import Ingestion, Transition
+from songline.schemas.songs import Song
 from tests.support.catalog import stated
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for

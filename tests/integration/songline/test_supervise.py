@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from honcho.printer import Message
 
-from schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from songline import supervise
 from songline.restarts import Restarts
+from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from songline.supervise import Died, Service, Stopped, Supervisor
 from songline.vitals import Checkup, UnansweredError, Vitals
 from tests.support.waiting import wait_for

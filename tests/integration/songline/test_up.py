@@ -34,7 +34,13 @@ PORTS = (
     "--ingestion-port",
     "--library-port",
 )
-RESTARTED = ("processors.trending", "processors.catalog", "processors.library", "processors.ingestion", "songline.api")
+RESTARTED = (
+    "songline.processors.trending",
+    "songline.processors.catalog",
+    "songline.processors.library",
+    "songline.processors.ingestion",
+    "songline.api",
+)
 DEADLINE = 90.0
 
 
@@ -251,9 +257,9 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     system = up("--rate=10")
     api = system.healthy()
     # It takes half a minute until it counts as hanging; the others are killed meanwhile.
-    hangs = leader(system, "processors.ingestion")
+    hangs = leader(system, "songline.processors.ingestion")
     os.kill(hangs, signal.SIGSTOP)
-    killed = {module: leader(system, module) for module in RESTARTED if module != "processors.ingestion"}
+    killed = {module: leader(system, module) for module in RESTARTED if module != "songline.processors.ingestion"}
     again(system, killed)
     wait_for(lambda: ready(api), "the API's health", DEADLINE)
     for module in killed:
@@ -270,7 +276,7 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     before = wait_for(lambda: ready(api) and counted(api), "the API's health", DEADLINE)
     wait_for(lambda: grown(api, before), "charts that go on", DEADLINE)
 
-    wait_for(lambda: leader(system, "processors.ingestion") not in (0, hangs), "ingestion once more", DEADLINE)
+    wait_for(lambda: leader(system, "songline.processors.ingestion") not in (0, hangs), "ingestion once more", DEADLINE)
     assert "ingestion has not answered for" in system.text
     # Without what they need the others can't end well, and need not try for long.
     os.kill(leader(system, "localcloud"), signal.SIGKILL)

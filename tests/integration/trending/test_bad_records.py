@@ -10,12 +10,12 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from cloud.kafka import client_options
-from cloud.settings import Settings
-from processors.trending.frames import Frame, Mark, Song, Top
-from processors.trending.partials import Fact, Partial, Section
-from schemas.channels import (
+from songline.cloud import cosmos
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import Settings
+from songline.processors.trending.frames import Frame, Mark, Song, Top
+from songline.processors.trending.partials import Fact, Partial, Section
+from songline.schemas.channels import (
     CHARTS,
     DATABASE,
     MUSIC_EVENTS,
@@ -24,8 +24,8 @@ from schemas.channels import (
     TRENDING_SHARDS_CHANGELOG,
     TRENDING_TOPS,
 )
-from schemas.envelope import decode
-from schemas.errors import Poison
+from songline.schemas.envelope import decode
+from songline.schemas.errors import Poison
 from tests.integration.trending.test_other_hub import ready
 from tests.integration.trending.test_worker import play
 from tests.support import reference

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from processors.running import CRASHED_IN_FOLD
-from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
+from songline.cloud import cosmos
+from songline.processors.running import CRASHED_IN_FOLD
+from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
 from tests.integration.trending.test_worker import play, send
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async

@@ -11,11 +11,11 @@ import httpx
 import msgspec
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
-from schemas.documents import Chart
-from schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport
 from songline.checkpoints import PROJECTIONS, opened
+from songline.cloud import cosmos
+from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
+from songline.schemas.documents import Chart
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport
 from tests.integration.trending.test_worker import play, send
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async

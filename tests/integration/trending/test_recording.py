@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from cloud import cosmos
-from cloud.cosmos import Container
-from processors.trending import partials
-from processors.trending.names import Songs, pair
-from processors.trending.partials import Rows
-from processors.trending.policy import HOUR_MS, Unit
-from processors.trending.recording import Recording
-from processors.trending.shards import Shard
-from schemas.channels import DATABASE
+from songline.cloud import cosmos
+from songline.cloud.cosmos import Container
+from songline.processors.trending import partials
+from songline.processors.trending.names import Songs, pair
+from songline.processors.trending.partials import Rows
+from songline.processors.trending.policy import HOUR_MS, Unit
+from songline.processors.trending.recording import Recording
+from songline.processors.trending.shards import Shard
+from songline.schemas.channels import DATABASE
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours
 from tests.support.worker import shards_reached, song_days

@@ -7,17 +7,17 @@ from uuid import uuid4
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from cloud.cosmos import Container
-from processors.runtime.service_errors import ServiceFault, fault
-from processors.trending.frames import Frame, Mark, Song, Top
-from processors.trending.levels import lift
-from processors.trending.merge import Merge
-from processors.trending.policy import milliseconds
-from processors.trending.sink import Sink
-from schemas.channels import DATABASE
-from schemas.documents import CURRENT, GLOBAL, chart_key
-from schemas.progress import PROGRESS
+from songline.cloud import cosmos
+from songline.cloud.cosmos import Container
+from songline.processors.runtime.service_errors import ServiceFault, fault
+from songline.processors.trending.frames import Frame, Mark, Song, Top
+from songline.processors.trending.levels import lift
+from songline.processors.trending.merge import Merge
+from songline.processors.trending.policy import milliseconds
+from songline.processors.trending.sink import Sink
+from songline.schemas.channels import DATABASE
+from songline.schemas.documents import CURRENT, GLOBAL, chart_key
+from songline.schemas.progress import PROGRESS
 from tests.support.localcloud import LocalCloud
 
 KEY = chart_key("top", "1h", GLOBAL)

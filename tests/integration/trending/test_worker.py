@@ -11,13 +11,13 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
-from cloud import cosmos
-from cloud.kafka import client_options
-from cloud.settings import Settings
-from schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PLAYS
-from schemas.documents import Chart
-from schemas.envelope import Event, decode, encode
-from schemas.events import SongPlayed
+from songline.cloud import cosmos
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import Settings
+from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PLAYS
+from songline.schemas.documents import Chart
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import SongPlayed
 from tests.support import reference
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours

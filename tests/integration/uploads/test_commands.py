@@ -14,11 +14,11 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 
-from cloud import cosmos
-from schemas.channels import DATABASE, SONG_COMMANDS, UPLOAD_BLOBS
-from schemas.commands import PROPERTY, Command, IngestSong, Upload, encode
-from schemas.ingestions import Ingestion
+from songline.cloud import cosmos
 from songline.entities import CONTAINERS
+from songline.schemas.channels import DATABASE, SONG_COMMANDS, UPLOAD_BLOBS
+from songline.schemas.commands import PROPERTY, Command, IngestSong, Upload, encode
+from songline.schemas.ingestions import Ingestion
 from tests.support.api import ApiProcess
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess

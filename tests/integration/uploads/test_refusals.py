@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from schemas.channels import SONG_COMMANDS
-from schemas.commands import derived_id
-from schemas.events import SongRemoved, SongUploaded
-from schemas.songs import Song
+from songline.schemas.channels import SONG_COMMANDS
+from songline.schemas.commands import derived_id
+from songline.schemas.events import SongRemoved, SongUploaded
+from songline.schemas.songs import Song
 from tests.support.api import ApiProcess
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess

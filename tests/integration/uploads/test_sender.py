@@ -8,13 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cloud import cosmos, servicebus
-from cloud.settings import read_cosmos, read_servicebus
-from producers.commands import PROPERTIES_ROOM, CommandSender
-from producers.failures import Forbidden
-from schemas.channels import DATABASE, SONG_COMMANDS
-from schemas.commands import Command, IngestSong, Metadata, Upload
+from songline.cloud import cosmos, servicebus
+from songline.cloud.settings import read_cosmos, read_servicebus
 from songline.entities import CONTAINERS
+from songline.producers.commands import PROPERTIES_ROOM, CommandSender
+from songline.producers.failures import Forbidden
+from songline.schemas.channels import DATABASE, SONG_COMMANDS
+from songline.schemas.commands import Command, IngestSong, Metadata, Upload
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from processors.catalog.fold import apply, fact_of, read
-from processors.record import Record
-from schemas import examples
-from schemas.envelope import Event, encode
-from schemas.events import SongPlayed, SongRemoved, SongUploaded
-from schemas.ownership import OTHERS, Claim, enqueued_second
-from schemas.songs import Fact, Song, SongDocument
+from songline.processors.catalog.fold import apply, fact_of, read
+from songline.processors.record import Record
+from songline.schemas import examples
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.ownership import OTHERS, Claim, enqueued_second
+from songline.schemas.songs import Fact, Song, SongDocument
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.ownership import Log, random_log, steps, verdict
 

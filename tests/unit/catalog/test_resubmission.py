@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from processors.catalog.fold import apply, read
-from processors.record import Record
-from schemas.envelope import Event, encode
-from schemas.events import SongRemoved, SongUploaded
-from schemas.songs import SongDocument
+from songline.processors.catalog.fold import apply, read
+from songline.processors.record import Record
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongRemoved, SongUploaded
+from songline.schemas.songs import SongDocument
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from processors.catalog.fold import apply, fact_of
-from schemas.envelope import Event
-from schemas.songs import SongDocument
+from songline.processors.catalog.fold import apply, fact_of
+from songline.schemas.envelope import Event
+from songline.schemas.songs import SongDocument
 from tests.support.ownership import removed, uploaded
 
 STORED = {

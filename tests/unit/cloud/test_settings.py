@@ -1,6 +1,6 @@
 import pytest
 
-from cloud.settings import (
+from songline.cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
     COSMOS_CONNECTION,

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from processors.ingestion.decide import CommandRefused, begin, decide, died, published, remove, withdraw
-from processors.ingestion.probe import Probed, Refused
-from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
-from schemas.envelope import decode
-from schemas.errors import Poison
-from schemas.events import SongRemoved, SongUploaded
-from schemas.ingestions import Ingestion, Reason
-from schemas.songs import Fact, Song, SongDocument
+from songline.processors.ingestion.decide import CommandRefused, begin, decide, died, published, remove, withdraw
+from songline.processors.ingestion.probe import Probed, Refused
+from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
+from songline.schemas.envelope import decode
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongRemoved, SongUploaded
+from songline.schemas.ingestions import Ingestion, Reason
+from songline.schemas.songs import Fact, Song, SongDocument
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.ingestion.formats import MEDIA_TYPES, Format
-from processors.ingestion.probe import Probed, Refused, probe
-from schemas.commands import Metadata
+from songline.processors.ingestion.formats import MEDIA_TYPES, Format
+from songline.processors.ingestion.probe import Probed, Refused, probe
+from songline.schemas.commands import Metadata
 from tests.support import hostile
 from tests.support.audio import FORMATS, mp3_frames, song
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.ingestion import tags
-from schemas.commands import Metadata
+from songline.processors.ingestion import tags
+from songline.schemas.commands import Metadata
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ from azure.eventhub.exceptions import AuthenticationError, ConnectError
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
-from cloud.settings import BadSetting
-from processors.ingestion.decide import CommandRefused
-from processors.ingestion.dials import Dials
-from processors.ingestion.handling import cause_of, is_passing
-from processors.ingestion.lane import Pace
-from processors.ingestion.sandbox import ProbeFailed
-from processors.ingestion.work import Work
-from processors.ingestion.worker import Worker
-from schemas.commands import Command, RemoveSong
-from schemas.progress_report import NotReadyCause
+from songline.cloud.settings import BadSetting
+from songline.processors.ingestion.decide import CommandRefused
+from songline.processors.ingestion.dials import Dials
+from songline.processors.ingestion.handling import cause_of, is_passing
+from songline.processors.ingestion.lane import Pace
+from songline.processors.ingestion.sandbox import ProbeFailed
+from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.worker import Worker
+from songline.schemas.commands import Command, RemoveSong
+from songline.schemas.progress_report import NotReadyCause
 from tests.support.waiting import wait_for_async
 
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.library.acts import Act, read
-from processors.library.documents import operations
-from processors.library.fold import MAX_SONGS, SEEN, apply, portion
-from processors.record import Record
-from schemas.envelope import Event, encode
-from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.library import RECENT, EntryDocument, SummaryDocument
+from songline.processors.library.acts import Act, read
+from songline.processors.library.documents import operations
+from songline.processors.library.fold import MAX_SONGS, SEEN, apply, portion
+from songline.processors.record import Record
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.library import RECENT, EntryDocument, SummaryDocument
 from tests.support.library_reference import Place, Shelf, libraries, shelf_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from processors.library.acts import read
-from processors.library.fold import apply
-from processors.record import Record
-from schemas.envelope import Event, decode, encode
-from schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
-from schemas.library import EntryDocument, SummaryDocument
+from songline.processors.library.acts import read
+from songline.processors.library.fold import apply
+from songline.processors.record import Record
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
+from songline.schemas.library import EntryDocument, SummaryDocument
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLAYED = SongPlayed(user_id="user-7", song_id="song-1", played_ms=40_000, duration_ms=200_000, region="DE")

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.library.shelf import Shelf, Shelves
-from schemas.library import EntryDocument
+from songline.processors.library.shelf import Shelf, Shelves
+from songline.schemas.library import EntryDocument
 
 ENTRY = EntryDocument(id="song:s", user_id="u", song_id="s")
 

@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from cloud.settings import EventHubs, Secret
-from producers import EventPublisher
-from producers.declined import Declined
-from producers.events_api import Desk
-from producers.first_uploaders import FirstUploaders
-from producers.intake import Intake, Taken
-from producers.owners import Owners
-from producers.positions import Positions
-from producers.recent import Recent
-from schemas.envelope import Event
-from schemas.errors import Refused
-from schemas.events import SongLiked
+from songline.cloud.settings import EventHubs, Secret
+from songline.producers import EventPublisher
+from songline.producers.declined import Declined
+from songline.producers.events_api import Desk
+from songline.producers.first_uploaders import FirstUploaders
+from songline.producers.intake import Intake, Taken
+from songline.producers.owners import Owners
+from songline.producers.positions import Positions
+from songline.producers.recent import Recent
+from songline.schemas.envelope import Event
+from songline.schemas.errors import Refused
+from songline.schemas.events import SongLiked
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 # Nobody listens there: everything that is accepted goes to the outbox.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers import Full, Held
-from producers.outbox import Outbox
+from songline.producers import Full, Held
+from songline.producers.outbox import Outbox
 
 
 def append(outbox: Outbox, *bodies: bytes) -> int:

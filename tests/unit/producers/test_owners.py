@@ -2,11 +2,11 @@
 
 import pytest
 
-from producers.owners import is_fact, stranger
-from schemas import examples
-from schemas.envelope import Event
-from schemas.events import SongLiked, SongPlayed
-from schemas.ownership import NOBODY
+from songline.producers.owners import is_fact, stranger
+from songline.schemas import examples
+from songline.schemas.envelope import Event
+from songline.schemas.events import SongLiked, SongPlayed
+from songline.schemas.ownership import NOBODY
 from tests.support.ownership import removed, uploaded
 
 FACTS = [uploaded("bob", "Stolen"), removed("bob")]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.dials import Dials, read_dials
-from producers.simulator import Due, Simulation
-from schemas.acceptance import accept
-from schemas.envelope import Event, encode
-from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.producers.dials import Dials, read_dials
+from songline.producers.simulator import Due, Simulation
+from songline.schemas.acceptance import accept
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
 START = datetime(2026, 11, 22, 14, 0, 0, 123_456, tzinfo=UTC)
 SONGS = 300

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from projections.http.front import Front
+from songline.projections.http.front import Front
 
 
 def nothing() -> None:

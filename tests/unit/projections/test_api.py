@@ -10,14 +10,14 @@ import jsonschema
 import msgspec
 import pytest
 
-from cloud.settings import Cosmos, Secret
-from projections.api import create
-from projections.numbers import WHOLE_RULE
-from schemas import jsonschema as published
-from schemas.documents import Chart
-from schemas.progress_report import NotReadyCause, ProgressReport
-from schemas.regions import REGIONS
-from schemas.types import GENRE_PATTERN, PATTERNS
+from songline.cloud.settings import Cosmos, Secret
+from songline.projections.api import create
+from songline.projections.numbers import WHOLE_RULE
+from songline.schemas import jsonschema as published
+from songline.schemas.documents import Chart
+from songline.schemas.progress_report import NotReadyCause, ProgressReport
+from songline.schemas.regions import REGIONS
+from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
 # No one listens there.
 NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from cloud.settings import BadSetting, Cosmos, Secret
-from projections.api import create
-from projections.http.front import Front
-from projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
+from songline.cloud.settings import BadSetting, Cosmos, Secret
+from songline.projections.api import create
+from songline.projections.http.front import Front
+from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 
 NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))
 NAMES = ("songline.example", "*.music.example")

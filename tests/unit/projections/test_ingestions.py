@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from projections.ingestions import mark, settled, shown, steps, unseen
-from schemas.commands import Upload
-from schemas.ingestions import Ingestion, State, Transition
+from songline.projections.ingestions import mark, settled, shown, steps, unseen
+from songline.schemas.commands import Upload
+from songline.schemas.ingestions import Ingestion, State, Transition
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WAY: tuple[State, ...] = ("received", "queued", "processing", "ready")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections import live
-from projections.live import Mark, Sample
-from schemas.progress_report import NotReadyCause, PartitionProgress, ProgressReport, not_ready
+from songline.projections import live
+from songline.projections.live import Mark, Sample
+from songline.schemas.progress_report import NotReadyCause, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 VERBS = list(live.KIND_NAMES.values())

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.moments import read
-from schemas.rules import MOMENT_RULE
+from songline.projections.moments import read
+from songline.schemas.rules import MOMENT_RULE
 
 DAY = timedelta(days=1)
 # Naive, as hypothesis draws them.

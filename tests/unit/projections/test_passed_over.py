@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from projections.passed_over import PassedOver
+from songline.projections.passed_over import PassedOver
 
 
 def test_the_first_is_said_at_once_and_the_others_are_counted(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projections.charts import is_scope
-from schemas.regions import REGIONS
+from songline.projections.charts import is_scope
+from songline.schemas.regions import REGIONS
 
 
 @pytest.mark.parametrize(

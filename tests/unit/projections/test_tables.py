@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from projections import tables
-from projections.negotiation import CSV, PARQUET
-from schemas import examples
-from schemas.documents import Chart
-from schemas.plays import HourPlays, SongPlays
+from songline.projections import tables
+from songline.projections.negotiation import CSV, PARQUET
+from songline.schemas import examples
+from songline.schemas.documents import Chart
+from songline.schemas.plays import HourPlays, SongPlays
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FORMULAS = [

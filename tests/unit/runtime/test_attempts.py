@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.runtime.attempts import PIECE, REACH, Attempt, attempt_id, begun, culprit, dissection, piece
+from songline.processors.runtime.attempts import PIECE, REACH, Attempt, attempt_id, begun, culprit, dissection, piece
 
 KEY = attempt_id("library", "music-events", "2")
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
-from processors.health import serving
-from schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
+from songline.processors.health import serving
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.runtime.continuity import follow
-from processors.runtime.hub_standing import HubState, Mismatch, Standing, reset, standing
-from schemas.progress import Reached
-from schemas.progress_report import NotReadyCause
+from songline.processors.runtime.continuity import follow
+from songline.processors.runtime.hub_standing import HubState, Mismatch, Standing, reset, standing
+from songline.schemas.progress import Reached
+from songline.schemas.progress_report import NotReadyCause
 
 MADE = datetime(2026, 11, 22, 14, tzinfo=UTC)
 ANEW = MADE + timedelta(milliseconds=1)

@@ -11,11 +11,11 @@ from azure.eventhub.exceptions import AuthenticationError, ConnectionLostError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.runtime.bisection import bisect
-from processors.runtime.parking_bound import IN_A_ROW, ParkingBound
-from processors.runtime.patience import Patience
-from processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal
-from processors.runtime.watchdog import HangMeter, watched
+from songline.processors.runtime.bisection import bisect
+from songline.processors.runtime.parking_bound import IN_A_ROW, ParkingBound
+from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal
+from songline.processors.runtime.watchdog import HangMeter, watched
 from tests.support.waiting import wait_for
 
 

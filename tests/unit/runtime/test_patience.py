@@ -6,8 +6,8 @@ import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from processors.runtime.patience import Patience
-from schemas.progress_report import NotReadyCause
+from songline.processors.runtime.patience import Patience
+from songline.schemas.progress_report import NotReadyCause
 
 
 class Throttled(CosmosHttpResponseError):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker, unexplained_stall
-from schemas.progress_report import MENDS, NotReadyCause, PartitionProgress, ProgressReport, not_ready
+from songline.processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker, unexplained_stall
+from songline.schemas.progress_report import MENDS, NotReadyCause, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 HUB = "music-events"

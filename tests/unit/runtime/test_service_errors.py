@@ -3,7 +3,7 @@
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from processors.runtime.service_errors import ItemRefusedError, last_line
+from songline.processors.runtime.service_errors import ItemRefusedError, last_line
 
 THROTTLED = """(TooManyRequests) Message: {"Errors":["Request rate is large."]}
 ActivityId: f0620611-6151-4ff0-909f-5a8b866e604e , Sub Status: 3200

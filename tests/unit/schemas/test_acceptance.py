@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from schemas import examples
-from schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, accepted, check, validated
-from schemas.envelope import Event, encode
-from schemas.errors import Refused, Violation
-from schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
+from songline.schemas import examples
+from songline.schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, accepted, check, validated
+from songline.schemas.envelope import Event, encode
+from songline.schemas.errors import Refused, Violation
+from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 PLAYED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongPlayed]))

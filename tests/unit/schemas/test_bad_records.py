@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import commands, envelope, examples, live
-from schemas.acceptance import accept, accepted, refuse
-from schemas.decoding import convert
-from schemas.errors import Poison, Refused
-from schemas.ingestions import Ingestion
-from schemas.library import EntryDocument, SummaryDocument
-from schemas.live import LiveEvent, PlaybackStarted
-from schemas.plays import SongDay
-from schemas.progress import Progress
-from schemas.songs import SongDocument
+from songline.schemas import commands, envelope, examples, live
+from songline.schemas.acceptance import accept, accepted, refuse
+from songline.schemas.decoding import convert
+from songline.schemas.errors import Poison, Refused
+from songline.schemas.ingestions import Ingestion
+from songline.schemas.library import EntryDocument, SummaryDocument
+from songline.schemas.live import LiveEvent, PlaybackStarted
+from songline.schemas.plays import SongDay
+from songline.schemas.progress import Progress
+from songline.schemas.songs import SongDocument
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes, bad_json, spoiled
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)

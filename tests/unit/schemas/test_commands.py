@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, clean, decode, derived_id, encode
-from schemas.envelope import split_type
-from schemas.errors import Poison
-from schemas.types import ID_PATTERN
+from songline.schemas.commands import (
+    Command,
+    IngestSong,
+    Metadata,
+    RemoveSong,
+    Upload,
+    clean,
+    decode,
+    derived_id,
+    encode,
+)
+from songline.schemas.envelope import split_type
+from songline.schemas.errors import Poison
+from songline.schemas.types import ID_PATTERN
 
 MOMENT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32

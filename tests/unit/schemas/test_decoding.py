@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.decoding import (
+from songline.schemas.decoding import (
     MAX_DEPTH,
     Decoder,
     MsgpackDecoder,
@@ -17,8 +17,8 @@ from schemas.decoding import (
     is_plain,
     read_text,
 )
-from schemas.errors import Poison
-from schemas.events import SongPlayed
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongPlayed
 
 GOOD = b'{"userId":"ana","songId":"s","playedMs":1,"durationMs":2,"region":"DE"}'
 played = Decoder(SongPlayed)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from schemas import examples
-from schemas.envelope import Event, clean, decode, encode, uuid7
-from schemas.errors import Poison
-from schemas.events import SongPlayed
+from songline.schemas import examples
+from songline.schemas.envelope import Event, clean, decode, encode, uuid7
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongPlayed
 
 PLAYED = json.loads(encode(examples.EVENTS[SongPlayed]))
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.trending.names import Regions, Songs
-from processors.trending.reading import read
-from schemas.envelope import Event, encode
-from schemas.events import SongPlayed
-from schemas.listening import LISTEN_MS, is_listen
-from schemas.types import DAY_MS
+from songline.processors.trending.names import Regions, Songs
+from songline.processors.trending.reading import read
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed
+from songline.schemas.listening import LISTEN_MS, is_listen
+from songline.schemas.types import DAY_MS
 
 MOMENT = datetime(2026, 11, 22, 14, tzinfo=UTC)
 lengths = st.integers(0, DAY_MS) | st.integers(0, 70_000)

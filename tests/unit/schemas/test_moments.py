@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import commands, envelope, examples, live
-from schemas.commands import RemoveSong
-from schemas.errors import Poison
-from schemas.events import SongPlayed
-from schemas.live import LiveEvent, PlaybackStarted
-from schemas.moments import may_be_rounded, read_moment
+from songline.schemas import commands, envelope, examples, live
+from songline.schemas.commands import RemoveSong
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongPlayed
+from songline.schemas.live import LiveEvent, PlaybackStarted
+from songline.schemas.moments import may_be_rounded, read_moment
 
 LAST = datetime(2026, 11, 22, 23, 59, 59, 999_999, tzinfo=UTC)
 STARTED = LiveEvent(id="e", source="/s", time=LAST, data=PlaybackStarted(user_id="ana", song_id="s"))

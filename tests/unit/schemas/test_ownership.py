@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, structs
 
-from schemas.events import SongUploaded
-from schemas.ownership import (
+from songline.schemas.events import SongUploaded
+from songline.schemas.ownership import (
     OTHERS,
     UNDATED_S,
     Claim,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from schemas.parked import BODY_LIMIT_BYTES, ParkedEvent, is_same_record, merged, of_another_hub, parked_event
+from songline.schemas.parked import BODY_LIMIT_BYTES, ParkedEvent, is_same_record, merged, of_another_hub, parked_event
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 

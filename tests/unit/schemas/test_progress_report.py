@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from schemas.progress_report import MENDS, NotReadyCause
+from songline.schemas.progress_report import MENDS, NotReadyCause
 
 PAGE = Path(__file__).parents[3] / "docs" / "operations.md"
 

@@ -7,18 +7,18 @@ import msgspec
 import pytest
 from msgspec import Struct, inspect
 
-from schemas.commands import COMMANDS
-from schemas.decoding import convert
-from schemas.envelope import Received
-from schemas.errors import Poison
-from schemas.events import EVENTS
-from schemas.ingestions import Ingestion
-from schemas.library import EntryDocument, SummaryDocument
-from schemas.live import LiveEvent
-from schemas.plays import SongDay
-from schemas.progress import Progress
-from schemas.rules import broken
-from schemas.songs import SongDocument
+from songline.schemas.commands import COMMANDS
+from songline.schemas.decoding import convert
+from songline.schemas.envelope import Received
+from songline.schemas.errors import Poison
+from songline.schemas.events import EVENTS
+from songline.schemas.ingestions import Ingestion
+from songline.schemas.library import EntryDocument, SummaryDocument
+from songline.schemas.live import LiveEvent
+from songline.schemas.plays import SongDay
+from songline.schemas.progress import Progress
+from songline.schemas.rules import broken
+from songline.schemas.songs import SongDocument
 
 OF_DATA = [payload for _, payload in EVENTS.values()] + [order for _, order in COMMANDS.values()]
 KINDS: list[type[Struct]] = [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.search import MAX_WORD, MAX_WORDS, folded, words
+from songline.schemas.search import MAX_WORD, MAX_WORDS, folded, words
 
 
 @pytest.mark.parametrize(

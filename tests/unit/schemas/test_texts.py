@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.commands import IngestSong, Metadata, Upload, read_metadata
-from schemas.commands import clean as clean_order
-from schemas.errors import Refused
-from schemas.texts import SEEN_PATTERN, clean, clean_file_name, clean_or_none, encodable
+from songline.schemas.commands import IngestSong, Metadata, Upload, read_metadata
+from songline.schemas.commands import clean as clean_order
+from songline.schemas.errors import Refused
+from songline.schemas.texts import SEEN_PATTERN, clean, clean_file_name, clean_or_none, encodable
 
 DIRTY = (
     "\0\x07\x1b\x7f\x85\x9b\u061c\u200b\u200e\u200f\u2028"

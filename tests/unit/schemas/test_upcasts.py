@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import pytest
 from msgspec import Struct
 
-from schemas import envelope, examples, upcasts
-from schemas.decoding import Decoder
-from schemas.envelope import decode, encode
-from schemas.errors import Poison
-from schemas.events import EVENTS, SongPlayed
-from schemas.upcasts import Data, Step
+from songline.schemas import envelope, examples, upcasts
+from songline.schemas.decoding import Decoder
+from songline.schemas.envelope import decode, encode
+from songline.schemas.errors import Poison
+from songline.schemas.events import EVENTS, SongPlayed
+from songline.schemas.upcasts import Data, Step
 
 NAME = "songline.song.played"
 STORED = encode(examples.EVENTS[SongPlayed])

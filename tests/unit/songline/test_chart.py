@@ -6,9 +6,9 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from schemas import examples
-from schemas.documents import Chart
 from songline.commands import chart
+from songline.schemas import examples
+from songline.schemas.documents import Chart
 
 ENTRY = examples.CHART.entries[0]
 NOW = examples.CHART.as_of + timedelta(seconds=2)

@@ -5,14 +5,14 @@ from datetime import timedelta
 import pytest
 from msgspec import structs
 
-from cloud import kafka
-from cloud.cosmos import Container
-from schemas import channels
-from schemas.progress_report import widened
+from songline.cloud import kafka
+from songline.cloud.cosmos import Container
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.finding import Finding
 from songline.doctor.findings import findings
 from songline.entities import QUEUE, Queue
+from songline.schemas import channels
+from songline.schemas.progress_report import widened
 
 CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)
 HUBS = {

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 from songline.health_news import HealthNews, catching_up, gets_ready
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 AWAY = not_ready("library", NotReadyCause.SERVICE_AWAY, "Cosmos DB is away")

@@ -5,8 +5,8 @@ from io import StringIO
 from msgspec import structs
 from rich.console import Console, RenderableType
 
-from schemas import examples
 from songline.commands import library
+from songline.schemas import examples
 
 
 def printed(shown: RenderableType) -> str:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console, RenderableType
 
-from schemas.ingestions import Audio, IngestionAnswer, Reason, Transition
-from schemas.songs import Song, SongsAnswer
 from songline.commands import ingestion, songs
+from songline.schemas.ingestions import Audio, IngestionAnswer, Reason, Transition
+from songline.schemas.songs import Song, SongsAnswer
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SONG = Song(

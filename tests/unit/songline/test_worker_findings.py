@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from schemas.channels import MUSIC_EVENTS
-from schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 from songline.doctor.workers import told
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.trending import frames, partials
-from processors.trending.checks import (
+from songline.processors.trending import frames, partials
+from songline.processors.trending.checks import (
     MAX_NUMBER,
     StageLimits,
     check_cell,
@@ -18,14 +18,14 @@ from processors.trending.checks import (
     check_partial,
     check_saved,
 )
-from processors.trending.frames import Frame, Mark, Song, Top
-from processors.trending.merge import Merge
-from processors.trending.names import Songs, pair, shard_of
-from processors.trending.partials import Fact, Partial, Rows, Section, pack
-from processors.trending.shards import Shard
-from schemas.documents import GLOBAL, chart_key
-from schemas.errors import Poison
-from schemas.ownership import Claim
+from songline.processors.trending.frames import Frame, Mark, Song, Top
+from songline.processors.trending.merge import Merge
+from songline.processors.trending.names import Songs, pair, shard_of
+from songline.processors.trending.partials import Fact, Partial, Rows, Section, pack
+from songline.processors.trending.shards import Shard
+from songline.schemas.documents import GLOBAL, chart_key
+from songline.schemas.errors import Poison
+from songline.schemas.ownership import Claim
 
 NOW_MS = 1_795_000_000_000
 MINUTE = NOW_MS // 60_000

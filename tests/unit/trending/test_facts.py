@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.catalog.fold import apply, fact_of, read
-from processors.record import Record
-from processors.trending import partials
-from processors.trending.batch import Batch
-from processors.trending.facts import Facts
-from processors.trending.names import Regions, Songs
-from processors.trending.partials import Fact
-from processors.trending.policy import milliseconds
-from processors.trending.shards import Shard
-from processors.trending.source import Source
-from schemas.envelope import encode
-from schemas.events import SongUploaded
-from schemas.ownership import OTHERS, Claim
-from schemas.songs import SongDocument
+from songline.processors.catalog.fold import apply, fact_of, read
+from songline.processors.record import Record
+from songline.processors.trending import partials
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.facts import Facts
+from songline.processors.trending.names import Regions, Songs
+from songline.processors.trending.partials import Fact
+from songline.processors.trending.policy import milliseconds
+from songline.processors.trending.shards import Shard
+from songline.processors.trending.source import Source
+from songline.schemas.envelope import encode
+from songline.schemas.events import SongUploaded
+from songline.schemas.ownership import OTHERS, Claim
+from songline.schemas.songs import SongDocument
 from tests.support.ownership import NOON, Line, random_log, removed, steps, uploaded, verdict
 
 NOW_MS = milliseconds(NOON)

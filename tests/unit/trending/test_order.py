@@ -2,8 +2,8 @@
 
 from faust.types import TP
 
-from processors.trending.batch import Batch
-from processors.trending.order import Order
+from songline.processors.trending.batch import Batch
+from songline.processors.trending.order import Order
 
 HUB = "music-events"
 

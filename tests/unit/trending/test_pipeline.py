@@ -7,11 +7,11 @@ from random import Random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from processors.trending.merge import Merge
-from processors.trending.policy import milliseconds, moment
-from schemas.documents import Chart
-from schemas.envelope import Event, encode
-from schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.processors.trending.merge import Merge
+from songline.processors.trending.policy import milliseconds, moment
+from songline.schemas.documents import Chart
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from tests.support import reference
 from tests.support.reference import Line
 from tests.support.trending import Pipeline, written

@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from processors.trending.backlog import SEGMENT, Backlog
-from processors.trending.policy import moment
+from songline.processors.trending.backlog import SEGMENT, Backlog
+from songline.processors.trending.policy import moment
 from tests.support import reference
 from tests.support.trending import Pipeline, hours
 from tests.unit.trending.test_pipeline import (

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.trending.names import Regions, Songs, region_name
-from processors.trending.policy import milliseconds, moment
-from processors.trending.reading import read
-from schemas.envelope import Event, decode
-from schemas.errors import Poison
-from schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from schemas.listening import is_listen
+from songline.processors.trending.names import Regions, Songs, region_name
+from songline.processors.trending.policy import milliseconds, moment
+from songline.processors.trending.reading import read
+from songline.schemas.envelope import Event, decode
+from songline.schemas.errors import Poison
+from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.listening import is_listen
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.trending.levels import lift, lowest, split
-from processors.trending.standings import last_reached
-from schemas.progress import Reached
+from songline.processors.trending.levels import lift, lowest, split
+from songline.processors.trending.standings import last_reached
+from songline.schemas.progress import Reached
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 levels = st.integers(0, 1_000)

@@ -6,10 +6,10 @@ import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import ContainerClient
 
-from producers.arrival import Arrival, Memory
-from producers.declined import Declined
-from producers.staging import BLOCK, StagedFile
-from schemas.commands import MAX_SONG_BYTES
+from songline.producers.arrival import Arrival, Memory
+from songline.producers.declined import Declined
+from songline.producers.staging import BLOCK, StagedFile
+from songline.schemas.commands import MAX_SONG_BYTES
 
 KEY = "a2V5"
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, BadSetting
 from songline.api import Settings, compose
+from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, BadSetting
 
 ENVIRON = {
     COSMOS_CONNECTION: "AccountEndpoint=http://127.0.0.1:1/;AccountKey=a2V5",

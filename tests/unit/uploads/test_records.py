@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from producers.api import file_name
-from producers.records import awaits_command, queued
-from schemas.commands import Upload
-from schemas.ingestions import STATES, Cause, Ingestion, Reason, State
+from songline.producers.api import file_name
+from songline.producers.records import awaits_command, queued
+from songline.schemas.commands import Upload
+from songline.schemas.ingestions import STATES, Cause, Ingestion, Reason, State
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 
