@@ -25,10 +25,10 @@ import httpx
 from songline.cloud.settings import EventHubs
 from songline.environment import OUTBOX
 from songline.producers import EventPublisher
-from songline.producers.dials import Dials
-from songline.producers.lane import Outcome
-from songline.producers.outbox import Outbox
-from songline.producers.simulator import Due, Simulation
+from songline.producers.publishing.outbox import Outbox
+from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import encode
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud

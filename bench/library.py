@@ -35,9 +35,9 @@ from songline.processors.library.part import Desk
 from songline.processors.pace import Pace
 from songline.processors.projecting import Projection, project
 from songline.processors.runtime.positions import Positions
-from songline.producers.dials import Dials
-from songline.producers.publisher import EventPublisher
-from songline.producers.simulator import Simulation
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongLiked, SongPlayed

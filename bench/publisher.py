@@ -18,9 +18,9 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from songline.cloud.eventhubs import producer
 from songline.cloud.settings import EventHubs
-from songline.producers.dials import Dials
-from songline.producers.publisher import EventPublisher
-from songline.producers.simulator import Simulation
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import encode
 from tests.support.localcloud import LocalCloud

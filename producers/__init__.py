@@ -1,6 +1,6 @@
 """Everything that puts facts and commands in."""
 
-from songline.producers.outbox import Full, Held
-from songline.producers.publisher import EventPublisher
+from songline.producers.publishing.outbox import Full, Held
+from songline.producers.publishing.publisher import EventPublisher
 
 __all__ = ["EventPublisher", "Full", "Held"]

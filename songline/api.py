@@ -28,12 +28,12 @@ from songline.cloud.settings import (
     read_servicebus,
 )
 from songline.environment import OUTBOX, WORKERS
-from songline.producers import events_api
-from songline.producers.api import Wires, routes
-from songline.producers.callers import Callers
-from songline.producers.declined import Declined
-from songline.producers.pacing import Pace
-from songline.producers.uploads import Limits
+from songline.producers.http import event_routes as events_api
+from songline.producers.http.body_pacing import Pace
+from songline.producers.http.callers import Callers
+from songline.producers.http.problems import Declined
+from songline.producers.http.upload_routes import Wires, routes
+from songline.producers.uploads.intake import Limits
 from songline.projections.api import create
 from songline.projections.http.front import Front
 from songline.projections.live import STALE_S

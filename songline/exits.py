@@ -7,7 +7,7 @@ import click
 
 from songline.cloud.settings import BadSetting, EventHubs, read_eventhubs
 from songline.environment import load
-from songline.producers.failures import Broken, Forbidden
+from songline.producers.publishing.errors import Broken, Forbidden
 
 
 class Exit(IntEnum):

@@ -13,12 +13,12 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from songline.cloud.settings import EventHubs
-from songline.producers.announcer import Announcer
-from songline.producers.dials import Dials
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.lane import Outcome
-from songline.producers.publisher import EventPublisher
-from songline.producers.simulator import Due, Simulation
+from songline.producers.http.announcer import Announcer
+from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
 from songline.schemas.live import LiveEvent, PlaybackStarted

@@ -8,10 +8,11 @@ from msgspec import structs
 
 from songline.cloud.settings import read_cosmos, read_eventhubs, read_number
 from songline.environment import OUTBOX
-from songline.producers import events_api, now_playing
-from songline.producers.callers import Callers
-from songline.producers.events_api import PACE, SPILL_AFTER_S, Wires
-from songline.producers.pacing import Pace
+from songline.producers.http import event_routes as events_api
+from songline.producers.http import now_playing_routes as now_playing
+from songline.producers.http.body_pacing import Pace
+from songline.producers.http.callers import Callers
+from songline.producers.http.event_routes import PACE, SPILL_AFTER_S, Wires
 
 SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 

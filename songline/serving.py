@@ -101,7 +101,7 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
         http=protocol,
         access_log=False,
         server_header=False,
-        # Addresses that a proxy passes on are believed of named ones only: see songline.producers.callers.
+        # Addresses that a proxy passes on are believed of named ones only: see songline.producers.http.callers.
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )

@@ -17,10 +17,10 @@ from songline.asking import visible
 from songline.cloud.settings import EventHubs
 from songline.exits import Exit, Stopped
 from songline.filekind import unfit
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.lane import Outcome
-from songline.producers.ndjson import Line, Lines
-from songline.producers.publisher import EventPublisher
+from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.ndjson import Line, Lines
+from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from songline.schemas.envelope import Event
 from songline.schemas.errors import Refused

@@ -125,7 +125,7 @@ DECODES = {
 # These read what this very code has written.
 READ_THEIR_OWN = {
     "processors/ingestion/decide.py",
-    "producers/events_openapi.py",
+    "producers/http/event_openapi.py",
     "schemas/asyncapi.py",
     "schemas/decoding.py",
     "schemas/jsonschema.py",

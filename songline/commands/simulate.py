@@ -22,9 +22,9 @@ from songline.cloud.settings import EventHubs
 from songline.exits import Exit, Stopped, eventhubs
 from songline.options import FiniteRange
 from songline.performance import PASSED_OVER, SENT, Account, Plan, perform
-from songline.producers.dials import Dials, read_dials
-from songline.producers.failures import Forbidden
-from songline.producers.simulator import Due
+from songline.producers.publishing.errors import Forbidden
+from songline.producers.simulation.config import Dials, read_dials
+from songline.producers.simulation.simulator import Due
 from songline.schemas.envelope import encode
 from songline.schemas.errors import Poison
 from songline.schemas.moments import read_moment

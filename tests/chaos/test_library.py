@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from songline.producers.dials import Dials
-from songline.producers.publisher import EventPublisher
-from songline.producers.simulator import Simulation
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Simulation
 from songline.schemas.envelope import Event, encode
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.library import Libraries, LibraryWorker, libraries_on

@@ -15,9 +15,9 @@ from azure.eventhub import EventData
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import Settings
-from songline.producers.dials import Dials
-from songline.producers.publisher import EventPublisher
-from songline.producers.simulator import Simulation
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode

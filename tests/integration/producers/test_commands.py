@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from songline.cli import main
-from songline.producers.dials import Dials
-from songline.producers.simulator import Simulation
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.simulator import Simulation
 from songline.schemas.envelope import decode, encode
 from songline.schemas.events import SongLiked, SongPlayed, SongUploaded
 from tests.integration.producers.reading import read_all

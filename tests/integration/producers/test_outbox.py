@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from songline.producers import EventPublisher, Full, Held
-from songline.producers.failures import Broken
-from songline.producers.storage import Storage
+from songline.producers.publishing.errors import Broken
+from songline.producers.publishing.store_and_forward import Storage
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongLiked
 from tests.integration.producers.reading import read_all

@@ -9,8 +9,8 @@ import pytest
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 
 from songline.cloud.settings import EVENTHUB_CONNECTION, read_eventhubs
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.publisher import EventPublisher
+from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.errors import Refused

@@ -11,8 +11,8 @@ import pytest
 from songline.cloud import cosmos, servicebus
 from songline.cloud.settings import read_cosmos, read_servicebus
 from songline.entities import CONTAINERS
-from songline.producers.commands import PROPERTIES_ROOM, CommandSender
-from songline.producers.failures import Forbidden
+from songline.producers.publishing.errors import Forbidden
+from songline.producers.uploads.command_sender import PROPERTIES_ROOM, CommandSender
 from songline.schemas.channels import DATABASE, SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, Metadata, Upload
 from tests.support.api import ApiProcess

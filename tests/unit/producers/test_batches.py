@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.batches import split
+from songline.producers.http.json_array import split
 from songline.schemas.errors import Poison
 
 VALUES: st.SearchStrategy[Any] = st.recursive(

@@ -12,7 +12,7 @@ from azure.eventhub.exceptions import (
     OperationTimeoutError,
 )
 
-from songline.producers.failures import Broken, Forbidden, is_passing, named
+from songline.producers.publishing.errors import Broken, Forbidden, is_passing, named
 
 
 def sdk_error(kind: type[EventHubError], condition: str | None = None) -> EventHubError:

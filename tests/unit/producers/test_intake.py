@@ -15,13 +15,13 @@ from starlette.requests import Request
 
 from songline.cloud.settings import EventHubs, Secret
 from songline.producers import EventPublisher
-from songline.producers.declined import Declined
-from songline.producers.events_api import Desk
-from songline.producers.first_uploaders import FirstUploaders
-from songline.producers.intake import Intake, Taken
-from songline.producers.owners import Owners
-from songline.producers.positions import Positions
-from songline.producers.recent import Recent
+from songline.producers.http.event_intake import Intake, Taken
+from songline.producers.http.event_routes import Desk
+from songline.producers.http.problems import Declined
+from songline.producers.http.recent_events import Recent
+from songline.producers.publishing.hub_end import Positions
+from songline.producers.uploads.first_uploaders import FirstUploaders
+from songline.producers.uploads.owners import Owners
 from songline.schemas.envelope import Event
 from songline.schemas.errors import Refused
 from songline.schemas.events import SongLiked

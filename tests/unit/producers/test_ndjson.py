@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.ndjson import Line, Lines
+from songline.producers.publishing.ndjson import Line, Lines
 
 PIECES = st.sampled_from([b"a", b"{}", b" ", b"\r", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\x00\xff", b"x" * 30])
 

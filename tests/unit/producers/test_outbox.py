@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.producers import Full, Held
-from songline.producers.outbox import Outbox
+from songline.producers.publishing.outbox import Outbox
 
 
 def append(outbox: Outbox, *bodies: bytes) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from songline.producers.owners import is_fact, stranger
+from songline.producers.uploads.owners import is_fact, stranger
 from songline.schemas import examples
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongLiked, SongPlayed

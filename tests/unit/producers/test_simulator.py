@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.producers.dials import Dials, read_dials
-from songline.producers.simulator import Due, Simulation
+from songline.producers.simulation.config import Dials, read_dials
+from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded

@@ -6,9 +6,9 @@ import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import ContainerClient
 
-from songline.producers.arrival import Arrival, Memory
-from songline.producers.declined import Declined
-from songline.producers.staging import BLOCK, StagedFile
+from songline.producers.http.problems import Declined
+from songline.producers.uploads.incoming_file import Arrival, Memory
+from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
 KEY = "a2V5"

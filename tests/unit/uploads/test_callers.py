@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.cloud.settings import BadSetting
-from songline.producers.callers import PROXIES, Callers
+from songline.producers.http.callers import PROXIES, Callers
 
 NAMED = Callers.read({PROXIES: "10.0.0.0/8, 192.0.2.7,fd00::/8"})
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.declined import Declined
-from songline.producers.multipart import FIELD_MAX, PARTS_MAX, Form
+from songline.producers.http.problems import Declined
+from songline.producers.uploads.multipart import FIELD_MAX, PARTS_MAX, Form
 
 BOUNDARY = "frontier"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"

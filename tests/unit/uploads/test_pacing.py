@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.pacing import Meter, Pace
-from songline.producers.slots import NoSlotError, Slots
+from songline.producers.http.admission import NoSlotError, Slots
+from songline.producers.http.body_pacing import Meter, Pace
 
 PACE = Pace(silence_s=30, least=2_000, deadline_s=7_200)
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from songline.producers.api import file_name
-from songline.producers.records import awaits_command, queued
+from songline.producers.http.upload_routes import file_name
+from songline.producers.uploads.upload_record import awaits_command, queued
 from songline.schemas.commands import Upload
 from songline.schemas.ingestions import STATES, Cause, Ingestion, Reason, State
 

@@ -24,16 +24,16 @@ from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, servicebus
 from songline.cloud.settings import Blobs, Cosmos, ServiceBus
-from songline.producers.arrival import too_large
-from songline.producers.commands import CommandSender
-from songline.producers.declined import Declined
-from songline.producers.form_fields import FILE, check_beside, check_field
-from songline.producers.headers import only
-from songline.producers.multipart import Form, Head, malformed
-from songline.producers.openapi import REMOVE, UPLOAD
-from songline.producers.pacing import Meter, pieces, started
-from songline.producers.records import Records
-from songline.producers.uploads import Limits, Uploading, Uploads
+from songline.producers.http.body_pacing import Meter, pieces, started
+from songline.producers.http.headers import only
+from songline.producers.http.problems import Declined
+from songline.producers.http.upload_openapi import REMOVE, UPLOAD
+from songline.producers.uploads.command_sender import CommandSender
+from songline.producers.uploads.form_fields import FILE, check_beside, check_field
+from songline.producers.uploads.incoming_file import too_large
+from songline.producers.uploads.intake import Limits, Uploading, Uploads
+from songline.producers.uploads.multipart import Form, Head, malformed
+from songline.producers.uploads.upload_record import Records
 from songline.schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
 from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
 from songline.schemas.decoding import convert, excerpt
@@ -43,7 +43,7 @@ from songline.schemas.ingestions import Ingestion, State
 from songline.schemas.texts import clean_file_name
 from songline.schemas.types import ID_PATTERN, PATTERNS, MediaType
 
-logger = logging.getLogger("songline.producers.api")
+logger = logging.getLogger("songline.producers.http.upload_routes")
 
 FORM = "multipart/form-data"
 ANY = "application/octet-stream"

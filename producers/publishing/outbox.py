@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from songline.producers.failures import Broken
+from songline.producers.publishing.errors import Broken
 
 MAX_EVENTS = 1_000_000
 MAX_BYTES = 1 << 30

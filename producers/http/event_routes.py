@@ -23,18 +23,18 @@ from starlette.responses import Response
 
 from songline.cloud import cosmos
 from songline.cloud.settings import Cosmos, EventHubs
-from songline.producers.batches import split
-from songline.producers.callers import Callers
-from songline.producers.declined import Declined
-from songline.producers.events_openapi import EVENTS, LIKE, PLAY, UNLIKE
-from songline.producers.headers import only
-from songline.producers.intake import Intake, Taken
-from songline.producers.owners import PATIENCE_S, Owners
-from songline.producers.pacing import Pace, pieces, started
-from songline.producers.positions import Positions
-from songline.producers.publisher import EventPublisher
-from songline.producers.recent import Recent
-from songline.producers.records import Records
+from songline.producers.http.body_pacing import Pace, pieces, started
+from songline.producers.http.callers import Callers
+from songline.producers.http.event_intake import Intake, Taken
+from songline.producers.http.event_openapi import EVENTS, LIKE, PLAY, UNLIKE
+from songline.producers.http.headers import only
+from songline.producers.http.json_array import split
+from songline.producers.http.problems import Declined
+from songline.producers.http.recent_events import Recent
+from songline.producers.publishing.hub_end import Positions
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.uploads.owners import PATIENCE_S, Owners
+from songline.producers.uploads.upload_record import Records
 from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
 from songline.schemas.decoding import Decoder, excerpt

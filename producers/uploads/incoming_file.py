@@ -2,8 +2,8 @@
 
 import hashlib
 
-from songline.producers.declined import Declined
-from songline.producers.staging import BLOCK, StagedFile
+from songline.producers.http.problems import Declined
+from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
 

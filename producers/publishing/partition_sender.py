@@ -13,10 +13,10 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from songline.producers.failures import Broken, is_passing, named
+from songline.producers.publishing.errors import Broken, is_passing, named
 from songline.schemas.acceptance import refuse
 
-logger = logging.getLogger("songline.producers.publisher")
+logger = logging.getLogger("songline.producers.publishing.publisher")
 
 _PARTITION_KEY = b"x-opt-partition-key"
 _EVENT_OVERHEAD = 64

@@ -4,15 +4,15 @@ import asyncio
 import logging
 from collections.abc import Collection
 
-from songline.producers.failures import Broken
-from songline.producers.records import Records
+from songline.producers.publishing.errors import Broken
+from songline.producers.uploads.upload_record import Records
 from songline.schemas.acceptance import refuse
 from songline.schemas.envelope import Event
 from songline.schemas.errors import Refused
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.ownership import NOBODY
 
-logger = logging.getLogger("songline.producers.owners")
+logger = logging.getLogger("songline.producers.uploads.owners")
 
 AT_ONCE = 16
 PATIENCE_S = 5.0

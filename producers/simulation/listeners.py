@@ -4,7 +4,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.random import Generator
 
-from songline.producers.catalogue import GENRES, Floats, Ints
+from songline.producers.simulation.catalogue import GENRES, Floats, Ints
 
 DAY_S = 86_400.0
 REMEMBERED_LIKES = 16

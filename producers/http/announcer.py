@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import Self
 
 from songline.cloud.settings import EventHubs
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.publisher import EventPublisher
+from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.channels import NOW_PLAYING
 from songline.schemas.live import LiveEvent, encode
 
-logger = logging.getLogger("songline.producers.now_playing")
+logger = logging.getLogger("songline.producers.http.now_playing_routes")
 
 # What is not told within a moment is not what is playing any more.
 PATIENCE_S = 2.0

@@ -17,7 +17,7 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct, structs
 
-from songline.producers.failures import Broken
+from songline.producers.publishing.errors import Broken
 from songline.schemas.decoding import convert
 from songline.schemas.errors import Poison
 from songline.schemas.ingestions import Ingestion, Transition

@@ -8,7 +8,7 @@ from msgspec import Struct
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from songline.producers.declined import Declined
+from songline.producers.http.problems import Declined
 from songline.schemas.decoding import excerpt, read_text
 from songline.schemas.errors import Poison
 

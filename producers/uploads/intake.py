@@ -11,20 +11,20 @@ from typing import Self
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
-from songline.producers.arrival import Arrival, Memory
-from songline.producers.callers import Callers
-from songline.producers.commands import CommandSender
-from songline.producers.declined import Declined
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.pacing import Meter, Pace
-from songline.producers.records import Records, awaits_command
-from songline.producers.slots import NoSlotError, Slots
-from songline.producers.staging import StagedFile
+from songline.producers.http.admission import NoSlotError, Slots
+from songline.producers.http.body_pacing import Meter, Pace
+from songline.producers.http.callers import Callers
+from songline.producers.http.problems import Declined
+from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.uploads.command_sender import CommandSender
+from songline.producers.uploads.incoming_file import Arrival, Memory
+from songline.producers.uploads.staging import StagedFile
+from songline.producers.uploads.upload_record import Records, awaits_command
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from songline.schemas.errors import Refused, Violation
 from songline.schemas.ingestions import Ingestion, Transition
 
-logger = logging.getLogger("songline.producers.uploads")
+logger = logging.getLogger("songline.producers.uploads.intake")
 
 SOURCE = "/producers/api"
 RETRY_AFTER_S = 2

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 
-from songline.producers.lane import Outcome
+from songline.producers.publishing.partition_sender import Outcome
 
 CAPACITY = 100_000
 

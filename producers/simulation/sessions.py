@@ -4,9 +4,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.random import Generator
 
-from songline.producers.catalogue import Catalogue, Floats, Ints
-from songline.producers.dials import Dials
-from songline.producers.listeners import Listeners
+from songline.producers.simulation.catalogue import Catalogue, Floats, Ints
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.listeners import Listeners
 
 HEARD = 0.5
 HEARD_OUT = 0.8

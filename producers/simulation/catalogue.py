@@ -8,7 +8,7 @@ from msgspec import Struct
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from songline.producers.names import artist_name, song_title
+from songline.producers.simulation.invented_names import artist_name, song_title
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]

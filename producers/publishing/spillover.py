@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from songline.producers.lane import LONGEST_PAUSE_S, Outcome, Pending, Tally
-from songline.producers.outbox import Full, Kept, Outbox
+from songline.producers.publishing.outbox import Full, Kept, Outbox
+from songline.producers.publishing.partition_sender import LONGEST_PAUSE_S, Outcome, Pending, Tally
 
-logger = logging.getLogger("songline.producers.outbox")
+logger = logging.getLogger("songline.producers.publishing.outbox")
 
 LOAD_EVENTS = 4_000
 SILENCE_S = 30.0

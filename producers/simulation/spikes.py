@@ -4,7 +4,7 @@ from math import exp
 
 from numpy.random import Generator
 
-from songline.producers.dials import Dials
+from songline.producers.simulation.config import Dials
 
 TOGETHER = 0.8
 _FORGOTTEN = 0.05

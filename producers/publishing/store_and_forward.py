@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from songline.producers.detour import Detour
-from songline.producers.lane import Pending, Tally
-from songline.producers.outbox import Outbox
+from songline.producers.publishing.outbox import Outbox
+from songline.producers.publishing.partition_sender import Pending, Tally
+from songline.producers.publishing.spillover import Detour
 
 
 class Storage:

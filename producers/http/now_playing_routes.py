@@ -13,10 +13,10 @@ from fastapi import Path as InPath
 from starlette.responses import Response
 
 from songline.cloud.settings import EventHubs
-from songline.producers.announcer import Announcer
-from songline.producers.declined import Declined
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.pacing import Pace, pieces, started
+from songline.producers.http.announcer import Announcer
+from songline.producers.http.body_pacing import Pace, pieces, started
+from songline.producers.http.problems import Declined
+from songline.producers.publishing.errors import Broken, Forbidden
 from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7

@@ -15,11 +15,11 @@ from azure.servicebus.exceptions import (
 )
 from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
-from songline.producers.failures import Broken, Forbidden
+from songline.producers.publishing.errors import Broken, Forbidden
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, Command, encode
 
-logger = logging.getLogger("songline.producers.commands")
+logger = logging.getLogger("songline.producers.uploads.command_sender")
 
 # What a message holds beside its body: the command, at most some kilobytes, and what AMQP says of it.
 PROPERTIES_ROOM = 16 * 1024

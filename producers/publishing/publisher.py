@@ -26,16 +26,16 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 
 from songline.cloud.eventhubs import producer
 from songline.cloud.settings import EventHubs
-from songline.producers.detour import Detour
-from songline.producers.failures import Broken, Forbidden, is_passing, named
-from songline.producers.lane import LONGEST_PAUSE_S, Lane, Outcome, Pace, Pending, Tally
-from songline.producers.outbox import MAX_BYTES, MAX_EVENTS, Full
-from songline.producers.storage import Storage
+from songline.producers.publishing.errors import Broken, Forbidden, is_passing, named
+from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS, Full
+from songline.producers.publishing.partition_sender import LONGEST_PAUSE_S, Lane, Outcome, Pace, Pending, Tally
+from songline.producers.publishing.spillover import Detour
+from songline.producers.publishing.store_and_forward import Storage
 from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse, validated
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import Event
 
-logger = logging.getLogger("songline.producers.publisher")
+logger = logging.getLogger("songline.producers.publishing.publisher")
 
 _T = TypeVar("_T")
 _REMEMBERED_KEYS = 1 << 17

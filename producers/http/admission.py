@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from songline.producers.pacing import Meter
+from songline.producers.http.body_pacing import Meter
 
 
 class NoSlotError(Exception):

@@ -7,13 +7,13 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from songline.producers.failures import Broken, Forbidden
-from songline.producers.first_uploaders import FirstUploaders
-from songline.producers.lane import Outcome
-from songline.producers.owners import Owners, is_fact, stranger
-from songline.producers.positions import Positions
-from songline.producers.publisher import EventPublisher
-from songline.producers.recent import Recent
+from songline.producers.http.recent_events import Recent
+from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.hub_end import Positions
+from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.uploads.first_uploaders import FirstUploaders
+from songline.producers.uploads.owners import Owners, is_fact, stranger
 from songline.schemas.acceptance import accepted
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import Event

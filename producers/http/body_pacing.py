@@ -8,7 +8,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from songline.cloud.settings import read_number
-from songline.producers.declined import Declined
+from songline.producers.http.problems import Declined
 
 SILENCE, LEAST, DEADLINE = "SONGLINE_BODY_SILENCE", "SONGLINE_BODY_LEAST", "SONGLINE_BODY_DEADLINE"
 

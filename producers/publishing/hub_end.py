@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import EventHubs
 
-logger = logging.getLogger("songline.producers.positions")
+logger = logging.getLogger("songline.producers.publishing.hub_end")
 
 
 class Positions:

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModif
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
-from songline.producers.failures import Broken
+from songline.producers.publishing.errors import Broken
 
 BLOCK = 4 * 1024 * 1024
 

@@ -17,11 +17,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from songline.producers.catalogue import GENRES, Catalogue, Floats, Song
-from songline.producers.dials import Dials
-from songline.producers.listeners import DEVICES, PLACES, Listeners
-from songline.producers.sessions import HEARD, HEARD_SHARE, Plays, Sessions
-from songline.producers.spikes import Spikes
+from songline.producers.simulation.catalogue import GENRES, Catalogue, Floats, Song
+from songline.producers.simulation.config import Dials
+from songline.producers.simulation.listeners import DEVICES, PLACES, Listeners
+from songline.producers.simulation.sessions import HEARD, HEARD_SHARE, Plays, Sessions
+from songline.producers.simulation.spikes import Spikes
 from songline.schemas.envelope import Event, uuid7
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
