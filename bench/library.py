@@ -29,12 +29,12 @@ from msgspec import Struct
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.entities import CONTAINERS
-from songline.processors.library.dials import Dials as Sizes
-from songline.processors.library.documents import CONTAINER, Libraries
-from songline.processors.library.part import Desk
-from songline.processors.pace import Pace
-from songline.processors.projecting import Projection, project
-from songline.processors.runtime.positions import Positions
+from songline.processors.library.config import Dials as Sizes
+from songline.processors.library.library_store import CONTAINER, Libraries
+from songline.processors.library.processor import Desk
+from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.projection_worker import Projection, project
+from songline.processors.runtime.watermark_store import Positions
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import Dials
 from songline.producers.simulation.simulator import Simulation

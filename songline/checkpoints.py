@@ -10,7 +10,7 @@ from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.hub_questions import HubQuestions
 from songline.processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
-from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.channels import (
     ATTEMPTS,
     CATALOG_GROUP,

@@ -13,8 +13,8 @@ from msgspec import Struct, structs
 from songline.audit import Audit, Line
 from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.documents import Ingestions
-from songline.processors.ingestion.message import body_of, command_of
+from songline.processors.ingestion.command_message import body_of, command_of
+from songline.processors.ingestion.ingestion_store import Ingestions
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, derived_id
 from songline.schemas.errors import Poison

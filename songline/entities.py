@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from songline import audit
 from songline.cloud.cosmos import Container
-from songline.processors.catalog import documents as catalog
-from songline.processors.ingestion import documents as ingestion
-from songline.processors.library import documents as library
+from songline.processors.catalog import song_store as catalog
+from songline.processors.ingestion import ingestion_store as ingestion
+from songline.processors.library import library_store as library
 from songline.processors.runtime import attempt_store, parking
 from songline.schemas.channels import CHARTS, PLAYS
 

@@ -2,7 +2,7 @@
 
 import signal
 
-from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 
 # A restart for each, with a pause in seconds before it; a process that lived for STEADY starts over with the first.
 PAUSES = (1.0, 2.0, 4.0, 8.0)

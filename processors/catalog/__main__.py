@@ -10,15 +10,15 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import kafka
 from songline.cloud.settings import Settings, read_blobs
-from songline.processors.catalog.documents import Songs
+from songline.processors.catalog.compacted_topic import Table
 from songline.processors.catalog.fold import READER
-from songline.processors.catalog.part import CatalogPart
-from songline.processors.catalog.table import Table
-from songline.processors.pace import Pace
-from songline.processors.projecting import Projection, project
-from songline.processors.running import run
+from songline.processors.catalog.processor import CatalogPart
+from songline.processors.catalog.song_store import Songs
 from songline.processors.runtime.hub_reader import PARTING
 from songline.processors.runtime.partition_processor import OpenProcessor
+from songline.processors.runtime.process import run
+from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.projection_worker import Projection, project
 from songline.schemas.channels import CATALOG, CATALOG_GROUP, SONGS
 
 PREFIX = "SONGLINE_CATALOG_"

@@ -23,19 +23,19 @@ from songline.cloud.settings import (
     read_eventhubs,
     read_servicebus,
 )
-from songline.processors.health import serving
+from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.clock import ClockSkew
-from songline.processors.ingestion.dials import Dials
-from songline.processors.ingestion.documents import Catalog, Ingestions
-from songline.processors.ingestion.lane import Pace
-from songline.processors.ingestion.outgoing import Outgoing
+from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.config import Dials
+from songline.processors.ingestion.event_sender import Outgoing
+from songline.processors.ingestion.ingestion_store import Catalog, Ingestions
 from songline.processors.ingestion.reconciler import Patience, Reconciler
-from songline.processors.ingestion.sandbox import Sandbox
 from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import NAME, RETRIES, Worker
-from songline.processors.readiness import Readiness
-from songline.processors.running import run, unless
+from songline.processors.runtime.health import serving
+from songline.processors.runtime.process import run, unless
+from songline.processors.runtime.readiness import Readiness
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
 from songline.schemas.progress_report import ProgressReport
 

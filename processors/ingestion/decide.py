@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from songline.processors.ingestion import tags
-from songline.processors.ingestion.probe import Probed, Refused
+from songline.processors.ingestion.audio import tags
+from songline.processors.ingestion.audio.probe import Probed, Refused
 from songline.schemas.commands import Command, IngestSong, RemoveSong, derived_id
 from songline.schemas.envelope import Event, encode
 from songline.schemas.errors import Poison

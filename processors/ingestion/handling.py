@@ -12,10 +12,10 @@ from azure.servicebus import ServiceBusReceivedMessage
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from songline.processors.access import denies
+from songline.processors.ingestion.command_message import body_of, command_of
 from songline.processors.ingestion.decide import CommandRefused
-from songline.processors.ingestion.message import body_of, command_of
 from songline.processors.ingestion.work import Work
+from songline.processors.runtime.access import denies
 from songline.schemas.commands import Command
 from songline.schemas.errors import Poison
 from songline.schemas.progress_report import NotReadyCause

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from azure.servicebus.aio import ServiceBusClient
 
 from songline.processors.ingestion.clock import ClockSkew, skew_limit_s
+from songline.processors.ingestion.command_receiver import Lane, Pace, clock_is_usable
 from songline.processors.ingestion.handling import Handling
-from songline.processors.ingestion.lane import Lane, Pace, clock_is_usable
-from songline.processors.ingestion.queue_watch import QueueWatch
+from songline.processors.ingestion.queue_depth import QueueWatch
 from songline.processors.ingestion.work import Work
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 

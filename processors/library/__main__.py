@@ -5,14 +5,14 @@ import os
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud.settings import Settings, read_blobs
-from songline.processors.library.acts import READER
-from songline.processors.library.dials import PREFIX, Dials
-from songline.processors.library.documents import Libraries
-from songline.processors.library.part import Desk
-from songline.processors.pace import Pace
-from songline.processors.projecting import Projection, project
-from songline.processors.running import run
+from songline.processors.library.actions import READER
+from songline.processors.library.config import PREFIX, Dials
+from songline.processors.library.library_store import Libraries
+from songline.processors.library.processor import Desk
 from songline.processors.runtime.partition_processor import OpenProcessor
+from songline.processors.runtime.process import run
+from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.projection_worker import Projection, project
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 
 FLUSH = 0.5

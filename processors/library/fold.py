@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from songline.processors.library.acts import MARK_LETTERS, Act
+from songline.processors.library.actions import MARK_LETTERS, Act
 from songline.schemas.library import RECENT, SUMMARY, EntryDocument, Listen, Mark, SummaryDocument, entry_id
 
 SEEN = 64

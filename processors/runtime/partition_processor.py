@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from songline.processors.record import Record
-from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.retry import Patience
 from songline.schemas.errors import Poison
 
 

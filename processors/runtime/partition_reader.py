@@ -13,7 +13,6 @@ from typing import NoReturn
 
 from msgspec import Struct, structs
 
-from songline.processors.record import Record
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import (
     REACH,
@@ -36,9 +35,10 @@ from songline.processors.runtime.partition_processor import (
     ParkingStoppedError,
     PartitionProcessor,
 )
-from songline.processors.runtime.patience import Patience
-from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import is_refusal, last_line
+from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.errors import Poison
 from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
 from songline.schemas.progress import Reached, lasting_position

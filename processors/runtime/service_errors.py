@@ -9,7 +9,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from azure.eventhub.exceptions import EventHubError
 
 from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, EVENTHUB_CONNECTION
-from songline.processors.access import denies
+from songline.processors.runtime.access import denies
 
 SERVICE_ERRORS = (AzureError, EventHubError, KafkaError)
 """What the SDKs raise for whatever a service, or the way to it, does."""

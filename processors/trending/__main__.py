@@ -11,7 +11,7 @@ import faust
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import BadSetting, Settings
-from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.trending import arrival
 from songline.processors.trending.app import create
 from songline.processors.trending.dials import Dials

@@ -17,8 +17,8 @@ from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.hub_questions import HubQuestions
 from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
-from songline.processors.runtime.positions import Positions
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
+from songline.processors.runtime.watermark_store import Positions
 from songline.processors.trending import credentials
 from songline.processors.trending.batching import App
 from songline.processors.trending.changelog import Changelog

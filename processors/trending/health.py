@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from mode import Service
 
-from songline.processors.health import serving
-from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.health import serving
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.runtime.watchdog import watched
 from songline.schemas.progress_report import ProgressReport
 

@@ -15,7 +15,6 @@ from functools import partial
 from azure.core.exceptions import AzureError
 from msgspec import Struct, structs
 
-from songline.processors.running import CRASHED_IN_FOLD
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import (
     PIECE,
@@ -29,6 +28,7 @@ from songline.processors.runtime.attempts import (
 )
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.parking_bound import ParkingBound
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.batch import Batch
 from songline.processors.trending.passed_over import READER, ParkingQueue, UnappliedRecord

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from songline.processors.runtime.hub_questions import HubDescription, HubQuestions
 from songline.processors.runtime.hub_standing import HubState, Mismatch, same_hub, standing
-from songline.processors.runtime.positions import PositionResetError, Positions
+from songline.processors.runtime.watermark_store import PositionResetError, Positions
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.progress import Reached
 from songline.schemas.progress_report import NotReadyCause

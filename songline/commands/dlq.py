@@ -26,7 +26,7 @@ from songline.deadletters import DeadLetters, Letter, NoBlobs
 from songline.environment import load
 from songline.exits import Exit, Stopped
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.documents import Ingestions
+from songline.processors.ingestion.ingestion_store import Ingestions
 from songline.schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
 from songline.schemas.envelope import uuid7
 

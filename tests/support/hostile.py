@@ -5,7 +5,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from songline.processors.ingestion.containers import ogg_crc
+from songline.processors.ingestion.audio.containers import ogg_crc
 from tests.support.audio import FORMATS, id3, mp3_frames, song
 
 READY = "ready"

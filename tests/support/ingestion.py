@@ -19,8 +19,8 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
-from songline.processors.catalog.documents import CONTAINER as CATALOG
-from songline.processors.ingestion.documents import CONTAINER, Catalog, Ingestions
+from songline.processors.catalog.song_store import CONTAINER as CATALOG
+from songline.processors.ingestion.ingestion_store import CONTAINER, Catalog, Ingestions
 from songline.schemas.channels import (
     BLOB_CONTAINERS,
     DATABASE,

@@ -10,15 +10,15 @@ from pathlib import Path
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud.settings import Settings, read_blobs
-from songline.processors.library.dials import PREFIX, Dials
-from songline.processors.library.documents import Libraries
-from songline.processors.library.part import Desk
-from songline.processors.pace import Pace
-from songline.processors.projecting import Projection, project
-from songline.processors.record import Record
-from songline.processors.running import run
+from songline.processors.library.config import PREFIX, Dials
+from songline.processors.library.library_store import Libraries
+from songline.processors.library.processor import Desk
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
-from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.process import run
+from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.projection_worker import Projection, project
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 from songline.schemas.errors import Poison

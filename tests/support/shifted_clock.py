@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from azure.servicebus._common import message
 
 from songline.processors.ingestion.__main__ import Wires, work
-from songline.processors.ingestion.dials import Dials
+from songline.processors.ingestion.config import Dials
 from songline.processors.ingestion.reconciler import Patience
-from songline.processors.running import run
+from songline.processors.runtime.process import run
 
 
 def main() -> None:

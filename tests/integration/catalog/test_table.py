@@ -13,12 +13,12 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos, kafka
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.processors.catalog.documents import CONTAINER, Songs
+from songline.processors.catalog.compacted_topic import Table
 from songline.processors.catalog.fold import read
-from songline.processors.catalog.part import CatalogPart
-from songline.processors.catalog.table import Table
-from songline.processors.record import Record
-from songline.processors.runtime.patience import Patience
+from songline.processors.catalog.processor import CatalogPart
+from songline.processors.catalog.song_store import CONTAINER, Songs
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.retry import Patience
 from songline.schemas.channels import CATALOG, SONGS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded

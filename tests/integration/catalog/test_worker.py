@@ -11,8 +11,8 @@ from msgspec import structs
 
 from songline.ports import settle
 from songline.processors.catalog.fold import apply, read
-from songline.processors.record import Record
-from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.watermark_store import Positions
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded

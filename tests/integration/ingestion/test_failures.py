@@ -11,11 +11,11 @@ import pytest
 
 from songline.cloud import cosmos, eventhubs, servicebus
 from songline.cloud.settings import Cosmos, read_cosmos, read_eventhubs, read_servicebus
+from songline.processors.ingestion.audio.sandbox import Limits, Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.documents import Ingestions
-from songline.processors.ingestion.lane import Pace
-from songline.processors.ingestion.outgoing import Outgoing
-from songline.processors.ingestion.sandbox import Limits, Sandbox
+from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.event_sender import Outgoing
+from songline.processors.ingestion.ingestion_store import Ingestions
 from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import Worker
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS

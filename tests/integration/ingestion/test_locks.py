@@ -16,11 +16,11 @@ from azure.servicebus._common import message as sdk_message
 from songline.cloud import eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
 from songline.cloud.settings import read_cosmos, read_eventhubs, read_servicebus
+from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.clock import ClockSkew
-from songline.processors.ingestion.lane import Pace
-from songline.processors.ingestion.outgoing import Outgoing
-from songline.processors.ingestion.sandbox import Sandbox
+from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.event_sender import Outgoing
 from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import RETRIES, Worker
 from songline.schemas.channels import MUSIC_EVENTS, SONG_COMMANDS

@@ -14,10 +14,10 @@ from msgspec import structs
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.entities import CONTAINERS
-from songline.processors.catalog.documents import Songs
-from songline.processors.library.acts import Act, Kind
-from songline.processors.library.documents import Libraries
-from songline.processors.runtime.positions import Positions
+from songline.processors.catalog.song_store import Songs
+from songline.processors.library.actions import Act, Kind
+from songline.processors.library.library_store import Libraries
+from songline.processors.runtime.watermark_store import Positions
 from songline.projections.api import create
 from songline.projections.store import Store
 from songline.projections.titles import LASTS, Titles

@@ -15,8 +15,8 @@ from azure.eventhub import EventData
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.processors.catalog.documents import Songs
-from songline.processors.health import serving
+from songline.processors.catalog.song_store import Songs
+from songline.processors.runtime.health import serving
 from songline.projections.hubs import BUDGET, Hubs
 from songline.projections.live import Live
 from songline.projections.live_api import MAX_CHARTS, named, stream

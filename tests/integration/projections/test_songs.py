@@ -11,8 +11,8 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud import cosmos
-from songline.processors.catalog.documents import Songs
-from songline.processors.runtime.positions import Positions
+from songline.processors.catalog.song_store import Songs
+from songline.processors.runtime.watermark_store import Positions
 from songline.projections.api import create
 from songline.schemas.channels import DATABASE, SONG_BLOBS, SONGS
 from songline.schemas.progress import Reached

@@ -16,8 +16,8 @@ import pytest
 
 from songline.cloud import cosmos
 from songline.ports import settle
-from songline.processors.running import CRASHED_IN_FOLD
 from songline.processors.runtime.parking_bound import IN_A_ROW
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import SongPlayed

@@ -18,9 +18,9 @@ from songline.cloud import cosmos
 from songline.cloud.settings import read_blobs
 from songline.ports import settle
 from songline.processors.library.__main__ import projection
-from songline.processors.library.dials import Dials
-from songline.processors.pace import Pace
-from songline.processors.projecting import project
+from songline.processors.library.config import Dials
+from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.projection_worker import project
 from songline.schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongPlayed

@@ -17,7 +17,7 @@ from songline.cli import main
 from songline.cloud import cosmos
 from songline.entities import CONTAINERS
 from songline.ports import settle
-from songline.processors.catalog.documents import Songs
+from songline.processors.catalog.song_store import Songs
 from songline.schemas.channels import DATABASE, INGESTIONS, SONGS
 from songline.schemas.commands import Upload
 from songline.schemas.ingestions import Ingestion, Transition

@@ -9,7 +9,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
-from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
 from tests.integration.trending.test_worker import play, send
 from tests.support.localcloud import LocalCloud

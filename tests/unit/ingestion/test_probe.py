@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.processors.ingestion.formats import MEDIA_TYPES, Format
-from songline.processors.ingestion.probe import Probed, Refused, probe
+from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Format
+from songline.processors.ingestion.audio.probe import Probed, Refused, probe
 from songline.schemas.commands import Metadata
 from tests.support import hostile
 from tests.support.audio import FORMATS, mp3_frames, song

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from songline.processors.ingestion import flac
-from songline.processors.ingestion.probe import Probed, Refused
-from songline.processors.ingestion.sandbox import Limits, ProbeFailed, Sandbox
+from songline.processors.ingestion.audio import flac
+from songline.processors.ingestion.audio.probe import Probed, Refused
+from songline.processors.ingestion.audio.sandbox import Limits, ProbeFailed, Sandbox
 from tests.support.audio import song
 from tests.support.hostile import READY, Case, bombs, broken
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.ingestion import tags
+from songline.processors.ingestion.audio import tags
 from songline.schemas.commands import Metadata
 
 

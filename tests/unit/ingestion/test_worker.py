@@ -12,11 +12,11 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
 from songline.cloud.settings import BadSetting
+from songline.processors.ingestion.audio.sandbox import ProbeFailed
+from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.config import Dials
 from songline.processors.ingestion.decide import CommandRefused
-from songline.processors.ingestion.dials import Dials
 from songline.processors.ingestion.handling import cause_of, is_passing
-from songline.processors.ingestion.lane import Pace
-from songline.processors.ingestion.sandbox import ProbeFailed
 from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import Worker
 from songline.schemas.commands import Command, RemoveSong

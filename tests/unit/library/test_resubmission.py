@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from songline.processors.library.acts import read
+from songline.processors.library.actions import read
 from songline.processors.library.fold import apply
-from songline.processors.record import Record
+from songline.processors.runtime.record import Record
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from songline.schemas.library import EntryDocument, SummaryDocument

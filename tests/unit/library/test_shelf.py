@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.library.shelf import Shelf, Shelves
+from songline.processors.library.library_cache import Shelf, Shelves
 from songline.schemas.library import EntryDocument
 
 ENTRY = EntryDocument(id="song:s", user_id="u", song_id="s")

@@ -11,7 +11,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from azure.eventhub.exceptions import AuthenticationError, ConnectError
 from azure.servicebus.exceptions import ServiceBusAuthorizationError, ServiceBusConnectionError
 
-from songline.processors.access import denies
+from songline.processors.runtime.access import denies
 
 
 def answered(status: int) -> HttpResponseError:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
-from songline.processors.health import serving
+from songline.processors.runtime.health import serving
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

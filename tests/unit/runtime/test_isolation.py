@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.parking_bound import IN_A_ROW, ParkingBound
-from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal
 from songline.processors.runtime.watchdog import HangMeter, watched
 from tests.support.waiting import wait_for

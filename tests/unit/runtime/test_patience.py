@@ -6,7 +6,7 @@ import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from songline.processors.runtime.patience import Patience
+from songline.processors.runtime.retry import Patience
 from songline.schemas.progress_report import NotReadyCause
 
 

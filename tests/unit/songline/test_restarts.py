@@ -2,7 +2,7 @@
 
 import signal
 
-from songline.processors.running import CRASHED_IN_FOLD
+from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.restarts import Restarts
 
 

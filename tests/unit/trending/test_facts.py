@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.catalog.fold import apply, fact_of, read
-from songline.processors.record import Record
+from songline.processors.runtime.record import Record
 from songline.processors.trending import partials
 from songline.processors.trending.batch import Batch
 from songline.processors.trending.facts import Facts

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from songline.processors.ingestion.probe import Probed, Refused, probe
+from songline.processors.ingestion.audio.probe import Probed, Refused, probe
 from songline.schemas.decoding import Decoder
 from songline.schemas.ingestions import Reason
 

@@ -8,11 +8,11 @@ from functools import partial
 
 from msgspec import structs
 
-from songline.processors.library import acts
-from songline.processors.library.acts import Act
-from songline.processors.library.documents import Libraries
-from songline.processors.record import Record
-from songline.processors.runtime.patience import Patience
+from songline.processors.library import actions as acts
+from songline.processors.library.actions import Act
+from songline.processors.library.library_store import Libraries
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.retry import Patience
 from songline.schemas.errors import Poison
 
 log = logging.getLogger(__name__)

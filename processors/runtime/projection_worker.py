@@ -13,20 +13,20 @@ from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.settings import Blobs, Settings
-from songline.processors.health import serving
-from songline.processors.pace import Pace
-from songline.processors.readiness import Readiness
-from songline.processors.running import CRASHED_IN_FOLD, unless
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
+from songline.processors.runtime.health import serving
 from songline.processors.runtime.hub_questions import HubQuestions
 from songline.processors.runtime.hub_reader import HubReader
 from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.partition_reader import ReaderParts
-from songline.processors.runtime.positions import Positions
+from songline.processors.runtime.process import CRASHED_IN_FOLD, unless
+from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.watchdog import watched
+from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.progress_report import ProgressReport
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
-from songline.processors.ingestion.unfit import Unfit
+from songline.processors.ingestion.audio.invalid_audio import Unfit
 from songline.schemas.commands import MAX_SONG_BYTES, Upload
 
 

@@ -10,9 +10,9 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNot
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
-from songline.processors.library.acts import Act
+from songline.processors.library.actions import Act
 from songline.processors.library.fold import Change, apply, portion
-from songline.processors.library.shelf import Shelf, Shelves
+from songline.processors.library.library_cache import Shelf, Shelves
 from songline.schemas.channels import LIBRARY
 from songline.schemas.library import SUMMARY, EntryDocument, SummaryDocument, entry_id
 

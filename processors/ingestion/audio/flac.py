@@ -6,7 +6,7 @@ Source: RFC 9639 sections 8.1 (metadata blocks), 9.1 (frame header) and 9.3 (fra
 from functools import cache
 from typing import BinaryIO, NamedTuple
 
-from songline.processors.ingestion.unfit import Unfit, cut_off
+from songline.processors.ingestion.audio.invalid_audio import Unfit, cut_off
 
 WINDOW = 1 << 20
 ID3V1 = 128

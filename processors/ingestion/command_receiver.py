@@ -15,10 +15,10 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import Struct
 
-from songline.processors.access import denies
 from songline.processors.ingestion.clock import ClockSkew, skew_limit_s
 from songline.processors.ingestion.handling import DeadLettering, Handling, Outcome
-from songline.processors.ingestion.lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
+from songline.processors.ingestion.message_lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
+from songline.processors.runtime.access import denies
 from songline.schemas.channels import SONG_COMMANDS
 
 logger = logging.getLogger("ingestion")

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from songline.processors.catalog import fold
-from songline.processors.catalog.documents import Songs
-from songline.processors.catalog.table import Table
-from songline.processors.record import Record
-from songline.processors.runtime.patience import Patience
+from songline.processors.catalog.compacted_topic import Table
+from songline.processors.catalog.song_store import Songs
+from songline.processors.runtime.record import Record
+from songline.processors.runtime.retry import Patience
 from songline.schemas.errors import Poison
 
 IN_FLIGHT = 8

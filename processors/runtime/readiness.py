@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
-from songline.processors.access import denies
+from songline.processors.runtime.access import denies
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 from typing import BinaryIO, Literal, get_args
 
-from songline.processors.ingestion import mpeg
-from songline.processors.ingestion.unfit import Unfit
+from songline.processors.ingestion.audio import mpeg
+from songline.processors.ingestion.audio.invalid_audio import Unfit
 
 Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"]
 FORMATS: tuple[Format, ...] = get_args(Format)

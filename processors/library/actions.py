@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from songline.processors.record import Record
+from songline.processors.runtime.record import Record
 from songline.schemas.acceptance import MAX_FUTURE
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import Poison

@@ -12,9 +12,9 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE, WaveStreamInfo
 
-from songline.processors.ingestion import containers, flac, mpeg, tags
-from songline.processors.ingestion.formats import MEDIA_TYPES, Format, recognise
-from songline.processors.ingestion.unfit import Unfit
+from songline.processors.ingestion.audio import containers, flac, mpeg, tags
+from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Format, recognise
+from songline.processors.ingestion.audio.invalid_audio import Unfit
 from songline.schemas.commands import Metadata
 from songline.schemas.ingestions import Reason
 from songline.schemas.types import DAY_MS

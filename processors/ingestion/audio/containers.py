@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
-from songline.processors.ingestion.unfit import Unfit, cut_off
+from songline.processors.ingestion.audio.invalid_audio import Unfit, cut_off
 
 # WAVE_FORMAT_PCM, IEEE_FLOAT and EXTENSIBLE.
 WAV_CODECS = (1, 3, 0xFFFE)

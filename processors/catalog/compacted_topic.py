@@ -3,7 +3,7 @@
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from songline.processors.catalog.documents import Songs
+from songline.processors.catalog.song_store import Songs
 from songline.schemas.channels import CATALOG
 from songline.schemas.songs import Song
 

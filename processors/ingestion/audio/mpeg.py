@@ -6,7 +6,7 @@ Source: ISO/IEC 11172-3 section 2.4.1.3 (frame header), ID3v2.4 section 3.1, and
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
-from songline.processors.ingestion.unfit import Unfit
+from songline.processors.ingestion.audio.invalid_audio import Unfit
 
 SEARCH = 64 * 1024
 CHAIN = 3

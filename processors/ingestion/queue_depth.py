@@ -9,7 +9,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from msgspec import Struct
 
 from songline.cloud.servicebus import peeked
-from songline.processors.ingestion.lock import BROKER_ERRORS
+from songline.processors.ingestion.message_lock import BROKER_ERRORS
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.progress_report import PartitionProgress
 
