@@ -166,7 +166,7 @@ def idiomatic(settings: Settings, total: int) -> None:
     import faust
 
     from songline.processors.trending.app import options
-    from songline.processors.trending.dials import Dials
+    from songline.processors.trending.config import Dials
 
     app = faust.App("bench", **{**options(settings, Dials()), "stream_buffer_maxsize": 4_096, "datadir": Path.cwd()})
     table = app.Table("counts", default=int, partitions=PARTITIONS).tumbling(60.0)

@@ -19,21 +19,21 @@ from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.watermark_store import Positions
-from songline.processors.trending import credentials
-from songline.processors.trending.batching import App
-from songline.processors.trending.changelog import Changelog
-from songline.processors.trending.charting import Charting
+from songline.processors.trending.cells.worker import Counting, wall_clock_ms
 from songline.processors.trending.checks import StageLimits, check_cell, check_saved
-from songline.processors.trending.counting import Counting, wall_clock_ms
-from songline.processors.trending.dials import Dials
+from songline.processors.trending.config import Dials
+from songline.processors.trending.faust import credentials
+from songline.processors.trending.faust.batching import App
+from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.health import Health
 from songline.processors.trending.isolation import FoldGuard, Isolation
+from songline.processors.trending.merge.chart_writer import Sink
+from songline.processors.trending.merge.worker import Charting
 from songline.processors.trending.passed_over import READER, ParkingQueue
-from songline.processors.trending.ranking import Ranking
-from songline.processors.trending.recording import Recording
+from songline.processors.trending.plays.writer import Recording
 from songline.processors.trending.reporting import Reporting
 from songline.processors.trending.settling import Settling
-from songline.processors.trending.sink import Sink
+from songline.processors.trending.shards.worker import Ranking
 from songline.processors.trending.standings import Standings
 from songline.schemas.channels import (
     MUSIC_EVENTS,

@@ -13,7 +13,7 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from songline.cloud import kafka
 from songline.cloud.settings import EventHubs
-from songline.processors.trending import credentials
+from songline.processors.trending.faust import credentials
 from songline.schemas.channels import HUBS
 
 log = logging.getLogger(__name__)

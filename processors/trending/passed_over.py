@@ -12,7 +12,7 @@ from azure.core.exceptions import AzureError
 from msgspec import Struct
 
 from songline.processors.runtime.parking import ParkedEvents
-from songline.processors.trending.batch import Batch
+from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import moment
 from songline.schemas.errors import Poison
 from songline.schemas.parked import ParkedEvent, parked_event

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, ServiceFault, fault, last_line
-from songline.processors.trending.batching import App
+from songline.processors.trending.faust.batching import App
 from songline.processors.trending.passed_over import READER
 from songline.processors.trending.policy import moment
 from songline.schemas.channels import PLAYS

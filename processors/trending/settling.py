@@ -11,7 +11,7 @@ from msgspec import structs
 from songline.processors.runtime.hub_standing import HubState, Mismatch
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
-from songline.processors.trending.batching import App
+from songline.processors.trending.faust.batching import App
 from songline.processors.trending.passed_over import READER
 from songline.processors.trending.policy import moment
 from songline.processors.trending.standings import Ground, Standings, mismatch

@@ -36,8 +36,8 @@ from songline.entities import CONTAINERS, Queue
 from songline.environment import API, WORKERS
 from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.trending import app as trending
-from songline.processors.trending import credentials
-from songline.processors.trending.dials import Dials
+from songline.processors.trending.config import Dials
+from songline.processors.trending.faust import credentials
 from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport
 from songline.vitals import report_in

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from songline.processors.trending.__main__ import main
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.partials import Partial
-from songline.processors.trending.shards import Shard
-from songline.processors.trending.source import Source
+from songline.processors.trending.cells.partition import Source
+from songline.processors.trending.cells.wire import Partial
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.shards.state import Shard
 
 WORD = "culprit"
 

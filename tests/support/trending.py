@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from itertools import count, islice
 from random import Random
 
-from songline.processors.trending import frames, partials
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.cells import Section
+from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.partition import Source, hour_prefix
+from songline.processors.trending.cells.song_index import Regions, Songs
+from songline.processors.trending.cells.state import Section
 from songline.processors.trending.checks import (
     StageLimits,
     check_cell,
@@ -19,11 +20,11 @@ from songline.processors.trending.checks import (
     check_partial,
     check_saved,
 )
-from songline.processors.trending.merge import Merge
-from songline.processors.trending.names import Regions, Songs
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.passed_over import UnappliedRecord
-from songline.processors.trending.shards import Shard
-from songline.processors.trending.source import Source, hour_prefix
+from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.shards.state import Shard
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongDay
 

@@ -13,8 +13,8 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import Settings
-from songline.processors.trending.frames import Frame, Mark, Song, Top
-from songline.processors.trending.partials import Fact, Partial, Section
+from songline.processors.trending.cells.wire import Fact, Partial, Section
+from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
 from songline.schemas.channels import (
     CHARTS,
     DATABASE,

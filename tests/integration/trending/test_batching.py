@@ -10,9 +10,9 @@ from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from songline.processors.trending.batching import Consumer, ConsumerThread, Transport
-from songline.processors.trending.fetched import Fetched
-from songline.processors.trending.record_batches import RecordBytes
+from songline.processors.trending.faust.batching import Consumer, ConsumerThread, Transport
+from songline.processors.trending.faust.fetched import Fetched
+from songline.processors.trending.faust.record_batches import RecordBytes
 
 TP = TopicPartition("music-events", 0)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending.names import Regions, Songs
-from songline.processors.trending.reading import read
+from songline.processors.trending.cells.columns import read
+from songline.processors.trending.cells.song_index import Regions, Songs
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.listening import LISTEN_MS, is_listen

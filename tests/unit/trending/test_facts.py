@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from songline.processors.catalog.fold import apply, fact_of, read
 from songline.processors.runtime.record import Record
-from songline.processors.trending import partials
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.facts import Facts
-from songline.processors.trending.names import Regions, Songs
-from songline.processors.trending.partials import Fact
+from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.partition import Source
+from songline.processors.trending.cells.song_index import Regions, Songs
+from songline.processors.trending.cells.wire import Fact
+from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import milliseconds
-from songline.processors.trending.shards import Shard
-from songline.processors.trending.source import Source
+from songline.processors.trending.shards.facts import Facts
+from songline.processors.trending.shards.state import Shard
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import OTHERS, Claim

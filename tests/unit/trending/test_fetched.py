@@ -12,10 +12,10 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending import record_batches
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.fetched import Fetched, Gap, Tolerant
-from songline.processors.trending.record_batches import MAX_TIMESTAMP_MS, RecordBytes
+from songline.processors.trending.faust import record_batches
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.fetched import Fetched, Gap, Tolerant
+from songline.processors.trending.faust.record_batches import MAX_TIMESTAMP_MS, RecordBytes
 
 TP = TopicPartition("music-events", 0)
 ATTRIBUTES_AT = 22

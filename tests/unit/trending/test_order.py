@@ -2,8 +2,8 @@
 
 from faust.types import TP
 
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.order import Order
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.gap_detection import Order
 
 HUB = "music-events"
 

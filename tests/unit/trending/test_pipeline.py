@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from songline.processors.trending.merge import Merge
+from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import milliseconds, moment
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from songline.processors.trending.backlog import SEGMENT, Backlog
+from songline.processors.trending.plays.backlog import SEGMENT, Backlog
 from songline.processors.trending.policy import moment
 from tests.support import reference
 from tests.support.trending import Pipeline, hours

@@ -11,7 +11,7 @@ from typing import Any
 
 from faust.types import TP
 
-from songline.processors.trending.batch import Batch
+from songline.processors.trending.faust.batch import Batch
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import structs
 
-from songline.processors.trending.partials import FACTS, Fact
+from songline.processors.trending.cells.wire import FACTS, Fact
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.documents import UNKNOWN_GENRE
 from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn

@@ -5,12 +5,12 @@ from datetime import datetime
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending import reading
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.cells import Load, Partition
+from songline.processors.trending.cells import columns as reading
+from songline.processors.trending.cells.song_index import REGION_BITS, Regions, Songs, shard_of
+from songline.processors.trending.cells.state import Load, Partition
+from songline.processors.trending.cells.wire import Fact, Rows, join, messages
+from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.levels import lift
-from songline.processors.trending.names import REGION_BITS, Regions, Songs, shard_of
-from songline.processors.trending.partials import Fact, Rows, join, messages
 from songline.processors.trending.passed_over import UnappliedRecord, passed_over
 from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
 from songline.schemas.envelope import Event

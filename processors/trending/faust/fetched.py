@@ -11,8 +11,8 @@ from typing import Any
 from aiokafka.errors import CorruptRecordException
 from msgspec import Struct
 
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.record_batches import (
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.record_batches import (
     MAX_TIMESTAMP_MS,
     UnreadableError,
     is_intact,

@@ -15,7 +15,7 @@ from azure.cosmos.exceptions import CosmosResourceExistsError
 from msgspec import Struct, structs
 
 from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
-from songline.processors.trending.merge import Merge
+from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import moment
 from songline.schemas.decoding import convert
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id

@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.names import REGION_BITS, Ints, Regions, Songs
-from songline.processors.trending.partials import Rows
-from songline.processors.trending.reading import KIND_BITS, MINUTE_BITS, Reading, code
-from songline.processors.trending.tally import KINDS, Tally
+from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, Reading, code
+from songline.processors.trending.cells.song_index import REGION_BITS, Ints, Regions, Songs
+from songline.processors.trending.cells.tally import KINDS, Tally
+from songline.processors.trending.cells.wire import Rows
 from songline.schemas.decoding import MsgpackDecoder
 
 CHUNK_BYTES = 200_000

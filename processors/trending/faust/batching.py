@@ -29,9 +29,9 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from msgspec import Struct
 
-from songline.processors.trending.batch import Batch
-from songline.processors.trending.fetched import Fetched, Gap, Tolerant, moments
-from songline.processors.trending.record_batches import RecordBytes
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.fetched import Fetched, Gap, Tolerant, moments
+from songline.processors.trending.faust.record_batches import RecordBytes
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending import partials
-from songline.processors.trending.facts import Facts
-from songline.processors.trending.frames import Mark, Song, Top
-from songline.processors.trending.names import REGION_BITS, Ints, Songs, region_name
-from songline.processors.trending.partials import ROWS, Partial, Rows
-from songline.processors.trending.plays import Plays
+from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.song_index import REGION_BITS, Ints, Songs, region_name
+from songline.processors.trending.cells.tally import LIKES, LISTENS, Slots, Tally
+from songline.processors.trending.cells.wire import ROWS, Partial, Rows
+from songline.processors.trending.plays.state import Plays
 from songline.processors.trending.policy import SPANS, UNIT_MS, Unit
-from songline.processors.trending.tally import LIKES, LISTENS, Slots, Tally
-from songline.processors.trending.windows import Sums, Window
+from songline.processors.trending.shards.facts import Facts
+from songline.processors.trending.shards.windows import Sums, Window
+from songline.processors.trending.shards.wire import Mark, Song, Top
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
 from songline.schemas.errors import Poison
