@@ -14,38 +14,35 @@ from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
-from songline.projections import (
-    chart_api,
-    health_api,
-    ingestion_api,
-    library_api,
-    live_api,
-    now_playing_api,
-    openapi,
-    pages,
-    parked_api,
-    plays_api,
-    song_api,
-)
-from songline.projections.answers import shown
-from songline.projections.audio import AudioStore
-from songline.projections.chart_api import Index
-from songline.projections.history import History, SongHistory
+from songline.projections.charts import routes as chart_api
+from songline.projections.charts.history import History, SongHistory
+from songline.projections.charts.routes import Index
+from songline.projections.http import health_routes as health_api
+from songline.projections.http import openapi, pages
 from songline.projections.http.front import Front
 from songline.projections.http.parameters import BadParameters, known
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.responses import shown
 from songline.projections.hub_creation import HubCreation
-from songline.projections.hubs import Hubs
-from songline.projections.ingestions import HEARTBEAT, POLL, IngestionsAnswer, Step
-from songline.projections.letters import Letters, LettersAnswer
-from songline.projections.live import STALE_S, Live
-from songline.projections.live_api import Followed
-from songline.projections.live_feed import Feed, Stores
-from songline.projections.now_playing import Broadcast
-from songline.projections.parked import ParkedAnswer
-from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.ingestions import routes as ingestion_api
+from songline.projections.ingestions.queries import HEARTBEAT, POLL, IngestionsAnswer, Step
+from songline.projections.library import routes as library_api
+from songline.projections.live import now_playing_routes as now_playing_api
+from songline.projections.live import routes as live_api
+from songline.projections.live.dead_letters import Letters, LettersAnswer
+from songline.projections.live.feed import Feed, Stores
+from songline.projections.live.hubs import Hubs
+from songline.projections.live.now_playing import Broadcast
+from songline.projections.live.routes import Followed
+from songline.projections.live.snapshot import STALE_S, Live
+from songline.projections.live.worker_reports import WorkerReports
+from songline.projections.parked import routes as parked_api
+from songline.projections.parked.queries import ParkedAnswer
+from songline.projections.plays import routes as plays_api
+from songline.projections.songs import routes as song_api
+from songline.projections.songs.audio import AudioStore
+from songline.projections.songs.titles import Titles
 from songline.projections.store import Store, Unavailable
-from songline.projections.titles import Titles
-from songline.projections.worker_reports import WorkerReports
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
 from songline.schemas.documents import Chart
 from songline.schemas.ingestions import IngestionAnswer

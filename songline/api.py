@@ -36,8 +36,8 @@ from songline.producers.http.upload_routes import Wires, routes
 from songline.producers.uploads.intake import Limits
 from songline.projections.api import create
 from songline.projections.http.front import Front
-from songline.projections.live import STALE_S
-from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.live.snapshot import STALE_S
 from songline.schemas.errors import Refused
 from songline.serving import read_head, serve
 

@@ -11,11 +11,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from songline.projections.answers import shown
 from songline.projections.http.allow import Allow
 from songline.projections.http.head import Head
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
-from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.responses import shown
 
 _ASKED = ("Accept", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Range", "X-User-Id")
 _TOLD = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After")

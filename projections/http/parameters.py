@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from songline.projections.answers import shown
-from songline.projections.problems import Fault
+from songline.projections.http.problems import Fault
+from songline.projections.http.responses import shown
 from songline.schemas.nearest import nearest
 
 MOST = 100

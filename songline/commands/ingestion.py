@@ -10,7 +10,7 @@ from rich.text import Text
 
 from songline.asking import address, ask, check, decoded, echo_json, id_in_path, unreachable, visible
 from songline.environment import API, load
-from songline.projections.ingestions import Step
+from songline.projections.ingestions.queries import Step
 from songline.schemas.ingestions import IngestionAnswer, Transition
 
 # A stream says something every quarter of a minute at least, if only that it is there.

@@ -12,7 +12,7 @@ from rich.text import Text
 from songline.asking import address, ask, decoded, echo_json, id_in_path, visible
 from songline.commands.songs import freshness, length
 from songline.environment import API, load
-from songline.projections.libraries import FILTERS, MAX_LIMIT, SORTS
+from songline.projections.library.queries import FILTERS, MAX_LIMIT, SORTS
 from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Recent
 
 

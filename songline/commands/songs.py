@@ -9,7 +9,7 @@ from rich.text import Text
 
 from songline.asking import address, ask, decoded, echo_json, visible
 from songline.environment import API, load
-from songline.projections.songs import MAX_LIMIT
+from songline.projections.songs.queries import MAX_LIMIT
 from songline.schemas.progress import Freshness
 from songline.schemas.songs import SongsAnswer
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from songline import openapi
-from songline.projections.numbers import DECIMAL_RULE, WHOLE_RULE
+from songline.projections.http.numbers import DECIMAL_RULE, WHOLE_RULE
 from songline.schemas.rules import MOMENT_RULE
 
 HISTORY, PLAYS = "/v1/charts/top/1h/history", "/v1/songs/song-1/plays"

@@ -13,7 +13,7 @@ from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import Settings
 from songline.entities import CONTAINERS
-from songline.projections.charts import freshest
+from songline.projections.charts.queries import freshest
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.documents import CURRENT, Chart
 from songline.schemas.envelope import Event, decode

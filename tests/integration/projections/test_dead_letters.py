@@ -20,7 +20,7 @@ from songline.entities import CONTAINERS
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.reconciler import Patience, Reconciler
 from songline.projections.api import create
-from songline.projections.letters import PEEKED
+from songline.projections.live.dead_letters import PEEKED
 from songline.schemas.channels import AUDIT, DATABASE, SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, Command, IngestSong, Upload, encode
 from tests.support.ingestion import App

@@ -11,8 +11,8 @@ from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
 from songline.cloud import cosmos
-from songline.projections.negotiation import CSV, PARQUET
-from songline.projections.tables import SCHEMA
+from songline.projections.http.negotiation import CSV, PARQUET
+from songline.projections.http.tables import SCHEMA
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE
 from songline.schemas.documents import CURRENT, Chart, chart_key, snapshot_id

@@ -11,7 +11,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import structs
 
 from songline.cloud import cosmos
-from songline.projections.ingestions import stream
+from songline.projections.ingestions.queries import stream
 from songline.projections.store import Store
 from songline.schemas.channels import DATABASE, INGESTIONS
 from songline.schemas.commands import Upload

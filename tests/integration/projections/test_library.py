@@ -19,8 +19,8 @@ from songline.processors.library.actions import Act, Kind
 from songline.processors.library.library_store import Libraries
 from songline.processors.runtime.watermark_store import Positions
 from songline.projections.api import create
+from songline.projections.songs.titles import LASTS, Titles
 from songline.projections.store import Store
-from songline.projections.titles import LASTS, Titles
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import CURRENT, chart_key

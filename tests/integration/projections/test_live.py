@@ -17,14 +17,14 @@ from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processors.catalog.song_store import Songs
 from songline.processors.runtime.health import serving
-from songline.projections.hubs import BUDGET, Hubs
-from songline.projections.live import Live
-from songline.projections.live_api import MAX_CHARTS, named, stream
-from songline.projections.live_feed import WATCHERS, Asked, Feed, Full, Stores
-from songline.projections.now_playing import Broadcast, Playing
+from songline.projections.live.feed import WATCHERS, Asked, Feed, Full, Stores
+from songline.projections.live.hubs import BUDGET, Hubs
+from songline.projections.live.now_playing import Broadcast, Playing
+from songline.projections.live.routes import MAX_CHARTS, named, stream
+from songline.projections.live.snapshot import Live
+from songline.projections.live.worker_reports import WorkerReports
+from songline.projections.songs.titles import Titles
 from songline.projections.store import Store
-from songline.projections.titles import Titles
-from songline.projections.worker_reports import WorkerReports
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import chart_key

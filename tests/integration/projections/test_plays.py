@@ -10,8 +10,8 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 
 from songline.cloud import cosmos
-from songline.projections.negotiation import CSV, PARQUET
-from songline.projections.tables import HOURS_SCHEMA
+from songline.projections.http.negotiation import CSV, PARQUET
+from songline.projections.http.tables import HOURS_SCHEMA
 from songline.schemas.channels import DATABASE, PLAYS, SONGS
 from songline.schemas.plays import HOURS, ShardReached, SongDay, day_id
 from songline.schemas.progress import Reached

@@ -12,7 +12,7 @@ import pytest
 
 from songline.cloud.settings import Cosmos, Secret
 from songline.projections.api import create
-from songline.projections.numbers import WHOLE_RULE
+from songline.projections.http.numbers import WHOLE_RULE
 from songline.schemas import jsonschema as published
 from songline.schemas.documents import Chart
 from songline.schemas.progress_report import NotReadyCause, ProgressReport

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from songline.projections.ingestions import mark, settled, shown, steps, unseen
+from songline.projections.ingestions.queries import mark, settled, shown, steps, unseen
 from songline.schemas.commands import Upload
 from songline.schemas.ingestions import Ingestion, State, Transition
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.libraries import FILTERS, SORTS, BadCursor, Filter, Sort, asked, cursor, query
-from songline.projections.reaching import BadPosition, Behind, parse, reaching
+from songline.projections.library.queries import FILTERS, SORTS, BadCursor, Filter, Sort, asked, cursor, query
+from songline.projections.read_your_writes import BadPosition, Behind, parse, reaching
 
 PLACES = {"byRecent": ["2026-11-22T12:00:00.000000+00:00 song-42"], "title": ["0", "paper lanterns", "song-42"]}
 

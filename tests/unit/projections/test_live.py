@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections import live
-from songline.projections.live import Mark, Sample
+from songline.projections.live import snapshot as live
+from songline.projections.live.snapshot import Mark, Sample
 from songline.schemas.progress_report import NotReadyCause, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

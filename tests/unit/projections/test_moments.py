@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.moments import read
+from songline.projections.http.moments import read
 from songline.schemas.rules import MOMENT_RULE
 
 DAY = timedelta(days=1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from songline.projections.negotiation import CSV, JSON, PARQUET, chosen
+from songline.projections.http.negotiation import CSV, JSON, PARQUET, chosen
 
 
 @pytest.mark.parametrize(

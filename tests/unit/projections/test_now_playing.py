@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from songline.projections.now_playing import BACKLOG, NEWEST, Broadcast, Playing, stream
+from songline.projections.live.now_playing import BACKLOG, NEWEST, Broadcast, Playing, stream
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 

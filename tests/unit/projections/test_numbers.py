@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from songline.projections.numbers import (
+from songline.projections.http.numbers import (
     DECIMAL_RULE,
     IS_DECIMAL,
     IS_WHOLE,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.ranges import Range, Unsatisfiable, wanted
+from songline.projections.http.ranges import Range, Unsatisfiable, wanted
 
 TAG = '"abc"'
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.charts import is_scope
+from songline.projections.charts.queries import is_scope
 from songline.schemas.regions import REGIONS
 
 

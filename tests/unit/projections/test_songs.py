@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.songs import BadCursor, Search, after, cursor, query, search
+from songline.projections.songs.queries import BadCursor, Search, after, cursor, query, search
 
 ORDER = "2026-11-22T12:00:00.000000+00:00 song-42"
 

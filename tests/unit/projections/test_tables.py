@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from songline.projections import tables
-from songline.projections.negotiation import CSV, PARQUET
+from songline.projections.http import tables
+from songline.projections.http.negotiation import CSV, PARQUET
 from songline.schemas import examples
 from songline.schemas.documents import Chart
 from songline.schemas.plays import HourPlays, SongPlays

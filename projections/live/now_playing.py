@@ -20,7 +20,7 @@ from songline.schemas.errors import Poison
 from songline.schemas.live import decode
 from songline.schemas.types import Id, Moment
 
-logger = logging.getLogger("songline.projections.now_playing")
+logger = logging.getLogger("songline.projections.live.now_playing")
 _passed_over = PassedOver(logger)
 
 LISTENERS = 1_000

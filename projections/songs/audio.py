@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 
-from songline.projections.ranges import Range
+from songline.projections.http.ranges import Range
 from songline.projections.store import Unavailable
 from songline.schemas.channels import SONG_BLOBS
 

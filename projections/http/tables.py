@@ -5,7 +5,7 @@ from io import BytesIO
 
 import polars as pl
 
-from songline.projections.negotiation import CSV
+from songline.projections.http.negotiation import CSV
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongPlays
 

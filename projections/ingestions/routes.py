@@ -7,13 +7,14 @@ from typing import Annotated
 from fastapi import FastAPI, Header, Query, Request
 from starlette.responses import Response
 
-from songline.projections import ingestions, openapi
-from songline.projections.answers import plain
+from songline.projections.http import openapi
+from songline.projections.http.ids import IngestionId
+from songline.projections.http.numbers import IS_WHOLE
+from songline.projections.http.problems import Problem, answer
+from songline.projections.http.responses import plain
 from songline.projections.http.unread import EventStream
-from songline.projections.ids import IngestionId
-from songline.projections.letters import PEEKED, Letters, LettersAnswer
-from songline.projections.numbers import IS_WHOLE
-from songline.projections.problems import Problem, answer
+from songline.projections.ingestions import queries as ingestions
+from songline.projections.live.dead_letters import PEEKED, Letters, LettersAnswer
 from songline.projections.store import Store
 from songline.schemas.ingestions import Ingestion, State
 

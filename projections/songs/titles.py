@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from songline.projections.songs import FOUND
+from songline.projections.songs.queries import FOUND
 from songline.projections.store import Store
 from songline.schemas.songs import SongDocument
 

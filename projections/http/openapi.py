@@ -7,8 +7,8 @@ import msgspec
 from fastapi import FastAPI
 from msgspec import Struct
 
-from songline.projections import negotiation
-from songline.projections.problems import MEDIA_TYPE
+from songline.projections.http import negotiation
+from songline.projections.http.problems import MEDIA_TYPE
 from songline.schemas import examples
 
 _REF = "#/components/schemas/{name}"

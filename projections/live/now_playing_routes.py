@@ -9,10 +9,10 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from songline.cloud.settings import EventHubs
+from songline.projections.http.ids import UserId
+from songline.projections.http.problems import Problem, answer
 from songline.projections.http.unread import EventStream
-from songline.projections.ids import UserId
-from songline.projections.now_playing import Broadcast, follow, stream
-from songline.projections.problems import Problem, answer
+from songline.projections.live.now_playing import Broadcast, follow, stream
 
 RETRY_SECONDS = 5
 

@@ -10,14 +10,16 @@ from functools import partial
 
 from msgspec import Struct
 
-from songline.projections import charts, ingestions, live
+from songline.projections.charts import queries as charts
 from songline.projections.freshness import earliest
-from songline.projections.hubs import Hubs, Unreachable
-from songline.projections.live import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
-from songline.projections.now_playing import Broadcast
+from songline.projections.ingestions import queries as ingestions
+from songline.projections.live import snapshot as live
+from songline.projections.live.hubs import Hubs, Unreachable
+from songline.projections.live.now_playing import Broadcast
+from songline.projections.live.snapshot import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
+from songline.projections.live.worker_reports import WorkerReports
+from songline.projections.songs.titles import Titles
 from songline.projections.store import Store, Unavailable
-from songline.projections.titles import Titles
-from songline.projections.worker_reports import WorkerReports
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
 from songline.schemas.progress import PROGRESS, Progress

@@ -11,7 +11,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from songline.projections.answers import plain
+from songline.projections.http.responses import plain
 from songline.projections.store import Unavailable
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 

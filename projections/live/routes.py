@@ -10,11 +10,12 @@ from fastapi.sse import format_sse_event
 from msgspec import Struct
 from starlette.responses import Response
 
-from songline.projections import charts, openapi
-from songline.projections.answers import shown
+from songline.projections.charts import queries as charts
+from songline.projections.http import openapi
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.responses import shown
 from songline.projections.http.unread import EventStream
-from songline.projections.live_feed import Asked, Feed, Full
-from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.live.feed import Asked, Feed, Full
 from songline.projections.store import Unavailable
 from songline.schemas.decoding import convert, read_text
 from songline.schemas.documents import GLOBAL, KINDS, WINDOWS, Chart, Kind, Window

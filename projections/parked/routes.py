@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from songline.projections import openapi
-from songline.projections.answers import plain
-from songline.projections.parked import parked_last
+from songline.projections.http import openapi
+from songline.projections.http.responses import plain
+from songline.projections.parked.queries import parked_last
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:

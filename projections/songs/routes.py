@@ -7,16 +7,17 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from songline.projections import openapi, songs
-from songline.projections.answers import is_known, plain, shown
-from songline.projections.audio import AudioStore, Lost
 from songline.projections.freshness import freshness
+from songline.projections.http import openapi
+from songline.projections.http.ids import SongId
+from songline.projections.http.numbers import IS_WHOLE
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.ranges import Range, Unsatisfiable, wanted
+from songline.projections.http.responses import is_known, plain, shown
 from songline.projections.hub_creation import known
-from songline.projections.ids import SongId
-from songline.projections.numbers import IS_WHOLE
-from songline.projections.problems import Fault, Problem, answer, refused
-from songline.projections.ranges import Range, Unsatisfiable, wanted
-from songline.projections.songs import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
+from songline.projections.songs import queries as songs
+from songline.projections.songs.audio import AudioStore, Lost
+from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
 

@@ -6,9 +6,9 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Struct, structs
 
+from songline.projections.library.own_uploads import judged, strangers
+from songline.projections.songs.titles import Title, Titles
 from songline.projections.store import Store
-from songline.projections.titles import Title, Titles
-from songline.projections.uploads import judged, strangers
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import Poison
 from songline.schemas.library import (

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
+from songline.projections.songs.titles import Known, Titles
 from songline.projections.store import Store
-from songline.projections.titles import Known, Titles
 from songline.schemas.library import EntryDocument
 
 MAX_COUNTED = 5_000

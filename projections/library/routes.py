@@ -7,15 +7,17 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from songline.projections import libraries, openapi, reaching
-from songline.projections.answers import plain, shown
+from songline.projections import read_your_writes as reaching
 from songline.projections.freshness import freshness
+from songline.projections.http import openapi
+from songline.projections.http.ids import UserId
+from songline.projections.http.numbers import IS_WHOLE
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.responses import plain, shown
 from songline.projections.hub_creation import HubCreation, known
-from songline.projections.ids import UserId
-from songline.projections.libraries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
-from songline.projections.numbers import IS_WHOLE
-from songline.projections.problems import Fault, Problem, answer, refused
-from songline.projections.reaching import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
+from songline.projections.library import queries as libraries
+from songline.projections.library.queries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
+from songline.projections.read_your_writes import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
 from songline.schemas.library import RECENT
 
 Now = Callable[[], datetime]

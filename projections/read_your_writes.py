@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Query
 
-from songline.projections.numbers import IS_DECIMAL
+from songline.projections.http.numbers import IS_DECIMAL
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import EventHubs
-from songline.projections.live import KIND_NAMES, Sample, apportioned
+from songline.projections.live.snapshot import KIND_NAMES, Sample, apportioned
 from songline.schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, TRENDING_PARTIALS, TRENDING_TOPS
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import Poison

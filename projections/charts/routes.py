@@ -10,13 +10,15 @@ from fastapi import Path as InPath
 from msgspec import Struct
 from starlette.responses import Response
 
-from songline.projections import charts, history, negotiation, openapi
-from songline.projections.answers import fresh, plain, shown
-from songline.projections.ids import SongId
-from songline.projections.moments import Moment
-from songline.projections.numbers import IS_WHOLE
-from songline.projections.problems import Fault, Problem, answer, refused
-from songline.projections.reaching import WAIT, MinPosition, Wait, parse, reaching
+from songline.projections.charts import history
+from songline.projections.charts import queries as charts
+from songline.projections.http import negotiation, openapi
+from songline.projections.http.ids import SongId
+from songline.projections.http.moments import Moment
+from songline.projections.http.numbers import IS_WHOLE
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.responses import fresh, plain, shown
+from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 from songline.schemas.plays import SongPlays
 from songline.schemas.regions import REGIONS
@@ -139,7 +141,7 @@ def _position(chart: Chart | None) -> Mapping[str, int]:
 def tabled(found: tuple[Chart, ...] | SongPlays, form: str, name: str) -> Response:
     """The charts, or a song's hours, as a file that a browser saves under `name`."""
     # The library behind it is a fifth of the API's start, and few ask for tables.
-    from songline.projections import tables
+    from songline.projections.http import tables
 
     ending = "csv" if form == negotiation.CSV else "parquet"
     headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"', "Cache-Control": "no-store"}

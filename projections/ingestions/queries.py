@@ -8,7 +8,7 @@ import msgspec
 from fastapi.sse import format_sse_event
 from msgspec import Struct
 
-from songline.projections.live import Waiting
+from songline.projections.live.snapshot import Waiting
 from songline.projections.store import Store, Unavailable
 from songline.schemas.ingestions import STATES, Ingestion, IngestionAnswer, Reason, State, Transition
 from songline.schemas.types import Id, Moment

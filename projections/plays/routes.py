@@ -7,13 +7,15 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from songline.projections import negotiation, openapi, plays, songs
-from songline.projections.answers import plain, shown
-from songline.projections.chart_api import Accept, tabled, unacceptable
-from songline.projections.ids import SongId
-from songline.projections.moments import Moment
-from songline.projections.numbers import IS_WHOLE
-from songline.projections.problems import Fault, Problem, answer, refused
+from songline.projections.charts.routes import Accept, tabled, unacceptable
+from songline.projections.http import negotiation, openapi
+from songline.projections.http.ids import SongId
+from songline.projections.http.moments import Moment
+from songline.projections.http.numbers import IS_WHOLE
+from songline.projections.http.problems import Fault, Problem, answer, refused
+from songline.projections.http.responses import plain, shown
+from songline.projections.plays import queries as plays
+from songline.projections.songs import queries as songs
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
 """No event is older than a week before."""
