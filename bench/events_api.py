@@ -23,7 +23,7 @@ from time import perf_counter
 import httpx
 
 from songline.cloud.settings import EventHubs
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
 from songline.producers.publishing.outbox import Outbox
 from songline.producers.publishing.partition_sender import Outcome

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.processors.library.config import Dials as Sizes
 from songline.processors.library.library_store import CONTAINER, Libraries
 from songline.processors.library.processor import Desk

@@ -27,7 +27,7 @@ from songline.cloud.settings import (
     read_number,
     read_servicebus,
 )
-from songline.environment import OUTBOX, WORKERS
+from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
 from songline.producers.http.body_pacing import Pace
 from songline.producers.http.callers import Callers

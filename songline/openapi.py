@@ -10,7 +10,7 @@ from songline.cloud.settings import (
     EVENTHUB_NAMESPACE,
     SERVICEBUS_NAMESPACE,
 )
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from songline.schemas.publish import OPENAPI, PUBLISHED
 
 # Which services there are decides which routes there are; where they are changes nothing of the document.

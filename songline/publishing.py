@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from msgspec import structs
 
 from songline.cloud.settings import read_cosmos, read_eventhubs, read_number
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from songline.producers.http import event_routes as events_api
 from songline.producers.http import now_playing_routes as now_playing
 from songline.producers.http.body_pacing import Pace

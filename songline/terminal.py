@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from songline.exits import Exit
+from songline.sending.exits import Exit
 
 
 def run(command: Callable[[], object]) -> NoReturn:

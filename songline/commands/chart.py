@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import Unreachable, address, ask, decoded, echo_json, visible
-from songline.environment import API, load
+from songline.api_client import Unreachable, address, ask, decoded, echo_json, visible
+from songline.processes.environment import API, load
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
 
 REFRESH = 1.0

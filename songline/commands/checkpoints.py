@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import visible
-from songline.audit import Audit, Line
-from songline.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
+from songline.api_client import visible
 from songline.cloud import cosmos
 from songline.cloud.settings import BadSetting, read_cosmos
-from songline.environment import load
-from songline.exits import Exit, Stopped
+from songline.processes.environment import load
+from songline.repair.audit import Audit, Line
+from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
 from songline.schemas.channels import AUDIT, DATABASE
 from songline.schemas.envelope import uuid7
+from songline.sending.exits import Exit, Stopped
 
 T = TypeVar("T")
 

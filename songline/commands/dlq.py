@@ -18,17 +18,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import visible
-from songline.audit import Audit
+from songline.api_client import visible
 from songline.cloud import blobs, cosmos, servicebus
 from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, read_blobs, read_cosmos, read_servicebus
-from songline.deadletters import DeadLetters, Letter, NoBlobs
-from songline.environment import load
-from songline.exits import Exit, Stopped
+from songline.processes.environment import load
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.ingestion_store import Ingestions
+from songline.repair.audit import Audit
+from songline.repair.dead_letters import DeadLetters, Letter, NoBlobs
 from songline.schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
 from songline.schemas.envelope import uuid7
+from songline.sending.exits import Exit, Stopped
 
 T = TypeVar("T")
 

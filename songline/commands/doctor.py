@@ -14,8 +14,8 @@ from rich.text import Text
 from songline.cloud.settings import BadSetting
 from songline.doctor.finding import Finding
 from songline.doctor.findings import SETTINGS_PAGE, findings
-from songline.entities import CONTAINERS
-from songline.environment import load
+from songline.processes.entities import CONTAINERS
+from songline.processes.environment import load
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 

@@ -8,8 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import address, ask, check, decoded, echo_json, id_in_path, unreachable, visible
-from songline.environment import API, load
+from songline.api_client import address, ask, check, decoded, echo_json, id_in_path, unreachable, visible
+from songline.processes.environment import API, load
 from songline.projections.ingestions.queries import Step
 from songline.schemas.ingestions import IngestionAnswer, Transition
 

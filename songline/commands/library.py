@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import address, ask, decoded, echo_json, id_in_path, visible
+from songline.api_client import address, ask, decoded, echo_json, id_in_path, visible
 from songline.commands.songs import freshness, length
-from songline.environment import API, load
+from songline.processes.environment import API, load
 from songline.projections.library.queries import FILTERS, MAX_LIMIT, SORTS
 from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Recent
 

@@ -20,19 +20,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import visible
-from songline.audit import Audit
+from songline.api_client import visible
 from songline.cloud import cosmos
 from songline.cloud.settings import BadSetting, read_cosmos, read_eventhubs
-from songline.environment import load
-from songline.exits import Exit, Stopped
 from songline.options import Age
-from songline.parked_bodies import HubAwayError
-from songline.parked_records import ParkedRecords, ParkedSelection
+from songline.processes.environment import load
 from songline.processors.runtime.parking import ParkedEvents
+from songline.repair.audit import Audit
+from songline.repair.parked_bodies import HubAwayError
+from songline.repair.parked_records import ParkedRecords, ParkedSelection
 from songline.schemas.channels import AUDIT, DATABASE, PARKED
 from songline.schemas.envelope import uuid7
 from songline.schemas.parked import ParkedEntry, ParkedState
+from songline.sending.exits import Exit, Stopped
 
 T = TypeVar("T")
 ANY = "any"

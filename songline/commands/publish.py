@@ -12,14 +12,14 @@ import click
 from msgspec import structs
 from rich.console import Console
 
-from songline.exits import Exit, Stopped, eventhubs, stopped
 from songline.options import FiniteRange
 from songline.schemas.envelope import Event, encode, uuid7
 from songline.schemas.errors import Poison
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
-from songline.submission import ENOUGH, STDIN, Submission, judge
+from songline.sending.exits import Exit, Stopped, eventhubs, stopped
+from songline.sending.submission import ENOUGH, STDIN, Submission, judge
 
 SOURCE = "/songline/publish"
 KINDS: dict[str, type[Payload]] = {

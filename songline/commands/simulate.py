@@ -19,9 +19,7 @@ import msgspec
 from msgspec import structs
 
 from songline.cloud.settings import EventHubs
-from songline.exits import Exit, Stopped, eventhubs
 from songline.options import FiniteRange
-from songline.performance import PASSED_OVER, SENT, Account, Plan, perform
 from songline.producers.publishing.errors import Forbidden
 from songline.producers.simulation.config import Dials, read_dials
 from songline.producers.simulation.simulator import Due
@@ -29,6 +27,8 @@ from songline.schemas.envelope import encode
 from songline.schemas.errors import Poison
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
+from songline.sending.exits import Exit, Stopped, eventhubs
+from songline.sending.live_run import PASSED_OVER, SENT, Account, Plan, perform
 
 REPORT_EVERY_S = 10.0
 _FIELDS = msgspec.json.schema(Dials)["$defs"]["Dials"]["properties"]

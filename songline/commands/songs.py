@@ -7,8 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from songline.asking import address, ask, decoded, echo_json, visible
-from songline.environment import API, load
+from songline.api_client import address, ask, decoded, echo_json, visible
+from songline.processes.environment import API, load
 from songline.projections.songs.queries import MAX_LIMIT
 from songline.schemas.progress import Freshness
 from songline.schemas.songs import SongsAnswer

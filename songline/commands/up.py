@@ -15,7 +15,6 @@ from honcho.environ import parse_procfile
 from honcho.printer import Printer
 from msgspec import Struct
 
-from songline import emulators
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -29,17 +28,18 @@ from songline.cloud.settings import (
     read_blobs,
     read_cosmos,
 )
-from songline.entities import CONTAINERS
-from songline.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
-from songline.health_news import left
-from songline.lock import Held, holding
 from songline.options import DataFolder, FiniteRange
-from songline.ports import HOST, Taken, kept, settle
+from songline.processes import emulators
+from songline.processes.data_folder_lock import Held, holding
+from songline.processes.entities import CONTAINERS
+from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
+from songline.processes.health_news import left
+from songline.processes.ports import HOST, Taken, kept, settle
+from songline.processes.supervise import Died, Probe, Service, Stopped, Supervisor
+from songline.processes.vitals import asks
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import Poison
-from songline.supervise import Died, Probe, Service, Stopped, Supervisor
-from songline.vitals import asks
 
 PATIENCE = 60.0
 # The published keys of Microsoft's emulators, which localcloud takes too. They protect nothing, by design.
@@ -64,7 +64,7 @@ PORTS = {
     "--ingestion-port": "SONGLINE_INGESTION_PORT",
     "--library-port": "SONGLINE_LIBRARY_PORT",
 }
-"""Option to the name of the variable that the Procfile reads its port from."""
+"""Option to the name of the variable that the songline/Procfile reads its port from."""
 
 SHARED = (
     EVENTHUB_CONNECTION,
@@ -123,7 +123,7 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
 def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int], rate: float) -> dict[str, str]:
     """The environment of every process: `environ`, with all that names a service pointing at this machine."""
     here = {PORTS[option]: str(port) for option, port in ports.items()}
-    # `python` in the Procfile is the one that runs this.
+    # `python` in the songline/Procfile is the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     return {
         **environ,
@@ -148,7 +148,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
 
 
 def services(environ: Mapping[str, str]) -> dict[str, Service]:
-    """The processes of the Procfile by name, each with its health."""
+    """The processes of the songline/Procfile by name, each with its health."""
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
     control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"
     ready = {
@@ -274,8 +274,8 @@ def _nothing() -> str:
 def _procfile() -> Path:
     """Beside this package in a wheel, at the top of a checkout."""
     package = Path(__file__).parent.parent
-    packaged = package / "Procfile"
-    return packaged if packaged.exists() else package.parent / "Procfile"
+    packaged = package / "songline/Procfile"
+    return packaged if packaged.exists() else package.parent / "songline/Procfile"
 
 
 def _where(data: Path, api: str, took: float) -> str:

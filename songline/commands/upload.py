@@ -14,14 +14,14 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from songline.asking import address, visible
-from songline.environment import data_folder, load
-from songline.exits import Exit, Stopped
-from songline.journal import Entry, Journal, readable
+from songline.api_client import address, visible
 from songline.options import FiniteRange
+from songline.processes.environment import data_folder, load
 from songline.schemas.commands import Metadata, read_metadata
 from songline.schemas.errors import Refused
-from songline.uploading import ENDS, Answer, Failed, Sender, songs_in
+from songline.sending.exits import Exit, Stopped
+from songline.sending.journal import Entry, Journal, readable
+from songline.sending.uploading import ENDS, Answer, Failed, Sender, songs_in
 
 JOURNAL = "uploads.ndjson"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from songline.entities import Queue
+from songline.processes.entities import Queue
 from songline.schemas.progress_report import ProgressReport
 
 

@@ -8,8 +8,8 @@ from songline.cloud.kafka import unsafe
 from songline.doctor import workers
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.finding import Finding
-from songline.entities import QUEUE, Queue
-from songline.environment import API, WORKERS
+from songline.processes.entities import QUEUE, Queue
+from songline.processes.environment import API, WORKERS
 from songline.processors.ingestion.clock import skew_limit_s
 from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport, widened

@@ -32,15 +32,15 @@ from songline.cloud.settings import (
     read_servicebus,
 )
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
-from songline.entities import CONTAINERS, Queue
-from songline.environment import API, WORKERS
+from songline.processes.entities import CONTAINERS, Queue
+from songline.processes.environment import API, WORKERS
+from songline.processes.vitals import report_in
 from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.trending import app as trending
 from songline.processors.trending.config import Dials
 from songline.processors.trending.faust import credentials
 from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport
-from songline.vitals import report_in
 
 PATIENCE = 15.0
 PEEKED = 50

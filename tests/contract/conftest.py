@@ -10,7 +10,7 @@ from msgspec import structs
 
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.schemas import examples
 from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY, SONGS
 from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key

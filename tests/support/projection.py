@@ -10,7 +10,7 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from songline.cloud import blobs, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.progress import PROGRESS, Progress

@@ -12,7 +12,7 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import Settings
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.projections.charts.queries import freshest
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.documents import CURRENT, Chart

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-
 from localcloud.__main__ import default_config
+
 from songline.commands.up import PORTS
-from songline.emulators import COMPOSE_FILE
+from songline.processes.emulators import COMPOSE_FILE
 
 ROOT = COMPOSE_FILE.parent
 NEEDED = {"ACCEPT_EULA": "Y", "MSSQL_SA_PASSWORD": "Chosen-by-1-test"}

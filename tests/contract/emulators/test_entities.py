@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from localcloud.__main__ import default_config
 
-from songline.entities import QUEUE, Queue
+from songline.processes.entities import QUEUE, Queue
 from songline.schemas import channels
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from msgspec import structs
 
-from songline.ports import settle
+from songline.processes.ports import settle
 from songline.processors.catalog.fold import apply, read
 from songline.processors.runtime.record import Record
 from songline.processors.runtime.watermark_store import Positions

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from songline.publishing import SPILL_AFTER
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import SongLiked, SongPlayed, SongUnliked

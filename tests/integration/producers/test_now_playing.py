@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_eventhubs
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from songline.schemas.channels import NOW_PLAYING
 from songline.schemas.live import LiveEvent, PlaybackStarted, encode
 from tests.support.api import ApiProcess

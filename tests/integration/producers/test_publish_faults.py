@@ -12,7 +12,7 @@ from songline.cli import main
 from songline.schemas import examples
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongLiked, SongUploaded
-from songline.submission import SHOWN
+from songline.sending.submission import SHOWN
 from tests.support.localcloud import LocalCloud
 
 EVENT = encode(structs.replace(examples.EVENTS[SongLiked], time=datetime.now(UTC)))

@@ -9,7 +9,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.projections.api import create
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from tests.support.localcloud import LocalCloud

@@ -11,7 +11,7 @@ from azure.cosmos.aio import ContainerProxy
 from msgspec import structs
 
 from songline.cloud import cosmos
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.projections.api import create
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE

@@ -9,18 +9,18 @@ import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusReceiver
 
-from songline.audit import Audit
 from songline.cloud import cosmos
 from songline.cloud.servicebus import peeked
 from songline.cloud.settings import read_blobs, read_cosmos, read_servicebus
-from songline.deadletters import DeadLetters
 from songline.doctor.facts import Letters
 from songline.doctor.gather import _letters
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.reconciler import Patience, Reconciler
 from songline.projections.api import create
 from songline.projections.live.dead_letters import PEEKED
+from songline.repair.audit import Audit
+from songline.repair.dead_letters import DeadLetters
 from songline.schemas.channels import AUDIT, DATABASE, SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, Command, IngestSong, Upload, encode
 from tests.support.ingestion import App

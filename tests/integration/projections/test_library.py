@@ -13,7 +13,7 @@ from msgspec import structs
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.processors.catalog.song_store import Songs
 from songline.processors.library.actions import Act, Kind
 from songline.processors.library.library_store import Libraries

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from songline.cloud import cosmos
-from songline.ports import settle
+from songline.processes.ports import settle
 from songline.processors.runtime.parking_bound import IN_A_ROW
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.schemas.channels import DATABASE, PARKED

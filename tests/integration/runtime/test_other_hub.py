@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from songline.cli import main
 from songline.cloud import cosmos
 from songline.cloud.settings import read_blobs
-from songline.ports import settle
+from songline.processes.ports import settle
 from songline.processors.library.__main__ import projection
 from songline.processors.library.config import Dials
 from songline.processors.runtime.projection_config import Pace

@@ -9,7 +9,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.processors.runtime.parking import ParkedEvents
 from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.parked import ParkedEvent, parked_event

@@ -21,8 +21,8 @@ from songline.cloud.settings import (
     SERVICEBUS_CONNECTION,
     read_blobs,
 )
-from songline.entities import CONTAINERS
-from songline.environment import API, WORKERS
+from songline.processes.entities import CONTAINERS
+from songline.processes.environment import API, WORKERS
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, NOW_PLAYING, SONG_COMMANDS, TRENDING_PARTIALS
 from tests.support.localcloud import LocalCloud
 

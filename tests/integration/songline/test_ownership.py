@@ -18,7 +18,7 @@ from msgspec import structs
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_eventhubs
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from songline.publishing import SPILL_AFTER
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS
 from songline.schemas.commands import Upload

@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from songline.cli import main
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.processors.runtime.parking import ParkedEvents
 from songline.projections.api import create
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS

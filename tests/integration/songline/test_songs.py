@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from songline.cli import main
 from songline.cloud import cosmos
-from songline.entities import CONTAINERS
-from songline.ports import settle
+from songline.processes.entities import CONTAINERS
+from songline.processes.ports import settle
 from songline.processors.catalog.song_store import Songs
 from songline.schemas.channels import DATABASE, INGESTIONS, SONGS
 from songline.schemas.commands import Upload

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from honcho.printer import Message
 
-from songline import supervise
-from songline.restarts import Restarts
+from songline.processes import supervise
+from songline.processes.restarts import Restarts
+from songline.processes.supervise import Died, Service, Stopped, Supervisor
+from songline.processes.vitals import Checkup, UnansweredError, Vitals
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
-from songline.supervise import Died, Service, Stopped, Supervisor
-from songline.vitals import Checkup, UnansweredError, Vitals
 from tests.support.waiting import wait_for
 
 FOREVER = "exec sleep 300"
@@ -271,7 +271,7 @@ FULL = """
 import os, resource, signal, sys
 from pathlib import Path
 from songline import service_logs
-from songline.supervise import Service, Supervisor
+from songline.processes.supervise import Service, Supervisor
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 service_logs.QUIET_S = 0.2
 folder, told = Path(sys.argv[1]), []
@@ -324,7 +324,7 @@ def test_a_signal_stops_it(supervisor: Supervisor, number: signal.Signals) -> No
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
-from songline.supervise import Service, Supervisor
+from songline.processes.supervise import Service, Supervisor
 with Supervisor(os.environ, Path(sys.argv[1]) / "logs", print) as supervisor:
     supervisor.start(Service("one", f"echo $$ > {sys.argv[1]}/one; exec sleep 300", lambda: ""))
     supervisor.start(Service("nest", f"sleep 300 & echo $! > {sys.argv[1]}/two; wait", lambda: ""))

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from songline.ports import HOST
+from songline.processes.ports import HOST
 from tests.support.audio import song
 from tests.support.waiting import wait_for
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from songline.emulators import COMPOSE_FILE
+from songline.processes.emulators import COMPOSE_FILE
 from tests.support.waiting import wait_for
 
 DEADLINE = 90.0

@@ -11,8 +11,8 @@ import httpx
 import msgspec
 from azure.cosmos.aio import ContainerProxy
 
-from songline.checkpoints import PROJECTIONS, opened
 from songline.cloud import cosmos
+from songline.repair.checkpoints import PROJECTIONS, opened
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.documents import Chart
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport

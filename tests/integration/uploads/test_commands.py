@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageProperties
 
 from songline.cloud import cosmos
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.schemas.channels import DATABASE, SONG_COMMANDS, UPLOAD_BLOBS
 from songline.schemas.commands import PROPERTY, Command, IngestSong, Upload, encode
 from songline.schemas.ingestions import Ingestion

@@ -10,7 +10,7 @@ import pytest
 
 from songline.cloud import cosmos, servicebus
 from songline.cloud.settings import read_cosmos, read_servicebus
-from songline.entities import CONTAINERS
+from songline.processes.entities import CONTAINERS
 from songline.producers.publishing.errors import Forbidden
 from songline.producers.uploads.command_sender import PROPERTIES_ROOM, CommandSender
 from songline.schemas.channels import DATABASE, SONG_COMMANDS

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from songline.environment import OUTBOX
+from songline.processes.environment import OUTBOX
 from tests.support.api import ApiProcess
 from tests.support.audio import song
 from tests.support.http import connect, status

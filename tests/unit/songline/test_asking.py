@@ -5,9 +5,9 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from songline.asking import Refused, Unreachable, address, ask, check, decoded, visible
+from songline.api_client import Refused, Unreachable, address, ask, check, decoded, visible
 from songline.commands import ingestion, library
-from songline.environment import API
+from songline.processes.environment import API
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1:9/v1/songs")
 

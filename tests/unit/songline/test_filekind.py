@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.filekind import unfit
 from songline.schemas import examples
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongPlayed
+from songline.sending.file_kind import unfit
 
 EVENT = encode(examples.EVENTS[SongPlayed])
 LINES = (EVENT + b"\n") * 20

@@ -10,7 +10,7 @@ from songline.cloud.cosmos import Container
 from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
 from songline.doctor.finding import Finding
 from songline.doctor.findings import findings
-from songline.entities import QUEUE, Queue
+from songline.processes.entities import QUEUE, Queue
 from songline.schemas import channels
 from songline.schemas.progress_report import widened
 

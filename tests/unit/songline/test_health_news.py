@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from songline.health_news import HealthNews, catching_up, gets_ready
+from songline.processes.health_news import HealthNews, catching_up, gets_ready
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)

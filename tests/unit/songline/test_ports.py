@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from songline.ports import HOST, Taken, kept, settle
+from songline.processes.ports import HOST, Taken, kept, settle
 
 
 def test_a_taken_port_is_named_with_its_option() -> None:

@@ -2,8 +2,8 @@
 
 import signal
 
+from songline.processes.restarts import Restarts
 from songline.processors.runtime.process import CRASHED_IN_FOLD
-from songline.restarts import Restarts
 
 
 def test_what_fails_again_and_again_is_given_up() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 
-from songline.streams import chunks
+from songline.sending.streams import chunks
 
 
 async def _first(descriptor: int) -> bytes:

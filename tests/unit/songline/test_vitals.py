@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import httpx
 
+from songline.processes.vitals import Vitals, report_in
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
-from songline.vitals import Vitals, report_in
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

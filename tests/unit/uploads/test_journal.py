@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.journal import Entry, Journal, Sighting
-from songline.uploading import songs_in
+from songline.sending.journal import Entry, Journal, Sighting
+from songline.sending.uploading import songs_in
 from tests.support.bad_bytes import bad_bytes
 
 FILE = Sighting("/music/a.mp3", 7, 1)

@@ -8,11 +8,11 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from msgspec import Raw, Struct
 
-from songline.audit import Audit, Line
 from songline.cloud import eventhubs
 from songline.cloud.settings import EventHubs
-from songline.parked_bodies import BodyGoneError, ParkedBodies
 from songline.processors.runtime.parking import ParkedEvents
+from songline.repair.audit import Audit, Line
+from songline.repair.parked_bodies import BodyGoneError, ParkedBodies
 from songline.schemas.channels import MUSIC_EVENTS, PARKED
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import decode

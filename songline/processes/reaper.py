@@ -1,4 +1,4 @@
-"""`python -m songline.guard`: ends process groups when whoever started it is gone.
+"""`python -m songline.processes.reaper`: ends process groups when whoever started it is gone.
 
 A supervisor that is killed can't end its children any more. It holds the write end of this process's standard input
 and tells it each group, `+PGID` when it starts and `-PGID` when it has ended; end of file means that the supervisor is

@@ -10,11 +10,11 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBu
 from azure.servicebus.exceptions import ServiceBusError
 from msgspec import Struct, structs
 
-from songline.audit import Audit, Line
 from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import body_of, command_of
 from songline.processors.ingestion.ingestion_store import Ingestions
+from songline.repair.audit import Audit, Line
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, derived_id
 from songline.schemas.errors import Poison

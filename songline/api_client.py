@@ -9,7 +9,7 @@ import click
 import httpx
 from msgspec import Struct
 
-from songline.environment import API
+from songline.processes.environment import API
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.errors import Poison
 from songline.schemas.texts import encodable

@@ -12,14 +12,14 @@ import httpx
 import msgspec
 from msgspec import Struct
 
-from songline.asking import segment, words
-from songline.exits import Exit, Stopped
-from songline.journal import Entry, Journal, Sighting, readable
+from songline.api_client import segment, words
 from songline.schemas.commands import Metadata, derived_id
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import Poison
 from songline.schemas.ingestions import Reason, State
 from songline.schemas.types import Moment
+from songline.sending.exits import Exit, Stopped
+from songline.sending.journal import Entry, Journal, Sighting, readable
 
 PIECE = 256 * 1024
 POLL_S = 0.5

@@ -1,6 +1,6 @@
 """Runs processes side by side: started in order, each healthy before what needs it, and ended together.
 
-The commands are lines of a Procfile; honcho parses it, runs a line in a process group of its own and prints its output.
+The commands are lines of a songline/Procfile; honcho parses it, runs a line in a process group of its own and prints its output.
 honcho's own manager starts everything at once and ends everything with the first that ends, so the order, the health
 and the restarts are here.
 """
@@ -23,12 +23,12 @@ from honcho.printer import Message, Printer
 from honcho.process import Popen
 from msgspec import Struct
 
-from songline import guard
-from songline.health_news import HealthNews, catching_up, gets_ready
-from songline.restarts import UNCOUNTED, Restarts
+from songline.processes import reaper as guard
+from songline.processes.health_news import HealthNews, catching_up, gets_ready
+from songline.processes.restarts import UNCOUNTED, Restarts
+from songline.processes.service_logs import ServiceLogs
+from songline.processes.vitals import PERIOD_S, Answer, Checkup, Nurse, Vitals
 from songline.schemas.progress_report import ProgressReport
-from songline.service_logs import ServiceLogs
-from songline.vitals import PERIOD_S, Answer, Checkup, Nurse, Vitals
 
 Probe = Callable[[], str]
 """What a service still waits for; empty when it is healthy."""

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from songline import audit
 from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store as catalog
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import library_store as library
 from songline.processors.runtime import attempt_store, parking
+from songline.repair import audit
 from songline.schemas.channels import CHARTS, PLAYS
 
 CONTAINERS = (

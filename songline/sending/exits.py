@@ -6,7 +6,7 @@ from enum import IntEnum
 import click
 
 from songline.cloud.settings import BadSetting, EventHubs, read_eventhubs
-from songline.environment import load
+from songline.processes.environment import load
 from songline.producers.publishing.errors import Broken, Forbidden
 
 

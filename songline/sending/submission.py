@@ -13,10 +13,8 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from songline.asking import visible
+from songline.api_client import visible
 from songline.cloud.settings import EventHubs
-from songline.exits import Exit, Stopped
-from songline.filekind import unfit
 from songline.producers.publishing.errors import Broken, Forbidden
 from songline.producers.publishing.ndjson import Line, Lines
 from songline.producers.publishing.partition_sender import Outcome
@@ -24,7 +22,9 @@ from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from songline.schemas.envelope import Event
 from songline.schemas.errors import Refused
-from songline.streams import chunks
+from songline.sending.exits import Exit, Stopped
+from songline.sending.file_kind import unfit
+from songline.sending.streams import chunks
 
 ENOUGH = 4_096
 STDIN = "standard input"
