@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from songline.schemas import publish
 
-DASHBOARD = Path(__file__).parent / "dashboard"
+DASHBOARD = Path(__file__).parents[1] / "dashboard"
 ASSETS = "/docs/assets"
 # What a title or a file name holds can do nothing, even where the page's own care should fail.
 POLICY = (

@@ -64,7 +64,7 @@ PORTS = {
     "--ingestion-port": "SONGLINE_INGESTION_PORT",
     "--library-port": "SONGLINE_LIBRARY_PORT",
 }
-"""Option to the name of the variable that the songline/Procfile reads its port from."""
+"""Option to the name of the variable that the Procfile reads its port from."""
 
 SHARED = (
     EVENTHUB_CONNECTION,
@@ -123,7 +123,7 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
 def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int], rate: float) -> dict[str, str]:
     """The environment of every process: `environ`, with all that names a service pointing at this machine."""
     here = {PORTS[option]: str(port) for option, port in ports.items()}
-    # `python` in the songline/Procfile is the one that runs this.
+    # `python` in the Procfile is the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
     return {
         **environ,
@@ -148,7 +148,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
 
 
 def services(environ: Mapping[str, str]) -> dict[str, Service]:
-    """The processes of the songline/Procfile by name, each with its health."""
+    """The processes of the Procfile by name, each with its health."""
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
     control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"
     ready = {
@@ -272,10 +272,7 @@ def _nothing() -> str:
 
 
 def _procfile() -> Path:
-    """Beside this package in a wheel, at the top of a checkout."""
-    package = Path(__file__).parent.parent
-    packaged = package / "songline/Procfile"
-    return packaged if packaged.exists() else package.parent / "songline/Procfile"
+    return Path(__file__).parent.parent / "Procfile"
 
 
 def _where(data: Path, api: str, took: float) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 300
-COMPOSE_FILE = Path(__file__).parents[1] / "docker-compose.yml"
+COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 
 OTHERWISE = "Or leave --emulators out: localcloud needs none of it."
 

@@ -1,6 +1,6 @@
 """Runs processes side by side: started in order, each healthy before what needs it, and ended together.
 
-The commands are lines of a songline/Procfile; honcho parses it, runs a line in a process group of its own and prints its output.
+The commands are lines of a Procfile; honcho parses it, runs a line in a process group of its own and prints its output.
 honcho's own manager starts everything at once and ends everything with the first that ends, so the order, the health
 and the restarts are here.
 """

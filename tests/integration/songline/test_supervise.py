@@ -270,7 +270,7 @@ def test_a_disk_that_is_full_stops_nothing_and_is_told_once(tmp_path: Path) -> N
 FULL = """
 import os, resource, signal, sys
 from pathlib import Path
-from songline import service_logs
+from songline.processes import service_logs
 from songline.processes.supervise import Service, Supervisor
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 service_logs.QUIET_S = 0.2

@@ -263,7 +263,7 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     again(system, killed)
     wait_for(lambda: ready(api), "the API's health", DEADLINE)
     for module in killed:
-        assert f"{module.split('.')[1]} ended by SIGKILL" in system.text
+        assert f"{module.rpartition('.')[2]} ended by SIGKILL" in system.text
 
     before = counted(api)
     again(system, {"localcloud": leader(system, "localcloud")})
