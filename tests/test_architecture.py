@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.known_names import KNOWN_CLASHES, KNOWN_EXCEPTIONS
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cloud", "localcloud", "processors", "producers", "projections", "schemas", "songline")
 
@@ -207,6 +209,45 @@ def test_no_file_hides_a_second_noun() -> None:
         if (count := len(path.read_text().splitlines())) > MAX_LINES
     }
     assert not long
+
+
+def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
+    for path in modules(*PACKAGES):
+        for node in ast.walk(ast.parse(path.read_text(), str(path))):
+            if isinstance(node, ast.ClassDef):
+                yield path, node
+
+
+@pytest.mark.parametrize("distribution", ["localcloud", "songline"])
+def test_a_class_name_stands_in_one_module_of_a_distribution(distribution: str) -> None:
+    """One word means one thing, and one thing has one word."""
+    places: dict[str, set[str]] = {}
+    for path, node in classes():
+        if (distribution == "localcloud") == path.is_relative_to(ROOT / "packages"):
+            places.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
+    assert len(places) > 100
+    clashes = {name: sorted(found) for name, found in places.items() if len(found) > 1}
+    known = KNOWN_CLASHES[distribution]
+    assert not {name: found for name, found in clashes.items() if name not in known}, "rename one of each"
+    assert not known - clashes.keys(), "these clash no more: remove them from tests/known_names.py"
+
+
+def test_exceptions_end_in_error() -> None:
+    """What is raised and what is returned never share a name. Ruff's N818 sees direct bases only."""
+    bases: dict[str, set[str]] = {}
+    for _, node in classes():
+        bases.setdefault(node.name, set()).update(ast.unparse(base).rpartition(".")[2] for base in node.bases)
+    raised: set[str] = set()
+    while more := {
+        name
+        for name, of in bases.items()
+        if name not in raised and any(one in raised or one.endswith(("Error", "Exception")) for one in of)
+    }:
+        raised |= more
+    assert len(raised) > 50
+    wrong = {name for name in raised if not name.endswith("Error")}
+    assert not wrong - KNOWN_EXCEPTIONS, "let these names end in Error"
+    assert not KNOWN_EXCEPTIONS - wrong, "these end in Error or are gone: remove them from tests/known_names.py"
 
 
 # Runs in a fresh interpreter: imports every module and reports what its own body did besides defining names (what a
