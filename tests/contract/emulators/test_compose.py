@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from localcloud.__main__ import default_config
 
+from localcloud.__main__ import default_config
 from songline.commands.up import PORTS
 from songline.processes.emulators import COMPOSE_FILE
 

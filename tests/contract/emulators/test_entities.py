@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from localcloud.__main__ import default_config
 
+from localcloud.__main__ import default_config
 from songline.processes.entities import QUEUE, Queue
 from songline.schemas import channels
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from localcloud.__main__ import default_config
 
+from localcloud.__main__ import default_config
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import (
     BLOB_CONNECTION,

@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from localcloud.__main__ import default_config
 from localcloud.config import DEFAULT_RETENTION_MS, HOUR_MS, BadConfig, HubConfig, read_hubs
-
 from songline.schemas.channels import HUBS
 
 
