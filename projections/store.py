@@ -12,7 +12,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFo
 
 from songline.projections.passed_over import PassedOver
 from songline.schemas.decoding import convert
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Store:
                 return None
         try:
             return convert(dict(found), kind)
-        except Poison as poison:
+        except PoisonError as poison:
             raise Unavailable(f"document {item!r} of {self._container.id!r} can't be understood: {poison}") from None
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
@@ -69,7 +69,7 @@ class Store:
             async for item in pages:
                 try:
                     found.append(convert(item, kind))
-                except Poison as poison:
+                except PoisonError as poison:
                     # One that a stranger wrote, or another version, is not to take the others from the caller.
                     _passed_over.note(f"a document of {self._container.id!r}", poison)
                 if len(found) == limit:

@@ -8,7 +8,7 @@ import msgspec
 
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, excerpt
 from songline.schemas.envelope import FREE_TEXTS, Event, Received, encode, open_envelope, read_envelope, split_type
-from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.events import EVENTS, TYPE_NAMES
 from songline.schemas.moments import read_moment
 from songline.schemas.regions import REGIONS
@@ -28,8 +28,10 @@ _NULL = msgspec.Raw(b"null")
 
 
 def accept(body: bytes, now: datetime) -> Event:
-    """The event in `body`, if it keeps its contract and every limit at `now`; else raises Refused, which names the
-    field, the value that was seen and the rule."""
+    """The event in `body`, if it keeps its contract and every limit at `now`.
+
+    Raises ContractViolationError, which names the field, the value that was seen and the rule.
+    """
     return _opened(body, now)[1]
 
 
@@ -39,7 +41,7 @@ def _opened(body: bytes, now: datetime) -> tuple[Received, Event]:
     try:
         envelope = read_envelope(body)
         event = open_envelope(envelope)
-    except Poison as poison:
+    except PoisonError as poison:
         raise _explained(body, poison) from None
     if envelope.partitionkey not in (None, event.partition_key):
         raise refuse("partitionkey", envelope.partitionkey, f"the same as data.userId, {event.partition_key!r}")
@@ -47,7 +49,7 @@ def _opened(body: bytes, now: datetime) -> tuple[Received, Event]:
 
 
 def check(event: Event, now: datetime) -> Event:
-    """`event` itself, if every limit that needs more than its type holds at `now`; else raises Refused.
+    """`event` itself, if every limit that needs more than its type holds at `now`; else raises ContractViolationError.
 
     For events that were built from `songline.schemas.events` rather than read from bytes.
     """
@@ -74,16 +76,18 @@ def accepted(body: bytes, now: datetime) -> tuple[Event, bytes]:
 
 def validated(event: Event, now: datetime) -> bytes:
     """The encoded form of an event built in code, its texts clean, held to the same contract as one that came as
-    bytes; raises Refused."""
+    bytes; raises ContractViolationError."""
     body = encode(event)
     accept(body, now)
     return body
 
 
-def refuse(field: str, value: object, rule: str) -> Refused:
-    """A Refused for one broken rule; `value` is shown as JSON, cut to 100 characters. `value` may be any text."""
+def refuse(field: str, value: object, rule: str) -> ContractViolationError:
+    """An error for one broken rule; `value`, which may be any text, is shown as JSON, cut to 100 characters."""
     shown = excerpt(value, 101) if field == "event" else _as_json(value)
-    return Refused(Violation(field=field, value=shown if len(shown) <= 100 else shown[:99] + "…", rule=rule))
+    return ContractViolationError(
+        Violation(field=field, value=shown if len(shown) <= 100 else shown[:99] + "…", rule=rule)
+    )
 
 
 def _as_json(value: object) -> str:
@@ -98,7 +102,7 @@ def _as_json(value: object) -> str:
 def _written(value: msgspec.Raw) -> Any:
     try:
         return _anything.decode(bytes(value))
-    except Poison:
+    except PoisonError:
         return excerpt(bytes(value))
 
 
@@ -122,11 +126,11 @@ def _with_clean_texts(body: bytes, event: Event) -> bytes:
     return msgspec.json.encode({**raw, "data": made}) if is_changed else body
 
 
-def _explained(body: bytes, poison: Poison) -> Refused:
+def _explained(body: bytes, poison: PoisonError) -> ContractViolationError:
     """Which field of `body` broke which rule. Slow, and only for what was already found wanting."""
     try:
         raw = _anything.decode(body)
-    except Poison as cause:
+    except PoisonError as cause:
         return refuse("event", body, f"one JSON object ({cause.detail})")
     if not isinstance(raw, dict):
         return refuse("event", body, "one JSON object")
@@ -137,7 +141,7 @@ def _explained(body: bytes, poison: Poison) -> Refused:
     try:
         read_moment(envelope.time)
         name, version = split_type(envelope.type)
-    except Poison as cause:
+    except PoisonError as cause:
         if cause.reason in ("unknown-type", "unknown-version"):
             return refuse("type", raw["type"], f"one of {', '.join(TYPE_NAMES.values())}")
         return refuse("time", raw["time"], _EARLIEST_RULE if cause.reason == "broken-contract" else MOMENT_RULE)
@@ -156,7 +160,7 @@ class _Attributes(Received, frozen=True, kw_only=True):
     resubmitfor: Any = None
 
 
-def explain_violation(error: Exception, raw: Any, prefix: str = "") -> Refused:
+def explain_violation(error: Exception, raw: Any, prefix: str = "") -> ContractViolationError:
     """What msgspec found wrong with `raw` (of JSON's own types), as field, value and rule. `prefix`: the dotted path of
     what was being converted in `raw`."""
     rule = broken(str(error))

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from songline.schemas.decoding import Body, Decoder, excerpt, read_whole
-from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import broken
 from songline.schemas.texts import clean_file_name, clean_or_none, cleaned
@@ -65,7 +65,10 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
 
 
 def read_metadata(fields: Mapping[str, str]) -> Metadata:
-    """What an uploader typed, of whatever else is in `fields`, clean; raises Refused. Empty fields say nothing."""
+    """What an uploader typed, of whatever else is in `fields`, clean. Empty fields say nothing.
+
+    Raises ContractViolationError.
+    """
     said = {name: text for name in Metadata.__struct_fields__ if (text := clean_or_none(fields.get(name)))}
     if "genre" in said:
         said["genre"] = said["genre"].lower()
@@ -73,7 +76,7 @@ def read_metadata(fields: Mapping[str, str]) -> Metadata:
         try:
             msgspec.convert({name: text}, Metadata)
         except msgspec.ValidationError as error:
-            raise Refused(Violation(name, excerpt(repr(text)), broken(str(error)).rule)) from None
+            raise ContractViolationError(Violation(name, excerpt(repr(text)), broken(str(error)).rule)) from None
     return Metadata(**said)
 
 
@@ -164,15 +167,17 @@ def encode(command: Command) -> bytes:
 
 
 def decode(text: Body | None) -> Command:
-    """The command in `text`, its texts clean; raises Poison, whose reasons are those of events (`not-a-command` for
-    `not-an-event`)."""
+    """The command in `text`, its texts clean.
+
+    Raises PoisonError, whose reasons are those of events (`not-a-command` for `not-an-event`).
+    """
     received = _received.decode(text)
     time = read_moment(received.time, "not-a-command")
     name, version = split_version(received.type) or ("", 0)
     if name not in COMMANDS:
-        raise Poison("unknown-type", f"{received.type[:100]!r} is none of {', '.join(TYPE_NAMES.values())}")
+        raise PoisonError("unknown-type", f"{received.type[:100]!r} is none of {', '.join(TYPE_NAMES.values())}")
     if version != COMMANDS[name][0]:
-        raise Poison("unknown-version", f"{received.type[:100]!r} is not version {COMMANDS[name][0]}, known here")
+        raise PoisonError("unknown-version", f"{received.type[:100]!r} is not version {COMMANDS[name][0]}, known here")
     order = read_whole(_orders[name], bytes(received.data), COMMANDS[name][1])
     return Command(
         id=received.id, source=received.source, time=time, data=clean(order), traceparent=received.traceparent

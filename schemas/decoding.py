@@ -1,8 +1,8 @@
 """The one decoder of bytes that others wrote: records of hubs, messages of queues, bodies of requests, lines of files.
 
-Whoever writes to a hub or calls the API decides what its bytes are. Every fault that they can have becomes a `Poison`
-here, so that a reader which knows `Poison` knows them all. Nothing else decodes such bytes; an architecture test
-holds that.
+The writer to a hub and the caller of the API decide what the bytes are. Every fault that they can have becomes a
+`PoisonError` here, so that a reader which knows `PoisonError` knows them all. Nothing else decodes such bytes; an
+architecture test holds that.
 
 Two things are stricter than in msgspec 0.22, which reads neither the text nor the depth of what no type asks for:
 the whole body is UTF-8 (RFC 8259 section 8.1), and it nests at most `MAX_DEPTH` deep (how deep msgspec itself can go
@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 import msgspec
 
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.rules import broken
 
 T = TypeVar("T")
@@ -49,11 +49,11 @@ class Decoder(Generic[T]):
         self._reason = reason
 
     def decode(self, body: Body | None) -> T:
-        """The value in `body`; raises Poison, with the reason that the decoder was made with."""
+        """The value in `body`; raises PoisonError, with the reason that the decoder was made with."""
         try:
             return self.raw(_checked(body))
         except DECODING_ERRORS as error:
-            raise Poison(self._reason, explain(error)) from None
+            raise PoisonError(self._reason, explain(error)) from None
 
 
 class MsgpackDecoder(Generic[T]):
@@ -72,11 +72,11 @@ class MsgpackDecoder(Generic[T]):
         self._reason = reason
 
     def decode(self, body: bytes | memoryview | None) -> T:
-        """The value in `body`; raises Poison."""
+        """The value in `body`; raises PoisonError."""
         try:
             return self.raw(body)  # type: ignore[arg-type]
         except DECODING_ERRORS as error:
-            raise Poison(self._reason, explain(error)) from None
+            raise PoisonError(self._reason, explain(error)) from None
 
 
 @overload
@@ -88,19 +88,19 @@ def convert(value: object, kind: Any, reason: str = ..., *, strict: bool = ...) 
 
 
 def convert(value: object, kind: Any, reason: str = "broken-contract", *, strict: bool = True) -> Any:
-    """`value`, of JSON's own types (a document as an SDK decoded it), as `kind`; raises Poison."""
+    """`value`, of JSON's own types (a document as an SDK decoded it), as `kind`; raises PoisonError."""
     try:
         return msgspec.convert(value, kind, strict=strict)
     except DECODING_ERRORS as error:
-        raise Poison(reason, explain(error)) from None
+        raise PoisonError(reason, explain(error)) from None
 
 
 def read_text(data: bytes | memoryview, reason: str = "not-an-event") -> str:
-    """The UTF-8 text in `data`; raises Poison."""
+    """The UTF-8 text in `data`; raises PoisonError."""
     try:
         return str(data, "utf-8")
     except DECODING_ERRORS as error:
-        raise Poison(reason, explain(error)) from None
+        raise PoisonError(reason, explain(error)) from None
 
 
 def excerpt(body: object, size: int = 100) -> str:
@@ -127,14 +127,14 @@ def is_plain(bodies: Collection[bytes]) -> bool:
 
 def read_whole(decoder: Decoder[T], body: bytes, kind: type[T] | Any, reason: str = "broken-contract") -> T:
     """What `decoder` makes of `body`, where a number such as 184000.0 is a whole one, as JSON Schema has it; raises
-    Poison."""
+    PoisonError."""
     try:
         return decoder.raw(body)
     except DECODING_ERRORS as error:
         try:
             made: T = msgspec.convert(_whole(msgspec.json.decode(body)), kind)
         except DECODING_ERRORS:
-            raise Poison(reason, explain(error)) from None
+            raise PoisonError(reason, explain(error)) from None
         return made
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from songline.schemas.decoding import DECODING_ERRORS, Body, Decoder, convert, read_whole
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
 from songline.schemas.moments import read_moment
 from songline.schemas.texts import cleaned, encodable
@@ -137,18 +137,20 @@ def encode(event: Event) -> bytes:
 
 
 def decode(body: Body | None, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
-    """The event in `body`, its data brought to today's version and its texts clean; raises Poison, which says why it
-    can't be read."""
+    """The event in `body`, its data brought to today's version and its texts clean.
+
+    Raises PoisonError, which says why it can't be read.
+    """
     return open_envelope(read_envelope(body), steps)
 
 
 def read_envelope(body: Body | None) -> Received:
-    """The attributes in `body`, its time unread and its data closed; raises Poison."""
+    """The attributes in `body`, its time unread and its data closed; raises PoisonError."""
     return _received.decode(body)
 
 
 def open_envelope(received: Received, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
-    """The event in `received`, its data brought to today's version; raises Poison."""
+    """The event in `received`, its data brought to today's version; raises PoisonError."""
     time = read_moment(received.time)
     name, version = split_type(received.type)
     today, payload = EVENTS[name]
@@ -194,12 +196,17 @@ def _encodable(value: Any) -> Any:
 
 
 def split_type(written: str) -> tuple[str, int]:
-    """`songline.song.played.v1` as (`songline.song.played`, 1); raises Poison for a type or version unknown here."""
+    """`songline.song.played.v1` as (`songline.song.played`, 1).
+
+    Raises PoisonError for a type or version that is unknown here.
+    """
     name, version = split_version(written) or ("", 0)
     if name not in EVENTS:
-        raise Poison("unknown-type", f"{written[:100]!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
+        raise PoisonError("unknown-type", f"{written[:100]!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
     if version > EVENTS[name][0]:
-        raise Poison("unknown-version", f"{written!r} is newer than version {EVENTS[name][0]}, the newest known here")
+        raise PoisonError(
+            "unknown-version", f"{written!r} is newer than version {EVENTS[name][0]}, the newest known here"
+        )
     return name, version
 
 

@@ -14,7 +14,7 @@ class Violation(Struct, frozen=True):
         return f"{self.field}: saw {self.value}, expected {self.rule}"
 
 
-class Refused(Exception):
+class ContractViolationError(Exception):
     """The item breaks its contract. The sender must change it; sending it again is of no use."""
 
     def __init__(self, violation: Violation) -> None:
@@ -22,7 +22,7 @@ class Refused(Exception):
         self.violation = violation
 
 
-class Poison(Exception):
+class PoisonError(Exception):
     """Bytes in a hub that this version can't understand. They are parked with `reason` and `detail`.
 
     `reason` is one of `not-an-event`, `unknown-type`, `unknown-version`, `broken-contract`; where something else than

@@ -53,6 +53,6 @@ def encode(event: LiveEvent) -> bytes:
 
 
 def decode(body: Body | None) -> LiveEvent:
-    """The event in `body`, its time in UTC; raises Poison."""
+    """The event in `body`, its time in UTC; raises PoisonError."""
     received = _received.decode(body)
     return LiveEvent(id=received.id, source=received.source, time=read_moment(received.time), data=received.data)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.rules import MOMENT_RULE
 from songline.schemas.types import Moment
 
@@ -21,23 +21,26 @@ _SHORTEST_FINER = len("2026-11-22T14:00:00.1234567Z")
 
 
 def read_moment(text: str, reason: str = "not-an-event") -> datetime:
-    """The moment in `text` in UTC; raises Poison with `reason`, or `broken-contract` for one without a form in UTC."""
+    """The moment in `text` in UTC.
+
+    Raises PoisonError with `reason`, or `broken-contract` for a moment without a form in UTC.
+    """
     if len(text) >= _SHORTEST_FINER:
         text = _FINER.sub(r"\1", text, count=1)
     try:
         # As JSON, since that costs a quarter of msgspec.convert; an escape would be read twice.
         moment = _parse("" if "\\" in text else f'"{text}"')
     except (msgspec.MsgspecError, ValueError):
-        raise Poison(reason, f"time: expected {MOMENT_RULE}") from None
+        raise PoisonError(reason, f"time: expected {MOMENT_RULE}") from None
     return moment if moment.tzinfo is UTC else in_utc(moment)
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC; raises Poison for one whose offset takes it out of the years 1 to 9999."""
+    """The same moment in UTC; raises PoisonError for one whose offset takes it out of the years 1 to 9999."""
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise Poison("broken-contract", f"time {moment.isoformat()} has no form in UTC") from None
+        raise PoisonError("broken-contract", f"time {moment.isoformat()} has no form in UTC") from None
 
 
 def may_be_rounded(moment: datetime, body: bytes) -> bool:

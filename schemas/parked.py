@@ -25,8 +25,8 @@ _SAME_MOMENT = timedelta(seconds=1)
 
 
 class ReaderFailure(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why a reader passed the record over: `reason` is a word for programs (that of a Poison, `crashes-the-fold` or
-    `refused-by-store`), `detail` a line for people."""
+    """Why a reader passed the record over: `reason` is a word for programs (that of a poison record, `crashes-the-fold`
+    or `refused-by-store`), `detail` a line for people."""
 
     reason: str
     detail: str

@@ -105,7 +105,7 @@ _decoder = Decoder(ProgressReport, "not-a-report")
 
 
 def decode(body: bytes) -> ProgressReport:
-    """The report that another process served; raises Poison."""
+    """The report that another process served; raises PoisonError."""
     return _decoder.decode(body)
 
 

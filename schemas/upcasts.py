@@ -7,7 +7,7 @@ and returns that of the next, as a mapping of its own.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 Data: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Data], Data]
@@ -17,13 +17,13 @@ UPCASTS: Mapping[tuple[str, int], Step] = {}
 
 
 def upcast(name: str, version: int, target: int, data: Data, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Data:
-    """`data` of `version` as data of `target`; raises Poison where a step is missing or can't make sense of it."""
+    """`data` of `version` as data of `target`; raises PoisonError where a step is missing or can't make sense of it."""
     for at in range(version, target):
         step = steps.get((name, at))
         if step is None:
-            raise Poison("unknown-version", f"no step leads from {name}.v{at} to version {target}")
+            raise PoisonError("unknown-version", f"no step leads from {name}.v{at} to version {target}")
         try:
             data = step(data)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise Poison("broken-contract", f"the step from {name}.v{at} met {error!r}") from error
+            raise PoisonError("broken-contract", f"the step from {name}.v{at} met {error!r}") from error
     return data

@@ -38,7 +38,7 @@ from songline.projections.api import create
 from songline.projections.http.front import Front
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.live.snapshot import STALE_S
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.serving import read_head, serve
 
 logger = logging.getLogger("api")
@@ -133,8 +133,8 @@ def _declined(app: FastAPI) -> None:
     async def declined(request: Request, error: Declined) -> Response:
         return answer(Problem(error.title, error.status, error.detail), error.retry_after)
 
-    @app.exception_handler(Refused)
-    async def broken_rule(request: Request, error: Refused) -> Response:
+    @app.exception_handler(ContractViolationError)
+    async def broken_rule(request: Request, error: ContractViolationError) -> Response:
         seen = error.violation
         return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from songline.processes.environment import API
 from songline.schemas.decoding import Decoder, excerpt
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.texts import encodable
 from songline.schemas.types import ID_PATTERN, PATTERNS
 
@@ -81,7 +81,7 @@ def decoded(text: str, kind: type[T]) -> T:
     """Raises Refused."""
     try:
         return Decoder(kind, "not-an-answer").decode(text)
-    except Poison as poison:
+    except PoisonError as poison:
         raise Refused(f"what answers is no Songline API: {poison.detail}") from None
 
 
@@ -110,5 +110,5 @@ def words(answer: httpx.Response) -> str:
     """The `detail` of a problem, or what else was answered."""
     try:
         return visible(_problems.decode(answer.content).detail)
-    except Poison:
+    except PoisonError:
         return f"{answer.request.url} answered {answer.status_code}: {visible(answer.text[:200])}"

@@ -120,7 +120,6 @@ KNOWN_EXCEPTIONS = {
     "NotAllowed",
     "NotFound",
     "OutOfScope",
-    "Poison",
     "PreconditionFailed",
     "ProbeFailed",
     "QuotaExceeded",

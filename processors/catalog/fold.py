@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 from songline.processors.runtime.record import Record
 from songline.schemas.acceptance import MAX_FUTURE
 from songline.schemas.envelope import Event, open_envelope, read_envelope, split_type
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS, SongRemoved, SongUploaded
 from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from songline.schemas.search import folded, words
@@ -26,14 +26,14 @@ class Said(Struct, frozen=True):
 
     facts: dict[str, tuple[Fact, ...]]
     again: dict[str, tuple[Fact, ...]]
-    poison: dict[int, Poison]
+    poison: dict[int, PoisonError]
 
 
 def read(records: Iterable[Record]) -> Said:
     """What `records` of one partition say in their order; other events are passed over."""
     facts: dict[str, dict[str, Fact]] = {}
     again: dict[str, tuple[Fact, ...]] = {}
-    poison: dict[int, Poison] = {}
+    poison: dict[int, PoisonError] = {}
     for record in records:
         try:
             envelope = read_envelope(record.body)
@@ -41,8 +41,10 @@ def read(records: Iterable[Record]) -> Said:
                 continue
             event = open_envelope(envelope)
             if record.logged is not None and event.time > record.logged + MAX_FUTURE:
-                raise Poison("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
-        except Poison as why:
+                raise PoisonError(
+                    "broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged"
+                )
+        except PoisonError as why:
             poison[record.position] = why
             continue
         song_id, user = event.data.song_id, event.data.user_id

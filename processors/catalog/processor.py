@@ -9,7 +9,7 @@ from songline.processors.catalog.compacted_topic import Table
 from songline.processors.catalog.song_store import Songs
 from songline.processors.runtime.record import Record
 from songline.processors.runtime.retry import Patience
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 IN_FLIGHT = 8
 
@@ -29,7 +29,7 @@ class CatalogPart:
         """Never: nothing is held."""
         return False
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
         """Returns when the songs are written and told: what could not be understood, by position."""
         said = fold.read(records)
         async with asyncio.TaskGroup() as group:

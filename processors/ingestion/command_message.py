@@ -7,25 +7,28 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
 from songline.schemas.commands import PROPERTY, Command, decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 
 def command_of(message: ServiceBusReceivedMessage) -> Command:
-    """The command that a message carries; raises Poison."""
+    """The command that a message carries; raises PoisonError."""
     properties = message.application_properties or {}
     # AMQP lets a name be of any type, and a key be there as text and as bytes.
     written = properties.get(PROPERTY.encode(), properties.get(PROPERTY))
     if not isinstance(written, bytes | str):
-        raise Poison("not-a-command", f"the application property {PROPERTY!r} is {type(written).__name__}, not text")
+        raise PoisonError(
+            "not-a-command", f"the application property {PROPERTY!r} is {type(written).__name__}, not text"
+        )
     return decode(written)
 
 
 def body_of(message: ServiceBusReceivedMessage) -> list[bytes]:
-    """The pieces of the file in a message, none where it has no body; raises Poison for one that is no AMQP data."""
+    """The pieces of the file in a message, none where it has no body; raises PoisonError for a body that is not AMQP
+    data."""
     if message.body is None:
         return []
     if message.body_type != AmqpMessageBodyType.DATA:
-        raise Poison("not-a-command", f"the body is an AMQP {message.body_type.value}, not the bytes of a file")
+        raise PoisonError("not-a-command", f"the body is an AMQP {message.body_type.value}, not the bytes of a file")
     body = message.body
     return [body] if isinstance(body, bytes) else list(_sections(body))
 
@@ -33,5 +36,5 @@ def body_of(message: ServiceBusReceivedMessage) -> list[bytes]:
 def _sections(body: Iterable[Any]) -> Iterable[bytes]:
     for section in body:
         if not isinstance(section, bytes):
-            raise Poison("not-a-command", f"the body holds {type(section).__name__}, not the bytes of a file")
+            raise PoisonError("not-a-command", f"the body holds {type(section).__name__}, not the bytes of a file")
         yield section

@@ -14,7 +14,7 @@ from songline.processors.ingestion.audio import tags
 from songline.processors.ingestion.audio.probe import Probed, Refused
 from songline.schemas.commands import Command, IngestSong, RemoveSong, derived_id
 from songline.schemas.envelope import Event, encode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import Payload, SongRemoved, SongUploaded
 from songline.schemas.ingestions import Audio, Ingestion, Reason, State, Transition
 from songline.schemas.songs import SongDocument
@@ -32,7 +32,7 @@ class CommandRefused(Exception):
 
 
 def begin(ingestion: Ingestion | None, command: Command, now: datetime) -> Ingestion:
-    """A worker has the command: the ingestion is being processed, unless it is settled; raises Poison.
+    """A worker has the command: the ingestion is being processed, unless it is settled; raises PoisonError.
 
     The command carries all that the document says, so that it may come before the document.
     """
@@ -50,7 +50,7 @@ def begin(ingestion: Ingestion | None, command: Command, now: datetime) -> Inges
             history=(Transition(state="received", at=command.time),),
         )
     if (ingestion.user_id, ingestion.upload.sha256) != (order.user_id, order.upload.sha256):
-        raise Poison("broken-contract", f"ingestion {command.id} was begun by another user, or with another file")
+        raise PoisonError("broken-contract", f"ingestion {command.id} was begun by another user, or with another file")
     if ingestion.settled:
         return ingestion
     return structs.replace(_moved(ingestion, "processing", now), attempts=ingestion.attempts + 1)

@@ -17,7 +17,7 @@ from songline.processors.ingestion.decide import CommandRefused
 from songline.processors.ingestion.work import Work
 from songline.processors.runtime.access import denies
 from songline.schemas.commands import Command
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause
 
 logger = logging.getLogger("ingestion")
@@ -64,7 +64,7 @@ class Handling:
         try:
             command = command_of(message)
             done = await self._patiently(command, body_of(message))
-        except Poison as poison:
+        except PoisonError as poison:
             logger.error("%s is poison: %s", message.message_id, poison)
             return DeadLettering(poison.reason, poison.detail)
         except CommandRefused as refused:

@@ -24,7 +24,7 @@ from songline.processors.ingestion.ingestion_store import Ingestions
 from songline.processors.ingestion.work import Work
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion
 from songline.schemas.types import ID_PATTERN
 
@@ -128,7 +128,7 @@ class Reconciler:
         queue = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         async with queue as receiver:
             async for letter in peeked(receiver, PEEKED):
-                with suppress(Poison):
+                with suppress(PoisonError):
                     command = command_of(letter)
                     if isinstance(command.data, IngestSong) and command.id in wanted:
                         found[command.id] = command, _why(letter)

@@ -44,7 +44,7 @@ class Work:
         """The ingestion when nothing is left to do, None where the song never was one. `body` is the message's, in
         pieces.
 
-        Raises Poison or CommandRefused where no worker ever can, and whatever a service raises that is away.
+        Raises PoisonError or CommandRefused where no worker ever can, and whatever a service raises that is away.
         """
         if isinstance(command.data, IngestSong):
             return await self._ingest(command, command.data.upload, body)

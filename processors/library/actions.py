@@ -11,7 +11,7 @@ from msgspec import Struct
 from songline.processors.runtime.record import Record
 from songline.schemas.acceptance import MAX_FUTURE
 from songline.schemas.envelope import Event, decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import is_listen
 
@@ -50,17 +50,17 @@ class Said(Struct, frozen=True):
     """What a batch says: acts by listener, in order, and what could not be understood, by position."""
 
     acts: dict[str, list[Act]]
-    poison: dict[int, Poison]
+    poison: dict[int, PoisonError]
 
 
 def read(records: Iterable[Record]) -> Said:
     """What `records` of one partition say. A play that is no listen says nothing."""
     acts: dict[str, list[Act]] = {}
-    poison: dict[int, Poison] = {}
+    poison: dict[int, PoisonError] = {}
     for record in records:
         try:
             event = _event(record)
-        except Poison as why:
+        except PoisonError as why:
             poison[record.position] = why
             continue
         if not event.is_for(READER):
@@ -84,5 +84,5 @@ def mark(event_id: str) -> str:
 def _event(record: Record) -> Event:
     event = decode(record.body)
     if record.logged is not None and event.time > record.logged + MAX_FUTURE:
-        raise Poison("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
+        raise PoisonError("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
     return event

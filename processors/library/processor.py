@@ -13,7 +13,7 @@ from songline.processors.library.actions import Act
 from songline.processors.library.library_store import Libraries
 from songline.processors.runtime.record import Record
 from songline.processors.runtime.retry import Patience
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class LibraryPart:
     def full(self) -> bool:
         return self._desk.full
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
         said = acts.read(records)
         for user_id, done in said.acts.items():
             self._acts.setdefault(user_id, []).extend(done)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from songline.processors.runtime.record import Record
 from songline.processors.runtime.retry import Patience
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 
 class PartitionProcessor(Protocol):
@@ -15,7 +15,7 @@ class PartitionProcessor(Protocol):
     def full(self) -> bool:
         """Whether it holds as much as it may, and must be flushed."""
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
         """Fold what comes next; return what of it can't be understood, by position, which is to be parked.
 
         Positions rise for good, also when the hub is made anew (see `songline.schemas.progress.lasting_position`).

@@ -39,7 +39,7 @@ from songline.processors.runtime.record import Record
 from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import is_refusal, last_line
 from songline.processors.runtime.watermark_store import Positions
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
 from songline.schemas.progress import Reached, lasting_position
 
@@ -300,7 +300,7 @@ class PartitionReader:
         await self._park(record, reason, detail)
         await self.patience.insist(self._note_attempt)
 
-    async def _park_poison(self, records: Sequence[Record], poison: Mapping[int, Poison]) -> None:
+    async def _park_poison(self, records: Sequence[Record], poison: Mapping[int, PoisonError]) -> None:
         """Park what is in `poison` by its lasting position."""
         if not poison:
             return
@@ -311,7 +311,7 @@ class PartitionReader:
         log.warning(words, len(poison), len(records), self.partition, position, first)
         gate = asyncio.Semaphore(PARKED_AT_A_TIME)
 
-        async def park(record: Record, why: Poison) -> None:
+        async def park(record: Record, why: PoisonError) -> None:
             async with gate:
                 await self._park(record, why.reason, why.detail)
 

@@ -1,7 +1,7 @@
 """What the stages tell each other, held to what they can have told. The hubs between them are open to whoever has a key
 of the namespace, and one message that is decodable and wrong would stop a stage, or stay in the counts.
 
-Every check raises Poison, and changes nothing.
+Every check raises PoisonError, and changes nothing.
 """
 
 import re
@@ -21,7 +21,7 @@ from songline.processors.trending.shards.state import decode_head, decode_sectio
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
 from songline.schemas.documents import CHART_SIZE, GLOBAL
 from songline.schemas.documents import KINDS as CHART_KINDS
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import NOBODY, UNDATED_S
 from songline.schemas.types import GENRE_PATTERN, ID_PATTERN, REGION_PATTERN
 
@@ -268,8 +268,8 @@ def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= 12
 
 
-def _broken(detail: str) -> Poison:
-    return Poison("broken-contract", detail)
+def _broken(detail: str) -> PoisonError:
+    return PoisonError("broken-contract", detail)
 
 
 _NOTHING = re.compile(r"(?!)")

@@ -14,7 +14,7 @@ from msgspec import Struct
 from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import moment
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.parked import ParkedEvent, parked_event
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class UnappliedRecord(Struct, frozen=True):
     detail: str
 
 
-def passed_over(why: Poison, batch: Batch, index: int) -> UnappliedRecord:
+def passed_over(why: PoisonError, batch: Batch, index: int) -> UnappliedRecord:
     """The record at an index of a batch."""
     detail = batch.unreadable.get(index, why.detail)
     return UnappliedRecord(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)

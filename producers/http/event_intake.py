@@ -17,7 +17,7 @@ from songline.producers.uploads.owners import Owners, is_fact, stranger
 from songline.schemas.acceptance import accepted
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import Event
-from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.events import SongUploaded
 
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
@@ -79,7 +79,9 @@ class Intake:
         now = self._now()
         read = [_read(body, now) for body in bodies]
         owners = await self._owners_of(each[0] for each in read if isinstance(each, tuple) and is_fact(each[0]))
-        begun = [each if isinstance(each, Refused) else await self._begin(*each, owners) for each in read]
+        begun = [
+            each if isinstance(each, ContractViolationError) else await self._begin(*each, owners) for each in read
+        ]
         waiting = {each.outcome for each in begun if isinstance(each, _Begun) and not isinstance(each.outcome, str)}
         if waiting:
             # Unlike gather, this leaves the events alone when the caller stops waiting.
@@ -89,7 +91,7 @@ class Intake:
         failure = ""
         for index, (body, each) in enumerate(zip(bodies, begun, strict=True)):
             outcome = _outcome(each.outcome) if isinstance(each, _Begun) else each
-            if isinstance(outcome, Refused):
+            if isinstance(outcome, ContractViolationError):
                 results.append(Result(index=index, id=_id(body), status="refused", error=outcome.violation))
             elif isinstance(outcome, Exception):
                 failure = str(outcome)
@@ -104,7 +106,9 @@ class Intake:
         songs = {fact.data.song_id for fact in facts}
         return await self._owners.of(songs) if songs and self._owners is not None else {}
 
-    async def _begin(self, event: Event, body: bytes, owners: Mapping[str, str | None]) -> _Begun | Refused | Broken:
+    async def _begin(
+        self, event: Event, body: bytes, owners: Mapping[str, str | None]
+    ) -> _Begun | ContractViolationError | Broken:
         song_id = event.data.song_id
         owner = owners.get(song_id)
         # Known to have none, not merely unknown because Cosmos DB is away.
@@ -117,7 +121,7 @@ class Intake:
             if (why := stranger(event, owner)) is not None:
                 return why
             done = await self._publisher.submit(body, event.partition_key)
-        except (Refused, Broken) as error:
+        except (ContractViolationError, Broken) as error:
             return error
         self._recent.note(event, done)
         if ownerless and isinstance(event.data, SongUploaded):
@@ -132,10 +136,10 @@ class Intake:
         return {partition: ends[partition] for partition in sorted(partitions) if partition in ends}
 
 
-def _read(body: bytes, now: datetime) -> tuple[Event, bytes] | Refused:
+def _read(body: bytes, now: datetime) -> tuple[Event, bytes] | ContractViolationError:
     try:
         return accepted(body, now)
-    except Refused as why:
+    except ContractViolationError as why:
         return why
 
 
@@ -146,7 +150,7 @@ def _outcome(done: asyncio.Future[Outcome] | Outcome) -> Outcome | Exception:
     error = done.exception()
     if error is None:
         return done.result()
-    if isinstance(error, Refused | Broken | Forbidden):
+    if isinstance(error, ContractViolationError | Broken | Forbidden):
         return error
     raise error
 
@@ -155,5 +159,5 @@ def _id(body: bytes) -> str | None:
     """The id of what was refused, as far as it has one."""
     try:
         return _named.decode(body).id[:128]
-    except Poison:
+    except PoisonError:
         return None

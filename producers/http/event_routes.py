@@ -1,7 +1,7 @@
 """The events API: what backend services in any language publish by.
 
-`routes` are composed into one app with the read side. What goes wrong is raised as Declined or Refused, and that app
-puts it into words as it does with its own.
+`routes` are composed into one app with the read side. What goes wrong is raised as Declined or ContractViolationError,
+and that app puts it into words as it does with its own.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refus
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
-from songline.schemas.errors import Poison, Refused
+from songline.schemas.errors import ContractViolationError, PoisonError
 from songline.schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
 
 ONE = "application/cloudevents+json"
@@ -84,11 +84,11 @@ class Desk:
         self._by_caller: defaultdict[str | None, int] = defaultdict(int)
 
     async def one(self, body: bytes) -> Response:
-        """Take one event, and answer; raises Refused and Declined."""
+        """Take one event, and answer; raises ContractViolationError and Declined."""
         taken = await self._take([body])
         (result,) = taken.results
         if result.error is not None:
-            raise Refused(result.error)
+            raise ContractViolationError(result.error)
         answer: dict[str, Any] = {"id": result.id, "status": result.status}
         if result.duplicate:
             answer["duplicate"] = True
@@ -97,10 +97,10 @@ class Desk:
         return _json(answer, 200 if result.status == "sent" else 202)
 
     async def many(self, body: bytes) -> Response:
-        """Take a batch, and answer with a result for each event; raises Refused and Declined."""
+        """Take a batch, and answer with a result for each event; raises ContractViolationError and Declined."""
         try:
             events = split(body)
-        except Poison as poison:
+        except PoisonError as poison:
             raise refuse("event", excerpt(body), f"a JSON array of events ({poison.detail})") from None
         if not 1 <= len(events) <= MAX_BATCH_EVENTS:
             raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
@@ -282,7 +282,7 @@ def _named(user_id: str, song_id: str, region: str | None) -> dict[str, Any]:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         return _objects.decode(body)
-    except Poison as poison:
+    except PoisonError as poison:
         raise refuse("event", excerpt(body), f"one JSON object ({poison.detail})") from None
 
 

@@ -3,12 +3,17 @@
 from starlette.datastructures import Headers
 
 from songline.schemas.decoding import excerpt
-from songline.schemas.errors import Refused, Violation
+from songline.schemas.errors import ContractViolationError, Violation
 
 
 def only(headers: Headers, name: str) -> str | None:
-    """The value of the header `name`, None where it is not there; raises Refused where it has different values."""
+    """The value of the header `name`, None where it is not there.
+
+    Raises ContractViolationError where the header has different values.
+    """
     values = list(dict.fromkeys(headers.getlist(name)))
     if len(values) > 1:
-        raise Refused(Violation(name, excerpt(" and ".join(map(repr, values))), "one value of this header"))
+        raise ContractViolationError(
+            Violation(name, excerpt(" and ".join(map(repr, values))), "one value of this header")
+        )
     return values[0] if values else None

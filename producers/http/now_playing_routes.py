@@ -20,7 +20,7 @@ from songline.producers.publishing.errors import Broken, Forbidden
 from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.live import LiveEvent, PlaybackStarted
 from songline.schemas.types import ID_PATTERN, PATTERNS, Id
 
@@ -99,12 +99,12 @@ def routes(settings: EventHubs, pace: Pace = PACE) -> APIRouter:
 
 
 def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
-    """The event of a request; raises Refused."""
+    """The event of a request; raises ContractViolationError."""
     if not _ID.search(user_id):
         raise refuse("userId", user_id, PATTERNS[ID_PATTERN])
     try:
         song_id = _bodies.decode(body).song_id
-    except Poison:
+    except PoisonError:
         raise refuse("event", excerpt(body), f'{{"songId": …}}, of {PATTERNS[ID_PATTERN]}') from None
     return LiveEvent(
         id=uuid7(int(now.timestamp() * 1000), secrets.randbits(74)),

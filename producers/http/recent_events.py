@@ -30,7 +30,10 @@ class Recent:
         self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
 
     def find(self, event: Event) -> asyncio.Future[Outcome] | Outcome | None:
-        """What became of it, or will, None where it is new; raises Refused where its id is that of another event."""
+        """What became of it, or will, None where it is new.
+
+        Raises ContractViolationError where its id is that of another event.
+        """
         seen = self._seen.get(_key(event))
         if seen is None:
             return None

@@ -1,7 +1,7 @@
 """The write API: files and wishes in over HTTP, commands out.
 
-`routes` are composed into one app with the read side. What goes wrong is raised as Declined or Refused, and that app
-puts it into words as it does with its own.
+`routes` are composed into one app with the read side. What goes wrong is raised as Declined or ContractViolationError,
+and that app puts it into words as it does with its own.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from songline.schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
 from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
 from songline.schemas.decoding import convert, excerpt
 from songline.schemas.envelope import uuid7
-from songline.schemas.errors import Poison, Refused, Violation
+from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.ingestions import Ingestion, State
 from songline.schemas.texts import clean_file_name
 from songline.schemas.types import ID_PATTERN, PATTERNS, MediaType
@@ -136,19 +136,23 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
 
 
 def uploader(headers: Headers, fields: Mapping[str, str]) -> str:
-    """Who uploads or removes: `X-User-Id` or the field `userId`; raises Refused.
+    """Who uploads or removes: `X-User-Id` or the field `userId`; raises ContractViolationError.
 
     The caller is believed. Where callers are authenticated, this is the one place to put the token's subject in: the
     gateway sets the header from it and drops what came from outside.
     """
     names = {value for value in (*headers.getlist(USER_HEADER), fields.get("userId")) if value}
     if not names:
-        raise Refused(Violation("userId", "nothing", "the header X-User-Id, or a field userId that is before the file"))
+        raise ContractViolationError(
+            Violation("userId", "nothing", "the header X-User-Id, or a field userId that is before the file")
+        )
     if len(names) > 1:
-        raise Refused(Violation("userId", excerpt(" and ".join(sorted(names))), "one user in X-User-Id and userId"))
+        raise ContractViolationError(
+            Violation("userId", excerpt(" and ".join(sorted(names))), "one user in X-User-Id and userId")
+        )
     (user_id,) = names
     if not _ID.search(user_id):
-        raise Refused(Violation("userId", repr(user_id[:100]), PATTERNS[ID_PATTERN]))
+        raise ContractViolationError(Violation("userId", repr(user_id[:100]), PATTERNS[ID_PATTERN]))
     return user_id
 
 
@@ -179,7 +183,7 @@ async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingest
             async for piece in part.pieces():
                 await uploading.write(piece)
         if uploading is None or head is None:
-            raise Refused(Violation(FILE, "no such part", "the song's file, in a part of that name"))
+            raise ContractViolationError(Violation(FILE, "no such part", "the song's file, in a part of that name"))
         uploader(request.headers, fields)
         return await uploads.accept(
             uploading, _claimed(head.content_type), file_name(head.file_name), read_metadata(fields)
@@ -215,7 +219,7 @@ def _claimed(content_type: str) -> str:
     """The media type that a sender claims, in the form that the contract has."""
     try:
         claimed: str = convert(_media_type(content_type), MediaType)
-    except Poison:
+    except PoisonError:
         return ANY
     return claimed
 

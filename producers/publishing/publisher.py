@@ -126,7 +126,9 @@ class EventPublisher:
                 raise
 
     async def publish(self, event: Event) -> Outcome:
-        """Return when the hub, or else the outbox, has the event; raises Refused, Broken (or its kind Full), Forbidden.
+        """Return when the hub, or else the outbox, has the event.
+
+        Raises ContractViolationError, Broken (or its kind Full) and Forbidden.
 
         Giving up waiting (a cancelled task) doesn't take the event back.
         """

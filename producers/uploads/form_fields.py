@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from songline.schemas.commands import Metadata
 from songline.schemas.decoding import excerpt
-from songline.schemas.errors import Refused, Violation
+from songline.schemas.errors import ContractViolationError, Violation
 from songline.schemas.nearest import nearest
 
 FILE = "file"
@@ -12,15 +12,15 @@ KNOWN = ("userId", *Metadata.__struct_fields__, FILE)
 
 
 def check_field(name: str, before: Collection[str]) -> None:
-    """Raises Refused for a field that nobody knows, or that is among those `before` it."""
+    """Raises ContractViolationError for a field that nobody knows, or that is among those `before` it."""
     if name not in KNOWN:
-        raise Refused(Violation(excerpt(name), "a field of that name", nearest(name, KNOWN)))
+        raise ContractViolationError(Violation(excerpt(name), "a field of that name", nearest(name, KNOWN)))
     if name in before:
-        raise Refused(Violation(name, "it twice", "one field of that name"))
+        raise ContractViolationError(Violation(name, "it twice", "one field of that name"))
 
 
 def check_beside(parameters: Mapping[str, str]) -> None:
-    """Raises Refused for query parameters beside a form, whose fields and file say the same."""
+    """Raises ContractViolationError for query parameters beside a form, whose fields and file say the same."""
     for name, value in parameters.items():
         rule = "no parameters beside a form: its fields and the name of its file say that"
-        raise Refused(Violation(name, repr(excerpt(value)), rule))
+        raise ContractViolationError(Violation(name, repr(excerpt(value)), rule))

@@ -21,7 +21,7 @@ from songline.producers.uploads.incoming_file import Arrival, Memory
 from songline.producers.uploads.staging import StagedFile
 from songline.producers.uploads.upload_record import Records, awaits_command
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
-from songline.schemas.errors import Refused, Violation
+from songline.schemas.errors import ContractViolationError, Violation
 from songline.schemas.ingestions import Ingestion, Transition
 
 logger = logging.getLogger("songline.producers.uploads.intake")
@@ -73,7 +73,10 @@ class Uploads:
             raise Declined(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
 
     async def begin(self, user_id: str, key: str | None, length: int | None) -> "Uploading":
-        """A file of at most `length` bytes, if that is known, is about to come; raises Declined and Refused."""
+        """A file of at most `length` bytes, if that is known, is about to come.
+
+        Raises Declined and ContractViolationError.
+        """
         ingestion_id = self._id("ingestion", user_id, key)
         with _reachable():
             room = await self._sender.room()
@@ -137,7 +140,7 @@ class Uploads:
 
     async def remove(self, user_id: str, song_id: str, key: str | None) -> Ingestion | None:
         """The ingestion of a song whose removal the broker has been told, None where it is in the catalog without one;
-        raises Declined and Refused."""
+        raises Declined and ContractViolationError."""
         command_id = self._id(f"removal of {song_id}", user_id, key)
         with _reachable():
             known = await self._records.read(song_id)
@@ -163,7 +166,9 @@ class Uploads:
         if key is None:
             return self._new_id()
         if not _KEY.search(key):
-            raise Refused(Violation("Idempotency-Key", repr(key[:100]), "1 to 255 printable ASCII characters"))
+            raise ContractViolationError(
+                Violation("Idempotency-Key", repr(key[:100]), "1 to 255 printable ASCII characters")
+            )
         return derived_id(kind, user_id, key)
 
 

@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from songline.producers.http.problems import Declined
 from songline.schemas.decoding import excerpt, read_text
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 FIELD_MAX = 4096
 PARTS_MAX = 32
@@ -92,7 +92,7 @@ class Tokens:
             raise malformed("a part has no name in its Content-Disposition")
         try:
             known_as = read_text(name)
-        except Poison:
+        except PoisonError:
             raise malformed(f"the name of a field, {excerpt(name)}, is not UTF-8") from None
         file_name = options.get(b"filename")
         self._tokens.append(
@@ -130,7 +130,7 @@ class Part:
                 raise malformed(f"the field {self.head.name!r} has more than {FIELD_MAX} bytes")
         try:
             return read_text(value)
-        except Poison:
+        except PoisonError:
             raise malformed(f"the field {self.head.name!r} is not UTF-8") from None
 
 

@@ -8,7 +8,7 @@ from songline.producers.publishing.errors import Broken
 from songline.producers.uploads.upload_record import Records
 from songline.schemas.acceptance import refuse
 from songline.schemas.envelope import Event
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.ownership import NOBODY
 
@@ -66,7 +66,7 @@ def is_fact(event: Event) -> bool:
     return isinstance(event.data, SongUploaded | SongRemoved)
 
 
-def stranger(event: Event, owner: str | None) -> Refused | None:
+def stranger(event: Event, owner: str | None) -> ContractViolationError | None:
     """Why the event is refused where its song belongs to `owner`; None where it is not."""
     if owner in (None, event.data.user_id) or not is_fact(event):
         return None

@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from songline.producers.publishing.errors import Broken
 from songline.schemas.decoding import convert
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion, Transition
 from songline.schemas.songs import SongDocument
 
@@ -90,7 +90,7 @@ class Records:
             ) from None
         except AzureError as error:
             raise Broken(f"Cosmos DB: saw {type(error).__name__}, expected the upload to be recorded") from error
-        except Poison as poison:
+        except PoisonError as poison:
             raise Broken(
                 f"Cosmos DB: saw a document that can't be understood ({poison}), expected one of ours"
             ) from None

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
 
@@ -20,7 +20,7 @@ def read(text: object) -> datetime:
     said = str(text)
     try:
         return read_moment(f"{said}Z" if _WITHOUT_OFFSET.fullmatch(said) else said)
-    except Poison as poison:
+    except PoisonError as poison:
         raise ValueError(RULE if poison.reason == "broken-contract" else MOMENT_RULE) from None
 
 

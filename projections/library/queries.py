@@ -10,7 +10,7 @@ from songline.projections.library.own_uploads import judged, strangers
 from songline.projections.songs.titles import Title, Titles
 from songline.projections.store import Store
 from songline.schemas.decoding import Decoder
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.library import (
     SUMMARY,
     EntryDocument,
@@ -83,7 +83,7 @@ def _after(field: str, cursor: str) -> tuple[str, ...]:
     try:
         text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         of, *place = _cursors.decode(text)
-    except (ValueError, Poison):
+    except (ValueError, PoisonError):
         raise BadCursor(cursor) from None
     if of != field or len(place) != (3 if field == "title" else 1):
         raise BadCursor(cursor)

@@ -15,7 +15,7 @@ from songline.projections.store import Unavailable
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, IngestSong, decode
 from songline.schemas.decoding import DECODING_ERRORS
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.types import Id, Moment
 
 PEEKED = 20
@@ -103,7 +103,7 @@ def letter_of(message: ServiceBusReceivedMessage) -> Letter:
         return letter
     try:
         command = decode(text)
-    except Poison:
+    except PoisonError:
         return letter
     return msgspec.structs.replace(
         letter,

@@ -17,7 +17,7 @@ from songline.cloud.settings import EventHubs
 from songline.projections.live.snapshot import KIND_NAMES, Sample, apportioned
 from songline.schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, TRENDING_PARTIALS, TRENDING_TOPS
 from songline.schemas.decoding import Decoder
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, CATALOG, NOW_PLAYING)
 BUDGET = 1000
@@ -126,5 +126,5 @@ def _kind(body: bytes | None) -> str:
     """What the event is counted under; what is none, or of a kind unknown here, under nothing that is shown."""
     try:
         return KIND_NAMES.get(_types.decode(body).type, "")
-    except Poison:
+    except PoisonError:
         return ""

@@ -16,7 +16,7 @@ from songline.cloud.kafka import client_options
 from songline.cloud.settings import EventHubs
 from songline.projections.passed_over import PassedOver
 from songline.schemas.channels import NOW_PLAYING
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.live import decode
 from songline.schemas.types import Id, Moment
 
@@ -144,7 +144,7 @@ def tell(record: "ConsumerRecord[bytes, bytes]", broadcast: Broadcast) -> None:
     """Pass the record on; one that can't be understood is said, and passed over."""
     try:
         heard = decode(record.value)
-    except Poison as poison:
+    except PoisonError as poison:
         _passed_over.note(f"{record.topic} {record.partition}:{record.offset}", poison)
         return
     broadcast.tell(Playing(user_id=heard.data.user_id, song_id=heard.data.song_id, at=heard.time))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, decode, not_ready
 
 PATIENCE_S = 1.0
@@ -35,5 +35,5 @@ class WorkerReports:
             return not_ready(name, NotReadyCause.NOT_ANSWERING, sentence)
         try:
             return decode(answer.content) if answer.status_code == 200 else None
-        except Poison:
+        except PoisonError:
             return None

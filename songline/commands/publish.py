@@ -14,7 +14,7 @@ from rich.console import Console
 
 from songline.options import FiniteRange
 from songline.schemas.envelope import Event, encode, uuid7
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
@@ -126,7 +126,7 @@ def _event(options: dict[str, Any]) -> Event:
 def _time(text: str) -> datetime:
     try:
         return read_moment(text)
-    except Poison:
+    except PoisonError:
         raise click.UsageError(f"--time: saw {text!r}, expected {MOMENT_RULE}.") from None
 
 

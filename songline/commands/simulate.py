@@ -24,7 +24,7 @@ from songline.producers.publishing.errors import Forbidden
 from songline.producers.simulation.config import Dials, read_dials
 from songline.producers.simulation.simulator import Due
 from songline.schemas.envelope import encode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
 from songline.sending.exits import Exit, Stopped, eventhubs
@@ -130,7 +130,7 @@ def _start(start: str | None, plan: Plan) -> datetime:
     if start is not None:
         try:
             return read_moment(start)
-        except Poison:
+        except PoisonError:
             raise click.UsageError(f"--start: saw {start!r}, expected {MOMENT_RULE}.") from None
     lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.dials.rate)
     return datetime.now(UTC) - timedelta(seconds=lasts_s if lasts_s < inf else 0)

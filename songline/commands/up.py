@@ -39,7 +39,7 @@ from songline.processes.supervise import Died, Probe, Service, Stopped, Supervis
 from songline.processes.vitals import asks
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.schemas.decoding import Decoder
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 PATIENCE = 60.0
 # The published keys of Microsoft's emulators, which localcloud takes too. They protect nothing, by design.
@@ -263,7 +263,7 @@ def _counted(api: str) -> int:
         return 0
     try:
         return sum(_charts.decode(answer.content).position.values()) if answer.status_code == 200 else 0
-    except Poison:
+    except PoisonError:
         return 0
 
 

@@ -18,7 +18,7 @@ from songline.api_client import address, visible
 from songline.options import FiniteRange
 from songline.processes.environment import data_folder, load
 from songline.schemas.commands import Metadata, read_metadata
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.sending.exits import Exit, Stopped
 from songline.sending.journal import Entry, Journal, readable
 from songline.sending.uploading import ENDS, Answer, Failed, Sender, songs_in
@@ -86,7 +86,7 @@ def command(
     try:
         words = read_metadata({name: value for name, value in said.items() if value})
         journal = Journal(data_folder(environ) / JOURNAL)
-    except Refused as refused:
+    except ContractViolationError as refused:
         raise click.UsageError(str(refused)) from None
     except OSError as error:
         raise Stopped(f"{error.filename}: {error.strerror}", Exit.USAGE) from None

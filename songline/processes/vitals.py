@@ -8,7 +8,7 @@ import httpx
 from msgspec import Struct
 
 from songline.processors.runtime.progress import unexplained_stall
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import ProgressReport, decode
 
 PERIOD_S = 2.0
@@ -113,5 +113,5 @@ def report_in(answer: httpx.Response) -> ProgressReport | None:
         return None
     try:
         return decode(answer.content)
-    except Poison:
+    except PoisonError:
         return None

@@ -17,7 +17,7 @@ from songline.processors.ingestion.ingestion_store import Ingestions
 from songline.repair.audit import Audit, Line
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, derived_id
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion, Reason, State, Transition
 from songline.schemas.types import Moment
 
@@ -81,7 +81,7 @@ class DeadLetters:
                 letter = letter_of(message)
                 try:
                     await self._resubmit(sender, message, letter, note)
-                except Poison as error:
+                except PoisonError as error:
                     await receiver.abandon_message(message)
                     yield letter, str(error)
                     continue
@@ -160,7 +160,7 @@ def letter_of(message: ServiceBusReceivedMessage) -> Letter:
 
 
 def again(message: ServiceBusReceivedMessage, message_id: str) -> ServiceBusMessage:
-    """The message as it was sent at first, under another id; raises Poison where its body holds no bytes."""
+    """The message as it was sent at first, under another id; raises PoisonError where its body holds no bytes."""
     properties = {
         name.decode(errors="replace") if isinstance(name, bytes) else name: value
         for name, value in (message.application_properties or {}).items()
@@ -195,14 +195,14 @@ def _moved(ingestion: Ingestion, state: State, now: datetime, reason: Reason | N
 def _command(message: ServiceBusReceivedMessage) -> Command | None:
     try:
         return command_of(message)
-    except Poison:
+    except PoisonError:
         return None
 
 
 def _size(message: ServiceBusReceivedMessage) -> int:
     try:
         return sum(map(len, body_of(message)))
-    except Poison:
+    except PoisonError:
         return 0
 
 

@@ -16,7 +16,7 @@ from songline.repair.parked_bodies import BodyGoneError, ParkedBodies
 from songline.schemas.channels import MUSIC_EVENTS, PARKED
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.parked import ParkedAction, ParkedEntry, ParkedEvent, ParkedState, entry_of
 
 RESUBMIT_OF = "resubmitof"
@@ -153,7 +153,7 @@ def again(parked: ParkedEvent, body: bytes) -> bytes:
     """
     try:
         decode(body)
-    except Poison as poison:
+    except PoisonError as poison:
         raise NotResubmittedError(f"it still breaks the contract: {poison}") from None
     attributes = _attributes.decode(body)
     readers = ",".join(sorted(parked.readers))

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from songline.schemas.decoding import Decoder
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import State
 
 
@@ -56,7 +56,7 @@ class Journal:
             for line in path.read_bytes().splitlines():
                 try:
                     self._remember(_entries.decode(line))
-                except Poison:
+                except PoisonError:
                     continue
 
     def sha256(self, file: Sighting) -> str | None:

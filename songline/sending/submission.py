@@ -21,7 +21,7 @@ from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from songline.schemas.envelope import Event
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.sending.exits import Exit, Stopped
 from songline.sending.file_kind import unfit
 from songline.sending.streams import chunks
@@ -115,7 +115,7 @@ class Submission:
                 return
             try:
                 event, body = _accepted(line)
-            except Refused as refused:
+            except ContractViolationError as refused:
                 self._report(line, refused)
                 continue
             done = await publisher.submit(body, event.partition_key)
@@ -127,7 +127,7 @@ class Submission:
         else:
             self.failure = self.failure or failure
 
-    def _report(self, line: Line, refused: Refused) -> None:
+    def _report(self, line: Line, refused: ContractViolationError) -> None:
         self.refused += 1
         if self.refused > SHOWN:
             self._unshown[refused.violation.field, refused.violation.rule] += 1
@@ -165,7 +165,7 @@ class Submission:
 
 
 def _accepted(line: Line) -> tuple[Event, bytes]:
-    """The event in a line, and the bytes to send, its texts clean; raises Refused."""
+    """The event in a line, and the bytes to send, its texts clean; raises ContractViolationError."""
     if line.body is None:
         raise refuse("event", f"{line.size} bytes", f"at most {MAX_EVENT_BYTES} bytes")
     return accepted(line.body, datetime.now(UTC))

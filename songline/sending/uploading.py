@@ -15,7 +15,7 @@ from msgspec import Struct
 from songline.api_client import segment, words
 from songline.schemas.commands import Metadata, derived_id
 from songline.schemas.decoding import Decoder
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Reason, State
 from songline.schemas.types import Moment
 from songline.sending.exits import Exit, Stopped
@@ -181,7 +181,7 @@ def _decoded(answer: httpx.Response, expected: int) -> Answer:
         raise Failed(words(answer))
     try:
         return _answers.decode(answer.content)
-    except Poison as poison:
+    except PoisonError as poison:
         raise Failed(f"what answers is no Songline API: {poison.detail}") from None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from songline.schemas import examples, publish
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import encode
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.schemas.events import TYPE_NAMES
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
@@ -141,6 +141,6 @@ def test_extensions_are_passed_over_by_both(extra: dict[str, Any]) -> None:
 def accepted(event: dict[str, Any]) -> bool:
     try:
         accept(json.dumps(event).encode(), NOW)
-    except Refused:
+    except ContractViolationError:
         return False
     return True

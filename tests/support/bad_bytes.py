@@ -1,8 +1,8 @@
 """Bad records: what anybody with a key can write into a hub or a queue, and what no reader may take or fall over.
 
-`BAD_RECORDS` are for `music-events`: each is refused by the contract (`schemas.envelope.decode` raises Poison), so that
-a reader parks it, once, and counts its neighbours. `spoiled` makes the same of any other JSON contract, and `bad_bytes`
-are strategies for properties and fuzzers. A hub takes a record without a body too: `NULL_RECORD`.
+`BAD_RECORDS` are for `music-events`: each is refused by the contract (`schemas.envelope.decode` raises PoisonError), so
+that a reader parks it, once, and counts its neighbours. `spoiled` makes the same of any other JSON contract, and
+`bad_bytes` are strategies for properties and fuzzers. A hub takes a record without a body too: `NULL_RECORD`.
 """
 
 import json
@@ -115,7 +115,7 @@ BAD_RECORDS: dict[str, bytes] = {
     "upload with a title of 301 characters": _changed(_UPLOADED, {"title": "x" * 301}),
     "upload of a size beyond 2^53": _changed(_UPLOADED, {"size": 2**53}),
 }
-"""Records of `music-events` by what is wrong with them. `songline.schemas.envelope.decode` raises Poison for each."""
+"""Records of `music-events` by what is wrong with them: `songline.schemas.envelope.decode` raises PoisonError."""
 
 DIRT = [
     b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x8e", b"\xc0\xaf", b"\xef\xbb\xbf", b"\0", b"\x1b", b"\n", b"\\ud800",

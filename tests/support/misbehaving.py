@@ -21,7 +21,7 @@ from songline.processors.runtime.record import Record
 from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 RAISES, HANGS_ONCE, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
 REFUSED = "song-refused"
@@ -42,7 +42,7 @@ class MisbehavingProcessor:
     def full(self) -> bool:
         return self._inner.full
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, Poison]:
+    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
         for record in records:
             if f'"{KILLS}"'.encode() in record.body:
                 os.kill(os.getpid(), signal.SIGKILL)

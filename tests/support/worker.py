@@ -17,7 +17,7 @@ from songline.projections.charts.queries import freshest
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.documents import CURRENT, Chart
 from songline.schemas.envelope import Event, decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.parked import ParkedEvent, parked_id
 from songline.schemas.plays import SHARDS_KEY, ShardReached, SongDay
 from songline.schemas.progress import PROGRESS, Freshness
@@ -128,6 +128,6 @@ def told_apart(records: list[tuple[int, int, bytes]]) -> tuple[list[tuple[int, i
     for partition, position, body in sorted(records, key=lambda one: one[:2]):
         try:
             log.append((partition, position, decode(body)))
-        except Poison:
+        except PoisonError:
             bad.append(parked_id(MUSIC_EVENTS, str(partition), position))
     return log, bad

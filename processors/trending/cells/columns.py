@@ -20,7 +20,7 @@ from songline.processors.trending.passed_over import READER
 from songline.processors.trending.policy import MAX_FUTURE_MS, moment
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import LISTEN_MS, is_listen
 from songline.schemas.moments import may_be_rounded
@@ -117,7 +117,7 @@ class Reading(Struct, frozen=True):
     codes: list[int]
     hours: Ints
     facts: list[tuple[int, Event]]
-    poison: list[tuple[int, Poison]]
+    poison: list[tuple[int, PoisonError]]
 
 
 def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
@@ -127,7 +127,7 @@ def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
 def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: Songs, regions: Regions) -> Reading:
     """Read `bodies`; `logged_ms` is when the log took each (Unix milliseconds, -1 where it doesn't say)."""
     facts: list[tuple[int, Event]] = []
-    poison: list[tuple[int, Poison]] = []
+    poison: list[tuple[int, PoisonError]] = []
     events: list[Any]
     try:
         events = list(map(_decode, bodies))
@@ -153,7 +153,7 @@ def _columns(
     songs: Songs,
     regions: Regions,
     facts: list[tuple[int, Event]],
-    poison: list[tuple[int, Poison]],
+    poison: list[tuple[int, PoisonError]],
 ) -> Reading:
     size = len(acts)
     data = [act.data for act in acts]
@@ -232,7 +232,7 @@ def _acts(
     bodies: Sequence[bytes],
     logged_ms: Sequence[int],
     facts: list[tuple[int, Event]],
-    poison: list[tuple[int, Poison]],
+    poison: list[tuple[int, PoisonError]],
 ) -> list[Any]:
     """The acts of a batch that is not plain; facts and poison go to their lists.
 
@@ -254,8 +254,10 @@ def _acts(
             ):
                 event = decode(bodies[index])
             if latest is not None and event.time > latest:
-                raise Poison("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
-        except Poison as why:
+                raise PoisonError(
+                    "broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged"
+                )
+        except PoisonError as why:
             poison.append((index, why))
             continue
         # What is sent again for other readers was applied here before, and may be outside of the window in which an

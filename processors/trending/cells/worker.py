@@ -25,7 +25,7 @@ from songline.processors.trending.settling import Settling
 from songline.processors.trending.standings import Ground
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
@@ -252,7 +252,7 @@ class Counting:
             for key, value in self._saved.records(hour_prefix(number, hour)):
                 try:
                     chunks.append(check_chunk(value))
-                except Poison as why:
+                except PoisonError as why:
                     self._saved.pass_over(key, value, why)
             return chunks
 
@@ -262,7 +262,7 @@ class Counting:
 def _is_cell(key: bytes) -> bool:
     try:
         return bool(cell_key(key, int(key.partition(b"/")[0])))
-    except (Poison, ValueError):
+    except (PoisonError, ValueError):
         return False
 
 

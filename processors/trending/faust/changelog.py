@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from songline.processors.trending.checks import saved_key
 from songline.processors.trending.passed_over import ParkingQueue, UnappliedRecord
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 TURN = 100
 """Records that are checked before others get a turn: a large changelog takes seconds."""
@@ -28,7 +28,7 @@ class ChangelogPlace(Struct, frozen=True):
 class Changelog:
     """The records of the Faust `table` whose changelog is `hub`; what is unusable goes to `parking` and is left out.
 
-    `check` raises Poison for a record (key, value, partition) that the table did not write.
+    `check` raises PoisonError for a record (key, value, partition) that the table did not write.
     """
 
     def __init__(self, hub: str, table: Any, parking: ParkingQueue, check: Callable[[bytes, bytes, int], None]) -> None:
@@ -62,10 +62,10 @@ class Changelog:
             try:
                 number = place.partition if place is not None else int(saved_key(key, _partition(key))[0])
                 self._check(key, value, number)
-            except Poison as why:
+            except PoisonError as why:
                 self.pass_over(key, value, why)
 
-    def pass_over(self, key: Any, value: Any, why: Poison) -> None:
+    def pass_over(self, key: Any, value: Any, why: PoisonError) -> None:
         """Leave a record out, and have it parked if it came from the changelog."""
         self._table.data.pop(key, None)
         place = self._places.pop(key, None)

@@ -19,7 +19,7 @@ from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import moment
 from songline.schemas.decoding import convert
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.progress import PROGRESS, Freshness
 
 log = logging.getLogger(__name__)
@@ -191,7 +191,7 @@ class Sink:
         async for document in self._container.query_items(_NEWEST_BEFORE, parameters=parameters, partition_key=key):
             try:
                 snapshot = convert(dict(document), Chart)
-            except Poison as why:
+            except PoisonError as why:
                 log.error("chart %s: passed over the snapshot %s, none of ours: %s", key, document.get("id"), why)
                 continue
             before = Before(hour, snapshot.as_of, {entry.song_id: entry.rank for entry in snapshot.entries})

@@ -9,7 +9,7 @@ from songline.processors.trending.levels import lowest
 from songline.processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
 from songline.schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.progress import Freshness
 
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
@@ -37,8 +37,8 @@ class Merge:
     def hear(self, frame: Frame) -> None:
         """Take in a part of a frame; it counts when the frame is complete. One whose start is missing is not used.
 
-        Raises Poison where a top list names a song that the shard has not told. What the shard says after that is not
-        used before it has said everything again: something in between was not heard.
+        Raises PoisonError where a top list names a song that the shard has not told. What the shard says after that is
+        not used before it has said everything again: something in between was not heard.
         """
         if frame.first:
             self._parts[frame.shard] = []
@@ -123,7 +123,7 @@ class Merge:
         unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
         if unknown:
             self._broken.add(shard)
-            raise Poison(
+            raise PoisonError(
                 "broken-contract", f"top lists of shard {shard} name songs that it has not told: {min(unknown)}"
             )
         self._broken.discard(shard)

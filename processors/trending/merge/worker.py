@@ -18,7 +18,7 @@ from songline.processors.trending.passed_over import ParkingQueue, passed_over
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.wire import Frame
 from songline.schemas.channels import TRENDING_TOPS
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 
 class Charting:
@@ -86,7 +86,7 @@ class Charting:
                 frame = frames.decode(body)
                 check_frame(frame, limits)
                 merge.hear(frame)
-            except Poison as why:
+            except PoisonError as why:
                 self._parking.add(TRENDING_TOPS, 0, passed_over(why, batch, index))
             else:
                 self._note(frame, batch.offsets[index])

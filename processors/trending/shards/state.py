@@ -22,7 +22,7 @@ from songline.processors.trending.shards.windows import Sums, Window
 from songline.processors.trending.shards.wire import Mark, Song, Top
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.plays import HOURS
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Shard:
                 case ["facts", _]:
                     try:
                         self._facts.restore(value)
-                    except (Poison, *DECODING_ERRORS) as error:
+                    except (PoisonError, *DECODING_ERRORS) as error:
                         log.error("shard %d: passed over what was saved under %s: %s", self.number, key, error)
                 case ["waiting", _]:
                     waiting.append((key, value))

@@ -22,7 +22,7 @@ from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
 from songline.schemas.decoding import read_text
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 
 class Ranking:
@@ -93,7 +93,7 @@ class Ranking:
             try:
                 told = partials.decode(body)
                 check_partial(told, shard.number, limits, shard.songs)
-            except Poison as why:
+            except PoisonError as why:
                 self._parking.add(TRENDING_PARTIALS, shard.number, passed_over(why, batch, index))
             else:
                 # Of a partition that is not known to be there, what is counted counts; what is claimed does not.

@@ -13,7 +13,7 @@ from songline.producers.publishing.errors import Broken, Forbidden
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES
 from songline.schemas.envelope import Event, decode, encode
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.schemas.events import SongLiked, SongPlayed
 from tests.integration.producers.reading import read_all
 from tests.support.localcloud import LocalCloud, nobody
@@ -178,9 +178,9 @@ async def test_cancelling_one_publish_harms_no_other(localcloud: LocalCloud) -> 
 
 async def test_what_breaks_the_contract_is_refused_and_the_rest_goes_through(shared_localcloud: LocalCloud) -> None:
     async with publisher(shared_localcloud) as out:
-        with pytest.raises(Refused, match=r"data\.region"):
+        with pytest.raises(ContractViolationError, match=r"data\.region"):
             await out.publish(play("XX"))
-        with pytest.raises(Refused, match="at most 10240 bytes"):
+        with pytest.raises(ContractViolationError, match="at most 10240 bytes"):
             await out.publish_bytes(b"x" * (MAX_EVENT_BYTES + 1), "user")
         await out.publish(play("DE"))
         assert out.statistics().accepted == 1

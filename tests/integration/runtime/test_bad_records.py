@@ -14,7 +14,7 @@ from songline.processors.catalog import fold
 from songline.processors.runtime.record import Record
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.envelope import Event, decode, encode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongPlayed, SongUploaded
 from tests.support.bad_bytes import BAD_RECORDS, NULL_RECORD
 from tests.support.catalog import CatalogWorker, catalog_on
@@ -70,7 +70,7 @@ async def parked(cloud: LocalCloud) -> dict[int, dict[str, Any]]:
 def is_poison(body: bytes | None) -> bool:
     try:
         decode(body or b"")
-    except Poison:
+    except PoisonError:
         return True
     return False
 

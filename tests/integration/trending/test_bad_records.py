@@ -25,7 +25,7 @@ from songline.schemas.channels import (
     TRENDING_TOPS,
 )
 from songline.schemas.envelope import decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from tests.integration.trending.test_other_hub import ready
 from tests.integration.trending.test_worker import play
 from tests.support import reference
@@ -139,7 +139,7 @@ async def right(settings: Settings, container: ContainerProxy) -> bool:
         ends[str(partition)] = max(offset, ends.get(str(partition), -1))
         try:
             log.append((partition, offset, decode(body or b"")))
-        except Poison:
+        except PoisonError:
             continue
     chart = await one_chart(container, WORLD)
     if chart is None or chart.position != ends:

@@ -13,7 +13,7 @@ from songline.processors.ingestion.audio.probe import Probed, Refused
 from songline.processors.ingestion.decide import CommandRefused, begin, decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from songline.schemas.envelope import decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.ingestions import Ingestion, Reason
 from songline.schemas.songs import Fact, Song, SongDocument
@@ -77,7 +77,7 @@ def test_each_attempt_counts_and_the_history_says_it_once() -> None:
 
 def test_another_users_command_under_the_same_id_is_poison() -> None:
     for other in (ingest(user="user-8"), ingest(sha="cd" * 32)):
-        with pytest.raises(Poison, match="another user, or with another file"):
+        with pytest.raises(PoisonError, match="another user, or with another file"):
             begin(begin(None, ingest(), NOW), other, NOW)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.producers.http.json_array import split
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -43,7 +43,7 @@ def test_one_that_is_no_json_costs_no_other_one(values: list[Any], broken: bytes
     "body", [b"", b"[", b"]", b"[1", b"[1,", b"[[]]]", b"{}", b"[]]", b"[1]x[2]", b"\xff", b"[\xff", b"[" * 9_000]
 )
 def test_what_is_no_array_is_poison(body: bytes) -> None:
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonError):
         split(body)
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_array_is_poison(body: bytes) -> None:
 def test_any_bytes_are_split_or_poison(body: bytes) -> None:
     try:
         found = split(body)
-    except Poison:
+    except PoisonError:
         return
     try:
         whole = json.loads(body)
@@ -63,6 +63,6 @@ def test_any_bytes_are_split_or_poison(body: bytes) -> None:
 @pytest.mark.parametrize("inside", [b'"\\' * 900_000, b'"' * 900_001, b'"[' * 900_000, b"[" * 900_000])
 def test_a_batch_is_taken_apart_in_linear_time(inside: bytes) -> None:
     began = time.perf_counter()
-    with suppress(Poison):
+    with suppress(PoisonError):
         split(b"[" + inside + b"]")
     assert time.perf_counter() - began < 5

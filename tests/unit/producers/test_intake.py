@@ -23,7 +23,7 @@ from songline.producers.publishing.hub_end import Positions
 from songline.producers.uploads.first_uploaders import FirstUploaders
 from songline.producers.uploads.owners import Owners
 from songline.schemas.envelope import Event
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.schemas.events import SongLiked
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
@@ -139,7 +139,7 @@ async def test_recent_forgets_the_oldest_and_what_failed() -> None:
     for name in "ab":
         recent.note(event(name), done[name])
     assert recent.find(event("a")) is done["a"]
-    with pytest.raises(Refused, match="id: saw"):
+    with pytest.raises(ContractViolationError, match="id: saw"):
         recent.find(event("a", "another song"))
     done["a"].set_result("kept")
     done["b"].set_exception(RuntimeError("gone"))

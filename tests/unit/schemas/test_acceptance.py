@@ -10,7 +10,7 @@ from msgspec import structs
 from songline.schemas import examples
 from songline.schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, accepted, check, validated
 from songline.schemas.envelope import Event, encode
-from songline.schemas.errors import Refused, Violation
+from songline.schemas.errors import ContractViolationError, Violation
 from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
@@ -23,7 +23,7 @@ MOMENT_RULE = "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z
 
 
 def refused(body: bytes) -> Violation:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ContractViolationError) as caught:
         accept(body, NOW)
     assert str(caught.value) == str(caught.value.violation)
     return caught.value.violation
@@ -160,7 +160,7 @@ def test_a_time_past_the_edge_is_refused(moment: datetime, rule: str) -> None:
 def test_an_event_built_in_code_is_held_to_the_same_contract() -> None:
     played = examples.EVENTS[SongPlayed]
     lost = SongPlayed(user_id="user-7", song_id="song 42", played_ms=1, duration_ms=1, region="DE")
-    with pytest.raises(Refused, match=r"data\.songId: saw \"song 42\", expected 1 to 128 characters"):
+    with pytest.raises(ContractViolationError, match=r"data\.songId: saw \"song 42\", expected 1 to 128 characters"):
         validated(Event(id=played.id, source=played.source, time=played.time, data=lost), NOW)
 
 
@@ -217,9 +217,9 @@ def test_an_event_built_in_code_is_published_clean_or_refused() -> None:
     assert (data.title, data.artist) == ("One", "Two")
     for field in ("song_id", "user_id"):
         broken = structs.replace(event, data=structs.replace(event.data, **{field: "\udcff"}))
-        with pytest.raises(Refused, match="not dots only"):
+        with pytest.raises(ContractViolationError, match="not dots only"):
             validated(broken, NOW)
-    with pytest.raises(Refused, match=r"data\.title"):
+    with pytest.raises(ContractViolationError, match=r"data\.title"):
         validated(structs.replace(event, data=structs.replace(event.data, title="\u202e")), NOW)
 
 
@@ -243,14 +243,14 @@ def test_a_whole_number_may_have_a_fraction_of_zero(written: str) -> None:
 @pytest.mark.parametrize("readers", ["library", "", None])
 def test_no_sender_chooses_which_readers_count_an_event(readers: str | None) -> None:
     body = json.dumps({**PLAYED, "resubmitof": "music-events:0:1", "resubmitfor": readers}).encode()
-    with pytest.raises(Refused, match=r"resubmitof: saw .*music-events:0:1.*songline parked resubmit"):
+    with pytest.raises(ContractViolationError, match=r"resubmitof: saw .*music-events:0:1.*songline parked resubmit"):
         accepted(body, NOW)
 
 
 @pytest.mark.parametrize("name", ["resubmitof", "resubmitfor"])
 @pytest.mark.parametrize("said", ["library", "", 7, ["library"]])
 def test_neither_attribute_of_what_is_sent_again_may_be_said_alone(name: str, said: object) -> None:
-    with pytest.raises(Refused, match=f"{name}: saw .*songline parked resubmit"):
+    with pytest.raises(ContractViolationError, match=f"{name}: saw .*songline parked resubmit"):
         accepted(json.dumps({**PLAYED, name: said}).encode(), NOW)
     # In JSON, an attribute that is null is not there. Source: CloudEvents 1.0.2, "JSON Event Format" section 2.2.
     assert accepted(json.dumps({**PLAYED, name: None}).encode(), NOW)[0].resubmit_for == frozenset()

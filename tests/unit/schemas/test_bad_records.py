@@ -1,4 +1,4 @@
-"""No bytes bring anything but Poison or a refusal, in any contract, at any door that is a function of bytes."""
+"""No bytes bring anything but PoisonError or a refusal, in any contract, at any door that is a function of bytes."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from songline.schemas import commands, envelope, examples, live
 from songline.schemas.acceptance import accept, accepted, refuse
 from songline.schemas.decoding import convert
-from songline.schemas.errors import Poison, Refused
+from songline.schemas.errors import ContractViolationError, PoisonError
 from songline.schemas.ingestions import Ingestion
 from songline.schemas.library import EntryDocument, SummaryDocument
 from songline.schemas.live import LiveEvent, PlaybackStarted
@@ -47,7 +47,7 @@ def test_there_are_enough_of_them() -> None:
 
 @pytest.mark.parametrize("name", BAD_RECORDS)
 def test_a_bad_record_is_poison_with_a_short_reason_in_plain_words(name: str) -> None:
-    with pytest.raises(Poison) as caught:
+    with pytest.raises(PoisonError) as caught:
         envelope.decode(BAD_RECORDS[name])
     assert caught.value.detail
     assert "`" not in caught.value.detail
@@ -57,7 +57,7 @@ def test_a_bad_record_is_poison_with_a_short_reason_in_plain_words(name: str) ->
 
 @pytest.mark.parametrize("name", BAD_RECORDS)
 def test_a_bad_record_is_refused_at_the_door(name: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ContractViolationError) as caught:
         accept(BAD_RECORDS[name], NOW)
     violation = caught.value.violation
     assert violation.field
@@ -67,19 +67,19 @@ def test_a_bad_record_is_refused_at_the_door(name: str) -> None:
 
 @pytest.mark.parametrize("name", spoiled(STARTED))
 def test_a_bad_record_of_now_playing_is_poison(name: str) -> None:
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonError):
         live.decode(spoiled(STARTED)[name])
 
 
 @pytest.mark.parametrize("name", SPOILED_COMMANDS)
 def test_a_bad_command_is_poison(name: str) -> None:
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonError):
         commands.decode(SPOILED_COMMANDS[name])
 
 
 @pytest.mark.parametrize("decode", [envelope.decode, commands.decode, live.decode])
 def test_a_record_without_a_body_is_poison(decode: Callable[[Any], object]) -> None:
-    with pytest.raises(Poison, match="no body"):
+    with pytest.raises(PoisonError, match="no body"):
         decode(None)
 
 
@@ -88,7 +88,7 @@ def test_a_record_without_a_body_is_poison(decode: Callable[[Any], object]) -> N
 def test_no_bytes_bring_anything_but_poison(
     decode: Decode, good: st.SearchStrategy[bytes], data: st.DataObject
 ) -> None:
-    with suppress(Poison):
+    with suppress(PoisonError):
         decode(data.draw(bad_bytes(good)))
 
 
@@ -96,7 +96,7 @@ def test_no_bytes_bring_anything_but_poison(
 def test_no_bytes_bring_anything_but_a_refusal_at_the_door(body: bytes) -> None:
     try:
         event, published = accepted(body, NOW)
-    except Refused as refused:
+    except ContractViolationError as refused:
         str(refused).encode()
     else:
         assert envelope.decode(published) == event
@@ -112,9 +112,9 @@ def test_no_bytes_bring_anything_but_a_refusal_at_the_door(body: bytes) -> None:
 def test_no_value_brings_anything_but_a_refusal(event: dict[str, Any], odd: dict[str, Any], odd_data: Any) -> None:
     event["data"] |= odd_data
     body = json.dumps(event | odd).encode()
-    with suppress(Refused):
+    with suppress(ContractViolationError):
         accept(body, NOW)
-    with suppress(Poison):
+    with suppress(PoisonError):
         envelope.decode(body)
 
 
@@ -129,5 +129,5 @@ def test_any_value_can_be_shown_in_a_refusal(value: object) -> None:
 )
 @given(st.dictionaries(st.sampled_from(["id", "facts", "userId", "songId", "applied", "partitions"]), bad_json()))
 def test_a_document_is_read_or_is_poison(kind: type[object], document: dict[str, Any]) -> None:
-    with suppress(Poison):
+    with suppress(PoisonError):
         convert(document, kind)

@@ -22,7 +22,7 @@ from songline.schemas.commands import (
     encode,
 )
 from songline.schemas.envelope import split_type
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.types import ID_PATTERN
 
 MOMENT = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
@@ -114,7 +114,7 @@ def test_a_command_fits_into_a_message_property(command: Command) -> None:
     ],
 )
 def test_what_cannot_be_understood_says_why(text: bytes, reason: str) -> None:
-    with pytest.raises(Poison) as caught:
+    with pytest.raises(PoisonError) as caught:
         decode(text)
     assert caught.value.reason == reason
 
@@ -133,9 +133,9 @@ def test_a_derived_id_depends_on_every_word_and_on_where_it_ends() -> None:
 
 @pytest.mark.parametrize("version", ["v01", "v0", "v\u0661", "v\uff11", "v1 ", "v", "1", "v-1", "v" + "9" * 5000])
 def test_a_version_is_written_one_way_in_commands_as_in_events(version: str) -> None:
-    with pytest.raises(Poison) as command:
+    with pytest.raises(PoisonError) as command:
         decode(written(type=f"songline.song.remove.{version}"))
-    with pytest.raises(Poison) as event:
+    with pytest.raises(PoisonError) as event:
         split_type(f"songline.song.played.{version}")
     assert command.value.reason == event.value.reason == "unknown-type"
 
@@ -145,5 +145,5 @@ def test_a_version_is_written_one_way_in_commands_as_in_events(version: str) -> 
 )
 def test_a_blob_whose_name_would_be_another_on_its_way_is_refused(name: str) -> None:
     upload = {"sha256": SHA, "size": 3, "contentType": "audio/flac", "blob": name}
-    with pytest.raises(Poison, match="broken-contract"):
+    with pytest.raises(PoisonError, match="broken-contract"):
         decode(written(type="songline.song.ingest.v1", data={"userId": "user-7", "upload": upload}))

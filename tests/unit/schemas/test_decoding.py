@@ -17,7 +17,7 @@ from songline.schemas.decoding import (
     is_plain,
     read_text,
 )
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongPlayed
 
 GOOD = b'{"userId":"ana","songId":"s","playedMs":1,"durationMs":2,"region":"DE"}'
@@ -58,7 +58,7 @@ def test_what_holds_the_bytes_is_of_no_matter(body: Any) -> None:
     ],
 )
 def test_each_fault_is_poison_with_its_reason(body: Any, why: str) -> None:
-    with pytest.raises(Poison, match=why) as caught:
+    with pytest.raises(PoisonError, match=why) as caught:
         played.decode(body)
     assert caught.value.reason == "not-an-event"
 
@@ -73,7 +73,7 @@ def test_brackets_in_a_string_are_no_depth() -> None:
 @pytest.mark.parametrize("body", [b'"[\\' * 300_000, b'"[' + b"\\" * 900_000, b'["' * 400_000])
 def test_the_depth_is_measured_in_linear_time(body: bytes) -> None:
     began = time.perf_counter()
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonError):
         played.decode(body)
     assert time.perf_counter() - began < 2
 
@@ -93,7 +93,7 @@ def test_plain_bodies_decode_alike_by_the_raw_function(bodies: list[bytes]) -> N
         try:
             expected = played.raw(body)
         except msgspec.MsgspecError:
-            with pytest.raises(Poison):
+            with pytest.raises(PoisonError):
                 played.decode(body)
         else:
             assert played.decode(body) == expected
@@ -110,7 +110,7 @@ def test_one_body_that_is_not_plain_makes_the_batch_so() -> None:
 @given(st.binary() | st.binary().map(lambda dirt: msgspec.msgpack.encode(["song", 1, {"k": 2.5}]) + dirt))
 def test_messagepack_is_read_or_is_poison(body: bytes) -> None:
     decoder: MsgpackDecoder[tuple[str, int, dict[str, float]]] = MsgpackDecoder(tuple[str, int, dict[str, float]])
-    with suppress(Poison):
+    with suppress(PoisonError):
         assert isinstance(decoder.decode(body), tuple)
 
 
@@ -119,20 +119,20 @@ def test_messagepack_is_read_or_is_poison(body: bytes) -> None:
 )
 def test_messagepack_faults_are_poison(body: Any) -> None:
     decoder: MsgpackDecoder[Any] = MsgpackDecoder(Any)
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonError):
         decoder.decode(body)
 
 
 @pytest.mark.parametrize("value", [None, [], 7, {"userId": "ana"}, {"userId": ["x"]}, {1: 2}, float("nan")])
 def test_a_document_of_another_shape_is_poison(value: object) -> None:
-    with pytest.raises(Poison) as caught:
+    with pytest.raises(PoisonError) as caught:
         convert(value, SongPlayed)
     assert caught.value.reason == "broken-contract"
 
 
 def test_text_is_utf_8() -> None:
     assert read_text("ü".encode()) == "ü"
-    with pytest.raises(Poison, match="not UTF-8"):
+    with pytest.raises(PoisonError, match="not UTF-8"):
         read_text(b"\xfc")
 
 

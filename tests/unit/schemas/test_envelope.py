@@ -11,7 +11,7 @@ from msgspec import structs
 
 from songline.schemas import examples
 from songline.schemas.envelope import Event, clean, decode, encode, uuid7
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongPlayed
 
 PLAYED = json.loads(encode(examples.EVENTS[SongPlayed]))
@@ -88,7 +88,7 @@ def test_a_time_with_an_offset_is_written_and_read_in_utc() -> None:
     ],
 )
 def test_what_cannot_be_understood_says_why(body: bytes, reason: str) -> None:
-    with pytest.raises(Poison) as caught:
+    with pytest.raises(PoisonError) as caught:
         decode(body)
     assert caught.value.reason == reason
     assert caught.value.detail
@@ -97,7 +97,7 @@ def test_what_cannot_be_understood_says_why(body: bytes, reason: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_bring_anything_but_poison(body: bytes) -> None:
-    with pytest.raises(Poison):
+    with pytest.raises(PoisonError):
         decode(body)
 
 

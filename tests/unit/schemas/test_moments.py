@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from songline.schemas import commands, envelope, examples, live
 from songline.schemas.commands import RemoveSong
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongPlayed
 from songline.schemas.live import LiveEvent, PlaybackStarted
 from songline.schemas.moments import may_be_rounded, read_moment
@@ -51,7 +51,7 @@ def test_more_digits_never_change_the_moment(moment: datetime, more: int) -> Non
      "2026-11-22T14:00:00,1234567Z", "2026-11-22T14:00:00.1234567"],
 )  # fmt: skip
 def test_what_is_no_moment_is_poison(text: str) -> None:
-    with pytest.raises(Poison) as caught:
+    with pytest.raises(PoisonError) as caught:
         read_moment(text)
     assert caught.value.reason == "not-an-event"
 
@@ -75,7 +75,7 @@ def test_every_reader_has_the_rule(read: Callable[[str], datetime]) -> None:
     assert read("2026-11-23T00:59:59.9999999+01:00") == LAST
     assert read("9999-12-31T23:59:59.9999999Z").year == 9999
     for bad in ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "now"):
-        with pytest.raises(Poison):
+        with pytest.raises(PoisonError):
             read(bad)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct, inspect
 from songline.schemas.commands import COMMANDS
 from songline.schemas.decoding import convert
 from songline.schemas.envelope import Received
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS
 from songline.schemas.ingestions import Ingestion
 from songline.schemas.library import EntryDocument, SummaryDocument
@@ -85,5 +85,5 @@ def test_a_rule_in_words(sentence: str, told: str) -> None:
 
 
 def test_poison_says_it_in_these_words() -> None:
-    with pytest.raises(Poison, match=r"^broken-contract: applied: expected an object, saw text$"):
+    with pytest.raises(PoisonError, match=r"^broken-contract: applied: expected an object, saw text$"):
         convert({"id": "summary", "userId": "ana", "applied": "x"}, SummaryDocument)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from songline.schemas.commands import IngestSong, Metadata, Upload, read_metadata
 from songline.schemas.commands import clean as clean_order
-from songline.schemas.errors import Refused
+from songline.schemas.errors import ContractViolationError
 from songline.schemas.texts import SEEN_PATTERN, clean, clean_file_name, clean_or_none, encodable
 
 DIRTY = (
@@ -99,7 +99,7 @@ def test_what_an_uploader_types_is_clean() -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("title", "x" * 301), ("genre", "🎷"), ("genre", "x" * 65)])
 def test_what_breaks_a_rule_is_refused_in_plain_words(field: str, value: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ContractViolationError) as caught:
         read_metadata({field: value})
     assert caught.value.violation.field == field
     assert "`" not in caught.value.violation.rule

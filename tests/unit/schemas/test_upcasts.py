@@ -9,7 +9,7 @@ from msgspec import Struct
 from songline.schemas import envelope, examples, upcasts
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import decode, encode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS, SongPlayed
 from songline.schemas.upcasts import Data, Step
 
@@ -86,7 +86,7 @@ def test_a_stored_v1_and_a_stored_v2_are_read_under_v3(monkeypatch: pytest.Monke
 
 def test_a_missing_step_is_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(monkeypatch, 3, PlayedV3)
-    with pytest.raises(Poison, match=rf"unknown-version: no step leads from {NAME}\.v2 to version 3"):
+    with pytest.raises(PoisonError, match=rf"unknown-version: no step leads from {NAME}\.v2 to version 3"):
         decode(STORED, {(NAME, 1): to_v2})
 
 
@@ -94,7 +94,7 @@ def test_a_missing_step_is_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -
 def test_data_that_no_step_can_make_sense_of_breaks_the_contract(monkeypatch: pytest.MonkeyPatch, data: object) -> None:
     deploy(monkeypatch, 3, PlayedV3)
     body = json.dumps({**json.loads(STORED), "data": data}).encode()
-    with pytest.raises(Poison) as caught:
+    with pytest.raises(PoisonError) as caught:
         decode(body, STEPS)
     assert caught.value.reason == "broken-contract"
 

@@ -25,7 +25,7 @@ from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
 from songline.schemas.documents import GLOBAL, chart_key
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import Claim
 
 NOW_MS = 1_795_000_000_000
@@ -60,7 +60,7 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         try:
             found = partials.decode(body)
             check_partial(found, 0, LIMITS, shard.songs)
-        except Poison:
+        except PoisonError:
             continue
         shard.apply(found)
     merge = Merge(1)
@@ -104,7 +104,7 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
     ],
 )
 def test_a_partial_that_no_source_tells_is_poison(fields: dict[str, Any], why: str) -> None:
-    with pytest.raises(Poison, match=why):
+    with pytest.raises(PoisonError, match=why):
         check_partial(partials.decode(partial(**fields)), 0, LIMITS, Songs())
 
 
@@ -113,7 +113,7 @@ def test_a_song_of_another_shard_is_poison() -> None:
     limits = StageLimits(shards=4, sources=4, now_ms=NOW_MS)
     home = shard_of("song-1", 4)
     check_partial(partials.decode(body), home, limits, Songs())
-    with pytest.raises(Poison, match="of shard"):
+    with pytest.raises(PoisonError, match="of shard"):
         check_partial(partials.decode(body), (home + 1) % 4, limits, Songs())
 
 
@@ -149,7 +149,7 @@ def test_no_frame_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> None
             frame = frames.decode(body)
             check_frame(frame, LIMITS)
             merge.hear(frame)
-        except Poison:
+        except PoisonError:
             continue
         assert merge.ready
         merge.freshness()
@@ -163,7 +163,7 @@ def test_a_list_with_songs_that_were_never_told_is_not_used_and_what_follows_wai
     merge = Merge(1)
     merge.hear(frames.decode(whole_frame()))
     later = Mark(NOW_MS + 1, {0: 9}, {0: NOW_MS})
-    with pytest.raises(Poison, match="song-9"):
+    with pytest.raises(PoisonError, match="song-9"):
         merge.hear(Frame(0, True, False, [], {KEY: Top(["song-9"], [1], [0], [1])}, later))
     merge.hear(Frame(0, True, False, [], {}, later))
     assert merge.freshness().position == {"0": 3}, "something of what the shard said is missing"
@@ -190,7 +190,7 @@ def test_no_record_of_the_cells_stops_their_recovery(key: bytes, value: bytes) -
     try:
         check_cell(key, value, 0)
         sections = check_chunk(value)
-    except Poison:
+    except PoisonError:
         return
     assert key == b"0/5/a/0"
     assert all(len(section.keys.split("\n")) == len(section.minutes) for section in sections)
@@ -212,7 +212,7 @@ def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -
     key = f"0/owner/{rest}"
     try:
         check_saved(key.encode(), value, 0, LIMITS)
-    except Poison:
+    except PoisonError:
         return
     shard = Shard(0, "next")
     shard.advance(NOW_MS)
@@ -228,7 +228,7 @@ def test_keys_of_other_partitions_and_numbers_beyond_all_are_poison() -> None:
     head = msgspec.msgpack.encode(({0: 5}, {0: None}))
     check_saved(b"0/owner/head", head, 0, LIMITS)
     for key, value in ((b"1/owner/head", head), (b"0/owner/head", msgspec.msgpack.encode(({0: MAX_NUMBER + 1}, {})))):
-        with pytest.raises(Poison):
+        with pytest.raises(PoisonError):
             check_saved(key, value, 0, LIMITS)
 
 

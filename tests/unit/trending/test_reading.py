@@ -12,7 +12,7 @@ from songline.processors.trending.cells.columns import read
 from songline.processors.trending.cells.song_index import Regions, Songs, region_name
 from songline.processors.trending.policy import milliseconds, moment
 from songline.schemas.envelope import Event, decode
-from songline.schemas.errors import Poison
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import is_listen
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
@@ -161,8 +161,8 @@ def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
         try:
             event = decode(body)
             if logged_ms[index] >= 0 and event.time > moment(logged_ms[index] + 3_600_000):
-                raise Poison("broken-contract", "")
-        except Poison as why:
+                raise PoisonError("broken-contract", "")
+        except PoisonError as why:
             poison.append((index, why.reason))
             continue
         if isinstance(event.data, SongUploaded | SongRemoved):
