@@ -12,7 +12,7 @@ import faust
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import BadSetting, Settings
 from songline.processors.runtime.process import CRASHED_IN_FOLD
-from songline.processors.trending import arrival
+from songline.processors.trending import prerequisites as arrival
 from songline.processors.trending.app import create
 from songline.processors.trending.config import Dials
 from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP

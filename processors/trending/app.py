@@ -19,22 +19,22 @@ from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.watermark_store import Positions
+from songline.processors.trending.cells.partition_opener import Settling
+from songline.processors.trending.cells.start_positions import Standings
 from songline.processors.trending.cells.worker import Counting, wall_clock_ms
-from songline.processors.trending.checks import StageLimits, check_cell, check_saved
 from songline.processors.trending.config import Dials
+from songline.processors.trending.crash_isolation import FoldGuard, Isolation
 from songline.processors.trending.faust import credentials
-from songline.processors.trending.faust.batching import App
+from songline.processors.trending.faust.batched_app import App
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.health import Health
-from songline.processors.trending.isolation import FoldGuard, Isolation
 from songline.processors.trending.merge.chart_writer import Sink
 from songline.processors.trending.merge.worker import Charting
-from songline.processors.trending.passed_over import READER, ParkingQueue
+from songline.processors.trending.parking_queue import READER, ParkingQueue
 from songline.processors.trending.plays.writer import Recording
-from songline.processors.trending.reporting import Reporting
-from songline.processors.trending.settling import Settling
+from songline.processors.trending.progress_observer import Reporting
 from songline.processors.trending.shards.worker import Ranking
-from songline.processors.trending.standings import Standings
+from songline.processors.trending.validation import StageLimits, check_cell, check_saved
 from songline.schemas.channels import (
     MUSIC_EVENTS,
     TRENDING_CELLS_CHANGELOG,

@@ -9,10 +9,15 @@ from itertools import count, islice
 from random import Random
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.partition import Source, hour_prefix
-from songline.processors.trending.cells.song_index import Regions, Songs
+from songline.processors.trending.cells.source_partition import Source, hour_prefix
 from songline.processors.trending.cells.state import Section
-from songline.processors.trending.checks import (
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.merge.state import Merge
+from songline.processors.trending.parking_queue import UnappliedRecord
+from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.song_index import Regions, Songs
+from songline.processors.trending.validation import (
     StageLimits,
     check_cell,
     check_chunk,
@@ -20,11 +25,6 @@ from songline.processors.trending.checks import (
     check_partial,
     check_saved,
 )
-from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.passed_over import UnappliedRecord
-from songline.processors.trending.shards import wire as frames
-from songline.processors.trending.shards.state import Shard
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongDay
 

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta, Struct
 
-from songline.processors.trending.cells.song_index import REGION_BITS, Ints, Regions, Songs
-from songline.processors.trending.cells.tally import LIKES, LISTENS, UNLIKES
-from songline.processors.trending.passed_over import READER
+from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
+from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import MAX_FUTURE_MS, moment
+from songline.processors.trending.song_index import REGION_BITS, Ints, Regions, Songs
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError

@@ -17,9 +17,9 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, Reading, code
-from songline.processors.trending.cells.song_index import REGION_BITS, Ints, Regions, Songs
-from songline.processors.trending.cells.tally import KINDS, Tally
 from songline.processors.trending.cells.wire import Rows
+from songline.processors.trending.count_table import KINDS, Tally
+from songline.processors.trending.song_index import REGION_BITS, Ints, Regions, Songs
 from songline.schemas.decoding import MsgpackDecoder
 
 CHUNK_BYTES = 200_000

@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct, structs
 
-from songline.processors.trending.cells.song_index import REGION_BITS, Ints, Songs
-from songline.processors.trending.cells.tally import KINDS
+from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.policy import Unit
+from songline.processors.trending.song_index import REGION_BITS, Ints, Songs
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.ownership import NOBODY, Claim
 

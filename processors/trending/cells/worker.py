@@ -9,20 +9,20 @@ from typing import Any
 
 from faust.types import TP
 
-from songline.processors.trending.cells.partition import Flush, Source, hour_prefix, outdated
-from songline.processors.trending.cells.song_index import Regions, Songs
+from songline.processors.trending.cells.partition_opener import Settling
+from songline.processors.trending.cells.source_partition import Flush, Source, hour_prefix, outdated
+from songline.processors.trending.cells.start_positions import Ground
 from songline.processors.trending.cells.state import Load, Section
-from songline.processors.trending.checks import cell_key, check_chunk
+from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.batching import App
+from songline.processors.trending.faust.batched_app import App
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import Order
-from songline.processors.trending.faust.outlet import Outgoing, changes, keep, send
-from songline.processors.trending.isolation import FoldGuard
-from songline.processors.trending.passed_over import ParkingQueue
+from songline.processors.trending.faust.record_sender import Outgoing, changes, keep, send
+from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.policy import moment
-from songline.processors.trending.settling import Settling
-from songline.processors.trending.standings import Ground
+from songline.processors.trending.song_index import Regions, Songs
+from songline.processors.trending.validation import cell_key, check_chunk
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError

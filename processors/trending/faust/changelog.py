@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from songline.processors.trending.checks import saved_key
-from songline.processors.trending.passed_over import ParkingQueue, UnappliedRecord
+from songline.processors.trending.parking_queue import ParkingQueue, UnappliedRecord
+from songline.processors.trending.validation import saved_key
 from songline.schemas.errors import PoisonError
 
 TURN = 100

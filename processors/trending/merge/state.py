@@ -5,9 +5,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from songline.processors.trending.levels import lowest
 from songline.processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.watermark import lowest
 from songline.schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress import Freshness

@@ -7,16 +7,16 @@ from typing import Any
 
 from faust.types import TP
 
-from songline.processors.trending.checks import StageLimits, check_frame
+from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.batching import App
+from songline.processors.trending.faust.batched_app import App
 from songline.processors.trending.faust.gap_detection import Order
-from songline.processors.trending.isolation import FoldGuard
 from songline.processors.trending.merge.chart_writer import Sink
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.passed_over import ParkingQueue, passed_over
+from songline.processors.trending.parking_queue import ParkingQueue, passed_over
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.wire import Frame
+from songline.processors.trending.validation import StageLimits, check_frame
 from songline.schemas.channels import TRENDING_TOPS
 from songline.schemas.errors import PoisonError
 

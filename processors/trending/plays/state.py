@@ -5,9 +5,9 @@ from itertools import repeat
 
 import numpy as np
 
-from songline.processors.trending.cells.song_index import Ints, Songs
-from songline.processors.trending.cells.tally import KINDS, LIKES, LISTENS, UNLIKES, Tally
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, Tally
 from songline.processors.trending.plays.backlog import Backlog, Day
+from songline.processors.trending.song_index import Ints, Songs
 from songline.schemas.plays import HOURS, SongDay, day_id
 
 UNKNOWN = -1

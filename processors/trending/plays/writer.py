@@ -15,10 +15,10 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct
 
 from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
-from songline.processors.trending.levels import lowest
 from songline.processors.trending.policy import moment
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import Mark
+from songline.processors.trending.watermark import lowest
 from songline.schemas.plays import ShardReached, SongDay
 from songline.schemas.progress import Reached
 

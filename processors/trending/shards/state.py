@@ -12,14 +12,14 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.song_index import REGION_BITS, Ints, Songs, region_name
-from songline.processors.trending.cells.tally import LIKES, LISTENS, Slots, Tally
 from songline.processors.trending.cells.wire import ROWS, Partial, Rows
+from songline.processors.trending.count_table import LIKES, LISTENS, Slots, Tally
 from songline.processors.trending.plays.state import Plays
 from songline.processors.trending.policy import SPANS, UNIT_MS, Unit
-from songline.processors.trending.shards.facts import Facts
+from songline.processors.trending.shards.song_facts import Facts
 from songline.processors.trending.shards.windows import Sums, Window
 from songline.processors.trending.shards.wire import Mark, Song, Top
+from songline.processors.trending.song_index import REGION_BITS, Ints, Songs, region_name
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
 from songline.schemas.errors import PoisonError

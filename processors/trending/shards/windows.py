@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from songline.processors.trending.cells.song_index import Ints
-from songline.processors.trending.cells.tally import KINDS, LIKES, LISTENS, UNLIKES
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES
 from songline.processors.trending.policy import LIKE_WEIGHT, Span
+from songline.processors.trending.song_index import Ints
 
 
 class Sums:

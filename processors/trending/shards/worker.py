@@ -10,16 +10,16 @@ from faust.types import TP
 from msgspec import structs
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.checks import StageLimits, check_partial
+from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.batching import App
+from songline.processors.trending.faust.batched_app import App
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import Order
-from songline.processors.trending.faust.outlet import Outgoing, changes, keep, send
-from songline.processors.trending.isolation import FoldGuard
-from songline.processors.trending.passed_over import ParkingQueue, passed_over
+from songline.processors.trending.faust.record_sender import Outgoing, changes, keep, send
+from songline.processors.trending.parking_queue import ParkingQueue, passed_over
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.validation import StageLimits, check_partial
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells.columns import read
-from songline.processors.trending.cells.song_index import Regions, Songs
+from songline.processors.trending.song_index import Regions, Songs
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.listening import LISTEN_MS, is_listen

@@ -11,7 +11,7 @@ value is a `Batch`, its offset the batch's last one. Three things are overridden
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
   doesn't follow on the one before (`order.py`), so that the last acknowledged offset is the one, gap or not.
 
-The versions that this was written against are pinned by `tests/integration/trending/test_batching.py`.
+The versions that this was written against are pinned by `tests/integration/trending/test_batched_app.py`.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from faust.types import TP
 from msgspec import Struct
 
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.fetched import Fetched, Gap, Tolerant, moments
+from songline.processors.trending.faust.fetched_records import Fetched, Gap, Tolerant, moments
 from songline.processors.trending.faust.record_batches import RecordBytes
 
 log = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells import columns as reading
-from songline.processors.trending.cells.song_index import REGION_BITS, Regions, Songs, shard_of
 from songline.processors.trending.cells.state import Load, Partition
 from songline.processors.trending.cells.wire import Fact, Rows, join, messages
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.levels import lift
-from songline.processors.trending.passed_over import UnappliedRecord, passed_over
+from songline.processors.trending.parking_queue import UnappliedRecord, passed_over
 from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
+from songline.processors.trending.song_index import REGION_BITS, Regions, Songs, shard_of
+from songline.processors.trending.watermark import lift
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import UNDATED_S, Claim

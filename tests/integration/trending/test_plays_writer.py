@@ -10,11 +10,11 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.song_index import Songs, pair
 from songline.processors.trending.cells.wire import Rows
 from songline.processors.trending.plays.writer import Recording
 from songline.processors.trending.policy import HOUR_MS, Unit
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.song_index import Songs, pair
 from songline.schemas.channels import DATABASE
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours

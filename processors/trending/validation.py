@@ -10,15 +10,15 @@ from collections.abc import Collection, Container, Iterable
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.cells.song_index import REGION_BITS, Songs, shard_of
 from songline.processors.trending.cells.state import Section as Actions
 from songline.processors.trending.cells.state import decode_chunk
-from songline.processors.trending.cells.tally import KINDS
 from songline.processors.trending.cells.wire import Fact, Partial, Section
+from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.policy import HOUR_MS, SPANS, UNIT_MS, Unit
 from songline.processors.trending.shards.state import decode_head, decode_section
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.song_index import REGION_BITS, Songs, shard_of
 from songline.schemas.documents import CHART_SIZE, GLOBAL
 from songline.schemas.documents import KINDS as CHART_KINDS
 from songline.schemas.errors import PoisonError

@@ -10,8 +10,8 @@ from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from songline.processors.trending.faust.batching import Consumer, ConsumerThread, Transport
-from songline.processors.trending.faust.fetched import Fetched
+from songline.processors.trending.faust.batched_app import Consumer, ConsumerThread, Transport
+from songline.processors.trending.faust.fetched_records import Fetched
 from songline.processors.trending.faust.record_batches import RecordBytes
 
 TP = TopicPartition("music-events", 0)

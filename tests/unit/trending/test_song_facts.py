@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from songline.processors.catalog.fold import apply, fact_of, read
 from songline.processors.runtime.record import Record
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.partition import Source
-from songline.processors.trending.cells.song_index import Regions, Songs
+from songline.processors.trending.cells.source_partition import Source
 from songline.processors.trending.cells.wire import Fact
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import milliseconds
-from songline.processors.trending.shards.facts import Facts
+from songline.processors.trending.shards.song_facts import Facts
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.song_index import Regions, Songs
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import OTHERS, Claim

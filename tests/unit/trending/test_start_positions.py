@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.trending.levels import lift, lowest, split
-from songline.processors.trending.standings import last_reached
+from songline.processors.trending.cells.start_positions import last_reached
+from songline.processors.trending.watermark import lift, lowest, split
 from songline.schemas.progress import Reached
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)

@@ -10,8 +10,8 @@ from faust.types import TP
 
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, ServiceFault, fault, last_line
-from songline.processors.trending.faust.batching import App
-from songline.processors.trending.passed_over import READER
+from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import moment
 from songline.schemas.channels import PLAYS
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready

@@ -6,7 +6,7 @@ that can be saved by itself.
 
 import numpy as np
 
-from songline.processors.trending.cells.song_index import Ints
+from songline.processors.trending.song_index import Ints
 
 LISTENS, LIKES, UNLIKES = range(3)
 KINDS = 3

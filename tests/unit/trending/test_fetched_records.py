@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from songline.processors.trending.faust import record_batches
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.fetched import Fetched, Gap, Tolerant
+from songline.processors.trending.faust.fetched_records import Fetched, Gap, Tolerant
 from songline.processors.trending.faust.record_batches import MAX_TIMESTAMP_MS, RecordBytes
 
 TP = TopicPartition("music-events", 0)

@@ -11,10 +11,10 @@ from msgspec import structs
 from songline.processors.runtime.hub_standing import HubState, Mismatch
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
-from songline.processors.trending.faust.batching import App
-from songline.processors.trending.passed_over import READER
+from songline.processors.trending.cells.start_positions import Ground, Standings, mismatch
+from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import moment
-from songline.processors.trending.standings import Ground, Standings, mismatch
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.progress import Reached
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened

@@ -31,7 +31,7 @@ from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.passed_over import READER, ParkingQueue, UnappliedRecord
+from songline.processors.trending.parking_queue import READER, ParkingQueue, UnappliedRecord
 from songline.schemas.parked import CRASHES_THE_FOLD
 
 log = logging.getLogger(__name__)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from songline.processors.trending.cells.song_index import Regions, Songs, pair
 from songline.processors.trending.cells.wire import Fact, Partial, Rows, decode, messages
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.shards.facts import Facts
+from songline.processors.trending.shards.song_facts import Facts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.song_index import Regions, Songs, pair
 
 NOW_MS = 1_795_355_010_000
 DAY_MS = 86_400_000

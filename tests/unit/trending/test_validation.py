@@ -9,9 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.song_index import Songs, pair, shard_of
 from songline.processors.trending.cells.wire import Fact, Partial, Rows, Section, pack
-from songline.processors.trending.checks import (
+from songline.processors.trending.merge.state import Merge
+from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.song_index import Songs, pair, shard_of
+from songline.processors.trending.validation import (
     MAX_NUMBER,
     StageLimits,
     check_cell,
@@ -20,10 +24,6 @@ from songline.processors.trending.checks import (
     check_partial,
     check_saved,
 )
-from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.shards import wire as frames
-from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
 from songline.schemas.documents import GLOBAL, chart_key
 from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import Claim

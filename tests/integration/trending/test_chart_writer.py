@@ -10,11 +10,11 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.processors.runtime.service_errors import ServiceFault, fault
-from songline.processors.trending.levels import lift
 from songline.processors.trending.merge.chart_writer import Sink
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import milliseconds
 from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.watermark import lift
 from songline.schemas.channels import DATABASE
 from songline.schemas.documents import CURRENT, GLOBAL, chart_key
 from songline.schemas.progress import PROGRESS

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells.columns import read
-from songline.processors.trending.cells.song_index import Regions, Songs, region_name
 from songline.processors.trending.policy import milliseconds, moment
+from songline.processors.trending.song_index import Regions, Songs, region_name
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
