@@ -45,7 +45,7 @@ bench: $(VENV)/.dev
 
 schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
 	$(BIN)/python -m songline.schemas.publish
-	$(BIN)/python -m songline.openapi
+	$(BIN)/python -m songline.api.openapi
 
 vendor: | $(VENV)/.run   ## fetch again what the dashboard has of others
 	cd infra/dashboard && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
@@ -56,11 +56,16 @@ browser:                ## a Chromium for the tests of the page, where apt can b
 
 azurite: $(AZURITE)     ## install the local Blob service, and Node for it where there is none
 
+# Production has no localcloud; this machine has all.
+COMPILE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+PRODUCTION := --extra api --extra cli --extra entra --extra workers
+LOCAL := pyproject.toml packages/localcloud/pyproject.toml --all-extras --group build
 lock: $(VENV)/.dev      ## resolve pyproject.toml again
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build -o requirements/run.txt
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group node -o requirements/node.txt
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group proton -c requirements/dev.txt -o requirements/proton.txt
+	$(COMPILE) pyproject.toml $(PRODUCTION) -o requirements/run.txt
+	$(COMPILE) $(LOCAL) -c requirements/run.txt -o requirements/local.txt
+	$(COMPILE) $(LOCAL) --group dev -c requirements/local.txt -o requirements/dev.txt
+	$(COMPILE) --group node -o requirements/node.txt
+	$(COMPILE) --group proton -c requirements/dev.txt -o requirements/proton.txt
 
 clean:
 	rm -rf $(VENV) packages/localcloud/src/localcloud/blobs/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -69,8 +74,8 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Songline needs Python 3.11 or newer, and $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: requirements/run.txt pyproject.toml packages/localcloud/pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+$(VENV)/.run: requirements/local.txt pyproject.toml packages/localcloud/pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/local.txt
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e packages/localcloud -e .
 	@touch $@
 

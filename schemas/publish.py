@@ -34,7 +34,7 @@ DOCUMENTS: dict[str, type[Struct]] = {
 """The read side's answers that are published, by name."""
 
 ASYNCAPI, OPENAPI = "asyncapi.json", "openapi.json"
-"""The documents of everything. The OpenAPI one is made where all routes are known: see `songline.openapi`."""
+"""The documents of everything. The OpenAPI one is made where all routes are known: see `songline.api.openapi`."""
 
 _JSON, _AVRO = ".schema.json", ".avsc"
 

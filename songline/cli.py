@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import click
 
+from songline.cloud.extras import DISTRIBUTION, load
 from songline.terminal import run
 
 COMMANDS = {
@@ -43,7 +43,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = import_module(f"songline.commands.{name}").command
+        command = load(f"songline.commands.{name}", "local" if name == "up" else "cli").command  # type: ignore[attr-defined]
         assert isinstance(command, click.Command)
         return command
 
@@ -53,6 +53,6 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="songline")
+@click.version_option(package_name=DISTRIBUTION)
 def main() -> None:
     """Songline: plays, likes and uploads in; charts out."""

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from songline.cloud.extras import MissingExtraError
 from songline.sending.exits import Exit
 
 
@@ -76,6 +77,8 @@ def _run(command: Callable[[], object]) -> int:
     except UnicodeEncodeError as error:
         seen = error.object[max(0, error.start - 20) : error.end].encode("ascii", "backslashreplace").decode()
         return _say(f"Error: an argument is no text: saw {seen!r}, expected UTF-8.", Exit.USAGE)
+    except MissingExtraError as error:
+        return _say(f"Error: {error}", Exit.USAGE)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             return 0

@@ -24,6 +24,7 @@ LONG = (
     "chaos/test_localcloud_killed.py",
     "chaos/test_outbox.py",
     "chaos/test_trending_killed.py",
+    "contract/test_installation.py::test_an_extra_brings",
     "integration/eventhubs/test_growth.py",
     "integration/ingestion/test_locks.py",
     "integration/localcloud/test_full_disk.py",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from songline import openapi
+from songline.api import openapi
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = json.loads((ROOT / "docs/notebooks/charts.ipynb").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from songline import openapi
+from songline.api import openapi
 from songline.schemas import asyncapi, publish
 from songline.schemas.channels import HUBS, SONG_COMMANDS
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from songline import openapi
+from songline.api import openapi
 from tests.support.http import exchange, status
 
 DOCUMENT = openapi.document()

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from songline import openapi
+from songline.api import openapi
 from songline.projections.http.numbers import DECIMAL_RULE, WHOLE_RULE
 from songline.schemas.rules import MOMENT_RULE
 

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from songline import openapi
+from songline.api import openapi
 
 
 def no_fault(context: CheckContext, response: Response, case: Case[Any]) -> None:

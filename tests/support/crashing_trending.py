@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from songline.processors.trending.__main__ import main
 from songline.processors.trending.cells.source_partition import Source
 from songline.processors.trending.cells.wire import Partial
 from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.process import main
 from songline.processors.trending.shards.state import Shard
 
 WORD = "culprit"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from azure.servicebus._common import message
 
-from songline.processors.ingestion.__main__ import Wires, work
 from songline.processors.ingestion.config import Dials
+from songline.processors.ingestion.process import Wires, work
 from songline.processors.ingestion.reconciler import Patience
 from songline.processors.runtime.process import run
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from songline.api.publishing import SPILL_AFTER
 from songline.processes.environment import OUTBOX
-from songline.publishing import SPILL_AFTER
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import SongLiked, SongPlayed, SongUnliked
 from tests.integration.producers.reading import read_all

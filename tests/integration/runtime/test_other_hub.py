@@ -17,8 +17,8 @@ from songline.cli import main
 from songline.cloud import cosmos
 from songline.cloud.settings import read_blobs
 from songline.processes.ports import settle
-from songline.processors.library.__main__ import projection
 from songline.processors.library.config import Dials
+from songline.processors.library.process import projection
 from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.projection_worker import project
 from songline.schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS

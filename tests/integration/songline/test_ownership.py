@@ -15,11 +15,11 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from msgspec import structs
 
+from songline.api.publishing import SPILL_AFTER
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_eventhubs
 from songline.processes.environment import OUTBOX
-from songline.publishing import SPILL_AFTER
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS
 from songline.schemas.commands import Upload
 from songline.schemas.documents import Chart

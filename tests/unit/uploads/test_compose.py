@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from songline.api import Settings, compose
+from songline.api.app import Settings, compose
 from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, BadSetting
 
 ENVIRON = {

@@ -1,4 +1,4 @@
-"""`python -m songline.api`: what is read and what is written, at one address. Neither side knows of the other."""
+"""The whole API, composed: what is read and what is written, at one address. Neither side knows of the other."""
 
 import logging
 import os
@@ -9,7 +9,8 @@ from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from songline import publishing
+from songline.api import publishing
+from songline.api.serving import read_head, serve
 from songline.cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
@@ -39,7 +40,6 @@ from songline.projections.http.front import Front
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.live.snapshot import STALE_S
 from songline.schemas.errors import ContractViolationError
-from songline.serving import read_head, serve
 
 logger = logging.getLogger("api")
 
@@ -158,7 +158,3 @@ def main(host: str, port: int) -> None:
     except BadSetting as error:
         raise SystemExit(f"api: {error}") from None
     serve(compose(settings), host, port, head_s)
-
-
-if __name__ == "__main__":
-    main()

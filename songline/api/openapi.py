@@ -1,9 +1,9 @@
-"""`python -m songline.openapi` writes the OpenAPI document of the whole API, `schemas/published/openapi.json`."""
+"""`python -m songline.api.openapi` writes the OpenAPI document of the whole API, `schemas/published/openapi.json`."""
 
 import json
 from typing import Any
 
-from songline.api import Settings, compose
+from songline.api.app import Settings, compose
 from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_ENDPOINT,

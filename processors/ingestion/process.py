@@ -1,0 +1,105 @@
+"""The ingestion worker as a process: its settings read, its services opened, its parts put together."""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from songline.cloud import blobs, cosmos, eventhubs, servicebus
+from songline.cloud.clock import measure_skew_s
+from songline.cloud.settings import (
+    Blobs,
+    Cosmos,
+    EventHubs,
+    ServiceBus,
+    read_blobs,
+    read_cosmos,
+    read_eventhubs,
+    read_servicebus,
+)
+from songline.processors.ingestion.audio.sandbox import Sandbox
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.clock import ClockSkew
+from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.config import Dials
+from songline.processors.ingestion.event_sender import Outgoing
+from songline.processors.ingestion.ingestion_store import Catalog, Ingestions
+from songline.processors.ingestion.reconciler import Patience, Reconciler
+from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.worker import NAME, RETRIES, Worker
+from songline.processors.runtime.health import serving
+from songline.processors.runtime.process import run, unless
+from songline.processors.runtime.readiness import Readiness
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
+from songline.schemas.progress_report import ProgressReport
+
+
+class Wires(Struct, frozen=True):
+    """Every service that ingestion needs."""
+
+    servicebus: ServiceBus
+    eventhubs: EventHubs
+    cosmos: Cosmos
+    blobs: Blobs
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Wires":
+        """Raises BadSetting."""
+        return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
+
+
+async def work(
+    wires: Wires,
+    dials: Dials,
+    patience: Patience,
+    stop: asyncio.Event,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Carry commands out, and look for what fell between, until `stop`. `now` is this machine's time of day."""
+    readiness = Readiness()
+    worker: Worker | None = None
+
+    def report() -> ProgressReport:
+        if worker is None:
+            return ProgressReport(worker=NAME, as_of=now(), reasons=tuple(readiness.waiting(NAME)))
+        return worker.report(readiness.waiting(NAME))
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(dials.port, report))
+        bus = await stack.enter_async_context(servicebus.client(wires.servicebus, retry_total=RETRIES))
+        producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
+        # Not entered: that would ask the account something, and it may be away still.
+        store = cosmos.client(wires.cosmos)
+        stack.push_async_callback(store.close)
+        container = cosmos.container(store, DATABASE, INGESTIONS)
+        places = await stack.enter_async_context(blobs.client(wires.blobs))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
+        ingestions = Ingestions(container)
+        audio = AudioStore(places)
+        catalog = Catalog(cosmos.container(store, DATABASE, SONGS))
+        carrying = Work(ingestions, catalog, audio, Outgoing(producer), Sandbox(), folder, now)
+        clock = ClockSkew(lambda: measure_skew_s(wires.cosmos.endpoint, now), now, time.monotonic)
+        worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall), clock, now)
+        reconciler = Reconciler(bus, ingestions, audio, carrying, now, patience, worker.may_take)
+
+        arrival = readiness.arrived(
+            container.read,
+            *(places.get_container_client(name).get_container_properties for name in (SONG_BLOBS, UPLOAD_BLOBS)),
+            producer.get_eventhub_properties,
+        )
+        if await unless(stop, arrival):
+            readiness.begun()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(worker.run(stop))
+                group.create_task(reconciler.run(stop))
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/ingestion.md."""
+    run("ingestion", lambda stop: work(Wires.read(os.environ), Dials.read(os.environ), Patience(), stop))

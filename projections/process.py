@@ -1,0 +1,43 @@
+"""The read API as a process: its settings read, and served by uvicorn."""
+
+import logging
+import os
+from collections.abc import Mapping
+
+import click
+import uvicorn
+
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
+from songline.projections.api import create
+from songline.projections.http.front import Front
+
+log = logging.getLogger(__name__)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=8000, help="Port to listen on; 0 takes a free one.")
+def main(host: str, port: int) -> None:
+    """Serve charts, songs and ingestions over HTTP. Settings come from the environment: see docs/operations.md."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings, storage, front = read_cosmos(os.environ), _storage(os.environ), Front.read(os.environ)
+    except BadSetting as error:
+        raise SystemExit(f"projections: {error}") from None
+    uvicorn.run(
+        create(settings, storage, front=front),
+        host=host,
+        port=port,
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _storage(environ: Mapping[str, str]) -> Blobs | None:
+    """Whoever wants charts only needs no Blob Storage; that there will be no sound is said."""
+    if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
+        return read_blobs(environ)
+    log.warning("no audio will be served: neither %s nor %s is set", BLOB_CONNECTION, BLOB_ENDPOINT)
+    return None
