@@ -166,9 +166,11 @@ def idiomatic(settings: Settings, total: int) -> None:
     import faust
 
     from songline.processors.trending.app import options
-    from songline.processors.trending.config import Dials
+    from songline.processors.trending.config import TrendingConfig
 
-    app = faust.App("bench", **{**options(settings, Dials()), "stream_buffer_maxsize": 4_096, "datadir": Path.cwd()})
+    app = faust.App(
+        "bench", **{**options(settings, TrendingConfig()), "stream_buffer_maxsize": 4_096, "datadir": Path.cwd()}
+    )
     table = app.Table("counts", default=int, partitions=PARTITIONS).tumbling(60.0)
     state = {"seen": 0, "start": 0.0, "cpu": 0.0}
 

@@ -19,21 +19,21 @@ from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.watermark_store import Positions
-from songline.processors.trending.cells.partition_opener import Settling
-from songline.processors.trending.cells.start_positions import Standings
-from songline.processors.trending.cells.worker import Counting, wall_clock_ms
-from songline.processors.trending.config import Dials
-from songline.processors.trending.crash_isolation import FoldGuard, Isolation
+from songline.processors.trending.cells.partition_opener import PartitionOpener
+from songline.processors.trending.cells.start_positions import StartPositions
+from songline.processors.trending.cells.worker import CellWorker, wall_clock_ms
+from songline.processors.trending.config import TrendingConfig
+from songline.processors.trending.crash_isolation import CrashIsolation, FoldGuard
 from songline.processors.trending.faust import credentials
-from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.health import Health
-from songline.processors.trending.merge.chart_writer import Sink
-from songline.processors.trending.merge.worker import Charting
+from songline.processors.trending.merge.chart_writer import ChartWriter
+from songline.processors.trending.merge.worker import MergeWorker
 from songline.processors.trending.parking_queue import READER, ParkingQueue
-from songline.processors.trending.plays.writer import Recording
-from songline.processors.trending.progress_observer import Reporting
-from songline.processors.trending.shards.worker import Ranking
+from songline.processors.trending.plays.writer import PlaysWriter
+from songline.processors.trending.progress_observer import ProgressObserver
+from songline.processors.trending.shards.worker import ShardWorker
 from songline.processors.trending.validation import StageLimits, check_cell, check_saved
 from songline.schemas.channels import (
     MUSIC_EVENTS,
@@ -64,14 +64,14 @@ MAX_BATCH_BYTES = 900_000
 class Trending(Struct):
     """The app, and what serves beside it. `isolation` knows whether a fold has ended it."""
 
-    app: App
+    app: BatchedApp
     health: Health
-    isolation: Isolation
+    isolation: CrashIsolation
 
 
 def create(
     settings: Settings,
-    dials: Dials,
+    dials: TrendingConfig,
     hubs: Mapping[str, int],
     charts: ContainerProxy,
     plays: ContainerProxy,
@@ -84,7 +84,7 @@ def create(
 
     It starts nothing: give `app` and `health` to a `faust.Worker`.
     """
-    app = App(
+    app = BatchedApp(
         TRENDING_GROUP,
         batched=(MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS),
         **options(settings, dials),
@@ -106,15 +106,15 @@ def create(
     for table, saved in ((cells, saved_cells), (sums, saved_shards)):
         table._on_changelog_event = saved.note
         app.unreadable[saved.hub] = saved.unreadable
-    isolation = Isolation(AttemptStore(attempts), ParkingBound(), parking, app.crash)
+    isolation = CrashIsolation(AttemptStore(attempts), ParkingBound(), parking, app.crash)
     guards = [FoldGuard(hub, isolation) for hub in (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)]
-    settling = Settling(app, Standings(Positions(attempts), HubQuestions(asking)), wall_clock_ms, monotonic)
-    counting = Counting(app, cells, saved_cells, shards, wall_clock_ms, parking, guards[0], settling)
+    settling = PartitionOpener(app, StartPositions(Positions(attempts), HubQuestions(asking)), wall_clock_ms, monotonic)
+    counting = CellWorker(app, cells, saved_cells, shards, wall_clock_ms, parking, guards[0], settling)
     whole_ms = round(dials.whole * 1_000)
-    ranking = Ranking(app, sums, saved_shards, limits, wall_clock_ms, whole_ms, parking, guards[1])
-    sink = Sink(charts, max(1, round(dials.writes * dials.tick)))
-    charting = Charting(app, sink, shards, limits, parking, guards[2])
-    recording = Recording(
+    ranking = ShardWorker(app, sums, saved_shards, limits, wall_clock_ms, whole_ms, parking, guards[1])
+    sink = ChartWriter(charts, max(1, round(dials.writes * dials.tick)))
+    charting = MergeWorker(app, sink, shards, limits, parking, guards[2])
+    recording = PlaysWriter(
         plays,
         lambda: ranking.shards,
         shards,
@@ -153,7 +153,7 @@ def create(
             sentence = f"nothing is folded or parked any more: {isolation.bound.reason}"
             yield not_ready(READER, NotReadyCause.TOO_MANY_PARKED, sentence)
 
-    reporting = Reporting(
+    reporting = ProgressObserver(
         app,
         ProgressTracker(READER, ProgressBounds(stall_s=dials.stall)),
         (counting, ranking, charting),
@@ -169,7 +169,7 @@ def create(
     return Trending(app, Health(dials.port, dials.hang, reporting.report), isolation)
 
 
-def options(settings: Settings, dials: Dials) -> dict[str, Any]:
+def options(settings: Settings, dials: TrendingConfig) -> dict[str, Any]:
     """Faust's settings for Event Hubs: nothing is created by itself, and no connection idles for too long."""
     return {
         "broker": f"kafka://{settings.eventhubs.kafka}",
@@ -201,14 +201,14 @@ def options(settings: Settings, dials: Dials) -> dict[str, Any]:
     }
 
 
-def _table(app: App, name: str, partitions: int) -> Any:
+def _table(app: BatchedApp, name: str, partitions: int) -> Any:
     # With these types Faust leaves keys and values as they are. Its usual codec would fail on each of them, and its
     # recovery passes over what it can't decode with no more than a warning.
     return app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
 
 
 def _agent(
-    consume: Callable[[Any], Coroutine[Any, Any, None]], isolation: Isolation
+    consume: Callable[[Any], Coroutine[Any, Any, None]], isolation: CrashIsolation
 ) -> Callable[[Any], Awaitable[None]]:
     """A plain function: Faust looks at what an agent is, and a bound method is not what it expects."""
 
@@ -218,29 +218,29 @@ def _agent(
     return agent
 
 
-async def _starts(app: App, hub: str) -> dict[int, int]:
+async def _starts(app: BatchedApp, hub: str) -> dict[int, int]:
     """The partitions of a hub that this worker holds, each with the first offset to read."""
     return {number: offset or 0 for number, offset in (await _committed(app, hub)).items()}
 
 
-async def _committed(app: App, hub: str) -> dict[int, int | None]:
+async def _committed(app: BatchedApp, hub: str) -> dict[int, int | None]:
     """The partitions of a hub that this worker holds, each with the offset that the group has committed."""
     committed = await app.consumer.seek_to_committed()
     return {tp.partition: committed.get(tp) for tp in app.consumer.assignment() if tp.topic == hub}
 
 
-async def _hold(app: App, counting: Counting, charting: Charting) -> None:
+async def _hold(app: BatchedApp, counting: CellWorker, charting: MergeWorker) -> None:
     await counting.assigned(await _committed(app, MUSIC_EVENTS), owner=uuid.uuid4().hex)
     await charting.assigned((await _starts(app, TRENDING_TOPS)).get(0), owner=uuid.uuid4().hex)
 
 
-async def _hold_shards(app: App, ranking: Ranking, shards: int) -> None:
+async def _hold_shards(app: BatchedApp, ranking: ShardWorker, shards: int) -> None:
     starts = await _starts(app, TRENDING_PARTIALS)
     held = {number: start for number, start in starts.items() if number < shards}
     await ranking.assigned(held, owner=uuid.uuid4().hex)
 
 
-def _loud(app: App, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def _loud(app: BatchedApp, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
     """Faust drops what a recovery callback raises; a worker without its state must not go on."""
 
     async def call() -> None:
@@ -253,7 +253,7 @@ def _loud(app: App, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awa
     return call
 
 
-def _on_revoked(app: App, stages: Iterable[Counting | Ranking | Charting]) -> None:
+def _on_revoked(app: BatchedApp, stages: Iterable[CellWorker | ShardWorker | MergeWorker]) -> None:
     """Let go of everything when partitions are taken away, and before the producer stops."""
 
     async def revoked(*_: Any, **__: Any) -> None:
@@ -265,7 +265,7 @@ def _on_revoked(app: App, stages: Iterable[Counting | Ranking | Charting]) -> No
 
 
 def _every(
-    app: App,
+    app: BatchedApp,
     seconds: float,
     work: Callable[[], Awaitable[None]],
     watch: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],

@@ -12,7 +12,7 @@ PORT = "SONGLINE_TRENDING_PORT"
 _PREFIX = "SONGLINE_TRENDING_"
 
 
-class Dials(Struct, frozen=True):
+class TrendingConfig(Struct, frozen=True):
     """Seconds, but for:
 
     `port`: where health is served on 127.0.0.1, 0 for a free port. `writes`: charts written a second at most;

@@ -12,7 +12,7 @@ LISTENS, LIKES, UNLIKES = range(3)
 KINDS = 3
 
 
-class Slots(dict[int, int]):
+class SlotIndex(dict[int, int]):
     """Key to slot."""
 
     def __missing__(self, key: int) -> int:
@@ -23,11 +23,11 @@ class Slots(dict[int, int]):
         return np.fromiter(map(self.__getitem__, keys.tolist()), np.int64, len(keys))
 
 
-class Tally:
+class CountTable:
     """A table of three counts a key. The keys of one call are distinct."""
 
     def __init__(self) -> None:
-        self._slots = Slots()
+        self._slots = SlotIndex()
         self._keys = np.zeros(16, np.int64)
         self._counts = np.zeros((16, KINDS), np.int64)
 

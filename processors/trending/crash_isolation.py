@@ -59,7 +59,7 @@ class WideDissection(Dissection):
             self.size = min(2 * self.size, LARGEST_PIECE)
 
 
-class FoldStay(Struct):
+class FoldAssignment(Struct):
     """A partition in the hands of this worker. `before` is what was noted of it last, by whoever had it."""
 
     attempt: Attempt
@@ -67,7 +67,7 @@ class FoldStay(Struct):
     apart: WideDissection | None
 
 
-class Isolation:
+class CrashIsolation:
     """What the stages of one worker share. `crash` ends the app in good order; `error` is why it ends."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Isolation:
         """The partitions that are folded in pieces."""
         self._crash = crash
 
-    async def end(self, error: Exception, stay: FoldStay | None = None) -> None:
+    async def end(self, error: Exception, stay: FoldAssignment | None = None) -> None:
         """End the worker because of `error`, noted as what ended the stay; never returns."""
         if self.error is None:
             self.error = error
@@ -146,10 +146,10 @@ class Isolation:
 class FoldGuard:
     """The partitions of `hub` that a stage folds."""
 
-    def __init__(self, hub: str, isolation: Isolation) -> None:
+    def __init__(self, hub: str, isolation: CrashIsolation) -> None:
         self._hub = hub
         self._isolation = isolation
-        self._stays: dict[int, FoldStay] = {}
+        self._stays: dict[int, FoldAssignment] = {}
 
     async def fold(
         self, partition: int, batch: Batch, owner: str, end: int | None, apply: Apply, settle: Settle
@@ -190,13 +190,13 @@ class FoldGuard:
         except (AzureError, TimeoutError) as error:
             log.warning("that %s was given up in good order was not noted: %s", self._hub, error)
 
-    async def _begin(self, partition: int, owner: str, batch: Batch, end: int | None) -> FoldStay:
+    async def _begin(self, partition: int, owner: str, batch: Batch, end: int | None) -> FoldAssignment:
         isolation, key = self._isolation, attempt_id(READER, self._hub, str(partition))
         before = await isolation.retry(partial(isolation.store.read, key))
         position = batch.offsets[0] if batch.offsets else batch.begin
         attempt = begun(before, key, owner, position)
         isolation.bound.begin(self._key(partition), attempt.parked_in_a_row)
-        stay = FoldStay(attempt, before, apart(before, position, batch.end - 1 if end is None else end - 1))
+        stay = FoldAssignment(attempt, before, apart(before, position, batch.end - 1 if end is None else end - 1))
         await self._note(stay, attempt)
         if stay.apart is not None:
             isolation.taken_apart.add(self._key(partition))
@@ -206,14 +206,16 @@ class FoldGuard:
             )
         return stay
 
-    async def _note(self, stay: FoldStay, attempt: Attempt) -> None:
+    async def _note(self, stay: FoldAssignment, attempt: Attempt) -> None:
         async def note() -> None:
             await self._isolation.store.note(attempt)
 
         await self._isolation.retry(note)
         stay.attempt = attempt
 
-    async def _fold_apart(self, stay: FoldStay, partition: int, batch: Batch, apply: Apply, settle: Settle) -> None:
+    async def _fold_apart(
+        self, stay: FoldAssignment, partition: int, batch: Batch, apply: Apply, settle: Settle
+    ) -> None:
         start, count = 0, len(batch.offsets)
         while start < count and stay.apart is not None:
             position = batch.offsets[start]

@@ -14,7 +14,7 @@ from songline.cloud.settings import BadSetting, Settings
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.trending import prerequisites as arrival
 from songline.processors.trending.app import create
-from songline.processors.trending.config import Dials
+from songline.processors.trending.config import TrendingConfig
 from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP
 
 GC_THRESHOLD = 200_000
@@ -27,7 +27,7 @@ def main() -> None:
     for chatty in ("azure", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
-        settings, dials = Settings.read(os.environ), Dials.read(os.environ)
+        settings, dials = Settings.read(os.environ), TrendingConfig.read(os.environ)
     except BadSetting as error:
         raise SystemExit(f"trending: {error}") from None
     gc.set_threshold(GC_THRESHOLD, 10, 10)

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, ServiceFault, fault, last_line
-from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import moment
 from songline.schemas.channels import PLAYS
@@ -36,22 +36,22 @@ _CAUSES = {
 }
 
 
-class Stage(Protocol):
+class ProgressSource(Protocol):
     """What has partitions of a hub."""
 
     def progress(self) -> Iterable[tuple[TP, int, int | None]]:
         """Of each partition: the position up to which it is done, and when (Unix ms) the hub took what is there."""
 
 
-class Reporting:
+class ProgressObserver:
     """The worker's progress. `troubles` give, by what it is that can't be done, the error that it met last; `reasons`
     are whatever else keeps the worker from being ready. `now_ms` is the wall clock's, `steady` gives seconds."""
 
     def __init__(
         self,
-        app: App,
+        app: BatchedApp,
         tracker: ProgressTracker,
-        stages: Iterable[Stage],
+        stages: Iterable[ProgressSource],
         backlogs: Callable[[], Iterable[tuple[int, int, int]]],
         unheard: Callable[[], list[int]],
         troubles: Callable[[], Iterable[tuple[str, Exception | None]]],

@@ -12,7 +12,7 @@ REGION_BITS = 10
 NO_REGION = 0
 
 
-class Regions(dict[str | None, int]):
+class RegionIndex(dict[str | None, int]):
     """Region to its number, the same in every process: AA is 1, ZZ is 676, and no region is 0."""
 
     def __missing__(self, region: str | None) -> int:
@@ -37,7 +37,7 @@ def shard_of(song_id: str, shards: int) -> int:
     return crc32(song_id.encode()) % shards
 
 
-class Songs(dict[str, int]):
+class SongIndex(dict[str, int]):
     """Song id to its number in this process: 0, 1, 2, … in the order of their coming."""
 
     def __init__(self, shards: int = 1) -> None:

@@ -10,15 +10,14 @@ from collections.abc import Collection, Container, Iterable
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.cells.state import Section as Actions
-from songline.processors.trending.cells.state import decode_chunk
-from songline.processors.trending.cells.wire import Fact, Partial, Section
+from songline.processors.trending.cells.state import ActionSection, decode_chunk
+from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.policy import HOUR_MS, SPANS, UNIT_MS, Unit
 from songline.processors.trending.shards.state import decode_head, decode_section
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
-from songline.processors.trending.song_index import REGION_BITS, Songs, shard_of
+from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.song_index import REGION_BITS, SongIndex, shard_of
 from songline.schemas.documents import CHART_SIZE, GLOBAL
 from songline.schemas.documents import KINDS as CHART_KINDS
 from songline.schemas.errors import PoisonError
@@ -50,7 +49,7 @@ class StageLimits(Struct, frozen=True):
     now_ms: int
 
 
-def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: Songs) -> None:
+def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: SongIndex) -> None:
     """What a source tells the shard; `songs` are those that the shard knows already."""
     _number("partition", partial.partition, 0, MAX_PARTITIONS - 1)
     if partial.position is not None:
@@ -63,7 +62,9 @@ def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: Song
         check_fact(fact, shard, limits)
 
 
-def check_section(section: Section, unit: Unit, shard: int | None, limits: StageLimits, known: Container[str]) -> None:
+def check_section(
+    section: CountSection, unit: Unit, shard: int | None, limits: StageLimits, known: Container[str]
+) -> None:
     """Counts in columns: of equal length, inside their bounds, each row once; songs that are not `known` are of the
     shard, where it is given."""
     rows, rest = divmod(len(section.song), 4)
@@ -89,7 +90,7 @@ def check_section(section: Section, unit: Unit, shard: int | None, limits: Stage
         raise _broken("a row is there twice")
 
 
-def check_fact(fact: Fact, shard: int, limits: StageLimits) -> None:
+def check_fact(fact: SongFact, shard: int, limits: StageLimits) -> None:
     """What is said of a song. Texts go into messages that have a size."""
     _song(fact.song_id, shard, limits)
     _number("time_ms", fact.time_ms, _OLDEST_MS, limits.now_ms + AHEAD_MS)
@@ -107,7 +108,7 @@ def check_fact(fact: Fact, shard: int, limits: StageLimits) -> None:
             _number(field, value, _OLDEST_MS, MAX_NUMBER)
 
 
-def check_frame(frame: Frame, limits: StageLimits) -> None:
+def check_frame(frame: ReportPart, limits: StageLimits) -> None:
     """A part of what a shard tells the merge."""
     _number("shard", frame.shard, 0, limits.shards - 1)
     for song in frame.songs:
@@ -140,7 +141,7 @@ def check_cell(key: bytes, value: bytes, partition: int) -> None:
         _section(section, section.keys.count("\n") + 1)
 
 
-def check_chunk(value: bytes) -> list[Actions]:
+def check_chunk(value: bytes) -> list[ActionSection]:
     """The actions of a chunk that is saved of a cell."""
     sections = decode_chunk(value)
     for section in sections:
@@ -207,7 +208,7 @@ def check_days(days: Collection[tuple[str, int]]) -> None:
             raise _broken(f"{song[:80]!r}, {day}: no day of a song")
 
 
-def _known_song(song: Song) -> None:
+def _known_song(song: SongLabel) -> None:
     if _ID.match(song.song_id) is None:
         raise _broken(f"{song.song_id[:80]!r} is no song id")
     for text in (song.title, song.artist, song.genre):
@@ -224,7 +225,7 @@ def _key(key: str) -> None:
         raise _broken(f"{key[:80]!r} is no chart")
 
 
-def _top(key: str, top: Top) -> None:
+def _top(key: str, top: TopK) -> None:
     if not len(top.song) == len(top.listens) == len(top.likes) == len(top.value) <= CHART_SIZE:
         raise _broken(f"{key}: columns of {len(top.song)}, {len(top.listens)}, {len(top.likes)}, {len(top.value)}")
     if len(set(top.song)) != len(top.song):
@@ -234,12 +235,12 @@ def _top(key: str, top: Top) -> None:
             _number(f"{key} {name}", number, -MAX_NUMBER if name == "likes" else 0, MAX_NUMBER)
 
 
-def _mark(mark: Mark, limits: StageLimits) -> None:
+def _mark(mark: ShardWatermark, limits: StageLimits) -> None:
     _number("as_of_ms", mark.as_of_ms, 0, limits.now_ms + AHEAD_MS)
     check_positions(mark.positions.items(), mark.through_ms.items(), limits)
 
 
-def _section(section: Actions, actions: int) -> None:
+def _section(section: ActionSection, actions: int) -> None:
     if len(section.minutes) != actions or len(section.regions) != 2 * actions:
         raise _broken(f"{actions} actions, {len(section.minutes)} minutes, {len(section.regions)} bytes of regions")
     _column("minute", np.frombuffer(section.minutes, np.uint8), 0, 59)

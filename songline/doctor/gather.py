@@ -37,7 +37,7 @@ from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
 from songline.processors.runtime.parking import ParkedEvents
 from songline.processors.trending import app as trending
-from songline.processors.trending.config import Dials
+from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
 from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport
@@ -261,7 +261,7 @@ def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | 
     """The settings that the trending worker's own Kafka clients get, Faust's defaults included; of consumer and
     producer the greater one, since either breaks."""
     try:
-        conf = faust.App(channels.TRENDING_GROUP, **trending.options(settings, Dials.read(environ))).conf
+        conf = faust.App(channels.TRENDING_GROUP, **trending.options(settings, TrendingConfig.read(environ))).conf
     except BadSetting as error:
         return Failure(str(error))
     return {

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from songline.processors.trending.cells.source_partition import Source
+from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.wire import Partial
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.process import main
@@ -45,7 +45,7 @@ def crashing(fold: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 if __name__ == "__main__":
     match os.environ["SONGLINE_TEST_STAGE"]:
         case "cells":
-            Source.take = crashing(Source.take)  # type: ignore[assignment, method-assign]
+            SourcePartition.take = crashing(SourcePartition.take)  # type: ignore[assignment, method-assign]
         case "shards":
             Shard.apply = crashing(Shard.apply)  # type: ignore[assignment, method-assign]
     main()

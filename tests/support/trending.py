@@ -9,14 +9,14 @@ from itertools import count, islice
 from random import Random
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.source_partition import Source, hour_prefix
-from songline.processors.trending.cells.state import Section
+from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
+from songline.processors.trending.cells.state import ActionSection
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.parking_queue import UnappliedRecord
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.song_index import Regions, Songs
+from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.validation import (
     StageLimits,
     check_cell,
@@ -201,16 +201,18 @@ class Pipeline:
     def _owner(self) -> str:
         return f"owner-{next(self._owners)}"
 
-    def _source(self, number: int) -> Source:
+    def _source(self, number: int) -> SourcePartition:
         saved = self._cells[number]
 
-        def load(hour: int) -> list[list[Section]]:
+        def load(hour: int) -> list[list[ActionSection]]:
             for key, value in saved.items():
                 check_cell(key.encode(), value, number)
             return [check_chunk(value) for key, value in saved.items() if key.startswith(hour_prefix(number, hour))]
 
         shards = len(self.hub)
-        return Source(number, self._owner(), shards, Songs(shards), Regions(), load, self._committed[number] - 1)
+        return SourcePartition(
+            number, self._owner(), shards, SongIndex(shards), RegionIndex(), load, self._committed[number] - 1
+        )
 
 
 def hours(days: Iterable[SongDay]) -> dict[tuple[str, str], tuple[int, int, int]]:

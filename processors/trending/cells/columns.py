@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
 from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import MAX_FUTURE_MS, moment
-from songline.processors.trending.song_index import REGION_BITS, Ints, Regions, Songs
+from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
@@ -105,7 +105,7 @@ KIND_BITS = 2
 MINUTE_BITS = 6
 
 
-class Reading(Struct, frozen=True):
+class ActionColumns(Struct, frozen=True):
     """What a batch says, in order.
 
     `keys`: the action that a listener may take once an hour, `{kind}{user} {song}`. `codes`: song, region, minute of
@@ -124,7 +124,7 @@ def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
     return ((song << REGION_BITS | region) << MINUTE_BITS | minute) << KIND_BITS | kind
 
 
-def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: Songs, regions: Regions) -> Reading:
+def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex) -> ActionColumns:
     """Read `bodies`; `logged_ms` is when the log took each (Unix milliseconds, -1 where it doesn't say)."""
     facts: list[tuple[int, Event]] = []
     poison: list[tuple[int, PoisonError]] = []
@@ -150,11 +150,11 @@ def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: Songs, region
 
 def _columns(
     acts: Sequence[Any],
-    songs: Songs,
-    regions: Regions,
+    songs: SongIndex,
+    regions: RegionIndex,
     facts: list[tuple[int, Event]],
     poison: list[tuple[int, PoisonError]],
-) -> Reading:
+) -> ActionColumns:
     size = len(acts)
     data = [act.data for act in acts]
     kinds = list(map(_KINDS.__getitem__, map(type, data)))
@@ -167,7 +167,7 @@ def _columns(
         np.array(kinds, np.int64),
     )
     keys = [f"{kind}{act.user_id} {act.song_id}" for kind, act in zip(kinds, data, strict=True)]
-    return Reading(keys, codes.tolist(), hours, facts, poison)
+    return ActionColumns(keys, codes.tolist(), hours, facts, poison)
 
 
 def _buckets(times: list[datetime]) -> tuple[Ints, Ints]:

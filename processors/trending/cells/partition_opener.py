@@ -11,8 +11,8 @@ from msgspec import structs
 from songline.processors.runtime.hub_standing import HubState, Mismatch
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
-from songline.processors.trending.cells.start_positions import Ground, Standings, mismatch
-from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.cells.start_positions import StartPosition, StartPositions, mismatch
+from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import moment
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
@@ -31,10 +31,10 @@ REFUSED_S = 5.0
 AWAY_S = 2.0
 
 
-class Holder(Protocol):
+class PartitionHolder(Protocol):
     """Whoever folds the partitions."""
 
-    def open(self, number: int, ground: Ground) -> None:
+    def open(self, number: int, ground: StartPosition) -> None:
         """Fold the partition from here on."""
 
     def close(self, number: int, level: int | None) -> None:
@@ -44,18 +44,20 @@ class Holder(Protocol):
         """The position up to which the partition is flushed."""
 
 
-class Settling:
+class PartitionOpener:
     """The partitions that this worker holds. `steady` gives seconds, `now_ms` is the wall clock's.
 
     `trouble` is what the hub or the store said last, None where they answer.
     """
 
-    def __init__(self, app: App, standings: Standings, now_ms: Callable[[], int], steady: Callable[[], float]) -> None:
+    def __init__(
+        self, app: BatchedApp, standings: StartPositions, now_ms: Callable[[], int], steady: Callable[[], float]
+    ) -> None:
         self._app = app
         self._standings = standings
         self._now_ms = now_ms
         self._steady = steady
-        self._holder: Holder | None = None
+        self._holder: PartitionHolder | None = None
         self._pending: dict[int, tuple[int | None, float]] = {}
         self._grounds: dict[int, Reached] = {}
         self._refused: dict[int, Mismatch] = {}
@@ -66,7 +68,7 @@ class Settling:
         self._noted_s = 0.0
         self.trouble: Exception | None = None
 
-    def assigned(self, holder: Holder, committed: dict[int, int | None]) -> None:
+    def assigned(self, holder: PartitionHolder, committed: dict[int, int | None]) -> None:
         """Hold these partitions, each from the offset that the group has committed, and no others."""
         self.revoked()
         self._holder = holder
@@ -142,7 +144,7 @@ class Settling:
             found = await self._standings.find(number, committed)
             if turn != self._turn or self._holder is None:
                 return
-            if isinstance(found, Ground):
+            if isinstance(found, StartPosition):
                 await self._app.consumer.rewind(tp, found.next)
                 await self._standings.note(number, found.reached)
                 if turn == self._turn:
@@ -158,7 +160,7 @@ class Settling:
         self._refused[number] = why
         self._pending[number] = committed, self._steady() + REFUSED_S
 
-    def _open(self, number: int, ground: Ground) -> None:
+    def _open(self, number: int, ground: StartPosition) -> None:
         assert self._holder is not None
         if self._refused.pop(number, None) is not None:
             log.warning("%s/%d is read again from %d", MUSIC_EVENTS, number, ground.next)

@@ -6,12 +6,12 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells import columns as reading
-from songline.processors.trending.cells.state import Load, Partition
-from songline.processors.trending.cells.wire import Fact, Rows, join, messages
+from songline.processors.trending.cells.state import LoadChunks, PartitionCells
+from songline.processors.trending.cells.wire import CountRows, SongFact, join, messages
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord, passed_over
 from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
-from songline.processors.trending.song_index import REGION_BITS, Regions, Songs, shard_of
+from songline.processors.trending.song_index import REGION_BITS, RegionIndex, SongIndex, shard_of
 from songline.processors.trending.watermark import lift
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongUploaded
@@ -27,7 +27,7 @@ before its answer came, and its clock is another one."""
 _MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
 
 
-class Flush(Struct, frozen=True):
+class SourceFlush(Struct, frozen=True):
     """What a flush has to send, in this order: `partials` (shard, body), then `chunks` by key.
 
     `chunks` that are None are to be deleted. `position` is what may be committed when all of it is acknowledged, and
@@ -39,7 +39,7 @@ class Flush(Struct, frozen=True):
     chunks: dict[str, bytes | None]
 
 
-class Source:
+class SourcePartition:
     """One partition of `music-events`, in the hands of one owner.
 
     `owner` is a name that no other owner of the partition ever has; `load` gives the saved chunks of an hour;
@@ -52,9 +52,9 @@ class Source:
         number: int,
         owner: str,
         shards: int,
-        songs: Songs,
-        regions: Regions,
-        load: Load,
+        songs: SongIndex,
+        regions: RegionIndex,
+        load: LoadChunks,
         position: int,
         level: int = 0,
     ) -> None:
@@ -65,9 +65,9 @@ class Source:
         self._shards = shards
         self._songs = songs
         self._regions = regions
-        self._cells = Partition(songs, regions, load)
+        self._cells = PartitionCells(songs, regions, load)
         self._through_ms: int | None = None
-        self._facts: list[Fact] = []
+        self._facts: list[SongFact] = []
         self._passed_over: list[UnappliedRecord] = []
         self._told: tuple[int, int | None] | None = None
 
@@ -96,10 +96,10 @@ class Source:
     def changed(self) -> bool:
         return self._told != (self.position, self._through_ms)
 
-    def flush(self, now_ms: int) -> Flush:
+    def flush(self, now_ms: int) -> SourceFlush:
         """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
-        minutes: list[Rows] = []
-        hours: list[Rows] = []
+        minutes: list[CountRows] = []
+        hours: list[CountRows] = []
         chunks: dict[str, bytes | None] = {}
         for hour, by_minute, by_hour, pieces in self._cells.flush():
             minutes.append(by_minute.take(np.flatnonzero(by_minute.bucket > now_ms // 60_000 - _MINUTES)))
@@ -108,7 +108,7 @@ class Source:
                 f"{hour_prefix(self.number, hour)}{self._owner}/{piece}": value for piece, value in pieces.items()
             }
         self._cells.rest(now_ms // HOUR_MS - HOT_HOURS + 1)
-        flush = Flush(
+        flush = SourceFlush(
             position=self.position,
             partials=self._messages(join(minutes), join(hours), now_ms),
             chunks=chunks,
@@ -122,7 +122,7 @@ class Source:
         """All that the hub had before this moment (Unix ms) was taken; None where that is not known."""
         return self._through_ms
 
-    def _messages(self, minutes: Rows, hours: Rows, now_ms: int) -> list[tuple[int, bytes]]:
+    def _messages(self, minutes: CountRows, hours: CountRows, now_ms: int) -> list[tuple[int, bytes]]:
         shards = self._songs.shards()
         minute_shards, hour_shards = shards[minutes.pair >> REGION_BITS], shards[hours.pair >> REGION_BITS]
         return [
@@ -157,10 +157,10 @@ def outdated(keys: list[str], now: datetime) -> list[str]:
     return [key for key in keys if int(key.split("/")[1]) < oldest]
 
 
-def _fact(event: Event, offset: int, logged_ms: int) -> Fact:
+def _fact(event: Event, offset: int, logged_ms: int) -> SongFact:
     data, time_ms, again = event.data, milliseconds(event.time), event.resubmit_of is not None
     if isinstance(data, SongUploaded):
         claim = Claim(logged_ms // 1_000 if logged_ms >= 0 else UNDATED_S, offset)
         words = (data.title, data.artist, data.genre)
-        return Fact(data.song_id, time_ms, offset, False, *words, data.user_id, claim, again)
-    return Fact(data.song_id, time_ms, offset, True, user_id=data.user_id, again=again)
+        return SongFact(data.song_id, time_ms, offset, False, *words, data.user_id, claim, again)
+    return SongFact(data.song_id, time_ms, offset, True, user_id=data.user_id, again=again)

@@ -17,7 +17,7 @@ from songline.schemas.progress import Reached
 from songline.schemas.progress_report import NotReadyCause
 
 
-class Ground(Struct, frozen=True):
+class StartPosition(Struct, frozen=True):
     """What a source goes on from: `next` is the offset that it reads next, `reached` what is noted of it."""
 
     reached: Reached
@@ -29,14 +29,14 @@ class Ground(Struct, frozen=True):
         return 2 * self.reached.generation
 
 
-class Standings:
+class StartPositions:
     """Asks the hub by `questions`, and notes in `positions`. Methods raise AzureError and EventHubError."""
 
     def __init__(self, positions: Positions, questions: HubQuestions) -> None:
         self._positions = positions
         self._questions = questions
 
-    async def find(self, partition: int, committed: int | None) -> Ground | tuple[Mismatch, int]:
+    async def find(self, partition: int, committed: int | None) -> StartPosition | tuple[Mismatch, int]:
         """From where to read on, where the group has committed the offset `committed`; or why that can't be, and the
         level at which nothing of the partition is applied. Raises PositionResetError where an operator came between."""
         name = str(partition)
@@ -63,7 +63,7 @@ class Standings:
             reached = structs.replace(reached, resets=resets, generation=resets)
             if not await self._positions.reset(name, noted, reached):
                 raise PositionResetError(f"partition {name} was set by hand")
-        return Ground(reached, found.next)
+        return StartPosition(reached, found.next)
 
     async def describe(self) -> HubDescription:
         """When the hub was created, and its partitions."""

@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, Reading, code
-from songline.processors.trending.cells.wire import Rows
-from songline.processors.trending.count_table import KINDS, Tally
-from songline.processors.trending.song_index import REGION_BITS, Ints, Regions, Songs
+from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, ActionColumns, code
+from songline.processors.trending.cells.wire import CountRows
+from songline.processors.trending.count_table import KINDS, CountTable
+from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
 from songline.schemas.decoding import MsgpackDecoder
 
 CHUNK_BYTES = 200_000
@@ -27,7 +27,7 @@ SECTION_ROWS = 1_500
 """Rows a section: at most 128 + 128 + 5 bytes each, so that a chunk and one more section keep below 600 KB."""
 
 
-class Section(Struct, frozen=True, array_like=True):
+class ActionSection(Struct, frozen=True, array_like=True):
     """Actions in columns: `keys` joined by line feeds, minute of the hour (uint8), number of the region (uint16)."""
 
     keys: str
@@ -38,22 +38,22 @@ class Section(Struct, frozen=True, array_like=True):
         return len(self.keys) + len(self.minutes) + len(self.regions) + 16
 
 
-Load: TypeAlias = Callable[[int], list[list[Section]]]
+LoadChunks: TypeAlias = Callable[[int], list[list[ActionSection]]]
 """The chunks of an hour, of all owners, as they were last saved."""
 
 
 class Cell:
     """The actions of one partition and hour: what was counted, and what has changed since the last flush."""
 
-    def __init__(self, hour: int, songs: Songs, chunks: list[list[Section]]) -> None:
+    def __init__(self, hour: int, songs: SongIndex, chunks: list[list[ActionSection]]) -> None:
         self.hour = hour
         self._songs = songs
         self._seen: set[str] = set()
-        self._minutes = Tally()
-        self._hours = Tally()
+        self._minutes = CountTable()
+        self._hours = CountTable()
         self._fresh: list[dict[str, int]] = []
         self._piece = len(chunks)
-        self._open: list[Section] = []
+        self._open: list[ActionSection] = []
         self._size = 0
         for chunk in chunks:
             self._restore(chunk)
@@ -71,7 +71,7 @@ class Cell:
             self._seen.update(firsts)
             self._fresh.append(firsts)
 
-    def flush(self) -> tuple[Rows, Rows, dict[int, bytes]]:
+    def flush(self) -> tuple[CountRows, CountRows, dict[int, bytes]]:
         """What changed since the last flush: absolute counts by minute and by hour, and chunks to save by number."""
         codes = np.concatenate([np.fromiter(firsts.values(), np.int64, len(firsts)) for firsts in self._fresh])
         rows = self._count(codes)
@@ -89,21 +89,21 @@ class Cell:
         self._fresh = []
         return (*rows, chunks)
 
-    def _count(self, codes: Ints) -> tuple[Rows, Rows]:
+    def _count(self, codes: Ints) -> tuple[CountRows, CountRows]:
         minutes, more = _counted(codes)
         pairs, place = np.unique(minutes >> MINUTE_BITS, return_inverse=True)
         more_by_hour = np.zeros((len(pairs), KINDS), np.int64)
         np.add.at(more_by_hour, place, more)
         return (
-            Rows(
+            CountRows(
                 minutes >> MINUTE_BITS,
                 self.hour * 60 + (minutes & (1 << MINUTE_BITS) - 1),
                 self._minutes.add(minutes, more),
             ),
-            Rows(pairs, np.full(len(pairs), self.hour, np.int64), self._hours.add(pairs, more_by_hour)),
+            CountRows(pairs, np.full(len(pairs), self.hour, np.int64), self._hours.add(pairs, more_by_hour)),
         )
 
-    def _restore(self, sections: list[Section]) -> None:
+    def _restore(self, sections: list[ActionSection]) -> None:
         for section in sections:
             keys = section.keys.split("\n")
             codes = code(
@@ -117,16 +117,16 @@ class Cell:
             self._count(codes[new])
 
 
-class Partition:
+class PartitionCells:
     """The cells of one partition of `music-events` that are in use; the others rest, packed, where they were saved."""
 
-    def __init__(self, songs: Songs, regions: Regions, load: Load) -> None:
+    def __init__(self, songs: SongIndex, regions: RegionIndex, load: LoadChunks) -> None:
         self._songs = songs
         self._regions = regions
         self._load = load
         self._cells: dict[int, Cell] = {}
 
-    def fold(self, reading: Reading) -> None:
+    def fold(self, reading: ActionColumns) -> None:
         """Count a batch."""
         hours = reading.hours
         if not len(hours):
@@ -138,7 +138,7 @@ class Partition:
             at = np.flatnonzero(hours == hour).tolist()
             self._cell(hour).fold([reading.keys[i] for i in at], [reading.codes[i] for i in at])
 
-    def flush(self) -> Iterator[tuple[int, Rows, Rows, dict[int, bytes]]]:
+    def flush(self) -> Iterator[tuple[int, CountRows, CountRows, dict[int, bytes]]]:
         """Hour, counts by minute and by hour, and chunks of each cell that has changed."""
         for hour, cell in self._cells.items():
             if cell.changed:
@@ -165,13 +165,13 @@ def _counted(codes: Ints) -> tuple[Ints, Ints]:
     return keys, more
 
 
-def _sections(keys: list[str], codes: Ints) -> Iterator[Section]:
+def _sections(keys: list[str], codes: Ints) -> Iterator[ActionSection]:
     minutes = (codes >> KIND_BITS & (1 << MINUTE_BITS) - 1).astype(np.uint8)
     regions = (codes >> KIND_BITS + MINUTE_BITS & (1 << REGION_BITS) - 1).astype("<u2")
     for start in range(0, len(keys), SECTION_ROWS):
         end = start + SECTION_ROWS
-        yield Section("\n".join(keys[start:end]), minutes[start:end].tobytes(), regions[start:end].tobytes())
+        yield ActionSection("\n".join(keys[start:end]), minutes[start:end].tobytes(), regions[start:end].tobytes())
 
 
 _encode = msgspec.msgpack.Encoder().encode
-decode_chunk = MsgpackDecoder(list[Section]).decode
+decode_chunk = MsgpackDecoder(list[ActionSection]).decode

@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.policy import Unit
-from songline.processors.trending.song_index import REGION_BITS, Ints, Songs
+from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.ownership import NOBODY, Claim
 
@@ -17,7 +17,7 @@ ROWS = 3_000
 """Rows a message: at most 128 + 30 bytes each, so under 500 KB in all."""
 
 
-class Section(Struct, frozen=True, array_like=True):
+class CountSection(Struct, frozen=True, array_like=True):
     """Counts of one unit of buckets, in columns of equal length.
 
     `song` (int32) points into `songs`; `region` (uint16) is a region's number; `bucket` (int32) counts minutes or
@@ -31,7 +31,7 @@ class Section(Struct, frozen=True, array_like=True):
     counts: bytes
 
 
-class Fact(Struct, frozen=True, array_like=True):
+class SongFact(Struct, frozen=True, array_like=True):
     """What a user said last of a song in a partition. `removed` facts have no title, artist or genre. `claim`: where
     the user's first upload of the song stands in that partition. `again`: it had been parked and was sent again.
 
@@ -69,12 +69,12 @@ class Partial(Struct, frozen=True, array_like=True):
     partition: int
     position: int | None
     through_ms: int | None
-    minutes: Section
-    hours: Section
-    facts: list[Fact]
+    minutes: CountSection
+    hours: CountSection
+    facts: list[SongFact]
 
 
-class Rows(Struct, frozen=True):
+class CountRows(Struct, frozen=True):
     """Counts in columns, `pair` being a song and a region in one integer (see `names.pair`)."""
 
     pair: Ints
@@ -84,28 +84,28 @@ class Rows(Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.pair)
 
-    def take(self, which: Ints | slice) -> "Rows":
-        return Rows(self.pair[which], self.bucket[which], self.counts[which])
+    def take(self, which: Ints | slice) -> "CountRows":
+        return CountRows(self.pair[which], self.bucket[which], self.counts[which])
 
 
-def no_rows() -> Rows:
+def no_rows() -> CountRows:
     nothing = np.zeros(0, np.int64)
-    return Rows(nothing, nothing, np.zeros((0, KINDS), np.int64))
+    return CountRows(nothing, nothing, np.zeros((0, KINDS), np.int64))
 
 
-def join(parts: list[Rows]) -> Rows:
+def join(parts: list[CountRows]) -> CountRows:
     if not parts:
         return no_rows()
-    return Rows(
+    return CountRows(
         np.concatenate([part.pair for part in parts]),
         np.concatenate([part.bucket for part in parts]),
         np.concatenate([part.counts for part in parts]),
     )
 
 
-def pack(rows: Rows, songs: Songs) -> Section:
+def pack(rows: CountRows, songs: SongIndex) -> CountSection:
     numbers, song = np.unique(rows.pair >> REGION_BITS, return_inverse=True)
-    return Section(
+    return CountSection(
         songs=[songs.names[number] for number in numbers.tolist()],
         song=song.astype("<i4").tobytes(),
         region=(rows.pair & (1 << REGION_BITS) - 1).astype("<u2").tobytes(),
@@ -114,10 +114,10 @@ def pack(rows: Rows, songs: Songs) -> Section:
     )
 
 
-def unpack(section: Section, songs: Songs) -> Rows:
+def unpack(section: CountSection, songs: SongIndex) -> CountRows:
     numbers = songs.numbers(section.songs)
     song = numbers[np.frombuffer(section.song, "<i4")] if section.songs else numbers
-    return Rows(
+    return CountRows(
         song << REGION_BITS | np.frombuffer(section.region, "<u2").astype(np.int64),
         np.frombuffer(section.bucket, "<i4").astype(np.int64),
         np.frombuffer(section.counts, "<i4").astype(np.int64).reshape(-1, KINDS),
@@ -125,7 +125,12 @@ def unpack(section: Section, songs: Songs) -> Rows:
 
 
 def messages(
-    partition: int, position: int, through_ms: int | None, rows: dict[Unit, Rows], facts: list[Fact], songs: Songs
+    partition: int,
+    position: int,
+    through_ms: int | None,
+    rows: dict[Unit, CountRows],
+    facts: list[SongFact],
+    songs: SongIndex,
 ) -> Iterator[bytes]:
     """What one shard is told by one flush, as bodies in their order; at least one, and the last has the position."""
     minutes, hours = rows["minute"], rows["hour"]

@@ -9,19 +9,19 @@ from typing import Any
 
 from faust.types import TP
 
-from songline.processors.trending.cells.partition_opener import Settling
-from songline.processors.trending.cells.source_partition import Flush, Source, hour_prefix, outdated
-from songline.processors.trending.cells.start_positions import Ground
-from songline.processors.trending.cells.state import Load, Section
+from songline.processors.trending.cells.partition_opener import PartitionOpener
+from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, hour_prefix, outdated
+from songline.processors.trending.cells.start_positions import StartPosition
+from songline.processors.trending.cells.state import ActionSection, LoadChunks
 from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
-from songline.processors.trending.faust.gap_detection import Order
-from songline.processors.trending.faust.record_sender import Outgoing, changes, keep, send
+from songline.processors.trending.faust.gap_detection import GapDetector
+from songline.processors.trending.faust.record_sender import OutgoingRecord, changes, keep, send
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.policy import moment
-from songline.processors.trending.song_index import Regions, Songs
+from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.validation import cell_key, check_chunk
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
@@ -39,19 +39,19 @@ MANY = 100
 """While more records of a partition wait to be parked, it is not read on, and the others are."""
 
 
-class Counting:
+class CellWorker:
     """Sources of the partitions that this worker holds. `owner` names the worker's hold on them, each time anew."""
 
     def __init__(
         self,
-        app: App,
+        app: BatchedApp,
         table: Any,
         saved: Changelog,
         shards: int,
         now_ms: Callable[[], int],
         parking: ParkingQueue,
         guard: FoldGuard,
-        settling: Settling,
+        settling: PartitionOpener,
     ) -> None:
         self._app = app
         self._table = table
@@ -61,14 +61,14 @@ class Counting:
         self._guard = guard
         self._settling = settling
         self._stays = count()
-        self._voids: dict[int, Source] = {}
+        self._voids: dict[int, SourcePartition] = {}
         self._owner = ""
         self._flushed: dict[int, int] = {}
         self._saved = saved
-        self._order = Order(app, MUSIC_EVENTS, settling.doubt)
-        self._songs = Songs(shards)
-        self._regions = Regions()
-        self._sources: dict[int, Source] = {}
+        self._order = GapDetector(app, MUSIC_EVENTS, settling.doubt)
+        self._songs = SongIndex(shards)
+        self._regions = RegionIndex()
+        self._sources: dict[int, SourcePartition] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
         self._flushed_ms = 0
@@ -125,7 +125,7 @@ class Counting:
         await self._saved.prune(set(committed))
         self._settling.assigned(self, committed)
 
-    def open(self, number: int, ground: Ground) -> None:
+    def open(self, number: int, ground: StartPosition) -> None:
         """Fold the partition from here on."""
         self._voids.pop(number, None)
         self._flushed[number] = ground.next - 1
@@ -149,10 +149,10 @@ class Counting:
         for number, source in self._sources.items():
             yield TP(MUSIC_EVENTS, number), self.flushed(number), source.through_ms
 
-    def _source(self, number: int, position: int, level: int) -> Source:
+    def _source(self, number: int, position: int, level: int) -> SourcePartition:
         owner = f"{self._owner}-{next(self._stays)}"
         load = self._load(number)
-        return Source(number, owner, self._shards, self._songs, self._regions, load, position, level)
+        return SourcePartition(number, owner, self._shards, self._songs, self._regions, load, position, level)
 
     async def revoked(self) -> None:
         """Finish the flush that is on its way; what it has not got is counted again by the next owner."""
@@ -177,7 +177,7 @@ class Counting:
             if not now and self.far_behind() and now_ms - self._flushed_ms < CATCH_UP_MS:
                 return
             self._flushed_ms = now_ms
-            flushes: dict[int, Flush] = {}
+            flushes: dict[int, SourceFlush] = {}
             messages: dict[int, list[Any]] = {}
             for number, source in list(self._voids.items()):
                 if source.changed:
@@ -194,7 +194,7 @@ class Counting:
             await send(
                 self._app.producer,
                 [
-                    Outgoing(TRENDING_PARTIALS, body, shard)
+                    OutgoingRecord(TRENDING_PARTIALS, body, shard)
                     for flush in flushes.values()
                     for shard, body in flush.partials
                 ],
@@ -228,7 +228,7 @@ class Counting:
         """Whether so much is to be read that other work had better wait."""
         return sum(end - position for position, end in self.behind().values()) > FAR_BEHIND
 
-    def _look_for_end(self, source: Source) -> None:
+    def _look_for_end(self, source: SourcePartition) -> None:
         reach = self._app.consumer.reach(TP(MUSIC_EVENTS, source.number))
         if reach is not None and source.position + 1 >= reach.end:
             source.at_end(reach.polled_ms)
@@ -246,8 +246,8 @@ class Counting:
             await send(self._app.producer, changes(TRENDING_CELLS_CHANGELOG, int(key.split("/")[0]), values))
             keep(self._table, values)
 
-    def _load(self, number: int) -> Load:
-        def load(hour: int) -> list[list[Section]]:
+    def _load(self, number: int) -> LoadChunks:
+        def load(hour: int) -> list[list[ActionSection]]:
             chunks = []
             for key, value in self._saved.records(hour_prefix(number, hour)):
                 try:

@@ -30,7 +30,7 @@ from faust.types import TP
 from msgspec import Struct
 
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.fetched_records import Fetched, Gap, Tolerant, moments
+from songline.processors.trending.faust.fetched_records import FetchedRecords, OffsetGap, ReadableRecords, moments
 from songline.processors.trending.faust.record_batches import RecordBytes
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ READ_AGAIN_S = 1.0
 """A partition that stands in front of a gap is read again so often."""
 
 
-class Reach(Struct, frozen=True):
+class FetchPosition(Struct, frozen=True):
     """Where a partition's fetching stands: `end` is the offset after its last record when it was asked, `polled_ms`
     (Unix milliseconds) when the answer came."""
 
@@ -50,15 +50,15 @@ class Reach(Struct, frozen=True):
 class GapRead(Struct, frozen=True):
     """A gap that a partition stands in front of, `since` so many seconds of the steady clock, read `times` times."""
 
-    gap: Gap
+    gap: OffsetGap
     since: float
     times: int
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types
+class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust has no types
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._opened: dict[Any, Fetched] = {}
+        self._opened: dict[Any, FetchedRecords] = {}
         self._held_until: dict[Any, float] = {}
 
     async def _fetch_records(
@@ -91,9 +91,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
             # A fetch of a partition whose stream is full stays here, wrapped, until there is room again.
             if type(result) is FetchResult and type(result._partition_records) is PartitionRecords:
                 if tp.topic in self.app.batched:
-                    result._partition_records = self._opened[tp] = Fetched(result._partition_records, _now_ms())
+                    result._partition_records = self._opened[tp] = FetchedRecords(result._partition_records, _now_ms())
                 else:
-                    result._partition_records = Tolerant(result._partition_records, self._unreadable)
+                    result._partition_records = ReadableRecords(result._partition_records, self._unreadable)
         wanted = {
             tp
             for tp in partitions
@@ -115,7 +115,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         if (tell := self.app.unreadable.get(tp.topic)) is not None:
             self.consumer.loop.call_soon_threadsafe(tell, tp.partition, offset, raw, why)
 
-    def _note_gap(self, tp: Any, opened: Fetched | None, now: float) -> None:
+    def _note_gap(self, tp: Any, opened: FetchedRecords | None, now: float) -> None:
         gap = None if opened is None else opened.gap
         if gap is None:
             self.app.missing.pop(tp, None)
@@ -128,7 +128,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         self.app.missing[tp] = GapRead(gap, now, 1)
         log.warning("%s/%d: expected offset %d, saw %s; reading again", *tp, gap.expected, gap.seen)
 
-    def reach(self, tp: TP) -> Reach | None:
+    def reach(self, tp: TP) -> FetchPosition | None:
         """None while nothing is known."""
         if self._consumer is None:
             return None
@@ -138,12 +138,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         state = assignment.state_value(tp)
         # In this order: an end that is read later than its time makes the claim weaker, never wrong.
         polled_ms, end = state.timestamp, state.highwater
-        return None if polled_ms is None or end is None else Reach(end, int(polled_ms))
+        return None if polled_ms is None or end is None else FetchPosition(end, int(polled_ms))
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
+    def _new_consumer_thread(self) -> BatchedConsumerThread:
+        return BatchedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         if not isinstance(record, Batch):
@@ -192,8 +192,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
         self._committed_offset[tp] = offset or None
         await self.seek_wait({tp: offset})
 
-    def reach(self, tp: TP) -> Reach | None:
-        reach: Reach | None = self._thread.reach(tp)
+    def reach(self, tp: TP) -> FetchPosition | None:
+        reach: FetchPosition | None = self._thread.reach(tp)
         return reach
 
     def known_partitions(self, hub: str) -> frozenset[int]:
@@ -202,11 +202,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc] # Faust has no types
         return frozenset(() if consumer is None else consumer.partitions_for_topic(hub) or ())
 
 
-class Transport(driver.Transport):  # type: ignore[misc] # Faust has no types
-    Consumer = Consumer
+class BatchedTransport(driver.Transport):  # type: ignore[misc] # Faust has no types
+    Consumer = BatchedConsumer
 
 
-class App(faust.App):  # type: ignore[misc] # Faust has no types
+class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
     """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
     `unreadable` are told, by hub, of record batches of other hubs that can't be read: partition, offset, bytes, why.
@@ -236,8 +236,8 @@ class App(faust.App):  # type: ignore[misc] # Faust has no types
         for close in closing:
             await close()
 
-    def _new_transport(self) -> Transport:
-        return Transport(self.conf.broker_consumer, self)
+    def _new_transport(self) -> BatchedTransport:
+        return BatchedTransport(self.conf.broker_consumer, self)
 
 
 def _batch(found: list[Any]) -> Batch:

@@ -21,14 +21,14 @@ from songline.processors.trending.faust.record_batches import (
 )
 
 
-class Gap(Struct, frozen=True):
+class OffsetGap(Struct, frozen=True):
     """What a fetch could not go on over: `expected` is the offset that is missing, `seen` what stood in its place."""
 
     expected: int
     seen: str
 
 
-class Fetched:
+class FetchedRecords:
     """All records of one fetch, standing where aiokafka has an iterator of records; iterating gives one `Batch`.
 
     `gap` is what it ended in front of, None where it came to its end. `now_ms` is the wall clock's: where a hub keeps
@@ -38,7 +38,7 @@ class Fetched:
     def __init__(self, records: Any, now_ms: int) -> None:
         self._records = records
         self._now_ms = now_ms
-        self.gap: Gap | None = None
+        self.gap: OffsetGap | None = None
 
     @property
     def next_fetch_offset(self) -> int:
@@ -56,12 +56,12 @@ class Fetched:
             batch = next_batch(source._records)
             expected = source.next_fetch_offset
             if batch is None or (source._check_crcs and not is_intact(batch)) or batch.last_offset_delta < 0:
-                self.gap = Gap(expected, "a batch that is damaged")
+                self.gap = OffsetGap(expected, "a batch that is damaged")
                 break
             if batch.next_offset <= expected:
                 continue
             if batch.base_offset > expected:
-                self.gap = Gap(expected, f"offset {batch.base_offset}")
+                self.gap = OffsetGap(expected, f"offset {batch.base_offset}")
                 break
             if not batch.is_control_batch:
                 try:
@@ -77,7 +77,7 @@ class Fetched:
                     taken = [record.offset for record in records]
                     whole = batch.next_offset - max(batch.base_offset, expected)
                     if len(taken) != whole or (taken and taken[-1] != batch.next_offset - 1):
-                        self.gap = Gap(expected, f"{len(taken)} of {whole} records")
+                        self.gap = OffsetGap(expected, f"{len(taken)} of {whole} records")
                         break
                     offsets += taken
                     logged += [record.timestamp for record in records]
@@ -86,7 +86,7 @@ class Fetched:
         yield Batch(begin, source.next_fetch_offset, offsets, moments(logged, self._now_ms), bodies, unreadable)
 
 
-class Tolerant:
+class ReadableRecords:
     """Stands where aiokafka has an iterator of records, of a hub that may be compacted: what can't be read is passed
     over, and told by `unreadable` (partition, offset, the bytes, why)."""
 

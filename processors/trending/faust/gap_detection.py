@@ -16,7 +16,7 @@ from songline.processors.trending.faust.batch import Batch
 log = logging.getLogger(__name__)
 
 
-class Order:
+class GapDetector:
     """Of each partition of a hub that this worker holds, the offset that the next batch has to begin at.
 
     `doubt` is told of a partition whose offsets may be of another hub, or gone; without it they are gone on with.

@@ -30,7 +30,7 @@ IN_FLIGHT = 8
 _NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
 
 
-class Before(Struct, frozen=True):
+class PreviousRanks(Struct, frozen=True):
     """The moment and the ranks, by song, of the newest snapshot before an hour; None and nothing without one."""
 
     hour: str
@@ -38,7 +38,7 @@ class Before(Struct, frozen=True):
     ranks: dict[str, int]
 
 
-class Due(Struct):
+class DueChart(Struct):
     """A chart that waits to be written, since a call of `write`. What is stored of it is `sound` up to then; None: to
     this moment, since nothing but the hour has changed."""
 
@@ -50,7 +50,7 @@ UNKNOWN = Freshness(as_of=moment(0), complete_through=None, position={})
 """What is said of charts before any was written."""
 
 
-class Sink:
+class ChartWriter:
     """Writes the charts of a merge, `writes` a call at most.
 
     `trouble` is what the last write met, None once one is done; `refused` are charts that Cosmos DB does not take,
@@ -60,7 +60,7 @@ class Sink:
     def __init__(self, container: ContainerProxy, writes: int) -> None:
         self._container = container
         self._writes = writes
-        self._before: dict[str, Before] = {}
+        self._before: dict[str, PreviousRanks] = {}
         self._snapshots: dict[str, str] = {}
         self.trouble: AzureError | None = None
         self.refused: dict[str, AzureError] = {}
@@ -68,7 +68,7 @@ class Sink:
 
     def forget(self) -> None:
         """Another worker may write from now on."""
-        self._due: dict[str, Due] = {}
+        self._due: dict[str, DueChart] = {}
         self._reached = UNKNOWN
         self._hour = ""
         self._call = 0
@@ -96,12 +96,12 @@ class Sink:
 
     def _note_changes(self, merge: Merge, hour: str) -> None:
         for key in merge.changed:
-            due = self._due.setdefault(key, Due(self._call, self._reached))
+            due = self._due.setdefault(key, DueChart(self._call, self._reached))
             due.sound = due.sound or self._reached
         merge.changed.clear()
         if hour != self._hour:
             for key in sorted(merge.keys()):
-                self._due.setdefault(key, Due(self._call, None))
+                self._due.setdefault(key, DueChart(self._call, None))
             self._hour = hour
 
     def _claim_no_more_than(self, fresh: Freshness) -> None:
@@ -186,7 +186,7 @@ class Sink:
         known = self._before.get(key)
         if known is not None and known.hour == hour:
             return
-        before = Before(hour, None, {})
+        before = PreviousRanks(hour, None, {})
         parameters: list[dict[str, object]] = [{"name": "@hour", "value": hour}]
         async for document in self._container.query_items(_NEWEST_BEFORE, parameters=parameters, partition_key=key):
             try:
@@ -194,7 +194,7 @@ class Sink:
             except PoisonError as why:
                 log.error("chart %s: passed over the snapshot %s, none of ours: %s", key, document.get("id"), why)
                 continue
-            before = Before(hour, snapshot.as_of, {entry.song_id: entry.rank for entry in snapshot.entries})
+            before = PreviousRanks(hour, snapshot.as_of, {entry.song_id: entry.rank for entry in snapshot.entries})
         self._before[key] = before
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
 from songline.processors.trending.watermark import lowest
 from songline.schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
 from songline.schemas.errors import PoisonError
@@ -15,12 +15,12 @@ from songline.schemas.progress import Freshness
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 
 
-class Said(Struct):
+class ShardReport(Struct):
     """All that a shard has said, as of its mark."""
 
-    mark: Mark
-    songs: dict[str, Song]
-    tops: dict[str, Top]
+    mark: ShardWatermark
+    songs: dict[str, SongLabel]
+    tops: dict[str, TopK]
 
 
 class Merge:
@@ -28,13 +28,13 @@ class Merge:
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
-        self._said: dict[int, Said] = {}
-        self._parts: dict[int, list[Frame]] = {}
+        self._said: dict[int, ShardReport] = {}
+        self._parts: dict[int, list[ReportPart]] = {}
         self._broken: set[int] = set()
         self.changed: set[str] = set()
         """Keys of charts that changed since they were last taken out of here."""
 
-    def hear(self, frame: Frame) -> None:
+    def hear(self, frame: ReportPart) -> None:
         """Take in a part of a frame; it counts when the frame is complete. One whose start is missing is not used.
 
         Raises PoisonError where a top list names a song that the shard has not told. What the shard says after that is
@@ -106,20 +106,20 @@ class Merge:
             entries=entries,
         )
 
-    def _lines(self, key: str) -> Iterator[tuple[Song, int, int, int]]:
+    def _lines(self, key: str) -> Iterator[tuple[SongLabel, int, int, int]]:
         for said in self._said.values():
             if (top := said.tops.get(key)) is not None:
                 yield from zip(map(said.songs.__getitem__, top.song), top.value, top.listens, top.likes, strict=True)
 
-    def _complete(self, heard: list[Frame], mark: Mark) -> None:
+    def _complete(self, heard: list[ReportPart], mark: ShardWatermark) -> None:
         shard, whole = heard[0].shard, heard[0].whole
         before = self._said.get(shard)
         if not whole and (before is None or shard in self._broken):
             return
-        before = before or Said(mark, {}, {})
+        before = before or ShardReport(mark, {}, {})
         songs = {song.song_id: song for frame in heard for song in frame.songs}
         tops = {key: top for frame in heard for key, top in frame.tops.items()}
-        after = Said(mark, songs, tops) if whole else Said(mark, before.songs | songs, before.tops | tops)
+        after = ShardReport(mark, songs, tops) if whole else ShardReport(mark, before.songs | songs, before.tops | tops)
         unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
         if unknown:
             self._broken.add(shard)
@@ -136,13 +136,13 @@ class Merge:
             self.changed |= {key for key, top in after.tops.items() if not renamed.isdisjoint(top.song)}
 
 
-def _position(marks: list[Mark]) -> dict[str, int]:
+def _position(marks: list[ShardWatermark]) -> dict[str, int]:
     """What all shards have applied. A partition that one of them has heard nothing of is not in it."""
     common = set.intersection(*(set(mark.positions) for mark in marks))
     return {str(source): lowest([mark.positions[source] for mark in marks]) for source in sorted(common)}
 
 
-def _through(marks: list[Mark]) -> int | None:
+def _through(marks: list[ShardWatermark]) -> int | None:
     known = [mark.through_ms.get(source) for mark in marks for source in {*mark.through_ms}]
     if not known or any(ms is None for ms in known):
         return None

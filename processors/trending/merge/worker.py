@@ -9,19 +9,19 @@ from faust.types import TP
 
 from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.batched_app import App
-from songline.processors.trending.faust.gap_detection import Order
-from songline.processors.trending.merge.chart_writer import Sink
+from songline.processors.trending.faust.batched_app import BatchedApp
+from songline.processors.trending.faust.gap_detection import GapDetector
+from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.parking_queue import ParkingQueue, passed_over
 from songline.processors.trending.shards import wire as frames
-from songline.processors.trending.shards.wire import Frame
+from songline.processors.trending.shards.wire import ReportPart
 from songline.processors.trending.validation import StageLimits, check_frame
 from songline.schemas.channels import TRENDING_TOPS
 from songline.schemas.errors import PoisonError
 
 
-class Charting:
+class MergeWorker:
     """The merge, while this worker holds the only partition of `trending-tops`.
 
     Offsets are committed up to the oldest whole frame that is still needed, so that the next owner finds one of every
@@ -30,8 +30,8 @@ class Charting:
 
     def __init__(
         self,
-        app: App,
-        sink: Sink,
+        app: BatchedApp,
+        sink: ChartWriter,
         shards: int,
         limits: Callable[[], StageLimits],
         parking: ParkingQueue,
@@ -45,7 +45,7 @@ class Charting:
         self._owner = ""
         self._logged_ms: int | None = None
         self._shards = shards
-        self._order = Order(app, TRENDING_TOPS)
+        self._order = GapDetector(app, TRENDING_TOPS)
         self._merge: Merge | None = None
         self._messages: deque[Any] = deque()
         self._needed: dict[int, int] = {}
@@ -127,7 +127,7 @@ class Charting:
         if self._merge is not None and self._merge.ready and reach is not None and self._applied + 1 >= reach.end:
             await self._sink.write(self._merge)
 
-    def _note(self, frame: Frame, offset: int) -> None:
+    def _note(self, frame: ReportPart, offset: int) -> None:
         if frame.whole and frame.first:
             self._begun[frame.shard] = offset
         if frame.whole and frame.mark is not None and frame.shard in self._begun:

@@ -5,9 +5,9 @@ from itertools import repeat
 
 import numpy as np
 
-from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, Tally
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.plays.backlog import Backlog, Day
-from songline.processors.trending.song_index import Ints, Songs
+from songline.processors.trending.song_index import Ints, SongIndex
 from songline.schemas.plays import HOURS, SongDay, day_id
 
 UNKNOWN = -1
@@ -16,16 +16,16 @@ UNKNOWN = -1
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-class Plays:
+class SongDays:
     """Sums of one shard; its `songs` are those of the shard. `prefix` begins the keys of what is saved of the backlog.
 
     Whole days are held, so that a day is written whole.
     """
 
-    def __init__(self, songs: Songs, prefix: str) -> None:
+    def __init__(self, songs: SongIndex, prefix: str) -> None:
         self._songs = songs
         self._prefix = prefix
-        self._hours: dict[int, Tally] = {}
+        self._hours: dict[int, CountTable] = {}
         self.backlog = Backlog(prefix)
 
     def add(self, hour: int, songs: Ints, more: Ints) -> None:
@@ -37,7 +37,7 @@ class Plays:
         distinct, places = np.unique(songs, return_inverse=True)
         sums = np.zeros((len(distinct), KINDS), np.int64)
         np.add.at(sums, places, more)
-        self._hours.setdefault(hour, Tally()).add(distinct, sums)
+        self._hours.setdefault(hour, CountTable()).add(distinct, sums)
         names = map(self._songs.names.__getitem__, distinct.tolist())
         self.backlog.add(zip(names, repeat(hour // HOURS)))
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
 from songline.processors.trending.policy import moment
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import Mark
+from songline.processors.trending.shards.wire import ShardWatermark
 from songline.processors.trending.watermark import lowest
 from songline.schemas.plays import ShardReached, SongDay
 from songline.schemas.progress import Reached
@@ -29,15 +29,15 @@ PROGRESS = 5.0
 """Seconds between two tellings of how far a shard is."""
 
 
-class Seen(Struct, frozen=True):
+class BacklogWatermark(Struct, frozen=True):
     """How far a shard was when so much waited: when all before `end` is written, all that it counted then is."""
 
     shard: Shard
-    mark: Mark
+    mark: ShardWatermark
     end: int
 
 
-class Recording:
+class PlaysWriter:
     """Writes what waits in the `shards` of this worker, of so many `in_all`; at most as many a call as `writes` says.
 
     `now_ms` is the wall clock's, `steady` gives seconds. `trouble` is what the last write met, None once one is done.
@@ -60,7 +60,7 @@ class Recording:
         self._steady = steady
         self.trouble: AzureError | None = None
         self._turn = 0
-        self._seen: dict[int, Seen] = {}
+        self._seen: dict[int, BacklogWatermark] = {}
         self._told: dict[int, float] = {}
 
     def backlogs(self) -> Iterator[tuple[int, int, int]]:
@@ -83,7 +83,7 @@ class Recording:
         self._seen = {number: seen for number, seen in self._seen.items() if shards.get(number) is seen.shard}
         for number, shard in shards.items():
             if number not in self._seen and now >= self._told.get(number, now - PROGRESS) + PROGRESS:
-                self._seen[number] = Seen(shard, shard.mark(self._now_ms()), shard.plays.backlog.end)
+                self._seen[number] = BacklogWatermark(shard, shard.mark(self._now_ms()), shard.plays.backlog.end)
 
     def _due(self, shards: list[Shard]) -> list[tuple[Shard, SongDay]]:
         """A fair share for each shard, and what it leaves for the others; another shard begins each time."""
@@ -178,7 +178,7 @@ class Recording:
             self._told[number] = self._steady()
 
 
-def reached(number: int, shards: int, mark: Mark) -> ShardReached:
+def reached(number: int, shards: int, mark: ShardWatermark) -> ShardReached:
     """The document that says so."""
     return ShardReached(
         id=str(number),

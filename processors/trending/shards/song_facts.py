@@ -5,23 +5,23 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import structs
 
-from songline.processors.trending.cells.wire import FACTS, Fact
+from songline.processors.trending.cells.wire import FACTS, SongFact
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.documents import UNKNOWN_GENRE
 from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, learn
 
 
-class Facts:
+class SongFacts:
     """What each user said last of each song in each source partition. The owner's holds: see `schemas.ownership`."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Mapping[Key, Fact]] = {}
+        self._said: dict[str, Mapping[Key, SongFact]] = {}
         self._slots: list[tuple[str, Key] | None] = []
         self._slot: dict[tuple[str, Key], int] = {}
         self._free: list[int] = []
         self._dirty: set[int] = set()
 
-    def learn(self, partition: int, fact: Fact) -> bool:
+    def learn(self, partition: int, fact: SongFact) -> bool:
         """Take a fact in; whether another one than before holds of its song."""
         before = self._said.get(fact.song_id, {})
         after = _learned(before, partition, fact)
@@ -31,7 +31,7 @@ class Facts:
         self._keep(fact.song_id, before, after)
         return _shown(holding(after)) != _shown(holding(before))
 
-    def of(self, song_id: str) -> Fact | None:
+    def of(self, song_id: str) -> SongFact | None:
         """The fact that holds; None while nobody has uploaded the song."""
         return holding(self._said.get(song_id, {}))
 
@@ -61,7 +61,7 @@ class Facts:
             self.learn(partition, fact)
         self._dirty.clear()
 
-    def _keep(self, song_id: str, before: Mapping[Key, Fact], after: Mapping[Key, Fact]) -> None:
+    def _keep(self, song_id: str, before: Mapping[Key, SongFact], after: Mapping[Key, SongFact]) -> None:
         """Note which pieces have changed. A place that is free again is used again, so that strangers take no room."""
         for key in before.keys() - after.keys():
             slot = self._slot.pop((song_id, key))
@@ -77,7 +77,7 @@ class Facts:
             self._dirty.add(self._slot[song_id, key] // FACTS)
 
 
-def _learned(said: Mapping[Key, Fact], partition: int, fact: Fact) -> Mapping[Key, Fact]:
+def _learned(said: Mapping[Key, SongFact], partition: int, fact: SongFact) -> Mapping[Key, SongFact]:
     """What is said of a song with one fact more, which may be one that was sent before facts had users.
 
     Such a fact claims before all that have a user. Users live in one partition: an upload without a user is taken for
@@ -95,31 +95,31 @@ def _learned(said: Mapping[Key, Fact], partition: int, fact: Fact) -> Mapping[Ke
     return learn(said, partition, fact)
 
 
-def _is_named(said: Mapping[Key, Fact], partition: int, fact: Fact) -> bool:
+def _is_named(said: Mapping[Key, SongFact], partition: int, fact: SongFact) -> bool:
     """Whether `fact`, which has no user, is known as some user's by now: it comes again, or of an older save."""
     claims = [known.claim for (one, user), known in said.items() if one == partition and user != NOBODY]
     return any(claim is not None and claim.second == LEGACY_S and claim.position >= fact.offset for claim in claims)
 
 
-def _is_available(said: Mapping[Key, Fact]) -> bool:
+def _is_available(said: Mapping[Key, SongFact]) -> bool:
     """Whether an upload without a user holds."""
     held = holding(said)
     return held is not None and held.user_id == NOBODY and not held.removed
 
 
-def _name(said: Mapping[Key, Fact], user_id: str) -> Mapping[Key, Fact]:
+def _name(said: Mapping[Key, SongFact], user_id: str) -> Mapping[Key, SongFact]:
     """What is said of a song, with all that has no user as said by `user_id`."""
-    found: Mapping[Key, Fact] = {key: fact for key, fact in said.items() if key[1] != NOBODY}
+    found: Mapping[Key, SongFact] = {key: fact for key, fact in said.items() if key[1] != NOBODY}
     for (partition, user), fact in said.items():
         if user == NOBODY:
             found = learn(found, partition, structs.replace(fact, user_id=user_id))
     return found
 
 
-def _shown(fact: Fact | None) -> tuple[bool, str | None, str | None, str | None] | None:
+def _shown(fact: SongFact | None) -> tuple[bool, str | None, str | None, str | None] | None:
     """What charts show of a fact."""
     return None if fact is None else (fact.removed, fact.title, fact.artist, fact.genre)
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = MsgpackDecoder(list[tuple[int, Fact]]).decode
+_decode = MsgpackDecoder(list[tuple[int, SongFact]]).decode

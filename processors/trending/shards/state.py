@@ -1,7 +1,7 @@
 """Stage 2: the counts of a shard's songs over all source partitions, and its top list for every chart.
 
-Everything that comes in is absolute and is merged by maximum (see `Tally.raise_to`), so messages may come twice, late
-or in any order between partitions, and a replay changes nothing.
+Everything that comes in is absolute and is merged by maximum (see `CountTable.raise_to`), so messages may come twice,
+late or in any order between partitions, and a replay changes nothing.
 """
 
 import logging
@@ -12,14 +12,14 @@ import numpy as np
 from msgspec import Struct
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.wire import ROWS, Partial, Rows
-from songline.processors.trending.count_table import LIKES, LISTENS, Slots, Tally
-from songline.processors.trending.plays.state import Plays
+from songline.processors.trending.cells.wire import ROWS, CountRows, Partial
+from songline.processors.trending.count_table import LIKES, LISTENS, CountTable, SlotIndex
+from songline.processors.trending.plays.state import SongDays
 from songline.processors.trending.policy import SPANS, UNIT_MS, Unit
-from songline.processors.trending.shards.song_facts import Facts
-from songline.processors.trending.shards.windows import Sums, Window
-from songline.processors.trending.shards.wire import Mark, Song, Top
-from songline.processors.trending.song_index import REGION_BITS, Ints, Songs, region_name
+from songline.processors.trending.shards.song_facts import SongFacts
+from songline.processors.trending.shards.windows import SlidingWindow, WindowSums
+from songline.processors.trending.shards.wire import ShardWatermark, SongLabel, TopK
+from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex, region_name
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, UNKNOWN_GENRE, Kind, chart_key
 from songline.schemas.errors import PoisonError
@@ -33,7 +33,7 @@ _LONGEST: dict[Unit, int] = {
 _UNITS: tuple[Unit, ...] = tuple(UNIT_MS)
 
 
-class Head(Struct, frozen=True, array_like=True):
+class ShardHead(Struct, frozen=True, array_like=True):
     """How far each source partition has been applied, and whether what waits to be written is saved as well: what was
     saved before songs' days were written has not been."""
 
@@ -54,14 +54,14 @@ class Shard:
         self._owner = owner
         self._positions: dict[int, int] = {}
         self._through: dict[int, int | None] = {}
-        self._songs = Songs()
-        self.plays = Plays(self._songs, f"{number}/{owner}/waiting/")
-        self._facts = Facts()
-        self._rows = Slots()
+        self._songs = SongIndex()
+        self.plays = SongDays(self._songs, f"{number}/{owner}/waiting/")
+        self._facts = SongFacts()
+        self._rows = SlotIndex()
         self._row_song = np.zeros(0, np.int64)
         self._row_region = np.zeros(0, np.int64)
-        self._tallies: dict[tuple[Unit, int, int], Tally] = {}
-        self._windows = {name: Window(span) for name, span in SPANS.items()}
+        self._tallies: dict[tuple[Unit, int, int], CountTable] = {}
+        self._windows = {name: SlidingWindow(span) for name, span in SPANS.items()}
         self._last: dict[Unit, int] = {}
         self._genres: dict[str, set[int]] = {}
         self._song_genre: list[str] = []
@@ -69,12 +69,12 @@ class Shard:
         self._dirty: dict[tuple[Unit, int, int], set[int]] = {}
         self._saved: dict[tuple[Unit, int, int], set[str]] = {}
         self._gone: list[str] = []
-        self._sent: dict[str, Top] = {}
+        self._sent: dict[str, TopK] = {}
         self._told: set[str] = set()
         self._renamed: set[str] = set()
 
     @property
-    def songs(self) -> Songs:
+    def songs(self) -> SongIndex:
         """The songs that it counts, or has heard of."""
         return self._songs
 
@@ -99,10 +99,10 @@ class Shard:
                 self._last[unit] = last
                 self._slide(unit, last)
 
-    def mark(self, now_ms: int) -> Mark:
-        return Mark(now_ms, dict(self._positions), dict(self._through))
+    def mark(self, now_ms: int) -> ShardWatermark:
+        return ShardWatermark(now_ms, dict(self._positions), dict(self._through))
 
-    def tops(self, *, whole: bool) -> tuple[list[Song], dict[str, Top]]:
+    def tops(self, *, whole: bool) -> tuple[list[SongLabel], dict[str, TopK]]:
         """The top lists that differ from what was last taken (`whole`: all of them), and what is new of the songs
         in them."""
         if whole:
@@ -125,14 +125,14 @@ class Shard:
             for piece in pieces:
                 stretch = slice(piece * ROWS, (piece + 1) * ROWS)
                 keys = tally.keys[stretch]
-                rows = Rows(keys, np.full(len(keys), bucket, np.int64), tally.counts[stretch])
+                rows = CountRows(keys, np.full(len(keys), bucket, np.int64), tally.counts[stretch])
                 key = f"{self.number}/{self._owner}/{unit}/{bucket}/{source}/{piece}"
                 values[key] = _encode(partials.pack(rows, self._songs))
                 self._saved.setdefault((unit, bucket, source), set()).add(key)
         for piece, value in self._facts.flush():
             values[f"{self.number}/{self._owner}/facts/{piece}"] = value
         values |= dict.fromkeys(written)
-        values[f"{self.number}/{self._owner}/head"] = _encode(Head(self._positions, self._through, waiting=True))
+        values[f"{self.number}/{self._owner}/head"] = _encode(ShardHead(self._positions, self._through, waiting=True))
         self._dirty, self._gone = {}, []
         return values
 
@@ -173,7 +173,7 @@ class Shard:
         known = self._through.get(source)
         self._through[source] = known if through_ms is None else max(known or 0, through_ms)
 
-    def _raise(self, unit: Unit, source: int, rows: Rows) -> None:
+    def _raise(self, unit: Unit, source: int, rows: CountRows) -> None:
         if not len(rows):
             return
         order = np.argsort(rows.bucket, kind="stable")
@@ -184,7 +184,7 @@ class Shard:
             if unit in self._last and _is_over(unit, bucket, self._last[unit]):
                 continue
             pairs = rows.pair[start:end]
-            tally = self._tallies.setdefault((unit, bucket, source), Tally())
+            tally = self._tallies.setdefault((unit, bucket, source), CountTable())
             slots, more = tally.raise_to(pairs, rows.counts[start:end])
             if unit == "hour":
                 self.plays.add(bucket, pairs >> REGION_BITS, more)
@@ -245,15 +245,17 @@ class Shard:
         else:
             self._removed.discard(number)
 
-    def _song(self, name: str) -> Song:
+    def _song(self, name: str) -> SongLabel:
         fact = self._facts.of(name)
-        return Song(name, None, None, None) if fact is None else Song(name, fact.title, fact.artist, fact.genre)
+        return (
+            SongLabel(name, None, None, None) if fact is None else SongLabel(name, fact.title, fact.artist, fact.genre)
+        )
 
-    def _differs(self, key: str, top: Top) -> bool:
+    def _differs(self, key: str, top: TopK) -> bool:
         known = self._sent.get(key)
         return top != known if known is not None else bool(top.song)
 
-    def _touched(self, *, whole: bool) -> Iterator[tuple[str, Top]]:
+    def _touched(self, *, whole: bool) -> Iterator[tuple[str, TopK]]:
         used = len(self._rows)
         by_region = np.argsort(self._row_region[:used], kind="stable")
         regions, starts = np.unique(self._row_region[:used][by_region], return_index=True)
@@ -276,11 +278,11 @@ class Shard:
                 yield from self._lists(name, f"genre:{genre}", window.songs, songs, songs)
             window.taken()
 
-    def _lists(self, window: str, scope: str, sums: Sums, at: Ints, songs: Ints) -> Iterator[tuple[str, Top]]:
+    def _lists(self, window: str, scope: str, sums: WindowSums, at: Ints, songs: Ints) -> Iterator[tuple[str, TopK]]:
         for kind in KINDS:
             yield chart_key(kind, window, scope), self._best(kind, sums, at, songs)
 
-    def _best(self, kind: Kind, sums: Sums, at: Ints, songs: Ints) -> Top:
+    def _best(self, kind: Kind, sums: WindowSums, at: Ints, songs: Ints) -> TopK:
         """The hundred greatest values, ties by song id."""
         values = sums.scores[at] if kind == "trending" else sums.counts[at, LISTENS]
         shown = values > 0
@@ -293,7 +295,7 @@ class Shard:
         names = [self._songs.names[song] for song in songs[which].tolist()]
         ranked = sorted(zip((-values[which]).tolist(), names, which.tolist(), strict=True))[:CHART_SIZE]
         counts = sums.counts[at[[place for _, _, place in ranked]]] if ranked else np.zeros((0, 3), np.int64)
-        return Top(
+        return TopK(
             song=[name for _, name, _ in ranked],
             listens=counts[:, LISTENS].tolist(),
             likes=counts[:, LIKES].tolist(),
@@ -308,5 +310,5 @@ def _is_over(unit: Unit, bucket: int, last: int) -> bool:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-decode_head = MsgpackDecoder(Head).decode
-decode_section = MsgpackDecoder(partials.Section).decode
+decode_head = MsgpackDecoder(ShardHead).decode
+decode_section = MsgpackDecoder(partials.CountSection).decode

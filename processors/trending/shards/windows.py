@@ -7,7 +7,7 @@ from songline.processors.trending.policy import LIKE_WEIGHT, Span
 from songline.processors.trending.song_index import Ints
 
 
-class Sums:
+class WindowSums:
     """Counts of the three kinds and the trending score, by a number that grows from 0."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Sums:
         self.scores[:] = 0
 
 
-class Window:
+class SlidingWindow:
     """One window; `last` is its last bucket, None until it is placed for the first time.
 
     `touched_regions` and `touched_songs` tell what has changed since they were taken; `slid` that all may have.
@@ -39,8 +39,8 @@ class Window:
 
     def __init__(self, span: Span) -> None:
         self.span = span
-        self.rows = Sums()
-        self.songs = Sums()
+        self.rows = WindowSums()
+        self.songs = WindowSums()
         self.last: int | None = None
         self.slid = True
         self.touched_regions: set[int] = set()

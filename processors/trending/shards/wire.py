@@ -8,14 +8,14 @@ from msgspec import Struct
 from songline.schemas.decoding import MsgpackDecoder
 
 
-class Song(Struct, frozen=True, array_like=True):
+class SongLabel(Struct, frozen=True, array_like=True):
     song_id: str
     title: str | None
     artist: str | None
     genre: str | None
 
 
-class Top(Struct, frozen=True, array_like=True):
+class TopK(Struct, frozen=True, array_like=True):
     """The best of one shard for one chart, best first, in columns; `value` is what ranks: listens, or the score as
     a multiple of 2^-32."""
 
@@ -25,7 +25,7 @@ class Top(Struct, frozen=True, array_like=True):
     value: list[int]
 
 
-class Mark(Struct, frozen=True, array_like=True):
+class ShardWatermark(Struct, frozen=True, array_like=True):
     """How fresh a frame is.
 
     `as_of_ms`: the moment its windows end at. `positions`: partition of `music-events` to the offset of the last
@@ -37,7 +37,7 @@ class Mark(Struct, frozen=True, array_like=True):
     through_ms: dict[int, int | None]
 
 
-class Frame(Struct, frozen=True, array_like=True):
+class ReportPart(Struct, frozen=True, array_like=True):
     """A part of what a shard says at a moment: top lists that are new, with the songs in them.
 
     A whole frame replaces all that the shard said before. The parts of one frame follow each other: the first one
@@ -47,9 +47,9 @@ class Frame(Struct, frozen=True, array_like=True):
     shard: int
     first: bool
     whole: bool
-    songs: list[Song]
-    tops: dict[str, Top]
-    mark: Mark | None
+    songs: list[SongLabel]
+    tops: dict[str, TopK]
+    mark: ShardWatermark | None
 
 
 SONGS = 150
@@ -58,13 +58,15 @@ TOPS = 20
 """Top lists a part: a hundred lines of at most 128 + 25 bytes each."""
 
 
-def parts(shard: int, whole: bool, songs: list[Song], tops: dict[str, Top], mark: Mark) -> Iterator[bytes]:
+def parts(
+    shard: int, whole: bool, songs: list[SongLabel], tops: dict[str, TopK], mark: ShardWatermark
+) -> Iterator[bytes]:
     """The bodies of a frame, in their order."""
     keys = list(tops)
     count = max(-(-len(songs) // SONGS), -(-len(keys) // TOPS), 1)
     for part in range(count):
         yield _encode(
-            Frame(
+            ReportPart(
                 shard=shard,
                 first=part == 0,
                 whole=whole,
@@ -76,4 +78,4 @@ def parts(shard: int, whole: bool, songs: list[Song], tops: dict[str, Top], mark
 
 
 _encode = msgspec.msgpack.Encoder().encode
-decode = MsgpackDecoder(Frame).decode
+decode = MsgpackDecoder(ReportPart).decode

@@ -12,10 +12,10 @@ from msgspec import structs
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.batched_app import App
+from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
-from songline.processors.trending.faust.gap_detection import Order
-from songline.processors.trending.faust.record_sender import Outgoing, changes, keep, send
+from songline.processors.trending.faust.gap_detection import GapDetector
+from songline.processors.trending.faust.record_sender import OutgoingRecord, changes, keep, send
 from songline.processors.trending.parking_queue import ParkingQueue, passed_over
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
@@ -25,12 +25,12 @@ from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 
 
-class Ranking:
+class ShardWorker:
     """Shards of the partitions of `trending-partials` that this worker holds."""
 
     def __init__(
         self,
-        app: App,
+        app: BatchedApp,
         table: Any,
         saved: Changelog,
         limits: Callable[[], StageLimits],
@@ -49,7 +49,7 @@ class Ranking:
         self._applied: dict[int, tuple[int, int | None]] = {}
         self._now_ms = now_ms
         self._whole_ms = whole_ms
-        self._order = Order(app, TRENDING_PARTIALS)
+        self._order = GapDetector(app, TRENDING_PARTIALS)
         self._shards: dict[int, Shard] = {}
         self._told_whole: dict[int, int] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
@@ -137,7 +137,7 @@ class Ranking:
                 whole = now_ms - self._told_whole.get(number, 0) >= self._whole_ms
                 songs, tops = shard.tops(whole=whole)
                 bodies = frames.parts(number, whole, songs, tops, shard.mark(now_ms))
-                await send(self._app.producer, [Outgoing(TRENDING_TOPS, body, 0) for body in bodies])
+                await send(self._app.producer, [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies])
                 if whole:
                     self._told_whole[number] = now_ms
 

@@ -13,8 +13,8 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import Settings
-from songline.processors.trending.cells.wire import Fact, Partial, Section
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
+from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
 from songline.schemas.channels import (
     CHARTS,
     DATABASE,
@@ -35,7 +35,7 @@ from tests.support.waiting import wait_for_async
 from tests.support.worker import TrendingWorker, make_containers, one_chart, parked_records, read_hub
 
 WORLD = "top:1h:global"
-NOTHING = Section([], b"", b"", b"", b"")
+NOTHING = CountSection([], b"", b"", b"", b"")
 ROW = (b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)
 JUNK: list[bytes | None] = [None, b"", b"\xff\xfe", b"\xc1", b"x" * 900_000, b"\x93\x01\x02\x03", b"[" * 5_000]
 """What is no message of any stage. 0xc1 is never used in MessagePack."""
@@ -45,20 +45,20 @@ PARTIALS = [
     Partial(2_048, 5, None, NOTHING, NOTHING, []),
     Partial(0, 2**64 - 1, None, NOTHING, NOTHING, []),
     Partial(0, 5, 2**62, NOTHING, NOTHING, []),
-    Partial(0, 5, None, Section(["song-1"], ROW[0], ROW[1], ROW[2], b"\0" * 8), NOTHING, []),
-    Partial(0, 5, None, Section(["song-1"], b"\7\0\0\0", *ROW[1:]), NOTHING, []),
-    Partial(0, 5, None, NOTHING, Section(["song-1"], ROW[0], ROW[1], b"\xff\xff\xff\x7f", ROW[3]), []),
-    Partial(0, 5, None, Section(["a b"], *ROW), NOTHING, []),
-    Partial(0, 5, None, NOTHING, NOTHING, [Fact("song-1", 2**63, 0, False, "x" * 301)]),
+    Partial(0, 5, None, CountSection(["song-1"], ROW[0], ROW[1], ROW[2], b"\0" * 8), NOTHING, []),
+    Partial(0, 5, None, CountSection(["song-1"], b"\7\0\0\0", *ROW[1:]), NOTHING, []),
+    Partial(0, 5, None, NOTHING, CountSection(["song-1"], ROW[0], ROW[1], b"\xff\xff\xff\x7f", ROW[3]), []),
+    Partial(0, 5, None, CountSection(["a b"], *ROW), NOTHING, []),
+    Partial(0, 5, None, NOTHING, NOTHING, [SongFact("song-1", 2**63, 0, False, "x" * 301)]),
 ]
 FRAMES = [
-    Frame(-1, True, True, [], {}, Mark(0, {}, {})),
-    Frame(99, True, True, [], {}, Mark(0, {}, {})),
-    Frame(0, True, True, [], {}, Mark(2**62, {}, {})),
-    Frame(0, True, True, [], {WORLD: Top(["song-9"], [1], [0], [1])}, Mark(0, {}, {})),
-    Frame(0, True, False, [Song("song-1", "x" * 500_000, None, None)], {}, None),
-    Frame(0, True, False, [], {WORLD: Top(["song-1", "song-2"], [1], [0], [1])}, None),
-    Frame(0, True, False, [], {"best:1h:world": Top([], [], [], [])}, None),
+    ReportPart(-1, True, True, [], {}, ShardWatermark(0, {}, {})),
+    ReportPart(99, True, True, [], {}, ShardWatermark(0, {}, {})),
+    ReportPart(0, True, True, [], {}, ShardWatermark(2**62, {}, {})),
+    ReportPart(0, True, True, [], {WORLD: TopK(["song-9"], [1], [0], [1])}, ShardWatermark(0, {}, {})),
+    ReportPart(0, True, False, [SongLabel("song-1", "x" * 500_000, None, None)], {}, None),
+    ReportPart(0, True, False, [], {WORLD: TopK(["song-1", "song-2"], [1], [0], [1])}, None),
+    ReportPart(0, True, False, [], {"best:1h:world": TopK([], [], [], [])}, None),
 ]
 CELLS = [
     (b"\xff\xfe", b"x"),

@@ -10,8 +10,8 @@ from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from songline.processors.trending.faust.batched_app import Consumer, ConsumerThread, Transport
-from songline.processors.trending.faust.fetched_records import Fetched
+from songline.processors.trending.faust.batched_app import BatchedConsumer, BatchedConsumerThread, BatchedTransport
+from songline.processors.trending.faust.fetched_records import FetchedRecords
 from songline.processors.trending.faust.record_batches import RecordBytes
 
 TP = TopicPartition("music-events", 0)
@@ -25,15 +25,15 @@ def test_versions_are_those_that_were_read() -> None:
 
 def test_what_is_overridden_exists() -> None:
     for ours, theirs, names in (
-        (ConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records"]),
-        (Consumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
-        (Consumer, driver.Consumer, ["_new_consumer_thread"]),
+        (BatchedConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records"]),
+        (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
+        (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
     ):
         for name in names:
             assert list(inspect.signature(getattr(ours, name)).parameters) == list(
                 inspect.signature(getattr(theirs, name)).parameters
             ), name
-    assert Transport.Consumer is Consumer
+    assert BatchedTransport.Consumer is BatchedConsumer
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))
     assert hasattr(fetcher, "MemoryRecords"), "the name under which aiokafka makes them is where ours are put"
@@ -43,7 +43,7 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
     records = PartitionRecords(
         TP, RecordBytes(record_batch(10, 3) + record_batch(13, 2)), None, 11, None, None, True, 0
     )
-    (batch,) = Fetched(records, 10_000)
+    (batch,) = FetchedRecords(records, 10_000)
     assert batch.offsets == [11, 12, 13, 14]
     assert batch.bodies == [b"11", b"12", b"13", b"14"]
     assert batch.logged_ms == [1011, 1012, 1013, 1014]
@@ -54,7 +54,7 @@ def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
 def test_the_same_records_come_one_by_one_without_it() -> None:
     data = record_batch(10, 3) + record_batch(13, 2)
     single = list(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0))
-    (batch,) = Fetched(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0), 10_000)
+    (batch,) = FetchedRecords(PartitionRecords(TP, RecordBytes(data), None, 11, None, None, True, 0), 10_000)
     assert batch.bodies == [record.value for record in single]
     assert batch.offsets == [record.offset for record in single]
 

@@ -10,10 +10,10 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.processors.runtime.service_errors import ServiceFault, fault
-from songline.processors.trending.merge.chart_writer import Sink
+from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import milliseconds
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
+from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
 from songline.processors.trending.watermark import lift
 from songline.schemas.channels import DATABASE
 from songline.schemas.documents import CURRENT, GLOBAL, chart_key
@@ -36,7 +36,7 @@ async def container(shared_localcloud: LocalCloud) -> AsyncIterator[ContainerPro
 async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_with_it(
     container: ContainerProxy,
 ) -> None:
-    sink, merge = Sink(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=10), Merge(1)
     say(merge, TWO + timedelta(minutes=1), ["song-a", "song-b"])
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None), "song-b": (2, None)}
@@ -53,11 +53,11 @@ async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_
 
 
 async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: ContainerProxy) -> None:
-    before, merge = Sink(container, writes=10), Merge(1)
+    before, merge = ChartWriter(container, writes=10), Merge(1)
     for minute, songs in ((0, ["song-a", "song-b"]), (60, ["song-b", "song-a"])):
         say(merge, TWO + timedelta(minutes=minute), songs)
         await before.write(merge)
-    after, merge = Sink(container, writes=10), Merge(1)
+    after, merge = ChartWriter(container, writes=10), Merge(1)
     # After a pause of hours the newest snapshot is the one to compare with, however old it is.
     say(merge, TWO + timedelta(hours=1, minutes=5), ["song-a"])
     await after.write(merge)
@@ -69,7 +69,7 @@ async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: C
 
 
 async def test_how_fresh_the_charts_are_is_told_though_none_of_them_changes(container: ContainerProxy) -> None:
-    sink, merge = Sink(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=10), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
     await sink.write(merge)
     assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
@@ -80,7 +80,7 @@ async def test_how_fresh_the_charts_are_is_told_though_none_of_them_changes(cont
 
 
 async def test_a_chart_that_waits_to_be_written_holds_back_what_is_told(container: ContainerProxy) -> None:
-    sink, merge = Sink(container, writes=1), Merge(1)
+    sink, merge = ChartWriter(container, writes=1), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
     await sink.write(merge)
     second = TWO + timedelta(seconds=1)
@@ -99,7 +99,7 @@ async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(share
         await cosmos.ensure(client, DATABASE, ())
         place = new_place()
         container = cosmos.container(client, DATABASE, place.name)
-        sink, merge = Sink(container, writes=10), Merge(1)
+        sink, merge = ChartWriter(container, writes=10), Merge(1)
         say(merge, TWO, ["song-a"])
         await sink.write(merge)
         await cosmos.ensure(client, DATABASE, (place,))
@@ -109,7 +109,7 @@ async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(share
         await client.get_database_client(DATABASE).delete_container(place.name)
 
 
-def in_trouble(sink: Sink) -> bool:
+def in_trouble(sink: ChartWriter) -> bool:
     return sink.trouble is not None
 
 
@@ -120,14 +120,14 @@ def new_place() -> Container:
 def say(merge: Merge, at: datetime, songs: list[str], position: int = 0, scopes: tuple[str, ...] = (GLOBAL,)) -> None:
     """A whole frame: these songs in this order, in these scopes."""
     count = len(songs)
-    top = Top(songs, [count - place for place in range(count)], [0] * count, [count - place for place in range(count)])
-    known = [Song(song, None, None, None) for song in songs]
+    top = TopK(songs, [count - place for place in range(count)], [0] * count, [count - place for place in range(count)])
+    known = [SongLabel(song, None, None, None) for song in songs]
     tops = {chart_key("top", "1h", scope): top for scope in scopes}
-    merge.hear(Frame(0, True, True, known, tops, Mark(milliseconds(at), {0: position}, {0: None})))
+    merge.hear(ReportPart(0, True, True, known, tops, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
 
 
 def nothing_new(merge: Merge, at: datetime, position: int) -> None:
-    merge.hear(Frame(0, True, False, [], {}, Mark(milliseconds(at), {0: position}, {0: None})))
+    merge.hear(ReportPart(0, True, False, [], {}, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
 
 
 async def told(container: ContainerProxy) -> tuple[str, dict[str, int]]:
@@ -147,11 +147,11 @@ async def ranks(container: ContainerProxy, item: str) -> dict[str, tuple[int, in
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: ContainerProxy) -> None:
-    sink, merge = Sink(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=10), Merge(1)
     large, region = "x" * 3_000_000, chart_key("top", "1h", "region:DE")
-    songs = [Song("song-a", None, None, None), Song("song-b", large, None, None)]
-    tops = {KEY: Top(["song-a"], [1], [0], [1]), region: Top(["song-b"], [1], [0], [1])}
-    merge.hear(Frame(0, True, True, songs, tops, Mark(milliseconds(TWO), {0: 3}, {0: None})))
+    songs = [SongLabel("song-a", None, None, None), SongLabel("song-b", large, None, None)]
+    tops = {KEY: TopK(["song-a"], [1], [0], [1]), region: TopK(["song-b"], [1], [0], [1])}
+    merge.hear(ReportPart(0, True, True, songs, tops, ShardWatermark(milliseconds(TWO), {0: 3}, {0: None})))
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
     assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
@@ -167,7 +167,7 @@ async def test_what_can_not_be_written_is_told_until_it_can(shared_localcloud: L
     async with cosmos.client(shared_localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, ())
         place = new_place()
-        sink, merge = Sink(cosmos.container(client, DATABASE, place.name), writes=10), Merge(1)
+        sink, merge = ChartWriter(cosmos.container(client, DATABASE, place.name), writes=10), Merge(1)
         say(merge, TWO, ["song-a"])
         await sink.write(merge)
         assert in_trouble(sink)
@@ -179,14 +179,14 @@ async def test_what_can_not_be_written_is_told_until_it_can(shared_localcloud: L
 
 async def test_a_snapshot_that_is_none_of_ours_is_not_compared_with(container: ContainerProxy) -> None:
     await container.create_item({"id": "2026-11-22T13", "chart": KEY, "entries": "none of ours"})
-    sink, merge = Sink(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=10), Merge(1)
     say(merge, TWO, ["song-a"])
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
 
 
 async def test_a_chart_that_waits_claims_nothing_of_a_hub_that_is_gone(container: ContainerProxy) -> None:
-    sink, merge = Sink(container, writes=1), Merge(1)
+    sink, merge = ChartWriter(container, writes=1), Merge(1)
     say(merge, TWO, ["song-a"], position=39)
     await sink.write(merge)
     second = TWO + timedelta(seconds=1)

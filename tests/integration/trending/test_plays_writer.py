@@ -10,11 +10,11 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.wire import Rows
-from songline.processors.trending.plays.writer import Recording
+from songline.processors.trending.cells.wire import CountRows
+from songline.processors.trending.plays.writer import PlaysWriter
 from songline.processors.trending.policy import HOUR_MS, Unit
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.song_index import Songs, pair
+from songline.processors.trending.song_index import SongIndex, pair
 from songline.schemas.channels import DATABASE
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours
@@ -85,17 +85,17 @@ def new_place() -> Container:
 
 def heard(shard: Shard, counts: dict[str, int], *, position: int, hour: int = HOUR) -> Shard:
     """The shard is told by the only source partition how often songs were heard in an hour."""
-    songs = Songs()
+    songs = SongIndex()
     pairs = pair(songs.numbers(list(counts)), np.zeros(len(counts), np.int64))
-    rows = Rows(pairs, np.full(len(counts), hour), np.array([[count, 0, 0] for count in counts.values()]))
-    rows_of: dict[Unit, Rows] = {"minute": partials.no_rows(), "hour": rows}
+    rows = CountRows(pairs, np.full(len(counts), hour), np.array([[count, 0, 0] for count in counts.values()]))
+    rows_of: dict[Unit, CountRows] = {"minute": partials.no_rows(), "hour": rows}
     for body in partials.messages(0, position, hour * HOUR_MS, rows_of, [], songs):
         shard.apply(partials.decode(body))
     return shard
 
 
-def recorder(container: ContainerProxy, shard: Shard, writes: int = 100) -> Recording:
-    return Recording(container, lambda: {0: shard}, 1, lambda: writes, lambda: HOUR * HOUR_MS, lambda: 0.0)
+def recorder(container: ContainerProxy, shard: Shard, writes: int = 100) -> PlaysWriter:
+    return PlaysWriter(container, lambda: {0: shard}, 1, lambda: writes, lambda: HOUR * HOUR_MS, lambda: 0.0)
 
 
 async def listens(container: ContainerProxy) -> dict[str, int]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from songline.processors.trending.faust import record_batches
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.fetched_records import Fetched, Gap, Tolerant
+from songline.processors.trending.faust.fetched_records import FetchedRecords, OffsetGap, ReadableRecords
 from songline.processors.trending.faust.record_batches import MAX_TIMESTAMP_MS, RecordBytes
 
 TP = TopicPartition("music-events", 0)
@@ -54,7 +54,7 @@ def test_a_batch_in_which_a_record_is_missing_or_that_is_damaged_is_not_taken() 
     for bad, seen in ((sealed(lacking), "3 of 4 records"), (bytes(damaged), "a batch that is damaged")):
         taken, gap, end = fetch(record_batch(0, 3) + bad + record_batch(6, 2), 0)
         assert (taken, end) == ([0, 1, 2], 3)
-        assert gap == Gap(3, seen)
+        assert gap == OffsetGap(3, seen)
 
 
 def test_control_batches_are_no_records_and_take_their_offsets() -> None:
@@ -115,7 +115,7 @@ def test_other_hubs_are_read_as_aiokafka_reads_them_but_for_what_it_can_not_read
     bad = remade(record_batch(12, 2), 4, b"whatever")
     odd = sealed(bytearray(record_batch(20, 1, headers=[("kkkk", b"v")]).replace(b"kkkk", b"\xff\xfe\xfd\xfc")))
     source = partition_records(record_batch(10, 2) + bad + odd, 11)
-    found = list(Tolerant(source, lambda *told_of: told.append(told_of)))
+    found = list(ReadableRecords(source, lambda *told_of: told.append(told_of)))
     # A compacted hub has gaps.
     assert [(one.offset, one.value) for one in found] == [(11, b"11"), (20, b"20")]
     assert [(tp, offset, raw) for tp, offset, raw, _ in told] == [(TP, 12, bad)]
@@ -123,7 +123,7 @@ def test_other_hubs_are_read_as_aiokafka_reads_them_but_for_what_it_can_not_read
     damaged = bytearray(record_batch(0, 1))
     damaged[-1] ^= 1
     with pytest.raises(CorruptRecordException):
-        list(Tolerant(partition_records(bytes(damaged), 0), lambda *_: None))
+        list(ReadableRecords(partition_records(bytes(damaged), 0), lambda *_: None))
 
 
 @given(st.binary(max_size=80), st.sampled_from([0, 1, 4]))
@@ -142,11 +142,11 @@ def test_parts_of_a_batch_follow_on_each_other() -> None:
 
 
 def fetched(data: bytes, start: int) -> list[Batch]:
-    return list(Fetched(partition_records(data, start), NOW_MS))
+    return list(FetchedRecords(partition_records(data, start), NOW_MS))
 
 
-def fetch(data: bytes, start: int) -> tuple[list[int], Gap | None, int]:
-    found = Fetched(partition_records(data, start), NOW_MS)
+def fetch(data: bytes, start: int) -> tuple[list[int], OffsetGap | None, int]:
+    found = FetchedRecords(partition_records(data, start), NOW_MS)
     (batch,) = found
     assert batch.begin == start
     assert batch.end == found.next_fetch_offset

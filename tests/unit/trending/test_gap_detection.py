@@ -3,7 +3,7 @@
 from faust.types import TP
 
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.faust.gap_detection import Order
+from songline.processors.trending.faust.gap_detection import GapDetector
 
 HUB = "music-events"
 
@@ -31,7 +31,7 @@ def batch(begin: int, end: int) -> Batch:
 
 async def test_a_dropped_batch_is_read_again_and_what_came_after_it_is_not_taken() -> None:
     app = App()
-    order = Order(app, HUB)
+    order = GapDetector(app, HUB)
     order.start({0: 10})
     assert await order.admits(0, batch(10, 20))
     assert not await order.admits(0, batch(30, 40)), "20 to 29 are missing"
@@ -40,7 +40,7 @@ async def test_a_dropped_batch_is_read_again_and_what_came_after_it_is_not_taken
 
 
 async def test_repeats_are_taken() -> None:
-    order = Order(App(), HUB)
+    order = GapDetector(App(), HUB)
     order.start({0: 10})
     for begin in (10, 10, 5):
         assert await order.admits(0, batch(begin, 20))
@@ -49,13 +49,13 @@ async def test_repeats_are_taken() -> None:
 
 async def test_what_retention_deleted_is_not_waited_for() -> None:
     app = App(oldest=30)
-    order = Order(app, HUB)
+    order = GapDetector(app, HUB)
     order.start({0: 10})
     assert await order.admits(0, batch(30, 40))
     assert app.consumer.sought == []
 
 
 async def test_nothing_is_taken_of_a_partition_that_is_not_held() -> None:
-    order = Order(App(), HUB)
+    order = GapDetector(App(), HUB)
     order.start({0: 0})
     assert not await order.admits(1, batch(0, 5))

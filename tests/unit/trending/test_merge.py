@@ -2,26 +2,28 @@
 
 import numpy as np
 
-from songline.processors.trending.cells.wire import Fact, Partial, Rows, decode, messages
+from songline.processors.trending.cells.wire import CountRows, Partial, SongFact, decode, messages
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.shards.song_facts import Facts
+from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
-from songline.processors.trending.song_index import Regions, Songs, pair
+from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.song_index import RegionIndex, SongIndex, pair
 
 NOW_MS = 1_795_355_010_000
 DAY_MS = 86_400_000
 KEY = "top:1h:global"
 
 
-def frame(tops: dict[str, Top]) -> Frame:
-    songs = [Song("s", None, None, None)]
-    return Frame(shard=0, first=True, whole=True, songs=songs, tops=tops, mark=Mark(NOW_MS, {0: 1}, {0: NOW_MS}))
+def frame(tops: dict[str, TopK]) -> ReportPart:
+    songs = [SongLabel("s", None, None, None)]
+    return ReportPart(
+        shard=0, first=True, whole=True, songs=songs, tops=tops, mark=ShardWatermark(NOW_MS, {0: 1}, {0: NOW_MS})
+    )
 
 
 def test_a_chart_that_is_empty_now_is_written_once_more() -> None:
     merge = Merge(1)
-    merge.hear(frame({KEY: Top(["s"], [1], [0], [1])}))
+    merge.hear(frame({KEY: TopK(["s"], [1], [0], [1])}))
     merge.changed.clear()
     merge.hear(frame({}))
     assert merge.changed == {KEY}
@@ -30,7 +32,7 @@ def test_a_chart_that_is_empty_now_is_written_once_more() -> None:
 
 def test_frames_whose_beginning_was_not_heard_are_not_used() -> None:
     merge = Merge(1)
-    merge.hear(Frame(shard=0, first=False, whole=True, songs=[], tops={}, mark=Mark(NOW_MS, {}, {})))
+    merge.hear(ReportPart(shard=0, first=False, whole=True, songs=[], tops={}, mark=ShardWatermark(NOW_MS, {}, {})))
     assert not merge.ready
 
 
@@ -45,26 +47,26 @@ def test_what_no_window_can_show_is_deleted_from_the_save() -> None:
 
 
 def test_an_older_fact_of_a_partition_changes_nothing() -> None:
-    facts = Facts()
-    assert facts.learn(0, Fact("s", NOW_MS, 7, False, "New", "A", "rock"))
-    assert not facts.learn(0, Fact("s", NOW_MS + 1, 6, False, "Old", "A", "jazz"))
+    facts = SongFacts()
+    assert facts.learn(0, SongFact("s", NOW_MS, 7, False, "New", "A", "rock"))
+    assert not facts.learn(0, SongFact("s", NOW_MS + 1, 6, False, "Old", "A", "jazz"))
     held = facts.of("s")
     assert held is not None
     assert held.title == "New"
 
 
 def test_between_partitions_the_later_event_holds() -> None:
-    facts = Facts()
-    facts.learn(1, Fact("s", NOW_MS + 1, 1, True))
-    facts.learn(0, Fact("s", NOW_MS, 9, False, "One", "A"))
+    facts = SongFacts()
+    facts.learn(1, SongFact("s", NOW_MS + 1, 1, True))
+    facts.learn(0, SongFact("s", NOW_MS, 9, False, "One", "A"))
     assert facts.removed("s")
 
 
 def one_listen() -> Partial:
-    songs = Songs()
-    key = pair(songs.numbers(["s"]), np.array([Regions()["DE"]]))
+    songs = SongIndex()
+    key = pair(songs.numbers(["s"]), np.array([RegionIndex()["DE"]]))
     counts = np.array([[1, 0, 0]])
-    rows = {unit: Rows(key, np.array([NOW_MS // length]), counts) for unit, length in LENGTHS.items()}
+    rows = {unit: CountRows(key, np.array([NOW_MS // length]), counts) for unit, length in LENGTHS.items()}
     (body,) = messages(0, 0, NOW_MS, {"minute": rows["minute"], "hour": rows["hour"]}, [], songs)
     return decode(body)
 

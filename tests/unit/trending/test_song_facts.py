@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from songline.processors.catalog.fold import apply, fact_of, read
 from songline.processors.runtime.record import Record
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.source_partition import Source
-from songline.processors.trending.cells.wire import Fact
+from songline.processors.trending.cells.source_partition import SourcePartition
+from songline.processors.trending.cells.wire import SongFact
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import milliseconds
-from songline.processors.trending.shards.song_facts import Facts
+from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.song_index import Regions, Songs
+from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import OTHERS, Claim
@@ -32,14 +32,14 @@ STORED = json.loads((Path(__file__).parent / "stored_without_owners.json").read_
 
 def told(partition: int, lines: Sequence[Line]) -> list[bytes]:
     """The messages of a source that has read these lines."""
-    source = Source(partition, "owner", 1, Songs(1), Regions(), lambda hour: [], -1)
+    source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), lambda hour: [], -1)
     for line in lines:
         logged = [milliseconds(line.logged)]
         source.take(Batch(line.position, line.position + 1, [line.position], logged, [encode(line.event)]))
     return [body for _, body in source.flush(NOW_MS).partials]
 
 
-def said(partition: int, lines: Sequence[Line]) -> list[Fact]:
+def said(partition: int, lines: Sequence[Line]) -> list[SongFact]:
     return [fact for body in told(partition, lines) for fact in partials.decode(body).facts]
 
 
@@ -47,7 +47,7 @@ def said(partition: int, lines: Sequence[Line]) -> list[Fact]:
 def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_force(seed: int) -> None:
     random = Random(seed)
     log = random_log(random, ["ann", "bob", "cleo"], partitions=6)
-    facts = Facts()
+    facts = SongFacts()
     saved: dict[tuple[int, int], bytes] = {}
     document: SongDocument | None = None
     for owner, (partition, lines) in enumerate(steps(random, log)):
@@ -61,7 +61,7 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
         if random.random() < 0.2:
             # What was not saved is read again by the next owner, from what all owners saved.
             saved |= {(owner, piece): value for piece, value in facts.flush()}
-            facts = Facts()
+            facts = SongFacts()
             for _, value in random.sample(sorted(saved.items()), len(saved)):
                 facts.restore(value)
     right, held = verdict(log), facts.of("song-1")
@@ -86,7 +86,7 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
 def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -> None:
     random = Random(seed)
     log = random_log(random, ["ann", "bob"], partitions=3)
-    facts, documents = Facts(), dict[str, SongDocument]()
+    facts, documents = SongFacts(), dict[str, SongDocument]()
     for partition, lines in steps(random, log):
         for line in lines:
             extensions = {}
@@ -94,7 +94,7 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
                 readers = "catalog,trending" if kind < 0.4 else "library"
                 extensions = {"resubmitof": "music-events:0:1", "resubmitfor": readers}
             body = json.dumps({**json.loads(encode(line.event)), **extensions}).encode()
-            source = Source(partition, "owner", 1, Songs(1), Regions(), lambda hour: [], -1)
+            source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), lambda hour: [], -1)
             at = line.position
             source.take(Batch(at, at + 1, [at], [milliseconds(line.logged)], [body]))
             for _, message in source.flush(NOW_MS).partials:
@@ -113,30 +113,32 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
 
 
 def test_what_is_sent_again_does_not_bring_back_what_was_removed_later() -> None:
-    facts = Facts()
-    facts.learn(0, Fact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
-    facts.learn(0, Fact("s", NOW_MS + 5, 2, True, user_id="ann"))
-    assert not facts.learn(0, Fact("s", NOW_MS + 3, 3, False, "Two", "A", None, "ann", Claim(9, 3), again=True))
+    facts = SongFacts()
+    facts.learn(0, SongFact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
+    facts.learn(0, SongFact("s", NOW_MS + 5, 2, True, user_id="ann"))
+    assert not facts.learn(0, SongFact("s", NOW_MS + 3, 3, False, "Two", "A", None, "ann", Claim(9, 3), again=True))
     assert facts.removed("s")
-    assert facts.learn(0, Fact("s", NOW_MS + 7, 4, False, "Three", "A", None, "ann", Claim(9, 4), again=True))
+    assert facts.learn(0, SongFact("s", NOW_MS + 7, 4, False, "Three", "A", None, "ann", Claim(9, 4), again=True))
     held = facts.of("s")
     assert held is not None
     assert (held.title, held.claim, held.again) == ("Three", Claim(1, 1), False)
 
 
-def visible(facts: Facts) -> tuple[bool, str | None, str]:
+def visible(facts: SongFacts) -> tuple[bool, str | None, str]:
     held = facts.of("song-1")
     title = None if held is None else held.title
     return facts.removed("song-1"), title, facts.genre("song-1")
 
 
 def test_strangers_take_no_room() -> None:
-    facts = Facts()
-    assert facts.learn(0, Fact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
+    facts = SongFacts()
+    assert facts.learn(0, SongFact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
     for number in range(20 * OTHERS):
-        stranger = Fact("s", NOW_MS, number, False, "Mine", "B", None, f"user-{number}", Claim(1_000 - number, number))
+        stranger = SongFact(
+            "s", NOW_MS, number, False, "Mine", "B", None, f"user-{number}", Claim(1_000 - number, number)
+        )
         assert not facts.learn(1, stranger)
-    kept = Facts()
+    kept = SongFacts()
     pieces = dict(facts.flush())
     for piece in pieces.values():
         kept.restore(piece)

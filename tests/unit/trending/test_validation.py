@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.cells.wire import Fact, Partial, Rows, Section, pack
+from songline.processors.trending.cells.wire import CountRows, CountSection, Partial, SongFact, pack
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import Frame, Mark, Song, Top
-from songline.processors.trending.song_index import Songs, pair, shard_of
+from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.song_index import SongIndex, pair, shard_of
 from songline.processors.trending.validation import (
     MAX_NUMBER,
     StageLimits,
@@ -44,8 +44,10 @@ def column(kind: str) -> st.SearchStrategy[bytes]:
     return good | st.binary(max_size=9) | st.just(np.array([-1, 2**31 - 1], "<i4").tobytes())
 
 
-sections = st.builds(Section, st.lists(names, max_size=3), column("<i4"), column("<u2"), column("<i4"), column("<i4"))
-facts = st.builds(Fact, names, numbers, numbers, st.booleans(), texts, texts, texts)
+sections = st.builds(
+    CountSection, st.lists(names, max_size=3), column("<i4"), column("<u2"), column("<i4"), column("<i4")
+)
+facts = st.builds(SongFact, names, numbers, numbers, st.booleans(), texts, texts, texts)
 foreign_partials = st.builds(
     Partial, numbers, st.none() | numbers, st.none() | numbers, sections, sections, st.lists(facts, max_size=2)
 )
@@ -86,57 +88,57 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         ({"partition": 2048}, "partition is 2048"),
         ({"position": 2**64 - 1}, "position is"),
         ({"through_ms": NOW_MS + 3 * 3_600_000}, "through_ms is"),
-        ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 8)}, "not of equal length"),
-        ({"minutes": Section(["song-1"], b"\1\0\0\0", b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is 1"),
-        ({"minutes": Section(["song-1"], b"\xff" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is -1"),
-        ({"minutes": Section(["song-1"], b"\0" * 4, b"\xff" * 2, b"\0" * 4, b"\0" * 12)}, "region is"),
-        ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\xff\xff\xff\x7f", b"\0" * 12)}, "bucket is"),
-        ({"minutes": Section(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\xff" * 12)}, "counts is -1"),
-        ({"minutes": Section(["song-1"], b"\0" * 8, b"\0" * 4, b"\0" * 8, b"\0" * 24)}, "there twice"),
-        ({"minutes": Section(["song-1"] * 2, b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "named twice"),
-        ({"minutes": Section(["a b"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "no song id"),
-        ({"facts": [Fact("song-1", 0, 0, False, "x" * 301, None, None)]}, "301 characters"),
-        ({"facts": [Fact("song-1", 2**63, 0, False)]}, "time_ms is"),
-        ({"facts": [Fact("song-1", 0, -1, False)]}, "offset is"),
-        ({"facts": [Fact("song-1", 0, 1, True, user_id="no user")]}, "user_id"),
-        ({"facts": [Fact("song-1", 0, 1, False, user_id="u", claim=Claim(-1, 1))]}, "claim.second is"),
-        ({"facts": [Fact("song-1", 0, 1, False, user_id="u", claim=Claim(0, 2))]}, "claim.position is"),
+        ({"minutes": CountSection(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 8)}, "not of equal length"),
+        ({"minutes": CountSection(["song-1"], b"\1\0\0\0", b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is 1"),
+        ({"minutes": CountSection(["song-1"], b"\xff" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is -1"),
+        ({"minutes": CountSection(["song-1"], b"\0" * 4, b"\xff" * 2, b"\0" * 4, b"\0" * 12)}, "region is"),
+        ({"minutes": CountSection(["song-1"], b"\0" * 4, b"\0" * 2, b"\xff\xff\xff\x7f", b"\0" * 12)}, "bucket is"),
+        ({"minutes": CountSection(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\xff" * 12)}, "counts is -1"),
+        ({"minutes": CountSection(["song-1"], b"\0" * 8, b"\0" * 4, b"\0" * 8, b"\0" * 24)}, "there twice"),
+        ({"minutes": CountSection(["song-1"] * 2, b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "named twice"),
+        ({"minutes": CountSection(["a b"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "no song id"),
+        ({"facts": [SongFact("song-1", 0, 0, False, "x" * 301, None, None)]}, "301 characters"),
+        ({"facts": [SongFact("song-1", 2**63, 0, False)]}, "time_ms is"),
+        ({"facts": [SongFact("song-1", 0, -1, False)]}, "offset is"),
+        ({"facts": [SongFact("song-1", 0, 1, True, user_id="no user")]}, "user_id"),
+        ({"facts": [SongFact("song-1", 0, 1, False, user_id="u", claim=Claim(-1, 1))]}, "claim.second is"),
+        ({"facts": [SongFact("song-1", 0, 1, False, user_id="u", claim=Claim(0, 2))]}, "claim.position is"),
     ],
 )
 def test_a_partial_that_no_source_tells_is_poison(fields: dict[str, Any], why: str) -> None:
     with pytest.raises(PoisonError, match=why):
-        check_partial(partials.decode(partial(**fields)), 0, LIMITS, Songs())
+        check_partial(partials.decode(partial(**fields)), 0, LIMITS, SongIndex())
 
 
 def test_a_song_of_another_shard_is_poison() -> None:
     body = partial(minutes=rows(("song-1", 1, MINUTE, (1, 0, 0))))
     limits = StageLimits(shards=4, sources=4, now_ms=NOW_MS)
     home = shard_of("song-1", 4)
-    check_partial(partials.decode(body), home, limits, Songs())
+    check_partial(partials.decode(body), home, limits, SongIndex())
     with pytest.raises(PoisonError, match="of shard"):
-        check_partial(partials.decode(body), (home + 1) % 4, limits, Songs())
+        check_partial(partials.decode(body), (home + 1) % 4, limits, SongIndex())
 
 
 marks = st.builds(
-    Mark,
+    ShardWatermark,
     numbers,
     st.dictionaries(numbers, numbers, max_size=2),
     st.dictionaries(numbers, st.none() | numbers, max_size=2),
 )
-tops = st.builds(Top, st.lists(names, max_size=2), *[st.lists(numbers, max_size=2) for _ in range(3)]) | st.just(
-    Top(["song-1"], [1], [0], [1])
+tops = st.builds(TopK, st.lists(names, max_size=2), *[st.lists(numbers, max_size=2) for _ in range(3)]) | st.just(
+    TopK(["song-1"], [1], [0], [1])
 )
 keys = st.sampled_from(
     [KEY, "top:1h:region:DE", "top:1h:region:de", "best:1h:global", "top:2h:global", "x", "top:1h:genre:\n"]
 )
 foreign_frames = st.builds(
-    Frame,
+    ReportPart,
     st.sampled_from([0, 0, 1, -1, 2**63]),
     st.booleans(),
     st.booleans(),
-    st.lists(st.builds(Song, names, texts, texts, texts), max_size=2),
+    st.lists(st.builds(SongLabel, names, texts, texts, texts), max_size=2),
     st.dictionaries(keys, tops, max_size=2),
-    st.none() | marks | st.just(Mark(NOW_MS, {0: 3}, {0: NOW_MS})),
+    st.none() | marks | st.just(ShardWatermark(NOW_MS, {0: 3}, {0: NOW_MS})),
 )
 
 
@@ -162,12 +164,12 @@ def test_no_frame_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> None
 def test_a_list_with_songs_that_were_never_told_is_not_used_and_what_follows_waits_for_everything() -> None:
     merge = Merge(1)
     merge.hear(frames.decode(whole_frame()))
-    later = Mark(NOW_MS + 1, {0: 9}, {0: NOW_MS})
+    later = ShardWatermark(NOW_MS + 1, {0: 9}, {0: NOW_MS})
     with pytest.raises(PoisonError, match="song-9"):
-        merge.hear(Frame(0, True, False, [], {KEY: Top(["song-9"], [1], [0], [1])}, later))
-    merge.hear(Frame(0, True, False, [], {}, later))
+        merge.hear(ReportPart(0, True, False, [], {KEY: TopK(["song-9"], [1], [0], [1])}, later))
+    merge.hear(ReportPart(0, True, False, [], {}, later))
     assert merge.freshness().position == {"0": 3}, "something of what the shard said is missing"
-    merge.hear(Frame(0, True, True, [], {}, later))
+    merge.hear(ReportPart(0, True, True, [], {}, later))
     assert merge.freshness().position == {"0": 9}
 
 
@@ -232,17 +234,17 @@ def test_keys_of_other_partitions_and_numbers_beyond_all_are_poison() -> None:
             check_saved(key, value, 0, LIMITS)
 
 
-def rows(*found: tuple[str, int, int, tuple[int, int, int]]) -> Section:
-    songs = Songs()
+def rows(*found: tuple[str, int, int, tuple[int, int, int]]) -> CountSection:
+    songs = SongIndex()
     numbers = songs.numbers([song for song, *_ in found])
     regions = np.array([region for _, region, *_ in found], np.int64)
     buckets = np.array([bucket for _, _, bucket, _ in found], np.int64)
     counts = np.array([count for *_, count in found], np.int64)
-    return pack(Rows(pair(numbers, regions), buckets, counts), songs)
+    return pack(CountRows(pair(numbers, regions), buckets, counts), songs)
 
 
 def partial(**fields: Any) -> bytes:
-    nothing = Section([], b"", b"", b"", b"")
+    nothing = CountSection([], b"", b"", b"", b"")
     usual: dict[str, Any] = {
         "partition": 0,
         "position": 3,
@@ -255,7 +257,14 @@ def partial(**fields: Any) -> bytes:
 
 
 def whole_frame() -> bytes:
-    top = Top(["song-1"], [1], [0], [1])
+    top = TopK(["song-1"], [1], [0], [1])
     return msgspec.msgpack.encode(
-        Frame(0, True, True, [Song("song-1", None, None, None)], {KEY: top}, Mark(NOW_MS, {0: 3}, {0: NOW_MS}))
+        ReportPart(
+            0,
+            True,
+            True,
+            [SongLabel("song-1", None, None, None)],
+            {KEY: top},
+            ShardWatermark(NOW_MS, {0: 3}, {0: NOW_MS}),
+        )
     )
