@@ -11,7 +11,7 @@ from kio.index import load_request_schema, load_response_schema
 from kio.schema.errors import ErrorCode
 from kio.serial import entity_writer
 
-from localcloud.kafka.apis import Api, Apis
+from localcloud.kafka.api_table import Api, Apis
 from localcloud.kafka.codec import Prefix, decode, encode, lifting, prefix_of
 from localcloud.kafka.errors import ProtocolError
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kio.schema.errors import ErrorCode
 
-from localcloud.kafka.group import Group, Joined, Joining, State, Synced
+from localcloud.kafka.consumer_group import Group, Joined, Joining, State, Synced
 
 SESSION, REBALANCE, DELAY = 1000, 5000, 100
 

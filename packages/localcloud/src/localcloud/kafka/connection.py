@@ -16,7 +16,7 @@ from kio.static.protocol import Entity
 
 from localcloud.faults import Delay, Drop, Faults, Lose
 from localcloud.kafka import codec, sasl
-from localcloud.kafka.apis import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
+from localcloud.kafka.api_table import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
 from localcloud.kafka.codec import Prefix
 from localcloud.kafka.errors import ProtocolError
 from localcloud.kafka.namespace import Client

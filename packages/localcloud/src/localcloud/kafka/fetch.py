@@ -9,7 +9,7 @@ from kio.schema.fetch.v12.request import FetchPartition
 from kio.schema.fetch.v12.response import FetchableTopicResponse, PartitionData
 
 from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
-from localcloud.kafka.types import LEADER_EPOCH, NO_THROTTLE, i32, i64, milliseconds, records, topic
+from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i32, i64, milliseconds, records, topic
 from localcloud.log.errors import InvalidOffset
 from localcloud.log.partition import PartitionLog
 

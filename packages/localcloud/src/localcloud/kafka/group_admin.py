@@ -8,11 +8,11 @@ from kio.schema.errors import ErrorCode
 from kio.schema.list_groups.v4 import ListGroupsRequest, ListGroupsResponse
 from kio.schema.list_groups.v4.response import ListedGroup
 
-from localcloud.kafka.committed import CommittedOffsets
-from localcloud.kafka.coordinator import Coordinator, group_id_error
-from localcloud.kafka.group import State
+from localcloud.kafka.committed_offsets import CommittedOffsets
+from localcloud.kafka.consumer_group import State
+from localcloud.kafka.group_coordinator import Coordinator, group_id_error
 from localcloud.kafka.namespace import Namespace
-from localcloud.kafka.types import NO_THROTTLE, group
+from localcloud.kafka.primitives import NO_THROTTLE, group
 from localcloud.log.errors import LogError
 
 

@@ -13,7 +13,7 @@ from kio.schema.metadata.v10.response import (
 )
 
 from localcloud.kafka.namespace import CLUSTER_ID, Client, Namespace, find_hub
-from localcloud.kafka.types import LEADER_EPOCH, NO_THROTTLE, NODE, i32, topic
+from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, NODE, i32, topic
 from localcloud.log.store import Hub
 
 _TOPIC_IDS = uuid.UUID("6f1f9f2e-3c86-4f0e-a3c5-50a9d0e6a1c1")

@@ -6,12 +6,12 @@ import uuid
 from types import TracebackType
 
 from localcloud.faults import Faults
-from localcloud.kafka.apis import Apis, random_producer_id
-from localcloud.kafka.committed import CommittedOffsets
+from localcloud.kafka.api_table import Apis, random_producer_id
+from localcloud.kafka.committed_offsets import CommittedOffsets
 from localcloud.kafka.connection import Connection
-from localcloud.kafka.coordinator import SESSION_MS, Coordinator
+from localcloud.kafka.group_coordinator import SESSION_MS, Coordinator
 from localcloud.kafka.namespace import Namespace
-from localcloud.kafka.produce import Producing
+from localcloud.kafka.produce_handler import Producing
 from localcloud.log.errors import UnknownHub
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys

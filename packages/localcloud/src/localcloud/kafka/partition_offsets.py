@@ -9,7 +9,7 @@ from kio.schema.offset_for_leader_epoch.v4.request import OffsetForLeaderPartiti
 from kio.schema.offset_for_leader_epoch.v4.response import EpochEndOffset, OffsetForLeaderTopicResult
 
 from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
-from localcloud.kafka.types import LEADER_EPOCH, NO_THROTTLE, i64
+from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i64
 from localcloud.log.errors import InvalidBatch
 from localcloud.log.partition import PartitionLog
 

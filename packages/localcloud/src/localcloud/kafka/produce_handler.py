@@ -11,8 +11,8 @@ from kio.schema.produce.v9.response import PartitionProduceResponse, TopicProduc
 from kio.schema.types import ProducerId
 
 from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
-from localcloud.kafka.sequences import Sequences
-from localcloud.kafka.types import NO_THROTTLE, append_time, i16, i32, i64, milliseconds, topic
+from localcloud.kafka.primitives import NO_THROTTLE, append_time, i16, i32, i64, milliseconds, topic
+from localcloud.kafka.producer_sequences import Sequences
 from localcloud.log.batch import CONTROL, GZIP, HEADER_SIZE, MAGIC_AT, TRANSACTIONAL, header_of, records
 from localcloud.log.errors import AppendFailed, InvalidBatch, LogClosed
 from localcloud.log.partition import Appended, PartitionLog

@@ -15,10 +15,10 @@ from kio.schema.offset_fetch.v8.response import (
     OffsetFetchResponseTopics,
 )
 
-from localcloud.kafka.committed import CommittedOffsets, Position
-from localcloud.kafka.coordinator import Coordinator, group_id_error
+from localcloud.kafka.committed_offsets import CommittedOffsets, Position
+from localcloud.kafka.group_coordinator import Coordinator, group_id_error
 from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
-from localcloud.kafka.types import NO_THROTTLE, i32, i64, topic
+from localcloud.kafka.primitives import NO_THROTTLE, i32, i64, topic
 from localcloud.log.errors import LogError, UnknownHub
 
 MAX_METADATA = 4096

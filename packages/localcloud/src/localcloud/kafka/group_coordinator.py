@@ -15,9 +15,9 @@ from kio.schema.leave_group.v5.response import MemberResponse
 from kio.schema.offset_commit.v8 import OffsetCommitRequest
 from kio.schema.sync_group.v5 import SyncGroupRequest, SyncGroupResponse
 
-from localcloud.kafka.group import Group, Joined, Joining, Synced
+from localcloud.kafka.consumer_group import Group, Joined, Joining, Synced
 from localcloud.kafka.namespace import Client, Namespace
-from localcloud.kafka.types import NO_THROTTLE, i32, milliseconds
+from localcloud.kafka.primitives import NO_THROTTLE, i32, milliseconds
 
 _T = TypeVar("_T")
 

@@ -7,9 +7,9 @@ from kio.schema.create_partitions.v3.request import CreatePartitionsTopic
 from kio.schema.create_partitions.v3.response import CreatePartitionsTopicResult
 from kio.schema.errors import ErrorCode
 
-from localcloud.kafka.admin import MAX_PARTITIONS
 from localcloud.kafka.namespace import Client, Namespace, find_hub
-from localcloud.kafka.types import NO_THROTTLE
+from localcloud.kafka.primitives import NO_THROTTLE
+from localcloud.kafka.topic_admin import MAX_PARTITIONS
 from localcloud.log.errors import PartitionCountError
 
 _Failure = tuple[ErrorCode, str | None]

@@ -14,11 +14,11 @@ from kio.schema.describe_configs.v4.response import DescribeConfigsResourceResul
 from kio.schema.errors import ErrorCode
 
 from localcloud.config import HubConfig
-from localcloud.kafka.committed import CommittedOffsets
+from localcloud.kafka.committed_offsets import CommittedOffsets
 from localcloud.kafka.metadata import topic_id
 from localcloud.kafka.namespace import Client, Namespace, find_hub
-from localcloud.kafka.produce import MAX_BATCH_BYTES
-from localcloud.kafka.types import NO_THROTTLE, i8, i16, i32
+from localcloud.kafka.primitives import NO_THROTTLE, i8, i16, i32
+from localcloud.kafka.produce_handler import MAX_BATCH_BYTES
 from localcloud.log.errors import HubExists, InvalidHubName
 from localcloud.log.store import Hub
 

@@ -37,18 +37,18 @@ from kio.schema.sasl_handshake.v1 import SaslHandshakeRequest
 from kio.schema.sync_group.v5 import SyncGroupRequest
 from kio.static.protocol import Entity
 
-from localcloud.kafka.admin import create_topics, delete_topics, describe_configs
-from localcloud.kafka.committed import CommittedOffsets
-from localcloud.kafka.coordinator import Coordinator
-from localcloud.kafka.create_partitions import create_partitions
+from localcloud.kafka.committed_offsets import CommittedOffsets
 from localcloud.kafka.fetch import fetch
 from localcloud.kafka.group_admin import GroupAdmin
+from localcloud.kafka.group_coordinator import Coordinator
+from localcloud.kafka.group_offsets import Positions
 from localcloud.kafka.metadata import describe_cluster, metadata
 from localcloud.kafka.namespace import Client, Namespace
-from localcloud.kafka.offsets import list_offsets, offset_for_leader_epoch
-from localcloud.kafka.positions import Positions
-from localcloud.kafka.produce import Producing
-from localcloud.kafka.types import NO_THROTTLE, NODE, i16, i32
+from localcloud.kafka.partition_offsets import list_offsets, offset_for_leader_epoch
+from localcloud.kafka.primitives import NO_THROTTLE, NODE, i16, i32
+from localcloud.kafka.produce_handler import Producing
+from localcloud.kafka.topic_admin import create_topics, delete_topics, describe_configs
+from localcloud.kafka.topic_growth import create_partitions
 
 PRODUCE: Final = 0
 SASL_HANDSHAKE: Final = 17
