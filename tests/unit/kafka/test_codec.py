@@ -11,11 +11,11 @@ from kio.index import load_request_schema, load_response_schema
 from kio.schema.errors import ErrorCode
 from kio.serial import entity_writer
 
-from localcloud.kafka.api_table import Api, Apis
-from localcloud.kafka.codec import Prefix, decode, encode, lifting, prefix_of
+from localcloud.kafka.api_table import Api, ApiTable
+from localcloud.kafka.codec import RequestPrefix, decode, encode, lifting, prefix_of
 from localcloud.kafka.errors import ProtocolError
 
-TABLE: tuple[Api, ...] = Apis(None, None, None, None).table  # type: ignore[arg-type] # only the table is looked at
+TABLE: tuple[Api, ...] = ApiTable(None, None, None, None).table  # type: ignore[arg-type] # only the table is looked at
 VERSIONS = [(api, version) for api in TABLE for version in range(api.first, api.last + 1)]
 NAMES = [f"{api.canonical.__name__}-{version}" for api, version in VERSIONS]
 
@@ -73,7 +73,7 @@ def test_large_values_are_passed_on_without_a_copy() -> None:
 
     kind: Any = SaslAuthenticateResponse
     large = bytes(100_000)
-    pieces = encode(Prefix(36, 0, 7), kind(error_code=ErrorCode.none, error_message=None, auth_bytes=large))
+    pieces = encode(RequestPrefix(36, 0, 7), kind(error_code=ErrorCode.none, error_message=None, auth_bytes=large))
     assert any(piece is large for piece in pieces)
     frame = b"".join(pieces)
     assert int.from_bytes(frame[:4], "big") == len(frame) - 4

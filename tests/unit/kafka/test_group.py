@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from kio.schema.errors import ErrorCode
 
-from localcloud.kafka.consumer_group import Group, Joined, Joining, State, Synced
+from localcloud.kafka.consumer_group import ConsumerGroup, GroupState, JoinRequest, JoinResult, SyncResult
 
 SESSION, REBALANCE, DELAY = 1000, 5000, 100
 
@@ -17,32 +17,32 @@ def joining(
     instance: str | None = None,
     protocols: tuple[tuple[str, bytes], ...] = (("range", b"m"),),
     protocol_type: str = "consumer",
-) -> Joining:
-    return Joining("client", "127.0.0.1", instance, SESSION, REBALANCE, protocol_type, protocols)
+) -> JoinRequest:
+    return JoinRequest("client", "127.0.0.1", instance, SESSION, REBALANCE, protocol_type, protocols)
 
 
 class Scene:
     """A group, a clock and what its members were answered."""
 
     def __init__(self, delay_ms: int = DELAY) -> None:
-        self.group = Group("g", delay_ms)
+        self.group = ConsumerGroup("g", delay_ms)
         self.now = 0
         self.names = (f"m{number}" for number in range(10_000))
-        self.joined: list[Joined] = []
-        self.synced: list[Synced] = []
+        self.joined: list[JoinResult] = []
+        self.synced: list[SyncResult] = []
 
-    def join(self, member_id: str = "", who: Joining | None = None, *, id_first: bool = False) -> list[Joined]:
+    def join(self, member_id: str = "", who: JoinRequest | None = None, *, id_first: bool = False) -> list[JoinResult]:
         """Where this join's answer will be."""
-        answers: list[Joined] = []
+        answers: list[JoinResult] = []
         self.group.join(
             member_id, who or joining(), self.now, answers.append, new_id=lambda: next(self.names), id_first=id_first
         )
         return answers
 
     def sync(
-        self, answer: Joined, assignments: dict[str, bytes] | None = None, instance: str | None = None
-    ) -> list[Synced]:
-        answers: list[Synced] = []
+        self, answer: JoinResult, assignments: dict[str, bytes] | None = None, instance: str | None = None
+    ) -> list[SyncResult]:
+        answers: list[SyncResult] = []
         self.group.sync(
             answer.member_id, instance, answer.generation, "consumer", answer.protocol,
             (assignments or {}).items(), self.now, answers.append,
@@ -57,10 +57,10 @@ class Scene:
             self.group.expire(self.now)
         self.now = end
 
-    def beat(self, answer: Joined, instance: str | None = None) -> ErrorCode:
+    def beat(self, answer: JoinResult, instance: str | None = None) -> ErrorCode:
         return self.group.heartbeat(answer.member_id, instance, answer.generation, self.now)
 
-    def settled(self, count: int) -> list[Joined]:
+    def settled(self, count: int) -> list[JoinResult]:
         """That many members, joined and synced."""
         waiting = [self.join() for _ in range(count)]
         self.later(DELAY)
@@ -71,7 +71,7 @@ class Scene:
             if answer is not leader:
                 self.sync(answer)
         self.sync(leader, shares)
-        assert self.group.state is State.STABLE
+        assert self.group.state is GroupState.STABLE
         return answers
 
 
@@ -82,9 +82,9 @@ def scene() -> Scene:
 
 def test_members_that_start_together_are_one_generation(scene: Scene) -> None:
     first, second = scene.join(), scene.join()
-    assert (first, second, scene.group.state) == ([], [], State.PREPARING)
+    assert (first, second, scene.group.state) == ([], [], GroupState.PREPARING)
     scene.later(DELAY)
-    assert scene.group.state is State.COMPLETING
+    assert scene.group.state is GroupState.COMPLETING
     assert (first[0].generation, second[0].generation) == (1, 1)
     assert first[0].leader == second[0].leader == first[0].member_id
     assert [member[0] for member in first[0].members] == ["m0", "m1"]
@@ -98,7 +98,7 @@ def test_the_leader_hands_out_the_work(scene: Scene) -> None:
     assert waiting == []
     (leaders,) = scene.sync(first[0], {"m0": b"zero", "m1": b"one"})
     assert (leaders.assignment, waiting[0].assignment) == (b"zero", b"one")
-    assert scene.group.state is State.STABLE
+    assert scene.group.state is GroupState.STABLE
     assert scene.sync(second[0])[0].assignment == b"one"
     assert scene.beat(second[0]) is ErrorCode.none
 
@@ -136,7 +136,7 @@ def test_who_falls_silent_is_given_up(scene: Scene) -> None:
     (again,) = scene.join(first.member_id)
     assert (again.generation, len(again.members)) == (2, 1)
     scene.later(SESSION + 1)
-    assert (scene.group.state, scene.group.members) == (State.EMPTY, {})
+    assert (scene.group.state, scene.group.members) == (GroupState.EMPTY, {})
     assert second.error is ErrorCode.none
 
 
@@ -158,7 +158,7 @@ def test_leaving_makes_room_at_once(scene: Scene) -> None:
     assert scene.join(second.member_id)[0].leader == second.member_id
     assert scene.group.leave(first.member_id, None, scene.now) is ErrorCode.unknown_member_id
     assert scene.group.leave(second.member_id, None, scene.now) is ErrorCode.none
-    assert scene.group.state is State.EMPTY
+    assert scene.group.state is GroupState.EMPTY
 
 
 def test_an_id_first(scene: Scene) -> None:
@@ -180,15 +180,15 @@ def test_an_id_that_is_never_used_expires(scene: Scene) -> None:
 def test_a_follower_that_rejoins_unchanged_disturbs_nobody(scene: Scene) -> None:
     leader, follower = scene.settled(2)
     (again,) = scene.join(follower.member_id)
-    assert (again.generation, scene.group.state) == (1, State.STABLE)
+    assert (again.generation, scene.group.state) == (1, GroupState.STABLE)
     assert scene.join(leader.member_id) == []
-    assert scene.group.state is State.PREPARING
+    assert scene.group.state is GroupState.PREPARING
 
 
 def test_a_changed_subscription_starts_a_rebalance(scene: Scene) -> None:
     _, follower = scene.settled(2)
     scene.join(follower.member_id, joining(protocols=(("range", b"other"),)))
-    assert scene.group.state is State.PREPARING
+    assert scene.group.state is GroupState.PREPARING
 
 
 def test_a_lost_answer_is_given_again(scene: Scene) -> None:
@@ -214,10 +214,10 @@ def test_the_protocol_most_prefer_among_those_all_know(scene: Scene) -> None:
     ],
     ids=["protocol", "type", "none", "empty"],
 )
-def test_who_does_not_fit_in_is_refused(scene: Scene, who: Joining) -> None:
+def test_who_does_not_fit_in_is_refused(scene: Scene, who: JoinRequest) -> None:
     scene.settled(1)
     assert scene.join(who=who)[0].error is ErrorCode.inconsistent_group_protocol
-    assert scene.group.state is State.STABLE
+    assert scene.group.state is GroupState.STABLE
 
 
 def test_a_static_member_comes_back_to_its_work_without_a_rebalance(scene: Scene) -> None:
@@ -226,7 +226,7 @@ def test_a_static_member_comes_back_to_its_work_without_a_rebalance(scene: Scene
     scene.sync(second[0], instance="b")
     scene.sync(first[0], {"m0": b"zero", "m1": b"one"}, "a")
     (back,) = scene.join(who=joining("b"))
-    assert (back.error, back.generation, scene.group.state) == (ErrorCode.none, 1, State.STABLE)
+    assert (back.error, back.generation, scene.group.state) == (ErrorCode.none, 1, GroupState.STABLE)
     assert back.member_id != second[0].member_id
     assert scene.sync(back, instance="b")[0].assignment == b"one"
     assert scene.beat(second[0], "b") is ErrorCode.fenced_instance_id
@@ -241,7 +241,7 @@ def test_a_static_member_is_removed_by_its_name(scene: Scene) -> None:
     assert scene.group.leave("", "nobody", scene.now) is ErrorCode.unknown_member_id
     assert scene.group.leave("wrong", "a", scene.now) is ErrorCode.fenced_instance_id
     assert scene.group.leave("", "a", scene.now) is ErrorCode.none
-    assert scene.group.state is State.EMPTY
+    assert scene.group.state is GroupState.EMPTY
 
 
 def test_who_may_commit(scene: Scene) -> None:
@@ -266,7 +266,7 @@ class ManyMembers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.scene = Scene()
-        self.waiting: list[tuple[list[Joined], list[list[Synced]]]] = []
+        self.waiting: list[tuple[list[JoinResult], list[list[SyncResult]]]] = []
 
     @rule(static=st.sampled_from([None, None, "a", "b"]), id_first=st.booleans())
     def join(self, static: str | None, id_first: bool) -> None:
@@ -300,10 +300,10 @@ class ManyMembers(RuleBasedStateMachine):
     @invariant()
     def states_agree(self) -> None:
         group = self.scene.group
-        assert (group.state is State.EMPTY) == (not group.members)
-        if group.state in (State.STABLE, State.COMPLETING):
+        assert (group.state is GroupState.EMPTY) == (not group.members)
+        if group.state in (GroupState.STABLE, GroupState.COMPLETING):
             assert not any(member.join_reply for member in group.members.values())
-        if group.state is State.STABLE:
+        if group.state is GroupState.STABLE:
             assert not any(member.sync_reply for member in group.members.values())
         assert all(len(answers) <= 1 for answers, _ in self.waiting)
         instances = [m.joining.instance_id for m in group.members.values() if m.joining.instance_id]
@@ -312,7 +312,7 @@ class ManyMembers(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left alone, everybody is answered and given up in the end."""
         self.scene.later(10 * (REBALANCE + SESSION))
-        assert self.scene.group.state is State.EMPTY
+        assert self.scene.group.state is GroupState.EMPTY
         assert self.scene.group.next_deadline_ms() is None
         assert all(len(answers) == 1 for answers, _ in self.waiting)
         assert all(len(answers) == 1 for _, syncs in self.waiting for answers in syncs)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 from localcloud.log.batch import records
-from localcloud.log.errors import InvalidOffset
+from localcloud.log.errors import InvalidOffsetError
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud.log.segment import StoredBatch
 
@@ -95,7 +95,7 @@ class LogMachine(RuleBasedStateMachine):
                 assert places(found) == places(expected), f"read({offset}, {limit})"
         assert self.log.read(self.log.high_watermark, limits[0]) == []
         for outside in (self.log.start_offset - 1, self.log.high_watermark + 1):
-            with pytest.raises(InvalidOffset):
+            with pytest.raises(InvalidOffsetError):
                 self.log.read(outside, 100)
 
     def teardown(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.log.batch import APPEND_TIME, build, check, header_of, placed, records
-from localcloud.log.errors import AppendFailed, CannotOpen, InvalidBatch, InvalidOffset, LogClosed
+from localcloud.log.errors import AppendError, InvalidBatchError, InvalidOffsetError, LogClosedError, LogOpenError
 from localcloud.log.partition import LogSettings, PartitionLog
 
 
@@ -114,7 +114,7 @@ async def test_nothing_is_visible_before_it_is_on_disk(opened: Opener, monkeypat
 )
 async def test_damaged_bytes_are_refused(opened: Opener, damaged: bytes) -> None:
     log = opened()
-    with pytest.raises(InvalidBatch):
+    with pytest.raises(InvalidBatchError):
         await log.append(damaged)
     assert log.end_offset == 0
 
@@ -123,7 +123,7 @@ async def test_offsets_outside_are_refused(opened: Opener) -> None:
     log = opened()
     await log.append(batch(b"a"))
     for offset in (-1, 2):
-        with pytest.raises(InvalidOffset):
+        with pytest.raises(InvalidOffsetError):
             log.read(offset, 1)
 
 
@@ -166,7 +166,7 @@ async def test_a_clean_reopen_finds_everything(opened: Opener) -> None:
         opened.clock.ms += 10
         await log.append(batch(b"%03d" % number * 30))
     await log.close()
-    with pytest.raises(LogClosed):
+    with pytest.raises(LogClosedError):
         await log.append(batch(b"late"))
     for index in list(opened.folder.glob("*.index"))[:3]:
         index.write_bytes(b"rubbish")
@@ -190,7 +190,7 @@ async def test_a_damaged_older_segment_is_refused_and_not_passed_over(opened: Op
         oldest.with_suffix(".index").unlink()
         second = 8 + len(log.read(0, 1)[0].data)
         oldest.write_bytes(data[:second] + bytes(40) + data[second + 40 :])
-    with pytest.raises(CannotOpen, match=r"is damaged: its batches can be followed to byte \d+ .* of \d+. Restore"):
+    with pytest.raises(LogOpenError, match=r"is damaged: its batches can be followed to byte \d+ .* of \d+. Restore"):
         opened(segment_bytes=1000)
 
 
@@ -240,7 +240,7 @@ async def test_a_full_disk_fails_the_appends_and_leaves_no_hole(
     monkeypatch.setattr(os, "pwrite", half_then_full)
     doomed = [log.submit(batch(b"x" * 200)) for _ in range(3)]
     for append in doomed:
-        with pytest.raises(AppendFailed) as failure:
+        with pytest.raises(AppendError) as failure:
             await append
         assert failure.value.disk_full
     monkeypatch.undo()
@@ -261,7 +261,7 @@ async def test_a_failed_sync_gives_back_what_lined_up_behind_it(
     await asyncio.sleep(0)
     second = log.submit(batch(b"2"))
     for append in (first, second):
-        with pytest.raises(AppendFailed):
+        with pytest.raises(AppendError):
             await append
     monkeypatch.undo()
     assert log.end_offset == 0
@@ -310,7 +310,7 @@ async def test_retention_drops_whole_old_segments_but_never_the_active_one(opene
     await log.maintain()
     assert 0 < log.start_offset <= 50
     assert log.read(log.start_offset, 1)[0].base_offset == log.start_offset
-    with pytest.raises(InvalidOffset):
+    with pytest.raises(InvalidOffsetError):
         log.read(log.start_offset - 1, 1)
     opened.clock.ms += 1_000_000
     await log.maintain()

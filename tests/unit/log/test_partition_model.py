@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from localcloud.log.batch import build, records
-from localcloud.log.errors import AppendFailed
+from localcloud.log.errors import AppendError
 from localcloud.log.partition import LogSettings
 from localcloud.log.segment import ENQUEUED
 from tests.support.fuzzing import effort
@@ -71,7 +71,7 @@ class LogAgainstList(LogMachine):
         with failing_writes(room, OSError(errno.ENOSPC, "No space left on device")):
             outcomes = self._append(values)
         if any(isinstance(outcome, BaseException) for outcome in outcomes):
-            assert all(isinstance(outcome, AppendFailed) and outcome.disk_full for outcome in outcomes)
+            assert all(isinstance(outcome, AppendError) and outcome.disk_full for outcome in outcomes)
         else:
             self._keep(values)
 

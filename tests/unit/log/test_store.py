@@ -10,12 +10,12 @@ import pytest
 from localcloud.config import HubConfig
 from localcloud.log.batch import build
 from localcloud.log.errors import (
-    CannotOpen,
-    HubExists,
-    InvalidHubName,
-    LogClosed,
+    HubExistsError,
+    InvalidHubNameError,
+    LogClosedError,
+    LogOpenError,
     PartitionCountError,
-    UnknownHub,
+    UnknownHubError,
 )
 from localcloud.log.hub_file import HubFile
 from localcloud.log.store import LogStore
@@ -34,7 +34,7 @@ async def test_declared_hubs_are_created_and_found_in_any_case(tmp_path: Path) -
         assert (hub.name, len(hub.partitions), hub.created_at_ms) == ("Music-Events", 4, 1_700_000_000_000)
         assert hub.consumer_groups == {"$default", "songline-trending"}
         assert [hub.name for hub in store.hubs()] == ["Music-Events", "parked"]
-        with pytest.raises(UnknownHub, match="nothing-here"):
+        with pytest.raises(UnknownHubError, match="nothing-here"):
             store.hub("nothing-here")
 
 
@@ -52,7 +52,7 @@ async def test_a_reopened_store_keeps_events_creation_times_and_undeclared_hubs(
 async def test_a_lower_partition_count_is_refused_with_what_to_do(tmp_path: Path) -> None:
     await LogStore.open(tmp_path, HUBS, now_ms).close()
     with pytest.raises(
-        CannotOpen, match=r"has 4 partitions on disk and 2 in the configuration.*can grow.*PartitionCount back to 4"
+        LogOpenError, match=r"has 4 partitions on disk and 2 in the configuration.*can grow.*PartitionCount back to 4"
     ):
         LogStore.open(tmp_path, [HubConfig("music-events", 2)], now_ms)
     await LogStore.open(tmp_path, HUBS, now_ms).close()
@@ -66,7 +66,7 @@ async def test_a_hub_grows_with_its_declaration_and_keeps_what_it_has(tmp_path: 
             hub = store.hub("music-events")
             assert hub.created_at_ms == 1_700_000_000_000
             assert [partition.high_watermark for partition in hub.partitions] == [0, 0, 0, 1, 0, 0]
-    with pytest.raises(CannotOpen, match="PartitionCount back to 6"):
+    with pytest.raises(LogOpenError, match="PartitionCount back to 6"):
         LogStore.open(tmp_path, [HubConfig("music-events", 5)], now_ms)
 
 
@@ -79,7 +79,7 @@ async def test_a_hub_grows_while_it_is_open_and_stays_so_over_restarts(tmp_path:
         for count in (6, 5, 0, -1):
             with pytest.raises(PartitionCountError, match="has 6 partitions; expected more"):
                 store.grow_hub("music-events", count)
-        with pytest.raises(UnknownHub):
+        with pytest.raises(UnknownHubError):
             store.grow_hub("nothing-here", 6)
     for declared, count in ((4, 6), (5, 6), (8, 8)):
         config = [HubConfig("music-events", declared)]
@@ -140,9 +140,9 @@ async def test_another_process_on_the_same_folder_is_told_so(tmp_path: Path) -> 
 async def test_names_are_checked_and_taken_once(tmp_path: Path) -> None:
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
         for name in ("", "a/b", "..", "-a", "a" * 257, "ä"):
-            with pytest.raises(InvalidHubName):
+            with pytest.raises(InvalidHubNameError):
                 store.create_hub(HubConfig(name, 1))
-        with pytest.raises(HubExists):
+        with pytest.raises(HubExistsError):
             store.create_hub(HubConfig("PARKED", 1))
 
 
@@ -151,9 +151,9 @@ async def test_a_deleted_hub_is_gone_for_good_and_its_name_is_free(tmp_path: Pat
         partition = store.hub("parked").partitions[0]
         await partition.append(build([(b"k", b"v")], 1))
         store.delete_hub("Parked")
-        with pytest.raises(UnknownHub):
+        with pytest.raises(UnknownHubError):
             store.hub("parked")
-        with pytest.raises(LogClosed):
+        with pytest.raises(LogClosedError):
             await partition.append(build([(b"k", b"v")], 1))
         assert store.create_hub(HubConfig("parked", 2)).partitions[0].high_watermark == 0
 
@@ -161,7 +161,7 @@ async def test_a_deleted_hub_is_gone_for_good_and_its_name_is_free(tmp_path: Pat
 async def test_a_damaged_hub_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     await LogStore.open(tmp_path, HUBS, now_ms).close()
     (tmp_path / "hubs" / "parked" / "hub.json").write_text("{")
-    with pytest.raises(CannotOpen, match="Restore it, or move the folder"):
+    with pytest.raises(LogOpenError, match="Restore it, or move the folder"):
         LogStore.open(tmp_path, HUBS, now_ms)
 
 

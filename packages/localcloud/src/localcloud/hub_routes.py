@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localcloud.config import HubConfig
-from localcloud.log.errors import InvalidHubName, PartitionCountError, UnknownHub
+from localcloud.log.errors import InvalidHubNameError, PartitionCountError, UnknownHubError
 from localcloud.log.store import Hub, LogStore
 from localcloud.unreadable import UNREADABLE
 
@@ -40,7 +40,7 @@ def hub_routes(store: LogStore, forget: Callable[[str], Awaitable[None]]) -> lis
                 store.delete_hub(name)
                 await forget(name)
             return JSONResponse(described)
-        except UnknownHub as error:
+        except UnknownHubError as error:
             return _refused("name", name, str(error), 404)
 
     return [Route("/hubs", every), Route("/hubs/{name}", one, methods=["GET", "PUT", "DELETE"])]
@@ -54,7 +54,7 @@ def _put(store: LogStore, name: str, body: bytes) -> Response:
         return _refused("the body", body.decode("utf-8", "replace")[:100], f'expected {{"partitions": N}}; {error}')
     try:
         hub = store.hub(name)
-    except UnknownHub:
+    except UnknownHubError:
         declared = store.declaration(name)
         count = wanted.partitions or (declared.partitions if declared else None)
         if count is None:
@@ -62,7 +62,7 @@ def _put(store: LogStore, name: str, body: bytes) -> Response:
         config = msgspec.structs.replace(declared, partitions=count) if declared else HubConfig(name, count)
         try:
             return JSONResponse(_described(store.create_hub(config)), status_code=201)
-        except InvalidHubName as error:
+        except InvalidHubNameError as error:
             return _refused("name", name, str(error))
     if wanted.partitions not in (None, len(hub.partitions)):
         try:

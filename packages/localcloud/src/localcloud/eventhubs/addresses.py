@@ -8,7 +8,7 @@ music-events/ConsumerGroups/$Default/Partitions/2     receive
 from dataclasses import dataclass
 
 from localcloud.amqp.errors import NOT_FOUND, AmqpError
-from localcloud.log.errors import UnknownHub
+from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 
@@ -51,7 +51,7 @@ def find_hub(store: LogStore, name: str) -> Hub:
     """Raises AmqpError (not found)."""
     try:
         return store.hub(name)
-    except UnknownHub:
+    except UnknownHubError:
         raise not_found(name) from None
 
 

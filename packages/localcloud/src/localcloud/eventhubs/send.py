@@ -15,8 +15,8 @@ from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.partition_key import partition_of
 from localcloud.eventhubs.translate import record_batch, records_of
 from localcloud.faults import SERVER_BUSY
-from localcloud.log.errors import AppendFailed, LogError
-from localcloud.log.partition import Appended, PartitionLog
+from localcloud.log.errors import AppendError, LogError
+from localcloud.log.partition import AppendedBatch, PartitionLog
 from localcloud.log.store import Hub
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class EventWriter(Inlet):
             return self._hub.partitions[partition_of(key, len(self._hub.partitions))]
         return next(self._turns)
 
-    def _on_appended(self, delivery: Delivery, appended: asyncio.Future[Appended]) -> None:
+    def _on_appended(self, delivery: Delivery, appended: asyncio.Future[AppendedBatch]) -> None:
         error = None if appended.cancelled() else appended.exception()
         if appended.cancelled() or error is not None:
             self._reject(delivery, error)
@@ -76,7 +76,7 @@ class EventWriter(Inlet):
         if self._is_gone(self._hub):
             delivery.link.detach(not_found(self._hub.name))
             return
-        full = isinstance(error, AppendFailed) and error.disk_full
+        full = isinstance(error, AppendError) and error.disk_full
         if not full:
             log.error("%s: an append failed: %s", self._hub.name, error)
         # Busy is what senders try again after; the log has told its one line of it.

@@ -21,7 +21,7 @@ from localcloud.eventhubs.readers import Readers
 from localcloud.eventhubs.receive import EventReader, EventsCache
 from localcloud.eventhubs.send import MAX_MESSAGE_SIZE, EventWriter
 from localcloud.faults import Faults
-from localcloud.log.errors import UnknownHub
+from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 from localcloud.sas import Keys
@@ -93,7 +93,7 @@ class _Namespace:
     def is_gone(self, hub: Hub) -> bool:
         try:
             return self.store.hub(hub.name) is not hub
-        except UnknownHub:
+        except UnknownHubError:
             return True
 
 

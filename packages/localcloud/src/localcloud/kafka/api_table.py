@@ -40,13 +40,13 @@ from kio.static.protocol import Entity
 from localcloud.kafka.committed_offsets import CommittedOffsets
 from localcloud.kafka.fetch import fetch
 from localcloud.kafka.group_admin import GroupAdmin
-from localcloud.kafka.group_coordinator import Coordinator
-from localcloud.kafka.group_offsets import Positions
+from localcloud.kafka.group_coordinator import GroupCoordinator
+from localcloud.kafka.group_offsets import GroupOffsets
 from localcloud.kafka.metadata import describe_cluster, metadata
-from localcloud.kafka.namespace import Client, Namespace
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace
 from localcloud.kafka.partition_offsets import list_offsets, offset_for_leader_epoch
 from localcloud.kafka.primitives import NO_THROTTLE, NODE, i16, i32
-from localcloud.kafka.produce_handler import Producing
+from localcloud.kafka.produce_handler import ProduceHandler
 from localcloud.kafka.topic_admin import create_topics, delete_topics, describe_configs
 from localcloud.kafka.topic_growth import create_partitions
 
@@ -56,7 +56,7 @@ API_VERSIONS: Final = 18
 SASL_AUTHENTICATE: Final = 36
 _GROUP = 0
 
-Handler = Callable[[Client, Any, int], Entity | Awaitable[Entity]]
+Handler = Callable[[KafkaClient, Any, int], Entity | Awaitable[Entity]]
 
 
 class Api(NamedTuple):
@@ -69,14 +69,18 @@ class Api(NamedTuple):
     handle: Handler | None
 
 
-class Apis:
+class ApiTable:
     """The handlers of one endpoint, by API key and version."""
 
     def __init__(
-        self, namespace: Namespace, producing: Producing, coordinator: Coordinator, committed: CommittedOffsets
+        self,
+        namespace: KafkaNamespace,
+        producing: ProduceHandler,
+        coordinator: GroupCoordinator,
+        committed: CommittedOffsets,
     ) -> None:
         ns, groups = namespace, coordinator
-        positions, group_admin = Positions(ns, groups, committed), GroupAdmin(ns, groups, committed)
+        positions, group_admin = GroupOffsets(ns, groups, committed), GroupAdmin(ns, groups, committed)
         self._namespace = namespace
         self.table = (
             Api(PRODUCE, 3, 9, ProduceRequest, lambda client, request, _: producing.produce(client, request)),

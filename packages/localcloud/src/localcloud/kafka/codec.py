@@ -30,7 +30,7 @@ _UNDECODABLE = (SerialError, ValueError, TypeError, OverflowError, IndexError)
 SMALL_CHUNK = 4096
 
 
-class Prefix(NamedTuple):
+class RequestPrefix(NamedTuple):
     """What stands at the head of every request, whatever its version."""
 
     api_key: int
@@ -38,14 +38,14 @@ class Prefix(NamedTuple):
     correlation_id: int
 
 
-def prefix_of(frame: bytes) -> Prefix:
+def prefix_of(frame: bytes) -> RequestPrefix:
     """Raises `ProtocolError` when the frame is too short to be a request."""
     if len(frame) < _PREFIX.size:
         raise ProtocolError(f"A request has at least {_PREFIX.size} bytes, this one has {len(frame)}.")
-    return Prefix._make(_PREFIX.unpack_from(frame))
+    return RequestPrefix._make(_PREFIX.unpack_from(frame))
 
 
-def decode(frame: bytes, prefix: Prefix, canonical: type[Entity]) -> tuple[str | None, Any]:
+def decode(frame: bytes, prefix: RequestPrefix, canonical: type[Entity]) -> tuple[str | None, Any]:
     """(client id, request as the canonical class) of a frame whose API and version are known to be supported.
 
     Raises `ProtocolError`.
@@ -61,7 +61,7 @@ def decode(frame: bytes, prefix: Prefix, canonical: type[Entity]) -> tuple[str |
     return header.client_id, reader.lift(request) if reader.lift else request
 
 
-def encode(prefix: Prefix, response: Entity, api_version: int | None = None) -> list[bytes]:
+def encode(prefix: RequestPrefix, response: Entity, api_version: int | None = None) -> list[bytes]:
     """The frame that answers a request, in pieces that are best written one after the other."""
     version = prefix.api_version if api_version is None else api_version
     header, body, header_type = _writer(prefix.api_key, version)

@@ -11,7 +11,7 @@ from localcloud.log.partition import PartitionLog
 _READ_BYTES = 4 << 20
 
 
-class Position(NamedTuple):
+class CommittedOffset(NamedTuple):
     """The next offset a group reads of a partition, and what its client noted with it."""
 
     offset: int
@@ -30,9 +30,9 @@ class CommittedOffsets:
         same name, whose folder was removed while nobody served it, and is left out.
         """
         self._log = log
-        self._groups: dict[str, dict[tuple[str, int], Position]] = {}
+        self._groups: dict[str, dict[tuple[str, int], CommittedOffset]] = {}
         self._decode_key = msgspec.msgpack.Decoder(_Key).decode
-        self._decode_value = msgspec.msgpack.Decoder(Position).decode
+        self._decode_value = msgspec.msgpack.Decoder(CommittedOffset).decode
         self._encode = msgspec.msgpack.Encoder().encode
         offset = log.start_offset
         while offset < log.high_watermark:
@@ -45,14 +45,14 @@ class CommittedOffsets:
                         self._apply(key, None if before else record.value)
             offset = batches[-1].last_offset + 1 if batches else log.high_watermark
 
-    def of(self, group: str) -> dict[tuple[str, int], Position]:
+    def of(self, group: str) -> dict[tuple[str, int], CommittedOffset]:
         """By (hub in lower case, partition); empty for a group that never committed."""
         return self._groups.get(group, {})
 
     def groups(self) -> list[str]:
         return list(self._groups)
 
-    async def commit(self, group: str, positions: dict[tuple[str, int], Position], now_ms: int) -> None:
+    async def commit(self, group: str, positions: dict[tuple[str, int], CommittedOffset], now_ms: int) -> None:
         """Returns when they are on disk. Raises what `PartitionLog.append` raises, and then nothing has changed."""
         await self._write({(group, *key): position for key, position in positions.items()}, now_ms)
 
@@ -65,7 +65,7 @@ class CommittedOffsets:
         gone = [(group, *key) for group, held in self._groups.items() for key in held if key[0] == name]
         await self._write(dict.fromkeys(gone), now_ms)
 
-    async def _write(self, changes: dict[_Key, Position | None], now_ms: int) -> None:
+    async def _write(self, changes: dict[_Key, CommittedOffset | None], now_ms: int) -> None:
         if not changes:
             return
         pairs = [

@@ -16,10 +16,10 @@ from kio.static.protocol import Entity
 
 from localcloud.faults import Delay, Drop, Faults, Lose
 from localcloud.kafka import codec, sasl
-from localcloud.kafka.api_table import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, Apis
-from localcloud.kafka.codec import Prefix
+from localcloud.kafka.api_table import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, ApiTable
+from localcloud.kafka.codec import RequestPrefix
 from localcloud.kafka.errors import ProtocolError
-from localcloud.kafka.namespace import Client
+from localcloud.kafka.namespace import KafkaClient
 from localcloud.sas import Keys, Unauthorized
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ _LENGTH = Struct(">i")
 _NO_LIFETIME = cast(i64Timedelta, timedelta())
 
 
-class Connection:
+class KafkaConnection:
     """Serves one connection until either side ends it."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, apis: Apis, keys: Keys, faults: Faults
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, apis: ApiTable, keys: Keys, faults: Faults
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -48,10 +48,12 @@ class Connection:
         self._faults = faults
         peer = writer.get_extra_info("peername") or ("?", 0)
         self._peer = f"{peer[0]}:{peer[1]}"
-        self._client = Client("", peer[0], None)
+        self._client = KafkaClient("", peer[0], None)
         self._handshake_version: int | None = None
         self._authenticated = False
-        self._answers: asyncio.Queue[tuple[Prefix, asyncio.Task[Entity | _Silence]]] = asyncio.Queue(MAX_IN_FLIGHT)
+        self._answers: asyncio.Queue[tuple[RequestPrefix, asyncio.Task[Entity | _NoResponse]]] = asyncio.Queue(
+            MAX_IN_FLIGHT
+        )
 
     async def serve(self) -> None:
         answering = asyncio.create_task(self._answer_all())
@@ -116,7 +118,7 @@ class Connection:
                     task = asyncio.create_task(self._lost(task))
                 await self._answers.put((prefix, task))
 
-    async def _lost(self, answer: "asyncio.Task[Entity | _Silence]") -> NoReturn:
+    async def _lost(self, answer: "asyncio.Task[Entity | _NoResponse]") -> NoReturn:
         await answer
         self._cut()
 
@@ -139,13 +141,13 @@ class Connection:
             raise ProtocolError(f"a frame of {size} bytes; at most {limit} are taken. Does the client speak TLS?")
         return await self._reader.readexactly(size)
 
-    def _unsupported(self, prefix: Prefix) -> None:
+    def _unsupported(self, prefix: RequestPrefix) -> None:
         if prefix.api_key != API_VERSIONS:
             raise ProtocolError(f"API {prefix.api_key} version {prefix.api_version} is not supported")
         # Version 0 is what every client can read (KIP-511); it then asks again in a version that we have.
         self._send(codec.encode(prefix, self._apis.versions(ErrorCode.unsupported_version), api_version=0))
 
-    async def _before_others(self, prefix: Prefix, api: Api, frame: bytes) -> None:
+    async def _before_others(self, prefix: RequestPrefix, api: Api, frame: bytes) -> None:
         """What is answered in place, one after the other: the way in."""
         client_id, request = codec.decode(frame, prefix, api.canonical)
         self._client = self._client._replace(id=client_id or "")
@@ -212,7 +214,7 @@ class Connection:
             except asyncio.CancelledError:
                 task.cancel()
                 raise
-            if isinstance(response, _Silence):
+            if isinstance(response, _NoResponse):
                 response.check()
             else:
                 self._send(codec.encode(prefix, response))
@@ -223,7 +225,7 @@ class Connection:
         self._writer.writelines(pieces)
 
 
-class _Silence:
+class _NoResponse:
     """What answers a Produce with acks=0: nothing, or the end of the connection if something went wrong."""
 
     def __init__(self, response: ProduceResponse) -> None:
@@ -246,12 +248,12 @@ def _named(api: Api, request: Any) -> tuple[str, ...]:
     return api.canonical.__name__.removesuffix("Request"), *names, getattr(request, "group_id", "")
 
 
-async def _handled(api: Api, client: Client, request: Any, version: int) -> Entity | _Silence:
+async def _handled(api: Api, client: KafkaClient, request: Any, version: int) -> Entity | _NoResponse:
     assert api.handle is not None
     response = api.handle(client, request, version)
     if isinstance(response, Awaitable):
         response = await response
     if api.key == PRODUCE and request.acks == 0:
         assert isinstance(response, ProduceResponse)
-        return _Silence(response)
+        return _NoResponse(response)
     return response

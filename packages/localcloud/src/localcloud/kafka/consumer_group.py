@@ -15,7 +15,7 @@ from enum import StrEnum
 from kio.schema.errors import ErrorCode
 
 
-class State(StrEnum):
+class GroupState(StrEnum):
     EMPTY = "Empty"
     PREPARING = "PreparingRebalance"
     COMPLETING = "CompletingRebalance"
@@ -24,7 +24,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Joining:
+class JoinRequest:
     """What a member says of itself when it joins. `protocols` are (name, metadata), best first; times in ms."""
 
     client_id: str
@@ -40,7 +40,7 @@ class Joining:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinResult:
     """The answer to a join. `members` are (id, instance id, metadata), and only the leader gets them."""
 
     error: ErrorCode
@@ -54,7 +54,7 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class Synced:
+class SyncResult:
     """The answer to a sync."""
 
     error: ErrorCode
@@ -64,14 +64,14 @@ class Synced:
 
 
 @dataclass(slots=True)
-class Member:
+class GroupMember:
     id: str
-    joining: Joining
+    joining: JoinRequest
     deadline_ms: int
     """When the member is given up, unless it is heard of (or is waiting for our own answer) before."""
     assignment: bytes = b""
-    join_reply: Callable[[Joined], None] | None = None
-    sync_reply: Callable[[Synced], None] | None = None
+    join_reply: Callable[[JoinResult], None] | None = None
+    sync_reply: Callable[[SyncResult], None] | None = None
 
     @property
     def waiting(self) -> bool:
@@ -79,18 +79,18 @@ class Member:
 
 
 @dataclass(slots=True)
-class Group:
+class ConsumerGroup:
     """Call `expire` when `next_deadline_ms` has come. Answers are given through the `reply` of each call."""
 
     id: str
     first_delay_ms: int
     """How long the first members of an empty group wait for others, so that starting together is one rebalance."""
-    state: State = State.EMPTY
+    state: GroupState = GroupState.EMPTY
     generation: int = 0
     protocol_type: str | None = None
     protocol: str | None = None
     leader: str | None = None
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, GroupMember] = field(default_factory=dict)
     _promised: dict[str, int] = field(default_factory=dict)
     _not_before_ms: int = 0
     _rebalance_deadline_ms: int = 0
@@ -100,39 +100,39 @@ class Group:
     def join(
         self,
         member_id: str,
-        joining: Joining,
+        joining: JoinRequest,
         now_ms: int,
-        reply: Callable[[Joined], None],
+        reply: Callable[[JoinResult], None],
         *,
         new_id: Callable[[], str],
         id_first: bool,
     ) -> None:
         """A member comes, or comes again. `id_first`: its version wants to be told its id before it counts."""
         if not self._fits(member_id, joining):
-            reply(Joined(ErrorCode.inconsistent_group_protocol, member_id))
+            reply(JoinResult(ErrorCode.inconsistent_group_protocol, member_id))
             return
         if joining.instance_id is not None and (static := self._static(joining.instance_id)):
             if not member_id:
                 self._replace_static(static, joining, new_id(), now_ms, reply)
                 return
             if static.id != member_id:
-                reply(Joined(ErrorCode.fenced_instance_id, member_id))
+                reply(JoinResult(ErrorCode.fenced_instance_id, member_id))
                 return
         if not member_id and joining.instance_id is None and id_first:
             promised = new_id()
             self._promised[promised] = now_ms + joining.session_ms
-            reply(Joined(ErrorCode.member_id_required, promised))
+            reply(JoinResult(ErrorCode.member_id_required, promised))
         elif not member_id:
-            self._enter(Member(new_id(), joining, now_ms + joining.session_ms), now_ms, reply)
+            self._enter(GroupMember(new_id(), joining, now_ms + joining.session_ms), now_ms, reply)
         elif member_id in self._promised:
             del self._promised[member_id]
-            self._enter(Member(member_id, joining, now_ms + joining.session_ms), now_ms, reply)
+            self._enter(GroupMember(member_id, joining, now_ms + joining.session_ms), now_ms, reply)
         elif member_id in self.members:
             self._rejoin(self.members[member_id], joining, now_ms, reply)
         else:
-            reply(Joined(ErrorCode.unknown_member_id, member_id))
+            reply(JoinResult(ErrorCode.unknown_member_id, member_id))
 
-    def _fits(self, member_id: str, joining: Joining) -> bool:
+    def _fits(self, member_id: str, joining: JoinRequest) -> bool:
         """One protocol type, and at least one protocol that every other member knows, too."""
         if not joining.protocol_type or not joining.protocols:
             return False
@@ -142,20 +142,22 @@ class Group:
         common = set.intersection(*({name for name, _ in member.joining.protocols} for member in others))
         return self.protocol_type == joining.protocol_type and bool(common & {name for name, _ in joining.protocols})
 
-    def _static(self, instance_id: str) -> Member | None:
+    def _static(self, instance_id: str) -> GroupMember | None:
         return next((m for m in self.members.values() if m.joining.instance_id == instance_id), None)
 
-    def _enter(self, member: Member, now_ms: int, reply: Callable[[Joined], None]) -> None:
+    def _enter(self, member: GroupMember, now_ms: int, reply: Callable[[JoinResult], None]) -> None:
         self.members[member.id] = member
         self.protocol_type = member.joining.protocol_type
         self._wait_for_join(member, member.joining, now_ms, reply)
         self._prepare(now_ms)
 
-    def _rejoin(self, member: Member, joining: Joining, now_ms: int, reply: Callable[[Joined], None]) -> None:
+    def _rejoin(
+        self, member: GroupMember, joining: JoinRequest, now_ms: int, reply: Callable[[JoinResult], None]
+    ) -> None:
         changed = member.joining.protocols != joining.protocols
-        if self.state is State.COMPLETING and not changed:
+        if self.state is GroupState.COMPLETING and not changed:
             reply(self._joined(member))  # its answer got lost
-        elif self.state is State.STABLE and not changed and member.id != self.leader:
+        elif self.state is GroupState.STABLE and not changed and member.id != self.leader:
             member.joining = joining
             reply(self._joined(member))
         else:
@@ -163,28 +165,30 @@ class Group:
             self._prepare(now_ms)
 
     def _replace_static(
-        self, old: Member, joining: Joining, new_id: str, now_ms: int, reply: Callable[[Joined], None]
+        self, old: GroupMember, joining: JoinRequest, new_id: str, now_ms: int, reply: Callable[[JoinResult], None]
     ) -> None:
         """A static member came back with a new id: the old id is fenced, its work stays where it was (KIP-345)."""
         if old.join_reply:
-            old.join_reply(Joined(ErrorCode.fenced_instance_id, old.id))
+            old.join_reply(JoinResult(ErrorCode.fenced_instance_id, old.id))
         if old.sync_reply:
-            old.sync_reply(Synced(ErrorCode.fenced_instance_id))
-        member = Member(new_id, joining, now_ms + joining.session_ms, old.assignment)
+            old.sync_reply(SyncResult(ErrorCode.fenced_instance_id))
+        member = GroupMember(new_id, joining, now_ms + joining.session_ms, old.assignment)
         self.members = {m.id: m for m in (member if m is old else m for m in self.members.values())}
         was_leader = self.leader == old.id
         if was_leader:
             self.leader = new_id
         same = self.protocol is not None and joining.metadata(self.protocol) == old.joining.metadata(self.protocol)
-        if self.state is State.STABLE and same:
+        if self.state is GroupState.STABLE and same:
             reply(self._joined(member, skip_assignment=was_leader))
         else:
             self._wait_for_join(member, joining, now_ms, reply)
             self._prepare(now_ms)
 
-    def _wait_for_join(self, member: Member, joining: Joining, now_ms: int, reply: Callable[[Joined], None]) -> None:
+    def _wait_for_join(
+        self, member: GroupMember, joining: JoinRequest, now_ms: int, reply: Callable[[JoinResult], None]
+    ) -> None:
         if member.join_reply is not None:  # an earlier try on a connection that was given up
-            member.join_reply(Joined(ErrorCode.rebalance_in_progress, member.id))
+            member.join_reply(JoinResult(ErrorCode.rebalance_in_progress, member.id))
         member.joining = joining
         member.join_reply = reply
         member.deadline_ms = now_ms + joining.session_ms
@@ -192,19 +196,19 @@ class Group:
     # Rebalancing.
 
     def _prepare(self, now_ms: int) -> None:
-        if self.state is not State.PREPARING:
-            self._not_before_ms = now_ms + (self.first_delay_ms if self.state is State.EMPTY else 0)
+        if self.state is not GroupState.PREPARING:
+            self._not_before_ms = now_ms + (self.first_delay_ms if self.state is GroupState.EMPTY else 0)
             for member in self.members.values():
                 if member.sync_reply:
-                    member.sync_reply(Synced(ErrorCode.rebalance_in_progress))
+                    member.sync_reply(SyncResult(ErrorCode.rebalance_in_progress))
                     member.sync_reply = None
                     member.deadline_ms = now_ms + member.joining.session_ms
-            self.state = State.PREPARING
+            self.state = GroupState.PREPARING
             self._rebalance_deadline_ms = now_ms + max(m.joining.rebalance_ms for m in self.members.values())
         self._try_complete(now_ms)
 
     def _try_complete(self, now_ms: int) -> None:
-        if self.state is not State.PREPARING:
+        if self.state is not GroupState.PREPARING:
             return
         all_joined = not self._promised and all(member.join_reply for member in self.members.values())
         if (all_joined and now_ms >= self._not_before_ms) or now_ms >= self._rebalance_deadline_ms:
@@ -221,7 +225,7 @@ class Group:
         self.protocol = self._vote()
         if self.leader not in {member.id for member in joined}:
             self.leader = joined[0].id
-        self.state = State.COMPLETING
+        self.state = GroupState.COMPLETING
         for member in joined:
             reply, member.join_reply = member.join_reply, None
             member.assignment = b""
@@ -237,14 +241,14 @@ class Group:
         )
         return votes.most_common(1)[0][0]
 
-    def _joined(self, member: Member, *, skip_assignment: bool = False) -> Joined:
+    def _joined(self, member: GroupMember, *, skip_assignment: bool = False) -> JoinResult:
         assert self.protocol is not None
         members: tuple[tuple[str, str | None, bytes], ...] = ()
         if member.id == self.leader:
             members = tuple(
                 (m.id, m.joining.instance_id, m.joining.metadata(self.protocol)) for m in self.members.values()
             )
-        return Joined(
+        return JoinResult(
             ErrorCode.none,
             member.id,
             self.generation,
@@ -256,7 +260,7 @@ class Group:
         )
 
     def _empty(self) -> None:
-        self.state = State.EMPTY
+        self.state = GroupState.EMPTY
         self.leader = self.protocol = None
         self.members = {}
 
@@ -269,7 +273,7 @@ class Group:
         protocol: str | None,
         assignments: Iterable[tuple[str, bytes]],
         now_ms: int,
-        reply: Callable[[Synced], None],
+        reply: Callable[[SyncResult], None],
     ) -> None:
         """The leader brings everybody's assignments, the others wait for theirs."""
         error = self.check(member_id, instance_id, generation)
@@ -277,29 +281,29 @@ class Group:
             protocol_type not in (None, self.protocol_type) or protocol not in (None, self.protocol)
         ):
             error = ErrorCode.inconsistent_group_protocol
-        if error is ErrorCode.none and self.state is State.PREPARING:
+        if error is ErrorCode.none and self.state is GroupState.PREPARING:
             error = ErrorCode.rebalance_in_progress
         if error is not ErrorCode.none:
-            reply(Synced(error))
+            reply(SyncResult(error))
             return
         member = self.members[member_id]
         member.deadline_ms = now_ms + member.joining.session_ms
-        if self.state is State.STABLE:
-            reply(Synced(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
+        if self.state is GroupState.STABLE:
+            reply(SyncResult(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
             return
         if member.sync_reply is not None:  # as with joins: an earlier try that was given up
-            member.sync_reply(Synced(ErrorCode.rebalance_in_progress))
+            member.sync_reply(SyncResult(ErrorCode.rebalance_in_progress))
         member.sync_reply = reply
         if member_id == self.leader:
             self._assign(dict(assignments), now_ms)
 
     def _assign(self, assignments: Mapping[str, bytes], now_ms: int) -> None:
-        self.state = State.STABLE
+        self.state = GroupState.STABLE
         for member in self.members.values():
             member.assignment = assignments.get(member.id, b"")
             if member.sync_reply:
                 member.deadline_ms = now_ms + member.joining.session_ms
-                member.sync_reply(Synced(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
+                member.sync_reply(SyncResult(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
                 member.sync_reply = None
 
     # Staying and leaving.
@@ -319,7 +323,7 @@ class Group:
         if error is ErrorCode.none:
             member = self.members[member_id]
             member.deadline_ms = now_ms + member.joining.session_ms
-            if self.state is State.PREPARING:
+            if self.state is GroupState.PREPARING:
                 return ErrorCode.rebalance_in_progress
         return error
 
@@ -331,7 +335,7 @@ class Group:
         if error is ErrorCode.none:
             member = self.members[member_id]
             member.deadline_ms = now_ms + member.joining.session_ms
-            if self.state is State.COMPLETING:
+            if self.state is GroupState.COMPLETING:
                 return ErrorCode.rebalance_in_progress
         return error
 
@@ -351,12 +355,12 @@ class Group:
         self._remove(self.members[member_id], now_ms)
         return ErrorCode.none
 
-    def _remove(self, member: Member, now_ms: int) -> None:
+    def _remove(self, member: GroupMember, now_ms: int) -> None:
         del self.members[member.id]
         if member.join_reply:
-            member.join_reply(Joined(ErrorCode.unknown_member_id, member.id))
+            member.join_reply(JoinResult(ErrorCode.unknown_member_id, member.id))
         if member.sync_reply:
-            member.sync_reply(Synced(ErrorCode.unknown_member_id))
+            member.sync_reply(SyncResult(ErrorCode.unknown_member_id))
         if self.leader == member.id:
             self.leader = None
         if not self.members:
@@ -371,7 +375,7 @@ class Group:
         """When `expire` has something to do next, if nothing else happens."""
         deadlines = [member.deadline_ms for member in self.members.values() if not member.waiting]
         deadlines += self._promised.values()
-        if self.state is State.PREPARING:
+        if self.state is GroupState.PREPARING:
             deadlines.append(self._rebalance_deadline_ms)
             if all(member.join_reply for member in self.members.values()) and not self._promised:
                 deadlines.append(self._not_before_ms)

@@ -8,9 +8,9 @@ from kio.schema.fetch.v12 import FetchRequest, FetchResponse
 from kio.schema.fetch.v12.request import FetchPartition
 from kio.schema.fetch.v12.response import FetchableTopicResponse, PartitionData
 
-from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i32, i64, milliseconds, records, topic
-from localcloud.log.errors import InvalidOffset
+from localcloud.log.errors import InvalidOffsetError
 from localcloud.log.partition import PartitionLog
 
 MAX_RESPONSE_BYTES = 16 << 20
@@ -20,7 +20,7 @@ MAX_WAIT_MS = 60_000
 _Row = tuple[FetchPartition, PartitionLog | ErrorCode]
 
 
-async def fetch(namespace: Namespace, client: Client, request: FetchRequest) -> FetchResponse:
+async def fetch(namespace: KafkaNamespace, client: KafkaClient, request: FetchRequest) -> FetchResponse:
     """Answers without a session: clients then name all partitions each time, which costs nothing with one broker."""
     if request.session_id:
         return FetchResponse(throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=())
@@ -32,7 +32,7 @@ async def fetch(namespace: Namespace, client: Client, request: FetchRequest) -> 
     wait_ms = min(milliseconds(request.max_wait), MAX_WAIT_MS)
     if failed or size >= request.min_bytes or wait_ms <= 0:
         return response
-    with _Watch(row[1] for _, rows in asked for row in rows) as watch:
+    with _AppendWatch(row[1] for _, rows in asked for row in rows) as watch:
         try:
             async with asyncio.timeout(wait_ms / 1000):
                 while size < request.min_bytes and not failed:
@@ -43,14 +43,14 @@ async def fetch(namespace: Namespace, client: Client, request: FetchRequest) -> 
     return response
 
 
-class _Watch:
+class _AppendWatch:
     """Wakes up when one of several partitions has got something."""
 
     def __init__(self, partitions: Iterator[PartitionLog | ErrorCode]) -> None:
         self._partitions = [partition for partition in partitions if isinstance(partition, PartitionLog)]
         self._event = asyncio.Event()
 
-    def __enter__(self) -> "_Watch":
+    def __enter__(self) -> "_AppendWatch":
         for partition in self._partitions:
             partition.subscribe(self._event.set)
         return self
@@ -95,7 +95,7 @@ def _partition_data(
     if wanted.fetch_offset != partition.high_watermark and (limit or first):
         try:
             batches = partition.read(wanted.fetch_offset, limit)
-        except InvalidOffset:
+        except InvalidOffsetError:
             return _failed(wanted, ErrorCode.offset_out_of_range, partition.high_watermark, partition.start_offset)
         if batches and (first or len(batches[0].data) <= limit):
             data = b"".join([batch.data for batch in batches])

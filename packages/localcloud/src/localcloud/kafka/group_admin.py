@@ -9,9 +9,9 @@ from kio.schema.list_groups.v4 import ListGroupsRequest, ListGroupsResponse
 from kio.schema.list_groups.v4.response import ListedGroup
 
 from localcloud.kafka.committed_offsets import CommittedOffsets
-from localcloud.kafka.consumer_group import State
-from localcloud.kafka.group_coordinator import Coordinator, group_id_error
-from localcloud.kafka.namespace import Namespace
+from localcloud.kafka.consumer_group import GroupState
+from localcloud.kafka.group_coordinator import GroupCoordinator, group_id_error
+from localcloud.kafka.namespace import KafkaNamespace
 from localcloud.kafka.primitives import NO_THROTTLE, group
 from localcloud.log.errors import LogError
 
@@ -19,7 +19,7 @@ from localcloud.log.errors import LogError
 class GroupAdmin:
     """The groups that the coordinator has members of, and those of which only committed offsets are left."""
 
-    def __init__(self, namespace: Namespace, coordinator: Coordinator, committed: CommittedOffsets) -> None:
+    def __init__(self, namespace: KafkaNamespace, coordinator: GroupCoordinator, committed: CommittedOffsets) -> None:
         self._namespace = namespace
         self._coordinator = coordinator
         self._committed = committed
@@ -31,16 +31,16 @@ class GroupAdmin:
     def _described(self, group_id: str) -> DescribedGroup:
         held = self._coordinator.groups.get(group_id)
         if held is None:
-            state = State.EMPTY if self._committed.of(group_id) else State.DEAD
+            state = GroupState.EMPTY if self._committed.of(group_id) else GroupState.DEAD
             return DescribedGroup(
                 error_code=group_id_error(group_id),
                 group_id=group(group_id),
                 group_state=state,
-                protocol_type="consumer" if state is State.EMPTY else "",
+                protocol_type="consumer" if state is GroupState.EMPTY else "",
                 protocol_data="",
                 members=(),
             )
-        settled = held.state is State.STABLE and held.protocol is not None
+        settled = held.state is GroupState.STABLE and held.protocol is not None
         return DescribedGroup(
             error_code=ErrorCode.none,
             group_id=group(group_id),
@@ -63,7 +63,7 @@ class GroupAdmin:
     def list_all(self, request: ListGroupsRequest) -> ListGroupsResponse:
         found = {held.id: (held.protocol_type or "", held.state) for held in self._coordinator.groups.values()}
         for group_id in self._committed.groups():
-            found.setdefault(group_id, ("consumer", State.EMPTY))
+            found.setdefault(group_id, ("consumer", GroupState.EMPTY))
         wanted = {state.lower() for state in request.states_filter}
         return ListGroupsResponse(
             throttle_time=NO_THROTTLE,

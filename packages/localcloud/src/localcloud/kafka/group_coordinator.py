@@ -1,4 +1,4 @@
-"""The group coordinator: Kafka's membership requests to and from `Group`, with clocks and timers."""
+"""The group coordinator: Kafka's membership requests to and from `ConsumerGroup`, with clocks and timers."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from kio.schema.leave_group.v5.response import MemberResponse
 from kio.schema.offset_commit.v8 import OffsetCommitRequest
 from kio.schema.sync_group.v5 import SyncGroupRequest, SyncGroupResponse
 
-from localcloud.kafka.consumer_group import Group, Joined, Joining, Synced
-from localcloud.kafka.namespace import Client, Namespace
+from localcloud.kafka.consumer_group import ConsumerGroup, JoinRequest, JoinResult, SyncResult
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace
 from localcloud.kafka.primitives import NO_THROTTLE, i32, milliseconds
 
 _T = TypeVar("_T")
@@ -26,7 +26,7 @@ SESSION_MS = (6_000, 300_000)
 FIRST_REBALANCE_DELAY_MS = 50
 
 
-class Coordinator:
+class GroupCoordinator:
     """All groups of the namespace: as on Event Hubs, a group id spans every hub.
 
     `groups`: those that somebody is in or about to enter, by id; of the others only committed offsets are left.
@@ -34,30 +34,30 @@ class Coordinator:
 
     def __init__(
         self,
-        namespace: Namespace,
+        namespace: KafkaNamespace,
         new_member_id: Callable[[str], str],
         session_ms: tuple[int, int] = SESSION_MS,
     ) -> None:
         self._namespace = namespace
         self._new_member_id = new_member_id
         self._session_ms = session_ms
-        self._groups: dict[str, Group] = {}
-        self.groups: Mapping[str, Group] = MappingProxyType(self._groups)
+        self._groups: dict[str, ConsumerGroup] = {}
+        self.groups: Mapping[str, ConsumerGroup] = MappingProxyType(self._groups)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def close(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
 
-    async def join(self, client: Client, request: JoinGroupRequest, version: int) -> JoinGroupResponse:
+    async def join(self, client: KafkaClient, request: JoinGroupRequest, version: int) -> JoinGroupResponse:
         error = group_id_error(request.group_id)
         session_ms = milliseconds(request.session_timeout)
         rebalance_ms = milliseconds(request.rebalance_timeout)
         if error is ErrorCode.none and not self._session_ms[0] <= session_ms <= self._session_ms[1]:
             error = ErrorCode.invalid_session_timeout
         if error is not ErrorCode.none:
-            return _join_response(Joined(error, request.member_id), version)
-        joining = Joining(
+            return _join_response(JoinResult(error, request.member_id), version)
+        joining = JoinRequest(
             client.id,
             client.host,
             request.group_instance_id,
@@ -66,8 +66,8 @@ class Coordinator:
             request.protocol_type,
             tuple((protocol.name, protocol.metadata) for protocol in request.protocols),
         )
-        held = self._groups.setdefault(request.group_id, Group(request.group_id, FIRST_REBALANCE_DELAY_MS))
-        answer: asyncio.Future[Joined] = asyncio.get_running_loop().create_future()
+        held = self._groups.setdefault(request.group_id, ConsumerGroup(request.group_id, FIRST_REBALANCE_DELAY_MS))
+        answer: asyncio.Future[JoinResult] = asyncio.get_running_loop().create_future()
         held.join(
             request.member_id,
             joining,
@@ -82,9 +82,9 @@ class Coordinator:
     async def sync(self, request: SyncGroupRequest) -> SyncGroupResponse:
         held = self._groups.get(request.group_id)
         if held is None:
-            synced = Synced(group_id_error(request.group_id) or ErrorCode.unknown_member_id)
+            synced = SyncResult(group_id_error(request.group_id) or ErrorCode.unknown_member_id)
         else:
-            answer: asyncio.Future[Synced] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[SyncResult] = asyncio.get_running_loop().create_future()
             held.sync(
                 request.member_id,
                 request.group_instance_id,
@@ -151,7 +151,7 @@ class Coordinator:
         self._settle_timer(held)
         return error
 
-    def _settle_timer(self, held: Group) -> None:
+    def _settle_timer(self, held: ConsumerGroup) -> None:
         """One timer a group, at its next deadline; a group that has nobody left is forgotten."""
         if timer := self._timers.pop(held.id, None):
             timer.cancel()
@@ -162,7 +162,7 @@ class Coordinator:
         elif not held.members:
             self._groups.pop(held.id, None)
 
-    def _expire(self, held: Group) -> None:
+    def _expire(self, held: ConsumerGroup) -> None:
         held.expire(self._namespace.now_ms())
         self._settle_timer(held)
 
@@ -176,7 +176,7 @@ def group_id_error(group_id: str) -> ErrorCode:
     return ErrorCode.none if 0 < len(group_id) <= MAX_GROUP_ID else ErrorCode.invalid_group_id
 
 
-def _join_response(joined: Joined, version: int) -> JoinGroupResponse:
+def _join_response(joined: JoinResult, version: int) -> JoinGroupResponse:
     return JoinGroupResponse(
         throttle_time=NO_THROTTLE,
         error_code=joined.error,

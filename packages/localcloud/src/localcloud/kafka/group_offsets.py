@@ -15,34 +15,34 @@ from kio.schema.offset_fetch.v8.response import (
     OffsetFetchResponseTopics,
 )
 
-from localcloud.kafka.committed_offsets import CommittedOffsets, Position
-from localcloud.kafka.group_coordinator import Coordinator, group_id_error
-from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
+from localcloud.kafka.committed_offsets import CommittedOffset, CommittedOffsets
+from localcloud.kafka.group_coordinator import GroupCoordinator, group_id_error
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import NO_THROTTLE, i32, i64, topic
-from localcloud.log.errors import LogError, UnknownHub
+from localcloud.log.errors import LogError, UnknownHubError
 
 MAX_METADATA = 4096
 
 
-class Positions:
+class GroupOffsets:
     """The groups' positions on the wire: the coordinator says who may commit, `CommittedOffsets` keeps them."""
 
-    def __init__(self, namespace: Namespace, coordinator: Coordinator, committed: CommittedOffsets) -> None:
+    def __init__(self, namespace: KafkaNamespace, coordinator: GroupCoordinator, committed: CommittedOffsets) -> None:
         self._namespace = namespace
         self._coordinator = coordinator
         self._committed = committed
 
-    async def commit(self, client: Client, request: OffsetCommitRequest) -> OffsetCommitResponse:
+    async def commit(self, client: KafkaClient, request: OffsetCommitRequest) -> OffsetCommitResponse:
         refused = self._coordinator.may_commit(request)
         results: list[tuple[str, list[tuple[int, ErrorCode]]]] = []
-        positions: dict[tuple[str, int], Position] = {}
+        positions: dict[tuple[str, int], CommittedOffset] = {}
         for wanted in request.topics:
             hub = find_hub(self._namespace, client, wanted.name)
             rows: list[tuple[int, ErrorCode]] = []
             for part in wanted.partitions:
                 error = refused or _partition_error(find_partition(hub, part.partition_index)) or _too_long(part)
                 if error is ErrorCode.none:
-                    positions[wanted.name.lower(), part.partition_index] = Position(
+                    positions[wanted.name.lower(), part.partition_index] = CommittedOffset(
                         part.committed_offset, part.committed_leader_epoch, part.committed_metadata or ""
                     )
                 rows.append((part.partition_index, error))
@@ -66,7 +66,7 @@ class Positions:
             ),
         )
 
-    def fetch(self, client: Client, request: OffsetFetchRequest) -> OffsetFetchResponse:
+    def fetch(self, client: KafkaClient, request: OffsetFetchRequest) -> OffsetFetchResponse:
         groups = []
         for wanted in request.groups:
             asked = None
@@ -92,7 +92,7 @@ class Positions:
             groups.append(OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics, error_code=error))
         return OffsetFetchResponse(throttle_time=NO_THROTTLE, groups=tuple(groups))
 
-    def fetch_of_one(self, client: Client, request: fetch_v7.OffsetFetchRequest) -> fetch_v7.OffsetFetchResponse:
+    def fetch_of_one(self, client: KafkaClient, request: fetch_v7.OffsetFetchRequest) -> fetch_v7.OffsetFetchResponse:
         """Before version 8 a request was about one group."""
         asked = None
         if request.topics is not None:
@@ -117,17 +117,17 @@ class Positions:
         return fetch_v7.OffsetFetchResponse(throttle_time=NO_THROTTLE, topics=topics, error_code=error)
 
     def _positions(
-        self, client: Client, group_id: str, asked: Iterable[tuple[str, Iterable[int]]] | None
-    ) -> list[tuple[str, list[tuple[int, Position]]]]:
+        self, client: KafkaClient, group_id: str, asked: Iterable[tuple[str, Iterable[int]]] | None
+    ) -> list[tuple[str, list[tuple[int, CommittedOffset]]]]:
         """What the group has committed of what was asked (None: of everything); offset -1 where it has nothing."""
         held = self._committed.of(group_id)
         if asked is None:
-            every: dict[str, list[tuple[int, Position]]] = {}
+            every: dict[str, list[tuple[int, CommittedOffset]]] = {}
             for (name, number), position in held.items():
                 if client.may_use(name):
                     every.setdefault(self._spelled(name), []).append((number, position))
             return list(every.items())
-        nothing = Position(-1, -1, "")
+        nothing = CommittedOffset(-1, -1, "")
         return [
             (name, [(number, held.get((name.lower(), number), nothing)) for number in numbers])
             for name, numbers in asked
@@ -136,7 +136,7 @@ class Positions:
     def _spelled(self, name: str) -> str:
         try:
             return self._namespace.store.hub(name).name
-        except UnknownHub:
+        except UnknownHubError:
             return name
 
 

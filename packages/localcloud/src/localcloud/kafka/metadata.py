@@ -12,7 +12,7 @@ from kio.schema.metadata.v10.response import (
     MetadataResponseTopic,
 )
 
-from localcloud.kafka.namespace import CLUSTER_ID, Client, Namespace, find_hub
+from localcloud.kafka.namespace import CLUSTER_ID, KafkaClient, KafkaNamespace, find_hub
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, NODE, i32, topic
 from localcloud.log.store import Hub
 
@@ -24,7 +24,9 @@ def topic_id(hub: Hub) -> uuid.UUID:
     return uuid.uuid5(_TOPIC_IDS, f"{hub.name.lower()}@{hub.created_at_ms}")
 
 
-def metadata(namespace: Namespace, client: Client, request: MetadataRequest, version: int) -> MetadataResponse:
+def metadata(
+    namespace: KafkaNamespace, client: KafkaClient, request: MetadataRequest, version: int
+) -> MetadataResponse:
     # Version 0 has no way to say "none": an empty list asks for all, as null does later.
     if request.topics is None or (version == 0 and not request.topics):
         topics = [_described(hub, hub.name) for hub in namespace.store.hubs() if client.may_use(hub.name)]
@@ -40,7 +42,7 @@ def metadata(namespace: Namespace, client: Client, request: MetadataRequest, ver
     )
 
 
-def describe_cluster(namespace: Namespace, request: DescribeClusterRequest) -> DescribeClusterResponse:
+def describe_cluster(namespace: KafkaNamespace, request: DescribeClusterRequest) -> DescribeClusterResponse:
     broker = DescribeClusterBroker(broker_id=NODE, host=namespace.host, port=i32(namespace.port))
     return DescribeClusterResponse(
         throttle_time=NO_THROTTLE,
@@ -52,7 +54,7 @@ def describe_cluster(namespace: Namespace, request: DescribeClusterRequest) -> D
     )
 
 
-def _asked(namespace: Namespace, client: Client, name: str) -> MetadataResponseTopic:
+def _asked(namespace: KafkaNamespace, client: KafkaClient, name: str) -> MetadataResponseTopic:
     found = find_hub(namespace, client, name)
     if isinstance(found, ErrorCode):
         return MetadataResponseTopic(error_code=found, name=topic(name), topic_id=None, partitions=())

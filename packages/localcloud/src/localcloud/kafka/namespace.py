@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kio.schema.errors import ErrorCode
 
-from localcloud.log.errors import UnknownHub
+from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 
@@ -14,7 +14,7 @@ CLUSTER_ID = "songline-localcloud"
 
 
 @dataclass(frozen=True, slots=True)
-class Namespace:
+class KafkaNamespace:
     """The hubs, where clients find the one broker, and the clock (Unix ms)."""
 
     store: LogStore
@@ -24,7 +24,7 @@ class Namespace:
     now_ms: Callable[[], int]
 
 
-class Client(NamedTuple):
+class KafkaClient(NamedTuple):
     """Who asks: the id it chose, where it is, and the one hub its credential is limited to (None: all)."""
 
     id: str
@@ -35,12 +35,12 @@ class Client(NamedTuple):
         return self.entity is None or self.entity.lower() == topic.lower()
 
 
-def find_hub(namespace: Namespace, client: Client, topic: str) -> Hub | ErrorCode:
+def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str) -> Hub | ErrorCode:
     if not client.may_use(topic):
         return ErrorCode.topic_authorization_failed
     try:
         return namespace.store.hub(topic)
-    except UnknownHub:
+    except UnknownHubError:
         return ErrorCode.unknown_topic_or_partition
 
 

@@ -8,15 +8,15 @@ from kio.schema.offset_for_leader_epoch.v4 import OffsetForLeaderEpochRequest, O
 from kio.schema.offset_for_leader_epoch.v4.request import OffsetForLeaderPartition
 from kio.schema.offset_for_leader_epoch.v4.response import EpochEndOffset, OffsetForLeaderTopicResult
 
-from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i64
-from localcloud.log.errors import InvalidBatch
+from localcloud.log.errors import InvalidBatchError
 from localcloud.log.partition import PartitionLog
 
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
 
 
-def list_offsets(namespace: Namespace, client: Client, request: ListOffsetsRequest) -> ListOffsetsResponse:
+def list_offsets(namespace: KafkaNamespace, client: KafkaClient, request: ListOffsetsRequest) -> ListOffsetsResponse:
     topics = []
     for wanted in request.topics:
         hub = find_hub(namespace, client, wanted.name)
@@ -33,7 +33,7 @@ def _listed(wanted: ListOffsetsPartition, partition: PartitionLog | ErrorCode) -
         return ListOffsetsPartitionResponse(partition_index=number, error_code=ErrorCode.unknown_leader_epoch)
     try:
         offset, timestamp = _offset_at(partition, wanted.timestamp)
-    except InvalidBatch:  # a compressed batch was stored as it came, and turns out not to be what it says
+    except InvalidBatchError:  # a compressed batch was stored as it came, and turns out not to be what it says
         return ListOffsetsPartitionResponse(partition_index=number, error_code=ErrorCode.corrupt_message)
     return ListOffsetsPartitionResponse(
         partition_index=number,
@@ -56,7 +56,7 @@ def _offset_at(partition: PartitionLog, timestamp: int) -> tuple[int, int]:
 
 
 def offset_for_leader_epoch(
-    namespace: Namespace, client: Client, request: OffsetForLeaderEpochRequest
+    namespace: KafkaNamespace, client: KafkaClient, request: OffsetForLeaderEpochRequest
 ) -> OffsetForLeaderEpochResponse:
     topics = []
     for wanted in request.topics:

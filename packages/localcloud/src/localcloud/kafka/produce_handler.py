@@ -10,30 +10,30 @@ from kio.schema.produce.v9 import ProduceRequest, ProduceResponse
 from kio.schema.produce.v9.response import PartitionProduceResponse, TopicProduceResponse
 from kio.schema.types import ProducerId
 
-from localcloud.kafka.namespace import Client, Namespace, find_hub, find_partition
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import NO_THROTTLE, append_time, i16, i32, i64, milliseconds, topic
-from localcloud.kafka.producer_sequences import Sequences
+from localcloud.kafka.producer_sequences import ProducerSequences
 from localcloud.log.batch import CONTROL, GZIP, HEADER_SIZE, MAGIC_AT, TRANSACTIONAL, header_of, records
-from localcloud.log.errors import AppendFailed, InvalidBatch, LogClosed
-from localcloud.log.partition import Appended, PartitionLog
+from localcloud.log.errors import AppendError, InvalidBatchError, LogClosedError
+from localcloud.log.partition import AppendedBatch, PartitionLog
 from localcloud.log.store import Hub
 
 MAX_BATCH_BYTES = 1_048_576
 """Event Hubs' limit on one event and on one batch (Standard and Premium)."""
 
-_Outcome = asyncio.Future[Appended] | Appended | tuple[ErrorCode, str | None]
+_Outcome = asyncio.Future[AppendedBatch] | AppendedBatch | tuple[ErrorCode, str | None]
 
 
-class Producing:
+class ProduceHandler:
     """Takes batches in the order in which requests come, and answers when they are on disk."""
 
-    def __init__(self, namespace: Namespace, new_producer_id: Callable[[], int]) -> None:
+    def __init__(self, namespace: KafkaNamespace, new_producer_id: Callable[[], int]) -> None:
         self._namespace = namespace
         self._new_producer_id = new_producer_id
-        self._sequences: WeakKeyDictionary[PartitionLog, tuple[int, Sequences]] = WeakKeyDictionary()
-        self._in_flight: dict[tuple[PartitionLog, int], asyncio.Future[Appended]] = {}
+        self._sequences: WeakKeyDictionary[PartitionLog, tuple[int, ProducerSequences]] = WeakKeyDictionary()
+        self._in_flight: dict[tuple[PartitionLog, int], asyncio.Future[AppendedBatch]] = {}
 
-    async def produce(self, client: Client, request: ProduceRequest) -> ProduceResponse:
+    async def produce(self, client: KafkaClient, request: ProduceRequest) -> ProduceResponse:
         """All batches have their place before the first wait, so that calls one after the other keep their order."""
         refused = None
         if request.transactional_id is not None:
@@ -94,12 +94,12 @@ class Producing:
                 return known, "The batch does not follow on this producer's last one."
             if known is not None:
                 return self._in_flight.get((partition, known.base_offset), known)
-        place = Appended(partition.end_offset, partition.end_offset + header.last_offset_delta, -1)
+        place = AppendedBatch(partition.end_offset, partition.end_offset + header.last_offset_delta, -1)
         try:
             done = partition.submit(data)
-        except InvalidBatch as error:
+        except InvalidBatchError as error:
             return ErrorCode.corrupt_message, str(error)
-        except (AppendFailed, LogClosed) as error:
+        except (AppendError, LogClosedError) as error:
             return ErrorCode.kafka_storage_error, str(error)
         if sequences is not None:
             sequences.accept(header, place)
@@ -108,15 +108,15 @@ class Producing:
             done.add_done_callback(lambda done: self._landed(key, done))
         return done
 
-    def _sequences_of(self, partition: PartitionLog) -> Sequences:
+    def _sequences_of(self, partition: PartitionLog) -> ProducerSequences:
         """What the disk knows to begin with, and again after it failed: batches that were accepted are gone then."""
         failures, sequences = self._sequences.get(partition, (-1, None))
         if sequences is None or failures != partition.failures:
-            sequences = Sequences(partition.recent_headers())
+            sequences = ProducerSequences(partition.recent_headers())
             self._sequences[partition] = partition.failures, sequences
         return sequences
 
-    def _landed(self, key: tuple[PartitionLog, int], done: asyncio.Future[Appended]) -> None:
+    def _landed(self, key: tuple[PartitionLog, int], done: asyncio.Future[AppendedBatch]) -> None:
         if self._in_flight.get(key) is done:
             del self._in_flight[key]
 
@@ -144,7 +144,7 @@ def _refusal(hub: Hub, data: bytes | None) -> tuple[ErrorCode, str] | None:
         try:
             if any(record.key is None for record in records(data)):
                 return ErrorCode.invalid_record, "A compacted hub takes no record without a key."
-        except InvalidBatch as error:
+        except InvalidBatchError as error:
             return ErrorCode.corrupt_message, str(error)
     return None
 
@@ -161,7 +161,7 @@ def _answer(number: int, partition: PartitionLog | None, outcome: _Outcome) -> P
             error, message = ErrorCode.kafka_storage_error, str(failure)
         else:
             base_offset, _, enqueued_ms = outcome.result()
-    elif isinstance(outcome, Appended):
+    elif isinstance(outcome, AppendedBatch):
         base_offset = outcome.base_offset
     else:
         error, message = outcome

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kio.schema.errors import ErrorCode
 
 from localcloud.log.batch import BatchHeader
-from localcloud.log.partition import Appended
+from localcloud.log.partition import AppendedBatch
 
 KEPT_BATCHES = 5
 MAX_PRODUCERS = 10_000
@@ -22,7 +22,7 @@ _SEQUENCES = 1 << 31
 class _Batch(NamedTuple):
     first: int
     last: int
-    place: Appended
+    place: AppendedBatch
 
 
 class _Producer:
@@ -33,16 +33,16 @@ class _Producer:
         self.batches: deque[_Batch] = deque(maxlen=KEPT_BATCHES)
 
 
-class Sequences:
+class ProducerSequences:
     """The producers of one partition. `accept` what `check` let pass, in the order of the log."""
 
     def __init__(self, history: Iterable[BatchHeader] = ()) -> None:
         self._producers: dict[int, _Producer] = {}
         for header in history:
             if header.producer_id >= 0:
-                self.accept(header, Appended(header.base_offset, header.last_offset, -1))
+                self.accept(header, AppendedBatch(header.base_offset, header.last_offset, -1))
 
-    def check(self, header: BatchHeader) -> Appended | ErrorCode | None:
+    def check(self, header: BatchHeader) -> AppendedBatch | ErrorCode | None:
         """None: append it. A place: it is there already. An error: it must not be appended."""
         if header.producer_id < 0:
             return None
@@ -61,7 +61,7 @@ class Sequences:
         expected = (producer.batches[-1].last + 1) % _SEQUENCES
         return None if header.base_sequence == expected else ErrorCode.out_of_order_sequence_number
 
-    def accept(self, header: BatchHeader, place: Appended) -> None:
+    def accept(self, header: BatchHeader, place: AppendedBatch) -> None:
         """The batch has that place in the log."""
         if header.producer_id < 0:
             return

@@ -6,13 +6,13 @@ import uuid
 from types import TracebackType
 
 from localcloud.faults import Faults
-from localcloud.kafka.api_table import Apis, random_producer_id
+from localcloud.kafka.api_table import ApiTable, random_producer_id
 from localcloud.kafka.committed_offsets import CommittedOffsets
-from localcloud.kafka.connection import Connection
-from localcloud.kafka.group_coordinator import SESSION_MS, Coordinator
-from localcloud.kafka.namespace import Namespace
-from localcloud.kafka.produce_handler import Producing
-from localcloud.log.errors import UnknownHub
+from localcloud.kafka.connection import KafkaConnection
+from localcloud.kafka.group_coordinator import SESSION_MS, GroupCoordinator
+from localcloud.kafka.namespace import KafkaNamespace
+from localcloud.kafka.produce_handler import ProduceHandler
+from localcloud.log.errors import UnknownHubError
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
 
@@ -51,10 +51,10 @@ class KafkaServer:
             self._connected, self._host, self.port, limit=_READ_AHEAD_BYTES, start_serving=False
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        namespace = Namespace(self._store, self._host, self.port, self._auto_create, _now_ms)
+        namespace = KafkaNamespace(self._store, self._host, self.port, self._auto_create, _now_ms)
         committed = self._committed = CommittedOffsets(self._store.internal("committed-offsets"), self._created_at_ms)
-        self._coordinator = Coordinator(namespace, _new_member_id, self._session_ms)
-        self._apis = Apis(namespace, Producing(namespace, random_producer_id), self._coordinator, committed)
+        self._coordinator = GroupCoordinator(namespace, _new_member_id, self._session_ms)
+        self._apis = ApiTable(namespace, ProduceHandler(namespace, random_producer_id), self._coordinator, committed)
         await self._server.start_serving()
         return self
 
@@ -75,7 +75,7 @@ class KafkaServer:
     def _created_at_ms(self, name: str) -> int:
         try:
             return self._store.hub(name).created_at_ms
-        except UnknownHub:
+        except UnknownHubError:
             return 0
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,7 +83,7 @@ class KafkaServer:
         assert task is not None
         self._connections.add(task)
         try:
-            await Connection(reader, writer, self._apis, self._keys, self._faults).serve()
+            await KafkaConnection(reader, writer, self._apis, self._keys, self._faults).serve()
         except asyncio.CancelledError:
             pass  # the server is closing, and waits for just that
         finally:

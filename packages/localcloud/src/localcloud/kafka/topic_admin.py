@@ -16,10 +16,10 @@ from kio.schema.errors import ErrorCode
 from localcloud.config import HubConfig
 from localcloud.kafka.committed_offsets import CommittedOffsets
 from localcloud.kafka.metadata import topic_id
-from localcloud.kafka.namespace import Client, Namespace, find_hub
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub
 from localcloud.kafka.primitives import NO_THROTTLE, i8, i16, i32
 from localcloud.kafka.produce_handler import MAX_BATCH_BYTES
-from localcloud.log.errors import HubExists, InvalidHubName
+from localcloud.log.errors import HubExistsError, InvalidHubNameError
 from localcloud.log.store import Hub
 
 MAX_PARTITIONS = 32
@@ -33,12 +33,14 @@ _DISABLED = (
 )
 
 
-def create_topics(namespace: Namespace, client: Client, request: CreateTopicsRequest) -> CreateTopicsResponse:
+def create_topics(namespace: KafkaNamespace, client: KafkaClient, request: CreateTopicsRequest) -> CreateTopicsResponse:
     topics = tuple(_created(namespace, client, wanted, request.validate_only) for wanted in request.topics)
     return CreateTopicsResponse(throttle_time=NO_THROTTLE, topics=topics)
 
 
-def _created(namespace: Namespace, client: Client, wanted: CreatableTopic, dry_run: bool) -> CreatableTopicResult:
+def _created(
+    namespace: KafkaNamespace, client: KafkaClient, wanted: CreatableTopic, dry_run: bool
+) -> CreatableTopicResult:
     configs = {config.name: config.value for config in wanted.configs}
     partitions = len(wanted.assignments) or (wanted.num_partitions if wanted.num_partitions != -1 else 1)
     error: tuple[ErrorCode, str] | None = None
@@ -57,9 +59,9 @@ def _created(namespace: Namespace, client: Client, wanted: CreatableTopic, dry_r
             namespace.store.check_new(config)
         else:
             hub = namespace.store.create_hub(config)
-    except HubExists as exists:
+    except HubExistsError as exists:
         error = ErrorCode.topic_already_exists, str(exists)
-    except InvalidHubName as invalid:
+    except InvalidHubNameError as invalid:
         error = ErrorCode.invalid_topic_exception, str(invalid)
     except ValueError:
         error = ErrorCode.invalid_config, f"retention.ms is {configs['retention.ms']!r}; expected milliseconds."
@@ -77,7 +79,7 @@ def _created(namespace: Namespace, client: Client, wanted: CreatableTopic, dry_r
 
 
 async def delete_topics(
-    namespace: Namespace, committed: CommittedOffsets, client: Client, request: DeleteTopicsRequest
+    namespace: KafkaNamespace, committed: CommittedOffsets, client: KafkaClient, request: DeleteTopicsRequest
 ) -> DeleteTopicsResponse:
     responses = []
     for name in request.topic_names:
@@ -95,12 +97,14 @@ async def delete_topics(
     return DeleteTopicsResponse(throttle_time=NO_THROTTLE, responses=tuple(responses))
 
 
-def describe_configs(namespace: Namespace, client: Client, request: DescribeConfigsRequest) -> DescribeConfigsResponse:
+def describe_configs(
+    namespace: KafkaNamespace, client: KafkaClient, request: DescribeConfigsRequest
+) -> DescribeConfigsResponse:
     results = tuple(_configs(namespace, client, resource) for resource in request.resources)
     return DescribeConfigsResponse(throttle_time=NO_THROTTLE, results=results)
 
 
-def _configs(namespace: Namespace, client: Client, wanted: DescribeConfigsResource) -> DescribeConfigsResult:
+def _configs(namespace: KafkaNamespace, client: KafkaClient, wanted: DescribeConfigsResource) -> DescribeConfigsResult:
     error: ErrorCode = ErrorCode.none
     values: dict[str, str] = {}
     if wanted.resource_type == _BROKER:

@@ -7,7 +7,7 @@ from kio.schema.create_partitions.v3.request import CreatePartitionsTopic
 from kio.schema.create_partitions.v3.response import CreatePartitionsTopicResult
 from kio.schema.errors import ErrorCode
 
-from localcloud.kafka.namespace import Client, Namespace, find_hub
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub
 from localcloud.kafka.primitives import NO_THROTTLE
 from localcloud.kafka.topic_admin import MAX_PARTITIONS
 from localcloud.log.errors import PartitionCountError
@@ -16,7 +16,7 @@ _Failure = tuple[ErrorCode, str | None]
 
 
 def create_partitions(
-    namespace: Namespace, client: Client, request: CreatePartitionsRequest
+    namespace: KafkaNamespace, client: KafkaClient, request: CreatePartitionsRequest
 ) -> CreatePartitionsResponse:
     named = Counter(wanted.name for wanted in request.topics)
     results = []
@@ -28,7 +28,7 @@ def create_partitions(
     return CreatePartitionsResponse(throttle_time=NO_THROTTLE, results=tuple(results))
 
 
-def _grown(namespace: Namespace, client: Client, wanted: CreatePartitionsTopic, dry_run: bool) -> _Failure:
+def _grown(namespace: KafkaNamespace, client: KafkaClient, wanted: CreatePartitionsTopic, dry_run: bool) -> _Failure:
     hub = find_hub(namespace, client, wanted.name)
     if isinstance(hub, ErrorCode):
         return hub, None

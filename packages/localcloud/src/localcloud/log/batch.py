@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from crc32c import crc32c
 
-from localcloud.log.errors import InvalidBatch
+from localcloud.log.errors import InvalidBatchError
 
 HEADER = Struct(">qiibIhiqqqhii")
 HEADER_SIZE = HEADER.size  # 61
@@ -73,23 +73,23 @@ def header_of(data: bytes | memoryview, at: int = 0) -> BatchHeader:
 def check(batch: bytes | memoryview) -> BatchHeader:
     """The header of exactly one intact record batch.
 
-    Raises `InvalidBatch` when the bytes are anything else: cut off, followed by something, of another format, failing
-    their CRC, or with counts that contradict one another.
+    Raises `InvalidBatchError` when the bytes are anything else: cut off, followed by something, of another format,
+    failing their CRC, or with counts that contradict one another.
     """
     if len(batch) < HEADER_SIZE:
-        raise InvalidBatch(f"A record batch has at least {HEADER_SIZE} bytes, these are {len(batch)}.")
+        raise InvalidBatchError(f"A record batch has at least {HEADER_SIZE} bytes, these are {len(batch)}.")
     header = header_of(batch)
     if header.magic != 2:
-        raise InvalidBatch(f"Record batches have format 2, this one says {header.magic}.")
+        raise InvalidBatchError(f"Record batches have format 2, this one says {header.magic}.")
     if header.size != len(batch):
-        raise InvalidBatch(f"The batch says it has {header.size} bytes, there are {len(batch)}.")
+        raise InvalidBatchError(f"The batch says it has {header.size} bytes, there are {len(batch)}.")
     if header.record_count < 1 or header.last_offset_delta != header.record_count - 1:
-        raise InvalidBatch(
+        raise InvalidBatchError(
             f"The batch says {header.record_count} records and a last offset delta of {header.last_offset_delta}; "
             "expected at least one record, and deltas that count them."
         )
     if crc32c(memoryview(batch)[CRC_FROM:]) != header.crc:
-        raise InvalidBatch("The batch fails its CRC: it was damaged on the way.")
+        raise InvalidBatchError("The batch fails its CRC: it was damaged on the way.")
     return header
 
 
@@ -99,23 +99,23 @@ def placed(batch: bytes, base_offset: int) -> bytes:
 
 
 def records(batch: bytes | memoryview) -> Iterator[Record]:
-    """The records of a plain or gzip batch. Raises `InvalidBatch` for another codec and for what doesn't parse."""
+    """The records of a plain or gzip batch. Raises `InvalidBatchError` for another codec and for what doesn't parse."""
     header = header_of(batch)
     body = bytes(memoryview(batch)[HEADER_SIZE : header.size])
     if header.compression == GZIP:
         try:
             body = zlib.decompress(body, wbits=31)
         except zlib.error as error:
-            raise InvalidBatch(f"The batch says gzip, but can't be decompressed: {error}.") from error
+            raise InvalidBatchError(f"The batch says gzip, but can't be decompressed: {error}.") from error
     elif header.compression:
-        raise InvalidBatch(f"Codec {header.compression} is not supported; expected none or gzip.")
+        raise InvalidBatchError(f"Codec {header.compression} is not supported; expected none or gzip.")
     at = 0
     try:
         for _ in range(header.record_count):
             record, at = _record(body, at)
             yield record
     except IndexError:
-        raise InvalidBatch(f"The batch ends in the middle of its {header.record_count} records.") from None
+        raise InvalidBatchError(f"The batch ends in the middle of its {header.record_count} records.") from None
 
 
 def _record(body: bytes, start: int) -> tuple[Record, int]:
@@ -150,7 +150,7 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
             return (value >> 1) ^ -(value & 1), at
         shift += 7
         if shift > 63:
-            raise InvalidBatch("A variable-length number of more than ten bytes.")
+            raise InvalidBatchError("A variable-length number of more than ten bytes.")
 
 
 def with_records(batch: bytes | memoryview, kept: list[Record]) -> bytes:

@@ -18,7 +18,7 @@ from localcloud.log.index import SegmentIndex
 from localcloud.log.segment import ENQUEUED, Segment, StoredBatch
 
 
-class Compacted(NamedTuple):
+class CompactedFiles(NamedTuple):
     """Finished files that are not in place yet: (first base offset, temporary file, its index)."""
 
     outputs: list[tuple[int, Path, SegmentIndex]]
@@ -53,7 +53,7 @@ def survivor(batch: StoredBatch, latest: dict[bytes, int], end: int, tombstones_
     return with_records(batch.data, kept) if kept else None
 
 
-def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_bytes: int) -> Compacted:
+def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_bytes: int) -> CompactedFiles:
     """In a thread: write what survives of the sealed `segments` to temporary files, neighbours merged.
 
     Raises OSError, and leaves no file behind then: what a full disk needs most is room.
@@ -66,7 +66,7 @@ def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_byte
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
         raise
-    return Compacted(outputs)
+    return CompactedFiles(outputs)
 
 
 def _write_survivors(
@@ -100,7 +100,7 @@ def _write_survivors(
             os.fsync(file.fileno())
 
 
-def replace_files(sealed: Sequence[Segment], compacted: Compacted) -> list[Segment]:
+def replace_files(sealed: Sequence[Segment], compacted: CompactedFiles) -> list[Segment]:
     """Put the finished files in place of the sealed segments, so that a crash at any step leaves a readable log.
 
     A new file takes the place of the first segment it was made from, and the others go before the next file comes: a

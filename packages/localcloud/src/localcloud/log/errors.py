@@ -9,7 +9,7 @@ class LogError(Exception):
     """Anything the log refuses or fails at."""
 
 
-class UnknownHub(LogError):
+class UnknownHubError(LogError):
     """The caller named a hub that this namespace doesn't have."""
 
     def __init__(self, name: str) -> None:
@@ -17,7 +17,7 @@ class UnknownHub(LogError):
         self.name = name
 
 
-class HubExists(LogError):
+class HubExistsError(LogError):
     """The caller asked for a hub that is there already."""
 
     def __init__(self, name: str) -> None:
@@ -25,7 +25,7 @@ class HubExists(LogError):
         self.name = name
 
 
-class InvalidHubName(LogError):
+class InvalidHubNameError(LogError):
     """The caller's hub name breaks the naming rule of Event Hubs."""
 
     def __init__(self, name: str) -> None:
@@ -39,11 +39,11 @@ class PartitionCountError(LogError):
     """The caller asked for a number of partitions that a hub can't go to: it only ever grows."""
 
 
-class InvalidBatch(LogError):
+class InvalidBatchError(LogError):
     """The caller's bytes are not one intact record batch of format 2."""
 
 
-class InvalidOffset(LogError):
+class InvalidOffsetError(LogError):
     """The caller's offset lies outside of what the partition holds."""
 
     def __init__(self, offset: int, start: int, end: int) -> None:
@@ -51,7 +51,7 @@ class InvalidOffset(LogError):
         self.offset = offset
 
 
-class AppendFailed(LogError):
+class AppendError(LogError):
     """The disk refused: nothing of the append was kept. The operator makes room; the client may retry."""
 
     def __init__(self, path: Path, cause: OSError) -> None:
@@ -59,9 +59,9 @@ class AppendFailed(LogError):
         self.disk_full = is_full(cause)
 
 
-class LogClosed(LogError):
+class LogClosedError(LogError):
     """The log is shutting down; the client tries again after the restart."""
 
 
-class CannotOpen(LogError):
+class LogOpenError(LogError):
     """The folder can't be opened as it is: the message tells the operator what to do."""

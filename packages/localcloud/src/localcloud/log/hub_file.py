@@ -7,7 +7,7 @@ from typing import Self
 import msgspec
 
 from localcloud.config import HubConfig
-from localcloud.log.errors import CannotOpen
+from localcloud.log.errors import LogOpenError
 from localcloud.log.segment_files import sync_folder
 
 
@@ -42,11 +42,11 @@ class HubFile(msgspec.Struct):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """What the hub's folder holds. Raises `CannotOpen`."""
+        """What the hub's folder holds. Raises `LogOpenError`."""
         try:
             return msgspec.json.decode((folder / "hub.json").read_bytes(), type=cls)
         except (OSError, msgspec.DecodeError) as error:
-            raise CannotOpen(
+            raise LogOpenError(
                 f"{folder / 'hub.json'} can't be read ({error}). Restore it, or move the folder {folder} away to start "
                 "that hub empty."
             ) from error

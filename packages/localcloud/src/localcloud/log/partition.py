@@ -18,15 +18,15 @@ from typing import NamedTuple
 from localcloud.disk import Refusals
 from localcloud.log import batch as record_batch
 from localcloud.log.batch import BatchHeader
-from localcloud.log.compaction import Compacted, compact, replace_files
-from localcloud.log.errors import AppendFailed, InvalidOffset, LogClosed
+from localcloud.log.compaction import CompactedFiles, compact, replace_files
+from localcloud.log.errors import AppendError, InvalidOffsetError, LogClosedError
 from localcloud.log.segment import FRAME_HEAD, Segment, StoredBatch
 from localcloud.log.segment_files import joined, open_sealed, sync_folder, unlink
 
 log = logging.getLogger(__name__)
 
 
-class Appended(NamedTuple):
+class AppendedBatch(NamedTuple):
     """Where a batch landed, and when (Unix ms)."""
 
     base_offset: int
@@ -47,11 +47,11 @@ class LogSettings(NamedTuple):
 
 
 class _Pending(NamedTuple):
-    place: Appended
+    place: AppendedBatch
     max_timestamp: int
     head: bytes
     tail: memoryview
-    done: asyncio.Future[Appended]
+    done: asyncio.Future[AppendedBatch]
 
 
 class PartitionLog:
@@ -123,10 +123,10 @@ class PartitionLog:
 
         As many as fit in `max_bytes` without passing one over, but one at least if there is any; the first may begin
         before `offset`.
-        Raises `InvalidOffset` outside of start_offset to high_watermark.
+        Raises `InvalidOffsetError` outside of start_offset to high_watermark.
         """
         if not self.start_offset <= offset <= self.high_watermark:
-            raise InvalidOffset(offset, self.start_offset, self.high_watermark)
+            raise InvalidOffsetError(offset, self.start_offset, self.high_watermark)
         batches: list[StoredBatch] = []
         for segment in self._segments[self._number_of(offset) :]:
             found = segment.read(offset, max_bytes)
@@ -203,19 +203,19 @@ class PartitionLog:
 
     # Appending.
 
-    async def append(self, batch: bytes) -> Appended:
+    async def append(self, batch: bytes) -> AppendedBatch:
         """Append one record batch; returns when it is on disk.
 
-        Raises `InvalidBatch` (its bytes are at fault), `AppendFailed` (the disk is), `LogClosed`.
+        Raises `InvalidBatchError` (its bytes are at fault), `AppendError` (the disk is), `LogClosedError`.
         """
         return await self.submit(batch)
 
-    def submit(self, batch: bytes) -> asyncio.Future[Appended]:
+    def submit(self, batch: bytes) -> asyncio.Future[AppendedBatch]:
         """Like `append`, but the batch has its place as soon as this returns: calls order appends."""
         if self._closed:
-            raise LogClosed("The log is closed.")
+            raise LogClosedError("The log is closed.")
         if self._unusable is not None:
-            raise AppendFailed(self._segments[-1].path, self._unusable)
+            raise AppendError(self._segments[-1].path, self._unusable)
         header = record_batch.check(batch)
         loop = asyncio.get_running_loop()
         self.last_enqueued_ms = max(self._now_ms(), self.last_enqueued_ms)
@@ -223,11 +223,11 @@ class PartitionLog:
         if self._settings.append_time:
             max_timestamp = self.last_enqueued_ms
             batch = record_batch.appended_at(batch, max_timestamp)
-        place = Appended(self.end_offset, self.end_offset + header.last_offset_delta, self.last_enqueued_ms)
+        place = AppendedBatch(self.end_offset, self.end_offset + header.last_offset_delta, self.last_enqueued_ms)
         self.end_offset = place.last_offset + 1
         head = FRAME_HEAD.pack(place.enqueued_ms, place.base_offset, header.batch_length, 0)
         tail = memoryview(batch)[record_batch.MAGIC_AT :]
-        done: asyncio.Future[Appended] = loop.create_future()
+        done: asyncio.Future[AppendedBatch] = loop.create_future()
         self._pending.append(_Pending(place, max_timestamp, head, tail, done))
         if not self._committing:
             self._committing = True
@@ -314,7 +314,7 @@ class PartitionLog:
                 self._unusable = cause
         for item in group + behind:
             if not item.done.done():
-                item.done.set_exception(AppendFailed(target.path, cause))
+                item.done.set_exception(AppendError(target.path, cause))
                 item.done.exception()  # its waiter may have gone away; the line above says what happened
 
     async def close(self) -> None:
@@ -362,7 +362,7 @@ class PartitionLog:
             return
         horizon = self._now_ms() - self._settings.tombstone_ms
         started = time.monotonic()
-        result: Compacted = await asyncio.get_running_loop().run_in_executor(
+        result: CompactedFiles = await asyncio.get_running_loop().run_in_executor(
             self._executor, compact, sealed, horizon, self._settings.segment_bytes
         )
         before = sum(segment.size for segment in sealed)

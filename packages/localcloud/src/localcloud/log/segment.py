@@ -11,7 +11,7 @@ from typing import NamedTuple
 from crc32c import crc32c
 
 from localcloud.log.batch import CRC_FROM, HEADER_SIZE, BatchHeader, header_of
-from localcloud.log.errors import CannotOpen
+from localcloud.log.errors import LogOpenError
 from localcloud.log.index import EVERY_BYTES, SegmentIndex
 
 log = logging.getLogger(__name__)
@@ -53,14 +53,14 @@ class Segment:
     def open_sealed(cls, path: Path) -> "Segment":
         """A segment that is complete. Its index file is believed when it fits; else the headers are walked.
 
-        Raises `CannotOpen` when they don't lead to the file's end: readers would pass over the rest in silence.
+        Raises `LogOpenError` when they don't lead to the file's end: readers would pass over the rest in silence.
         """
         size = path.stat().st_size
         index = SegmentIndex.load(path.with_suffix(".index"), size)
         if index is None:
             index = _walk(path, verify=False)
             if index.size < size:
-                raise CannotOpen(
+                raise LogOpenError(
                     f"{path} is damaged: its batches can be followed to byte {index.size} (offset {index.last_offset}) "
                     f"of {size}. Restore the file, or move the hub's folder {path.parent.parent} away to begin anew."
                 )

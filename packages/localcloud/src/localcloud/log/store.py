@@ -17,7 +17,13 @@ import msgspec
 
 from localcloud.config import HubConfig
 from localcloud.disk import Refusals, is_full
-from localcloud.log.errors import CannotOpen, HubExists, InvalidHubName, PartitionCountError, UnknownHub
+from localcloud.log.errors import (
+    HubExistsError,
+    InvalidHubNameError,
+    LogOpenError,
+    PartitionCountError,
+    UnknownHubError,
+)
 from localcloud.log.hub_file import HubFile
 from localcloud.log.partition import LogSettings, PartitionLog
 from localcloud.log.segment_files import sync_folder
@@ -79,7 +85,7 @@ class LogStore:
         """Open the folder, recover every partition, create the declared hubs that are missing, and grow those that
         are declared with more partitions.
 
-        Raises `CannotOpen` when another process has the folder, or when a hub is declared with fewer partitions.
+        Raises `LogOpenError` when another process has the folder, or when a hub is declared with fewer partitions.
         """
         hubs_folder = folder / "hubs"
         hubs_folder.mkdir(parents=True, exist_ok=True)
@@ -100,11 +106,11 @@ class LogStore:
         return store
 
     def hub(self, name: str) -> Hub:
-        """The hub of that name, in whatever case. Raises `UnknownHub`."""
+        """The hub of that name, in whatever case. Raises `UnknownHubError`."""
         try:
             return self._hubs[name.lower()]
         except KeyError:
-            raise UnknownHub(name) from None
+            raise UnknownHubError(name) from None
 
     def hubs(self) -> list[Hub]:
         return list(self._hubs.values())
@@ -112,12 +118,12 @@ class LogStore:
     def check_new(self, config: HubConfig) -> None:
         """Raises what `create_hub` would."""
         if not _HUB_NAME.fullmatch(config.name):
-            raise InvalidHubName(config.name)
+            raise InvalidHubNameError(config.name)
         if config.name.lower() in self._hubs:
-            raise HubExists(config.name)
+            raise HubExistsError(config.name)
 
     def create_hub(self, config: HubConfig) -> Hub:
-        """Create a hub, durably. Raises `HubExists`, `InvalidHubName`."""
+        """Create a hub, durably. Raises `HubExistsError`, `InvalidHubNameError`."""
         self.check_new(config)
         key = config.name.lower()
         parent = self.folder / "hubs"
@@ -142,7 +148,7 @@ class LogStore:
         return hub
 
     def grow_hub(self, name: str, partitions: int) -> Hub:
-        """Give a hub more partitions, durably; they begin empty. Raises `UnknownHub`, `PartitionCountError`."""
+        """Give a hub more partitions, durably; they begin empty. Raises `UnknownHubError`, `PartitionCountError`."""
         hub = self.check_growth(name, partitions)
         path = self.folder / "hubs" / name.lower()
         before = len(hub.partitions)
@@ -160,7 +166,7 @@ class LogStore:
         return self._declared.get(name.lower())
 
     def delete_hub(self, name: str) -> None:
-        """Remove a hub and everything in it. Raises `UnknownHub`."""
+        """Remove a hub and everything in it. Raises `UnknownHubError`."""
         hub = self.hub(name)
         self._deleted_at_ms[name.lower()] = max(hub.created_at_ms, self._now_ms())
         del self._hubs[name.lower()]
@@ -223,7 +229,7 @@ class LogStore:
             return
         at_least = kept.declared_partitions or kept.partitions
         if declared.partitions < at_least:
-            raise CannotOpen(
+            raise LogOpenError(
                 f"Event hub {declared.name!r} has {kept.partitions} partitions on disk and {declared.partitions} in "
                 "the configuration. A hub can grow, but partitions that hold events can't be taken away: set "
                 f"PartitionCount back to {at_least}, give the hub another name, or remove {path} and its events."
@@ -269,7 +275,7 @@ def _locked(folder: Path) -> IO[bytes]:
         lock.seek(0)
         holder = lock.read().decode(errors="replace").strip() or "unknown"
         lock.close()
-        raise CannotOpen(
+        raise LogOpenError(
             f"Another process (id {holder}) has the data folder {folder} open. Stop it, or choose another folder."
         ) from None
     # Who holds it is told to whom it keeps out; on a full disk it can't be said.
