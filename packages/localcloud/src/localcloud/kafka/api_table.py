@@ -1,24 +1,29 @@
-"""Which APIs and versions the endpoint has, and who handles them."""
+"""Which APIs and versions the endpoint has, and who handles them.
+
+The newest versions are those of Kafka 3.2 to 3.4, so that clients that go by the version of a whole broker find all of
+them; the oldest are those that kio describes, which Kafka 4.0 has too.
+"""
 
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from kio.schema.api_versions.v4 import ApiVersionsRequest, ApiVersionsResponse
-from kio.schema.api_versions.v4.response import ApiVersion
+from kio.schema.api_versions.v3 import ApiVersionsRequest, ApiVersionsResponse
+from kio.schema.api_versions.v3.response import ApiVersion
 from kio.schema.create_partitions.v3 import CreatePartitionsRequest
 from kio.schema.create_topics.v7 import CreateTopicsRequest
 from kio.schema.delete_groups.v2 import DeleteGroupsRequest
-from kio.schema.delete_topics.v5 import DeleteTopicsRequest
-from kio.schema.describe_cluster.v1 import DescribeClusterRequest
+from kio.schema.delete_topics.v5 import DeleteTopicsRequest as DeleteTopicsRequestV5
+from kio.schema.delete_topics.v6 import DeleteTopicsRequest
+from kio.schema.describe_cluster.v0 import DescribeClusterRequest
 from kio.schema.describe_configs.v4 import DescribeConfigsRequest
 from kio.schema.describe_groups.v5 import DescribeGroupsRequest
 from kio.schema.errors import ErrorCode
 from kio.schema.fetch.v12 import FetchRequest
+from kio.schema.fetch.v13 import FetchRequest as FetchRequestV13
 from kio.schema.find_coordinator import v3 as find_v3
-from kio.schema.find_coordinator.v4 import FindCoordinatorRequest, FindCoordinatorResponse
-from kio.schema.find_coordinator.v4.response import Coordinator as CoordinatorRow
+from kio.schema.find_coordinator.v4 import FindCoordinatorRequest
 from kio.schema.heartbeat.v4 import HeartbeatRequest
 from kio.schema.init_producer_id.v4 import InitProducerIdRequest
 from kio.schema.join_group.v9 import JoinGroupRequest
@@ -26,7 +31,7 @@ from kio.schema.leave_group import v2 as leave_v2
 from kio.schema.leave_group.v5 import LeaveGroupRequest
 from kio.schema.list_groups.v4 import ListGroupsRequest
 from kio.schema.list_offsets.v7 import ListOffsetsRequest
-from kio.schema.metadata.v10 import MetadataRequest
+from kio.schema.metadata.v12 import MetadataRequest
 from kio.schema.offset_commit.v8 import OffsetCommitRequest
 from kio.schema.offset_fetch import v7 as fetch_v7
 from kio.schema.offset_fetch.v8 import OffsetFetchRequest
@@ -38,29 +43,30 @@ from kio.schema.sync_group.v5 import SyncGroupRequest
 from kio.static.protocol import Entity
 
 from localcloud.kafka.committed_offsets import CommittedOffsets
-from localcloud.kafka.fetch import fetch
+from localcloud.kafka.coordinator_lookup import find_coordinator, find_coordinators
+from localcloud.kafka.fetch import fetch, fetch_by_id
 from localcloud.kafka.group_admin import GroupAdmin
 from localcloud.kafka.group_coordinator import GroupCoordinator
 from localcloud.kafka.group_offsets import GroupOffsets
 from localcloud.kafka.metadata import describe_cluster, metadata
-from localcloud.kafka.namespace import KafkaClient, KafkaNamespace
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, topic_id
 from localcloud.kafka.partition_offsets import list_offsets, offset_for_leader_epoch
-from localcloud.kafka.primitives import NO_THROTTLE, NODE, i16, i32
+from localcloud.kafka.primitives import NO_THROTTLE, i16
 from localcloud.kafka.produce_handler import ProduceHandler
-from localcloud.kafka.topic_admin import create_topics, delete_topics, describe_configs
+from localcloud.kafka.topic_admin import TopicDeletion, describe_configs
+from localcloud.kafka.topic_creation import create_topics
 from localcloud.kafka.topic_growth import create_partitions
 
 PRODUCE: Final = 0
 SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
 SASL_AUTHENTICATE: Final = 36
-_GROUP = 0
 
 Handler = Callable[[KafkaClient, Any, int], Entity | Awaitable[Entity]]
 
 
 class Api(NamedTuple):
-    """Versions `first` to `last` of one API: the class its requests are lifted to, and who handles them."""
+    """Versions `first` to `last` of one API: the class its requests are read as, and who handles them."""
 
     key: int
     first: int
@@ -81,18 +87,21 @@ class ApiTable:
     ) -> None:
         ns, groups = namespace, coordinator
         positions, group_admin = GroupOffsets(ns, groups, committed), GroupAdmin(ns, groups, committed)
+        deletion = TopicDeletion(ns, committed)
         self._namespace = namespace
         self.table = (
             Api(PRODUCE, 3, 9, ProduceRequest, lambda client, request, _: producing.produce(client, request)),
             Api(1, 4, 12, FetchRequest, lambda client, request, _: fetch(ns, client, request)),
+            Api(1, 13, 13, FetchRequestV13, lambda client, request, _: fetch_by_id(ns, client, request)),
             Api(2, 1, 7, ListOffsetsRequest, lambda client, request, _: list_offsets(ns, client, request)),
             Api(3, 0, 10, MetadataRequest, lambda client, request, version: metadata(ns, client, request, version)),
+            Api(3, 11, 12, MetadataRequest, lambda client, request, version: metadata(ns, client, request, version)),
             Api(8, 2, 8, OffsetCommitRequest, lambda client, request, _: positions.commit(client, request)),
             Api(9, 1, 7, fetch_v7.OffsetFetchRequest,
                 lambda client, request, _: positions.fetch_of_one(client, request)),
             Api(9, 8, 8, OffsetFetchRequest, lambda client, request, _: positions.fetch(client, request)),
-            Api(10, 0, 3, find_v3.FindCoordinatorRequest, lambda _, request, __: self._find_one(request)),
-            Api(10, 4, 4, FindCoordinatorRequest, lambda _, request, __: self._find(request)),
+            Api(10, 0, 3, find_v3.FindCoordinatorRequest, lambda _, request, __: find_coordinator(ns, request)),
+            Api(10, 4, 4, FindCoordinatorRequest, lambda _, request, __: find_coordinators(ns, request)),
             Api(11, 0, 9, JoinGroupRequest, lambda client, request, version: groups.join(client, request, version)),
             Api(12, 0, 4, HeartbeatRequest, lambda _, request, __: groups.heartbeat(request)),
             Api(13, 0, 2, leave_v2.LeaveGroupRequest, lambda _, request, __: groups.leave_alone(request)),
@@ -101,10 +110,11 @@ class ApiTable:
             Api(15, 0, 5, DescribeGroupsRequest, lambda _, request, __: group_admin.describe(request)),
             Api(16, 0, 4, ListGroupsRequest, lambda _, request, __: group_admin.list_all(request)),
             Api(SASL_HANDSHAKE, 0, 1, SaslHandshakeRequest, None),
-            Api(API_VERSIONS, 0, 4, ApiVersionsRequest, lambda _, __, ___: self.versions()),
+            Api(API_VERSIONS, 0, 3, ApiVersionsRequest, lambda _, __, ___: self.versions()),
             Api(19, 2, 7, CreateTopicsRequest, lambda client, request, _: create_topics(ns, client, request)),
-            Api(20, 1, 5, DeleteTopicsRequest,
-                lambda client, request, _: delete_topics(ns, committed, client, request)),
+            Api(20, 1, 5, DeleteTopicsRequestV5,
+                lambda client, request, _: deletion.delete_named(client, request)),
+            Api(20, 6, 6, DeleteTopicsRequest, lambda client, request, _: deletion.delete(client, request)),
             Api(22, 0, 4, InitProducerIdRequest, lambda _, request, __: producing.init_producer_id(request)),
             Api(23, 2, 4, OffsetForLeaderEpochRequest,
                 lambda client, request, _: offset_for_leader_epoch(ns, client, request)),
@@ -112,7 +122,7 @@ class ApiTable:
             Api(SASL_AUTHENTICATE, 0, 2, SaslAuthenticateRequest, None),
             Api(37, 0, 3, CreatePartitionsRequest, lambda client, request, _: create_partitions(ns, client, request)),
             Api(42, 0, 2, DeleteGroupsRequest, lambda _, request, __: group_admin.delete(request)),
-            Api(60, 0, 1, DescribeClusterRequest, lambda _, request, __: describe_cluster(ns, request)),
+            Api(60, 0, 0, DescribeClusterRequest, lambda _, request, __: describe_cluster(ns, request)),
         )  # fmt: skip
 
     @cached_property
@@ -130,39 +140,16 @@ class ApiTable:
         )
         return ApiVersionsResponse(error_code=error, api_keys=tuple(rows), throttle_time=NO_THROTTLE)
 
-    def _find(self, request: FindCoordinatorRequest) -> FindCoordinatorResponse:
-        error, message = _coordinator_error(request.key_type)
-        return FindCoordinatorResponse(
-            throttle_time=NO_THROTTLE,
-            coordinators=tuple(
-                CoordinatorRow(
-                    key=key,
-                    node_id=NODE,
-                    host=self._namespace.host,
-                    port=i32(self._namespace.port),
-                    error_code=error,
-                    error_message=message,
-                )
-                for key in request.coordinator_keys
-            ),
-        )
+    def hub_names(self, request: Any) -> list[str]:
+        """The hubs that a request names, by their names or their ids; an unknown id names none."""
+        topics = [*(getattr(request, "topics", None) or ()), *getattr(request, "topic_data", ())]
+        return [name for name in map(self._hub_name, topics) if name]
 
-    def _find_one(self, request: find_v3.FindCoordinatorRequest) -> find_v3.FindCoordinatorResponse:
-        error, message = _coordinator_error(request.key_type)
-        return find_v3.FindCoordinatorResponse(
-            throttle_time=NO_THROTTLE,
-            error_code=error,
-            error_message=message,
-            node_id=NODE,
-            host=self._namespace.host,
-            port=i32(self._namespace.port),
-        )
-
-
-def _coordinator_error(key_type: int) -> tuple[ErrorCode, str | None]:
-    if key_type == _GROUP:
-        return ErrorCode.none, None
-    return ErrorCode.transactional_id_authorization_failed, "Transactions are not available here."
+    def _hub_name(self, topic: Any) -> str:
+        name = getattr(topic, "topic", None) or getattr(topic, "name", None)
+        if name or getattr(topic, "topic_id", None) is None:
+            return str(name or "")
+        return next((hub.name for hub in self._namespace.store.hubs() if topic_id(hub) == topic.topic_id), "")
 
 
 def random_producer_id() -> int:

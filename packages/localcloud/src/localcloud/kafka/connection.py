@@ -106,7 +106,7 @@ class KafkaConnection:
                 client_id, request = codec.decode(frame, prefix, api.canonical)
                 client = self._client if client_id == self._client.id else self._client._replace(id=client_id or "")
                 self._client = client
-                fault = self._faults.next("kafka", *_named(api, request))
+                fault = self._faults.next("kafka", *self._fault_subject(api, request))
                 match fault:
                     case Drop():
                         self._cut()
@@ -117,6 +117,11 @@ class KafkaConnection:
                 if isinstance(fault, Lose):
                     task = asyncio.create_task(self._lost(task))
                 await self._answers.put((prefix, task))
+
+    def _fault_subject(self, api: Api, request: Any) -> tuple[str, ...]:
+        """The API's name in the protocol, and what the request is about: hubs and a group."""
+        name = api.canonical.__name__.removesuffix("Request")
+        return name, *self._apis.hub_names(request), getattr(request, "group_id", "")
 
     async def _lost(self, answer: "asyncio.Task[Entity | _NoResponse]") -> NoReturn:
         await answer
@@ -239,13 +244,6 @@ class _NoResponse:
                         f"Produce with acks=0 to {topic.name}/{part.index} failed: {part.error_code.name} "
                         f"{part.error_message or ''}"
                     )
-
-
-def _named(api: Api, request: Any) -> tuple[str, ...]:
-    """The API's name in the protocol, and what it is about: topics and a group."""
-    topics = [*(getattr(request, "topics", None) or ()), *getattr(request, "topic_data", ())]
-    names = [str(getattr(topic, "topic", None) or getattr(topic, "name", "")) for topic in topics]
-    return api.canonical.__name__.removesuffix("Request"), *names, getattr(request, "group_id", "")
 
 
 async def _handled(api: Api, client: KafkaClient, request: Any, version: int) -> Entity | _NoResponse:

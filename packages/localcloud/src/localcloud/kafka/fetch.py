@@ -2,45 +2,94 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import NamedTuple, cast
 
 from kio.schema.errors import ErrorCode
 from kio.schema.fetch.v12 import FetchRequest, FetchResponse
 from kio.schema.fetch.v12.request import FetchPartition
 from kio.schema.fetch.v12.response import FetchableTopicResponse, PartitionData
+from kio.schema.fetch.v13 import FetchRequest as FetchRequestV13
+from kio.schema.fetch.v13 import FetchResponse as FetchResponseV13
+from kio.schema.fetch.v13.response import FetchableTopicResponse as FetchableTopicResponseV13
 
-from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_hub_by_id, find_partition
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i32, i64, milliseconds, records, topic
 from localcloud.log.errors import InvalidOffsetError
 from localcloud.log.partition import PartitionLog
+from localcloud.log.store import Hub
 
 MAX_RESPONSE_BYTES = 16 << 20
 """More than this is not put in one answer, whatever a client asks for: answers of one turn must not stop the loop."""
 MAX_WAIT_MS = 60_000
 
 _Row = tuple[FetchPartition, PartitionLog | ErrorCode]
+_Topic = list[_Row]
+
+
+class _Read(NamedTuple):
+    """What one look at the partitions found, a list of results a topic."""
+
+    topics: list[tuple[PartitionData, ...]]
+    size_bytes: int
+    failed: bool
 
 
 async def fetch(namespace: KafkaNamespace, client: KafkaClient, request: FetchRequest) -> FetchResponse:
     """Answers without a session: clients then name all partitions each time, which costs nothing with one broker."""
     if request.session_id:
         return FetchResponse(throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=())
-    asked: list[tuple[str, list[_Row]]] = []
-    for wanted in request.topics:
-        hub = find_hub(namespace, client, wanted.topic)
-        asked.append((wanted.topic, [(part, find_partition(hub, part.partition)) for part in wanted.partitions]))
-    response, size, failed = _read(request, asked)
+    found = await _fetched(request, [find_hub(namespace, client, wanted.topic) for wanted in request.topics])
+    return FetchResponse(
+        throttle_time=NO_THROTTLE,
+        error_code=ErrorCode.none,
+        responses=tuple(
+            FetchableTopicResponse(topic=topic(wanted.topic), partitions=partitions)
+            for wanted, partitions in zip(request.topics, found, strict=True)
+        ),
+    )
+
+
+async def fetch_by_id(namespace: KafkaNamespace, client: KafkaClient, request: FetchRequestV13) -> FetchResponseV13:
+    """From version 13 on topics are named by their ids alone (KIP-516)."""
+    if request.session_id:
+        return FetchResponseV13(
+            throttle_time=NO_THROTTLE, error_code=ErrorCode.fetch_session_id_not_found, responses=()
+        )
+    found = await _fetched(request, [find_hub_by_id(namespace, client, wanted.topic_id) for wanted in request.topics])
+    return FetchResponseV13(
+        throttle_time=NO_THROTTLE,
+        error_code=ErrorCode.none,
+        responses=tuple(
+            FetchableTopicResponseV13(topic_id=wanted.topic_id, partitions=partitions)  # type: ignore[arg-type]
+            # The partitions of both versions have the same fields.
+            for wanted, partitions in zip(request.topics, found, strict=True)
+        ),
+    )
+
+
+async def _fetched(
+    request: FetchRequest | FetchRequestV13, hubs: list[Hub | ErrorCode]
+) -> list[tuple[PartitionData, ...]]:
+    """The partitions' data, a tuple a topic of the request: at once, or when there is enough, or at the time-out."""
+    # The partitions of both versions have the same fields.
+    topics = cast("FetchRequest", request).topics
+    asked: list[_Topic] = [
+        [(part, find_partition(hub, part.partition)) for part in wanted.partitions]
+        for wanted, hub in zip(topics, hubs, strict=True)
+    ]
+    read = _read(request, asked)
     wait_ms = min(milliseconds(request.max_wait), MAX_WAIT_MS)
-    if failed or size >= request.min_bytes or wait_ms <= 0:
-        return response
-    with _AppendWatch(row[1] for _, rows in asked for row in rows) as watch:
+    if read.failed or read.size_bytes >= request.min_bytes or wait_ms <= 0:
+        return read.topics
+    with _AppendWatch(row[1] for rows in asked for row in rows) as watch:
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                while size < request.min_bytes and not failed:
+                while read.size_bytes < request.min_bytes and not read.failed:
                     await watch.moved()
-                    response, size, failed = _read(request, asked)
+                    read = _read(request, asked)
         except TimeoutError:
             pass
-    return response
+    return read.topics
 
 
 class _AppendWatch:
@@ -64,22 +113,20 @@ class _AppendWatch:
         self._event.clear()
 
 
-def _read(request: FetchRequest, asked: list[tuple[str, list[_Row]]]) -> tuple[FetchResponse, int, bool]:
-    """(answer, bytes of records in it, whether a partition has an error)."""
+def _read(request: FetchRequest | FetchRequestV13, asked: list[_Topic]) -> _Read:
     budget = min(request.max_bytes, MAX_RESPONSE_BYTES)
     size = 0
     failed = False
-    responses = []
-    for name, rows in asked:
+    topics = []
+    for rows in asked:
         parts = []
         for wanted, partition in rows:
             part = _partition_data(wanted, partition, budget - size, first=size == 0)
             failed = failed or part.error_code is not ErrorCode.none
             size += len(part.records or b"")
             parts.append(part)
-        responses.append(FetchableTopicResponse(topic=topic(name), partitions=tuple(parts)))
-    response = FetchResponse(throttle_time=NO_THROTTLE, error_code=ErrorCode.none, responses=tuple(responses))
-    return response, size, failed
+        topics.append(tuple(parts))
+    return _Read(topics, size, failed)
 
 
 def _partition_data(

@@ -33,7 +33,7 @@ class GroupAdmin:
         if held is None:
             state = GroupState.EMPTY if self._committed.of(group_id) else GroupState.DEAD
             return DescribedGroup(
-                error_code=group_id_error(group_id),
+                error_code=group_id_error(group_id, least=0),
                 group_id=group(group_id),
                 group_state=state,
                 protocol_type="consumer" if state is GroupState.EMPTY else "",
@@ -85,6 +85,8 @@ class GroupAdmin:
         return DeleteGroupsResponse(throttle_time=NO_THROTTLE, results=results)
 
     async def _delete(self, group_id: str) -> ErrorCode:
+        if error := group_id_error(group_id, least=0):
+            return error
         if group_id in self._coordinator.groups:
             return ErrorCode.non_empty_group
         if not self._committed.of(group_id):

@@ -141,7 +141,7 @@ class GroupCoordinator:
 
     def may_commit(self, request: OffsetCommitRequest) -> ErrorCode:
         """Whether the group lets this member, or somebody outside while it has none, commit offsets."""
-        if error := group_id_error(request.group_id):
+        if error := group_id_error(request.group_id, least=0):
             return error
         generation = request.generation_id_or_member_epoch
         held = self._groups.get(request.group_id)
@@ -172,8 +172,9 @@ def _settle(answer: asyncio.Future[_T]) -> Callable[[_T], None]:
     return lambda value: None if answer.done() else answer.set_result(value)
 
 
-def group_id_error(group_id: str) -> ErrorCode:
-    return ErrorCode.none if 0 < len(group_id) <= MAX_GROUP_ID else ErrorCode.invalid_group_id
+def group_id_error(group_id: str, *, least: int = 1) -> ErrorCode:
+    """Kafka lets those who only keep offsets have a group without a name (`least` 0)."""
+    return ErrorCode.none if least <= len(group_id) <= MAX_GROUP_ID else ErrorCode.invalid_group_id
 
 
 def _join_response(joined: JoinResult, version: int) -> JoinGroupResponse:

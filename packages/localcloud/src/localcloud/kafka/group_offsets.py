@@ -1,6 +1,7 @@
 """OffsetCommit and OffsetFetch: where a group is in each partition, as its members say and ask."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from kio.schema.errors import ErrorCode
 from kio.schema.offset_commit.v8 import OffsetCommitRequest, OffsetCommitResponse
@@ -21,7 +22,18 @@ from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, fi
 from localcloud.kafka.primitives import NO_THROTTLE, i32, i64, topic
 from localcloud.log.errors import LogError, UnknownHubError
 
-MAX_METADATA = 4096
+MAX_METADATA_BYTES = 1024
+"""Event Hubs' limit, a quarter of Kafka's default."""
+
+_NOTHING = CommittedOffset(-1, -1, "")
+_Row = tuple[int, CommittedOffset, ErrorCode]
+
+
+class _AskedTopic(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def partition_indexes(self) -> tuple[int, ...]: ...
 
 
 class GroupOffsets:
@@ -69,69 +81,77 @@ class GroupOffsets:
     def fetch(self, client: KafkaClient, request: OffsetFetchRequest) -> OffsetFetchResponse:
         groups = []
         for wanted in request.groups:
-            asked = None
-            if wanted.topics is not None:
-                asked = [(each.name, each.partition_indexes) for each in wanted.topics]
+            error = group_id_error(wanted.group_id, least=0)
             topics = tuple(
                 OffsetFetchResponseTopics(
                     name=topic(name),
                     partitions=tuple(
                         OffsetFetchResponsePartitions(
                             partition_index=i32(number),
-                            committed_offset=i64(position.offset),
-                            committed_leader_epoch=i32(position.leader_epoch),
-                            metadata=position.metadata,
-                            error_code=ErrorCode.none,
+                            committed_offset=i64(found.offset),
+                            committed_leader_epoch=i32(found.leader_epoch),
+                            metadata=found.metadata,
+                            error_code=failure,
                         )
-                        for number, position in positions
+                        for number, found, failure in rows
                     ),
                 )
-                for name, positions in self._positions(client, wanted.group_id, asked)
+                for name, rows in self._rows(client, wanted.group_id, wanted.topics, error)
             )
-            error = group_id_error(wanted.group_id)
             groups.append(OffsetFetchResponseGroup(group_id=wanted.group_id, topics=topics, error_code=error))
         return OffsetFetchResponse(throttle_time=NO_THROTTLE, groups=tuple(groups))
 
     def fetch_of_one(self, client: KafkaClient, request: fetch_v7.OffsetFetchRequest) -> fetch_v7.OffsetFetchResponse:
         """Before version 8 a request was about one group."""
-        asked = None
-        if request.topics is not None:
-            asked = [(each.name, each.partition_indexes) for each in request.topics]
+        error = group_id_error(request.group_id, least=0)
         topics = tuple(
             fetch_v7_response.OffsetFetchResponseTopic(
                 name=topic(name),
                 partitions=tuple(
                     fetch_v7_response.OffsetFetchResponsePartition(
                         partition_index=i32(number),
-                        committed_offset=i64(position.offset),
-                        committed_leader_epoch=i32(position.leader_epoch),
-                        metadata=position.metadata,
-                        error_code=ErrorCode.none,
+                        committed_offset=i64(found.offset),
+                        committed_leader_epoch=i32(found.leader_epoch),
+                        metadata=found.metadata,
+                        error_code=failure,
                     )
-                    for number, position in positions
+                    for number, found, failure in rows
                 ),
             )
-            for name, positions in self._positions(client, request.group_id, asked)
+            for name, rows in self._rows(client, request.group_id, request.topics, error)
         )
-        error = group_id_error(request.group_id)
         return fetch_v7.OffsetFetchResponse(throttle_time=NO_THROTTLE, topics=topics, error_code=error)
 
-    def _positions(
-        self, client: KafkaClient, group_id: str, asked: Iterable[tuple[str, Iterable[int]]] | None
-    ) -> list[tuple[str, list[tuple[int, CommittedOffset]]]]:
-        """What the group has committed of what was asked (None: of everything); offset -1 where it has nothing."""
-        held = self._committed.of(group_id)
+    def _rows(
+        self, client: KafkaClient, group_id: str, asked: Iterable[_AskedTopic] | None, error: ErrorCode
+    ) -> list[tuple[str, list[_Row]]]:
+        """What the group has committed of what was asked (None: of everything); offset -1 where it has nothing.
+
+        A hub that the client may not use is an error in each of its rows. So is `error`, because version 1 has no other
+        place for it.
+        """
+        held = {} if error else self._committed.of(group_id)
         if asked is None:
-            every: dict[str, list[tuple[int, CommittedOffset]]] = {}
-            for (name, number), position in held.items():
+            every: dict[str, list[_Row]] = {}
+            for (name, number), found in held.items():
                 if client.may_use(name):
-                    every.setdefault(self._spelled(name), []).append((number, position))
+                    every.setdefault(self._spelled(name), []).append((number, found, ErrorCode.none))
             return list(every.items())
-        nothing = CommittedOffset(-1, -1, "")
-        return [
-            (name, [(number, held.get((name.lower(), number), nothing)) for number in numbers])
-            for name, numbers in asked
-        ]
+        rows: list[tuple[str, list[_Row]]] = []
+        for wanted in asked:
+            allowed = client.may_use(wanted.name)
+            failure = error or (ErrorCode.none if allowed else ErrorCode.topic_authorization_failed)
+            known = held if allowed else {}
+            rows.append(
+                (
+                    wanted.name,
+                    [
+                        (number, known.get((wanted.name.lower(), number), _NOTHING), failure)
+                        for number in wanted.partition_indexes
+                    ],
+                )
+            )
+        return rows
 
     def _spelled(self, name: str) -> str:
         try:
@@ -145,5 +165,5 @@ def _partition_error(partition: object) -> ErrorCode:
 
 
 def _too_long(part: OffsetCommitRequestPartition) -> ErrorCode:
-    long = len(part.committed_metadata or "") > MAX_METADATA
-    return ErrorCode.offset_metadata_too_large if long else ErrorCode.none
+    size = len((part.committed_metadata or "").encode())
+    return ErrorCode.offset_metadata_too_large if size > MAX_METADATA_BYTES else ErrorCode.none

@@ -1,7 +1,9 @@
-"""What the handlers of one endpoint share, and how a request finds a partition."""
+"""What the handlers of one endpoint share, and how a request finds a hub and a partition."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from kio.schema.errors import ErrorCode
@@ -11,21 +13,22 @@ from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 
 CLUSTER_ID = "songline-localcloud"
+_TOPIC_IDS = uuid.UUID("6f1f9f2e-3c86-4f0e-a3c5-50a9d0e6a1c1")
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaNamespace:
-    """The hubs, where clients find the one broker, and the clock (Unix ms)."""
+    """The hubs, where clients find the one broker, whether clients may create hubs, and the clock (Unix ms)."""
 
     store: LogStore
     host: str
     port: int
-    auto_create: bool
+    create_topics: bool
     now_ms: Callable[[], int]
 
 
 class KafkaClient(NamedTuple):
-    """Who asks: the id it chose, where it is, and the one hub its credential is limited to (None: all)."""
+    """Who sends a request: the id it chose, where it is, and the one hub its credential is limited to (None: all)."""
 
     id: str
     host: str
@@ -35,6 +38,16 @@ class KafkaClient(NamedTuple):
         return self.entity is None or self.entity.lower() == topic.lower()
 
 
+def topic_id(hub: Hub) -> uuid.UUID:
+    """Stable for as long as the hub exists, and another one when it is created anew."""
+    return _topic_id(hub.name.lower(), hub.created_at_ms)
+
+
+@lru_cache(maxsize=4096)
+def _topic_id(name: str, created_at_ms: int) -> uuid.UUID:
+    return uuid.uuid5(_TOPIC_IDS, f"{name}@{created_at_ms}")
+
+
 def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str) -> Hub | ErrorCode:
     if not client.may_use(topic):
         return ErrorCode.topic_authorization_failed
@@ -42,6 +55,14 @@ def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str) -> Hub 
         return namespace.store.hub(topic)
     except UnknownHubError:
         return ErrorCode.unknown_topic_or_partition
+
+
+def find_hub_by_id(namespace: KafkaNamespace, client: KafkaClient, wanted: uuid.UUID | None) -> Hub | ErrorCode:
+    """A hub that the client may not use is as unknown as one that isn't there: an id gives nothing away."""
+    for hub in namespace.store.hubs():
+        if topic_id(hub) == wanted and client.may_use(hub.name):
+            return hub
+    return ErrorCode.unknown_topic_id
 
 
 def find_partition(hub: Hub | ErrorCode, number: int) -> PartitionLog | ErrorCode:

@@ -1,5 +1,7 @@
 """ListOffsets and OffsetForLeaderEpoch: where a partition begins, ends, and was at a time."""
 
+from collections import Counter
+
 from kio.schema.errors import ErrorCode
 from kio.schema.list_offsets.v7 import ListOffsetsRequest, ListOffsetsResponse
 from kio.schema.list_offsets.v7.request import ListOffsetsPartition
@@ -17,11 +19,17 @@ LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
 
 
 def list_offsets(namespace: KafkaNamespace, client: KafkaClient, request: ListOffsetsRequest) -> ListOffsetsResponse:
+    named = Counter((wanted.name, part.partition_index) for wanted in request.topics for part in wanted.partitions)
     topics = []
     for wanted in request.topics:
         hub = find_hub(namespace, client, wanted.name)
-        parts = tuple(_listed(part, find_partition(hub, part.partition_index)) for part in wanted.partitions)
-        topics.append(ListOffsetsTopicResponse(name=wanted.name, partitions=parts))
+        parts = []
+        for part in wanted.partitions:
+            partition = find_partition(hub, part.partition_index)
+            if named[wanted.name, part.partition_index] > 1:
+                partition = ErrorCode.invalid_request
+            parts.append(_listed(part, partition))
+        topics.append(ListOffsetsTopicResponse(name=wanted.name, partitions=tuple(parts)))
     return ListOffsetsResponse(throttle_time=NO_THROTTLE, topics=tuple(topics))
 
 

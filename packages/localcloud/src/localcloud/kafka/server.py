@@ -17,13 +17,14 @@ from localcloud.log.store import LogStore
 from localcloud.sas import Keys
 
 _READ_AHEAD_BYTES = 1 << 20
+_MEMBER_ID_CHARACTERS = 256
 
 
 class KafkaServer:
     """Listens on `host:port` (0: a free one, told by `port`) while its context is open.
 
-    `auto_create` lets CreateTopics and DeleteTopics change the namespace. `session_ms` bounds the session time-outs
-    that group members may ask for.
+    `create_topics` lets clients create hubs, by CreateTopics and by asking for the metadata of one that is not there,
+    and delete them. `session_ms` bounds the session time-outs that group members may ask for.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class KafkaServer:
         *,
         host: str = "127.0.0.1",
         port: int = 9093,
-        auto_create: bool = False,
+        create_topics: bool = False,
         session_ms: tuple[int, int] = SESSION_MS,
         faults: Faults | None = None,
     ) -> None:
@@ -41,7 +42,7 @@ class KafkaServer:
         self._keys = keys
         self._host = host
         self.port = port
-        self._auto_create = auto_create
+        self._create_topics = create_topics
         self._session_ms = session_ms
         self._faults = faults or Faults()
         self._connections: set[asyncio.Task[None]] = set()
@@ -51,10 +52,10 @@ class KafkaServer:
             self._connected, self._host, self.port, limit=_READ_AHEAD_BYTES, start_serving=False
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        namespace = KafkaNamespace(self._store, self._host, self.port, self._auto_create, _now_ms)
+        namespace = KafkaNamespace(self._store, self._host, self.port, self._create_topics, _now_ms)
         committed = self._committed = CommittedOffsets(self._store.internal("committed-offsets"), self._created_at_ms)
         self._coordinator = GroupCoordinator(namespace, _new_member_id, self._session_ms)
-        self._apis = ApiTable(namespace, ProduceHandler(namespace, random_producer_id), self._coordinator, committed)
+        self.apis = ApiTable(namespace, ProduceHandler(namespace, random_producer_id), self._coordinator, committed)
         await self._server.start_serving()
         return self
 
@@ -83,7 +84,7 @@ class KafkaServer:
         assert task is not None
         self._connections.add(task)
         try:
-            await KafkaConnection(reader, writer, self._apis, self._keys, self._faults).serve()
+            await KafkaConnection(reader, writer, self.apis, self._keys, self._faults).serve()
         except asyncio.CancelledError:
             pass  # the server is closing, and waits for just that
         finally:
@@ -95,4 +96,5 @@ def _now_ms() -> int:
 
 
 def _new_member_id(client: str) -> str:
-    return f"{client}-{uuid.uuid4()}"
+    """Begins with the client's id, as far as that leaves room in a string of the protocol."""
+    return f"{client[:_MEMBER_ID_CHARACTERS]}-{uuid.uuid4()}"

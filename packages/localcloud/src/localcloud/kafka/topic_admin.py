@@ -1,153 +1,121 @@
-"""CreateTopics, DeleteTopics, DescribeConfigs.
+"""DeleteTopics and DescribeConfigs."""
 
-A namespace's hubs are declared elsewhere, unless the endpoint is told to create them on demand.
-"""
+from collections import Counter
+from collections.abc import Sequence
 
-from kio.schema.create_topics.v7 import CreateTopicsRequest, CreateTopicsResponse
-from kio.schema.create_topics.v7.request import CreatableTopic
-from kio.schema.create_topics.v7.response import CreatableTopicResult
-from kio.schema.delete_topics.v5 import DeleteTopicsRequest, DeleteTopicsResponse
-from kio.schema.delete_topics.v5.response import DeletableTopicResult
+from kio.schema.delete_topics.v5 import DeleteTopicsRequest as DeleteTopicsRequestV5
+from kio.schema.delete_topics.v6 import DeleteTopicsRequest, DeleteTopicsResponse
+from kio.schema.delete_topics.v6.request import DeleteTopicState
+from kio.schema.delete_topics.v6.response import DeletableTopicResult
 from kio.schema.describe_configs.v4 import DescribeConfigsRequest, DescribeConfigsResponse
 from kio.schema.describe_configs.v4.request import DescribeConfigsResource
-from kio.schema.describe_configs.v4.response import DescribeConfigsResourceResult, DescribeConfigsResult
+from kio.schema.describe_configs.v4.response import DescribeConfigsResult
 from kio.schema.errors import ErrorCode
 
-from localcloud.config import HubConfig
 from localcloud.kafka.committed_offsets import CommittedOffsets
-from localcloud.kafka.metadata import topic_id
-from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub
-from localcloud.kafka.primitives import NO_THROTTLE, i8, i16, i32
-from localcloud.kafka.produce_handler import MAX_BATCH_BYTES
-from localcloud.log.errors import HubExistsError, InvalidHubNameError
-from localcloud.log.store import Hub
+from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_hub_by_id
+from localcloud.kafka.primitives import NO_THROTTLE, NODE
+from localcloud.kafka.topic_configs import broker_values, described, topic_values
+from localcloud.kafka.topic_creation import NOT_CREATED
+from localcloud.log.errors import LogError
+from localcloud.log.store import Hub, is_hub_name
 
-MAX_PARTITIONS = 32
-"""What the Standard tier allows a hub."""
 _TOPIC, _BROKER = 2, 4
-_STRING, _LONG = i8(2), i8(5)
-_TOPIC_CONFIG, _DEFAULT_CONFIG = i8(1), i8(5)
-_DISABLED = (
-    "Event hubs are not created over Kafka in this namespace: declare the hub in the configuration and restart, or "
-    "start the endpoint with auto_create."
-)
+
+_Failure = tuple[ErrorCode, str | None]
 
 
-def create_topics(namespace: KafkaNamespace, client: KafkaClient, request: CreateTopicsRequest) -> CreateTopicsResponse:
-    topics = tuple(_created(namespace, client, wanted, request.validate_only) for wanted in request.topics)
-    return CreateTopicsResponse(throttle_time=NO_THROTTLE, topics=topics)
+class TopicDeletion:
+    """DeleteTopics: a hub goes with its events, and with what groups have committed of it."""
 
+    def __init__(self, namespace: KafkaNamespace, committed: CommittedOffsets) -> None:
+        self._namespace = namespace
+        self._committed = committed
 
-def _created(
-    namespace: KafkaNamespace, client: KafkaClient, wanted: CreatableTopic, dry_run: bool
-) -> CreatableTopicResult:
-    configs = {config.name: config.value for config in wanted.configs}
-    partitions = len(wanted.assignments) or (wanted.num_partitions if wanted.num_partitions != -1 else 1)
-    error: tuple[ErrorCode, str] | None = None
-    hub: Hub | None = None
-    try:
-        retention_ms = int(configs.get("retention.ms") or HubConfig(wanted.name, 1).retention_ms or -1)
-        compacted = "compact" in (configs.get("cleanup.policy") or "")
-        config = HubConfig(
-            wanted.name, partitions, compacted=compacted, retention_ms=retention_ms if retention_ms >= 0 else None
+    async def delete_named(self, client: KafkaClient, request: DeleteTopicsRequestV5) -> DeleteTopicsResponse:
+        """Before version 6 a request could only name topics."""
+        return await self._delete_all(
+            client, [DeleteTopicState(name=name, topic_id=None) for name in request.topic_names]
         )
-        if not namespace.auto_create or not client.may_use(wanted.name):
-            error = ErrorCode.topic_authorization_failed, _DISABLED
-        elif not 1 <= partitions <= MAX_PARTITIONS:
-            error = ErrorCode.invalid_partitions, f"{partitions} partitions; a hub has 1 to {MAX_PARTITIONS}."
-        elif dry_run:
-            namespace.store.check_new(config)
-        else:
-            hub = namespace.store.create_hub(config)
-    except HubExistsError as exists:
-        error = ErrorCode.topic_already_exists, str(exists)
-    except InvalidHubNameError as invalid:
-        error = ErrorCode.invalid_topic_exception, str(invalid)
-    except ValueError:
-        error = ErrorCode.invalid_config, f"retention.ms is {configs['retention.ms']!r}; expected milliseconds."
-    except OSError as failed:
-        error = ErrorCode.kafka_storage_error, str(failed)
-    return CreatableTopicResult(
-        name=wanted.name,
-        topic_id=topic_id(hub) if hub else None,
-        error_code=error[0] if error else ErrorCode.none,
-        error_message=error[1] if error else None,
-        num_partitions=i32(-1 if error else partitions),
-        replication_factor=i16(-1 if error else 1),
-        configs=None if error else (),
-    )
 
+    async def delete(self, client: KafkaClient, request: DeleteTopicsRequest) -> DeleteTopicsResponse:
+        return await self._delete_all(client, request.topics)
 
-async def delete_topics(
-    namespace: KafkaNamespace, committed: CommittedOffsets, client: KafkaClient, request: DeleteTopicsRequest
-) -> DeleteTopicsResponse:
-    responses = []
-    for name in request.topic_names:
-        error: ErrorCode = ErrorCode.none
-        hub = find_hub(namespace, client, name)
-        if not namespace.auto_create:
-            error = ErrorCode.topic_authorization_failed
-        elif isinstance(hub, ErrorCode):
-            error = hub
-        else:
-            namespace.store.delete_hub(name)
-            await committed.forget_hub(name, namespace.now_ms())
-        message = _DISABLED if not namespace.auto_create else None
-        responses.append(DeletableTopicResult(name=name, error_code=error, error_message=message))
-    return DeleteTopicsResponse(throttle_time=NO_THROTTLE, responses=tuple(responses))
+    async def _delete_all(self, client: KafkaClient, topics: Sequence[DeleteTopicState]) -> DeleteTopicsResponse:
+        named = Counter((wanted.name, wanted.topic_id) for wanted in topics)
+        rows = []
+        for wanted in topics:
+            failure: _Failure = ErrorCode.invalid_request, "The request names a topic more than once."
+            if named[wanted.name, wanted.topic_id] == 1:
+                failure = await self._delete(client, wanted)
+            rows.append(
+                DeletableTopicResult(
+                    name=wanted.name, topic_id=wanted.topic_id, error_code=failure[0], error_message=failure[1]
+                )
+            )
+        return DeleteTopicsResponse(throttle_time=NO_THROTTLE, responses=tuple(rows))
+
+    async def _delete(self, client: KafkaClient, wanted: DeleteTopicState) -> _Failure:
+        namespace = self._namespace
+        if (wanted.name is None) == (wanted.topic_id is None):
+            return ErrorCode.invalid_request, "A topic is named by its name or by its id; expected one of them."
+        if not namespace.create_topics:
+            return ErrorCode.topic_authorization_failed, NOT_CREATED
+        hub = (
+            find_hub_by_id(namespace, client, wanted.topic_id)
+            if wanted.name is None
+            else find_hub(namespace, client, wanted.name)
+        )
+        if isinstance(hub, ErrorCode):
+            return hub, None
+        try:
+            namespace.store.delete_hub(hub.name)
+            await self._committed.forget_hub(hub.name, namespace.now_ms())
+        except (OSError, LogError) as failed:
+            return ErrorCode.kafka_storage_error, str(failed)
+        return ErrorCode.none, None
 
 
 def describe_configs(
     namespace: KafkaNamespace, client: KafkaClient, request: DescribeConfigsRequest
 ) -> DescribeConfigsResponse:
-    results = tuple(_configs(namespace, client, resource) for resource in request.resources)
+    results = tuple(_described(namespace, client, each, request.include_synonyms) for each in request.resources)
     return DescribeConfigsResponse(throttle_time=NO_THROTTLE, results=results)
 
 
-def _configs(namespace: KafkaNamespace, client: KafkaClient, wanted: DescribeConfigsResource) -> DescribeConfigsResult:
-    error: ErrorCode = ErrorCode.none
-    values: dict[str, str] = {}
-    if wanted.resource_type == _BROKER:
-        values = {"auto.create.topics.enable": "false", "message.max.bytes": str(MAX_BATCH_BYTES)}
-    elif wanted.resource_type == _TOPIC:
-        hub = find_hub(namespace, client, wanted.resource_name)
-        if isinstance(hub, ErrorCode):
-            error = hub
-        else:
-            values = _topic_configs(hub)
-    else:
-        error = ErrorCode.invalid_request
-    keys = wanted.configuration_keys
+def _described(
+    namespace: KafkaNamespace, client: KafkaClient, wanted: DescribeConfigsResource, synonyms: bool
+) -> DescribeConfigsResult:
+    values = _values(namespace, client, wanted)
+    failure: _Failure = (ErrorCode.none, None)
+    if isinstance(values, tuple):
+        failure, values = values, {}
+    keys = wanted.configuration_keys or None  # none named: all, whichever way it is said
     return DescribeConfigsResult(
-        error_code=error,
-        error_message=None,
+        error_code=failure[0],
+        error_message=failure[1],
         resource_type=wanted.resource_type,
         resource_name=wanted.resource_name,
         configs=tuple(
-            DescribeConfigsResourceResult(
-                name=name,
-                value=value,
-                read_only=True,
-                config_source=_TOPIC_CONFIG if wanted.resource_type == _TOPIC else _DEFAULT_CONFIG,
-                is_sensitive=False,
-                synonyms=(),
-                config_type=_LONG if value.lstrip("-").isdigit() else _STRING,
-                documentation=None,
-            )
-            for name, value in values.items()
-            if keys is None or name in keys
+            described(name, value, synonyms=synonyms) for name, value in values.items() if keys is None or name in keys
         ),
     )
 
 
-def _topic_configs(hub: Hub) -> dict[str, str]:
-    retention_ms = hub.config.retention_ms
-    return {
-        "cleanup.policy": "compact" if hub.config.compacted else "delete",
-        "retention.ms": str(-1 if retention_ms is None or hub.config.compacted else retention_ms),
-        "retention.bytes": "-1",
-        "max.message.bytes": str(MAX_BATCH_BYTES),
-        "message.timestamp.type": "LogAppendTime" if hub.config.append_time else "CreateTime",
-        "compression.type": "producer",
-        "min.insync.replicas": "1",
-    }
+def _values(
+    namespace: KafkaNamespace, client: KafkaClient, wanted: DescribeConfigsResource
+) -> dict[str, str] | _Failure:
+    name = wanted.resource_name
+    if wanted.resource_type == _BROKER:
+        if name not in ("", str(NODE)):
+            return ErrorCode.invalid_request, f"Broker {name[:100]!r}; expected {NODE}, the one that there is."
+        return broker_values(namespace.create_topics)
+    if wanted.resource_type != _TOPIC:
+        return (
+            ErrorCode.invalid_request,
+            f"Resource type {wanted.resource_type}; expected {_TOPIC} (topic) or {_BROKER} (broker).",
+        )
+    hub: Hub | ErrorCode = find_hub(namespace, client, name)
+    if hub is ErrorCode.unknown_topic_or_partition and not is_hub_name(name):
+        return ErrorCode.invalid_topic_exception, f"{name[:100]!r} is no name for a topic."
+    return (hub, None) if isinstance(hub, ErrorCode) else topic_values(hub)

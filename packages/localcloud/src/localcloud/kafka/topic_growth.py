@@ -9,7 +9,7 @@ from kio.schema.errors import ErrorCode
 
 from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub
 from localcloud.kafka.primitives import NO_THROTTLE
-from localcloud.kafka.topic_admin import MAX_PARTITIONS
+from localcloud.kafka.topic_creation import MAX_PARTITIONS
 from localcloud.log.errors import PartitionCountError
 
 _Failure = tuple[ErrorCode, str | None]
@@ -21,7 +21,7 @@ def create_partitions(
     named = Counter(wanted.name for wanted in request.topics)
     results = []
     for wanted in request.topics:
-        failure: _Failure = ErrorCode.invalid_request, f"The request names {wanted.name!r} more than once."
+        failure: _Failure = ErrorCode.invalid_request, f"The request names {wanted.name[:100]!r} more than once."
         if named[wanted.name] == 1:
             failure = _grown(namespace, client, wanted, request.validate_only)
         results.append(CreatePartitionsTopicResult(name=wanted.name, error_code=failure[0], error_message=failure[1]))

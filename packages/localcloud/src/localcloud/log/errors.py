@@ -4,6 +4,9 @@ from pathlib import Path
 
 from localcloud.disk import is_full, reason
 
+_SHOWN_CHARACTERS = 100
+"""Of a name that a client sent: messages go back to clients, in fields that can't hold everything."""
+
 
 class LogError(Exception):
     """Anything the log refuses or fails at."""
@@ -13,7 +16,7 @@ class UnknownHubError(LogError):
     """The caller named a hub that this namespace doesn't have."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no event hub named {name!r} in this namespace.")
+        super().__init__(f"There is no event hub named {name[:_SHOWN_CHARACTERS]!r} in this namespace.")
         self.name = name
 
 
@@ -21,7 +24,7 @@ class HubExistsError(LogError):
     """The caller asked for a hub that is there already."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"An event hub named {name!r} exists already.")
+        super().__init__(f"An event hub named {name[:_SHOWN_CHARACTERS]!r} exists already.")
         self.name = name
 
 
@@ -30,8 +33,8 @@ class InvalidHubNameError(LogError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name!r} is no name for an event hub: expected 1 to 256 letters, digits, '.', '-' and '_', "
-            "beginning and ending with a letter, a digit or '_'."
+            f"{name[:_SHOWN_CHARACTERS]!r} is no name for an event hub: expected 1 to 256 letters, digits, '.', '-' "
+            "and '_', beginning and ending with a letter, a digit or '_'."
         )
 
 

@@ -36,6 +36,11 @@ SEGMENT_BYTES = 64 << 20
 _HUB_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,254}[A-Za-z0-9_])?", re.ASCII)
 
 
+def is_hub_name(name: str) -> bool:
+    """Whether an event hub can have that name: Event Hubs' rule, which is narrower than Kafka's for topics."""
+    return _HUB_NAME.fullmatch(name) is not None
+
+
 class Hub:
     """One event hub. `consumer_groups` are lower-case and always hold `$default`; `partitions` grow, never shrink.
 
@@ -117,7 +122,7 @@ class LogStore:
 
     def check_new(self, config: HubConfig) -> None:
         """Raises what `create_hub` would."""
-        if not _HUB_NAME.fullmatch(config.name):
+        if not is_hub_name(config.name):
             raise InvalidHubNameError(config.name)
         if config.name.lower() in self._hubs:
             raise HubExistsError(config.name)
