@@ -83,7 +83,11 @@ def default_config(service: str = "eventhubs") -> list[Path]:
 @click.option("--control-port", default=5300, help="Health at /health, faults at /faults, hubs at /hubs.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
-@click.option("--create-topics", is_flag=True, help="Let Kafka clients create topics, also by asking for one that is not there, and delete them.")
+@click.option(
+    "--create-topics",
+    is_flag=True,
+    help="Let Kafka clients create topics, also by asking for one that is not there, and delete them.",
+)
 @click.option(
     "--segment-bytes",
     default=SEGMENT_BYTES,
