@@ -151,12 +151,11 @@ async def test_a_group_goes_on_where_it_had_committed(shared: LocalCloud) -> Non
         assert [m.value for m in await read(consumer, 4)] == [b"6", b"7", b"8", b"9"]
 
 
-async def test_hubs_that_are_not_there(shared: LocalCloud) -> None:
+async def test_a_hub_that_is_not_there_is_created_on_demand_when_that_is_allowed(shared: LocalCloud) -> None:
     options = aiokafka_options(shared.kafka_bootstrap)
-    async with AIOKafkaProducer(**options, request_timeout_ms=1500) as producer:
-        with pytest.raises((UnknownTopicOrPartitionError, KafkaError)):
-            await producer.send_and_wait("nothing-here", b"v")
-        assert "nothing-here" not in (await producer.client.fetch_all_metadata()).topics()
+    async with AIOKafkaProducer(**options) as producer:
+        assert (await producer.send_and_wait("on-demand", b"v")).offset == 0
+        assert len(await producer.partitions_for("on-demand")) == 1
 
 
 async def test_a_wrong_password_is_refused(shared: LocalCloud) -> None:
@@ -192,7 +191,12 @@ async def test_topics_are_created_and_deleted_when_that_is_allowed(shared: Local
 
 
 async def test_topics_are_not_created_otherwise(cloud: LocalCloud) -> None:
-    admin = AIOKafkaAdminClient(**aiokafka_options(cloud.kafka_bootstrap))
+    options = aiokafka_options(cloud.kafka_bootstrap)
+    async with AIOKafkaProducer(**options, request_timeout_ms=1500) as producer:
+        with pytest.raises((UnknownTopicOrPartitionError, KafkaError)):
+            await producer.send_and_wait("nothing-here", b"v")
+        assert "nothing-here" not in (await producer.client.fetch_all_metadata()).topics()
+    admin = AIOKafkaAdminClient(**options)
     await admin.start()
     try:
         response = await admin.create_topics([NewTopic("made", 2, 1)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewPartitions, NewTopic, OffsetSpec
 
 from tests.support.kafka import CONNECTION_STRING, confluent_options
 from tests.support.localcloud import LocalCloud
@@ -176,6 +176,118 @@ def test_configurations_say_what_holds(options: dict[str, Any]) -> None:
     (missing,) = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, "nothing-here")]).values()
     with pytest.raises(KafkaException):
         missing.result(DEADLINE)
+
+
+def test_every_kind_of_client_lists_all_topics(options: dict[str, Any], consumers: Any) -> None:
+    for client in (Producer(options), consumers(), AdminClient(options)):
+        listed = client.list_topics(timeout=DEADLINE)
+        assert {"single", "tables"} <= set(listed.topics)
+        assert [topic.error for topic in listed.topics.values() if topic.error] == []
+        assert len(client.list_topics("single", timeout=DEADLINE).topics["single"].partitions) == 1
+
+
+def test_a_name_that_no_topic_can_have_is_refused_at_once(options: dict[str, Any], consumers: Any) -> None:
+    refused = send(options, "not a name", [b"v"], **{"message.timeout.ms": 60_000})
+    assert [error.code() for error in refused] == [KafkaError.TOPIC_EXCEPTION]
+    for client in (Producer(options), consumers(), AdminClient(options)):
+        (listed,) = client.list_topics("not a name", timeout=DEADLINE).topics.values()
+        assert listed.error.code() == KafkaError.TOPIC_EXCEPTION
+
+
+def test_a_topic_is_created_on_demand_by_those_who_ask_for_it(options: dict[str, Any], consumers: Any) -> None:
+    admin = AdminClient(options)
+    consumer = consumers()
+    consumer.subscribe(["asked-for"])  # a consumer of librdkafka does not ask for it unless it is told to
+    for _ in range(10):
+        consumer.poll(0.05)
+    assert "asked-for" not in admin.list_topics(timeout=DEADLINE).topics
+    assert send(options, "asked-for", [b"v"]) == []
+    assert len(admin.list_topics(timeout=DEADLINE).topics["asked-for"].partitions) == 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "code"),
+    [
+        (NewTopic("refused", 1, 1, config={"no.such.config": "1"}), KafkaError.INVALID_CONFIG),
+        (NewTopic("refused", 1, 1, config={"retention.ms": "long"}), KafkaError.INVALID_CONFIG),
+        (NewTopic("refused", 1, 1, config={"retention.ms": "-2"}), KafkaError.INVALID_CONFIG),
+        (NewTopic("refused", 1, 1, config={"cleanup.policy": "shred"}), KafkaError.INVALID_CONFIG),
+        (NewTopic("refused", 33, 1), KafkaError.INVALID_PARTITIONS),
+        (NewTopic("not a name", 1, 1), KafkaError.TOPIC_EXCEPTION),
+        (NewTopic("single", 1, 1), KafkaError.TOPIC_ALREADY_EXISTS),
+    ],
+    ids=lambda value: "" if isinstance(value, NewTopic) else KafkaError(value).name(),
+)
+@pytest.mark.parametrize("validate_only", [False, True])
+def test_a_topic_that_cannot_be_is_refused(
+    options: dict[str, Any], topic: NewTopic, code: int, validate_only: bool
+) -> None:
+    admin = AdminClient(options)
+    (future,) = admin.create_topics([topic], validate_only=validate_only).values()
+    with pytest.raises(KafkaException) as refusal:
+        future.result(DEADLINE)
+    assert refusal.value.args[0].code() == code
+    assert "refused" not in admin.list_topics(timeout=DEADLINE).topics
+
+
+def test_what_a_topic_was_not_given_is_told_as_a_default(options: dict[str, Any]) -> None:
+    admin = AdminClient(options)
+    given = {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "segment.ms": "60000"}
+    for name, config in (("given", given), ("kept", {"retention.ms": "3600000"}), ("plain", {})):
+        admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(DEADLINE)
+    expected = {
+        "given": {"cleanup.policy": "compact", "message.timestamp.type": "LogAppendTime", "retention.ms": "-1"},
+        "kept": {"retention.ms": "3600000"},
+        "plain": {},
+    }
+    for name, own in expected.items():
+        (future,) = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, name)]).values()
+        configs = future.result(DEADLINE)
+        assert {key: each.value for key, each in configs.items() if not each.is_default} == own
+        assert {each.source for each in configs.values() if each.is_default} == {ConfigSource.DEFAULT_CONFIG.value}
+        assert {each.source for key, each in configs.items() if key in own} <= {ConfigSource.DYNAMIC_TOPIC_CONFIG.value}
+
+
+def test_admin_requests_about_what_is_not_there(options: dict[str, Any]) -> None:
+    admin = AdminClient(options)
+
+    def code_of(futures: dict[Any, Any]) -> int:
+        with pytest.raises(KafkaException) as refusal:
+            next(iter(futures.values())).result(DEADLINE)
+        return int(refusal.value.args[0].code())
+
+    topic, broker = ConfigResource.Type.TOPIC, ConfigResource.Type.BROKER
+    assert code_of(admin.delete_topics(["nothing-here"])) == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert code_of(admin.create_partitions([NewPartitions("nothing-here", 2)])) == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert code_of(admin.create_partitions([NewPartitions("one", 2)])) == KafkaError.INVALID_PARTITIONS
+    assert code_of(admin.describe_configs([ConfigResource(topic, "nothing-here")])) == KafkaError.UNKNOWN_TOPIC_OR_PART
+    assert code_of(admin.describe_configs([ConfigResource(topic, "not a name")])) == KafkaError.TOPIC_EXCEPTION
+    assert code_of(admin.delete_consumer_groups(["no-such-group"])) == KafkaError.GROUP_ID_NOT_FOUND
+    assert admin.describe_consumer_groups(["no-such-group"])["no-such-group"].result(DEADLINE).state.name == "DEAD"
+    (future,) = admin.describe_configs([ConfigResource(broker, "0")]).values()
+    assert future.result(DEADLINE)["auto.create.topics.enable"].value == "true"
+
+
+def test_offsets_of_what_is_not_there(options: dict[str, Any]) -> None:
+    admin = AdminClient(options)
+    absent, present = TopicPartition("nothing-here", 0, 5), TopicPartition("one", 0, 5)
+    far = TopicPartition("one", 99, 5)
+    asked = [ConsumerGroupTopicPartitions("odd-offsets", [absent, present, far])]
+    changed = admin.alter_consumer_group_offsets(asked)["odd-offsets"].result(DEADLINE).topic_partitions
+    assert {(tp.topic, tp.partition): tp.error and tp.error.code() for tp in changed} == {
+        ("nothing-here", 0): KafkaError.UNKNOWN_TOPIC_OR_PART,
+        ("one", 0): None,
+        ("one", 99): KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+    bare = [TopicPartition(tp.topic, tp.partition) for tp in (absent, present, far)]
+    asked = [ConsumerGroupTopicPartitions("odd-offsets", bare)]
+    found = admin.list_consumer_group_offsets(asked)["odd-offsets"].result(DEADLINE).topic_partitions
+    nothing = -1001  # what librdkafka makes of -1
+    assert {(tp.topic, tp.partition): tp.offset for tp in found} == {
+        ("nothing-here", 0): nothing,
+        ("one", 0): 5,
+        ("one", 99): nothing,
+    }
 
 
 def test_transactions_are_refused(options: dict[str, Any]) -> None:
