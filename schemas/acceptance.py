@@ -1,7 +1,7 @@
 """What may come in: the contract and its limits, checked item by item at the edge."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, excerpt
 from songline.schemas.envelope import FREE_TEXTS, Event, Received, encode, open_envelope, read_envelope, split_type
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
+from songline.schemas.event_time import EARLIEST, is_too_late
 from songline.schemas.events import EVENTS, TYPE_NAMES
 from songline.schemas.moments import read_moment
 from songline.schemas.regions import REGIONS
@@ -17,8 +18,6 @@ from songline.schemas.texts import encodable
 
 MAX_EVENT_BYTES = 10_240
 MAX_BATCH_EVENTS = 1_000
-MAX_FUTURE = timedelta(hours=1)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _EARLIEST_RULE = "not before 2000-01-01"
 
 _anything: Decoder[Any] = Decoder(Any)
@@ -53,7 +52,7 @@ def check(event: Event, now: datetime) -> Event:
 
     For events that were built from `songline.schemas.events` rather than read from bytes.
     """
-    if event.time > now + MAX_FUTURE:
+    if is_too_late(event.time, now):
         raise refuse("time", event.time.isoformat(), f"at most one hour after now, {now.isoformat()}")
     if event.time < EARLIEST:
         raise refuse("time", event.time.isoformat(), _EARLIEST_RULE)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from songline.schemas.last_write import last_write
 from songline.schemas.progress import Freshness
 from songline.schemas.types import DurationMs, Genre, Id, Moment, Text
 
@@ -147,7 +148,5 @@ def entry_id(song_id: str) -> str:
 
 def since(marks: Mapping[str, Mark]) -> Moment | None:
     """Since when it is so, None when it is not: the latest mark by time holds, then that of the higher partition."""
-    if not marks:
-        return None
-    mark = max(marks.items(), key=lambda said: (said[1].at, int(said[0])))[1]
-    return mark.at if mark.on else None
+    mark = last_write(((int(partition), mark) for partition, mark in marks.items()), lambda mark: mark.at)
+    return mark.at if mark is not None and mark.on else None

@@ -47,3 +47,8 @@ def may_be_rounded(moment: datetime, body: bytes) -> bool:
     """Whether `moment`, as msgspec read it from the JSON in `body`, may be in another minute than the contract has it
     in: rounded up to a whole one. An escape may hide how it is written."""
     return not moment.second and not moment.microsecond and (b"\\" in body or _FINER_BYTES.search(body) is not None)
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The later of two moments that may be unknown; None where both are."""
+    return max((moment for moment in (one, other) if moment is not None), default=None)

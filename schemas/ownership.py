@@ -21,6 +21,8 @@ from typing import Protocol, Self, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from songline.schemas.last_write import is_outdated, last_write
+
 OTHERS = 16
 """So many facts are kept of users who are not the owner."""
 
@@ -72,7 +74,7 @@ def learn(facts: Mapping[Key, F], partition: int, fact: F, *, again: bool = Fals
     """
     key = (partition, fact.user_id or NOBODY)
     known = facts.get(key)
-    if again and known is not None and known.time_ms >= fact.time_ms:
+    if again and known is not None and is_outdated(fact.time_ms, known.time_ms):
         fact = known.claiming(fact.claim)
     merged = fact if known is None else merge(known, fact)
     if merged == known:
@@ -104,8 +106,8 @@ def owner_of(facts: Mapping[Key, Said]) -> str | None:
 def holding(facts: Mapping[Key, F]) -> F | None:
     """The fact that holds, which is the owner's; None while nobody has uploaded the song."""
     owner = owner_of(facts)
-    own = {partition: fact for (partition, user), fact in facts.items() if user == owner}
-    return max(own.items(), key=lambda said: (said[1].time_ms, said[0]))[1] if own else None
+    own = ((partition, fact) for (partition, user), fact in facts.items() if user == owner)
+    return last_write(own, lambda fact: fact.time_ms)
 
 
 def bounded(facts: Mapping[Key, F]) -> dict[Key, F]:

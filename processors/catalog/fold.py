@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from msgspec import Struct, structs
 
 from songline.processors.runtime.record import Record
-from songline.schemas.acceptance import MAX_FUTURE
 from songline.schemas.envelope import Event, open_envelope, read_envelope, split_type
 from songline.schemas.errors import PoisonError
+from songline.schemas.event_time import check_enqueued
 from songline.schemas.events import EVENTS, SongRemoved, SongUploaded
 from songline.schemas.ownership import Claim, Key, enqueued_second, learn, merge
 from songline.schemas.search import folded, words
@@ -40,10 +40,7 @@ def read(records: Iterable[Record]) -> Said:
             if split_type(envelope.type)[0] not in _OURS:
                 continue
             event = open_envelope(envelope)
-            if record.logged is not None and event.time > record.logged + MAX_FUTURE:
-                raise PoisonError(
-                    "broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged"
-                )
+            check_enqueued(event.time, record.logged)
         except PoisonError as why:
             poison[record.position] = why
             continue

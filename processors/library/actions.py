@@ -9,9 +9,9 @@ from typing import Literal
 from msgspec import Struct
 
 from songline.processors.runtime.record import Record
-from songline.schemas.acceptance import MAX_FUTURE
-from songline.schemas.envelope import Event, decode
+from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
+from songline.schemas.event_time import check_enqueued
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import is_listen
 
@@ -59,7 +59,8 @@ def read(records: Iterable[Record]) -> Said:
     poison: dict[int, PoisonError] = {}
     for record in records:
         try:
-            event = _event(record)
+            event = decode(record.body)
+            check_enqueued(event.time, record.logged)
         except PoisonError as why:
             poison[record.position] = why
             continue
@@ -79,10 +80,3 @@ def read(records: Iterable[Record]) -> Said:
 def mark(event_id: str) -> str:
     """The event's id in eight letters: 48 bits, so that two of the few that are compared are never alike by chance."""
     return urlsafe_b64encode(blake2b(event_id.encode(errors="replace"), digest_size=MARK_BYTES).digest()).decode()
-
-
-def _event(record: Record) -> Event:
-    event = decode(record.body)
-    if record.logged is not None and event.time > record.logged + MAX_FUTURE:
-        raise PoisonError("broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged")
-    return event

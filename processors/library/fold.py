@@ -11,6 +11,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from songline.processors.library.actions import MARK_LETTERS, Act
+from songline.schemas.last_write import is_outdated
 from songline.schemas.library import RECENT, SUMMARY, EntryDocument, Listen, Mark, SummaryDocument, entry_id
 
 SEEN = 64
@@ -112,7 +113,7 @@ def _entry(before: EntryDocument, partition: str, acts: Sequence[Act]) -> EntryD
 def _set(marks: dict[str, Mark], partition: str, mark: Mark, act: Act) -> None:
     """What the partition says last stands; what is sent again undoes nothing that happened after it."""
     known = marks.get(partition)
-    if known is None or not act.again or known.at < mark.at:
+    if not (act.again and is_outdated(mark.at, known.at if known else None)):
         marks[partition] = mark
 
 

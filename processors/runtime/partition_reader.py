@@ -40,6 +40,7 @@ from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import is_refusal, last_line
 from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.errors import PoisonError
+from songline.schemas.moments import later
 from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
 from songline.schemas.progress import Reached, lasting_position
 
@@ -165,7 +166,7 @@ class PartitionReader:
     def idle(self, last: int, asked: datetime) -> None:
         """The hub said when it was `asked` where it ends: without more, the partition is complete through then."""
         if last < self.next:
-            through = _later(self.reached.through, asked - MARGIN)
+            through = later(self.reached.through, asked - MARGIN)
             self.reached = structs.replace(self.reached, through=through)
 
     async def ask(self) -> HubState:
@@ -349,7 +350,7 @@ class PartitionReader:
         return self._parts.open(self.partition, self.patience)
 
     def _advance(self, record: Record) -> None:
-        through = _later(self.reached.through, record.logged)
+        through = later(self.reached.through, record.logged)
         self.reached = structs.replace(self.reached, position=record.position, through=through)
 
     async def _note(self) -> None:
@@ -364,7 +365,3 @@ class PartitionReader:
 
 
 _ENDED = "the reader ended each time that this record was folded alone: it was killed, or hung"
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment is not None), default=None)

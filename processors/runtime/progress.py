@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, field
 
+from songline.schemas.moments import later
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 ON_THE_WAY_S = 5.0
@@ -93,9 +94,9 @@ class ProgressTracker:
         one.position = seen.position
         if seen.end is not None:
             one.end, one.known_s = seen.end, now_s
-        one.complete_at = _later(one.complete_at, seen.applied_enqueued_at)
+        one.complete_at = later(one.complete_at, seen.applied_enqueued_at)
         if seen.end is not None and seen.position >= seen.end:
-            one.complete_at = _later(one.complete_at, now)
+            one.complete_at = later(one.complete_at, now)
         if not one.behind:
             one.waiting_s = None
         elif one.waiting_s is None:
@@ -214,10 +215,6 @@ def _rates(one: _Tracked, now_s: float) -> tuple[float | None, float | None]:
     applied = max(0, one.position - first.position) / passed_s
     arrived = None if one.end is None or first.end is None else max(0, one.end - first.end) / passed_s
     return applied, arrived
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _numeric(item: tuple[tuple[str, str], _Tracked]) -> tuple[str, int, str]:

@@ -19,7 +19,6 @@ SCALE_BITS = 32
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 WEEK_HOURS = 168
-MAX_FUTURE_MS = HOUR_MS
 
 Unit: TypeAlias = Literal["minute", "hour"]
 UNIT_MS: dict[Unit, int] = {"minute": MINUTE_MS, "hour": HOUR_MS}

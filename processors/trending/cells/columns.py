@@ -16,11 +16,12 @@ from msgspec import Meta, Struct
 
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
 from songline.processors.trending.parking_queue import READER
-from songline.processors.trending.policy import MAX_FUTURE_MS, moment
+from songline.processors.trending.policy import moment
 from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
+from songline.schemas.event_time import check_enqueued, is_too_late
 from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import LISTEN_MS, is_listen
 from songline.schemas.moments import may_be_rounded
@@ -221,7 +222,7 @@ def _in_time(events: Sequence[Any], bodies: Sequence[bytes], logged_ms: Sequence
         return True
     times = [event.time for event in events]
     earliest = min(logged_ms)
-    if earliest < 0 or max(times) > moment(earliest + MAX_FUTURE_MS) or min(times) < _FIRST:
+    if earliest < 0 or is_too_late(max(times), moment(earliest)) or min(times) < _FIRST:
         return False
     suspects = [index for index, time in enumerate(times) if not time.second]
     return not any(may_be_rounded(times[index], bodies[index]) for index in suspects)
@@ -242,21 +243,19 @@ def _acts(
     within_rules = _within_rules(fast)
     acts = []
     for index, event in enumerate(events):
-        latest = moment(logged_ms[index] + MAX_FUTURE_MS) if logged_ms[index] >= 0 else None
+        enqueued_at = moment(logged_ms[index]) if logged_ms[index] >= 0 else None
         try:
             if (
                 event is None
                 or type(event) in _FACT_ENVELOPES
-                or not _FIRST <= event.time <= (latest or _LAST)
+                or not _FIRST <= event.time <= _LAST
+                or is_too_late(event.time, enqueued_at)
                 or event.resubmitof
                 or may_be_rounded(event.time, bodies[index])
                 or not (within_rules or _within_rules([event]))
             ):
                 event = decode(bodies[index])
-            if latest is not None and event.time > latest:
-                raise PoisonError(
-                    "broken-contract", f"time is {event.time.isoformat()}, over an hour after it was logged"
-                )
+            check_enqueued(event.time, enqueued_at)
         except PoisonError as why:
             poison.append((index, why))
             continue

@@ -8,9 +8,10 @@ import pytest
 from msgspec import structs
 
 from songline.schemas import examples
-from songline.schemas.acceptance import EARLIEST, MAX_EVENT_BYTES, MAX_FUTURE, accept, accepted, check, validated
+from songline.schemas.acceptance import MAX_EVENT_BYTES, accept, accepted, check, validated
 from songline.schemas.envelope import Event, encode
 from songline.schemas.errors import ContractViolationError, Violation
+from songline.schemas.event_time import EARLIEST, MAX_FUTURE
 from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
