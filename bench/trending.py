@@ -33,6 +33,7 @@ from msgspec import Struct
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import Settings
+from songline.processes import emulator_files
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from songline.schemas.documents import CHART_SIZE, Chart
 from songline.schemas.envelope import Event, encode
@@ -238,7 +239,7 @@ async def worker(cloud: LocalCloud, log: Path, sent: Sent, total: int) -> Result
 
 def hubs(folder: Path) -> Path:
     """The product's hubs, and those of the idiomatic app."""
-    config = json.loads(Path("infra/emulators/eventhubs/Config.json").read_text())
+    config = json.loads(emulator_files.files("eventhubs")[0].read_text())
     entities = config["UserConfig"]["NamespaceConfig"][0]["Entities"]
     for name in (IDIOMATIC_HUB, "bench-counts-changelog"):
         entities.append({"Name": name, "PartitionCount": PARTITIONS, "ConsumerGroups": []})

@@ -29,7 +29,7 @@ from songline.cloud.settings import (
     read_cosmos,
 )
 from songline.options import DataFolder, FiniteRange
-from songline.processes import emulators
+from songline.processes import emulator_files, emulators
 from songline.processes.data_folder_lock import Held, holding
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
@@ -129,6 +129,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         **environ,
         **here,
         DATA: str(data),
+        "SONGLINE_EMULATOR_CONFIG": str(emulator_files.FOLDER),
         API: f"http://{HOST}:{here['SONGLINE_PORT']}",
         **{variable: f"http://{HOST}:{here[f'{variable}_PORT']}" for variable in WORKERS.values()},
         EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{NAMESPACE_KEY}",

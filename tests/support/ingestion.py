@@ -19,6 +19,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
+from songline.processes import emulator_files
 from songline.processors.catalog.song_store import CONTAINER as CATALOG
 from songline.processors.ingestion.ingestion_store import CONTAINER, Catalog, Ingestions
 from songline.schemas.channels import (
@@ -41,7 +42,6 @@ from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 PEEKED = 50
-PRODUCT = sorted((Path(__file__).parents[2] / "infra" / "emulators" / "servicebus").glob("*.json"))
 
 
 def queue_with(folder: Path, **properties: object) -> list[str]:
@@ -49,7 +49,9 @@ def queue_with(folder: Path, **properties: object) -> list[str]:
     queue = {"Name": SONG_COMMANDS, "Properties": properties}
     overlay = folder / "queue.json"
     overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
-    return [part for file in (*PRODUCT, overlay) for part in ("--servicebus-config", str(file))]
+    return [
+        part for file in (*emulator_files.files("servicebus"), overlay) for part in ("--servicebus-config", str(file))
+    ]
 
 
 class App:

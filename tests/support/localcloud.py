@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import httpx
 
@@ -22,8 +22,13 @@ from songline.cloud.settings import (
     SERVICEBUS_MANAGEMENT,
     Settings,
 )
+from songline.processes import emulator_files
 
 DEADLINE = 30.0
+CONFIG_OPTIONS: Mapping[str, Literal["eventhubs", "servicebus"]] = {
+    "--config": "eventhubs",
+    "--servicebus-config": "servicebus",
+}
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
 # The storage emulators' published account and key.
@@ -41,12 +46,16 @@ def blob_connection_string(port: int) -> str:
 class LocalCloud:
     """A localcloud on free ports, its data in `data`; the ports stay the same over a restart.
 
-    `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`.
+    `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`. Without a `--config` it has the
+    product's hubs, without a `--servicebus-config` its queue.
     """
 
     def __init__(self, data: Path, arguments: Sequence[str] = ()) -> None:
         self.data = data
         self.arguments = list(arguments)
+        for option, service in CONFIG_OPTIONS.items():
+            if not any(argument.partition("=")[0] == option for argument in arguments):
+                self.arguments += [f"{option}={file}" for file in emulator_files.files(service)]
         self.ports = {"eventhubs": 0, "kafka": 0, "servicebus": 0, "servicebus-admin": 0, "cosmos": 0, "control": 0}
         if "--blobs" in self.arguments:
             self.ports["blob"] = 0

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from localcloud.__main__ import default_config
 from songline.commands.up import PORTS
+from songline.processes import emulator_files
 from songline.processes.emulators import COMPOSE_FILE
 
 ROOT = COMPOSE_FILE.parent
@@ -96,7 +96,7 @@ def test_the_emulators_read_the_files_that_localcloud_reads(config: Config) -> N
             outside, _, mode = volume.split(":")
             assert mode == "ro"
             mounted[name] = (ROOT / outside).resolve(strict=True)
-    assert mounted == {name: default_config(name)[0].resolve() for name in ("eventhubs", "servicebus")}
+    assert mounted == {name: emulator_files.files(name)[0].resolve() for name in ("eventhubs", "servicebus")}
 
 
 def test_what_waits_for_health_waits_for_something_that_has_a_health_check(config: Config) -> None:

@@ -4,26 +4,29 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import msgspec
 import pytest
 
-from localcloud.__main__ import default_config
+from localcloud.config import read_hubs
+from localcloud.servicebus.config import read_namespace
+from songline.processes import emulator_files
 from songline.processes.entities import QUEUE, Queue
 from songline.schemas import channels
 
 HERE = Path(__file__).parent
-SERVICES = ("eventhubs", "servicebus")
+Service = Literal["eventhubs", "servicebus"]
+SERVICES: tuple[Service, ...] = ("eventhubs", "servicebus")
 
 
-def schema(service: str) -> dict[str, Any]:
+def schema(service: Service) -> dict[str, Any]:
     return read(HERE / f"{service}.schema.json")
 
 
-def declared(service: str) -> dict[str, Any]:
-    return read(default_config(service)[0])
+def declared(service: Service) -> dict[str, Any]:
+    return read(emulator_files.files(service)[0])
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def queue(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_emulators_take_what_is_declared(service: str) -> None:
+def test_the_emulators_take_what_is_declared(service: Service) -> None:
     jsonschema.Draft202012Validator.check_schema(schema(service))
     jsonschema.validate(declared(service), schema(service))
 
@@ -70,7 +73,7 @@ def test_the_emulators_take_what_is_declared(service: str) -> None:
     ],
 )
 def test_what_an_emulator_does_not_take_is_refused(
-    service: str, spoil: Callable[[dict[str, Any]], None], where: str
+    service: Service, spoil: Callable[[dict[str, Any]], None], where: str
 ) -> None:
     document = declared(service)
     spoil(document)
@@ -108,3 +111,19 @@ def test_the_queue_is_as_the_doctor_wants_it() -> None:
         )
         == QUEUE
     )
+
+
+def test_localcloud_reads_what_is_declared() -> None:
+    assert {hub.name for hub in read_hubs(emulator_files.files("eventhubs"))} == set(channels.HUBS)
+    (found,) = read_namespace(emulator_files.files("servicebus")).queues
+    assert found.name == channels.SONG_COMMANDS
+    assert found.properties.duplicate_detection_history_time_window == QUEUE.duplicates
+    assert found.properties.max_message_size_in_kilobytes == 102_400
+
+
+def test_a_wheel_has_the_files() -> None:
+    """A build follows the link into the package."""
+    for service in SERVICES:
+        for file in emulator_files.files(service):
+            assert file.is_file()
+            assert file.parents[1] == emulator_files.FOLDER

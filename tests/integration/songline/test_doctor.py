@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from localcloud.__main__ import default_config
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -21,6 +20,7 @@ from songline.cloud.settings import (
     SERVICEBUS_CONNECTION,
     read_blobs,
 )
+from songline.processes import emulator_files
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, WORKERS
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, HUBS, NOW_PLAYING, SONG_COMMANDS, TRENDING_PARTIALS
@@ -68,7 +68,7 @@ def hubs(tmp_path: Path) -> Callable[..., Path]:
     """A copy of the product's declaration of hubs, without some and with other partition counts."""
 
     def write(*, without: str, partitions: Mapping[str, int]) -> Path:
-        document = json.loads(default_config("eventhubs")[0].read_text())
+        document = json.loads(emulator_files.files("eventhubs")[0].read_text())
         namespace = document["UserConfig"]["NamespaceConfig"][0]
         namespace["Entities"] = [
             {**entity, "PartitionCount": partitions.get(entity["Name"], entity["PartitionCount"])}
@@ -89,7 +89,7 @@ def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
     queue = {"Name": SONG_COMMANDS, "Properties": {"DeadLetteringOnMessageExpiration": False}}
     overlay = tmp_path / "queue.json"
     overlay.write_text(json.dumps({"UserConfig": {"Namespaces": [{"Name": "sbemulatorns", "Queues": [queue]}]}}))
-    buses = [f"--servicebus-config={path}" for path in (*default_config("servicebus"), overlay)]
+    buses = [f"--servicebus-config={path}" for path in (*emulator_files.files("servicebus"), overlay)]
     cloud = start_localcloud("--blobs", "--config", str(config), *buses)
     failed = failing(cloud.environment)
     declared = {"hub now-playing", "hub songline-trending-shards-changelog", f"queue {SONG_COMMANDS}"}

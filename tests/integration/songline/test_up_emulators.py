@@ -14,12 +14,18 @@ from pathlib import Path
 import httpx
 import pytest
 
+from songline.processes import emulator_files
 from songline.processes.emulators import COMPOSE_FILE
 from tests.support.waiting import wait_for
 
 DEADLINE = 90.0
 SERVICES = ("eventhubs", "kafka", "cosmos", "servicebus", "servicebus-admin", "blob", "control")
 PORTS = ("", *(f"{name}-" for name in (*SERVICES, "trending", "catalog", "ingestion")))
+
+CONFIGS = [
+    *(f"--config={file}" for file in emulator_files.files("eventhubs")),
+    *(f"--servicebus-config={file}" for file in emulator_files.files("servicebus")),
+]
 
 DOCKER = """#!{python}
 import json, os, signal, subprocess, sys
@@ -39,7 +45,7 @@ names = {services}
 if "up" in told:
     variables = {{name: f"SONGLINE_{{name.upper().replace('-', '_')}}_PORT" for name in names}}
     ports = [f"--{{name}}-port={{os.environ[variable]}}" for name, variable in variables.items()]
-    command = [sys.executable, "-m", "localcloud", "--data", str(here / "cloud"), "--blobs", *ports]
+    command = [sys.executable, "-m", "localcloud", "--data", str(here / "cloud"), "--blobs", *ports, *{configs}]
     with (here / "cloud.log").open("w") as log:
         cloud = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
     assert "ready" in cloud.stdout.readline()
@@ -54,7 +60,7 @@ if "down" in told and (here / "pid").exists():
 def machine(tmp_path: Path) -> Path:
     """A folder with a `docker`, for the front of the PATH."""
     docker = tmp_path / "docker"
-    docker.write_text(DOCKER.format(python=sys.executable, services=SERVICES))
+    docker.write_text(DOCKER.format(python=sys.executable, services=SERVICES, configs=CONFIGS))
     docker.chmod(0o755)
     return tmp_path
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.__main__ import default_config
 from localcloud.config import BadConfig
-from localcloud.servicebus.config import read_namespace
+from localcloud.servicebus.config import NamespaceConfig, read_namespace
 from localcloud.servicebus.entities import CorrelationFilter, SqlFilter
 
 
@@ -17,9 +16,17 @@ def write(path: Path, namespace: dict[str, object]) -> Path:
     return path
 
 
-def test_the_products_own() -> None:
-    (queue,) = read_namespace(default_config("servicebus")).queues
-    assert queue.name == "song-commands"
+def test_a_queue_has_what_is_declared(tmp_path: Path) -> None:
+    declared = {
+        "DeadLetteringOnMessageExpiration": True,
+        "DuplicateDetectionHistoryTimeWindow": "PT5M",
+        "RequiresDuplicateDetection": True,
+    }
+    below = write(tmp_path / "below.json", {"Queues": [{"Name": "Jobs", "Properties": declared}]})
+    larger = {"MaxMessageSizeInKilobytes": 102_400}
+    above = write(tmp_path / "above.json", {"Queues": [{"Name": "jobs", "Properties": larger}]})
+    (queue,) = read_namespace([below, above]).queues
+    assert queue.name == "Jobs"
     properties = queue.properties
     assert properties.requires_duplicate_detection
     assert properties.dead_lettering_on_message_expiration
@@ -27,28 +34,8 @@ def test_the_products_own() -> None:
     assert properties.max_message_size_in_kilobytes == 102_400
 
 
-def test_the_official_file_fits_microsofts_emulator() -> None:
-    """Its limits: "Overview of the Azure Service Bus emulator", section "Usage quotas"."""
-    official = json.loads(default_config("servicebus")[0].read_text())["UserConfig"]
-    (namespace,) = official["Namespaces"]
-    assert namespace["Name"] == "sbemulatorns"
-    (queue,) = read_namespace(default_config("servicebus")[:1]).queues
-    properties = queue.properties
-    assert timedelta(minutes=5) <= properties.default_message_time_to_live <= timedelta(hours=1)
-    assert timedelta(seconds=5) <= properties.lock_duration <= timedelta(minutes=5)
-    assert timedelta(seconds=5) <= properties.duplicate_detection_history_time_window <= timedelta(minutes=5)
-    assert 1 <= properties.max_delivery_count <= 10
-    assert set(namespace["Queues"][0]["Properties"]) == {
-        "DeadLetteringOnMessageExpiration",
-        "DefaultMessageTimeToLive",
-        "DuplicateDetectionHistoryTimeWindow",
-        "ForwardDeadLetteredMessagesTo",
-        "ForwardTo",
-        "LockDuration",
-        "MaxDeliveryCount",
-        "RequiresDuplicateDetection",
-        "RequiresSession",
-    }
+def test_without_a_file_there_is_no_entity() -> None:
+    assert read_namespace([]) == NamespaceConfig()
 
 
 def test_rules_and_overlays(tmp_path: Path) -> None:

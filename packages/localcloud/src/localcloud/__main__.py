@@ -47,12 +47,6 @@ COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbI
 logger = logging.getLogger("localcloud")
 
 
-def default_config(service: str = "eventhubs") -> list[Path]:
-    """The product's own entities."""
-    folder = Path(__file__).parents[4] / "infra" / "emulators" / service
-    return [folder / "Config.json", folder / "localcloud.json"]
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), default=".local", help="Where everything is kept."
@@ -62,7 +56,7 @@ def default_config(service: str = "eventhubs") -> list[Path]:
     "configs",
     type=click.Path(path_type=Path),
     multiple=True,
-    show_default="the product's own",
+    show_default="no hubs",
     help="Event hubs, as the emulator's Config.json; a later file is laid over an earlier one.",
 )
 @click.option(
@@ -70,7 +64,7 @@ def default_config(service: str = "eventhubs") -> list[Path]:
     "servicebus_configs",
     type=click.Path(path_type=Path),
     multiple=True,
-    show_default="the product's own",
+    show_default="no queues, no topics",
     help="Queues and topics, as the Service Bus emulator's Config.json; likewise.",
 )
 @click.option("--eventhubs-port", default=5672, help="Event Hubs over AMQP; 0 takes a free port, here and below.")
@@ -130,8 +124,8 @@ def main(
     try:
         data.mkdir(parents=True, exist_ok=True)
         (data / READY).unlink(missing_ok=True)
-        hubs = read_hubs(list(configs) or default_config())
-        namespace = read_namespace(list(servicebus_configs) or default_config("servicebus"))
+        hubs = read_hubs(configs)
+        namespace = read_namespace(servicebus_configs)
         asyncio.run(
             serve(
                 data,

@@ -9,7 +9,7 @@ from lark import Lark
 
 def parser(name: str, grammar: str, start: Sequence[str]) -> Lark:
     """The LALR parser of a grammar; the file kept under `name` is of no use for another one, and built again then."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "songline"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "localcloud"
     kept: str | bool
     try:
         caches.mkdir(parents=True, exist_ok=True)

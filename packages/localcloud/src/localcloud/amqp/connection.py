@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL_MAX: Final = 4999
 HELD_LIMIT: Final = 64 << 20  # bytes of unsettled deliveries from the client, beyond which we stop to read
-PRODUCT: Final[Map] = {Symbol("product"): "songline-localcloud", Symbol("version"): "1"}
+PRODUCT: Final[Map] = {Symbol("product"): "localcloud", Symbol("version"): "1"}
 
 
 @dataclass(frozen=True, slots=True)

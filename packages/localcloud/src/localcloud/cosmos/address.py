@@ -1,6 +1,6 @@
 """Which resource a request is about, read from its path.
 
-Paths alternate between resource types and ids: `/dbs/songline/colls/charts/docs/top`. An id may be the name that
+Paths alternate between resource types and ids: `/dbs/shop/colls/orders/docs/42`. An id may be the name that
 the client chose or the resource id (`_rid`) that the service gave.
 """
 

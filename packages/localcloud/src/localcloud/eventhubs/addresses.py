@@ -1,8 +1,8 @@
 """Where a link leads to.
 
-music-events                                          send: to the partition of the key, or any
-music-events/Partitions/2                             send: to that partition
-music-events/ConsumerGroups/$Default/Partitions/2     receive
+orders                                          send: to the partition of the key, or any
+orders/Partitions/2                             send: to that partition
+orders/ConsumerGroups/$Default/Partitions/2     receive
 """
 
 from dataclasses import dataclass

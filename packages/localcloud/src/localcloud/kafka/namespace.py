@@ -12,7 +12,7 @@ from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub, LogStore
 
-CLUSTER_ID = "songline-localcloud"
+CLUSTER_ID = "localcloud"
 _TOPIC_IDS = uuid.UUID("6f1f9f2e-3c86-4f0e-a3c5-50a9d0e6a1c1")
 
 

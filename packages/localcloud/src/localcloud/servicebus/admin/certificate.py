@@ -40,7 +40,7 @@ def ensure(folder: Path, now: datetime) -> Certificate:
 
 
 def _signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Songline localcloud")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localcloud")])
     addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES]
     usage = x509.KeyUsage(
         digital_signature=True,

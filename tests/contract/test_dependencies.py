@@ -1,0 +1,36 @@
+"""What the product's own environment has: nothing that only localcloud needs."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def locked(name: str) -> set[str]:
+    """The packages that requirements/NAME.txt pins."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    return set(re.findall(r"^([a-z0-9.-]+)==", text, re.MULTILINE))
+
+
+def declared(project: Path) -> set[str]:
+    dependencies: list[str] = tomllib.loads(project.read_text())["project"]["dependencies"]
+    return {re.split(r"[^A-Za-z0-9.-]", line)[0].lower() for line in dependencies}
+
+
+@pytest.mark.parametrize("package", ["crc32c", "defusedxml", "kio", "lark", "mmh3"])
+def test_what_only_localcloud_needs_is_not_in_production(package: str) -> None:
+    assert package not in locked("run")
+    assert package in locked("local")
+    assert package in declared(ROOT / "packages" / "localcloud" / "pyproject.toml")
+
+
+def test_a_certificate_is_made_by_localcloud_alone() -> None:
+    """azure-identity brings cryptography to production; the product does not ask for it."""
+    assert "cryptography" not in declared(ROOT / "pyproject.toml")
+
+
+def test_one_machine_has_all_of_production_and_development_all_of_one_machine() -> None:
+    assert locked("run") < locked("local") < locked("dev")
