@@ -77,10 +77,12 @@ class RawClient:
 
     # What well-behaved clients do
 
-    def open(self, user: str = "RootManageSharedAccessKey", password: str = "SAS_KEY_VALUE", **fields: Any) -> Open:
-        """SASL PLAIN, and open; `fields` are of the open."""
+    def open(
+        self, user: str | None = "RootManageSharedAccessKey", password: str = "SAS_KEY_VALUE", **fields: Any
+    ) -> Open:
+        """SASL PLAIN, or ANONYMOUS without a user, and open; `fields` are of the open."""
         response = f"\0{user}\0{password}".encode()
-        init = SaslInit(Symbol("PLAIN"), response)
+        init = SaslInit(Symbol("PLAIN"), response) if user else SaslInit(Symbol("ANONYMOUS"))
         self.send_bytes(SASL_HEADER + frame(0, init.encoded(), SASL_FRAME) + AMQP_HEADER)
         self.send(Open("raw", **fields))
         assert self.header() == SASL_HEADER

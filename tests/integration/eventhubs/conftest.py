@@ -39,3 +39,9 @@ def numbers() -> Iterator[int]:
 def hub(cloud: LocalCloud, numbers: Iterator[int]) -> Hub:
     """A hub that no other test has touched."""
     return Hub(cloud, f"hub-{next(numbers)}")
+
+
+@pytest.fixture
+def other_hub(cloud: LocalCloud, numbers: Iterator[int]) -> Hub:
+    """Another such hub."""
+    return Hub(cloud, f"hub-{next(numbers)}")

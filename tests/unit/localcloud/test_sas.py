@@ -33,7 +33,10 @@ def test_a_token_of_the_sdk_is_good_for_its_audience() -> None:
     ("scope", "resource", "covered"),
     [
         ("sb://host/", "anything/at/all", True),
-        ("sb://host/hub", "sb://other:5672/HUB/ConsumerGroups/$Default/Partitions/0", True),
+        ("sb://host/hub", "HUB/ConsumerGroups/$Default/Partitions/0", True),
+        ("sb://host/hub/$management", "hub/$management", True),
+        ("sb://host/hub/$management", "hub", False),
+        ("sb://host/hub/$management", "other/$management", False),
         ("sb://host/hub", "hub2", False),
         ("sb://host/hub/consumergroups/a", "hub", False),
         ("sb://host/hub/consumergroups/a", "hub/consumergroups/ab", False),
@@ -90,5 +93,37 @@ def test_secrets_stay_out_of_sight() -> None:
     assert "s3cret" not in repr(KEYS)
 
 
-def test_paths_are_compared_without_host_case_and_slashes() -> None:
-    assert resource_path("amqps://h:1/A/b/") == resource_path("/a/B") == "a/b"
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "sb://ns.servicebus.windows.net/hub/ConsumerGroups/$Default",
+        "sb://127.0.0.1:5672/hub/ConsumerGroups/$Default/",
+        "SB://NS.servicebus.windows.net/HUB/consumergroups/$default",
+        "amqp://127.0.0.1:5672/hub/ConsumerGroups/$Default",
+        "amqps://ns.servicebus.windows.net:5671/hub/ConsumerGroups/$Default",
+        "http://ns.servicebus.windows.net/hub/ConsumerGroups/$Default",
+        "https://ns.servicebus.windows.net:443//hub//ConsumerGroups/$Default",
+        "sb://127.0.0.1/hub/ConsumerGroups/%24Default",
+        "sb%3A%2F%2F127.0.0.1%2Fhub%2FConsumerGroups%2F%24Default",
+        "sb%3a%2f%2f127.0.0.1%3a5672%2fhub%2fconsumergroups%2f%24default%2f",
+        "ns.servicebus.windows.net/hub/ConsumerGroups/$Default",
+        "127.0.0.1:5672/hub/ConsumerGroups/$Default",
+        "/hub/ConsumerGroups/$Default",
+        "hub/ConsumerGroups/$Default",
+    ],
+)
+def test_every_form_of_an_audience_names_the_same_path(audience: str) -> None:
+    assert resource_path(audience) == "hub/consumergroups/$default"
+    token = KEYS.sign("reader", audience, 1000)
+    KEYS.check_token(token, "hub/ConsumerGroups/$Default/Partitions/0", 1)
+    for other in ("hub", "hub/ConsumerGroups/$Default2", "hub2/ConsumerGroups/$Default", "other", "$management"):
+        with pytest.raises(OutOfScope):
+            KEYS.check_token(token, other, 1)
+
+
+@given(st.text("ab/%2F.:$ ", max_size=20))
+def test_a_scope_opens_nothing_beside_its_path(scope: str) -> None:
+    token = KEYS.sign("reader", f"sb://host/hub/{scope}", 1000)
+    for other in ("other", "hub2", "hubb", "h"):
+        with pytest.raises(OutOfScope):
+            KEYS.check_token(token, other, 1)

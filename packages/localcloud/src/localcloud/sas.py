@@ -8,12 +8,15 @@ percent-encoded; the signature is HMAC-SHA256 over the encoded audience, a newli
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from urllib.parse import quote_plus, unquote_plus
+from typing import Final
+from urllib.parse import quote_plus, unquote, unquote_plus
 
 PREFIX = "SharedAccessSignature "
+_HOST: Final = re.compile(r".*:[0-9]+|.*\.servicebus\.windows\.net")
 DEVELOPMENT_KEYS = MappingProxyType({"RootManageSharedAccessKey": "SAS_KEY_VALUE"})
 
 
@@ -48,8 +51,8 @@ class Grant:
     scope: str
     expires: float
 
-    def covers(self, resource: str) -> bool:
-        return not self.scope or f"{resource_path(resource)}/".startswith(f"{self.scope}/")
+    def covers(self, path: str) -> bool:
+        return not self.scope or f"{path.strip('/').lower()}/".startswith(f"{self.scope}/")
 
 
 class Keys(Mapping[str, str]):
@@ -82,11 +85,10 @@ class Keys(Mapping[str, str]):
         signature = quote_plus(self._signature(name, encoded, str(expires)))
         return f"{PREFIX}sr={encoded}&sig={signature}&se={expires}&skn={quote_plus(name)}"
 
-    def check_token(self, token: str, resource: str, now: float) -> Grant:
-        """What `token` grants, given that it is genuine, still good at `now` and covers `resource`.
+    def check_token(self, token: str, path: str, now: float) -> Grant:
+        """What `token` grants, given that it is genuine, still good at `now` and covers `path` (`hub/$management`).
 
-        `resource` is a URI or a path (`sb://host/hub`, `hub/consumergroups/g`); hosts are not compared, since
-        one machine has many names. Raises one of the kinds of Unauthorized.
+        Hosts are not compared, since one machine has many names. Raises one of the kinds of Unauthorized.
         """
         if not token.startswith(PREFIX):
             raise MalformedToken(f"a token starts with {PREFIX!r}, this one with {token[:22]!r}")
@@ -104,8 +106,8 @@ class Keys(Mapping[str, str]):
         if expires <= now:
             raise ExpiredToken(f"the token expired {now - expires:.0f} s ago")
         grant = Grant(resource_path(unquote_plus(audience)), expires)
-        if not grant.covers(resource):
-            raise OutOfScope(f"the token is for {grant.scope!r}, not for {resource!r}")
+        if not grant.covers(path):
+            raise OutOfScope(f"the token is for {grant.scope!r}, not for {path!r}")
         return grant
 
     def check_secret(self, name: str, secret: str) -> None:
@@ -141,13 +143,21 @@ class Keys(Mapping[str, str]):
 
 
 def resource_path(resource: str) -> str:
-    """The path of a resource in the form that is compared: lower case, without scheme, host and outer slashes.
+    """The path of a resource in the form that is compared: lower case, without scheme, host and empty segments.
 
-    >>> resource_path("sb://127.0.0.1:5672/Music-Events/ConsumerGroups/$Default/")
+    A resource without a scheme begins with a host where no entity could have that name: a port, or Azure's domain.
+
+    >>> resource_path("sb://127.0.0.1:5672/Music-Events/ConsumerGroups/%24Default/")
     'music-events/consumergroups/$default'
+    >>> resource_path("127.0.0.1:5672/Music-Events") == resource_path("Music-Events")
+    True
     """
-    path = resource.split("://", 1)[1].partition("/")[2] if "://" in resource else resource
-    return path.strip("/").lower()
+    decoded = unquote(resource).lower()
+    scheme, separator, rest = decoded.partition("://")
+    segments = (rest if separator else scheme).split("/")
+    if separator or _HOST.fullmatch(segments[0]):
+        del segments[0]
+    return "/".join(filter(None, segments))
 
 
 def _same(expected: str, given: str) -> bool:

@@ -31,12 +31,12 @@ def put_token(check: Callable[[str], None], request: Message, link: ReceivingLin
         return _answer(200, "OK")
     if operation != "put-token" or not isinstance(audience, str) or not isinstance(token, str):
         return _answer(400, "put-token takes the audience as property 'name' and the token as amqp-value.")
+    resource = resource_path(audience)
     try:
-        grant = connection.keys.check_token(token, audience, connection.now())
+        grant = connection.keys.check_token(token, resource, connection.now())
     except Unauthorized as reason:
         log.warning("token refused: %s", reason)
         return _answer(401, "Unauthorized: the token does not give access.")
-    resource = resource_path(audience)
     try:
         check(resource)
     except AmqpError as error:

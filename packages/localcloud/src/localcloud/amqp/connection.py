@@ -46,7 +46,7 @@ from localcloud.amqp.performatives import (
     read_composite,
 )
 from localcloud.amqp.session import Session
-from localcloud.amqp.types import Map, Symbol, Ubyte, Uint, Ushort
+from localcloud.amqp.types import Map, Symbol, Ubyte, Uint, Ushort, Value
 from localcloud.sas import Grant, Keys, Unauthorized
 
 log = logging.getLogger(__name__)
@@ -158,14 +158,25 @@ class Connection(asyncio.Protocol):
 
     # Rights
 
-    def authorize(self, resource: str) -> None:
-        """Raises AmqpError (unauthorized) unless a good credential covers `resource` now."""
+    def authorize(self, path: str) -> None:
+        """Raises AmqpError (unauthorized) unless a good credential covers `path` now."""
         now = self.now()
-        if not any(grant.expires > now and grant.covers(resource) for grant in self.grants.values()):
+        if not any(grant.expires > now and grant.covers(path) for grant in self.grants.values()):
             raise AmqpError(
                 UNAUTHORIZED_ACCESS,
-                f"Unauthorized access to '{resource}': put a token for it to $cbs first, or use SASL PLAIN.",
+                f"Unauthorized access to '{path}': put a token for it to $cbs first, or use SASL PLAIN.",
             )
+
+    def authorize_by(self, token: Value, path: str) -> None:
+        """Raises AmqpError (unauthorized) unless `token`, which came with a request, covers `path` now."""
+        text = token.decode(errors="replace") if isinstance(token, bytes) else token
+        try:
+            self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
+        except Unauthorized as reason:
+            log.warning("the token of a request was refused: %s", reason)
+            raise AmqpError(
+                UNAUTHORIZED_ACCESS, f"Unauthorized access to '{path}': the request's token does not give it."
+            ) from None
 
     # States: each takes what it can from the reader, and says whether it took something.
 

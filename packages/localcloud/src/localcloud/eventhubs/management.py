@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from localcloud.amqp.connection import Connection
 from localcloud.amqp.errors import INVALID_FIELD, NOT_FOUND, NOT_IMPLEMENTED, UNAUTHORIZED_ACCESS, AmqpError
 from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
@@ -35,13 +36,25 @@ class Management:
             raise AmqpError(NOT_IMPLEMENTED, f"the operation {operation!r} is unknown: the one there is is READ")
         if not isinstance(name, str):
             raise AmqpError(INVALID_FIELD, "the property 'name' has to be the hub's name")
-        link.session.connection.authorize(name)
+        self._authorize(request, f"{name}/{ADDRESS}", link.session.connection)
         hub = find_hub(self._store, name)
         if kind == HUB:
             return _hub(hub)
         if kind == PARTITION:
             return _partition(hub, str(request.get("partition")))
         raise AmqpError(INVALID_FIELD, f"the type {kind!r} is unknown: expected {HUB} or {PARTITION}")
+
+    def _authorize(self, request: Map, path: str, connection: Connection) -> None:
+        """Raises AmqpError (unauthorized).
+
+        A token in the request decides alone: clients put one for the hub's `$management` to `$cbs`, and send one for
+        the hub with each request. Without it, the connection's own rights do.
+        """
+        token = request.get("security_token")
+        if token is None:
+            connection.authorize(path)
+        else:
+            connection.authorize_by(token, path)
 
 
 def _hub(hub: Hub) -> Map:
