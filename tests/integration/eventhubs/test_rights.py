@@ -39,9 +39,7 @@ class Stranger(RawClient):
 
     def request(self, handle: int, reply_to: str, body: Value = None, **properties: Value) -> Message:
         """The response to a request over the link of that handle."""
-        request = Message(
-            Properties(message_id="1", reply_to=reply_to), {name: value for name, value in properties.items()}, body
-        )
+        request = Message(Properties(message_id="1", reply_to=reply_to), dict(properties.items()), body)
         number = Uint(next(self._numbers))
         self.send(
             Transfer(Uint(handle), delivery_id=number, delivery_tag=b"t", message_format=Uint(0)), request.encode()

@@ -21,6 +21,7 @@ from localcloud.amqp.message import (
 from localcloud.amqp.performatives import Properties, composite
 from localcloud.amqp.types import Described, Map, Symbol, Ubyte, Ulong, Value
 from localcloud.servicebus import reckoning, sql
+from localcloud.servicebus.decimals import deliverable
 from localcloud.servicebus.errors import InvalidArgument
 
 MAX_ID_LENGTH: Final = 128
@@ -92,7 +93,7 @@ class Content:
         """With other properties."""
         return replace(
             self,
-            bare=properties.encoded() + section(APPLICATION_PROPERTIES, application),
+            bare=properties.encoded() + section(APPLICATION_PROPERTIES, deliverable(application)),
             message_id=_text(properties.message_id) or self.message_id,
             session_id=properties.group_id,
         )
@@ -142,7 +143,7 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
         properties = Properties()
     if properties.message_id is None:
         properties.message_id = str(new_id)
-    bare = properties.encoded() + (section(APPLICATION_PROPERTIES, application) if application else b"")
+    bare = properties.encoded() + (section(APPLICATION_PROPERTIES, deliverable(application)) if application else b"")
     if len(bare) > MAX_PROPERTIES_BYTES:
         raise InvalidArgument(f"the properties take {len(bare)} bytes; allowed are {MAX_PROPERTIES_BYTES}")
     message_id = _text(properties.message_id) or ""
@@ -189,7 +190,7 @@ def _map(value: Value) -> Map:
 
 
 def _theirs(annotations: Map) -> Map:
-    return {key: value for key, value in annotations.items() if key not in _OURS}
+    return deliverable({key: value for key, value in annotations.items() if key not in _OURS})
 
 
 def _priority(header: Value) -> Ubyte | None:
@@ -250,8 +251,12 @@ def view(content: Content, more: Mapping[str, reckoning.Value]) -> sql.View:
 
 def head(header: list[Value], delivery: Map, annotations: Map, bare: bytes) -> bytes:
     """The sections in front of a body, for a client: header, delivery and message annotations, properties."""
-    of_delivery = section(DELIVERY_ANNOTATIONS, delivery) if delivery else b""
-    return section(HEADER, header) + of_delivery + section(MESSAGE_ANNOTATIONS, annotations) + bare
+    return (
+        section(HEADER, header)
+        + section(DELIVERY_ANNOTATIONS, delivery)
+        + section(MESSAGE_ANNOTATIONS, annotations)
+        + bare
+    )
 
 
 def pack_annotations(content: Content) -> bytes:

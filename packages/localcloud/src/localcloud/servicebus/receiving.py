@@ -1,8 +1,10 @@
 """Links over which a client receives from a queue, a subscription or one of their sub-queues."""
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from localcloud.amqp.link import Outgoing, SendingLink
@@ -21,7 +23,11 @@ from localcloud.servicebus.wire import amqp_error, delivered
 log = logging.getLogger(__name__)
 
 # At one time, so that a client with much credit does not keep the others waiting.
-MAX_TAKEN = 250
+MAX_TAKEN: Final = 250
+
+LAPSED_LINK_S: Final = 5.0
+"""How long after its session's lock has ended a link is detached, unless another takes the session: at the lock's end
+itself, a client that waits for messages of a session as long as the lock lasts would get an error instead of none."""
 
 
 class QueueOutlet(Outlet):
@@ -48,18 +54,27 @@ class QueueOutlet(Outlet):
         self._outbox: deque[Kept] = deque()
         self._reading = False
         self._number = 0
+        self._detaching: asyncio.TimerHandle | None = None
         namespace.wait(path, self)
 
     # From the namespace
 
     def on_ready(self) -> None:
-        """Raises nothing: a link whose entity or session has ended is detached."""
+        """Raises nothing: a link whose entity has ended is detached, and one whose session has, by and by."""
         try:
-            self._check(self._namespace.broker.outlet(self._path))
+            queue = self._namespace.broker.outlet(self._path)
         except ServiceBusError as error:
             self.link.detach(amqp_error(error))
             return
-        self.link.pump()
+        if self._has_session(queue):
+            self.link.pump()
+        elif self._session_id is not None and queue.sessions.is_locked(self._session_id):
+            self._detach_lapsed()
+        elif self._detaching is None:
+            self._detaching = asyncio.get_running_loop().call_later(LAPSED_LINK_S, self._detach_lapsed)
+
+    def _detach_lapsed(self) -> None:
+        self.link.detach(amqp_error(self._lock_lost()))
 
     def on_reset(self) -> None:
         self._outbox.clear()
@@ -75,8 +90,7 @@ class QueueOutlet(Outlet):
             return
         try:
             queue = self._namespace.broker.outlet(self._path)
-            self._check(queue)
-            if queue.lanes.first(self._session_id) is not None:
+            if self._has_session(queue) and queue.lanes.first(self._session_id) is not None:
                 self._take(room)
         except ServiceBusError as error:
             self.link.detach(amqp_error(error))
@@ -92,6 +106,8 @@ class QueueOutlet(Outlet):
 
     def on_detached(self) -> None:
         self._namespace.stop_waiting(self._path, self)
+        if self._detaching is not None:
+            self._detaching.cancel()
         self._let_go(list(self._outbox))
         self._outbox.clear()
         session_id, token = self._session_id, self._session_token
@@ -100,17 +116,21 @@ class QueueOutlet(Outlet):
 
     # Inside
 
-    def _check(self, queue: Queue) -> None:
+    def _has_session(self, queue: Queue) -> bool:
+        """Whether the link may receive: it has no session, or that session's lock."""
         session_id, token = self._session_id, self._session_token
-        if session_id is not None and token is not None and not queue.sessions.is_locked_by(session_id, token):
-            raise SessionLockLost(f"The lock on session '{session_id}' of {self._path} ended.")
+        return session_id is None or token is None or queue.sessions.is_locked_by(session_id, token)
+
+    def _lock_lost(self) -> SessionLockLost:
+        return SessionLockLost(f"The lock on session '{self._session_id}' of {self._path} ended.")
 
     def _take(self, room: int) -> None:
         session_id, new_token = self._session_id, self._new_token
 
         def take(broker: Broker, now: int) -> list[Kept]:
             queue = broker.outlet(self._path)
-            self._check(queue)
+            if not self._has_session(queue):
+                return []
             broker.touch(self._path, now)
             return queue.receive(room, now, new_token, session_id)
 
@@ -195,8 +215,8 @@ class QueueOutlet(Outlet):
     async def _settle(self, delivery: Outgoing, token: UUID, state: State, settled: bool) -> None:
         def operation(broker: Broker, now: int) -> None:
             queue = broker.mailbox(self._path)
-            if self._session_token is not None:
-                self._check(queue)
+            if not self._has_session(queue):
+                raise self._lock_lost()
             settle(queue, token, state, now)
 
         try:

@@ -100,6 +100,10 @@ class Sessions:
             if session.lock is not None:
                 yield session.lock.until_ms
 
+    def is_locked(self, session_id: str) -> bool:
+        session = self._sessions.get(session_id)
+        return session is not None and session.lock is not None
+
     def is_locked_by(self, session_id: str, token: UUID) -> bool:
         session = self._sessions.get(session_id)
         return session is not None and session.lock is not None and session.lock.token == token

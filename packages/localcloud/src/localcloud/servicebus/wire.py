@@ -4,7 +4,7 @@ from typing import Final
 
 from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.types import Int, Map, Symbol, Timestamp, Uint, Value
-from localcloud.servicebus.changes import Kept
+from localcloud.servicebus.changes import Kept, State
 from localcloud.servicebus.errors import ServiceBusError
 from localcloud.servicebus.message import head
 
@@ -27,7 +27,8 @@ def delivered(message: Kept, body: bytes) -> bytes:
     annotations: Map = dict(content.annotations)
     annotations[Symbol("x-opt-sequence-number")] = message.sequence
     annotations[Symbol("x-opt-enqueued-time")] = Timestamp(message.enqueued_ms)
-    annotations[Symbol("x-opt-message-state")] = Int(message.state)
+    if message.state is not State.ACTIVE:
+        annotations[Symbol("x-opt-message-state")] = Int(message.state)
     if message.enqueued_sequence is not None:
         annotations[Symbol("x-opt-enqueue-sequence-number")] = message.enqueued_sequence
     if message.source is not None:
@@ -37,5 +38,5 @@ def delivered(message: Kept, body: bytes) -> bytes:
         delivery[Symbol("x-opt-lock-token")] = message.lock.token
         annotations[Symbol("x-opt-locked-until")] = Timestamp(message.lock.until_ms)
     ttl = None if message.expires_ms is None else Uint(min(message.expires_ms - message.enqueued_ms, 0xFFFF_FFFF))
-    header: list[Value] = [True, content.priority, ttl, None, Uint(message.delivery_count)]
+    header: list[Value] = [None, content.priority, ttl, None, Uint(message.delivery_count)]
     return head(header, delivery, annotations, content.bare) + body
