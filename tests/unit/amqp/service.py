@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from localcloud.amqp.connection import Timing
+from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import NOT_FOUND, AmqpError
 from localcloud.amqp.link import Delivery, Outgoing, ReceivingLink, SendingLink
 from localcloud.amqp.node import Inlet, Outlet, State
@@ -88,8 +88,8 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(service: Service, timing: Timing | None = None) -> AsyncIterator[AmqpServer]:
-    async with AmqpServer("test", lambda: service, Keys(), lambda: 0.0, timing=timing or Timing()) as server:
+async def serving(service: Service, config: AmqpConfig | None = None) -> AsyncIterator[AmqpServer]:
+    async with AmqpServer("test", lambda: service, Keys(), lambda: 0.0, config=config or AmqpConfig()) as server:
         yield server
 
 

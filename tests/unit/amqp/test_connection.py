@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localcloud.amqp.connection import Timing
+from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.frames import AMQP_HEADER, EMPTY_FRAME, SASL_HEADER, frame
 from localcloud.amqp.performatives import (
     Begin,
@@ -146,7 +146,7 @@ async def test_a_client_that_is_silent_for_too_long_is_let_go() -> None:
     def talk(client: RawClient) -> str:
         return said(client)
 
-    async with serving(Service(), Timing(keep_alive=0.05, silence=0.2)) as server:
+    async with serving(Service(), AmqpConfig(keep_alive_s=0.05, silence_s=0.2)) as server:
         assert await run(server, talk) == "amqp:resource-limit-exceeded"
 
 
@@ -163,7 +163,7 @@ async def test_a_link_ends_when_its_rights_do() -> None:
         client.expect(Disposition)  # the other link is as it was
         return detach
 
-    async with serving(Service(), Timing(keep_alive=0.05)) as server:
+    async with serving(Service(), AmqpConfig(keep_alive_s=0.05)) as server:
         detach = await run(server, talk)
     assert detach.handle == 2
     assert detach.error
@@ -177,7 +177,7 @@ async def test_a_client_that_does_not_open_is_let_go(first: bytes) -> None:
         while client._fill():
             pass
 
-    async with serving(Service(), Timing(handshake=0.2)) as server:
+    async with serving(Service(), AmqpConfig(handshake_s=0.2)) as server:
         await run(server, talk, opened=False)
 
 
@@ -206,7 +206,7 @@ def test_no_bytes_bring_the_server_down(data: st.DataObject) -> None:
     async def both() -> None:
         service = Service()
         service.messages = [b"a"] * 9
-        async with serving(service, Timing(linger=0.1)) as server:
+        async with serving(service, AmqpConfig(linger_s=0.1)) as server:
             await run(server, hostile)
             await run(server, lambda client: client.attach(sending()))
 

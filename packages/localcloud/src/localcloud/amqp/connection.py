@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from localcloud.amqp import sasl
 from localcloud.amqp.codec import DecodeError
+from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import (
     DECODE_ERROR,
     FRAMING_ERROR,
@@ -56,22 +56,6 @@ HELD_LIMIT: Final = 64 << 20  # bytes of unsettled deliveries from the client, b
 PRODUCT: Final[Map] = {Symbol("product"): "localcloud", Symbol("version"): "1"}
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds.
-
-    `idle` is told to clients, and those that heed it send something in half that time. `silence` ends a connection
-    that has been silent for so long: much later, because Azure's Python SDK keeps nothing alive while a producer
-    has nothing to send.
-    """
-
-    handshake: float = 30.0
-    idle: float = 240.0
-    keep_alive: float = 30.0
-    silence: float = 3600.0
-    linger: float = 2.0
-
-
 class Connection(asyncio.Protocol):
     """The server's end of one connection.
 
@@ -85,7 +69,7 @@ class Connection(asyncio.Protocol):
         keys: Keys,
         now: Callable[[], float],
         on_end: Callable[["Connection"], None],
-        timing: Timing,
+        config: AmqpConfig,
     ) -> None:
         self.container_id = container_id
         self.service = service
@@ -96,7 +80,7 @@ class Connection(asyncio.Protocol):
         self.sessions: dict[int, Session] = {}
         self.remote_container = ""
         self._on_end = on_end
-        self._timing = timing
+        self._config = config
         self._reader = FrameReader()
         self._state: Callable[[], bool] = self._first_header
         self._opened = False
@@ -110,7 +94,7 @@ class Connection(asyncio.Protocol):
         self.output = Output(self._transport)
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
-        self._timer = self._loop.call_later(self._timing.handshake, self._handshake_too_slow)
+        self._timer = self._loop.call_later(self._config.handshake_s, self._handshake_too_slow)
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -243,7 +227,7 @@ class Connection(asyncio.Protocol):
         self.remote_container = opening.container_id
         self.peer_max_frame_size = min(opening.max_frame_size, MAX_FRAME_SIZE)
         self._say_open()
-        interval = self._timing.keep_alive
+        interval = self._config.keep_alive_s
         if opening.idle_time_out:
             if opening.idle_time_out < 100:
                 raise ConnectionFault(
@@ -261,7 +245,7 @@ class Connection(asyncio.Protocol):
             self.container_id,
             max_frame_size=Uint(MAX_FRAME_SIZE),
             channel_max=Ushort(CHANNEL_MAX),
-            idle_time_out=Uint(int(self._timing.idle * 1000)),
+            idle_time_out=Uint(int(self._config.idle_s * 1000)),
             properties=PRODUCT,
         )
         self.send(frame(0, answer.encoded()))
@@ -364,7 +348,7 @@ class Connection(asyncio.Protocol):
         self._timer.cancel()
         if self._held >= HELD_LIMIT:
             self._transport.resume_reading()
-        self._timer = self._loop.call_later(self._timing.linger, self._transport.abort)
+        self._timer = self._loop.call_later(self._config.linger_s, self._transport.abort)
         if not self._transport.is_closing():
             try:
                 self._transport.write_eof()
@@ -378,12 +362,12 @@ class Connection(asyncio.Protocol):
         self.output.forget_waiting()
 
     def _handshake_too_slow(self) -> None:
-        log.warning("a client did not open its connection within %g s", self._timing.handshake)
+        log.warning("a client did not open its connection within %g s", self._config.handshake_s)
         self._transport.abort()
 
     def _tick(self, interval: float) -> None:
         now = self._loop.time()
-        if now - self._heard > self._timing.silence:
+        if now - self._heard > self._config.silence_s:
             self.close(AmqpError(RESOURCE_LIMIT_EXCEEDED, f"nothing came for {now - self._heard:.0f} s"))
             return
         if now - self.output.last >= interval * 0.9:

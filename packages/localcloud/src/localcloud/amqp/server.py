@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from localcloud.amqp import cbs
-from localcloud.amqp.connection import Connection, Timing
+from localcloud.amqp.config import AmqpConfig
+from localcloud.amqp.connection import Connection
 from localcloud.amqp.errors import CONNECTION_FORCED, AmqpError
 from localcloud.amqp.faulty import Strike, WithFaults
 from localcloud.amqp.link import ReceivingLink, SendingLink
@@ -15,7 +16,7 @@ from localcloud.amqp.node import Inlet, Outlet, Service
 from localcloud.amqp.requests import RequestNode
 from localcloud.sas import Keys
 
-_DEFAULT_TIMING = Timing()
+_DEFAULT_CONFIG = AmqpConfig()
 
 
 def _unharmed(operation: str, address: str) -> None:
@@ -42,7 +43,7 @@ class AmqpServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        timing: Timing = _DEFAULT_TIMING,
+        config: AmqpConfig = _DEFAULT_CONFIG,
         strike: Strike = _unharmed,
         check: Callable[[str], None] = _anything,
     ) -> None:
@@ -53,7 +54,7 @@ class AmqpServer:
         self._service_for = service_for
         self._keys = keys
         self._now = now
-        self._timing = timing
+        self._config = config
         self._strike = strike
         self._check = check
 
@@ -78,7 +79,7 @@ class AmqpServer:
             self._keys,
             self._now,
             self.connections.discard,
-            self._timing,
+            self._config,
         )
         self.connections.add(connection)
         return connection

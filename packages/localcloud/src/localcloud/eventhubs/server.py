@@ -7,7 +7,7 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from localcloud.amqp.connection import Timing
+from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.link import ReceivingLink, SendingLink
 from localcloud.amqp.node import Inlet, Outlet, Refusal
@@ -27,7 +27,7 @@ from localcloud.log.store import Hub, LogStore
 from localcloud.sas import Keys
 
 _RUNTIME_METRIC = "com.microsoft:enable-receiver-runtime-metric"
-_DEFAULT_TIMING = Timing()
+_DEFAULT_CONFIG = AmqpConfig()
 
 
 class EventHubsServer:
@@ -44,7 +44,7 @@ class EventHubsServer:
         host: str = "127.0.0.1",
         port: int = 0,
         now: Callable[[], float] = time.time,
-        timing: Timing = _DEFAULT_TIMING,
+        amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
     ) -> None:
         namespace = _Namespace(store, now)
@@ -55,7 +55,7 @@ class EventHubsServer:
             now,
             host=host,
             port=port,
-            timing=timing,
+            config=amqp_config,
             strike=partial((faults or Faults()).next, "eventhubs"),
             check=partial(check_path, store),
         )

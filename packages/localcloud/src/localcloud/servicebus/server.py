@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from localcloud.amqp.connection import Timing
+from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.link import ReceivingLink, SendingLink
 from localcloud.amqp.node import Inlet, Outlet
 from localcloud.amqp.requests import RequestNode
@@ -32,7 +32,7 @@ from localcloud.servicebus.wire import amqp_error
 # On top of what an entity takes as a message: properties, annotations, and a batch's frame around them.
 OVERHEAD_BYTES = 65_536
 MAX_BATCH = Symbol("com.microsoft:max-message-batch-size")
-_DEFAULT_TIMING = Timing()
+_DEFAULT_CONFIG = AmqpConfig()
 
 
 def now_ms() -> int:
@@ -55,7 +55,7 @@ class ServiceBusServer:
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], int] = now_ms,
-        timing: Timing = _DEFAULT_TIMING,
+        amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
     ) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class ServiceBusServer:
             lambda: clock() / 1000,
             host=host,
             port=port,
-            timing=timing,
+            config=amqp_config,
             strike=partial((faults or Faults()).next, "servicebus"),
             check=self._check,
         )
