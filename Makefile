@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 AZURITE := packages/localcloud/src/localcloud/blobs/node_modules/.package-lock.json
 
-.PHONY: up test test-all unit fuzz chaos check bench azurite browser vendor lock schemas clean
+.PHONY: up test test-all unit coverage fuzz chaos check bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
@@ -26,6 +26,11 @@ test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long
 
 unit: $(VENV)/.dev      ## the unit tests alone, which start no process of the product
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit $(ARGS)
+
+coverage: $(VENV)/.dev $(AZURITE)   ## which lines `make test` runs, in the processes that it starts too
+	@rm -rf .coverage && mkdir .coverage
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report && $(BIN)/coverage html -q -d .coverage/html
 
 fuzz: export FUZZ_SECONDS := $(or $(FUZZ_SECONDS),600)
 fuzz: export FUZZ_SEED := $(FUZZ_SEED)
