@@ -1,0 +1,57 @@
+"""Pages name files and folders that are there."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    path
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("packages/*/*.md"),
+        *ROOT.glob("packages/*/docs/**/*.md"),
+    )
+    # History: what a record or a release says is of its day.
+    if "decisions" not in path.parts and path.name != "CHANGELOG.md"
+]
+FOLDERS = (
+    "bench|cloud|docs|findings|infra|packages|processors|producers|projections|requirements|schemas|songline|tests"
+)
+NAMED = re.compile(rf"(?<![\w./-])((?:{FOLDERS})/[\w./*-]*\w/?)")
+MODULE = re.compile(r"`((?:\w+/)*\w+\.py)`")
+LINKED = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+
+
+def home(page: Path) -> Path:
+    """The folder whose files a page names: its distribution's, or the repository."""
+    parts = page.relative_to(ROOT).parts
+    return ROOT / "packages" / parts[1] if parts[0] == "packages" else ROOT
+
+
+@cache
+def modules() -> frozenset[str]:
+    return frozenset(
+        f"/{path.relative_to(ROOT)}"
+        for folder in FOLDERS.split("|")
+        for path in (ROOT / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+    )
+
+
+def _is_tail(name: str) -> bool:
+    """Whether a module of the repository is found under the last folders of its path."""
+    return any(module.endswith(f"/{name}") for module in modules())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text()
+    prose = re.sub(r"https?://\S+", "", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    missing = [name for name in NAMED.findall(prose) if not any(home(page).glob(name.rstrip("/")))]
+    missing += [name for name in MODULE.findall(prose) if not _is_tail(name)]
+    missing += [link for link in LINKED.findall(text) if not (page.parent / link).exists()]
+    assert not missing
