@@ -10,7 +10,7 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
-from localcloud.azurite import AzuriteServer, AzuriteUnavailable
+from localcloud.azurite import AzuriteError, AzuriteServer
 from tests.support.localcloud import blob_connection_string
 from tests.support.waiting import wait_for
 
@@ -81,5 +81,5 @@ async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path) -
 
 async def test_a_taken_port_is_said_in_azurites_own_words(tmp_path: Path) -> None:
     async with AzuriteServer(tmp_path / "one") as first:
-        with pytest.raises(AzuriteUnavailable, match="EADDRINUSE"):
+        with pytest.raises(AzuriteError, match="EADDRINUSE"):
             await AzuriteServer(tmp_path / "two", port=first.port).__aenter__()

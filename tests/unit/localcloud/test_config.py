@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.config import DEFAULT_RETENTION_MS, HOUR_MS, BadConfig, HubConfig, read_hubs
+from localcloud.config import DEFAULT_RETENTION_MS, HOUR_MS, ConfigError, HubConfig, read_hubs
 
 
 def write(path: Path, *entities: dict[str, Any]) -> Path:
@@ -40,7 +40,7 @@ def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
 )
 def test_a_bad_declaration_names_the_file_and_the_fault(tmp_path: Path, entity: dict[str, Any], words: str) -> None:
     file = write(tmp_path / "bad.json", entity)
-    with pytest.raises(BadConfig, match=words) as caught:
+    with pytest.raises(ConfigError, match=words) as caught:
         read_hubs([file])
     assert "bad.json" in str(caught.value)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from localcloud.faults import BadRules, Busy, Delay, Drop, Faults, Throttle, parse_rules
+from localcloud.faults import Busy, Delay, Drop, FaultRulesError, Faults, Throttle, parse_rules
 
 
 def one(**rule: object) -> Faults:
@@ -61,12 +61,12 @@ def test_one_of_several_entities_has_to_match() -> None:
     ],
 )
 def test_what_is_wrong_is_named(rules: object, field: str, value: object) -> None:
-    with pytest.raises(BadRules) as caught:
+    with pytest.raises(FaultRulesError) as caught:
         parse_rules(json.dumps(rules).encode())
     assert (caught.value.field, caught.value.value) == (field, value)
     assert caught.value.rule
 
 
 def test_what_is_no_json_is_named() -> None:
-    with pytest.raises(BadRules, match=r"the body is '\{oops': expected JSON"):
+    with pytest.raises(FaultRulesError, match=r"the body is '\{oops': expected JSON"):
         parse_rules(b"{oops")

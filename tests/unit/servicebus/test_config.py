@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.config import BadConfig
+from localcloud.config import ConfigError
 from localcloud.servicebus.config import NamespaceConfig, read_namespace
 from localcloud.servicebus.entities import CorrelationFilter, SqlFilter
 
@@ -78,7 +78,7 @@ def test_rules_and_overlays(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, queue: dict[str, object], complaint: str) -> None:
     file = write(tmp_path / "c.json", {"Queues": [queue]})
-    with pytest.raises(BadConfig, match=complaint) as caught:
+    with pytest.raises(ConfigError, match=complaint) as caught:
         read_namespace([file])
     assert str(file) in str(caught.value)
 
@@ -86,10 +86,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, queue: dict[str, object], compla
 def test_a_wrong_rule_is_named(tmp_path: Path) -> None:
     rule = {"Name": "r", "Properties": {"FilterType": "Sql", "SqlFilter": {"SqlExpression": "a ="}}}
     topic = {"Name": "t", "Subscriptions": [{"Name": "s", "Rules": [rule]}]}
-    with pytest.raises(BadConfig, match="rule r: the SQL expression"):
+    with pytest.raises(ConfigError, match="rule r: the SQL expression"):
         read_namespace([write(tmp_path / "c.json", {"Topics": [topic]})])
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match="No such file"):
+    with pytest.raises(ConfigError, match="No such file"):
         read_namespace([tmp_path / "none.json"])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from localcloud import control, log
-from localcloud.azurite import AzuriteServer, AzuriteUnavailable
-from localcloud.config import BadConfig, HubConfig, read_hubs
+from localcloud.azurite import AzuriteError, AzuriteServer
+from localcloud.config import ConfigError, HubConfig, read_hubs
 from localcloud.cosmos.server import CosmosServer
 from localcloud.eventhubs.server import EventHubsServer
 from localcloud.faults import Faults
@@ -138,7 +138,7 @@ def main(
                 segment_bytes=segment_bytes,
             )
         )
-    except (AzuriteUnavailable, BadConfig, log.LogError, OSError) as error:
+    except (AzuriteError, ConfigError, log.LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
 

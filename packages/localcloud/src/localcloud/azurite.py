@@ -28,7 +28,7 @@ STOP_SECONDS = 15.0
 LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
 
 
-class AzuriteUnavailable(Exception):
+class AzuriteError(Exception):
     """Azurite is not installed, or did not start. The message says what to do."""
 
 
@@ -53,13 +53,13 @@ class AzuriteServer:
         self.port = port
 
     async def __aenter__(self) -> Self:
-        """Raises AzuriteUnavailable."""
+        """Raises AzuriteError."""
         try:
             program = node.find()
-        except node.NoNode as error:
-            raise AzuriteUnavailable(str(error)) from None
+        except node.NodeMissingError as error:
+            raise AzuriteError(str(error)) from None
         if not (home() / "node_modules" / "azurite").is_dir():
-            raise AzuriteUnavailable(
+            raise AzuriteError(
                 f"Azurite is not installed in {home()}: run `make azurite`, or `npm ci --ignore-scripts` in that folder"
             )
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class AzuriteServer:
                         return
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AzuriteUnavailable(
+            raise AzuriteError(
                 f"another Azurite holds {self._folder} since more than {STOP_SECONDS:.0f} s; end it, or use other data"
             ) from None
 
@@ -160,6 +160,6 @@ class AzuriteServer:
             self._process.kill()
             await self._process.wait()
 
-    def _failed(self, what: str) -> AzuriteUnavailable:
+    def _failed(self, what: str) -> AzuriteError:
         said = "; ".join(self._said) or "nothing"
-        return AzuriteUnavailable(f"Azurite on {self._host}:{self.port} {what}. It said: {said}")
+        return AzuriteError(f"Azurite on {self._host}:{self.port} {what}. It said: {said}")

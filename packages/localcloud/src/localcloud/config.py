@@ -35,7 +35,7 @@ class HubConfig(msgspec.Struct, frozen=True):
     append_time: bool = False
 
 
-class BadConfig(Exception):
+class ConfigError(Exception):
     """A declaration of entities can't be used. The message names the file, what it saw and what it expects."""
 
 
@@ -56,22 +56,22 @@ class _Entity(msgspec.Struct, rename="pascal"):
     properties: _Properties | None = None
 
 
-class _NamespaceConfig(msgspec.Struct, rename="pascal"):
+class _HubNamespace(msgspec.Struct, rename="pascal"):
     entities: list[_Entity]
 
 
-class _UserConfig(msgspec.Struct, rename="pascal"):
-    namespace_config: list[_NamespaceConfig] = []
+class _HubUserConfig(msgspec.Struct, rename="pascal"):
+    namespace_config: list[_HubNamespace] = []
 
 
-class _Document(msgspec.Struct, rename="pascal"):
-    user_config: _UserConfig
+class _HubDocument(msgspec.Struct, rename="pascal"):
+    user_config: _HubUserConfig
 
 
 def read_hubs(files: Sequence[Path]) -> list[HubConfig]:
     """The hubs that `files` declare, a later file's word on a hub laid over an earlier one's.
 
-    A hub needs a `PartitionCount` in one of them; raises BadConfig.
+    A hub needs a `PartitionCount` in one of them; raises ConfigError.
     """
     hubs: dict[str, HubConfig] = {}
     for file in files:
@@ -82,18 +82,18 @@ def read_hubs(files: Sequence[Path]) -> list[HubConfig]:
 
 def _entities(file: Path) -> list[_Entity]:
     try:
-        document = msgspec.json.decode(file.read_bytes(), type=_Document)
+        document = msgspec.json.decode(file.read_bytes(), type=_HubDocument)
     except OSError as error:
-        raise BadConfig(f"{file}: {error.strerror}; expected a Config.json of the Event Hubs emulator") from None
+        raise ConfigError(f"{file}: {error.strerror}; expected a Config.json of the Event Hubs emulator") from None
     except UNREADABLE as error:
-        raise BadConfig(f"{file}: {error}; expected the shape of the Event Hubs emulator's Config.json") from None
+        raise ConfigError(f"{file}: {error}; expected the shape of the Event Hubs emulator's Config.json") from None
     return [entity for namespace in document.user_config.namespace_config for entity in namespace.entities]
 
 
 def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
     partitions = entity.partition_count or (below.partitions if below else None)
     if partitions is None:
-        raise BadConfig(f"{file}: hub {entity.name} has no PartitionCount; expected 1 to 2000")
+        raise ConfigError(f"{file}: hub {entity.name} has no PartitionCount; expected 1 to 2000")
     properties = entity.properties or _Properties()
     hours = properties.retention_in_hours
     compacted = properties.cleanup_policy == "Compact" if properties.cleanup_policy else bool(below and below.compacted)

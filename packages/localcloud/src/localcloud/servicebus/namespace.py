@@ -55,7 +55,7 @@ class Namespace:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        """Raises BadConfig when the declaration contradicts what is stored."""
+        """Raises ConfigError when the declaration contradicts what is stored."""
         self._loop = asyncio.get_running_loop()
         self._store.start()
         self.broker = self._read()

@@ -43,7 +43,7 @@ class ServiceBusServer:
     """Serves the namespace that `config` declares, and what was made besides, durable in `folder`.
 
     On `host`:`port` (0: a free one, `port` tells) while it is entered; `clock` gives Unix milliseconds. Entering
-    raises BadConfig when the declaration contradicts what is stored, OSError when the port is taken.
+    raises ConfigError when the declaration contradicts what is stored, OSError when the port is taken.
     """
 
     def __init__(
