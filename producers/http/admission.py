@@ -3,22 +3,22 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from songline.producers.http.body_pacing import Meter
+from songline.producers.http.body_pacing import BodyPaceMeter
 
 
 class NoSlotError(Exception):
     """All places are taken, or all that one caller may have. Asking again later may do."""
 
 
-class Slots:
+class UploadSlots:
     """`total` places, `each` at most for one caller. A sender who stalls loses its place to one who has none."""
 
     def __init__(self, total: int, each: int) -> None:
         self.total, self.each = total, each
-        self._taken: dict[Meter, str | None] = {}
+        self._taken: dict[BodyPaceMeter, str | None] = {}
 
     @contextmanager
-    def taken(self, caller: str | None, meter: Meter, now: Callable[[], float]) -> Iterator[None]:
+    def taken(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
         """A place for a sender of `caller`, until the end; raises NoSlotError. Callers that are not known (None) share
         all places."""
         own = [one for one, of in self._taken.items() if caller is not None and of == caller]
@@ -33,7 +33,7 @@ class Slots:
             # Gone already where another one has its place.
             self._taken.pop(meter, None)
 
-    def _displaced(self, meters: Iterable[Meter], now: float) -> bool:
+    def _displaced(self, meters: Iterable[BodyPaceMeter], now: float) -> bool:
         """Whether one of them stalls; the one that does so most has lost its place then."""
         stalling = [meter for meter in meters if meter.is_stalling(now)]
         if not stalling:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Self
 
 from songline.cloud.settings import EventHubs
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.channels import NOW_PLAYING
 from songline.schemas.live import LiveEvent, encode
@@ -33,20 +33,22 @@ class Announcer:
         self._opening.cancel()
         await asyncio.wait([self._opening])
         # What could not be told is over.
-        with suppress(Broken):
+        with suppress(TransientError):
             await self._publisher.close(0.0)
 
     async def tell(self, event: LiveEvent) -> None:
-        """Return when the hub has it; raises Broken or Forbidden."""
+        """Return when the hub has it; raises TransientError or AccessDeniedError."""
         if self._opening is None or not self._opening.done():
-            raise Broken(f"{NOW_PLAYING}: the hub could not be reached yet, expected a connection: try again later")
+            raise TransientError(
+                f"{NOW_PLAYING}: the hub could not be reached yet, expected a connection: try again later"
+            )
         await self._publisher.publish_bytes(encode(event), event.data.user_id)
 
     async def _open(self) -> None:
         while True:
             try:
                 await self._publisher.__aenter__()
-            except (Broken, Forbidden) as error:
+            except (TransientError, AccessDeniedError) as error:
                 logger.warning("nothing is told of what is playing: %s", error)
                 await asyncio.sleep(PATIENCE_S)
             else:

@@ -8,12 +8,12 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from songline.cloud.settings import read_number
-from songline.producers.http.problems import Declined
+from songline.producers.http.problems import RequestDeclinedError
 
 SILENCE, LEAST, DEADLINE = "SONGLINE_BODY_SILENCE", "SONGLINE_BODY_LEAST", "SONGLINE_BODY_DEADLINE"
 
 
-class Pace(Struct, frozen=True):
+class BodyPaceConfig(Struct, frozen=True):
     """A sender may be silent for `silence_s` seconds at a time, and earns them again at `least` bytes a second: at less
     it runs out of them. All of a body has `deadline_s` seconds."""
 
@@ -22,7 +22,7 @@ class Pace(Struct, frozen=True):
     deadline_s: float = 7_200.0
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> "Pace":
+    def read(cls, environ: Mapping[str, str]) -> "BodyPaceConfig":
         """Raises BadSetting."""
         usual = cls()
         return cls(
@@ -32,11 +32,11 @@ class Pace(Struct, frozen=True):
         )
 
 
-class Meter:
+class BodyPaceMeter:
     """What one sender has left. Times are seconds of one steady clock; only those in which the sender is waited for
     count against its pace."""
 
-    def __init__(self, pace: Pace, now: float) -> None:
+    def __init__(self, pace: BodyPaceConfig, now: float) -> None:
         self.pace = pace
         self._began, self._left = now, pace.silence_s
         self._waiting_since: float | None = None
@@ -82,13 +82,16 @@ class Meter:
         )
 
 
-def started(pace: Pace) -> Meter:
+def started(pace: BodyPaceConfig) -> BodyPaceMeter:
     """The meter of a sender who begins now."""
-    return Meter(pace, asyncio.get_running_loop().time())
+    return BodyPaceMeter(pace, asyncio.get_running_loop().time())
 
 
-async def pieces(request: Request, meter: Meter, title: str) -> AsyncIterator[bytes]:
-    """The body as it comes; raises Declined (408, with this title) where it comes too slowly, and ClientDisconnect."""
+async def pieces(request: Request, meter: BodyPaceMeter, title: str) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises RequestDeclinedError (408, with this title) where it comes too slowly, and ClientDisconnect.
+    """
     stream, loop = request.stream(), asyncio.get_running_loop()
     while True:
         try:
@@ -111,5 +114,5 @@ async def pieces(request: Request, meter: Meter, title: str) -> AsyncIterator[by
             yield piece
 
 
-def _too_slow(meter: Meter, title: str) -> Declined:
-    return Declined(408, title, f"{meter.explain(asyncio.get_running_loop().time())}. Send it again.")
+def _too_slow(meter: BodyPaceMeter, title: str) -> RequestDeclinedError:
+    return RequestDeclinedError(408, title, f"{meter.explain(asyncio.get_running_loop().time())}. Send it again.")

@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from songline.producers.http.recent_events import Recent
-from songline.producers.publishing.errors import Broken, Forbidden
-from songline.producers.publishing.hub_end import Positions
+from songline.producers.http.recent_events import RecentEvents
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
+from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.uploads.first_uploaders import FirstUploaders
@@ -23,7 +23,7 @@ from songline.schemas.events import SongUploaded
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
 
 
-class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of the event at `index` (from 0): `sent` to the hub; `kept` on disk, from where it will be sent;
     `refused`, for what `error` says; `failed`, and worth trying again. A `duplicate` was accepted before."""
 
@@ -34,23 +34,23 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: Violation | None = None
 
 
-class Taken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IntakeResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The results, in order. `position` (partition to sequence number) covers every event that is `sent`; it is absent
     where none is, or where the hub did not say. `failure` is why some failed."""
 
-    results: list[Result]
+    results: list[EventResult]
     position: Mapping[str, int] = {}
     failure: str = ""
 
 
-class _Named(Struct):
+class _Identified(Struct):
     id: str
 
 
-_named = Decoder(_Named)
+_named = Decoder(_Identified)
 
 
-class _Begun(Struct):
+class _Submitted(Struct):
     """An event on its way, or one that was on its way before."""
 
     event: Event
@@ -58,15 +58,15 @@ class _Begun(Struct):
     duplicate: bool
 
 
-class Intake:
+class EventIntake:
     """Takes events for `publisher`; `now` is what their times are checked against. `owners` knows whose songs are:
     what says of somebody else's song that it is there or gone is refused."""
 
     def __init__(
         self,
         publisher: EventPublisher,
-        positions: Positions,
-        recent: Recent,
+        positions: HubEnds,
+        recent: RecentEvents,
         now: Callable[[], datetime],
         owners: Owners | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class Intake:
         self._owners = owners
         self._uploaders = FirstUploaders()
 
-    async def take(self, bodies: Sequence[bytes]) -> Taken:
+    async def take(self, bodies: Sequence[bytes]) -> IntakeResult:
         """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
         now = self._now()
         read = [_read(body, now) for body in bodies]
@@ -82,25 +82,25 @@ class Intake:
         begun = [
             each if isinstance(each, ContractViolationError) else await self._begin(*each, owners) for each in read
         ]
-        waiting = {each.outcome for each in begun if isinstance(each, _Begun) and not isinstance(each.outcome, str)}
+        waiting = {each.outcome for each in begun if isinstance(each, _Submitted) and not isinstance(each.outcome, str)}
         if waiting:
             # Unlike gather, this leaves the events alone when the caller stops waiting.
             await asyncio.wait(waiting)
-        results: list[Result] = []
+        results: list[EventResult] = []
         keys: set[str] = set()
         failure = ""
         for index, (body, each) in enumerate(zip(bodies, begun, strict=True)):
-            outcome = _outcome(each.outcome) if isinstance(each, _Begun) else each
+            outcome = _outcome(each.outcome) if isinstance(each, _Submitted) else each
             if isinstance(outcome, ContractViolationError):
-                results.append(Result(index=index, id=_id(body), status="refused", error=outcome.violation))
+                results.append(EventResult(index=index, id=_id(body), status="refused", error=outcome.violation))
             elif isinstance(outcome, Exception):
                 failure = str(outcome)
-                results.append(Result(index=index, id=_id(body), status="failed"))
-            elif isinstance(each, _Begun):
-                results.append(Result(index=index, id=each.event.id, status=outcome, duplicate=each.duplicate))
+                results.append(EventResult(index=index, id=_id(body), status="failed"))
+            elif isinstance(each, _Submitted):
+                results.append(EventResult(index=index, id=each.event.id, status=outcome, duplicate=each.duplicate))
                 if outcome == "sent":
                     keys.add(each.event.partition_key)
-        return Taken(results=results, position=await self._position(keys), failure=failure)
+        return IntakeResult(results=results, position=await self._position(keys), failure=failure)
 
     async def _owners_of(self, facts: Iterable[Event]) -> Mapping[str, str | None]:
         songs = {fact.data.song_id for fact in facts}
@@ -108,7 +108,7 @@ class Intake:
 
     async def _begin(
         self, event: Event, body: bytes, owners: Mapping[str, str | None]
-    ) -> _Begun | ContractViolationError | Broken:
+    ) -> _Submitted | ContractViolationError | TransientError:
         song_id = event.data.song_id
         owner = owners.get(song_id)
         # Known to have none, not merely unknown because Cosmos DB is away.
@@ -117,16 +117,16 @@ class Intake:
             owner = self._uploaders.of(song_id)
         try:
             if (known := self._recent.find(event)) is not None:
-                return _Begun(event, known, duplicate=True)
+                return _Submitted(event, known, duplicate=True)
             if (why := stranger(event, owner)) is not None:
                 return why
             done = await self._publisher.submit(body, event.partition_key)
-        except (ContractViolationError, Broken) as error:
+        except (ContractViolationError, TransientError) as error:
             return error
         self._recent.note(event, done)
         if ownerless and isinstance(event.data, SongUploaded):
             self._uploaders.note(song_id, event.data.user_id, done)
-        return _Begun(event, done, duplicate=False)
+        return _Submitted(event, done, duplicate=False)
 
     async def _position(self, keys: set[str]) -> Mapping[str, int]:
         if not keys:
@@ -150,7 +150,7 @@ def _outcome(done: asyncio.Future[Outcome] | Outcome) -> Outcome | Exception:
     error = done.exception()
     if error is None:
         return done.result()
-    if isinstance(error, ContractViolationError | Broken | Forbidden):
+    if isinstance(error, ContractViolationError | TransientError | AccessDeniedError):
         return error
     raise error
 

@@ -1,7 +1,7 @@
 """The events API: what backend services in any language publish by.
 
-`routes` are composed into one app with the read side. What goes wrong is raised as Declined or ContractViolationError,
-and that app puts it into words as it does with its own.
+`routes` are composed into one app with the read side. What goes wrong is raised as RequestDeclinedError or
+ContractViolationError, and that app puts it into words as it does with its own.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from starlette.responses import Response
 
 from songline.cloud import cosmos
 from songline.cloud.settings import Cosmos, EventHubs
-from songline.producers.http.body_pacing import Pace, pieces, started
+from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
 from songline.producers.http.callers import Callers
-from songline.producers.http.event_intake import Intake, Taken
+from songline.producers.http.event_intake import EventIntake, IntakeResult
 from songline.producers.http.event_openapi import EVENTS, LIKE, PLAY, UNLIKE
 from songline.producers.http.headers import only
 from songline.producers.http.json_array import split
-from songline.producers.http.problems import Declined
-from songline.producers.http.recent_events import Recent
-from songline.producers.publishing.hub_end import Positions
+from songline.producers.http.problems import RequestDeclinedError
+from songline.producers.http.recent_events import RecentEvents
+from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.uploads.owners import PATIENCE_S, Owners
 from songline.producers.uploads.upload_record import Records
@@ -49,7 +49,7 @@ SOURCE = "/songline/api"
 MAX_BATCH_BYTES = MAX_BATCH_EVENTS * (MAX_EVENT_BYTES + 2) + 2
 MAX_WAITING_BYTES = 64 << 20
 EAGER_BYTES = 64 * 1024
-PACE = Pace(deadline_s=300)
+PACE = BodyPaceConfig(deadline_s=300)
 NO_PROXIES = Callers()
 RETRY_SECONDS = 2
 SPILL_AFTER_S = 1.0
@@ -57,7 +57,7 @@ SPILL_AFTER_S = 1.0
 _objects: Decoder[dict[str, Any]] = Decoder(dict)
 
 
-class Wires(Struct, frozen=True):
+class EventApiSettings(Struct, frozen=True):
     """What the events API needs: the namespace, a file of its own for what the hub has not taken within so many
     seconds, and the account that knows whose songs are."""
 
@@ -65,7 +65,7 @@ class Wires(Struct, frozen=True):
     outbox: Path
     spill_after_s: float = SPILL_AFTER_S
     cosmos: Cosmos | None = None
-    pace: Pace = PACE
+    pace: BodyPaceConfig = PACE
     callers: Callers = NO_PROXIES
 
 
@@ -75,7 +75,7 @@ class Desk:
     def __init__(
         self,
         publisher: EventPublisher,
-        intake: Intake,
+        intake: EventIntake,
         max_bytes: int = MAX_WAITING_BYTES,
         callers: Callers = NO_PROXIES,
     ) -> None:
@@ -84,7 +84,7 @@ class Desk:
         self._by_caller: defaultdict[str | None, int] = defaultdict(int)
 
     async def one(self, body: bytes) -> Response:
-        """Take one event, and answer; raises ContractViolationError and Declined."""
+        """Take one event, and answer; raises ContractViolationError and RequestDeclinedError."""
         taken = await self._take([body])
         (result,) = taken.results
         if result.error is not None:
@@ -97,7 +97,10 @@ class Desk:
         return _json(answer, 200 if result.status == "sent" else 202)
 
     async def many(self, body: bytes) -> Response:
-        """Take a batch, and answer with a result for each event; raises ContractViolationError and Declined."""
+        """Take a batch, and answer with a result for each event.
+
+        Raises ContractViolationError and RequestDeclinedError.
+        """
         try:
             events = split(body)
         except PoisonError as poison:
@@ -109,19 +112,22 @@ class Desk:
         status = 207 if "refused" in statuses else 202 if "kept" in statuses else 200
         return _json(taken, status)
 
-    async def _take(self, bodies: list[Any]) -> Taken:
+    async def _take(self, bodies: list[Any]) -> IntakeResult:
         taken = await self._intake.take(bodies)
         failed = sum(result.status == "failed" for result in taken.results)
         if failed:
             detail = (
                 f"{failed} of {len(taken.results)} events could not be taken: {taken.failure}. Send the same again."
             )
-            raise Declined(503, "Events can't be taken now", detail, RETRY_SECONDS)
+            raise RequestDeclinedError(503, "Events can't be taken now", detail, RETRY_SECONDS)
         return taken
 
     @contextmanager
     def room(self, request: Request, most: int) -> Iterator["Room"]:
-        """Room for the body of a request; raises Declined where it is too large, or where too much is waiting."""
+        """Room for the body of a request.
+
+        Raises RequestDeclinedError where it is too large, or where too much is waiting.
+        """
         length = request.headers.get("content-length", "")
         # Python reads no number of more than 4,300 digits, and none that long is small enough.
         size = (int(length) if len(length) < 20 else sys.maxsize) if length.isdecimal() else most
@@ -136,13 +142,13 @@ class Desk:
             room.leave()
 
     def reserve(self, caller: str | None, size: int) -> None:
-        """So much more is being taken in for `caller`; raises Declined."""
+        """So much more is being taken in for `caller`; raises RequestDeclinedError."""
         own = self._by_caller[caller] + size
         if self._bytes + size > self._max_bytes or (caller is not None and own > self._max_bytes / 2):
             whose = "events" if self._bytes + size > self._max_bytes else f"events of {caller}"
             seen = self._bytes if whose == "events" else own - size
             detail = f"{seen} bytes of {whose} are being taken in, and more would be too much. Send it again."
-            raise Declined(503, "Too much at a time", detail, RETRY_SECONDS)
+            raise RequestDeclinedError(503, "Too much at a time", detail, RETRY_SECONDS)
         self._bytes += size
         self._by_caller[caller] = own
 
@@ -161,7 +167,7 @@ class Room:
         self._size = 0
 
     def take(self, size: int) -> None:
-        """The body has `size` bytes by now; raises Declined."""
+        """The body has `size` bytes by now; raises RequestDeclinedError."""
         if size > self._size:
             self._desk.reserve(self._caller, size - self._size)
             self._size = size
@@ -171,7 +177,7 @@ class Room:
             self._desk.release(self._caller, self._size)
 
 
-def routes(wires: Wires) -> APIRouter:
+def routes(wires: EventApiSettings) -> APIRouter:
     """The routes. They start without the hub being there: what comes until it is goes to the outbox."""
 
     @asynccontextmanager
@@ -180,11 +186,11 @@ def routes(wires: Wires) -> APIRouter:
             publisher = await stack.enter_async_context(
                 EventPublisher(wires.eventhubs, outbox=wires.outbox, spill_after_s=wires.spill_after_s)
             )
-            positions = Positions(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
+            positions = HubEnds(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
             stack.push_async_callback(positions.close)
             owners = None if wires.cosmos is None else Owners(await _records(stack, wires.cosmos))
             app.state.events = Desk(
-                publisher, Intake(publisher, positions, Recent(), _now, owners), callers=wires.callers
+                publisher, EventIntake(publisher, positions, RecentEvents(), _now, owners), callers=wires.callers
             )
             yield
 
@@ -198,7 +204,9 @@ def routes(wires: Wires) -> APIRouter:
         media_type = (only(request.headers, "Content-Type") or "").partition(";")[0].strip().lower()
         if media_type not in (ONE, BATCH):
             seen = repr(media_type or "nothing")
-            raise Declined(415, "Not a way to send events", f"Content-Type: saw {seen}, expected {ONE} or {BATCH}.")
+            raise RequestDeclinedError(
+                415, "Not a way to send events", f"Content-Type: saw {seen}, expected {ONE} or {BATCH}."
+            )
         most = MAX_EVENT_BYTES if media_type == ONE else MAX_BATCH_BYTES
         with desk.room(request, most) as room:
             body = await _body(request, most, room, wires.pace)
@@ -286,8 +294,11 @@ def _object(body: bytes) -> dict[str, Any]:
         raise refuse("event", excerpt(body), f"one JSON object ({poison.detail})") from None
 
 
-async def _body(request: Request, most: int, room: Room, pace: Pace) -> bytes:
-    """The request's body, of at most `most` bytes; raises Declined where it is larger, or comes too slowly."""
+async def _body(request: Request, most: int, room: Room, pace: BodyPaceConfig) -> bytes:
+    """The request's body, of at most `most` bytes.
+
+    Raises RequestDeclinedError where it is larger, or comes too slowly.
+    """
     body = bytearray()
     async for piece in pieces(request, started(pace), "Events stalled"):
         body += piece
@@ -297,12 +308,12 @@ async def _body(request: Request, most: int, room: Room, pace: Pace) -> bytes:
     return bytes(body)
 
 
-def _too_large(size: int, most: int) -> Declined:
+def _too_large(size: int, most: int) -> RequestDeclinedError:
     detail = (
         f"The body: saw {size} bytes or more, expected at most {most}: {MAX_EVENT_BYTES} an event, "
         f"{MAX_BATCH_EVENTS} events a batch."
     )
-    return Declined(413, "Too large", detail)
+    return RequestDeclinedError(413, "Too large", detail)
 
 
 def _json(body: object, status: int) -> Response:

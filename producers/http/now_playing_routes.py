@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from songline.cloud.settings import EventHubs
 from songline.producers.http.announcer import Announcer
-from songline.producers.http.body_pacing import Pace, pieces, started
-from songline.producers.http.problems import Declined
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
+from songline.producers.http.problems import RequestDeclinedError
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
@@ -27,7 +27,7 @@ from songline.schemas.types import ID_PATTERN, PATTERNS, Id
 SOURCE = "/songline/api"
 MAX_BODY = 1_024
 RETRY_SECONDS = 2
-PACE = Pace(deadline_s=60)
+PACE = BodyPaceConfig(deadline_s=60)
 
 _ID = re.compile(ID_PATTERN)
 
@@ -72,7 +72,7 @@ class _Playing(msgspec.Struct, rename="camel"):
 _bodies = Decoder(_Playing)
 
 
-def routes(settings: EventHubs, pace: Pace = PACE) -> APIRouter:
+def routes(settings: EventHubs, pace: BodyPaceConfig = PACE) -> APIRouter:
     """The route. It starts without the hub being there, and answers 503 until it is."""
 
     @asynccontextmanager
@@ -91,8 +91,8 @@ def routes(settings: EventHubs, pace: Pace = PACE) -> APIRouter:
         event = _event(user_id, await _body(request, pace), datetime.now(UTC))
         try:
             await announcer.tell(event)
-        except (Broken, Forbidden) as error:
-            raise Declined(503, "Nothing can be told now", str(error), RETRY_SECONDS) from None
+        except (TransientError, AccessDeniedError) as error:
+            raise RequestDeclinedError(503, "Nothing can be told now", str(error), RETRY_SECONDS) from None
         return Response(status_code=204)
 
     return router
@@ -114,7 +114,7 @@ def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
     )
 
 
-async def _body(request: Request, pace: Pace) -> bytes:
+async def _body(request: Request, pace: BodyPaceConfig) -> bytes:
     body = bytearray()
     async for piece in pieces(request, started(pace), "It stalled"):
         body += piece

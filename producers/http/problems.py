@@ -1,7 +1,7 @@
 """A request that is not carried out, in the words of HTTP."""
 
 
-class Declined(Exception):
+class RequestDeclinedError(Exception):
     """What was asked for is not done, and nothing of it is left behind.
 
     `status` is that of HTTP (RFC 9110 section 15): below 500 the caller must change something, and `detail` says what

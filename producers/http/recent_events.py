@@ -13,12 +13,12 @@ from songline.schemas.envelope import Event
 CAPACITY = 100_000
 
 
-class _Seen(Struct):
+class _RecentEvent(Struct):
     content: int
     outcome: asyncio.Future[Outcome] | Outcome
 
 
-class Recent:
+class RecentEvents:
     """The last `capacity` events that were accepted or are being accepted, by source and id.
 
     Source: CloudEvents 1.0, "id": source and id together are unique for each distinct event. An event that was not
@@ -27,7 +27,7 @@ class Recent:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._seen: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._seen: OrderedDict[bytes, _RecentEvent] = OrderedDict()
 
     def find(self, event: Event) -> asyncio.Future[Outcome] | Outcome | None:
         """What became of it, or will, None where it is new.
@@ -44,7 +44,7 @@ class Recent:
     def note(self, event: Event, done: asyncio.Future[Outcome]) -> None:
         """It is being accepted, and is with `done`."""
         key = _key(event)
-        self._seen[key] = _Seen(_content(event), done)
+        self._seen[key] = _RecentEvent(_content(event), done)
         done.add_done_callback(lambda done: self._settle(key, done))
         if len(self._seen) > self._capacity:
             self._seen.popitem(last=False)

@@ -1,7 +1,7 @@
 """The write API: files and wishes in over HTTP, commands out.
 
-`routes` are composed into one app with the read side. What goes wrong is raised as Declined or ContractViolationError,
-and that app puts it into words as it does with its own.
+`routes` are composed into one app with the read side. What goes wrong is raised as RequestDeclinedError or
+ContractViolationError, and that app puts it into words as it does with its own.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, servicebus
 from songline.cloud.settings import Blobs, Cosmos, ServiceBus
-from songline.producers.http.body_pacing import Meter, pieces, started
+from songline.producers.http.body_pacing import BodyPaceMeter, pieces, started
 from songline.producers.http.headers import only
-from songline.producers.http.problems import Declined
+from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.upload_openapi import REMOVE, UPLOAD
 from songline.producers.uploads.command_sender import CommandSender
 from songline.producers.uploads.form_fields import FILE, check_beside, check_field
@@ -66,7 +66,7 @@ class Receipt(Struct, frozen=True, kw_only=True):
     href: str
 
 
-class Wires(Struct, frozen=True):
+class UploadApiSettings(Struct, frozen=True):
     """The services that the write API needs."""
 
     servicebus: ServiceBus
@@ -74,7 +74,7 @@ class Wires(Struct, frozen=True):
     blobs: Blobs
 
 
-def routes(wires: Wires, limits: Limits) -> APIRouter:
+def routes(wires: UploadApiSettings, limits: Limits) -> APIRouter:
     """The write routes. They start without the services being there, and answer 503 until they are."""
 
     @asynccontextmanager
@@ -102,7 +102,7 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
         uploads: Uploads = request.app.state.uploads
         media_type = _media_type(only(request.headers, "Content-Type") or "")
         if media_type != FORM and media_type != ANY and not media_type.startswith("audio/"):
-            raise Declined(
+            raise RequestDeclinedError(
                 415,
                 "Not a way to send a song",
                 f"Content-Type: saw {media_type or 'nothing'!r}, expected {FORM}, audio/* or {ANY}.",
@@ -125,7 +125,9 @@ def routes(wires: Wires, limits: Limits) -> APIRouter:
         uploads: Uploads = request.app.state.uploads
         user_id = uploader(request.headers, request.query_params)
         if not _ID.search(song_id):
-            raise Declined(404, "No such song", f"{song_id[:100]!r} is no song's id: expected {PATTERNS[ID_PATTERN]}.")
+            raise RequestDeclinedError(
+                404, "No such song", f"{song_id[:100]!r} is no song's id: expected {PATTERNS[ID_PATTERN]}."
+            )
         known = await uploads.remove(user_id, song_id, only(request.headers, KEY_HEADER))
         if known is None:
             # There is nothing but the song itself to look at.
@@ -161,7 +163,7 @@ def file_name(text: str | None) -> str | None:
     return clean_file_name(text, FILE_NAME_MAX)
 
 
-async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingestion:
+async def _from_form(request: Request, uploads: Uploads, meter: BodyPaceMeter) -> Ingestion:
     check_beside(request.query_params)
     length = _length(request, MAX_SONG_BYTES + FORM_SLACK)
     fields: dict[str, str] = {}
@@ -190,7 +192,7 @@ async def _from_form(request: Request, uploads: Uploads, meter: Meter) -> Ingest
         )
 
 
-async def _from_body(request: Request, uploads: Uploads, meter: Meter, media_type: str) -> Ingestion:
+async def _from_body(request: Request, uploads: Uploads, meter: BodyPaceMeter, media_type: str) -> Ingestion:
     length = _length(request, MAX_SONG_BYTES)
     fields = request.query_params
     user_id = uploader(request.headers, fields)
@@ -202,7 +204,7 @@ async def _from_body(request: Request, uploads: Uploads, meter: Meter, media_typ
 
 
 def _length(request: Request, most: int) -> int | None:
-    """What the request says of its length, None where it says nothing; raises Declined."""
+    """What the request says of its length, None where it says nothing; raises RequestDeclinedError."""
     text = request.headers.get("content-length", "")
     if not text.isdecimal():
         return None

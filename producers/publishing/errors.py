@@ -27,7 +27,7 @@ _LASTING = frozenset(
 _REPEATED = re.compile(r"\s*\bError(?: condition)?:")
 
 
-class Broken(Exception):
+class TransientError(Exception):
     """The hub could not be reached, or did not take an event, for as long as the publisher is patient.
 
     The event may be there or not: a connection can break between the hub's write and its answer. Who sends it
@@ -35,22 +35,24 @@ class Broken(Exception):
     """
 
 
-class Forbidden(Exception):
+class AccessDeniedError(Exception):
     """The hub isn't there, or refuses our credentials or our way of asking. The operator must mend that."""
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether what failed may work when it is tried again: a busy server, a lost connection, a time-out."""
     if isinstance(error, AuthenticationError | ClientClosedError | EventDataError):
         return False
     return isinstance(error, EventHubError) and error.error not in _LASTING
 
 
-def named(error: Exception, hub: str, waited_s: float) -> Exception:
+def translate(error: Exception, hub: str, waited_s: float) -> Exception:
     """`error` of the SDK, named after who must act; any other error stays as it is."""
     if not isinstance(error, EventHubError):
         return error
     seen = _REPEATED.split(error.message, maxsplit=1)[0].strip()
-    if is_passing(error):
-        return Broken(f"{hub}: saw {seen!r} for {waited_s:.0f} s, expected an acknowledgement: try again later")
-    return Forbidden(f"{hub}: saw {seen!r}, expected to be let in: check the connection string and the hub's name")
+    if is_transient(error):
+        return TransientError(f"{hub}: saw {seen!r} for {waited_s:.0f} s, expected an acknowledgement: try again later")
+    return AccessDeniedError(
+        f"{hub}: saw {seen!r}, expected to be let in: check the connection string and the hub's name"
+    )

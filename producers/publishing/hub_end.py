@@ -19,7 +19,7 @@ from songline.cloud.settings import EventHubs
 logger = logging.getLogger("songline.producers.publishing.hub_end")
 
 
-class Positions:
+class HubEnds:
     """The ends of `partitions` of `hub`. Any number may ask at a time: those that come while a question is under way
     share the next.
 

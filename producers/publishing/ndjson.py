@@ -9,7 +9,7 @@ from songline.schemas.acceptance import MAX_EVENT_BYTES
 _BOM = b"\xef\xbb\xbf"
 
 
-class Line(Struct, frozen=True):
+class EventLine(Struct, frozen=True):
     """A line that isn't blank: its number (from 1), its bytes without white space at the ends, its length in the file.
 
     `body` is None where the line is longer than an event may be; such a line is never held in memory.
@@ -20,7 +20,7 @@ class Line(Struct, frozen=True):
     size: int
 
 
-class Lines:
+class LineSplitter:
     """Cuts a stream of bytes into lines, however the stream is cut into chunks.
 
     Lines end in LF or CRLF, the last one may end with the file, a UTF-8 byte order mark at the start is dropped, and
@@ -33,7 +33,7 @@ class Lines:
         self._kept = bytearray()
         self._size = 0
 
-    def feed(self, chunk: bytes) -> Iterator[Line]:
+    def feed(self, chunk: bytes) -> Iterator[EventLine]:
         """The lines that end in `chunk`."""
         begin = 0
         while (end := chunk.find(b"\n", begin)) >= 0:
@@ -43,7 +43,7 @@ class Lines:
             begin = end + 1
         self._keep(chunk, begin, len(chunk))
 
-    def end(self) -> Iterator[Line]:
+    def end(self) -> Iterator[EventLine]:
         """The line that ends here, as the last one does at the end of the file."""
         body, size = bytes(self._kept), self._size
         self._kept.clear()
@@ -52,9 +52,9 @@ class Lines:
             body = body.removeprefix(_BOM)
         body = body.strip()
         if size > self._longest:
-            yield Line(self._number, None, size)
+            yield EventLine(self._number, None, size)
         elif body:
-            yield Line(self._number, body, size)
+            yield EventLine(self._number, body, size)
 
     def _keep(self, chunk: bytes, begin: int, end: int) -> None:
         self._size += end - begin

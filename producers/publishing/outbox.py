@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from songline.producers.publishing.errors import Broken
+from songline.producers.publishing.errors import TransientError
 
 MAX_EVENTS = 1_000_000
 MAX_BYTES = 1 << 30
@@ -22,16 +22,16 @@ CREATE TABLE IF NOT EXISTS events (
 """
 
 
-class Full(Broken):
+class OutboxFullError(TransientError):
     """The outbox can't take the event, which is not accepted. The sender tries again later; the operator sees to it
     that the hub can be reached, or that there is room."""
 
 
-class Held(Exception):
+class OutboxLockedError(Exception):
     """Another process has the outbox. The operator gives each process a file of its own."""
 
 
-class Kept(Struct, frozen=True):
+class StoredEvent(Struct, frozen=True):
     """An event on disk. `accepted_at` is in Unix seconds."""
 
     number: int
@@ -44,7 +44,8 @@ class Outbox:
     """The events in the file at `path`, which is made where there is none. One process at a time has it.
 
     Bounded by `max_events` and `max_bytes` (of keys and bodies). `reserve` is for any thread, at no cost; everything
-    that touches the disk is for one thread at a time. Raises Held, and OSError where the file can't be had.
+    that touches the disk is for one thread at a time. Raises OutboxLockedError, and OSError where the file can't be
+    had.
     """
 
     def __init__(self, path: Path, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
@@ -73,17 +74,17 @@ class Outbox:
         except sqlite3.Error as error:
             self._database.close()
             if "locked" in str(error):
-                raise Held(
+                raise OutboxLockedError(
                     f"outbox {path}: saw that another process has it, expected it to be free: "
                     "end that process, or give this one an outbox of its own"
                 ) from None
             raise OSError(f"outbox {path}: saw {error}, expected an SQLite database or none: move it away") from error
 
     def reserve(self, partition_key: str, body: bytes) -> None:
-        """Take room for an event that will be appended, or given back; raises Full."""
+        """Take room for an event that will be appended, or given back; raises OutboxFullError."""
         size = len(partition_key) + len(body)
         if self.events + 1 > self._max_events or self.bytes + size > self._max_bytes:
-            raise Full(
+            raise OutboxFullError(
                 f"outbox {self._path}: saw {self.events} events of {self.bytes} bytes waiting for the hub, expected "
                 f"at most {self._max_events} of {self._max_bytes}: try again later, and see why the hub is away"
             )
@@ -98,7 +99,8 @@ class Outbox:
     def append(self, events: Sequence[tuple[str, float, bytes]]) -> int:
         """Put (partition key, Unix seconds, body) on disk, in one transaction; there must be room reserved for them.
 
-        Returns the number of the last one; raises Full where the disk doesn't take them, and none is there then.
+        Returns the number of the last one; raises OutboxFullError where the disk doesn't take them, and none is there
+        then.
         """
         rows = [(self._last + place, *event) for place, event in enumerate(events, 1)]
         try:
@@ -107,7 +109,7 @@ class Outbox:
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise Full(
+            raise OutboxFullError(
                 f"outbox {self._path}: saw {error}, expected room for {len(rows)} events: make room on the disk"
             ) from error
         self._last += len(rows)
@@ -115,7 +117,7 @@ class Outbox:
             self.oldest = rows[0][2]
         return self._last
 
-    def read(self, after: int, limit: int) -> list[Kept]:
+    def read(self, after: int, limit: int) -> list[StoredEvent]:
         """The next events behind number `after`; raises OSError."""
         try:
             found = self._database.execute(
@@ -124,7 +126,7 @@ class Outbox:
             ).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"outbox {self._path}: saw {error}, expected to read it") from error
-        return [Kept(*row) for row in found]
+        return [StoredEvent(*row) for row in found]
 
     def delete(self, through: int) -> None:
         """Forget the events up to and with number `through`: the hub has them; raises OSError."""

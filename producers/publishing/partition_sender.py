@@ -13,7 +13,7 @@ from azure.eventhub.amqp import AmqpAnnotatedMessage
 from msgspec import Struct
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from songline.producers.publishing.errors import Broken, is_passing, named
+from songline.producers.publishing.errors import TransientError, is_transient, translate
 from songline.schemas.acceptance import refuse
 
 logger = logging.getLogger("songline.producers.publishing.publisher")
@@ -27,7 +27,7 @@ Outcome: TypeAlias = Literal["sent", "kept"]
 """Where an accepted event is: in the hub, or in the outbox, from which it will be sent."""
 
 
-class Pending(Struct, eq=False):
+class QueuedEvent(Struct, eq=False):
     """An event that the hub hasn't acknowledged yet; `since` is when it was handed in (monotonic seconds).
 
     One that is `kept` on disk is never given up, and takes no room in the buffer. One that is `given_up` is not sent
@@ -42,7 +42,7 @@ class Pending(Struct, eq=False):
     given_up: bool = False
 
 
-class Tally(Struct):
+class PublishCounts(Struct):
     """What a publisher has done so far. `retries` counts batches that were tried again."""
 
     accepted: int = 0
@@ -53,7 +53,7 @@ class Tally(Struct):
     retries: int = 0
 
 
-class Pace(Struct, frozen=True, kw_only=True):
+class BatchConfig(Struct, frozen=True, kw_only=True):
     """When a batch goes: it has `events`, or `bytes` (what the link takes), or its oldest event waited `linger_s`.
 
     `patience_s` is for how long an event is tried before it fails, unless it is kept on disk.
@@ -65,7 +65,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     patience_s: float
 
 
-class Lane:
+class PartitionSender:
     """Sends what is put in, batch after batch, until it is closed and empty.
 
     A batch that fails is tried again before the next one is sent: so the order holds. Once an event is given up,
@@ -77,21 +77,21 @@ class Lane:
         self,
         client: EventHubProducerClient,
         partition: str,
-        pace: Pace,
-        tally: Tally,
+        pace: BatchConfig,
+        tally: PublishCounts,
         released: Callable[[], None],
         troubled: Callable[[], None],
     ) -> None:
         self._client, self._partition, self._pace, self._tally = client, partition, pace, tally
         self._released, self._troubled = released, troubled
-        self._waiting: deque[Pending] = deque()
-        self._in_flight: list[Pending] = []
+        self._waiting: deque[QueuedEvent] = deque()
+        self._in_flight: list[QueuedEvent] = []
         self._bytes = 0
         self._stirred = asyncio.Event()
         self._closing = False
         self._deadline = float("inf")
 
-    def put(self, pending: Pending) -> None:
+    def put(self, pending: QueuedEvent) -> None:
         self._waiting.append(pending)
         self._bytes += len(pending.body) + _EVENT_OVERHEAD
         if len(self._waiting) == 1 or self._is_full():
@@ -102,7 +102,7 @@ class Lane:
         self._closing, self._deadline = True, deadline
         self._stirred.set()
 
-    def unkept(self) -> list[Pending]:
+    def unkept(self) -> list[QueuedEvent]:
         """What is neither in the hub nor on disk, in order."""
         return [each for each in (*self._in_flight, *self._waiting) if not each.kept]
 
@@ -115,7 +115,7 @@ class Lane:
                     await self._send(batch, pending)
         finally:
             left = [*self._in_flight, *self._waiting]
-            self._settle(left, Broken(f"partition {self._partition}: its lane has ended early"))
+            self._settle(left, TransientError(f"partition {self._partition}: its lane has ended early"))
 
     async def _has_batch(self) -> bool:
         """Wait until a batch is due; False when there is none and none will be."""
@@ -136,14 +136,14 @@ class Lane:
     def _is_full(self) -> bool:
         return len(self._waiting) >= self._pace.events or self._bytes >= self._pace.bytes
 
-    async def _fill(self) -> tuple[EventDataBatch, list[Pending]]:
+    async def _fill(self) -> tuple[EventDataBatch, list[QueuedEvent]]:
         """A batch of what waits, as much as goes in, and what is in it."""
         batch = await self._client.create_batch(partition_id=self._partition)
-        taken: list[Pending] = []
+        taken: list[QueuedEvent] = []
         while self._waiting and len(taken) < self._pace.events:
             pending = self._waiting[0]
             if pending.given_up:
-                self._settle([self._next()], Broken(f"partition {self._partition}: the event was given up"))
+                self._settle([self._next()], TransientError(f"partition {self._partition}: the event was given up"))
                 continue
             message = AmqpAnnotatedMessage(data_body=pending.body, annotations={_PARTITION_KEY: pending.partition_key})
             try:
@@ -157,12 +157,12 @@ class Lane:
             self._next()
         return batch, taken
 
-    def _next(self) -> Pending:
+    def _next(self) -> QueuedEvent:
         pending = self._waiting.popleft()
         self._bytes -= len(pending.body) + _EVENT_OVERHEAD
         return pending
 
-    async def _send(self, batch: EventDataBatch, pending: list[Pending]) -> None:
+    async def _send(self, batch: EventDataBatch, pending: list[QueuedEvent]) -> None:
         failure: Exception | None = None
         self._in_flight = pending
         try:
@@ -177,29 +177,29 @@ class Lane:
                     self._tally.retries += attempt.retry_state.attempt_number > 1
                     await self._client.send_batch(batch)
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn it
-            failure = named(error, self._client.eventhub_name, monotonic() - pending[0].since)
+            failure = translate(error, self._client.eventhub_name, monotonic() - pending[0].since)
         self._tally.batches += 1
         self._in_flight = []
         self._settle(pending, failure)
 
-    def _failed(self, state: RetryCallState, oldest: Pending) -> None:
+    def _failed(self, state: RetryCallState, oldest: QueuedEvent) -> None:
         error = None if state.outcome is None else state.outcome.exception()
-        if isinstance(error, Exception) and not is_passing(error):
-            logger.error("%s", named(error, self._client.eventhub_name, monotonic() - oldest.since))
+        if isinstance(error, Exception) and not is_transient(error):
+            logger.error("%s", translate(error, self._client.eventhub_name, monotonic() - oldest.since))
         self._troubled()
 
-    def _is_worth_repeating(self, error: BaseException, oldest: Pending) -> bool:
+    def _is_worth_repeating(self, error: BaseException, oldest: QueuedEvent) -> bool:
         """What is kept has been accepted: it waits for the operator too."""
-        return is_passing(error) or (oldest.kept and isinstance(error, Exception))
+        return is_transient(error) or (oldest.kept and isinstance(error, Exception))
 
-    def _gives_up(self, pending: list[Pending]) -> bool:
+    def _gives_up(self, pending: list[QueuedEvent]) -> bool:
         if all(each.given_up for each in pending):
             return True
         oldest = pending[0]
         patience = self._deadline if oldest.kept else min(oldest.since + self._pace.patience_s, self._deadline)
         return monotonic() >= patience
 
-    def _settle(self, pending: list[Pending], failure: Exception | None) -> None:
+    def _settle(self, pending: list[QueuedEvent], failure: Exception | None) -> None:
         for each in pending:
             if failure is None:
                 self._tally.sent += 1

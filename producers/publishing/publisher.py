@@ -26,10 +26,17 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 
 from songline.cloud.eventhubs import producer
 from songline.cloud.settings import EventHubs
-from songline.producers.publishing.errors import Broken, Forbidden, is_passing, named
-from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS, Full
-from songline.producers.publishing.partition_sender import LONGEST_PAUSE_S, Lane, Outcome, Pace, Pending, Tally
-from songline.producers.publishing.spillover import Detour
+from songline.producers.publishing.errors import AccessDeniedError, TransientError, is_transient, translate
+from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS, OutboxFullError
+from songline.producers.publishing.partition_sender import (
+    LONGEST_PAUSE_S,
+    BatchConfig,
+    Outcome,
+    PartitionSender,
+    PublishCounts,
+    QueuedEvent,
+)
+from songline.producers.publishing.spillover import Spillover
 from songline.producers.publishing.store_and_forward import Storage
 from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse, validated
 from songline.schemas.channels import MUSIC_EVENTS
@@ -43,7 +50,7 @@ _OPENING_S = 5.0
 _LAST_MOMENT_S = 0.5
 
 
-class Statistics(Tally):
+class Statistics(PublishCounts):
     """A moment's tally, and how many events are `buffered`: accepted, neither sent nor failed.
 
     Of these `outbox_events` wait on disk (`outbox_bytes` of keys and bodies), the oldest since `outbox_oldest` (Unix
@@ -88,17 +95,18 @@ class EventPublisher:
         self._path, self._spill_after_s = outbox, spill_after_s
         self._outbox_events, self._outbox_bytes = outbox_events, outbox_bytes
         self._room = asyncio.Semaphore(buffer_events)
-        self._tally = Tally()
-        self._lanes: dict[str, Lane] = {}
+        self._tally = PublishCounts()
+        self._lanes: dict[str, PartitionSender] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._storage: Storage | None = None
         self._missed = asyncio.Event()
         self._open = False
 
     async def __aenter__(self) -> Self:
-        """Connect; raises Broken or Forbidden.
+        """Connect; raises TransientError or AccessDeniedError.
 
-        With an outbox the hub may be away (it is connected to later), and Held or OSError say that there is no outbox.
+        With an outbox the hub may be away (it is connected to later), and OutboxLockedError or OSError say that there
+        is no outbox.
         """
         # The SDK's own retries would hide the cause for 12 s; ours keep the order, and stop when we are closed.
         self._client: EventHubProducerClient = producer(
@@ -120,7 +128,7 @@ class EventPublisher:
     ) -> None:
         try:
             await self.close()
-        except Broken:
+        except TransientError:
             # What ended the block is the news; who waited for an event that failed has been told.
             if error is None:
                 raise
@@ -128,7 +136,7 @@ class EventPublisher:
     async def publish(self, event: Event) -> Outcome:
         """Return when the hub, or else the outbox, has the event.
 
-        Raises ContractViolationError, Broken (or its kind Full) and Forbidden.
+        Raises ContractViolationError, TransientError (or its kind OutboxFullError) and AccessDeniedError.
 
         Giving up waiting (a cancelled task) doesn't take the event back.
         """
@@ -141,7 +149,7 @@ class EventPublisher:
     async def submit(self, body: bytes, partition_key: str) -> asyncio.Future[Outcome]:
         """`publish_bytes` in two steps: return when there is room for the event, with what tells when it is accepted.
 
-        For senders of many events: one coroutine can keep the whole buffer busy, and in order. Raises Full.
+        For senders of many events: one coroutine can keep the whole buffer busy, and in order. Raises OutboxFullError.
         """
         if len(body) > MAX_EVENT_BYTES:
             raise refuse("event", f"{len(body)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
@@ -153,11 +161,11 @@ class EventPublisher:
         if self._storage is not None and self._storage.detour.is_on:
             try:
                 self._storage.detour.put(body, partition_key, done)
-            except Full:
+            except OutboxFullError:
                 self._room.release()
                 raise
         else:
-            self._send(Pending(body, partition_key, monotonic(), done))
+            self._send(QueuedEvent(body, partition_key, monotonic(), done))
         self._tally.accepted += 1
         return done
 
@@ -173,8 +181,8 @@ class EventPublisher:
     async def close(self, patience_s: float | None = None) -> None:
         """Send what is left, for at most `patience_s` (by default as long as ever), and disconnect.
 
-        Raises Broken when some of it could not be sent; each such event's `publish` raises too. What an outbox keeps is
-        no loss, so with one the wait is short.
+        Raises TransientError when some of it could not be sent; each such event's `publish` raises too. What an outbox
+        keeps is no loss, so with one the wait is short.
         """
         if not self._open:
             return
@@ -190,7 +198,9 @@ class EventPublisher:
         finally:
             await self._client.close()
         if lost := self._tally.failed - failed:
-            raise Broken(f"{self._hub}: {lost} events were still to be sent and could not be: publish them again")
+            raise TransientError(
+                f"{self._hub}: {lost} events were still to be sent and could not be: publish them again"
+            )
 
     def statistics(self) -> Statistics:
         tally = structs.asdict(self._tally)
@@ -207,14 +217,14 @@ class EventPublisher:
         )
 
     async def _connect(self, patience_s: float) -> None:
-        """Learn the partitions, and begin to send; raises Broken or Forbidden."""
+        """Learn the partitions, and begin to send; raises TransientError or AccessDeniedError."""
         partitions = await self._patiently(self._client.get_partition_ids, patience_s)
         link = (await self._patiently(self._client.create_batch, patience_s)).max_size_in_bytes
         resolver = PartitionResolver(partitions)  # type: ignore[no-untyped-call]  # the SDK annotates nothing there
         self._partition_of = lru_cache(_REMEMBERED_KEYS)(resolver.get_partition_id_by_partition_key)
-        pace = Pace(events=self._batch_events, bytes=link, linger_s=self._linger_s, patience_s=self._patience_s)
+        pace = BatchConfig(events=self._batch_events, bytes=link, linger_s=self._linger_s, patience_s=self._patience_s)
         for partition in partitions:
-            lane = Lane(self._client, partition, pace, self._tally, self._room.release, self._troubled)
+            lane = PartitionSender(self._client, partition, pace, self._tally, self._room.release, self._troubled)
             self._lanes[partition] = lane
             self._tasks.append(asyncio.create_task(lane.run(), name=f"{self._hub}/{partition}"))
 
@@ -269,11 +279,14 @@ class EventPublisher:
             await asyncio.wait(self._tasks, timeout=patience_s)
 
     async def _connect_at_last(self, storage: Storage) -> None:
-        """Connect, however long that takes; raises Forbidden while we are not open yet, and logs it from then on."""
+        """Connect, however long that takes.
+
+        Raises AccessDeniedError while we are not open yet, and logs it from then on.
+        """
         while True:
             try:
                 await self._connect(inf)
-            except Forbidden as error:
+            except AccessDeniedError as error:
                 if not self._open:
                     raise
                 logger.error("%s", error)
@@ -282,7 +295,7 @@ class EventPublisher:
                 storage.connected.set()
                 return
 
-    async def _watch(self, detour: Detour) -> None:
+    async def _watch(self, detour: Spillover) -> None:
         """See to it that nothing waits in memory for longer than it should: a send can hang without failing."""
         while True:
             await asyncio.sleep(self._spill_after_s)
@@ -301,10 +314,10 @@ class EventPublisher:
         else:
             self._storage.detour.begin(self._unkept())
 
-    def _unkept(self) -> list[Pending]:
+    def _unkept(self) -> list[QueuedEvent]:
         return [pending for lane in self._lanes.values() for pending in lane.unkept()]
 
-    def _send(self, pending: Pending) -> None:
+    def _send(self, pending: QueuedEvent) -> None:
         self._lanes[self.partition_of(pending.partition_key)].put(pending)
 
     def _close_lanes(self, deadline: float) -> None:
@@ -315,7 +328,7 @@ class EventPublisher:
         begun = monotonic()
         try:
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception(is_passing),
+                retry=retry_if_exception(is_transient),
                 wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
                 stop=stop_after_delay(patience_s),
                 before_sleep=lambda state: self._missed.set(),
@@ -324,7 +337,7 @@ class EventPublisher:
                 with attempt:
                     return await ask()
         except Exception as error:
-            raise named(error, self._hub, monotonic() - begun) from error
+            raise translate(error, self._hub, monotonic() - begun) from error
         raise AssertionError("tenacity returns or raises")
 
 

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from songline.producers.publishing.outbox import Full, Kept, Outbox
-from songline.producers.publishing.partition_sender import LONGEST_PAUSE_S, Outcome, Pending, Tally
+from songline.producers.publishing.outbox import Outbox, OutboxFullError, StoredEvent
+from songline.producers.publishing.partition_sender import LONGEST_PAUSE_S, Outcome, PublishCounts, QueuedEvent
 
 logger = logging.getLogger("songline.producers.publishing.outbox")
 
@@ -39,11 +39,11 @@ class _Arrival(Struct, eq=False):
     accepted_at: float
     since: float
     done: asyncio.Future[Outcome]
-    pending: Pending | None = None
+    pending: QueuedEvent | None = None
     number: int = 0
 
 
-class Detour:
+class Spillover:
     """The detour over `outbox`, whose disk work is done in `thread`.
 
     `send` puts an event into its lane, `released` is called for each that leaves the buffer for the disk, `now` gives
@@ -54,8 +54,8 @@ class Detour:
         self,
         outbox: Outbox,
         thread: ThreadPoolExecutor,
-        tally: Tally,
-        send: Callable[[Pending], None],
+        tally: PublishCounts,
+        send: Callable[[QueuedEvent], None],
         released: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
@@ -74,12 +74,12 @@ class Detour:
     def is_on(self) -> bool:
         return self._begun.is_set()
 
-    def begin(self, in_lanes: Iterable[Pending] = ()) -> None:
+    def begin(self, in_lanes: Iterable[QueuedEvent] = ()) -> None:
         """Go on. What is `in_lanes` stays there, and is written ahead of what comes, as far as there is room."""
         for pending in in_lanes:
             try:
                 self._outbox.reserve(pending.partition_key, pending.body)
-            except Full:
+            except OutboxFullError:
                 # It goes on waiting in its lane, not accepted yet.
                 continue
             arrival = self._arrival(pending.body, pending.partition_key, pending.done, pending)
@@ -95,7 +95,7 @@ class Detour:
         self._begun.set()
 
     def put(self, body: bytes, partition_key: str, done: asyncio.Future[Outcome]) -> None:
-        """Take an event, which is in the buffer until it is on disk; raises Full."""
+        """Take an event, which is in the buffer until it is on disk; raises OutboxFullError."""
         self._outbox.reserve(partition_key, body)
         arrival = self._arrival(body, partition_key, done)
         if self._holding:
@@ -118,7 +118,7 @@ class Detour:
             rows = [(each.partition_key, each.accepted_at, each.body) for each in arrived]
             try:
                 last = await self._on_disk(lambda rows=rows: self._outbox.append(rows))  # type: ignore[misc]
-            except Full as failure:
+            except OutboxFullError as failure:
                 self._log(logging.ERROR, "full", str(failure))
                 self._refuse(arrived, failure)
             else:
@@ -155,7 +155,7 @@ class Detour:
         self._stopping = True
 
     def _arrival(
-        self, body: bytes, partition_key: str, done: asyncio.Future[Outcome], pending: Pending | None = None
+        self, body: bytes, partition_key: str, done: asyncio.Future[Outcome], pending: QueuedEvent | None = None
     ) -> _Arrival:
         return _Arrival(body, partition_key, self._now(), monotonic(), done, pending)
 
@@ -173,7 +173,7 @@ class Detour:
             if not each.done.done():
                 each.done.set_result("kept")
 
-    def _refuse(self, arrived: Sequence[_Arrival], failure: Full) -> None:
+    def _refuse(self, arrived: Sequence[_Arrival], failure: OutboxFullError) -> None:
         for each in arrived:
             self._outbox.give_back(each.partition_key, each.body)
             each.number = -1
@@ -208,9 +208,9 @@ class Detour:
         if sent == len(ahead) and ahead[-1].number > 0:
             await self._forget(ahead[-1].number)
 
-    async def _send_load(self, load: Sequence[Kept]) -> None:
+    async def _send_load(self, load: Sequence[StoredEvent]) -> None:
         loop, since = asyncio.get_running_loop(), monotonic()
-        sending = [Pending(each.body, each.partition_key, since, loop.create_future(), kept=True) for each in load]
+        sending = [QueuedEvent(each.body, each.partition_key, since, loop.create_future(), kept=True) for each in load]
         for pending in sending:
             self._send(pending)
         if sent := await _sent([pending.done for pending in sending]):
@@ -224,7 +224,7 @@ class Detour:
         """Go off: nothing is on disk or about to be, and what is held follows in the lanes."""
         for each in self._held:
             self._outbox.give_back(each.partition_key, each.body)
-            self._send(Pending(each.body, each.partition_key, each.since, each.done))
+            self._send(QueuedEvent(each.body, each.partition_key, each.since, each.done))
         self._held, self._holding = [], False
         self._begun.clear()
         self._log(logging.WARNING, "off", "the outbox is empty: events go to the hub again")

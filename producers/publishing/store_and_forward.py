@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from songline.producers.publishing.outbox import Outbox
-from songline.producers.publishing.partition_sender import Pending, Tally
-from songline.producers.publishing.spillover import Detour
+from songline.producers.publishing.partition_sender import PublishCounts, QueuedEvent
+from songline.producers.publishing.spillover import Spillover
 
 
 class Storage:
     """Everything that a publisher with an outbox has beyond one without. `connected` is set once there are lanes."""
 
-    def __init__(self, outbox: Outbox, thread: ThreadPoolExecutor, detour: Detour) -> None:
+    def __init__(self, outbox: Outbox, thread: ThreadPoolExecutor, detour: Spillover) -> None:
         self.outbox, self.detour = outbox, detour
         self.connected = asyncio.Event()
         self._thread = thread
@@ -28,12 +28,12 @@ class Storage:
         path: Path,
         max_events: int,
         max_bytes: int,
-        tally: Tally,
-        send: Callable[[Pending], None],
+        tally: PublishCounts,
+        send: Callable[[QueuedEvent], None],
         released: Callable[[], None],
         now: Callable[[], float],
     ) -> Self:
-        """Open what is at `path`; raises Held and OSError. The rest is the detour's."""
+        """Open what is at `path`; raises OutboxLockedError and OSError. The rest is the detour's."""
         thread = ThreadPoolExecutor(1, "outbox")
         try:
             outbox = await asyncio.get_running_loop().run_in_executor(
@@ -42,7 +42,7 @@ class Storage:
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(outbox, thread, Detour(outbox, thread, tally, send, released, now))
+        return cls(outbox, thread, Spillover(outbox, thread, tally, send, released, now))
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do `work` until it ends or the storage is closed."""

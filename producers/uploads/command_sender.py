@@ -15,7 +15,7 @@ from azure.servicebus.exceptions import (
 )
 from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, Command, encode
 
@@ -48,12 +48,13 @@ class CommandSender:
     async def room(self) -> int:
         """How many bytes a body may have: what the link has negotiated, less what goes with a body.
 
-        Raises Broken or Forbidden.
+        Raises TransientError or AccessDeniedError.
         """
         return await self._patiently(None)
 
     async def send(self, command: Command, body: bytes | bytearray = b"", message_id: str | None = None) -> None:
-        """Return when the broker has the command, with a body of at most `room`; raises Broken or Forbidden.
+        """Return when the broker has the command, with a body of at most `room`; raises TransientError or
+        AccessDeniedError.
 
         The message id is the command's id unless another one is given. Within the queue's window of duplicate
         detection a message id is taken once, so that to send again is harmless.
@@ -86,11 +87,11 @@ class CommandSender:
                         return await self._attempt(message, seen)
         except TimeoutError:
             cause = f"{type(seen[-1]).__name__}: {seen[-1]}" if seen else "no answer"
-            raise Broken(
+            raise TransientError(
                 f"{self._queue}: saw {cause!r} for {self._patience_s:g} s, expected an acknowledgement: try again later"
             ) from None
         except (ServiceBusError, ValueError) as error:
-            raise Forbidden(
+            raise AccessDeniedError(
                 f"{self._queue}: saw {str(error)!r}, expected to be let in: check the connection string and the queue"
             ) from error
         raise AssertionError("tenacity returns or raises")

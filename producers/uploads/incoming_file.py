@@ -2,7 +2,7 @@
 
 import hashlib
 
-from songline.producers.http.problems import Declined
+from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
@@ -46,7 +46,7 @@ class Arrival:
             await self._staged.forget()
 
     async def write(self, piece: bytes) -> None:
-        """The next bytes; raises Declined (413) and Broken."""
+        """The next bytes; raises RequestDeclinedError (413) and TransientError."""
         self.size += len(piece)
         if self.size > MAX_SONG_BYTES:
             raise too_large(f"more than {MAX_SONG_BYTES} bytes")
@@ -56,12 +56,12 @@ class Arrival:
             await self._stage()
 
     async def end(self) -> None:
-        """All of it has come; raises Broken."""
+        """All of it has come; raises TransientError."""
         while self._held and (self._is_staged or len(self._held) > self._room):
             await self._stage()
 
     async def commit(self) -> None:
-        """After the end: the file stays where it is; raises Broken."""
+        """After the end: the file stays where it is; raises TransientError."""
         if self._is_staged:
             await self._staged.commit()
         self._committed = True
@@ -86,7 +86,7 @@ class Arrival:
         await self._staged.add(block)
 
 
-def too_large(seen: str) -> Declined:
-    return Declined(
+def too_large(seen: str) -> RequestDeclinedError:
+    return RequestDeclinedError(
         413, "File too large", f"The file has {seen}, expected at most {MAX_SONG_BYTES // 1_000_000} MB: send less."
     )

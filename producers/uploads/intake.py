@@ -11,11 +11,11 @@ from typing import Self
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
-from songline.producers.http.admission import NoSlotError, Slots
-from songline.producers.http.body_pacing import Meter, Pace
+from songline.producers.http.admission import NoSlotError, UploadSlots
+from songline.producers.http.body_pacing import BodyPaceConfig, BodyPaceMeter
 from songline.producers.http.callers import Callers
-from songline.producers.http.problems import Declined
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.http.problems import RequestDeclinedError
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.uploads.command_sender import CommandSender
 from songline.producers.uploads.incoming_file import Arrival, Memory
 from songline.producers.uploads.staging import StagedFile
@@ -41,7 +41,7 @@ class Limits(Struct, frozen=True):
     each: int | None = None
     inline_bytes: int = 16 * 1024 * 1024
     patience_s: float = 10.0
-    pace: Pace = Pace()
+    pace: BodyPaceConfig = BodyPaceConfig()
     callers: Callers = Callers()
 
 
@@ -59,23 +59,25 @@ class Uploads:
     ) -> None:
         self._sender, self._container, self._records, self._limits = sender, container, records, limits
         self._now, self._new_id = now, new_id
-        self._slots = Slots(limits.uploads, limits.each or max(1, limits.uploads // 2))
+        self._slots = UploadSlots(limits.uploads, limits.each or max(1, limits.uploads // 2))
         self._memory = Memory(limits.inline_bytes)
 
     @contextmanager
-    def slot(self, caller: str | None, meter: Meter, now: Callable[[], float]) -> Iterator[None]:
-        """Room for one more upload of `caller`; raises Declined (503) when there is none, before anything is read of
-        it."""
+    def slot(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
+        """Room for one more upload of `caller`.
+
+        Raises RequestDeclinedError (503) when there is none, before anything is read of it.
+        """
         try:
             with self._slots.taken(caller, meter, now):
                 yield
         except NoSlotError as error:
-            raise Declined(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
+            raise RequestDeclinedError(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
 
     async def begin(self, user_id: str, key: str | None, length: int | None) -> "Uploading":
         """A file of at most `length` bytes, if that is known, is about to come.
 
-        Raises Declined and ContractViolationError.
+        Raises RequestDeclinedError and ContractViolationError.
         """
         ingestion_id = self._id("ingestion", user_id, key)
         with _reachable():
@@ -86,7 +88,7 @@ class Uploads:
     async def accept(
         self, uploading: "Uploading", content_type: str, file_name: str | None, metadata: Metadata
     ) -> Ingestion:
-        """The ingestion, once the broker has its command; raises Declined.
+        """The ingestion, once the broker has its command; raises RequestDeclinedError.
 
         Where the same upload was accepted before, its ingestion as it is now.
         """
@@ -119,7 +121,7 @@ class Uploads:
         record = await self._records.open(received)
         known = record.ingestion
         if (known.upload.sha256, known.metadata) != (upload.sha256, metadata):
-            raise Declined(
+            raise RequestDeclinedError(
                 422,
                 "Idempotency-Key used before",
                 "Another file, or the same with other metadata, was sent with this Idempotency-Key: expected a new "
@@ -133,20 +135,20 @@ class Uploads:
         await self._sender.send(command, arrival.body, _message_id(known))
         try:
             return await self._records.queued(record, self._now())
-        except Broken as error:
+        except TransientError as error:
             # The command is kept, which is what counts; its worker will say the rest.
             logger.warning("%s is queued, and its document does not say so: %s", known.id, error)
             return known
 
     async def remove(self, user_id: str, song_id: str, key: str | None) -> Ingestion | None:
         """The ingestion of a song whose removal the broker has been told, None where it is in the catalog without one;
-        raises Declined and ContractViolationError."""
+        raises RequestDeclinedError and ContractViolationError."""
         command_id = self._id(f"removal of {song_id}", user_id, key)
         with _reachable():
             known = await self._records.read(song_id)
             owner, gone = _standing(known) if known else await self._announced(song_id)
             if owner not in (None, user_id):
-                raise Declined(
+                raise RequestDeclinedError(
                     403, "Not your song", f"Song {song_id} is not {user_id}'s: only its uploader removes it."
                 )
             if not gone:
@@ -156,7 +158,7 @@ class Uploads:
 
     async def _announced(self, song_id: str) -> tuple[str | None, bool]:
         """Whose a song is that came in by another way, and whether it has gone; None where it is not known whose it
-        was before that. Raises Declined."""
+        was before that. Raises RequestDeclinedError."""
         found = await self._records.in_catalog(song_id)
         if found is None or found.latest is None:
             raise _unknown(song_id)
@@ -187,20 +189,20 @@ class Uploading:
         await self.arrival.leave()
 
     async def write(self, piece: bytes) -> None:
-        """The file's next bytes; raises Declined."""
+        """The file's next bytes; raises RequestDeclinedError."""
         with _reachable():
             await self.arrival.write(piece)
 
 
 def _standing(known: Ingestion) -> tuple[str | None, bool]:
-    """Whose an uploaded song is, and whether it has gone; raises Declined."""
+    """Whose an uploaded song is, and whether it has gone; raises RequestDeclinedError."""
     if known.state == "rejected" and known.removed_at is None:
         raise _unknown(known.id)
     return known.user_id, known.removed_at is not None
 
 
-def _unknown(song_id: str) -> Declined:
-    return Declined(404, "No such song", f"There is no song {song_id}.")
+def _unknown(song_id: str) -> RequestDeclinedError:
+    return RequestDeclinedError(404, "No such song", f"There is no song {song_id}.")
 
 
 def _message_id(known: Ingestion) -> str:
@@ -216,9 +218,9 @@ def _reachable() -> Iterator[None]:
     """A service that is away is nothing that the caller can mend."""
     try:
         yield
-    except (Broken, Forbidden) as error:
+    except (TransientError, AccessDeniedError) as error:
         logger.warning("%s", error)
-        raise Declined(
+        raise RequestDeclinedError(
             503,
             "Uploads are not possible now",
             "A service that uploads need can't be reached. Nothing is promised: send it again later, and with the same "

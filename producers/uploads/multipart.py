@@ -8,7 +8,7 @@ from msgspec import Struct
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from songline.producers.http.problems import Declined
+from songline.producers.http.problems import RequestDeclinedError
 from songline.schemas.decoding import excerpt, read_text
 from songline.schemas.errors import PoisonError
 
@@ -37,7 +37,7 @@ class Tokens:
     """Pieces of a form in, tokens out: a `Head`, bytes, an `End`, for each part. `done` once the form is whole."""
 
     def __init__(self, boundary: bytes) -> None:
-        """Raises Declined."""
+        """Raises RequestDeclinedError."""
         self.done = False
         self._tokens: list[Token] = []
         self._headers: dict[str, bytes] = {}
@@ -61,7 +61,7 @@ class Tokens:
             raise malformed(str(error)) from None
 
     def feed(self, piece: bytes) -> list[Token]:
-        """The tokens that `piece` completes; raises Declined."""
+        """The tokens that `piece` completes; raises RequestDeclinedError."""
         try:
             self._parser.write(piece)
         except FormParserError as error:
@@ -122,7 +122,7 @@ class Part:
             yield token
 
     async def text(self) -> str:
-        """A field's value; raises Declined when it is longer than a field may be, or is not UTF-8."""
+        """A field's value; raises RequestDeclinedError when it is longer than a field may be, or is not UTF-8."""
         value = b""
         async for piece in self.pieces():
             value += piece
@@ -135,10 +135,11 @@ class Part:
 
 
 class Form:
-    """The parts of a form, in the order in which they come; iterating raises Declined where it is no form."""
+    """The parts of a form, in the order in which they come; iterating raises RequestDeclinedError where it is no
+    form."""
 
     def __init__(self, stream: AsyncIterator[bytes], content_type: str) -> None:
-        """`content_type` is the request's header; raises Declined."""
+        """`content_type` is the request's header; raises RequestDeclinedError."""
         _, options = parse_options_header(content_type)
         if not options.get(b"boundary"):
             raise malformed("its Content-Type names no boundary")
@@ -152,7 +153,7 @@ class Form:
             yield Part(head, self)
 
     async def token(self) -> Token | None:
-        """The next token, None at the end of the form; raises Declined."""
+        """The next token, None at the end of the form; raises RequestDeclinedError."""
         while not self._tokens:
             if self._reading.done:
                 return None
@@ -163,5 +164,7 @@ class Form:
         return self._tokens.popleft()
 
 
-def malformed(what: str) -> Declined:
-    return Declined(400, "Malformed form", f"The body is no multipart/form-data as RFC 7578 has it: {what}.")
+def malformed(what: str) -> RequestDeclinedError:
+    return RequestDeclinedError(
+        400, "Malformed form", f"The body is no multipart/form-data as RFC 7578 has it: {what}."
+    )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 
-from songline.producers.publishing.errors import Broken
+from songline.producers.publishing.errors import TransientError
 from songline.producers.uploads.upload_record import Records
 from songline.schemas.acceptance import refuse
 from songline.schemas.envelope import Event
@@ -47,7 +47,7 @@ class Owners:
                 task.cancel()
         failed = [result for result in await asyncio.gather(*asking, return_exceptions=True) if result is not None]
         for result in failed:
-            if not isinstance(result, Broken | asyncio.CancelledError):
+            if not isinstance(result, TransientError | asyncio.CancelledError):
                 raise result
         if failed:
             logger.warning("facts of %d songs are taken without knowing their owners: %r", len(failed), failed[0])

@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModif
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
-from songline.producers.publishing.errors import Broken
+from songline.producers.publishing.errors import TransientError
 
 BLOCK = 4 * 1024 * 1024
 
@@ -32,7 +32,7 @@ class StagedFile:
         self._size = 0
 
     async def add(self, block: bytes) -> None:
-        """The next at most `BLOCK` bytes; raises Broken."""
+        """The next at most `BLOCK` bytes; raises TransientError."""
         # All ids of a blob must be of one length.
         block_id = base64.b64encode(f"{self._attempt}{len(self._blocks):08}".encode()).decode()
         async with self._asking():
@@ -41,7 +41,7 @@ class StagedFile:
         self._size += len(block)
 
     async def commit(self) -> None:
-        """The file is there, from this attempt or from one before; raises Broken."""
+        """The file is there, from this attempt or from one before; raises TransientError."""
         async with self._asking():
             try:
                 await self._blob.commit_block_list(self._blocks, match_condition=MatchConditions.IfMissing)
@@ -49,14 +49,16 @@ class StagedFile:
                 # It may be what another attempt forgets at this very moment.
                 found = (await self._blob.get_blob_properties()).size
                 if found != self._size:
-                    raise Broken(f"Blob Storage: saw {found} bytes, expected the {self._size} of this file") from None
+                    raise TransientError(
+                        f"Blob Storage: saw {found} bytes, expected the {self._size} of this file"
+                    ) from None
 
     async def forget(self) -> None:
         """Nothing of what was sent is kept. A file that is there under this name stays; what fails is left to the week
         after which the service forgets by itself."""
         if not self._blocks:
             return
-        with contextlib.suppress(Broken, ResourceNotFoundError):
+        with contextlib.suppress(TransientError, ResourceNotFoundError):
             async with self._asking():
                 # A blob must be there before it can be deleted, and with it what was never committed to it.
                 made = await self._blob.commit_block_list([], match_condition=MatchConditions.IfMissing)
@@ -69,8 +71,8 @@ class StagedFile:
             async with asyncio.timeout(self._patience_s):
                 yield
         except TimeoutError:
-            raise Broken(
+            raise TransientError(
                 f"Blob Storage gave no answer within {self._patience_s:g} s, expected one: try again later"
             ) from None
         except AzureError as error:
-            raise Broken(f"Blob Storage: saw {type(error).__name__}, expected the file to be taken") from error
+            raise TransientError(f"Blob Storage: saw {type(error).__name__}, expected the file to be taken") from error

@@ -17,7 +17,7 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct, structs
 
-from songline.producers.publishing.errors import Broken
+from songline.producers.publishing.errors import TransientError
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion, Transition
@@ -34,7 +34,7 @@ class Record(Struct, frozen=True):
 class Records:
     """The container `ingestions`, and of `catalog`, the container `songs`, what a removal asks.
 
-    Every method raises Broken when Cosmos DB gives no answer within `patience_s`."""
+    Every method raises TransientError when Cosmos DB gives no answer within `patience_s`."""
 
     def __init__(self, container: ContainerProxy, catalog: ContainerProxy, patience_s: float = 10.0) -> None:
         self._container = container
@@ -85,13 +85,15 @@ class Records:
             async with asyncio.timeout(self._patience_s):
                 yield
         except TimeoutError:
-            raise Broken(
+            raise TransientError(
                 f"Cosmos DB gave no answer within {self._patience_s:g} s, expected one: try again later"
             ) from None
         except AzureError as error:
-            raise Broken(f"Cosmos DB: saw {type(error).__name__}, expected the upload to be recorded") from error
+            raise TransientError(
+                f"Cosmos DB: saw {type(error).__name__}, expected the upload to be recorded"
+            ) from error
         except PoisonError as poison:
-            raise Broken(
+            raise TransientError(
                 f"Cosmos DB: saw a document that can't be understood ({poison}), expected one of ours"
             ) from None
 

@@ -30,10 +30,10 @@ from songline.cloud.settings import (
 )
 from songline.processes.environment import OUTBOX, WORKERS
 from songline.producers.http import event_routes as events_api
-from songline.producers.http.body_pacing import Pace
+from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
-from songline.producers.http.problems import Declined
-from songline.producers.http.upload_routes import Wires, routes
+from songline.producers.http.problems import RequestDeclinedError
+from songline.producers.http.upload_routes import UploadApiSettings, routes
 from songline.producers.uploads.intake import Limits
 from songline.projections.api import create
 from songline.projections.http.front import Front
@@ -55,12 +55,12 @@ class Settings(Struct, frozen=True):
     they are known."""
 
     reading: Cosmos
-    writing: Wires | None
+    writing: UploadApiSettings | None
     limits: Limits
     hubs: EventHubs | None
     bus: ServiceBus | None
     stale_s: float
-    events: events_api.Wires | None
+    events: events_api.EventApiSettings | None
     front: Front = Front()
     workers: Mapping[str, str] = {}
 
@@ -74,7 +74,7 @@ class Settings(Struct, frozen=True):
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
             return cls(reading, None, Limits(), hubs, bus, stale_s, events, front, workers)
-        wires = Wires(read_servicebus(environ), reading, read_blobs(environ))
+        wires = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
         return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events, front, workers)
 
 
@@ -83,7 +83,7 @@ def read_limits(environ: Mapping[str, str]) -> Limits:
     usual = Limits()
     uploads = _count(environ, UPLOADS, "how many uploads may be on their way in at a time") or usual.uploads
     each = _count(environ, EACH, "how many of them may be of one caller")
-    return Limits(uploads=uploads, each=each, pace=Pace.read(environ), callers=Callers.read(environ))
+    return Limits(uploads=uploads, each=each, pace=BodyPaceConfig.read(environ), callers=Callers.read(environ))
 
 
 def _count(environ: Mapping[str, str], name: str, meaning: str) -> int | None:
@@ -129,8 +129,8 @@ def compose(settings: Settings) -> FastAPI:
 def _declined(app: FastAPI) -> None:
     """The write sides' refusals, in the words of the read side."""
 
-    @app.exception_handler(Declined)
-    async def declined(request: Request, error: Declined) -> Response:
+    @app.exception_handler(RequestDeclinedError)
+    async def declined(request: Request, error: RequestDeclinedError) -> Response:
         return answer(Problem(error.title, error.status, error.detail), error.retry_after)
 
     @app.exception_handler(ContractViolationError)

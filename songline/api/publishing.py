@@ -10,20 +10,20 @@ from songline.cloud.settings import read_cosmos, read_eventhubs, read_number
 from songline.processes.environment import OUTBOX
 from songline.producers.http import event_routes as events_api
 from songline.producers.http import now_playing_routes as now_playing
-from songline.producers.http.body_pacing import Pace
+from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
-from songline.producers.http.event_routes import PACE, SPILL_AFTER_S, Wires
+from songline.producers.http.event_routes import PACE, SPILL_AFTER_S, EventApiSettings
 
 SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 
 
-def read(environ: Mapping[str, str]) -> Wires | None:
+def read(environ: Mapping[str, str]) -> EventApiSettings | None:
     """Where events go; None where there is no file to keep them in. Raises BadSetting."""
     outbox = environ.get(OUTBOX, "")
     if not outbox:
         return None
-    pace = structs.replace(Pace.read(environ), deadline_s=PACE.deadline_s)
-    return Wires(
+    pace = structs.replace(BodyPaceConfig.read(environ), deadline_s=PACE.deadline_s)
+    return EventApiSettings(
         read_eventhubs(environ),
         Path(outbox),
         _spill_after(environ),
@@ -37,7 +37,7 @@ def _spill_after(environ: Mapping[str, str]) -> float:
     return read_number(environ, SPILL_AFTER, SPILL_AFTER_S, (0.1, 60), "seconds that the hub has to take an event,")
 
 
-def serve(app: FastAPI, wires: Wires) -> None:
+def serve(app: FastAPI, wires: EventApiSettings) -> None:
     """Add the routes to `app`."""
     app.include_router(events_api.routes(wires))
     app.include_router(

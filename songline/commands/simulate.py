@@ -20,7 +20,7 @@ from msgspec import structs
 
 from songline.cloud.settings import EventHubs
 from songline.options import FiniteRange
-from songline.producers.publishing.errors import Forbidden
+from songline.producers.publishing.errors import AccessDeniedError
 from songline.producers.simulation.config import Dials, read_dials
 from songline.producers.simulation.simulator import Due
 from songline.schemas.envelope import encode
@@ -162,7 +162,7 @@ async def _alone(settings: EventHubs, plan: Plan) -> None:
     reporting = asyncio.create_task(_report_on(report))
     try:
         await perform(settings, plan, 0, account)
-    except Forbidden as error:
+    except AccessDeniedError as error:
         raise Stopped(str(error), Exit.USAGE) from None
     finally:
         reporting.cancel()
@@ -209,7 +209,7 @@ def _together(settings: EventHubs, plan: Plan) -> None:
 def _play_part(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
     try:
         asyncio.run(perform(settings, plan, part, account))
-    except Forbidden as error:
+    except AccessDeniedError as error:
         click.echo(f"Error: {error}", err=True)
         raise SystemExit(Exit.USAGE) from None
 

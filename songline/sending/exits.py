@@ -7,7 +7,7 @@ import click
 
 from songline.cloud.settings import BadSetting, EventHubs, read_eventhubs
 from songline.processes.environment import load
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 
 
 class Exit(IntEnum):
@@ -40,8 +40,8 @@ def eventhubs() -> EventHubs:
 
 def stopped(error: BaseException) -> Stopped:
     """`error` of a publisher as the end of a command; anything unknown is raised."""
-    if isinstance(error, Broken):
+    if isinstance(error, TransientError):
         return Stopped(str(error), Exit.UNREACHABLE)
-    if isinstance(error, Forbidden):
+    if isinstance(error, AccessDeniedError):
         return Stopped(str(error), Exit.USAGE)
     raise error

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from songline.cloud.settings import EventHubs
 from songline.producers.http.announcer import Announcer
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import Dials
@@ -74,14 +74,14 @@ class Chatter:
             self._telling = asyncio.create_task(self._tell(live))
 
     async def _tell(self, live: LiveEvent) -> None:
-        with suppress(Broken, Forbidden):
+        with suppress(TransientError, AccessDeniedError):
             await self._announcer.tell(live)
 
 
 async def perform(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
     """Play one part to its end, or until SIGINT or SIGTERM; waits for the hub as long as it takes.
 
-    Raises Forbidden. While the hub is away events wait in the publisher's buffer. What is overdue by more than
+    Raises AccessDeniedError. While the hub is away events wait in the publisher's buffer. What is overdue by more than
     CATCH_UP then is passed over, as if nobody had listened; uploads and removals never are.
     """
     loop = asyncio.get_running_loop()

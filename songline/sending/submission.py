@@ -15,8 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from songline.api_client import visible
 from songline.cloud.settings import EventHubs
-from songline.producers.publishing.errors import Broken, Forbidden
-from songline.producers.publishing.ndjson import Line, Lines
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
+from songline.producers.publishing.ndjson import EventLine, LineSplitter
 from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
@@ -72,8 +72,8 @@ class Submission:
     async def send_one(self, settings: EventHubs, body: bytes, patience_s: float) -> None:
         """Send one event."""
 
-        async def alone() -> AsyncIterator[Line]:
-            yield Line(0, body, len(body))
+        async def alone() -> AsyncIterator[EventLine]:
+            yield EventLine(0, body, len(body))
 
         await self._send(settings, alone(), len(body), patience_s)
 
@@ -92,7 +92,7 @@ class Submission:
         return f"{self.sent:,} sent{refused}, in {seconds:.1f} s"
 
     async def _send(
-        self, settings: EventHubs, lines: AsyncIterator[Line], total: int | None, patience_s: float
+        self, settings: EventHubs, lines: AsyncIterator[EventLine], total: int | None, patience_s: float
     ) -> None:
         watch = asyncio.create_task(self._watch(total))
         try:
@@ -102,14 +102,14 @@ class Submission:
                 except asyncio.CancelledError:
                     await publisher.close(_LAST_WORDS_S)
                     raise
-        except (Broken, Forbidden) as error:
+        except (TransientError, AccessDeniedError) as error:
             self.failure = self.failure or error
         finally:
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
 
-    async def _submit(self, publisher: EventPublisher, lines: AsyncIterator[Line]) -> None:
+    async def _submit(self, publisher: EventPublisher, lines: AsyncIterator[EventLine]) -> None:
         async for line in lines:
             if self.failure is not None:
                 return
@@ -127,7 +127,7 @@ class Submission:
         else:
             self.failure = self.failure or failure
 
-    def _report(self, line: Line, refused: ContractViolationError) -> None:
+    def _report(self, line: EventLine, refused: ContractViolationError) -> None:
         self.refused += 1
         if self.refused > SHOWN:
             self._unshown[refused.violation.field, refused.violation.rule] += 1
@@ -138,8 +138,8 @@ class Submission:
         # Rubbish may hold what a terminal would obey.
         self._console.print(where + visible(str(refused)), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
-    async def _lines(self, head: bytes, source: AsyncIterator[bytes]) -> AsyncIterator[Line]:
-        lines = Lines()
+    async def _lines(self, head: bytes, source: AsyncIterator[bytes]) -> AsyncIterator[EventLine]:
+        lines = LineSplitter()
         for line in lines.feed(head):
             yield line
         self._read += len(head)
@@ -164,7 +164,7 @@ class Submission:
                 progress.update(task, description=self.summary(), completed=self._read)
 
 
-def _accepted(line: Line) -> tuple[Event, bytes]:
+def _accepted(line: EventLine) -> tuple[Event, bytes]:
     """The event in a line, and the bytes to send, its texts clean; raises ContractViolationError."""
     if line.body is None:
         raise refuse("event", f"{line.size} bytes", f"at most {MAX_EVENT_BYTES} bytes")

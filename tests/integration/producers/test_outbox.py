@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from songline.producers import EventPublisher, Full, Held
-from songline.producers.publishing.errors import Broken
+from songline.producers import EventPublisher, OutboxFullError, OutboxLockedError
+from songline.producers.publishing.errors import TransientError
 from songline.producers.publishing.store_and_forward import Storage
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongLiked
@@ -93,7 +93,7 @@ async def test_the_next_process_sends_what_the_last_one_accepted(localcloud: Loc
     await asyncio.to_thread(localcloud.kill)
     async with publisher(localcloud, tmp_path / "outbox.db") as out:
         assert await publish(out, range(300)) == {"kept"}
-        with pytest.raises(Held):
+        with pytest.raises(OutboxLockedError):
             async with publisher(localcloud, tmp_path / "outbox.db"):
                 pass
     await asyncio.to_thread(localcloud.start)
@@ -128,9 +128,9 @@ async def test_a_full_outbox_says_so_and_what_it_has_is_kept(localcloud: LocalCl
     await asyncio.to_thread(localcloud.kill)
     async with publisher(localcloud, tmp_path / "outbox.db", max_events=50) as out:
         assert await publish(out, range(50)) == {"kept"}
-        with pytest.raises(Full, match=r"saw 50 events.*see why the hub is away") as caught:
+        with pytest.raises(OutboxFullError, match=r"saw 50 events.*see why the hub is away") as caught:
             await out.publish(like(50))
-        assert isinstance(caught.value, Broken)
+        assert isinstance(caught.value, TransientError)
         assert out.statistics().outbox_events == 50
     await asyncio.to_thread(localcloud.start)
     async with publisher(localcloud, tmp_path / "outbox.db") as out:
@@ -155,7 +155,7 @@ async def test_who_publishes_while_neither_hub_nor_disk_takes_events_learns_it_a
         async def is_sent() -> bool:
             try:
                 return await out.publish(like(1_000)) == "sent"
-            except Broken:
+            except TransientError:
                 return False
 
         await wait_for_async(is_sent, "the hub")
@@ -171,7 +171,7 @@ async def test_who_publishes_while_neither_hub_nor_disk_takes_events_learns_it_a
             # What fits into the pages that it has is kept.
             refused = [answer for answer in asked if answer != "kept"]
             assert refused
-            assert {type(answer) for answer in refused} == {Full}
+            assert {type(answer) for answer in refused} == {OutboxFullError}
             assert "make room on the disk" in str(refused[0])
             assert loop.time() - began < 10
             await limited(storage, 1 << 20)

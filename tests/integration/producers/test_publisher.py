@@ -9,7 +9,7 @@ import pytest
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 
 from songline.cloud.settings import EVENTHUB_CONNECTION, read_eventhubs
-from songline.producers.publishing.errors import Broken, Forbidden
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES
 from songline.schemas.envelope import Event, decode, encode
@@ -139,18 +139,18 @@ async def test_close_sends_what_is_left(localcloud: LocalCloud) -> None:
 
 async def test_what_close_can_not_send_fails_loudly(localcloud: LocalCloud) -> None:
     out = publisher(localcloud, patience_s=0.5)
-    with pytest.raises(Broken, match="3 events"):
+    with pytest.raises(TransientError, match="3 events"):
         async with out:
             localcloud.kill()
             done = [await out.submit(encode(like("user", number)), "user") for number in range(3)]
     for each in done:
-        assert isinstance(each.exception(), Broken)
+        assert isinstance(each.exception(), TransientError)
 
 
 async def test_after_an_event_was_given_up_the_next_ones_go_through(localcloud: LocalCloud) -> None:
     async with publisher(localcloud, patience_s=0.5) as out:
         localcloud.kill()
-        with pytest.raises(Broken, match="try again later"):
+        with pytest.raises(TransientError, match="try again later"):
             await out.publish(like("user", 1))
         await asyncio.to_thread(localcloud.start)
         await out.publish(like("user", 2))
@@ -188,16 +188,16 @@ async def test_what_breaks_the_contract_is_refused_and_the_rest_goes_through(sha
 
 async def test_a_wrong_key_or_hub_is_the_operators(shared_localcloud: LocalCloud) -> None:
     wrong_key = shared_localcloud.eventhub_connection_string.replace("SAS_KEY_VALUE", "wrong")
-    with pytest.raises(Forbidden, match="check the connection string"):
+    with pytest.raises(AccessDeniedError, match="check the connection string"):
         async with EventPublisher(read_eventhubs({EVENTHUB_CONNECTION: wrong_key})):
             pass
-    with pytest.raises(Forbidden, match="no-such-hub"):
+    with pytest.raises(AccessDeniedError, match="no-such-hub"):
         async with EventPublisher(shared_localcloud.settings().eventhubs, "no-such-hub"):
             pass
 
 
 async def test_no_hub_at_all_is_broken_after_patience(tmp_path: Path) -> None:
-    with pytest.raises(Broken, match="try again later"):
+    with pytest.raises(TransientError, match="try again later"):
         async with publisher(nobody(tmp_path), patience_s=0.3):
             pass
 

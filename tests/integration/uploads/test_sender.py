@@ -11,7 +11,7 @@ import pytest
 from songline.cloud import cosmos, servicebus
 from songline.cloud.settings import read_cosmos, read_servicebus
 from songline.processes.entities import CONTAINERS
-from songline.producers.publishing.errors import Forbidden
+from songline.producers.publishing.errors import AccessDeniedError
 from songline.producers.uploads.command_sender import PROPERTIES_ROOM, CommandSender
 from songline.schemas.channels import DATABASE, SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, Metadata, Upload
@@ -73,6 +73,6 @@ async def test_a_broker_that_comes_back_is_found_again_and_one_that_stays_away_i
 async def test_a_queue_that_is_not_there_is_the_operators_to_mend(localcloud: LocalCloud) -> None:
     async with servicebus.client(read_servicebus(localcloud.environment), retry_total=0) as bus:
         sender = CommandSender(bus, "no-such-queue", patience_s=5)
-        with pytest.raises(Forbidden, match="no-such-queue"):
+        with pytest.raises(AccessDeniedError, match="no-such-queue"):
             await sender.room()
         await sender.close()

@@ -12,7 +12,7 @@ from azure.eventhub.exceptions import (
     OperationTimeoutError,
 )
 
-from songline.producers.publishing.errors import Broken, Forbidden, is_passing, named
+from songline.producers.publishing.errors import AccessDeniedError, TransientError, is_transient, translate
 
 
 def sdk_error(kind: type[EventHubError], condition: str | None = None) -> EventHubError:
@@ -34,8 +34,8 @@ def sdk_error(kind: type[EventHubError], condition: str | None = None) -> EventH
     ],
 )
 def test_what_passes(error: EventHubError) -> None:
-    assert is_passing(error)
-    assert isinstance(named(error, "music-events", 60), Broken)
+    assert is_transient(error)
+    assert isinstance(translate(error, "music-events", 60), TransientError)
 
 
 @pytest.mark.parametrize(
@@ -51,18 +51,18 @@ def test_what_passes(error: EventHubError) -> None:
     ],
 )
 def test_what_stays(error: EventHubError) -> None:
-    assert not is_passing(error)
-    assert isinstance(named(error, "music-events", 60), Forbidden)
+    assert not is_transient(error)
+    assert isinstance(translate(error, "music-events", 60), AccessDeniedError)
 
 
 def test_other_errors_are_bugs_and_stay_as_they_are() -> None:
     error = ValueError("ours")
-    assert not is_passing(error)
-    assert named(error, "music-events", 1) is error
+    assert not is_transient(error)
+    assert translate(error, "music-events", 1) is error
 
 
 def test_the_message_says_what_was_seen_once() -> None:
     error = EventHubError("Connect call failed\nError condition: x Error Description: Connect call failed")
-    assert str(named(error, "music-events", 3)) == (
+    assert str(translate(error, "music-events", 3)) == (
         "music-events: saw 'Connect call failed' for 3 s, expected an acknowledgement: try again later"
     )

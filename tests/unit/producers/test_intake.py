@@ -15,11 +15,11 @@ from starlette.requests import Request
 
 from songline.cloud.settings import EventHubs, Secret
 from songline.producers import EventPublisher
-from songline.producers.http.event_intake import Intake, Taken
+from songline.producers.http.event_intake import EventIntake, IntakeResult
 from songline.producers.http.event_routes import Desk
-from songline.producers.http.problems import Declined
-from songline.producers.http.recent_events import Recent
-from songline.producers.publishing.hub_end import Positions
+from songline.producers.http.problems import RequestDeclinedError
+from songline.producers.http.recent_events import RecentEvents
+from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.uploads.first_uploaders import FirstUploaders
 from songline.producers.uploads.owners import Owners
 from songline.schemas.envelope import Event
@@ -60,11 +60,13 @@ class NoneYet(Owners):
 
 async def take(
     folder: Path, *requests: list[Any], outbox_events: int = 1_000, owners: Owners | None = None
-) -> tuple[list[Taken], list[str]]:
+) -> tuple[list[IntakeResult], list[str]]:
     """What each request is answered with, and the ids in the outbox afterwards."""
     publisher = EventPublisher(NOWHERE, outbox=folder / "outbox.db", outbox_events=outbox_events, now=lambda: NOW)
     async with publisher:
-        intake = Intake(publisher, Positions(NOWHERE, "hub", publisher.partitions), Recent(), lambda: NOW, owners)
+        intake = EventIntake(
+            publisher, HubEnds(NOWHERE, "hub", publisher.partitions), RecentEvents(), lambda: NOW, owners
+        )
         taken = [await intake.take([json.dumps(item).encode() for item in items]) for items in requests]
         assert publisher._storage is not None
         kept = publisher._storage.outbox.read(0, 1_000)
@@ -117,11 +119,11 @@ async def test_what_finds_no_room_fails_and_may_be_sent_again(tmp_path: Path) ->
 
 async def test_too_much_at_a_time_is_503_and_passes(tmp_path: Path) -> None:
     publisher = EventPublisher(NOWHERE, outbox=tmp_path / "outbox.db")
-    intake = Intake(publisher, Positions(NOWHERE, "hub", publisher.partitions), Recent(), lambda: NOW)
+    intake = EventIntake(publisher, HubEnds(NOWHERE, "hub", publisher.partitions), RecentEvents(), lambda: NOW)
     desk = Desk(publisher, intake, max_bytes=100)
     small = Request({"type": "http", "headers": [(b"content-length", b"60")]})
     with desk.room(small, 90):
-        with pytest.raises(Declined) as caught, desk.room(small, 90):
+        with pytest.raises(RequestDeclinedError) as caught, desk.room(small, 90):
             pass
         assert (caught.value.status, caught.value.retry_after) == (503, 2)
     # Who does not say how long the body is may send as much as is allowed.
@@ -134,7 +136,7 @@ def event(id_: str, song: str = "song") -> Event:
 
 
 async def test_recent_forgets_the_oldest_and_what_failed() -> None:
-    recent, loop = Recent(capacity=2), asyncio.get_running_loop()
+    recent, loop = RecentEvents(capacity=2), asyncio.get_running_loop()
     done = {name: loop.create_future() for name in "abc"}
     for name in "ab":
         recent.note(event(name), done[name])

@@ -3,18 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.publishing.ndjson import Line, Lines
+from songline.producers.publishing.ndjson import EventLine, LineSplitter
 
 PIECES = st.sampled_from([b"a", b"{}", b" ", b"\r", b"\n", b"\r\n", b"\xef\xbb\xbf", b"\x00\xff", b"x" * 30])
 
 
-def cut(*chunks: bytes, longest: int = 10_240) -> list[Line]:
-    lines = Lines(longest)
+def cut(*chunks: bytes, longest: int = 10_240) -> list[EventLine]:
+    lines = LineSplitter(longest)
     return [line for chunk in chunks for line in lines.feed(chunk)] + list(lines.end())
 
 
 def test_blank_lines_are_counted_and_passed_over() -> None:
-    assert cut(b"one\n\n  \r\ntwo\r\nthree") == [Line(1, b"one", 3), Line(4, b"two", 4), Line(5, b"three", 5)]
+    assert cut(b"one\n\n  \r\ntwo\r\nthree") == [
+        EventLine(1, b"one", 3),
+        EventLine(4, b"two", 4),
+        EventLine(5, b"three", 5),
+    ]
 
 
 def test_an_empty_file_has_no_line() -> None:
@@ -27,8 +31,8 @@ def test_a_byte_order_mark_is_dropped_at_the_start_only() -> None:
 
 
 def test_an_over_long_line_is_told_by_its_size_and_the_next_one_is_whole() -> None:
-    assert cut(b"x" * 100 + b"\nnext", longest=20) == [Line(1, None, 100), Line(2, b"next", 4)]
-    assert cut(*[b"x" * 50] * 1_000, longest=20) == [Line(1, None, 50_000)]
+    assert cut(b"x" * 100 + b"\nnext", longest=20) == [EventLine(1, None, 100), EventLine(2, b"next", 4)]
+    assert cut(*[b"x" * 50] * 1_000, longest=20) == [EventLine(1, None, 50_000)]
 
 
 def test_the_longest_event_passes_with_mark_and_line_end() -> None:

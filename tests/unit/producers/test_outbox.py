@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.producers import Full, Held
+from songline.producers import OutboxFullError, OutboxLockedError
 from songline.producers.publishing.outbox import Outbox
 
 
@@ -56,7 +56,7 @@ def test_it_is_a_queue_that_survives(steps: list[tuple[str, list[bytes] | int | 
 def test_it_is_bounded_by_events_and_by_bytes(tmp_path: Path, events: int, size: int, taken: int) -> None:
     outbox = Outbox(tmp_path / "outbox.db", max_events=events, max_bytes=size)
     last = append(outbox, *[b"0123456789"] * taken)
-    with pytest.raises(Full, match=f"saw {taken} events of {14 * taken} bytes.*see why the hub is away"):
+    with pytest.raises(OutboxFullError, match=f"saw {taken} events of {14 * taken} bytes.*see why the hub is away"):
         outbox.reserve("user", b"0123456789")
     outbox.delete(last)
     assert append(outbox, b"there is") == last + 1
@@ -65,7 +65,7 @@ def test_it_is_bounded_by_events_and_by_bytes(tmp_path: Path, events: int, size:
 
 def test_a_second_process_is_told_that_there_is_a_first(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "outbox.db")
-    with pytest.raises(Held, match="an outbox of its own"):
+    with pytest.raises(OutboxLockedError, match="an outbox of its own"):
         Outbox(tmp_path / "outbox.db")
     outbox.close()
     Outbox(tmp_path / "outbox.db").close()
@@ -84,7 +84,7 @@ def test_a_disk_that_takes_nothing_refuses_and_keeps_what_it_has(tmp_path: Path)
     append(outbox, b"before")
     pages = outbox._database.execute("PRAGMA page_count").fetchone()[0]
     outbox._database.execute(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(Full, match=r"database or disk is full.*make room"):
+    with pytest.raises(OutboxFullError, match=r"database or disk is full.*make room"):
         append(outbox, b"x" * 100_000)
     outbox.give_back("user", b"x" * 100_000)
     assert [each.body for each in outbox.read(0, 10)] == [b"before"]

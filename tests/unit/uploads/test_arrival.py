@@ -6,7 +6,7 @@ import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import ContainerClient
 
-from songline.producers.http.problems import Declined
+from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.uploads.incoming_file import Arrival, Memory
 from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
@@ -46,6 +46,6 @@ async def test_what_finds_no_memory_or_fits_no_message_takes_none(free: int, roo
 async def test_a_file_larger_than_a_song_may_be_is_declined_as_soon_as_that_is_known() -> None:
     arrival = Arrival(staged(), Memory(0), room=BLOCK, length=None)
     arrival.size = MAX_SONG_BYTES
-    with pytest.raises(Declined) as declined:
+    with pytest.raises(RequestDeclinedError) as declined:
         await arrival.write(b"x")
     assert declined.value.status == 413

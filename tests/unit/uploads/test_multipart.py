@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.http.problems import Declined
+from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.uploads.multipart import FIELD_MAX, PARTS_MAX, Form
 
 BOUNDARY = "frontier"
@@ -50,7 +50,7 @@ async def test_what_went_in_comes_out_however_it_is_cut(contents: list[bytes], c
 
 @given(body=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=4))
 async def test_rubbish_is_declined_and_nothing_else_happens(body: bytes, cuts: list[int]) -> None:
-    with pytest.raises(Declined):
+    with pytest.raises(RequestDeclinedError):
         await read(b"rubbish" + body, cuts)
 
 
@@ -67,7 +67,7 @@ async def test_rubbish_is_declined_and_nothing_else_happens(body: bytes, cuts: l
     ],
 )
 async def test_what_is_no_form_is_declined_in_words(body: bytes, content_type: str, named: str) -> None:
-    with pytest.raises(Declined, match=named) as declined:
+    with pytest.raises(RequestDeclinedError, match=named) as declined:
         await read(body, [], content_type)
     assert declined.value.status == 400
 
@@ -78,6 +78,6 @@ async def test_a_field_is_short_and_is_text(value: bytes) -> None:
         yield form(part("title", value))
 
     async for each in Form(stream(), CONTENT_TYPE):
-        with pytest.raises(Declined, match="title"):
+        with pytest.raises(RequestDeclinedError, match="title"):
             await each.text()
         break

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.producers.http.admission import NoSlotError, Slots
-from songline.producers.http.body_pacing import Meter, Pace
+from songline.producers.http.admission import NoSlotError, UploadSlots
+from songline.producers.http.body_pacing import BodyPaceConfig, BodyPaceMeter
 
-PACE = Pace(silence_s=30, least=2_000, deadline_s=7_200)
+PACE = BodyPaceConfig(silence_s=30, least=2_000, deadline_s=7_200)
 
 
-def sent(pace: Pace, *pieces: tuple[float, int]) -> float | None:
+def sent(pace: BodyPaceConfig, *pieces: tuple[float, int]) -> float | None:
     """When the sender of pieces (seconds since the one before, bytes) is given up, None where it is not."""
     now = 0.0
-    meter = Meter(pace, now)
+    meter = BodyPaceMeter(pace, now)
     for pause, size in pieces:
         until = meter.wait(now)
         if now + pause > until:
@@ -54,15 +54,15 @@ def test_nobody_is_given_up_before_the_silence_or_kept_beyond_what_was_sent(piec
 
 
 def test_time_in_which_the_sender_is_not_waited_for_does_not_count() -> None:
-    meter = Meter(PACE, 0)
+    meter = BodyPaceMeter(PACE, 0)
     meter.wait(0)
     meter.take(1, 1)
     assert meter.wait(1_000) == pytest.approx(1_029, abs=0.1)
 
 
 def test_each_caller_has_a_share_and_all_have_the_rest() -> None:
-    slots = Slots(total=4, each=2)
-    meters = [Meter(PACE, 0) for _ in range(5)]
+    slots = UploadSlots(total=4, each=2)
+    meters = [BodyPaceMeter(PACE, 0) for _ in range(5)]
     with slots.taken("a", meters[0], lambda: 1.0), slots.taken("a", meters[1], lambda: 1.0):
         with pytest.raises(NoSlotError, match="2 uploads of a"), slots.taken("a", meters[2], lambda: 1.0):
             pass
@@ -78,8 +78,8 @@ def test_each_caller_has_a_share_and_all_have_the_rest() -> None:
 
 
 def test_who_stalls_loses_the_place_to_who_waits() -> None:
-    slots = Slots(total=2, each=2)
-    quick, stalling, waiting = (Meter(PACE, 0) for _ in range(3))
+    slots = UploadSlots(total=2, each=2)
+    quick, stalling, waiting = (BodyPaceMeter(PACE, 0) for _ in range(3))
     cut: list[str] = []
     with slots.taken("a", quick, lambda: 0.0), slots.taken("b", stalling, lambda: 0.0):
         quick.wait(15.5, lambda: cut.append("quick"))
@@ -88,7 +88,7 @@ def test_who_stalls_loses_the_place_to_who_waits() -> None:
             pass
         with slots.taken("c", waiting, lambda: 16.0):
             assert (cut, stalling.displaced, quick.displaced) == (["stalling"], True, False)
-            with pytest.raises(NoSlotError), slots.taken("d", Meter(PACE, 16), lambda: 16.0):
+            with pytest.raises(NoSlotError), slots.taken("d", BodyPaceMeter(PACE, 16), lambda: 16.0):
                 pass
     # All places are free again, the one that was taken away included.
     with slots.taken("a", quick, lambda: 0.0), slots.taken("b", waiting, lambda: 0.0):
@@ -96,13 +96,13 @@ def test_who_stalls_loses_the_place_to_who_waits() -> None:
 
 
 def test_of_one_caller_the_own_place_goes_not_that_of_another() -> None:
-    slots = Slots(total=4, each=1)
-    other, own = Meter(PACE, 0), Meter(PACE, 0)
+    slots = UploadSlots(total=4, each=1)
+    other, own = BodyPaceMeter(PACE, 0), BodyPaceMeter(PACE, 0)
     other.wait(0)
     own.wait(5)
     with (
         slots.taken("b", other, lambda: 0.0),
         slots.taken("a", own, lambda: 5.0),
-        slots.taken("a", Meter(PACE, 25), lambda: 25.0),
+        slots.taken("a", BodyPaceMeter(PACE, 25), lambda: 25.0),
     ):
         assert (own.displaced, other.displaced) == (True, False)
