@@ -1,0 +1,72 @@
+"""The one loop that tries a call again, and its policy: growing, random pauses while the error may pass."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import TypeVar
+
+from msgspec import Struct
+
+from songline.cloud.service_fault import is_transient, requested_pause_s
+
+T = TypeVar("T")
+
+_MOST_DOUBLINGS = 60
+
+
+class RetryPolicy(Struct, frozen=True):
+    """How long the pauses are, and when to end.
+
+    The pause after a failure is drawn evenly between 0 and `first_pause_s`, which doubles with each further failure up
+    to `longest_pause_s` ("full jitter"): clients that failed together do not come back together. A failure that comes
+    `limit_s` seconds after the first try began, or later, is the last.
+    """
+
+    first_pause_s: float = 0.2
+    longest_pause_s: float = 5.0
+    limit_s: float = inf
+
+    def pause_s(self, tries: int, chance: float) -> float:
+        """The pause after so many `tries`, 1 or more; `chance` is from 0 to 1."""
+        return chance * min(self.longest_pause_s, self.first_pause_s * 2.0 ** min(tries - 1, _MOST_DOUBLINGS))
+
+
+class FailedTry(Struct, frozen=True):
+    """A try that failed and is followed by another one: its number from 1 on, its error, and the pause after it."""
+
+    number: int
+    error: Exception
+    pause_s: float
+
+
+async def retry(
+    call: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    retries: Callable[[Exception], bool] = is_transient,
+    on_failure: Callable[[FailedTry], None] | None = None,
+    *,
+    gives_up: Callable[[], bool] = bool,
+    chance: Callable[[], float] = random.random,
+    steady: Callable[[], float] = time.monotonic,
+) -> T:
+    """What `call` returns, called again while it raises an error that `retries` takes.
+
+    A service that says how long to stay away is not called before that. Raises the last error once `policy` ends or
+    `gives_up` says so. `on_failure` is told of each failure that is followed by another try. `chance` gives numbers
+    from 0 to 1, `steady` seconds.
+    """
+    begun_s = steady()
+    number = 0
+    while True:
+        number += 1
+        try:
+            return await call()
+        except Exception as error:
+            if not retries(error) or steady() - begun_s >= policy.limit_s or gives_up():
+                raise
+            pause_s = max(policy.pause_s(number, chance()), requested_pause_s(error))
+            if on_failure is not None:
+                on_failure(FailedTry(number, error, pause_s))
+        await asyncio.sleep(pause_s)
