@@ -31,7 +31,6 @@ KNOWN_CLASHES: dict[str, set[str]] = {
         "Mark",
         "Missing",
         "Pace",
-        "Patience",
         "Projection",
         "Record",
         "Refused",

@@ -7,8 +7,8 @@ from functools import partial
 from songline.processors.catalog import fold
 from songline.processors.catalog.compacted_topic import Table
 from songline.processors.catalog.song_store import Songs
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
 from songline.schemas.errors import PoisonError
 
 IN_FLIGHT = 8
@@ -17,11 +17,11 @@ IN_FLIGHT = 8
 class CatalogPart:
     """A partition of `music-events`."""
 
-    def __init__(self, partition: str, songs: Songs, table: Table, patience: Patience) -> None:
+    def __init__(self, partition: str, songs: Songs, table: Table, retries: PersistentRetry) -> None:
         self._partition = partition
         self._songs = songs
         self._table = table
-        self._patience = patience
+        self._retries = retries
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     @property
@@ -34,7 +34,7 @@ class CatalogPart:
         said = fold.read(records)
         async with asyncio.TaskGroup() as group:
             for song_id in said.facts.keys() | said.again.keys():
-                group.create_task(self._patience.insist(partial(self._write, song_id, said), item=True))
+                group.create_task(self._retries.run(partial(self._write, song_id, said), writes_item=True))
         return said.poison
 
     async def flush(self) -> None:

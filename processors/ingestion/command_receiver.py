@@ -15,10 +15,10 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import Struct
 
+from songline.cloud.service_fault import is_denied
 from songline.processors.ingestion.clock import ClockSkew, skew_limit_s
 from songline.processors.ingestion.handling import DeadLettering, Handling, Outcome
 from songline.processors.ingestion.message_lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
-from songline.processors.runtime.access import denies
 from songline.schemas.channels import SONG_COMMANDS
 
 logger = logging.getLogger("ingestion")
@@ -92,7 +92,7 @@ class Lane:
                         pause_s = 0.5
             except BROKER_ERRORS as error:
                 self.away = str(error).partition("\n")[0] or type(error).__name__
-                self.is_denied = denies(error)
+                self.is_denied = is_denied(error)
                 self.seen_s = self._steady()
                 logger.warning("the broker did not answer, next try in %.1f s: %s", pause_s, error)
                 await _sleep(stop, pause_s)

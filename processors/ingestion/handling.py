@@ -6,24 +6,22 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from azure.core.exceptions import AzureError, HttpResponseError
-from azure.eventhub.exceptions import EventHubError
 from azure.servicebus import ServiceBusReceivedMessage
 from msgspec import Struct
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from songline.cloud.retry import FailedTry, RetryPolicy, retry
+from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.processors.ingestion.command_message import body_of, command_of
 from songline.processors.ingestion.decide import CommandRefused
 from songline.processors.ingestion.work import Work
-from songline.processors.runtime.access import denies
 from songline.schemas.commands import Command
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause
 
 logger = logging.getLogger("ingestion")
 
-# Of the answers that blame the request, those that another try, or an operator's hand, may change.
-_NOT_OURS = frozenset({401, 403, 404, 408, 409, 412, 429})
+# The first passes by itself; the others when an operator mends them.
+_WAITED_FOR = (ServiceFault.UNAVAILABLE, ServiceFault.ACCESS_DENIED, ServiceFault.MISSING)
 _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -81,20 +79,16 @@ class Handling:
     async def _patiently(self, command: Command, body: list[bytes]) -> Any:
         """Carry the command out, again and again while a service is away: that costs no delivery."""
 
-        def hold(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome else None
+        def hold(failed: FailedTry) -> None:
+            error = failed.error
             why = f"{type(error).__name__}: {error}".partition("\n")[0]
             held = self.held.setdefault(command.id, HeldCommand(self._steady(), why, cause_of(error)))
             held.why, held.cause = why, cause_of(error)
-            logger.warning("a service is away, try %d: %s", state.attempt_number, why)
+            logger.warning("a service is away, try %d: %s", failed.number, why)
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(is_passing),
-            wait=wait_random_exponential(multiplier=0.5, max=self._longest_pause_s),
-            before_sleep=hold,
-        )
+        policy = RetryPolicy(first_pause_s=0.5, longest_pause_s=self._longest_pause_s)
         try:
-            return await retrying(self._work.carry_out, command, body)
+            return await retry(lambda: self._work.carry_out(command, body), policy, is_passing, hold)
         finally:
             self.held.pop(command.id, None)
 
@@ -118,20 +112,13 @@ def is_passing(error: BaseException) -> bool:
 
     The song waits until that has passed or is mended, and loses no delivery by it.
     """
-    match error:
-        case HttpResponseError():
-            code = error.status_code
-            return code is None or code >= 500 or code in _NOT_OURS
-        case AzureError() | EventHubError():
-            return True
-        case OSError():
-            return error.errno in _DISK
-        case _:
-            return False
+    if isinstance(error, OSError):
+        return error.errno in _DISK
+    return fault_of(error) in _WAITED_FOR
 
 
 def cause_of(error: BaseException | None) -> NotReadyCause:
     """Why a command that waits for `error` to pass makes the worker not ready."""
-    if error is not None and denies(error):
+    if error is not None and is_denied(error):
         return NotReadyCause.ACCESS_DENIED
     return NotReadyCause.WRITES_REFUSED if isinstance(error, OSError) else NotReadyCause.SERVICE_AWAY

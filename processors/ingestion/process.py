@@ -67,8 +67,8 @@ async def work(
 
     def report() -> ProgressReport:
         if worker is None:
-            return ProgressReport(worker=NAME, as_of=now(), reasons=tuple(readiness.waiting(NAME)))
-        return worker.report(readiness.waiting(NAME))
+            return ProgressReport(worker=NAME, as_of=now(), reasons=tuple(readiness.reasons(NAME)))
+        return worker.report(readiness.reasons(NAME))
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serving(dials.port, report))
@@ -88,13 +88,13 @@ async def work(
         worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall), clock, now)
         reconciler = Reconciler(bus, ingestions, audio, carrying, now, patience, worker.may_take)
 
-        arrival = readiness.arrived(
+        arrival = readiness.wait_for_all(
             container.read,
             *(places.get_container_client(name).get_container_properties for name in (SONG_BLOBS, UPLOAD_BLOBS)),
             producer.get_eventhub_properties,
         )
         if await unless(stop, arrival):
-            readiness.begun()
+            readiness.begin()
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop))
                 group.create_task(reconciler.run(stop))

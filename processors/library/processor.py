@@ -11,8 +11,8 @@ from msgspec import structs
 from songline.processors.library import actions as acts
 from songline.processors.library.actions import Act
 from songline.processors.library.library_store import Libraries
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
 from songline.schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ class Desk:
         self._told_at = steady()
         self.acts = 0
 
-    def open(self, partition: str, patience: Patience) -> "LibraryPart":
-        part = LibraryPart(partition, self, patience)
+    def open(self, partition: str, retries: PersistentRetry) -> "LibraryPart":
+        part = LibraryPart(partition, self, retries)
         self._parts[id(part)] = part
         return part
 
@@ -63,10 +63,10 @@ class Desk:
 class LibraryPart:
     """A partition's acts. `held` are those that are not written yet."""
 
-    def __init__(self, partition: str, desk: Desk, patience: Patience) -> None:
+    def __init__(self, partition: str, desk: Desk, retries: PersistentRetry) -> None:
         self._partition = partition
         self._desk = desk
-        self._patience = patience
+        self._retries = retries
         self._acts: dict[str, list[Act]] = {}
         self.held = 0
 
@@ -92,7 +92,7 @@ class LibraryPart:
 
     async def _write(self, users: Iterator[str]) -> None:
         for user_id in users:
-            await self._patience.insist(partial(self._apply, user_id), item=True)
+            await self._retries.run(partial(self._apply, user_id), writes_item=True)
             count = len(self._acts.pop(user_id))
             self.held -= count
             self._desk.applied(count)

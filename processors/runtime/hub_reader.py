@@ -16,10 +16,10 @@ from songline.processors.runtime.continuity import follow
 from songline.processors.runtime.hub_standing import Mismatch, gone, same_hub
 from songline.processors.runtime.partition_processor import FoldCrashedError, ParkingStoppedError, ReadAgainError
 from songline.processors.runtime.partition_reader import PartitionReader, ReaderParts
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker
 from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.received import position_of, record_of
-from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
@@ -90,7 +90,7 @@ class HubReader:
     async def run(self) -> None:
         """Read until cancelled; what was taken by then is written and noted. Raises FoldCrashedError."""
         self._crashed = asyncio.get_running_loop().create_future()
-        await Patience(f"the hub {self._parts.hub}", self._parts.steady).insist(self._look_at_hub)
+        await PersistentRetry(f"the hub {self._parts.hub}", self._parts.steady).run(self._look_at_hub)
         watching = asyncio.create_task(self._watch_hub())
         try:
             while True:
@@ -141,9 +141,9 @@ class HubReader:
                 continue
             if reader.held is not None:
                 yield not_ready(worker, reader.held.cause, reader.held.sentence, hub=hub, partition=partition)
-            elif (stuck := reader.patience.stuck()) >= self._pace.stall:
-                cause = reader.patience.cause
-                sentence = f"partition {partition} can't be applied for {stuck:.0f} s: {reader.patience.trouble}"
+            elif (stuck := reader.retries.failing_for_s()) >= self._pace.stall:
+                cause = reader.retries.cause
+                sentence = f"partition {partition} can't be applied for {stuck:.0f} s: {reader.retries.trouble}"
                 yield not_ready(worker, cause, sentence, hub=hub, partition=partition)
         for partition, why in self._gone.items():
             yield not_ready(worker, why.cause, why.sentence, hub=hub, partition=partition)
@@ -159,7 +159,7 @@ class HubReader:
         reader = PartitionReader(partition, self._new_id(), self._parts)
         self._stays[partition] = Stay(reader, self._parts.steady())
         if partition in self._partitions:
-            await reader.patience.insist(reader.resume)
+            await reader.retries.run(reader.resume)
         else:
             # The SDK also claims what somebody owned once.
             reader.hold(Mismatch(NotReadyCause.HUB_MADE_ANEW, f"{reader.place}: the hub has no such partition"))
@@ -167,7 +167,7 @@ class HubReader:
             log.error("%s: nothing of it is folded", reader.held.sentence)
         else:
             log.info("partition %s is ours, applied up to %d", partition, reader.reached.position)
-            await reader.patience.insist(partial(self._place, self._stays[partition]))
+            await reader.retries.run(partial(self._place, self._stays[partition]))
         self._observe(reader)
 
     async def _place(self, stay: Stay) -> None:
@@ -190,7 +190,7 @@ class HubReader:
             async with asyncio.timeout(PARTING):
                 if reason is CloseReason.SHUTDOWN and reader.is_sound:
                     await self._settle(context, stay, checkpoint_every_s=0)
-                await reader.patience.insist(reader.close)
+                await reader.retries.run(reader.close)
         except TimeoutError:
             log.warning("partition %s: what came last is left to its next reader", partition)
         except (PositionResetError, ParkingStoppedError) as error:
@@ -282,7 +282,7 @@ class HubReader:
             return
         if not stay.took:
             log.warning("%s: saw %d first, expected %d: the checkpoint is set back", reader.place, seen, reader.next)
-            await reader.patience.insist(partial(self._checkpoints.rewind, partition))
+            await reader.retries.run(partial(self._checkpoints.rewind, partition))
             raise ReadAgainError(f"saw {seen} first, expected {reader.next}")
         sentence = f"{reader.place}: saw {seen}, expected {reader.next}, which the hub has; it is read again"
         self._gaps[partition] = (reader.next, sentence)
@@ -304,7 +304,7 @@ class HubReader:
                 nonlocal mended
                 mended = await reader.reread()
 
-            await reader.patience.insist(look)
+            await reader.retries.run(look)
 
     async def _look(self, stay: Stay) -> None:
         """An idle partition is complete through the moment at which the hub says that it holds nothing more."""
@@ -323,7 +323,7 @@ class HubReader:
         are found applied."""
         await stay.reader.settle()
         if stay.last is not None and self._parts.steady() - stay.marked_s >= checkpoint_every_s:
-            await stay.reader.patience.insist(partial(context.update_checkpoint, stay.last))
+            await stay.reader.retries.run(partial(context.update_checkpoint, stay.last))
             stay.last, stay.marked_s = None, self._parts.steady()
         stay.settled_s = self._parts.steady()
         self._observe(stay.reader)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
 from songline.schemas.errors import PoisonError
 
 
@@ -29,7 +29,7 @@ class PartitionProcessor(Protocol):
         """The partition is given up: what was taken and not flushed will come again, to whoever has it then."""
 
 
-OpenProcessor = Callable[[str, Patience], PartitionProcessor]
+OpenProcessor = Callable[[str, PersistentRetry], PartitionProcessor]
 """Makes the processor of a partition, of its name."""
 
 

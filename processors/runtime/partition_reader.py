@@ -35,9 +35,9 @@ from songline.processors.runtime.partition_processor import (
     ParkingStoppedError,
     PartitionProcessor,
 )
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
-from songline.processors.runtime.service_errors import is_refusal, last_line
+from songline.processors.runtime.service_errors import is_item_refusal, last_line
 from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import later
@@ -82,7 +82,7 @@ class PartitionReader:
     def __init__(self, partition: str, owner: str, parts: ReaderParts) -> None:
         self.partition = partition
         self.place = f"{parts.hub}/{partition}"
-        self.patience = Patience(f"partition {partition}", parts.steady)
+        self.retries = PersistentRetry(f"partition {partition}", parts.steady)
         self.held: Mismatch | None = None
         self.reached = Reached(position=-1, through=None)
         self.next = 0
@@ -161,7 +161,7 @@ class PartitionReader:
             else:
                 self._parts.bound.applied(self.partition, len(self._unsettled))
             self._unsettled, self._unsettled_bytes = [], 0
-        await self.patience.insist(self._note)
+        await self.retries.run(self._note)
 
     def idle(self, last: int, asked: datetime) -> None:
         """The hub said when it was `asked` where it ends: without more, the partition is complete through then."""
@@ -176,7 +176,7 @@ class PartitionReader:
         async def look() -> None:
             found.append(await self._parts.ask.state(self.partition))
 
-        await self.patience.insist(look)
+        await self.retries.run(look)
         return found[0]
 
     async def reread(self) -> bool:
@@ -241,12 +241,12 @@ class PartitionReader:
             await self._park_failure(records[0], CRASHES_THE_FOLD, self._attempt.error or _ENDED)
         else:
             self._attempt = piece(self._attempt, records[0].position, records[-1].position)
-            await self.patience.insist(self._note_attempt)
+            await self.retries.run(self._note_attempt)
             await bisect(records, self._fold_alone, self._fold_failed)
         self._before = None
         self.next = records[-1].position + 1
         self._advance(records[-1])
-        await self.patience.insist(self._note)
+        await self.retries.run(self._note)
 
     async def _fold_alone(self, records: Sequence[Record]) -> None:
         """Fold and write records with a processor of their own: what failed before leaves nothing behind."""
@@ -262,7 +262,7 @@ class PartitionReader:
 
     async def _failed(self, error: Exception) -> None:
         """Take apart what is not settled where a store refused an item of it; anything else ends the reader."""
-        if not is_refusal(error):
+        if not is_item_refusal(error):
             await self._crash(self._unsettled[0].position, error)
         records, self._unsettled, self._unsettled_bytes = self._unsettled, [], 0
         assert self._processor is not None
@@ -280,11 +280,11 @@ class PartitionReader:
         with suppress(TimeoutError):
             # The attempt itself was noted when the stay began.
             async with asyncio.timeout(NOTING_S):
-                await self.patience.insist(self._note_attempt)
+                await self.retries.run(self._note_attempt)
         raise FoldCrashedError(f"{self.place}, from {position} on: {last_line(error)}") from error
 
     async def _fold_failed(self, record: Record, error: Exception) -> None:
-        refused = is_refusal(error)
+        refused = is_item_refusal(error)
         if not refused and not self._second_time:
             await self._crash(record.position, error)
         log.error("%s: the record at %d can't be applied", self.place, record.position, exc_info=error)
@@ -299,7 +299,7 @@ class PartitionReader:
             "%s: passing over the record at %d, which is parked: %s: %s", self.place, record.position, reason, detail
         )
         await self._park(record, reason, detail)
-        await self.patience.insist(self._note_attempt)
+        await self.retries.run(self._note_attempt)
 
     async def _park_poison(self, records: Sequence[Record], poison: Mapping[int, PoisonError]) -> None:
         """Park what is in `poison` by its lasting position."""
@@ -338,7 +338,7 @@ class PartitionReader:
         async def write() -> None:
             await parts.parked.park(document)
 
-        await self.patience.insist(write)
+        await self.retries.run(write)
 
     def _lasting(self, records: Sequence[Record]) -> Sequence[Record]:
         """The records with the positions that projections keep."""
@@ -347,7 +347,7 @@ class PartitionReader:
         return [structs.replace(one, position=lasting_position(generation, one.position)) for one in records]
 
     def _open(self) -> PartitionProcessor:
-        return self._parts.open(self.partition, self.patience)
+        return self._parts.open(self.partition, self.retries)
 
     def _advance(self, record: Record) -> None:
         through = later(self.reached.through, record.logged)

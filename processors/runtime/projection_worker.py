@@ -69,7 +69,7 @@ async def project(
     reader: HubReader | None = None
 
     def report() -> ProgressReport:
-        waiting = readiness.waiting(projection.name)
+        waiting = readiness.reasons(projection.name)
         if reader is None:
             return ProgressReport(worker=projection.name, as_of=datetime.now(UTC), reasons=tuple(waiting))
         return reader.report(waiting)
@@ -113,7 +113,7 @@ async def project(
             alone=asyncio.Lock(),
         )
         reader = HubReader(client, parts, pace, kept, lambda: str(uuid.uuid4()))
-        arrival = readiness.arrived(
+        arrival = readiness.wait_for_all(
             container.read,
             parked.read,
             attempts.read,
@@ -122,5 +122,5 @@ async def project(
             *projection.needs,
         )
         if await unless(stop, arrival) and await unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
-            readiness.begun()
+            readiness.begin()
             await unless(stop, reader.run())

@@ -1,53 +1,48 @@
-"""Why a worker is not ready yet: first for what it waits, then what its own parts say."""
+"""Why a worker is not ready before it begins: it is starting, or something that it needs is not there."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
-from aiokafka.errors import KafkaError
-from azure.core.exceptions import AzureError
-from azure.eventhub.exceptions import EventHubError
-
-from songline.processors.runtime.access import denies
+from songline.cloud.retry import FailedTry, RetryPolicy, retry
+from songline.cloud.service_fault import fault_of, is_denied
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
 
 log = logging.getLogger(__name__)
 
-PAUSE = 2.0
+POLICY = RetryPolicy(first_pause_s=4.0, longest_pause_s=4.0)
+
+T = TypeVar("T")
 
 
 class Readiness:
-    """Not ready until all is there, and `begun`."""
+    """Not ready until `begin` is called."""
 
     def __init__(self) -> None:
         self._cause = NotReadyCause.STARTING
-        self._waits = "starting"
+        self._waiting_for = "starting"
         self._begun = False
 
-    def waiting(self, worker: str) -> list[NotReadyReason]:
-        """What the worker still waits for before it begins, for its report; nothing once it has begun."""
-        return [] if self._begun else [not_ready(worker, self._cause, self._waits)]
+    def reasons(self, worker: str) -> list[NotReadyReason]:
+        """What `worker` waits for before it begins, for its report; nothing once it has begun."""
+        return [] if self._begun else [not_ready(worker, self._cause, self._waiting_for)]
 
-    async def arrived(self, *looks: Callable[[], Awaitable[object]]) -> None:
-        """Returns when each of `looks` has found what it asks for; each new reason why one does not is told."""
+    async def wait_for(self, look: Callable[[], Awaitable[T]]) -> T:
+        """What `look` returns, called until no service fails it. Each new failure is logged."""
+        return await retry(look, POLICY, lambda error: fault_of(error) is not None, self._record)
+
+    async def wait_for_all(self, *looks: Callable[[], Awaitable[object]]) -> None:
+        """Return when each of `looks` has returned; they are called one after another."""
         for look in looks:
-            while error := await _missing(look):
-                reason = f"waiting: {type(error).__name__} {error}".splitlines()[0]
-                if reason != self._waits:
-                    log.warning(reason)
-                    self._waits = reason
-                    self._cause = NotReadyCause.ACCESS_DENIED if denies(error) else NotReadyCause.SERVICE_AWAY
-                await asyncio.sleep(PAUSE)
+            await self.wait_for(look)
 
-    def begun(self) -> None:
+    def begin(self) -> None:
         """All is there; from now on the worker's parts say what is wrong."""
         self._begun = True
 
-
-async def _missing(look: Callable[[], Awaitable[object]]) -> Exception | None:
-    """Why what `look` asks for is not there; None when it is."""
-    try:
-        await look()
-    except (AzureError, EventHubError, KafkaError) as error:
-        return error
-    return None
+    def _record(self, failed: FailedTry) -> None:
+        reason = f"waiting: {type(failed.error).__name__} {failed.error}".splitlines()[0]
+        if reason != self._waiting_for:
+            log.warning(reason)
+            self._waiting_for = reason
+            self._cause = NotReadyCause.ACCESS_DENIED if is_denied(failed.error) else NotReadyCause.SERVICE_AWAY

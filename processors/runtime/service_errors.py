@@ -1,57 +1,21 @@
-"""What an error of a service means: it is away, it refuses this worker, or it refuses this item."""
+"""The errors of services that workers meet, and what a log line says of an error."""
 
 from collections.abc import Iterator
-from enum import Enum
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from azure.core.exceptions import AzureError, HttpResponseError
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from aiokafka.errors import KafkaError
+from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
-from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, EVENTHUB_CONNECTION
-from songline.processors.runtime.access import denies
-
 SERVICE_ERRORS = (AzureError, EventHubError, KafkaError)
-"""What the SDKs raise for whatever a service, or the way to it, does."""
-
-# 413 is Cosmos DB's for a document over 2 MB; 400 for one that it can't take.
-_REFUSED = (400, 413)
-
-
-class ServiceFault(Enum):
-    """What follows: wait and try again; wait, and say which key or role is wrong; pass the item over."""
-
-    AWAY = "away"
-    ACCESS_DENIED = "refuses us"
-    ITEM_REFUSED = "refuses this item"
+"""What the SDKs raise for anything that a service, or the way to it, does; see `songline.cloud.service_fault`."""
 
 
 class ItemRefusedError(Exception):
-    """A service refuses what a record makes of its item, whoever writes it and however often."""
-
-
-def fault(error: Exception) -> ServiceFault:
-    """What `error`, one of SERVICE_ERRORS, means."""
-    if denies(error):
-        return ServiceFault.ACCESS_DENIED
-    if isinstance(error, MessageSizeTooLargeError):
-        return ServiceFault.ITEM_REFUSED
-    refused = isinstance(error, HttpResponseError) and error.status_code in _REFUSED
-    return ServiceFault.ITEM_REFUSED if refused else ServiceFault.AWAY
-
-
-def access(error: Exception) -> str:
-    """Which key or role is to be looked at where a service refuses us with `error`."""
-    if isinstance(error, EventHubError | KafkaError):
-        return f"the key in {EVENTHUB_CONNECTION}, or that this identity has the role Azure Event Hubs Data Owner"
-    if isinstance(error, CosmosHttpResponseError):
-        role = "Cosmos DB Built-in Data Contributor"
-        return f"the key in {COSMOS_CONNECTION}, or that this identity has the role {role}"
-    return f"the key in {BLOB_CONNECTION}, or that this identity has the role Storage Blob Data Contributor"
+    """A service refuses the item that a record makes, on every try and from every worker."""
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors that a group is made of, or the one that is none."""
+    """The errors in a group and in the groups in it; `error` itself where it is no group."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from leaves(one)
@@ -59,14 +23,16 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Whether nothing but ItemRefusedError is in it."""
+def is_item_refusal(error: BaseException) -> bool:
+    """Whether `error` is an ItemRefusedError, or a group of nothing else."""
     return all(isinstance(one, ItemRefusedError) for one in leaves(error))
 
 
 def last_line(error: BaseException) -> str:
-    """The line of it that says what happened, with its type: the last one that a traceback would have. What a service
-    answers is told in its first line, and ids of the request follow. Of a group, that of its first error."""
+    """The type of `error` and the line of it that says what happened: the last one, as in a traceback.
+
+    Of a service's answer it is the first line, since ids of the request follow; of a group, that of its first error.
+    """
     first = next(leaves(error))
     lines = [line.strip() for line in str(first).splitlines() if line.strip()]
     if not lines:

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
+from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
-from songline.processors.runtime.service_errors import SERVICE_ERRORS, ServiceFault, fault, last_line
+from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import moment
@@ -30,7 +31,6 @@ TIMES = 2
 """A gap that was read so often is no matter of moments."""
 
 _CAUSES = {
-    ServiceFault.AWAY: NotReadyCause.SERVICE_AWAY,
     ServiceFault.ACCESS_DENIED: NotReadyCause.ACCESS_DENIED,
     ServiceFault.ITEM_REFUSED: NotReadyCause.WRITES_REFUSED,
 }
@@ -155,7 +155,7 @@ class ProgressObserver:
             yield not_ready(READER, NotReadyCause.STANDS_STILL, sentence)
         for what, error in self._troubles():
             if error is not None and self._lasts(what, TROUBLE_S):
-                yield not_ready(
-                    READER, _CAUSES[fault(error)], f"{what}: {fault(error).value}: {last_line(error)[:300]}"
-                )
+                fault = fault_of(error) or ServiceFault.UNAVAILABLE
+                sentence = f"{what}: {fault.value}: {last_line(error)[:300]}"
+                yield not_ready(READER, _CAUSES.get(fault, NotReadyCause.SERVICE_AWAY), sentence)
         yield from self._reasons()

@@ -7,10 +7,10 @@ import asyncio
 from datetime import UTC, datetime
 
 import msgspec
-from azure.cosmos.exceptions import CosmosHttpResponseError
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from songline.cloud.service_fault import is_denied
 from songline.projections.http.responses import plain
 from songline.projections.store import Unavailable
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
@@ -38,7 +38,8 @@ def routes(app: FastAPI) -> None:
         try:
             await _check(request.app)
         except Unavailable as error:
-            cause = NotReadyCause.ACCESS_DENIED if _denies(error.__cause__) else NotReadyCause.SERVICE_AWAY
+            denied = error.__cause__ is not None and is_denied(error.__cause__)
+            cause = NotReadyCause.ACCESS_DENIED if denied else NotReadyCause.SERVICE_AWAY
             report = ProgressReport(worker=NAME, as_of=now, reasons=(not_ready(NAME, cause, str(error)),))
         else:
             report = ProgressReport(worker=NAME, as_of=now)
@@ -52,7 +53,3 @@ async def _check(app: FastAPI) -> None:
     for failure in await asyncio.gather(*(store.check() for store in stores), return_exceptions=True):
         if failure is not None:
             raise failure
-
-
-def _denies(error: BaseException | None) -> bool:
-    return isinstance(error, CosmosHttpResponseError) and error.status_code in (401, 403)

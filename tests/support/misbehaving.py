@@ -14,11 +14,11 @@ from songline.processors.library.config import PREFIX, Dials
 from songline.processors.library.library_store import Libraries
 from songline.processors.library.processor import Desk
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.process import run
 from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.projection_worker import Projection, project
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 from songline.schemas.errors import PoisonError
@@ -71,8 +71,8 @@ def projection(dials: Dials) -> Projection:
     def opens(container: ContainerProxy) -> OpenProcessor:
         desk = Desk(Libraries(container, dials.room), dials.writes, dials.buffer)
 
-        def make(partition: str, patience: Patience) -> PartitionProcessor:
-            return MisbehavingProcessor(desk.open(partition, patience), Path(os.environ[HUNG]))
+        def make(partition: str, retries: PersistentRetry) -> PartitionProcessor:
+            return MisbehavingProcessor(desk.open(partition, retries), Path(os.environ[HUNG]))
 
         return make
 

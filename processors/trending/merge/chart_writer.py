@@ -14,7 +14,8 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError
 from msgspec import Struct, structs
 
-from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
+from songline.cloud.service_fault import ServiceFault, fault_of
+from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import moment
 from songline.schemas.decoding import convert
@@ -155,7 +156,7 @@ class ChartWriter:
             try:
                 await job
             except AzureError as error:
-                if fault(error) is not ServiceFault.ITEM_REFUSED:
+                if fault_of(error) is not ServiceFault.ITEM_REFUSED:
                     failures.append(error)
                     return
                 if key not in self.refused:

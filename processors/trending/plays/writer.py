@@ -14,7 +14,8 @@ from azure.cosmos.exceptions import (
 )
 from msgspec import Struct
 
-from songline.processors.runtime.service_errors import ServiceFault, fault, last_line
+from songline.cloud.service_fault import ServiceFault, fault_of
+from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.policy import moment
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import ShardWatermark
@@ -104,7 +105,7 @@ class PlaysWriter:
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:
                 shard.plays.written(document)
-            elif fault(error) is ServiceFault.ITEM_REFUSED:
+            elif fault_of(error) is ServiceFault.ITEM_REFUSED:
                 # The others are written; this one waits again when it changes.
                 log.error("%s of song %s is refused: %s", document.id, document.song_id, last_line(error))
                 shard.plays.written(document)

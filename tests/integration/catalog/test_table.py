@@ -17,8 +17,8 @@ from songline.processors.catalog.compacted_topic import Table
 from songline.processors.catalog.fold import read
 from songline.processors.catalog.processor import CatalogPart
 from songline.processors.catalog.song_store import CONTAINER, Songs
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
 from songline.schemas.channels import CATALOG, SONGS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded
@@ -91,7 +91,7 @@ def songs(container: ContainerProxy) -> Songs:
 
 @pytest.fixture
 async def producer(shared_localcloud: LocalCloud) -> AsyncIterator[AIOKafkaProducer]:
-    """A worker's, but soon out of patience."""
+    """A worker's, but soon out of retries."""
     settings = read_eventhubs(shared_localcloud.environment)
     async with kafka.producer(settings, request_timeout_ms=300) as producer:
         yield producer
@@ -138,7 +138,7 @@ async def test_workers_of_all_partitions_agree_in_the_end(
         return Record(number, NOON, uploaded("crowd", f"{partition} at {minute}", minute))
 
     async def work(partition: str) -> None:
-        part = CatalogPart(partition, songs, Table(producer, songs), Patience(partition))
+        part = CatalogPart(partition, songs, Table(producer, songs), PersistentRetry(partition))
         for number in range(10):
             await part.take([of(partition, number)])
 
@@ -154,23 +154,23 @@ async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_i
     record = Record(5, NOON, uploaded("orphan", "Paper Lanterns"))
     await songs.apply("orphan", "2", read([record]).facts["orphan"])
     assert "orphan" not in await told(shared_localcloud)
-    await CatalogPart("2", songs, Table(producer, songs), Patience("2")).take([record])
+    await CatalogPart("2", songs, Table(producer, songs), PersistentRetry("2")).take([record])
     assert (await told(shared_localcloud))["orphan"] == [await songs.song("orphan")]
 
 
 async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
     shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
 ) -> None:
-    patience = Patience("3")
-    part = CatalogPart("3", songs, Table(producer, songs), patience)
+    retries = PersistentRetry("3")
+    part = CatalogPart("3", songs, Table(producer, songs), retries)
 
     async def stuck() -> bool:
-        return patience.stuck() > 0
+        return retries.failing_for_s() > 0
 
     with shared_localcloud.faults({"service": "kafka", "kind": "drop", "operation": "Produce", "entity": CATALOG}):
         taking = asyncio.create_task(part.take([Record(1, NOON, uploaded("late", "Paper Lanterns"))]))
         await wait_for_async(stuck, "the partition to wait for the hub")
         assert not taking.done()
     await taking
-    assert patience.stuck() == 0
+    assert retries.failing_for_s() == 0
     assert (await told(shared_localcloud))["late"][-1] == await songs.song("late")

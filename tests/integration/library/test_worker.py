@@ -13,10 +13,10 @@ from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processors.library.actions import read
 from songline.processors.library.library_store import Libraries as Documents
 from songline.processors.library.processor import Desk, LibraryPart
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.projection_worker import Projection, project
 from songline.processors.runtime.record import Record
-from songline.processors.runtime.retry import Patience
 from songline.schemas.channels import DATABASE
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
@@ -91,8 +91,8 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         desk = Desk(Documents(container, room=100), writes=4, buffer=100)
         parts: dict[str, LibraryPart] = {}
 
-        def take_up(partition: str, patience: Patience) -> LibraryPart:
-            parts[partition] = desk.open(partition, patience)
+        def take_up(partition: str, retries: PersistentRetry) -> LibraryPart:
+            parts[partition] = desk.open(partition, retries)
             return parts[partition]
 
         # After the first, nothing is written for half a minute.

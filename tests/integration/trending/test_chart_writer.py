@@ -9,7 +9,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
-from songline.processors.runtime.service_errors import ServiceFault, fault
+from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import milliseconds
@@ -156,7 +156,7 @@ async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: Co
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
     assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
     assert list(sink.refused) == [region]
-    assert fault(sink.refused[region]) is ServiceFault.ITEM_REFUSED
+    assert fault_of(sink.refused[region]) is ServiceFault.ITEM_REFUSED
     assert not in_trouble(sink)
     say(merge, TWO + timedelta(seconds=1), ["song-c"], scopes=("region:DE",))
     await sink.write(merge)

@@ -1,20 +1,15 @@
-"""Bisection, the bound on parking, what errors of services mean, and when a loop hangs."""
+"""Bisection, the bound on parking, refusals of items, and the watchdog."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
-from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
-from azure.cosmos.exceptions import CosmosHttpResponseError
-from azure.eventhub.exceptions import AuthenticationError, ConnectionLostError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.parking_bound import IN_A_ROW, ParkingBound
-from songline.processors.runtime.retry import Patience
-from songline.processors.runtime.service_errors import ItemRefusedError, ServiceFault, fault, is_refusal
+from songline.processors.runtime.service_errors import ItemRefusedError, is_item_refusal
 from songline.processors.runtime.watchdog import HangMeter, watched
 from tests.support.waiting import wait_for
 
@@ -84,36 +79,10 @@ def test_a_hundredth_of_a_minutes_events_but_ten_at_least(events: int, most: int
         later.applied("0", 0)
 
 
-def status(code: int) -> CosmosHttpResponseError:
-    return CosmosHttpResponseError(status_code=code, message="no")  # type: ignore[no-untyped-call]  # the SDK annotates nothing there
-
-
-@pytest.mark.parametrize(
-    ("error", "meaning"),
-    [
-        (status(400), ServiceFault.ITEM_REFUSED),
-        (status(413), ServiceFault.ITEM_REFUSED),
-        (status(401), ServiceFault.ACCESS_DENIED),
-        (status(403), ServiceFault.ACCESS_DENIED),
-        (ClientAuthenticationError("no"), ServiceFault.ACCESS_DENIED),
-        (AuthenticationError("no"), ServiceFault.ACCESS_DENIED),
-        (status(429), ServiceFault.AWAY),
-        (status(404), ServiceFault.AWAY),
-        (status(503), ServiceFault.AWAY),
-        (ServiceRequestError("no"), ServiceFault.AWAY),
-        (ConnectionLostError("no"), ServiceFault.AWAY),
-        (KafkaConnectionError("no"), ServiceFault.AWAY),
-        (MessageSizeTooLargeError("no"), ServiceFault.ITEM_REFUSED),
-    ],
-)
-def test_what_a_services_error_means(error: Exception, meaning: ServiceFault) -> None:
-    assert fault(error) is meaning
-
-
 def test_a_group_is_a_refusal_only_when_all_of_it_is() -> None:
     refused = ItemRefusedError("2 MB\nat most")
-    assert is_refusal(ExceptionGroup("x", [refused, ExceptionGroup("y", [refused])]))
-    assert not is_refusal(ExceptionGroup("x", [refused, KeyError("a")]))
+    assert is_item_refusal(ExceptionGroup("x", [refused, ExceptionGroup("y", [refused])]))
+    assert not is_item_refusal(ExceptionGroup("x", [refused, KeyError("a")]))
 
 
 def test_a_loop_hangs_when_it_has_no_turn_though_the_watcher_has() -> None:
@@ -136,23 +105,3 @@ async def test_the_watchdog_ends_a_process_that_hangs() -> None:
         # A fold that hangs: nothing of the loop runs meanwhile.
         wait_for(lambda: codes, "the process to be ended", deadline=10)
     assert codes == [75]
-
-
-@pytest.mark.parametrize(
-    ("error", "setting", "role"),
-    [
-        (status(403), "AZURE_COSMOS_CONNECTIONSTRING", "Cosmos DB Built-in Data Contributor"),
-        (AuthenticationError("no"), "AZURE_EVENTHUB_CONNECTIONSTRING", "Azure Event Hubs Data Owner"),
-        (ClientAuthenticationError("no"), "AZURE_STORAGEBLOB_CONNECTIONSTRING", "Storage Blob Data Contributor"),
-    ],
-)
-async def test_who_is_refused_says_which_key_or_role_to_look_at(error: Exception, setting: str, role: str) -> None:
-    patience, refusals = Patience("partition 2"), [error]
-
-    async def job() -> None:
-        if refusals:
-            raise refusals.pop()
-
-    await patience.insist(job)
-    assert setting in patience.trouble
-    assert role in patience.trouble

@@ -1,4 +1,4 @@
-"""Trying until it is done, and not before one was asked to come again."""
+"""A partition's writes are repeated until they are done, and its health says what they wait for."""
 
 import asyncio
 
@@ -6,7 +6,8 @@ import pytest
 from azure.core.exceptions import AzureError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from songline.processors.runtime.retry import Patience
+from songline.processors.runtime.persistent_retry import PersistentRetry
+from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.progress_report import NotReadyCause
 
 
@@ -19,7 +20,7 @@ class Throttled(CosmosHttpResponseError):
 
 
 async def test_it_comes_again_when_it_was_told_to_and_not_before() -> None:
-    patience, loop = Patience("partition 2"), asyncio.get_running_loop()
+    retries, loop = PersistentRetry("partition 2"), asyncio.get_running_loop()
     refusals = [Throttled("400"), AzureError("away")]
     tried: list[float] = []
 
@@ -28,27 +29,27 @@ async def test_it_comes_again_when_it_was_told_to_and_not_before() -> None:
         if refusals:
             raise refusals.pop(0)
 
-    await patience.insist(job)
+    await retries.run(job)
     assert len(tried) == 3
     assert tried[1] - tried[0] >= 0.4
-    assert patience.stuck() == 0
+    assert retries.failing_for_s() == 0
 
 
 async def test_it_says_for_how_long_and_for_what_it_waits() -> None:
     now = 100.0
-    patience = Patience("partition 2", lambda: now)
+    retries = PersistentRetry("partition 2", lambda: now)
     asked = asyncio.Event()
 
     async def job() -> None:
         asked.set()
         raise AzureError("Cosmos DB is away\nand more of it")
 
-    trying = asyncio.create_task(patience.insist(job))
+    trying = asyncio.create_task(retries.run(job))
     await asked.wait()
     await asyncio.sleep(0)
     now = 130.0
-    assert patience.stuck() == 30
-    assert patience.trouble == "AzureError: Cosmos DB is away"
+    assert retries.failing_for_s() == 30
+    assert retries.trouble == "AzureError: Cosmos DB is away"
     trying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await trying
@@ -59,7 +60,7 @@ async def test_what_is_no_outage_is_not_tried_again() -> None:
         raise ValueError("a mistake of ours")
 
     with pytest.raises(ValueError, match="a mistake of ours"):
-        await Patience("partition 2").insist(job)
+        await PersistentRetry("partition 2").run(job)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,37 @@ async def test_what_is_no_outage_is_not_tried_again() -> None:
     ],
 )
 async def test_it_tells_a_service_that_is_away_from_one_that_refuses(error: AzureError, cause: NotReadyCause) -> None:
-    patience, asked = Patience("partition 2"), [error]
+    retries, asked = PersistentRetry("partition 2"), [error]
 
     async def job() -> None:
         if asked:
             raise asked.pop()
 
-    await patience.insist(job)
-    assert patience.cause is cause
+    await retries.run(job)
+    assert retries.cause is cause
+
+
+async def test_a_refused_key_is_named_for_the_operator() -> None:
+    retries = PersistentRetry("partition 2")
+    errors: list[Exception] = [CosmosHttpResponseError(status_code=403, message="no")]  # type: ignore[no-untyped-call]  # as above
+
+    async def job() -> None:
+        if errors:
+            raise errors.pop()
+
+    await retries.run(job)
+    assert "AZURE_COSMOS_CONNECTIONSTRING" in retries.trouble
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_an_item_that_is_refused_is_not_tried_again(status: int) -> None:
+    tries = 0
+
+    async def job() -> None:
+        nonlocal tries
+        tries += 1
+        raise CosmosHttpResponseError(status_code=status, message="too large")  # type: ignore[no-untyped-call]  # as above
+
+    with pytest.raises(ItemRefusedError, match="too large"):
+        await PersistentRetry("partition 2").run(job, writes_item=True)
+    assert tries == 1
