@@ -1,12 +1,12 @@
 // Where the page begins: one stream, and a view for each address behind the #.
-import { charts } from "./charts.js";
+import { charts } from "./views/charts.js";
 import { clock, h, mark, say, span, tell } from "./dom.js";
-import { listener } from "./listener.js";
-import { Stream } from "./live.js";
-import { song } from "./song.js";
-import { songs } from "./songs.js";
-import { system } from "./system.js";
-import { PROJECTIONS } from "./words.js";
+import { listener } from "./views/listener.js";
+import { Stream } from "./live/stream.js";
+import { song } from "./views/song.js";
+import { songs } from "./views/songs.js";
+import { system } from "./views/system.js";
+import { PROJECTIONS } from "./labels.js";
 
 const VIEWS = [
   [/^\/$/, charts, "/"],

@@ -1,6 +1,6 @@
 // The AsyncAPI document as a page: channels, who sends and receives, and what each message holds.
 import { empty, h, loading } from "./dom.js";
-import { ask } from "./live.js";
+import { ask } from "./live/stream.js";
 
 const main = document.getElementById("main");
 const SORTS = { eventhubs: "Event Hub", servicebus: "Service Bus queue" };

@@ -1,9 +1,9 @@
 // Charts of every kind, window and scope, as they change.
-import { arrange, clock, empty, h, loading, mark, moment, number, span, tell } from "./dom.js";
-import { ask } from "./live.js";
-import { playing } from "./playing.js";
-import { freshness, rates } from "./rates.js";
-import { KINDS, region, scopeName, SPANS, WINDOWS } from "./words.js";
+import { arrange, clock, empty, h, loading, mark, moment, number, span, tell } from "../dom.js";
+import { ask } from "../live/stream.js";
+import { playing } from "../panels/now-playing.js";
+import { freshness, rates } from "../panels/rates.js";
+import { KINDS, region, scopeName, SPANS, WINDOWS } from "../labels.js";
 
 export function charts({ query }) {
   const asked = {

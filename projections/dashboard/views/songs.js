@@ -1,7 +1,7 @@
 // The catalog, newest first, and the way in.
-import { day, empty, h, length, loading } from "./dom.js";
-import { ask } from "./live.js";
-import { uploads } from "./uploads.js";
+import { day, empty, h, length, loading } from "../dom.js";
+import { ask } from "../live/stream.js";
+import { uploads } from "../uploads/form.js";
 
 export function songs({ query }) {
   const words = query.get("q") ?? "";

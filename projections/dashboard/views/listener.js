@@ -1,7 +1,7 @@
 // A listener's library: what was heard, liked and uploaded.
-import { day, empty, h, length, loading, number } from "./dom.js";
-import { ask } from "./live.js";
-import { playing } from "./playing.js";
+import { day, empty, h, length, loading, number } from "../dom.js";
+import { ask } from "../live/stream.js";
+import { playing } from "../panels/now-playing.js";
 
 export function listener({ values: [id] }) {
   const input = h("input", { type: "text", name: "id", value: id ?? "", placeholder: "user-7", "aria-label": "Listener's id", maxlength: "128", spellcheck: "false" });

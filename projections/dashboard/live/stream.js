@@ -1,5 +1,5 @@
 // The one stream that the page lives by. It says `live`, `chart` and `state`: waiting, live, or lost.
-import { Feed, named } from "./feed.js";
+import { Feed, named } from "./source.js";
 
 const HERE_MS = 20_000;
 
@@ -25,7 +25,7 @@ export class Stream extends EventTarget {
   #shared() {
     let worker;
     try {
-      worker = new SharedWorker("/assets/shared.js", { type: "module", name: "songline" });
+      worker = new SharedWorker("/assets/live/worker.js", { type: "module", name: "songline" });
     } catch {
       return this.#own();
     }

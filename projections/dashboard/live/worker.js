@@ -1,6 +1,6 @@
 // A worker that all tabs of a browser share: one stream for them all. A browser opens six connections to a host, and
 // a stream in each tab would take them all; the seventh tab would never load.
-import { Feed } from "./feed.js";
+import { Feed } from "./source.js";
 
 const GONE_MS = 180_000; // A tab in the background may be held to one turn a minute.
 const tabs = new Map();

@@ -1,7 +1,7 @@
 // Songs in by drag and drop: how much of a file has left, and then what the system itself says of it.
-import { bytes, h, say, tell } from "./dom.js";
-import { ask } from "./live.js";
-import { FINAL, STATES } from "./words.js";
+import { bytes, h, say, tell } from "../dom.js";
+import { ask } from "../live/stream.js";
+import { FINAL, STATES } from "../labels.js";
 
 // A browser opens six connections to a host; the page's own stream and its questions need some.
 const AT_A_TIME = 2;

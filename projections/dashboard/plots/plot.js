@@ -1,6 +1,6 @@
 // Drawing by uPlot, in the page's own colours.
 import uPlot from "/assets/vendor/uPlot.esm.js";
-import { date, time } from "./dom.js";
+import { date, time } from "../dom.js";
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const sides = { drag: { x: false, y: false }, show: false };

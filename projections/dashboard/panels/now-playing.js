@@ -1,5 +1,5 @@
 // Who plays what at this moment, the newest first.
-import { arrange, h, mark, span, tell } from "./dom.js";
+import { arrange, h, mark, span, tell } from "../dom.js";
 
 export function playing() {
   const list = h("ol", { class: "playing" });

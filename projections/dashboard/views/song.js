@@ -1,8 +1,8 @@
 // A song: what it is, how it sounds, how often it was heard.
-import { bytes, day, empty, h, length, loading, many, number } from "./dom.js";
-import { ask } from "./live.js";
-import { hours } from "./plot.js";
-import { SPANS } from "./words.js";
+import { bytes, day, empty, h, length, loading, many, number } from "../dom.js";
+import { ask } from "../live/stream.js";
+import { hours } from "../plots/plot.js";
+import { SPANS } from "../labels.js";
 
 const HOURS = 48;
 

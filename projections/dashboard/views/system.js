@@ -1,8 +1,8 @@
 // The way of an event and of a song through the system, with rates and lag at each stage, and what waits or died.
-import { compact, day, empty, h, loading, mark, number, rate, span, tell } from "./dom.js";
-import { ask } from "./live.js";
-import { words } from "./rates.js";
-import { PROJECTIONS, STATES } from "./words.js";
+import { compact, day, empty, h, loading, mark, number, rate, span, tell } from "../dom.js";
+import { ask } from "../live/stream.js";
+import { words } from "../panels/rates.js";
+import { PROJECTIONS, STATES } from "../labels.js";
 
 // Each lane is a way; hubs and projections are found by name in what is live.
 const LANES = [

@@ -1,7 +1,7 @@
 // Plays, likes and uploads a second, and how fresh each projection is: what stands beside a chart.
-import { h, many, mark, rate, span, tell } from "./dom.js";
-import { spark } from "./plot.js";
-import { PROJECTIONS } from "./words.js";
+import { h, many, mark, rate, span, tell } from "../dom.js";
+import { spark } from "../plots/plot.js";
+import { PROJECTIONS } from "../labels.js";
 
 const SHOWN = [
   ["Plays", "--plays", (kinds) => kinds.played],
