@@ -51,6 +51,7 @@ bench: $(VENV)/.dev
 schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
 	$(BIN)/python -m songline.schemas.publish
 	$(BIN)/python -m songline.api.openapi
+	$(BIN)/python -m songline.api.declarations
 
 vendor: | $(VENV)/.run   ## fetch again what the dashboard has of others
 	cd infra/dashboard && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
