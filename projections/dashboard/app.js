@@ -1,57 +1,88 @@
-// Where the page begins: one stream, and a view for each address behind the #.
+// The page begins here: one stream, and a view for each address behind the `#`.
+import { byId, h, setAttribute } from "./dom.js";
+import { LiveStream } from "./live/stream.js";
+import { statusSign } from "./panels/status-sign.js";
 import { charts } from "./views/charts.js";
-import { clock, h, mark, say, span, tell } from "./dom.js";
 import { listener } from "./views/listener.js";
-import { Stream } from "./live/stream.js";
 import { song } from "./views/song.js";
 import { songs } from "./views/songs.js";
 import { system } from "./views/system.js";
-import { PROJECTIONS } from "./labels.js";
 
-const VIEWS = [
-  [/^\/$/, charts, "/"],
-  [/^\/songs$/, songs, "/songs"],
-  [/^\/songs\/([^/]+)$/, song, "/songs"],
-  [/^\/listeners(?:\/([^/]+))?$/, listener, "/listeners"],
-  [/^\/system$/, system, "/system"],
+/** @import { Route, View } from "./types.d.ts" */
+
+/** @typedef {{ pattern: RegExp, make: (route: Route) => View, section: string }} ViewRoute */
+
+/** @type {ViewRoute} the route of an address that no other one has */
+const FIRST = { pattern: /^\/$/, make: charts, section: "/" };
+/** @type {ViewRoute[]} */
+const ROUTES = [
+  FIRST,
+  { pattern: /^\/songs$/, make: songs, section: "/songs" },
+  { pattern: /^\/songs\/([^/]+)$/, make: song, section: "/songs" },
+  { pattern: /^\/listeners(?:\/([^/]+))?$/, make: listener, section: "/listeners" },
+  { pattern: /^\/system$/, make: system, section: "/system" },
 ];
+const STATUS_MS = 1000;
 
-const stream = new Stream();
-const main = document.getElementById("main");
-const links = [...document.querySelectorAll("#nav a")];
-const pulseText = h("span", { id: "pulse-text" }, "connecting");
-const pulse = h("p", { class: "pulse", id: "pulse", "data-state": "waiting" }, h("span", { class: "dot", "aria-hidden": "true" }), pulseText);
-document.getElementById("top").append(pulse);
+const main = byId("main");
+/** @type {NodeListOf<HTMLAnchorElement>} */
+const links = document.querySelectorAll("#nav a");
 const notice = h("p", { class: "notice", id: "notice" });
-notice.hidden = true;
-main.before(notice);
+const status = statusSign(notice);
 
+/** @type {View | null} */
 let shown = null;
+let away = false;
 
-function show() {
-  const [path, query = ""] = (location.hash.slice(1) || "/").split("?");
-  const found = VIEWS.find(([pattern]) => pattern.test(path));
-  const [pattern, make, place] = found ?? [/^/, charts, "/"];
-  const first = shown === null;
-  shown?.leave?.();
-  shown = make({
-    stream,
-    values: (pattern.exec(path) ?? []).slice(1).map(decoded),
-    query: new URLSearchParams(query),
-  });
-  document.title = `${shown.title} · Songline`;
-  main.replaceChildren(shown.element);
-  for (const link of links) mark(link, "aria-current", new URL(link.href).hash === `#${place}` ? "page" : null);
-  stream.follow(shown.follows ?? null);
-  if (stream.latest) shown.live?.(stream.latest);
-  if (!first) {
-    main.focus({ preventScroll: true });
-    scrollTo(0, 0);
-  }
+const stream = new LiveStream({
+  onLive(live) {
+    setAway(live.troubles.length > 0);
+    shown?.onLive?.(live);
+    status.update(stream);
+  },
+  onChart(chart) {
+    shown?.onChart?.(chart);
+  },
+  onState(state) {
+    if (state === "lost") setAway(true);
+    status.update(stream);
+  },
+});
+
+/**
+ * Notes whether something behind the page is away. When it is back, the view asks again for what it could not get.
+ * @param {boolean} now
+ */
+function setAway(now) {
+  if (away && !now) shown?.onRecovery?.();
+  away = now;
 }
 
-/** A part of the address; one that a hand has broken is taken as it is. */
-function decoded(part) {
+/** Shows the view of the address. */
+function show() {
+  const [path = "/", query = ""] = (location.hash.slice(1) || "/").split("?");
+  const { pattern, make, section } = ROUTES.find((route) => route.pattern.test(path)) ?? FIRST;
+  const isFirst = shown === null;
+  shown?.onLeave?.();
+  const values = (pattern.exec(path) ?? []).slice(1).map(decode);
+  const view = make({ values, query: new URLSearchParams(query) });
+  shown = view;
+  document.title = `${view.title} · Songline`;
+  main.replaceChildren(view.element);
+  for (const link of links)
+    setAttribute(link, "aria-current", new URL(link.href).hash === `#${section}` ? "page" : null);
+  stream.follow(view.follows ?? null);
+  if (stream.latest) view.onLive?.(stream.latest);
+  if (isFirst) return;
+  main.focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+/**
+ * A part of the address. One that can't be decoded is taken as it is.
+ * @param {string | undefined} part
+ */
+function decode(part) {
   try {
     return part && decodeURIComponent(part);
   } catch {
@@ -59,48 +90,12 @@ function decoded(part) {
   }
 }
 
-/** The one sign of how all is: no connection, something that can't be looked at, a projection that is stale, or well. */
-function feel() {
-  const { state, since, latest } = stream;
-  const stale = (latest?.projections ?? []).filter((one) => one.freshness === "stale").map((one) => PROJECTIONS[one.name] ?? one.name);
-  const feels = state !== "live" ? state : latest.troubles.length ? "unknown" : stale.length ? "stale" : "live";
-  const had = since ? `This page is as it was at ${clock(since)}.` : "There is nothing to show yet.";
-  const [sign, words] = {
-    waiting: () => ["connecting", ""],
-    lost: () => [since ? `connection lost ${span((Date.now() - since) / 1000)} ago` : "no connection", `The connection is lost. ${had} It goes on by itself.`],
-    unknown: () => ["in part unknown", latest.troubles.join(" ")],
-    stale: () => [`stale: ${stale.join(", ").toLowerCase()}`, latest.projections.flatMap((one) => one.notReady).join(" ")],
-    live: () => ["live", ""],
-  }[feels]();
-  tell(pulseText, sign);
-  tell(notice, words);
-  notice.hidden = !words;
-  if (pulse.dataset.state === feels) return;
-  pulse.dataset.state = document.body.dataset.stream = feels;
-  if (feels !== "waiting") say(words || `${sign[0].toUpperCase()}${sign.slice(1)}.`);
-}
-
-/** What a view could not ask for while something was away, it asks for again. */
-let away = false;
-function seen(now) {
-  if (away && !now) shown.again?.();
-  away = now;
-}
-
-stream.addEventListener("live", (event) => {
-  seen(event.detail.troubles.length > 0);
-  shown.live?.(event.detail);
-  feel();
-});
-stream.addEventListener("chart", (event) => shown.chart?.(event.detail));
-stream.addEventListener("state", (event) => {
-  if (event.detail === "lost") seen(true);
-  feel();
-});
-addEventListener("hashchange", (event) => {
+byId("top").append(status.element);
+main.before(notice);
+addEventListener("hashchange", ({ newURL }) => {
+  const { hash } = new URL(newURL);
   // The skip link is no address of a view.
-  if (!new URL(event.newURL).hash.startsWith("#/") && new URL(event.newURL).hash) return;
-  show();
+  if (!hash || hash.startsWith("#/")) show();
 });
-setInterval(feel, 1000);
+setInterval(() => status.update(stream), STATUS_MS);
 show();

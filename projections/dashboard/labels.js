@@ -1,8 +1,17 @@
 // What things are called on the page, in one place.
+
+/** @import { Chart, IngestionState } from "./types.d.ts" */
+
+/** @type {Record<Chart["kind"], string>} */
 export const KINDS = { top: "Top", trending: "Trending" };
+
+/** @type {Record<Chart["window"], string>} */
 export const WINDOWS = { "5m": "5 min", "1h": "Hour", "24h": "Day", "7d": "Week" };
-export const SPANS = { "5m": "five minutes", "1h": "hour", "24h": "24 hours", "7d": "seven days" };
-export const PROJECTIONS = { charts: "Charts", catalog: "Songs", library: "Libraries" };
+
+/** @type {Record<Chart["window"], string>} The windows as they stand in "in the last …". */
+export const WINDOW_SPANS = { "5m": "five minutes", "1h": "hour", "24h": "24 hours", "7d": "seven days" };
+
+/** @type {Record<IngestionState, string>} */
 export const STATES = {
   received: "Received",
   queued: "Queued",
@@ -11,11 +20,24 @@ export const STATES = {
   rejected: "Rejected",
   dead: "Dead",
 };
-export const FINAL = ["ready", "rejected", "dead"];
 
-const regions = new Intl.DisplayNames("en", { type: "region" });
-export const region = (code) => regions.of(code) ?? code;
-export function scopeName(scope) {
-  const [kind, value] = scope.split(/:(.*)/s);
-  return kind === "region" ? region(value) : kind === "genre" ? value : "the world";
+/** @type {IngestionState[]} The states that an upload does not leave by itself. */
+export const FINAL_STATES = ["ready", "rejected", "dead"];
+
+/** @type {Record<string, string>} */
+const PROJECTIONS = { charts: "Charts", catalog: "Songs", library: "Libraries" };
+
+const REGIONS = new Intl.DisplayNames("en", { type: "region" });
+
+/** @param {string} name */
+export const projectionLabel = (name) => PROJECTIONS[name] ?? name;
+
+/** @param {string} code ISO 3166 */
+export const regionLabel = (code) => REGIONS.of(code) ?? code;
+
+/** @param {string} scope */
+export function scopeLabel(scope) {
+  const [kind, value = ""] = scope.split(/:(.*)/s);
+  if (kind === "region") return regionLabel(value);
+  return kind === "genre" ? value : "the world";
 }

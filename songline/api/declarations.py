@@ -1,4 +1,4 @@
-"""`python -m songline.api.declarations` writes the API's answers as TypeScript, `projections/dashboard/api.d.ts`.
+"""`python -m songline.api.declarations` writes the API's answers as TypeScript, `projections/dashboard/openapi.d.ts`.
 
 They are made from the published OpenAPI document, so that the type check of the dashboard holds the page to it.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from songline.schemas.publish import OPENAPI, PUBLISHED
 
-DECLARATIONS = PUBLISHED.parents[1] / "projections" / "dashboard" / "api.d.ts"
+DECLARATIONS = PUBLISHED.parents[1] / "projections" / "dashboard" / "openapi.d.ts"
 
 _HEADER = (
     "// Written by `make schemas` from `schemas/published/openapi.json`. Don't edit it: the next run overwrites it.\n"

@@ -1,27 +1,42 @@
-// The stream of everything that is going on, and of the charts that are followed. It says `live`, `chart` and `state`
-// (lost; to be live needs no word of its own) to whoever made it: one tab, or the worker that all tabs share.
+// The event stream `/v1/live`, opened again whenever it is lost. One tab has one, or the worker that all tabs share.
 
-const SILENCE_MS = 6000; // Something comes every second; so long without anything is a connection that only looks open.
-const AGAIN_MS = 3000;
+/** @import { Chart, ChartKey, ConnectionState, Followed, Live, LiveMessage } from "../types.d.ts" */
 
-/** The name of a chart ({kind, window, scope}) in a stream. */
-export const named = ({ kind, window, scope }) => `${kind}:${window}:${scope}`;
+// The API sends something every second. After this long without anything the connection only looks open.
+const MAX_SILENCE_MS = 6000;
+const RETRY_MS = 3000;
 
-export class Feed {
-  #tell;
+/**
+ * The name of a chart in the stream.
+ * @param {ChartKey} chart
+ */
+export const chartName = ({ kind, window, scope }) => `${kind}:${window}:${scope}`;
+
+export class LiveSource {
+  #emit;
+  /** @type {EventSource | null} */
   #source = null;
-  #names = null;
-  #wrong = new Set();
-  #timer = 0;
+  #names = "";
+  /** @type {Set<string>} names that the API refuses */
+  #invalid = new Set();
+  /** @type {number | undefined} */
+  #timer;
+  /** @type {ConnectionState} */
   state = "waiting";
+  /** @type {Live | null} */
   latest = null;
+  /** @type {Map<string, Chart | null>} the followed charts by name */
   charts = new Map();
 
-  constructor(tell) {
-    this.#tell = tell;
+  /** @param {(message: LiveMessage) => void} emit */
+  constructor(emit) {
+    this.#emit = emit;
   }
 
-  /** Follows the charts of these names beside everything else. */
+  /**
+   * Follows the charts of these names, and opens the stream where it is closed.
+   * @param {string[]} names
+   */
   follow(names) {
     const wanted = [...new Set(names)].sort().join(",");
     if (this.#source && wanted === this.#names) return;
@@ -38,58 +53,71 @@ export class Feed {
 
   #open() {
     const before = this.#source;
-    const names = this.#names.split(",").filter((name) => name && !this.#wrong.has(name));
-    const source = new EventSource(`/v1/live${names.length ? `?${new URLSearchParams({ charts: names.join(",") })}` : ""}`);
+    const names = this.#names.split(",").filter((name) => name && !this.#invalid.has(name));
+    const query = names.length ? `?${new URLSearchParams({ charts: names.join(",") })}` : "";
+    const source = new EventSource(`/v1/live${query}`);
     this.#source = source;
     let opened = false;
     source.addEventListener("live", (event) => {
-      // Until then the one before is heard: nothing is missed between the two.
+      // The stream before this one is read until now, so that nothing is missed between the two.
       before?.close();
       if (source !== this.#source) return;
       opened = true;
-      this.latest = JSON.parse(event.data);
+      /** @type {Live} */
+      const live = JSON.parse(event.data);
+      this.latest = live;
       this.state = "live";
-      this.#watch();
-      this.#tell("live", this.latest);
+      this.#expectMore();
+      this.#emit({ type: "live", detail: live });
     });
     source.addEventListener("followed", (event) => {
-      const { name, chart } = JSON.parse(event.data);
-      this.charts.set(name, chart);
-      this.#tell("chart", { name, chart });
+      /** @type {Followed} */
+      const followed = JSON.parse(event.data);
+      this.charts.set(followed.name, followed.chart);
+      this.#emit({ type: "chart", detail: followed });
     });
     source.addEventListener("error", () => {
       before?.close();
       if (source !== this.#source) return;
-      this.#lost();
-      // After an answer that is no stream (503) a browser gives up; the page does not.
-      if (source.readyState === EventSource.CLOSED) this.#later(opened ? [] : names);
+      this.#reportLoss();
+      // A browser gives up after an answer that is no stream (503); the page does not.
+      if (source.readyState === EventSource.CLOSED) this.#reopenLater(opened ? [] : names);
     });
-    this.#watch();
+    this.#expectMore();
   }
 
-  #watch() {
+  #expectMore() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#lost();
+      this.#reportLoss();
       this.#source?.close();
       this.#open();
-    }, SILENCE_MS);
+    }, MAX_SILENCE_MS);
   }
 
-  async #later(names) {
+  /** @param {string[]} names the charts that the stream was asked for when it was refused */
+  async #reopenLater(names) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#open(), AGAIN_MS);
-    // One tab that asks for a chart that can't be is not to take the stream from all the others.
-    for (const name of names) {
-      const [kind, window, scope] = name.split(/:([^:]*):(.*)/s);
-      const answer = await fetch(`/v1/charts/${encodeURIComponent(kind)}/${encodeURIComponent(window)}?${new URLSearchParams({ scope, limit: 1 })}`).catch(() => null);
-      if (answer && [400, 404].includes(answer.status)) this.#wrong.add(name);
-    }
+    this.#timer = setTimeout(() => this.#open(), RETRY_MS);
+    // A tab that asks for an invalid chart must not take the stream from all others.
+    for (const name of names) if (await isRefused(name)) this.#invalid.add(name);
   }
 
-  #lost() {
+  #reportLoss() {
     if (this.state === "lost") return;
     this.state = "lost";
-    this.#tell("state", "lost");
+    this.#emit({ type: "state", detail: "lost" });
   }
+}
+
+/**
+ * Whether the API answers that there can be no such chart.
+ * @param {string} name
+ */
+async function isRefused(name) {
+  const [kind = "", window = "", scope = ""] = name.split(/:([^:]*):(.*)/s);
+  const query = new URLSearchParams({ scope, limit: "1" });
+  const address = `/v1/charts/${encodeURIComponent(kind)}/${encodeURIComponent(window)}?${query}`;
+  const response = await fetch(address).catch(() => null);
+  return response !== null && [400, 404].includes(response.status);
 }

@@ -1,27 +1,51 @@
-// The one stream that the page lives by. It says `live`, `chart` and `state`: waiting, live, or lost.
-import { Feed, named } from "./source.js";
+// What one tab gets of `/v1/live`: through the worker that all tabs share, or by a stream of its own.
+import { chartName, LiveSource } from "./source.js";
 
-const HERE_MS = 20_000;
+/** @import { Chart, ChartKey, ConnectionState, Live, TabMessage, WorkerRequest } from "../types.d.ts" */
 
-export class Stream extends EventTarget {
-  #way;
+/**
+ * @typedef {object} LiveListener
+ * @property {(live: Live) => void} onLive
+ * @property {(chart: Chart | null) => void} onChart
+ * @property {(state: ConnectionState) => void} onState
+ */
+
+/** @typedef {{ follow(name: string | null): void }} Transport */
+
+const SIGN_OF_LIFE_MS = 20_000;
+
+export class LiveStream {
+  #listener;
+  /** @type {Transport} */
+  #transport;
+  /** @type {string | null} */
   #name = null;
+  /** @type {ConnectionState} */
   state = "waiting";
+  /** @type {Live | null} */
   latest = null;
-  since = null;
+  /** @type {number | null} when `latest` came, in milliseconds since 1970 */
+  receivedAt = null;
 
-  constructor() {
-    super();
-    this.#way = "SharedWorker" in self ? this.#shared() : this.#own();
+  /** @param {LiveListener} listener */
+  constructor(listener) {
+    this.#listener = listener;
+    this.#transport = "SharedWorker" in self ? this.#shared() : this.#own();
   }
 
-  /** Follows a chart ({kind, window, scope}) beside everything else, or none. */
+  /**
+   * Follows a chart beside everything else, or none.
+   * @param {ChartKey | null} chart
+   */
   follow(chart) {
-    this.#name = chart && named(chart);
-    this.#way.follow(this.#name);
+    this.#name = chart && chartName(chart);
+    this.#transport.follow(this.#name);
   }
 
-  /** One stream for all tabs of this browser. */
+  /**
+   * One stream for all tabs of this browser.
+   * @returns {Transport}
+   */
   #shared() {
     let worker;
     try {
@@ -30,55 +54,51 @@ export class Stream extends EventTarget {
       return this.#own();
     }
     const { port } = worker;
-    const say = (data) => port.postMessage(data);
-    port.addEventListener("message", ({ data }) => this.#hear(data.type, data.detail));
+    /** @param {WorkerRequest} request */
+    const send = (request) => port.postMessage(request);
+    port.addEventListener("message", ({ data }) => this.#receive(data));
     port.start();
     worker.addEventListener("error", () => {
-      // It can't be had after all.
-      this.#way = this.#own();
-      this.#way.follow(this.#name);
+      // The browser has shared workers and could not load this one.
+      this.#transport = this.#own();
+      this.#transport.follow(this.#name);
     });
-    const way = { follow: (name) => say({ follow: name }) };
-    setInterval(() => this.#way === way && say({ here: true }), HERE_MS);
-    addEventListener("pagehide", () => say({ bye: true }));
-    addEventListener("pageshow", (event) => event.persisted && this.#way.follow(this.#name));
-    return way;
+    /** @type {Transport} */
+    const transport = { follow: (name) => send({ follow: name }) };
+    setInterval(() => this.#transport === transport && send({ here: true }), SIGN_OF_LIFE_MS);
+    addEventListener("pagehide", () => send({ bye: true }));
+    addEventListener("pageshow", (event) => event.persisted && this.#transport.follow(this.#name));
+    return transport;
   }
 
-  /** A stream of this tab's own, while somebody sees it. */
+  /**
+   * A stream of this tab's own, while the tab is visible.
+   * @returns {Transport}
+   */
   #own() {
-    const feed = new Feed((type, detail) => this.#hear(type, type === "chart" ? detail.chart : detail));
-    const go = () => (document.hidden ? feed.stop() : feed.follow(this.#name ? [this.#name] : []));
-    addEventListener("visibilitychange", go);
-    return { follow: go };
+    const source = new LiveSource((message) =>
+      this.#receive(message.type === "chart" ? { type: "chart", detail: message.detail.chart } : message),
+    );
+    const follow = () => (document.hidden ? source.stop() : source.follow(this.#name ? [this.#name] : []));
+    addEventListener("visibilitychange", follow);
+    return { follow };
   }
 
-  #hear(type, detail) {
-    if (type === "live") {
-      this.latest = detail;
-      this.since = Date.now();
-      this.#is("live");
-    }
-    if (type === "state") this.#is(detail);
-    else this.dispatchEvent(new CustomEvent(type, { detail }));
+  /** @param {TabMessage} message */
+  #receive(message) {
+    if (message.type === "live") {
+      this.latest = message.detail;
+      this.receivedAt = Date.now();
+      this.#enter("live");
+      this.#listener.onLive(message.detail);
+    } else if (message.type === "chart") this.#listener.onChart(message.detail);
+    else this.#enter(message.detail);
   }
 
-  #is(state) {
+  /** @param {ConnectionState} state */
+  #enter(state) {
     if (state === this.state) return;
     this.state = state;
-    this.dispatchEvent(new CustomEvent("state", { detail: state }));
+    this.#listener.onState(state);
   }
-}
-
-/** JSON of the API. Throws an Error with the problem's own words, its `status`, and `problem`. */
-export async function ask(path, options = {}) {
-  let answer;
-  try {
-    answer = await fetch(path, { headers: { Accept: "application/json" }, ...options });
-  } catch {
-    throw Object.assign(new Error("The API can't be reached."), { status: 0 });
-  }
-  if (answer.ok) return answer.json();
-  const problem = await answer.json().catch(() => ({ detail: answer.statusText }));
-  throw Object.assign(new Error(problem.detail), { status: answer.status, problem });
 }

@@ -1,30 +1,48 @@
 // Who plays what at this moment, the newest first.
-import { arrange, h, mark, span, tell } from "../dom.js";
+import { h, setAttribute, setText } from "../dom.js";
+import { formatDuration } from "../format.js";
+import { KeyedRows } from "../keyed-rows.js";
+import { listenerLink, songLink } from "../links.js";
 
-export function playing() {
+/** @import { Live, NowPlaying, Row } from "../types.d.ts" */
+
+/** @typedef {{ playing: NowPlaying, asOf: string }} Item */
+
+const NEW_S = 2;
+
+export function nowPlaying() {
   const list = h("ol", { class: "playing" });
   const none = h("p", { class: "quiet small" }, "Nobody has begun a song in the last minutes.");
+  /** @type {KeyedRows<Item>} */
+  const rows = new KeyedRows(list, ({ playing }) => `${playing.userId} ${playing.at}`, playingRow);
   return {
     element: h("section", { "aria-label": "Now playing" }, h("h2", {}, "Now playing"), list, none),
-    live({ playing, asOf }) {
+    /** @param {Live} live */
+    onLive({ playing, asOf }) {
       none.hidden = playing.length > 0;
-      arrange(list, playing, (one) => `${one.userId} ${one.at}`, line, (row, one) => fill(row, one, asOf));
+      rows.update(playing.map((one) => ({ playing: one, asOf })));
     },
   };
 }
 
-function line(one) {
-  const song = h("a", { href: `#/songs/${encodeURIComponent(one.songId)}` });
+/**
+ * @param {Item} item
+ * @returns {Row<Item>}
+ */
+function playingRow({ playing }) {
+  const song = h("a", { href: songLink(playing.songId) });
   const artist = h("span");
-  const listener = h("a", { href: `#/listeners/${encodeURIComponent(one.userId)}` }, one.userId);
-  return h("li", {}, song, h("span", { class: "who" }, artist, listener), h("span", { class: "ago" }));
-}
-
-function fill(row, one, asOf) {
-  const [song, who, ago] = row.children;
-  tell(song, one.title ?? one.songId);
-  tell(who.firstChild, one.artist ? `${one.artist} · ` : "");
-  const age = Math.max(0, (Date.parse(asOf) - Date.parse(one.at)) / 1000);
-  tell(ago, age < 2 ? "now" : span(age));
-  mark(row, "data-new", age < 2 ? "" : null);
+  const listener = h("a", { href: listenerLink(playing.userId) }, playing.userId);
+  const ago = h("span", { class: "ago" });
+  const element = h("li", {}, song, h("span", { class: "who" }, artist, listener), ago);
+  return {
+    element,
+    update({ playing: { songId, title, artist: name, at }, asOf }) {
+      setText(song, title ?? songId);
+      setText(artist, name ? `${name} · ` : "");
+      const age = Math.max(0, (Date.parse(asOf) - Date.parse(at)) / 1000);
+      setText(ago, age < NEW_S ? "now" : formatDuration(age));
+      setAttribute(element, "data-new", age < NEW_S ? "" : null);
+    },
+  };
 }

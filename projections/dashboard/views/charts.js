@@ -1,170 +1,148 @@
 // Charts of every kind, window and scope, as they change.
-import { arrange, clock, empty, h, loading, mark, moment, number, span, tell } from "../dom.js";
-import { ask } from "../live/stream.js";
-import { playing } from "../panels/now-playing.js";
-import { freshness, rates } from "../panels/rates.js";
-import { KINDS, region, scopeName, SPANS, WINDOWS } from "../labels.js";
+import { emptyState, h, placeholder, setAttribute, setText, viewHead } from "../dom.js";
+import { formatClock, formatDuration, formatMoment } from "../format.js";
+import { KINDS, scopeLabel, WINDOW_SPANS, WINDOWS } from "../labels.js";
+import { chartTable } from "../panels/chart-table.js";
+import { freshness } from "../panels/freshness.js";
+import { nowPlaying } from "../panels/now-playing.js";
+import { rates } from "../panels/rates.js";
+import { scopeSelect } from "../panels/scope-select.js";
 
+/** @import { Chart, ChartKey, Projection, Route, View } from "../types.d.ts" */
+
+const NOT_COMPUTED =
+  "The first one is made a few seconds after the trending worker has started and something was played.";
+
+/**
+ * @param {Route} route
+ * @returns {View}
+ */
 export function charts({ query }) {
-  const asked = {
-    kind: query.get("kind") in KINDS ? query.get("kind") : "top",
-    window: query.get("window") in WINDOWS ? query.get("window") : "1h",
-    scope: query.get("scope") || "global",
+  const followed = chartKeyOf(query);
+  const { kind, window, scope } = followed;
+  /** @param {Partial<ChartKey>} change */
+  const go = (change) => {
+    location.hash = `/?${new URLSearchParams({ ...followed, ...change })}`;
   };
-  const go = (change) => (location.hash = `/?${new URLSearchParams({ ...asked, ...change })}`);
-  const now = rates();
-  const heard = playing();
-  const fresh = freshness();
+  const panels = { rates: rates(), freshness: freshness(), playing: nowPlaying() };
   const status = h("p", { class: "lead number" }, "Loading…");
   const notice = h("p", { class: "notice" });
   notice.hidden = true;
-  const scopes = h("select", { "aria-label": "Where", onchange: (event) => go({ scope: event.target.value }) });
-  offerScopes(scopes, asked.scope);
-  const place = h("div", { class: "sheet" }, loading(10));
-  const body = h("tbody");
-  const table = h(
-    "table",
-    {},
-    h("caption", { class: "unseen" }, "The chart, best first"),
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        h("th", { class: "rank", scope: "col" }, "#"),
-        h("th", { class: "move", scope: "col" }, h("span", { class: "unseen" }, "Movement")),
-        h("th", { class: "song", scope: "col" }, "Song"),
-        h("th", { class: "wide", scope: "col" }, "Genre"),
-        h("th", { class: "right wide", scope: "col" }, "Likes"),
-        h("th", { class: "right", scope: "col" }, "Listens"),
-      ),
-    ),
-    body,
-  );
+  const scopes = scopeSelect(scope, (chosen) => go({ scope: chosen }));
+  const place = h("div", { class: "sheet" }, placeholder(10));
+  const table = chartTable();
+  /** @type {Chart | null} */
   let chart = null;
-  let projection = null;
+  /** @type {Projection | undefined} */
+  let projection;
 
-  function freshnessLine() {
+  function showFreshness() {
     if (!chart) return;
-    const through = chart.completeThrough ? `, counted through ${clock(chart.completeThrough)}` : "";
-    const since = chart.comparedWith ? `, movement since ${moment(chart.comparedWith)}` : "";
-    tell(status, `As of ${clock(chart.asOf)}${through}${since}`);
+    setText(status, statusOf(chart));
     const stale = projection?.freshness === "stale";
-    mark(table, "class", projection && projection.freshness !== "fresh" ? "aged" : null);
+    setAttribute(table.element, "class", projection && projection.freshness !== "fresh" ? "aged" : null);
     notice.hidden = !stale;
-    if (stale) tell(notice, `Stale: nothing was counted for ${span(projection.age)}. This chart is as of ${clock(chart.asOf)}.`);
+    if (!projection || !stale) return;
+    const since = formatDuration(projection.age ?? 0);
+    setText(notice, `Stale: nothing was counted for ${since}. This chart is as of ${formatClock(chart.asOf)}.`);
   }
 
-  return {
-    title: `${KINDS[asked.kind]} songs`,
-    follows: asked,
-    element: h(
+  const title = `${kind === "top" ? "Most heard" : "Rising"} in the last ${WINDOW_SPANS[window]}, ${inScope(scope)}`;
+  const main = h(
+    "section",
+    { "aria-label": "Chart" },
+    viewHead(title, status),
+    h(
       "div",
-      { class: "split" },
-      h(
-        "section",
-        { "aria-label": "Chart" },
-        h("div", { class: "head" }, h("div", {}, h("h1", {}, `${asked.kind === "top" ? "Most heard" : "Rising"} in the last ${SPANS[asked.window]}, ${where(asked.scope)}`), status)),
-        h("div", { class: "controls" }, choice("Kind", KINDS, asked.kind, (kind) => go({ kind })), choice("Window", WINDOWS, asked.window, (window) => go({ window })), scopes),
-        notice,
-        place,
-      ),
-      h("aside", { class: "rail", "aria-label": "Right now" }, now.element, fresh.element, heard.element),
+      { class: "controls" },
+      choice("Kind", KINDS, kind, (chosen) => go({ kind: chosen })),
+      choice("Window", WINDOWS, window, (chosen) => go({ window: chosen })),
+      scopes.element,
     ),
-    live(live) {
-      now.live(live);
-      heard.live(live);
-      fresh.live(live);
+    notice,
+    place,
+  );
+  const rail = Object.values(panels).map((panel) => panel.element);
+  return {
+    title: `${KINDS[kind]} songs`,
+    follows: followed,
+    element: h("div", { class: "split" }, main, h("aside", { class: "rail", "aria-label": "Right now" }, rail)),
+    onLive(live) {
+      for (const panel of Object.values(panels)) panel.onLive(live);
       projection = live.projections.find((one) => one.name === "charts");
-      freshnessLine();
+      showFreshness();
     },
-    chart(found) {
-      chart = found;
-      if (!found) {
-        tell(status, "Not computed yet");
-        place.replaceChildren(empty("No chart yet", "The first one is made a few seconds after the trending worker has started and something was played."));
+    onChart(changed) {
+      chart = changed;
+      if (!changed) {
+        setText(status, "Not computed yet");
+        place.replaceChildren(emptyState("No chart yet", NOT_COMPUTED));
         return;
       }
-      freshnessLine();
-      if (!found.entries.length) {
-        place.replaceChildren(empty("Nothing was heard here", `Nobody in ${scopeName(asked.scope)} listened to a song in the last ${SPANS[asked.window]}.`));
+      showFreshness();
+      if (!changed.entries.length) {
+        const text = `Nobody in ${scopeLabel(scope)} listened to a song in the last ${WINDOW_SPANS[window]}.`;
+        place.replaceChildren(emptyState("Nothing was heard here", text));
         return;
       }
-      offerScopes(scopes, asked.scope, found);
-      // Before there is an earlier hour to compare with, nothing is said of movement.
-      mark(table, "data-alone", found.comparedWith ? null : "");
-      const most = Math.max(...found.entries.map((entry) => entry.listens), 1);
-      arrange(body, found.entries, (entry) => entry.songId, line, (row, entry) => fill(row, entry, most, found.comparedWith));
-      if (!place.contains(table)) place.replaceChildren(table);
+      scopes.offer(changed.entries);
+      table.update(changed);
+      if (!place.contains(table.element)) place.replaceChildren(table.element);
     },
-    leave() {
-      now.leave();
-    },
+    onLeave: panels.rates.onLeave,
   };
 }
 
-const where = (scope) => (scope === "global" ? "worldwide" : `in ${scopeName(scope)}`);
-
-function line(entry) {
-  const link = h("a", { href: `#/songs/${encodeURIComponent(entry.songId)}` });
-  return h("tr", {}, h("td", { class: "rank" }), h("td", { class: "move" }), h("td", { class: "song" }, link, h("span")), h("td", { class: "wide quiet small" }), h("td", { class: "right wide" }), h("td", { class: "right share" }, h("b"), h("i", { "aria-hidden": "true" })));
+/**
+ * The chart that an address asks for. What the address has wrong is taken from the first chart of all.
+ * @param {URLSearchParams} query
+ * @returns {ChartKey}
+ */
+function chartKeyOf(query) {
+  return {
+    kind: keyOf(KINDS, query.get("kind")) ?? "top",
+    window: keyOf(WINDOWS, query.get("window")) ?? "1h",
+    scope: query.get("scope") || "global",
+  };
 }
 
-/** `since` is the moment of the chart that this one is compared with, null while there is none. */
-function fill(row, entry, most, since) {
-  const [rank, move, song, genre, likes, share] = row.children;
-  mark(row, "data-podium", entry.rank <= 3 ? "" : null);
-  tell(rank, String(entry.rank));
-  const by = entry.previousRank === null ? null : entry.previousRank - entry.rank;
-  mark(move, "data-way", !since ? null : by === null ? "new" : by > 0 ? "up" : by < 0 ? "down" : null);
-  tell(move, !since ? "" : by === null ? "new" : by > 0 ? `▲ ${by}` : by < 0 ? `▼ ${-by}` : "–");
-  mark(move, "title", !since ? null : by === null ? `Not among the hundred at ${moment(since)}` : `Rank ${entry.previousRank} at ${moment(since)}`);
-  tell(song.firstChild, entry.title ?? entry.songId);
-  tell(song.lastChild, entry.artist ?? "not in the catalog yet");
-  tell(genre, entry.genre ?? "");
-  tell(likes, entry.likes ? number(entry.likes) : "");
-  tell(share.firstChild, number(entry.listens));
-  share.lastChild.style.width = `${Math.max(1, (100 * entry.listens) / most)}%`;
+/**
+ * `name` if it is a key of `labels`.
+ * @template {string} Key
+ * @param {Record<Key, string>} labels
+ * @param {string | null} name
+ */
+function keyOf(labels, name) {
+  return name !== null && Object.hasOwn(labels, name) ? /** @type {Key} */ (name) : null;
 }
 
-/** Radio buttons that look like one switch. */
-function choice(name, names, chosen, choose) {
-  return h(
-    "fieldset",
-    { class: "choice" },
-    h("legend", { class: "unseen" }, name),
-    ...Object.entries(names).map(([value, text]) => h("label", {}, h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => choose(value) }), h("span", {}, text))),
+/** @param {Chart} chart */
+function statusOf({ asOf, completeThrough, comparedWith }) {
+  const counted = completeThrough ? `, counted through ${formatClock(completeThrough)}` : "";
+  const since = comparedWith ? `, movement since ${formatMoment(comparedWith)}` : "";
+  return `As of ${formatClock(asOf)}${counted}${since}`;
+}
+
+/** @param {string} scope */
+const inScope = (scope) => (scope === "global" ? "worldwide" : `in ${scopeLabel(scope)}`);
+
+/**
+ * Radio buttons that look like one switch.
+ * @template {string} Key
+ * @param {string} name
+ * @param {Record<Key, string>} labels
+ * @param {Key} chosen
+ * @param {(key: Key) => void} choose
+ */
+function choice(name, labels, chosen, choose) {
+  const keys = /** @type {Key[]} */ (Object.keys(labels));
+  const buttons = keys.map((key) =>
+    h(
+      "label",
+      {},
+      h("input", { type: "radio", name, value: key, checked: key === chosen, onchange: () => choose(key) }),
+      h("span", {}, labels[key]),
+    ),
   );
-}
-
-let known = null;
-const genres = new Set();
-
-/** The world, genres that were seen, and all regions. */
-async function offerScopes(select, chosen, chart) {
-  for (const entry of chart?.entries ?? []) if (entry.genre) genres.add(entry.genre);
-  if (chosen.startsWith("genre:")) genres.add(chosen.slice(6));
-  const option = (value, text) => h("option", { value, selected: value === chosen }, text);
-  const names = [...genres].sort();
-  const seen = `${known ? known.length : 0} ${names.length}`;
-  if (select.dataset.seen === seen || document.activeElement === select) return;
-  select.dataset.seen = seen;
-  const regions = known ?? (chosen.startsWith("region:") ? [chosen.slice(7)] : []);
-  const byName = regions.map((code) => [code, region(code)]).sort((one, other) => one[1].localeCompare(other[1], "en"));
-  select.replaceChildren(
-    option("global", "World"),
-    h("optgroup", { label: "Genres" }, ...names.map((genre) => option(`genre:${genre}`, genre))),
-    h("optgroup", { label: "Regions" }, ...byName.map(([code, name]) => option(`region:${code}`, name))),
-  );
-  select.value = chosen;
-  if (known === null) {
-    known = [];
-    try {
-      known = (await ask("/v1/charts")).regions;
-      offerScopes(select, chosen, chart);
-    } catch {
-      known = null;
-    }
-  }
+  return h("fieldset", { class: "choice" }, h("legend", { class: "unseen" }, name), buttons);
 }

@@ -1,97 +1,176 @@
-// A listener's library: what was heard, liked and uploaded.
-import { day, empty, h, length, loading, number } from "../dom.js";
-import { ask } from "../live/stream.js";
-import { playing } from "../panels/now-playing.js";
+// A listener's library: what they heard, liked and uploaded.
+import { ApiError, get } from "../api.js";
+import { emptyState, h, placeholder, viewHead } from "../dom.js";
+import { formatDateTime, formatHours, formatLength, formatNumber } from "../format.js";
+import { listenerLink, songLink } from "../links.js";
+import { nowPlaying } from "../panels/now-playing.js";
+import { songCell, table } from "../table.js";
 
+/** @import { LibraryEntry, LibrarySummary, RecentListen, Route, View } from "../types.d.ts" */
+
+const UNKNOWN = "Nothing is known of this listener";
+const UNKNOWN_TEXT =
+  "Whoever has heard, liked or uploaded a song is known here a moment later. Ids are case-sensitive.";
+const ASK_TEXT = "A listener's id, as events carry it, leads to what was heard, liked and uploaded.";
+const RECENT_ROWS = 10;
+const RECENT_COLUMNS = [
+  { text: "Song", class: "song" },
+  { text: "Heard", class: "right" },
+  { text: "When", class: "right" },
+];
+const LIBRARY_COLUMNS = [
+  { text: "Song", class: "song" },
+  { text: "Marks", unseen: true },
+  { text: "Plays", class: "right" },
+];
+
+/**
+ * @param {Route} route
+ * @returns {View}
+ */
 export function listener({ values: [id] }) {
-  const input = h("input", { type: "text", name: "id", value: id ?? "", placeholder: "user-7", "aria-label": "Listener's id", maxlength: "128", spellcheck: "false" });
-  const form = h(
-    "form",
-    {
-      class: "controls",
-      onsubmit: (event) => {
-        event.preventDefault();
-        if (input.value.trim()) location.hash = `/listeners/${encodeURIComponent(input.value.trim())}`;
-      },
-    },
-    input,
-    h("button", { class: "button", type: "submit" }, "Show"),
-  );
   const content = h("div", { class: "stack" });
+  const playing = nowPlaying();
   let left = false;
   let failed = false;
-  const now = playing();
-  if (id === undefined) content.append(empty("Whose library?", "A listener's id, as events carry it, leads to what was heard, liked and uploaded."), now.element);
-  else load();
 
-  async function load() {
+  /** @param {string} userId */
+  async function load(userId) {
     failed = false;
-    content.replaceChildren(loading(6));
-    const base = `/v1/users/${encodeURIComponent(id)}`;
+    content.replaceChildren(placeholder(6));
     try {
-      const [summary, recent, library] = await Promise.all([ask(`${base}/summary`), ask(`${base}/recent`), ask(`${base}/library`)]);
+      const [summary, recent, library] = await Promise.all([
+        get("/v1/users/{user_id}/summary", { user_id: userId }),
+        get("/v1/users/{user_id}/recent", { user_id: userId }),
+        get("/v1/users/{user_id}/library", { user_id: userId }),
+      ]);
       if (left) return;
       if (!summary.listens && !summary.liked && !summary.uploaded) {
-        content.replaceChildren(empty("Nothing is known of this listener", "Whoever has heard, liked or uploaded a song is known here a moment later. Ids are case-sensitive."));
+        content.replaceChildren(emptyState(UNKNOWN, UNKNOWN_TEXT));
         return;
       }
-      content.replaceChildren(sums(summary), heard(recent.listens), entries(library));
-    } catch (error) {
+      content.replaceChildren(
+        summaryTiles(summary),
+        h("section", {}, h("h2", {}, "Heard last"), recentListens(recent.listens)),
+        h("section", {}, h("h2", {}, "Library"), libraryEntries(library.entries)),
+      );
+    } catch (thrown) {
       if (left) return;
-      failed = error.status !== 404;
-      const title = error.status === 404 ? "Nothing is known of this listener" : "The library can't be shown";
-      content.replaceChildren(empty(title, error.message, h("p", {}, h("button", { class: "button", type: "button", onclick: load }, "Try again"))));
+      const { status, message } = ApiError.of(thrown);
+      failed = status !== 404;
+      const again = h("button", { class: "button", type: "button", onclick: () => load(userId) }, "Try again");
+      content.replaceChildren(emptyState(failed ? "The library can't be shown" : UNKNOWN, message, h("p", {}, again)));
     }
   }
 
+  if (id === undefined) content.append(emptyState("Whose library?", ASK_TEXT), playing.element);
+  else load(id);
+
+  const lead = id ? "What this listener heard, liked and uploaded." : "A listener's library, by id.";
   return {
     title: id ? `Library of ${id}` : "Listeners",
-    element: h("div", { class: "stack" }, h("div", { class: "head" }, h("div", {}, h("h1", {}, id ?? "Listeners"), h("p", { class: "lead" }, id ? "What this listener heard, liked and uploaded." : "A listener's library, by id."))), form, content),
-    live: now.live,
-    again() {
-      if (failed) load();
+    element: h(
+      "div",
+      { class: "stack" },
+      viewHead(id ?? "Listeners", h("p", { class: "lead" }, lead)),
+      listenerForm(id),
+      content,
+    ),
+    onLive: playing.onLive,
+    onRecovery() {
+      if (failed && id !== undefined) load(id);
     },
-    leave() {
+    onLeave() {
       left = true;
     },
   };
 }
 
-function sums(summary) {
-  const tile = (name, value, more) => h("div", {}, h("dt", {}, name), h("dd", {}, value), more && h("dd", {}, more));
+/** @param {string | undefined} id */
+function listenerForm(id) {
+  const input = h("input", {
+    type: "text",
+    name: "id",
+    value: id ?? "",
+    placeholder: "user-7",
+    "aria-label": "Listener's id",
+    maxlength: "128",
+    spellcheck: "false",
+  });
+  /** @param {SubmitEvent} event */
+  function onsubmit(event) {
+    event.preventDefault();
+    const wanted = input.value.trim();
+    if (wanted) location.hash = listenerLink(wanted);
+  }
+  const button = h("button", { class: "button", type: "submit" }, "Show");
+  return h("form", { class: "controls", onsubmit }, input, button);
+}
+
+/** @param {LibrarySummary} summary */
+function summaryTiles({ listens, lastListenAt, msPlayed, songs, liked, uploaded }) {
   return h(
     "dl",
     { class: "tiles" },
-    tile("Listens", number(summary.listens), summary.lastListenAt && `last ${day(summary.lastListenAt)}`),
-    tile("Time heard", hours(summary.msPlayed)),
-    tile("Songs", number(summary.songs)),
-    tile("Liked", number(summary.liked)),
-    tile("Uploaded", number(summary.uploaded)),
+    tile("Listens", formatNumber(listens), lastListenAt && `last ${formatDateTime(lastListenAt)}`),
+    tile("Time heard", formatHours(msPlayed)),
+    tile("Songs", formatNumber(songs)),
+    tile("Liked", formatNumber(liked)),
+    tile("Uploaded", formatNumber(uploaded)),
   );
 }
 
-function hours(ms) {
-  const minutes = Math.round(ms / 60_000);
-  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {string | null} [more]
+ */
+function tile(name, value, more) {
+  return h("div", {}, h("dt", {}, name), h("dd", {}, value), more && h("dd", {}, more));
 }
 
-function heard(listens) {
-  if (!listens.length) return h("section", {}, h("h2", {}, "Heard last"), empty("Nothing heard yet", "Listens of thirty seconds, or half a song, show up here."));
-  const row = (one) => h("tr", {}, named(one), h("td", { class: "right" }, length(one.msPlayed)), h("td", { class: "right quiet small" }, day(one.at)));
-  return h("section", {}, h("h2", {}, "Heard last"), h("div", { class: "sheet" }, table("Heard last", ["Song", "Heard", "When"], listens.slice(0, 10).map(row))));
+/** @param {RecentListen[]} listens */
+function recentListens(listens) {
+  if (!listens.length)
+    return emptyState("Nothing heard yet", "Listens of thirty seconds, or half a song, show up here.");
+  const rows = listens
+    .slice(0, RECENT_ROWS)
+    .map((listen) =>
+      h(
+        "tr",
+        {},
+        namedSong(listen),
+        h("td", { class: "right" }, formatLength(listen.msPlayed)),
+        h("td", { class: "right quiet small" }, formatDateTime(listen.at)),
+      ),
+    );
+  return h("div", { class: "sheet" }, table("Heard last", RECENT_COLUMNS, h("tbody", {}, rows)));
 }
 
-function entries(library) {
-  const row = (one) =>
-    h("tr", {}, named(one), h("td", {}, ...["liked", "uploaded"].filter((mark) => one[mark]).map((mark) => h("span", { class: "badge", title: `since ${day(one[`${mark}At`])}` }, mark))), h("td", { class: "right" }, number(one.plays)));
-  return h("section", {}, h("h2", {}, "Library"), library.entries.length ? h("div", { class: "sheet" }, table("Library", ["Song", "", "Plays"], library.entries.map(row))) : empty("An empty library", "Songs that are heard, liked or uploaded are kept here."));
+/** @param {LibraryEntry[]} entries */
+function libraryEntries(entries) {
+  if (!entries.length) return emptyState("An empty library", "Songs that are heard, liked or uploaded are kept here.");
+  const rows = entries.map((entry) =>
+    h(
+      "tr",
+      {},
+      namedSong(entry),
+      h("td", {}, entry.liked && badge("liked", entry.likedAt), entry.uploaded && badge("uploaded", entry.uploadedAt)),
+      h("td", { class: "right" }, formatNumber(entry.plays)),
+    ),
+  );
+  return h("div", { class: "sheet" }, table("Library", LIBRARY_COLUMNS, h("tbody", {}, rows)));
 }
 
-function named(one) {
-  return h("td", { class: "song" }, h("a", { href: `#/songs/${encodeURIComponent(one.songId)}` }, one.title ?? one.songId), h("span", {}, one.artist ?? "not in the catalog"));
+/**
+ * @param {string} text
+ * @param {string | null} since
+ */
+function badge(text, since) {
+  return h("span", { class: "badge", title: since && `since ${formatDateTime(since)}` }, text);
 }
 
-function table(name, heads, rows) {
-  const head = heads.map((text, place) => h("th", { scope: "col", class: place === 0 ? "song" : place === heads.length - 1 || text ? "right" : null }, text || h("span", { class: "unseen" }, "Marks")));
-  return h("table", {}, h("caption", { class: "unseen" }, name), h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
+/** @param {{ songId: string, title: string | null, artist: string | null }} song */
+function namedSong({ songId, title, artist }) {
+  return songCell(h("a", { href: songLink(songId) }, title ?? songId), h("span", {}, artist ?? "not in the catalog"));
 }

@@ -1,114 +1,152 @@
 // A song: what it is, how it sounds, how often it was heard.
-import { bytes, day, empty, h, length, loading, many, number } from "../dom.js";
-import { ask } from "../live/stream.js";
-import { hours } from "../plots/plot.js";
-import { SPANS } from "../labels.js";
+import { ApiError, get } from "../api.js";
+import { emptyState, h, placeholder, viewHead } from "../dom.js";
+import { formatBytes, formatCount, formatDateTime, formatLength } from "../format.js";
+import { WINDOW_SPANS } from "../labels.js";
+import { listenerLink } from "../links.js";
+import { playsByHour } from "../panels/plays-by-hour.js";
+
+/** @import { Plot, Route, Song, Standing, View } from "../types.d.ts" */
 
 const HOURS = 48;
+const REFRESH_MS = 15_000;
+const CATALOG_RETRY_MS = 1000;
+const NOT_RANKED = "It is not among the hundred most heard of any window now.";
+const NO_SOUND = "This song was announced without its sound, as those of simulated listeners are.";
+const BAD_SOUND = "The sound can't be played: it is lost, or this browser does not know its format.";
+/** @type {Record<number, string>} */
+const GONE = { 404: "No such song", 410: "This song was taken away" };
 
-export function song({ values: [id] }) {
-  const element = h("div", { class: "stack" }, h("h1", { class: "unseen" }, "Song"), loading(5));
-  const view = { title: "Song", element };
-  let plot = null;
-  let timer = 0;
-  let left = false;
-  let failed = false;
+/**
+ * @param {Route} route
+ * @returns {View}
+ */
+export function song({ values: [id = ""] }) {
+  const element = h("div", { class: "stack" }, h("h1", { class: "unseen" }, "Song"), placeholder(5));
   const standings = h("div");
   const chart = h("div");
+  /** @type {Plot | null} */
+  let plot = null;
+  /** @type {number | undefined} */
+  let timer;
+  let left = false;
+  let failed = false;
 
-  async function history() {
+  async function loadPlays() {
     try {
-      const path = `/v1/songs/${encodeURIComponent(id)}`;
-      const [found, plays] = await Promise.all([ask(`${path}/history`), ask(`${path}/plays?hours=${HOURS}`)]);
+      const [history, plays] = await Promise.all([
+        get("/v1/songs/{song_id}/history", { song_id: id }),
+        get("/v1/songs/{song_id}/plays", { song_id: id }, { hours: String(HOURS) }),
+      ]);
       if (left) return;
-      standings.replaceChildren(found.standings.length ? tiles(found.standings) : h("p", { class: "quiet" }, "It is not among the hundred most heard of any window now."));
-      plot?.end();
-      plot = drawn(chart, plays.hours);
+      standings.replaceChildren(standingTiles(history.standings));
+      plot?.destroy();
+      plot = playsByHour(chart, plays.hours, HOURS);
     } catch (error) {
       if (left) return;
-      chart.replaceChildren(empty("Its plays can't be shown", error.message));
+      chart.replaceChildren(emptyState("Its plays can't be shown", ApiError.of(error).message));
     }
-    timer = setTimeout(history, 15_000);
+    timer = setTimeout(loadPlays, REFRESH_MS);
   }
 
   async function load() {
     failed = false;
     try {
-      const { song } = await ask(`/v1/songs/${encodeURIComponent(id)}`);
+      const answer = await get("/v1/songs/{song_id}", { song_id: id });
       if (left) return;
-      document.title = `${song.title} · Songline`;
-      element.replaceChildren(head(song), sound(song), h("section", {}, h("h2", {}, "In the charts now"), standings), h("section", {}, h("h2", {}, "Listens, hour by hour"), chart));
-    } catch (error) {
-      if (left) return;
-      if (error.status === 404 && (await coming(id))) {
-        element.replaceChildren(h("h1", {}, "On its way"), h("p", { class: "quiet" }, "The song is stored; the catalog gets it in a moment."), loading(4));
-        timer = setTimeout(load, 1000);
-        return;
-      }
-      if (left) return;
-      failed = ![404, 410].includes(error.status);
-      const gone = { 404: "No such song", 410: "This song was taken away" }[error.status] ?? "The song can't be shown";
-      element.replaceChildren(h("h1", {}, gone), h("div", { class: "empty" }, h("p", {}, error.message), h("p", {}, h("a", { href: "#/songs" }, "All songs"))));
+      document.title = `${answer.song.title} · Songline`;
+      element.replaceChildren(
+        songHead(answer.song),
+        songSound(answer.song),
+        h("section", {}, h("h2", {}, "In the charts now"), standings),
+        h("section", {}, h("h2", {}, "Listens, hour by hour"), chart),
+      );
+    } catch (thrown) {
+      await showFailure(ApiError.of(thrown));
       return;
     }
-    history();
+    loadPlays();
   }
+
+  /** @param {ApiError} error */
+  async function showFailure({ status, message }) {
+    const coming = status === 404 && (await isComing(id));
+    if (left) return;
+    if (coming) {
+      const text = h("p", { class: "quiet" }, "The song is stored; the catalog gets it in a moment.");
+      element.replaceChildren(h("h1", {}, "On its way"), text, placeholder(4));
+      timer = setTimeout(load, CATALOG_RETRY_MS);
+      return;
+    }
+    failed = !(status in GONE);
+    const all = h("p", {}, h("a", { href: "#/songs" }, "All songs"));
+    element.replaceChildren(
+      h("h1", {}, GONE[status] ?? "The song can't be shown"),
+      h("div", { class: "empty" }, h("p", {}, message), all),
+    );
+  }
+
   load();
-  view.again = () => {
-    if (failed) load();
+  return {
+    title: "Song",
+    element,
+    onRecovery() {
+      if (failed) load();
+    },
+    onLeave() {
+      left = true;
+      clearTimeout(timer);
+      plot?.destroy();
+    },
   };
-  view.leave = () => {
-    left = true;
-    clearTimeout(timer);
-    plot?.end();
-  };
-  return view;
 }
 
-/** Whether an upload of this id is on its way, or through and not in the catalog yet. */
-async function coming(id) {
-  const found = await ask(`/v1/ingestions/${encodeURIComponent(id)}`).catch(() => null);
-  return found !== null && !found.removedAt && !["rejected", "dead"].includes(found.state);
+/**
+ * Whether an upload of this id is on its way, or is ready and not in the catalog yet.
+ * @param {string} id
+ */
+async function isComing(id) {
+  const upload = await get("/v1/ingestions/{ingestion_id}", { ingestion_id: id }).catch(() => null);
+  return upload !== null && !upload.removedAt && !["rejected", "dead"].includes(upload.state);
 }
 
-function head(song) {
-  const facts = [song.album, song.genre, length(song.durationMs), `came ${day(song.uploadedAt)}`].filter(Boolean);
-  return h("div", { class: "head" }, h("div", {}, h("h1", {}, song.title), h("p", { class: "lead" }, h("strong", {}, song.artist), ` · ${facts.join(" · ")} · by `, h("a", { href: `#/listeners/${encodeURIComponent(song.userId)}` }, song.userId))));
+/** @param {Song} song */
+function songHead({ title, artist, album, genre, durationMs, uploadedAt, userId }) {
+  const facts = [album, genre, formatLength(durationMs), `came ${formatDateTime(uploadedAt)}`].filter(Boolean);
+  const uploader = h("a", { href: listenerLink(userId) }, userId);
+  const lead = h("p", { class: "lead" }, h("strong", {}, artist), ` · ${facts.join(" · ")} · by `, uploader);
+  return viewHead(title, lead);
 }
 
-function sound(song) {
-  if (!song.sha256) return h("p", { class: "silent" }, "This song was announced without its sound, as those of simulated listeners are.");
-  const player = h("audio", { controls: true, preload: "metadata", src: `/v1/songs/${encodeURIComponent(song.id)}/audio`, "aria-label": `${song.title} by ${song.artist}` });
-  const wrong = h("p", { class: "notice bad" }, "The sound can't be played: it is lost, or this browser does not know its format.");
-  wrong.hidden = true;
-  player.addEventListener("error", () => (wrong.hidden = false));
-  return h("section", { "aria-label": "Sound" }, player, wrong, h("p", { class: "quiet small" }, `${song.contentType ?? ""} · ${bytes(song.size)}`));
+/** @param {Song} song */
+function songSound({ id, title, artist, sha256, size, contentType }) {
+  if (!sha256) return h("p", { class: "silent" }, NO_SOUND);
+  const failure = h("p", { class: "notice bad" }, BAD_SOUND);
+  failure.hidden = true;
+  const player = h("audio", {
+    controls: true,
+    preload: "metadata",
+    src: `/v1/songs/${encodeURIComponent(id)}/audio`,
+    "aria-label": `${title} by ${artist}`,
+    onerror: () => {
+      failure.hidden = false;
+    },
+  });
+  const facts = h("p", { class: "quiet small" }, `${contentType ?? ""} · ${formatBytes(size ?? 0)}`);
+  return h("section", { "aria-label": "Sound" }, player, failure, facts);
 }
 
-function tiles(standings) {
-  return h("dl", { class: "tiles" }, ...standings.map((one) => h("div", {}, h("dt", {}, `Last ${SPANS[one.window]}`), h("dd", {}, `#${one.rank}`), h("dd", {}, `${many(one.listens, "listen")}, ${many(one.likes, "like")}`))));
-}
-
-/** The hours since it was heard first, of those that were asked for. One that is not counted to its end yet is paler. */
-function drawn(place, asked) {
-  const hear = asked.findIndex((hour) => hour.listens || hour.likes);
-  if (hear < 0) {
-    place.replaceChildren(empty("Nothing yet", `Nobody has heard it in the last ${HOURS} hours.`));
-    return null;
-  }
-  const points = asked.slice(hear);
-  const canvas = h("div", { class: "canvas" });
-  const most = points.reduce((one, other) => (other.listens > one.listens ? other : one));
-  const figure = h(
-    "figure",
-    { class: "sheet plot", role: "img", "aria-label": `Listens an hour, ${points.length} hours; most were ${number(most.listens)} from ${day(most.hour)} on` },
-    canvas,
+/** @param {Standing[]} standings */
+function standingTiles(standings) {
+  if (!standings.length) return h("p", { class: "quiet" }, NOT_RANKED);
+  const tiles = standings.map(({ window, rank, listens, likes }) =>
+    h(
+      "div",
+      {},
+      h("dt", {}, `Last ${WINDOW_SPANS[window]}`),
+      h("dd", {}, `#${rank}`),
+      h("dd", {}, `${formatCount(listens, "listen")}, ${formatCount(likes, "like")}`),
+    ),
   );
-  const rows = [...points].reverse().map((point) => h("tr", {}, h("td", {}, day(point.hour), point.counting ? h("span", { class: "quiet" }, " so far") : ""), h("td", { class: "right" }, number(point.listens)), h("td", { class: "right" }, number(point.likes))));
-  const open = place.querySelector("details")?.open;
-  place.replaceChildren(
-    figure,
-    h("details", { open: open || false }, h("summary", { class: "small quiet" }, "As a table"), h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Hour from"), h("th", { class: "right", scope: "col" }, "Listens"), h("th", { class: "right", scope: "col" }, "Likes"))), h("tbody", {}, ...rows))),
-  );
-  return hours(canvas, "--plays", points.map((point) => ({ at: Date.parse(point.hour), value: point.listens, open: point.counting })));
+  return h("dl", { class: "tiles" }, tiles);
 }

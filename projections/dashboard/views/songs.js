@@ -1,50 +1,66 @@
-// The catalog, newest first, and the way in.
-import { day, empty, h, length, loading } from "../dom.js";
-import { ask } from "../live/stream.js";
-import { uploads } from "../uploads/form.js";
+// The catalog, newest first, and the way to upload.
+import { ApiError, get } from "../api.js";
+import { emptyState, h, placeholder, viewHead } from "../dom.js";
+import { formatDateTime, formatLength } from "../format.js";
+import { songLink } from "../links.js";
+import { songCell, table } from "../table.js";
+import { uploadForm } from "../uploads/form.js";
 
+/** @import { Route, Song, View } from "../types.d.ts" */
+
+const PAGE = "20";
+const CATALOG_TRIES = 20;
+const CATALOG_RETRY_MS = 1000;
+const COLUMNS = [
+  { text: "Song", class: "song" },
+  { text: "Genre", class: "wide" },
+  { text: "Length", class: "right" },
+  { text: "Came", class: "right wide" },
+];
+
+/**
+ * @param {Route} route
+ * @returns {View}
+ */
 export function songs({ query }) {
   const words = query.get("q") ?? "";
-  const place = h("div", { class: "sheet" }, loading(6));
-  const more = h("button", { class: "button", type: "button" }, "More");
-  more.hidden = true;
-  const search = h("input", { type: "search", name: "q", value: words, placeholder: "Title, artist or album", "aria-label": "Search songs" });
-  const form = h("form", { role: "search", class: "controls", onsubmit: find }, search, h("button", { class: "button", type: "submit" }, "Search"));
   const body = h("tbody");
+  const place = h("div", { class: "sheet" }, placeholder(6));
+  const more = h("button", { class: "button", type: "button", onclick: () => load(next) }, "More");
+  more.hidden = true;
+  /** @type {string | null} the cursor of the next page */
   let next = null;
   let left = false;
   let failed = false;
 
-  function find(event) {
-    event.preventDefault();
-    const to = search.value.trim() ? `/songs?${new URLSearchParams({ q: search.value.trim() })}` : "/songs";
-    location.hash = to;
-  }
-
+  /** @param {string | null} [cursor] */
   async function load(cursor) {
-    const asked = new URLSearchParams({ limit: "20", ...(words && { q: words }), ...(cursor && { cursor }) });
     try {
-      const found = await ask(`/v1/songs?${asked}`);
+      const page = await get("/v1/songs", {}, { limit: PAGE, ...(words && { q: words }), ...(cursor && { cursor }) });
       failed = false;
       if (!cursor) body.replaceChildren();
-      body.append(...found.songs.map(line));
-      next = found.next;
+      body.append(...page.songs.map(songRow));
+      next = page.next;
       more.hidden = next === null;
-      if (body.children.length) place.replaceChildren(table(body));
-      else place.replaceChildren(words ? empty("No song is like that", `Nothing begins with “${words}”. Fewer or shorter words find more.`) : empty("No songs yet", "The first one that is uploaded shows up here a moment later."));
+      if (body.children.length) place.replaceChildren(table("Songs, the newest first", COLUMNS, body));
+      else place.replaceChildren(noSongs(words));
     } catch (error) {
       failed = true;
-      place.replaceChildren(empty("Songs can't be shown", error.message, h("p", {}, h("button", { class: "button", type: "button", onclick: () => load() }, "Try again"))));
+      const again = h("button", { class: "button", type: "button", onclick: () => load() }, "Try again");
+      place.replaceChildren(emptyState("Songs can't be shown", ApiError.of(error).message, h("p", {}, again)));
     }
   }
-  /** The song is in the catalog a moment after it is ready; the list waits for it, and not for ever. */
-  async function appeared(id, tries = 20) {
-    const found = await ask(`/v1/songs?${new URLSearchParams({ limit: "20" })}`).catch(() => null);
+
+  /**
+   * Loads the list again once the catalog has the song, which is a moment after the upload is ready.
+   * @param {string} id
+   */
+  async function awaitSong(id, tries = CATALOG_TRIES) {
+    const page = await get("/v1/songs", {}, { limit: PAGE }).catch(() => null);
     if (left || words) return;
-    if (found?.songs.some((song) => song.id === id)) load();
-    else if (tries) setTimeout(() => appeared(id, tries - 1), 1000);
+    if (page?.songs.some((song) => song.id === id)) load();
+    else if (tries) setTimeout(() => awaitSong(id, tries - 1), CATALOG_RETRY_MS);
   }
-  more.addEventListener("click", () => load(next));
   load();
 
   return {
@@ -52,36 +68,52 @@ export function songs({ query }) {
     element: h(
       "div",
       { class: "stack" },
-      h("div", { class: "head" }, h("div", {}, h("h1", {}, "Songs"), h("p", { class: "lead" }, "Everything that can be heard, the newest first."))),
-      uploads(appeared),
-      h("section", { "aria-label": "Catalog" }, form, place, h("p", { class: "more" }, more)),
+      viewHead("Songs", h("p", { class: "lead" }, "Everything that can be heard, the newest first.")),
+      uploadForm(awaitSong),
+      h("section", { "aria-label": "Catalog" }, searchForm(words), place, h("p", { class: "more" }, more)),
     ),
-    again() {
+    onRecovery() {
       if (failed) load();
     },
-    leave() {
+    onLeave() {
       left = true;
     },
   };
 }
 
-function table(body) {
-  return h(
-    "table",
-    {},
-    h("caption", { class: "unseen" }, "Songs, the newest first"),
-    h("thead", {}, h("tr", {}, h("th", { class: "song", scope: "col" }, "Song"), h("th", { class: "wide", scope: "col" }, "Genre"), h("th", { class: "right", scope: "col" }, "Length"), h("th", { class: "right wide", scope: "col" }, "Came"))),
-    body,
-  );
+/** @param {string} words */
+function searchForm(words) {
+  const search = h("input", {
+    type: "search",
+    name: "q",
+    value: words,
+    placeholder: "Title, artist or album",
+    "aria-label": "Search songs",
+  });
+  /** @param {SubmitEvent} event */
+  function onsubmit(event) {
+    event.preventDefault();
+    const wanted = search.value.trim();
+    location.hash = wanted ? `/songs?${new URLSearchParams({ q: wanted })}` : "/songs";
+  }
+  const button = h("button", { class: "button", type: "submit" }, "Search");
+  return h("form", { role: "search", class: "controls", onsubmit }, search, button);
 }
 
-function line(song) {
+/** @param {string} words */
+function noSongs(words) {
+  if (!words) return emptyState("No songs yet", "The first one that is uploaded shows up here a moment later.");
+  return emptyState("No song is like that", `Nothing begins with “${words}”. Fewer or shorter words find more.`);
+}
+
+/** @param {Song} song */
+function songRow({ id, title, artist, album, genre, durationMs, uploadedAt }) {
   return h(
     "tr",
     {},
-    h("td", { class: "song" }, h("a", { href: `#/songs/${encodeURIComponent(song.id)}` }, song.title), h("span", {}, [song.artist, song.album].filter(Boolean).join(" · "))),
-    h("td", { class: "wide quiet small" }, song.genre ?? ""),
-    h("td", { class: "right" }, length(song.durationMs)),
-    h("td", { class: "right wide quiet small" }, day(song.uploadedAt)),
+    songCell(h("a", { href: songLink(id) }, title), h("span", {}, [artist, album].filter(Boolean).join(" · "))),
+    h("td", { class: "wide quiet small" }, genre ?? ""),
+    h("td", { class: "right" }, formatLength(durationMs)),
+    h("td", { class: "right wide quiet small" }, formatDateTime(uploadedAt)),
   );
 }

@@ -26,8 +26,8 @@ def test_every_schema_with_every_field_is_declared() -> None:
 
 
 def test_writing_twice_writes_the_same(tmp_path: Path) -> None:
-    declarations.main(tmp_path / "api.d.ts")
-    assert (tmp_path / "api.d.ts").read_text() == declarations.DECLARATIONS.read_text()
+    declarations.main(tmp_path / "openapi.d.ts")
+    assert (tmp_path / "openapi.d.ts").read_text() == declarations.DECLARATIONS.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+// The API client: JSON of the API, by the paths and types of its OpenAPI document.
+
+/** @import { GetAnswers, ParameterNames } from "./types.d.ts" */
+
+/** The API answered with another status than 200, or not at all (status 0). The message is the problem's own. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
+  constructor(status, message) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+  }
+
+  /**
+   * An ApiError of whatever was thrown; a fault of the page itself has the status 0.
+   * @param {unknown} thrown
+   */
+  static of(thrown) {
+    if (thrown instanceof ApiError) return thrown;
+    return new ApiError(0, thrown instanceof Error ? thrown.message : String(thrown));
+  }
+}
+
+/**
+ * What GET answers. Throws an ApiError.
+ * @template {keyof GetAnswers} Path
+ * @param {Path} path
+ * @param {Record<ParameterNames<Path>, string>} parameters
+ * @param {Record<string, string>} [query]
+ * @returns {Promise<GetAnswers[Path]>}
+ */
+export function get(path, parameters, query = {}) {
+  return getJson(address(path, parameters, query));
+}
+
+/**
+ * The JSON at an address that the API gave. Throws an ApiError.
+ * @param {string} href
+ */
+export async function getJson(href) {
+  let response;
+  try {
+    response = await fetch(href, { headers: { Accept: "application/json" } });
+  } catch {
+    throw new ApiError(0, "The API can't be reached.");
+  }
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({ detail: response.statusText }));
+  throw new ApiError(response.status, problem.detail);
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, string>} parameters
+ * @param {Record<string, string>} query
+ */
+function address(path, parameters, query) {
+  const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(parameters[name] ?? ""));
+  const search = new URLSearchParams(query).toString();
+  return search ? `${filled}?${search}` : filled;
+}
