@@ -27,7 +27,7 @@ PAGES = (
     "/health/ready",
     "/health/events",
 )
-FILES = ("/assets/app.js", "/assets/style.css", "/docs/assets/swagger-ui.css")
+FILES = ("/assets/app.js", "/assets/style/theme.css", "/docs/assets/swagger-ui.css")
 
 
 def operations(*methods: str) -> list[tuple[str, str, dict[str, Any]]]:
