@@ -8,9 +8,12 @@ WORKERS ?= 4
 # The tests start hundreds of Python processes: without bytecode each would compile all that it imports.
 export PYTHONDONTWRITEBYTECODE :=
 
+NODE := $(abspath $(BIN))/python -m localcloud.node
+BIOME := $(NODE) infra/dashboard/node_modules/.bin/biome
 AZURITE := packages/localcloud/src/localcloud/blobs/node_modules/.package-lock.json
+DASHBOARD := infra/dashboard/node_modules/.package-lock.json
 
-.PHONY: up test test-all unit coverage fuzz chaos check bench azurite browser vendor lock schemas clean
+.PHONY: up test test-all unit coverage fuzz chaos check format bench azurite browser vendor lock schemas clean
 
 up: $(VENV)/.run $(AZURITE)
 	@exec $(BIN)/songline up $(ARGS)
@@ -40,10 +43,17 @@ fuzz: $(VENV)/.dev      ## the random tests by new seeds for FUZZ_SECONDS, or fr
 chaos: $(VENV)/.dev $(AZURITE)   ## libraries at their full size: 200,000 events of 5,000 listeners
 	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev $(DASHBOARD)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIOME) check
+	$(NODE) infra/dashboard/node_modules/.bin/tsc
+
+format: $(VENV)/.dev $(DASHBOARD)   ## write what `make check` can mend by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIOME) check --write
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
@@ -53,9 +63,8 @@ schemas: $(VENV)/.dev   ## write schemas/published/ again from the types
 	$(BIN)/python -m songline.api.openapi
 	$(BIN)/python -m songline.api.declarations
 
-vendor: | $(VENV)/.run   ## fetch again what the dashboard has of others
-	cd infra/dashboard && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
-	cd infra/dashboard && $(abspath $(BIN))/python -m localcloud.node vendor.js
+vendor: $(DASHBOARD)    ## copy again what the page has of others
+	$(NODE) infra/dashboard/vendor.js
 
 browser:                ## a Chromium for the tests of the page, where apt can bring one; without one these are skipped
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq >/dev/null 2>&1; test "$$(id -u)" = 0 && apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1; } || echo "There is no Chromium: the page's tests will be skipped. apt-get install chromium, as root, brings it."
@@ -74,7 +83,7 @@ lock: $(VENV)/.dev      ## resolve pyproject.toml again
 	$(COMPILE) --group proton -c requirements/dev.txt -o requirements/proton.txt
 
 clean:
-	rm -rf $(VENV) packages/localcloud/src/localcloud/blobs/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) packages/localcloud/src/localcloud/blobs/node_modules infra/dashboard/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Songline needs Python 3.11 or newer, and $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
@@ -90,7 +99,17 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/proton.txt >/dev/null 2>&1 || echo "Without a C compiler there is no Qpid Proton: its tests will be skipped."
 	@touch $@
 
+# Node is the machine's own where it is new enough, else that of a Python package.
+define with_node
+@$(NODE) >/dev/null 2>&1 || $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/node.txt
+endef
+
 $(AZURITE): packages/localcloud/src/localcloud/blobs/package-lock.json | $(VENV)/.run
-	@$(BIN)/python -m localcloud.node >/dev/null 2>&1 || $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/node.txt
-	cd packages/localcloud/src/localcloud/blobs && $(abspath $(BIN))/python -m localcloud.node npm ci --ignore-scripts --no-progress
+	$(with_node)
+	cd $(dir $<) && $(NODE) npm ci --ignore-scripts --no-progress
+	@touch $@
+
+$(DASHBOARD): infra/dashboard/package-lock.json | $(VENV)/.run
+	$(with_node)
+	cd $(dir $<) && $(NODE) npm ci --ignore-scripts --no-progress
 	@touch $@

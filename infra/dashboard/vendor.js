@@ -25,7 +25,9 @@ for (const [name, files] of Object.entries(FILES)) {
   for (const [path, as] of Object.entries(files)) {
     const to = as ?? basename(path);
     copyFileSync(join(__dirname, "node_modules", name, path), join(TARGET, to));
-    origin[name].files[to] = createHash("sha256").update(readFileSync(join(TARGET, to))).digest("hex");
+    origin[name].files[to] = createHash("sha256")
+      .update(readFileSync(join(TARGET, to)))
+      .digest("hex");
   }
 }
 writeFileSync(join(__dirname, "origin.json"), `${JSON.stringify(origin, null, 2)}\n`);
