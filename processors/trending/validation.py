@@ -16,8 +16,9 @@ from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.policy import HOUR_MS, SPANS, UNIT_MS, Unit
 from songline.processors.trending.shards.state import decode_head, decode_section
-from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS, SongIndex, shard_of
+from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import CHART_SIZE, GLOBAL
 from songline.schemas.documents import KINDS as CHART_KINDS
 from songline.schemas.errors import PoisonError
@@ -54,8 +55,8 @@ def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: Song
     _number("partition", partial.partition, 0, MAX_PARTITIONS - 1)
     if partial.position is not None:
         _number("position", partial.position, -1, MAX_NUMBER)
-    if partial.through_ms is not None:
-        _number("through_ms", partial.through_ms, 0, limits.now_ms + AHEAD_MS)
+    if partial.watermark_ms is not None:
+        _number("watermark_ms", partial.watermark_ms, 0, limits.now_ms + AHEAD_MS)
     check_section(partial.minutes, "minute", shard, limits, songs)
     check_section(partial.hours, "hour", shard, limits, songs)
     for fact in partial.facts:
@@ -121,16 +122,16 @@ def check_frame(frame: ReportPart, limits: StageLimits) -> None:
 
 
 def check_positions(
-    positions: Iterable[tuple[int, int]], through_ms: Iterable[tuple[int, int | None]], limits: StageLimits
+    positions: Iterable[tuple[int, int]], watermark_ms: Iterable[tuple[int, int | None]], limits: StageLimits
 ) -> None:
     """How far sources are said to be applied."""
     for source, position in positions:
         _number("partition", source, 0, MAX_PARTITIONS - 1)
         _number("position", position, -1, MAX_NUMBER)
-    for source, ms in through_ms:
+    for source, ms in watermark_ms:
         _number("partition", source, 0, MAX_PARTITIONS - 1)
         if ms is not None:
-            _number("through_ms", ms, 0, limits.now_ms + AHEAD_MS)
+            _number("watermark_ms", ms, 0, limits.now_ms + AHEAD_MS)
 
 
 def check_cell(key: bytes, value: bytes, partition: int) -> None:
@@ -158,7 +159,7 @@ def check_saved(key: bytes, value: bytes, shard: int, limits: StageLimits) -> No
     match shard_key(key, shard)[2:]:
         case ["head"]:
             head = decode_head(value)
-            check_positions(head.positions.items(), head.through_ms.items(), limits)
+            check_positions(head.positions.items(), head.watermarks_ms.items(), limits)
         case ["waiting", _]:
             check_days(decode_segment(value))
         case ["minute" | "hour" as unit, bucket, _, _]:
@@ -237,7 +238,7 @@ def _top(key: str, top: TopK) -> None:
 
 def _mark(mark: ShardWatermark, limits: StageLimits) -> None:
     _number("as_of_ms", mark.as_of_ms, 0, limits.now_ms + AHEAD_MS)
-    check_positions(mark.positions.items(), mark.through_ms.items(), limits)
+    check_positions(mark.positions.items(), mark.watermarks_ms.items(), limits)
 
 
 def _section(section: ActionSection, actions: int) -> None:

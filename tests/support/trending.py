@@ -128,14 +128,14 @@ class Pipeline:
     def record(self, shard: int, limit: int, dies_after: int | None = None, meanwhile: int = 0) -> None:
         """Write days that wait, as Cosmos DB does it under the condition that goes with it. So many messages are
         applied meanwhile; and the worker may die on the way, knowing nothing of the last one."""
-        due = self._shards[shard].plays.due(limit)
+        due = self._shards[shard].days.due(limit)
         self.apply(shard, meanwhile)
         for place, document in enumerate(due):
             self.put(document)
             if place == dies_after:
                 self.restart_shard(shard)
                 return
-            self._shards[shard].plays.written(document)
+            self._shards[shard].days.written(document)
 
     def put(self, document: SongDay) -> None:
         known = self.days.get((document.song_id, document.id))
@@ -147,7 +147,7 @@ class Pipeline:
 
     def due(self, shard: int, limit: int) -> list[SongDay]:
         """Days that somebody is about to write."""
-        return self._shards[shard].plays.due(limit)
+        return self._shards[shard].days.due(limit)
 
     def change(self, shard: int) -> None:
         """Give the shard to another owner, while the one before goes on without knowing it."""
@@ -179,8 +179,8 @@ class Pipeline:
     def tell(self, merge: Merge, now_ms: int, *, whole: bool) -> None:
         for number, shard in enumerate(self._shards):
             shard.advance(now_ms)
-            songs, tops = shard.tops(whole=whole)
-            for body in frames.parts(number, whole, songs, tops, shard.mark(now_ms)):
+            songs, tops = shard.report(whole=whole)
+            for body in frames.parts(number, whole, songs, tops, shard.watermark(now_ms)):
                 frame = frames.decode(body)
                 check_frame(frame, StageLimits(len(self.hub), len(self.logs), now_ms))
                 merge.hear(frame)

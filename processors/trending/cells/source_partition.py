@@ -12,7 +12,7 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord, passed_over
 from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
 from songline.processors.trending.song_index import REGION_BITS, RegionIndex, SongIndex, shard_of
-from songline.processors.trending.watermark import lift
+from songline.processors.trending.watermark import position_at
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import UNDATED_S, Claim
@@ -66,7 +66,7 @@ class SourcePartition:
         self._songs = songs
         self._regions = regions
         self._cells = PartitionCells(songs, regions, load)
-        self._through_ms: int | None = None
+        self._watermark_ms: int | None = None
         self._facts: list[SongFact] = []
         self._passed_over: list[UnappliedRecord] = []
         self._told: tuple[int, int | None] | None = None
@@ -76,7 +76,8 @@ class SourcePartition:
         read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
         self._cells.fold(read)
         self._facts += [
-            _fact(event, lift(self._level, batch.offsets[index]), batch.logged_ms[index]) for index, event in read.facts
+            _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index])
+            for index, event in read.facts
         ]
         self._passed_over += [passed_over(why, batch, index) for index, why in read.poison]
         self.position = max(self.position, batch.end - 1)
@@ -94,7 +95,7 @@ class SourcePartition:
 
     @property
     def changed(self) -> bool:
-        return self._told != (self.position, self._through_ms)
+        return self._told != (self.position, self._watermark_ms)
 
     def flush(self, now_ms: int) -> SourceFlush:
         """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
@@ -102,7 +103,7 @@ class SourcePartition:
         hours: list[CountRows] = []
         chunks: dict[str, bytes | None] = {}
         for hour, by_minute, by_hour, pieces in self._cells.flush():
-            minutes.append(by_minute.take(np.flatnonzero(by_minute.bucket > now_ms // 60_000 - _MINUTES)))
+            minutes.append(by_minute.select(np.flatnonzero(by_minute.bucket > now_ms // 60_000 - _MINUTES)))
             hours.append(by_hour)
             chunks |= {
                 f"{hour_prefix(self.number, hour)}{self._owner}/{piece}": value for piece, value in pieces.items()
@@ -114,13 +115,13 @@ class SourcePartition:
             chunks=chunks,
         )
         self._facts = []
-        self._told = (self.position, self._through_ms)
+        self._told = (self.position, self._watermark_ms)
         return flush
 
     @property
-    def through_ms(self) -> int | None:
+    def watermark_ms(self) -> int | None:
         """All that the hub had before this moment (Unix ms) was taken; None where that is not known."""
-        return self._through_ms
+        return self._watermark_ms
 
     def _messages(self, minutes: CountRows, hours: CountRows, now_ms: int) -> list[tuple[int, bytes]]:
         shards = self._songs.shards()
@@ -130,11 +131,11 @@ class SourcePartition:
             for shard in range(self._shards)
             for body in messages(
                 self.number,
-                lift(self._level, self.position),
-                None if self._through_ms is None else min(self._through_ms, now_ms),
+                position_at(self._level, self.position),
+                None if self._watermark_ms is None else min(self._watermark_ms, now_ms),
                 {
-                    "minute": minutes.take(np.flatnonzero(minute_shards == shard)),
-                    "hour": hours.take(np.flatnonzero(hour_shards == shard)),
+                    "minute": minutes.select(np.flatnonzero(minute_shards == shard)),
+                    "hour": hours.select(np.flatnonzero(hour_shards == shard)),
                 },
                 [fact for fact in self._facts if shard_of(fact.song_id, self._shards) == shard],
                 self._songs,
@@ -143,7 +144,7 @@ class SourcePartition:
 
     def _reach(self, ms: int) -> None:
         if ms >= 0:
-            self._through_ms = ms if self._through_ms is None else max(self._through_ms, ms)
+            self._watermark_ms = ms if self._watermark_ms is None else max(self._watermark_ms, ms)
 
 
 def hour_prefix(partition: int, hour: int) -> str:

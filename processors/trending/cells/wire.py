@@ -62,13 +62,13 @@ class SongFact(Struct, frozen=True, array_like=True):
 class Partial(Struct, frozen=True, array_like=True):
     """A message: source `partition`, what changed, and how far it goes.
 
-    `position`: offset of the last event that is in the counts, -1 for none. `through_ms`: all that the partition
+    `position`: offset of the last event that is in the counts, -1 for none. `watermark_ms`: all that the partition
     had before this moment is in. Both are None in a message that another of the same flush follows.
     """
 
     partition: int
     position: int | None
-    through_ms: int | None
+    watermark_ms: int | None
     minutes: CountSection
     hours: CountSection
     facts: list[SongFact]
@@ -84,7 +84,7 @@ class CountRows(Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.pair)
 
-    def take(self, which: Ints | slice) -> "CountRows":
+    def select(self, which: Ints | slice) -> "CountRows":
         return CountRows(self.pair[which], self.bucket[which], self.counts[which])
 
 
@@ -127,7 +127,7 @@ def unpack(section: CountSection, songs: SongIndex) -> CountRows:
 def messages(
     partition: int,
     position: int,
-    through_ms: int | None,
+    watermark_ms: int | None,
     rows: dict[Unit, CountRows],
     facts: list[SongFact],
     songs: SongIndex,
@@ -142,9 +142,9 @@ def messages(
             Partial(
                 partition=partition,
                 position=position if last else None,
-                through_ms=through_ms if last else None,
-                minutes=pack(minutes.take(stretch), songs),
-                hours=pack(hours.take(stretch), songs),
+                watermark_ms=watermark_ms if last else None,
+                minutes=pack(minutes.select(stretch), songs),
+                hours=pack(hours.select(stretch), songs),
                 facts=facts[part * FACTS : (part + 1) * FACTS],
             )
         )

@@ -147,7 +147,7 @@ class CellWorker:
 
     def progress(self) -> Iterator[tuple[TP, int, int | None]]:
         for number, source in self._sources.items():
-            yield TP(MUSIC_EVENTS, number), self.flushed(number), source.through_ms
+            yield TP(MUSIC_EVENTS, number), self.flushed(number), source.watermark_ms
 
     def _source(self, number: int, position: int, level: int) -> SourcePartition:
         owner = f"{self._owner}-{next(self._stays)}"

@@ -6,8 +6,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
-from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
-from songline.processors.trending.watermark import lowest
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
 from songline.schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress import Freshness
@@ -67,11 +67,11 @@ class Merge:
     def freshness(self) -> Freshness:
         """How fresh every chart is that is made now."""
         marks = [said.mark for said in self._said.values()]
-        through = _through(marks)
+        through = common_watermark_ms(marks)
         return Freshness(
             as_of=moment(min(mark.as_of_ms for mark in marks)),
             complete_through=None if through is None else moment(through),
-            position=_position(marks),
+            position=common_positions(marks),
         )
 
     def chart(self, key: str, previous: dict[str, int], compared_with: datetime | None = None) -> Chart:
@@ -134,16 +134,3 @@ class Merge:
         renamed = {name for name, song in songs.items() if before.songs.get(name, song) != song}
         if renamed:
             self.changed |= {key for key, top in after.tops.items() if not renamed.isdisjoint(top.song)}
-
-
-def _position(marks: list[ShardWatermark]) -> dict[str, int]:
-    """What all shards have applied. A partition that one of them has heard nothing of is not in it."""
-    common = set.intersection(*(set(mark.positions) for mark in marks))
-    return {str(source): lowest([mark.positions[source] for mark in marks]) for source in sorted(common)}
-
-
-def _through(marks: list[ShardWatermark]) -> int | None:
-    known = [mark.through_ms.get(source) for mark in marks for source in {*mark.through_ms}]
-    if not known or any(ms is None for ms in known):
-        return None
-    return min(ms for ms in known if ms is not None)

@@ -18,8 +18,7 @@ from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.policy import moment
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import ShardWatermark
-from songline.processors.trending.watermark import lowest
+from songline.processors.trending.watermark import ShardWatermark, lowest_offset
 from songline.schemas.plays import ShardReached, SongDay
 from songline.schemas.progress import Reached
 
@@ -67,7 +66,7 @@ class PlaysWriter:
     def backlogs(self) -> Iterator[tuple[int, int, int]]:
         """Of each shard, how many of its songs' days were written since it is held, and how many have come."""
         for number, shard in self._shards().items():
-            yield number, shard.plays.backlog.begin, shard.plays.backlog.end
+            yield number, shard.days.backlog.begin, shard.days.backlog.end
 
     async def write(self) -> None:
         """One round. What can't be written goes on waiting, and is written as it is by then."""
@@ -84,7 +83,7 @@ class PlaysWriter:
         self._seen = {number: seen for number, seen in self._seen.items() if shards.get(number) is seen.shard}
         for number, shard in shards.items():
             if number not in self._seen and now >= self._told.get(number, now - PROGRESS) + PROGRESS:
-                self._seen[number] = BacklogWatermark(shard, shard.mark(self._now_ms()), shard.plays.backlog.end)
+                self._seen[number] = BacklogWatermark(shard, shard.watermark(self._now_ms()), shard.days.backlog.end)
 
     def _due(self, shards: list[Shard]) -> list[tuple[Shard, SongDay]]:
         """A fair share for each shard, and what it leaves for the others; another shard begins each time."""
@@ -95,7 +94,7 @@ class PlaysWriter:
         due: list[tuple[Shard, SongDay]] = []
         for place, shard in enumerate(shards):
             share = -(-(writes - len(due)) // (len(shards) - place))
-            due += [(shard, document) for document in shard.plays.due(share)]
+            due += [(shard, document) for document in shard.days.due(share)]
         return due
 
     async def _some(self, due: list[tuple[Shard, SongDay]]) -> bool:
@@ -104,11 +103,11 @@ class PlaysWriter:
         failures = []
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:
-                shard.plays.written(document)
+                shard.days.written(document)
             elif fault_of(error) is ServiceFault.ITEM_REFUSED:
                 # The others are written; this one waits again when it changes.
                 log.error("%s of song %s is refused: %s", document.id, document.song_id, last_line(error))
-                shard.plays.written(document)
+                shard.days.written(document)
             else:
                 failures.append(error)
         if failures:
@@ -165,7 +164,7 @@ class PlaysWriter:
     async def _tell(self, shards: Mapping[int, Shard]) -> None:
         for number, shard in shards.items():
             seen = self._seen.get(number)
-            if seen is None or shard.plays.backlog.begin < seen.end:
+            if seen is None or shard.days.backlog.begin < seen.end:
                 continue
             try:
                 await self._container.upsert_item(
@@ -186,9 +185,9 @@ def reached(number: int, shards: int, mark: ShardWatermark) -> ShardReached:
         shards=shards,
         partitions={
             str(partition): Reached(
-                position=lowest([position]), through=None if through_ms is None else moment(through_ms)
+                position=lowest_offset([position]), through=None if watermark_ms is None else moment(watermark_ms)
             )
             for partition, position in mark.positions.items()
-            for through_ms in (mark.through_ms.get(partition),)
+            for watermark_ms in (mark.watermarks_ms.get(partition),)
         },
     )

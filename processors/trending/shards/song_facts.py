@@ -40,10 +40,12 @@ class SongFacts:
         return list(self._said)
 
     def genre(self, song_id: str) -> str:
+        """The song's genre; UNKNOWN_GENRE where it is not known."""
         fact = self.of(song_id)
         return fact.genre if fact is not None and fact.genre is not None else UNKNOWN_GENRE
 
     def removed(self, song_id: str) -> bool:
+        """Whether the song's owner has removed it."""
         fact = self.of(song_id)
         return fact is not None and fact.removed
 

@@ -1,10 +1,12 @@
-"""What is in a window at a moment: counts and scores of each row (a song in a region) and of each song."""
+"""What is in a shard's windows at a moment: counts and scores of each row (a song in a region) and of each song."""
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES
-from songline.processors.trending.policy import LIKE_WEIGHT, Span
-from songline.processors.trending.song_index import Ints
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable, SlotIndex
+from songline.processors.trending.policy import LIKE_WEIGHT, SPANS, Span, Unit
+from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
 
 
 class WindowSums:
@@ -20,6 +22,7 @@ class WindowSums:
         np.add.at(self.scores, at, weight * (more[:, LISTENS] + LIKE_WEIGHT * (more[:, LIKES] - more[:, UNLIKES])))
 
     def make_room(self, size: int) -> None:
+        """Have room for the numbers below `size`."""
         have = len(self.scores)
         if size > have:
             room = max(size, 2 * have) - have
@@ -32,41 +35,108 @@ class WindowSums:
 
 
 class SlidingWindow:
-    """One window; `last` is its last bucket, None until it is placed for the first time.
+    """One window; `newest` is its newest bucket, None until it is placed for the first time.
 
-    `touched_regions` and `touched_songs` tell what has changed since they were taken; `slid` that all may have.
+    `changed_regions` and `changed_songs` are those that changed since `clear_changes`; `all_changed`: all may have.
     """
 
     def __init__(self, span: Span) -> None:
         self.span = span
         self.rows = WindowSums()
         self.songs = WindowSums()
-        self.last: int | None = None
-        self.slid = True
-        self.touched_regions: set[int] = set()
-        self.touched_songs: set[int] = set()
+        self.newest: int | None = None
+        self.all_changed = True
+        self.changed_regions: set[int] = set()
+        self.changed_songs: set[int] = set()
         self._weights = span.weights()
 
-    def place(self, last: int) -> None:
-        """Move to end at the bucket `last`, and be empty: what is inside has to be added again."""
-        self.last = last
-        self.slid = True
+    def place(self, newest: int) -> None:
+        """Move to end at the bucket `newest`, and be empty: what is inside has to be added again."""
+        self.newest = newest
+        self.all_changed = True
         self.rows.clear()
         self.songs.clear()
 
     def add(self, bucket: int, rows: Ints, songs: Ints, regions: Ints, more: Ints) -> None:
         """Add counts of a bucket if it is inside."""
-        if self.last is None or not 0 <= (age := self.last - bucket) < self.span.buckets:
+        if self.newest is None or not 0 <= (age := self.newest - bucket) < self.span.buckets:
             return
         self.rows.make_room(int(rows.max()) + 1)
         self.songs.make_room(int(songs.max()) + 1)
         self.rows.add(rows, more, self._weights[age])
         self.songs.add(songs, more, self._weights[age])
-        if not self.slid:
-            self.touched_regions.update(np.unique(regions).tolist())
-            self.touched_songs.update(np.unique(songs).tolist())
+        if not self.all_changed:
+            self.changed_regions.update(np.unique(regions).tolist())
+            self.changed_songs.update(np.unique(songs).tolist())
 
-    def taken(self) -> None:
-        self.slid = False
-        self.touched_regions.clear()
-        self.touched_songs.clear()
+    def clear_changes(self) -> None:
+        self.all_changed = False
+        self.changed_regions.clear()
+        self.changed_songs.clear()
+
+
+class ShardWindows:
+    """All windows of one shard, over the rows that it has seen."""
+
+    def __init__(self) -> None:
+        self._windows = {name: SlidingWindow(span) for name, span in SPANS.items()}
+        self._rows = SlotIndex()
+        self._row_song = np.zeros(0, np.int64)
+        self._row_region = np.zeros(0, np.int64)
+
+    def add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
+        """Add counts of a bucket to the windows of its unit."""
+        rows = self._rows_of(pairs)
+        songs, regions = self._row_song[rows], self._row_region[rows]
+        for window in self._windows.values():
+            if window.span.unit == unit:
+                window.add(bucket, rows, songs, regions, more)
+
+    def slide(self, unit: Unit, newest: int, tables: Iterable[tuple[int, CountTable]]) -> None:
+        """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit."""
+        for window in self._windows.values():
+            if window.span.unit == unit:
+                window.place(newest)
+        for bucket, table in tables:
+            self.add(unit, bucket, table.keys, table.counts)
+
+    def change_all(self) -> None:
+        """Every list may differ: what is known of a song has changed."""
+        for window in self._windows.values():
+            window.all_changed = True
+
+    def changed(self, *, whole: bool) -> Iterator[tuple[str, SlidingWindow]]:
+        """Name and window of those that changed since they were last taken here; `whole`: of all of them."""
+        for name, window in self._windows.items():
+            if whole or window.all_changed or window.changed_songs:
+                yield name, window
+                window.clear_changes()
+
+    def rows_by_region(self) -> dict[int, Ints]:
+        """The rows of each region, by its number."""
+        used = len(self._rows)
+        if not used:
+            return {}
+        by_region = np.argsort(self._row_region[:used], kind="stable")
+        regions, starts = np.unique(self._row_region[:used][by_region], return_index=True)
+        return dict(zip(regions.tolist(), np.split(by_region, starts.tolist()[1:]), strict=True))
+
+    def songs_of(self, rows: Ints) -> Ints:
+        """The song of each row."""
+        return self._row_song[rows]
+
+    def _rows_of(self, pairs: Ints) -> Ints:
+        rows = self._rows.of(pairs)
+        if len(self._rows) > len(self._row_song):
+            room = max(len(self._rows), 2 * len(self._row_song)) - len(self._row_song)
+            self._row_song = np.concatenate([self._row_song, np.zeros(room, np.int64)])
+            self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int64)])
+        self._row_song[rows] = pairs >> REGION_BITS
+        self._row_region[rows] = pairs & (1 << REGION_BITS) - 1
+        return rows
+
+
+def region_scope(region: int) -> str | None:
+    """The scope of a region's charts, None for the number that stands for no region."""
+    code = region_name(region)
+    return None if code is None else f"region:{code}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Struct
 
+from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.decoding import MsgpackDecoder
 
 
@@ -23,18 +24,6 @@ class TopK(Struct, frozen=True, array_like=True):
     listens: list[int]
     likes: list[int]
     value: list[int]
-
-
-class ShardWatermark(Struct, frozen=True, array_like=True):
-    """How fresh a frame is.
-
-    `as_of_ms`: the moment its windows end at. `positions`: partition of `music-events` to the offset of the last
-    event that counts. `through_ms`: everything that the partition had before is in; None where that isn't known yet.
-    """
-
-    as_of_ms: int
-    positions: dict[int, int]
-    through_ms: dict[int, int | None]
 
 
 class ReportPart(Struct, frozen=True, array_like=True):

@@ -98,7 +98,7 @@ class ShardWorker:
             else:
                 # Of a partition that is not known to be there, what is counted counts; what is claimed does not.
                 known = told.partition < limits.sources
-                shard.apply(told if known else structs.replace(told, position=None, through_ms=None))
+                shard.apply(told if known else structs.replace(told, position=None, watermark_ms=None))
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these shards, each from its first offset to read, and no others; what was saved of them is recovered."""
@@ -135,8 +135,8 @@ class ShardWorker:
             for number, shard in list(self._shards.items()):
                 shard.advance(now_ms)
                 whole = now_ms - self._told_whole.get(number, 0) >= self._whole_ms
-                songs, tops = shard.tops(whole=whole)
-                bodies = frames.parts(number, whole, songs, tops, shard.mark(now_ms))
+                songs, tops = shard.report(whole=whole)
+                bodies = frames.parts(number, whole, songs, tops, shard.watermark(now_ms))
                 await send(self._app.producer, [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies])
                 if whole:
                     self._told_whole[number] = now_ms

@@ -14,7 +14,8 @@ from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import Settings
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
-from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.channels import (
     CHARTS,
     DATABASE,

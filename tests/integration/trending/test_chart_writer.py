@@ -13,8 +13,8 @@ from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.policy import milliseconds
-from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
-from songline.processors.trending.watermark import lift
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.watermark import ShardWatermark, position_at
 from songline.schemas.channels import DATABASE
 from songline.schemas.documents import CURRENT, GLOBAL, chart_key
 from songline.schemas.progress import PROGRESS
@@ -190,6 +190,6 @@ async def test_a_chart_that_waits_claims_nothing_of_a_hub_that_is_gone(container
     say(merge, TWO, ["song-a"], position=39)
     await sink.write(merge)
     second = TWO + timedelta(seconds=1)
-    say(merge, second, ["song-b"], position=lift(1, -1), scopes=(GLOBAL, "region:DE", "region:FR"))
+    say(merge, second, ["song-b"], position=position_at(1, -1), scopes=(GLOBAL, "region:DE", "region:FR"))
     await sink.write(merge)
     assert (await told(container))[1] == {"0": -1}

@@ -56,7 +56,7 @@ async def test_a_former_owner_lowers_nothing(container: ContainerProxy) -> None:
     await recorder(container, heard(Shard(0, "me"), {"a": 4, "b": 4}, position=4)).write()
     await recorder(container, late).write()
     assert await listens(container) == {"a": 4, "b": 4}
-    assert late.plays.backlog.begin == late.plays.backlog.end, "it need not try again"
+    assert late.days.backlog.begin == late.days.backlog.end, "it need not try again"
 
 
 async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerProxy) -> None:

@@ -6,8 +6,9 @@ from songline.processors.trending.cells.wire import CountRows, Partial, SongFact
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import RegionIndex, SongIndex, pair
+from songline.processors.trending.watermark import ShardWatermark
 
 NOW_MS = 1_795_355_010_000
 DAY_MS = 86_400_000

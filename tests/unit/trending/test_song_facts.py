@@ -162,7 +162,7 @@ def from_store(how: str) -> Shard:
 
 def shown(shard: Shard) -> dict[str, str | None]:
     """The songs of the world's chart by their titles."""
-    songs, tops = shard.tops(whole=True)
+    songs, tops = shard.report(whole=True)
     titles = {song.song_id: song.title for song in songs}
     return {song_id: titles[song_id] for song_id in tops["top:1h:global"].song}
 

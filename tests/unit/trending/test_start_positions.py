@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells.start_positions import last_reached
-from songline.processors.trending.watermark import lift, lowest, split
+from songline.processors.trending.watermark import level_and_offset, lowest_offset, position_at
 from songline.schemas.progress import Reached
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -16,20 +16,20 @@ offsets = st.integers(-1, 2**41)
 
 @given(levels, offsets, levels, offsets)
 def test_a_position_is_beyond_all_of_lower_levels(level: int, offset: int, other: int, another: int) -> None:
-    assert split(lift(level, offset)) == (level, offset)
-    assert (lift(level, offset) < lift(other, another)) == ((level, offset) < (other, another))
+    assert level_and_offset(position_at(level, offset)) == (level, offset)
+    assert (position_at(level, offset) < position_at(other, another)) == ((level, offset) < (other, another))
 
 
 @given(st.lists(st.tuples(levels, offsets), min_size=1, max_size=4))
 def test_the_lowest_is_none_while_somebody_is_at_a_lower_level(positions: list[tuple[int, int]]) -> None:
-    found = lowest([lift(*position) for position in positions])
+    found = lowest_offset([position_at(*position) for position in positions])
     same = len({level for level, _ in positions}) == 1
     assert found == (min(offset for _, offset in positions) if same else -1)
 
 
 def test_positions_that_were_saved_before_there_were_levels_are_those_of_the_first() -> None:
-    assert lift(0, 17) == 17
-    assert lowest([17, 12]) == 12
+    assert position_at(0, 17) == 17
+    assert lowest_offset([17, 12]) == 12
 
 
 def test_the_further_of_what_is_noted_and_what_is_committed_holds() -> None:

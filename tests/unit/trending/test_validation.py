@@ -13,7 +13,7 @@ from songline.processors.trending.cells.wire import CountRows, CountSection, Par
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards import wire as frames
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.shards.wire import ReportPart, ShardWatermark, SongLabel, TopK
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import SongIndex, pair, shard_of
 from songline.processors.trending.validation import (
     MAX_NUMBER,
@@ -24,6 +24,7 @@ from songline.processors.trending.validation import (
     check_partial,
     check_saved,
 )
+from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import GLOBAL, chart_key
 from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import Claim
@@ -66,8 +67,8 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
             continue
         shard.apply(found)
     merge = Merge(1)
-    songs, tops = shard.tops(whole=True)
-    for part in frames.parts(0, True, songs, tops, shard.mark(NOW_MS)):
+    songs, tops = shard.report(whole=True)
+    for part in frames.parts(0, True, songs, tops, shard.watermark(NOW_MS)):
         assert len(part) < 1_000_000
         frame = frames.decode(part)
         check_frame(frame, LIMITS)
@@ -87,7 +88,7 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         ({"partition": -1}, "partition is -1"),
         ({"partition": 2048}, "partition is 2048"),
         ({"position": 2**64 - 1}, "position is"),
-        ({"through_ms": NOW_MS + 3 * 3_600_000}, "through_ms is"),
+        ({"watermark_ms": NOW_MS + 3 * 3_600_000}, "watermark_ms is"),
         ({"minutes": CountSection(["song-1"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 8)}, "not of equal length"),
         ({"minutes": CountSection(["song-1"], b"\1\0\0\0", b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is 1"),
         ({"minutes": CountSection(["song-1"], b"\xff" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "song is -1"),
@@ -220,10 +221,10 @@ def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -
     shard.advance(NOW_MS)
     shard.restore([(key, value)])
     assert shard.flush()
-    songs, found = shard.tops(whole=True)
-    for part in frames.parts(0, True, songs, found, shard.mark(NOW_MS)):
+    songs, found = shard.report(whole=True)
+    for part in frames.parts(0, True, songs, found, shard.watermark(NOW_MS)):
         check_frame(frames.decode(part), LIMITS)
-    assert all(document.total >= 0 for document in shard.plays.due(10))
+    assert all(document.total >= 0 for document in shard.days.due(10))
 
 
 def test_keys_of_other_partitions_and_numbers_beyond_all_are_poison() -> None:
@@ -248,7 +249,7 @@ def partial(**fields: Any) -> bytes:
     usual: dict[str, Any] = {
         "partition": 0,
         "position": 3,
-        "through_ms": NOW_MS,
+        "watermark_ms": NOW_MS,
         "minutes": nothing,
         "hours": nothing,
         "facts": [],

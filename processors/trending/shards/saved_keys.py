@@ -1,0 +1,50 @@
+"""Under which keys a shard is saved in its changelog, and which of them are to be deleted.
+
+An owner writes keys of its own, so an owner that has lost the shard without noticing it overwrites nothing. What all
+owners saved is merged.
+"""
+
+from songline.processors.trending.shards.counts import BucketKey
+
+
+class SavedKeys:
+    """The keys of one shard that one owner writes, or has taken over from the owners before it."""
+
+    def __init__(self, shard: int, owner: str) -> None:
+        self._prefix = f"{shard}/{owner}/"
+        self._counts: dict[BucketKey, set[str]] = {}
+        self._deleted: list[str] = []
+
+    @property
+    def head(self) -> str:
+        return f"{self._prefix}head"
+
+    @property
+    def waiting(self) -> str:
+        """How the keys of the backlog's segments begin."""
+        return f"{self._prefix}waiting/"
+
+    def facts(self, piece: int) -> str:
+        return f"{self._prefix}facts/{piece}"
+
+    def counts(self, bucket: BucketKey, piece: int) -> str:
+        """The key of a piece of a table, which is remembered with its bucket."""
+        key = f"{self._prefix}{bucket.unit}/{bucket.bucket}/{bucket.source}/{piece}"
+        self.take_over(bucket, key)
+        return key
+
+    def take_over(self, bucket: BucketKey, key: str) -> None:
+        """Remember a key under which counts of the bucket are saved."""
+        self._counts.setdefault(bucket, set()).add(key)
+
+    def drop(self, bucket: BucketKey) -> None:
+        """Delete the keys of a bucket that is over."""
+        self._deleted += self._counts.pop(bucket, ())
+
+    def delete(self, key: str) -> None:
+        self._deleted.append(key)
+
+    def take_deleted(self) -> list[str]:
+        """The keys to delete, each once."""
+        deleted, self._deleted = self._deleted, []
+        return deleted

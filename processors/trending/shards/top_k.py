@@ -1,0 +1,65 @@
+"""The top lists of a shard: of each chart the best songs, at most as many as a chart has lines."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from songline.processors.trending.count_table import KINDS as COUNT_KINDS
+from songline.processors.trending.count_table import LIKES, LISTENS
+from songline.processors.trending.shards.song_genres import SongGenres
+from songline.processors.trending.shards.windows import ShardWindows, WindowSums, region_scope
+from songline.processors.trending.shards.wire import TopK
+from songline.processors.trending.song_index import Ints, SongIndex
+from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_key
+
+
+def changed_lists(
+    windows: ShardWindows, songs: SongIndex, genres: SongGenres, *, whole: bool
+) -> Iterator[tuple[str, TopK]]:
+    """Key and list of each chart in which anything has changed; `whole`: of every chart."""
+    rows_by_region = windows.rows_by_region()
+    for name, window in windows.changed(whole=whole):
+        everything = whole or window.all_changed
+        known = len(window.songs.scores)
+        some = np.arange(min(len(songs), known))
+        yield from _lists(name, GLOBAL, window.songs, some, some, songs, genres)
+        for region in rows_by_region if everything else window.changed_regions:
+            if (scope := region_scope(region)) is not None:
+                rows = rows_by_region[region]
+                rows = rows[rows < len(window.rows.scores)]
+                yield from _lists(name, scope, window.rows, rows, windows.songs_of(rows), songs, genres)
+        for genre in genres.all() if everything else genres.of(window.changed_songs):
+            some = genres.songs(genre)
+            some = some[some < known]
+            yield from _lists(name, f"genre:{genre}", window.songs, some, some, songs, genres)
+
+
+def _lists(
+    window: str, scope: str, sums: WindowSums, at: Ints, numbers: Ints, songs: SongIndex, genres: SongGenres
+) -> Iterator[tuple[str, TopK]]:
+    for kind in KINDS:
+        yield chart_key(kind, window, scope), top_k(kind, sums, at, numbers, songs.names, genres.removed)
+
+
+def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str], removed: set[int]) -> TopK:
+    """The CHART_SIZE greatest values above 0, ties by song id.
+
+    `at` are places in `sums`, and `songs` the number of the song at each of them, by which `names` has its id.
+    """
+    values = sums.scores[at] if kind == "trending" else sums.counts[at, LISTENS]
+    shown = values > 0
+    if removed:
+        shown &= ~np.isin(songs, list(removed))
+    which = np.flatnonzero(shown)
+    if len(which) > CHART_SIZE:
+        least = np.partition(values[which], -CHART_SIZE)[-CHART_SIZE]
+        which = which[values[which] >= least]
+    ids = [names[song] for song in songs[which].tolist()]
+    ranked = sorted(zip((-values[which]).tolist(), ids, which.tolist(), strict=True))[:CHART_SIZE]
+    counts = sums.counts[at[[place for _, _, place in ranked]]] if ranked else np.zeros((0, COUNT_KINDS), np.int64)
+    return TopK(
+        song=[song_id for _, song_id, _ in ranked],
+        listens=counts[:, LISTENS].tolist(),
+        likes=counts[:, LIKES].tolist(),
+        value=[-value for value, _, _ in ranked],
+    )
