@@ -18,43 +18,43 @@ from songline.schemas.types import ID_PATTERN, PATTERNS
 T = TypeVar("T")
 
 
-class _Problem(Struct):
+class _ProblemBody(Struct):
     detail: str
 
 
 _ID = re.compile(ID_PATTERN)
-_problems = Decoder(_Problem, "not-an-answer")
+_problems = Decoder(_ProblemBody, "not-an-answer")
 
 
-class Refused(click.ClickException):
+class ApiRefusalError(click.ClickException):
     """The API has no such thing, or not yet. Its own words say what to change."""
 
 
-class Unreachable(click.ClickException):
+class ApiUnreachableError(click.ClickException):
     """No API answers. The operator starts one, or says where it is."""
 
     exit_code = 3
 
 
 def address(environ: Mapping[str, str]) -> str:
-    """Where the read API is; raises Unreachable when nothing says so."""
+    """Where the read API is; raises ApiUnreachableError when nothing says so."""
     if API not in environ:
-        raise Unreachable(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
+        raise ApiUnreachableError(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
     return environ[API]
 
 
 def id_in_path(text: str, name: str) -> str:
-    """`text`, which somebody typed as `name`, as one part of a path; raises Refused for what can be no id.
+    """`text`, which somebody typed as `name`, as one part of a path; raises ApiRefusalError for what can be no id.
 
     Quoting is not enough: of a path that has `..` in it another one is made.
     """
     if _ID.search(text) is None:
-        raise Refused(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
+        raise ApiRefusalError(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
     return text
 
 
 def ask(client: httpx.Client, request: httpx.Request) -> str:
-    """The answer's text. Raises Refused and Unreachable."""
+    """The answer's text. Raises ApiRefusalError and ApiUnreachableError."""
     try:
         answer = client.send(request)
     except httpx.TransportError as error:
@@ -64,25 +64,25 @@ def ask(client: httpx.Client, request: httpx.Request) -> str:
 
 
 def check(answer: httpx.Response) -> None:
-    """Raises Refused or Unreachable for what is no success. The answer is read."""
+    """Raises ApiRefusalError or ApiUnreachableError for what is no success. The answer is read."""
     if answer.status_code == 503:
-        raise Unreachable(words(answer))
+        raise ApiUnreachableError(words(answer))
     if not answer.is_success:
-        raise Refused(words(answer))
+        raise ApiRefusalError(words(answer))
 
 
-def unreachable(request: httpx.Request, error: httpx.TransportError) -> Unreachable:
-    return Unreachable(
+def unreachable(request: httpx.Request, error: httpx.TransportError) -> ApiUnreachableError:
+    return ApiUnreachableError(
         f"{request.url} can't be reached ({error}): start the system with `songline up`, or use --api URL"
     )
 
 
 def decoded(text: str, kind: type[T]) -> T:
-    """Raises Refused."""
+    """Raises ApiRefusalError."""
     try:
         return Decoder(kind, "not-an-answer").decode(text)
     except PoisonError as poison:
-        raise Refused(f"what answers is no Songline API: {poison.detail}") from None
+        raise ApiRefusalError(f"what answers is no Songline API: {poison.detail}") from None
 
 
 def segment(text: str) -> str:

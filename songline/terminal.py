@@ -16,7 +16,7 @@ from typing import NoReturn
 import click
 
 from songline.cloud.extras import MissingExtraError
-from songline.sending.exits import Exit
+from songline.sending.exits import ExitCode
 
 
 def run(command: Callable[[], object]) -> NoReturn:
@@ -28,8 +28,8 @@ def run(command: Callable[[], object]) -> NoReturn:
             stream.reconfigure(errors="replace")
     with _terminated() as is_terminated:
         code = _run(command)
-        if code == Exit.INTERRUPTED and is_terminated():
-            code = Exit.TERMINATED
+        if code == ExitCode.INTERRUPTED and is_terminated():
+            code = ExitCode.TERMINATED
     raise SystemExit(_written(code))
 
 
@@ -63,27 +63,27 @@ def _run(command: Callable[[], object]) -> int:
         return error.exit_code
     except click.Abort as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            return _say("Interrupted.", Exit.INTERRUPTED)
-        return _say("Aborted!", Exit.REFUSED)
+            return _say("Interrupted.", ExitCode.INTERRUPTED)
+        return _say("Aborted!", ExitCode.REFUSED)
     except KeyboardInterrupt:
-        return _say("Interrupted.", Exit.INTERRUPTED)
+        return _say("Interrupted.", ExitCode.INTERRUPTED)
     except SystemExit as end:
         # click and rich end so when nobody reads any more.
         if _is_broken_pipe(end):
             return 0
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
-        return _say(str(end.code), Exit.REFUSED)
+        return _say(str(end.code), ExitCode.REFUSED)
     except UnicodeEncodeError as error:
         seen = error.object[max(0, error.start - 20) : error.end].encode("ascii", "backslashreplace").decode()
-        return _say(f"Error: an argument is no text: saw {seen!r}, expected UTF-8.", Exit.USAGE)
+        return _say(f"Error: an argument is no text: saw {seen!r}, expected UTF-8.", ExitCode.USAGE)
     except MissingExtraError as error:
-        return _say(f"Error: {error}", Exit.USAGE)
+        return _say(f"Error: {error}", ExitCode.USAGE)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             return 0
         if error.filename is not None:
-            return _say(f"Error: {error.filename}: {error.strerror}", Exit.USAGE)
+            return _say(f"Error: {error.filename}: {error.strerror}", ExitCode.USAGE)
         return _unwritten(error)
 
 
@@ -103,7 +103,7 @@ def _written(code: int) -> int:
 
 def _unwritten(error: Exception) -> int:
     why = error.strerror if isinstance(error, OSError) else str(error)
-    return _say(f"Error: the output can't be written: {why}", Exit.OUTPUT)
+    return _say(f"Error: the output can't be written: {why}", ExitCode.OUTPUT)
 
 
 def _say(text: str, code: int) -> int:

@@ -48,7 +48,7 @@ EACH = "SONGLINE_UPLOADS_EACH"
 STALE = "SONGLINE_STALE"
 
 
-class Settings(Struct, frozen=True):
+class ApiSettings(Struct, frozen=True):
     """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without `hubs`
     there are no rates, and without `bus` no dead letters. A projection older than `stale_s` seconds is stale. Without
     an outbox no events are taken, and `events` is None. `workers` are the addresses of their health by name, as far as
@@ -65,7 +65,7 @@ class Settings(Struct, frozen=True):
     workers: Mapping[str, str] = {}
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> "Settings":
+    def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
         """Raises BadSetting."""
         reading, stale_s = read_cosmos(environ), read_stale(environ)
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
@@ -100,7 +100,7 @@ def read_stale(environ: Mapping[str, str]) -> float:
     return read_number(environ, STALE, STALE_S, (1, 86_400), "seconds after which a projection is stale,")
 
 
-def compose(settings: Settings) -> FastAPI:
+def compose(settings: ApiSettings) -> FastAPI:
     """The whole API."""
     storage = None if settings.writing is None else settings.writing.blobs
     app = create(
@@ -154,7 +154,7 @@ def main(host: str, port: int) -> None:
     # It tells every attempt; a look that fails is told to whoever watches.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        settings, head_s = Settings.read(os.environ), read_head(os.environ)
+        settings, head_s = ApiSettings.read(os.environ), read_head(os.environ)
     except BadSetting as error:
         raise SystemExit(f"api: {error}") from None
     serve(compose(settings), host, port, head_s)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from songline.api.app import Settings, compose
+from songline.api.app import ApiSettings, compose
 from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_ENDPOINT,
@@ -25,7 +25,7 @@ _SETTINGS = {
 
 def document() -> dict[str, Any]:
     """The document of an API that has every service. Nothing is connected to."""
-    return compose(Settings.read(_SETTINGS)).openapi()
+    return compose(ApiSettings.read(_SETTINGS)).openapi()
 
 
 def text() -> str:

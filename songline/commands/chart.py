@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from songline.api_client import Unreachable, address, ask, decoded, echo_json, visible
+from songline.api_client import ApiUnreachableError, address, ask, decoded, echo_json, visible
 from songline.processes.environment import API, load
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
 
@@ -102,7 +102,7 @@ def _watch(client: httpx.Client, request: httpx.Request, as_json: bool) -> None:
         while True:
             try:
                 shown = page(decoded(ask(client, request), Chart), datetime.now(UTC))
-            except Unreachable as error:
+            except ApiUnreachableError as error:
                 # It may be starting again; what was shown last would look as if it were now.
                 shown = Text(f"{error.message}\nTrying again …", style="red")
             live.update(shown, refresh=True)

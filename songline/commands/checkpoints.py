@@ -22,11 +22,11 @@ from songline.api_client import visible
 from songline.cloud import cosmos
 from songline.cloud.settings import BadSetting, read_cosmos
 from songline.processes.environment import load
-from songline.repair.audit import Audit, Line
+from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
 from songline.schemas.channels import AUDIT, DATABASE
 from songline.schemas.envelope import uuid7
-from songline.sending.exits import Exit, Stopped
+from songline.sending.exits import CommandError, ExitCode
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def reset(worker: str, partitions: tuple[str, ...], everything: bool, note: str 
         raise click.UsageError("Name partitions, or all of them with --all.")
     found = {one.partition: one for one in _run(_read(worker))}
     if unknown := set(partitions) - found.keys():
-        raise Stopped(f"the hub has no partition {', '.join(sorted(unknown))}", Exit.REFUSED)
+        raise CommandError(f"the hub has no partition {', '.join(sorted(unknown))}", ExitCode.REFUSED)
     chosen = list(partitions) or [one.partition for one in found.values() if everything or one.mismatch]
     if not chosen:
         click.echo("Every partition can go on: nothing was reset. `--partition` or `--all` resets it nevertheless.")
@@ -96,7 +96,7 @@ async def _reset(worker: str, before: PartitionCheckpoint, note: str | None, by:
     environ = load(os.environ)
     partition = before.partition
     async with opened(PROJECTIONS[worker], environ) as checkpoints, cosmos.client(read_cosmos(environ)) as store:
-        line = Line(
+        line = AuditEntry(
             id=uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)),
             subject=f"checkpoints {worker}",
             at=datetime.now(UTC),
@@ -106,23 +106,25 @@ async def _reset(worker: str, before: PartitionCheckpoint, note: str | None, by:
             died_of=before.mismatch,
             note=note,
         )
-        await Audit(cosmos.container(store, DATABASE, AUDIT)).write(line)
+        await AuditLog(cosmos.container(store, DATABASE, AUDIT)).write(line)
         after = await checkpoints.reset(partition)
     if after is None:
-        raise Stopped(f"partition {partition}: another reset came between; `show` tells how it is now", Exit.REFUSED)
+        raise CommandError(
+            f"partition {partition}: another reset came between; `show` tells how it is now", ExitCode.REFUSED
+        )
     lost = f"; {after.lost} events are lost in all" if after.lost else ""
     return f"partition {partition}: {worker} reads again from {after.position + 1}{lost}"
 
 
 def _run(job: Coroutine[Any, Any, T]) -> T:
-    """The result of `job`; raises Stopped."""
+    """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(job)
     except BadSetting as error:
-        raise Stopped(str(error), Exit.USAGE) from None
+        raise CommandError(str(error), ExitCode.USAGE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".splitlines()[0]
-        raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+        raise CommandError(f"{text}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
 
 
 def _number(number: int | None) -> str:

@@ -24,11 +24,11 @@ from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, 
 from songline.processes.environment import load
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.ingestion_store import Ingestions
-from songline.repair.audit import Audit
-from songline.repair.dead_letters import DeadLetters, Letter, NoBlobs
+from songline.repair.audit import AuditLog
+from songline.repair.dead_letters import DeadLetter, DeadLetters, NoBlobsError
 from songline.schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
 from songline.schemas.envelope import uuid7
-from songline.sending.exits import Exit, Stopped
+from songline.sending.exits import CommandError, ExitCode
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def show(number: int) -> None:
         if letter.number == number:
             click.echo(msgspec.json.format(msgspec.json.encode(letter), indent=2))
             return
-    raise Stopped(f"there is no dead letter {number}: `songline dlq list` shows those there are", Exit.REFUSED)
+    raise CommandError(f"there is no dead letter {number}: `songline dlq list` shows those there are", ExitCode.REFUSED)
 
 
 @command.command()
@@ -110,12 +110,12 @@ def _change(
     numbers: tuple[int, ...],
     everything: bool,
     by: str,
-    change: Callable[[DeadLetters, set[int]], AsyncIterator[tuple[Letter, str]]],
+    change: Callable[[DeadLetters, set[int]], AsyncIterator[tuple[DeadLetter, str]]],
 ) -> None:
     if bool(numbers) == everything:
         raise click.UsageError("Name letters by their numbers, or all of them with --all.")
 
-    async def run(queue: DeadLetters, _: Audit) -> tuple[set[int], int]:
+    async def run(queue: DeadLetters, _: AuditLog) -> tuple[set[int], int]:
         chosen = {letter.number for letter in await queue.letters()} if everything else set(numbers)
         missing = set(chosen)
         refused = 0
@@ -128,23 +128,23 @@ def _change(
 
     missing, refused = _run(run, by)
     if refused:
-        raise Stopped(f"{refused} can't be sent again, for they are no commands: discard them", Exit.REFUSED)
+        raise CommandError(f"{refused} can't be sent again, for they are no commands: discard them", ExitCode.REFUSED)
     if missing:
-        raise Stopped(f"there is no dead letter {', '.join(map(str, sorted(missing)))}", Exit.REFUSED)
+        raise CommandError(f"there is no dead letter {', '.join(map(str, sorted(missing)))}", ExitCode.REFUSED)
 
 
-def _run(job: Callable[[DeadLetters, Audit], Awaitable[T]], by: str = "") -> T:
-    """The result of `job`; raises Stopped."""
+def _run(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str = "") -> T:
+    """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(_connected(job, by))
-    except (BadSetting, NoBlobs) as error:
-        raise Stopped(str(error), Exit.USAGE) from None
+    except (BadSetting, NoBlobsError) as error:
+        raise CommandError(str(error), ExitCode.USAGE) from None
     except AzureError as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error.message}"
-        raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+        raise CommandError(f"{text}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
 
 
-async def _connected(job: Callable[[DeadLetters, Audit], Awaitable[T]], by: str) -> T:
+async def _connected(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str) -> T:
     environ = load(os.environ)
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(servicebus.client(read_servicebus(environ)))
@@ -153,7 +153,7 @@ async def _connected(job: Callable[[DeadLetters, Audit], Awaitable[T]], by: str)
         audio: AudioStore | None = None
         if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
             audio = AudioStore(await stack.enter_async_context(blobs.client(read_blobs(environ))))
-        audit = Audit(cosmos.container(store, DATABASE, AUDIT))
+        audit = AuditLog(cosmos.container(store, DATABASE, AUDIT))
         ingestions = Ingestions(cosmos.container(store, DATABASE, INGESTIONS))
         return await job(DeadLetters(bus, ingestions, audio, audit, _now, _new_id, by), audit)
 

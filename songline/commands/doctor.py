@@ -41,10 +41,10 @@ def command(as_json: bool) -> None:
 def examine(environ: Mapping[str, str]) -> list[Finding]:
     """The findings about the system that `environ` names."""
     # Loading what asks takes a second, which wrong settings need not wait for.
-    from songline.doctor.gather import Wires, gather
+    from songline.doctor.gather import DoctorSettings, gather
 
     try:
-        wires = Wires.read(environ)
+        wires = DoctorSettings.read(environ)
     except BadSetting as error:
         mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
         return [Finding("settings", "fail", str(error), mend)]

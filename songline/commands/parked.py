@@ -26,13 +26,13 @@ from songline.cloud.settings import BadSetting, read_cosmos, read_eventhubs
 from songline.options import Age
 from songline.processes.environment import load
 from songline.processors.runtime.parking import ParkedEvents
-from songline.repair.audit import Audit
+from songline.repair.audit import AuditLog
 from songline.repair.parked_bodies import HubAwayError
 from songline.repair.parked_records import ParkedRecords, ParkedSelection
 from songline.schemas.channels import AUDIT, DATABASE, PARKED
 from songline.schemas.envelope import uuid7
 from songline.schemas.parked import ParkedEntry, ParkedState
-from songline.sending.exits import Exit, Stopped
+from songline.sending.exits import CommandError, ExitCode
 
 T = TypeVar("T")
 ANY = "any"
@@ -115,7 +115,7 @@ def show(parked_id: str, as_json: bool) -> None:
     """Show all that is known of record ID, with its whole body while the hub has it."""
     found = _run(lambda records, _: records.show(parked_id))
     if found is None:
-        raise Stopped(_unknown([parked_id]), Exit.REFUSED)
+        raise CommandError(_unknown([parked_id]), ExitCode.REFUSED)
     entry, body, gone = found
     if as_json:
         click.echo(msgspec.json.encode({**msgspec.to_builtins(entry), "body": body, "bodyIsWhole": not gone}))
@@ -131,7 +131,7 @@ def show(parked_id: str, as_json: bool) -> None:
 def resubmit(chosen: ParkedSelection, note: str | None, by: str, as_json: bool) -> None:
     """Send records again, to the readers that failed on them. Sent twice, a record counts once."""
 
-    async def job(records: ParkedRecords, _: Audit) -> tuple[list[str], int]:
+    async def job(records: ParkedRecords, _: AuditLog) -> tuple[list[str], int]:
         entries = await records.entries(chosen)
         refused = 0
         async for entry, why in records.resubmit(entries, note):
@@ -141,9 +141,9 @@ def resubmit(chosen: ParkedSelection, note: str | None, by: str, as_json: bool) 
 
     missing, refused = _run(job, by)
     if missing:
-        raise Stopped(_unknown(missing), Exit.REFUSED)
+        raise CommandError(_unknown(missing), ExitCode.REFUSED)
     if refused:
-        raise Stopped(f"{refused} could not be sent again, and stay parked", Exit.REFUSED)
+        raise CommandError(f"{refused} could not be sent again, and stay parked", ExitCode.REFUSED)
 
 
 @command.command()
@@ -154,14 +154,14 @@ def discard(chosen: ParkedSelection, note: str | None, by: str, as_json: bool, y
     if not yes:
         click.confirm("What is discarded is counted nowhere. Go on?", abort=True)
 
-    async def job(records: ParkedRecords, _: Audit) -> list[str]:
+    async def job(records: ParkedRecords, _: AuditLog) -> list[str]:
         entries = await records.entries(chosen)
         async for entry in records.discard(entries, note):
             _tell(entry, "discarded", "", as_json)
         return _missing(chosen, entries)
 
     if missing := _run(job, by):
-        raise Stopped(_unknown(missing), Exit.REFUSED)
+        raise CommandError(_unknown(missing), ExitCode.REFUSED)
 
 
 @command.command()
@@ -186,25 +186,25 @@ def _unknown(ids: list[str]) -> str:
     return f"there is no parked record {visible(', '.join(ids))}: `songline parked list` shows those there are"
 
 
-def _run(job: Callable[[ParkedRecords, Audit], Awaitable[T]], by: str = "") -> T:
-    """The result of `job`; raises Stopped."""
+def _run(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str = "") -> T:
+    """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(_connected(job, by))
     except BadSetting as error:
-        raise Stopped(str(error), Exit.USAGE) from None
+        raise CommandError(str(error), ExitCode.USAGE) from None
     except HubAwayError as error:
-        raise Stopped(f"{error}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+        raise CommandError(f"{error}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".partition("\n")[0]
-        raise Stopped(f"{text}\n`songline doctor` tells more.", Exit.UNREACHABLE) from None
+        raise CommandError(f"{text}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
 
 
-async def _connected(job: Callable[[ParkedRecords, Audit], Awaitable[T]], by: str) -> T:
+async def _connected(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str) -> T:
     environ = load(os.environ)
     async with AsyncExitStack() as stack:
         store = cosmos.client(read_cosmos(environ))
         stack.push_async_callback(store.close)
-        audit = Audit(cosmos.container(store, DATABASE, AUDIT))
+        audit = AuditLog(cosmos.container(store, DATABASE, AUDIT))
         parked = ParkedEvents(cosmos.container(store, DATABASE, PARKED))
         records = ParkedRecords(parked, read_eventhubs(environ), audit, lambda: datetime.now(UTC), _new_id, by)
         return await job(records, audit)

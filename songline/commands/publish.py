@@ -18,7 +18,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
-from songline.sending.exits import Exit, Stopped, eventhubs, stopped
+from songline.sending.exits import CommandError, ExitCode, eventhubs, stopped
 from songline.sending.submission import ENOUGH, STDIN, Submission, judge
 
 SOURCE = "/songline/publish"
@@ -88,16 +88,16 @@ def command(file: str | None, patience: float, **options: Any) -> None:
             with Path(file).open("rb") as opened:
                 asyncio.run(submission.send_file(settings, opened.fileno(), patience, file))
     except OSError as error:
-        raise Stopped(f"{file or 'standard input'}: {error.strerror}", Exit.USAGE) from None
+        raise CommandError(f"{file or 'standard input'}: {error.strerror}", ExitCode.USAGE) from None
     except KeyboardInterrupt:
-        raise Stopped(f"interrupted: {submission.summary()}", Exit.INTERRUPTED) from None
+        raise CommandError(f"interrupted: {submission.summary()}", ExitCode.INTERRUPTED) from None
     for line in submission.rest():
         click.echo(line, err=True)
     click.echo(submission.summary(), err=True)
     if submission.failure is not None:
         raise stopped(submission.failure)
     if submission.refused:
-        raise SystemExit(Exit.REFUSED)
+        raise SystemExit(ExitCode.REFUSED)
 
 
 def _event(options: dict[str, Any]) -> Event:

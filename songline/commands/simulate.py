@@ -27,14 +27,14 @@ from songline.schemas.envelope import encode
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
 from songline.schemas.rules import MOMENT_RULE
-from songline.sending.exits import Exit, Stopped, eventhubs
-from songline.sending.live_run import PASSED_OVER, SENT, Account, Plan, perform
+from songline.sending.exits import CommandError, ExitCode, eventhubs
+from songline.sending.live_run import PASSED_OVER, SENT, Account, LiveRunPlan, perform
 
 REPORT_EVERY_S = 10.0
 _FIELDS = msgspec.json.schema(Dials)["$defs"]["Dials"]["properties"]
 
 
-class _Command(click.Command):
+class _SimulateCommand(click.Command):
     """Shows the dials apart from the other options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -59,7 +59,7 @@ def _dials(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(
-    cls=_Command, epilog="Exit codes: 0 done or interrupted; 2 wrong usage or settings, or no entry to the hub."
+    cls=_SimulateCommand, epilog="Exit codes: 0 done or interrupted; 2 wrong usage or settings, or no entry to the hub."
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed, the same world.")
 @click.option("--count", type=click.IntRange(min=0), help="Stop after so many events.")
@@ -104,7 +104,7 @@ def command(
     if out is not None and processes > 1:
         raise click.UsageError("--processes is for sending: --out writes from one.")
     try:
-        plan = Plan(seed=seed, dials=read_dials(dials), count=count, duration=duration, parts=processes)
+        plan = LiveRunPlan(seed=seed, dials=read_dials(dials), count=count, duration=duration, parts=processes)
         if out is not None:
             _write(out, plan.events(_start(start, plan), 0))
             return
@@ -114,8 +114,8 @@ def command(
         # A name is in the errors of opening a file, and in those of writing to it is none.
         if error.filename is None:
             where = "the output" if out == "-" else out
-            raise Stopped(f"{where} can't be written: {error.strerror}", Exit.OUTPUT) from None
-        raise Stopped(f"{out}: {error.strerror}", Exit.USAGE) from None
+            raise CommandError(f"{where} can't be written: {error.strerror}", ExitCode.OUTPUT) from None
+        raise CommandError(f"{out}: {error.strerror}", ExitCode.USAGE) from None
     if processes > plan.dials.listeners:
         raise click.UsageError(f"--listeners: saw {plan.dials.listeners}, expected at least one a process.")
     settings = eventhubs()
@@ -125,7 +125,7 @@ def command(
         _together(settings, plan)
 
 
-def _start(start: str | None, plan: Plan) -> datetime:
+def _start(start: str | None, plan: LiveRunPlan) -> datetime:
     """What was asked for, or as long ago as the plan lasts: the hub takes no events of the future."""
     if start is not None:
         try:
@@ -156,26 +156,26 @@ def _opened(out: str) -> Iterator[BinaryIO]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def _alone(settings: EventHubs, plan: Plan) -> None:
+async def _alone(settings: EventHubs, plan: LiveRunPlan) -> None:
     account = [0, 0]
-    report = _Report([account])
+    report = _LiveRunReport([account])
     reporting = asyncio.create_task(_report_on(report))
     try:
         await perform(settings, plan, 0, account)
     except AccessDeniedError as error:
-        raise Stopped(str(error), Exit.USAGE) from None
+        raise CommandError(str(error), ExitCode.USAGE) from None
     finally:
         reporting.cancel()
         report.conclude()
 
 
-async def _report_on(report: "_Report") -> None:
+async def _report_on(report: "_LiveRunReport") -> None:
     while True:
         await asyncio.sleep(REPORT_EVERY_S)
         report.now()
 
 
-def _together(settings: EventHubs, plan: Plan) -> None:
+def _together(settings: EventHubs, plan: LiveRunPlan) -> None:
     """Play each part in a process of its own; the first that fails ends them all."""
     context = multiprocessing.get_context("spawn")
     accounts: list[Account] = [context.RawArray("q", 2) for _ in range(plan.parts)]
@@ -183,7 +183,7 @@ def _together(settings: EventHubs, plan: Plan) -> None:
         context.Process(target=_play_part, args=(settings, plan, part, account))
         for part, account in enumerate(accounts)
     ]
-    report = _Report(accounts)
+    report = _LiveRunReport(accounts)
     # A supervisor's SIGTERM must reach the parts, as a terminal's Ctrl-C does by itself.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -206,15 +206,15 @@ def _together(settings: EventHubs, plan: Plan) -> None:
         raise SystemExit(failed[0])
 
 
-def _play_part(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
+def _play_part(settings: EventHubs, plan: LiveRunPlan, part: int, account: Account) -> None:
     try:
         asyncio.run(perform(settings, plan, part, account))
     except AccessDeniedError as error:
         click.echo(f"Error: {error}", err=True)
-        raise SystemExit(Exit.USAGE) from None
+        raise SystemExit(ExitCode.USAGE) from None
 
 
-class _Report:
+class _LiveRunReport:
     """How fast it goes, on standard error."""
 
     def __init__(self, accounts: Sequence[Account]) -> None:

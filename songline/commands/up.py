@@ -30,12 +30,12 @@ from songline.cloud.settings import (
 )
 from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
-from songline.processes.data_folder_lock import Held, holding
+from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
-from songline.processes.ports import HOST, Taken, kept, settle
-from songline.processes.supervise import Died, Probe, Service, Stopped, Supervisor
+from songline.processes.ports import HOST, PortTakenError, kept, settle
+from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
 from songline.processes.vitals import asks
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.schemas.decoding import Decoder
@@ -116,7 +116,15 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
             # The containers of emulators take their ports by themselves.
             with kept(() if contained else settled.values()):
                 _run(data, environment(os.environ, data, settled, rate), simulator, logs, contained)
-    except (Held, Taken, Died, BadSetting, AzureError, OSError, emulators.Unavailable) as error:
+    except (
+        DataFolderLockedError,
+        PortTakenError,
+        ServiceDiedError,
+        BadSetting,
+        AzureError,
+        OSError,
+        emulators.EmulatorError,
+    ) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -205,7 +213,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
                 _healthy(supervisor, "simulator", f"{environ['SONGLINE_RATE']} events a second", grows)
             _say(_where(data, environ[API], time.monotonic() - began))
             supervisor.watch()
-        except Stopped as reason:
+        except StopError as reason:
             _say(f"\n{reason}: stopping. What happened is kept in {data}.")
         finally:
             if saved is not None:

@@ -19,14 +19,14 @@ from songline.options import FiniteRange
 from songline.processes.environment import data_folder, load
 from songline.schemas.commands import Metadata, read_metadata
 from songline.schemas.errors import ContractViolationError
-from songline.sending.exits import Exit, Stopped
-from songline.sending.journal import Entry, Journal, readable
-from songline.sending.uploading import ENDS, Answer, Failed, Sender, songs_in
+from songline.sending.exits import CommandError, ExitCode
+from songline.sending.journal import JournalEntry, UploadJournal, readable
+from songline.sending.uploading import ENDS, FileSender, UploadError, UploadResponse, songs_in
 
 JOURNAL = "uploads.ndjson"
 
 
-class _Tally(Struct):
+class _UploadCounts(Struct):
     ready: int = 0
     accepted: int = 0
     failed: int = 0
@@ -75,30 +75,30 @@ def command(
     """
     for path in paths:
         if not path.is_file() and not path.is_dir():
-            raise Stopped(f"{readable(path)} is a pipe or a device, expected a file or a folder", Exit.USAGE)
+            raise CommandError(f"{readable(path)} is a pipe or a device, expected a file or a folder", ExitCode.USAGE)
     files = list(dict.fromkeys(file for path in paths for file in songs_in(path)))
     if not files:
-        raise Stopped(f"no songs in {', '.join(map(readable, paths))}", Exit.USAGE)
+        raise CommandError(f"no songs in {', '.join(map(readable, paths))}", ExitCode.USAGE)
     if said["title"] and len(files) > 1:
         raise click.UsageError(f"--title is for a single file, and there are {len(files)}.")
     environ = load(os.environ)
     base = api or address(environ)
     try:
         words = read_metadata({name: value for name, value in said.items() if value})
-        journal = Journal(data_folder(environ) / JOURNAL)
+        journal = UploadJournal(data_folder(environ) / JOURNAL)
     except ContractViolationError as refused:
         raise click.UsageError(str(refused)) from None
     except OSError as error:
-        raise Stopped(f"{error.filename}: {error.strerror}", Exit.USAGE) from None
+        raise CommandError(f"{error.filename}: {error.strerror}", ExitCode.USAGE) from None
     try:
         tally = asyncio.run(_upload(files, base, user, words, journal, wait, parallel, patience, anew))
     except KeyboardInterrupt:
-        raise Stopped("interrupted: the same command goes on from here", Exit.INTERRUPTED) from None
+        raise CommandError("interrupted: the same command goes on from here", ExitCode.INTERRUPTED) from None
     click.echo(_summary(tally), err=True)
     if tally.failed:
-        raise SystemExit(Exit.REFUSED)
+        raise SystemExit(ExitCode.REFUSED)
     if tally.waiting:
-        raise SystemExit(Exit.UNREACHABLE)
+        raise SystemExit(ExitCode.UNREACHABLE)
 
 
 async def _upload(
@@ -106,19 +106,19 @@ async def _upload(
     base: str,
     user: str,
     said: Metadata,
-    journal: Journal,
+    journal: UploadJournal,
     wait: bool,
     parallel: int,
     patience: float,
     anew: bool,
-) -> _Tally:
+) -> _UploadCounts:
     """First all are sent, then all are waited for: a worker that is away holds up no sending."""
-    tally = _Tally()
+    tally = _UploadCounts()
     console = Console(stderr=True)
     columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     timeout = httpx.Timeout(60, connect=5)
     async with httpx.AsyncClient(base_url=base, timeout=timeout, trust_env=False) as http:
-        sender = Sender(http, user, said, journal, patience, anew)
+        sender = FileSender(http, user, said, journal, patience, anew)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
             sent = await _side_by_side(parallel, [partial(_send, sender, bars, file, tally) for file in files])
         accepted = [(file, entry) for file, entry in zip(files, sent, strict=True) if entry is not None]
@@ -131,13 +131,13 @@ async def _upload(
     return tally
 
 
-async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list[Entry | None]:
+async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list[JournalEntry | None]:
     """The results, at most `parallel` at a time; what one raises ends all."""
     free = asyncio.Semaphore(parallel)
 
-    async def run(job: Callable[[], object]) -> Entry | None:
+    async def run(job: Callable[[], object]) -> JournalEntry | None:
         async with free:
-            result: Entry | None = await job()  # type: ignore[misc]  # a partial of a coroutine function
+            result: JournalEntry | None = await job()  # type: ignore[misc]  # a partial of a coroutine function
             return result
 
     tasks = [asyncio.create_task(run(job)) for job in jobs]
@@ -148,11 +148,11 @@ async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list
             task.cancel()
 
 
-async def _send(sender: Sender, bars: Progress, file: Path, tally: _Tally) -> Entry | None:
+async def _send(sender: FileSender, bars: Progress, file: Path, tally: _UploadCounts) -> JournalEntry | None:
     bar = bars.add_task(visible(readable(Path(file.name))), total=None)
     try:
         return await sender.send(file, lambda sent, size: bars.update(bar, completed=sent, total=size))
-    except (Failed, OSError) as error:
+    except (UploadError, OSError) as error:
         tally.failed += 1
         _say("refused", file, str(error))
         return None
@@ -160,10 +160,10 @@ async def _send(sender: Sender, bars: Progress, file: Path, tally: _Tally) -> En
         bars.remove_task(bar)
 
 
-async def _await(sender: Sender, file: Path, entry: Entry, tally: _Tally) -> None:
+async def _await(sender: FileSender, file: Path, entry: JournalEntry, tally: _UploadCounts) -> None:
     try:
         answer = await sender.outcome(entry)
-    except Failed as error:
+    except UploadError as error:
         tally.failed += 1
         _say("failed", file, str(error))
         return
@@ -180,7 +180,7 @@ async def _await(sender: Sender, file: Path, entry: Entry, tally: _Tally) -> Non
     _say(answer.state, file, _told(answer))
 
 
-def _told(answer: Answer) -> str:
+def _told(answer: UploadResponse) -> str:
     return answer.id if answer.reason is None else f"{answer.reason.text} ({answer.id})"
 
 
@@ -190,7 +190,7 @@ def _say(state: str, file: Path, text: str) -> None:
         click.echo(f"{state:<10} {visible(readable(file))}  {visible(text)}")
 
 
-def _summary(tally: _Tally) -> str:
+def _summary(tally: _UploadCounts) -> str:
     counts = {
         "ready": tally.ready,
         "accepted": tally.accepted,

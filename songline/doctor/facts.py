@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from songline.processes.entities import Queue
+from songline.processes.entities import QueueDeclaration
 from songline.schemas.progress_report import ProgressReport
 
 
-class Failure(Struct, frozen=True):
+class FailedQuestion(Struct, frozen=True):
     """A question that got no answer, and why."""
 
     reason: str
 
 
-class Missing(Struct, frozen=True):
+class MissingEntity(Struct, frozen=True):
     """What was asked for is not there."""
 
 
-class Stored(Struct, frozen=True):
+class StoredContainer(Struct, frozen=True):
     """A container as it is: its partition key path, the paths that it indexes, and the seconds that what is not
     written again stays, None for good."""
 
@@ -27,14 +27,14 @@ class Stored(Struct, frozen=True):
     ttl: int | None = None
 
 
-class Letters(Struct, frozen=True):
+class DeadLetterFacts(Struct, frozen=True):
     """What is set aside in a queue: `count` of its dead letters, and whether there are `more` than were looked at."""
 
     count: int
     more: bool
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class DoctorFacts(Struct, frozen=True, kw_only=True):
     """`hubs`: partitions by hub, asked over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
     `behind`: events that the trending worker's group has not read yet. `letters`: of the queue
     of commands, asked over AMQP; `queue`: its settings, asked of the management, None where there is none to ask.
@@ -44,14 +44,14 @@ class Facts(Struct, frozen=True, kw_only=True):
     this machine's clock is ahead of the service's.
     """
 
-    hubs: Mapping[str, int | Missing] | Failure
-    topics: Mapping[str, int] | Failure
-    behind: int | Failure
-    containers: Mapping[str, Stored | Missing] | Failure
-    letters: Letters | Missing | Failure
-    parked: int | Missing | Failure
-    queue: Queue | Failure | None
-    blobs: Mapping[str, bool] | Failure
+    hubs: Mapping[str, int | MissingEntity] | FailedQuestion
+    topics: Mapping[str, int] | FailedQuestion
+    behind: int | FailedQuestion
+    containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
+    letters: DeadLetterFacts | MissingEntity | FailedQuestion
+    parked: int | MissingEntity | FailedQuestion
+    queue: QueueDeclaration | FailedQuestion | None
+    blobs: Mapping[str, bool] | FailedQuestion
     health: Mapping[str, ProgressReport | str | None]
-    options: Mapping[str, int | None] | Failure
-    skew: float | Failure
+    options: Mapping[str, int | None] | FailedQuestion
+    skew: float | FailedQuestion

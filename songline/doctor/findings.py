@@ -6,9 +6,9 @@ from typing import Literal
 from songline.cloud.cosmos import Container
 from songline.cloud.kafka import unsafe
 from songline.doctor import workers
-from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
+from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
 from songline.doctor.finding import Finding
-from songline.processes.entities import QUEUE, Queue
+from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processors.ingestion.clock import skew_limit_s
 from songline.schemas import channels
@@ -30,7 +30,7 @@ SINGLE = (channels.TRENDING_TOPS,)
 """One reader merges all of it, so it has one partition."""
 
 
-def findings(facts: Facts, containers: Sequence[Container]) -> list[Finding]:
+def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Finding]:
     """The findings in the order in which one would mend them."""
     return [
         *_eventhubs(facts),
@@ -45,9 +45,9 @@ def findings(facts: Facts, containers: Sequence[Container]) -> list[Finding]:
     ]
 
 
-def _eventhubs(facts: Facts) -> Iterator[Finding]:
+def _eventhubs(facts: DoctorFacts) -> Iterator[Finding]:
     match facts.hubs:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(
                 "Event Hubs",
                 "fail",
@@ -60,13 +60,13 @@ def _eventhubs(facts: Facts) -> Iterator[Finding]:
             yield from (_hub(name, hubs) for name in channels.HUBS)
 
 
-def _hub(name: str, hubs: Mapping[str, int | Missing]) -> Finding:
+def _hub(name: str, hubs: Mapping[str, int | MissingEntity]) -> Finding:
     check = f"hub {name}"
-    found = hubs.get(name, Missing())
-    wanted = 1 if name in SINGLE else hubs.get(ALIKE.get(name, name), Missing())
+    found = hubs.get(name, MissingEntity())
+    wanted = 1 if name in SINGLE else hubs.get(ALIKE.get(name, name), MissingEntity())
     count = wanted if isinstance(wanted, int) else 4
     create = f"`az eventhubs eventhub create --name {name} --partition-count {count}` with your namespace"
-    if isinstance(found, Missing):
+    if isinstance(found, MissingEntity):
         return Finding(
             check,
             "fail",
@@ -82,9 +82,9 @@ def _hub(name: str, hubs: Mapping[str, int | Missing]) -> Finding:
     return Finding(check, "ok", _partitions(found))
 
 
-def _kafka(facts: Facts) -> Iterator[Finding]:
+def _kafka(facts: DoctorFacts) -> Iterator[Finding]:
     match facts.topics:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(
                 "Kafka endpoint",
                 "fail",
@@ -105,7 +105,7 @@ def _kafka(facts: Facts) -> Iterator[Finding]:
         )
     yield _quota(len(topics))
     match facts.behind:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(
                 f"group {channels.TRENDING_GROUP}",
                 "fail",
@@ -130,9 +130,9 @@ def _quota(hubs: int) -> Finding:
     return Finding("number of hubs", "ok", seen)
 
 
-def _cosmos(facts: Facts, containers: Sequence[Container]) -> Iterator[Finding]:
+def _cosmos(facts: DoctorFacts, containers: Sequence[Container]) -> Iterator[Finding]:
     match facts.containers:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(
                 "Cosmos DB",
                 "fail",
@@ -142,12 +142,12 @@ def _cosmos(facts: Facts, containers: Sequence[Container]) -> Iterator[Finding]:
             )
         case found:
             yield Finding("Cosmos DB", "ok", f"reached with these credentials, database {channels.DATABASE}")
-            yield from (_container(container, found.get(container.name, Missing())) for container in containers)
+            yield from (_container(container, found.get(container.name, MissingEntity())) for container in containers)
 
 
-def _container(wanted: Container, found: Stored | Missing) -> Finding:
+def _container(wanted: Container, found: StoredContainer | MissingEntity) -> Finding:
     check = f"container {wanted.name}"
-    if isinstance(found, Missing):
+    if isinstance(found, MissingEntity):
         return Finding(
             check,
             "fail",
@@ -188,7 +188,7 @@ def _ttl(seconds: int | None) -> str:
     return "" if seconds is None else f" --ttl {seconds}"
 
 
-def _parked(facts: Facts) -> Iterator[Finding]:
+def _parked(facts: DoctorFacts) -> Iterator[Finding]:
     # A container that is missing, or a store that is away, is told already.
     if isinstance(facts.parked, int):
         mend = "see why with `songline parked list`; then `songline parked resubmit` or `discard` them"
@@ -197,7 +197,7 @@ def _parked(facts: Facts) -> Iterator[Finding]:
         yield waits if facts.parked else Finding("parked records", "ok", "none")
 
 
-def _servicebus(facts: Facts) -> Iterator[Finding]:
+def _servicebus(facts: DoctorFacts) -> Iterator[Finding]:
     check = f"queue {channels.SONG_COMMANDS}"
     create = (
         f"`az servicebus queue create --name {channels.SONG_COMMANDS} --enable-duplicate-detection true "
@@ -205,7 +205,7 @@ def _servicebus(facts: Facts) -> Iterator[Finding]:
         "namespace"
     )
     match facts.letters:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(
                 "Service Bus",
                 "fail",
@@ -213,7 +213,7 @@ def _servicebus(facts: Facts) -> Iterator[Finding]:
                 "start it with `songline up`; on Azure see that AZURE_SERVICEBUS_CONNECTIONSTRING is the namespace's, "
                 "its key current, or that this identity has the role Azure Service Bus Data Owner; open port 5671",
             )
-        case Missing():
+        case MissingEntity():
             yield Finding("Service Bus", "ok", "reached over AMQP with these credentials")
             mend = f"{create}; on this machine declare it in infra/emulators/servicebus/Config.json"
             yield Finding(check, "fail", "is not there", mend)
@@ -223,12 +223,12 @@ def _servicebus(facts: Facts) -> Iterator[Finding]:
             yield _dead(letters)
 
 
-def _queue(check: str, queue: Queue | Failure | None, create: str) -> Iterator[Finding]:
+def _queue(check: str, queue: QueueDeclaration | FailedQuestion | None, create: str) -> Iterator[Finding]:
     match queue:
         case None:
             yield Finding(check, "ok", "is there; what serves it does not tell its settings")
             return
-        case Failure(reason):
+        case FailedQuestion(reason):
             mend = "its settings take the right to manage it: ask with a key that has it, or look in the portal"
             yield Finding(check, "warn", f"is there, and its settings can't be asked: {reason}", mend)
             return
@@ -240,7 +240,7 @@ def _queue(check: str, queue: Queue | Failure | None, create: str) -> Iterator[F
         yield Finding(check, "ok", "as declared: duplicates are dropped, nothing expires unseen")
 
 
-def _differences(check: str, queue: Queue, anew: str, update: str) -> Iterator[Finding]:
+def _differences(check: str, queue: QueueDeclaration, anew: str, update: str) -> Iterator[Finding]:
     if queue.sessions != QUEUE.sessions:
         yield Finding(check, "fail", "asks for sessions, which its commands don't have", anew)
     if queue.duplicates is None:
@@ -259,16 +259,16 @@ def _differences(check: str, queue: Queue, anew: str, update: str) -> Iterator[F
         yield Finding(check, "warn", seen, f"{update} --lock-duration PT1M`")
 
 
-def _dead(letters: Letters) -> Finding:
+def _dead(letters: DeadLetterFacts) -> Finding:
     if not letters.count:
         return Finding("dead letters", "ok", "none")
     seen = f"{letters.count}{' or more' if letters.more else ''}"
     return Finding("dead letters", "warn", seen, "see why with `songline dlq list`; then resubmit or discard them")
 
 
-def _blobs(facts: Facts) -> Iterator[Finding]:
+def _blobs(facts: DoctorFacts) -> Iterator[Finding]:
     match facts.blobs:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(
                 "Blob Storage",
                 "fail",
@@ -288,10 +288,10 @@ def _blobs(facts: Facts) -> Iterator[Finding]:
                     yield Finding(check, "fail", "is not there", mend)
 
 
-def _options(facts: Facts) -> Iterator[Finding]:
+def _options(facts: DoctorFacts) -> Iterator[Finding]:
     check = "Kafka client settings"
     match facts.options:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding(check, "fail", reason, f"see {SETTINGS_PAGE} for what the worker needs")
         case options:
             wrong = unsafe(options)
@@ -302,7 +302,7 @@ def _options(facts: Facts) -> Iterator[Finding]:
                 yield Finding(check, "ok", "safe for Event Hubs")
 
 
-def _health(facts: Facts) -> Iterator[Finding]:
+def _health(facts: DoctorFacts) -> Iterator[Finding]:
     settings = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
     for name, state in facts.health.items():
         match state:
@@ -316,13 +316,13 @@ def _health(facts: Facts) -> Iterator[Finding]:
                 yield Finding(name, "fail", state, "start it (`songline up`), or see why in its log")
 
 
-def _clock(facts: Facts) -> Iterator[Finding]:
+def _clock(facts: DoctorFacts) -> Iterator[Finding]:
     match facts.skew:
-        case Failure(reason):
+        case FailedQuestion(reason):
             yield Finding("clock", "warn", reason, "mend Cosmos DB first: its answers carry the time")
         case skew:
             seen = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service's"
-            lock = facts.queue.lock if isinstance(facts.queue, Queue) else QUEUE.lock
+            lock = facts.queue.lock if isinstance(facts.queue, QueueDeclaration) else QUEUE.lock
             # One that is ahead keeps the ingestion worker from holding locks.
             limit = skew_limit_s(lock.total_seconds()) if skew > 0 else SKEW_FAIL
             if abs(skew) < min(SKEW_WARN, limit):
@@ -337,7 +337,7 @@ def _clock(facts: Facts) -> Iterator[Finding]:
                 )
 
 
-def _is_there(facts: Facts, hub: str) -> bool:
+def _is_there(facts: DoctorFacts, hub: str) -> bool:
     return isinstance(facts.hubs, Mapping) and isinstance(facts.hubs.get(hub), int)
 
 

@@ -31,8 +31,8 @@ from songline.cloud.settings import (
     read_blobs,
     read_servicebus,
 )
-from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
-from songline.processes.entities import CONTAINERS, Queue
+from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
+from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
 from songline.processors.runtime.parking import ParkedEvents
@@ -48,7 +48,7 @@ PEEKED = 50
 T = TypeVar("T")
 
 
-class Wires(Struct, frozen=True):
+class DoctorSettings(Struct, frozen=True):
     """Every service that the product needs."""
 
     settings: Settings
@@ -61,7 +61,7 @@ class Wires(Struct, frozen=True):
         return cls(Settings.read(environ), read_servicebus(environ), read_blobs(environ))
 
 
-async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], datetime]) -> Facts:
+async def gather(wires: DoctorSettings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> DoctorFacts:
     """Every question at once; one without an answer within PATIENCE seconds fails, and holds up no other."""
     settings = wires.settings
     addresses = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
@@ -77,7 +77,7 @@ async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], d
         skew = ask(_within(measure_skew_s(settings.cosmos.endpoint, clock, PATIENCE)))
         health = {name: ask(_health(environ.get(variable))) for name, variable in addresses.items()}
     topics, behind = kafka.result()
-    return Facts(
+    return DoctorFacts(
         hubs=hubs.result(),
         topics=topics,
         behind=behind,
@@ -92,29 +92,29 @@ async def gather(wires: Wires, environ: Mapping[str, str], clock: Callable[[], d
     )
 
 
-async def _within(question: Awaitable[T]) -> T | Failure:
+async def _within(question: Awaitable[T]) -> T | FailedQuestion:
     try:
         async with asyncio.timeout(PATIENCE):
             return await question
     except TimeoutError:
-        return Failure(f"no answer within {PATIENCE:g} s")
+        return FailedQuestion(f"no answer within {PATIENCE:g} s")
     except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError) as error:
-        return Failure(_words(error))
+        return FailedQuestion(_words(error))
 
 
-async def _hubs(settings: EventHubs) -> dict[str, int | Missing]:
+async def _hubs(settings: EventHubs) -> dict[str, int | MissingEntity]:
     counts = await asyncio.gather(*(_partitions(settings, hub) for hub in channels.HUBS))
     return dict(zip(channels.HUBS, counts, strict=True))
 
 
-async def _partitions(settings: EventHubs, hub: str) -> int | Missing:
+async def _partitions(settings: EventHubs, hub: str) -> int | MissingEntity:
     async with eventhubs.consumer(settings, hub, "$Default", retry_total=0) as client:
         try:
             return len(await client.get_partition_ids())
         except EventHubError as error:
             # The SDK has no type for it; `error` is what follows the colon of the AMQP condition.
             if error.error == "not-found" or _is_404(error):
-                return Missing()
+                return MissingEntity()
             raise
 
 
@@ -123,16 +123,16 @@ def _is_404(error: BaseException | None) -> bool:
     return "Status code: 404" in str(error)
 
 
-async def _kafka(settings: EventHubs) -> tuple[dict[str, int] | Failure, int | Failure]:
+async def _kafka(settings: EventHubs) -> tuple[dict[str, int] | FailedQuestion, int | FailedQuestion]:
     options = {"bootstrap_servers": settings.kafka, **credentials.client(settings)}
     # The group is only looked at: partitions are assigned by hand, so nobody's share of them is touched.
     consumer = AIOKafkaConsumer(group_id=channels.TRENDING_GROUP, enable_auto_commit=False, **options)
     with _overheard("aiokafka") as said:
         try:
             started = await _within(consumer.start())
-            if isinstance(started, Failure):
+            if isinstance(started, FailedQuestion):
                 # Why a broker hangs up, a wrong key among other things, the client tells only its log.
-                reason = Failure("; ".join([started.reason, *said[-1:]]))
+                reason = FailedQuestion("; ".join([started.reason, *said[-1:]]))
                 return reason, reason
             topics = await _within(_topics(consumer))
             return topics, await _within(_behind(consumer))
@@ -177,7 +177,7 @@ def _overheard(name: str) -> Iterator[list[str]]:
         logger.propagate = propagated
 
 
-async def _containers(settings: Cosmos) -> dict[str, Stored | Missing]:
+async def _containers(settings: Cosmos) -> dict[str, StoredContainer | MissingEntity]:
     # Entering the client asks the account, and leaks its session when that fails; the first question asks as well.
     client = cosmos.client(settings)
     try:
@@ -186,16 +186,16 @@ async def _containers(settings: Cosmos) -> dict[str, Stored | Missing]:
         await client.close()
 
 
-async def _container(client: CosmosClient, name: str) -> Stored | Missing:
+async def _container(client: CosmosClient, name: str) -> StoredContainer | MissingEntity:
     try:
         return _stored(await cosmos.container(client, channels.DATABASE, name).read())
     except CosmosResourceNotFoundError:
-        return Missing()
+        return MissingEntity()
 
 
-def _stored(properties: Mapping[str, Any]) -> Stored:
+def _stored(properties: Mapping[str, Any]) -> StoredContainer:
     paths = properties["indexingPolicy"].get("includedPaths", [])
-    return Stored(
+    return StoredContainer(
         partition_key=properties["partitionKey"]["paths"][0],
         # Cosmos DB adds its own `_etag` rule to every policy.
         indexed=tuple(path["path"] for path in paths if "_etag" not in path["path"]),
@@ -204,7 +204,7 @@ def _stored(properties: Mapping[str, Any]) -> Stored:
     )
 
 
-async def _letters(settings: ServiceBus) -> Letters | Missing:
+async def _letters(settings: ServiceBus) -> DeadLetterFacts | MissingEntity:
     async with servicebus.client(settings, retry_total=0) as bus:
         queue = bus.get_queue_receiver(channels.SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         found = 0
@@ -216,25 +216,25 @@ async def _letters(settings: ServiceBus) -> Letters | Missing:
                     if found == PEEKED:
                         break
         except MessagingEntityNotFoundError:
-            return Missing()
+            return MissingEntity()
         except ServiceBusAuthenticationError as error:
             if _is_404(error.inner_exception):
-                return Missing()
+                return MissingEntity()
             raise
-    return Letters(found, more=found == PEEKED)
+    return DeadLetterFacts(found, more=found == PEEKED)
 
 
-async def _parked(settings: Cosmos) -> int | Missing:
+async def _parked(settings: Cosmos) -> int | MissingEntity:
     client = cosmos.client(settings)
     try:
         return await ParkedEvents(cosmos.container(client, channels.DATABASE, channels.PARKED)).count()
     except CosmosResourceNotFoundError:
-        return Missing()
+        return MissingEntity()
     finally:
         await client.close()
 
 
-async def _queue(settings: ServiceBus) -> Queue | None:
+async def _queue(settings: ServiceBus) -> QueueDeclaration | None:
     if settings.management is None:
         return None
     async with servicebus.administration(settings, retry_total=0) as admin:
@@ -243,7 +243,7 @@ async def _queue(settings: ServiceBus) -> Queue | None:
     lock, window = (
         cast("timedelta", said) for said in (found.lock_duration, found.duplicate_detection_history_time_window)
     )
-    return Queue(
+    return QueueDeclaration(
         lock=lock,
         deliveries=found.max_delivery_count or 0,
         duplicates=window if found.requires_duplicate_detection else None,
@@ -257,13 +257,13 @@ async def _blobs(settings: Blobs) -> dict[str, bool]:
         return {name: await client.get_container_client(name).exists() for name in channels.BLOB_CONTAINERS}
 
 
-def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | None] | Failure:
+def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | None] | FailedQuestion:
     """The settings that the trending worker's own Kafka clients get, Faust's defaults included; of consumer and
     producer the greater one, since either breaks."""
     try:
         conf = faust.App(channels.TRENDING_GROUP, **trending.options(settings, TrendingConfig.read(environ))).conf
     except BadSetting as error:
-        return Failure(str(error))
+        return FailedQuestion(str(error))
     return {
         "connections_max_idle_ms": max(conf.consumer_connections_max_idle_ms, conf.producer_connections_max_idle_ms),
         "metadata_max_age_ms": max(conf.consumer_metadata_max_age_ms, conf.producer_metadata_max_age_ms),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from songline.doctor.facts import Missing
+from songline.doctor.facts import MissingEntity
 from songline.doctor.finding import Finding
 from songline.schemas import channels
 from songline.schemas.progress_report import NotReadyReason, ProgressReport
@@ -11,7 +11,7 @@ READERS = ("trending", "catalog", "library")
 """Workers that read every partition of `music-events`."""
 
 
-def told(check: str, report: ProgressReport, hubs: Mapping[str, int | Missing]) -> Iterator[Finding]:
+def told(check: str, report: ProgressReport, hubs: Mapping[str, int | MissingEntity]) -> Iterator[Finding]:
     """The findings under `check`; `hubs` are the partitions by hub, as far as they are known."""
     for reason in report.reasons:
         yield Finding(_place(check, reason), "fail", reason.sentence, reason.mend)
@@ -36,7 +36,7 @@ def _figures(report: ProgressReport) -> str:
     return f"keeps up: {behind:,} events to apply, the oldest {age:.0f} s old at most"
 
 
-def _unread(report: ProgressReport, hubs: Mapping[str, int | Missing]) -> list[str]:
+def _unread(report: ProgressReport, hubs: Mapping[str, int | MissingEntity]) -> list[str]:
     count = hubs.get(channels.MUSIC_EVENTS)
     if report.worker not in READERS or not report.ready or not isinstance(count, int):
         return []

@@ -16,13 +16,13 @@ COMPOSE_FILE = Path(__file__).parents[2] / "docker-compose.yml"
 OTHERWISE = "Or leave --emulators out: localcloud needs none of it."
 
 
-class Unavailable(Exception):
+class EmulatorError(Exception):
     """The emulators can't be run on this machine. The operator mends what the message names, or does without them."""
 
 
 @contextmanager
 def running(environ: Mapping[str, str], tell: Callable[[str], None]) -> Iterator[None]:
-    """The emulators, healthy, for as long as the context lasts. Raises Unavailable, which says what to do."""
+    """The emulators, healthy, for as long as the context lasts. Raises EmulatorError, which says what to do."""
     docker = _docker(environ)
     tell(f"Starting Microsoft's emulators; what they write: docker compose --file {COMPOSE_FILE} logs")
     compose = [docker, "compose", "--file", str(COMPOSE_FILE)]
@@ -32,7 +32,7 @@ def running(environ: Mapping[str, str], tell: Callable[[str], None]) -> Iterator
         begun = _run([*compose, "up", "--detach", "--wait", "--wait-timeout", str(PATIENCE), *fresh], environ)
         if begun != 0:
             _run([*compose, "logs", "--tail", "20"], environ)
-            raise Unavailable(f"docker compose could not start the emulators: it says why above. {OTHERWISE}")
+            raise EmulatorError(f"docker compose could not start the emulators: it says why above. {OTHERWISE}")
         yield
     finally:
         _run([*compose, "down", "--volumes", "--remove-orphans"], environ)
@@ -41,17 +41,17 @@ def running(environ: Mapping[str, str], tell: Callable[[str], None]) -> Iterator
 def _docker(environ: Mapping[str, str]) -> str:
     """The `docker` to use, once all is there that has to be."""
     if not COMPOSE_FILE.exists():
-        raise Unavailable(f"{COMPOSE_FILE} is not there: --emulators works in a checkout of the project. {OTHERWISE}")
+        raise EmulatorError(f"{COMPOSE_FILE} is not there: --emulators works in a checkout of the project. {OTHERWISE}")
     docker = shutil.which("docker", path=environ.get("PATH"))
     if docker is None:
-        raise Unavailable(f"--emulators needs Docker, and there is no `docker` on the PATH: install it. {OTHERWISE}")
+        raise EmulatorError(f"--emulators needs Docker, and there is no `docker` on the PATH: install it. {OTHERWISE}")
     if problem := _complaint([docker, "compose", "version"], environ):
-        raise Unavailable(
+        raise EmulatorError(
             f"--emulators needs Docker Compose, and `docker compose version` failed ({problem}). "
             f"Install the Compose plugin. {OTHERWISE}"
         )
     if problem := _complaint([docker, "version", "--format", "{{.Server.Version}}"], environ):
-        raise Unavailable(
+        raise EmulatorError(
             f"Docker's daemon does not answer ({problem}). "
             f"Start it (Docker Desktop, or `systemctl start docker`), or ask for access to it. {OTHERWISE}"
         )

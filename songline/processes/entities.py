@@ -26,7 +26,7 @@ CONTAINERS = (
 )
 
 
-class Queue(Struct, frozen=True):
+class QueueDeclaration(Struct, frozen=True):
     """A queue's settings. `duplicates`: for how long it knows the ids it has seen, None when it does not look at them;
     `expired_are_kept`: what waited too long becomes a dead letter, and is not dropped."""
 
@@ -37,7 +37,7 @@ class Queue(Struct, frozen=True):
     sessions: bool
 
 
-QUEUE = Queue(
+QUEUE = QueueDeclaration(
     lock=timedelta(minutes=1),
     deliveries=10,
     duplicates=timedelta(minutes=5),

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 HOST = "127.0.0.1"
 
 
-class Taken(Exception):
+class PortTakenError(Exception):
     """Another process listens on a port that we were told to use. The operator chooses another."""
 
     def __init__(self, port: int, option: str) -> None:
@@ -19,7 +19,7 @@ class Taken(Exception):
 
 
 def settle(wanted: Mapping[str, int]) -> dict[str, int]:
-    """The port for each option: the wanted one, a free one where 0 is wanted. Raises Taken."""
+    """The port for each option: the wanted one, a free one where 0 is wanted. Raises PortTakenError."""
     # All are held until all are known, so that no two options get the same free port.
     with ExitStack() as held:
         return {option: _reserve(held, port, option) for option, port in wanted.items()}
@@ -46,7 +46,7 @@ def _reserve(held: ExitStack, port: int, option: str) -> int:
         listener.bind((HOST, port))
         listener.listen()
     except OSError as error:
-        raise Taken(port, option) from error
+        raise PortTakenError(port, option) from error
     if not port:
         _linger(listener)
     return int(listener.getsockname()[1])

@@ -11,7 +11,7 @@ STEADY = 60.0
 UNCOUNTED = frozenset((CRASHED_IN_FOLD, -signal.SIGKILL))
 
 
-class Restarts:
+class RestartPolicy:
     """Those of one process. A process that fails of itself again and again is given up; one that was killed, by whom
     ever, or that has noted its crash, is not: nothing says that it would fail again."""
 

@@ -25,9 +25,9 @@ from msgspec import Struct
 
 from songline.processes import reaper as guard
 from songline.processes.health_news import HealthNews, catching_up, gets_ready
-from songline.processes.restarts import UNCOUNTED, Restarts
+from songline.processes.restarts import UNCOUNTED, RestartPolicy
 from songline.processes.service_logs import ServiceLogs
-from songline.processes.vitals import PERIOD_S, Answer, Checkup, Nurse, Vitals
+from songline.processes.vitals import PERIOD_S, Checkup, CheckupResult, CheckupThread, Vitals
 from songline.schemas.progress_report import ProgressReport
 
 Probe = Callable[[], str]
@@ -54,7 +54,7 @@ class Service(Struct, frozen=True):
     checkup: Checkup | None = None
 
 
-class Died(Exception):
+class ServiceDiedError(Exception):
     """A service ended, or never became healthy. Its last lines say why; the operator looks there."""
 
     def __init__(self, name: str, what: str, lines: tuple[str, ...], log: Path) -> None:
@@ -63,20 +63,20 @@ class Died(Exception):
         self.name = name
 
 
-class Stopped(Exception):
+class StopError(Exception):
     """The operator, or whoever started us, wants an end."""
 
 
-class _Running:
+class _RunState:
     """A service with its process, if it has one now."""
 
-    def __init__(self, service: Service, log: Path, restarts: Restarts) -> None:
+    def __init__(self, service: Service, log: Path, restarts: RestartPolicy) -> None:
         self.service = service
         self.path = log
         self.tail: deque[str] = deque(maxlen=TAIL)
         self.process: subprocess.Popen[bytes] | None = None
         self.reader: threading.Thread | None = None
-        self.nurse: Nurse | None = None
+        self.nurse: CheckupThread | None = None
         self.launch = 0
         self.started_at = 0.0
         self.start_at: float | None = None
@@ -94,7 +94,7 @@ class Supervisor:
 
     `tell` gets a line for whoever watches; `printer`, if given, every line that a process writes. Each process also
     writes to `logs/NAME.log`. `restarts` makes the rule of each service, `vitals` that of each process, and checkups
-    are `period_s` seconds apart. Signals for an end, and the death of our own parent, raise Stopped out of `wait` and
+    are `period_s` seconds apart. Signals for an end, and the death of our own parent, raise StopError out of `wait` and
     `watch`.
     """
 
@@ -105,7 +105,7 @@ class Supervisor:
         tell: Callable[[str], None],
         printer: Printer | None = None,
         clock: Callable[[], float] = time.monotonic,
-        restarts: Callable[[], Restarts] = Restarts,
+        restarts: Callable[[], RestartPolicy] = RestartPolicy,
         vitals: Callable[[], Vitals] = Vitals,
         period_s: float = PERIOD_S,
     ) -> None:
@@ -118,9 +118,9 @@ class Supervisor:
         self._restarts = restarts
         self._vitals = vitals
         self._period_s = period_s
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _RunState] = {}
         self._lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._answers: queue.Queue[Answer] = queue.Queue()
+        self._answers: queue.Queue[CheckupResult] = queue.Queue()
         self._signal: int | None = None
         self._parent = os.getppid()
 
@@ -146,14 +146,16 @@ class Supervisor:
             signal.signal(number, handler)
 
     def start(self, service: Service) -> None:
-        running = self._running[service.name] = _Running(service, self._files.path(service.name), self._restarts())
+        running = self._running[service.name] = _RunState(service, self._files.path(service.name), self._restarts())
         self._launch(running)
         if service.checkup is not None:
-            running.nurse = Nurse(service.name, service.checkup, lambda: running.launch, self._answers, self._period_s)
+            running.nurse = CheckupThread(
+                service.name, service.checkup, lambda: running.launch, self._answers, self._period_s
+            )
 
     def wait(self, name: str, patience: float, probe: Probe | None = None) -> float:
         """Until the service is healthy, by another `probe` than its own if one is given, or does all that it can and
-        is merely behind: the seconds since its start. Raises Died, for any service, and Stopped."""
+        is merely behind: the seconds since its start. Raises ServiceDiedError, for any service, and StopError."""
         running = self._running[name]
         healthy = probe or running.service.probe
         began = told_at = self._clock()
@@ -178,7 +180,7 @@ class Supervisor:
         return report if report is not None and catching_up(report) else None
 
     def watch(self) -> None:
-        """Until a service dies for good (raises Died) or an end is wanted (raises Stopped)."""
+        """Until a service dies for good (raises ServiceDiedError) or an end is wanted (raises StopError)."""
         for running in self._running.values():
             running.was_healthy = True
         while True:
@@ -187,7 +189,7 @@ class Supervisor:
     def _on_signal(self, number: int, frame: object) -> None:
         self._signal = number
 
-    def _launch(self, running: _Running) -> None:
+    def _launch(self, running: _RunState) -> None:
         process: subprocess.Popen[bytes] = Popen(running.service.command, env=self._environ, stdin=subprocess.DEVNULL)
         self._tell_guard(f"+{process.pid}")
         running.process, running.started_at, running.start_at = process, self._clock(), None
@@ -207,9 +209,9 @@ class Supervisor:
     def _step(self) -> None:
         """One turn: what was written, who has ended or is stuck, who is to be started again."""
         if self._signal is not None:
-            raise Stopped(signal.Signals(self._signal).name)
+            raise StopError(signal.Signals(self._signal).name)
         if not self._detached and os.getppid() != self._parent:
-            raise Stopped("the process that started this one is gone")
+            raise StopError("the process that started this one is gone")
         self._drain(STEP)
         self._files.check()
         self._examine()
@@ -246,7 +248,7 @@ class Supervisor:
                 self._signal_group(running, signal.SIGTERM)
                 running.kill_at = self._clock() + DRAIN
 
-    def _ended(self, running: _Running) -> None:
+    def _ended(self, running: _RunState) -> None:
         assert running.process is not None
         code = running.process.returncode
         how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -263,7 +265,7 @@ class Supervisor:
         last = f': "{running.tail[-1]}"' if running.tail and code >= 0 else ""
         self._say(f"{running.service.name} {how}{last}. Started again in {pause:g} s; its lines are in {running.path}")
 
-    def _bury(self, running: _Running) -> None:
+    def _bury(self, running: _RunState) -> None:
         """Forget an ended process, together with what is left of its group."""
         assert running.process is not None
         assert running.reader is not None
@@ -274,8 +276,8 @@ class Supervisor:
         running.process = None
         self._drain(0)
 
-    def _died(self, running: _Running, what: str) -> Died:
-        return Died(running.service.name, what, tuple(running.tail), running.path)
+    def _died(self, running: _RunState, what: str) -> ServiceDiedError:
+        return ServiceDiedError(running.service.name, what, tuple(running.tail), running.path)
 
     def _drain(self, patience: float) -> None:
         try:
@@ -286,7 +288,7 @@ class Supervisor:
         except queue.Empty:
             return
 
-    def _written(self, running: _Running, line: str) -> None:
+    def _written(self, running: _RunState, line: str) -> None:
         running.tail.append(line)
         self._files.write(running.service.name, line)
         if self._printer is None:
@@ -324,7 +326,7 @@ class Supervisor:
             self._bury(running)
         self._files.close()
 
-    def _signal_group(self, running: _Running, number: signal.Signals) -> None:
+    def _signal_group(self, running: _RunState, number: signal.Signals) -> None:
         assert running.process is not None
         with suppress(ProcessLookupError):
             os.killpg(running.process.pid, number)

@@ -61,7 +61,7 @@ class Vitals:
         return ""
 
 
-class Answer(Struct, frozen=True):
+class CheckupResult(Struct, frozen=True):
     """What came of a checkup. `launch`: which start of the service it is of."""
 
     name: str
@@ -70,11 +70,16 @@ class Answer(Struct, frozen=True):
     report: ProgressReport | None = None
 
 
-class Nurse:
+class CheckupThread:
     """Asks one service every few seconds, in a thread of its own, until `close`; answers go to `answers`."""
 
     def __init__(
-        self, name: str, checkup: Checkup, launch: Callable[[], int], answers: "queue.Queue[Answer]", period_s: float
+        self,
+        name: str,
+        checkup: Checkup,
+        launch: Callable[[], int],
+        answers: "queue.Queue[CheckupResult]",
+        period_s: float,
     ) -> None:
         self._name, self._checkup, self._launch, self._answers = name, checkup, launch, answers
         self._period_s = period_s
@@ -88,9 +93,9 @@ class Nurse:
         while not self._closed.wait(self._period_s):
             launch = self._launch()
             try:
-                answer = Answer(self._name, launch, True, self._checkup())
+                answer = CheckupResult(self._name, launch, True, self._checkup())
             except UnansweredError:
-                answer = Answer(self._name, launch, False)
+                answer = CheckupResult(self._name, launch, False)
             self._answers.put(answer)
 
 

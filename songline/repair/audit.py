@@ -13,7 +13,7 @@ CONTAINER = Container(AUDIT, partition_key="/subject", indexed=("/at/?",))
 _LINES = "SELECT * FROM c WHERE c.subject = @subject ORDER BY c.at"
 
 
-class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """`by` is about to do `action` to the message `number` of the queue `subject`, or to a record of `parked`, whose
     position is `number`. The line comes before the deed: one whose deed failed, or was done again, is there too, and no
     deed is without one."""
@@ -33,19 +33,19 @@ class Line(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     note: str | None = None
 
 
-class Audit:
+class AuditLog:
     """The container `audit`, in which lines are made and read. Methods raise AzureError (of azure.core)."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
-    async def write(self, line: Line) -> None:
+    async def write(self, line: AuditEntry) -> None:
         """There for good when this returns."""
         await self._container.create_item(msgspec.to_builtins(line))
 
-    async def read(self, subject: str) -> list[Line]:
+    async def read(self, subject: str) -> list[AuditEntry]:
         """Oldest first."""
         found = self._container.query_items(
             _LINES, parameters=[{"name": "@subject", "value": subject}], partition_key=subject
         )
-        return [msgspec.convert(dict(item), Line) async for item in found]
+        return [msgspec.convert(dict(item), AuditEntry) async for item in found]

@@ -14,7 +14,7 @@ from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import body_of, command_of
 from songline.processors.ingestion.ingestion_store import Ingestions
-from songline.repair.audit import Audit, Line
+from songline.repair.audit import AuditEntry, AuditLog
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, derived_id
 from songline.schemas.errors import PoisonError
@@ -27,7 +27,7 @@ WAIT_S = 2.0
 _ITS_OWN = ("DeadLetterReason", "DeadLetterErrorDescription")
 
 
-class Letter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class DeadLetter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A dead letter: `number` is its sequence number, `tries` how often it was delivered. `command_type` and what
     follows are of the command in it, None where there is none that can be read."""
 
@@ -46,7 +46,7 @@ class Letter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     blob: str | None = None
 
 
-class NoBlobs(Exception):
+class NoBlobsError(Exception):
     """A staged file can't be deleted without Blob Storage. The operator says where that is."""
 
 
@@ -59,7 +59,7 @@ class DeadLetters:
         bus: ServiceBusClient,
         ingestions: Ingestions,
         audio: AudioStore | None,
-        audit: Audit,
+        audit: AuditLog,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         by: str,
@@ -67,12 +67,12 @@ class DeadLetters:
         self._bus, self._ingestions, self._audio, self._audit = bus, ingestions, audio, audit
         self._now, self._new_id, self._by = now, new_id, by
 
-    async def letters(self) -> list[Letter]:
+    async def letters(self) -> list[DeadLetter]:
         """All of them, oldest first."""
         async with self._receiver() as receiver:
             return [letter_of(message) async for message in peeked(receiver, PEEKED)]
 
-    async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[Letter, str]]:
+    async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[DeadLetter, str]]:
         """Send them again, each under an id that the broker has not seen: it would drop one that it remembers.
 
         Each comes with why it was not sent, empty where it was: one whose body holds no bytes stays where it is."""
@@ -88,13 +88,15 @@ class DeadLetters:
                 await receiver.complete_message(message)
                 yield letter, ""
 
-    async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[Letter, str]]:
-        """Give them up for good: the ingestion says so, and its staged file goes. Raises NoBlobs."""
+    async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[DeadLetter, str]]:
+        """Give them up for good: the ingestion says so, and its staged file goes. Raises NoBlobsError."""
         async with self._receiver() as receiver:
             async for message in _taken(receiver, numbers):
                 letter = letter_of(message)
                 if letter.blob is not None and self._audio is None:
-                    raise NoBlobs(f"letter {letter.number} has a staged file, {letter.blob}, which has to go with it")
+                    raise NoBlobsError(
+                        f"letter {letter.number} has a staged file, {letter.blob}, which has to go with it"
+                    )
                 await self._audit.write(self._line("discard", letter, None, note))
                 await self._tell(message, partial(discarded, note=note, now=self._now()))
                 if letter.blob is not None and self._audio is not None:
@@ -103,7 +105,7 @@ class DeadLetters:
                 yield letter, ""
 
     async def _resubmit(
-        self, sender: ServiceBusSender, message: ServiceBusReceivedMessage, letter: Letter, note: str | None
+        self, sender: ServiceBusSender, message: ServiceBusReceivedMessage, letter: DeadLetter, note: str | None
     ) -> None:
         # The same again when a crash comes between sending and completing: within its window the broker takes it once.
         new_id = derived_id("resubmit", letter.message_id or "", str(letter.number))
@@ -124,8 +126,8 @@ class DeadLetters:
     def _receiver(self) -> ServiceBusReceiver:
         return self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
 
-    def _line(self, action: str, letter: Letter, new_message_id: str | None, note: str | None) -> Line:
-        return Line(
+    def _line(self, action: str, letter: DeadLetter, new_message_id: str | None, note: str | None) -> AuditEntry:
+        return AuditEntry(
             id=self._new_id(),
             subject=SONG_COMMANDS,
             at=self._now(),
@@ -140,8 +142,8 @@ class DeadLetters:
         )
 
 
-def letter_of(message: ServiceBusReceivedMessage) -> Letter:
-    letter = Letter(
+def letter_of(message: ServiceBusReceivedMessage) -> DeadLetter:
+    letter = DeadLetter(
         number=message.sequence_number or 0,
         message_id=message.message_id,
         reason=message.dead_letter_reason,

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from songline.cloud import eventhubs
 from songline.cloud.settings import EventHubs
 from songline.processors.runtime.parking import ParkedEvents
-from songline.repair.audit import Audit, Line
+from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.parked_bodies import BodyGoneError, ParkedBodies
 from songline.schemas.channels import MUSIC_EVENTS, PARKED
 from songline.schemas.decoding import Decoder
@@ -56,7 +56,7 @@ class ParkedRecords:
         self,
         store: ParkedEvents,
         hubs: EventHubs,
-        audit: Audit,
+        audit: AuditLog,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         by: str,
@@ -128,8 +128,8 @@ class ParkedRecords:
         except BodyGoneError as gone:
             raise NotResubmittedError(str(gone)) from None
 
-    def _line(self, action: str, entry: ParkedEntry, readers: tuple[str, ...], note: str | None) -> Line:
-        return Line(
+    def _line(self, action: str, entry: ParkedEntry, readers: tuple[str, ...], note: str | None) -> AuditEntry:
+        return AuditEntry(
             id=self._new_id(),
             subject=PARKED,
             at=self._now(),

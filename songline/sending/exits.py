@@ -10,7 +10,7 @@ from songline.processes.environment import load
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """Exit codes. 130 and 143 are the shell's own for Ctrl-C and SIGTERM, 74 that of sysexits.h for output."""
 
     SENT = 0
@@ -22,26 +22,26 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
-class Stopped(click.ClickException):
+class CommandError(click.ClickException):
     """Ends the command with `message` on standard error and an exit code of our own."""
 
-    def __init__(self, message: str, code: Exit) -> None:
+    def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = int(code)
 
 
 def eventhubs() -> EventHubs:
-    """Where to send, from the environment or the system that `songline up` runs; raises Stopped."""
+    """Where to send, from the environment or the system that `songline up` runs; raises CommandError."""
     try:
         return read_eventhubs(load(os.environ))
     except BadSetting as error:
-        raise Stopped(f"{error}. Or start a system of your own with `songline up`.", Exit.USAGE) from None
+        raise CommandError(f"{error}. Or start a system of your own with `songline up`.", ExitCode.USAGE) from None
 
 
-def stopped(error: BaseException) -> Stopped:
+def stopped(error: BaseException) -> CommandError:
     """`error` of a publisher as the end of a command; anything unknown is raised."""
     if isinstance(error, TransientError):
-        return Stopped(str(error), Exit.UNREACHABLE)
+        return CommandError(str(error), ExitCode.UNREACHABLE)
     if isinstance(error, AccessDeniedError):
-        return Stopped(str(error), Exit.USAGE)
+        return CommandError(str(error), ExitCode.USAGE)
     raise error

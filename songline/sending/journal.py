@@ -11,7 +11,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import State
 
 
-class Sighting(Struct, frozen=True):
+class FileSighting(Struct, frozen=True):
     """A file as it lay there: absolute path, size in bytes, and when it was last written, in nanoseconds."""
 
     path: str
@@ -19,16 +19,16 @@ class Sighting(Struct, frozen=True):
     mtime_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> "Sighting":
+    def of(cls, path: Path) -> "FileSighting":
         """Raises OSError."""
         status = path.stat()
         return cls(readable(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
-class Entry(Struct, frozen=True):
+class JournalEntry(Struct, frozen=True):
     """A file was accepted as `ingestion`, sent with the Idempotency-Key `key` to `api`; `state` is the last known."""
 
-    file: Sighting
+    file: FileSighting
     sha256: str
     api: str
     key: str
@@ -36,7 +36,7 @@ class Entry(Struct, frozen=True):
     state: State
 
 
-_entries = Decoder(Entry, "not-an-entry")
+_entries = Decoder(JournalEntry, "not-an-entry")
 
 
 def readable(path: Path) -> str:
@@ -44,14 +44,14 @@ def readable(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-class Journal:
+class UploadJournal:
     """The file `path`. A line that a crash cut off is passed over: what it told is found out again."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError."""
         self._path = path
-        self._hashes: dict[Sighting, str] = {}
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._hashes: dict[FileSighting, str] = {}
+        self._entries: dict[tuple[str, str], JournalEntry] = {}
         if path.exists():
             for line in path.read_bytes().splitlines():
                 try:
@@ -59,14 +59,14 @@ class Journal:
                 except PoisonError:
                     continue
 
-    def sha256(self, file: Sighting) -> str | None:
+    def sha256(self, file: FileSighting) -> str | None:
         """What the file hashed to when it lay there like this."""
         return self._hashes.get(file)
 
-    def find(self, api: str, key: str) -> Entry | None:
+    def find(self, api: str, key: str) -> JournalEntry | None:
         return self._entries.get((api, key))
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         """On disk when this returns; raises OSError."""
         self._remember(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,6 +76,6 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
-    def _remember(self, entry: Entry) -> None:
+    def _remember(self, entry: JournalEntry) -> None:
         self._hashes[entry.file] = entry.sha256
         self._entries[entry.api, entry.key] = entry

@@ -35,7 +35,7 @@ SENT, PASSED_OVER = 0, 1
 Account: TypeAlias = MutableSequence[int]
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class LiveRunPlan(Struct, frozen=True, kw_only=True):
     """What to play: `count` events or `duration` seconds of them, or without end; in `parts` processes."""
 
     seed: int
@@ -55,7 +55,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         return events
 
 
-class Chatter:
+class NowPlayingSampler:
     """Tells of one listener in many what is playing, at most `per_s` a second: enough to look at."""
 
     def __init__(self, announcer: Announcer, per_s: float = CHATTER_PER_S) -> None:
@@ -78,7 +78,7 @@ class Chatter:
             await self._announcer.tell(live)
 
 
-async def perform(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
+async def perform(settings: EventHubs, plan: LiveRunPlan, part: int, account: Account) -> None:
     """Play one part to its end, or until SIGINT or SIGTERM; waits for the hub as long as it takes.
 
     Raises AccessDeniedError. While the hub is away events wait in the publisher's buffer. What is overdue by more than
@@ -99,7 +99,7 @@ async def perform(settings: EventHubs, plan: Plan, part: int, account: Account) 
         playing.result()
 
 
-async def _play(settings: EventHubs, plan: Plan, part: int, account: Account) -> None:
+async def _play(settings: EventHubs, plan: LiveRunPlan, part: int, account: Account) -> None:
     failures: list[BaseException] = []
 
     def settle(done: asyncio.Future[Outcome]) -> None:
@@ -109,7 +109,7 @@ async def _play(settings: EventHubs, plan: Plan, part: int, account: Account) ->
             failures.append(failure)
 
     async with Announcer(settings) as announcer, EventPublisher(settings, patience_s=inf) as publisher:
-        chatter = Chatter(announcer)
+        chatter = NowPlayingSampler(announcer)
         try:
             for number, (due, event) in enumerate(plan.events(datetime.now(UTC), part)):
                 overdue = datetime.now(UTC) - due

@@ -22,7 +22,7 @@ from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError
-from songline.sending.exits import Exit, Stopped
+from songline.sending.exits import CommandError, ExitCode
 from songline.sending.file_kind import unfit
 from songline.sending.streams import chunks
 
@@ -37,9 +37,9 @@ _COUNTED_EVERY_S = 5.0
 
 
 def judge(head: bytes, name: str) -> None:
-    """Raises Stopped where what begins so is no NDJSON."""
+    """Raises CommandError where what begins so is no NDJSON."""
     if (why := unfit(head, name, "FILE" if name == STDIN else quote(visible(name)))) is not None:
-        raise Stopped(why, Exit.USAGE)
+        raise CommandError(why, ExitCode.USAGE)
 
 
 class Submission:

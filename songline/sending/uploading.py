@@ -18,8 +18,8 @@ from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Reason, State
 from songline.schemas.types import Moment
-from songline.sending.exits import Exit, Stopped
-from songline.sending.journal import Entry, Journal, Sighting, readable
+from songline.sending.exits import CommandError, ExitCode
+from songline.sending.journal import FileSighting, JournalEntry, UploadJournal, readable
 
 PIECE = 256 * 1024
 POLL_S = 0.5
@@ -45,11 +45,11 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Told how many bytes are sent, and of how many."""
 
 
-class Failed(Exception):
+class UploadError(Exception):
     """This file can't be sent as it is; the others can."""
 
 
-class Answer(Struct, frozen=True, rename="camel"):
+class UploadResponse(Struct, frozen=True, rename="camel"):
     """As much as matters here of what the API says of an ingestion."""
 
     id: str
@@ -58,10 +58,10 @@ class Answer(Struct, frozen=True, rename="camel"):
     removed_at: Moment | None = None
 
 
-_answers = Decoder(Answer)
+_answers = Decoder(UploadResponse)
 
 
-class Sender:
+class FileSender:
     """Sends the files of `user` to the API that `http` knows. What passes by itself is tried again for `patience_s`."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Sender:
         http: httpx.AsyncClient,
         user: str,
         said: Metadata,
-        journal: Journal,
+        journal: UploadJournal,
         patience_s: float,
         anew: bool = False,
     ) -> None:
@@ -79,9 +79,9 @@ class Sender:
         # Part of every key: a new word makes every upload a new one.
         self._word = secrets.token_hex(8) if anew else ""
 
-    async def send(self, path: Path, progress: Progress) -> Entry:
-        """The entry of the file, sent now or before; raises Failed, Stopped and OSError."""
-        file = Sighting.of(path)
+    async def send(self, path: Path, progress: Progress) -> JournalEntry:
+        """The entry of the file, sent now or before; raises UploadError, CommandError and OSError."""
+        file = FileSighting.of(path)
         sha256 = self._journal.sha256(file)
         if sha256 is None:
             sha256 = await asyncio.to_thread(_hash, path)
@@ -90,9 +90,9 @@ class Sender:
         entry = self._journal.find(self._api, key)
         if entry is None or await self._wants_it_again(entry):
             answer = await self._post(path, file, key, progress)
-            if Sighting.of(path) != file:
-                raise Failed("it was written to while it was sent: send it again when it is done")
-            entry = Entry(file, sha256, self._api, key, answer.id, answer.state)
+            if FileSighting.of(path) != file:
+                raise UploadError("it was written to while it was sent: send it again when it is done")
+            entry = JournalEntry(file, sha256, self._api, key, answer.id, answer.state)
             self._journal.note(entry)
         elif entry.file != file:
             entry = msgspec.structs.replace(entry, file=file)
@@ -100,8 +100,8 @@ class Sender:
         progress(file.size, file.size)
         return entry
 
-    async def outcome(self, entry: Entry) -> Answer:
-        """What became of it, or the state it is still in when patience is over; raises Failed and Stopped."""
+    async def outcome(self, entry: JournalEntry) -> UploadResponse:
+        """What became of it, or the state it is still in when patience is over; raises UploadError and CommandError."""
         deadline = monotonic() + self._patience_s
         while True:
             answer = await self._ask(entry)
@@ -112,7 +112,7 @@ class Sender:
             self._journal.note(msgspec.structs.replace(entry, state=answer.state))
         return answer
 
-    async def _wants_it_again(self, entry: Entry) -> bool:
+    async def _wants_it_again(self, entry: JournalEntry) -> bool:
         """Whether it died, or the API knows nothing of it: another system than it was sent to, at the same address."""
         answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
         if answer.status_code == 404:
@@ -120,11 +120,11 @@ class Sender:
         known = _decoded(answer, 200)
         return known.state == "dead" or (known.reason is not None and known.reason.cause == "unfinished")
 
-    async def _ask(self, entry: Entry) -> Answer:
+    async def _ask(self, entry: JournalEntry) -> UploadResponse:
         answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
         return _decoded(answer, 200)
 
-    async def _post(self, path: Path, file: Sighting, key: str, progress: Progress) -> Answer:
+    async def _post(self, path: Path, file: FileSighting, key: str, progress: Progress) -> UploadResponse:
         params = {"fileName": readable(Path(path.name)), **msgspec.to_builtins(self._said)}
         headers = {
             "X-User-Id": self._user,
@@ -142,7 +142,7 @@ class Sender:
         return _decoded(await self._patiently(post), 202)
 
     async def _patiently(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """The first answer that is none of 503; raises Stopped when patience is over."""
+        """The first answer that is none of 503; raises CommandError when patience is over."""
         deadline = monotonic() + self._patience_s
         pause = 0.5
         while True:
@@ -155,12 +155,14 @@ class Sender:
             except httpx.TransportError as error:
                 seen = f"{self._api} can't be reached ({type(error).__name__}: {error})"
             if monotonic() + pause > deadline:
-                raise Stopped(f"{seen} Start the system with `songline up`, or use --api URL.", Exit.UNREACHABLE)
+                raise CommandError(
+                    f"{seen} Start the system with `songline up`, or use --api URL.", ExitCode.UNREACHABLE
+                )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
-_answers = Decoder(Answer, "not-an-answer")
+_answers = Decoder(UploadResponse, "not-an-answer")
 
 
 def songs_in(path: Path) -> list[Path]:
@@ -176,13 +178,13 @@ def songs_in(path: Path) -> list[Path]:
     )
 
 
-def _decoded(answer: httpx.Response, expected: int) -> Answer:
+def _decoded(answer: httpx.Response, expected: int) -> UploadResponse:
     if answer.status_code != expected:
-        raise Failed(words(answer))
+        raise UploadError(words(answer))
     try:
         return _answers.decode(answer.content)
     except PoisonError as poison:
-        raise Failed(f"what answers is no Songline API: {poison.detail}") from None
+        raise UploadError(f"what answers is no Songline API: {poison.detail}") from None
 
 
 async def _pieces(path: Path, size: int, progress: Progress) -> AsyncIterator[bytes]:

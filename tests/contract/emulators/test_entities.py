@@ -13,7 +13,7 @@ import pytest
 from localcloud.config import read_hubs
 from localcloud.servicebus.config import read_namespace
 from songline.processes import emulator_files
-from songline.processes.entities import QUEUE, Queue
+from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.schemas import channels
 
 HERE = Path(__file__).parent
@@ -102,7 +102,7 @@ def test_queues_are_those_that_the_stages_name() -> None:
 def test_the_queue_is_as_the_doctor_wants_it() -> None:
     properties = queue(declared("servicebus"))
     assert (
-        Queue(
+        QueueDeclaration(
             lock=msgspec.convert(properties["LockDuration"], timedelta),
             deliveries=properties["MaxDeliveryCount"],
             duplicates=msgspec.convert(properties["DuplicateDetectionHistoryTimeWindow"], timedelta),

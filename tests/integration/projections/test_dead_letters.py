@@ -12,14 +12,14 @@ from azure.servicebus.aio import ServiceBusReceiver
 from songline.cloud import cosmos
 from songline.cloud.servicebus import peeked
 from songline.cloud.settings import read_blobs, read_cosmos, read_servicebus
-from songline.doctor.facts import Letters
+from songline.doctor.facts import DeadLetterFacts
 from songline.doctor.gather import _letters
 from songline.processes.entities import CONTAINERS
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.reconciler import Patience, Reconciler
 from songline.projections.api import create
 from songline.projections.live.dead_letters import PEEKED
-from songline.repair.audit import Audit
+from songline.repair.audit import AuditLog
 from songline.repair.dead_letters import DeadLetters
 from songline.schemas.channels import AUDIT, DATABASE, SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, Command, IngestSong, Upload, encode
@@ -62,7 +62,7 @@ async def letters(app: App) -> list[int]:
 
 async def test_every_reader_of_dead_letters_gives_the_same_answer_each_time(app: App, letters: list[int]) -> None:
     now = lambda: datetime.now(UTC)  # noqa: E731 - a clock
-    audit = Audit(cosmos.container(app.cosmos, DATABASE, AUDIT))
+    audit = AuditLog(cosmos.container(app.cosmos, DATABASE, AUDIT))
     command = DeadLetters(app.bus, app.ingestions, None, audit, now, lambda: "id", "tests")
     # Only its search is asked for, which needs no hands.
     work: Any = None
@@ -80,7 +80,7 @@ async def test_every_reader_of_dead_letters_gives_the_same_answer_each_time(app:
             assert [letter.number for letter in await command.letters()] == letters
             found = await reconciler._dead_letters({f"l-{number}" for number in range(LETTERS)})
             assert set(found) == {f"l-{number}" for number in range(LETTERS) if number not in GONE}
-            assert await _letters(bus) == Letters(len(letters), more=False)
+            assert await _letters(bus) == DeadLetterFacts(len(letters), more=False)
 
 
 async def test_peeking_begins_with_the_oldest_whatever_the_receiver_peeked_or_received_before(app: App) -> None:

@@ -14,8 +14,8 @@ import pytest
 from honcho.printer import Message
 
 from songline.processes import supervise
-from songline.processes.restarts import Restarts
-from songline.processes.supervise import Died, Service, Stopped, Supervisor
+from songline.processes.restarts import RestartPolicy
+from songline.processes.supervise import Service, ServiceDiedError, StopError, Supervisor
 from songline.processes.vitals import Checkup, UnansweredError, Vitals
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 from tests.support.waiting import wait_for
@@ -70,13 +70,13 @@ def test_a_service_is_healthy_when_its_probe_says_so(supervisor: Supervisor, tmp
 
 def test_one_that_is_not_healthy_in_time_is_named_with_what_it_waits_for(supervisor: Supervisor) -> None:
     supervisor.start(Service("slow", FOREVER, lambda: "port 9 is closed"))
-    with pytest.raises(Died, match=r"slow was not healthy within 0\.2 s \(port 9 is closed\)"):
+    with pytest.raises(ServiceDiedError, match=r"slow was not healthy within 0\.2 s \(port 9 is closed\)"):
         supervisor.wait("slow", patience=0.2)
 
 
 def test_a_death_while_starting_is_told_with_the_last_lines(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.start(Service("one", "seq 1 50; echo 'no disk' >&2; exit 3", lambda: "anything", restarts=True))
-    with pytest.raises(Died) as caught:
+    with pytest.raises(ServiceDiedError) as caught:
         supervisor.wait("one", patience=10)
     text = str(caught.value)
     assert "one ended with exit code 3. Its last lines were:" in text
@@ -89,7 +89,7 @@ def test_a_death_while_starting_is_told_with_the_last_lines(supervisor: Supervis
 
 def test_what_may_not_restart_takes_the_rest_down(tmp_path: Path, told: list[str]) -> None:
     pids = tmp_path / "pid"
-    with pytest.raises(Died, match="two ended by SIGKILL"):  # noqa: SIM117 - the point is what the exit does
+    with pytest.raises(ServiceDiedError, match="two ended by SIGKILL"):  # noqa: SIM117 - the point is what the exit does
         with Supervisor(os.environ, tmp_path / "logs", told.append) as supervisor:
             supervisor.start(Service("one", f"echo $$ > {pids}; {FOREVER}", healthy))
             one = pid_in(pids)
@@ -106,7 +106,7 @@ def brisk(
         os.environ,
         tmp_path / "logs",
         told.append,
-        restarts=lambda: Restarts(pauses, steady_s),
+        restarts=lambda: RestartPolicy(pauses, steady_s),
         vitals=lambda: Vitals(hung_s=0.2, stuck_s=0.2),
         period_s=0.02,
     )
@@ -116,7 +116,7 @@ def test_what_may_restart_is_started_again_a_few_times(told: list[str], tmp_path
     lives = tmp_path / "lives"
     with brisk(tmp_path, told) as supervisor:
         supervisor.start(Service("one", f"echo life >> {lives}; echo 'lost the hub'; exit 1", healthy, restarts=True))
-        with pytest.raises(Died, match="one ended with exit code 1"):
+        with pytest.raises(ServiceDiedError, match="one ended with exit code 1"):
             supervisor.watch()
     assert lives.read_text() == "life\n" * 3
     log = tmp_path / "logs" / "one.log"
@@ -131,7 +131,7 @@ def test_a_steady_life_earns_new_restarts(told: list[str], tmp_path: Path) -> No
     dies_at_third = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 3 ] || kill -TERM {os.getpid()}; exit 1"
     with brisk(tmp_path, told, pauses=(0.01,), steady_s=0) as supervisor:
         supervisor.start(Service("one", dies_at_third, healthy, restarts=True))
-        with pytest.raises(Stopped, match="SIGTERM"):
+        with pytest.raises(StopError, match="SIGTERM"):
             supervisor.watch()
     assert len(told) >= 2
 
@@ -144,7 +144,7 @@ def test_what_noted_its_crash_or_was_killed_is_started_again_any_number_of_times
     dies = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 7 ] || kill -TERM {os.getpid()}; {ends}"
     with brisk(tmp_path, told) as supervisor:
         supervisor.start(Service("one", dies, healthy, restarts=True))
-        with pytest.raises(Stopped, match="SIGTERM"):
+        with pytest.raises(StopError, match="SIGTERM"):
             supervisor.watch()
     assert len(lives.read_text().splitlines()) >= 7
 
@@ -187,7 +187,7 @@ def test_what_hangs_or_stands_still_is_ended_and_started_again(
     command = f"echo life >> {lives}; [ $(wc -l < {lives}) -lt 2 ] || kill -TERM {os.getpid()}; {deaf}"
     with brisk(tmp_path, told, pauses=(0.01,)) as supervisor:
         supervisor.start(Service("one", command, healthy, restarts=True, checkup=checkup))
-        with pytest.raises(Stopped, match="SIGTERM"):
+        with pytest.raises(StopError, match="SIGTERM"):
             supervisor.watch()
         monkeypatch.setattr(supervise, "GRACE", 0.1)
     # Once for each of its two lives at most, and the second one ends with the test.
@@ -215,7 +215,7 @@ def test_what_begins_is_slow_or_waits_for_a_service_goes_on(told: list[str], tmp
         supervisor.start(Service("one", FOREVER, healthy, restarts=True, checkup=counted))
         timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGTERM))
         timer.start()
-        with pytest.raises(Stopped):
+        with pytest.raises(StopError):
             supervisor.watch()
         timer.join()
     assert asked.acquire(timeout=0)
@@ -316,7 +316,7 @@ def test_a_signal_stops_it(supervisor: Supervisor, number: signal.Signals) -> No
     supervisor.start(Service("one", FOREVER, healthy))
     timer = threading.Timer(0.1, os.kill, (os.getpid(), number))
     timer.start()
-    with pytest.raises(Stopped, match=number.name):
+    with pytest.raises(StopError, match=number.name):
         supervisor.watch()
     timer.join()
 

@@ -5,7 +5,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from songline.api_client import Refused, Unreachable, address, ask, check, decoded, visible
+from songline.api_client import ApiRefusalError, ApiUnreachableError, address, ask, check, decoded, visible
 from songline.commands import ingestion, library
 from songline.processes.environment import API
 
@@ -14,22 +14,22 @@ REQUEST = httpx.Request("GET", "http://127.0.0.1:9/v1/songs")
 
 def test_without_an_address_it_says_what_to_do() -> None:
     assert address({API: "http://127.0.0.1:8000"}) == "http://127.0.0.1:8000"
-    with pytest.raises(Unreachable, match=r"songline up.*SONGLINE_API"):
+    with pytest.raises(ApiUnreachableError, match=r"songline up.*SONGLINE_API"):
         address({})
 
 
 def test_where_nobody_listens_it_says_what_to_do() -> None:
-    with httpx.Client() as client, pytest.raises(Unreachable, match=r"songline up"):
+    with httpx.Client() as client, pytest.raises(ApiUnreachableError, match=r"songline up"):
         ask(client, REQUEST)
 
 
 @pytest.mark.parametrize(
     ("status", "body", "error", "words"),
     [
-        (503, b'{"detail": "Cosmos DB is away."}', Unreachable, "Cosmos DB is away."),
-        (410, b'{"detail": "It was taken away."}', Refused, "It was taken away."),
-        (500, b"<html>", Refused, "answered 500: <html>"),
-        (404, b"[]", Refused, r"answered 404: \[\]"),
+        (503, b'{"detail": "Cosmos DB is away."}', ApiUnreachableError, "Cosmos DB is away."),
+        (410, b'{"detail": "It was taken away."}', ApiRefusalError, "It was taken away."),
+        (500, b"<html>", ApiRefusalError, "answered 500: <html>"),
+        (404, b"[]", ApiRefusalError, r"answered 404: \[\]"),
     ],
 )
 def test_a_refusal_is_told_in_the_apis_own_words(status: int, body: bytes, error: type[Exception], words: str) -> None:
@@ -38,7 +38,7 @@ def test_a_refusal_is_told_in_the_apis_own_words(status: int, body: bytes, error
 
 
 def test_what_is_no_answer_of_ours_is_said() -> None:
-    with pytest.raises(Refused, match="no Songline API"):
+    with pytest.raises(ApiRefusalError, match="no Songline API"):
         decoded("<html>", dict)
 
 
@@ -56,12 +56,12 @@ def test_what_is_no_id_is_asked_of_nobody(command: click.Command, typed: str) ->
 
 @pytest.mark.parametrize("body", [b'{"detail": "\xff"}', b'{"detail": "\\ud800"}', b"[" * 5_000, b'{"detail": 7}'])
 def test_whatever_is_answered_can_be_shown(body: bytes) -> None:
-    with pytest.raises(Refused, match="answered 500") as caught:
+    with pytest.raises(ApiRefusalError, match="answered 500") as caught:
         check(httpx.Response(500, content=body, request=REQUEST))
     assert str(caught.value).isprintable()
 
 
 def test_a_detail_moves_no_cursor() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ApiRefusalError) as caught:
         check(httpx.Response(404, content=b'{"detail": "no \\u001b[2J\\u202e song"}', request=REQUEST))
     assert str(caught.value).isprintable()

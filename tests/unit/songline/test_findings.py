@@ -7,10 +7,10 @@ from msgspec import structs
 
 from songline.cloud import kafka
 from songline.cloud.cosmos import Container
-from songline.doctor.facts import Facts, Failure, Letters, Missing, Stored
+from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
 from songline.doctor.finding import Finding
 from songline.doctor.findings import findings
-from songline.processes.entities import QUEUE, Queue
+from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.schemas import channels
 from songline.schemas.progress_report import widened
 
@@ -19,12 +19,12 @@ HUBS = {
     **dict.fromkeys(channels.HUBS, 4),
     channels.TRENDING_TOPS: 1,
 }
-WELL = Facts(
+WELL = DoctorFacts(
     hubs=HUBS,
     topics=HUBS,
     behind=1234,
-    containers={"charts": Stored("/chart", ("/asOf/?",))},
-    letters=Letters(0, more=False),
+    containers={"charts": StoredContainer("/chart", ("/asOf/?",))},
+    letters=DeadLetterFacts(0, more=False),
     parked=0,
     queue=QUEUE,
     blobs=dict.fromkeys(channels.BLOB_CONTAINERS, True),
@@ -40,7 +40,7 @@ WELL = Facts(
 )
 
 
-def changed(facts: Facts) -> list[Finding]:
+def changed(facts: DoctorFacts) -> list[Finding]:
     """The findings that are there because of what differs from a healthy system."""
     usual = findings(WELL, CONTAINERS)
     found = findings(facts, CONTAINERS)
@@ -48,7 +48,7 @@ def changed(facts: Facts) -> list[Finding]:
     return [finding for finding in found if finding not in usual]
 
 
-def only(facts: Facts) -> Finding:
+def only(facts: DoctorFacts) -> Finding:
     (finding,) = changed(facts)
     return finding
 
@@ -62,13 +62,13 @@ def test_a_healthy_system_is_ok_in_every_line() -> None:
 
 
 def test_a_missing_hub_is_named_with_the_command_that_creates_it() -> None:
-    finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_PARTIALS: Missing()}))
+    finding = only(structs.replace(WELL, hubs={**HUBS, channels.TRENDING_PARTIALS: MissingEntity()}))
     assert (finding.check, finding.status, finding.seen) == ("hub trending-partials", "fail", "is not there")
     assert "az eventhubs eventhub create --name trending-partials --partition-count 4" in finding.mend
 
 
 def test_a_missing_changelog_is_to_be_made_as_wide_as_its_hub() -> None:
-    hubs = {**HUBS, channels.MUSIC_EVENTS: 32, channels.TRENDING_CELLS_CHANGELOG: Missing()}
+    hubs = {**HUBS, channels.MUSIC_EVENTS: 32, channels.TRENDING_CELLS_CHANGELOG: MissingEntity()}
     (_, finding) = changed(structs.replace(WELL, hubs=hubs))
     assert "--name songline-trending-cells-changelog --partition-count 32" in finding.mend
 
@@ -97,12 +97,12 @@ def test_the_merged_hub_has_one_partition() -> None:
 
 
 def test_event_hubs_out_of_reach_is_one_line_and_not_one_for_each_hub() -> None:
-    finding = only(structs.replace(WELL, hubs=Failure("ConnectError: refused")))
+    finding = only(structs.replace(WELL, hubs=FailedQuestion("ConnectError: refused")))
     assert (finding.check, finding.status, finding.seen) == ("Event Hubs", "fail", "ConnectError: refused")
 
 
 def test_kafka_out_of_reach_is_one_line() -> None:
-    finding = only(structs.replace(WELL, topics=Failure("closed"), behind=Failure("closed")))
+    finding = only(structs.replace(WELL, topics=FailedQuestion("closed"), behind=FailedQuestion("closed")))
     assert (finding.check, finding.status) == ("Kafka endpoint", "fail")
 
 
@@ -110,7 +110,7 @@ def test_parked_records_are_counted_with_the_command_that_mends_it() -> None:
     (found,) = changed(structs.replace(WELL, parked=1_234))
     assert (found.check, found.status, "1,234" in found.seen) == ("parked records", "warn", True)
     assert "songline parked" in found.mend
-    assert not [one for one in changed(structs.replace(WELL, parked=Missing())) if one.check == "parked records"]
+    assert not [one for one in changed(structs.replace(WELL, parked=MissingEntity())) if one.check == "parked records"]
 
 
 def test_two_namespaces_under_one_system_are_noticed() -> None:
@@ -122,7 +122,7 @@ def test_two_namespaces_under_one_system_are_noticed() -> None:
 
 def test_a_hub_that_is_nowhere_is_told_once() -> None:
     without = {name: count for name, count in HUBS.items() if name != channels.NOW_PLAYING}
-    facts = structs.replace(WELL, hubs={**without, channels.NOW_PLAYING: Missing()}, topics=without)
+    facts = structs.replace(WELL, hubs={**without, channels.NOW_PLAYING: MissingEntity()}, topics=without)
     assert [finding.check for finding in changed(facts) if finding.status == "fail"] == ["hub now-playing"]
 
 
@@ -135,25 +135,25 @@ def test_more_hubs_than_a_namespace_allows_is_a_warning() -> None:
 
 
 def test_a_group_without_a_coordinator_fails() -> None:
-    finding = only(structs.replace(WELL, behind=Failure("GroupCoordinatorNotAvailableError")))
+    finding = only(structs.replace(WELL, behind=FailedQuestion("GroupCoordinatorNotAvailableError")))
     assert (finding.check, finding.status) == ("group songline-trending", "fail")
 
 
 def test_cosmos_out_of_reach_is_one_line() -> None:
-    finding = only(structs.replace(WELL, containers=Failure("401")))
+    finding = only(structs.replace(WELL, containers=FailedQuestion("401")))
     assert (finding.check, finding.status, finding.seen) == ("Cosmos DB", "fail", "401")
 
 
 def test_a_missing_container_is_named() -> None:
-    finding = only(structs.replace(WELL, containers={"charts": Missing()}))
+    finding = only(structs.replace(WELL, containers={"charts": MissingEntity()}))
     assert (finding.check, finding.status) == ("container charts", "fail")
     assert "--partition-key-path /chart" in finding.mend
 
 
 def test_a_wrong_partition_key_fails_and_a_wrong_index_warns() -> None:
-    keyed = only(structs.replace(WELL, containers={"charts": Stored("/id", ("/asOf/?",))}))
+    keyed = only(structs.replace(WELL, containers={"charts": StoredContainer("/id", ("/asOf/?",))}))
     assert (keyed.status, keyed.seen) == ("fail", "is partitioned by /id and needs /chart")
-    indexed = only(structs.replace(WELL, containers={"charts": Stored("/chart", ("/*",))}))
+    indexed = only(structs.replace(WELL, containers={"charts": StoredContainer("/chart", ("/*",))}))
     assert (indexed.status, indexed.seen) == ("warn", "indexes /* and should index /asOf/?")
 
 
@@ -166,7 +166,7 @@ def test_every_unsafe_setting_is_a_line() -> None:
 
 
 def test_settings_that_could_not_be_read_fail() -> None:
-    assert only(structs.replace(WELL, options=Failure("ValueError: no credentials"))).status == "fail"
+    assert only(structs.replace(WELL, options=FailedQuestion("ValueError: no credentials"))).status == "fail"
 
 
 def test_an_ill_service_fails_and_an_unknown_one_warns() -> None:
@@ -184,7 +184,7 @@ def test_a_clock_that_is_off_warns_and_one_that_is_far_off_fails() -> None:
     assert "fail" in {finding.status for finding in changed(structs.replace(short, skew=4.0))}
     assert only(structs.replace(WELL, skew=-45.0)).seen == "45 s behind the service's"
     assert only(structs.replace(WELL, skew=45.0)).seen == "45 s ahead of the service's"
-    assert only(structs.replace(WELL, skew=Failure("no answer"))).status == "warn"
+    assert only(structs.replace(WELL, skew=FailedQuestion("no answer"))).status == "warn"
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_a_clock_that_is_off_warns_and_one_that_is_far_off_fails() -> None:
         (structs.replace(QUEUE, expired_are_kept=False), "fail", "drops what waits too long"),
         (structs.replace(QUEUE, deliveries=3), "warn", "gives up after 3 deliveries"),
         (structs.replace(QUEUE, lock=timedelta(seconds=5)), "warn", "locks a command for 0:00:05"),
-        (Failure("HttpResponseError: 401"), "warn", "can't be asked: HttpResponseError: 401"),
+        (FailedQuestion("HttpResponseError: 401"), "warn", "can't be asked: HttpResponseError: 401"),
     ],
 )
-def test_a_queue_that_is_not_as_declared(queue: Queue | Failure, status: str, words: str) -> None:
+def test_a_queue_that_is_not_as_declared(queue: QueueDeclaration | FailedQuestion, status: str, words: str) -> None:
     finding = only(structs.replace(WELL, queue=queue))
     assert (finding.check, finding.status) == ("queue song-commands", status)
     assert words in finding.seen
@@ -212,10 +212,10 @@ def test_a_queue_that_waits_longer_and_tries_more_often_is_well() -> None:
 
 
 def test_a_missing_queue_dead_letters_and_missing_blob_containers_are_named() -> None:
-    missing = changed(structs.replace(WELL, letters=Missing()))
+    missing = changed(structs.replace(WELL, letters=MissingEntity()))
     assert [(finding.check, finding.status) for finding in missing] == [("queue song-commands", "fail")]
     assert "az servicebus queue create --name song-commands" in missing[0].mend
-    letters = only(structs.replace(WELL, letters=Letters(50, more=True)))
+    letters = only(structs.replace(WELL, letters=DeadLetterFacts(50, more=True)))
     assert (letters.status, letters.seen) == ("warn", "50 or more")
     uploads = only(
         structs.replace(WELL, blobs={**dict.fromkeys(channels.BLOB_CONTAINERS, True), channels.UPLOAD_BLOBS: False})

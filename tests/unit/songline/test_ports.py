@@ -6,13 +6,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from songline.processes.ports import HOST, Taken, kept, settle
+from songline.processes.ports import HOST, PortTakenError, kept, settle
 
 
 def test_a_taken_port_is_named_with_its_option() -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(Taken, match=rf"port {port} is taken .* choose another port with --kafka-port"):
+        with pytest.raises(PortTakenError, match=rf"port {port} is taken .* choose another port with --kafka-port"):
             settle({"--port": 0, "--kafka-port": port})
 
 

@@ -2,22 +2,22 @@
 
 import signal
 
-from songline.processes.restarts import Restarts
+from songline.processes.restarts import RestartPolicy
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 
 
 def test_what_fails_again_and_again_is_given_up() -> None:
-    restarts = Restarts((1, 2), steady_s=60)
+    restarts = RestartPolicy((1, 2), steady_s=60)
     assert [restarts.after(1, lived_s=5) for _ in range(3)] == [1, 2, None]
 
 
 def test_what_lived_long_has_all_its_restarts_again() -> None:
-    restarts = Restarts((1, 2), steady_s=60)
+    restarts = RestartPolicy((1, 2), steady_s=60)
     assert [restarts.after(1, lived_s) for lived_s in (5, 5, 60, 5, 5)] == [1, 2, 1, 2, None]
 
 
 def test_a_noted_crash_a_kill_and_an_ailment_are_not_counted() -> None:
-    restarts = Restarts((1, 2), steady_s=60)
+    restarts = RestartPolicy((1, 2), steady_s=60)
     assert restarts.after(1, lived_s=5) == 1
     codes = [CRASHED_IN_FOLD, -signal.SIGKILL, CRASHED_IN_FOLD]
     assert [restarts.after(code, lived_s=5) for code in codes] == [1, 1, 1]

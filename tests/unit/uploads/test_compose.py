@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from songline.api.app import Settings, compose
+from songline.api.app import ApiSettings, compose
 from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, BadSetting
 
 ENVIRON = {
@@ -15,7 +15,7 @@ ENVIRON = {
 
 
 def test_what_can_be_written_is_told_beside_what_can_be_read() -> None:
-    paths = compose(Settings.read(ENVIRON)).openapi()["paths"]
+    paths = compose(ApiSettings.read(ENVIRON)).openapi()["paths"]
     assert set(paths["/v1/songs"]) == {"get", "post"}
     assert set(paths["/v1/songs/{song_id}"]) == {"get", "delete"}
     assert {"202", "413", "415", "422", "503"} <= set(paths["/v1/songs"]["post"]["responses"])
@@ -24,7 +24,7 @@ def test_what_can_be_written_is_told_beside_what_can_be_read() -> None:
 
 def test_without_a_place_for_songs_there_is_reading_only_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        app = compose(Settings.read({COSMOS_CONNECTION: ENVIRON[COSMOS_CONNECTION]}))
+        app = compose(ApiSettings.read({COSMOS_CONNECTION: ENVIRON[COSMOS_CONNECTION]}))
     assert set(app.openapi()["paths"]["/v1/songs"]) == {"get"}
     assert BLOB_CONNECTION in caplog.text
 
@@ -32,10 +32,10 @@ def test_without_a_place_for_songs_there_is_reading_only_and_that_is_said(caplog
 @pytest.mark.parametrize("missing", [COSMOS_CONNECTION, SERVICEBUS_CONNECTION])
 def test_a_service_that_is_not_named_stops_the_start(missing: str) -> None:
     with pytest.raises(BadSetting, match=missing):
-        Settings.read({name: value for name, value in ENVIRON.items() if name != missing})
+        ApiSettings.read({name: value for name, value in ENVIRON.items() if name != missing})
 
 
 @pytest.mark.parametrize("text", ["0", "257", "many", "-1"])
 def test_how_many_uploads_is_a_number_that_makes_sense(text: str) -> None:
     with pytest.raises(BadSetting, match="SONGLINE_UPLOADS"):
-        Settings.read({**ENVIRON, "SONGLINE_UPLOADS": text})
+        ApiSettings.read({**ENVIRON, "SONGLINE_UPLOADS": text})

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.sending.journal import Entry, Journal, Sighting
+from songline.sending.journal import FileSighting, JournalEntry, UploadJournal
 from songline.sending.uploading import songs_in
 from tests.support.bad_bytes import bad_bytes
 
-FILE = Sighting("/music/a.mp3", 7, 1)
-ENTRY = Entry(FILE, "ab" * 32, "http://here", "key", "ingestion", "queued")
+FILE = FileSighting("/music/a.mp3", 7, 1)
+ENTRY = JournalEntry(FILE, "ab" * 32, "http://here", "key", "ingestion", "queued")
 
 
 def test_what_was_noted_is_known_to_the_next(tmp_path: Path) -> None:
     path = tmp_path / "not there yet" / "uploads.ndjson"
-    journal = Journal(path)
+    journal = UploadJournal(path)
     journal.note(ENTRY)
     journal.note(msgspec.structs.replace(ENTRY, state="ready"))
-    after = Journal(path)
+    after = UploadJournal(path)
     found = after.find("http://here", "key")
     assert found is not None
     assert found.state == "ready"
@@ -32,12 +32,12 @@ def test_what_was_noted_is_known_to_the_next(tmp_path: Path) -> None:
 @given(cut=st.integers(1, 400))
 def test_a_line_that_was_cut_off_costs_nothing_but_itself(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "uploads.ndjson"
-    Journal(path).note(ENTRY)
+    UploadJournal(path).note(ENTRY)
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: cut % len(whole)])
     other = msgspec.structs.replace(ENTRY, key="other")
-    Journal(path).note(other)
-    after = Journal(path)
+    UploadJournal(path).note(other)
+    after = UploadJournal(path)
     assert after.find("http://here", "key") == ENTRY
     assert after.find("http://here", "other") == other
 
@@ -47,8 +47,8 @@ def test_bad_lines_cost_nothing_but_themselves(tmp_path_factory: pytest.TempPath
     path = tmp_path_factory.mktemp("bad") / "uploads.ndjson"
     path.write_bytes(b"\n".join(lines))
     other = msgspec.structs.replace(ENTRY, key="other")
-    Journal(path).note(other)
-    assert Journal(path).find("http://here", "other") == other
+    UploadJournal(path).note(other)
+    assert UploadJournal(path).find("http://here", "other") == other
 
 
 def test_in_a_folder_songs_are_what_is_called_so(tmp_path: Path) -> None:
