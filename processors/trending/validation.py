@@ -15,6 +15,7 @@ from songline.processors.trending.cells.wire import CountSection, Partial, SongF
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.policy import HOUR_MS, SPANS, UNIT_MS, Unit
+from songline.processors.trending.shards.song_facts import decode_facts
 from songline.processors.trending.shards.state import decode_head, decode_section
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS, SongIndex, shard_of
@@ -22,7 +23,7 @@ from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import CHART_SIZE, GLOBAL
 from songline.schemas.documents import KINDS as CHART_KINDS
 from songline.schemas.errors import PoisonError
-from songline.schemas.ownership import NOBODY, UNDATED_S
+from songline.schemas.ownership import LEGACY_S, NOBODY, UNDATED_S
 from songline.schemas.types import GENRE_PATTERN, ID_PATTERN, REGION_PATTERN
 
 MAX_PARTITIONS = 2_048
@@ -91,16 +92,18 @@ def check_section(
         raise _broken("a row is there twice")
 
 
-def check_fact(fact: SongFact, shard: int, limits: StageLimits) -> None:
-    """What is said of a song. Texts go into messages that have a size."""
+def check_fact(fact: SongFact, shard: int, limits: StageLimits, earliest_claim_s: int = 0) -> None:
+    """What is said of a song. Texts go into messages that have a size, and genres into the keys of charts."""
     _song(fact.song_id, shard, limits)
     _number("time_ms", fact.time_ms, _OLDEST_MS, limits.now_ms + AHEAD_MS)
     _number("offset", fact.offset, 0, MAX_NUMBER)
     if fact.user_id != NOBODY and not _ID.search(fact.user_id):
         raise _broken(f"user_id {fact.user_id[:100]!r} is no user's id")
     if fact.claim is not None:
-        _number("claim.second", fact.claim.second, 0, UNDATED_S)
+        _number("claim.second", fact.claim.second, earliest_claim_s, UNDATED_S)
         _number("claim.position", fact.claim.position, 0, fact.offset)
+    if fact.genre is not None and _GENRE.search(fact.genre) is None:
+        raise _broken(f"{fact.genre[:80]!r} is no genre")
     for field in fact.__struct_fields__:
         value = getattr(fact, field)
         if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -155,11 +158,16 @@ def check_chunk(value: bytes) -> list[ActionSection]:
 
 
 def check_saved(key: bytes, value: bytes, shard: int, limits: StageLimits) -> None:
-    """What the changelog of shards has of a shard; what is saved of facts is held to its type by `Facts`."""
+    """What the changelog of shards has of a shard."""
     match shard_key(key, shard)[2:]:
         case ["head"]:
             head = decode_head(value)
             check_positions(head.positions.items(), head.watermarks_ms.items(), limits)
+        case ["facts", _]:
+            for source, fact in decode_facts(value):
+                _number("partition", source, 0, MAX_PARTITIONS - 1)
+                # Facts that were saved before claims had a second have this one.
+                check_fact(fact, shard, limits, earliest_claim_s=LEGACY_S)
         case ["waiting", _]:
             check_days(decode_segment(value))
         case ["minute" | "hour" as unit, bucket, _, _]:

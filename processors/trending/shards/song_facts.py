@@ -59,7 +59,7 @@ class SongFacts:
 
     def restore(self, piece: bytes) -> None:
         """Take in a saved piece. Pieces may come in any order, and of several owners of the shard."""
-        for partition, fact in _decode(piece):
+        for partition, fact in decode_facts(piece):
             self.learn(partition, fact)
         self._dirty.clear()
 
@@ -124,4 +124,4 @@ def _shown(fact: SongFact | None) -> tuple[bool, str | None, str | None, str | N
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = MsgpackDecoder(list[tuple[int, SongFact]]).decode
+decode_facts = MsgpackDecoder(list[tuple[int, SongFact]]).decode

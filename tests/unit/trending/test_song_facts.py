@@ -20,6 +20,7 @@ from songline.processors.trending.policy import milliseconds
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.validation import StageLimits, check_saved
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import OTHERS, Claim
@@ -152,7 +153,10 @@ def from_store(how: str) -> Shard:
     """A shard as it is after what was saved, or was on its way, before facts had users."""
     shard = Shard(0, "owner-now")
     if how == "saved":
-        shard.restore((key, b64decode(value)) for key, value in STORED["saved"].items())
+        saved = {key: b64decode(value) for key, value in STORED["saved"].items()}
+        for key, value in saved.items():
+            check_saved(key.encode(), value, 0, StageLimits(1, 4, NOW_MS))
+        shard.restore(saved.items())
     else:
         for body in STORED["messages"]:
             shard.apply(partials.decode(b64decode(body)))

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells import wire as partials
@@ -36,7 +36,7 @@ KEY = chart_key("top", "1h", GLOBAL)
 
 numbers = st.sampled_from([0, 1, 3, 4, -1, -(2**31), 2**31 - 1, 2**62, 2**63 - 1, 2**64 - 1, MINUTE, NOW_MS])
 names = st.sampled_from(["song-1", "song-2", "", "a b", "a\nb", "\ud7ff", "x" * 200, "ä"])
-texts = st.sampled_from([None, "One", "x" * 301, "x" * 100_000, ""])
+texts = st.sampled_from([None, "one", "One", "x" * 301, "x" * 100_000, ""])
 
 
 def column(kind: str) -> st.SearchStrategy[bytes]:
@@ -99,6 +99,8 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         ({"minutes": CountSection(["song-1"] * 2, b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "named twice"),
         ({"minutes": CountSection(["a b"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "no song id"),
         ({"facts": [SongFact("song-1", 0, 0, False, "x" * 301, None, None)]}, "301 characters"),
+        ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "One")]}, "'One' is no genre"),
+        ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "a:b")]}, "'a:b' is no genre"),
         ({"facts": [SongFact("song-1", 2**63, 0, False)]}, "time_ms is"),
         ({"facts": [SongFact("song-1", 0, -1, False)]}, "offset is"),
         ({"facts": [SongFact("song-1", 0, 1, True, user_id="no user")]}, "user_id"),
@@ -209,8 +211,10 @@ def test_no_record_of_the_cells_stops_their_recovery(key: bytes, value: bytes) -
     | st.tuples(st.dictionaries(numbers, numbers), st.dictionaries(numbers, st.none() | numbers)).map(
         msgspec.msgpack.encode
     )
-    | st.lists(st.tuples(names, numbers), max_size=2).map(msgspec.msgpack.encode),
+    | st.lists(st.tuples(names, numbers), max_size=2).map(msgspec.msgpack.encode)
+    | st.lists(st.tuples(numbers, facts), max_size=2).map(msgspec.msgpack.encode),
 )
+@example("facts/0", msgspec.msgpack.encode([(0, SongFact("song-1", 0, 0, False, "a", "b", "One"))]))
 def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -> None:
     key = f"0/owner/{rest}"
     try:
@@ -219,7 +223,8 @@ def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -
         return
     shard = Shard(0, "next")
     shard.advance(NOW_MS)
-    shard.restore([(key, value)])
+    counts = msgspec.msgpack.encode(rows(("song-1", 1, MINUTE, (2, 0, 0))))
+    shard.restore([(key, value), (f"0/before/minute/{MINUTE}/0/0", counts)])
     assert shard.flush()
     songs, found = shard.report(whole=True)
     for part in frames.parts(0, True, songs, found, shard.watermark(NOW_MS)):
