@@ -357,3 +357,30 @@ def test_a_time_to_live_that_is_none_is_refused(container: ContainerProxy, ttl: 
     with pytest.raises(CosmosHttpResponseError) as caught:
         container.create_item({"id": "a", "pk": "p", "ttl": ttl})
     assert caught.value.status_code == 400
+
+
+def test_a_document_is_checked_before_its_id(container: ContainerProxy) -> None:
+    deep: Any = "x"
+    for _ in range(130):
+        deep = [deep]
+    container.create_item({"id": "a", "pk": "p"})
+    for bad in ({"ttl": 0}, {"deep": deep}):
+        for write in (container.create_item, container.upsert_item):
+            with pytest.raises(CosmosHttpResponseError) as caught:
+                write({"id": "a", "pk": "p"} | bad)
+            assert caught.value.status_code == 400
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            container.replace_item("missing", {"id": "missing", "pk": "p"} | bad)
+        assert caught.value.status_code == 400
+    with pytest.raises(CosmosResourceExistsError):
+        container.create_item({"id": "a", "pk": "p"})
+
+
+def test_a_batch_checks_its_documents_before_their_ids(container: ContainerProxy) -> None:
+    deep: Any = "x"
+    for _ in range(130):
+        deep = [deep]
+    container.create_item({"id": "a", "pk": "p"})
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        container.execute_item_batch([("create", ({"id": "a", "pk": "p", "deep": deep},))], "p")
+    assert caught.value.status_code == 400

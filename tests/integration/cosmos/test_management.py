@@ -1,5 +1,6 @@
 """Databases, containers and throughput through the SDK."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionK
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError, CosmosResourceNotFoundError
 
 from tests.integration.cosmos.conftest import CreateContainer
+from tests.support.cosmos import CosmosRequests
+from tests.support.localcloud import LocalCloud
 
 POLICY = {
     "indexingMode": "consistent",
@@ -130,3 +133,78 @@ def test_ranges_cover_every_key(create_container: CreateContainer) -> None:
     assert len(ranges) == 4
     assert all(parts)
     assert sorted(int(id_) for part in parts for id_ in part) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        {"partition_key": PartitionKey("pk")},
+        {"partition_key": PartitionKey(["/a", "/b", "/c", "/d"], kind="MultiHash")},
+        {"partition_key": PartitionKey("/pk"), "default_ttl": 0},
+        {"partition_key": PartitionKey("/pk"), "offer_throughput": 123},
+        {"partition_key": PartitionKey("/pk"), "unique_key_policy": {"uniqueKeys": [{"paths": []}]}},
+        {"partition_key": PartitionKey("/pk"), "indexing_policy": {"includedPaths": [{"path": "/a"}]}},
+        {"partition_key": PartitionKey("/pk"), "computed_properties": [{"name": "lower", "query": "SELECT"}]},
+    ],
+)
+def test_a_definition_is_checked_before_the_id(
+    database: DatabaseProxy, container: ContainerProxy, definition: dict[str, Any]
+) -> None:
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        database.create_container(container.id, **definition)
+    assert caught.value.status_code == 400
+    with pytest.raises(CosmosResourceExistsError):
+        database.create_container(container.id, PartitionKey("/pk"))
+
+
+def test_a_replaced_definition_is_checked_before_its_etag(
+    shared_localcloud: LocalCloud, container: ContainerProxy
+) -> None:
+    link = container.container_link
+    with CosmosRequests(shared_localcloud, link) as requests:
+        for path, status in (("other", 400), ("/other", 400), ("/pk", 412)):
+            body = {"id": container.id, "partitionKey": {"paths": [path], "kind": "Hash", "version": 2}}
+            assert requests.send("PUT", f"/{link}", "colls", link, {"if-match": '"stale"'}, body).status == status
+
+
+def test_the_throughput_of_a_database_is_checked_before_its_id(client: CosmosClient, database: DatabaseProxy) -> None:
+    with pytest.raises(CosmosHttpResponseError) as caught:
+        client.create_database(database.id, offer_throughput=123)
+    assert caught.value.status_code == 400
+
+
+def test_the_bounds_of_ranges(shared_localcloud: LocalCloud, create_container: CreateContainer) -> None:
+    container = create_container(offer_throughput=30_000)
+    with CosmosRequests(shared_localcloud, container.container_link) as requests:
+        bounds = [(found["minInclusive"], found["maxExclusive"]) for found in requests.ranges()]
+    inner = [f"{number * (2**126 // 5):032X}" for number in range(1, 5)]
+    assert bounds == list(zip(["", *inner], [*inner, "FF"], strict=True))
+
+
+def test_content_location_names_the_resource(
+    shared_localcloud: LocalCloud, client: CosmosClient, database: DatabaseProxy, container: ContainerProxy
+) -> None:
+    """As in the published samples of the REST reference: in what answers anything but POST."""
+    endpoint = shared_localcloud.cosmos_endpoint.rstrip("/")
+
+    def location(method: Callable[[], Any]) -> str | None:
+        method()
+        found: str | None = container.client_connection.last_response_headers.get("content-location")
+        return found and found.rstrip("/")
+
+    link = f"{endpoint}/dbs/{database.id}/colls/{container.id}"
+    document = {"id": "a b", "pk": "p"}
+    assert location(lambda: container.create_item(document)) is None
+    assert location(lambda: container.upsert_item(document)) is None
+    assert location(lambda: list(container.query_items("SELECT * FROM c", partition_key="p"))) is None
+    assert location(lambda: container.read_item("a b", "p")) == f"{link}/docs/a%20b"
+    assert location(lambda: container.replace_item("a b", document)) == f"{link}/docs/a%20b"
+    assert location(lambda: list(container.read_all_items())) == f"{link}/docs"
+    assert location(container.read) == link
+    assert location(database.read) == f"{endpoint}/dbs/{database.id}"
+    assert location(lambda: container.delete_item("a b", "p")) == f"{link}/docs/a%20b"
+    assert location(client.get_database_account) == endpoint
+    missing = f"{container.container_link}/docs/missing"
+    with CosmosRequests(shared_localcloud, container.container_link) as requests:
+        answer = requests.send("GET", f"/{missing}", "docs", missing, {"x-ms-documentdb-partitionkey": '["p"]'})
+    assert (answer.status, "content-location" in answer.headers) == (404, False)

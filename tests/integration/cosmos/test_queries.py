@@ -1,6 +1,7 @@
 """Queries within a partition and across, pages, and the change feed, through both SDKs."""
 
 import collections
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from azure.cosmos import ContainerProxy, DatabaseProxy, PartitionKey
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+from tests.support.cosmos import CosmosRequests
 from tests.support.localcloud import LocalCloud
 
 USERS, SONGS = 12, 6
@@ -158,6 +160,67 @@ def test_a_pinned_partition_key_needs_no_consent(songs: ContainerProxy) -> None:
     with pytest.raises(CosmosHttpResponseError) as caught:
         list(songs.query_items("SELECT * FROM c"))
     assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize("consent", [True, False])
+def test_an_aggregate_needs_its_partition_key_outside_of_the_text(songs: ContainerProxy, consent: bool) -> None:
+    """As at the service: the filter's partition key does not make one range answer, and the client has to combine."""
+    of_user = "FROM c WHERE c.pk = 'user-2'"
+    options: dict[str, Any] = {"enable_cross_partition_query": True} if consent else {}
+    assert within(songs, f"SELECT VALUE COUNT(1) {of_user}", **options) == [SONGS]
+    for text in (f"SELECT COUNT(1) AS n {of_user}", f"SELECT c.genre, COUNT(1) AS n {of_user} GROUP BY c.genre"):
+        with pytest.raises(CosmosHttpResponseError) as caught:
+            within(songs, text, **options)
+        assert caught.value.status_code == 400
+        assert within(songs, text, partition_key="user-2")
+
+
+def test_the_gateway_answers_what_needs_the_client_with_the_plan(
+    shared_localcloud: LocalCloud, songs: ContainerProxy
+) -> None:
+    consent = {"x-ms-documentdb-query-enablecrosspartition": "true"}
+    pinned = " WHERE c.pk = 'user-2'"
+    with CosmosRequests(shared_localcloud, songs.container_link) as requests:
+        for text in (
+            "SELECT VALUE COUNT(1) FROM c",
+            "SELECT VALUE SUM(c.plays) FROM c" + pinned,
+            "SELECT MAX(c.plays) AS most FROM c" + pinned,
+            "SELECT * FROM c ORDER BY c.plays",
+            "SELECT DISTINCT c.genre FROM c",
+            "SELECT TOP 1 * FROM c",
+            "SELECT * FROM c OFFSET 1 LIMIT 1",
+        ):
+            refused = requests.query(text, consent)
+            assert (refused.status, refused.headers["x-ms-substatus"]) == (400, "1004")
+            assert "queryInfo" in json.loads(json.loads(refused.body)["additionalErrorInfo"])
+            assert requests.query(text, {"x-ms-documentdb-partitionkey": '["user-2"]'}).status == 200
+            assert requests.query(text, {"x-ms-documentdb-partitionkeyrangeid": "0"}).status == 200
+        for text in ("SELECT VALUE COUNT(1) FROM c", "SELECT * FROM c"):
+            refused = requests.query(text, {})
+            assert (refused.status, "x-ms-substatus" in refused.headers) == (400, False)
+
+
+def test_only_indexed_paths_are_sorted_by(create_container: Callable[..., ContainerProxy]) -> None:
+    policy = {
+        "includedPaths": [{"path": "/plays/?"}, {"path": "/deep/rank/?"}],
+        "excludedPaths": [{"path": "/*"}],
+        "compositeIndexes": [[{"path": "/genre", "order": "ascending"}, {"path": "/plays", "order": "descending"}]],
+    }
+    container = create_container(indexing_policy=policy)
+    for number in range(4):
+        rank = {"rank": number, "size": number}
+        container.create_item({"id": str(number), "pk": "p", "plays": -number, "genre": "a", "deep": rank})
+    for order in ("c.plays DESC", "c.deep.rank", "c.id", "c._ts", "c.genre ASC, c.plays DESC"):
+        for found in (
+            within(container, f"SELECT VALUE c.id FROM c ORDER BY {order}", partition_key="p"),
+            across(container, f"SELECT VALUE c.id FROM c ORDER BY {order}"),
+        ):
+            assert found == ["0", "1", "2", "3"]
+    for order in ("c.genre", "c.deep.size", "c.deep", "c.genre, c.plays", "c['missing']"):
+        for options in ({"partition_key": "p"}, {"enable_cross_partition_query": True}):
+            with pytest.raises(CosmosHttpResponseError) as caught:
+                within(container, f"SELECT * FROM c ORDER BY {order}", **options)
+            assert (caught.value.status_code, "order-by item is excluded" in str(caught.value)) == (400, True)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ async function resources() {
     .fetchAll();
   assert.equal(found.length, 1);
   await fails(database.containers.create({ id: "resources", partitionKey: { paths: ["/pk"] } }), 409);
+  await fails(database.containers.create({ id: "resources", partitionKey: { paths: ["/pk"] }, defaultTtl: 0 }), 400);
   await made.delete();
   await fails(made.read(), 404);
 }
@@ -53,6 +54,7 @@ async function items() {
   assert.ok(created.requestCharge > 5);
   assert.equal((await item("a", "p").read()).resource.text, "ä €");
   assert.equal((await item("b", "p").read()).statusCode, 404);
+  assert.match((await item("a", "p").read()).headers["content-location"], /^http:.*\/colls\/items\/docs\/a\/?$/);
   const accessCondition = { type: "IfMatch", condition: created.etag };
   const replaced = await item("a", "p").replace({ ...created.resource, n: 2 }, { accessCondition });
   assert.notEqual(replaced.etag, created.etag);
@@ -98,6 +100,53 @@ async function queries() {
   } while (continuationToken);
   assert.deepEqual(seen.sort((a, b) => a - b), [1, 6, 11, 16, 21, 26]);
   assert.equal((await items.readAll().fetchAll()).resources.length, 30);
+  await pagesAcrossRanges();
+  await sortedPaths();
+}
+
+// Every page is read by an iterator of its own, and each result comes once; or the client, or the service, says that it
+// can't go on. (An unordered DISTINCT has no token, which is the client's decision.)
+async function pagesAcrossRanges() {
+  const { items } = await container("ranges", { throughput: 24_000 });
+  const created = Array.from({ length: 120 }, (_, n) => items.create({ id: `${n}`, pk: `p${n % 40}`, n, kind: n % 3 }));
+  await Promise.all(created);
+  const read = async (query, maxItemCount) => {
+    const seen = [];
+    let continuationToken;
+    do {
+      const options = { maxItemCount, continuationToken, enableQueryControl: true };
+      const page = await items.query(query, options).fetchNext();
+      seen.push(...page.resources);
+      continuationToken = page.continuationToken;
+    } while (continuationToken);
+    return seen;
+  };
+  const numbers = Array.from({ length: 120 }, (_, n) => n);
+  for (const size of [13, 60]) {
+    assert.deepEqual(await read("SELECT VALUE c.n FROM c ORDER BY c.n", size), numbers);
+    assert.deepEqual(await read("SELECT VALUE c.n FROM c ORDER BY c.n DESC", size), numbers.toReversed());
+    for (const query of [
+      "SELECT VALUE c.n FROM c",
+      "SELECT VALUE c.n FROM c ORDER BY c.kind",
+      "SELECT VALUE c.n FROM c ORDER BY c.kind DESC",
+      "SELECT TOP 1000 VALUE c.n FROM c",
+    ]) {
+      assert.deepEqual((await read(query, size)).sort((a, b) => a - b), numbers, `${query} by ${size}`);
+    }
+  }
+  await fails(read("SELECT VALUE c.n FROM c ORDER BY c.kind, c.n", 7), 400);
+  await fails(read("SELECT DISTINCT VALUE c.pk FROM c ORDER BY c.pk", 7), 400);
+  await fails(read("SELECT TOP 50 VALUE c.n FROM c ORDER BY c.n", 7), 400);
+}
+
+async function sortedPaths() {
+  const indexingPolicy = { includedPaths: [{ path: "/n/?" }], excludedPaths: [{ path: "/*" }] };
+  const { items } = await container("sorted", { indexingPolicy });
+  for (let n = 0; n < 3; n++) await items.create({ id: `${n}`, pk: `p${n}`, n, other: n });
+  const all = async (query, options) => (await items.query(query, options).fetchAll()).resources;
+  assert.deepEqual(await all("SELECT VALUE c.n FROM c ORDER BY c.n DESC"), [2, 1, 0]);
+  await fails(all("SELECT * FROM c ORDER BY c.other"), 400);
+  await fails(all("SELECT * FROM c ORDER BY c.other", { partitionKey: "p1" }), 400);
 }
 
 async function batches() {

@@ -70,6 +70,21 @@ def test_every_key_is_in_exactly_one_range(count: int, version: int, value: obje
     assert (ranges[0].low, ranges[-1].high, len(ranges)) == ("", "FF", count)
 
 
+@given(st.integers(1, 200))
+def test_ranges_are_split_as_the_service_splits_them(count: int) -> None:
+    width = 2**126 // count
+    assert [found.high for found in ranges_of(2, count)] == [*(f"{i * width:032X}" for i in range(1, count)), "FF"]
+    assert [found.low for found in ranges_of(2, count)] == ["", *(f"{i * width:032X}" for i in range(1, count))]
+
+
+def test_ranges_that_the_service_gave() -> None:
+    five = [found.low for found in ranges_of(2, 5)]
+    assert five[1:3] == ["0CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC", "19999999999999999999999999999998"]
+    assert five[3:] == ["26666666666666666666666666666664", "33333333333333333333333333333330"]
+    old = [found.low for found in ranges_of(1, 5)]
+    assert old == ["", "05C1C9CD673398", "05C1D9CD673398", "05C1E399CD6732", "05C1E9CD673398"]
+
+
 def test_extraction() -> None:
     definition = parse_definition({"paths": ['/a/"b c"', "/d"], "kind": "MultiHash", "version": 2})
     assert definition.extract({"a": {"b c": 1}, "d": None}) == (1, None)

@@ -81,6 +81,7 @@ def _parse(
     document, change = None, None
     if kind in ("Create", "Upsert", "Replace"):
         document = documents.check(entry.get("resourceBody"))
+        documents.check_depth(document, documents.encode(document))
         key = items.key_of(container, values, str(document["id"]))
         try:
             items.key_of_document(container, document, values)

@@ -186,6 +186,9 @@ def delete_database(database: Database) -> Callable[[Session], None]:
 def create_container(
     database: Database, resource: Resource, throughput: Resource | None, now: int
 ) -> Callable[[Session], Container]:
+    """Raises BadRequest for a definition that the service would refuse; the job raises Conflict for a taken id."""
+    build_container(0, database, 1, resource, "", 0)
+
     def job(session: Session) -> Container:
         etag = documents.etag_of(session.next_lsn(), now)
         shared = offers.throughput(session).get(database.link)
@@ -211,9 +214,7 @@ def create_container(
 def replace_container(
     container: Container, resource: Resource, if_match: str | None, now: int
 ) -> Callable[[Session], Container]:
-    """What may not change, and is given, has to be as it was."""
-    if if_match not in (None, "*", container.etag):
-        raise PreconditionFailed(f"The container's ETag is {container.etag}, not {if_match}.")
+    """What may not change, and is given, has to be as it was. Raises BadRequest, PreconditionFailed."""
     if resource["id"] != container.id:
         raise BadRequest(f"The container's id is '{container.id}'; it cannot be changed to '{resource['id']}'.")
     if parse_definition(_object(resource, "partitionKey")) != container.key:
@@ -225,6 +226,8 @@ def replace_container(
         container.unique_keys,
     ):
         raise BadRequest("The unique key policy of a container cannot be changed.")
+    if if_match not in (None, "*", container.etag):
+        raise PreconditionFailed(f"The container's ETag is {container.etag}, not {if_match}.")
 
     def job(session: Session) -> Container:
         etag = documents.etag_of(session.next_lsn(), now)

@@ -30,7 +30,9 @@ def decode_document(data: bytes) -> Document:
     """Read and check a document. Raises TooLarge over 2 MB, BadRequest for a bad shape or id."""
     if len(data) > MAX_BYTES:
         raise TooLarge(f"Request size is too large: {len(data)} bytes where {MAX_BYTES} are allowed.")
-    return check(decode(data))
+    document = check(decode(data))
+    check_depth(document, data)
+    return document
 
 
 def check(value: object) -> Document:
@@ -50,7 +52,7 @@ def check(value: object) -> Document:
 
 
 def check_depth(document: Document, body: bytes) -> None:
-    """Raise BadRequest for more than 128 levels of objects and arrays. `body` is the document's text."""
+    """Raise BadRequest for more than 128 levels of objects and arrays. `body` is a text that holds the document."""
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
     level: list[object] = [document]

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from localcloud.cosmos import documents
 from localcloud.cosmos.address import Address
+from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.partition import Component, parse_values
 
@@ -113,6 +115,17 @@ def of_feed(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
     """`{"_rid": …, "Documents": […], "_count": …}`."""
     body = b'{"_rid":"%b","%b":[%b],"_count":%d}' % (rid.encode(), name.encode(), b",".join(rows), len(rows))
     return Reply(200, body, {"x-ms-item-count": str(len(rows)), "x-ms-request-charge": str(charge)})
+
+
+def locate(reply: Reply, container: Container, epk: str, lsn: int) -> None:
+    """Say which range answered, and for a write the session token to read it back with."""
+    range_id = container.range_of(epk).id
+    reply.headers["x-ms-documentdb-partitionkeyrangeid"] = range_id
+    reply.headers["x-ms-alt-content-path"] = quote(container.name_link)
+    reply.headers["x-ms-content-path"] = container.rid
+    if lsn:
+        reply.headers["x-ms-session-token"] = f"{range_id}:-1#{lsn}"
+        reply.headers["lsn"] = str(lsn)
 
 
 def read_query(request: Request) -> tuple[str, dict[str, object]]:

@@ -1,10 +1,11 @@
-"""Indexing policies: which values of a document are indexed, and so how much a write costs.
+"""Indexing policies: which values of a document are indexed, and so how much a write costs and what can be sorted by.
 
 Paths are those of the service: `/*`, `/address/city/?`, `/tags/[]/?`. The most precise path that fits decides
 ("Indexing policies in Azure Cosmos DB", include/exclude precedence).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from localcloud.cosmos.documents import SYSTEM_PROPERTIES
@@ -18,6 +19,10 @@ DEFAULT_POLICY: dict[str, object] = {
     "includedPaths": [{"path": "/*"}],
     "excludedPaths": [_ETAG],
 }
+
+
+# With a consistent index the service indexes these whatever the policy says.
+_ALWAYS_INDEXED = (("id",), ("_ts",))
 
 
 @dataclass(slots=True)
@@ -52,7 +57,9 @@ class IndexingPolicy:
         if mode not in ("consistent", "lazy", "none"):
             raise BadRequest(f"The indexing mode {mode!r} is not one of 'consistent' and 'none'.")
         self._root = _Node(subtree=False)
-        if mode != "none":
+        self._has_index = mode != "none"
+        self._composites = _composites(resource.get("compositeIndexes")) if self._has_index else []
+        if self._has_index:
             self._add(resource, "includedPaths", True)
             self._add(resource, "excludedPaths", False)
 
@@ -74,6 +81,23 @@ class IndexingPolicy:
                 node.scalar = included
             else:
                 node.subtree = included
+
+    def includes(self, path: tuple[str, ...]) -> bool:
+        """Whether the scalars at a path are indexed; `[]` in the path is any item of an array."""
+        if path in _ALWAYS_INDEXED:
+            return self._has_index
+        node: _Node | None = self._root
+        inherited = bool(self._root.subtree)
+        for token in path:
+            node = node.children.get(token) if node else None
+            if node is not None and node.subtree is not None:
+                inherited = node.subtree
+        return node.scalar if node is not None and node.scalar is not None else inherited
+
+    def has_composite(self, orders: Sequence[tuple[tuple[str, ...], bool]]) -> bool:
+        """Whether a composite index holds these paths, each with whether it descends, or all of them the other way."""
+        reversed_orders = [(path, not descending) for path, descending in orders]
+        return any(list(orders) == index or reversed_orders == index for index in self._composites)
 
     def count(self, document: Mapping[str, object]) -> int:
         """How many values of the document are indexed, not counting the system properties."""
@@ -99,3 +123,15 @@ class IndexingPolicy:
         if node is not None and node.scalar is not None:
             return int(node.scalar)
         return int(inherited)
+
+
+def _composites(entries: object) -> list[list[tuple[tuple[str, ...], bool]]]:
+    """The composite indexes that are well formed, each path with whether it descends."""
+    found = []
+    for entry in entries if isinstance(entries, list) else ():
+        parts = [part for part in entry if isinstance(part, dict)] if isinstance(entry, list) else []
+        paths = [str(part.get("path")) for part in parts]
+        descending = [str(part.get("order", "ascending")).lower() == "descending" for part in parts]
+        with suppress(BadRequest):
+            found.append([(parse_path(path), down) for path, down in zip(paths, descending, strict=True)])
+    return found

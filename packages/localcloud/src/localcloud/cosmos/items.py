@@ -196,6 +196,7 @@ def _patched(container: Container, operation: Operation, item: Item) -> Document
     assert isinstance(document, dict)
     assert operation.patch is not None
     changed = documents.check(operation.patch.apply(document))
+    documents.check_depth(changed, documents.encode(changed))
     if changed["id"] != operation.key.id:
         raise BadRequest("A patch cannot change an item's id.")
     if canonical(container.key.extract(changed)) != operation.key.pk:
@@ -233,7 +234,6 @@ def _put(
     body = documents.encode(kept)
     if len(body) > documents.MAX_BYTES:
         raise TooLarge(f"Request size is too large: {len(body)} bytes where {documents.MAX_BYTES} are allowed.")
-    documents.check_depth(document, body)
     if container.unique_keys:
         _claim_unique_values(session, container, key, document)
     execute(
@@ -279,3 +279,12 @@ def _release_unique_values(session: Session, container: Container, key: ItemKey)
         "DELETE FROM unique_values WHERE container = ? AND pk = ? AND id = ?",
         (container.number, key.pk, key.id),
     )
+
+
+def sizes(session: Session, container: Container) -> list[tuple[int, int]]:
+    """How many items each range of the container has, and of how many bytes."""
+    statement = (
+        "SELECT count(*), coalesce(sum(length(body)), 0) FROM items WHERE container = ? AND epk >= ? AND epk < ?"
+    )
+    execute = session.connection.execute
+    return [execute(statement, (container.number, of.low, of.high)).fetchone() for of in container.ranges]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from localcloud.cosmos import catalog, charges, documents, feed, offers
+from localcloud.cosmos import catalog, charges, documents, items, offers
 from localcloud.cosmos.catalog import Catalog, Container, Resource
 from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, BadRequest, NotFound
 from localcloud.cosmos.exchange import Reply, Request, of_feed, of_resource, read_query
@@ -88,7 +88,7 @@ class Management:
         wants_usage = request.flag("x-ms-documentdb-populatequotainfo")
         wants_ranges = request.flag("x-ms-documentdb-populatepartitionstatistics")
         if wants_usage or wants_ranges:
-            sizes = await self._storage.scan(lambda session: feed.sizes(session, container))
+            sizes = await self._storage.scan(lambda session: items.sizes(session, container))
             if wants_usage:
                 reply.headers |= _usage(sizes)
             if wants_ranges:

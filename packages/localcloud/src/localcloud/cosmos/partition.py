@@ -69,7 +69,8 @@ def parse_definition(resource: Mapping[str, object]) -> PartitionKeyDefinition:
         raise BadRequest(f"Too many partition key paths: {len(paths)} are specified where 3 are allowed.")
     if kind == "Hash" and len(paths) != 1:
         raise BadRequest(
-            f"A partition key of kind {kind} cannot have {len(paths)} paths: Hash takes one, MultiHash up to three."
+            f"Too many partition key paths: {len(paths)} are specified where the kind {kind} takes one and MultiHash "
+            "up to three."
         )
     version = resource.get("version", 1)
     if version not in (1, 2):
@@ -128,11 +129,12 @@ def canonical(values: Sequence[Component]) -> str:
 
 @lru_cache(maxsize=64)
 def ranges_of(version: int, count: int) -> tuple[PartitionKeyRange, ...]:
-    """Split the space of effective partition keys of a hash version into `count` equal ranges."""
+    """Split the space of effective partition keys of a hash version into `count` ranges, as the service does: all of
+    one width, but for the last one, which has what is left."""
     if version == 1:
-        bounds = [_number_v1(float(i * (1 << 32) // count)) for i in range(1, count)]
+        bounds = [_number_v1(float(i * ((1 << 32) // count))) for i in range(1, count)]
     else:
-        bounds = [f"{i * (1 << 126) // count:032X}" for i in range(1, count)]
+        bounds = [f"{i * ((1 << 126) // count):032X}" for i in range(1, count)]
     edges = [MIN_EPK, *bounds, MAX_EPK]
     return tuple(PartitionKeyRange(str(i), edges[i], edges[i + 1]) for i in range(count))
 

@@ -18,6 +18,7 @@ from localcloud.cosmos.data import Data
 from localcloud.cosmos.errors import CosmosError, MethodNotAllowed, TooLarge, TooManyRequests
 from localcloud.cosmos.exchange import Reply, Request
 from localcloud.cosmos.management import Management
+from localcloud.cosmos.query_handlers import QueryHandlers
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
 from localcloud.disk import is_full, reason
@@ -59,7 +60,8 @@ class Service:
         self._now_ms = now_ms
         self._throughput = throughput
         self._faults = faults
-        management, data = Management(storage, catalog), Data(storage, catalog, throughput)
+        management, queries = Management(storage, catalog), QueryHandlers(storage, catalog)
+        data = Data(storage, catalog, throughput, queries)
         self._handlers: dict[tuple[str, bool, str], Handler] = {
             ("", False, "GET"): management.read_account,
             ("dbs", False, "GET"): management.list_databases,
@@ -80,7 +82,7 @@ class Service:
             ("offers", False, "POST"): management.list_offers,
             ("offers", True, "GET"): management.read_offer,
             ("offers", True, "PUT"): management.replace_offer,
-            ("docs", False, "GET"): data.read_feed,
+            ("docs", False, "GET"): queries.read_feed,
             ("docs", False, "POST"): data.post,
             ("docs", True, "GET"): data.read,
             ("docs", True, "PUT"): data.replace,
@@ -136,6 +138,8 @@ class Service:
         reply = await self._within_throughput(request, handler)
         if isinstance(fault, Lose):
             raise _HungUp
+        if method != "POST":  # the service names the resource in what it answers to anything else
+            reply.headers["content-location"] = base + raw_path.decode("latin-1")
         return reply
 
     async def _within_throughput(self, request: Request, handler: Handler) -> Reply:

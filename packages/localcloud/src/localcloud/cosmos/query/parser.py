@@ -18,13 +18,17 @@ from localcloud.cosmos.values import UNDEFINED
 MAX_QUERY_BYTES = 512 * 1024
 
 
+CLIENT_FILTER = "{documentdb-formattableorderbyquery-filter}"
+"""Where a client puts a filter of its own into a query that the plan rewrote for it; it stands for true."""
+
+
 @lru_cache(maxsize=512)
 def parse(text: str) -> syntax.Query:
     """Raises BadRequest, with a message that points at the position, when the text is no query."""
     if len(text.encode()) > MAX_QUERY_BYTES:
         raise BadRequest(f"The SQL query text exceeded the maximum limit of {MAX_QUERY_BYTES} bytes.")
     try:
-        tree = _grammar().parse(text)
+        tree = _grammar().parse(text.replace(CLIENT_FILTER, "true"))
         return _Builder().transform(tree)
     except UnexpectedInput as error:
         raise _syntax_error(text, error) from None

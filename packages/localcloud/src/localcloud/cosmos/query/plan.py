@@ -12,6 +12,7 @@ from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.bounds import root_alias
 from localcloud.cosmos.query.functions import AGGREGATES
+from localcloud.cosmos.query.parser import CLIENT_FILTER
 from localcloud.cosmos.query.program import count_of, names_of
 from localcloud.cosmos.query.syntax import Call, Constant, Expression, Member, ObjectOf, SelectItem
 
@@ -54,8 +55,17 @@ def needs_client(query: syntax.Query) -> bool:
         or query.limit is not None
         or query.group_by
         or query.order_by
-        or any(has_aggregate(item.expression) for item in query.items or ())
+        or is_aggregated(query)
     )
+
+
+def is_aggregated(query: syntax.Query) -> bool:
+    return any(has_aggregate(item.expression) for item in query.items or ())
+
+
+def is_merged(query: syntax.Query) -> bool:
+    """Whether it is a query that `plan` rewrote so that clients can merge its ranges by ORDER BY."""
+    return [item.alias for item in query.items or ()] == ["_rid", "orderByItems", "payload"]
 
 
 def features(query: syntax.Query) -> list[str]:
@@ -111,7 +121,7 @@ def plan(
         "hasNonStreamingOrderBy": False,
     }
     rewritten = _without_offset(query, offset, limit)
-    if query.group_by or any(has_aggregate(item.expression) for item in query.items or ()):
+    if query.group_by or is_aggregated(query):
         rewritten = _aggregated(rewritten, info)
     if rewritten.order_by:
         rewritten = _merged(rewritten)
@@ -148,7 +158,9 @@ def _merged(query: syntax.Query) -> syntax.Query:
     alias = root_alias(query) or query.sources[0].alias
     payload = _payload(query)
     items = syntax.ArrayOf(tuple(ObjectOf((("item", sort.expression),)) for sort in query.order_by))
-    defined: Expression = Call("IS_DEFINED", (payload,))
+    # A row that selects nothing is no result; the client would look for its payload. The client's filter is where it
+    # goes on by a token of its own.
+    where: Expression = syntax.Binary("AND", Call("IS_DEFINED", (payload,)), syntax.Name(CLIENT_FILTER))
     if query.distinct:
         # The client drops duplicates, so that a range can't know how many of its rows will count.
         query = replace(query, distinct=False, top=None, offset=None, limit=None)
@@ -160,8 +172,7 @@ def _merged(query: syntax.Query) -> syntax.Query:
             SelectItem(items, "orderByItems"),
             SelectItem(payload, "payload"),
         ),
-        # A row that selects nothing is no result; the client would look for its payload.
-        where=defined if query.where is None else syntax.Binary("AND", query.where, defined),
+        where=where if query.where is None else syntax.Binary("AND", query.where, where),
     )
 
 

@@ -1,0 +1,116 @@
+"""What a query or a feed looks at: items of a container in the order of their places."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from localcloud.cosmos import documents
+from localcloud.cosmos.catalog import Container
+from localcloud.cosmos.computed import ComputedDocument
+from localcloud.cosmos.continuation import Place, RowPlace
+from localcloud.cosmos.extent import Extent
+from localcloud.cosmos.partition import canonical
+from localcloud.cosmos.query import bounds, syntax
+from localcloud.cosmos.query.expressions import ROOT, Row
+from localcloud.cosmos.query.program import Program
+from localcloud.cosmos.storage import Session
+
+MAX_IDS_PUSHED = 500
+PLACE, ITEM_NUMBER = "$place", "$number"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item: its place, its number (the part of its resource id that is its own), and its JSON."""
+
+    place: Place
+    number: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Scan:
+    """Items that a query looks at, and what it has looked at so far: how many documents, of `size` bytes."""
+
+    session: Session
+    container: Container
+    extents: list[Extent]
+    tree: syntax.Query
+    parameters: dict[str, object]
+    now: int
+    documents: int = 0
+    size: int = 0
+
+    def rows(self, program: Program, after: Place | None = None) -> Iterator[Row]:
+        """The program's rows in the order of their places, from `after` (which comes again)."""
+        if program.from_nothing:
+            yield {}
+            return
+        ids = bounds.bounds(self.tree, ("id",), self.parameters)
+        for candidate in candidates(self.session, self.container, self.extents, ids, after, self.now):
+            self.documents += 1
+            self.size += len(candidate.body)
+            for number, row in enumerate(program.rows({ROOT: document(self.container, candidate.body)})):
+                row[PLACE], row[ITEM_NUMBER] = (*candidate.place, number), candidate.number
+                yield row
+
+
+def candidates(
+    session: Session,
+    container: Container,
+    extents: list[Extent],
+    ids: tuple[object, ...] | None,
+    after: Place | None,
+    now: int,
+) -> Iterator[Candidate]:
+    """Items in the order of their places, from `after` (which comes again: a JOIN may have more rows of it)."""
+    names = [id_ for id_ in ids if isinstance(id_, str)] if ids is not None else []
+    for extent in extents:
+        clauses = ["container = ?", "epk >= ?", "epk < ?"]
+        values: list[object] = [container.number, extent.low, extent.high]
+        if extent.pk is not None:
+            clauses.append("pk = ?")
+            values.append(extent.pk)
+        if after is not None:
+            clauses.append("(epk, pk, id) >= (?, ?, ?)")
+            values.extend(after)
+        if ids is not None and len(names) <= MAX_IDS_PUSHED:
+            clauses.append(f"id IN ({', '.join('?' * len(names))})")
+            values.extend(names)
+        only_alive(container, now, clauses, values)
+        statement = f"SELECT epk, pk, id, number, body FROM items WHERE {' AND '.join(clauses)} ORDER BY epk, pk, id"  # noqa: S608
+        for epk, pk, id_, number, body in session.connection.execute(statement, values):
+            yield Candidate((epk, pk, id_), number, body)
+
+
+def narrow(container: Container, extent: Extent, tree: syntax.Query, parameters: dict[str, object]) -> list[Extent]:
+    """Logical partitions, when the filter names them; else the extent as it is."""
+    if extent.pk is not None:
+        return [extent]
+    keys = bounds.combinations(tree, container.key.paths, parameters)
+    if keys is None:
+        return [extent]
+    points = sorted({(container.key.effective(key), canonical(key)) for key in keys})
+    return [Extent(epk, epk + "!", pk) for epk, pk in points if extent.low <= epk < extent.high]
+
+
+def document(container: Container, body: bytes) -> object:
+    """What a query sees of an item: computed properties too."""
+    document = documents.decode(body)
+    if container.computed and isinstance(document, dict):
+        return ComputedDocument(document, container.computed)
+    return document
+
+
+def place_of(row: Row) -> RowPlace:
+    return row[PLACE]  # type: ignore[return-value]  # put there by `Scan.rows`
+
+
+def item_number_of(row: Row) -> int:
+    return row[ITEM_NUMBER]  # type: ignore[return-value]  # put there by `Scan.rows`
+
+
+def only_alive(container: Container, now: int, clauses: list[str], values: list[object]) -> None:
+    """Leave out what has outlived its time to live."""
+    if container.default_ttl is not None:
+        clauses.append("(coalesce(ttl, ?) = -1 OR ts + coalesce(ttl, ?) > ?)")
+        values.extend((container.default_ttl, container.default_ttl, now))
