@@ -19,8 +19,8 @@ from songline.projections.charts.history import History, SongHistory
 from songline.projections.charts.routes import Index
 from songline.projections.http import health_routes as health_api
 from songline.projections.http import openapi, pages
-from songline.projections.http.front import Front
-from songline.projections.http.parameters import BadParameters, known
+from songline.projections.http.front import AllowedNames
+from songline.projections.http.parameters import ParametersError, known
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 from songline.projections.hub_creation import HubCreation
@@ -29,9 +29,9 @@ from songline.projections.ingestions.queries import HEARTBEAT, POLL, IngestionsA
 from songline.projections.library import routes as library_api
 from songline.projections.live import now_playing_routes as now_playing_api
 from songline.projections.live import routes as live_api
-from songline.projections.live.dead_letters import Letters, LettersAnswer
-from songline.projections.live.feed import Feed, Stores
-from songline.projections.live.hubs import Hubs
+from songline.projections.live.dead_letters import DeadLetterReader, LettersAnswer
+from songline.projections.live.feed import FeedStores, LiveFeed
+from songline.projections.live.hubs import HubCounter
 from songline.projections.live.now_playing import Broadcast
 from songline.projections.live.routes import Followed
 from songline.projections.live.snapshot import STALE_S, Live
@@ -40,9 +40,9 @@ from songline.projections.parked import routes as parked_api
 from songline.projections.parked.queries import ParkedAnswer
 from songline.projections.plays import routes as plays_api
 from songline.projections.songs import routes as song_api
-from songline.projections.songs.audio import AudioStore
-from songline.projections.songs.titles import Titles
-from songline.projections.store import Store, Unavailable
+from songline.projections.songs.audio import SongAudio
+from songline.projections.songs.titles import TitleCache
+from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
 from songline.schemas.documents import Chart
 from songline.schemas.ingestions import IngestionAnswer
@@ -73,7 +73,7 @@ SERVED = (
 )
 """The types of all answers."""
 RETRY_SECONDS = 2
-DEFAULT_FRONT = Front()
+DEFAULT_FRONT = AllowedNames()
 
 
 def create(
@@ -85,7 +85,7 @@ def create(
     poll: float = POLL,
     heartbeat: float = HEARTBEAT,
     stale_s: float = STALE_S,
-    front: Front = DEFAULT_FRONT,
+    front: AllowedNames = DEFAULT_FRONT,
     workers: Mapping[str, str] = MappingProxyType({}),
 ) -> FastAPI:
     """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound,
@@ -102,13 +102,13 @@ def create(
         async with AsyncExitStack() as stack:
             client = cosmos.client(settings)
             stack.push_async_callback(client.close)
-            app.state.charts = Store(cosmos.container(client, DATABASE, CHARTS))
-            app.state.songs = Store(cosmos.container(client, DATABASE, SONGS))
-            app.state.ingestions = Store(cosmos.container(client, DATABASE, INGESTIONS))
-            app.state.library = Store(cosmos.container(client, DATABASE, LIBRARY))
-            app.state.plays = Store(cosmos.container(client, DATABASE, PLAYS))
-            app.state.parked = Store(cosmos.container(client, DATABASE, PARKED))
-            app.state.titles = Titles(app.state.songs)
+            app.state.charts = DocumentStore(cosmos.container(client, DATABASE, CHARTS))
+            app.state.songs = DocumentStore(cosmos.container(client, DATABASE, SONGS))
+            app.state.ingestions = DocumentStore(cosmos.container(client, DATABASE, INGESTIONS))
+            app.state.library = DocumentStore(cosmos.container(client, DATABASE, LIBRARY))
+            app.state.plays = DocumentStore(cosmos.container(client, DATABASE, PLAYS))
+            app.state.parked = DocumentStore(cosmos.container(client, DATABASE, PARKED))
+            app.state.titles = TitleCache(app.state.songs)
             app.state.audio = app.state.letters = app.state.hub = None
             if hubs is not None:
                 asking = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
@@ -117,13 +117,13 @@ def create(
             if storage is not None:
                 places = blobs.client(storage)
                 stack.push_async_callback(places.close)
-                app.state.audio = AudioStore(places)
+                app.state.audio = SongAudio(places)
             if bus is not None:
-                app.state.letters = Letters(servicebus.client(bus, retry_total=0))
+                app.state.letters = DeadLetterReader(servicebus.client(bus, retry_total=0))
                 stack.push_async_callback(app.state.letters.close)
-            app.state.feed = Feed(
-                Stores(app.state.charts, app.state.songs, app.state.library, app.state.ingestions),
-                None if hubs is None else Hubs(hubs, time.monotonic),
+            app.state.feed = LiveFeed(
+                FeedStores(app.state.charts, app.state.songs, app.state.library, app.state.ingestions),
+                None if hubs is None else HubCounter(hubs, time.monotonic),
                 broadcast,
                 app.state.titles,
                 lambda: datetime.now(UTC),
@@ -161,8 +161,8 @@ def create(
 
 
 def _problems(app: FastAPI) -> None:
-    @app.exception_handler(Unavailable)
-    async def unavailable(request: Request, error: Unavailable) -> Response:
+    @app.exception_handler(StoreUnavailableError)
+    async def unavailable(request: Request, error: StoreUnavailableError) -> Response:
         return answer(Problem("Store unavailable", 503, f"{error}. Try again later."), RETRY_SECONDS)
 
     @app.exception_handler(RequestValidationError)
@@ -173,8 +173,8 @@ def _problems(app: FastAPI) -> None:
             return refused(404, "Not found", faults)
         return refused(400, "Bad request", faults)
 
-    @app.exception_handler(BadParameters)
-    async def misspelt(request: Request, error: BadParameters) -> Response:
+    @app.exception_handler(ParametersError)
+    async def misspelt(request: Request, error: ParametersError) -> Response:
         return refused(400, "Bad request", error.faults)
 
     @app.exception_handler(HTTPException)

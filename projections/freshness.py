@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.progress import PROGRESS, Progress, Reached
 
 
-async def freshness(store: Store, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:
+async def freshness(store: DocumentStore, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:
     """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable.
 
     Of a hub that was created at another moment than `created_at`, None where that is not known, positions say nothing:

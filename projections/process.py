@@ -9,7 +9,7 @@ import uvicorn
 
 from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
 from songline.projections.api import create
-from songline.projections.http.front import Front
+from songline.projections.http.front import AllowedNames
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def main(host: str, port: int) -> None:
     """Serve charts, songs and ingestions over HTTP. Settings come from the environment: see docs/operations.md."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings, storage, front = read_cosmos(os.environ), _storage(os.environ), Front.read(os.environ)
+        settings, storage, front = read_cosmos(os.environ), _storage(os.environ), AllowedNames.read(os.environ)
     except BadSetting as error:
         raise SystemExit(f"projections: {error}") from None
     uvicorn.run(

@@ -32,11 +32,11 @@ Wait = Annotated[
 _PAIR = re.compile(r"([0-9]{1,4}):([0-9]{1,18})", re.ASCII)
 
 
-class BadPosition(ValueError):
+class PositionError(ValueError):
     """A position that is none. The caller takes the one that publishing answered; POSITION_RULE says how it looks."""
 
 
-class Behind(Exception):
+class BehindError(Exception):
     """What was asked for is not in the view yet. Asking again a moment later may do."""
 
     def __init__(self, view: str, wanted: Mapping[str, int], position: Mapping[str, int], waited: float) -> None:
@@ -49,12 +49,12 @@ class Behind(Exception):
 
 
 def parse(text: str | None) -> dict[str, int]:
-    """`2:1203,3:88` by partition, nothing for None; raises BadPosition."""
+    """`2:1203,3:88` by partition, nothing for None; raises PositionError."""
     wanted: dict[str, int] = {}
     for pair in [] if text is None else text.split(","):
         match = _PAIR.fullmatch(pair.strip())
         if match is None:
-            raise BadPosition(text)
+            raise PositionError(text)
         partition = str(int(match[1]))
         wanted[partition] = max(int(match[2]), wanted.get(partition, -1))
     return wanted
@@ -67,7 +67,7 @@ async def reaching(
     wanted: Mapping[str, int],
     wait: float,
 ) -> T:
-    """What `look` finds, as soon as its position covers `wanted`, within `wait` seconds. Raises Behind."""
+    """What `look` finds, as soon as its position covers `wanted`, within `wait` seconds. Raises BehindError."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     while True:
@@ -76,5 +76,5 @@ async def reaching(
         if all(there.get(partition, -1) >= least for partition, least in wanted.items()):
             return found
         if loop.time() + PAUSE > deadline:
-            raise Behind(view, wanted, there, wait)
+            raise BehindError(view, wanted, there, wait)
         await asyncio.sleep(PAUSE)

@@ -20,13 +20,16 @@ _PAGE = 1_000
 _passed_over = PassedOver(logging.getLogger(__name__))
 
 
-class Unavailable(Exception):
+class StoreUnavailableError(Exception):
     """The store can't answer now. The outside must mend it; asking again later may do."""
 
 
-class Store:
-    """One container. Every method raises Unavailable when Cosmos DB gives no answer within `patience` seconds, or
-    refuses for a cause that the caller can't mend, or has a document that is none of ours."""
+class DocumentStore:
+    """One container of documents.
+
+    Every method raises StoreUnavailableError when Cosmos DB does not answer within `patience` seconds, refuses for a
+    reason that the caller can't mend, or returns a document that breaks its contract.
+    """
 
     def __init__(self, container: ContainerProxy, patience: float = 5.0) -> None:
         self._container = container
@@ -42,7 +45,9 @@ class Store:
         try:
             return convert(dict(found), kind)
         except PoisonError as poison:
-            raise Unavailable(f"document {item!r} of {self._container.id!r} can't be understood: {poison}") from None
+            raise StoreUnavailableError(
+                f"document {item!r} of {self._container.id!r} can't be understood: {poison}"
+            ) from None
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
         """The first `limit` documents that the query finds, in all partitions; what is no such document is left out."""
@@ -87,12 +92,12 @@ class Store:
             async with asyncio.timeout(self._patience):
                 yield
         except CosmosResourceNotFoundError as error:
-            raise Unavailable(
+            raise StoreUnavailableError(
                 f"container {self._container.id!r} is not there: create it, or run `songline doctor`"
             ) from error
         except CosmosHttpResponseError as error:
-            raise Unavailable(f"Cosmos DB answered {error.status_code}") from error
+            raise StoreUnavailableError(f"Cosmos DB answered {error.status_code}") from error
         except TimeoutError as error:
-            raise Unavailable(f"Cosmos DB gave no answer within {self._patience:g} s") from error
+            raise StoreUnavailableError(f"Cosmos DB gave no answer within {self._patience:g} s") from error
         except AzureError as error:
-            raise Unavailable(f"Cosmos DB can't be reached ({type(error).__name__})") from error
+            raise StoreUnavailableError(f"Cosmos DB can't be reached ({type(error).__name__})") from error

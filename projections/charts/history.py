@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct, structs
 
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key, snapshot_id
 from songline.schemas.types import Id, Moment
 
@@ -60,7 +60,7 @@ class SongHistory(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def snapshots(
-    store: Store, kind: Kind, window: Window, scope: str, since: datetime, until: datetime, limit: int
+    store: DocumentStore, kind: Kind, window: Window, scope: str, since: datetime, until: datetime, limit: int
 ) -> History:
     """The snapshots of a chart, `limit` lines of each. Raises Unavailable."""
     parameters: list[dict[str, object]] = [
@@ -75,7 +75,7 @@ async def snapshots(
     return History(kind=kind, window=window, scope=scope, since=since, until=until, charts=charts)
 
 
-async def of_song(store: Store, song_id: Id, windows: tuple[Window, ...], now: datetime) -> SongHistory:
+async def of_song(store: DocumentStore, song_id: Id, windows: tuple[Window, ...], now: datetime) -> SongHistory:
     """What the global top charts say of the song. Raises Unavailable."""
     parameters: list[dict[str, object]] = [
         {"name": "@chart", "value": chart_key("top", "1h", GLOBAL)},

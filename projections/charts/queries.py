@@ -4,7 +4,7 @@ import re
 
 from msgspec import structs
 
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, chart_key
 from songline.schemas.progress import PROGRESS, Freshness
 from songline.schemas.regions import REGIONS
@@ -28,7 +28,7 @@ def is_scope(text: str) -> bool:
             return False
 
 
-async def chart(store: Store, kind: Kind, window: Window, scope: str, limit: int) -> Chart | None:
+async def chart(store: DocumentStore, kind: Kind, window: Window, scope: str, limit: int) -> Chart | None:
     """The first `limit` lines of a chart. Where nothing happened in the scope the chart is empty; None when the global
     one of its kind and window has not been computed yet either. Raises Unavailable."""
     # Asked for first, so that it is true of what is found then.

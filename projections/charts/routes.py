@@ -45,7 +45,7 @@ class Index(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `charts`, a Store."""
+    """The app's state has `charts`, a DocumentStore."""
     _current(app)
     _before(app, now)
 

@@ -6,8 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
-class Allow:
-    """Completes the `Allow` of answers 405: each of `router`'s routes knows its own methods only."""
+class AllowMiddleware:
+    """Complete the `Allow` of answers 405: each of `router`'s routes knows its own methods only."""
 
     def __init__(self, app: ASGIApp, router: Router) -> None:
         self._app, self._router = app, router

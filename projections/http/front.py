@@ -11,8 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from songline.projections.http.allow import Allow
-from songline.projections.http.head import Head
+from songline.projections.http.allow import AllowMiddleware
+from songline.projections.http.head import HeadMiddleware
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
@@ -21,7 +21,7 @@ _ASKED = ("Accept", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Ev
 _TOLD = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After")
 
 
-class Front(Struct, frozen=True):
+class AllowedNames(Struct, frozen=True):
     """Names that the API answers under beside its addresses, and origins whose pages may use it."""
 
     hosts: tuple[str, ...] = ()
@@ -34,8 +34,8 @@ class Front(Struct, frozen=True):
 
     def install(self, app: FastAPI) -> None:
         """Put the layers before the routes of `app`."""
-        app.add_middleware(Allow, router=app.router)
-        app.add_middleware(Head, router=app.router)
+        app.add_middleware(AllowMiddleware, router=app.router)
+        app.add_middleware(HeadMiddleware, router=app.router)
         app.add_middleware(_Guard, front=self)
         if self.origins:
             app.add_middleware(
@@ -45,13 +45,13 @@ class Front(Struct, frozen=True):
                 allow_headers=_ASKED,
                 expose_headers=_TOLD,
             )
-        app.add_middleware(_Named, front=self)
+        app.add_middleware(_NamedHost, front=self)
 
 
-class _Named:
+class _NamedHost:
     """Lets requests pass whose path is text that ends in no line feed, and whose Host is a name of ours."""
 
-    def __init__(self, app: ASGIApp, front: Front) -> None:
+    def __init__(self, app: ASGIApp, front: AllowedNames) -> None:
         self._app, self._front = app, front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,7 @@ class _Named:
 class _Guard:
     """Refuses what a page of another site would change."""
 
-    def __init__(self, app: ASGIApp, front: Front) -> None:
+    def __init__(self, app: ASGIApp, front: AllowedNames) -> None:
         self._app, self._front = app, front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

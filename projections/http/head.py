@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 STREAM = b"text/event-stream"
 
 
-class Head:
+class HeadMiddleware:
     """Asks the routes of `router` with GET what is asked with HEAD, and drops the body. A stream of events, which would
     have no end, is left once its headers are there. Routes that know HEAD themselves are asked as they are."""
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from songline.cloud.service_fault import is_denied
 from songline.projections.http.responses import plain
-from songline.projections.store import Unavailable
+from songline.projections.store import StoreUnavailableError
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 
 NAME = "api"
@@ -21,7 +21,7 @@ METHODS = ["GET", "HEAD"]
 
 
 def routes(app: FastAPI) -> None:
-    """The app's state has `charts`, `plays`, `songs`, `ingestions` and `library`, each a Store."""
+    """The app's state has `charts`, `plays`, `songs`, `ingestions` and `library`, each a DocumentStore."""
 
     @app.api_route("/health/live", methods=METHODS, include_in_schema=False)
     async def live() -> Response:
@@ -37,7 +37,7 @@ def routes(app: FastAPI) -> None:
         now = datetime.now(UTC)
         try:
             await _check(request.app)
-        except Unavailable as error:
+        except StoreUnavailableError as error:
             denied = error.__cause__ is not None and is_denied(error.__cause__)
             cause = NotReadyCause.ACCESS_DENIED if denied else NotReadyCause.SERVICE_AWAY
             report = ProgressReport(worker=NAME, as_of=now, reasons=(not_ready(NAME, cause, str(error)),))
@@ -47,7 +47,7 @@ def routes(app: FastAPI) -> None:
 
 
 async def _check(app: FastAPI) -> None:
-    """Raises Unavailable."""
+    """Raises StoreUnavailableError."""
     state = app.state
     stores = (state.charts, state.plays, state.songs, state.ingestions, state.library)
     for failure in await asyncio.gather(*(store.check() for store in stores), return_exceptions=True):

@@ -14,7 +14,7 @@ from songline.schemas.nearest import nearest
 MOST = 100
 
 
-class BadParameters(Exception):
+class ParametersError(Exception):
     """The query has parameters that the route does not know, twice the same, or what is no text."""
 
     def __init__(self, *faults: Fault) -> None:
@@ -23,7 +23,7 @@ class BadParameters(Exception):
 
 
 async def known(request: Request) -> None:
-    """A dependency of every route; raises BadParameters."""
+    """A dependency of every route; raises ParametersError."""
     if query := request.scope["query_string"]:
         check(query, parameters(request.scope["route"]))
 
@@ -36,14 +36,14 @@ def parameters(route: APIRoute) -> list[str]:
 
 
 def check(query: bytes, names: Iterable[str]) -> None:
-    """Raises BadParameters unless `query` is text and has only `names`, each once."""
+    """Raises ParametersError unless `query` is text and has only `names`, each once."""
     try:
         # UTF-8, strictly; blank values are values.
         said = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST)
     except UnicodeDecodeError:
-        raise BadParameters(Fault("query", shown(query.decode("latin-1")), "UTF-8, percent-encoded")) from None
+        raise ParametersError(Fault("query", shown(query.decode("latin-1")), "UTF-8, percent-encoded")) from None
     except ValueError:
-        raise BadParameters(Fault("query", shown(query.decode("latin-1")), f"{MOST} parameters at most")) from None
+        raise ParametersError(Fault("query", shown(query.decode("latin-1")), f"{MOST} parameters at most")) from None
     allowed, seen, faults = list(names), set[str](), list[Fault]()
     for name, value in said:
         if name not in allowed:
@@ -53,4 +53,4 @@ def check(query: bytes, names: Iterable[str]) -> None:
             faults.append(Fault(name, shown(value), "one value, and not another one"))
         seen.add(name)
     if faults:
-        raise BadParameters(*faults)
+        raise ParametersError(*faults)

@@ -8,7 +8,7 @@ from msgspec import Struct
 _ONE = re.compile(r"bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.ASCII | re.IGNORECASE)
 
 
-class Range(Struct, frozen=True):
+class ByteRange(Struct, frozen=True):
     """Bytes from `first` up to and with `last`."""
 
     first: int
@@ -19,11 +19,11 @@ class Range(Struct, frozen=True):
         return self.last - self.first + 1
 
 
-class Unsatisfiable(Exception):
+class UnsatisfiableRangeError(Exception):
     """What is asked for lies behind the end. The caller asks for less; 416 tells how much there is."""
 
 
-def wanted(header: str | None, if_range: str | None, tag: str, size: int) -> Range | None:
+def wanted(header: str | None, if_range: str | None, tag: str, size: int) -> ByteRange | None:
     """The range to send of `size` bytes with the strong entity tag `tag`; None for all of them.
 
     Several ranges, other units and what is malformed are passed over, as a server may: all is sent. Raises
@@ -40,11 +40,11 @@ def wanted(header: str | None, if_range: str | None, tag: str, size: int) -> Ran
     if last and int(last) < int(first):
         return None
     if int(first) >= size:
-        raise Unsatisfiable
-    return Range(int(first), min(int(last), size - 1) if last else size - 1)
+        raise UnsatisfiableRangeError
+    return ByteRange(int(first), min(int(last), size - 1) if last else size - 1)
 
 
-def _suffix(length: int, size: int) -> Range:
+def _suffix(length: int, size: int) -> ByteRange:
     if length == 0 or size == 0:
-        raise Unsatisfiable
-    return Range(max(0, size - length), size - 1)
+        raise UnsatisfiableRangeError
+    return ByteRange(max(0, size - length), size - 1)

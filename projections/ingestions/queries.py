@@ -9,7 +9,7 @@ from fastapi.sse import format_sse_event
 from msgspec import Struct
 
 from songline.projections.live.snapshot import Waiting
-from songline.projections.store import Store, Unavailable
+from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.ingestions import STATES, Ingestion, IngestionAnswer, Reason, State, Transition
 from songline.schemas.types import Id, Moment
 
@@ -60,8 +60,8 @@ def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
     )
 
 
-async def moved_last(store: Store, state: State | None, limit: int) -> list[Ingestion]:
-    """The `limit` uploads that moved last, of those in `state`. Raises Unavailable."""
+async def moved_last(store: DocumentStore, state: State | None, limit: int) -> list[Ingestion]:
+    """The `limit` uploads that moved last, of those in `state`. Raises StoreUnavailableError."""
     if state is None:
         return await store.find("SELECT * FROM c ORDER BY c.updatedAt DESC", [], limit, Ingestion)
     parameters: list[dict[str, object]] = [{"name": "@state", "value": state}]
@@ -69,8 +69,8 @@ async def moved_last(store: Store, state: State | None, limit: int) -> list[Inge
     return await store.find(query, parameters, limit, Ingestion)
 
 
-async def waiting(store: Store) -> Waiting:
-    """How many uploads are in each state. Raises Unavailable."""
+async def waiting(store: DocumentStore) -> Waiting:
+    """How many uploads are in each state. Raises StoreUnavailableError."""
     counts: dict[State, int] = {}
     for state in STATES:
         (counts[state],) = await store.values(_COUNT, [{"name": "@state", "value": state}], 1, int)
@@ -102,7 +102,7 @@ def settled(ingestion: Ingestion, seen: str | None) -> bool:
 
 
 async def stream(
-    store: Store, ingestion: Ingestion, seen: str | None, poll: float = POLL, heartbeat: float = HEARTBEAT
+    store: DocumentStore, ingestion: Ingestion, seen: str | None, poll: float = POLL, heartbeat: float = HEARTBEAT
 ) -> AsyncIterator[bytes]:
     """Server-sent events: each step after `seen` as it comes, up to a final one; a comment in every quiet `heartbeat`
     seconds, so that nothing on the way takes the connection for dead.
@@ -124,7 +124,7 @@ async def stream(
         await asyncio.sleep(poll)
         try:
             ingestion = await store.read(ingestion.id, ingestion.id, Ingestion) or ingestion
-        except Unavailable:
+        except StoreUnavailableError:
             # It comes back, or the caller's patience ends: the heartbeat goes on meanwhile.
             continue
 

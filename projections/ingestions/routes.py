@@ -14,8 +14,8 @@ from songline.projections.http.problems import Problem, answer
 from songline.projections.http.responses import plain
 from songline.projections.http.unread import EventStream
 from songline.projections.ingestions import queries as ingestions
-from songline.projections.live.dead_letters import PEEKED, Letters, LettersAnswer
-from songline.projections.store import Store
+from songline.projections.live.dead_letters import PEEKED, DeadLetterReader, LettersAnswer
+from songline.projections.store import DocumentStore
 from songline.schemas.ingestions import Ingestion, State
 
 NO_QUEUE = (
@@ -30,8 +30,11 @@ def routes(
     heartbeat: float,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """The app's state has `ingestions`, a Store, and `letters`, Letters or None. `poll` and `heartbeat` are seconds:
-    see `ingestions.stream`."""
+    """The routes of ingestions.
+
+    The app's state has `ingestions`, a DocumentStore, and `letters`, a DeadLetterReader or None. `poll` and `heartbeat`
+    are seconds: how often a stream looks at the document, and how often it sends a comment where nothing changes.
+    """
 
     @app.get(
         "/v1/ingestions",
@@ -52,7 +55,7 @@ def routes(
     @app.get("/v1/deadletters", summary="Commands that died", responses=openapi.answers("LettersAnswer", 503))
     async def dead(request: Request) -> Response:
         """The oldest of them, with the broker's reason. `songline dlq` sends them again or gives them up."""
-        letters: Letters | None = request.app.state.letters
+        letters: DeadLetterReader | None = request.app.state.letters
         if letters is None:
             return answer(Problem("No queue here", 503, NO_QUEUE))
         as_of = now()
@@ -91,7 +94,7 @@ def routes(
 
 
 async def _read(request: Request, ingestion_id: str) -> Ingestion | None:
-    store: Store = request.app.state.ingestions
+    store: DocumentStore = request.app.state.ingestions
     return await store.read(ingestion_id, ingestion_id, Ingestion)
 
 

@@ -8,20 +8,22 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
-from songline.projections.songs.titles import Known, Titles
-from songline.projections.store import Store
+from songline.projections.songs.titles import CatalogSong, TitleCache
+from songline.projections.store import DocumentStore
 from songline.schemas.library import EntryDocument
 
 MAX_COUNTED = 5_000
 _UPLOADED = "SELECT VALUE c.songId FROM c WHERE IS_DEFINED(c.byUploaded)"
 
 
-def is_stranger(user_id: str, known: Known) -> bool:
+def is_stranger(user_id: str, known: CatalogSong) -> bool:
     """Whether the song is known to be another user's."""
     return known.owner is not None and known.owner != user_id
 
 
-def judged(entries: Iterable[EntryDocument], known: Mapping[str, Known], uploads_only: bool) -> list[EntryDocument]:
+def judged(
+    entries: Iterable[EntryDocument], known: Mapping[str, CatalogSong], uploads_only: bool
+) -> list[EntryDocument]:
     """The entries without uploads of songs that are known to be another user's, and without those that were there for
     nothing else."""
     found = []
@@ -35,7 +37,7 @@ def judged(entries: Iterable[EntryDocument], known: Mapping[str, Known], uploads
     return found
 
 
-async def strangers(store: Store, titles: Titles, user_id: str) -> int:
+async def strangers(store: DocumentStore, titles: TitleCache, user_id: str) -> int:
     """How many songs the listener says to have uploaded that are known to be another user's, of the first MAX_COUNTED.
     Raises Unavailable."""
     songs = await store.find_within(user_id, _UPLOADED, [], MAX_COUNTED, str)

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from songline.projections.library.own_uploads import judged, strangers
-from songline.projections.songs.titles import Title, Titles
-from songline.projections.store import Store
+from songline.projections.songs.titles import Title, TitleCache
+from songline.projections.store import DocumentStore
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 from songline.schemas.library import (
@@ -47,7 +47,7 @@ _IN = {
 }
 
 
-class Asked(Struct, frozen=True):
+class LibraryQuery(Struct, frozen=True):
     """Which list of a library, from where on: `after` is the place of the last entry of the page before."""
 
     filter: Filter | None
@@ -60,18 +60,18 @@ class Asked(Struct, frozen=True):
         return {"recent": _RECENT[self.filter], "plays": "byPlays", "title": "title"}[self.sort]
 
 
-class BadCursor(ValueError):
+class LibraryCursorError(ValueError):
     """A cursor that no answer to this question gave. The caller takes the one from the page before, or none."""
 
 
-class TooLarge(Exception):
+class LibraryTooLargeError(Exception):
     """A library with too many songs to be sorted by title. The caller asks for another order."""
 
 
-def asked(filter: Filter | None, sort: Sort, cursor: str | None) -> Asked:  # noqa: A002  # as the API has it
-    """Raises BadCursor."""
-    first = Asked(filter, sort, None)
-    return first if cursor is None else Asked(filter, sort, _after(first.field, cursor))
+def asked(filter: Filter | None, sort: Sort, cursor: str | None) -> LibraryQuery:  # noqa: A002  # as the API has it
+    """Raises LibraryCursorError."""
+    first = LibraryQuery(filter, sort, None)
+    return first if cursor is None else LibraryQuery(filter, sort, _after(first.field, cursor))
 
 
 def cursor(field: str, *place: str) -> str:
@@ -84,13 +84,13 @@ def _after(field: str, cursor: str) -> tuple[str, ...]:
         text = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         of, *place = _cursors.decode(text)
     except (ValueError, PoisonError):
-        raise BadCursor(cursor) from None
+        raise LibraryCursorError(cursor) from None
     if of != field or len(place) != (3 if field == "title" else 1):
-        raise BadCursor(cursor)
+        raise LibraryCursorError(cursor)
     return tuple(place)
 
 
-def query(asked: Asked) -> tuple[str, list[dict[str, object]]]:
+def query(asked: LibraryQuery) -> tuple[str, list[dict[str, object]]]:
     """The list in Cosmos DB's SQL, for one listener's partition, and its parameters; by title it is not sorted."""
     if asked.sort == "title":
         return " ".join(("SELECT * FROM c WHERE", _IN[asked.filter])), []
@@ -99,13 +99,18 @@ def query(asked: Asked) -> tuple[str, list[dict[str, object]]]:
     return text, [{"name": "@after", "value": _BEFORE_ALL if asked.after is None else asked.after[0]}]
 
 
-async def page(store: Store, titles: Titles, user_id: str, asked: Asked, limit: int, fresh: dict[str, Any]) -> Library:
-    """At most `limit` entries, with how `fresh` they are at least. Raises TooLarge and Unavailable."""
+async def page(
+    store: DocumentStore, titles: TitleCache, user_id: str, asked: LibraryQuery, limit: int, fresh: dict[str, Any]
+) -> Library:
+    """At most `limit` entries, with how `fresh` they are at least.
+
+    Raises LibraryTooLargeError and StoreUnavailableError.
+    """
     text, parameters = query(asked)
     if asked.sort == "title":
         found = await store.find_within(user_id, text, parameters, TITLE_LIMIT + 1, EntryDocument)
         if len(found) > TITLE_LIMIT:
-            raise TooLarge(f"the library of {user_id} has more than {TITLE_LIMIT} songs of this kind")
+            raise LibraryTooLargeError(f"the library of {user_id} has more than {TITLE_LIMIT} songs of this kind")
         known = await titles.known(entry.song_id for entry in found)
         names = {song_id: each.title for song_id, each in known.items()}
         found = judged(found, known, asked.filter == "uploaded")
@@ -124,7 +129,9 @@ async def page(store: Store, titles: Titles, user_id: str, asked: Asked, limit: 
     return Library(user_id=user_id, entries=entries, next=following, **fresh)
 
 
-async def _following(store: Store, titles: Titles, user_id: str, asked: Asked, limit: int) -> list[EntryDocument]:
+async def _following(
+    store: DocumentStore, titles: TitleCache, user_id: str, asked: LibraryQuery, limit: int
+) -> list[EntryDocument]:
     """The next `limit` entries of a sorted list, without uploads that are another user's."""
     found: list[EntryDocument] = []
     size = limit
@@ -139,7 +146,7 @@ async def _following(store: Store, titles: Titles, user_id: str, asked: Asked, l
         size = MORE
 
 
-async def recent(store: Store, titles: Titles, user_id: str, limit: int, fresh: dict[str, Any]) -> Recent:
+async def recent(store: DocumentStore, titles: TitleCache, user_id: str, limit: int, fresh: dict[str, Any]) -> Recent:
     """The last listens. Raises Unavailable."""
     summary = await _summary(store, user_id)
     listens = summary.recent[:limit]
@@ -156,7 +163,7 @@ async def recent(store: Store, titles: Titles, user_id: str, limit: int, fresh: 
     )
 
 
-async def summary(store: Store, titles: Titles, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
+async def summary(store: DocumentStore, titles: TitleCache, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
     """Raises Unavailable."""
     found = await _summary(store, user_id)
     others = await strangers(store, titles, user_id) if found.uploaded else 0
@@ -173,7 +180,7 @@ async def summary(store: Store, titles: Titles, user_id: str, fresh: dict[str, A
     )
 
 
-async def _summary(store: Store, user_id: str) -> SummaryDocument:
+async def _summary(store: DocumentStore, user_id: str) -> SummaryDocument:
     """Of a listener of whom nothing was heard, an empty one."""
     found = await store.read(SUMMARY, user_id, SummaryDocument)
     return SummaryDocument(id=SUMMARY, user_id=user_id) if found is None else found

@@ -16,15 +16,15 @@ from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
 from songline.projections.hub_creation import HubCreation, known
 from songline.projections.library import queries as libraries
-from songline.projections.library.queries import MAX_LIMIT, BadCursor, Filter, Sort, TooLarge
-from songline.projections.read_your_writes import POSITION_RULE, WAIT, BadPosition, Behind, MinPosition, Wait
+from songline.projections.library.queries import MAX_LIMIT, Filter, LibraryCursorError, LibraryTooLargeError, Sort
+from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
 from songline.schemas.library import RECENT
 
 Now = Callable[[], datetime]
 
 
 def routes(app: FastAPI, now: Now = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `library`, a Store, `titles`, a Titles, and `hub`, a HubCreation or None."""
+    """The app's state has `library`, a DocumentStore, `titles`, a TitleCache, and `hub`, a HubCreation or None."""
     _library(app, now)
     _recent(app, now)
     _summary(app, now)
@@ -56,7 +56,7 @@ def _library(app: FastAPI, now: Now) -> None:
         has an empty library. `next` leads to the next page, and is null on the last one."""
         try:
             asked = libraries.asked(filter, sort, cursor)
-        except BadCursor:
+        except LibraryCursorError:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
         fresh = await _fresh(request, now, min_position, wait)
@@ -99,7 +99,7 @@ def _summary(app: FastAPI, now: Now) -> None:
 
 
 async def _fresh(request: Request, now: Now, min_position: str | None, wait: float) -> dict[str, Any]:
-    """How fresh the answer is at least, once it is as fresh as was asked for. Raises BadPosition, Behind and
+    """How fresh the answer is at least, once it is as fresh as was asked for. Raises PositionError, BehindError and
     Unavailable."""
 
     hub: HubCreation | None = request.app.state.hub
@@ -119,14 +119,14 @@ async def _fresh(request: Request, now: Now, min_position: str | None, wait: flo
 
 
 def _problems(app: FastAPI) -> None:
-    @app.exception_handler(BadPosition)
-    async def bad(request: Request, error: BadPosition) -> Response:
+    @app.exception_handler(PositionError)
+    async def bad(request: Request, error: PositionError) -> Response:
         return refused(400, "No such position", (Fault("min_position", shown(str(error)), POSITION_RULE),))
 
-    @app.exception_handler(Behind)
-    async def behind(request: Request, error: Behind) -> Response:
+    @app.exception_handler(BehindError)
+    async def behind(request: Request, error: BehindError) -> Response:
         return answer(Problem("Not there yet", 503, f"{error}. Ask again."), reaching.RETRY_SECONDS)
 
-    @app.exception_handler(TooLarge)
-    async def too_large(request: Request, error: TooLarge) -> Response:
+    @app.exception_handler(LibraryTooLargeError)
+    async def too_large(request: Request, error: LibraryTooLargeError) -> Response:
         return refused(400, "Too large to sort by title", (Fault("sort", '"title"', f"recent or plays: {error}"),))

@@ -11,7 +11,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from msgspec import Struct
 
 from songline.cloud.servicebus import peeked
-from songline.projections.store import Unavailable
+from songline.projections.store import StoreUnavailableError
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, IngestSong, decode
 from songline.schemas.decoding import DECODING_ERRORS
@@ -45,8 +45,8 @@ class LettersAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
     more: bool
 
 
-class Letters:
-    """The dead-letter queue, over one link that stays open. Methods raise Unavailable."""
+class DeadLetterReader:
+    """The dead-letter queue, over one link that stays open. Methods raise StoreUnavailableError."""
 
     def __init__(self, bus: ServiceBusClient, patience_s: float = 5.0) -> None:
         self._bus = bus
@@ -64,7 +64,7 @@ class Letters:
             except (AzureError, TimeoutError, ValueError) as error:
                 # A link that broke is closed for good, which the SDK tells by a ValueError.
                 await self._drop()
-                raise Unavailable(f"Service Bus can't be reached ({type(error).__name__})") from error
+                raise StoreUnavailableError(f"Service Bus can't be reached ({type(error).__name__})") from error
 
     async def close(self) -> None:
         await self._drop()

@@ -14,12 +14,20 @@ from songline.projections.charts import queries as charts
 from songline.projections.freshness import earliest
 from songline.projections.ingestions import queries as ingestions
 from songline.projections.live import snapshot as live
-from songline.projections.live.hubs import Hubs, Unreachable
+from songline.projections.live.hubs import HubCounter, HubsUnreachableError
 from songline.projections.live.now_playing import Broadcast
-from songline.projections.live.snapshot import PLAYING_S, Live, Mark, NowPlaying, Projection, Sample, Waiting
+from songline.projections.live.snapshot import (
+    PLAYING_S,
+    Live,
+    NowPlaying,
+    Projection,
+    ProjectionWatermark,
+    Sample,
+    Waiting,
+)
 from songline.projections.live.worker_reports import WorkerReports
-from songline.projections.songs.titles import Titles
-from songline.projections.store import Store, Unavailable
+from songline.projections.songs.titles import TitleCache
+from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
 from songline.schemas.progress import PROGRESS, Progress
@@ -36,11 +44,11 @@ WORKERS = {"charts": "trending", "catalog": "catalog", "library": "library"}
 """Each projection to the worker that keeps it."""
 
 
-class Full(Exception):
+class FeedFullError(Exception):
     """As many watch as one process serves. The caller comes again later, or asks another process."""
 
 
-class Asked(Struct, frozen=True):
+class FollowedChart(Struct, frozen=True):
     """The chart that a watcher follows."""
 
     kind: Kind
@@ -48,16 +56,16 @@ class Asked(Struct, frozen=True):
     scope: str
 
 
-class Stores(Struct, frozen=True):
+class FeedStores(Struct, frozen=True):
     """The containers that are looked at."""
 
-    charts: Store
-    songs: Store
-    library: Store
-    ingestions: Store
+    charts: DocumentStore
+    songs: DocumentStore
+    library: DocumentStore
+    ingestions: DocumentStore
 
 
-class Feed:
+class LiveFeed:
     """What is going on, for any number of watchers at the price of one.
 
     A watcher that is slow gets the newest look and never a backlog. `tick` is in seconds, `stale_s` as live.STALE_S.
@@ -65,10 +73,10 @@ class Feed:
 
     def __init__(
         self,
-        stores: Stores,
-        hubs: Hubs | None,
+        stores: FeedStores,
+        hubs: HubCounter | None,
         broadcast: Broadcast,
-        titles: Titles,
+        titles: TitleCache,
         now: Callable[[], datetime],
         tick: float = 1.0,
         stale_s: float = live.STALE_S,
@@ -85,7 +93,7 @@ class Feed:
         self._news = asyncio.Condition()
         self._number = 0
         self._latest: Live | None = None
-        self._charts: dict[Asked, asyncio.Task[Chart | None]] = {}
+        self._charts: dict[FollowedChart, asyncio.Task[Chart | None]] = {}
 
     @property
     def full(self) -> bool:
@@ -93,9 +101,9 @@ class Feed:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """While inside, looks are taken. Raises Full."""
+        """While inside, looks are taken. Raises FeedFullError."""
         if self.full:
-            raise Full(f"{WATCHERS} watch already")
+            raise FeedFullError(f"{WATCHERS} watch already")
         self._watchers += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
@@ -111,8 +119,8 @@ class Feed:
             assert self._latest is not None
             return self._number, self._latest
 
-    async def chart(self, asked: Asked) -> Chart | None:
-        """The chart as of the newest look, read once for all who follow it. Raises Unavailable."""
+    async def chart(self, asked: FollowedChart) -> Chart | None:
+        """The chart as of the newest look, read once for all who follow it. Raises StoreUnavailableError."""
         task = self._charts.get(asked)
         if task is None:
             read = charts.chart(self._stores.charts, asked.kind, asked.window, asked.scope, CHART_SIZE)
@@ -191,7 +199,7 @@ class Feed:
             return None
         try:
             return await self._hubs.look()
-        except Unreachable as error:
+        except HubsUnreachableError as error:
             troubles.append(f"{error}.")
             return None
 
@@ -204,31 +212,35 @@ class Feed:
             troubles += [f"The {name} worker is not ready: {live.said(reason)}" for reason in reasons]
         return found
 
-    async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, Mark | None]]:
-        readers: dict[str, Callable[[], Awaitable[Mark | None]]] = {
+    async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, ProjectionWatermark | None]]:
+        readers: dict[str, Callable[[], Awaitable[ProjectionWatermark | None]]] = {
             "charts": self._charts_mark,
             "catalog": partial(self._read_by, self._stores.songs),
             "library": partial(self._read_by, self._stores.library),
         }
-        found: list[tuple[str, Mark | None]] = []
+        found: list[tuple[str, ProjectionWatermark | None]] = []
         for name, reading in readers.items():
             try:
                 found.append((name, await reading()))
-            except Unavailable as error:
+            except StoreUnavailableError as error:
                 troubles.append(f"{error}.")
                 found.append((name, None))
         return found
 
-    async def _charts_mark(self) -> Mark | None:
+    async def _charts_mark(self) -> ProjectionWatermark | None:
         # All charts may be a round of writes behind those of the world, which are what is looked at first.
         found = await charts.chart(self._stores.charts, "top", "1h", GLOBAL, 0)
-        return None if found is None else Mark(position=found.position, complete_through=found.complete_through)
+        return (
+            None
+            if found is None
+            else ProjectionWatermark(position=found.position, complete_through=found.complete_through)
+        )
 
-    async def _read_by(self, store: Store) -> Mark | None:
+    async def _read_by(self, store: DocumentStore) -> ProjectionWatermark | None:
         found = await store.read(PROGRESS, PROGRESS, Progress)
         if found is None:
             return None
-        return Mark(
+        return ProjectionWatermark(
             position={partition: one.position for partition, one in found.partitions.items()},
             complete_through=earliest(one.through for one in found.partitions.values()),
         )
@@ -237,7 +249,7 @@ class Feed:
         if self._uploads is None or self._number % UPLOADS_EVERY == 0:
             try:
                 self._uploads = await ingestions.waiting(self._stores.ingestions)
-            except Unavailable as error:
+            except StoreUnavailableError as error:
                 self._uploads = None
                 troubles.append(f"{error}.")
         return self._uploads
@@ -247,7 +259,7 @@ class Feed:
         newest = [one for one in self._broadcast.newest if one.at >= since]
         try:
             titles = await self._titles.of(one.song_id for one in newest)
-        except Unavailable as error:
+        except StoreUnavailableError as error:
             troubles.append(f"{error}.")
             titles = {}
         return tuple(
@@ -265,7 +277,7 @@ class Feed:
     def _projection(
         self,
         name: str,
-        mark: Mark | None,
+        mark: ProjectionWatermark | None,
         ends: Mapping[int, int] | None,
         report: ProgressReport | NotReadyReason | None,
         now: datetime,

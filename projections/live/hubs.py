@@ -28,7 +28,7 @@ READING_S = 0.3
 _FETCH_BYTES = 64 * 1024
 
 
-class Unreachable(Exception):
+class HubsUnreachableError(Exception):
     """The hubs give no answer. The outside must mend it; the next look asks again."""
 
 
@@ -39,7 +39,7 @@ class _Typed(Struct):
 _types = Decoder(_Typed)
 
 
-class Hubs:
+class HubCounter:
     """The hubs of a namespace, from the outside: it joins no group, so nobody's share of partitions is touched."""
 
     def __init__(self, settings: EventHubs, clock: Callable[[], float]) -> None:
@@ -50,7 +50,7 @@ class Hubs:
         self._read: dict[TopicPartition, int] = {}
 
     async def look(self) -> Sample:
-        """The hubs now. Raises Unreachable."""
+        """The hubs now. Raises HubsUnreachableError."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 consumer = self._consumer or await self._connect()
@@ -61,7 +61,7 @@ class Hubs:
                 sampled = await self._count(consumer, {tp: end for tp, end in ends.items() if tp.topic == MUSIC_EVENTS})
         except (KafkaError, OSError, TimeoutError) as error:
             await self.close()
-            raise Unreachable(f"Event Hubs can't be reached over Kafka ({type(error).__name__})") from error
+            raise HubsUnreachableError(f"Event Hubs can't be reached over Kafka ({type(error).__name__})") from error
         found: dict[str, dict[int, int]] = {name: {} for name in SHOWN}
         for tp, end in ends.items():
             found[tp.topic][tp.partition] = end - 1

@@ -39,7 +39,7 @@ class Playing(Struct, frozen=True, kw_only=True, rename="camel"):
     at: Moment
 
 
-class Ear:
+class NowPlayingReader:
     """What one listener has still to read: the newest BACKLOG events. Who reads slowly misses the oldest."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Broadcast:
 
     def __init__(self, most: int = LISTENERS) -> None:
         self._most = most
-        self._ears: defaultdict[str | None, set[Ear]] = defaultdict(set)
+        self._ears: defaultdict[str | None, set[NowPlayingReader]] = defaultdict(set)
         self._newest: OrderedDict[str, Playing] = OrderedDict()
 
     @property
@@ -81,9 +81,9 @@ class Broadcast:
         return tuple(reversed(self._newest.values()))
 
     @contextmanager
-    def listening(self, user_id: str | None) -> Iterator[Ear]:
+    def listening(self, user_id: str | None) -> Iterator[NowPlayingReader]:
         """An ear for `user_id`, or for everybody."""
-        ear = Ear()
+        ear = NowPlayingReader()
         self._ears[user_id].add(ear)
         try:
             yield ear

@@ -15,8 +15,8 @@ from songline.projections.http import openapi
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 from songline.projections.http.unread import EventStream
-from songline.projections.live.feed import Asked, Feed, Full
-from songline.projections.store import Unavailable
+from songline.projections.live.feed import FeedFullError, FollowedChart, LiveFeed
+from songline.projections.store import StoreUnavailableError
 from songline.schemas.decoding import convert, read_text
 from songline.schemas.documents import GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 
@@ -27,7 +27,7 @@ RETRY_MS = 2000
 """How long an EventSource waits before it connects again."""
 MAX_CHARTS = 32
 SEVERAL_RULE = f"KIND:WINDOW:SCOPE, up to {MAX_CHARTS} with commas between: top:1h:global,trending:7d:region:DE"
-NOTHING: Mapping[str, Asked] = {}
+NOTHING: Mapping[str, FollowedChart] = {}
 
 
 class Followed(Struct, frozen=True, kw_only=True):
@@ -65,26 +65,28 @@ def routes(app: FastAPI) -> None:
             return refused(400, "Half a chart", (Fault("kind", shown(kind), "both kind and window, or neither"),))
         if not charts.is_scope(scope):
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
-        asked = None if kind is None or window is None else Asked(kind, window, scope)
-        feed: Feed = request.app.state.feed
+        asked = None if kind is None or window is None else FollowedChart(kind, window, scope)
+        feed: LiveFeed = request.app.state.feed
         if feed.full:
             return answer(Problem("Too many watch", 503, "Come again later, or ask another process."), RETRY_SECONDS)
         return EventStream(stream(feed, asked, followed))
 
 
-def named(text: str) -> dict[str, Asked] | None:
+def named(text: str) -> dict[str, FollowedChart] | None:
     """The charts that `text` names (SEVERAL_RULE says how), by their names; None where one of them can be none."""
-    found: dict[str, Asked] = {}
+    found: dict[str, FollowedChart] = {}
     for name in text.split(","):
         kind, _, rest = name.partition(":")
         window, _, scope = rest.partition(":")
         if kind not in KINDS or window not in WINDOWS or not charts.is_scope(scope):
             return None
-        found[name] = convert({"kind": kind, "window": window, "scope": scope}, Asked)
+        found[name] = convert({"kind": kind, "window": window, "scope": scope}, FollowedChart)
     return found if len(found) <= MAX_CHARTS else None
 
 
-async def stream(feed: Feed, asked: Asked | None, followed: Mapping[str, Asked] = NOTHING) -> AsyncIterator[bytes]:
+async def stream(
+    feed: LiveFeed, asked: FollowedChart | None, followed: Mapping[str, FollowedChart] = NOTHING
+) -> AsyncIterator[bytes]:
     """Events for one watcher. Source: HTML Living Standard, section 9.2 (server-sent events)."""
     yield format_sse_event(retry=RETRY_MS)
     number, told = 0, dict[str, bytes]()
@@ -97,14 +99,14 @@ async def stream(feed: Feed, asked: Asked | None, followed: Mapping[str, Asked] 
                 for name, one in wanted.items():
                     try:
                         chart = await feed.chart(one)
-                    except Unavailable:
+                    except StoreUnavailableError:
                         # The `live` event says so; the chart that is shown grows older meanwhile.
                         continue
                     now = msgspec.json.encode(Followed(name=name, chart=chart) if name else chart)
                     if now != told.get(name):
                         told[name] = now
                         yield _event("followed" if name else "chart", now)
-    except Full:
+    except FeedFullError:
         # Another watcher was faster. The stream ends, and an EventSource comes again.
         return
 

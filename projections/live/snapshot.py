@@ -104,7 +104,7 @@ class Live(Struct, frozen=True, kw_only=True, rename="camel"):
     troubles: tuple[str, ...]
 
 
-class Mark(Struct, frozen=True, kw_only=True):
+class ProjectionWatermark(Struct, frozen=True, kw_only=True):
     """What a projection says of itself: the numbers of the last events that are in it, by partition."""
 
     position: dict[str, int]
@@ -153,7 +153,7 @@ def kinds(samples: Sequence[Sample]) -> Kinds | None:
 
 def projection(
     name: str,
-    mark: Mark | None,
+    mark: ProjectionWatermark | None,
     ends: Mapping[int, int] | None,
     rate: float | None,
     now: datetime,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.parked import ENTRY_COLUMNS, WAITING_QUERY, ParkedEntry
 from songline.schemas.types import Moment
 
@@ -23,7 +23,7 @@ class ParkedAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
     more: bool
 
 
-async def parked_last(store: Store, as_of: datetime) -> ParkedAnswer:
+async def parked_last(store: DocumentStore, as_of: datetime) -> ParkedAnswer:
     """Raises Unavailable."""
     found = await store.find(_NEWEST, [], LISTED + 1, ParkedEntry)
     (waiting,) = await store.values(WAITING_QUERY, [], 1, int)

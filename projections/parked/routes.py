@@ -12,7 +12,7 @@ from songline.projections.parked.queries import parked_last
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `parked`, a Store."""
+    """The app's state has `parked`, a DocumentStore."""
 
     @app.get("/v1/parked", summary="Records that readers passed over", responses=openapi.answers("ParkedAnswer", 503))
     async def parked(request: Request) -> Response:

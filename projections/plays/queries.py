@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from songline.projections.freshness import earliest
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardReached, SongDay, SongPlays, day_id
 from songline.schemas.types import Id
 
@@ -20,12 +20,12 @@ _ANY = "SELECT TOP 1 * FROM c"
 _DAYS = "SELECT * FROM c WHERE c.id >= @first AND c.id <= @last"
 
 
-async def known(store: Store, song_id: Id) -> bool:
+async def known(store: DocumentStore, song_id: Id) -> bool:
     """Whether there is anything of the song. Raises Unavailable."""
     return bool(await store.find_within(song_id, _ANY, [], 1, SongDay))
 
 
-async def of_song(store: Store, song_id: Id, until: datetime, hours: int, now: datetime) -> SongPlays:
+async def of_song(store: DocumentStore, song_id: Id, until: datetime, hours: int, now: datetime) -> SongPlays:
     """The last `hours` UTC hours that begin before `until`. Raises Unavailable."""
     last = _hour(until - timedelta(microseconds=1))
     first = last - (hours - 1) * HOUR

@@ -24,7 +24,7 @@ AHEAD = timedelta(hours=1)
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `plays` and `songs`, both a Store."""
+    """The app's state has `plays` and `songs`, both a DocumentStore."""
 
     @app.get(
         "/v1/songs/{song_id}/plays",

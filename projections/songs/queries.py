@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.search import folded, words
 from songline.schemas.songs import Song, SongDocument
 from songline.schemas.types import Id
@@ -19,7 +19,7 @@ FOUND = "SELECT c.id, c.facts, c.order FROM c"
 _BEGINS = "EXISTS(SELECT VALUE word FROM word IN c.words WHERE STARTSWITH(word, {name}))"
 
 
-class Search(Struct, frozen=True, kw_only=True):
+class SongSearch(Struct, frozen=True, kw_only=True):
     """What songs are looked for; None for any. `after` is the order of the last song of the page before."""
 
     artist: str | None = None
@@ -28,20 +28,20 @@ class Search(Struct, frozen=True, kw_only=True):
     after: str | None = None
 
 
-class BadCursor(ValueError):
+class SongCursorError(ValueError):
     """A cursor that no answer gave. The caller takes the one from the page before, or none."""
 
 
-class Gone(Exception):
+class SongGoneError(Exception):
     """The song was taken away at the moment `at`. Nobody can have it any more."""
 
     def __init__(self, song_id: str, at: datetime) -> None:
         super().__init__(f"song {song_id} was taken away at {at.isoformat()}")
 
 
-def search(artist: str | None, genre: str | None, q: str | None, cursor: str | None) -> Search:
-    """Raises BadCursor. Each word of `q` is to begin a word of title, artist or album."""
-    return Search(
+def search(artist: str | None, genre: str | None, q: str | None, cursor: str | None) -> SongSearch:
+    """Raises SongCursorError. Each word of `q` is to begin a word of title, artist or album."""
+    return SongSearch(
         artist=None if artist is None else folded(artist),
         genre=genre,
         words=() if q is None else words(q),
@@ -49,7 +49,7 @@ def search(artist: str | None, genre: str | None, q: str | None, cursor: str | N
     )
 
 
-def query(search: Search) -> tuple[str, list[dict[str, object]]]:
+def query(search: SongSearch) -> tuple[str, list[dict[str, object]]]:
     """The search in Cosmos DB's SQL, and its parameters. Songs that have gone have no order, and so match nothing."""
     conditions = ["c.order < @after"]
     values: dict[str, object] = {"@after": search.after or _BEFORE_ALL}
@@ -72,25 +72,25 @@ def cursor(order: str) -> str:
 
 
 def after(cursor: str) -> str:
-    """The order that `cursor` holds; raises BadCursor."""
+    """The order that `cursor` holds; raises SongCursorError."""
     try:
         order = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
         datetime.fromisoformat(order.partition(" ")[0])
     except ValueError:
-        raise BadCursor(cursor) from None
+        raise SongCursorError(cursor) from None
     return order
 
 
-async def song(store: Store, song_id: Id) -> Song | None:
-    """The song, None where there is none of this id. Raises Gone and Unavailable."""
+async def song(store: DocumentStore, song_id: Id) -> Song | None:
+    """The song, None where there is none of this id. Raises SongGoneError and StoreUnavailableError."""
     document = await store.read(song_id, song_id, SongDocument)
     latest = None if document is None else document.latest
     if latest is not None and latest.song is None:
-        raise Gone(song_id, latest.at)
+        raise SongGoneError(song_id, latest.at)
     return None if latest is None else latest.song
 
 
-async def page(store: Store, search: Search, limit: int) -> tuple[tuple[Song, ...], str | None]:
+async def page(store: DocumentStore, search: SongSearch, limit: int) -> tuple[tuple[Song, ...], str | None]:
     """At most `limit` songs that the search finds, and the cursor behind them. Raises Unavailable.
 
     A song that comes or goes between two pages moves no other one across their border.

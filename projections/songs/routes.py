@@ -12,12 +12,12 @@ from songline.projections.http import openapi
 from songline.projections.http.ids import SongId
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
-from songline.projections.http.ranges import Range, Unsatisfiable, wanted
+from songline.projections.http.ranges import ByteRange, UnsatisfiableRangeError, wanted
 from songline.projections.http.responses import is_known, plain, shown
 from songline.projections.hub_creation import known
 from songline.projections.songs import queries as songs
-from songline.projections.songs.audio import AudioStore, Lost
-from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, BadCursor, Gone, Search
+from songline.projections.songs.audio import AudioLostError, SongAudio
+from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, SongCursorError, SongGoneError, SongSearch
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
@@ -30,13 +30,13 @@ NO_BLOBS = (
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `songs`, a Store, and `audio`, an AudioStore or None."""
+    """The app's state has `songs`, a DocumentStore, and `audio`, a SongAudio or None."""
     _one(app, now)
     _list(app, now)
     _audio(app)
 
-    @app.exception_handler(Gone)
-    async def gone(request: Request, error: Gone) -> Response:
+    @app.exception_handler(SongGoneError)
+    async def gone(request: Request, error: SongGoneError) -> Response:
         return answer(Problem("Song taken away", 410, f"{error}."))
 
 
@@ -69,7 +69,7 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
         """Everything that is asked for must hold. `next` leads to the next page, and is null on the last one."""
         try:
             search = songs.search(artist, genre, q, cursor)
-        except BadCursor:
+        except SongCursorError:
             return refused(400, "No such page", (Fault("cursor", shown(cursor), "`next` of the page before"),))
         if fault := _fault(q, search):
             return refused(400, "Nothing to look for", (fault,))
@@ -107,28 +107,28 @@ async def _play(request: Request, song: Song, sha256: str, size: int) -> Respons
         # RFC 9110 section 14.2: Range means something for GET only.
         asked = request.headers.get("range") if request.method == "GET" else None
         part = wanted(asked, request.headers.get("if-range"), tag, size)
-    except Unsatisfiable:
+    except UnsatisfiableRangeError:
         response = answer(Problem("No such range", 416, f"Song {song.id} has {size} bytes; ask for some of these."))
         response.headers["Content-Range"] = f"bytes */{size}"
         return response
-    sent = Range(0, size - 1) if part is None else part
+    sent = ByteRange(0, size - 1) if part is None else part
     headers["Content-Length"] = str(sent.length)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
     status, media = 200 if part is None else 206, song.content_type or "application/octet-stream"
-    store: AudioStore | None = request.app.state.audio
+    store: SongAudio | None = request.app.state.audio
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media)
     if store is None:
         return answer(Problem("No audio here", 503, NO_BLOBS))
     try:
         pieces = await store.open(sha256, sent)
-    except Lost as error:
+    except AudioLostError as error:
         return answer(Problem("Audio lost", 404, f"The sound of song {song.id} is not there: {error}."))
     return StreamingResponse(pieces, status, headers, media)
 
 
-def _fault(q: str | None, search: Search) -> Fault | None:
+def _fault(q: str | None, search: SongSearch) -> Fault | None:
     if q is not None and not 1 <= len(search.words) <= MAX_WORDS:
         return Fault("q", shown(q), f"1 to {MAX_WORDS} words")
     return None

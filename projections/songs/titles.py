@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from songline.projections.songs.queries import FOUND
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.songs import SongDocument
 
 ROOM = 50_000
@@ -23,27 +23,27 @@ class Title(Struct, frozen=True):
     genre: str | None
 
 
-class Known(Struct, frozen=True):
+class CatalogSong(Struct, frozen=True):
     """What the catalog says of a song: its title while it is available, and its owner, also when it has gone."""
 
     title: Title | None = None
     owner: str | None = None
 
 
-class Titles:
+class TitleCache:
     """The catalog's songs. What was asked for is remembered for LASTS seconds, ROOM songs at most; that a song is not
     there too. `steady` gives seconds."""
 
-    def __init__(self, songs: Store, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, songs: DocumentStore, steady: Callable[[], float] = time.monotonic) -> None:
         self._songs = songs
         self._steady = steady
-        self._known: OrderedDict[str, tuple[float, Known]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, CatalogSong]] = OrderedDict()
 
     async def of(self, song_ids: Iterable[str]) -> dict[str, Title | None]:
         """By song; None for one that is not available. Raises Unavailable."""
         return {song_id: known.title for song_id, known in (await self.known(song_ids)).items()}
 
-    async def known(self, song_ids: Iterable[str]) -> dict[str, Known]:
+    async def known(self, song_ids: Iterable[str]) -> dict[str, CatalogSong]:
         """By song. Raises Unavailable."""
         now = self._steady()
         wanted = set(song_ids)
@@ -53,7 +53,7 @@ class Titles:
             found |= await self._read(missing[start : start + AT_ONCE])
         return found
 
-    async def _read(self, song_ids: list[str]) -> dict[str, Known]:
+    async def _read(self, song_ids: list[str]) -> dict[str, CatalogSong]:
         names = [f"@song{number}" for number in range(len(song_ids))]
         documents = await self._songs.find(
             " ".join((FOUND, "WHERE c.id IN (", ", ".join(names), ")")),
@@ -61,11 +61,11 @@ class Titles:
             len(song_ids),
             SongDocument,
         )
-        found = dict.fromkeys(song_ids, Known())
+        found = dict.fromkeys(song_ids, CatalogSong())
         for document in documents:
             song = document.song
             title = None if song is None else Title(song.title, song.artist, song.genre)
-            found[document.id] = Known(title, document.owner)
+            found[document.id] = CatalogSong(title, document.owner)
         until = self._steady() + LASTS
         for song_id, known in found.items():
             self._known.pop(song_id, None)

@@ -36,7 +36,7 @@ from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.upload_routes import UploadApiSettings, routes
 from songline.producers.uploads.intake import Limits
 from songline.projections.api import create
-from songline.projections.http.front import Front
+from songline.projections.http.front import AllowedNames
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.live.snapshot import STALE_S
 from songline.schemas.errors import ContractViolationError
@@ -61,7 +61,7 @@ class ApiSettings(Struct, frozen=True):
     bus: ServiceBus | None
     stale_s: float
     events: events_api.EventApiSettings | None
-    front: Front = Front()
+    front: AllowedNames = AllowedNames()
     workers: Mapping[str, str] = {}
 
     @classmethod
@@ -70,7 +70,7 @@ class ApiSettings(Struct, frozen=True):
         reading, stale_s = read_cosmos(environ), read_stale(environ)
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
-        events, front = publishing.read(environ), Front.read(environ)
+        events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
             return cls(reading, None, Limits(), hubs, bus, stale_s, events, front, workers)

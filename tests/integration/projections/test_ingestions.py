@@ -12,7 +12,7 @@ from msgspec import structs
 
 from songline.cloud import cosmos
 from songline.projections.ingestions.queries import stream
-from songline.projections.store import Store
+from songline.projections.store import DocumentStore
 from songline.schemas.channels import DATABASE, INGESTIONS
 from songline.schemas.commands import Upload
 from songline.schemas.ingestions import Ingestion, Reason, State, Transition
@@ -108,7 +108,7 @@ async def test_a_stream_tells_each_step_once_and_ends_with_the_last(
 async def test_steps_come_as_they_happen_with_heartbeats_between(container: ContainerProxy) -> None:
     upload = Way(container, "slow")
     await upload.comes_to("received", "queued")
-    events = stream(Store(container), upload.now, None, poll=0.02, heartbeat=0.05)
+    events = stream(DocumentStore(container), upload.now, None, poll=0.02, heartbeat=0.05)
     async with asyncio.timeout(20):
         assert [told((await anext(events)).decode()) for _ in range(2)] == [["received"], ["queued"]]
         assert (await anext(events)).startswith(b": queued")

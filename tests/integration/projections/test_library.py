@@ -19,8 +19,8 @@ from songline.processors.library.actions import Act, Kind
 from songline.processors.library.library_store import Libraries
 from songline.processors.runtime.watermark_store import Positions
 from songline.projections.api import create
-from songline.projections.songs.titles import LASTS, Titles
-from songline.projections.store import Store
+from songline.projections.songs.titles import LASTS, TitleCache
+from songline.projections.store import DocumentStore
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import CURRENT, chart_key
@@ -163,7 +163,7 @@ async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
 
 async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -> None:
     now = 100.0
-    titles = Titles(Store(cosmos.container(database, DATABASE, SONGS)), lambda: now)
+    titles = TitleCache(DocumentStore(cosmos.container(database, DATABASE, SONGS)), lambda: now)
     await name(database, known="One")
     first = await titles.of(["known", "unknown"])
     assert {song_id: title and title.title for song_id, title in first.items()} == {"known": "One", "unknown": None}

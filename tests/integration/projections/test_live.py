@@ -17,14 +17,14 @@ from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processors.catalog.song_store import Songs
 from songline.processors.runtime.health import serving
-from songline.projections.live.feed import WATCHERS, Asked, Feed, Full, Stores
-from songline.projections.live.hubs import BUDGET, Hubs
+from songline.projections.live.feed import WATCHERS, FeedFullError, FeedStores, FollowedChart, LiveFeed
+from songline.projections.live.hubs import BUDGET, HubCounter
 from songline.projections.live.now_playing import Broadcast, Playing
 from songline.projections.live.routes import MAX_CHARTS, named, stream
 from songline.projections.live.snapshot import Live
 from songline.projections.live.worker_reports import WorkerReports
-from songline.projections.songs.titles import Titles
-from songline.projections.store import Store
+from songline.projections.songs.titles import TitleCache
+from songline.projections.store import DocumentStore
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import chart_key
@@ -47,8 +47,8 @@ async def publish(cloud: LocalCloud, payload: type[Payload], count: int) -> None
 
 
 @pytest.fixture
-async def hubs(song_cloud: LocalCloud) -> AsyncIterator[Hubs]:
-    hubs = Hubs(read_eventhubs(song_cloud.environment), time.monotonic)
+async def hubs(song_cloud: LocalCloud) -> AsyncIterator[HubCounter]:
+    hubs = HubCounter(read_eventhubs(song_cloud.environment), time.monotonic)
     yield hubs
     await hubs.close()
 
@@ -59,17 +59,21 @@ def broadcast() -> Broadcast:
 
 
 @pytest.fixture
-async def feed(song_cloud: LocalCloud, database: CosmosClient, hubs: Hubs, broadcast: Broadcast) -> AsyncIterator[Feed]:
+async def feed(
+    song_cloud: LocalCloud, database: CosmosClient, hubs: HubCounter, broadcast: Broadcast
+) -> AsyncIterator[LiveFeed]:
     charts, songs, library, ingestions = (
-        Store(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
+        DocumentStore(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
     )
-    stores = Stores(charts, songs, library, ingestions)
-    feed = Feed(stores, hubs, broadcast, Titles(songs), lambda: datetime.now(UTC), tick=0.1)
+    stores = FeedStores(charts, songs, library, ingestions)
+    feed = LiveFeed(stores, hubs, broadcast, TitleCache(songs), lambda: datetime.now(UTC), tick=0.1)
     yield feed
     await feed.close()
 
 
-async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(song_cloud: LocalCloud, hubs: Hubs) -> None:
+async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(
+    song_cloud: LocalCloud, hubs: HubCounter
+) -> None:
     before = await hubs.look()
     await publish(song_cloud, SongPlayed, 7)
     await publish(song_cloud, SongLiked, 2)
@@ -80,7 +84,7 @@ async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(song_clou
     assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 9
 
 
-async def test_what_is_no_event_is_in_the_sum_and_of_no_kind(song_cloud: LocalCloud, hubs: Hubs) -> None:
+async def test_what_is_no_event_is_in_the_sum_and_of_no_kind(song_cloud: LocalCloud, hubs: HubCounter) -> None:
     before = await hubs.look()
     settings = read_eventhubs(song_cloud.environment)
     async with AIOKafkaProducer(**client_options(settings)) as producer:
@@ -92,7 +96,7 @@ async def test_what_is_no_event_is_in_the_sum_and_of_no_kind(song_cloud: LocalCl
     assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 8
 
 
-async def test_of_a_flood_a_sample_is_read_and_its_sum_stays_exact(song_cloud: LocalCloud, hubs: Hubs) -> None:
+async def test_of_a_flood_a_sample_is_read_and_its_sum_stays_exact(song_cloud: LocalCloud, hubs: HubCounter) -> None:
     before = await hubs.look()
     await publish(song_cloud, SongPlayed, BUDGET * 3)
     after = await hubs.look()
@@ -103,8 +107,8 @@ async def test_of_a_flood_a_sample_is_read_and_its_sum_stays_exact(song_cloud: L
     assert later.kinds["liked"] - after.kinds["liked"] == 3
 
 
-async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: Feed, database: CosmosClient) -> None:
-    asked = Asked("top", "5m", "genre:live")
+async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: LiveFeed, database: CosmosClient) -> None:
+    asked = FollowedChart("top", "5m", "genre:live")
     container = cosmos.container(database, DATABASE, CHARTS)
     chart = {**msgspec.to_builtins(examples.CHART), "id": "current", "chart": chart_key("top", "5m", asked.scope)}
     await container.upsert_item(chart)
@@ -127,7 +131,7 @@ async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: Feed, dat
 
 
 async def test_who_plays_what_is_told_by_title_while_it_is_news(
-    feed: Feed, broadcast: Broadcast, database: CosmosClient
+    feed: LiveFeed, broadcast: Broadcast, database: CosmosClient
 ) -> None:
     song, now = examples.SONG, datetime.now(UTC)
     songs = Songs(cosmos.container(database, DATABASE, SONGS))
@@ -140,11 +144,11 @@ async def test_who_plays_what_is_told_by_title_while_it_is_news(
     assert [(one.user_id, one.title) for one in found.playing] == [("user-b", None), ("user-a", song.title)]
 
 
-async def test_whoever_is_one_too_many_is_told_so(feed: Feed) -> None:
+async def test_whoever_is_one_too_many_is_told_so(feed: LiveFeed) -> None:
     watching = [feed.watching() for _ in range(WATCHERS)]
     for one in watching:
         await one.__aenter__()
-    with pytest.raises(Full):
+    with pytest.raises(FeedFullError):
         await feed.watching().__aenter__()
     await watching.pop().__aexit__(None, None, None)
     assert not feed.full
@@ -155,12 +159,12 @@ async def test_whoever_is_one_too_many_is_told_so(feed: Feed) -> None:
 async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None:
     nowhere = {**song_cloud.environment, "SONGLINE_KAFKA_BOOTSTRAP": "127.0.0.1:9"}
     client = cosmos.client(read_cosmos(song_cloud.environment))
-    missing = Store(cosmos.container(client, DATABASE, "nothing"))
-    hubs = Hubs(read_eventhubs(nowhere), time.monotonic)
+    missing = DocumentStore(cosmos.container(client, DATABASE, "nothing"))
+    hubs = HubCounter(read_eventhubs(nowhere), time.monotonic)
     heard = Broadcast()
     heard.tell(Playing(user_id="user-7", song_id="song-42", at=datetime.now(UTC)))
-    stores = Stores(missing, missing, missing, missing)
-    feed = Feed(stores, hubs, heard, Titles(missing), lambda: datetime.now(UTC), tick=0.1)
+    stores = FeedStores(missing, missing, missing, missing)
+    feed = LiveFeed(stores, hubs, heard, TitleCache(missing), lambda: datetime.now(UTC), tick=0.1)
     async with asyncio.timeout(20), feed.watching():
         _, found = await feed.after(0)
     await feed.close()
@@ -177,7 +181,7 @@ async def test_half_a_chart_is_refused(songs_api: httpx.AsyncClient) -> None:
 
 
 async def test_workers_are_asked_how_they_are(
-    song_cloud: LocalCloud, database: CosmosClient, hubs: Hubs, broadcast: Broadcast
+    song_cloud: LocalCloud, database: CosmosClient, hubs: HubCounter, broadcast: Broadcast
 ) -> None:
     reasons = [not_ready("library", NotReadyCause.HUB_MADE_ANEW, "music-events was made anew")]
 
@@ -191,11 +195,16 @@ async def test_workers_are_asked_how_they_are(
             "trending": "http://127.0.0.1:9",
             "ingestion": "http://127.0.0.1:9",
         }
-        stores = Stores(
-            *(Store(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS))
+        stores = FeedStores(
+            *(
+                DocumentStore(cosmos.container(database, DATABASE, name))
+                for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
+            )
         )
-        titles = Titles(stores.songs)
-        feed = Feed(stores, hubs, broadcast, titles, lambda: datetime.now(UTC), 0.1, workers=WorkerReports(addresses))
+        titles = TitleCache(stores.songs)
+        feed = LiveFeed(
+            stores, hubs, broadcast, titles, lambda: datetime.now(UTC), 0.1, workers=WorkerReports(addresses)
+        )
         try:
             async with feed.watching(), asyncio.timeout(20):
                 number, latest = await feed.after(0)
@@ -214,7 +223,7 @@ async def test_workers_are_asked_how_they_are(
             await feed.close()
 
 
-async def test_several_charts_are_followed_on_one_stream(feed: Feed, database: CosmosClient) -> None:
+async def test_several_charts_are_followed_on_one_stream(feed: LiveFeed, database: CosmosClient) -> None:
     container = cosmos.container(database, DATABASE, CHARTS)
     chart = {**msgspec.to_builtins(examples.CHART), "id": "current", "chart": chart_key("top", "5m", "genre:one")}
     await container.upsert_item(chart)
@@ -235,8 +244,8 @@ async def test_several_charts_are_followed_on_one_stream(feed: Feed, database: C
 
 def test_charts_have_names() -> None:
     assert named("top:1h:global,trending:5m:genre:drum & bass") == {
-        "top:1h:global": Asked("top", "1h", "global"),
-        "trending:5m:genre:drum & bass": Asked("trending", "5m", "genre:drum & bass"),
+        "top:1h:global": FollowedChart("top", "1h", "global"),
+        "trending:5m:genre:drum & bass": FollowedChart("trending", "5m", "genre:drum & bass"),
     }
     for wrong in ("", ",", "top", "top:1h", "top:1h:nowhere", "top:2h:global", "top:1h:global,", "x:1h:global"):
         assert named(wrong) is None, wrong

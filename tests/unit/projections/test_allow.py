@@ -5,7 +5,7 @@ import asyncio
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from songline.projections.http.front import Front
+from songline.projections.http.front import AllowedNames
 
 
 def nothing() -> None:
@@ -20,7 +20,7 @@ def test_allow_names_the_methods_of_all_routes_of_a_path() -> None:
         part.add_api_route("/songs/{song}", nothing, methods=[method])
         app.include_router(part)
     app.add_api_route("/events", nothing, methods=["POST"])
-    Front().install(app)
+    AllowedNames().install(app)
 
     async def ask() -> list[tuple[int, str]]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:

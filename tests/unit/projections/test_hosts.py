@@ -7,7 +7,7 @@ import pytest
 
 from songline.cloud.settings import BadSetting, Cosmos, Secret
 from songline.projections.api import create
-from songline.projections.http.front import Front
+from songline.projections.http.front import AllowedNames
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 
 NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))
@@ -74,7 +74,7 @@ def test_settings_are_read_or_refused() -> None:
 
 
 async def test_a_page_that_is_named_may_read_and_write() -> None:
-    app = create(NOWHERE, front=Front(origins=("https://player.example",)))
+    app = create(NOWHERE, front=AllowedNames(origins=("https://player.example",)))
     theirs = {"Origin": "https://player.example"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://songline") as client:
         asked = {**theirs, "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "Content-Type"}

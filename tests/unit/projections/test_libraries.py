@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.library.queries import FILTERS, SORTS, BadCursor, Filter, Sort, asked, cursor, query
-from songline.projections.read_your_writes import BadPosition, Behind, parse, reaching
+from songline.projections.library.queries import FILTERS, SORTS, Filter, LibraryCursorError, Sort, asked, cursor, query
+from songline.projections.read_your_writes import BehindError, PositionError, parse, reaching
 
 PLACES = {"byRecent": ["2026-11-22T12:00:00.000000+00:00 song-42"], "title": ["0", "paper lanterns", "song-42"]}
 
@@ -17,7 +17,7 @@ def test_a_cursor_leads_back_to_its_place_in_its_own_list_only(filter: Filter | 
     place = PLACES["title" if sort == "title" else "byRecent"]
     assert asked(filter, sort, cursor(field, *place)).after == tuple(place)
     other: Sort = "plays" if sort == "recent" else "recent"
-    with pytest.raises(BadCursor):
+    with pytest.raises(LibraryCursorError):
         asked(filter, other, cursor(field, *place))
 
 
@@ -25,7 +25,7 @@ def test_a_cursor_leads_back_to_its_place_in_its_own_list_only(filter: Filter | 
     "text", ["", "a", "é", "bm9uc2Vuc2U", "////", cursor("byRecent"), cursor("byRecent", "a", "b")]
 )
 def test_a_cursor_that_nobody_gave_is_refused(text: str) -> None:
-    with pytest.raises(BadCursor):
+    with pytest.raises(LibraryCursorError):
         asked(None, "recent", text)
 
 
@@ -33,7 +33,7 @@ def test_a_cursor_that_nobody_gave_is_refused(text: str) -> None:
 def test_any_cursor_is_read_or_refused(text: str) -> None:
     try:
         asked(None, "title", text)
-    except BadCursor:
+    except LibraryCursorError:
         return
 
 
@@ -50,7 +50,7 @@ def test_positions_are_parsed_and_the_greater_of_two_holds() -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "2:", ":3", "2:-1", "2:1,", "a:1", "2:1;3:4", "2:²", "1" * 30 + ":1"])
 def test_a_position_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(BadPosition):
+    with pytest.raises(PositionError):
         parse(text)
 
 
@@ -68,6 +68,6 @@ async def test_who_waits_for_too_long_is_told_for_what() -> None:
         return {"2": 6}
 
     with pytest.raises(
-        Behind, match="libraries: partition 2 is at 6, wanted 7; partition 3 is at no position, wanted 1"
+        BehindError, match="libraries: partition 2 is at 6, wanted 7; partition 3 is at no position, wanted 1"
     ):
         await reaching("libraries", look, lambda found: found, {"2": 7, "3": 1}, wait=0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.projections.live import snapshot as live
-from songline.projections.live.snapshot import Mark, Sample
+from songline.projections.live.snapshot import ProjectionWatermark, Sample
 from songline.schemas.progress_report import NotReadyCause, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_a_partition_that_is_new_brings_no_rate_of_its_past() -> None:
 )
 def test_a_projection_is_stale_when_it_says_nothing_for_long(age: float | None, freshness: str) -> None:
     through = None if age is None else NOON - timedelta(seconds=age)
-    mark = Mark(position={"0": 7}, complete_through=through)
+    mark = ProjectionWatermark(position={"0": 7}, complete_through=through)
     assert live.projection("charts", mark, {0: 9}, None, NOON).freshness == freshness
 
 
@@ -83,7 +83,7 @@ def reported(*causes: NotReadyCause, behind: int = 0, age_s: float = 0.0, left_s
 
 
 def test_what_its_worker_says_and_what_it_has_written_are_told_by_the_worse() -> None:
-    mark = Mark(position={"0": 7}, complete_through=NOON - timedelta(seconds=3))
+    mark = ProjectionWatermark(position={"0": 7}, complete_through=NOON - timedelta(seconds=3))
     found = live.projection("library", mark, {0: 9}, None, NOON, report=reported(behind=90, age_s=20, left_s=12))
     assert (found.lag, found.age, found.freshness, found.seconds_to_catch_up) == (90, 20.0, "fresh", 12.0)
     found = live.projection("library", mark, {0: 9}, None, NOON, report=reported())
@@ -93,7 +93,7 @@ def test_what_its_worker_says_and_what_it_has_written_are_told_by_the_worse() ->
 
 
 def test_a_worker_that_is_not_ready_or_does_not_answer_makes_its_projection_stale() -> None:
-    mark = Mark(position={"0": 9}, complete_through=NOON)
+    mark = ProjectionWatermark(position={"0": 9}, complete_through=NOON)
     anew = live.projection("library", mark, {0: 9}, None, NOON, report=reported(NotReadyCause.HUB_MADE_ANEW))
     assert anew.freshness == "stale"
     assert anew.not_ready == ("seen. To mend it: songline checkpoints reset library.",)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.http.ranges import Range, Unsatisfiable, wanted
+from songline.projections.http.ranges import ByteRange, UnsatisfiableRangeError, wanted
 
 TAG = '"abc"'
 
@@ -12,17 +12,17 @@ TAG = '"abc"'
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("bytes=0-0", Range(0, 0)),
-        ("bytes=0-", Range(0, 99)),
-        ("bytes=10-19", Range(10, 19)),
-        ("bytes=99-99", Range(99, 99)),
-        ("bytes=90-500", Range(90, 99)),
-        ("bytes=-1", Range(99, 99)),
-        ("bytes=-500", Range(0, 99)),
-        ("bytes=0-" + "9" * 30, Range(0, 99)),
-        ("bytes=-" + "9" * 30, Range(0, 99)),
-        ("bytes=" + "0" * 30 + "5-6", Range(5, 6)),
-        ("Bytes = 5 - 6", Range(5, 6)),
+        ("bytes=0-0", ByteRange(0, 0)),
+        ("bytes=0-", ByteRange(0, 99)),
+        ("bytes=10-19", ByteRange(10, 19)),
+        ("bytes=99-99", ByteRange(99, 99)),
+        ("bytes=90-500", ByteRange(90, 99)),
+        ("bytes=-1", ByteRange(99, 99)),
+        ("bytes=-500", ByteRange(0, 99)),
+        ("bytes=0-" + "9" * 30, ByteRange(0, 99)),
+        ("bytes=-" + "9" * 30, ByteRange(0, 99)),
+        ("bytes=" + "0" * 30 + "5-6", ByteRange(5, 6)),
+        ("Bytes = 5 - 6", ByteRange(5, 6)),
         (None, None),
         ("bytes=-", None),
         ("bytes=20-10", None),
@@ -40,7 +40,7 @@ TAG = '"abc"'
         ("bytes=" + "9" * 5000 + "-", None),
     ],
 )
-def test_a_range_is_read_as_the_rfc_says(header: str | None, expected: Range | None) -> None:
+def test_a_range_is_read_as_the_rfc_says(header: str | None, expected: ByteRange | None) -> None:
     assert wanted(header, None, TAG, 100) == expected
 
 
@@ -49,15 +49,15 @@ def test_a_range_is_read_as_the_rfc_says(header: str | None, expected: Range | N
     [("bytes=100-", 100), ("bytes=" + "9" * 30 + "-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)],
 )
 def test_what_lies_behind_the_end_can_not_be_had(header: str, size: int) -> None:
-    with pytest.raises(Unsatisfiable):
+    with pytest.raises(UnsatisfiableRangeError):
         wanted(header, None, TAG, size)
 
 
 @pytest.mark.parametrize(
     ("if_range", "sent"),
-    [(TAG, Range(5, 6)), ('"old"', None), (f"W/{TAG}", None), ("Sun, 22 Nov 2026 14:00:00 GMT", None)],
+    [(TAG, ByteRange(5, 6)), ('"old"', None), (f"W/{TAG}", None), ("Sun, 22 Nov 2026 14:00:00 GMT", None)],
 )
-def test_a_part_is_sent_only_of_the_file_that_the_caller_has(if_range: str, sent: Range | None) -> None:
+def test_a_part_is_sent_only_of_the_file_that_the_caller_has(if_range: str, sent: ByteRange | None) -> None:
     assert wanted("bytes=5-6", if_range, TAG, 100) == sent
 
 
@@ -65,7 +65,7 @@ def test_a_part_is_sent_only_of_the_file_that_the_caller_has(if_range: str, sent
 def test_a_part_lies_within_the_file(first: int, last: int, size: int) -> None:
     try:
         part = wanted(f"bytes={first}-{last}", None, TAG, size)
-    except Unsatisfiable:
+    except UnsatisfiableRangeError:
         assert first >= size
         return
     if part is not None:

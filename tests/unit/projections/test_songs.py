@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.songs.queries import BadCursor, Search, after, cursor, query, search
+from songline.projections.songs.queries import SongCursorError, SongSearch, after, cursor, query, search
 
 ORDER = "2026-11-22T12:00:00.000000+00:00 song-42"
 
 
 def test_a_search_is_folded_as_the_songs_are() -> None:
-    assert search("Sigur  RÓS", "indie", "Ágætis  byrjun!", None) == Search(
+    assert search("Sigur  RÓS", "indie", "Ágætis  byrjun!", None) == SongSearch(
         artist="sigur ros", genre="indie", words=("agætis", "byrjun")
     )
 
 
 def test_a_query_holds_values_as_parameters_only() -> None:
-    text, parameters = query(Search(artist="'; --", genre="indie", words=("one", "two"), after=ORDER))
+    text, parameters = query(SongSearch(artist="'; --", genre="indie", words=("one", "two"), after=ORDER))
     assert "'" not in text
     assert {parameter["name"]: parameter["value"] for parameter in parameters} == {
         "@after": ORDER,
@@ -36,7 +36,7 @@ def test_a_cursor_leads_back_to_its_song(song_id: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "é", "bm9uc2Vuc2U", "////", cursor("~")])
 def test_a_cursor_that_nobody_gave_is_refused(text: str) -> None:
-    with pytest.raises(BadCursor):
+    with pytest.raises(SongCursorError):
         after(text)
 
 
@@ -44,5 +44,5 @@ def test_a_cursor_that_nobody_gave_is_refused(text: str) -> None:
 def test_any_cursor_is_read_or_refused(text: str) -> None:
     try:
         after(text)
-    except BadCursor:
+    except SongCursorError:
         return
