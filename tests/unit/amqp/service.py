@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import NOT_FOUND, AmqpError
-from localcloud.amqp.link import Delivery, Outgoing, ReceivingLink, SendingLink
-from localcloud.amqp.node import Inlet, Outlet, State
+from localcloud.amqp.link import Delivery, OutgoingDelivery, ReceivingLink, SendingLink
+from localcloud.amqp.node import DeliveryState, Inlet, Outlet
 from localcloud.amqp.performatives import (
     Attach,
     Source,
@@ -50,7 +50,7 @@ class Shelf(Outlet):
         while self._service.messages and self.link.sendable:
             self.link.send(self._service.messages.pop(0), TAG, settled=self.link.settles_on_send)
 
-    def on_outcome(self, delivery: Outgoing, state: State, settled: bool) -> None:
+    def on_outcome(self, delivery: OutgoingDelivery, state: DeliveryState, settled: bool) -> None:
         self._service.outcomes.append((delivery.tag, state, settled))
         if not settled:
             delivery.settle(state)
@@ -62,7 +62,7 @@ class Shelf(Outlet):
 class Service:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
-        self.outcomes: list[tuple[bytes, State, bool]] = []
+        self.outcomes: list[tuple[bytes, DeliveryState, bool]] = []
         self.messages: list[bytes] = []
         self.detached = 0
         self.settle_at_once = True

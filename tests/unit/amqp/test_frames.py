@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.amqp.errors import ConnectionFault
+from localcloud.amqp.errors import AmqpConnectionError
 from localcloud.amqp.frames import AMQP_HEADER, MAX_FRAME_SIZE, Frame, FrameReader, frame
 
 BODIES = st.lists(st.tuples(st.integers(0, 65535), st.binary(max_size=40)), max_size=8)
@@ -45,5 +45,5 @@ def test_an_extended_header_is_skipped() -> None:
 def test_bytes_that_can_be_no_frame_end_the_connection(data: bytes) -> None:
     reader = FrameReader()
     reader.feed(data)
-    with pytest.raises(ConnectionFault):
+    with pytest.raises(AmqpConnectionError):
         reader.frame()

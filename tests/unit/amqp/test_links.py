@@ -6,9 +6,9 @@ import pytest
 
 from localcloud.amqp.performatives import (
     Attach,
-    Coordinator,
     Detach,
     End,
+    TransactionCoordinator,
 )
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Uint
@@ -50,7 +50,7 @@ async def test_a_fault_of_the_service_is_an_internal_error_and_no_more_is_told(
 async def test_transactions_are_not_implemented() -> None:
     def talk(client: RawClient) -> Detach:
         attach = sending()
-        attach.target = Coordinator()
+        attach.target = TransactionCoordinator()
         client.attach(attach)
         return client.expect(Detach)
 

@@ -10,7 +10,7 @@ from localcloud.amqp.performatives import (
     Begin,
     Composite,
     Disposition,
-    Error,
+    ErrorCondition,
     Flow,
     Open,
     Rejected,
@@ -32,7 +32,9 @@ EXAMPLES: list[Composite] = [
         initial_delivery_count=Uint(0),
     ),
     Flow(incoming_window=Uint(1), next_outgoing_id=Uint(2), outgoing_window=Uint(3), drain=True),
-    Disposition(role=True, first=Uint(9), state=Rejected(Error(Symbol("amqp:not-found"), "gone", {Symbol("a"): 1}))),
+    Disposition(
+        role=True, first=Uint(9), state=Rejected(ErrorCondition(Symbol("amqp:not-found"), "gone", {Symbol("a"): 1}))
+    ),
 ]
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from localcloud.amqp.node import State
+from localcloud.amqp.node import DeliveryState
 from localcloud.amqp.performatives import (
     Accepted,
     Disposition,
@@ -76,7 +76,7 @@ async def test_a_message_above_the_limit_is_rejected_without_keeping_its_bytes()
     service = Service()
     service.max_message_size = 1000
 
-    def talk(client: RawClient) -> State:
+    def talk(client: RawClient) -> DeliveryState:
         assert client.attach(sending()).max_message_size == 1000
         for _ in range(100):
             client.send(transfer(0, more=True), bytes(100_000))

@@ -3,11 +3,11 @@
 import pytest
 
 from localcloud.amqp.errors import AmqpError
-from localcloud.eventhubs.readers import MAX_READERS, Readers
+from localcloud.eventhubs.readers import MAX_READERS, PartitionReaders
 
 
 class Client:
-    def __init__(self, readers: Readers, owner_level: int | None) -> None:
+    def __init__(self, readers: PartitionReaders, owner_level: int | None) -> None:
         self.name = f"level {owner_level}"
         self.owner_level = owner_level
         self.stopped: AmqpError | None = None
@@ -22,7 +22,7 @@ class Client:
 @pytest.mark.parametrize("newcomer", [5, 6])
 @pytest.mark.parametrize("present", [None, 5])
 def test_an_owner_takes_the_partition_from_whoever_is_not_above_it(present: int | None, newcomer: int) -> None:
-    readers = Readers()
+    readers = PartitionReaders()
     loser = Client(readers, present)
     winner = Client(readers, newcomer)
     assert loser.stopped
@@ -32,7 +32,7 @@ def test_an_owner_takes_the_partition_from_whoever_is_not_above_it(present: int 
 
 @pytest.mark.parametrize("newcomer", [None, 0, 4])
 def test_nobody_below_the_owner_gets_in(newcomer: int | None) -> None:
-    readers = Readers()
+    readers = PartitionReaders()
     owner = Client(readers, 5)
     with pytest.raises(AmqpError, match="amqp:link:stolen"):
         Client(readers, newcomer)
@@ -40,7 +40,7 @@ def test_nobody_below_the_owner_gets_in(newcomer: int | None) -> None:
 
 
 def test_readers_without_a_level_share_up_to_the_limit() -> None:
-    readers = Readers()
+    readers = PartitionReaders()
     clients = [Client(readers, None) for _ in range(MAX_READERS)]
     with pytest.raises(AmqpError, match="amqp:resource-limit-exceeded"):
         Client(readers, None)
@@ -49,7 +49,7 @@ def test_readers_without_a_level_share_up_to_the_limit() -> None:
 
 
 def test_an_owner_stops_every_reader_and_leaves_the_door_open_when_it_goes() -> None:
-    readers = Readers()
+    readers = PartitionReaders()
     clients = [Client(readers, None) for _ in range(MAX_READERS)]
     owner = Client(readers, 0)
     assert all(client.stopped for client in clients)

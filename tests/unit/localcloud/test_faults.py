@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from localcloud.faults import Busy, Delay, Drop, FaultRulesError, Faults, Throttle, parse_rules
+from localcloud.faults import BusyFault, DelayFault, DropFault, FaultRulesError, Faults, ThrottleFault, parse_rules
 
 
 def one(**rule: object) -> Faults:
@@ -30,15 +30,15 @@ def test_probability_follows_its_seed() -> None:
 
 
 def test_the_first_rule_that_strikes_is_the_only_one() -> None:
-    faults = Faults([Throttle(service="cosmos", count=1), Delay(service="cosmos", ms=5)])
-    assert isinstance(faults.next("cosmos", "read", "a/b"), Throttle)
-    assert isinstance(faults.next("cosmos", "read", "a/b"), Delay)
+    faults = Faults([ThrottleFault(service="cosmos", count=1), DelayFault(service="cosmos", ms=5)])
+    assert isinstance(faults.next("cosmos", "read", "a/b"), ThrottleFault)
+    assert isinstance(faults.next("cosmos", "read", "a/b"), DelayFault)
 
 
 def test_a_rule_strikes_only_what_its_kind_can_befall() -> None:
-    faults = Faults([Busy(service="servicebus"), Drop(service="servicebus")])
-    assert isinstance(faults.next("servicebus", "send", "queue"), Busy)
-    assert isinstance(faults.next("servicebus", "receive", "queue"), Drop)
+    faults = Faults([BusyFault(service="servicebus"), DropFault(service="servicebus")])
+    assert isinstance(faults.next("servicebus", "send", "queue"), BusyFault)
+    assert isinstance(faults.next("servicebus", "receive", "queue"), DropFault)
 
 
 def test_one_of_several_entities_has_to_match() -> None:

@@ -9,10 +9,10 @@ from localcloud.amqp.performatives import Properties
 from localcloud.amqp.types import Map, Symbol, Timestamp
 from localcloud.servicebus import entities
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.entities import Rule
-from localcloud.servicebus.entity import Document
-from localcloud.servicebus.message import Content, read_content
-from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.entities import RuleDescription
+from localcloud.servicebus.entity import EntityDocument
+from localcloud.servicebus.message import MessageContent, read_content
+from localcloud.servicebus.queue import MessageQueue
 
 T0 = 1_700_000_000_000
 
@@ -31,7 +31,7 @@ def content(
     due_ms: int | None = None,
     properties: Map | None = None,
     subject: str | None = None,
-) -> Content:
+) -> MessageContent:
     """A message as a client would send it."""
     parts = [
         section(MESSAGE_ANNOTATIONS, {Symbol("x-opt-scheduled-enqueue-time"): Timestamp(due_ms)}) if due_ms else b"",
@@ -43,22 +43,22 @@ def content(
 
 
 def broker_with(
-    queues: dict[str, entities.Queue] | None = None,
-    topics: dict[str, entities.Topic] | None = None,
-    subscriptions: dict[str, tuple[entities.Subscription, tuple[Rule, ...]]] | None = None,
+    queues: dict[str, entities.QueueDescription] | None = None,
+    topics: dict[str, entities.TopicDescription] | None = None,
+    subscriptions: dict[str, tuple[entities.SubscriptionDescription, tuple[RuleDescription, ...]]] | None = None,
 ) -> Broker:
     """A broker with these entities, subscriptions by their paths."""
     broker = Broker()
     for name, queue in (queues or {}).items():
-        broker.add(Document(name, T0, T0, queue=queue), T0)
+        broker.add(EntityDocument(name, T0, T0, queue=queue), T0)
     for name, topic in (topics or {}).items():
-        broker.add(Document(name, T0, T0, topic=topic), T0)
+        broker.add(EntityDocument(name, T0, T0, topic=topic), T0)
     for name, (subscription, rules) in (subscriptions or {}).items():
-        broker.add(Document(name, T0, T0, subscription=subscription, rules=rules), T0)
+        broker.add(EntityDocument(name, T0, T0, subscription=subscription, rules=rules), T0)
     return broker
 
 
-def bodies(queue: Queue) -> list[str]:
+def bodies(queue: MessageQueue) -> list[str]:
     """The bodies in a queue, whatever their state."""
     kept = [message.content.body for message in queue.peek(0, 1000)]
     return [body[len(section(DATA, b"")) :].decode() for body in kept if isinstance(body, bytes)]

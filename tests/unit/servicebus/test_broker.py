@@ -5,18 +5,18 @@ from datetime import timedelta
 import pytest
 
 from localcloud.servicebus import entities, registry
-from localcloud.servicebus.changes import Inserted, State
-from localcloud.servicebus.entities import CorrelationFilter, Rule, SqlAction, SqlFilter
-from localcloud.servicebus.entity import Document
+from localcloud.servicebus.changes import MessageInserted, MessageState
+from localcloud.servicebus.entities import CorrelationFilter, RuleDescription, SqlAction, SqlFilter
+from localcloud.servicebus.entity import EntityDocument
 from localcloud.servicebus.errors import (
-    EntityNotFound,
-    InvalidArgument,
-    MessageLockLost,
-    MessageTooLarge,
-    NotAllowed,
-    QuotaExceeded,
-    SessionCannotBeLocked,
-    SessionLockLost,
+    EntityNotFoundError,
+    InvalidArgumentError,
+    MessageLockLostError,
+    MessageTooLargeError,
+    NotAllowedError,
+    QuotaExceededError,
+    SessionCannotBeLockedError,
+    SessionLockLostError,
 )
 from localcloud.servicebus.message import REASON, open_bare
 from tests.unit.servicebus.builders import T0, bodies, broker_with, content, tokens
@@ -25,18 +25,18 @@ MINUTE = 60_000
 
 
 def test_a_batch_is_taken_whole_or_not_at_all() -> None:
-    broker = broker_with({"q": entities.Queue(max_message_size_in_kilobytes=1)})
+    broker = broker_with({"q": entities.QueueDescription(max_message_size_in_kilobytes=1)})
     broker.drain()
-    with pytest.raises(MessageTooLarge):
+    with pytest.raises(MessageTooLargeError):
         broker.send("q", [content("a"), content("b" * 2000), content("c")], T0)
     assert broker.drain() == []
     assert bodies(broker.mailbox("q")) == []
 
 
 def test_the_quota_counts_what_is_there() -> None:
-    broker = broker_with({"q": entities.Queue(max_size_in_megabytes=1)})
+    broker = broker_with({"q": entities.QueueDescription(max_size_in_megabytes=1)})
     broker.send("q", [content("x" * 200_000) for _ in range(5)], T0)
-    with pytest.raises(QuotaExceeded, match="receive some"):
+    with pytest.raises(QuotaExceededError, match="receive some"):
         broker.send("q", [content("x" * 200_000)], T0)
     broker.outlet("q").receive(1, T0, None)
     broker.send("q", [content("x" * 200_000)], T0)
@@ -44,7 +44,7 @@ def test_the_quota_counts_what_is_there() -> None:
 
 
 def test_order_is_kept_over_abandon_and_lock_expiry() -> None:
-    broker = broker_with({"q": entities.Queue(lock_duration=timedelta(seconds=10))})
+    broker = broker_with({"q": entities.QueueDescription(lock_duration=timedelta(seconds=10))})
     queue, new = broker.mailbox("q"), tokens()
     broker.send("q", [content(name) for name in "abc"], T0)
     first, second, _ = queue.receive(3, T0, new)
@@ -56,21 +56,21 @@ def test_order_is_kept_over_abandon_and_lock_expiry() -> None:
     assert not queue.receive(9, T0 + 9_999, new)
     broker.advance(T0 + 10_000)
     assert [(m.sequence, m.delivery_count) for m in queue.receive(9, T0 + 10_000, new)] == [(1, 1), (2, 2), (3, 1)]
-    with pytest.raises(MessageLockLost):
+    with pytest.raises(MessageLockLostError):
         queue.complete(first.lock.token, T0 + 10_000)
 
 
 def test_a_lock_is_lost_at_its_end_even_before_anybody_looks() -> None:
-    broker = broker_with({"q": entities.Queue(lock_duration=timedelta(seconds=1))})
+    broker = broker_with({"q": entities.QueueDescription(lock_duration=timedelta(seconds=1))})
     broker.send("q", [content()], T0)
     (message,) = broker.mailbox("q").receive(1, T0, tokens())
     assert message.lock
-    with pytest.raises(MessageLockLost, match="ended 0 ms ago"):
+    with pytest.raises(MessageLockLostError, match="ended 0 ms ago"):
         broker.mailbox("q").complete(message.lock.token, T0 + 1000)
 
 
 def test_what_is_locked_does_not_expire_until_it_is_given_back() -> None:
-    properties = entities.Queue(
+    properties = entities.QueueDescription(
         default_message_time_to_live=timedelta(seconds=5), dead_lettering_on_message_expiration=True
     )
     broker = broker_with({"q": properties})
@@ -89,19 +89,19 @@ def test_what_is_locked_does_not_expire_until_it_is_given_back() -> None:
 
 
 def test_a_scheduled_message_becomes_active_with_a_new_number_and_its_life_begins() -> None:
-    broker = broker_with({"q": entities.Queue(default_message_time_to_live=timedelta(seconds=5))})
+    broker = broker_with({"q": entities.QueueDescription(default_message_time_to_live=timedelta(seconds=5))})
     queue = broker.mailbox("q")
     (number,) = broker.send("q", [content("later", due_ms=T0 + MINUTE)], T0)
     broker.send("q", [content("now")], T0)
-    assert queue.messages[number].state is State.SCHEDULED
+    assert queue.messages[number].state is MessageState.SCHEDULED
     assert broker.next_due == T0 + 5_000
     broker.advance(T0 + MINUTE)
     (active,) = queue.messages.values()
-    assert (active.sequence, active.state, active.expires_ms) == (3, State.ACTIVE, T0 + MINUTE + 5_000)
+    assert (active.sequence, active.state, active.expires_ms) == (3, MessageState.ACTIVE, T0 + MINUTE + 5_000)
 
 
 def test_the_duplicate_window_slides() -> None:
-    properties = entities.Queue(
+    properties = entities.QueueDescription(
         requires_duplicate_detection=True, duplicate_detection_history_time_window=timedelta(seconds=10)
     )
     broker = broker_with({"q": properties})
@@ -113,21 +113,21 @@ def test_the_duplicate_window_slides() -> None:
 
 
 def test_sessions_are_exclusive_and_free_again() -> None:
-    broker = broker_with({"q": entities.Queue(requires_session=True, max_delivery_count=2)})
+    broker = broker_with({"q": entities.QueueDescription(requires_session=True, max_delivery_count=2)})
     queue, new = broker.mailbox("q"), tokens()
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowedError):
         broker.send("q", [content()], T0)
     broker.send("q", [content("1", session_id="a"), content("2", session_id="b")], T0)
     assert queue.next_session(T0) == "a"
     lock = queue.accept_session("a", T0, new())
-    with pytest.raises(SessionCannotBeLocked):
+    with pytest.raises(SessionCannotBeLockedError):
         queue.accept_session("a", T0, new())
     assert queue.next_session(T0) == "b"
     (message,) = queue.receive(5, T0, new, "a")
     assert message.lock
     assert queue.renew_session("a", T0 + 30_000) == T0 + 30_000 + MINUTE
     broker.advance(T0 + 30_000 + MINUTE)
-    with pytest.raises((SessionLockLost, MessageLockLost)):
+    with pytest.raises((SessionLockLostError, MessageLockLostError)):
         queue.complete(message.lock.token, T0 + 30_000 + MINUTE)
     queue.end_session("a", lock.token, T0 + 30_000 + MINUTE)
     now = T0 + 2 * MINUTE
@@ -140,12 +140,16 @@ def test_sessions_are_exclusive_and_free_again() -> None:
 
 def test_a_topic_makes_a_copy_for_each_rule_with_an_action() -> None:
     rules = (
-        Rule("plain", CorrelationFilter(label="song")),
-        Rule("also", SqlFilter("sys.label = 'song'")),
-        Rule("act", SqlFilter("n > 1"), SqlAction("SET n = n * 10; SET sys.Subject = 'changed'; REMOVE gone")),
-        Rule("other", SqlFilter("n > 100")),
+        RuleDescription("plain", CorrelationFilter(label="song")),
+        RuleDescription("also", SqlFilter("sys.label = 'song'")),
+        RuleDescription(
+            "act", SqlFilter("n > 1"), SqlAction("SET n = n * 10; SET sys.Subject = 'changed'; REMOVE gone")
+        ),
+        RuleDescription("other", SqlFilter("n > 100")),
     )
-    broker = broker_with({}, {"t": entities.Topic()}, {"t/Subscriptions/s": (entities.Subscription(), rules)})
+    broker = broker_with(
+        {}, {"t": entities.TopicDescription()}, {"t/Subscriptions/s": (entities.SubscriptionDescription(), rules)}
+    )
     broker.send("t", [content(subject="song", properties={"n": 2, "gone": 1})], T0)
     plain, acted = broker.mailbox("t/subscriptions/S").peek(0, 10)
     assert open_bare(plain.content.bare)[1] == {"n": 2, "gone": 1}
@@ -154,11 +158,13 @@ def test_a_topic_makes_a_copy_for_each_rule_with_an_action() -> None:
 
 
 def test_a_filter_that_can_not_be_evaluated_kills_the_copy_if_told_to() -> None:
-    rules = (Rule("r", SqlFilter("1 / n = 1")),)
-    strict = entities.Subscription(dead_lettering_on_filter_evaluation_exceptions=True)
-    lax = entities.Subscription(dead_lettering_on_filter_evaluation_exceptions=False)
+    rules = (RuleDescription("r", SqlFilter("1 / n = 1")),)
+    strict = entities.SubscriptionDescription(dead_lettering_on_filter_evaluation_exceptions=True)
+    lax = entities.SubscriptionDescription(dead_lettering_on_filter_evaluation_exceptions=False)
     broker = broker_with(
-        {}, {"t": entities.Topic()}, {"t/Subscriptions/strict": (strict, rules), "t/Subscriptions/lax": (lax, rules)}
+        {},
+        {"t": entities.TopicDescription()},
+        {"t/Subscriptions/strict": (strict, rules), "t/Subscriptions/lax": (lax, rules)},
     )
     broker.send("t", [content(properties={"n": 0})], T0)
     assert bodies(broker.mailbox("t/Subscriptions/strict/$DeadLetterQueue")) == ["x"]
@@ -166,8 +172,8 @@ def test_a_filter_that_can_not_be_evaluated_kills_the_copy_if_told_to() -> None:
 
 
 def test_four_hops_are_allowed_and_a_fifth_is_not() -> None:
-    chain = {f"q{n}": entities.Queue(forward_to=f"q{n + 1}") for n in range(1, 6)}
-    broker = broker_with({**chain, "q6": entities.Queue()})
+    chain = {f"q{n}": entities.QueueDescription(forward_to=f"q{n + 1}") for n in range(1, 6)}
+    broker = broker_with({**chain, "q6": entities.QueueDescription()})
     broker.send("q2", [content("four")], T0)
     broker.send("q1", [content("five")], T0)
     assert bodies(broker.mailbox("q6")) == ["four"]
@@ -176,7 +182,10 @@ def test_four_hops_are_allowed_and_a_fifth_is_not() -> None:
 
 def test_dead_letters_that_can_not_be_forwarded_stay() -> None:
     broker = broker_with(
-        {"q": entities.Queue(max_delivery_count=1, forward_dead_lettered_messages_to="gone"), "gone": entities.Queue()}
+        {
+            "q": entities.QueueDescription(max_delivery_count=1, forward_dead_lettered_messages_to="gone"),
+            "gone": entities.QueueDescription(),
+        }
     )
     broker.delete(broker.entity("gone"))
     broker.send("q", [content("dead")], T0)
@@ -188,38 +197,38 @@ def test_dead_letters_that_can_not_be_forwarded_stay() -> None:
 
 
 def test_an_idle_entity_ends() -> None:
-    broker = broker_with({"q": entities.Queue(auto_delete_on_idle=timedelta(minutes=5))})
+    broker = broker_with({"q": entities.QueueDescription(auto_delete_on_idle=timedelta(minutes=5))})
     broker.send("q", [content()], T0 + MINUTE)
     broker.advance(T0 + 5 * MINUTE)
     assert "q" in broker.queues
     broker.advance(T0 + 6 * MINUTE)
-    with pytest.raises(EntityNotFound):
+    with pytest.raises(EntityNotFoundError):
         broker.mailbox("q")
 
 
 def test_deleting_one_entity_leaves_those_whose_name_begins_alike() -> None:
-    broker = broker_with({"a": entities.Queue(), "a/b": entities.Queue()})
+    broker = broker_with({"a": entities.QueueDescription(), "a/b": entities.QueueDescription()})
     broker.send("a/b", [content("stays")], T0)
     broker.delete(broker.entity("a"))
     assert bodies(broker.mailbox("A/B")) == ["stays"]
 
 
 def test_turning_on_forwarding_moves_what_is_there() -> None:
-    broker = broker_with({"from": entities.Queue(), "to": entities.Queue()})
+    broker = broker_with({"from": entities.QueueDescription(), "to": entities.QueueDescription()})
     broker.send("from", [content("x")], T0)
-    registry.update(broker, broker.entity("from"), entities.Queue(forward_to="to"), T0)
+    registry.update(broker, broker.entity("from"), entities.QueueDescription(forward_to="to"), T0)
     broker.move(T0)
     assert bodies(broker.mailbox("to")) == ["x"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a.", "-a", "a" * 261, "t/subscriptions/x"])
 def test_names_that_can_not_be(name: str) -> None:
-    with pytest.raises(InvalidArgument):
-        registry.create(broker_with(), Document(name, T0, T0, queue=entities.Queue()), T0)
+    with pytest.raises(InvalidArgumentError):
+        registry.create(broker_with(), EntityDocument(name, T0, T0, queue=entities.QueueDescription()), T0)
 
 
 def test_everything_durable_is_told() -> None:
-    broker = broker_with({"q": entities.Queue()})
+    broker = broker_with({"q": entities.QueueDescription()})
     broker.send("q", [content("a"), content("b")], T0)
-    assert [type(change) for change in broker.drain()] == [Inserted, Inserted]
+    assert [type(change) for change in broker.drain()] == [MessageInserted, MessageInserted]
     assert broker.drain() == []

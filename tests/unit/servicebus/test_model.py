@@ -16,8 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from localcloud.servicebus import entities
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.changes import Change, Deleted, Inserted, Kept, State, Updated
-from localcloud.servicebus.errors import MessageLockLost, MessageNotFound
+from localcloud.servicebus.changes import (
+    Change,
+    MessageDeleted,
+    MessageInserted,
+    MessageState,
+    MessageUpdated,
+    QueuedMessage,
+)
+from localcloud.servicebus.errors import MessageLockLostError, MessageNotFoundError
 from tests.unit.servicebus.builders import T0, broker_with, content, tokens
 
 LOCK, TTL, LIMIT = 10_000, 12_000, 2
@@ -31,7 +38,7 @@ class Entry:
 
     name: str
     number: int
-    state: State
+    state: MessageState
     due: int
     count: int = 0
     token: UUID | None = None
@@ -47,12 +54,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.entries: list[Entry] = []
         self.next_number = 1
         self.names = 0
-        self.kept: dict[tuple[str, int], Kept] = {}
+        self.kept: dict[tuple[str, int], QueuedMessage] = {}
         self.seen: list[UUID] = []
 
     @initialize()
     def make(self) -> None:
-        properties = entities.Queue(
+        properties = entities.QueueDescription(
             lock_duration=timedelta(milliseconds=LOCK),
             max_delivery_count=LIMIT,
             default_message_time_to_live=timedelta(milliseconds=TTL),
@@ -91,18 +98,18 @@ class QueueMachine(RuleBasedStateMachine):
         made = content(name, message_id=name, due_ms=due if delay else None)
         (number,) = self.broker.send("q", [made], self.now)
         assert number == self.model_number()
-        state = State.SCHEDULED if delay else State.ACTIVE
+        state = MessageState.SCHEDULED if delay else MessageState.ACTIVE
         self.entries.append(Entry(name, number, state, due))
 
     @rule(count=st.integers(1, 4), deletes=st.sampled_from([False, False, False, True]))
     def receive(self, count: int, deletes: bool) -> None:
-        ready = [e for e in self.alive() if e.state is State.ACTIVE and e.token is None]
+        ready = [e for e in self.alive() if e.state is MessageState.ACTIVE and e.token is None]
         expected = sorted(ready, key=lambda entry: entry.number)[:count]
         got = self.queue.receive(count, self.now, None if deletes else self.new_token)
         assert [message.sequence for message in got] == [entry.number for entry in expected]
         self.model_take(expected, got, deletes)
 
-    def model_take(self, expected: list[Entry], got: list[Kept], deletes: bool) -> None:
+    def model_take(self, expected: list[Entry], got: list[QueuedMessage], deletes: bool) -> None:
         for entry, message in zip(expected, got, strict=True):
             assert message.delivery_count == entry.count
             if deletes:
@@ -127,7 +134,7 @@ class QueueMachine(RuleBasedStateMachine):
             "release": lambda: self.queue.release([token]),
         }
         if entry is None and how != "release":
-            with pytest.raises(MessageLockLost):
+            with pytest.raises(MessageLockLostError):
                 act[how]()
             return
         act[how]()
@@ -144,28 +151,28 @@ class QueueMachine(RuleBasedStateMachine):
         elif how == "abandon":
             self.model_give_back(entry)
         elif how == "defer":
-            entry.state = State.DEFERRED
+            entry.state = MessageState.DEFERRED
         elif how == "dead_letter":
             entry.reason = "why"
 
-    @precondition(lambda self: any(entry.state is State.DEFERRED for entry in self.entries))
+    @precondition(lambda self: any(entry.state is MessageState.DEFERRED for entry in self.entries))
     @rule(data=st.data())
     def receive_deferred(self, data: st.DataObject) -> None:
         number = data.draw(st.integers(1, max(self.next_number, 2)))
         entry = next((e for e in self.alive() if e.number == number), None)
-        if entry is None or entry.state is not State.DEFERRED or entry.token is not None:
-            with pytest.raises(MessageNotFound):
+        if entry is None or entry.state is not MessageState.DEFERRED or entry.token is not None:
+            with pytest.raises(MessageNotFoundError):
                 self.queue.receive_deferred([number], self.now, self.new_token)
             return
         self.model_take([entry], self.queue.receive_deferred([number], self.now, self.new_token), deletes=False)
 
-    @precondition(lambda self: any(entry.state is State.SCHEDULED for entry in self.entries))
+    @precondition(lambda self: any(entry.state is MessageState.SCHEDULED for entry in self.entries))
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         number = data.draw(st.integers(1, max(self.next_number, 2)))
         entry = next((e for e in self.alive() if e.number == number), None)
-        if entry is None or entry.state is not State.SCHEDULED:
-            with pytest.raises(MessageNotFound):
+        if entry is None or entry.state is not MessageState.SCHEDULED:
+            with pytest.raises(MessageNotFoundError):
                 self.queue.cancel_scheduled([number])
             return
         self.queue.cancel_scheduled([number])
@@ -178,11 +185,11 @@ class QueueMachine(RuleBasedStateMachine):
             self.now += 1_000
             self.broker.advance(self.now)
             for entry in sorted(self.alive(), key=lambda e: (e.due, e.number)):
-                if entry.state is State.SCHEDULED and entry.due <= self.now:
-                    entry.state, entry.number = State.ACTIVE, self.model_number()
+                if entry.state is MessageState.SCHEDULED and entry.due <= self.now:
+                    entry.state, entry.number = MessageState.ACTIVE, self.model_number()
                 elif entry.token is not None and entry.locked_until <= self.now:
                     self.model_give_back(entry)
-                elif entry.token is None and entry.state is not State.SCHEDULED and entry.due + TTL <= self.now:
+                elif entry.token is None and entry.state is not MessageState.SCHEDULED and entry.due + TTL <= self.now:
                     entry.reason = "TTLExpiredException"
 
     # What always holds
@@ -211,14 +218,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     def apply(self, change: Change) -> None:
         match change:
-            case Inserted(path, message):
+            case MessageInserted(path, message):
                 assert (path, message.sequence) not in self.kept
                 self.kept[path, message.sequence] = message
-            case Updated(path, message, rewritten):
+            case MessageUpdated(path, message, rewritten):
                 before = self.kept[path, message.sequence]
                 assert rewritten or before.content == message.content
                 self.kept[path, message.sequence] = message
-            case Deleted(path, message):
+            case MessageDeleted(path, message):
                 del self.kept[path, message.sequence]
             case _:
                 raise AssertionError(change)

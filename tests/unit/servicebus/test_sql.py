@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 from localcloud.servicebus.like import like
 from localcloud.servicebus.reckoning import FilterError, Value, calculated, compared
-from localcloud.servicebus.sql import View, compile_action, compile_filter
+from localcloud.servicebus.sql import MessageView, compile_action, compile_filter
 
-MESSAGE = View(
+MESSAGE = MessageView(
     {"label": "important bus", "to": "Store5", "messageid": "m1"},
     {"storeid": "Store1", "price": 12, "ratio": 0.5, "flag": True, "empty": None, "hr-employeeid": 7, "a]b": 1},
 )
@@ -92,7 +92,7 @@ def test_and_and_or_decide_without_the_unknown_side() -> None:
 def test_parameters() -> None:
     parameters: dict[str, Value] = {"@Store": "Store1", "price": 12}
     assert ask("storeid = @store AND price = @price", **parameters)
-    with pytest.raises(InvalidArgument, match="@nothing"):
+    with pytest.raises(InvalidArgumentError, match="@nothing"):
         ask("price = @nothing")
 
 
@@ -121,7 +121,7 @@ def test_meaningless(text: str) -> None:
     ],
 )
 def test_what_is_no_filter(text: str) -> None:
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgumentError):
         ask(text)
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_filter(text: str) -> None:
 def test_whatever_the_text_it_compiles_or_is_refused(text: str) -> None:
     try:
         compile_filter(text, {})
-    except InvalidArgument:
+    except InvalidArgumentError:
         return
 
 
@@ -213,5 +213,5 @@ def test_actions() -> None:
 
 @pytest.mark.parametrize("text", ["SET a", "a = 1", "SET sys.EnqueuedTimeUtc = 1", "", "REMOVE 5"])
 def test_what_is_no_action(text: str) -> None:
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InvalidArgumentError):
         compile_action(text, {})

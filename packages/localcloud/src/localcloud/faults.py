@@ -33,53 +33,53 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seed: int = 0
 
 
-class Throttle(Fault, frozen=True, kw_only=True, tag="throttle"):
+class ThrottleFault(Fault, frozen=True, kw_only=True, tag="throttle"):
     """Refused with 429: the client may come back after `retry_after_ms`."""
 
     retry_after_ms: Milliseconds = 100
 
 
-class Busy(Fault, frozen=True, kw_only=True, tag="busy"):
+class BusyFault(Fault, frozen=True, kw_only=True, tag="busy"):
     """Refused with an AMQP condition."""
 
     condition: Condition = SERVER_BUSY
 
 
-class Detach(Fault, frozen=True, kw_only=True, tag="detach"):
+class DetachFault(Fault, frozen=True, kw_only=True, tag="detach"):
     """The link ends with an AMQP condition; the message goes nowhere."""
 
     condition: Condition = DETACH_FORCED
 
 
-class Delay(Fault, frozen=True, kw_only=True, tag="delay"):
+class DelayFault(Fault, frozen=True, kw_only=True, tag="delay"):
     """Done so many milliseconds later; what comes after it on the same link or connection waits too."""
 
     ms: Milliseconds
 
 
-class Drop(Fault, frozen=True, kw_only=True, tag="drop"):
+class DropFault(Fault, frozen=True, kw_only=True, tag="drop"):
     """The connection is cut, nothing is done."""
 
 
-class Lose(Fault, frozen=True, kw_only=True, tag="lose"):
+class LoseFault(Fault, frozen=True, kw_only=True, tag="lose"):
     """Done, but instead of hearing so the client has its connection cut."""
 
 
-class Duplicate(Fault, frozen=True, kw_only=True, tag="duplicate"):
+class DuplicateFault(Fault, frozen=True, kw_only=True, tag="duplicate"):
     """Comes twice: what is sent is taken twice, what is received is given again."""
 
 
 _Kinds = frozenset[type[Fault]]
-Rule = Throttle | Busy | Detach | Delay | Drop | Lose | Duplicate
+FaultRule = ThrottleFault | BusyFault | DetachFault | DelayFault | DropFault | LoseFault | DuplicateFault
 
-_HTTP: _Kinds = frozenset({Throttle, Delay, Drop, Lose})
+_HTTP: _Kinds = frozenset({ThrottleFault, DelayFault, DropFault, LoseFault})
 _AMQP: dict[str, _Kinds] = {
-    "attach": frozenset({Busy, Delay, Drop}),
-    "send": frozenset({Busy, Detach, Delay, Drop, Lose, Duplicate}),
-    "receive": frozenset({Detach, Delay, Drop, Duplicate}),
-    "request": frozenset({Delay, Drop}),
+    "attach": frozenset({BusyFault, DelayFault, DropFault}),
+    "send": frozenset({BusyFault, DetachFault, DelayFault, DropFault, LoseFault, DuplicateFault}),
+    "receive": frozenset({DetachFault, DelayFault, DropFault, DuplicateFault}),
+    "request": frozenset({DelayFault, DropFault}),
 }
-_KAFKA: _Kinds = frozenset({Delay, Drop, Lose})
+_KAFKA: _Kinds = frozenset({DelayFault, DropFault, LoseFault})
 
 # What can be struck, and by what.
 OPERATIONS: Final[dict[str, dict[str, _Kinds]]] = {
@@ -123,14 +123,14 @@ class FaultRulesError(ValueError):
         self.rule = rule
 
 
-def parse_rules(data: bytes) -> list[Rule]:
+def parse_rules(data: bytes) -> list[FaultRule]:
     """Read a JSON list of rules. Raises FaultRulesError."""
     try:
         plain: object = msgspec.json.decode(data)
     except UNREADABLE as error:
         raise FaultRulesError("the body", data.decode("utf-8", "replace")[:100], f"expected JSON; {error}") from None
     try:
-        rules = msgspec.convert(plain, list[Rule])
+        rules = msgspec.convert(plain, list[FaultRule])
     except msgspec.ValidationError as error:
         rule = str(error)
         path = match[1] if (match := _PATH.search(rule)) else ""
@@ -140,7 +140,7 @@ def parse_rules(data: bytes) -> list[Rule]:
     return rules
 
 
-def _check(number: int, rule: Rule) -> None:
+def _check(number: int, rule: FaultRule) -> None:
     """A rule that can strike nothing is a mistake, and a test that relies on it would test nothing."""
     operations = OPERATIONS[rule.service]
     named = [name for name in operations if fnmatchcase(name, rule.operation)]
@@ -166,10 +166,10 @@ def _value_at(plain: object, path: str) -> object:
     return plain
 
 
-class _Armed:
+class _ArmedFault:
     """A rule at work: how many requests it matched, and how many it struck."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: FaultRule) -> None:
         self.rule = rule
         self.matched = 0
         self.fired = 0
@@ -196,14 +196,14 @@ class _Armed:
 class Faults:
     """The rules in force. The first one that strikes a request is the only one."""
 
-    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+    def __init__(self, rules: Sequence[FaultRule] = ()) -> None:
         self.put(rules)
 
-    def put(self, rules: Sequence[Rule]) -> None:
+    def put(self, rules: Sequence[FaultRule]) -> None:
         """In place of those before, with counts from zero."""
-        self._armed = [_Armed(rule) for rule in rules]
+        self._armed = [_ArmedFault(rule) for rule in rules]
 
-    def next(self, service: str, operation: str, *entities: str) -> Rule | None:
+    def next(self, service: str, operation: str, *entities: str) -> FaultRule | None:
         """The rule that strikes this request, if one does. Of several `entities` one has to match."""
         if not self._armed:
             return None

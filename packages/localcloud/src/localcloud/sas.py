@@ -20,27 +20,27 @@ _HOST: Final = re.compile(r".*:[0-9]+|.*\.servicebus\.windows\.net")
 DEVELOPMENT_KEYS = MappingProxyType({"RootManageSharedAccessKey": "SAS_KEY_VALUE"})
 
 
-class Unauthorized(Exception):
+class CredentialError(Exception):
     """A credential was refused. The reason is for our log; a client is told no more than 401."""
 
 
-class MalformedToken(Unauthorized):
+class MalformedTokenError(CredentialError):
     """The text is not a token, or lacks a field."""
 
 
-class UnknownKey(Unauthorized):
+class UnknownKeyError(CredentialError):
     """There is no key of that name."""
 
 
-class WrongSignature(Unauthorized):
+class WrongSignatureError(CredentialError):
     """The signature, or the key itself, is not the one that this key gives."""
 
 
-class ExpiredToken(Unauthorized):
+class ExpiredTokenError(CredentialError):
     """The token was good until a moment that has passed."""
 
 
-class OutOfScope(Unauthorized):
+class OutOfScopeError(CredentialError):
     """The token is good, for another resource."""
 
 
@@ -79,7 +79,7 @@ class Keys(Mapping[str, str]):
     def sign(self, name: str, audience: str, expires: int) -> str:
         """A token for `audience` under the key `name`, good until `expires` (unix seconds).
 
-        Raises UnknownKey.
+        Raises UnknownKeyError.
         """
         encoded = quote_plus(audience)
         signature = quote_plus(self._signature(name, encoded, str(expires)))
@@ -91,31 +91,31 @@ class Keys(Mapping[str, str]):
         Hosts are not compared, since one machine has many names. Raises one of the kinds of Unauthorized.
         """
         if not token.startswith(PREFIX):
-            raise MalformedToken(f"a token starts with {PREFIX!r}, this one with {token[:22]!r}")
+            raise MalformedTokenError(f"a token starts with {PREFIX!r}, this one with {token[:22]!r}")
         fields = dict(part.split("=", 1) for part in token[len(PREFIX) :].split("&") if "=" in part)
         try:
             audience, signature, expiry, name = (fields[key] for key in ("sr", "sig", "se", "skn"))
         except KeyError as missing:
-            raise MalformedToken(f"the token has no field {missing}") from None
+            raise MalformedTokenError(f"the token has no field {missing}") from None
         if not (expiry.isascii() and expiry.isdigit() and len(expiry) <= 12):
-            raise MalformedToken(f"se={expiry[:22]!r} is not a number of seconds")
+            raise MalformedTokenError(f"se={expiry[:22]!r} is not a number of seconds")
         expires = int(expiry)
         expected = self._signature(unquote_plus(name), audience, expiry)
         if not _same(expected, unquote_plus(signature)):
-            raise WrongSignature(f"the signature does not fit key {unquote_plus(name)!r} and sr={audience}")
+            raise WrongSignatureError(f"the signature does not fit key {unquote_plus(name)!r} and sr={audience}")
         if expires <= now:
-            raise ExpiredToken(f"the token expired {now - expires:.0f} s ago")
+            raise ExpiredTokenError(f"the token expired {now - expires:.0f} s ago")
         grant = Grant(resource_path(unquote_plus(audience)), expires)
         if not grant.covers(path):
-            raise OutOfScope(f"the token is for {grant.scope!r}, not for {path!r}")
+            raise OutOfScopeError(f"the token is for {grant.scope!r}, not for {path!r}")
         return grant
 
     def check_secret(self, name: str, secret: str) -> None:
-        """Raises UnknownKey, or WrongSignature when `secret` is not that key."""
+        """Raises UnknownKeyError, or WrongSignatureError when `secret` is not that key."""
         if name not in self._secrets:
-            raise UnknownKey(f"there is no key {name!r}")
+            raise UnknownKeyError(f"there is no key {name!r}")
         if not _same(self._secrets[name], secret):
-            raise WrongSignature(f"that is not the secret of key {name!r}")
+            raise WrongSignatureError(f"that is not the secret of key {name!r}")
 
     def check_connection_string(self, text: str) -> str | None:
         """The entity that a connection string is limited to (EntityPath), None for the whole namespace.
@@ -131,13 +131,13 @@ class Keys(Mapping[str, str]):
         try:
             name, secret = fields["sharedaccesskeyname"], fields["sharedaccesskey"]
         except KeyError as missing:
-            raise MalformedToken(f"the connection string has no field {missing}") from None
+            raise MalformedTokenError(f"the connection string has no field {missing}") from None
         self.check_secret(name, secret)
         return fields.get("entitypath")
 
     def _signature(self, name: str, encoded_audience: str, expiry: str) -> str:
         if name not in self._secrets:
-            raise UnknownKey(f"there is no key {name!r}")
+            raise UnknownKeyError(f"there is no key {name!r}")
         signed = f"{encoded_audience}\n{expiry}".encode()
         return base64.b64encode(hmac.digest(self._secrets[name].encode(), signed, hashlib.sha256)).decode()
 

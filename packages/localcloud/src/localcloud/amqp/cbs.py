@@ -8,7 +8,7 @@ from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
 from localcloud.amqp.types import Int
-from localcloud.sas import Unauthorized, resource_path
+from localcloud.sas import CredentialError, resource_path
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def put_token(check: Callable[[str], None], request: Message, link: ReceivingLin
     resource = resource_path(audience)
     try:
         grant = connection.keys.check_token(token, resource, connection.now())
-    except Unauthorized as reason:
+    except CredentialError as reason:
         log.warning("token refused: %s", reason)
         return _answer(401, "Unauthorized: the token does not give access.")
     try:

@@ -15,9 +15,9 @@ from localcloud.amqp.errors import (
     NOT_ALLOWED,
     RESOURCE_LIMIT_EXCEEDED,
     UNAUTHORIZED_ACCESS,
+    AmqpConnectionError,
     AmqpError,
-    ConnectionFault,
-    SessionFault,
+    AmqpSessionError,
 )
 from localcloud.amqp.frames import (
     AMQP_FRAME,
@@ -32,8 +32,8 @@ from localcloud.amqp.frames import (
     frame,
 )
 from localcloud.amqp.link import wire_error
-from localcloud.amqp.node import Service
-from localcloud.amqp.output import Output
+from localcloud.amqp.node import AmqpService
+from localcloud.amqp.output import OutputBuffer
 from localcloud.amqp.performatives import (
     Begin,
     Close,
@@ -45,9 +45,9 @@ from localcloud.amqp.performatives import (
     SaslOutcome,
     read_composite,
 )
-from localcloud.amqp.session import Session
+from localcloud.amqp.session import AmqpSession
 from localcloud.amqp.types import Map, Symbol, Ubyte, Uint, Ushort, Value
-from localcloud.sas import Grant, Keys, Unauthorized
+from localcloud.sas import CredentialError, Grant, Keys
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ HELD_LIMIT: Final = 64 << 20  # bytes of unsettled deliveries from the client, b
 PRODUCT: Final[Map] = {Symbol("product"): "localcloud", Symbol("version"): "1"}
 
 
-class Connection(asyncio.Protocol):
+class AmqpConnection(asyncio.Protocol):
     """The server's end of one connection.
 
     `now` gives the time in Unix seconds. The protocol's states are the functions that take the next bytes.
@@ -65,10 +65,10 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         container_id: str,
-        service: Service,
+        service: AmqpService,
         keys: Keys,
         now: Callable[[], float],
-        on_end: Callable[["Connection"], None],
+        on_end: Callable[["AmqpConnection"], None],
         config: AmqpConfig,
     ) -> None:
         self.container_id = container_id
@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self.now = now
         self.peer_max_frame_size = MIN_MAX_FRAME_SIZE
         self.grants: dict[str, Grant] = {}
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, AmqpSession] = {}
         self.remote_container = ""
         self._on_end = on_end
         self._config = config
@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self.output = Output(self._transport)
+        self.output = OutputBuffer(self._transport)
         self._loop = asyncio.get_running_loop()
         self._heard = self._loop.time()
         self._timer = self._loop.call_later(self._config.handshake_s, self._handshake_too_slow)
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         text = token.decode(errors="replace") if isinstance(token, bytes) else token
         try:
             self.keys.check_token(text if isinstance(text, str) else "", path, self.now())
-        except Unauthorized as reason:
+        except CredentialError as reason:
             log.warning("the token of a request was refused: %s", reason)
             raise AmqpError(
                 UNAUTHORIZED_ACCESS, f"Unauthorized access to '{path}': the request's token does not give it."
@@ -183,10 +183,10 @@ class Connection(asyncio.Protocol):
             return False
         init, _ = read_composite(got.body)
         if got.kind != SASL_FRAME or not isinstance(init, SaslInit):
-            raise ConnectionFault(FRAMING_ERROR, "sasl-init has to come first")
+            raise AmqpConnectionError(FRAMING_ERROR, "sasl-init has to come first")
         try:
             grant = sasl.authenticate(init.mechanism, init.initial_response or b"", self.keys)
-        except Unauthorized as reason:
+        except CredentialError as reason:
             log.warning("SASL refused: %s", reason)
             self.send(frame(0, SaslOutcome(Ubyte(sasl.AUTH_FAILED)).encoded(), SASL_FRAME))
             self._leave()
@@ -219,9 +219,9 @@ class Connection(asyncio.Protocol):
             return True
         opening, _ = performative
         if not isinstance(opening, Open):
-            raise ConnectionFault(NOT_ALLOWED, f"{opening.NAME} before open")
+            raise AmqpConnectionError(NOT_ALLOWED, f"{opening.NAME} before open")
         if opening.max_frame_size < MIN_MAX_FRAME_SIZE:
-            raise ConnectionFault(
+            raise AmqpConnectionError(
                 NOT_ALLOWED, f"max-frame-size {opening.max_frame_size}: the least is {MIN_MAX_FRAME_SIZE}"
             )
         self.remote_container = opening.container_id
@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
         interval = self._config.keep_alive_s
         if opening.idle_time_out:
             if opening.idle_time_out < 100:
-                raise ConnectionFault(
+                raise AmqpConnectionError(
                     RESOURCE_LIMIT_EXCEEDED, f"idle-time-out {opening.idle_time_out} ms: the least is 100 ms"
                 )
             interval = min(interval, opening.idle_time_out / 2000)
@@ -272,7 +272,7 @@ class Connection(asyncio.Protocol):
 
     def _performative(self, got: Frame) -> tuple[Composite, bytes] | None:
         if got.kind != AMQP_FRAME:
-            raise ConnectionFault(FRAMING_ERROR, f"a frame of type {got.kind} among AMQP frames")
+            raise AmqpConnectionError(FRAMING_ERROR, f"a frame of type {got.kind} among AMQP frames")
         if not got.body:
             return None
         performative, end = read_composite(got.body)
@@ -280,13 +280,13 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, channel: int, begin: Begin) -> None:
         if channel > CHANNEL_MAX:
-            raise ConnectionFault(FRAMING_ERROR, f"channel {channel}: the highest is {CHANNEL_MAX}")
+            raise AmqpConnectionError(FRAMING_ERROR, f"channel {channel}: the highest is {CHANNEL_MAX}")
         if channel in self.sessions:
-            raise ConnectionFault(NOT_ALLOWED, f"channel {channel} has a session already")
+            raise AmqpConnectionError(NOT_ALLOWED, f"channel {channel} has a session already")
         if begin.remote_channel is not None:
-            raise ConnectionFault(NOT_ALLOWED, "the answer to a session that we never began")
+            raise AmqpConnectionError(NOT_ALLOWED, "the answer to a session that we never began")
         self._ended.discard(channel)
-        self.sessions[channel] = Session(self, channel, begin)
+        self.sessions[channel] = AmqpSession(self, channel, begin)
 
     def _end(self, channel: int) -> None:
         if channel in self._ended:
@@ -305,14 +305,14 @@ class Connection(asyncio.Protocol):
         session = self._session(channel)
         try:
             session.on_frame(performative, payload)
-        except SessionFault as fault:
+        except AmqpSessionError as fault:
             session.end()
             self._over(channel, End(wire_error(fault)))
 
-    def _session(self, channel: int) -> Session:
+    def _session(self, channel: int) -> AmqpSession:
         session = self.sessions.get(channel)
         if session is None:
-            raise ConnectionFault(NOT_ALLOWED, f"channel {channel} has no session")
+            raise AmqpConnectionError(NOT_ALLOWED, f"channel {channel} has no session")
         return session
 
     def _nothing_more(self) -> bool:

@@ -35,9 +35,9 @@ class AmqpError(Exception):
         self.info = info
 
 
-class SessionFault(AmqpError):
+class AmqpSessionError(AmqpError):
     """Ends the session."""
 
 
-class ConnectionFault(AmqpError):
+class AmqpConnectionError(AmqpError):
     """Ends the connection."""

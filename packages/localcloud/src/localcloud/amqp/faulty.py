@@ -6,39 +6,39 @@ from collections.abc import Awaitable, Callable
 
 from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.link import Delivery, ReceivingLink, SendingLink
-from localcloud.amqp.node import Inlet, Outlet, Refusal, Service, State
+from localcloud.amqp.node import AmqpService, DeliveryState, Inlet, Outlet, RefusedOutlet
 from localcloud.amqp.types import Symbol
-from localcloud.faults import Busy, Delay, Detach, Drop, Duplicate, Lose, Rule
+from localcloud.faults import BusyFault, DelayFault, DetachFault, DropFault, DuplicateFault, FaultRule, LoseFault
 
 # From an operation (attach, send, receive, request) and the address of a link to the rule that strikes.
-Strike = Callable[[str, str], Rule | None]
+Strike = Callable[[str, str], FaultRule | None]
 
 
-class WithFaults:
+class FaultyService:
     """Another service's nodes, struck by what `strike` says."""
 
-    def __init__(self, service: Service, strike: Strike) -> None:
+    def __init__(self, service: AmqpService, strike: Strike) -> None:
         self._service = service
         self._strike = strike
 
     def attach_sender(self, link: ReceivingLink) -> Inlet | Awaitable[Inlet]:
         match self._strike("attach", link.address):
-            case Busy(condition=condition):
+            case BusyFault(condition=condition):
                 raise _error(condition)
-            case Drop():
+            case DropFault():
                 link.session.connection.abort()
-            case Delay(ms=ms):
+            case DelayFault(ms=ms):
                 return self._sender_later(link, ms)
         return self._sender(link)
 
     def attach_receiver(self, link: SendingLink) -> Outlet | Awaitable[Outlet]:
-        link.strike = _Striking(link, self._strike)
+        link.strike = _ReceiveFaults(link, self._strike)
         match self._strike("attach", link.address):
-            case Busy(condition=condition):
-                return Refusal(link, _error(condition))
-            case Drop():
+            case BusyFault(condition=condition):
+                return RefusedOutlet(link, _error(condition))
+            case DropFault():
                 link.session.connection.abort()
-            case Delay(ms=ms):
+            case DelayFault(ms=ms):
                 return self._receiver_later(link, ms)
         return self._service.attach_receiver(link)
 
@@ -78,18 +78,18 @@ class _FaultyInlet(Inlet):
             self._waiting.append(delivery)
             return
         match self._strike(self._operation, self._link.address):
-            case Busy(condition=condition):
+            case BusyFault(condition=condition):
                 delivery.reject(_error(condition))
-            case Detach(condition=condition):
+            case DetachFault(condition=condition):
                 self._link.detach(_error(condition))
-            case Drop():
+            case DropFault():
                 self._link.session.connection.abort()
-            case Delay(ms=ms):
+            case DelayFault(ms=ms):
                 self._waiting.append(delivery)
                 asyncio.get_running_loop().call_later(ms / 1000, self._go_on)
-            case Lose():
-                self._inlet.on_delivery(_Unanswered(delivery))
-            case Duplicate():
+            case LoseFault():
+                self._inlet.on_delivery(_UnansweredDelivery(delivery))
+            case DuplicateFault():
                 self._inlet.on_delivery(delivery)
                 self._inlet.on_delivery(delivery)
             case _:
@@ -107,7 +107,7 @@ class _FaultyInlet(Inlet):
         self._inlet.on_detached()
 
 
-class _Unanswered(Delivery):
+class _UnansweredDelivery(Delivery):
     """A delivery whose outcome the client never hears: the connection is cut instead."""
 
     __slots__ = ()
@@ -116,11 +116,11 @@ class _Unanswered(Delivery):
         for name in Delivery.__slots__:
             setattr(self, name, getattr(delivery, name))
 
-    def settle(self, state: State) -> None:
+    def settle(self, state: DeliveryState) -> None:
         self.link.session.connection.abort()
 
 
-class _Striking:
+class _ReceiveFaults:
     """What a link that sends calls before each message."""
 
     def __init__(self, link: SendingLink, strike: Strike) -> None:
@@ -128,17 +128,17 @@ class _Striking:
         self._strike = strike
         self._waited = False
 
-    def __call__(self) -> Rule | None:
+    def __call__(self) -> FaultRule | None:
         if self._waited:
             self._waited = False
             return None
         rule = self._strike("receive", self._link.address)
         match rule:
-            case Detach(condition=condition):
+            case DetachFault(condition=condition):
                 self._link.detach(_error(condition))
-            case Drop():
+            case DropFault():
                 self._link.session.connection.abort()
-            case Delay(ms=ms):
+            case DelayFault(ms=ms):
                 self._waited = True
                 self._link.pause(ms / 1000)
         return rule

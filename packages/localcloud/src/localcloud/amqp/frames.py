@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from localcloud.amqp.errors import FRAMING_ERROR, ConnectionFault
+from localcloud.amqp.errors import FRAMING_ERROR, AmqpConnectionError
 
 AMQP_HEADER: Final = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER: Final = b"AMQP\x03\x01\x00\x00"
@@ -44,7 +44,7 @@ class FrameReader:
         return bytes(self._buffer[self._at - 8 : self._at])
 
     def frames(self) -> Iterator[Frame]:
-        """Every whole frame that is there. Raises ConnectionFault when the bytes can't be frames."""
+        """Every whole frame that is there. Raises AmqpConnectionError when the bytes can't be frames."""
         while (frame := self.frame()) is not None:
             yield frame
 
@@ -55,11 +55,11 @@ class FrameReader:
             return None
         size, offset, kind, channel = _HEADER.unpack_from(buffer, at)
         if not 8 <= size <= MAX_FRAME_SIZE:
-            raise ConnectionFault(
+            raise AmqpConnectionError(
                 FRAMING_ERROR, f"a frame of {size} bytes, allowed are 8 to {MAX_FRAME_SIZE}: is this AMQP 1.0?"
             )
         if offset < 2 or offset * 4 > size:
-            raise ConnectionFault(FRAMING_ERROR, f"data offset {offset} in a frame of {size} bytes")
+            raise AmqpConnectionError(FRAMING_ERROR, f"data offset {offset} in a frame of {size} bytes")
         if len(buffer) - at < size:
             return None
         self._at = at + size

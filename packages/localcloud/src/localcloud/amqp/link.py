@@ -16,27 +16,27 @@ from localcloud.amqp.errors import (
     INTERNAL_ERROR,
     MESSAGE_SIZE_EXCEEDED,
     AmqpError,
-    SessionFault,
+    AmqpSessionError,
 )
-from localcloud.amqp.node import Inlet, Outlet, State
+from localcloud.amqp.node import DeliveryState, Inlet, Outlet
 from localcloud.amqp.performatives import (
     Accepted,
     Attach,
-    Coordinator,
     Detach,
     Disposition,
-    Error,
+    ErrorCondition,
     Flow,
     Rejected,
     Source,
     Target,
+    TransactionCoordinator,
     Transfer,
 )
 from localcloud.amqp.types import Map, Uint, Ulong
-from localcloud.faults import Rule
+from localcloud.faults import FaultRule
 
 if TYPE_CHECKING:
-    from localcloud.amqp.session import Session
+    from localcloud.amqp.session import AmqpSession
 
 CREDIT: Final = 1000
 MASK: Final = 0xFFFF_FFFF
@@ -49,7 +49,7 @@ class Link(ABC):
     `resource` is the path that has to stay authorized for as long as the link lives; a service sets it by `authorize`.
     """
 
-    def __init__(self, session: "Session", attach: Attach, address: str | None) -> None:
+    def __init__(self, session: "AmqpSession", attach: Attach, address: str | None) -> None:
         self.session = session
         self.name = attach.name
         self.handle = attach.handle
@@ -97,7 +97,7 @@ class ReceivingLink(Link):
 
     inlet: Inlet | None = None
 
-    def __init__(self, session: "Session", attach: Attach) -> None:
+    def __init__(self, session: "AmqpSession", attach: Attach) -> None:
         super().__init__(session, attach, attach.target.address if isinstance(attach.target, Target) else None)
         self.max_message_size = 1_048_576
         self._credit = 0
@@ -107,7 +107,7 @@ class ReceivingLink(Link):
 
     @property
     def is_coordinator(self) -> bool:
-        return isinstance(self.target, Coordinator)
+        return isinstance(self.target, TransactionCoordinator)
 
     def attached(self) -> Attach:
         return Attach(
@@ -132,14 +132,14 @@ class ReceivingLink(Link):
         self.session.flow(self.handle, Uint(self.delivery_count), Uint(max(0, self._credit)))
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        """Raises SessionFault when the transfer doesn't continue the delivery it should."""
+        """Raises AmqpSessionError when the transfer doesn't continue the delivery it should."""
         first = self._transfer
         if first is None:
             if transfer.delivery_id is None:
-                raise SessionFault(DECODE_ERROR, "the first transfer of a delivery has no delivery-id")
+                raise AmqpSessionError(DECODE_ERROR, "the first transfer of a delivery has no delivery-id")
             self._transfer = first = transfer
         elif transfer.delivery_id not in (None, first.delivery_id):
-            raise SessionFault(
+            raise AmqpSessionError(
                 ERRANT_LINK, f"delivery {transfer.delivery_id} began before {first.delivery_id} had ended"
             )
         first.settled = first.settled or transfer.settled
@@ -193,7 +193,7 @@ class Delivery:
     def reject(self, error: Exception) -> None:
         self.settle(Rejected(wire_error(error)))
 
-    def settle(self, state: State) -> None:
+    def settle(self, state: DeliveryState) -> None:
         """Tell the client the outcome, unless it asked not to be told."""
         if not self._held:
             return
@@ -210,14 +210,14 @@ class SendingLink(Link):
     outlet: Outlet | None = None
     paused = False
 
-    def __init__(self, session: "Session", attach: Attach) -> None:
+    def __init__(self, session: "AmqpSession", attach: Attach) -> None:
         super().__init__(session, attach, attach.source.address if attach.source else None)
         self.delivery_count = 0
         self.credit = 0
         self.drain = False
         self.settles_on_send = attach.snd_settle_mode == 1
         # Asked before a message: the fault that strikes it. The link may be paused or ended then.
-        self.strike: Callable[[], Rule | None] = _unharmed
+        self.strike: Callable[[], FaultRule | None] = _unharmed
         self._prefix = b""
         self._suffix: dict[bytes, bytes] = {}
 
@@ -281,9 +281,9 @@ class SendingLink(Link):
 
     def send(
         self, payload: bytes, tag: bytes, *, settled: bool, message_format: int = 0, context: object = None
-    ) -> "Outgoing":
+    ) -> "OutgoingDelivery":
         """Send one message, for which there must be credit; `context` is for whoever hears of its outcome."""
-        delivery = Outgoing(self, tag, context)
+        delivery = OutgoingDelivery(self, tag, context)
         self.credit -= 1
         self.delivery_count = self.delivery_count + 1 & MASK
         self.session.transfer(delivery, payload, settled, message_format)
@@ -340,7 +340,7 @@ class SendingLink(Link):
 _HEAD: Final = struct.Struct(">I13sI")
 
 
-class Outgoing:
+class OutgoingDelivery:
     """A message on its way to a client."""
 
     __slots__ = ("context", "delivery_id", "link", "tag")
@@ -351,7 +351,7 @@ class Outgoing:
         self.context = context
         self.delivery_id = Uint(0)
 
-    def settle(self, state: State) -> None:
+    def settle(self, state: DeliveryState) -> None:
         """Our last word on it: the client, which has told an outcome, waits for this."""
         session = self.link.session
         session.unsettled.pop(self.delivery_id, None)
@@ -385,10 +385,10 @@ def address_path(address: str) -> str:
     return (address.split("://", 1)[1].partition("/")[2] if "://" in address else address).strip("/")
 
 
-def wire_error(error: Exception | None) -> Error | None:
+def wire_error(error: Exception | None) -> ErrorCondition | None:
     """The error as the client is told it: of one that is not meant for clients, no more than that there was one."""
     if error is None:
         return None
     if isinstance(error, AmqpError):
-        return Error.from_exception(error)
-    return Error(INTERNAL_ERROR, "the service failed; its log has the reason")
+        return ErrorCondition.from_exception(error)
+    return ErrorCondition(INTERNAL_ERROR, "the service failed; its log has the reason")

@@ -8,9 +8,9 @@ from localcloud.amqp.performatives import Composite
 from localcloud.amqp.types import Described
 
 if TYPE_CHECKING:
-    from localcloud.amqp.link import Delivery, Outgoing, ReceivingLink, SendingLink
+    from localcloud.amqp.link import Delivery, OutgoingDelivery, ReceivingLink, SendingLink
 
-State = Composite | Described | None
+DeliveryState = Composite | Described | None
 
 
 class Inlet(ABC):
@@ -42,14 +42,14 @@ class Outlet:
         """Everything there was has been sent; one that fetches from elsewhere may answer later."""
         self.link.drained()
 
-    def on_outcome(self, delivery: "Outgoing", state: State, settled: bool) -> None:
+    def on_outcome(self, delivery: "OutgoingDelivery", state: DeliveryState, settled: bool) -> None:
         """The client's word on an unsettled delivery, which may come after the link has ended."""
 
     def on_detached(self) -> None:
         """The link has ended, in whatever way; called once."""
 
 
-class Service(Protocol):
+class AmqpService(Protocol):
     """Names nodes. Both methods raise AmqpError to refuse; an awaitable holds the answer back."""
 
     def attach_sender(self, link: "ReceivingLink") -> Inlet | Awaitable[Inlet]:
@@ -59,7 +59,7 @@ class Service(Protocol):
         """A client wants to receive from `link.address`; may change `link.source` and `link.properties`."""
 
 
-class Refusal(Outlet):
+class RefusedOutlet(Outlet):
     """A link that ends with an error as soon as it is there.
 
     For clients that take no notice of an attach which is refused at once: Azure's Python consumer of events tries

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 UNSENT_LIMIT: Final = 1 << 20  # bytes waiting for the socket, beyond which links stop to send
 
 
-class Output:
+class OutputBuffer:
     """The bytes for one transport, and the links that wait until it takes more. `last`: when it was last given some."""
 
     def __init__(self, transport: asyncio.Transport) -> None:

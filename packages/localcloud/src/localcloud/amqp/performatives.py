@@ -117,14 +117,14 @@ class Target(Composite):
 
 
 @dataclass(slots=True)
-class Coordinator(Composite):
+class TransactionCoordinator(Composite):
     CODE = 0x30
     NAME = "amqp:coordinator:list"
     capabilities: Symbol | Array | None = None
 
 
 @dataclass(slots=True)
-class Error(Composite):
+class ErrorCondition(Composite):
     CODE = 0x1D
     NAME = "amqp:error:list"
     condition: Symbol
@@ -132,7 +132,7 @@ class Error(Composite):
     info: Map | None = None
 
     @classmethod
-    def from_exception(cls, error: AmqpError) -> "Error":
+    def from_exception(cls, error: AmqpError) -> "ErrorCondition":
         return cls(error.condition, error.description, error.info)
 
 
@@ -146,7 +146,7 @@ class Attach(Composite):
     snd_settle_mode: Ubyte = _MIXED
     rcv_settle_mode: Ubyte = _FIRST
     source: Source | None = None
-    target: Target | Coordinator | None = None
+    target: Target | TransactionCoordinator | None = None
     unsettled: Map | None = None
     incomplete_unsettled: bool = False
     initial_delivery_count: Uint | None = None
@@ -208,21 +208,21 @@ class Detach(Composite):
     NAME = "amqp:detach:list"
     handle: Uint
     closed: bool = False
-    error: Error | None = None
+    error: ErrorCondition | None = None
 
 
 @dataclass(slots=True)
 class End(Composite):
     CODE = 0x17
     NAME = "amqp:end:list"
-    error: Error | None = None
+    error: ErrorCondition | None = None
 
 
 @dataclass(slots=True)
 class Close(Composite):
     CODE = 0x18
     NAME = "amqp:close:list"
-    error: Error | None = None
+    error: ErrorCondition | None = None
 
 
 @dataclass(slots=True)
@@ -243,7 +243,7 @@ class Accepted(Composite):
 class Rejected(Composite):
     CODE = 0x25
     NAME = "amqp:rejected:list"
-    error: Error | None = None
+    error: ErrorCondition | None = None
 
 
 @dataclass(slots=True)
@@ -317,7 +317,7 @@ class Properties(Composite):
 
 _CLASSES: Final[tuple[type[Composite], ...]] = (
     *(Open, Begin, Attach, Flow, Transfer, Disposition, Detach, End, Close),
-    *(Error, Source, Target, Coordinator, Received, Accepted, Rejected, Released, Modified),
+    *(ErrorCondition, Source, Target, TransactionCoordinator, Received, Accepted, Rejected, Released, Modified),
     *(SaslMechanisms, SaslInit, SaslOutcome),
     *(Header, Properties),
 )

@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Message, ReceivingLink], Message | Awaitable[Message]]
 
 
-class Replies(Outlet):
+class ReplyOutlet(Outlet):
     """Responses of one node, waiting for credit."""
 
-    def __init__(self, link: SendingLink, among: dict["Replies", None]) -> None:
+    def __init__(self, link: SendingLink, among: dict["ReplyOutlet", None]) -> None:
         self.link = link
         self._among = among
         self._waiting: deque[bytes] = deque()
@@ -62,19 +62,19 @@ class RequestNode:
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
-        self._replies: dict[Replies, None] = {}
+        self._replies: dict[ReplyOutlet, None] = {}
 
     def inlet(self, link: ReceivingLink) -> Inlet:
-        return _Requests(self._handler, self._replies, link)
+        return _RequestInlet(self._handler, self._replies, link)
 
     def outlet(self, link: SendingLink) -> Outlet:
         if link.source and link.source.dynamic:
             link.source = replace(link.source, address=f"reply-{link.name}", dynamic=False)
-        return Replies(link, self._replies)
+        return ReplyOutlet(link, self._replies)
 
 
-class _Requests(Inlet):
-    def __init__(self, handler: Handler, replies: dict[Replies, None], link: ReceivingLink) -> None:
+class _RequestInlet(Inlet):
+    def __init__(self, handler: Handler, replies: dict[ReplyOutlet, None], link: ReceivingLink) -> None:
         self._handler = handler
         self._replies = replies
         self._link = link

@@ -3,7 +3,7 @@
 from typing import Final
 
 from localcloud.amqp.types import Array, Symbol
-from localcloud.sas import Grant, Keys, MalformedToken
+from localcloud.sas import Grant, Keys, MalformedTokenError
 
 # With all but PLAIN a client has no rights until it puts a token.
 ANONYMOUS: Final = frozenset({"ANONYMOUS", "EXTERNAL", "MSSBCBS"})
@@ -20,10 +20,10 @@ def authenticate(mechanism: str, response: bytes, keys: Keys) -> Grant | None:
     if mechanism in ANONYMOUS:
         return None
     if mechanism != "PLAIN":
-        raise MalformedToken(f"the mechanism {mechanism!r} is none that we offer")
+        raise MalformedTokenError(f"the mechanism {mechanism!r} is none that we offer")
     parts = response.split(b"\0")
     if len(parts) != 3:
-        raise MalformedToken("a PLAIN response has three parts")
+        raise MalformedTokenError("a PLAIN response has three parts")
     name, secret = (part.decode(errors="replace") for part in parts[1:])
     keys.check_secret(name, secret)
     return Grant("", float("inf"))

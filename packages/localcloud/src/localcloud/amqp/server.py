@@ -8,11 +8,11 @@ from typing import Self
 
 from localcloud.amqp import cbs
 from localcloud.amqp.config import AmqpConfig
-from localcloud.amqp.connection import Connection
+from localcloud.amqp.connection import AmqpConnection
 from localcloud.amqp.errors import CONNECTION_FORCED, AmqpError
-from localcloud.amqp.faulty import Strike, WithFaults
+from localcloud.amqp.faulty import FaultyService, Strike
 from localcloud.amqp.link import ReceivingLink, SendingLink
-from localcloud.amqp.node import Inlet, Outlet, Service
+from localcloud.amqp.node import AmqpService, Inlet, Outlet
 from localcloud.amqp.requests import RequestNode
 from localcloud.sas import Keys
 
@@ -37,7 +37,7 @@ class AmqpServer:
     def __init__(
         self,
         container_id: str,
-        service_for: Callable[[], Service],
+        service_for: Callable[[], AmqpService],
         keys: Keys,
         now: Callable[[], float],
         *,
@@ -49,7 +49,7 @@ class AmqpServer:
     ) -> None:
         self.host = host
         self.port = port
-        self.connections: set[Connection] = set()
+        self.connections: set[AmqpConnection] = set()
         self._container_id = container_id
         self._service_for = service_for
         self._keys = keys
@@ -72,10 +72,10 @@ class AmqpServer:
             connection.close(AmqpError(CONNECTION_FORCED, "The server is shutting down."))
         await self._server.wait_closed()
 
-    def _connection(self) -> Connection:
-        connection = Connection(
+    def _connection(self) -> AmqpConnection:
+        connection = AmqpConnection(
             self._container_id,
-            WithTokens(WithFaults(self._service_for(), self._strike), self._check),
+            TokenService(FaultyService(self._service_for(), self._strike), self._check),
             self._keys,
             self._now,
             self.connections.discard,
@@ -85,10 +85,10 @@ class AmqpServer:
         return connection
 
 
-class WithTokens:
+class TokenService:
     """A service that has the node `$cbs` besides."""
 
-    def __init__(self, service: Service, check: Callable[[str], None]) -> None:
+    def __init__(self, service: AmqpService, check: Callable[[str], None]) -> None:
         self._service = service
         self._cbs = RequestNode(partial(cbs.put_token, check))
 

@@ -14,10 +14,10 @@ from localcloud.amqp.errors import (
     NOT_IMPLEMENTED,
     UNATTACHED_HANDLE,
     AmqpError,
-    SessionFault,
+    AmqpSessionError,
 )
 from localcloud.amqp.frames import frame
-from localcloud.amqp.link import MASK, Link, Outgoing, ReceivingLink, SendingLink, transfer_head, wire_error
+from localcloud.amqp.link import MASK, Link, OutgoingDelivery, ReceivingLink, SendingLink, transfer_head, wire_error
 from localcloud.amqp.node import Inlet, Outlet
 from localcloud.amqp.performatives import (
     Attach,
@@ -31,7 +31,7 @@ from localcloud.amqp.performatives import (
 from localcloud.amqp.types import Uint, Ushort
 
 if TYPE_CHECKING:
-    from localcloud.amqp.connection import Connection
+    from localcloud.amqp.connection import AmqpConnection
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +39,18 @@ HANDLE_MAX: Final = 255
 WINDOW: Final = Uint(2**31 - 1)
 
 
-class Session:
+class AmqpSession:
     """One session of a connection; its channel and its links' handles are the ones the client chose."""
 
-    def __init__(self, connection: "Connection", channel: int, begin: Begin) -> None:
+    def __init__(self, connection: "AmqpConnection", channel: int, begin: Begin) -> None:
         self.connection = connection
         self.channel = channel
         self.links: dict[int, Link] = {}
-        self.unsettled: dict[int, Outgoing] = {}
+        self.unsettled: dict[int, OutgoingDelivery] = {}
         self.window = int(begin.incoming_window)
         self.next_outgoing_id = 0
         self._next_incoming_id = int(begin.next_outgoing_id)
-        self._backlog: deque[tuple[Outgoing, bytes, bool]] = deque()
+        self._backlog: deque[tuple[OutgoingDelivery, bytes, bool]] = deque()
         self._attaching: dict[int, asyncio.Task[None]] = {}
         self.send(
             Begin(
@@ -95,7 +95,7 @@ class Session:
             return False
         return self.window > 0 and not self._backlog
 
-    def transfer(self, delivery: Outgoing, payload: bytes, settled: bool, message_format: int) -> None:
+    def transfer(self, delivery: OutgoingDelivery, payload: bytes, settled: bool, message_format: int) -> None:
         """Send a message, in as many frames as the client's frame size asks for; what the window holds back, later."""
         link = delivery.link
         delivery.delivery_id = Uint(self.next_outgoing_id + len(self._backlog) & MASK)
@@ -131,7 +131,7 @@ class Session:
     # In
 
     def on_frame(self, performative: Composite, payload: bytes) -> None:
-        """Raises SessionFault for what ends the session."""
+        """Raises AmqpSessionError for what ends the session."""
         match performative:
             case Transfer():
                 self._on_transfer(performative, payload)
@@ -144,7 +144,7 @@ class Session:
             case Detach():
                 self._on_detach(performative)
             case _:
-                raise SessionFault(NOT_ALLOWED, f"{performative.NAME} is out of place in a session")
+                raise AmqpSessionError(NOT_ALLOWED, f"{performative.NAME} is out of place in a session")
 
     def end(self) -> None:
         """Let go of all links; nothing is sent."""
@@ -159,14 +159,14 @@ class Session:
     def _link(self, handle: int) -> Link:
         link = self.links.get(handle)
         if link is None:
-            raise SessionFault(UNATTACHED_HANDLE, f"no link is attached to handle {handle}")
+            raise AmqpSessionError(UNATTACHED_HANDLE, f"no link is attached to handle {handle}")
         return link
 
     def _on_transfer(self, transfer: Transfer, payload: bytes) -> None:
         self._next_incoming_id = self._next_incoming_id + 1 & MASK
         link = self._link(transfer.handle)
         if not isinstance(link, ReceivingLink):
-            raise SessionFault(NOT_ALLOWED, f"a transfer on handle {transfer.handle}, where we are the sender")
+            raise AmqpSessionError(NOT_ALLOWED, f"a transfer on handle {transfer.handle}, where we are the sender")
         if not link.ended:
             link.on_transfer(transfer, payload)
 
@@ -210,9 +210,9 @@ class Session:
 
     def _on_attach(self, attach: Attach) -> None:
         if attach.handle > HANDLE_MAX:
-            raise SessionFault(NOT_ALLOWED, f"handle {attach.handle}: the highest is {HANDLE_MAX}")
+            raise AmqpSessionError(NOT_ALLOWED, f"handle {attach.handle}: the highest is {HANDLE_MAX}")
         if attach.handle in self.links:
-            raise SessionFault(HANDLE_IN_USE, f"handle {attach.handle} is attached already")
+            raise AmqpSessionError(HANDLE_IN_USE, f"handle {attach.handle} is attached already")
         link: Link = SendingLink(self, attach) if attach.role else ReceivingLink(self, attach)
         self.links[attach.handle] = link
         try:

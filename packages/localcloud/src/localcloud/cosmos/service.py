@@ -22,7 +22,7 @@ from localcloud.cosmos.query_handlers import QueryHandlers
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
 from localcloud.disk import is_full, reason
-from localcloud.faults import Delay, Drop, Faults, Lose, Throttle
+from localcloud.faults import DelayFault, DropFault, Faults, LoseFault, ThrottleFault
 from localcloud.http import HANG_UP
 
 MAX_BODY = 4 * 1024 * 1024
@@ -129,14 +129,14 @@ class Service:
         request = Request(method, address, headers, body, base, now_ms)
         fault = self._faults.next("cosmos", request.operation, f"{address.database}/{address.container}")
         match fault:
-            case Throttle(retry_after_ms=wait):
+            case ThrottleFault(retry_after_ms=wait):
                 raise TooManyRequests(wait)
-            case Delay(ms=ms):
+            case DelayFault(ms=ms):
                 await asyncio.sleep(ms / 1000)
-            case Drop():
+            case DropFault():
                 raise _HungUp
         reply = await self._within_throughput(request, handler)
-        if isinstance(fault, Lose):
+        if isinstance(fault, LoseFault):
             raise _HungUp
         if method != "POST":  # the service names the resource in what it answers to anything else
             reply.headers["content-location"] = base + raw_path.decode("latin-1")

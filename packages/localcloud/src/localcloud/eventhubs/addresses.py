@@ -14,12 +14,12 @@ from localcloud.log.store import Hub, LogStore
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class SendAddress:
     hub: str
     partition: str | None
 
     @classmethod
-    def parse(cls, path: str) -> "Destination":
+    def parse(cls, path: str) -> "SendAddress":
         """Raises AmqpError (not found)."""
         match path.split("/"):
             case [hub]:
@@ -30,13 +30,13 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ReceiveAddress:
     hub: str
     group: str
     partition: str
 
     @classmethod
-    def parse(cls, path: str) -> "Origin":
+    def parse(cls, path: str) -> "ReceiveAddress":
         """Raises AmqpError (not found)."""
         match path.split("/"):
             case [hub, groups, group, kind, partition] if (groups.lower(), kind.lower()) == (

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from localcloud.amqp.connection import Connection
+from localcloud.amqp.connection import AmqpConnection
 from localcloud.amqp.errors import INVALID_FIELD, NOT_FOUND, NOT_IMPLEMENTED, UNAUTHORIZED_ACCESS, AmqpError
 from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
@@ -16,7 +16,7 @@ PARTITION: Final = "com.microsoft:partition"
 _STATUS: Final = {NOT_FOUND: 404, UNAUTHORIZED_ACCESS: 401, NOT_IMPLEMENTED: 501, INVALID_FIELD: 400}
 
 
-class Management:
+class HubManagement:
     """Answers requests about the hubs of `store`."""
 
     def __init__(self, store: LogStore) -> None:
@@ -44,7 +44,7 @@ class Management:
             return _partition(hub, str(request.get("partition")))
         raise AmqpError(INVALID_FIELD, f"the type {kind!r} is unknown: expected {HUB} or {PARTITION}")
 
-    def _authorize(self, request: Map, path: str, connection: Connection) -> None:
+    def _authorize(self, request: Map, path: str, connection: AmqpConnection) -> None:
         """Raises AmqpError (unauthorized).
 
         A token in the request decides alone: clients put one for the hub's `$management` to `$cbs`, and send one for

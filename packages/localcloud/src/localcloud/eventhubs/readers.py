@@ -13,7 +13,7 @@ from localcloud.amqp.errors import RESOURCE_LIMIT_EXCEEDED, STOLEN, AmqpError
 MAX_READERS: Final = 5
 
 
-class Reader(Protocol):
+class OwnedReader(Protocol):
     owner_level: int | None
     name: str
 
@@ -21,13 +21,13 @@ class Reader(Protocol):
         """Tell the client, and leave."""
 
 
-class Readers:
+class PartitionReaders:
     """The readers of every partition and group, each pair of which has a `key`."""
 
     def __init__(self) -> None:
-        self._readers: defaultdict[Hashable, list[Reader]] = defaultdict(list)
+        self._readers: defaultdict[Hashable, list[OwnedReader]] = defaultdict(list)
 
-    def enter(self, key: Hashable, newcomer: Reader) -> None:
+    def enter(self, key: Hashable, newcomer: OwnedReader) -> None:
         """Let `newcomer` in, and stop those that have to make way. Raises AmqpError when it has to stay out."""
         present = self._readers[key]
         level = newcomer.owner_level
@@ -57,7 +57,7 @@ class Readers:
                 )
             )
 
-    def leave(self, key: Hashable, reader: Reader) -> None:
+    def leave(self, key: Hashable, reader: OwnedReader) -> None:
         present = self._readers.get(key, [])
         if reader in present:
             present.remove(reader)

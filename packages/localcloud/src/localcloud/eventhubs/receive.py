@@ -11,9 +11,9 @@ from localcloud.amqp.message import DELIVERY_ANNOTATIONS, section
 from localcloud.amqp.node import Outlet
 from localcloud.amqp.types import Timestamp
 from localcloud.eventhubs.addresses import not_found
-from localcloud.eventhubs.readers import Readers
+from localcloud.eventhubs.readers import PartitionReaders
 from localcloud.eventhubs.translate import Events
-from localcloud.faults import Duplicate
+from localcloud.faults import DuplicateFault
 from localcloud.log.partition import PartitionLog
 from localcloud.log.segment import StoredBatch
 from localcloud.log.store import Hub
@@ -26,7 +26,7 @@ CACHE_BYTES: Final = 64 << 20
 _TAG: Final = b"\x00"
 
 
-class EventsCache:
+class EventCache:
     """The newest translated batches, so that several readers of a partition cost little more than one."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
@@ -57,8 +57,8 @@ class EventReader(Outlet):
         *,
         group: str,
         owner_level: int | None,
-        readers: Readers,
-        cache: EventsCache,
+        readers: PartitionReaders,
+        cache: EventCache,
         now: Callable[[], float],
         report_end: bool,
         is_gone: Callable[[Hub], bool],
@@ -93,7 +93,7 @@ class EventReader(Outlet):
                 end = self._end()
                 messages, start = [end + message for message in messages[start : start + 256]], 0
             went = self.link.send_settled(messages, start, _TAG)
-            if isinstance(fault, Duplicate):
+            if isinstance(fault, DuplicateFault):
                 self.link.send_settled(messages[: start + went], start, _TAG)
             self._next += went
             self._position = self._events.offsets[self._next - 1] + 1

@@ -10,15 +10,15 @@ from typing import Self
 from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.link import ReceivingLink, SendingLink
-from localcloud.amqp.node import Inlet, Outlet, Refusal
+from localcloud.amqp.node import Inlet, Outlet, RefusedOutlet
 from localcloud.amqp.requests import RequestNode
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Array
 from localcloud.eventhubs import management
-from localcloud.eventhubs.addresses import Destination, Origin, check_path, find_hub, find_partition, not_found
+from localcloud.eventhubs.addresses import ReceiveAddress, SendAddress, check_path, find_hub, find_partition, not_found
 from localcloud.eventhubs.position import selector_of, start_of
-from localcloud.eventhubs.readers import Readers
-from localcloud.eventhubs.receive import EventReader, EventsCache
+from localcloud.eventhubs.readers import PartitionReaders
+from localcloud.eventhubs.receive import EventCache, EventReader
 from localcloud.eventhubs.send import MAX_MESSAGE_SIZE, EventWriter
 from localcloud.faults import Faults
 from localcloud.log.errors import UnknownHubError
@@ -47,10 +47,10 @@ class EventHubsServer:
         amqp_config: AmqpConfig = _DEFAULT_CONFIG,
         faults: Faults | None = None,
     ) -> None:
-        namespace = _Namespace(store, now)
+        namespace = _SharedNamespace(store, now)
         self._server = AmqpServer(
             "localcloud-eventhubs",
-            lambda: _EventHubs(namespace),
+            lambda: _EventHubsService(namespace),
             keys,
             now,
             host=host,
@@ -74,14 +74,14 @@ class EventHubsServer:
         await self._server.__aexit__(kind, error, trace)
 
 
-class _Namespace:
+class _SharedNamespace:
     """What all connections share."""
 
     def __init__(self, store: LogStore, now: Callable[[], float]) -> None:
         self.store = store
         self.now = now
-        self.readers = Readers()
-        self.cache = EventsCache()
+        self.readers = PartitionReaders()
+        self.cache = EventCache()
         self._turns: dict[Hub, Iterator[PartitionLog]] = {}
 
     def turns(self, hub: Hub) -> Iterator[PartitionLog]:
@@ -97,18 +97,18 @@ class _Namespace:
             return True
 
 
-class _EventHubs:
+class _EventHubsService:
     """The nodes that one connection sees."""
 
-    def __init__(self, namespace: _Namespace) -> None:
+    def __init__(self, namespace: _SharedNamespace) -> None:
         self._namespace = namespace
-        self._management = RequestNode(management.Management(namespace.store).handle)
+        self._management = RequestNode(management.HubManagement(namespace.store).handle)
 
     def attach_sender(self, link: ReceivingLink) -> Inlet:
         if link.address == management.ADDRESS:
             return self._management.inlet(link)
         link.authorize(link.address)
-        destination = Destination.parse(link.address)
+        destination = SendAddress.parse(link.address)
         namespace = self._namespace
         hub = find_hub(namespace.store, destination.hub)
         partition = None if destination.partition is None else find_partition(hub, destination.partition)
@@ -121,11 +121,11 @@ class _EventHubs:
         try:
             return self._reader(link)
         except AmqpError as error:
-            return Refusal(link, error)
+            return RefusedOutlet(link, error)
 
     def _reader(self, link: SendingLink) -> EventReader:
         link.authorize(link.address)
-        origin = Origin.parse(link.address)
+        origin = ReceiveAddress.parse(link.address)
         namespace = self._namespace
         hub = find_hub(namespace.store, origin.hub)
         if origin.group not in hub.consumer_groups:

@@ -14,13 +14,13 @@ from kio.schema.sasl_handshake.v1 import SaslHandshakeRequest, SaslHandshakeResp
 from kio.static.primitive import i64Timedelta
 from kio.static.protocol import Entity
 
-from localcloud.faults import Delay, Drop, Faults, Lose
+from localcloud.faults import DelayFault, DropFault, Faults, LoseFault
 from localcloud.kafka import codec, sasl
 from localcloud.kafka.api_table import API_VERSIONS, PRODUCE, SASL_AUTHENTICATE, SASL_HANDSHAKE, Api, ApiTable
 from localcloud.kafka.codec import RequestPrefix
 from localcloud.kafka.errors import ProtocolError
 from localcloud.kafka.namespace import KafkaClient
-from localcloud.sas import Keys, Unauthorized
+from localcloud.sas import CredentialError, Keys
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +108,13 @@ class KafkaConnection:
                 self._client = client
                 fault = self._faults.next("kafka", *self._fault_subject(api, request))
                 match fault:
-                    case Drop():
+                    case DropFault():
                         self._cut()
-                    case Delay(ms=ms):
+                    case DelayFault(ms=ms):
                         await asyncio.sleep(ms / 1000)
                 # Tasks start in the order of their creation, so that appends of one connection keep theirs.
                 task = asyncio.create_task(_handled(api, client, request, prefix.api_version))
-                if isinstance(fault, Lose):
+                if isinstance(fault, LoseFault):
                     task = asyncio.create_task(self._lost(task))
                 await self._answers.put((prefix, task))
 
@@ -201,7 +201,7 @@ class KafkaConnection:
     def _check(self, token: bytes) -> ErrorCode:
         try:
             entity = sasl.authenticate(self._keys, token)
-        except Unauthorized as error:
+        except CredentialError as error:
             log.warning("kafka %s: %s", self._peer, error)
             self._authenticated = False
             return ErrorCode.sasl_authentication_failed

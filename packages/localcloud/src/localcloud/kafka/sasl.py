@@ -1,6 +1,6 @@
 """SASL PLAIN (RFC 4616) as Event Hubs uses it: the user is `$ConnectionString`, the password a connection string."""
 
-from localcloud.sas import Keys, Unauthorized
+from localcloud.sas import CredentialError, Keys
 
 MECHANISM = "PLAIN"
 USER = "$ConnectionString"
@@ -11,7 +11,7 @@ def authenticate(keys: Keys, message: bytes) -> str | None:
     try:
         _, user, password = message.decode().split("\0")
     except ValueError:
-        raise Unauthorized("The message is not `authorization id NUL user NUL password` in UTF-8.") from None
+        raise CredentialError("The message is not `authorization id NUL user NUL password` in UTF-8.") from None
     if user != USER:
-        raise Unauthorized(f"The user is {user[:40]!r}; Event Hubs expects {USER!r}.")
+        raise CredentialError(f"The user is {user[:40]!r}; Event Hubs expects {USER!r}.")
     return keys.check_connection_string(password)

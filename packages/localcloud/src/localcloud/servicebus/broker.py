@@ -12,12 +12,12 @@ from typing import Final
 import msgspec
 
 from localcloud.servicebus import rules, topology
-from localcloud.servicebus.changes import Change, EntityGone, EntityPut, Kept, Numbered
+from localcloud.servicebus.changes import Change, EntityDeleted, EntityStored, QueuedMessage, SequenceAdvanced
 from localcloud.servicebus.entities import max_bytes, max_message_bytes, milliseconds
 from localcloud.servicebus.entity import (
-    Document,
     DuplicateWindow,
     Entity,
+    EntityDocument,
     QueueEntity,
     SubscriptionEntity,
     TopicEntity,
@@ -27,16 +27,16 @@ from localcloud.servicebus.entity import (
     window_ms,
 )
 from localcloud.servicebus.errors import (
-    EntityDisabled,
-    EntityNotFound,
-    MessageTooLarge,
-    NotAllowed,
-    QuotaExceeded,
+    EntityDisabledError,
+    EntityNotFoundError,
+    MessageTooLargeError,
+    NotAllowedError,
+    QuotaExceededError,
     ServiceBusError,
 )
-from localcloud.servicebus.message import Content
-from localcloud.servicebus.policy import Policy
-from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.message import MessageContent
+from localcloud.servicebus.policy import QueuePolicy
+from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.reckoning import FilterError
 
 MAX_HOPS: Final = 4
@@ -48,10 +48,10 @@ class Broker:
     def __init__(self) -> None:
         self.queues: dict[str, QueueEntity] = {}
         self.topics: dict[str, TopicEntity] = {}
-        self.mailboxes: dict[str, Queue] = {}
+        self.mailboxes: dict[str, MessageQueue] = {}
         self._changes: list[Change] = []
-        self._ready: dict[Queue, None] = {}
-        self._moving: deque[Queue] = deque()
+        self._ready: dict[MessageQueue, None] = {}
+        self._moving: deque[MessageQueue] = deque()
         self._timers: list[tuple[int, str]] = []
         self._due: dict[str, int] = {}
 
@@ -62,7 +62,7 @@ class Broker:
         changes, self._changes = self._changes, []
         return changes
 
-    def take_ready(self) -> list[Queue]:
+    def take_ready(self) -> list[MessageQueue]:
         """The queues that may have got something to receive since it was last asked."""
         ready, self._ready = list(self._ready), {}
         return ready
@@ -78,10 +78,10 @@ class Broker:
     # Lookup
 
     def entity(self, path: str) -> Entity:
-        """Raises EntityNotFound."""
+        """Raises EntityNotFoundError."""
         found = self._by_path(path.lower())
         if found is None:
-            raise EntityNotFound(path)
+            raise EntityNotFoundError(path)
         return found
 
     def _by_path(self, path: str) -> Entity | None:
@@ -92,29 +92,29 @@ class Broker:
         return self.queues.get(path) or self.topics.get(path)
 
     def inlet(self, path: str) -> QueueEntity | TopicEntity:
-        """The entity to send to. Raises EntityNotFound, NotAllowed, EntityDisabled."""
+        """The entity to send to. Raises EntityNotFoundError, NotAllowedError, EntityDisabledError."""
         address = topology.parse(path)
         entity = self.entity(address.entity)
         if isinstance(entity, SubscriptionEntity) or address.suffix:
-            raise NotAllowed(f"'{path}' can't be sent to: send to the queue or the topic")
+            raise NotAllowedError(f"'{path}' can't be sent to: send to the queue or the topic")
         if not entity.properties.sends:
-            raise EntityDisabled(f"'{path}' is {entity.properties.status}: it takes no messages.")
+            raise EntityDisabledError(f"'{path}' is {entity.properties.status}: it takes no messages.")
         return entity
 
-    def outlet(self, path: str) -> Queue:
-        """The queue to receive from. Raises EntityNotFound, NotAllowed, EntityDisabled."""
+    def outlet(self, path: str) -> MessageQueue:
+        """The queue to receive from. Raises EntityNotFoundError, NotAllowedError, EntityDisabledError."""
         entity = self.entity(topology.parse(path).entity)
         if isinstance(entity, TopicEntity):
-            raise NotAllowed(f"'{path}' is a topic: receive from one of its subscriptions")
+            raise NotAllowedError(f"'{path}' is a topic: receive from one of its subscriptions")
         if not entity.properties.receives:
-            raise EntityDisabled(f"'{path}' is {entity.properties.status}: nothing can be received.")
+            raise EntityDisabledError(f"'{path}' is {entity.properties.status}: nothing can be received.")
         return self.mailbox(path)
 
-    def mailbox(self, path: str) -> Queue:
-        """The queue at a path, a topic's queue of scheduled messages too. Raises EntityNotFound."""
+    def mailbox(self, path: str) -> MessageQueue:
+        """The queue at a path, a topic's queue of scheduled messages too. Raises EntityNotFoundError."""
         queue = self.mailboxes.get(topology.parse(path).path)
         if queue is None:
-            raise EntityNotFound(path)
+            raise EntityNotFoundError(path)
         return queue
 
     def touch(self, path: str, now: int) -> None:
@@ -123,7 +123,7 @@ class Broker:
 
     # Making and ending
 
-    def add(self, document: Document, now: int) -> Entity:
+    def add(self, document: EntityDocument, now: int) -> Entity:
         """An entity as its document says; nothing is stored by this."""
         times = {"created_ms": document.created_ms, "updated_ms": document.updated_ms, "accessed_ms": now}
         entity: Entity
@@ -143,7 +143,7 @@ class Broker:
         self._end_if_idle(entity, now)
         return entity
 
-    def _add_subscription(self, document: Document, times: dict[str, int]) -> SubscriptionEntity:
+    def _add_subscription(self, document: EntityDocument, times: dict[str, int]) -> SubscriptionEntity:
         assert document.subscription is not None
         topic_name, name = topology.split_subscription(document.name) or ("", "")
         topic = self.topics[topic_name.lower()]
@@ -155,19 +155,19 @@ class Broker:
         topic.subscriptions[name.lower()] = made
         return made
 
-    def _mailbox(self, path: str, policy: Policy) -> Queue:
-        queue = Queue(path.lower(), policy, self.emit, self._on_ready, self._on_timer)
+    def _mailbox(self, path: str, policy: QueuePolicy) -> MessageQueue:
+        queue = MessageQueue(path.lower(), policy, self.emit, self._on_ready, self._on_timer)
         self.mailboxes[path.lower()] = queue
         return queue
 
-    def _add_graves(self, queue: Queue, forward_to: str) -> None:
+    def _add_graves(self, queue: MessageQueue, forward_to: str) -> None:
         policy = dead_letter_policy(forward_to)
         queue.dead_letters = self._mailbox(topology.queue_paths(queue.path)[1], policy)
         queue.transfer_dead_letters = self._mailbox(topology.queue_paths(queue.path)[2], dead_letter_policy(""))
 
     def store(self, entity: Entity) -> None:
         """Make the entity's properties durable."""
-        self.emit(EntityPut(entity.name.lower(), msgspec.json.encode(entity.document)))
+        self.emit(EntityStored(entity.name.lower(), msgspec.json.encode(entity.document)))
 
     def delete(self, entity: Entity) -> None:
         """End an entity with all that it holds."""
@@ -186,7 +186,7 @@ class Broker:
             if queue is not None:
                 queue.remove_all()
                 self._ready[queue] = None
-        self.emit(EntityGone(key, topology.queue_paths(key)))
+        self.emit(EntityDeleted(key, topology.queue_paths(key)))
 
     def apply_policy(self, entity: Entity) -> None:
         """Changed properties come into force, for messages that are there already too."""
@@ -210,7 +210,7 @@ class Broker:
 
     # Messages
 
-    def send(self, path: str, contents: Sequence[Content], now: int) -> list[int]:
+    def send(self, path: str, contents: Sequence[MessageContent], now: int) -> list[int]:
         """Take all of the messages, or raise and take none; their sequence numbers.
 
         A duplicate is dropped, and its sender told that it was taken.
@@ -228,24 +228,24 @@ class Broker:
         self.move(now)
         return numbers
 
-    def _check(self, entity: QueueEntity | TopicEntity, contents: Iterable[Content]) -> None:
+    def _check(self, entity: QueueEntity | TopicEntity, contents: Iterable[MessageContent]) -> None:
         limit = max_message_bytes(entity.properties)
         for content in contents:
             if content.size > limit:
-                raise MessageTooLarge(f"a message of {content.size} bytes; '{entity.name}' takes up to {limit}")
+                raise MessageTooLargeError(f"a message of {content.size} bytes; '{entity.name}' takes up to {limit}")
         if isinstance(entity, QueueEntity):
             entity.queue.check_room(contents)
         elif entity.bytes + sum(content.size for content in contents) > max_bytes(entity.properties):
-            raise QuotaExceeded(f"'{entity.name}' holds {entity.bytes} of {max_bytes(entity.properties)} bytes")
+            raise QuotaExceededError(f"'{entity.name}' holds {entity.bytes} of {max_bytes(entity.properties)} bytes")
 
     def _number(self, entity: QueueEntity | TopicEntity) -> int:
         """A sequence number for what is not kept here."""
         number = entity.queue.next_sequence
         entity.queue.next_sequence += 1
-        self.emit(Numbered(entity.queue.path, number + 1))
+        self.emit(SequenceAdvanced(entity.queue.path, number + 1))
         return number
 
-    def _take(self, entity: QueueEntity | TopicEntity, content: Content, now: int, hops: int) -> int:
+    def _take(self, entity: QueueEntity | TopicEntity, content: MessageContent, now: int, hops: int) -> int:
         due = content.due_ms is not None and content.due_ms > now
         if isinstance(entity, QueueEntity) or due:
             return entity.queue.push(content, now, hops=hops).sequence
@@ -253,7 +253,7 @@ class Broker:
         self._publish(entity, content, now, number, hops)
         return number
 
-    def _publish(self, topic: TopicEntity, content: Content, now: int, number: int, hops: int) -> None:
+    def _publish(self, topic: TopicEntity, content: MessageContent, now: int, number: int, hops: int) -> None:
         """A copy for every subscription that wants one."""
         for subscription in topic.subscriptions.values():
             queue = subscription.queue
@@ -280,25 +280,26 @@ class Broker:
             topic = self.topics.get(source.path)
             for message in source.lanes.all():
                 if topic:
-                    source.take(message)
+                    source.remove(message)
                     self._publish(topic, message.content, now, message.sequence, message.hops)
                 elif not self._forward(source, message, now):
                     break
 
-    def _forward(self, source: Queue, message: Kept, now: int) -> bool:
+    def _forward(self, source: MessageQueue, message: QueuedMessage, now: int) -> bool:
         """Hand a message on; one that can't go dies of it. False for dead letters, which stay where they are."""
         try:
             if message.hops >= MAX_HOPS:
-                raise NotAllowed(f"forwarded {message.hops} times already, which is the most there may be")
+                raise NotAllowedError(f"forwarded {message.hops} times already, which is the most there may be")
             target = self.inlet(source.policy.forward_to)
             self._check(target, [message.content])
         except ServiceBusError as error:
             if source.transfer_dead_letters is None:
                 self._ready[source] = None
                 return False
-            source.bury(message, now, type(error).__name__, str(error), {}, source.transfer_dead_letters)
+            reason = type(error).__name__.removesuffix("Error")
+            source.bury(message, now, reason, str(error), {}, source.transfer_dead_letters)
             return True
-        source.take(message)
+        source.remove(message)
         if not target.window.is_duplicate(message.content.message_id, now):
             target.window.remember(message.content.message_id, now)
             self._take(target, message.content, now, message.hops + 1)
@@ -331,13 +332,13 @@ class Broker:
         else:
             self._on_timer(entity.accessed_ms + idle, entity.queue)
 
-    def _on_ready(self, queue: Queue) -> None:
+    def _on_ready(self, queue: MessageQueue) -> None:
         if queue.policy.forward_to or queue.path in self.topics:
             self._moving.append(queue)
         else:
             self._ready[queue] = None
 
-    def _on_timer(self, when: int, queue: Queue) -> None:
+    def _on_timer(self, when: int, queue: MessageQueue) -> None:
         if when < self._due.get(queue.path, when + 1):
             self._due[queue.path] = when
             heappush(self._timers, (when, queue.path))

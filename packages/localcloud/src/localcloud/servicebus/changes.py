@@ -5,10 +5,10 @@ from enum import IntEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from localcloud.servicebus.message import Content
+from localcloud.servicebus.message import MessageContent
 
 
-class State(IntEnum):
+class MessageState(IntEnum):
     """As `x-opt-message-state` has it."""
 
     ACTIVE = 0
@@ -16,14 +16,14 @@ class State(IntEnum):
     SCHEDULED = 2
 
 
-class Lock(NamedTuple):
+class LockGrant(NamedTuple):
     """Who holds `token` may settle, until `until_ms` (Unix)."""
 
     token: UUID
     until_ms: int
 
 
-class Kept(NamedTuple):
+class QueuedMessage(NamedTuple):
     """A message in a queue; times are Unix milliseconds.
 
     `source` is the path of the queue that it died in, and `enqueued_sequence` its number there; `hops` counts
@@ -31,36 +31,36 @@ class Kept(NamedTuple):
     """
 
     sequence: int
-    content: Content
+    content: MessageContent
     enqueued_ms: int
     expires_ms: int | None
-    state: State = State.ACTIVE
+    state: MessageState = MessageState.ACTIVE
     delivery_count: int = 0
-    lock: Lock | None = None
+    lock: LockGrant | None = None
     source: str | None = None
     enqueued_sequence: int | None = None
     hops: int = 0
 
 
-class Inserted(NamedTuple):
+class MessageInserted(NamedTuple):
     queue: str
-    message: Kept
+    message: QueuedMessage
 
 
-class Updated(NamedTuple):
+class MessageUpdated(NamedTuple):
     """State, delivery count and lock of a message; its content too when that is `rewritten`."""
 
     queue: str
-    message: Kept
+    message: QueuedMessage
     rewritten: bool
 
 
-class Deleted(NamedTuple):
+class MessageDeleted(NamedTuple):
     queue: str
-    message: Kept
+    message: QueuedMessage
 
 
-class SessionState(NamedTuple):
+class SessionStateSet(NamedTuple):
     """A session's state, None when it has none (any more)."""
 
     queue: str
@@ -68,7 +68,7 @@ class SessionState(NamedTuple):
     state: bytes | None
 
 
-class Remembered(NamedTuple):
+class MessageIdAdded(NamedTuple):
     """A message-id not to be taken again before `until_ms`."""
 
     entity: str
@@ -76,33 +76,43 @@ class Remembered(NamedTuple):
     until_ms: int
 
 
-class Forgotten(NamedTuple):
+class MessageIdsExpired(NamedTuple):
     """The message-ids whose time had come at `now_ms`."""
 
     entity: str
     now_ms: int
 
 
-class Numbered(NamedTuple):
+class SequenceAdvanced(NamedTuple):
     """Sequence numbers below `next_sequence` are given out, if to nothing that is kept."""
 
     queue: str
     next_sequence: int
 
 
-class EntityPut(NamedTuple):
+class EntityStored(NamedTuple):
     """A queue, topic or subscription made or changed; `document` is its JSON."""
 
     path: str
     document: bytes
 
 
-class EntityGone(NamedTuple):
+class EntityDeleted(NamedTuple):
     """An entity, and all that was kept in its queues."""
 
     path: str
     queues: tuple[str, ...]
 
 
-Change = Inserted | Updated | Deleted | SessionState | Remembered | Forgotten | Numbered | EntityPut | EntityGone
+Change = (
+    MessageInserted
+    | MessageUpdated
+    | MessageDeleted
+    | SessionStateSet
+    | MessageIdAdded
+    | MessageIdsExpired
+    | SequenceAdvanced
+    | EntityStored
+    | EntityDeleted
+)
 Emit = Callable[[Change], None]

@@ -13,26 +13,34 @@ import msgspec
 
 from localcloud.config import ConfigError
 from localcloud.servicebus import entities, rules
-from localcloud.servicebus.entities import CorrelationFilter, Filter, Queue, Rule, Scalar, SqlAction, SqlFilter
+from localcloud.servicebus.entities import (
+    CorrelationFilter,
+    Filter,
+    QueueDescription,
+    RuleDescription,
+    Scalar,
+    SqlAction,
+    SqlFilter,
+)
 from localcloud.servicebus.errors import ServiceBusError
 from localcloud.unreadable import UNREADABLE
 
 
 class SubscriptionConfig(msgspec.Struct, frozen=True):
     name: str
-    properties: entities.Subscription
-    rules: tuple[Rule, ...]
+    properties: entities.SubscriptionDescription
+    rules: tuple[RuleDescription, ...]
 
 
 class TopicConfig(msgspec.Struct, frozen=True):
     name: str
-    properties: entities.Topic
+    properties: entities.TopicDescription
     subscriptions: tuple[SubscriptionConfig, ...]
 
 
 class QueueConfig(msgspec.Struct, frozen=True):
     name: str
-    properties: Queue
+    properties: QueueDescription
 
 
 class NamespaceConfig(msgspec.Struct, frozen=True):
@@ -42,10 +50,10 @@ class NamespaceConfig(msgspec.Struct, frozen=True):
     topics: tuple[TopicConfig, ...] = ()
 
 
-Properties = dict[str, Any]
+DeclaredProperties = dict[str, Any]
 
 
-class _Correlation(msgspec.Struct, rename="pascal"):
+class _CorrelationDeclaration(msgspec.Struct, rename="pascal"):
     correlation_id: str | None = None
     message_id: str | None = None
     to: str | None = None
@@ -58,79 +66,82 @@ class _Correlation(msgspec.Struct, rename="pascal"):
     properties: dict[str, str | int | float | bool] = {}
 
 
-class _Sql(msgspec.Struct, rename="pascal"):
+class _SqlDeclaration(msgspec.Struct, rename="pascal"):
     sql_expression: str
 
 
-class _RuleProperties(msgspec.Struct, rename="pascal"):
+class _RulePropertiesDeclaration(msgspec.Struct, rename="pascal"):
     filter_type: Literal["Sql", "Correlation"]
-    sql_filter: _Sql | None = None
-    correlation_filter: _Correlation | None = None
-    action: _Sql | None = None
+    sql_filter: _SqlDeclaration | None = None
+    correlation_filter: _CorrelationDeclaration | None = None
+    action: _SqlDeclaration | None = None
 
 
-class _Rule(msgspec.Struct, rename="pascal"):
+class _RuleDeclaration(msgspec.Struct, rename="pascal"):
     name: str
-    properties: _RuleProperties
+    properties: _RulePropertiesDeclaration
 
 
-class _Subscription(msgspec.Struct, rename="pascal"):
+class _SubscriptionDeclaration(msgspec.Struct, rename="pascal"):
     name: str
-    properties: Properties = {}
-    rules: list[_Rule] | None = None
+    properties: DeclaredProperties = {}
+    rules: list[_RuleDeclaration] | None = None
 
 
-class _Topic(msgspec.Struct, rename="pascal"):
+class _TopicDeclaration(msgspec.Struct, rename="pascal"):
     name: str
-    properties: Properties = {}
-    subscriptions: list[_Subscription] = []
+    properties: DeclaredProperties = {}
+    subscriptions: list[_SubscriptionDeclaration] = []
 
 
-class _Queue(msgspec.Struct, rename="pascal"):
+class _QueueDeclaration(msgspec.Struct, rename="pascal"):
     name: str
-    properties: Properties = {}
+    properties: DeclaredProperties = {}
 
 
-class _Namespace(msgspec.Struct, rename="pascal"):
-    queues: list[_Queue] = []
-    topics: list[_Topic] = []
+class _NamespaceDeclaration(msgspec.Struct, rename="pascal"):
+    queues: list[_QueueDeclaration] = []
+    topics: list[_TopicDeclaration] = []
 
 
-class _UserConfig(msgspec.Struct, rename="pascal"):
-    namespaces: list[_Namespace]
+class _ServiceBusUserConfig(msgspec.Struct, rename="pascal"):
+    namespaces: list[_NamespaceDeclaration]
 
 
-class _Document(msgspec.Struct, rename="pascal"):
-    user_config: _UserConfig
+class _ServiceBusConfigFile(msgspec.Struct, rename="pascal"):
+    user_config: _ServiceBusUserConfig
 
 
 def read_namespace(files: Sequence[Path]) -> NamespaceConfig:
     """What `files` declare together: a later file's properties are laid over an earlier one's. Raises ConfigError."""
-    queues: dict[str, _Queue] = {}
-    topics: dict[str, _Topic] = {}
+    queues: dict[str, _QueueDeclaration] = {}
+    topics: dict[str, _TopicDeclaration] = {}
     for file in files:
         for namespace in _read(file):
             for queue in namespace.queues:
-                queues.setdefault(queue.name.lower(), _Queue(queue.name, {})).properties |= queue.properties
+                queues.setdefault(queue.name.lower(), _QueueDeclaration(queue.name, {})).properties |= queue.properties
             for topic in namespace.topics:
-                _lay_topic(topics.setdefault(topic.name.lower(), _Topic(topic.name, {}, [])), topic)
+                _lay_topic(topics.setdefault(topic.name.lower(), _TopicDeclaration(topic.name, {}, [])), topic)
     where = ", ".join(map(str, files))
     return NamespaceConfig(
-        tuple(QueueConfig(_named(where, q.name), _cast(where, q.name, q.properties, Queue)) for q in queues.values()),
+        tuple(
+            QueueConfig(_named(where, q.name), _cast(where, q.name, q.properties, QueueDescription))
+            for q in queues.values()
+        ),
         tuple(_topic(where, topic) for topic in topics.values()),
     )
 
 
-def _read(file: Path) -> list[_Namespace]:
+def _read(file: Path) -> list[_NamespaceDeclaration]:
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_Document).user_config.namespaces
+        return msgspec.json.decode(file.read_bytes(), type=_ServiceBusConfigFile).user_config.namespaces
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; expected a Config.json of the Service Bus emulator") from None
     except UNREADABLE as error:
         raise ConfigError(f"{file}: {error}; expected the shape of the Service Bus emulator's Config.json") from None
 
 
-def _lay_topic(below: _Topic, above: _Topic) -> None:
+def _lay_topic(below: _TopicDeclaration, above: _TopicDeclaration) -> None:
     below.properties |= above.properties
     known = {subscription.name.lower(): subscription for subscription in below.subscriptions}
     for subscription in above.subscriptions:
@@ -142,10 +153,10 @@ def _lay_topic(below: _Topic, above: _Topic) -> None:
         there.rules = subscription.rules if subscription.rules is not None else there.rules
 
 
-EntityT = TypeVar("EntityT", bound=entities.Common)
+EntityT = TypeVar("EntityT", bound=entities.EntityDescription)
 
 
-def _cast(where: str, name: str, properties: Properties, kind: type[EntityT]) -> EntityT:
+def _cast(where: str, name: str, properties: DeclaredProperties, kind: type[EntityT]) -> EntityT:
     unknown = properties.keys() - {field.encode_name for field in msgspec.structs.fields(kind)}
     if unknown:
         raise ConfigError(f"{where}: {name} has {', '.join(sorted(unknown))}, which a {kind.__name__} does not know")
@@ -164,20 +175,20 @@ def _named(where: str, name: str, kind: Literal["entity", "subscription", "rule"
         raise ConfigError(f"{where}: {error}") from None
 
 
-def _topic(where: str, topic: _Topic) -> TopicConfig:
+def _topic(where: str, topic: _TopicDeclaration) -> TopicConfig:
     subscriptions = tuple(
         SubscriptionConfig(
             _named(where, sub.name, "subscription"),
-            _cast(where, f"{topic.name}/{sub.name}", sub.properties, entities.Subscription),
+            _cast(where, f"{topic.name}/{sub.name}", sub.properties, entities.SubscriptionDescription),
             (entities.DEFAULT_RULE,) if sub.rules is None else tuple(_rule(where, rule) for rule in sub.rules),
         )
         for sub in topic.subscriptions
     )
-    properties = _cast(where, topic.name, topic.properties, entities.Topic)
+    properties = _cast(where, topic.name, topic.properties, entities.TopicDescription)
     return TopicConfig(_named(where, topic.name), properties, subscriptions)
 
 
-def _rule(where: str, rule: _Rule) -> Rule:
+def _rule(where: str, rule: _RuleDeclaration) -> RuleDescription:
     properties = rule.properties
     action = SqlAction(properties.action.sql_expression) if properties.action else None
     chosen: Filter
@@ -187,7 +198,7 @@ def _rule(where: str, rule: _Rule) -> Rule:
         chosen = _correlation(properties.correlation_filter)
     else:
         raise ConfigError(f"{where}: rule {rule.name} has no {properties.filter_type}Filter, as its FilterType says")
-    made = Rule(_named(where, rule.name, "rule"), chosen, action)
+    made = RuleDescription(_named(where, rule.name, "rule"), chosen, action)
     try:
         rules.compile_rule(made)
     except ServiceBusError as error:
@@ -195,7 +206,7 @@ def _rule(where: str, rule: _Rule) -> Rule:
     return made
 
 
-def _correlation(read: _Correlation) -> CorrelationFilter:
+def _correlation(read: _CorrelationDeclaration) -> CorrelationFilter:
     properties: dict[str, Scalar] = {**read.properties}
     return CorrelationFilter(
         correlation_id=read.correlation_id,

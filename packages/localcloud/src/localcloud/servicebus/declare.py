@@ -8,13 +8,13 @@ from localcloud.config import ConfigError
 from localcloud.servicebus import topology
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.config import NamespaceConfig
-from localcloud.servicebus.entity import Document, Entity, QueueEntity, SubscriptionEntity, TopicEntity
-from localcloud.servicebus.errors import EntityNotFound
+from localcloud.servicebus.entity import Entity, EntityDocument, QueueEntity, SubscriptionEntity, TopicEntity
+from localcloud.servicebus.errors import EntityNotFoundError
 from localcloud.servicebus.rules import compile_rule
-from localcloud.servicebus.store import Stored
+from localcloud.servicebus.store import StoredNamespace
 
 
-def restore(broker: Broker, stored: Stored, now: int) -> None:
+def restore(broker: Broker, stored: StoredNamespace, now: int) -> None:
     """All that was stored, into an empty broker; what fell due meanwhile happens with the first `advance`."""
     for document in sorted(stored.documents, key=lambda document: document.subscription is not None):
         broker.add(document, now)
@@ -33,19 +33,19 @@ def restore(broker: Broker, stored: Stored, now: int) -> None:
 def declare(broker: Broker, config: NamespaceConfig, now: int) -> None:
     """Raises ConfigError when a declared entity exists as something else."""
     for queue in config.queues:
-        _put(broker, Document(queue.name, now, now, queue=queue.properties), now)
+        _put(broker, EntityDocument(queue.name, now, now, queue=queue.properties), now)
     for topic in config.topics:
-        _put(broker, Document(topic.name, now, now, topic=topic.properties), now)
+        _put(broker, EntityDocument(topic.name, now, now, topic=topic.properties), now)
         for subscription in topic.subscriptions:
             path = topology.subscription_path(topic.name, subscription.name)
-            made = Document(path, now, now, subscription=subscription.properties, rules=subscription.rules)
+            made = EntityDocument(path, now, now, subscription=subscription.properties, rules=subscription.rules)
             _put(broker, made, now)
 
 
-def _put(broker: Broker, document: Document, now: int) -> None:
+def _put(broker: Broker, document: EntityDocument, now: int) -> None:
     try:
         entity = broker.entity(document.name)
-    except EntityNotFound:
+    except EntityNotFoundError:
         broker.store(broker.add(document, now))
         return
     if _declared(entity) == (document.queue or document.topic or document.subscription, document.rules):
@@ -67,7 +67,7 @@ def _declared(entity: Entity) -> tuple[object, object]:
     return entity.properties, entity.document.rules
 
 
-def _check_same_kind(entity: Entity, document: Document) -> None:
+def _check_same_kind(entity: Entity, document: EntityDocument) -> None:
     wanted = document.queue or document.topic or document.subscription
     if type(wanted) is not type(entity.properties):
         raise ConfigError(f"{document.name} is declared as a {type(wanted).__name__}, and exists as another kind")

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 
 FOR_EVER: Final = timedelta(days=10675199, hours=2, minutes=48, seconds=5, microseconds=477581)
 DEAD_LETTER: Final = "$deadletterqueue"
@@ -29,7 +29,7 @@ _SHORT_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?")
 _RULE_NAME = re.compile(r"[$A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?")
 
 
-class Common(Struct, frozen=True, kw_only=True, rename="pascal"):
+class EntityDescription(Struct, frozen=True, kw_only=True, rename="pascal"):
     """What every entity has. `default_message_time_to_live` is FOR_EVER when messages don't expire."""
 
     status: Status = "Active"
@@ -47,7 +47,7 @@ class Common(Struct, frozen=True, kw_only=True, rename="pascal"):
         return self.status in ("Active", "SendDisabled")
 
 
-class Receiving(Common, frozen=True, kw_only=True, rename="pascal"):
+class ReceivingDescription(EntityDescription, frozen=True, kw_only=True, rename="pascal"):
     """What an entity has that messages are received from."""
 
     lock_duration: timedelta = timedelta(minutes=1)
@@ -75,7 +75,7 @@ class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
     secondary_key: str = ""
 
 
-class Queue(Receiving, frozen=True, kw_only=True, rename="pascal"):
+class QueueDescription(ReceivingDescription, frozen=True, kw_only=True, rename="pascal"):
     """A queue. Sizes: entity in MiB, message in KiB."""
 
     requires_duplicate_detection: bool = False
@@ -88,7 +88,7 @@ class Queue(Receiving, frozen=True, kw_only=True, rename="pascal"):
     authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
-class Topic(Common, frozen=True, kw_only=True, rename="pascal"):
+class TopicDescription(EntityDescription, frozen=True, kw_only=True, rename="pascal"):
     """A topic; its messages are kept by its subscriptions. Sizes as a queue's."""
 
     requires_duplicate_detection: bool = False
@@ -101,38 +101,38 @@ class Topic(Common, frozen=True, kw_only=True, rename="pascal"):
     authorization_rules: tuple[AuthorizationRule, ...] = ()
 
 
-Sending = Queue | Topic
+SendingDescription = QueueDescription | TopicDescription
 
 
-def max_message_bytes(properties: Sending) -> int:
+def max_message_bytes(properties: SendingDescription) -> int:
     return properties.max_message_size_in_kilobytes * 1024
 
 
-def max_bytes(properties: Sending) -> int:
+def max_bytes(properties: SendingDescription) -> int:
     return properties.max_size_in_megabytes * 1024 * 1024
 
 
-class Subscription(Receiving, frozen=True, kw_only=True, rename="pascal"):
+class SubscriptionDescription(ReceivingDescription, frozen=True, kw_only=True, rename="pascal"):
     """A subscription of a topic."""
 
     dead_lettering_on_filter_evaluation_exceptions: bool = True
 
 
-class Moment(Struct, frozen=True, tag="Moment"):
+class MomentParameter(Struct, frozen=True, tag="Moment"):
     """A point in time, in Unix milliseconds; without a zone it is taken as UTC, and told without one again."""
 
     unix_ms: int
     zoned: bool = True
 
 
-class Span(Struct, frozen=True, tag="Span"):
+class SpanParameter(Struct, frozen=True, tag="Span"):
     """A length of time."""
 
     ms: int
 
 
 # A parameter of a rule.
-Scalar = bool | int | float | str | Moment | Span
+Scalar = bool | int | float | str | MomentParameter | SpanParameter
 
 
 class TrueFilter(Struct, frozen=True, tag="TrueFilter"):
@@ -174,7 +174,7 @@ class SqlAction(Struct, frozen=True):
     parameters: Mapping[str, Scalar] = {}
 
 
-class Rule(Struct, frozen=True):
+class RuleDescription(Struct, frozen=True):
     """A subscription takes a message when one of its rules does."""
 
     name: str
@@ -182,36 +182,40 @@ class Rule(Struct, frozen=True):
     action: SqlAction | None = None
 
 
-DEFAULT_RULE: Final = Rule("$Default")
+DEFAULT_RULE: Final = RuleDescription("$Default")
 
 
 def check_name(name: str, kind: Literal["entity", "subscription", "rule"] = "entity") -> str:
-    """`name`; raises InvalidArgument when it can't be the name of an entity of that kind."""
+    """`name`; raises InvalidArgumentError when it can't be the name of an entity of that kind."""
     pattern = {"entity": _NAME, "subscription": _SHORT_NAME, "rule": _RULE_NAME}[kind]
     if not pattern.fullmatch(name):
         limit = 260 if kind == "entity" else 50
-        raise InvalidArgument(f"{name!r} is no {kind} name: up to {limit} letters, digits, . - _, ends not by . - or /")
+        raise InvalidArgumentError(
+            f"{name!r} is no {kind} name: up to {limit} letters, digits, . - _, ends not by . - or /"
+        )
     return name
 
 
-def check_receiving(entity: Receiving) -> None:
-    """Raises InvalidArgument where a value is out of the service's range."""
+def check_receiving(entity: ReceivingDescription) -> None:
+    """Raises InvalidArgumentError where a value is out of the service's range."""
     if not timedelta(0) < entity.lock_duration <= timedelta(minutes=5):
-        raise InvalidArgument(f"LockDuration {entity.lock_duration}: expected more than zero, at most 5 minutes")
+        raise InvalidArgumentError(f"LockDuration {entity.lock_duration}: expected more than zero, at most 5 minutes")
 
 
-def check_common(entity: Common) -> None:
-    """Raises InvalidArgument where a value is out of the service's range."""
+def check_common(entity: EntityDescription) -> None:
+    """Raises InvalidArgumentError where a value is out of the service's range."""
     if entity.default_message_time_to_live <= timedelta(0):
-        raise InvalidArgument(f"DefaultMessageTimeToLive {entity.default_message_time_to_live}: expected more than 0")
+        raise InvalidArgumentError(
+            f"DefaultMessageTimeToLive {entity.default_message_time_to_live}: expected more than 0"
+        )
     if entity.auto_delete_on_idle < timedelta(minutes=5):
-        raise InvalidArgument(f"AutoDeleteOnIdle {entity.auto_delete_on_idle}: expected 5 minutes at least")
-    if isinstance(entity, Receiving):
+        raise InvalidArgumentError(f"AutoDeleteOnIdle {entity.auto_delete_on_idle}: expected 5 minutes at least")
+    if isinstance(entity, ReceivingDescription):
         check_receiving(entity)
-    if isinstance(entity, Queue | Topic):
+    if isinstance(entity, QueueDescription | TopicDescription):
         window = entity.duplicate_detection_history_time_window
         if not timedelta(0) < window <= timedelta(days=7):
-            raise InvalidArgument(f"DuplicateDetectionHistoryTimeWindow {window}: expected at most 7 days")
+            raise InvalidArgumentError(f"DuplicateDetectionHistoryTimeWindow {window}: expected at most 7 days")
 
 
 def milliseconds(duration: timedelta) -> int | None:

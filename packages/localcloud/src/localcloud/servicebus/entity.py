@@ -7,26 +7,26 @@ from typing import Final
 import msgspec
 
 from localcloud.servicebus import entities
-from localcloud.servicebus.changes import Emit, Forgotten, Remembered
-from localcloud.servicebus.entities import Receiving, Rule, milliseconds
-from localcloud.servicebus.policy import Policy
-from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.changes import Emit, MessageIdAdded, MessageIdsExpired
+from localcloud.servicebus.entities import ReceivingDescription, RuleDescription, milliseconds
+from localcloud.servicebus.policy import QueuePolicy
+from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.rules import CompiledRule
 
 # Of a dead-letter queue: nothing dies in it, and nothing expires.
 DEAD_LETTER_LOCK_MS: Final = 60_000
 
 
-class Document(msgspec.Struct, frozen=True):
+class EntityDocument(msgspec.Struct, frozen=True):
     """An entity as it is stored: one of the three kinds of properties; times are Unix milliseconds."""
 
     name: str
     created_ms: int
     updated_ms: int
-    queue: entities.Queue | None = None
-    topic: entities.Topic | None = None
-    subscription: entities.Subscription | None = None
-    rules: tuple[Rule, ...] = ()
+    queue: entities.QueueDescription | None = None
+    topic: entities.TopicDescription | None = None
+    subscription: entities.SubscriptionDescription | None = None
+    rules: tuple[RuleDescription, ...] = ()
 
 
 class DuplicateWindow:
@@ -58,9 +58,9 @@ class DuplicateWindow:
                 del self._until[old]
                 forgotten = True
         if forgotten:
-            self._emit(Forgotten(self._path, now))
+            self._emit(MessageIdsExpired(self._path, now))
         self.restore(message_id, now + self.window_ms)
-        self._emit(Remembered(self._path, message_id, now + self.window_ms))
+        self._emit(MessageIdAdded(self._path, message_id, now + self.window_ms))
 
 
 @dataclass(slots=True, eq=False)
@@ -68,16 +68,16 @@ class QueueEntity:
     """A queue."""
 
     name: str
-    properties: entities.Queue
-    queue: Queue
+    properties: entities.QueueDescription
+    queue: MessageQueue
     window: DuplicateWindow
     created_ms: int
     updated_ms: int
     accessed_ms: int
 
     @property
-    def document(self) -> Document:
-        return Document(self.name, self.created_ms, self.updated_ms, queue=self.properties)
+    def document(self) -> EntityDocument:
+        return EntityDocument(self.name, self.created_ms, self.updated_ms, queue=self.properties)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,17 +85,17 @@ class SubscriptionEntity:
     """A subscription; `name` is its path with its topic."""
 
     name: str
-    properties: entities.Subscription
-    queue: Queue
+    properties: entities.SubscriptionDescription
+    queue: MessageQueue
     rules: dict[str, CompiledRule]
     created_ms: int
     updated_ms: int
     accessed_ms: int
 
     @property
-    def document(self) -> Document:
+    def document(self) -> EntityDocument:
         rules = tuple(rule.rule for rule in self.rules.values())
-        return Document(self.name, self.created_ms, self.updated_ms, subscription=self.properties, rules=rules)
+        return EntityDocument(self.name, self.created_ms, self.updated_ms, subscription=self.properties, rules=rules)
 
 
 @dataclass(slots=True, eq=False)
@@ -103,8 +103,8 @@ class TopicEntity:
     """A topic; its own queue holds what is scheduled and not yet with the subscriptions."""
 
     name: str
-    properties: entities.Topic
-    queue: Queue
+    properties: entities.TopicDescription
+    queue: MessageQueue
     window: DuplicateWindow
     subscriptions: dict[str, SubscriptionEntity]
     created_ms: int
@@ -112,8 +112,8 @@ class TopicEntity:
     accessed_ms: int
 
     @property
-    def document(self) -> Document:
-        return Document(self.name, self.created_ms, self.updated_ms, topic=self.properties)
+    def document(self) -> EntityDocument:
+        return EntityDocument(self.name, self.created_ms, self.updated_ms, topic=self.properties)
 
     @property
     def bytes(self) -> int:
@@ -123,10 +123,12 @@ class TopicEntity:
 Entity = QueueEntity | TopicEntity | SubscriptionEntity
 
 
-def receiving_policy(properties: Receiving, max_bytes: int | None, default_ttl_ms: int | None = None) -> Policy:
+def receiving_policy(
+    properties: ReceivingDescription, max_bytes: int | None, default_ttl_ms: int | None = None
+) -> QueuePolicy:
     """The policy of a queue's or subscription's own messages; `default_ttl_ms` is its topic's."""
     lifetimes = [ttl for ttl in (milliseconds(properties.default_message_time_to_live), default_ttl_ms) if ttl]
-    return Policy(
+    return QueuePolicy(
         lock_ms=int(properties.lock_duration.total_seconds() * 1000),
         max_delivery_count=properties.max_delivery_count,
         requires_session=properties.requires_session,
@@ -137,16 +139,16 @@ def receiving_policy(properties: Receiving, max_bytes: int | None, default_ttl_m
     )
 
 
-def topic_policy(properties: entities.Topic) -> Policy:
+def topic_policy(properties: entities.TopicDescription) -> QueuePolicy:
     """The policy of what waits in a topic for its time."""
-    return Policy(lock_ms=1, ttl_ms=milliseconds(properties.default_message_time_to_live), max_bytes=None)
+    return QueuePolicy(lock_ms=1, ttl_ms=milliseconds(properties.default_message_time_to_live), max_bytes=None)
 
 
-def dead_letter_policy(forward_to: str) -> Policy:
-    return Policy(lock_ms=DEAD_LETTER_LOCK_MS, forward_to=forward_to, expires=False)
+def dead_letter_policy(forward_to: str) -> QueuePolicy:
+    return QueuePolicy(lock_ms=DEAD_LETTER_LOCK_MS, forward_to=forward_to, expires=False)
 
 
-def window_ms(properties: entities.Sending) -> int | None:
+def window_ms(properties: entities.SendingDescription) -> int | None:
     """How long message-ids are remembered; None when they are not."""
     if not properties.requires_duplicate_detection:
         return None

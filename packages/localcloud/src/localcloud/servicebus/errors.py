@@ -14,7 +14,7 @@ class ServiceBusError(Exception):
     status: ClassVar[int] = 500
 
 
-class EntityNotFound(ServiceBusError):
+class EntityNotFoundError(ServiceBusError):
     """The client must name another entity, or create this one first."""
 
     condition = "amqp:not-found"
@@ -26,91 +26,91 @@ class EntityNotFound(ServiceBusError):
         self.path = path
 
 
-class EntityExists(ServiceBusError):
+class EntityExistsError(ServiceBusError):
     """The client must choose another name, or update."""
 
     condition = "com.microsoft:entity-already-exists"
     status = 409
 
 
-class EntityDisabled(ServiceBusError):
+class EntityDisabledError(ServiceBusError):
     """The operator must enable the entity."""
 
     condition = "com.microsoft:entity-disabled"
     status = 403
 
 
-class InvalidArgument(ServiceBusError):
+class InvalidArgumentError(ServiceBusError):
     """The client must change the request."""
 
     condition = "com.microsoft:argument-error"
     status = 400
 
 
-class NotAllowed(ServiceBusError):
+class NotAllowedError(ServiceBusError):
     """The client must use the entity as it was made: with sessions or without, to receive or to send."""
 
     condition = "amqp:not-allowed"
     status = 400
 
 
-class Unsupported(ServiceBusError):
+class UnsupportedError(ServiceBusError):
     """The client must do without."""
 
     condition = "amqp:not-implemented"
     status = 501
 
 
-class MessageTooLarge(ServiceBusError):
+class MessageTooLargeError(ServiceBusError):
     """The client must send less, or a claim check."""
 
     condition = "amqp:link:message-size-exceeded"
     status = 413
 
 
-class QuotaExceeded(ServiceBusError):
+class QuotaExceededError(ServiceBusError):
     """Somebody must receive, or raise the entity's size."""
 
     condition = "amqp:resource-limit-exceeded"
     status = 403
 
 
-class ServerBusy(ServiceBusError):
+class ServerBusyError(ServiceBusError):
     """The client must try again later."""
 
     condition = "com.microsoft:server-busy"
     status = 503
 
 
-class TimedOut(ServiceBusError):
+class OperationTimeoutError(ServiceBusError):
     """Nothing came in the time that the client gave."""
 
     condition = "com.microsoft:timeout"
     status = 408
 
 
-class MessageLockLost(ServiceBusError):
+class MessageLockLostError(ServiceBusError):
     """The lock ended, or was never there: the message will come again."""
 
     condition = "com.microsoft:message-lock-lost"
     status = 410
 
 
-class SessionLockLost(ServiceBusError):
+class SessionLockLostError(ServiceBusError):
     """The session's lock ended: accept the session again."""
 
     condition = "com.microsoft:session-lock-lost"
     status = 410
 
 
-class SessionCannotBeLocked(ServiceBusError):
+class SessionCannotBeLockedError(ServiceBusError):
     """Another receiver has the session."""
 
     condition = "com.microsoft:session-cannot-be-locked"
     status = 410
 
 
-class MessageNotFound(ServiceBusError):
+class MessageNotFoundError(ServiceBusError):
     """There is no such message, in the state that was asked for."""
 
     condition = "com.microsoft:message-not-found"

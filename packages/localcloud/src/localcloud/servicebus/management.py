@@ -10,15 +10,15 @@ from uuid import UUID
 
 from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
-from localcloud.amqp.performatives import Accepted, Error, Modified, Rejected
+from localcloud.amqp.performatives import Accepted, ErrorCondition, Modified, Rejected
 from localcloud.amqp.types import Array, Int, Map, Symbol, Timestamp, Value
 from localcloud.servicebus import rule_wire
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.changes import Kept
-from localcloud.servicebus.errors import InvalidArgument, ServerBusy, ServiceBusError, Unsupported
-from localcloud.servicebus.message import DESCRIPTION, REASON, Blob, Content, read_content
-from localcloud.servicebus.namespace import Namespace
-from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.changes import QueuedMessage
+from localcloud.servicebus.errors import InvalidArgumentError, ServerBusyError, ServiceBusError, UnsupportedError
+from localcloud.servicebus.message import DESCRIPTION, REASON, BodyFile, MessageContent, read_content
+from localcloud.servicebus.namespace import ServiceBusNamespace
+from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.receiving import settle
 from localcloud.servicebus.registry import put_rule, remove_rule, subscription
 from localcloud.servicebus.wire import delivered
@@ -32,29 +32,29 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ManagementReply:
     body: Map
     status: int = 200
 
 
-class Fields:
-    """The body of a request; raises InvalidArgument for a field that is missing or of another type."""
+class RequestFields:
+    """The body of a request; raises InvalidArgumentError for a field that is missing or of another type."""
 
     def __init__(self, body: Value) -> None:
         if not isinstance(body, dict):
-            raise InvalidArgument("the body of a request to $management is a map")
+            raise InvalidArgumentError("the body of a request to $management is a map")
         self._body = {str(key): value for key, value in body.items()}
 
     def optional(self, name: str, kind: type[T]) -> T | None:
         value = self._body.get(name)
         if value is not None and not isinstance(value, kind):
-            raise InvalidArgument(f"{name} is a {type(value).__name__}; expected {kind.__name__}")
+            raise InvalidArgumentError(f"{name} is a {type(value).__name__}; expected {kind.__name__}")
         return value
 
     def one(self, name: str, kind: type[T]) -> T:
         value = self.optional(name, kind)
         if value is None:
-            raise InvalidArgument(f"the request lacks {name}")
+            raise InvalidArgumentError(f"the request lacks {name}")
         return value
 
     def many(self, name: str, kind: type[T]) -> list[T]:
@@ -62,17 +62,17 @@ class Fields:
         value = self._body.get(name)
         items = value.items if isinstance(value, Array) else value
         if not isinstance(items, list | tuple) or not all(isinstance(item, kind) for item in items):
-            raise InvalidArgument(f"{name}: expected an array of {kind.__name__}")
+            raise InvalidArgumentError(f"{name}: expected an array of {kind.__name__}")
         return [item for item in items if isinstance(item, kind)]
 
 
-class Management:
+class EntityManagement:
     """Answers requests that concern the queue, or the entity, at `path`."""
 
-    def __init__(self, namespace: Namespace, path: str) -> None:
+    def __init__(self, namespace: ServiceBusNamespace, path: str) -> None:
         self._namespace = namespace
         self._path = path
-        self._operations: dict[str, Callable[[Fields], Awaitable[Answer]]] = {
+        self._operations: dict[str, Callable[[RequestFields], Awaitable[ManagementReply]]] = {
             "renew-lock": self._renew_lock,
             "renew-session-lock": self._renew_session_lock,
             "peek-message": self._peek,
@@ -93,26 +93,26 @@ class Management:
             name = str(request.application_properties.get("operation")).removeprefix(PREFIX)
             operation = self._operations.get(name)
             if operation is None:
-                raise Unsupported(f"{name!r} is no operation; there are {', '.join(self._operations)}")
-            answer = await operation(Fields(request.body))
+                raise UnsupportedError(f"{name!r} is no operation; there are {', '.join(self._operations)}")
+            answer = await operation(RequestFields(request.body))
         except ServiceBusError as error:
             return _response(error.status, str(error), error.condition)
         return _response(answer.status, "OK" if answer.status == 200 else "NoContent", None, answer.body)
 
-    async def _run(self, operation: Callable[[Queue, int], T]) -> T:
+    async def _run(self, operation: Callable[[MessageQueue, int], T]) -> T:
         return await self._namespace.run(lambda broker, now: operation(broker.mailbox(self._path), now))
 
-    async def _renew_lock(self, fields: Fields) -> Answer:
+    async def _renew_lock(self, fields: RequestFields) -> ManagementReply:
         tokens = fields.many("lock-tokens", UUID)
         ends = await self._run(lambda queue, now: [queue.renew(token, now) for token in tokens])
-        return Answer({"expirations": Array(tuple(Timestamp(end) for end in ends))})
+        return ManagementReply({"expirations": Array(tuple(Timestamp(end) for end in ends))})
 
-    async def _renew_session_lock(self, fields: Fields) -> Answer:
+    async def _renew_session_lock(self, fields: RequestFields) -> ManagementReply:
         session_id = fields.one("session-id", str)
         end = await self._run(lambda queue, now: queue.renew_session(session_id, now))
-        return Answer({"expiration": Timestamp(end)})
+        return ManagementReply({"expiration": Timestamp(end)})
 
-    async def _peek(self, fields: Fields) -> Answer:
+    async def _peek(self, fields: RequestFields) -> ManagementReply:
         start, session_id = fields.one("from-sequence-number", int), fields.optional("session-id", str)
         count = min(fields.one("message-count", int), MAX_PEEKED)
         found = await self._run(lambda queue, now: queue.peek(start, count, session_id))
@@ -125,29 +125,29 @@ class Management:
                 break
             if payload is not None:
                 peeked.append({"message": payload})
-        return Answer({"messages": peeked}) if peeked else Answer({}, NO_CONTENT)
+        return ManagementReply({"messages": peeked}) if peeked else ManagementReply({}, NO_CONTENT)
 
-    async def _payload(self, message: Kept) -> bytes | None:
+    async def _payload(self, message: QueuedMessage) -> bytes | None:
         try:
             return delivered(message, await self._namespace.read_body(message.content))
         except FileNotFoundError:
             return None
 
-    async def _schedule(self, fields: Fields) -> Answer:
-        contents: list[Content] = []
+    async def _schedule(self, fields: RequestFields) -> ManagementReply:
+        contents: list[MessageContent] = []
         for entry in fields.many("messages", dict):
-            content = read_content(Fields(entry).one("message", bytes), self._namespace.new_id())
+            content = read_content(RequestFields(entry).one("message", bytes), self._namespace.new_id())
             contents.append(await self._namespace.store_body(content))
-        blobs = [content.body.name for content in contents if isinstance(content.body, Blob)]
+        blobs = [content.body.name for content in contents if isinstance(content.body, BodyFile)]
         numbers = await self._namespace.run(lambda broker, now: broker.send(self._path, contents, now), blobs)
-        return Answer({"sequence-numbers": Array(tuple(numbers))})
+        return ManagementReply({"sequence-numbers": Array(tuple(numbers))})
 
-    async def _cancel_scheduled(self, fields: Fields) -> Answer:
+    async def _cancel_scheduled(self, fields: RequestFields) -> ManagementReply:
         sequences = fields.many("sequence-numbers", int)
         await self._run(lambda queue, now: queue.cancel_scheduled(sequences))
-        return Answer({})
+        return ManagementReply({})
 
-    async def _receive_deferred(self, fields: Fields) -> Answer:
+    async def _receive_deferred(self, fields: RequestFields) -> ManagementReply:
         sequences, session_id = fields.many("sequence-numbers", int), fields.optional("session-id", str)
         deletes = fields.optional("receiver-settle-mode", int) == 0
         new_token = None if deletes else self._namespace.new_id
@@ -156,14 +156,14 @@ class Management:
         for message in taken:
             payload = await self._payload(message)
             if payload is None:
-                raise ServerBusy(f"message {message.sequence} went while it was read")
+                raise ServerBusyError(f"message {message.sequence} went while it was read")
             entry: Map = {"message": payload}
             if message.lock is not None:
                 entry["lock-token"] = message.lock.token
             messages.append(entry)
-        return Answer({"messages": messages})
+        return ManagementReply({"messages": messages})
 
-    async def _update_disposition(self, fields: Fields) -> Answer:
+    async def _update_disposition(self, fields: RequestFields) -> ManagementReply:
         tokens, status = fields.many("lock-tokens", UUID), fields.one("disposition-status", str)
         changes = fields.optional("properties-to-modify", dict)
         if status == "completed":
@@ -176,48 +176,48 @@ class Management:
             info: Map = dict(changes or {})
             info[REASON] = fields.optional("deadletter-reason", str)
             info[DESCRIPTION] = fields.optional("deadletter-description", str)
-            outcome = Rejected(Error(Symbol(PREFIX + "dead-letter"), info=info))
+            outcome = Rejected(ErrorCondition(Symbol(PREFIX + "dead-letter"), info=info))
         else:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"{status!r} is no disposition-status; expected completed, abandoned, defered, suspended"
             )
 
-        def operation(queue: Queue, now: int) -> None:
+        def operation(queue: MessageQueue, now: int) -> None:
             for token in tokens:
                 settle(queue, token, outcome, now)
 
         await self._run(operation)
-        return Answer({})
+        return ManagementReply({})
 
-    async def _get_session_state(self, fields: Fields) -> Answer:
+    async def _get_session_state(self, fields: RequestFields) -> ManagementReply:
         session_id = fields.one("session-id", str)
         state = await self._run(lambda queue, now: queue.sessions.state(session_id, now))
-        return Answer({"session-state": state})
+        return ManagementReply({"session-state": state})
 
-    async def _set_session_state(self, fields: Fields) -> Answer:
+    async def _set_session_state(self, fields: RequestFields) -> ManagementReply:
         session_id, state = fields.one("session-id", str), fields.optional("session-state", bytes)
         await self._run(lambda queue, now: queue.sessions.set_state(session_id, state, now))
-        return Answer({})
+        return ManagementReply({})
 
-    async def _get_message_sessions(self, fields: Fields) -> Answer:
+    async def _get_message_sessions(self, fields: RequestFields) -> ManagementReply:
         since, skip, top = (fields.one(name, int) for name in ("last-updated-time", "skip", "top"))
-        names = await self._run(lambda queue, now: queue.session_names(since))
+        names = await self._run(lambda queue, now: queue.sessions.names(since, queue.messages.values()))
         page = names[skip : skip + top]
         if not page:
-            return Answer({}, NO_CONTENT)
-        return Answer({"skip": Int(skip + len(page)), "sessions-ids": Array(tuple(page))})
+            return ManagementReply({}, NO_CONTENT)
+        return ManagementReply({"skip": Int(skip + len(page)), "sessions-ids": Array(tuple(page))})
 
-    async def _add_rule(self, fields: Fields) -> Answer:
+    async def _add_rule(self, fields: RequestFields) -> ManagementReply:
         made = rule_wire.read(fields.one("rule-name", str), fields.one("rule-description", dict))
         await self._namespace.run(lambda broker, now: put_rule(broker, self._path, made, exists=False))
-        return Answer({})
+        return ManagementReply({})
 
-    async def _remove_rule(self, fields: Fields) -> Answer:
+    async def _remove_rule(self, fields: RequestFields) -> ManagementReply:
         name = fields.one("rule-name", str)
         await self._namespace.run(lambda broker, now: remove_rule(broker, self._path, name))
-        return Answer({})
+        return ManagementReply({})
 
-    async def _enumerate_rules(self, fields: Fields) -> Answer:
+    async def _enumerate_rules(self, fields: RequestFields) -> ManagementReply:
         skip, top = fields.optional("skip", int) or 0, fields.one("top", int)
 
         def operation(broker: Broker, now: int) -> list[Value]:
@@ -228,7 +228,7 @@ class Management:
             ]
 
         rules = await self._namespace.run(operation)
-        return Answer({"rules": rules}) if rules else Answer({}, NO_CONTENT)
+        return ManagementReply({"rules": rules}) if rules else ManagementReply({}, NO_CONTENT)
 
 
 def _response(status: int, description: str, condition: str | None = None, body: Map | None = None) -> Message:

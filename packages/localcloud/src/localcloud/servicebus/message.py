@@ -22,7 +22,7 @@ from localcloud.amqp.performatives import Properties, composite
 from localcloud.amqp.types import Described, Map, Symbol, Ubyte, Ulong, Value
 from localcloud.servicebus import reckoning, sql
 from localcloud.servicebus.decimals import deliverable
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 
 MAX_ID_LENGTH: Final = 128
 MAX_PROPERTIES_BYTES: Final = 65_536
@@ -52,18 +52,18 @@ SYSTEM_FIELDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class BodyFile:
     """A body in a file of its own: its name in the store's folder, and its size in bytes."""
 
     name: str
     size: int
 
 
-Body = bytes | Blob
+Body = bytes | BodyFile
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MessageContent:
     """What a client sent.
 
     `annotations` are its message annotations, `delivery` its delivery annotations, which the service hands on too;
@@ -83,13 +83,13 @@ class Content:
 
     @property
     def size(self) -> int:
-        return len(self.bare) + (self.body.size if isinstance(self.body, Blob) else len(self.body))
+        return len(self.bare) + (self.body.size if isinstance(self.body, BodyFile) else len(self.body))
 
     def opened(self) -> tuple[Properties, Map]:
         """The properties and the application properties."""
         return open_bare(self.bare)
 
-    def changed(self, properties: Properties, application: Map) -> "Content":
+    def changed(self, properties: Properties, application: Map) -> "MessageContent":
         """With other properties."""
         return replace(
             self,
@@ -98,7 +98,7 @@ class Content:
             session_id=properties.group_id,
         )
 
-    def with_properties(self, changes: Map) -> "Content":
+    def with_properties(self, changes: Map) -> "MessageContent":
         """With application properties set, or added."""
         if not changes:
             return self
@@ -106,10 +106,10 @@ class Content:
         return self.changed(properties, {**application, **changes})
 
 
-def read_content(payload: bytes, new_id: UUID) -> Content:
+def read_content(payload: bytes, new_id: UUID) -> MessageContent:
     """A message as a client sends it; one without a message-id gets `new_id`, since clients settle by it.
 
-    Raises InvalidArgument.
+    Raises InvalidArgumentError.
     """
     annotations: Map = {}
     delivery: Map = {}
@@ -138,19 +138,19 @@ def read_content(payload: bytes, new_id: UUID) -> Content:
                 body_end = end
             start_of_section = end
     except DecodeError as error:
-        raise InvalidArgument(f"the message is malformed: {error}") from None
+        raise InvalidArgumentError(f"the message is malformed: {error}") from None
     if properties is None:
         properties = Properties()
     if properties.message_id is None:
         properties.message_id = str(new_id)
     bare = properties.encoded() + (section(APPLICATION_PROPERTIES, deliverable(application)) if application else b"")
     if len(bare) > MAX_PROPERTIES_BYTES:
-        raise InvalidArgument(f"the properties take {len(bare)} bytes; allowed are {MAX_PROPERTIES_BYTES}")
+        raise InvalidArgumentError(f"the properties take {len(bare)} bytes; allowed are {MAX_PROPERTIES_BYTES}")
     message_id = _text(properties.message_id) or ""
     _check_length("message-id", message_id)
     _check_length("session id", properties.group_id)
     due = annotations.get(SCHEDULED_TIME)
-    return Content(
+    return MessageContent(
         annotations=_theirs(annotations),
         bare=bare,
         body=b"" if body_at is None else payload[body_at:body_end],
@@ -219,7 +219,7 @@ def _text(value: Value) -> str | None:
 
 def _check_length(what: str, value: str | None) -> None:
     if value is not None and len(value) > MAX_ID_LENGTH:
-        raise InvalidArgument(f"the {what} has {len(value)} characters; allowed are {MAX_ID_LENGTH}")
+        raise InvalidArgumentError(f"the {what} has {len(value)} characters; allowed are {MAX_ID_LENGTH}")
 
 
 def sql_value(value: Value) -> reckoning.Value:
@@ -235,7 +235,7 @@ def sql_value(value: Value) -> reckoning.Value:
     return value if isinstance(value, bytes) else None
 
 
-def view(content: Content, more: Mapping[str, reckoning.Value]) -> sql.View:
+def view(content: MessageContent, more: Mapping[str, reckoning.Value]) -> sql.MessageView:
     """The message as rules see it; `more` are the system properties that the broker knows."""
     properties, application = content.opened()
     system: dict[str, reckoning.Value] = {
@@ -246,7 +246,7 @@ def view(content: Content, more: Mapping[str, reckoning.Value]) -> sql.View:
     system["scheduledenqueuetimeutc"] = content.due_ms
     system["size"] = content.size
     user = {str(name).lower(): sql_value(value) for name, value in application.items()}
-    return sql.View({**system, **more}, user)
+    return sql.MessageView({**system, **more}, user)
 
 
 def head(header: list[Value], delivery: Map, annotations: Map, bare: bytes) -> bytes:
@@ -259,7 +259,7 @@ def head(header: list[Value], delivery: Map, annotations: Map, bare: bytes) -> b
     )
 
 
-def pack_annotations(content: Content) -> bytes:
+def pack_annotations(content: MessageContent) -> bytes:
     """The message annotations; in a list with delivery annotations and priority for the few that have such."""
     if content.delivery or content.priority is not None:
         return encode([content.annotations, content.delivery, content.priority])

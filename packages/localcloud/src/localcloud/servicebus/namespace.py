@@ -16,9 +16,9 @@ from localcloud.disk import reason
 from localcloud.servicebus import declare
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.config import NamespaceConfig
-from localcloud.servicebus.errors import ServerBusy
-from localcloud.servicebus.message import Blob, Content
-from localcloud.servicebus.store import BLOB_BYTES, Store, StoreFailed
+from localcloud.servicebus.errors import ServerBusyError
+from localcloud.servicebus.message import BodyFile, MessageContent
+from localcloud.servicebus.store import BLOB_BYTES, MessageStore, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ STORE_PAUSE_S = 1.0
 """What is due waits so much longer while the disk refuses it: each try reads the whole namespace again."""
 
 
-class Waiter(Protocol):
+class QueueListener(Protocol):
     """Somebody who wants to know."""
 
     def on_ready(self) -> None:
@@ -38,17 +38,17 @@ class Waiter(Protocol):
         """The broker was read anew: locks of sessions, and whatever else was in memory only, are gone."""
 
 
-class Namespace:
+class ServiceBusNamespace:
     """The entities and messages of `store`, with those of `config` declared; `now_ms` is the clock."""
 
     def __init__(
-        self, store: Store, config: NamespaceConfig, now_ms: Callable[[], int], new_id: Callable[[], UUID]
+        self, store: MessageStore, config: NamespaceConfig, now_ms: Callable[[], int], new_id: Callable[[], UUID]
     ) -> None:
         self.now_ms = now_ms
         self.new_id = new_id
         self._store = store
         self._config = config
-        self._waiters: dict[str, dict[Waiter, None]] = {}
+        self._waiters: dict[str, dict[QueueListener, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waking = False
         self._pause_s = 0.0
@@ -71,7 +71,7 @@ class Namespace:
         await self._store.close()
 
     def apply(self, operation: Callable[[Broker, int], T], blobs: Sequence[str] = ()) -> tuple[T, Awaitable[None]]:
-        """The answer of `operation`, and what to await until its effects are on disk (or ServerBusy).
+        """The answer of `operation`, and what to await until its effects are on disk (or ServerBusyError).
 
         Raises what the operation raises. `blobs` are bodies that it may have used.
         """
@@ -86,32 +86,32 @@ class Namespace:
         return answer, self._flush(blobs)
 
     async def run(self, operation: Callable[[Broker, int], T], blobs: Sequence[str] = ()) -> T:
-        """The answer of `operation`, when its effects are on disk. Raises what it raises, or ServerBusy."""
+        """The answer of `operation`, when its effects are on disk. Raises what it raises, or ServerBusyError."""
         answer, durable = self.apply(operation, blobs)
         await durable
         return answer
 
-    async def store_body(self, content: Content) -> Content:
+    async def store_body(self, content: MessageContent) -> MessageContent:
         """With a big body moved into a file."""
         body = content.body
-        if isinstance(body, Blob) or len(body) < BLOB_BYTES:
+        if isinstance(body, BodyFile) or len(body) < BLOB_BYTES:
             return content
         try:
             blob = await asyncio.to_thread(self._store.write_blob, str(self.new_id()), body)
         except OSError as error:
-            raise ServerBusy(f"the message can't be stored: {reason(error)}") from None
+            raise ServerBusyError(f"the message can't be stored: {reason(error)}") from None
         return replace(content, body=blob)
 
-    async def read_body(self, content: Content) -> bytes:
+    async def read_body(self, content: MessageContent) -> bytes:
         """Raises FileNotFoundError when the message has gone meanwhile."""
         body = content.body
-        return await asyncio.to_thread(self._store.read_blob, body) if isinstance(body, Blob) else body
+        return await asyncio.to_thread(self._store.read_blob, body) if isinstance(body, BodyFile) else body
 
-    def wait(self, path: str, waiter: Waiter) -> None:
+    def wait(self, path: str, waiter: QueueListener) -> None:
         """Tell `waiter` when something happens in the queue at `path`."""
         self._waiters.setdefault(path, {})[waiter] = None
 
-    def stop_waiting(self, path: str, waiter: Waiter) -> None:
+    def stop_waiting(self, path: str, waiter: QueueListener) -> None:
         waiters = self._waiters.get(path, {})
         waiters.pop(waiter, None)
         if not waiters:
@@ -132,10 +132,10 @@ class Namespace:
     async def _durable(self, committed: "asyncio.Future[None]", broker: Broker) -> None:
         try:
             await asyncio.shield(committed)
-        except StoreFailed as error:
+        except StoreError as error:
             if self.broker is broker:
                 self._reset(error)
-            raise ServerBusy(f"the change can't be stored: {error}") from None
+            raise ServerBusyError(f"the change can't be stored: {error}") from None
         self._pause_s = 0.0
 
     def _wake(self) -> None:
@@ -165,12 +165,12 @@ class Namespace:
         self.spawn(self.run(lambda broker, now: None))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run it to its end, while closing too; ServerBusy is left at that."""
+        """Run it to its end, while closing too; ServerBusyError is left at that."""
         task = self._loop.create_task(_logged(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _reset(self, error: StoreFailed) -> None:
+    def _reset(self, error: StoreError) -> None:
         log.debug("starting again from what is on disk: %s", error)
         self._pause_s = STORE_PAUSE_S
         self.broker = self._read()
@@ -188,7 +188,7 @@ class Namespace:
 async def _logged(coroutine: Coroutine[Any, Any, None]) -> None:
     try:
         await coroutine
-    except ServerBusy:
+    except ServerBusyError:
         pass  # the store has told what the disk refused
     except Exception:
         log.exception("a task of the namespace failed")

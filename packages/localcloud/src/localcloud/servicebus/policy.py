@@ -7,7 +7,7 @@ MAX_UNIX_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class QueuePolicy:
     """What a queue is told to be; None stands for no limit. Times are in milliseconds."""
 
     lock_ms: int

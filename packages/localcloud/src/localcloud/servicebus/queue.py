@@ -1,36 +1,40 @@
-"""A queue's messages and their fates: the state machine behind queues, subscriptions and dead-letter queues.
+"""The messages of a queue and their states: the state machine behind queues, subscriptions and dead-letter queues.
 
-Pure: time and tokens come in as arguments, durable changes go out through `emit`. Semantics: "Message transfers,
-locks, and settlement", "Message sessions", "Message deferral", "Message expiration", "Dead-letter queues"
-(Microsoft Learn).
+Pure: time and tokens come in as arguments, durable changes go out through `emit`. Semantics (Microsoft Learn): "Message
+transfers, locks, and settlement", "Message sessions", "Message deferral", "Message expiration", "Dead-letter queues".
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
-from typing import Final
 from uuid import UUID
 
 from localcloud.amqp.types import Map
-from localcloud.servicebus.changes import Deleted, Emit, Inserted, Kept, Lock, State, Updated
-from localcloud.servicebus.errors import (
-    InvalidArgument,
-    MessageLockLost,
-    MessageNotFound,
-    NotAllowed,
-    QuotaExceeded,
+from localcloud.servicebus.changes import (
+    Emit,
+    LockGrant,
+    MessageDeleted,
+    MessageInserted,
+    MessageState,
+    MessageUpdated,
+    QueuedMessage,
 )
-from localcloud.servicebus.lanes import Lanes
-from localcloud.servicebus.message import DESCRIPTION, REASON, Content
-from localcloud.servicebus.policy import Policy
-from localcloud.servicebus.sessions import Sessions
-
-MAX_REASON_LENGTH: Final = 4096
+from localcloud.servicebus.dead_lettering import check_reasons, with_reasons
+from localcloud.servicebus.errors import (
+    MessageLockLostError,
+    MessageNotFoundError,
+    NotAllowedError,
+    QuotaExceededError,
+)
+from localcloud.servicebus.lanes import ReadyMessages
+from localcloud.servicebus.message import MessageContent
+from localcloud.servicebus.policy import QueuePolicy
+from localcloud.servicebus.sequence_order import SequenceOrder
+from localcloud.servicebus.sessions import MessageSessions
 
 NewToken = Callable[[], UUID]
 
 
-class Queue:
+class MessageQueue:
     """Messages in the order of their sequence numbers.
 
     `on_ready` is called when there may be something to receive or to forward; `on_timer` with the moment at which
@@ -40,67 +44,69 @@ class Queue:
     def __init__(
         self,
         path: str,
-        policy: Policy,
+        policy: QueuePolicy,
         emit: Emit,
-        on_ready: Callable[["Queue"], None],
-        on_timer: Callable[[int, "Queue"], None],
+        on_ready: Callable[["MessageQueue"], None],
+        on_timer: Callable[[int, "MessageQueue"], None],
     ) -> None:
         self.path = path
         self.policy = policy
-        self.dead_letters: Queue | None = None
-        self.transfer_dead_letters: Queue | None = None
-        self.messages: dict[int, Kept] = {}
-        self.sessions = Sessions(path, emit)
+        self.dead_letters: MessageQueue | None = None
+        self.transfer_dead_letters: MessageQueue | None = None
+        self.messages: dict[int, QueuedMessage] = {}
+        self.sessions = MessageSessions(path, emit)
         self.next_sequence = 1
         self.bytes = 0
         self._emit = emit
         self._on_ready = on_ready
         self._on_timer = on_timer
-        self._order: list[int] = []
-        self.lanes = Lanes(self.messages)
+        self._order = SequenceOrder()
+        self.lanes = ReadyMessages(self.messages)
         self._locked: dict[UUID, int] = {}
         self._timers: list[tuple[int, int]] = []
 
     # In
 
-    def check_room(self, contents: Iterable[Content]) -> None:
-        """Raises QuotaExceeded when these do not all fit, NotAllowed for one without the session that it needs."""
+    def check_room(self, contents: Iterable[MessageContent]) -> None:
+        """Raises QuotaExceededError when these do not all fit, NotAllowedError for one that lacks a session id."""
         more = 0
         for content in contents:
             more += content.size
             if self.policy.requires_session and content.session_id is None:
-                raise NotAllowed(f"{self.path} requires sessions, and the message has no session id (group-id)")
+                raise NotAllowedError(f"{self.path} requires sessions, and the message has no session id (group-id)")
         limit = self.policy.max_bytes
         if limit is not None and self.bytes + more > limit:
-            raise QuotaExceeded(f"{self.path} holds {self.bytes} bytes of {limit}; {more} more don't fit: receive some")
+            raise QuotaExceededError(
+                f"{self.path} holds {self.bytes} bytes of {limit}; {more} more don't fit: receive some"
+            )
 
     def push(
         self,
-        content: Content,
+        content: MessageContent,
         now: int,
         *,
         source: str | None = None,
         enqueued_sequence: int | None = None,
         hops: int = 0,
-    ) -> Kept:
+    ) -> QueuedMessage:
         """Add a message, scheduled when its time is yet to come."""
         scheduled = content.due_ms is not None and content.due_ms > now
         enqueued = content.due_ms if scheduled and content.due_ms else now
-        message = Kept(
+        message = QueuedMessage(
             sequence=self.next_sequence,
             content=content,
             enqueued_ms=enqueued,
             expires_ms=self.policy.expiry(content.ttl_ms, enqueued),
-            state=State.SCHEDULED if scheduled else State.ACTIVE,
+            state=MessageState.SCHEDULED if scheduled else MessageState.ACTIVE,
             source=source,
             enqueued_sequence=enqueued_sequence,
             hops=hops,
         )
-        self._emit(Inserted(self.path, message))
+        self._emit(MessageInserted(self.path, message))
         self.restore(message)
         return message
 
-    def restore(self, message: Kept) -> None:
+    def restore(self, message: QueuedMessage) -> None:
         """Take in a message that is durable already."""
         self.next_sequence = max(self.next_sequence, message.sequence + 1)
         self.messages[message.sequence] = message
@@ -109,7 +115,7 @@ class Queue:
         if message.lock:
             self._locked[message.lock.token] = message.sequence
             self._at(message.lock.until_ms, message.sequence)
-        if message.state is State.SCHEDULED:
+        if message.state is MessageState.SCHEDULED:
             self._at(message.enqueued_ms, message.sequence)
         if message.expires_ms is not None:
             self._at(message.expires_ms, message.sequence)
@@ -117,17 +123,19 @@ class Queue:
 
     # Out
 
-    def receive(self, count: int, now: int, new_token: NewToken | None, session_id: str | None = None) -> list[Kept]:
+    def receive(
+        self, count: int, now: int, new_token: NewToken | None, session_id: str | None = None
+    ) -> list[QueuedMessage]:
         """Up to `count` messages in order: locked with new tokens, or deleted when `new_token` is None.
 
         Raises SessionLockLost when the session is not locked any more.
         """
         if session_id is not None:
             self.sessions.check(session_id, now)
-        taken: list[Kept] = []
+        taken: list[QueuedMessage] = []
         while len(taken) < count and (message := self.lanes.first(session_id)) is not None:
             if new_token is None:
-                self._remove(message)
+                self.remove(message)
                 taken.append(message)
             else:
                 taken.append(self._lock(message, now, new_token()))
@@ -135,29 +143,29 @@ class Queue:
 
     def receive_deferred(
         self, sequences: Sequence[int], now: int, new_token: NewToken | None, session_id: str | None = None
-    ) -> list[Kept]:
-        """The deferred messages of these numbers, locked or deleted. Raises MessageNotFound unless all are there."""
+    ) -> list[QueuedMessage]:
+        """The deferred messages of these numbers, locked or deleted. Raises MessageNotFoundError if one is missing."""
         if session_id is not None:
             self.sessions.check(session_id, now)
         found = []
         for sequence in sequences:
             message = self.messages.get(sequence)
-            if message is None or message.state is not State.DEFERRED or message.lock is not None:
-                raise MessageNotFound(f"{self.path} has no deferred message {sequence} that could be received")
+            if message is None or message.state is not MessageState.DEFERRED or message.lock is not None:
+                raise MessageNotFoundError(f"{self.path} has no deferred message {sequence} that could be received")
             if session_id is not None and message.content.session_id != session_id:
-                raise MessageNotFound(f"the deferred message {sequence} is not of session {session_id}")
+                raise MessageNotFoundError(f"the deferred message {sequence} is not of session {session_id}")
             found.append(message)
         if new_token is None:
             for message in found:
-                self._remove(message)
+                self.remove(message)
             return found
         return [self._lock(message, now, new_token()) for message in found]
 
-    def peek(self, start: int, count: int, session_id: str | None = None) -> list[Kept]:
+    def peek(self, start: int, count: int, session_id: str | None = None) -> list[QueuedMessage]:
         """Up to `count` messages from number `start` on, whatever their state, as they are."""
-        found: list[Kept] = []
-        for at in range(bisect_left(self._order, start), len(self._order)):
-            message = self.messages.get(self._order[at])
+        found: list[QueuedMessage] = []
+        for sequence in self._order.starting_at(start):
+            message = self.messages.get(sequence)
             if message is None or (session_id is not None and message.content.session_id != session_id):
                 continue
             if len(found) == count:
@@ -165,15 +173,11 @@ class Queue:
             found.append(message)
         return found
 
-    def take(self, message: Kept) -> None:
-        """Take a message out, for good."""
-        self._remove(message)
-
     # Settlement
 
     def complete(self, token: UUID, now: int) -> None:
-        """Raises MessageLockLost or SessionLockLost, as does every settlement."""
-        self._remove(self._held(token, now))
+        """Raises MessageLockLostError or SessionLockLost, as does every settlement."""
+        self.remove(self._held(token, now))
 
     def abandon(self, token: UUID, now: int, changes: Map) -> None:
         """Give it back, with `changes` to its application properties; at the maximum of deliveries it dies."""
@@ -182,16 +186,14 @@ class Queue:
     def defer(self, token: UUID, now: int, changes: Map) -> None:
         """Set it aside, to be received by its sequence number only."""
         message = self._held(token, now)
-        self._unlock(message, changes, state=State.DEFERRED)
+        self._unlock(message, changes, state=MessageState.DEFERRED)
 
     def dead_letter(self, token: UUID, now: int, reason: str | None, description: str | None, changes: Map) -> None:
-        """Move it to the dead-letter queue. Raises InvalidArgument for too long a reason, NotAllowed if it is there."""
-        for what, text in (("reason", reason), ("description", description)):
-            if text is not None and len(text) > MAX_REASON_LENGTH:
-                raise InvalidArgument(f"the dead-letter {what} has {len(text)} characters of {MAX_REASON_LENGTH}")
+        """Move it to the dead-letter queue. Raises InvalidArgumentError for a long reason, NotAllowedError if there."""
+        check_reasons(reason, description)
         message = self._held(token, now)
         if self.dead_letters is None:
-            raise NotAllowed(f"{self.path} is a dead-letter queue already: complete the message, or abandon it")
+            raise NotAllowedError(f"{self.path} is a dead-letter queue already: complete the message, or abandon it")
         self.bury(message, now, reason, description, changes)
 
     def release(self, tokens: Iterable[UUID]) -> None:
@@ -205,23 +207,23 @@ class Queue:
         """Until when the lock now lasts (Unix milliseconds)."""
         message = self._held(token, now)
         if self.policy.requires_session:
-            raise NotAllowed(f"{self.path} has sessions: renew the lock of the session")
+            raise NotAllowedError(f"{self.path} has sessions: renew the lock of the session")
         until = now + self.policy.lock_ms
-        self._replace(message._replace(lock=Lock(token, until)))
+        self._replace(message._replace(lock=LockGrant(token, until)))
         self._at(until, message.sequence)
         return until
 
     def cancel_scheduled(self, sequences: Sequence[int]) -> None:
-        """Raises MessageNotFound, and cancels none, when one is not scheduled (any more)."""
+        """Raises MessageNotFoundError, and cancels none, when one is not scheduled (any more)."""
         for sequence in sequences:
-            if sequence not in self.messages or self.messages[sequence].state is not State.SCHEDULED:
-                raise MessageNotFound(f"{self.path} has no scheduled message {sequence}")
+            if sequence not in self.messages or self.messages[sequence].state is not MessageState.SCHEDULED:
+                raise MessageNotFoundError(f"{self.path} has no scheduled message {sequence}")
         for sequence in set(sequences):
-            self._remove(self.messages[sequence])
+            self.remove(self.messages[sequence])
 
     # Sessions
 
-    def accept_session(self, session_id: str, now: int, token: UUID) -> Lock:
+    def accept_session(self, session_id: str, now: int, token: UUID) -> LockGrant:
         """Lock a session, whether it has messages or not. Raises SessionCannotBeLocked."""
         lock = self.sessions.lock(session_id, now, token, self.policy.lock_ms)
         self._on_timer(lock.until_ms, self)
@@ -230,10 +232,6 @@ class Queue:
     def next_session(self, now: int) -> str | None:
         """A session that has something to receive, and that nobody has."""
         return next((s for s in self.lanes.names() if s is not None and self.sessions.is_free(s, now)), None)
-
-    def session_names(self, since_ms: int) -> list[str]:
-        """As `Sessions.names` tells."""
-        return self.sessions.names(since_ms, (message.content.session_id for message in self.messages.values()))
 
     def renew_session(self, session_id: str, now: int) -> int:
         """Until when the lock now lasts. Raises SessionLockLost."""
@@ -272,7 +270,7 @@ class Queue:
             message = self.messages.get(sequence)
             if message is None:
                 continue
-            if message.state is State.SCHEDULED and message.enqueued_ms <= now:
+            if message.state is MessageState.SCHEDULED and message.enqueued_ms <= now:
                 self._activate(message)
             elif message.lock and message.lock.until_ms <= now and not self.policy.requires_session:
                 self._give_back(message, now, {})
@@ -289,48 +287,49 @@ class Queue:
 
     def bury(
         self,
-        message: Kept,
+        message: QueuedMessage,
         now: int,
         reason: str | None,
         description: str | None,
         changes: Map,
-        grave: "Queue | None" = None,
+        grave: "MessageQueue | None" = None,
     ) -> None:
         """Move a message of this queue to its dead-letter queue, or to another `grave`."""
         grave = grave or self.dead_letters
         assert grave is not None
-        self._remove(message)
-        reasons = {REASON: reason, DESCRIPTION: description}
-        told: Map = {**changes, **{name: text for name, text in reasons.items() if text is not None}}
-        grave.push(message.content.with_properties(told), now, source=self.path, enqueued_sequence=message.sequence)
+        self.remove(message)
+        content = with_reasons(message.content, reason, description, changes)
+        grave.push(content, now, source=self.path, enqueued_sequence=message.sequence)
 
     # Inside
 
-    def _held(self, token: UUID, now: int) -> Kept:
+    def _held(self, token: UUID, now: int) -> QueuedMessage:
         sequence = self._locked.get(token)
         message = None if sequence is None else self.messages[sequence]
         if message is None or message.lock is None:
-            raise MessageLockLost(f"The lock {token} is not held on {self.path}: it ended, or the message is settled.")
+            raise MessageLockLostError(
+                f"The lock {token} is not held on {self.path}: it ended, or the message is settled."
+            )
         if self.policy.requires_session:
             session_id = message.content.session_id or ""
             self.sessions.check(session_id, now)
         elif message.lock.until_ms <= now:
-            raise MessageLockLost(f"The lock {token} on {self.path} ended {now - message.lock.until_ms} ms ago.")
+            raise MessageLockLostError(f"The lock {token} on {self.path} ended {now - message.lock.until_ms} ms ago.")
         return message
 
-    def _lock(self, message: Kept, now: int, token: UUID) -> Kept:
+    def _lock(self, message: QueuedMessage, now: int, token: UUID) -> QueuedMessage:
         session_id = message.content.session_id
         if self.policy.requires_session and session_id is not None:
             until = self.sessions.hold(session_id, token)
         else:
             until = now + self.policy.lock_ms
             self._at(until, message.sequence)
-        locked = message._replace(lock=Lock(token, until))
+        locked = message._replace(lock=LockGrant(token, until))
         self._locked[token] = message.sequence
         self._replace(locked)
         return locked
 
-    def _give_back(self, message: Kept, now: int, changes: Map) -> None:
+    def _give_back(self, message: QueuedMessage, now: int, changes: Map) -> None:
         limit = self.policy.max_delivery_count
         count = message.delivery_count + 1
         if limit is not None and self.dead_letters is not None and count >= limit:
@@ -339,7 +338,9 @@ class Queue:
             return
         self._expire_if_due(self._unlock(message, changes, count=count), now)
 
-    def _unlock(self, message: Kept, changes: Map, *, count: int | None = None, state: State | None = None) -> Kept:
+    def _unlock(
+        self, message: QueuedMessage, changes: Map, *, count: int | None = None, state: MessageState | None = None
+    ) -> QueuedMessage:
         self._drop_lock(message)
         free = message._replace(
             lock=None,
@@ -354,45 +355,45 @@ class Queue:
         self._offer(free)
         return free
 
-    def _expire_if_due(self, message: Kept, now: int) -> None:
-        if message.expires_ms is None or message.expires_ms > now or message.state is State.SCHEDULED:
+    def _expire_if_due(self, message: QueuedMessage, now: int) -> None:
+        if message.expires_ms is None or message.expires_ms > now or message.state is MessageState.SCHEDULED:
             return
         if self.policy.dead_letters_expired and self.dead_letters is not None:
             self.bury(message, now, "TTLExpiredException", "The message expired and was dead lettered.", {})
         else:
-            self._remove(message)
+            self.remove(message)
 
-    def _activate(self, message: Kept) -> None:
+    def _activate(self, message: QueuedMessage) -> None:
         """As if it had been sent at its time: with a new sequence number ("Message sequencing and time stamps")."""
-        self._remove(message)
-        active = message._replace(sequence=self.next_sequence, state=State.ACTIVE)
-        self._emit(Inserted(self.path, active))
+        self.remove(message)
+        active = message._replace(sequence=self.next_sequence, state=MessageState.ACTIVE)
+        self._emit(MessageInserted(self.path, active))
         self.restore(active)
 
-    def _offer(self, message: Kept) -> None:
-        if message.state is State.ACTIVE and message.lock is None:
+    def _offer(self, message: QueuedMessage) -> None:
+        if message.state is MessageState.ACTIVE and message.lock is None:
             self.lanes.offer(message.content.session_id if self.policy.requires_session else None, message.sequence)
             self._on_ready(self)
 
-    def _remove(self, message: Kept) -> None:
+    def remove(self, message: QueuedMessage) -> None:
+        """Take a message out, for good."""
         self._drop_lock(message)
         del self.messages[message.sequence]
         self.bytes -= message.content.size
-        self._emit(Deleted(self.path, message))
-        if len(self._order) > 64 and len(self._order) > 2 * len(self.messages):
-            self._order = sorted(self.messages)
+        self._emit(MessageDeleted(self.path, message))
+        self._order.tidy(self.messages)
 
-    def _drop_lock(self, message: Kept) -> None:
+    def _drop_lock(self, message: QueuedMessage) -> None:
         if message.lock is not None:
             self._locked.pop(message.lock.token, None)
             if message.content.session_id is not None:
                 self.sessions.let_go(message.content.session_id, message.lock.token)
 
-    def _replace(self, message: Kept, *, rewritten: bool = False) -> None:
+    def _replace(self, message: QueuedMessage, *, rewritten: bool = False) -> None:
         self.messages[message.sequence] = message
         # A session's locks end with its link, so they are nothing that a restart has to know.
         durable = message._replace(lock=None) if self.policy.requires_session else message
-        self._emit(Updated(self.path, durable, rewritten))
+        self._emit(MessageUpdated(self.path, durable, rewritten))
 
     def _at(self, when: int, sequence: int) -> None:
         heappush(self._timers, (when, sequence))

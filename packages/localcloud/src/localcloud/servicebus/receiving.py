@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from localcloud.amqp.link import Outgoing, SendingLink
-from localcloud.amqp.node import Outlet, State
-from localcloud.amqp.performatives import Accepted, Error, Modified, Rejected, Released
+from localcloud.amqp.link import OutgoingDelivery, SendingLink
+from localcloud.amqp.node import DeliveryState, Outlet
+from localcloud.amqp.performatives import Accepted, ErrorCondition, Modified, Rejected, Released
 from localcloud.amqp.types import Map
-from localcloud.faults import Duplicate, Rule
+from localcloud.faults import DuplicateFault, FaultRule
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.changes import Kept
-from localcloud.servicebus.errors import MessageLockLost, ServerBusy, ServiceBusError, SessionLockLost
-from localcloud.servicebus.message import DESCRIPTION, REASON, Blob
-from localcloud.servicebus.namespace import Namespace
-from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.changes import QueuedMessage
+from localcloud.servicebus.errors import MessageLockLostError, ServerBusyError, ServiceBusError, SessionLockLostError
+from localcloud.servicebus.message import DESCRIPTION, REASON, BodyFile
+from localcloud.servicebus.namespace import ServiceBusNamespace
+from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.wire import amqp_error, delivered
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class QueueOutlet(Outlet):
 
     def __init__(
         self,
-        namespace: Namespace,
+        namespace: ServiceBusNamespace,
         path: str,
         link: SendingLink,
         session_id: str | None = None,
@@ -51,7 +51,7 @@ class QueueOutlet(Outlet):
         self._session_token = session_token
         self._new_token = None if link.settles_on_send else namespace.new_id
         self._coming = 0
-        self._outbox: deque[Kept] = deque()
+        self._outbox: deque[QueuedMessage] = deque()
         self._reading = False
         self._number = 0
         self._detaching: asyncio.TimerHandle | None = None
@@ -79,7 +79,7 @@ class QueueOutlet(Outlet):
     def on_reset(self) -> None:
         self._outbox.clear()
         if self._session_id is not None:
-            self.link.detach(amqp_error(SessionLockLost("The session's lock was lost in a failure of the store.")))
+            self.link.detach(amqp_error(SessionLockLostError("The session's lock was lost in a failure of the store.")))
 
     # From the link
 
@@ -99,7 +99,7 @@ class QueueOutlet(Outlet):
         if not (self._coming or self._outbox):
             self.link.drained()
 
-    def on_outcome(self, delivery: Outgoing, state: State, settled: bool) -> None:
+    def on_outcome(self, delivery: OutgoingDelivery, state: DeliveryState, settled: bool) -> None:
         # Nobody hears the answer once the link has ended: the client settles again then, through management.
         if isinstance(delivery.context, UUID) and (settled or not self.link.ended):
             self._namespace.spawn(self._settle(delivery, delivery.context, state, settled))
@@ -116,18 +116,18 @@ class QueueOutlet(Outlet):
 
     # Inside
 
-    def _has_session(self, queue: Queue) -> bool:
+    def _has_session(self, queue: MessageQueue) -> bool:
         """Whether the link may receive: it has no session, or that session's lock."""
         session_id, token = self._session_id, self._session_token
         return session_id is None or token is None or queue.sessions.is_locked_by(session_id, token)
 
-    def _lock_lost(self) -> SessionLockLost:
-        return SessionLockLost(f"The lock on session '{self._session_id}' of {self._path} ended.")
+    def _lock_lost(self) -> SessionLockLostError:
+        return SessionLockLostError(f"The lock on session '{self._session_id}' of {self._path} ended.")
 
     def _take(self, room: int) -> None:
         session_id, new_token = self._session_id, self._new_token
 
-        def take(broker: Broker, now: int) -> list[Kept]:
+        def take(broker: Broker, now: int) -> list[QueuedMessage]:
             queue = broker.outlet(self._path)
             if not self._has_session(queue):
                 return []
@@ -158,7 +158,7 @@ class QueueOutlet(Outlet):
             if self.link.paused or self.link.ended:
                 return
             message = self._outbox.popleft()
-            if isinstance(message.content.body, Blob):
+            if isinstance(message.content.body, BodyFile):
                 self._reading = True
                 self._namespace.spawn(self._send_big(message, fault))
             else:
@@ -167,7 +167,7 @@ class QueueOutlet(Outlet):
             self._let_go(list(self._outbox))
             self._outbox.clear()
 
-    async def _send_big(self, message: Kept, fault: Rule | None) -> None:
+    async def _send_big(self, message: QueuedMessage, fault: FaultRule | None) -> None:
         try:
             body = await self._namespace.read_body(message.content)
         except FileNotFoundError:
@@ -181,38 +181,38 @@ class QueueOutlet(Outlet):
             self._send(message, body, fault)
         self.link.pump()
 
-    def _send(self, message: Kept, body: bytes, fault: Rule | None) -> None:
+    def _send(self, message: QueuedMessage, body: bytes, fault: FaultRule | None) -> None:
         payload = delivered(message, body)
         if message.lock is not None:
             # .NET's byte order, in which clients read the tag as a lock token.
             token = message.lock.token
             self.link.send(payload, token.bytes_le, settled=False, context=token)
-            if isinstance(fault, Duplicate):
+            if isinstance(fault, DuplicateFault):
                 # As when the lock ends too early: it comes again, and this delivery can't be settled any more.
                 self._spawn(lambda queue, now: queue.abandon(token, now, {}))
         else:
             self._number += 1
             self.link.send(payload, self._number.to_bytes(8), settled=True)
 
-    def _let_go(self, messages: list[Kept]) -> None:
+    def _let_go(self, messages: list[QueuedMessage]) -> None:
         tokens = [message.lock.token for message in messages if message.lock is not None]
         if tokens and self._session_id is None:
             self._spawn(lambda queue, now: queue.release(tokens))
 
-    def _spawn(self, operation: Callable[[Queue, int], object]) -> None:
+    def _spawn(self, operation: Callable[[MessageQueue, int], object]) -> None:
         """Change the queue, if it is still there, and let the disk follow."""
 
         async def run() -> None:
             try:
                 await self._namespace.run(lambda broker, now: operation(broker.mailbox(self._path), now))
-            except ServerBusy:
+            except ServerBusyError:
                 raise
             except ServiceBusError as error:
                 log.debug("%s: %s", self._path, error)
 
         self._namespace.spawn(run())
 
-    async def _settle(self, delivery: Outgoing, token: UUID, state: State, settled: bool) -> None:
+    async def _settle(self, delivery: OutgoingDelivery, token: UUID, state: DeliveryState, settled: bool) -> None:
         def operation(broker: Broker, now: int) -> None:
             queue = broker.mailbox(self._path)
             if not self._has_session(queue):
@@ -222,7 +222,7 @@ class QueueOutlet(Outlet):
         try:
             await self._namespace.run(operation)
         except ServiceBusError as error:
-            answer: State = Rejected(Error.from_exception(amqp_error(error)))
+            answer: DeliveryState = Rejected(ErrorCondition.from_exception(amqp_error(error)))
         else:
             # The error of a rejected message is for us: sent back, it would be taken for a failure.
             answer = Rejected() if isinstance(state, Rejected) else state
@@ -230,7 +230,7 @@ class QueueOutlet(Outlet):
             delivery.settle(answer)
 
 
-def settle(queue: Queue, token: UUID, state: State, now: int) -> None:
+def settle(queue: MessageQueue, token: UUID, state: DeliveryState, now: int) -> None:
     """Do what the client's outcome says to the message that `token` locks. Raises ServiceBusError."""
     match state:
         case Accepted():
@@ -248,7 +248,7 @@ def settle(queue: Queue, token: UUID, state: State, now: int) -> None:
         case Released() | None:
             queue.release([token])
         case _:
-            raise MessageLockLost(f"{state!r} is no outcome that a message can have")
+            raise MessageLockLostError(f"{state!r} is no outcome that a message can have")
 
 
 def text(value: object) -> str | None:

@@ -2,35 +2,35 @@
 
 from localcloud.servicebus import entities, topology
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.entities import Receiving, Rule
-from localcloud.servicebus.entity import Document, Entity, SubscriptionEntity, TopicEntity
-from localcloud.servicebus.errors import EntityExists, EntityNotFound, InvalidArgument
+from localcloud.servicebus.entities import ReceivingDescription, RuleDescription
+from localcloud.servicebus.entity import Entity, EntityDocument, SubscriptionEntity, TopicEntity
+from localcloud.servicebus.errors import EntityExistsError, EntityNotFoundError, InvalidArgumentError
 from localcloud.servicebus.rules import compile_rule
 
 # What an entity is made with can't be changed afterwards.
 _FIXED = ("requires_session", "requires_duplicate_detection", "enable_partitioning")
 
 
-class RuleNotFound(EntityNotFound):
+class RuleNotFoundError(EntityNotFoundError):
     """The client must name another rule."""
 
 
-def create(broker: Broker, document: Document, now: int) -> Entity:
-    """Raises EntityExists, EntityNotFound for a missing topic or target of forwarding, InvalidArgument."""
+def create(broker: Broker, document: EntityDocument, now: int) -> Entity:
+    """Raises EntityExistsError, InvalidArgumentError, EntityNotFoundError for a missing topic or forwarding target."""
     names = topology.split_subscription(document.name)
     if names and document.subscription:
         topic = broker.entity(names[0])
         if not isinstance(topic, TopicEntity):
-            raise EntityNotFound(names[0])
+            raise EntityNotFoundError(names[0])
         entities.check_name(names[1], "subscription")
         if names[1].lower() in topic.subscriptions:
-            raise EntityExists(f"The subscription '{document.name}' exists already.")
+            raise EntityExistsError(f"The subscription '{document.name}' exists already.")
     else:
         entities.check_name(document.name)
         if names or document.subscription:
-            raise InvalidArgument(f"{document.name!r} can't be the name of a queue or a topic")
+            raise InvalidArgumentError(f"{document.name!r} can't be the name of a queue or a topic")
         if document.name.lower() in broker.queues or document.name.lower() in broker.topics:
-            raise EntityExists(f"The entity '{document.name}' exists already.")
+            raise EntityExistsError(f"The entity '{document.name}' exists already.")
     properties = document.queue or document.topic or document.subscription
     assert properties is not None
     _check(broker, document.name, properties)
@@ -41,66 +41,69 @@ def create(broker: Broker, document: Document, now: int) -> Entity:
     return entity
 
 
-def update(broker: Broker, entity: Entity, properties: entities.Common, now: int) -> None:
-    """Raises InvalidArgument for what can't be, or can't be changed."""
+def update(broker: Broker, entity: Entity, properties: entities.EntityDescription, now: int) -> None:
+    """Raises InvalidArgumentError for what can't be, or can't be changed."""
     for name in _FIXED:
         was, wanted = getattr(entity.properties, name, None), getattr(properties, name, None)
         if was != wanted:
-            raise InvalidArgument(f"{name} of '{entity.name}' is {was} and can't be changed: make another entity")
+            raise InvalidArgumentError(f"{name} of '{entity.name}' is {was} and can't be changed: make another entity")
     _check(broker, entity.name, properties)
     if type(entity.properties) is not type(properties):
-        raise InvalidArgument(f"'{entity.name}' is a {type(entity.properties).__name__}, not what was sent")
+        raise InvalidArgumentError(f"'{entity.name}' is a {type(entity.properties).__name__}, not what was sent")
     entity.properties = properties
     entity.updated_ms = now
     broker.apply_policy(entity)
     broker.store(entity)
 
 
-def _check(broker: Broker, name: str, properties: entities.Common) -> None:
+def _check(broker: Broker, name: str, properties: entities.EntityDescription) -> None:
     entities.check_common(properties)
-    if not isinstance(properties, Receiving):
+    if not isinstance(properties, ReceivingDescription):
         return
     for target in (properties.forward_to, properties.forward_dead_lettered_messages_to):
         if not target:
             continue
         try:
             if isinstance(broker.entity(target), SubscriptionEntity):
-                raise InvalidArgument(f"'{name}' can't forward to a subscription: name its topic")
-        except EntityNotFound:
-            raise InvalidArgument(f"'{name}' forwards to '{target}', which does not exist") from None
+                raise InvalidArgumentError(f"'{name}' can't forward to a subscription: name its topic")
+        except EntityNotFoundError:
+            raise InvalidArgumentError(f"'{name}' forwards to '{target}', which does not exist") from None
 
 
 def subscription(broker: Broker, path: str) -> SubscriptionEntity:
-    """Raises EntityNotFound."""
+    """Raises EntityNotFoundError."""
     entity = broker.entity(path)
     if not isinstance(entity, SubscriptionEntity):
-        raise EntityNotFound(path)
+        raise EntityNotFoundError(path)
     return entity
 
 
-def rule(broker: Broker, path: str, name: str) -> Rule:
-    """The rule of the subscription at `path`. Raises EntityNotFound, RuleNotFound."""
+def rule(broker: Broker, path: str, name: str) -> RuleDescription:
+    """The rule of the subscription at `path`. Raises EntityNotFoundError, RuleNotFoundError."""
     found = subscription(broker, path).rules.get(name.lower())
     if found is None:
-        raise RuleNotFound(f"{path}/Rules/{name}")
+        raise RuleNotFoundError(f"{path}/Rules/{name}")
     return found.rule
 
 
-def put_rule(broker: Broker, path: str, made: Rule, *, exists: bool) -> None:
-    """Add a rule, or change the one that `exists`. Raises EntityNotFound, EntityExists, InvalidArgument."""
+def put_rule(broker: Broker, path: str, made: RuleDescription, *, exists: bool) -> None:
+    """Add a rule, or change the one that `exists`.
+
+    Raises EntityNotFoundError, EntityExistsError, InvalidArgumentError.
+    """
     entity = subscription(broker, path)
     entities.check_name(made.name, "rule")
     key = made.name.lower()
     if exists:
         rule(broker, path, made.name)
     elif key in entity.rules:
-        raise EntityExists(f"The rule '{made.name}' of '{path}' exists already.")
+        raise EntityExistsError(f"The rule '{made.name}' of '{path}' exists already.")
     entity.rules[key] = compile_rule(made)
     broker.store(entity)
 
 
 def remove_rule(broker: Broker, path: str, name: str) -> None:
-    """Raises EntityNotFound, RuleNotFound."""
+    """Raises EntityNotFoundError, RuleNotFoundError."""
     rule(broker, path, name)
     entity = subscription(broker, path)
     del entity.rules[name.lower()]

@@ -10,13 +10,13 @@ from localcloud.servicebus.entities import (
     CorrelationFilter,
     FalseFilter,
     Filter,
-    Rule,
+    RuleDescription,
     Scalar,
     SqlAction,
     SqlFilter,
     TrueFilter,
 )
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 
 RULE: Final = Ulong(0x13700000004)
 EMPTY_ACTION: Final = Ulong(0x13700000005)
@@ -38,10 +38,10 @@ _CORRELATION: Final = (
 )
 
 
-def read(name: str, description: Map) -> Rule:
-    """The rule that an add-rule request describes. Raises InvalidArgument."""
+def read(name: str, description: Map) -> RuleDescription:
+    """The rule that an add-rule request describes. Raises InvalidArgumentError."""
     action = _map(description.get("sql-rule-action"))
-    return Rule(name, _filter(description), SqlAction(_expression(action)) if action else None)
+    return RuleDescription(name, _filter(description), SqlAction(_expression(action)) if action else None)
 
 
 def _filter(description: Map) -> Filter:
@@ -52,7 +52,7 @@ def _filter(description: Map) -> Filter:
         properties: dict[str, Scalar] = {}
         for key, value in _map(fields.get("properties")).items():
             if not isinstance(value, bool | int | float | str):
-                raise InvalidArgument(f"property {key!r} of a correlation filter is a {type(value).__name__}")
+                raise InvalidArgumentError(f"property {key!r} of a correlation filter is a {type(value).__name__}")
             properties[str(key)] = value
         named = {field.replace("-", "_"): _text(fields.get(field)) for field in _CORRELATION}
         return CorrelationFilter(**named, properties=properties)
@@ -69,18 +69,18 @@ def _map(value: Value) -> Map:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidArgument(f"a part of a rule description is a {type(value).__name__}; expected a map")
+        raise InvalidArgumentError(f"a part of a rule description is a {type(value).__name__}; expected a map")
     return value
 
 
 def _expression(part: Map) -> str:
     expression = part.get("expression")
     if not isinstance(expression, str):
-        raise InvalidArgument("a SQL filter or action has its text in 'expression'")
+        raise InvalidArgumentError("a SQL filter or action has its text in 'expression'")
     return expression
 
 
-def description(rule: Rule, created_ms: int) -> Described:
+def description(rule: RuleDescription, created_ms: int) -> Described:
     """As an enumerate-rules answer has it."""
     action = Described(SQL_ACTION, [rule.action.expression, None]) if rule.action else Described(EMPTY_ACTION, [])
     return Described(RULE, [_described(rule.filter), action, rule.name, Timestamp(created_ms)])

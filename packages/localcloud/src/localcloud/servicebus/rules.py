@@ -11,19 +11,19 @@ from localcloud.servicebus.entities import (
     CorrelationFilter,
     FalseFilter,
     Filter,
-    Moment,
-    Rule,
+    MomentParameter,
+    RuleDescription,
     Scalar,
-    Span,
+    SpanParameter,
     SqlFilter,
     TrueFilter,
 )
-from localcloud.servicebus.errors import InvalidArgument
-from localcloud.servicebus.message import SYSTEM_FIELDS, Content, view
+from localcloud.servicebus.errors import InvalidArgumentError
+from localcloud.servicebus.message import SYSTEM_FIELDS, MessageContent, view
 from localcloud.servicebus.reckoning import FilterError, Value, compared
-from localcloud.servicebus.sql import Assignment, View
+from localcloud.servicebus.sql import Assignment, MessageView
 
-Predicate = Callable[[View], bool | None]
+Predicate = Callable[[MessageView], bool | None]
 
 _SYSTEM: Final = {
     "correlation_id": "correlationid",
@@ -41,13 +41,13 @@ _SYSTEM: Final = {
 class CompiledRule:
     """A rule ready to be asked."""
 
-    rule: Rule
+    rule: RuleDescription
     predicate: Predicate
     assignments: Sequence[Assignment]
 
 
-def compile_rule(rule: Rule) -> CompiledRule:
-    """Raises InvalidArgument when the filter or the action is wrong."""
+def compile_rule(rule: RuleDescription) -> CompiledRule:
+    """Raises InvalidArgumentError when the filter or the action is wrong."""
     action = rule.action
     assignments = sql.compile_action(action.expression, _parameters(action.parameters)) if action else ()
     return CompiledRule(rule, _predicate(rule.filter), assignments)
@@ -69,9 +69,9 @@ def _correlation(chosen: CorrelationFilter) -> Predicate:
     system = {name: value for field, name in _SYSTEM.items() if (value := getattr(chosen, field)) not in (None, "")}
     user = {name.lower(): value for name, value in _parameters(chosen.properties).items()}
     if not system and not user:
-        raise InvalidArgument("a correlation filter has to name one property at least")
+        raise InvalidArgumentError("a correlation filter has to name one property at least")
 
-    def predicate(message: View) -> bool:
+    def predicate(message: MessageView) -> bool:
         return all(message.system.get(name) == value for name, value in system.items()) and all(
             compared("=", message.user.get(name), value) is True for name, value in user.items()
         )
@@ -85,12 +85,12 @@ def _parameters(given: Mapping[str, Scalar]) -> dict[str, Value]:
 
 def _value(value: Scalar) -> Value:
     """Times as milliseconds, as `message.sql_value` gives them."""
-    if isinstance(value, Moment):
+    if isinstance(value, MomentParameter):
         return value.unix_ms
-    return value.ms if isinstance(value, Span) else value
+    return value.ms if isinstance(value, SpanParameter) else value
 
 
-def copies(rules: Sequence[CompiledRule], content: Content, more: Mapping[str, Value]) -> list[Content]:
+def copies(rules: Sequence[CompiledRule], content: MessageContent, more: Mapping[str, Value]) -> list[MessageContent]:
     """What a subscription with these rules takes of a message.
 
     One copy for all rules without an action together, and one for each that has one, changed by it: as the service
@@ -98,7 +98,7 @@ def copies(rules: Sequence[CompiledRule], content: Content, more: Mapping[str, V
     and one could not be evaluated at all.
     """
     seen = view(content, more)
-    taken: list[Content] = []
+    taken: list[MessageContent] = []
     plain = False
     failure: FilterError | None = None
     for rule in rules:
@@ -118,18 +118,18 @@ def copies(rules: Sequence[CompiledRule], content: Content, more: Mapping[str, V
     return taken
 
 
-def apply(assignments: Sequence[Assignment], content: Content, seen: View) -> Content:
+def apply(assignments: Sequence[Assignment], content: MessageContent, seen: MessageView) -> MessageContent:
     """`content` with its properties set and removed, one after the other. Raises FilterError."""
     properties, application = content.opened()
     for assignment in assignments:
         value = assignment.value(seen) if assignment.value else None
         if assignment.system:
             _set_system(properties, SYSTEM_FIELDS[assignment.name], value)
-            seen = View({**seen.system, assignment.name: value}, seen.user)
+            seen = MessageView({**seen.system, assignment.name: value}, seen.user)
         else:
             application = _set_user(application, assignment, value)
             rest = {name: old for name, old in seen.user.items() if name != assignment.name.lower()}
-            seen = View(seen.system, {**rest, assignment.name.lower(): value} if assignment.value else rest)
+            seen = MessageView(seen.system, {**rest, assignment.name.lower(): value} if assignment.value else rest)
     return content.changed(properties, application)
 
 

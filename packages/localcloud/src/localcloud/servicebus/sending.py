@@ -7,9 +7,9 @@ from localcloud.amqp.codec import DecodeError, decode
 from localcloud.amqp.link import Delivery
 from localcloud.amqp.message import DATA, sections
 from localcloud.amqp.node import Inlet
-from localcloud.servicebus.errors import InvalidArgument, ServiceBusError
-from localcloud.servicebus.message import Blob, Content, read_content
-from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.errors import InvalidArgumentError, ServiceBusError
+from localcloud.servicebus.message import BodyFile, MessageContent, read_content
+from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.store import BLOB_BYTES
 from localcloud.servicebus.wire import BATCH_FORMAT, amqp_error
 
@@ -17,7 +17,7 @@ from localcloud.servicebus.wire import BATCH_FORMAT, amqp_error
 class MessageInlet(Inlet):
     """Takes messages to `path`, in the order they come; each is accepted when it is on disk."""
 
-    def __init__(self, namespace: Namespace, path: str) -> None:
+    def __init__(self, namespace: ServiceBusNamespace, path: str) -> None:
         self._namespace = namespace
         self._path = path
         self._order = asyncio.Lock()
@@ -45,14 +45,14 @@ class MessageInlet(Inlet):
                 return
         await self._settle(delivery, durable)
 
-    def _read(self, delivery: Delivery) -> list[Content]:
+    def _read(self, delivery: Delivery) -> list[MessageContent]:
         new_id = self._namespace.new_id
         if delivery.message_format != BATCH_FORMAT:
             return [read_content(delivery.payload, new_id())]
         return [read_content(payload, new_id()) for payload in unpack_batch(delivery.payload)]
 
-    def _send(self, contents: list[Content]) -> Awaitable[None]:
-        blobs = [content.body.name for content in contents if isinstance(content.body, Blob)]
+    def _send(self, contents: list[MessageContent]) -> Awaitable[None]:
+        blobs = [content.body.name for content in contents if isinstance(content.body, BodyFile)]
         _, durable = self._namespace.apply(lambda broker, now: broker.send(self._path, contents, now), blobs)
         return durable
 
@@ -66,7 +66,7 @@ class MessageInlet(Inlet):
 
 
 def unpack_batch(payload: bytes) -> list[bytes]:
-    """The messages in a batch: one data section each. Raises InvalidArgument."""
+    """The messages in a batch: one data section each. Raises InvalidArgumentError."""
     messages: list[bytes] = []
     try:
         for code, start, _ in sections(payload):
@@ -74,10 +74,10 @@ def unpack_batch(payload: bytes) -> list[bytes]:
                 continue
             message, _ = decode(payload, start)
             if not isinstance(message, bytes):
-                raise InvalidArgument("a batch has its messages as binary data")
+                raise InvalidArgumentError("a batch has its messages as binary data")
             messages.append(message)
     except DecodeError as error:
-        raise InvalidArgument(f"the batch is malformed: {error}") from None
+        raise InvalidArgumentError(f"the batch is malformed: {error}") from None
     if not messages:
-        raise InvalidArgument("the batch has no message")
+        raise InvalidArgumentError("the batch has no message")
     return messages

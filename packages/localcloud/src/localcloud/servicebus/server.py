@@ -22,11 +22,11 @@ from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.entities import max_message_bytes
 from localcloud.servicebus.entity import SubscriptionEntity
 from localcloud.servicebus.errors import ServiceBusError
-from localcloud.servicebus.management import Management
-from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.management import EntityManagement
+from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.receiving import QueueOutlet
 from localcloud.servicebus.sending import MessageInlet
-from localcloud.servicebus.store import Store
+from localcloud.servicebus.store import MessageStore
 from localcloud.servicebus.wire import amqp_error
 
 # On top of what an entity takes as a message: properties, annotations, and a batch's frame around them.
@@ -63,7 +63,7 @@ class ServiceBusServer:
         self._clock = clock
         self._server = AmqpServer(
             "localcloud-servicebus",
-            lambda: _ServiceBus(self.namespace),
+            lambda: _ServiceBusService(self.namespace),
             keys,
             lambda: clock() / 1000,
             host=host,
@@ -79,7 +79,7 @@ class ServiceBusServer:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.namespace = Namespace(Store(self._folder), self._config, self._clock, uuid4)
+            self.namespace = ServiceBusNamespace(MessageStore(self._folder), self._config, self._clock, uuid4)
             await stack.enter_async_context(self.namespace)
             await stack.enter_async_context(self._server)
             self._stack = stack.pop_all()
@@ -101,10 +101,10 @@ class ServiceBusServer:
             raise amqp_error(error) from None
 
 
-class _ServiceBus:
+class _ServiceBusService:
     """The nodes that one connection sees."""
 
-    def __init__(self, namespace: Namespace) -> None:
+    def __init__(self, namespace: ServiceBusNamespace) -> None:
         self._namespace = namespace
         self._management: dict[str, RequestNode] = {}
 
@@ -147,8 +147,8 @@ class _ServiceBus:
         except ServiceBusError as error:
             raise amqp_error(error) from None
 
-    def _manager(self, address: topology.Address) -> RequestNode:
+    def _manager(self, address: topology.EntityAddress) -> RequestNode:
         key = address.path
         if key not in self._management:
-            self._management[key] = RequestNode(Management(self._namespace, key).handle)
+            self._management[key] = RequestNode(EntityManagement(self._namespace, key).handle)
         return self._management[key]

@@ -7,9 +7,9 @@ from typing import Final
 from localcloud.amqp.link import SendingLink
 from localcloud.amqp.types import Described, Map, Symbol, Value
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.changes import Lock
-from localcloud.servicebus.errors import InvalidArgument, NotAllowed, TimedOut
-from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.changes import LockGrant
+from localcloud.servicebus.errors import InvalidArgumentError, NotAllowedError, OperationTimeoutError
+from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.receiving import QueueOutlet
 from localcloud.servicebus.wire import ticks
 
@@ -26,18 +26,18 @@ def filter_of(link: SendingLink) -> Map | None:
 
 
 def check_kind(broker: Broker, path: str, *, with_session: bool) -> None:
-    """Raises NotAllowed when the link and the entity don't agree on sessions; EntityNotFound, EntityDisabled."""
+    """Raises NotAllowedError when the link and the entity don't agree on sessions; EntityNotFound, EntityDisabled."""
     requires = broker.outlet(path).policy.requires_session
     if requires and not with_session:
-        raise NotAllowed(f"'{path}' requires sessions: accept one, instead of receiving from all of it.")
+        raise NotAllowedError(f"'{path}' requires sessions: accept one, instead of receiving from all of it.")
     if with_session and not requires:
-        raise NotAllowed(f"'{path}' has no sessions: receive from it without one.")
+        raise NotAllowedError(f"'{path}' has no sessions: receive from it without one.")
 
 
-async def accept(namespace: Namespace, path: str, link: SendingLink) -> QueueOutlet:
+async def accept(namespace: ServiceBusNamespace, path: str, link: SendingLink) -> QueueOutlet:
     """The outlet of the session that the link asks for by name, or of the next that is free and has messages.
 
-    Raises SessionCannotBeLocked, and TimedOut when the next did not come in time.
+    Raises SessionCannotBeLocked, and OperationTimeoutError when the next did not come in time.
     """
     chosen = filter_of(link)
     assert chosen is not None
@@ -48,7 +48,7 @@ async def accept(namespace: Namespace, path: str, link: SendingLink) -> QueueOut
     elif wanted is None:
         session_id, lock = await _next(namespace, path, _wait_ms(link))
     else:
-        raise InvalidArgument(f"a session id is a string, not {wanted!r}")
+        raise InvalidArgumentError(f"a session id is a string, not {wanted!r}")
     assert link.source is not None
     granted: dict[Value, Value] = {**chosen, SESSION_FILTER: session_id}
     link.source = replace(link.source, filter=granted)
@@ -61,12 +61,12 @@ def _wait_ms(link: SendingLink) -> int:
     return int(given) if isinstance(given, int) and given > 0 else DEFAULT_WAIT_MS
 
 
-async def _lock(namespace: Namespace, path: str, session_id: str) -> Lock:
+async def _lock(namespace: ServiceBusNamespace, path: str, session_id: str) -> LockGrant:
     token = namespace.new_id()
     return await namespace.run(lambda broker, now: broker.outlet(path).accept_session(session_id, now, token))
 
 
-class _Bell:
+class _SessionListener:
     """Rings when something may have become ready."""
 
     def __init__(self) -> None:
@@ -79,8 +79,8 @@ class _Bell:
         self.rung.set()
 
 
-async def _next(namespace: Namespace, path: str, wait_ms: int) -> tuple[str, Lock]:
-    bell = _Bell()
+async def _next(namespace: ServiceBusNamespace, path: str, wait_ms: int) -> tuple[str, LockGrant]:
+    bell = _SessionListener()
     namespace.wait(path, bell)
     try:
         async with asyncio.timeout(wait_ms / 1000):
@@ -91,12 +91,12 @@ async def _next(namespace: Namespace, path: str, wait_ms: int) -> tuple[str, Loc
                     return granted
                 await bell.rung.wait()
     except TimeoutError:
-        raise TimedOut(f"no session of '{path}' had messages and was free within {wait_ms} ms") from None
+        raise OperationTimeoutError(f"no session of '{path}' had messages and was free within {wait_ms} ms") from None
     finally:
         namespace.stop_waiting(path, bell)
 
 
-def _lock_next(namespace: Namespace, broker: Broker, path: str, now: int) -> tuple[str, Lock] | None:
+def _lock_next(namespace: ServiceBusNamespace, broker: Broker, path: str, now: int) -> tuple[str, LockGrant] | None:
     queue = broker.outlet(path)
     session_id = queue.next_session(now)
     return None if session_id is None else (session_id, queue.accept_session(session_id, now, namespace.new_id()))

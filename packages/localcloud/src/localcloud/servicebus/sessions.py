@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from localcloud.servicebus.changes import Emit, Lock, SessionState
-from localcloud.servicebus.errors import InvalidArgument, SessionCannotBeLocked, SessionLockLost
+from localcloud.servicebus.changes import Emit, LockGrant, QueuedMessage, SessionStateSet
+from localcloud.servicebus.errors import InvalidArgumentError, SessionCannotBeLockedError, SessionLockLostError
 
 MAX_STATE_BYTES: Final = 262_144
 # The last millisecond of the year 9999, .NET's DateTime.MaxValue, by which clients ask for sessions without a date.
@@ -17,50 +17,52 @@ END_OF_TIME_MS: Final = 253_402_300_799_999
 
 
 @dataclass(slots=True)
-class Session:
+class MessageSession:
     """One session; `tokens` are the locks of its messages that its holder has."""
 
     state: bytes | None = None
-    lock: Lock | None = None
+    lock: LockGrant | None = None
     updated_ms: int = 0
     tokens: set[UUID] = field(default_factory=set)
 
 
-class Sessions:
+class MessageSessions:
     """The sessions of the queue at `path` that are locked or have a state."""
 
     def __init__(self, path: str, emit: Emit) -> None:
         self._path = path
         self._emit = emit
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, MessageSession] = {}
 
     def restore(self, session_id: str, state: bytes) -> None:
-        self._sessions[session_id] = Session(state)
+        self._sessions[session_id] = MessageSession(state)
 
     def is_free(self, session_id: str, now: int) -> bool:
         session = self._sessions.get(session_id)
         return session is None or session.lock is None or session.lock.until_ms <= now
 
-    def lock(self, session_id: str, now: int, token: UUID, lock_ms: int) -> Lock:
-        """Raises SessionCannotBeLocked when another has it."""
+    def lock(self, session_id: str, now: int, token: UUID, lock_ms: int) -> LockGrant:
+        """Raises SessionCannotBeLockedError when another has it."""
         if not self.is_free(session_id, now):
-            raise SessionCannotBeLocked(f"The session '{session_id}' of {self._path} is locked by another receiver.")
-        session = self._sessions.setdefault(session_id, Session())
-        session.lock = Lock(token, now + lock_ms)
+            raise SessionCannotBeLockedError(
+                f"The session '{session_id}' of {self._path} is locked by another receiver."
+            )
+        session = self._sessions.setdefault(session_id, MessageSession())
+        session.lock = LockGrant(token, now + lock_ms)
         return session.lock
 
-    def check(self, session_id: str, now: int) -> Session:
-        """The session, given that it is locked; raises SessionLockLost."""
+    def check(self, session_id: str, now: int) -> MessageSession:
+        """The session, given that it is locked; raises SessionLockLostError."""
         session = self._sessions.get(session_id)
         if session is None or session.lock is None or session.lock.until_ms <= now:
-            raise SessionLockLost(f"The lock on session '{session_id}' of {self._path} ended: accept it again.")
+            raise SessionLockLostError(f"The lock on session '{session_id}' of {self._path} ended: accept it again.")
         return session
 
     def renew(self, session_id: str, now: int, lock_ms: int) -> int:
-        """Until when the lock now lasts. Raises SessionLockLost."""
+        """Until when the lock now lasts. Raises SessionLockLostError."""
         session = self.check(session_id, now)
         assert session.lock is not None
-        session.lock = Lock(session.lock.token, now + lock_ms)
+        session.lock = LockGrant(session.lock.token, now + lock_ms)
         return session.lock.until_ms
 
     def hold(self, session_id: str, token: UUID) -> int:
@@ -109,22 +111,26 @@ class Sessions:
         return session is not None and session.lock is not None and session.lock.token == token
 
     def state(self, session_id: str, now: int) -> bytes | None:
-        """Raises SessionLockLost."""
+        """Raises SessionLockLostError."""
         return self.check(session_id, now).state
 
     def set_state(self, session_id: str, state: bytes | None, now: int) -> None:
-        """Raises SessionLockLost, or InvalidArgument for too big a state."""
+        """Raises SessionLockLostError, or InvalidArgumentError for too big a state."""
         session = self.check(session_id, now)
         if state is not None and len(state) > MAX_STATE_BYTES:
-            raise InvalidArgument(f"the session state has {len(state)} bytes; allowed are {MAX_STATE_BYTES}")
+            raise InvalidArgumentError(f"the session state has {len(state)} bytes; allowed are {MAX_STATE_BYTES}")
         session.state = state
         session.updated_ms = now
-        self._emit(SessionState(self._path, session_id, state))
+        self._emit(SessionStateSet(self._path, session_id, state))
 
-    def names(self, since_ms: int, with_messages: Iterable[str | None]) -> list[str]:
-        """Sessions whose state was set since then, in order; from the end of time on, all with messages or a state."""
+    def names(self, since_ms: int, messages: Iterable[QueuedMessage]) -> list[str]:
+        """Sessions whose state was set since then, in order.
+
+        From the end of time on: all that have a state or some of the queue's `messages`.
+        """
         everything = since_ms >= END_OF_TIME_MS
-        names = {name for name in with_messages if name is not None} if everything else set()
+        found = {message.content.session_id for message in messages} if everything else set()
+        names = {name for name in found if name is not None}
         for session_id, session in self._sessions.items():
             if session.state is not None and (everything or session.updated_ms >= since_ms):
                 names.add(session_id)

@@ -15,17 +15,17 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from localcloud import grammar
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 from localcloud.servicebus.like import like
 from localcloud.servicebus.reckoning import FilterError, Value, calculated, compared
 
 MAX_LENGTH: Final = 1024
 MAX_DEPTH: Final = 100
 
-Expression = Callable[["View"], Value]
+Expression = Callable[["MessageView"], Value]
 
 
-class View(NamedTuple):
+class MessageView(NamedTuple):
     """A message as a rule sees it; the names of its properties are in lower case."""
 
     system: Mapping[str, Value]
@@ -115,10 +115,10 @@ def _parser() -> Lark:
     return grammar.parser("servicebus-grammar", GRAMMAR, ["filter", "actions"])
 
 
-def compile_filter(text: str, parameters: Mapping[str, Value]) -> Callable[[View], bool | None]:
+def compile_filter(text: str, parameters: Mapping[str, Value]) -> Callable[[MessageView], bool | None]:
     """The predicate: true, false, or None for unknown; it may raise FilterError.
 
-    `parameters` are by name, with or without the @. Raises InvalidArgument for what is no filter.
+    `parameters` are by name, with or without the @. Raises InvalidArgumentError for what is no filter.
     """
     expression = _Compiler(parameters).expression(_parse(text, "filter"))
     return lambda view: _truth(expression(view))
@@ -133,7 +133,7 @@ class Assignment(NamedTuple):
 
 
 def compile_action(text: str, parameters: Mapping[str, Value]) -> list[Assignment]:
-    """The assignments in their order. Raises InvalidArgument for what is no action."""
+    """The assignments in their order. Raises InvalidArgumentError for what is no action."""
     tree = _parse(text, "actions")
     compiler = _Compiler(parameters)
     return [compiler.assignment(child) for child in tree.children if isinstance(child, Tree)]
@@ -141,18 +141,18 @@ def compile_action(text: str, parameters: Mapping[str, Value]) -> list[Assignmen
 
 def _parse(text: str, start: str) -> Tree[Token]:
     if len(text) > MAX_LENGTH:
-        raise InvalidArgument(f"the SQL expression has {len(text)} characters; allowed are {MAX_LENGTH}")
+        raise InvalidArgumentError(f"the SQL expression has {len(text)} characters; allowed are {MAX_LENGTH}")
     try:
         tree = _parser().parse(text, start=start)
     except UnexpectedInput as error:
         place = error.get_context(text, 20).strip("\n")
-        raise InvalidArgument(f"the SQL expression is wrong at column {error.column}:\n{place}") from None
+        raise InvalidArgumentError(f"the SQL expression is wrong at column {error.column}:\n{place}") from None
     layer: list[Tree[Token] | Token] = [tree]
     for _ in range(MAX_DEPTH):
         layer = [child for node in layer if isinstance(node, Tree) for child in node.children]
         if not layer:
             return tree
-    raise InvalidArgument(f"the SQL expression is nested deeper than {MAX_DEPTH}")
+    raise InvalidArgumentError(f"the SQL expression is nested deeper than {MAX_DEPTH}")
 
 
 class _Compiler:
@@ -170,7 +170,7 @@ class _Compiler:
         trees = [child for child in node.children if isinstance(child, Tree)]
         system, name = _name(trees[0])
         if system and name not in SETTABLE:
-            raise InvalidArgument(f"sys.{name} can't be set: these can, {', '.join(sorted(SETTABLE))}")
+            raise InvalidArgumentError(f"sys.{name} can't be set: these can, {', '.join(sorted(SETTABLE))}")
         return Assignment(system, name, self.expression(trees[1]) if node.data == "set" else None)
 
     def _operands(self, children: list[Tree[Token] | Token]) -> list[Expression]:
@@ -179,7 +179,7 @@ class _Compiler:
     def _or_(self, children: list[Tree[Token] | Token]) -> Expression:
         left, right = self._operands(children)
 
-        def evaluate(view: View) -> bool | None:
+        def evaluate(view: MessageView) -> bool | None:
             first = _truth(left(view))
             if first is True:
                 return True
@@ -191,7 +191,7 @@ class _Compiler:
     def _and_(self, children: list[Tree[Token] | Token]) -> Expression:
         left, right = self._operands(children)
 
-        def evaluate(view: View) -> bool | None:
+        def evaluate(view: MessageView) -> bool | None:
             first = _truth(left(view))
             if first is False:
                 return False
@@ -220,7 +220,7 @@ class _Compiler:
     def _in_(self, children: list[Tree[Token] | Token]) -> Expression:
         left, *others = self._operands(children)
 
-        def evaluate(view: View) -> bool | None:
+        def evaluate(view: MessageView) -> bool | None:
             value = left(view)
             if value is None:
                 return None
@@ -236,7 +236,7 @@ class _Compiler:
     def _like(self, children: list[Tree[Token] | Token]) -> Expression:
         operands = self._operands(children)
 
-        def evaluate(view: View) -> bool | None:
+        def evaluate(view: MessageView) -> bool | None:
             values = [operand(view) for operand in operands]
             if None in values:
                 return None
@@ -273,7 +273,7 @@ class _Compiler:
     def _integer(self, children: list[Tree[Token] | Token]) -> Expression:
         value = int(str(children[0]))
         if value >= 1 << 63:
-            raise InvalidArgument(f"the integer {value} does not fit in 64 bits")
+            raise InvalidArgumentError(f"the integer {value} does not fit in 64 bits")
         return lambda _: value
 
     def _decimal(self, children: list[Tree[Token] | Token]) -> Expression:
@@ -296,14 +296,14 @@ class _Compiler:
     def _parameter(self, children: list[Tree[Token] | Token]) -> Expression:
         name = str(children[0])[1:].lower()
         if name not in self._parameters:
-            raise InvalidArgument(f"the SQL expression uses @{name}, which has no value among the parameters")
+            raise InvalidArgumentError(f"the SQL expression uses @{name}, which has no value among the parameters")
         value = self._parameters[name]
         return lambda _: value
 
     def _property_of(self, children: list[Tree[Token] | Token]) -> Expression:
         (operand,) = self._operands(children)
 
-        def evaluate(view: View) -> Value:
+        def evaluate(view: MessageView) -> Value:
             name = operand(view)
             return view.user.get(name.lower()) if isinstance(name, str) else None
 
@@ -321,7 +321,7 @@ class _Compiler:
 
 
 def _name(node: Tree[Token]) -> tuple[bool, str]:
-    """Whether it is a system property, and its name; raises InvalidArgument for a system property there is none of."""
+    """Whether it is a system property, and its name. Raises InvalidArgumentError for an unknown system property."""
     *scope, last = [child for child in node.children if isinstance(child, Token)]
     name = str(last)
     if last.type == "QUOTED":
@@ -331,7 +331,7 @@ def _name(node: Tree[Token]) -> tuple[bool, str]:
     if not scope or scope[0].lower().startswith("user"):
         return False, name
     if name.lower() not in SYSTEM:
-        raise InvalidArgument(f"sys.{name} is no property of a message; there are {', '.join(sorted(SYSTEM))}")
+        raise InvalidArgumentError(f"sys.{name} is no property of a message; there are {', '.join(sorted(SYSTEM))}")
     return True, name.lower()
 
 

@@ -20,21 +20,21 @@ import msgspec
 from localcloud.disk import Refusals, reason
 from localcloud.servicebus.changes import (
     Change,
-    Deleted,
-    EntityGone,
-    EntityPut,
-    Forgotten,
-    Inserted,
-    Kept,
-    Lock,
-    Numbered,
-    Remembered,
-    SessionState,
-    State,
-    Updated,
+    EntityDeleted,
+    EntityStored,
+    LockGrant,
+    MessageDeleted,
+    MessageIdAdded,
+    MessageIdsExpired,
+    MessageInserted,
+    MessageState,
+    MessageUpdated,
+    QueuedMessage,
+    SequenceAdvanced,
+    SessionStateSet,
 )
-from localcloud.servicebus.entity import Document
-from localcloud.servicebus.message import Blob, Content, pack_annotations, unpack_annotations
+from localcloud.servicebus.entity import EntityDocument
+from localcloud.servicebus.message import BodyFile, MessageContent, pack_annotations, unpack_annotations
 
 BLOB_BYTES: Final = 65_536
 
@@ -59,28 +59,28 @@ _NUMBER: Final = (
 )
 
 
-class StoreFailed(Exception):
+class StoreError(Exception):
     """The operator must act: what was to be written is not on disk. The text is the reason that SQLite gives."""
 
 
-class Stored(NamedTuple):
+class StoredNamespace(NamedTuple):
     """All that the store holds; messages by queue in their order."""
 
-    documents: list[Document]
-    messages: list[tuple[str, Kept]]
+    documents: list[EntityDocument]
+    messages: list[tuple[str, QueuedMessage]]
     sessions: list[tuple[str, str, bytes]]
     remembered: list[tuple[str, str, int]]
     numbers: dict[str, int]
 
 
-class _Job(NamedTuple):
+class _Commit(NamedTuple):
     changes: Sequence[Change]
     blobs: Sequence[str]
     epoch: int
     done: "asyncio.Future[None]"
 
 
-class Store:
+class MessageStore:
     """The store in `folder`. Between `start` and `close`, a thread of its own writes."""
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +92,7 @@ class Store:
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.executescript(SCHEMA)
         self._references: Counter[str] = Counter()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Commit | None] = queue.SimpleQueue()
         self._epoch = 0
         self._failed = False
         self._refusals = Refusals("Service Bus")
@@ -100,14 +100,14 @@ class Store:
 
     # Reading, before the thread starts and after a failure
 
-    def load(self) -> Stored:
+    def load(self) -> StoredNamespace:
         """What is on disk. Changes that were handed in before, and are not there, never will be."""
         self._epoch += 1
         self._failed = False
         rows = self._database.execute("SELECT * FROM messages ORDER BY queue, sequence")
-        stored = Stored(
+        stored = StoredNamespace(
             documents=[
-                msgspec.json.decode(document, type=Document)
+                msgspec.json.decode(document, type=EntityDocument)
                 for (document,) in self._database.execute("SELECT document FROM entities ORDER BY path")
             ],
             messages=[(row[0], _kept(row)) for row in rows],
@@ -116,7 +116,7 @@ class Store:
             numbers=dict(self._database.execute("SELECT * FROM numbers").fetchall()),
         )
         self._references = Counter(
-            message.content.body.name for _, message in stored.messages if isinstance(message.content.body, Blob)
+            message.content.body.name for _, message in stored.messages if isinstance(message.content.body, BodyFile)
         )
         for file in self._blobs.iterdir():
             if file.name not in self._references:
@@ -125,7 +125,7 @@ class Store:
 
     # Bodies
 
-    def write_blob(self, name: str, body: bytes) -> Blob:
+    def write_blob(self, name: str, body: bytes) -> BodyFile:
         """Put a body on disk, synced; blocking."""
         path = self._blobs / name
         try:
@@ -142,9 +142,9 @@ class Store:
             os.fsync(folder)
         finally:
             os.close(folder)
-        return Blob(name, len(body))
+        return BodyFile(name, len(body))
 
-    def read_blob(self, blob: Blob) -> bytes:
+    def read_blob(self, blob: BodyFile) -> bytes:
         """Blocking. Raises FileNotFoundError when the message has gone meanwhile."""
         return (self._blobs / blob.name).read_bytes()
 
@@ -163,12 +163,12 @@ class Store:
         self._database.close()
 
     def commit(self, changes: Sequence[Change], blobs: Sequence[str] = ()) -> "asyncio.Future[None]":
-        """Done when `changes`, and all that were handed in earlier, are on disk; fails with StoreFailed.
+        """Done when `changes`, and all that were handed in earlier, are on disk; fails with StoreError.
 
         Of the bodies `blobs`, those are removed that no message refers to after this.
         """
         done = self._loop.create_future()
-        self._jobs.put(_Job(changes, blobs, self._epoch, done))
+        self._jobs.put(_Commit(changes, blobs, self._epoch, done))
         return done
 
     def _write(self) -> None:
@@ -178,20 +178,20 @@ class Store:
             more = None not in jobs
             self._write_together([job for job in jobs if job is not None])
 
-    def _next_jobs(self) -> Iterator[_Job | None]:
+    def _next_jobs(self) -> Iterator[_Commit | None]:
         yield self._jobs.get()
         while not self._jobs.empty():
             yield self._jobs.get()
 
-    def _write_together(self, jobs: list[_Job]) -> None:
-        failure: StoreFailed | None = None
+    def _write_together(self, jobs: list[_Commit]) -> None:
+        failure: StoreError | None = None
         current = [] if self._failed else [job for job in jobs if job.epoch == self._epoch]
         try:
             self._commit_together(current)
         except (sqlite3.Error, OSError) as error:
             # What comes after was reckoned on top of what has failed: it fails too, until all has been read anew.
             self._failed = True
-            failure = StoreFailed(reason(error))
+            failure = StoreError(reason(error))
             self._refusals.refused(error, "a change")
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
@@ -199,12 +199,12 @@ class Store:
             if any(job.changes for job in current):
                 self._refusals.accepted()
         known = {job.done for job in current}
-        stale = StoreFailed("an earlier change could not be written")
+        stale = StoreError("an earlier change could not be written")
         outcomes = [(job.done, failure if job.done in known else stale) for job in jobs]
         if outcomes:
             self._loop.call_soon_threadsafe(_tell, outcomes)
 
-    def _commit_together(self, jobs: Sequence[_Job]) -> None:
+    def _commit_together(self, jobs: Sequence[_Commit]) -> None:
         gone = {name for job in jobs for name in job.blobs}
         if any(job.changes for job in jobs):
             self._database.execute("BEGIN IMMEDIATE")
@@ -223,35 +223,35 @@ class Store:
         """Write one change; returns the bodies that may have lost their last message."""
         execute = self._database.execute
         match change:
-            case Inserted(path, message):
+            case MessageInserted(path, message):
                 execute(_INSERT, _row(path, message))
                 numbers[path] = max(numbers.get(path, 0), message.sequence + 1)
-                if isinstance(message.content.body, Blob):
+                if isinstance(message.content.body, BodyFile):
                     self._references[message.content.body.name] += 1
-            case Updated(path, message, rewritten):
+            case MessageUpdated(path, message, rewritten):
                 self._update(path, message, rewritten)
-            case Deleted(path, message):
+            case MessageDeleted(path, message):
                 execute("DELETE FROM messages WHERE queue = ? AND sequence = ?", (path, message.sequence))
-                if isinstance(message.content.body, Blob):
+                if isinstance(message.content.body, BodyFile):
                     self._references[message.content.body.name] -= 1
                     return {message.content.body.name}
-            case SessionState(path, session_id, None):
+            case SessionStateSet(path, session_id, None):
                 execute("DELETE FROM sessions WHERE queue = ? AND session_id = ?", (path, session_id))
-            case SessionState(path, session_id, state):
+            case SessionStateSet(path, session_id, state):
                 execute("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", (path, session_id, state))
-            case Remembered(entity, message_id, until_ms):
+            case MessageIdAdded(entity, message_id, until_ms):
                 execute("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?)", (entity, message_id, until_ms))
-            case Forgotten(entity, now_ms):
+            case MessageIdsExpired(entity, now_ms):
                 execute("DELETE FROM remembered WHERE entity = ? AND until_ms <= ?", (entity, now_ms))
-            case Numbered(path, next_sequence):
+            case SequenceAdvanced(path, next_sequence):
                 numbers[path] = max(numbers.get(path, 0), next_sequence)
-            case EntityPut(path, document):
+            case EntityStored(path, document):
                 execute("INSERT OR REPLACE INTO entities VALUES (?, ?)", (path, document))
-            case EntityGone(path, queues):
+            case EntityDeleted(path, queues):
                 return self._forget(path, queues, numbers)
         return set()
 
-    def _update(self, path: str, message: Kept, rewritten: bool) -> None:
+    def _update(self, path: str, message: QueuedMessage, rewritten: bool) -> None:
         token, until = (message.lock.token.bytes, message.lock.until_ms) if message.lock else (None, None)
         self._database.execute(
             "UPDATE messages SET state = ?, delivery_count = ?, lock_token = ?, lock_until_ms = ?"
@@ -279,7 +279,7 @@ class Store:
         return gone
 
 
-def _tell(outcomes: Sequence[tuple["asyncio.Future[None]", StoreFailed | None]]) -> None:
+def _tell(outcomes: Sequence[tuple["asyncio.Future[None]", StoreError | None]]) -> None:
     for done, failure in outcomes:
         if done.cancelled():
             continue
@@ -289,9 +289,9 @@ def _tell(outcomes: Sequence[tuple["asyncio.Future[None]", StoreFailed | None]])
             done.set_exception(failure)
 
 
-def _row(path: str, message: Kept) -> tuple[object, ...]:
+def _row(path: str, message: QueuedMessage) -> tuple[object, ...]:
     content, lock = message.content, message.lock
-    blob = content.body if isinstance(content.body, Blob) else None
+    blob = content.body if isinstance(content.body, BodyFile) else None
     return (
         path,
         message.sequence,
@@ -316,14 +316,14 @@ def _row(path: str, message: Kept) -> tuple[object, ...]:
     )
 
 
-def _kept(row: Sequence[Any]) -> Kept:
+def _kept(row: Sequence[Any]) -> QueuedMessage:
     (_, sequence, packed, bare, body, blob, size, message_id, session_id, ttl, due, *rest) = row
     enqueued, expires, state, count, token, until, source, enqueued_sequence, hops = rest
     annotations, delivery, priority = unpack_annotations(packed)
-    content = Content(
+    content = MessageContent(
         annotations=annotations,
         bare=bare,
-        body=Blob(blob, size) if blob else body,
+        body=BodyFile(blob, size) if blob else body,
         message_id=message_id,
         session_id=session_id,
         ttl_ms=ttl,
@@ -331,5 +331,7 @@ def _kept(row: Sequence[Any]) -> Kept:
         delivery=delivery,
         priority=priority,
     )
-    lock = Lock(UUID(bytes=token), until) if token else None
-    return Kept(sequence, content, enqueued, expires, State(state), count, lock, source, enqueued_sequence, hops)
+    lock = LockGrant(UUID(bytes=token), until) if token else None
+    return QueuedMessage(
+        sequence, content, enqueued, expires, MessageState(state), count, lock, source, enqueued_sequence, hops
+    )

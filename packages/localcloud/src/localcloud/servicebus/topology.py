@@ -15,7 +15,7 @@ SUBSCRIPTIONS: Final = "/Subscriptions/"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class EntityAddress:
     """An entity's path, and which of its queues is meant; `is_management` for its management node."""
 
     entity: str
@@ -28,7 +28,7 @@ class Address:
         return (self.entity + self.suffix).lower()
 
 
-def parse(text: str) -> Address:
+def parse(text: str) -> EntityAddress:
     """
     >>> parse("Orders/Subscriptions/all/$deadletterqueue/$management")
     Address(entity='Orders/Subscriptions/all', suffix='/$DeadLetterQueue', is_management=True)
@@ -40,8 +40,8 @@ def parse(text: str) -> Address:
         path = path[: -len(MANAGEMENT) - 1]
     for suffix in (TRANSFER_SUFFIX, DEAD_LETTER_SUFFIX):
         if path.lower().endswith(suffix.lower()):
-            return Address(path[: -len(suffix)], suffix, is_management)
-    return Address(path, "", is_management)
+            return EntityAddress(path[: -len(suffix)], suffix, is_management)
+    return EntityAddress(path, "", is_management)
 
 
 def queue_paths(entity: str) -> tuple[str, str, str]:

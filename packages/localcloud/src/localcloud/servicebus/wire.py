@@ -4,7 +4,7 @@ from typing import Final
 
 from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.types import Int, Map, Symbol, Timestamp, Uint, Value
-from localcloud.servicebus.changes import Kept, State
+from localcloud.servicebus.changes import MessageState, QueuedMessage
 from localcloud.servicebus.errors import ServiceBusError
 from localcloud.servicebus.message import head
 
@@ -21,13 +21,13 @@ def ticks(unix_ms: int) -> int:
     return UNIX_EPOCH_TICKS + unix_ms * 10_000
 
 
-def delivered(message: Kept, body: bytes) -> bytes:
+def delivered(message: QueuedMessage, body: bytes) -> bytes:
     """The message as a client gets it."""
     content = message.content
     annotations: Map = dict(content.annotations)
     annotations[Symbol("x-opt-sequence-number")] = message.sequence
     annotations[Symbol("x-opt-enqueued-time")] = Timestamp(message.enqueued_ms)
-    if message.state is not State.ACTIVE:
+    if message.state is not MessageState.ACTIVE:
         annotations[Symbol("x-opt-message-state")] = Int(message.state)
     if message.enqueued_sequence is not None:
         annotations[Symbol("x-opt-enqueue-sequence-number")] = message.enqueued_sequence

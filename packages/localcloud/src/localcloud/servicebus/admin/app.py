@@ -19,14 +19,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from localcloud.sas import Keys, Unauthorized
+from localcloud.sas import CredentialError, Keys
 from localcloud.servicebus import entities, registry, topology
 from localcloud.servicebus.admin import atom, descriptions, rule_descriptions
-from localcloud.servicebus.admin.atom import Entry
+from localcloud.servicebus.admin.atom import AtomEntry
 from localcloud.servicebus.broker import Broker
-from localcloud.servicebus.entity import Document, Entity, SubscriptionEntity, TopicEntity
-from localcloud.servicebus.errors import EntityNotFound, InvalidArgument, ServiceBusError
-from localcloud.servicebus.namespace import Namespace
+from localcloud.servicebus.entity import Entity, EntityDocument, SubscriptionEntity, TopicEntity
+from localcloud.servicebus.errors import EntityNotFoundError, InvalidArgumentError, ServiceBusError
+from localcloud.servicebus.namespace import ServiceBusNamespace
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _BELOW_TOPIC: Final = re.compile(
 _RULES: Final = re.compile(r"/rules(/|$)", re.IGNORECASE)
 
 
-def create(namespace: Namespace, keys: Keys) -> Starlette:
+def create(namespace: ServiceBusNamespace, keys: Keys) -> Starlette:
     """The app. Every request needs a shared access signature that covers its path."""
     return Starlette(
         routes=[Route("/{path:path}", Administration(namespace, keys).answer, methods=["GET", "PUT", "DELETE"])]
@@ -50,7 +50,7 @@ def create(namespace: Namespace, keys: Keys) -> Starlette:
 class Administration:
     """Answers requests out of the namespace's broker."""
 
-    def __init__(self, namespace: Namespace, keys: Keys) -> None:
+    def __init__(self, namespace: ServiceBusNamespace, keys: Keys) -> None:
         self._namespace = namespace
         self._keys = keys
 
@@ -58,7 +58,7 @@ class Administration:
         path = request.path_params["path"].strip("/")
         try:
             self._keys.check_token(request.headers.get("authorization", ""), path, self._namespace.now_ms() / 1000)
-        except Unauthorized as reason:
+        except CredentialError as reason:
             log.warning("administration refused: %s", reason)
             return Response(atom.error(401, "Unauthorized: the token does not give access."), 401, media_type=ENTRY)
         try:
@@ -69,7 +69,7 @@ class Administration:
     async def _respond(self, request: Request, path: str) -> Response:
         body = await request.body()
         if len(body) > MAX_BODY:
-            raise InvalidArgument(f"the body has {len(body)} bytes; allowed are {MAX_BODY}")
+            raise InvalidArgumentError(f"the body has {len(body)} bytes; allowed are {MAX_BODY}")
         below = _BELOW_TOPIC.fullmatch(path)
         base = str(request.base_url).rstrip("/")
         if request.method == "GET":
@@ -83,7 +83,7 @@ class Administration:
             subscription = topology.subscription_path(names["topic"], names["subscription"])
             return await self._rule(request, body, base, subscription, names["rule"])
         if below and "subscription" not in names:
-            raise InvalidArgument(f"{request.method} of {path!r}: name a subscription")
+            raise InvalidArgumentError(f"{request.method} of {path!r}: name a subscription")
         name = topology.subscription_path(names["topic"], names["subscription"]) if below else path
         return await self._entity(request, body, base, name)
 
@@ -91,7 +91,7 @@ class Administration:
 
     def _listing(
         self, path: str, below: re.Match[str] | None
-    ) -> tuple[str, Callable[[Broker, str], list[Entry]]] | None:
+    ) -> tuple[str, Callable[[Broker, str], list[AtomEntry]]] | None:
         kind = path.lower()
         if kind == "$resources/queues":
             return "Queues", lambda broker, base: [_entry(e, base) for e in broker.queues.values()]
@@ -108,7 +108,7 @@ class Administration:
         return None
 
     async def _feed(
-        self, request: Request, url: str, title: str, entries: Callable[[Broker, str], list[Entry]]
+        self, request: Request, url: str, title: str, entries: Callable[[Broker, str], list[AtomEntry]]
     ) -> Response:
         skip, top = (_number(request, name, default) for name, default in (("$skip", 0), ("$top", atom.MAX_PAGE)))
         base = str(request.base_url).rstrip("/")
@@ -142,7 +142,7 @@ class Administration:
             made = rule_descriptions.read(name, atom.description_of(body))
             await self._namespace.run(lambda broker, now: registry.put_rule(broker, subscription, made, exists=exists))
 
-        def read(broker: Broker, now: int) -> Entry:
+        def read(broker: Broker, now: int) -> AtomEntry:
             registry.rule(broker, subscription, name)
             return next(e for e in _rule_entries(broker, subscription, base) if e.title.lower() == name.lower())
 
@@ -153,25 +153,25 @@ class Administration:
 def _topic(broker: Broker, name: str) -> TopicEntity:
     topic = broker.entity(name)
     if not isinstance(topic, TopicEntity):
-        raise EntityNotFound(name)
+        raise EntityNotFoundError(name)
     return topic
 
 
 def _put(broker: Broker, name: str, description: Element, now: int, *, updates: bool) -> Entity:
     kind = atom.local_name(description)
-    document = Document(name, now, now)
-    properties: entities.Common
+    document = EntityDocument(name, now, now)
+    properties: entities.EntityDescription
     if kind == "QueueDescription":
-        properties = descriptions.read(description, entities.Queue)
-        document = Document(name, now, now, queue=properties)
+        properties = descriptions.read(description, entities.QueueDescription)
+        document = EntityDocument(name, now, now, queue=properties)
     elif kind == "TopicDescription":
-        properties = descriptions.read(description, entities.Topic)
-        document = Document(name, now, now, topic=properties)
+        properties = descriptions.read(description, entities.TopicDescription)
+        document = EntityDocument(name, now, now, topic=properties)
     elif kind == "SubscriptionDescription":
-        properties = descriptions.read(description, entities.Subscription)
-        document = Document(name, now, now, subscription=properties, rules=(_default_rule(description),))
+        properties = descriptions.read(description, entities.SubscriptionDescription)
+        document = EntityDocument(name, now, now, subscription=properties, rules=(_default_rule(description),))
     else:
-        raise InvalidArgument(f"{kind} describes no entity")
+        raise InvalidArgumentError(f"{kind} describes no entity")
     if not updates:
         return registry.create(broker, document, now)
     entity = broker.entity(name)
@@ -179,7 +179,7 @@ def _put(broker: Broker, name: str, description: Element, now: int, *, updates: 
     return entity
 
 
-def _default_rule(description: Element) -> entities.Rule:
+def _default_rule(description: Element) -> entities.RuleDescription:
     given = description.find(atom.tag("DefaultRuleDescription"))
     if given is None:
         return entities.DEFAULT_RULE
@@ -187,19 +187,19 @@ def _default_rule(description: Element) -> entities.Rule:
     return rule_descriptions.read(name, given)
 
 
-def _entry(entity: Entity, base: str) -> Entry:
+def _entry(entity: Entity, base: str) -> AtomEntry:
     names = topology.split_subscription(entity.name) if isinstance(entity, SubscriptionEntity) else None
     title = names[1] if names else entity.name
-    return Entry(
+    return AtomEntry(
         title, f"{base}/{quote(entity.name)}", entity.updated_ms, descriptions.write(entity, urlsplit(base).netloc)
     )
 
 
-def _rule_entries(broker: Broker, path: str, base: str) -> list[Entry]:
+def _rule_entries(broker: Broker, path: str, base: str) -> list[AtomEntry]:
     entity = registry.subscription(broker, path)
     url = f"{base}/{quote(entity.name)}/Rules"
     return [
-        Entry(
+        AtomEntry(
             compiled.rule.name,
             f"{url}/{quote(compiled.rule.name)}",
             entity.updated_ms,
@@ -209,7 +209,7 @@ def _rule_entries(broker: Broker, path: str, base: str) -> list[Entry]:
     ]
 
 
-def _namespace_info(base: str, now: int) -> Entry:
+def _namespace_info(base: str, now: int) -> AtomEntry:
     root = Element(atom.tag("NamespaceInfo"))
     for name, text in (
         ("CreatedTime", atom.timestamp(now)),
@@ -220,11 +220,11 @@ def _namespace_info(base: str, now: int) -> Entry:
         ("NamespaceType", "Messaging"),
     ):
         SubElement(root, atom.tag(name)).text = text
-    return Entry("sbemulatorns", f"{base}/$namespaceinfo", now, root)
+    return AtomEntry("sbemulatorns", f"{base}/$namespaceinfo", now, root)
 
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not text.isascii() or not text.isdecimal():
-        raise InvalidArgument(f"{name}={text!r}; expected a number")
+        raise InvalidArgumentError(f"{name}={text!r}; expected a number")
     return int(text)

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 
 ATOM = "http://www.w3.org/2005/Atom"
 SERVICE_BUS = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
@@ -17,7 +17,7 @@ INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 MAX_PAGE = 100
 
 
-class Entry(NamedTuple):
+class AtomEntry(NamedTuple):
     """One resource: its name, its address, and its description."""
 
     title: str
@@ -31,11 +31,11 @@ def timestamp(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def entry(made: Entry) -> bytes:
+def entry(made: AtomEntry) -> bytes:
     return _document(_entry(made))
 
 
-def feed(title: str, url: str, entries: Sequence[Entry], skip: int, top: int, now_ms: int) -> bytes:
+def feed(title: str, url: str, entries: Sequence[AtomEntry], skip: int, top: int, now_ms: int) -> bytes:
     """One page of `entries`, with a link to the next when there is one."""
     root = Element(_atom("feed"))
     SubElement(root, _atom("title"), type="text").text = title
@@ -57,18 +57,18 @@ def error(status: int, detail: str) -> bytes:
 
 
 def description_of(body: bytes) -> Element:
-    """What the content of an entry describes. Raises InvalidArgument."""
+    """What the content of an entry describes. Raises InvalidArgumentError."""
     try:
         root = fromstring(body)
     except (ParseError, DefusedXmlException) as problem:
-        raise InvalidArgument(f"the body is no XML that is accepted here: {problem}") from None
+        raise InvalidArgumentError(f"the body is no XML that is accepted here: {problem}") from None
     content = root.find(_atom("content"))
     if content is None or len(content) != 1:
-        raise InvalidArgument("expected an Atom entry whose content is one description")
+        raise InvalidArgumentError("expected an Atom entry whose content is one description")
     return content[0]
 
 
-def _entry(made: Entry) -> Element:
+def _entry(made: AtomEntry) -> Element:
     root = Element(_atom("entry"))
     SubElement(root, _atom("id")).text = made.url
     SubElement(root, _atom("title"), type="text").text = made.title

@@ -14,21 +14,21 @@ import msgspec
 
 from localcloud.servicebus import entities
 from localcloud.servicebus.admin.atom import COUNTS, INSTANCE, local_name, tag, timestamp
-from localcloud.servicebus.changes import State
+from localcloud.servicebus.changes import MessageState
 from localcloud.servicebus.entities import AuthorizationRule, CorrelationFilter
 from localcloud.servicebus.entity import Entity, QueueEntity, SubscriptionEntity, TopicEntity
-from localcloud.servicebus.errors import InvalidArgument
-from localcloud.servicebus.queue import Queue
+from localcloud.servicebus.errors import InvalidArgumentError
+from localcloud.servicebus.queue import MessageQueue
 
 FOR_EVER_TEXT: Final = "P10675199DT2H48M5.4775807S"
 _AUTHORIZATION: Final = "AuthorizationRules"
 _FORWARDS: Final = ("ForwardTo", "ForwardDeadLetteredMessagesTo")
 
-EntityT = TypeVar("EntityT", bound=entities.Common)
+EntityT = TypeVar("EntityT", bound=entities.EntityDescription)
 
 
 def read(description: Element, kind: type[EntityT]) -> EntityT:
-    """The properties that a description gives, with the defaults of those it doesn't. Raises InvalidArgument."""
+    """The properties that a description gives, with the defaults of those it doesn't. Raises InvalidArgumentError."""
     given: dict[str, Any] = {}
     for element in description:
         if element.tag == tag(_AUTHORIZATION):
@@ -39,7 +39,7 @@ def read(description: Element, kind: type[EntityT]) -> EntityT:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidArgument(f"{kind.__name__}: {error}") from None
+        raise InvalidArgumentError(f"{kind.__name__}: {error}") from None
 
 
 def _authorization_rule(element: Element) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def write(entity: Entity, host: str) -> Element:
 
     What it forwards to is told as an address at `host`, as the service does it.
     """
-    root = Element(tag(f"{type(entity.properties).__name__}Description"))
+    root = Element(tag(type(entity.properties).__name__))
     for field in msgspec.structs.fields(entity.properties):
         name, value = field.encode_name, getattr(entity.properties, field.name)
         if name == _AUTHORIZATION:
@@ -122,7 +122,7 @@ def _runtime(entity: Entity) -> Mapping[str, str]:
 
 
 def _counts(entity: Entity) -> Mapping[str, int]:
-    scheduled = sum(message.state is State.SCHEDULED for message in entity.queue.messages.values())
+    scheduled = sum(message.state is MessageState.SCHEDULED for message in entity.queue.messages.values())
     dead, transfer = entity.queue.dead_letters, entity.queue.transfer_dead_letters
     return {
         "ActiveMessageCount": len(entity.queue.messages) - scheduled,
@@ -133,5 +133,5 @@ def _counts(entity: Entity) -> Mapping[str, int]:
     }
 
 
-def _queues(entity: QueueEntity | SubscriptionEntity) -> list[Queue]:
+def _queues(entity: QueueEntity | SubscriptionEntity) -> list[MessageQueue]:
     return [q for q in (entity.queue, entity.queue.dead_letters, entity.queue.transfer_dead_letters) if q]

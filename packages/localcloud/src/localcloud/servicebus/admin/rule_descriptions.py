@@ -12,15 +12,15 @@ from localcloud.servicebus.entities import (
     CorrelationFilter,
     FalseFilter,
     Filter,
-    Moment,
-    Rule,
+    MomentParameter,
+    RuleDescription,
     Scalar,
-    Span,
+    SpanParameter,
     SqlAction,
     SqlFilter,
     TrueFilter,
 )
-from localcloud.servicebus.errors import InvalidArgument
+from localcloud.servicebus.errors import InvalidArgumentError
 
 _TYPE: Final = f"{{{INSTANCE}}}type"
 _KEY_VALUE: Final = "KeyValueOfstringanyType"
@@ -40,14 +40,14 @@ def _boolean(text: str) -> bool:
     return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
 
 
-def _moment(text: str) -> Moment:
+def _moment(text: str) -> MomentParameter:
     read = datetime.fromisoformat(text)
     zoned = read.tzinfo is not None
-    return Moment(int((read if zoned else read.replace(tzinfo=UTC)).timestamp() * 1000), zoned)
+    return MomentParameter(int((read if zoned else read.replace(tzinfo=UTC)).timestamp() * 1000), zoned)
 
 
-def _duration(text: str) -> Span:
-    return Span(int(msgspec.convert(text, timedelta).total_seconds() * 1000))
+def _duration(text: str) -> SpanParameter:
+    return SpanParameter(int(msgspec.convert(text, timedelta).total_seconds() * 1000))
 
 
 _READERS: Final[Mapping[str, Callable[[str], Scalar]]] = {
@@ -63,10 +63,12 @@ _READERS: Final[Mapping[str, Callable[[str], Scalar]]] = {
 }
 
 
-def read(name: str, description: Element) -> Rule:
-    """The rule in a RuleDescription (or DefaultRuleDescription). Raises InvalidArgument."""
+def read(name: str, description: Element) -> RuleDescription:
+    """The rule in a RuleDescription (or DefaultRuleDescription). Raises InvalidArgumentError."""
     chosen = description.find(tag("Filter"))
-    return Rule(name, TrueFilter() if chosen is None else _filter(chosen), _action(description.find(tag("Action"))))
+    return RuleDescription(
+        name, TrueFilter() if chosen is None else _filter(chosen), _action(description.find(tag("Action")))
+    )
 
 
 def _filter(element: Element) -> Filter:
@@ -80,7 +82,7 @@ def _filter(element: Element) -> Filter:
     if kind == "CorrelationFilter":
         given = {field: element.findtext(tag(name)) for name, field in _CORRELATION.items()}
         return CorrelationFilter(**given, properties=_key_values(element.find(tag("Properties"))))
-    raise InvalidArgument(f"{kind!r} is no filter; expected TrueFilter, FalseFilter, SqlFilter, CorrelationFilter")
+    raise InvalidArgumentError(f"{kind!r} is no filter; expected TrueFilter, FalseFilter, SqlFilter, CorrelationFilter")
 
 
 def _action(element: Element | None) -> SqlAction | None:
@@ -99,17 +101,17 @@ def _key_values(parent: Element | None) -> dict[str, Scalar]:
     for pair in () if parent is None else parent:
         parts = {local_name(part): part for part in pair}
         if local_name(pair) != _KEY_VALUE or not {"Key", "Value"} <= parts.keys():
-            raise InvalidArgument(f"expected {_KEY_VALUE} with Key and Value, not {local_name(pair)}")
+            raise InvalidArgumentError(f"expected {_KEY_VALUE} with Key and Value, not {local_name(pair)}")
         kind = parts["Value"].get(_TYPE, "string").rpartition(":")[2]
         text = parts["Value"].text or ""
         try:
             found[parts["Key"].text or ""] = _READERS[kind](text)
         except (KeyError, ValueError, msgspec.ValidationError):
-            raise InvalidArgument(f"{text!r} is no {kind}; known are {', '.join(_READERS)}") from None
+            raise InvalidArgumentError(f"{text!r} is no {kind}; known are {', '.join(_READERS)}") from None
     return found
 
 
-def write(rule: Rule, created_ms: int) -> Element:
+def write(rule: RuleDescription, created_ms: int) -> Element:
     root = Element(tag("RuleDescription"))
     _write_filter(root, rule.filter)
     if rule.action is None:
@@ -161,8 +163,8 @@ def _typed(value: Scalar) -> tuple[str, str]:
         return ("int" if -(1 << 31) <= value < 1 << 31 else "long"), str(value)
     if isinstance(value, float):
         return "double", repr(value)
-    if isinstance(value, Moment):
+    if isinstance(value, MomentParameter):
         return "dateTime", timestamp(value.unix_ms).removesuffix("" if value.zoned else "Z")
-    if isinstance(value, Span):
+    if isinstance(value, SpanParameter):
         return "duration", str(msgspec.to_builtins(timedelta(milliseconds=value.ms)))
     return "string", value
