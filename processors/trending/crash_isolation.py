@@ -15,6 +15,7 @@ from functools import partial
 from azure.core.exceptions import AzureError
 from msgspec import Struct, structs
 
+from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.attempts import (
     PIECE,
@@ -42,7 +43,7 @@ LARGEST_PIECE = 16_384
 REACH = 300_000
 """What ended a process is among so many records after the offset that was committed: that many are not written yet."""
 
-PAUSE_S = 1.0
+POLICY = RetryPolicy(first_pause_s=2.0, longest_pause_s=2.0)
 NOTING_S = 5.0
 ENDING_S = 20.0
 """Seconds that the process has to end in good order before it is ended."""
@@ -83,7 +84,7 @@ class CrashIsolation:
         self.pieces = asyncio.Lock()
         """One piece at a time, and no timer meanwhile: what ends the process then is in that piece."""
         self.error: Exception | None = None
-        self.trouble: AzureError | None = None
+        self.trouble: Exception | None = None
         """Why an attempt could not be noted at the last try."""
         self.taken_apart: set[str] = set()
         """The partitions that are folded in pieces."""
@@ -130,17 +131,15 @@ class CrashIsolation:
 
     async def retry(self, job: Callable[[], Awaitable[Attempt | None]]) -> Attempt | None:
         """What `job` gives, once the store answers."""
-        while True:
-            try:
-                found = await job()
-            except AzureError as error:
-                if self.trouble is None:
-                    log.warning("attempts can't be noted, trying again: %s", error)
-                self.trouble = error
-                await asyncio.sleep(PAUSE_S)
-            else:
-                self.trouble = None
-                return found
+
+        def record(failed: FailedTry) -> None:
+            if self.trouble is None:
+                log.warning("attempts can't be noted, trying again: %s", failed.error)
+            self.trouble = failed.error
+
+        found = await retry(job, POLICY, lambda error: isinstance(error, AzureError), record)
+        self.trouble = None
+        return found
 
 
 class FoldGuard:

@@ -2,26 +2,9 @@
 
 import re
 
-from azure.eventhub.exceptions import AuthenticationError, ClientClosedError, EventDataError, EventHubError
+from azure.eventhub.exceptions import EventHubError
 
-# Conditions of AMQP errors, behind their first colon, that no retry cures. Source: "AMQP errors" in the
-# troubleshooting guide of Azure messaging, and AMQP 1.0 sections 2.8.15 and following.
-_LASTING = frozenset(
-    {
-        "argument-error",
-        "argument-out-of-range",
-        "decode-error",
-        "entity-disabled",
-        "invalid-field",
-        "link:message-size-exceeded",
-        "not-allowed",
-        "not-found",
-        "not-implemented",
-        "resource-deleted",
-        "unauthorized-access",
-    }
-)
-
+from songline.cloud.service_fault import is_transient
 
 # The SDK says everything twice: its own words, then condition and description of what it was told.
 _REPEATED = re.compile(r"\s*\bError(?: condition)?:")
@@ -37,13 +20,6 @@ class TransientError(Exception):
 
 class AccessDeniedError(Exception):
     """The hub isn't there, or refuses our credentials or our way of asking. The operator must mend that."""
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether what failed may work when it is tried again: a busy server, a lost connection, a time-out."""
-    if isinstance(error, AuthenticationError | ClientClosedError | EventDataError):
-        return False
-    return isinstance(error, EventHubError) and error.error not in _LASTING
 
 
 def translate(error: Exception, hub: str, waited_s: float) -> Exception:

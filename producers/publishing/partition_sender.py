@@ -11,9 +11,10 @@ from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
 from msgspec import Struct
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from songline.producers.publishing.errors import TransientError, is_transient, translate
+from songline.cloud.retry import RetryPolicy, retry
+from songline.cloud.service_fault import is_transient
+from songline.producers.publishing.errors import TransientError, translate
 from songline.schemas.acceptance import refuse
 
 logger = logging.getLogger("songline.producers.publishing.publisher")
@@ -21,6 +22,7 @@ logger = logging.getLogger("songline.producers.publishing.publisher")
 _PARTITION_KEY = b"x-opt-partition-key"
 _EVENT_OVERHEAD = 64
 LONGEST_PAUSE_S = 2.0
+POLICY = RetryPolicy(first_pause_s=0.1, longest_pause_s=LONGEST_PAUSE_S)
 
 
 Outcome: TypeAlias = Literal["sent", "kept"]
@@ -166,31 +168,26 @@ class PartitionSender:
         failure: Exception | None = None
         self._in_flight = pending
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(lambda error: self._is_worth_repeating(error, pending[0])),
-                wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
-                stop=lambda state: self._gives_up(pending),
-                before_sleep=lambda state: self._failed(state, pending[0]),
-                reraise=True,
-            ):
-                with attempt:
-                    self._tally.retries += attempt.retry_state.attempt_number > 1
-                    await self._client.send_batch(batch)
+            await retry(
+                lambda: self._client.send_batch(batch),
+                POLICY,
+                # What is kept has been accepted: it waits for the operator too.
+                lambda error: is_transient(error) or pending[0].kept,
+                lambda failed: self._failed(failed.error, pending[0]),
+                gives_up=lambda: self._gives_up(pending),
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must learn it
             failure = translate(error, self._client.eventhub_name, monotonic() - pending[0].since)
         self._tally.batches += 1
         self._in_flight = []
         self._settle(pending, failure)
 
-    def _failed(self, state: RetryCallState, oldest: QueuedEvent) -> None:
-        error = None if state.outcome is None else state.outcome.exception()
-        if isinstance(error, Exception) and not is_transient(error):
+    def _failed(self, error: Exception, oldest: QueuedEvent) -> None:
+        """The batch is tried again."""
+        self._tally.retries += 1
+        if not is_transient(error):
             logger.error("%s", translate(error, self._client.eventhub_name, monotonic() - oldest.since))
         self._troubled()
-
-    def _is_worth_repeating(self, error: BaseException, oldest: QueuedEvent) -> bool:
-        """What is kept has been accepted: it waits for the operator too."""
-        return is_transient(error) or (oldest.kept and isinstance(error, Exception))
 
     def _gives_up(self, pending: list[QueuedEvent]) -> bool:
         if all(each.given_up for each in pending):

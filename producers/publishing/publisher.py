@@ -22,14 +22,15 @@ from typing import Self, TypeVar
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 from azure.eventhub.aio import EventHubProducerClient
 from msgspec import structs
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from songline.cloud.eventhubs import producer
+from songline.cloud.retry import retry
 from songline.cloud.settings import EventHubs
-from songline.producers.publishing.errors import AccessDeniedError, TransientError, is_transient, translate
+from songline.producers.publishing.errors import AccessDeniedError, TransientError, translate
 from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS, OutboxFullError
 from songline.producers.publishing.partition_sender import (
     LONGEST_PAUSE_S,
+    POLICY,
     BatchConfig,
     Outcome,
     PartitionSender,
@@ -327,18 +328,10 @@ class EventPublisher:
     async def _patiently(self, ask: Callable[[], Awaitable[_T]], patience_s: float) -> _T:
         begun = monotonic()
         try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(is_transient),
-                wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
-                stop=stop_after_delay(patience_s),
-                before_sleep=lambda state: self._missed.set(),
-                reraise=True,
-            ):
-                with attempt:
-                    return await ask()
+            policy = structs.replace(POLICY, limit_s=patience_s)
+            return await retry(ask, policy, on_failure=lambda failed: self._missed.set())
         except Exception as error:
             raise translate(error, self._hub, monotonic() - begun) from error
-        raise AssertionError("tenacity returns or raises")
 
 
 async def _set(event: asyncio.Event) -> None:

@@ -6,15 +6,10 @@ from contextlib import suppress
 
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
-from azure.servicebus.exceptions import (
-    MessagingEntityDisabledError,
-    MessagingEntityNotFoundError,
-    ServiceBusAuthenticationError,
-    ServiceBusAuthorizationError,
-    ServiceBusError,
-)
-from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+from azure.servicebus.exceptions import ServiceBusError
 
+from songline.cloud.retry import RetryPolicy, retry
+from songline.cloud.service_fault import is_transient
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import PROPERTY, Command, encode
@@ -23,14 +18,8 @@ logger = logging.getLogger("songline.producers.uploads.command_sender")
 
 # What a message holds beside its body: the command, at most some kilobytes, and what AMQP says of it.
 PROPERTIES_ROOM = 16 * 1024
-LONGEST_PAUSE_S = 1.0
 CLOSE_S = 2.0
-_LASTING = (
-    MessagingEntityDisabledError,
-    MessagingEntityNotFoundError,
-    ServiceBusAuthenticationError,
-    ServiceBusAuthorizationError,
-)
+POLICY = RetryPolicy(first_pause_s=0.1, longest_pause_s=1.0)
 
 
 class CommandSender:
@@ -78,13 +67,7 @@ class CommandSender:
         seen: list[BaseException] = []
         try:
             async with asyncio.timeout(self._patience_s), self._turn:
-                async for attempt in AsyncRetrying(
-                    retry=retry_if_exception(is_passing),
-                    wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_S),
-                    reraise=True,
-                ):
-                    with attempt:
-                        return await self._attempt(message, seen)
+                return await retry(lambda: self._attempt(message, seen), POLICY, _retries)
         except TimeoutError:
             cause = f"{type(seen[-1]).__name__}: {seen[-1]}" if seen else "no answer"
             raise TransientError(
@@ -94,7 +77,6 @@ class CommandSender:
             raise AccessDeniedError(
                 f"{self._queue}: saw {str(error)!r}, expected to be let in: check the connection string and the queue"
             ) from error
-        raise AssertionError("tenacity returns or raises")
 
     async def _attempt(self, message: ServiceBusMessage | None, seen: list[BaseException]) -> int:
         try:
@@ -124,8 +106,6 @@ class CommandSender:
         return self._link
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether what failed may work when it is tried again: a busy or full broker, a lost connection, a time-out."""
-    if isinstance(error, (ValueError, *_LASTING)):
-        return False
-    return isinstance(error, ServiceBusError | OSError)
+def _retries(error: Exception) -> bool:
+    """Whether a send is tried again: a busy or full broker, a lost connection, a time-out."""
+    return is_transient(error) or isinstance(error, OSError)

@@ -12,7 +12,8 @@ from azure.eventhub.exceptions import (
     OperationTimeoutError,
 )
 
-from songline.producers.publishing.errors import AccessDeniedError, TransientError, is_transient, translate
+from songline.cloud.service_fault import is_transient
+from songline.producers.publishing.errors import AccessDeniedError, TransientError, translate
 
 
 def sdk_error(kind: type[EventHubError], condition: str | None = None) -> EventHubError:
