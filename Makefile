@@ -47,7 +47,7 @@ check: $(VENV)/.dev $(DASHBOARD)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIOME) check
+	$(BIOME) check --error-on-warnings
 	$(NODE) infra/dashboard/node_modules/.bin/tsc
 
 format: $(VENV)/.dev $(DASHBOARD)   ## write what `make check` can mend by itself

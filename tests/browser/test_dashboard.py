@@ -239,3 +239,25 @@ def test_a_chart_that_can_not_be_takes_the_stream_from_nobody(visit: Visit, syst
     expect(visit.page.locator("#pulse-text")).to_have_text(re.compile("live|stale"))
     other.page.close()
     third.page.close()
+
+
+def test_an_age_that_is_not_known_is_not_shown_as_zero(visit: Visit) -> None:
+    """A worker that is not ready makes a projection stale, also one that has never written how far it is."""
+    visit.go("/system")
+    ages = visit.page.evaluate(
+        """async () => {
+            const { ageOf } = await import("/assets/panels/freshness.js");
+            const projections = [["fresh", 3.2], ["stale", 7200], ["stale", null], ["unknown", null]];
+            return projections.map(([freshness, age]) => ageOf({ freshness, age }));
+        }"""
+    )
+    assert ages == ["3 s old", "stale: 2 h old", "stale, age not known", "not known"]
+    notices = visit.page.evaluate(
+        """async () => {
+            const { staleText } = await import("/assets/views/charts.js");
+            const asOf = "2026-11-22T14:00:00Z";
+            return [7200, null].map((age) => staleText({ freshness: "stale", age }, { asOf }));
+        }"""
+    )
+    assert notices[0].startswith("Stale: nothing was counted for 2 h. This chart is as of ")
+    assert notices[1].startswith("Stale: it is not known how far events are counted. This chart is as of ")

@@ -49,7 +49,8 @@ function freshnessRow() {
  */
 export function ageOf({ freshness, age }) {
   if (freshness === "unknown") return "not known";
-  return `${freshness === "stale" ? "stale: " : ""}${formatDuration(age ?? 0)} old`;
+  if (age === null) return `${freshness}, age not known`;
+  return `${freshness === "stale" ? "stale: " : ""}${formatDuration(age)} old`;
 }
 
 /** @param {Projection} projection */

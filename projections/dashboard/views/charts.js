@@ -39,12 +39,9 @@ export function charts({ query }) {
   function showFreshness() {
     if (!chart) return;
     setText(status, statusOf(chart));
-    const stale = projection?.freshness === "stale";
     setAttribute(table.element, "class", projection && projection.freshness !== "fresh" ? "aged" : null);
-    notice.hidden = !stale;
-    if (!projection || !stale) return;
-    const since = formatDuration(projection.age ?? 0);
-    setText(notice, `Stale: nothing was counted for ${since}. This chart is as of ${formatClock(chart.asOf)}.`);
+    notice.hidden = projection?.freshness !== "stale";
+    if (projection?.freshness === "stale") setText(notice, staleText(projection, chart));
   }
 
   const title = `${kind === "top" ? "Most heard" : "Rising"} in the last ${WINDOW_SPANS[window]}, ${inScope(scope)}`;
@@ -121,6 +118,17 @@ function statusOf({ asOf, completeThrough, comparedWith }) {
   const counted = completeThrough ? `, counted through ${formatClock(completeThrough)}` : "";
   const since = comparedWith ? `, movement since ${formatMoment(comparedWith)}` : "";
   return `As of ${formatClock(asOf)}${counted}${since}`;
+}
+
+/**
+ * What is said of a chart whose projection is stale.
+ * @param {Projection} projection
+ * @param {Chart} chart
+ */
+export function staleText({ age }, { asOf }) {
+  const what =
+    age === null ? "it is not known how far events are counted" : `nothing was counted for ${formatDuration(age)}`;
+  return `Stale: ${what}. This chart is as of ${formatClock(asOf)}.`;
 }
 
 /** @param {string} scope */
