@@ -15,7 +15,7 @@ export const WINDOW_SPANS = { "5m": "five minutes", "1h": "hour", "24h": "24 hou
 export const STATES = {
   received: "Received",
   queued: "Queued",
-  processing: "In work",
+  processing: "Processing",
   ready: "Ready",
   rejected: "Rejected",
   dead: "Dead",

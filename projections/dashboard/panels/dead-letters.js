@@ -5,8 +5,7 @@ import { songCell, table } from "../table.js";
 
 /** @import { DeadLetter, DeadLetters } from "../types.d.ts" */
 
-const NONE =
-  "No command has died. One that fails too often, or can't be understood, is set aside here with its reason.";
+const NONE = "A command that fails too often, or can't be read, appears here with its reason.";
 const COLUMNS = [
   { text: "Number", class: "right" },
   { text: "What", class: "song" },
@@ -16,13 +15,13 @@ const COLUMNS = [
 
 /** @param {DeadLetters} answer */
 export function deadLetters({ letters, more }) {
-  if (!letters.length) return emptyState("None", NONE);
+  if (!letters.length) return emptyState("No dead letters", NONE);
   const hint = h(
     "p",
     { class: "quiet small hint" },
     more ? "The oldest are shown. " : "",
     h("span", { class: "code" }, "songline dlq"),
-    " sends them again or gives them up.",
+    " sends them again or discards them.",
   );
   return h("div", {}, table("Dead letters", COLUMNS, h("tbody", {}, letters.map(letterRow))), hint);
 }

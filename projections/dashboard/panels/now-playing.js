@@ -12,7 +12,7 @@ const NEW_S = 2;
 
 export function nowPlaying() {
   const list = h("ol", { class: "playing" });
-  const none = h("p", { class: "quiet small" }, "Nobody has begun a song in the last minutes.");
+  const none = h("p", { class: "quiet small" }, "No song was started in the last minutes.");
   /** @type {KeyedRows<Item>} */
   const rows = new KeyedRows(list, ({ playing }) => `${playing.userId} ${playing.at}`, playingRow);
   return {

@@ -5,12 +5,12 @@ import { songCell, table } from "../table.js";
 
 /** @import { ParkedRecord, ParkedRecords } from "../types.d.ts" */
 
-const NONE = "No record is parked. One that a reader can't apply is passed over and set aside here with its reason.";
+const NONE = "A record that a reader can't apply appears here with its reason.";
 const COLUMNS = [{ text: "What", class: "song" }, { text: "Reason" }, { text: "Parked", class: "right wide" }];
 
 /** @param {ParkedRecords} answer */
 export function parkedRecords({ records, waiting, more }) {
-  if (!records.length) return emptyState("None", NONE);
+  if (!records.length) return emptyState("No parked records", NONE);
   const hint = h(
     "p",
     { class: "quiet small hint" },

@@ -33,7 +33,7 @@ const READINGS = {
   }),
   process: ({ uploads }) => ({
     figure: uploads ? formatNumber(uploads.states.processing ?? 0) : "–",
-    unit: "in work",
+    unit: "processing",
     note: uploads ? `${formatNumber(uploads.states.ready ?? 0)} ready in all` : "not known",
   }),
 };

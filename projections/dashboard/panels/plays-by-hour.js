@@ -18,7 +18,7 @@ const COLUMNS = [{ text: "Hour from" }, { text: "Listens", class: "right" }, { t
 export function playsByHour(place, hours, asked) {
   const first = hours.findIndex((hour) => hour.listens || hour.likes);
   if (first < 0) {
-    place.replaceChildren(emptyState("Nothing yet", `Nobody has heard it in the last ${asked} hours.`));
+    place.replaceChildren(emptyState("Nothing yet", `It was not heard in the last ${asked} hours.`));
     return null;
   }
   const shown = hours.slice(first);

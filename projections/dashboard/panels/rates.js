@@ -28,7 +28,10 @@ export function rates() {
     onLive({ kinds }) {
       for (const row of rows) row.update(kinds);
       note.hidden = kinds != null && !kinds.sampled;
-      setText(note, kinds ? "More than is read here: the split is that of a sample." : "No rates yet.");
+      setText(
+        note,
+        kinds ? "There are more events than are read: the split is estimated from a sample." : "No rates yet.",
+      );
     },
     onLeave() {
       for (const row of rows) row.destroy();

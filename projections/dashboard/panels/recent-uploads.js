@@ -7,12 +7,12 @@ import { songCell, table } from "../table.js";
 
 /** @import { GetAnswers, Ingestion } from "../types.d.ts" */
 
-const COLUMNS = [{ text: "File", class: "song" }, { text: "State" }, { text: "Moved", class: "right wide" }];
+const COLUMNS = [{ text: "File", class: "song" }, { text: "State" }, { text: "Changed", class: "right wide" }];
 
 /** @param {GetAnswers["/v1/ingestions"]} answer */
 export function recentUploads({ ingestions }) {
-  if (ingestions.length) return table("Uploads that moved last", COLUMNS, h("tbody", {}, ingestions.map(uploadRow)));
-  return emptyState("No uploads yet", "Files that are uploaded show up here at once, whatever becomes of them.");
+  if (ingestions.length) return table("Recent uploads", COLUMNS, h("tbody", {}, ingestions.map(uploadRow)));
+  return emptyState("No uploads yet", "Uploads appear here at once, those that are rejected too.");
 }
 
 /** @param {Ingestion} upload */

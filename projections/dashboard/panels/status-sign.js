@@ -42,7 +42,7 @@ function statusOf({ state, latest, receivedAt }) {
   if (state === "lost") return lostStatus(receivedAt);
   if (state === "waiting" || latest === null) return { state: "waiting", sign: "connecting", explanation: "" };
   if (latest.troubles.length) {
-    return { state: "unknown", sign: "in part unknown", explanation: latest.troubles.join(" ") };
+    return { state: "unknown", sign: "partly unknown", explanation: latest.troubles.join(" ") };
   }
   const stale = latest.projections.filter((projection) => projection.freshness === "stale");
   if (!stale.length) return { state: "live", sign: "live", explanation: "" };
@@ -60,5 +60,5 @@ function lostStatus(receivedAt) {
   const sign = ago === null ? "no connection" : `connection lost ${ago} ago`;
   const rest =
     receivedAt === null ? "There is nothing to show yet." : `This page is as it was at ${formatClock(receivedAt)}.`;
-  return { state: "lost", sign, explanation: `The connection is lost. ${rest} It goes on by itself.` };
+  return { state: "lost", sign, explanation: `The connection is lost. ${rest} The page reconnects by itself.` };
 }

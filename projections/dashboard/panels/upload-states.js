@@ -42,5 +42,5 @@ export function uploadStates(onChange) {
  */
 function waitingText(since, asOf) {
   const seconds = (Date.parse(asOf) - Date.parse(since)) / 1000;
-  return `The one that waits longest has not moved for ${formatDuration(seconds)}.`;
+  return `The oldest unfinished upload has not changed state for ${formatDuration(seconds)}.`;
 }

@@ -12,7 +12,7 @@ const POLL_MS = 700;
 const KEY_BYTES = 16;
 const RETRIABLE = [408, 503];
 /** @type {Partial<Record<IngestionState, string>>} */
-const EXPLANATIONS = { queued: "Accepted: it can't be lost any more", processing: "Looked at and stored" };
+const EXPLANATIONS = { queued: "Accepted: it can't be lost any more", processing: "Checked and stored" };
 
 export class Upload {
   #file;
@@ -33,7 +33,7 @@ export class Upload {
     this.#file = file;
     this.#userId = userId;
     this.#retry = retry;
-    this.#bar.setAttribute("aria-label", `Sent of ${file.name}`);
+    this.#bar.setAttribute("aria-label", `Progress of ${file.name}`);
     const name = h("span", { class: "name" }, file.name);
     this.element = h("li", { class: "way sheet" }, name, this.#badge, this.#bar, this.#text);
   }
@@ -42,7 +42,7 @@ export class Upload {
   async send() {
     const request = await inSlot(() => this.#post());
     if (request?.status === 202) return this.#follow(JSON.parse(request.responseText));
-    if (request === null) this.#fail("The connection broke before it was accepted.", true);
+    if (request === null) this.#fail("The connection broke before the upload was accepted.", true);
     else this.#fail(problemOf(request), RETRIABLE.includes(request.status));
     return null;
   }
@@ -145,7 +145,7 @@ export class Upload {
  * @returns {string}
  */
 function problemOf({ status, responseText }) {
-  const otherwise = `The answer was ${status}.`;
+  const otherwise = `The API answered with the status ${status}.`;
   try {
     return JSON.parse(responseText).detail ?? otherwise;
   } catch {

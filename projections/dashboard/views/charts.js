@@ -10,8 +10,7 @@ import { scopeSelect } from "../panels/scope-select.js";
 
 /** @import { Chart, ChartKey, Projection, Route, View } from "../types.d.ts" */
 
-const NOT_COMPUTED =
-  "The first one is made a few seconds after the trending worker has started and something was played.";
+const NOT_COMPUTED = "The first chart appears a few seconds after the trending worker starts and a song is played.";
 
 /**
  * @param {Route} route

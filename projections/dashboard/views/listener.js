@@ -9,9 +9,8 @@ import { songCell, table } from "../table.js";
 /** @import { LibraryEntry, LibrarySummary, RecentListen, Route, View } from "../types.d.ts" */
 
 const UNKNOWN = "Nothing is known of this listener";
-const UNKNOWN_TEXT =
-  "Whoever has heard, liked or uploaded a song is known here a moment later. Ids are case-sensitive.";
-const ASK_TEXT = "A listener's id, as events carry it, leads to what was heard, liked and uploaded.";
+const UNKNOWN_TEXT = "A listener appears here a moment after they hear, like or upload a song. Ids are case-sensitive.";
+const ASK_TEXT = "The user id of an event finds what that listener heard, liked and uploaded.";
 const RECENT_ROWS = 10;
 const RECENT_COLUMNS = [
   { text: "Song", class: "song" },
@@ -132,7 +131,7 @@ function tile(name, value, more) {
 /** @param {RecentListen[]} listens */
 function recentListens(listens) {
   if (!listens.length)
-    return emptyState("Nothing heard yet", "Listens of thirty seconds, or half a song, show up here.");
+    return emptyState("Nothing heard yet", "Listens of thirty seconds, or of half a song, appear here.");
   const rows = listens
     .slice(0, RECENT_ROWS)
     .map((listen) =>
@@ -149,7 +148,8 @@ function recentListens(listens) {
 
 /** @param {LibraryEntry[]} entries */
 function libraryEntries(entries) {
-  if (!entries.length) return emptyState("An empty library", "Songs that are heard, liked or uploaded are kept here.");
+  if (!entries.length)
+    return emptyState("An empty library", "Songs that this listener hears, likes or uploads appear here.");
   const rows = entries.map((entry) =>
     h(
       "tr",

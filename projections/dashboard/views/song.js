@@ -1,4 +1,4 @@
-// A song: what it is, how it sounds, how often it was heard.
+// A song: what it is, its audio, and how often it was heard.
 import { ApiError, get } from "../api.js";
 import { emptyState, h, placeholder, viewHead } from "../dom.js";
 import { formatBytes, formatCount, formatDateTime, formatLength } from "../format.js";
@@ -11,11 +11,11 @@ import { playsByHour } from "../panels/plays-by-hour.js";
 const HOURS = 48;
 const REFRESH_MS = 15_000;
 const CATALOG_RETRY_MS = 1000;
-const NOT_RANKED = "It is not among the hundred most heard of any window now.";
-const NO_SOUND = "This song was announced without its sound, as those of simulated listeners are.";
-const BAD_SOUND = "The sound can't be played: it is lost, or this browser does not know its format.";
+const NOT_RANKED = "It is not in the top hundred of any window now.";
+const NO_AUDIO = "This song has no audio. Songs of simulated listeners have none.";
+const BAD_AUDIO = "The audio can't be played: it is lost, or this browser does not support its format.";
 /** @type {Record<number, string>} */
-const GONE = { 404: "No such song", 410: "This song was taken away" };
+const GONE = { 404: "No such song", 410: "This song was removed" };
 
 /**
  * @param {Route} route
@@ -57,7 +57,7 @@ export function song({ values: [id = ""] }) {
       document.title = `${answer.song.title} · Songline`;
       element.replaceChildren(
         songHead(answer.song),
-        songSound(answer.song),
+        songAudio(answer.song),
         h("section", {}, h("h2", {}, "In the charts now"), standings),
         h("section", {}, h("h2", {}, "Listens, hour by hour"), chart),
       );
@@ -73,7 +73,7 @@ export function song({ values: [id = ""] }) {
     const coming = status === 404 && (await isComing(id));
     if (left) return;
     if (coming) {
-      const text = h("p", { class: "quiet" }, "The song is stored; the catalog gets it in a moment.");
+      const text = h("p", { class: "quiet" }, "The song is stored and appears in the catalog in a moment.");
       element.replaceChildren(h("h1", {}, "On its way"), text, placeholder(4));
       timer = setTimeout(load, CATALOG_RETRY_MS);
       return;
@@ -112,16 +112,16 @@ async function isComing(id) {
 
 /** @param {Song} song */
 function songHead({ title, artist, album, genre, durationMs, uploadedAt, userId }) {
-  const facts = [album, genre, formatLength(durationMs), `came ${formatDateTime(uploadedAt)}`].filter(Boolean);
+  const facts = [album, genre, formatLength(durationMs), `uploaded ${formatDateTime(uploadedAt)}`].filter(Boolean);
   const uploader = h("a", { href: listenerLink(userId) }, userId);
   const lead = h("p", { class: "lead" }, h("strong", {}, artist), ` · ${facts.join(" · ")} · by `, uploader);
   return viewHead(title, lead);
 }
 
 /** @param {Song} song */
-function songSound({ id, title, artist, sha256, size, contentType }) {
-  if (!sha256) return h("p", { class: "silent" }, NO_SOUND);
-  const failure = h("p", { class: "notice bad" }, BAD_SOUND);
+function songAudio({ id, title, artist, sha256, size, contentType }) {
+  if (!sha256) return h("p", { class: "silent" }, NO_AUDIO);
+  const failure = h("p", { class: "notice bad" }, BAD_AUDIO);
   failure.hidden = true;
   const player = h("audio", {
     controls: true,
@@ -133,7 +133,7 @@ function songSound({ id, title, artist, sha256, size, contentType }) {
     },
   });
   const facts = h("p", { class: "quiet small" }, `${contentType ?? ""} · ${formatBytes(size ?? 0)}`);
-  return h("section", { "aria-label": "Sound" }, player, failure, facts);
+  return h("section", { "aria-label": "Audio" }, player, failure, facts);
 }
 
 /** @param {Standing[]} standings */

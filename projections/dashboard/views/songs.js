@@ -15,7 +15,7 @@ const COLUMNS = [
   { text: "Song", class: "song" },
   { text: "Genre", class: "wide" },
   { text: "Length", class: "right" },
-  { text: "Came", class: "right wide" },
+  { text: "Uploaded", class: "right wide" },
 ];
 
 /**
@@ -68,7 +68,7 @@ export function songs({ query }) {
     element: h(
       "div",
       { class: "stack" },
-      viewHead("Songs", h("p", { class: "lead" }, "Everything that can be heard, the newest first.")),
+      viewHead("Songs", h("p", { class: "lead" }, "All songs in the catalog, the newest first.")),
       uploadForm(awaitSong),
       h("section", { "aria-label": "Catalog" }, searchForm(words), place, h("p", { class: "more" }, more)),
     ),
@@ -102,8 +102,8 @@ function searchForm(words) {
 
 /** @param {string} words */
 function noSongs(words) {
-  if (!words) return emptyState("No songs yet", "The first one that is uploaded shows up here a moment later.");
-  return emptyState("No song is like that", `Nothing begins with “${words}”. Fewer or shorter words find more.`);
+  if (!words) return emptyState("No songs yet", "A song appears here a moment after its upload is ready.");
+  return emptyState("No songs found", `No title, artist or album has words that begin with “${words}”.`);
 }
 
 /** @param {Song} song */

@@ -11,7 +11,7 @@ import { uploadStates } from "../panels/upload-states.js";
 /** @import { View } from "../types.d.ts" */
 
 const REFRESH_MS = 10_000;
-const LEAD = "What comes in, how fast it moves on, and how far each projection is behind.";
+const LEAD = "The rate of each stage, and how far each projection is behind.";
 
 /** @returns {View} */
 export function system() {
@@ -37,14 +37,14 @@ export function system() {
     element: h(
       "div",
       { class: "stack" },
-      viewHead("The way through the system", h("p", { class: "lead" }, LEAD)),
+      viewHead("Pipelines", h("p", { class: "lead" }, LEAD)),
       h(
         "div",
         { class: "lanes" },
         pipelines.map((one) => one.element),
       ),
       states.element,
-      h("section", {}, h("h2", {}, "Uploads that moved last"), uploads.element),
+      h("section", {}, h("h2", {}, "Recent uploads"), uploads.element),
       h("section", {}, h("h2", {}, "Dead letters"), letters.element),
       h("section", {}, h("h2", {}, "Parked records"), records.element),
     ),
@@ -75,10 +75,10 @@ function makePipelines() {
       ["projection", "catalog"],
       ["table", "catalog"],
     ]),
-    pipeline("Everybody's events become libraries", [
+    pipeline("Events become libraries", [
       ["hub", "music-events"],
       ["projection", "library"],
     ]),
-    pipeline("Now playing: told, not kept", [["hub", "now-playing"]]),
+    pipeline("Now playing is sent on, not stored", [["hub", "now-playing"]]),
   ];
 }
