@@ -12,8 +12,8 @@ from localcloud.amqp.link import Delivery
 from localcloud.amqp.node import Inlet
 from localcloud.amqp.types import Symbol
 from localcloud.eventhubs.addresses import not_found
+from localcloud.eventhubs.event_records import record_batch, records_of
 from localcloud.eventhubs.partition_key import partition_of
-from localcloud.eventhubs.translate import record_batch, records_of
 from localcloud.faults import SERVER_BUSY
 from localcloud.log.errors import AppendError, LogError
 from localcloud.log.partition import AppendedBatch, PartitionLog

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from localcloud.amqp.codec import DecodeError, encode
 from localcloud.amqp.message import sections
 from localcloud.amqp.types import Described, Symbol, Ulong
-from localcloud.eventhubs.translate import BATCH_FORMAT, Events, Headers, Record, record_batch, records_of
+from localcloud.eventhubs.event_records import BATCH_FORMAT, Events, Headers, Record, record_batch, records_of
 from tests.unit.amqp.values import SCALAR, TEXT
 
 KEY = b"x-opt-partition-key"
