@@ -1,4 +1,4 @@
-"""The endpoint through Qpid Proton, an AMQP client by other people, and across to Kafka."""
+"""The endpoint through Qpid Proton, an AMQP client by other people."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from localcloud.sas import Keys
 from tests.integration.eventhubs.hub import Hub
@@ -156,32 +155,3 @@ def test_management_through_another_client(hub: Hub) -> None:
             (501, {"operation": "WRITE", "type": "com.microsoft:eventhub", "name": hub.name}),
         ):
             assert ask(**properties).properties["status-code"] == status
-
-
-async def test_an_event_sent_over_amqp_is_read_over_kafka_and_the_other_way_round(hub: Hub) -> None:
-    await hub.send("from amqp", partition_id="0")
-    security: dict[str, Any] = {
-        "bootstrap_servers": hub.cloud.kafka_bootstrap,
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": "$ConnectionString",
-        "sasl_plain_password": hub.connection_string,
-    }
-    producer = AIOKafkaProducer(**security)
-    await producer.start()
-    try:
-        await producer.send_and_wait(hub.name, b"from kafka", b"user-7", partition=0, headers=[("h", b"v")])
-    finally:
-        await producer.stop()
-    consumer = AIOKafkaConsumer(**security, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        consumer.assign([TopicPartition(hub.name, 0)])
-        assert [(await consumer.getone()).value for _ in range(2)] == [b"from amqp", b"from kafka"]
-    finally:
-        await consumer.stop()
-    [_, (_, event)] = await hub.receive(2)
-    assert event.body_as_str() == "from kafka"
-    assert event.partition_key == b"user-7"
-    assert event.properties == {b"h": b"v"}
-    assert event.sequence_number == 1

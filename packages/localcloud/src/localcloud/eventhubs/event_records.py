@@ -1,20 +1,14 @@
-"""AMQP events to Kafka records and back.
+"""AMQP events to Kafka records.
 
-A record's value is the event's body, when that is one data section; its key is the partition key; its headers are the
-application properties, each value in AMQP's own encoding (as Azure does it). What only AMQP readers understand goes
-into reserved headers, when there is any; their values are encoded lists and maps, which no application property may be:
-
-    amqp:properties           the properties section's list
-    amqp:message-annotations  the client's own annotations, a map
-    amqp:footer               a map
-    amqp:body                 an empty list, and the value is the encoded body sections instead
+A record's value is the event's body, when that is one data section. Its key is null, as on Azure, but for compacted
+hubs: these go by the partition key. For the headers see `record_headers`.
 """
 
 import struct
 from collections.abc import Iterable
 from typing import Final
 
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from localcloud.amqp.codec import DecodeError, decode, encode
 from localcloud.amqp.message import (
@@ -28,43 +22,63 @@ from localcloud.amqp.message import (
     VALUE,
     sections,
 )
-from localcloud.amqp.types import Map, Symbol
+from localcloud.amqp.types import Map
+from localcloud.eventhubs.record_headers import (
+    BODY,
+    KAFKA_KEY,
+    PARTITION_KEY,
+    RESERVED,
+    Headers,
+    Record,
+    property_headers,
+)
+from localcloud.log.batch import AMQP_HEADERS, with_attributes
 
 BATCH_FORMAT: Final = 0x80013700
 
-Headers = list[tuple[str, bytes | None]]
-Record = tuple[bytes | None, bytes | None, Headers]  # key, value, headers
+_Parsed = tuple[str | None, bytes | None, Headers]
+"""Partition key, value, headers but for the one of the partition key."""
 
-_RESERVED: Final = {
-    PROPERTIES: "amqp:properties",
-    MESSAGE_ANNOTATIONS: "amqp:message-annotations",
-    FOOTER: "amqp:footer",
-    DELIVERY_ANNOTATIONS: "amqp:delivery-annotations",
-}
-_BODY: Final = "amqp:body"
-_PARTITION_KEY: Final = "x-opt-partition-key"
 # Set by the service on the way out; a client that sends them on, say from another hub, means nothing by it.
-_OURS: Final = frozenset({_PARTITION_KEY, "x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"})
+_OURS: Final = frozenset({PARTITION_KEY, KAFKA_KEY, "x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"})
 _U32: Final = struct.Struct(">I")
 _DATA: Final = b"\x00\x53\x75"
 _MAX_BATCH: Final = 2**31 - 1
 
 
-# In
-
-
-def records_of(payload: bytes, message_format: int) -> tuple[str | None, list[Record]]:
+def records_of(payload: bytes, message_format: int, *, compacted: bool = False) -> tuple[str | None, list[Record]]:
     """The partition key to route by, and the records of one delivery: a single event, or a batch of them.
 
-    Raises DecodeError when any of it is malformed: a batch is stored whole or not at all.
+    In a `compacted` hub the partition key is the record's key, too. Raises DecodeError when any of it is malformed: a
+    batch is stored whole or not at all.
     """
     if message_format == BATCH_FORMAT:
-        return _batch(payload)
-    record = _record(payload, 0, len(payload))[0]
-    return None if record[0] is None else record[0].decode(), [record]
+        routing, events = _batch(payload)
+    else:
+        event = _event(payload, 0, len(payload))[0]
+        routing, events = event[0], [event]
+    return routing, _records(events, routing, compacted)
 
 
-def _batch(payload: bytes) -> tuple[str | None, list[Record]]:
+def _records(events: list[_Parsed], routing: str | None, compacted: bool) -> list[Record]:
+    """With the header of their partition keys; `routing` is the key of those that have none of their own."""
+    encoded: dict[str, bytes] = {}
+    records: list[Record] = []
+    for own, value, headers in events:
+        key = routing if own is None else own
+        if key is None:
+            # The first header is read as the partition key: a property of that name must not be it.
+            named = bool(headers) and headers[0][0] == PARTITION_KEY
+            records.append((None, value, [(PARTITION_KEY, None), *headers] if named else headers))
+            continue
+        header = encoded.get(key)
+        if header is None:
+            header = encoded[key] = encode(key)
+        records.append((key.encode() if compacted else None, value, [(PARTITION_KEY, header), *headers]))
+    return records
+
+
+def _batch(payload: bytes) -> tuple[str | None, list[_Parsed]]:
     """A batch is a message whose data sections each hold one encoded event.
 
     Events of a batch mostly begin with the same bytes (the same annotations and properties, or none) and end with one
@@ -72,9 +86,9 @@ def _batch(payload: bytes) -> tuple[str | None, list[Record]]:
     """
     routing, at = _head(payload)
     prefix: bytes | None = b""
-    key: bytes | None = None
+    key: str | None = None
     headers: Headers = []
-    records: list[Record] = []
+    events: list[_Parsed] = []
     size = len(payload)
     while payload.startswith(_DATA, at):
         start, at = _binary(payload, at + 3, size)
@@ -83,22 +97,20 @@ def _batch(payload: bytes) -> tuple[str | None, list[Record]]:
             if payload.startswith(_DATA, body) and body + 4 < at:
                 first, last = _binary(payload, body + 3, at)
                 if last == at:
-                    records.append((key, payload[first:at], headers))
+                    events.append((key, payload[first:at], headers))
                     continue
-        record, length = _record(payload, start, at)
-        key, _, headers = record
+        event, length = _event(payload, start, at)
+        key, _, headers = event
         prefix = None if length is None else payload[start : start + length]
-        records.append(record)
+        events.append(event)
     if any(code != FOOTER for code, _, _ in sections(payload[at:])):
         raise DecodeError("a batch has nothing but data sections behind its annotations")
-    if routing is not None:
-        records = [(routing if key is None else key, value, headers) for key, value, headers in records]
-    return None if routing is None else routing.decode(), records
+    return routing, events
 
 
-def _head(payload: bytes) -> tuple[bytes | None, int]:
+def _head(payload: bytes) -> tuple[str | None, int]:
     """The partition key of a batch, and where its data begin."""
-    key: bytes | None = None
+    key: str | None = None
     at = 0
     for code, start, end in sections(payload):
         if code in (DATA, SEQUENCE, VALUE, FOOTER):
@@ -125,13 +137,13 @@ def _binary(payload: bytes, at: int, end: int) -> tuple[int, int]:
     return start, last
 
 
-def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
-    """The record for the event in payload[start:end].
+def _event(payload: bytes, start: int, end: int) -> tuple[_Parsed, int | None]:
+    """The event in payload[start:end].
 
     With it, the length of what comes before the body, when that is one data section with nothing behind it.
     """
     event = payload[start:end]
-    key: bytes | None = None
+    key: str | None = None
     headers: Headers = []
     bodies: list[tuple[int, int, int]] = []
     at = first_body = 0
@@ -139,12 +151,15 @@ def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
         if code == MESSAGE_ANNOTATIONS:
             key, rest = _annotations(event, first)
             if rest:
-                headers.append((_RESERVED[code], encode(rest)))
+                headers.append((RESERVED[code], encode(rest)))
         elif code == APPLICATION_PROPERTIES:
             headers += _application_properties(event, first, last)
-        elif code in (PROPERTIES, FOOTER) or (code == DELIVERY_ANNOTATIONS and bodies):
-            _require(event, first, list if code == PROPERTIES else dict)
-            headers.append((_RESERVED[code], event[first:last]))
+        elif code == PROPERTIES:
+            _require(event, first, list)
+            headers += property_headers(event[first:last])
+        elif code == FOOTER or (code == DELIVERY_ANNOTATIONS and bodies):
+            _require(event, first, dict)
+            headers.append((RESERVED[code], event[first:last]))
         elif code in (DATA, SEQUENCE, VALUE):
             if code != DATA:
                 _require(event, first, list if code == SEQUENCE else object)
@@ -160,7 +175,7 @@ def _record(payload: bytes, start: int, end: int) -> tuple[Record, int | None]:
         code, at, last = bodies[0]
         start = _binary(event, first_body, last)[0]
         return (key, event[start:last], headers), at if last == len(event) else None
-    headers.append((_BODY, b"\x45"))
+    headers.append((BODY, b"\x45"))
     return (key, event[bodies[0][1] : bodies[-1][2]], headers), None
 
 
@@ -170,14 +185,14 @@ def _require(event: bytes, at: int, kind: type) -> None:
         raise DecodeError(f"a {type(value).__name__} where a {kind.__name__} belongs")
 
 
-def _annotations(event: bytes, at: int) -> tuple[bytes | None, Map]:
+def _annotations(event: bytes, at: int) -> tuple[str | None, Map]:
     """The partition key, and the annotations that are the client's own."""
     annotations, _ = decode(event, at)
     if not isinstance(annotations, dict):
         raise DecodeError(f"message annotations are a map, not a {type(annotations).__name__}")
-    key = annotations.get(_PARTITION_KEY)
+    key = annotations.get(PARTITION_KEY)
     rest = {name: value for name, value in annotations.items() if name not in _OURS}
-    return key.encode() if isinstance(key, str) else None, rest
+    return str(key) if isinstance(key, str) else None, rest
 
 
 def _application_properties(event: bytes, at: int, end: int) -> Headers:
@@ -203,133 +218,11 @@ def _application_properties(event: bytes, at: int, end: int) -> Headers:
 
 
 def record_batch(records: Iterable[Record], now_ms: int) -> bytes:
-    """One uncompressed Kafka record batch (magic 2) whose records are all of the time `now_ms` (Unix ms)."""
+    """One uncompressed Kafka record batch (magic 2) whose records are all of the time `now_ms` (Unix ms).
+
+    Its attributes say that its headers are AMQP-encoded, which no reader could tell by looking at them.
+    """
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, _MAX_BATCH)
     for offset, (key, value, headers) in enumerate(records):
         builder.append(offset, now_ms, key, value, headers)
-    return bytes(builder.build())
-
-
-# Out
-
-
-class Events:
-    """The events of one stored batch, ready to be delivered: for each its offset and its encoded message."""
-
-    __slots__ = ("messages", "offsets", "size")
-
-    def __init__(self, data: bytes, enqueued_ms: int) -> None:
-        self.offsets: list[int] = []
-        self.messages: list[bytes] = []
-        encoder = _MessageEncoder(enqueued_ms)
-        for record in DefaultRecordBatch(data):
-            self.offsets.append(record.offset)
-            self.messages.append(encoder.encode(record.offset, record.key, record.value, record.headers))
-        self.size = len(data) + sum(map(len, self.messages))
-
-
-def _symbol(name: str) -> bytes:
-    return encode(Symbol(name))
-
-
-class _MessageEncoder:
-    """Encodes the messages of one batch, whose annotations differ in little more than the sequence number."""
-
-    def __init__(self, enqueued_ms: int) -> None:
-        self._middle = (
-            _symbol("x-opt-enqueued-time")
-            + b"\x83"
-            + struct.pack(">q", enqueued_ms)
-            + _symbol("x-opt-offset")
-            + b"\xa1"
-        )
-        self._frames: dict[tuple[int, bytes | None], tuple[bytes, bytes, bytes]] = {}
-
-    def encode(self, offset: int, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
-        body = _data(value or b"")
-        after = b""
-        own: Map = {}
-        if headers:
-            after, own, body = _sections_of(headers, value or b"")
-        digits = b"%d" % offset
-        if own:
-            frame = self._frame(len(digits), key, own)
-        else:
-            frame = self._frames.get((len(digits), key)) or self._frame(len(digits), key, own)
-        before, middle, tail = frame
-        return b"".join((before, offset.to_bytes(8), middle, digits, tail, after, body))
-
-    def _frame(self, digits: int, key: bytes | None, own: Map) -> tuple[bytes, bytes, bytes]:
-        """The bytes of the annotations around the sequence number and around the offset."""
-        first = _symbol("x-opt-sequence-number") + b"\x81"
-        middle = self._middle + bytes((digits,))
-        tail = b"".join(encode(name) + encode(value) for name, value in own.items())
-        count = 6 + 2 * len(own)
-        text = _text(key)
-        if text is not None:
-            tail += _symbol(_PARTITION_KEY) + encode(text)
-            count += 2
-        size = 4 + len(first) + 8 + len(middle) + digits + len(tail)
-        before = b"\x00\x53\x72\xd1" + struct.pack(">II", size, count) + first
-        if not own:
-            self._frames[digits, key] = before, middle, tail
-        return before, middle, tail
-
-
-def _text(key: bytes | None) -> str | None:
-    try:
-        return None if key is None else key.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _data(value: bytes) -> bytes:
-    size = len(value)
-    return b"\x00\x53\x75\xa0" + bytes((size,)) + value if size < 256 else b"\x00\x53\x75\xb0" + _U32.pack(size) + value
-
-
-def _sections_of(headers: Headers, value: bytes) -> tuple[bytes, Map, bytes]:
-    """Properties and application properties encoded; the client's own annotations; what comes from the body on."""
-    properties = footer = delivery = b""
-    own: Map = {}
-    body = _data(value)
-    pairs: list[bytes] = []
-    for name, content in headers:
-        encoded = _encoded(content)
-        if name == _RESERVED[PROPERTIES] and encoded[0] in (0x45, 0xC0, 0xD0):
-            properties = b"\x00\x53\x73" + encoded
-        elif name == _RESERVED[MESSAGE_ANNOTATIONS] and encoded[0] in (0xC1, 0xD1):
-            annotations, _ = decode(encoded)
-            own = annotations if isinstance(annotations, dict) else {}
-        elif name == _RESERVED[FOOTER] and encoded[0] in (0xC1, 0xD1):
-            footer = b"\x00\x53\x78" + encoded
-        elif name == _RESERVED[DELIVERY_ANNOTATIONS] and encoded[0] in (0xC1, 0xD1):
-            delivery = b"\x00\x53\x71" + encoded
-        elif name == _BODY and encoded == b"\x45" and _is_body(value):
-            body = value
-        else:
-            simple = 0x40 <= encoded[0] < 0xC0 and encoded != b"\x45"
-            pairs += (encode(name), encoded if simple else encode(content))
-    if pairs:
-        inside = b"".join(pairs)
-        properties += b"\x00\x53\x74\xd1" + struct.pack(">II", len(inside) + 4, len(pairs)) + inside
-    return properties, own, body + footer + delivery
-
-
-def _is_body(value: bytes) -> bool:
-    try:
-        return {code for code, _, _ in sections(value)} in ({DATA}, {SEQUENCE}, {VALUE})
-    except DecodeError:
-        return False
-
-
-def _encoded(content: bytes | None) -> bytes:
-    """A header's value as an AMQP value: itself when it is a well-formed one, else as a binary."""
-    if content is None:
-        return b"\x40"
-    try:
-        if content and decode(content)[1] == len(content):
-            return content
-    except DecodeError:
-        pass
-    return encode(content)
+    return with_attributes(bytes(builder.build()), AMQP_HEADERS)

@@ -11,7 +11,7 @@ from localcloud.amqp.message import DELIVERY_ANNOTATIONS, section
 from localcloud.amqp.node import Outlet
 from localcloud.amqp.types import Timestamp
 from localcloud.eventhubs.addresses import not_found
-from localcloud.eventhubs.event_records import Events
+from localcloud.eventhubs.event_messages import Events
 from localcloud.eventhubs.readers import PartitionReaders
 from localcloud.faults import DuplicateFault
 from localcloud.log.partition import PartitionLog

@@ -46,7 +46,7 @@ class EventWriter(Inlet):
 
     def on_delivery(self, delivery: Delivery) -> None:
         try:
-            key, records = records_of(delivery.payload, delivery.message_format)
+            key, records = records_of(delivery.payload, delivery.message_format, compacted=self._hub.config.compacted)
             if not records:
                 delivery.accept()
                 return

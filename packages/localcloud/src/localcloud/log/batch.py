@@ -24,6 +24,8 @@ _UINT32 = Struct(">I")
 COMPRESSION_MASK = 0x07
 GZIP = 1
 APPEND_TIME, TRANSACTIONAL, CONTROL = 0x08, 0x10, 0x20
+AMQP_HEADERS = 0x4000
+"""Set by us, in a bit that Kafka leaves unused: the batch came over AMQP, and so are its headers encoded."""
 
 
 class BatchHeader(NamedTuple):
@@ -173,6 +175,12 @@ def appended_at(batch: bytes, timestamp_ms: int) -> bytes:
     return _sealed(
         header._replace(attributes=header.attributes | APPEND_TIME, max_timestamp=timestamp_ms), batch[HEADER_SIZE:]
     )
+
+
+def with_attributes(batch: bytes, attributes: int) -> bytes:
+    """The batch with those attributes, too."""
+    header = header_of(batch)
+    return _sealed(header._replace(attributes=header.attributes | attributes), batch[HEADER_SIZE:])
 
 
 def build(pairs: list[tuple[bytes | None, bytes | None]], timestamp_ms: int) -> bytes:
