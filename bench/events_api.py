@@ -22,7 +22,7 @@ from time import perf_counter
 
 import httpx
 
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
 from songline.producers.publishing.outbox import Outbox
@@ -62,7 +62,7 @@ async def publish(publisher: EventPublisher, events: Bodies) -> None:
     assert set(outcomes) == {"sent"}, set(outcomes)
 
 
-async def alone(settings: EventHubs, folder: Path, simulated: Iterator[Due]) -> None:
+async def alone(settings: EventHubsSettings, folder: Path, simulated: Iterator[Due]) -> None:
     async with (
         EventPublisher(settings) as bare,
         EventPublisher(settings, outbox=folder / "idle.db", spill_after_s=30) as insured,

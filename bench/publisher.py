@@ -17,7 +17,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
 from songline.cloud.eventhubs import producer
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import Dials
 from songline.producers.simulation.simulator import Simulation
@@ -49,7 +49,7 @@ async def published(publisher: EventPublisher, bodies: Bodies) -> None:
     await asyncio.gather(*[await publisher.submit(body, key) for body, key in bodies])
 
 
-async def compare(settings: EventHubs) -> dict[str, float]:
+async def compare(settings: EventHubsSettings) -> dict[str, float]:
     """The best of ROUNDS interleaved rounds of each, in events/s; raises AssertionError when the hub counts less."""
     simulated = islice(Simulation(1, datetime.now(UTC), Dials(rate=1_000)), EVENTS)
     bodies = [(encode(event), event.partition_key) for _, event in simulated]

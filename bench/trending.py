@@ -32,7 +32,7 @@ from msgspec import Struct
 
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import Settings
+from songline.cloud.settings import CloudSettings
 from songline.processes import emulator_files
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from songline.schemas.documents import CHART_SIZE, Chart
@@ -122,7 +122,7 @@ def partition_of(event: Event) -> int:
     return int(event.data.user_id.removeprefix("user-")) % PARTITIONS
 
 
-async def fill(settings: Settings, hub: str, events: Iterable[Event]) -> None:
+async def fill(settings: CloudSettings, hub: str, events: Iterable[Event]) -> None:
     producer = AIOKafkaProducer(
         max_request_size=1_000_000, max_batch_size=400_000, **client_options(settings.eventhubs)
     )
@@ -143,7 +143,7 @@ async def fill(settings: Settings, hub: str, events: Iterable[Event]) -> None:
         await producer.stop()
 
 
-async def bare(settings: Settings, total: int) -> tuple[float, float, int]:
+async def bare(settings: CloudSettings, total: int) -> tuple[float, float, int]:
     """aiokafka's getmany, msgspec, a count by minute and song."""
     options = client_options(settings.eventhubs)
     consumer = AIOKafkaConsumer(max_partition_fetch_bytes=2_000_000, auto_offset_reset="earliest", **options)
@@ -162,7 +162,7 @@ async def bare(settings: Settings, total: int) -> tuple[float, float, int]:
     return took
 
 
-def idiomatic(settings: Settings, total: int) -> None:
+def idiomatic(settings: CloudSettings, total: int) -> None:
     """Faust as its documentation shows it: a model, a windowed table, an event at a time. Prints its result."""
     import faust
 
@@ -277,9 +277,9 @@ def main(total: int = EVENTS) -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["bare", total]:
-            print(json.dumps(asyncio.run(bare(Settings.read(os.environ), int(total)))))
+            print(json.dumps(asyncio.run(bare(CloudSettings.read(os.environ), int(total)))))
         case ["idiomatic", total]:
-            idiomatic(Settings.read(os.environ), int(total))
+            idiomatic(CloudSettings.read(os.environ), int(total))
         case [total]:
             main(int(total))
         case _:

@@ -7,7 +7,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud.credentials import entra
-from songline.cloud.settings import Blobs
+from songline.cloud.settings import BlobSettings
 
 # What is larger goes in blocks that are read from the file as they are sent, rather than as one piece of memory; and
 # comes in pieces, of which the SDK makes the first 32 MB otherwise.
@@ -19,7 +19,7 @@ PIECES: dict[str, Any] = {
 }
 
 
-def client(settings: Blobs, **options: Any) -> BlobServiceClient:
+def client(settings: BlobSettings, **options: Any) -> BlobServiceClient:
     """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
     if settings.connection is not None:
         return BlobServiceClient.from_connection_string(settings.connection.reveal(), **PIECES, **options)

@@ -3,10 +3,10 @@
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
 from songline.cloud.credentials import entra
-from songline.cloud.settings import Blobs
+from songline.cloud.settings import BlobSettings
 
 
-def store(settings: Blobs, container: str) -> BlobCheckpointStore:
+def store(settings: BlobSettings, container: str) -> BlobCheckpointStore:
     """A checkpoint store in the blob container `container`; close it, or use it as a context manager."""
     if settings.connection is not None:
         return BlobCheckpointStore.from_connection_string(settings.connection.reveal(), container)

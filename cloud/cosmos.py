@@ -7,7 +7,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import Struct
 
 from songline.cloud.credentials import entra
-from songline.cloud.settings import Cosmos
+from songline.cloud.settings import CosmosSettings
 
 
 class Container(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Container(Struct, frozen=True):
         }
 
 
-def client(settings: Cosmos) -> CosmosClient:
+def client(settings: CosmosSettings) -> CosmosClient:
     """An asynchronous client; close it, or use it as a context manager."""
     credential = settings.key.reveal() if settings.key is not None else entra()
     return CosmosClient(settings.endpoint, credential=credential)

@@ -7,10 +7,10 @@ from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from songline.cloud.credentials import entra
-from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubs, connection_parts
+from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubsSettings, connection_parts
 
 
-def producer(settings: EventHubs, hub: str, **options: Any) -> EventHubProducerClient:
+def producer(settings: EventHubsSettings, hub: str, **options: Any) -> EventHubProducerClient:
     """A producer client for `hub`; `options` go to the SDK's constructor."""
     if settings.connection is not None:
         return EventHubProducerClient.from_connection_string(
@@ -21,7 +21,7 @@ def producer(settings: EventHubs, hub: str, **options: Any) -> EventHubProducerC
     )
 
 
-def consumer(settings: EventHubs, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
+def consumer(settings: EventHubsSettings, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
     """A consumer client for `hub` in the consumer group `group`; `options` go to the SDK's constructor."""
     if settings.connection is not None:
         return EventHubConsumerClient.from_connection_string(
@@ -40,7 +40,7 @@ def consumer(settings: EventHubs, hub: str, group: str, **options: Any) -> Event
     )
 
 
-def namespace(settings: EventHubs) -> str:
+def namespace(settings: EventHubsSettings) -> str:
     """The namespace as the SDK names it in its checkpoints: its host, with the port of an emulator."""
     if settings.connection is None:
         return settings.host

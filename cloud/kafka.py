@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 
 from songline.cloud.credentials import entra
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 
 IDLE_LIMIT_MS = 240_000
 MAX_REQUEST_LIMIT = 1_046_528
@@ -36,12 +36,12 @@ class EntraToken(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no
         return (await self._credential.get_token(self._scope)).token
 
 
-def tls(settings: EventHubs) -> SSLContext | None:
+def tls(settings: EventHubsSettings) -> SSLContext | None:
     """The TLS context of the wire, None for an emulator's plain one."""
     return None if settings.plaintext else create_default_context()
 
 
-def client_options(settings: EventHubs) -> dict[str, Any]:
+def client_options(settings: EventHubsSettings) -> dict[str, Any]:
     """Options of an `aiokafka` consumer or producer: the connection string, or Entra tokens where there is none."""
     options = {
         "bootstrap_servers": settings.kafka,
@@ -60,7 +60,7 @@ def client_options(settings: EventHubs) -> dict[str, Any]:
     }
 
 
-def producer(settings: EventHubs, **options: Any) -> AIOKafkaProducer:
+def producer(settings: EventHubsSettings, **options: Any) -> AIOKafkaProducer:
     """A producer, not started, whose records are acknowledged when they can't be lost any more; `options` go to its
     constructor. It tries a record for `request_timeout_ms`, REQUEST_TIMEOUT_MS by default, then raises KafkaError."""
     defaults = {"acks": "all", "max_request_size": MAX_REQUEST_SIZE, "request_timeout_ms": REQUEST_TIMEOUT_MS}

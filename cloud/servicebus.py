@@ -8,20 +8,20 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
 from songline.cloud.credentials import entra
-from songline.cloud.settings import SERVICEBUS_CONNECTION, ServiceBus, connection_parts
+from songline.cloud.settings import SERVICEBUS_CONNECTION, ServiceBusSettings, connection_parts
 
 # 0 means "from where the last peek ended" to the SDK's receivers.
 FIRST_SEQUENCE_NUMBER: Final = 1
 
 
-def client(settings: ServiceBus, **options: Any) -> ServiceBusClient:
+def client(settings: ServiceBusSettings, **options: Any) -> ServiceBusClient:
     """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
     if settings.connection is not None:
         return ServiceBusClient.from_connection_string(settings.connection.reveal(), **options)
     return ServiceBusClient(settings.host, entra(), **options)
 
 
-def administration(settings: ServiceBus, **options: Any) -> ServiceBusAdministrationClient:
+def administration(settings: ServiceBusSettings, **options: Any) -> ServiceBusAdministrationClient:
     """A client of the management, which `settings` must name; close it, or use it as a context manager."""
     assert settings.management is not None
     if settings.certificate is not None:

@@ -24,7 +24,7 @@ COSMOS_ENDPOINT = "AZURE_COSMOS_RESOURCEENDPOINT"
 KAFKA_BOOTSTRAP = "SONGLINE_KAFKA_BOOTSTRAP"
 
 
-class BadSetting(Exception):
+class SettingError(Exception):
     """A setting is missing or wrong. Nothing starts until the operator has mended it."""
 
     def __init__(self, name: str, saw: str, expected: str) -> None:
@@ -47,7 +47,7 @@ class Secret(str):
         return str.__str__(self)
 
 
-class EventHubs(Struct, frozen=True):
+class EventHubsSettings(Struct, frozen=True):
     """Where the Event Hubs namespace is: a connection string, or its host name for Entra credentials.
 
     `kafka` is the Kafka bootstrap address, `host:port`; `plaintext` says that the wire has no TLS (an emulator).
@@ -59,14 +59,14 @@ class EventHubs(Struct, frozen=True):
     plaintext: bool
 
 
-class Cosmos(Struct, frozen=True):
+class CosmosSettings(Struct, frozen=True):
     """Where the Cosmos DB account is: an endpoint, with its key, or without one for Entra credentials."""
 
     endpoint: str
     key: Secret | None
 
 
-class ServiceBus(Struct, frozen=True):
+class ServiceBusSettings(Struct, frozen=True):
     """Where the Service Bus namespace is: a connection string, or its host name for Entra credentials.
 
     `management` is the HOST:PORT of its management over HTTPS, None where there is none (Microsoft's emulator speaks
@@ -79,65 +79,65 @@ class ServiceBus(Struct, frozen=True):
     certificate: str | None = None
 
 
-class Blobs(Struct, frozen=True):
+class BlobSettings(Struct, frozen=True):
     """Where the storage account's Blob service is: a connection string, or its endpoint for Entra credentials."""
 
     connection: Secret | None
     endpoint: str | None
 
 
-class Settings(Struct, frozen=True):
-    eventhubs: EventHubs
-    cosmos: Cosmos
+class CloudSettings(Struct, frozen=True):
+    eventhubs: EventHubsSettings
+    cosmos: CosmosSettings
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """The settings in `environ`; raises BadSetting, which names the setting, what it saw and what it expects."""
+        """The settings in `environ`; raises SettingError, which names the setting, what it saw and what it expects."""
         return cls(eventhubs=read_eventhubs(environ), cosmos=read_cosmos(environ))
 
 
-def read_eventhubs(environ: Mapping[str, str]) -> EventHubs:
-    """The Event Hubs part alone, for a process that needs nothing else; raises BadSetting."""
+def read_eventhubs(environ: Mapping[str, str]) -> EventHubsSettings:
+    """The Event Hubs part alone, for a process that needs nothing else; raises SettingError."""
     connection, host, emulator = _namespace(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE)
     kafka = _address(environ, KAFKA_BOOTSTRAP, f"{host}:{9092 if emulator else 9093}")
-    return EventHubs(connection, host, kafka, plaintext=emulator)
+    return EventHubsSettings(connection, host, kafka, plaintext=emulator)
 
 
-def read_servicebus(environ: Mapping[str, str]) -> ServiceBus:
-    """The Service Bus part alone; raises BadSetting."""
+def read_servicebus(environ: Mapping[str, str]) -> ServiceBusSettings:
+    """The Service Bus part alone; raises SettingError."""
     connection, host, emulator = _namespace(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE)
     management = _address(environ, SERVICEBUS_MANAGEMENT, "" if emulator else f"{host}:443")
-    return ServiceBus(connection, host, management or None, environ.get(SERVICEBUS_CERTIFICATE) or None)
+    return ServiceBusSettings(connection, host, management or None, environ.get(SERVICEBUS_CERTIFICATE) or None)
 
 
-def read_blobs(environ: Mapping[str, str]) -> Blobs:
-    """The Blob Storage part alone; raises BadSetting."""
+def read_blobs(environ: Mapping[str, str]) -> BlobSettings:
+    """The Blob Storage part alone; raises SettingError."""
     text = environ.get(BLOB_CONNECTION, "")
     if text:
         connection_parts(BLOB_CONNECTION, text, ("AccountName", "AccountKey"))
-        return Blobs(Secret(text), endpoint=None)
+        return BlobSettings(Secret(text), endpoint=None)
     endpoint = environ.get(BLOB_ENDPOINT, "")
     if not endpoint:
-        raise BadSetting(BLOB_CONNECTION, "nothing", f"a connection string, or {BLOB_ENDPOINT}")
-    return Blobs(None, _url(BLOB_ENDPOINT, endpoint, "https://music.blob.core.windows.net/"))
+        raise SettingError(BLOB_CONNECTION, "nothing", f"a connection string, or {BLOB_ENDPOINT}")
+    return BlobSettings(None, _url(BLOB_ENDPOINT, endpoint, "https://music.blob.core.windows.net/"))
 
 
-def read_cosmos(environ: Mapping[str, str]) -> Cosmos:
-    """The Cosmos DB part alone; raises BadSetting."""
+def read_cosmos(environ: Mapping[str, str]) -> CosmosSettings:
+    """The Cosmos DB part alone; raises SettingError."""
     text = environ.get(COSMOS_CONNECTION, "")
     if not text:
         endpoint = environ.get(COSMOS_ENDPOINT, "")
         if not endpoint:
-            raise BadSetting(COSMOS_CONNECTION, "nothing", f"a connection string, or {COSMOS_ENDPOINT}")
-        return Cosmos(_url(COSMOS_ENDPOINT, endpoint), key=None)
+            raise SettingError(COSMOS_CONNECTION, "nothing", f"a connection string, or {COSMOS_ENDPOINT}")
+        return CosmosSettings(_url(COSMOS_ENDPOINT, endpoint), key=None)
     parts = connection_parts(COSMOS_CONNECTION, text, ("AccountEndpoint", "AccountKey"))
-    return Cosmos(_url(COSMOS_CONNECTION, parts["accountendpoint"]), Secret(parts["accountkey"]))
+    return CosmosSettings(_url(COSMOS_CONNECTION, parts["accountendpoint"]), Secret(parts["accountkey"]))
 
 
 def read_number(
     environ: Mapping[str, str], name: str, default: float, between: tuple[float, float], meaning: str = "a number"
 ) -> float:
-    """The number in the setting `name`; raises BadSetting, which tells its `meaning`, unless it is `between` these
+    """The number in the setting `name`; raises SettingError, which tells its `meaning`, unless it is `between` these
     two, or one of them."""
     text = environ.get(name) or str(default)
     try:
@@ -145,12 +145,12 @@ def read_number(
     except ValueError:
         number = float("nan")
     if not between[0] <= number <= between[1]:
-        raise BadSetting(name, repr(text), f"{meaning} from {between[0]:g} to {between[1]:g}")
+        raise SettingError(name, repr(text), f"{meaning} from {between[0]:g} to {between[1]:g}")
     return number
 
 
 def connection_parts(name: str, text: str, needed: tuple[str, ...]) -> dict[str, str]:
-    """`Key=value;Key=value` by lower-case key; raises BadSetting for the setting `name` where a needed key is missing.
+    """`Key=value;Key=value` by lower-case key; raises SettingError for the setting `name` where a key is missing.
 
     The message shows the keys that were seen and none of their values.
     """
@@ -159,7 +159,7 @@ def connection_parts(name: str, text: str, needed: tuple[str, ...]) -> dict[str,
     missing = [key for key in needed if not parts.get(key.lower())]
     if missing:
         seen = ", ".join(key.strip() for key, _, _ in pairs)
-        raise BadSetting(name, f"the keys {seen}", f"also {' and '.join(missing)}")
+        raise SettingError(name, f"the keys {seen}", f"also {' and '.join(missing)}")
     return parts
 
 
@@ -169,14 +169,14 @@ def _namespace(environ: Mapping[str, str], connection: str, namespace: str) -> t
     if not text:
         host = environ.get(namespace, "")
         if not host:
-            raise BadSetting(connection, "nothing", f"a connection string, or {namespace}")
+            raise SettingError(connection, "nothing", f"a connection string, or {namespace}")
         if "/" in host or ":" in host:
-            raise BadSetting(namespace, repr(host), "a host name such as music.servicebus.windows.net")
+            raise SettingError(namespace, repr(host), "a host name such as music.servicebus.windows.net")
         return None, host, False
     parts = connection_parts(connection, text, ("Endpoint",))
     host = urlsplit(parts["endpoint"]).hostname or ""
     if not host:
-        raise BadSetting(connection, f"Endpoint={parts['endpoint']}", "Endpoint=sb://HOST")
+        raise SettingError(connection, f"Endpoint={parts['endpoint']}", "Endpoint=sb://HOST")
     return Secret(text), host, parts.get("usedevelopmentemulator") == "true"
 
 
@@ -184,12 +184,12 @@ def _address(environ: Mapping[str, str], name: str, default: str) -> str:
     address = environ.get(name) or default
     host, _, port = address.rpartition(":")
     if address and not (host and port.isdecimal()):
-        raise BadSetting(name, repr(address), "HOST:PORT")
+        raise SettingError(name, repr(address), "HOST:PORT")
     return address
 
 
 def _url(name: str, text: str, example: str = "https://music.documents.azure.com:443/") -> str:
     url = urlsplit(text)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise BadSetting(name, repr(text), f"an address such as {example}")
+        raise SettingError(name, repr(text), f"an address such as {example}")
     return text

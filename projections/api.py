@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
-from songline.cloud.settings import Blobs, Cosmos, EventHubs, ServiceBus
+from songline.cloud.settings import BlobSettings, CosmosSettings, EventHubsSettings, ServiceBusSettings
 from songline.projections.charts import routes as chart_api
 from songline.projections.charts.history import History, SongHistory
 from songline.projections.charts.routes import Index
@@ -77,10 +77,10 @@ DEFAULT_FRONT = AllowedNames()
 
 
 def create(
-    settings: Cosmos,
-    storage: Blobs | None = None,
-    hubs: EventHubs | None = None,
-    bus: ServiceBus | None = None,
+    settings: CosmosSettings,
+    storage: BlobSettings | None = None,
+    hubs: EventHubsSettings | None = None,
+    bus: ServiceBusSettings | None = None,
     *,
     poll: float = POLL,
     heartbeat: float = HEARTBEAT,

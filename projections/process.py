@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 import uvicorn
 
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, Blobs, read_blobs, read_cosmos
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BlobSettings, SettingError, read_blobs, read_cosmos
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 
@@ -22,7 +22,7 @@ def main(host: str, port: int) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings, storage, front = read_cosmos(os.environ), _storage(os.environ), AllowedNames.read(os.environ)
-    except BadSetting as error:
+    except SettingError as error:
         raise SystemExit(f"projections: {error}") from None
     uvicorn.run(
         create(settings, storage, front=front),
@@ -35,7 +35,7 @@ def main(host: str, port: int) -> None:
     )
 
 
-def _storage(environ: Mapping[str, str]) -> Blobs | None:
+def _storage(environ: Mapping[str, str]) -> BlobSettings | None:
     """Whoever wants charts only needs no Blob Storage; that there will be no sound is said."""
     if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
         return read_blobs(environ)

@@ -24,7 +24,6 @@ KNOWN_CLASHES: dict[str, set[str]] = {
 # The exceptions that did not end in `Error` when this rule was made. Names only leave this set too.
 KNOWN_EXCEPTIONS: set[str] = {
     "BadRequest",
-    "BadSetting",
     "BatchFailed",
     "CommandRefused",
     "Conflict",

@@ -9,7 +9,7 @@ from functools import partial
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import kafka
-from songline.cloud.settings import Settings, read_blobs
+from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.catalog.compacted_topic import Table
 from songline.processors.catalog.fold import READER
 from songline.processors.catalog.processor import CatalogPart
@@ -27,8 +27,8 @@ FLUSH = 1.0
 
 
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
-    """Keep the songs, and tell them, until `stop`. Raises BadSetting."""
-    settings, storage, pace = Settings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX, FLUSH)
+    """Keep the songs, and tell them, until `stop`. Raises SettingError."""
+    settings, storage, pace = CloudSettings.read(environ), read_blobs(environ), Pace.read(environ, PREFIX, FLUSH)
     producer = kafka.producer(settings.eventhubs)
 
     def opens(container: ContainerProxy) -> OpenProcessor:

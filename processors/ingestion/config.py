@@ -21,7 +21,7 @@ class Dials(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """`SONGLINE_INGESTION_` and the dial's name in capitals; raises BadSetting."""
+        """`SONGLINE_INGESTION_` and the dial's name in capitals; raises SettingError."""
         usual = cls()
         return cls(
             port=int(read_number(environ, _PREFIX + "PORT", usual.port, (0, 65_535))),

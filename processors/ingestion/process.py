@@ -14,10 +14,10 @@ from msgspec import Struct
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
 from songline.cloud.settings import (
-    Blobs,
-    Cosmos,
-    EventHubs,
-    ServiceBus,
+    BlobSettings,
+    CosmosSettings,
+    EventHubsSettings,
+    ServiceBusSettings,
     read_blobs,
     read_cosmos,
     read_eventhubs,
@@ -43,14 +43,14 @@ from songline.schemas.progress_report import ProgressReport
 class Wires(Struct, frozen=True):
     """Every service that ingestion needs."""
 
-    servicebus: ServiceBus
-    eventhubs: EventHubs
-    cosmos: Cosmos
-    blobs: Blobs
+    servicebus: ServiceBusSettings
+    eventhubs: EventHubsSettings
+    cosmos: CosmosSettings
+    blobs: BlobSettings
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Wires":
-        """Raises BadSetting."""
+        """Raises SettingError."""
         return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
 
 

@@ -20,7 +20,7 @@ class Dials(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """`SONGLINE_LIBRARY_` and the dial's name in capitals; raises BadSetting."""
+        """`SONGLINE_LIBRARY_` and the dial's name in capitals; raises SettingError."""
         usual = cls()
         return cls(
             writes=int(read_number(environ, PREFIX + "WRITES", usual.writes, (1, 1_000))),

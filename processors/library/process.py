@@ -4,7 +4,7 @@ import os
 
 from azure.cosmos.aio import ContainerProxy
 
-from songline.cloud.settings import Settings, read_blobs
+from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.library.actions import READER
 from songline.processors.library.config import PREFIX, Dials
 from songline.processors.library.library_store import Libraries
@@ -35,7 +35,7 @@ def main() -> None:
         "library",
         lambda stop: project(
             projection(Dials.read(environ)),
-            Settings.read(environ),
+            CloudSettings.read(environ),
             read_blobs(environ),
             Pace.read(environ, PREFIX, FLUSH),
             stop,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from songline.cloud.settings import BadSetting
+from songline.cloud.settings import SettingError
 from songline.processors.runtime.partition_processor import FoldCrashedError
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ EX_TEMPFAIL of sysexits.h."""
 
 
 def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """`work`, whose argument is set by SIGTERM or SIGINT. A BadSetting ends the process with its message, a
+    """`work`, whose argument is set by SIGTERM or SIGINT. A SettingError ends the process with its message, a
     FoldCrashedError with CRASHED_IN_FOLD."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     # They tell every request, and every lost connection that they mend themselves.
@@ -30,7 +30,7 @@ def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
         asyncio.run(_until_told(work))
-    except BadSetting as error:
+    except SettingError as error:
         raise SystemExit(f"{name}: {error}") from None
     except FoldCrashedError as error:
         log.critical(

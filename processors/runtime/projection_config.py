@@ -5,7 +5,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from songline.cloud.settings import BadSetting, read_number
+from songline.cloud.settings import SettingError, read_number
 
 
 class Pace(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Pace(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str], prefix: str, flush: float) -> Self:
-        """`prefix` and the name in capitals, `SONGLINE_CATALOG_PORT`; `flush` unless it is set. Raises BadSetting."""
+        """`prefix` and the name in capitals, `SONGLINE_CATALOG_PORT`; `flush` unless it is set. Raises SettingError."""
         usual = cls(flush=flush)
         pace = cls(
             port=int(read_number(environ, prefix + "PORT", usual.port, (0, 65_535))),
@@ -43,5 +43,5 @@ class Pace(Struct, frozen=True):
         )
         if pace.expire < 2 * pace.balance:
             # A worker that lives renews its claims at every round: it would lose them for being a little late.
-            raise BadSetting(prefix + "EXPIRE", f"{pace.expire:g}", f"twice BALANCE ({pace.balance:g}) at least")
+            raise SettingError(prefix + "EXPIRE", f"{pace.expire:g}", f"twice BALANCE ({pace.balance:g}) at least")
         return pace

@@ -12,7 +12,7 @@ from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
-from songline.cloud.settings import Blobs, Settings
+from songline.cloud.settings import BlobSettings, CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serving
@@ -55,8 +55,8 @@ class Projection(Struct, frozen=True):
 
 async def project(
     projection: Projection,
-    settings: Settings,
-    storage: Blobs,
+    settings: CloudSettings,
+    storage: BlobSettings,
     pace: Pace,
     stop: asyncio.Event,
     chance: Callable[[], float] = random.random,

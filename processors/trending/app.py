@@ -12,7 +12,7 @@ from azure.eventhub.aio import EventHubConsumerClient
 from msgspec import Struct
 
 from songline.cloud import kafka
-from songline.cloud.settings import Settings
+from songline.cloud.settings import CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.hub_questions import HubQuestions
 from songline.processors.runtime.parking import ParkedEvents
@@ -70,7 +70,7 @@ class Trending(Struct):
 
 
 def create(
-    settings: Settings,
+    settings: CloudSettings,
     dials: TrendingConfig,
     hubs: Mapping[str, int],
     charts: ContainerProxy,
@@ -169,7 +169,7 @@ def create(
     return Trending(app, Health(dials.port, dials.hang, reporting.report), isolation)
 
 
-def options(settings: Settings, dials: TrendingConfig) -> dict[str, Any]:
+def options(settings: CloudSettings, dials: TrendingConfig) -> dict[str, Any]:
     """Faust's settings for Event Hubs: nothing is created by itself, and no connection idles for too long."""
     return {
         "broker": f"kafka://{settings.eventhubs.kafka}",

@@ -34,7 +34,7 @@ class TrendingConfig(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """`SONGLINE_TRENDING_` and the dial's name in capitals; raises BadSetting."""
+        """`SONGLINE_TRENDING_` and the dial's name in capitals; raises SettingError."""
         usual = cls()
         return cls(
             port=int(read_number(environ, _PREFIX + "PORT", 0, (0, 65_535))),

@@ -12,7 +12,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from songline.cloud import kafka
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.processors.trending.faust import credentials
 from songline.schemas.channels import HUBS
 
@@ -40,7 +40,7 @@ async def arrived(look: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(PAUSE)
 
 
-async def hubs(settings: EventHubs) -> dict[str, int]:
+async def hubs(settings: EventHubsSettings) -> dict[str, int]:
     """The partitions of each hub that the worker needs; raises Missing, which names those that are not there."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,

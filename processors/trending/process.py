@@ -10,7 +10,7 @@ from functools import partial
 import faust
 
 from songline.cloud import cosmos, eventhubs
-from songline.cloud.settings import BadSetting, Settings
+from songline.cloud.settings import CloudSettings, SettingError
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 from songline.processors.trending import prerequisites as arrival
 from songline.processors.trending.app import create
@@ -27,8 +27,8 @@ def main() -> None:
     for chatty in ("azure", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
     try:
-        settings, dials = Settings.read(os.environ), TrendingConfig.read(os.environ)
-    except BadSetting as error:
+        settings, dials = CloudSettings.read(os.environ), TrendingConfig.read(os.environ)
+    except SettingError as error:
         raise SystemExit(f"trending: {error}") from None
     gc.set_threshold(GC_THRESHOLD, 10, 10)
     loop = asyncio.new_event_loop()

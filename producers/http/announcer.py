@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Self
 
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.channels import NOW_PLAYING
@@ -20,7 +20,7 @@ PATIENCE_S = 2.0
 class Announcer:
     """Tells the namespace of `settings` what is playing. It opens by itself, once the hub can be reached."""
 
-    def __init__(self, settings: EventHubs) -> None:
+    def __init__(self, settings: EventHubsSettings) -> None:
         self._publisher = EventPublisher(settings, NOW_PLAYING, buffer_events=1_000, patience_s=PATIENCE_S)
         self._opening: asyncio.Task[None] | None = None
 

@@ -23,7 +23,7 @@ class BodyPaceConfig(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "BodyPaceConfig":
-        """Raises BadSetting."""
+        """Raises SettingError."""
         usual = cls()
         return cls(
             read_number(environ, SILENCE, usual.silence_s, (0.1, 3_600), "seconds that a sender may be silent,"),

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from songline.cloud.settings import BadSetting
+from songline.cloud.settings import SettingError
 
 PROXIES = "SONGLINE_PROXIES"
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -29,7 +29,7 @@ class Callers(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Callers":
-        """The addresses and networks of SONGLINE_PROXIES, with commas between; raises BadSetting."""
+        """The addresses and networks of SONGLINE_PROXIES, with commas between; raises SettingError."""
         return cls(tuple(_network(text.strip()) for text in environ.get(PROXIES, "").split(",") if text.strip()))
 
     def of(self, scope: Mapping[str, Any]) -> str | None:
@@ -90,4 +90,4 @@ def _network(text: str) -> Network:
     try:
         return ip_network(text, strict=False)
     except ValueError:
-        raise BadSetting(PROXIES, repr(text), "addresses or networks such as 10.0.0.7,10.1.0.0/16") from None
+        raise SettingError(PROXIES, repr(text), "addresses or networks such as 10.0.0.7,10.1.0.0/16") from None

@@ -22,7 +22,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from songline.cloud import cosmos
-from songline.cloud.settings import Cosmos, EventHubs
+from songline.cloud.settings import CosmosSettings, EventHubsSettings
 from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
 from songline.producers.http.callers import Callers
 from songline.producers.http.event_intake import EventIntake, IntakeResult
@@ -61,10 +61,10 @@ class EventApiSettings(Struct, frozen=True):
     """What the events API needs: the namespace, a file of its own for what the hub has not taken within so many
     seconds, and the account that knows whose songs are."""
 
-    eventhubs: EventHubs
+    eventhubs: EventHubsSettings
     outbox: Path
     spill_after_s: float = SPILL_AFTER_S
-    cosmos: Cosmos | None = None
+    cosmos: CosmosSettings | None = None
     pace: BodyPaceConfig = PACE
     callers: Callers = NO_PROXIES
 
@@ -255,7 +255,7 @@ def routes(wires: EventApiSettings) -> APIRouter:
     return router
 
 
-async def _records(stack: AsyncExitStack, settings: Cosmos) -> Records:
+async def _records(stack: AsyncExitStack, settings: CosmosSettings) -> Records:
     store = cosmos.client(settings)
     stack.push_async_callback(store.close)
     ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))

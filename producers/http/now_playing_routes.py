@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi import Path as InPath
 from starlette.responses import Response
 
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.producers.http.announcer import Announcer
 from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
 from songline.producers.http.problems import RequestDeclinedError
@@ -72,7 +72,7 @@ class _Playing(msgspec.Struct, rename="camel"):
 _bodies = Decoder(_Playing)
 
 
-def routes(settings: EventHubs, pace: BodyPaceConfig = PACE) -> APIRouter:
+def routes(settings: EventHubsSettings, pace: BodyPaceConfig = PACE) -> APIRouter:
     """The route. It starts without the hub being there, and answers 503 until it is."""
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, servicebus
-from songline.cloud.settings import Blobs, Cosmos, ServiceBus
+from songline.cloud.settings import BlobSettings, CosmosSettings, ServiceBusSettings
 from songline.producers.http.body_pacing import BodyPaceMeter, pieces, started
 from songline.producers.http.headers import only
 from songline.producers.http.problems import RequestDeclinedError
@@ -69,9 +69,9 @@ class Receipt(Struct, frozen=True, kw_only=True):
 class UploadApiSettings(Struct, frozen=True):
     """The services that the write API needs."""
 
-    servicebus: ServiceBus
-    cosmos: Cosmos
-    blobs: Blobs
+    servicebus: ServiceBusSettings
+    cosmos: CosmosSettings
+    blobs: BlobSettings
 
 
 def routes(wires: UploadApiSettings, limits: Limits) -> APIRouter:

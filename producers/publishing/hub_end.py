@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 
 logger = logging.getLogger("songline.producers.publishing.hub_end")
 
@@ -27,7 +27,7 @@ class HubEnds:
     """
 
     def __init__(
-        self, settings: EventHubs, hub: str, partitions: Callable[[], Iterable[str]], patience_s: float = 2.0
+        self, settings: EventHubsSettings, hub: str, partitions: Callable[[], Iterable[str]], patience_s: float = 2.0
     ) -> None:
         self._settings, self._hub, self._partitions, self._patience_s = settings, hub, partitions, patience_s
         self._consumer: AIOKafkaConsumer | None = None

@@ -25,7 +25,7 @@ from msgspec import structs
 
 from songline.cloud.eventhubs import producer
 from songline.cloud.retry import retry
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.errors import AccessDeniedError, TransientError, translate
 from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS, OutboxFullError
 from songline.producers.publishing.partition_sender import (
@@ -78,7 +78,7 @@ class EventPublisher:
 
     def __init__(
         self,
-        settings: EventHubs,
+        settings: EventHubsSettings,
         hub: str = MUSIC_EVENTS,
         *,
         batch_events: int = 500,

@@ -29,7 +29,7 @@ class AllowedNames(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Raises BadSetting."""
+        """Raises SettingError."""
         return cls(read_hosts(environ), read_origins(environ))
 
     def install(self, app: FastAPI) -> None:

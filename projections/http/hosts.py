@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
-from songline.cloud.settings import BadSetting
+from songline.cloud.settings import SettingError
 
 HOSTS, ORIGINS = "SONGLINE_HOSTS", "SONGLINE_ORIGINS"
 ANY = "*"
@@ -60,20 +60,22 @@ def is_foreign(method: str, headers: Headers, origins: Sequence[str]) -> str | N
 
 
 def read_hosts(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names that SONGLINE_HOSTS adds, with commas between; raises BadSetting."""
+    """The names that SONGLINE_HOSTS adds, with commas between; raises SettingError."""
     names = tuple(name.strip().lower().removesuffix(".") for name in environ.get(HOSTS, "").split(",") if name.strip())
     for name in names:
         if name != ANY and not _NAME.fullmatch(name):
-            raise BadSetting(HOSTS, repr(name), "names such as songline.example or *.songline.example, without a port")
+            raise SettingError(
+                HOSTS, repr(name), "names such as songline.example or *.songline.example, without a port"
+            )
     return names
 
 
 def read_origins(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The origins whose pages may read and write, of SONGLINE_ORIGINS, with commas between; raises BadSetting."""
+    """The origins whose pages may read and write, of SONGLINE_ORIGINS, with commas between; raises SettingError."""
     origins = tuple(origin.strip() for origin in environ.get(ORIGINS, "").split(",") if origin.strip())
     for origin in origins:
         if not re.fullmatch(r"https?://[a-z0-9.:\[\]_-]+", origin, re.ASCII):
-            raise BadSetting(ORIGINS, repr(origin), "origins such as https://player.example, without a path")
+            raise SettingError(ORIGINS, repr(origin), "origins such as https://player.example, without a path")
     return origins
 
 

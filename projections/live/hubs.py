@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.projections.live.snapshot import KIND_NAMES, Sample, apportioned
 from songline.schemas.channels import CATALOG, MUSIC_EVENTS, NOW_PLAYING, TRENDING_PARTIALS, TRENDING_TOPS
 from songline.schemas.decoding import Decoder
@@ -42,7 +42,7 @@ _types = Decoder(_Typed)
 class HubCounter:
     """The hubs of a namespace, from the outside: it joins no group, so nobody's share of partitions is touched."""
 
-    def __init__(self, settings: EventHubs, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: EventHubsSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
         self._consumer: AIOKafkaConsumer | None = None

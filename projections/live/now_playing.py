@@ -13,7 +13,7 @@ from fastapi.sse import format_sse_event
 from msgspec import Struct
 
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.projections.passed_over import PassedOver
 from songline.schemas.channels import NOW_PLAYING
 from songline.schemas.errors import PoisonError
@@ -116,7 +116,7 @@ async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = H
             yield await ear.read(heartbeat) or format_sse_event(comment="nothing")
 
 
-async def follow(settings: EventHubs, broadcast: Broadcast) -> None:
+async def follow(settings: EventHubsSettings, broadcast: Broadcast) -> None:
     """Tell what comes into the hub from now on, until cancelled. A record that is no event of ours is passed over.
 
     Over the Kafka endpoint and without a group: every process reads all of it, and nobody remembers how far. The AMQP

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.projections.http.ids import UserId
 from songline.projections.http.problems import Problem, answer
 from songline.projections.http.unread import EventStream
@@ -30,7 +30,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 _OF_ONE = {**_ANSWERS, 404: {**_ANSWERS[503], "description": "What was given is no listener's id"}}
 
 
-def routes(settings: EventHubs, broadcast: Broadcast) -> APIRouter:
+def routes(settings: EventHubsSettings, broadcast: Broadcast) -> APIRouter:
     """The routes. Every process reads all of the hub, from now on, and passes it on by `broadcast`."""
 
     @asynccontextmanager

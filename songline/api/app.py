@@ -18,10 +18,10 @@ from songline.cloud.settings import (
     EVENTHUB_NAMESPACE,
     SERVICEBUS_CONNECTION,
     SERVICEBUS_NAMESPACE,
-    BadSetting,
-    Cosmos,
-    EventHubs,
-    ServiceBus,
+    CosmosSettings,
+    EventHubsSettings,
+    ServiceBusSettings,
+    SettingError,
     read_blobs,
     read_cosmos,
     read_eventhubs,
@@ -54,11 +54,11 @@ class ApiSettings(Struct, frozen=True):
     an outbox no events are taken, and `events` is None. `workers` are the addresses of their health by name, as far as
     they are known."""
 
-    reading: Cosmos
+    reading: CosmosSettings
     writing: UploadApiSettings | None
     limits: Limits
-    hubs: EventHubs | None
-    bus: ServiceBus | None
+    hubs: EventHubsSettings | None
+    bus: ServiceBusSettings | None
     stale_s: float
     events: events_api.EventApiSettings | None
     front: AllowedNames = AllowedNames()
@@ -66,7 +66,7 @@ class ApiSettings(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
-        """Raises BadSetting."""
+        """Raises SettingError."""
         reading, stale_s = read_cosmos(environ), read_stale(environ)
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
@@ -79,7 +79,7 @@ class ApiSettings(Struct, frozen=True):
 
 
 def read_limits(environ: Mapping[str, str]) -> Limits:
-    """Raises BadSetting."""
+    """Raises SettingError."""
     usual = Limits()
     uploads = _count(environ, UPLOADS, "how many uploads may be on their way in at a time") or usual.uploads
     each = _count(environ, EACH, "how many of them may be of one caller")
@@ -91,12 +91,12 @@ def _count(environ: Mapping[str, str], name: str, meaning: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= 256):
-        raise BadSetting(name, repr(text), f"{meaning}, 1 to 256")
+        raise SettingError(name, repr(text), f"{meaning}, 1 to 256")
     return int(text)
 
 
 def read_stale(environ: Mapping[str, str]) -> float:
-    """Raises BadSetting."""
+    """Raises SettingError."""
     return read_number(environ, STALE, STALE_S, (1, 86_400), "seconds after which a projection is stale,")
 
 
@@ -155,6 +155,6 @@ def main(host: str, port: int) -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings, head_s = ApiSettings.read(os.environ), read_head(os.environ)
-    except BadSetting as error:
+    except SettingError as error:
         raise SystemExit(f"api: {error}") from None
     serve(compose(settings), host, port, head_s)

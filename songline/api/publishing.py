@@ -18,7 +18,7 @@ SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 
 
 def read(environ: Mapping[str, str]) -> EventApiSettings | None:
-    """Where events go; None where there is no file to keep them in. Raises BadSetting."""
+    """Where events go; None where there is no file to keep them in. Raises SettingError."""
     outbox = environ.get(OUTBOX, "")
     if not outbox:
         return None

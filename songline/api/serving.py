@@ -87,7 +87,7 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 def read_head(environ: Mapping[str, str]) -> float:
-    """Seconds that the head of a request may take; raises BadSetting."""
+    """Seconds that the head of a request may take; raises SettingError."""
     return read_number(environ, HEAD, HEAD_S, (0.1, 3_600), "seconds that the head of a request may take,")
 
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from songline.api_client import visible
 from songline.cloud import cosmos
-from songline.cloud.settings import BadSetting, read_cosmos
+from songline.cloud.settings import SettingError, read_cosmos
 from songline.processes.environment import load
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
@@ -120,7 +120,7 @@ def _run(job: Coroutine[Any, Any, T]) -> T:
     """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(job)
-    except BadSetting as error:
+    except SettingError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".splitlines()[0]

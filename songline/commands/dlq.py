@@ -20,7 +20,14 @@ from rich.text import Text
 
 from songline.api_client import visible
 from songline.cloud import blobs, cosmos, servicebus
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BadSetting, read_blobs, read_cosmos, read_servicebus
+from songline.cloud.settings import (
+    BLOB_CONNECTION,
+    BLOB_ENDPOINT,
+    SettingError,
+    read_blobs,
+    read_cosmos,
+    read_servicebus,
+)
 from songline.processes.environment import load
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.ingestion_store import Ingestions
@@ -137,7 +144,7 @@ def _run(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str = "") -> 
     """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(_connected(job, by))
-    except (BadSetting, NoBlobsError) as error:
+    except (SettingError, NoBlobsError) as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except AzureError as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error.message}"

@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from songline.cloud.settings import BadSetting
+from songline.cloud.settings import SettingError
 from songline.doctor.finding import Finding
 from songline.doctor.findings import SETTINGS_PAGE, findings
 from songline.processes.entities import CONTAINERS
@@ -45,7 +45,7 @@ def examine(environ: Mapping[str, str]) -> list[Finding]:
 
     try:
         wires = DoctorSettings.read(environ)
-    except BadSetting as error:
+    except SettingError as error:
         mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
         return [Finding("settings", "fail", str(error), mend)]
     facts = asyncio.run(gather(wires, environ, lambda: datetime.now(UTC)))

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from songline.api_client import visible
 from songline.cloud import cosmos
-from songline.cloud.settings import BadSetting, read_cosmos, read_eventhubs
+from songline.cloud.settings import SettingError, read_cosmos, read_eventhubs
 from songline.options import Age
 from songline.processes.environment import load
 from songline.processors.runtime.parking import ParkedEvents
@@ -190,7 +190,7 @@ def _run(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str = "") -
     """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(_connected(job, by))
-    except BadSetting as error:
+    except SettingError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except HubAwayError as error:
         raise CommandError(f"{error}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None

@@ -18,7 +18,7 @@ import click
 import msgspec
 from msgspec import structs
 
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.options import FiniteRange
 from songline.producers.publishing.errors import AccessDeniedError
 from songline.producers.simulation.config import Dials, read_dials
@@ -156,7 +156,7 @@ def _opened(out: str) -> Iterator[BinaryIO]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-async def _alone(settings: EventHubs, plan: LiveRunPlan) -> None:
+async def _alone(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
     account = [0, 0]
     report = _LiveRunReport([account])
     reporting = asyncio.create_task(_report_on(report))
@@ -175,7 +175,7 @@ async def _report_on(report: "_LiveRunReport") -> None:
         report.now()
 
 
-def _together(settings: EventHubs, plan: LiveRunPlan) -> None:
+def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
     """Play each part in a process of its own; the first that fails ends them all."""
     context = multiprocessing.get_context("spawn")
     accounts: list[Account] = [context.RawArray("q", 2) for _ in range(plan.parts)]
@@ -206,7 +206,7 @@ def _together(settings: EventHubs, plan: LiveRunPlan) -> None:
         raise SystemExit(failed[0])
 
 
-def _play_part(settings: EventHubs, plan: LiveRunPlan, part: int, account: Account) -> None:
+def _play_part(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
     try:
         asyncio.run(perform(settings, plan, part, account))
     except AccessDeniedError as error:

@@ -24,7 +24,7 @@ from songline.cloud.settings import (
     SERVICEBUS_CERTIFICATE,
     SERVICEBUS_CONNECTION,
     SERVICEBUS_MANAGEMENT,
-    BadSetting,
+    SettingError,
     read_blobs,
     read_cosmos,
 )
@@ -120,7 +120,7 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
         DataFolderLockedError,
         PortTakenError,
         ServiceDiedError,
-        BadSetting,
+        SettingError,
         AzureError,
         OSError,
         emulators.EmulatorError,

@@ -22,12 +22,12 @@ from msgspec import Struct
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
 from songline.cloud.settings import (
-    BadSetting,
-    Blobs,
-    Cosmos,
-    EventHubs,
-    ServiceBus,
-    Settings,
+    BlobSettings,
+    CloudSettings,
+    CosmosSettings,
+    EventHubsSettings,
+    ServiceBusSettings,
+    SettingError,
     read_blobs,
     read_servicebus,
 )
@@ -51,14 +51,14 @@ T = TypeVar("T")
 class DoctorSettings(Struct, frozen=True):
     """Every service that the product needs."""
 
-    settings: Settings
-    servicebus: ServiceBus
-    blobs: Blobs
+    settings: CloudSettings
+    servicebus: ServiceBusSettings
+    blobs: BlobSettings
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Raises BadSetting."""
-        return cls(Settings.read(environ), read_servicebus(environ), read_blobs(environ))
+        """Raises SettingError."""
+        return cls(CloudSettings.read(environ), read_servicebus(environ), read_blobs(environ))
 
 
 async def gather(wires: DoctorSettings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> DoctorFacts:
@@ -102,12 +102,12 @@ async def _within(question: Awaitable[T]) -> T | FailedQuestion:
         return FailedQuestion(_words(error))
 
 
-async def _hubs(settings: EventHubs) -> dict[str, int | MissingEntity]:
+async def _hubs(settings: EventHubsSettings) -> dict[str, int | MissingEntity]:
     counts = await asyncio.gather(*(_partitions(settings, hub) for hub in channels.HUBS))
     return dict(zip(channels.HUBS, counts, strict=True))
 
 
-async def _partitions(settings: EventHubs, hub: str) -> int | MissingEntity:
+async def _partitions(settings: EventHubsSettings, hub: str) -> int | MissingEntity:
     async with eventhubs.consumer(settings, hub, "$Default", retry_total=0) as client:
         try:
             return len(await client.get_partition_ids())
@@ -123,7 +123,7 @@ def _is_404(error: BaseException | None) -> bool:
     return "Status code: 404" in str(error)
 
 
-async def _kafka(settings: EventHubs) -> tuple[dict[str, int] | FailedQuestion, int | FailedQuestion]:
+async def _kafka(settings: EventHubsSettings) -> tuple[dict[str, int] | FailedQuestion, int | FailedQuestion]:
     options = {"bootstrap_servers": settings.kafka, **credentials.client(settings)}
     # The group is only looked at: partitions are assigned by hand, so nobody's share of them is touched.
     consumer = AIOKafkaConsumer(group_id=channels.TRENDING_GROUP, enable_auto_commit=False, **options)
@@ -177,7 +177,7 @@ def _overheard(name: str) -> Iterator[list[str]]:
         logger.propagate = propagated
 
 
-async def _containers(settings: Cosmos) -> dict[str, StoredContainer | MissingEntity]:
+async def _containers(settings: CosmosSettings) -> dict[str, StoredContainer | MissingEntity]:
     # Entering the client asks the account, and leaks its session when that fails; the first question asks as well.
     client = cosmos.client(settings)
     try:
@@ -204,7 +204,7 @@ def _stored(properties: Mapping[str, Any]) -> StoredContainer:
     )
 
 
-async def _letters(settings: ServiceBus) -> DeadLetterFacts | MissingEntity:
+async def _letters(settings: ServiceBusSettings) -> DeadLetterFacts | MissingEntity:
     async with servicebus.client(settings, retry_total=0) as bus:
         queue = bus.get_queue_receiver(channels.SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         found = 0
@@ -224,7 +224,7 @@ async def _letters(settings: ServiceBus) -> DeadLetterFacts | MissingEntity:
     return DeadLetterFacts(found, more=found == PEEKED)
 
 
-async def _parked(settings: Cosmos) -> int | MissingEntity:
+async def _parked(settings: CosmosSettings) -> int | MissingEntity:
     client = cosmos.client(settings)
     try:
         return await ParkedEvents(cosmos.container(client, channels.DATABASE, channels.PARKED)).count()
@@ -234,7 +234,7 @@ async def _parked(settings: Cosmos) -> int | MissingEntity:
         await client.close()
 
 
-async def _queue(settings: ServiceBus) -> QueueDeclaration | None:
+async def _queue(settings: ServiceBusSettings) -> QueueDeclaration | None:
     if settings.management is None:
         return None
     async with servicebus.administration(settings, retry_total=0) as admin:
@@ -252,17 +252,17 @@ async def _queue(settings: ServiceBus) -> QueueDeclaration | None:
     )
 
 
-async def _blobs(settings: Blobs) -> dict[str, bool]:
+async def _blobs(settings: BlobSettings) -> dict[str, bool]:
     async with blobs.client(settings, retry_total=0) as client:
         return {name: await client.get_container_client(name).exists() for name in channels.BLOB_CONTAINERS}
 
 
-def _options(settings: Settings, environ: Mapping[str, str]) -> dict[str, int | None] | FailedQuestion:
+def _options(settings: CloudSettings, environ: Mapping[str, str]) -> dict[str, int | None] | FailedQuestion:
     """The settings that the trending worker's own Kafka clients get, Faust's defaults included; of consumer and
     producer the greater one, since either breaks."""
     try:
         conf = faust.App(channels.TRENDING_GROUP, **trending.options(settings, TrendingConfig.read(environ))).conf
-    except BadSetting as error:
+    except SettingError as error:
         return FailedQuestion(str(error))
     return {
         "connections_max_idle_ms": max(conf.consumer_connections_max_idle_ms, conf.producer_connections_max_idle_ms),

@@ -108,7 +108,7 @@ class ProjectionCheckpoints:
 
 @asynccontextmanager
 async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIterator[ProjectionCheckpoints]:
-    """The checkpoints of a worker; raises BadSetting."""
+    """The checkpoints of a worker; raises SettingError."""
     settings, account = read_eventhubs(environ), read_cosmos(environ)
     storage = read_blobs(environ) if place.checkpoints else None
     async with AsyncExitStack() as stack:

@@ -11,7 +11,7 @@ from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.exceptions import EventHubError
 
 from songline.cloud import eventhubs
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.schemas.parked import ParkedEvent
 
 PATIENCE_S = 15.0
@@ -29,7 +29,7 @@ class HubAwayError(Exception):
 class ParkedBodies:
     """Reads records by their positions, in a consumer group that nobody's position is kept for."""
 
-    def __init__(self, settings: EventHubs, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, settings: EventHubsSettings, patience_s: float = PATIENCE_S) -> None:
         self._settings = settings
         self._patience_s = patience_s
 

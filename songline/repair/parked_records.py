@@ -9,7 +9,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from msgspec import Raw, Struct
 
 from songline.cloud import eventhubs
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.processors.runtime.parking import ParkedEvents
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.parked_bodies import BodyGoneError, ParkedBodies
@@ -55,7 +55,7 @@ class ParkedRecords:
     def __init__(
         self,
         store: ParkedEvents,
-        hubs: EventHubs,
+        hubs: EventHubsSettings,
         audit: AuditLog,
         now: Callable[[], datetime],
         new_id: Callable[[], str],

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import click
 
-from songline.cloud.settings import BadSetting, EventHubs, read_eventhubs
+from songline.cloud.settings import EventHubsSettings, SettingError, read_eventhubs
 from songline.processes.environment import load
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 
@@ -30,11 +30,11 @@ class CommandError(click.ClickException):
         self.exit_code = int(code)
 
 
-def eventhubs() -> EventHubs:
+def eventhubs() -> EventHubsSettings:
     """Where to send, from the environment or the system that `songline up` runs; raises CommandError."""
     try:
         return read_eventhubs(load(os.environ))
-    except BadSetting as error:
+    except SettingError as error:
         raise CommandError(f"{error}. Or start a system of your own with `songline up`.", ExitCode.USAGE) from None
 
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.producers.http.announcer import Announcer
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.partition_sender import Outcome
@@ -78,7 +78,7 @@ class NowPlayingSampler:
             await self._announcer.tell(live)
 
 
-async def perform(settings: EventHubs, plan: LiveRunPlan, part: int, account: Account) -> None:
+async def perform(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
     """Play one part to its end, or until SIGINT or SIGTERM; waits for the hub as long as it takes.
 
     Raises AccessDeniedError. While the hub is away events wait in the publisher's buffer. What is overdue by more than
@@ -99,7 +99,7 @@ async def perform(settings: EventHubs, plan: LiveRunPlan, part: int, account: Ac
         playing.result()
 
 
-async def _play(settings: EventHubs, plan: LiveRunPlan, part: int, account: Account) -> None:
+async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
     failures: list[BaseException] = []
 
     def settle(done: asyncio.Future[Outcome]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from songline.api_client import visible
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.ndjson import EventLine, LineSplitter
 from songline.producers.publishing.partition_sender import Outcome
@@ -55,7 +55,7 @@ class Submission:
         self._console = console
         self._begun = monotonic()
 
-    async def send_file(self, settings: EventHubs, descriptor: int, patience_s: float, name: str) -> None:
+    async def send_file(self, settings: EventHubsSettings, descriptor: int, patience_s: float, name: str) -> None:
         """Send the lines of a file or a pipe; raises OSError where it can't be read, Stopped where it is no NDJSON."""
         status = os.fstat(descriptor)
         total = status.st_size if stat.S_ISREG(status.st_mode) else None
@@ -69,7 +69,7 @@ class Submission:
         judge(head, name)
         await self._send(settings, self._lines(head, source), total, patience_s)
 
-    async def send_one(self, settings: EventHubs, body: bytes, patience_s: float) -> None:
+    async def send_one(self, settings: EventHubsSettings, body: bytes, patience_s: float) -> None:
         """Send one event."""
 
         async def alone() -> AsyncIterator[EventLine]:
@@ -92,7 +92,7 @@ class Submission:
         return f"{self.sent:,} sent{refused}, in {seconds:.1f} s"
 
     async def _send(
-        self, settings: EventHubs, lines: AsyncIterator[EventLine], total: int | None, patience_s: float
+        self, settings: EventHubsSettings, lines: AsyncIterator[EventLine], total: int | None, patience_s: float
     ) -> None:
         watch = asyncio.create_task(self._watch(total))
         try:

@@ -14,7 +14,7 @@ from azure.cosmos.aio import ContainerProxy
 from azure.eventhub import EventData
 
 from songline.cloud import cosmos, eventhubs
-from songline.cloud.settings import Settings
+from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import Dials
 from songline.producers.simulation.simulator import Simulation
@@ -96,7 +96,7 @@ async def moved(container: ContainerProxy, known: int) -> int:
     return counted if counted > known else 0
 
 
-async def publish_bad(settings: Settings, bodies: list[bytes]) -> None:
+async def publish_bad(settings: CloudSettings, bodies: list[bytes]) -> None:
     async with eventhubs.producer(settings.eventhubs, MUSIC_EVENTS) as producer:
         for number, body in enumerate(bodies):
             await producer.send_batch([EventData(body)], partition_id=str(number % PARTITIONS))

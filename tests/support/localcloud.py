@@ -20,7 +20,7 @@ from songline.cloud.settings import (
     SERVICEBUS_CERTIFICATE,
     SERVICEBUS_CONNECTION,
     SERVICEBUS_MANAGEMENT,
-    Settings,
+    CloudSettings,
 )
 from songline.processes import emulator_files
 
@@ -208,8 +208,8 @@ class LocalCloud:
             COSMOS_CONNECTION: f"AccountEndpoint={self.cosmos_endpoint};AccountKey={self.cosmos_key}",
         }
 
-    def settings(self) -> Settings:
-        return Settings.read(self.environment)
+    def settings(self) -> CloudSettings:
+        return CloudSettings.read(self.environment)
 
 
 def nobody(data: Path) -> LocalCloud:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from azure.cosmos.aio import ContainerProxy
 
-from songline.cloud.settings import Settings, read_blobs
+from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.library.config import PREFIX, Dials
 from songline.processors.library.library_store import Libraries
 from songline.processors.library.processor import Desk
@@ -81,7 +81,7 @@ def projection(dials: Dials) -> Projection:
 
 def main() -> None:
     environ = os.environ
-    settings, storage = Settings.read(environ), read_blobs(environ)
+    settings, storage = CloudSettings.read(environ), read_blobs(environ)
     pace = Pace.read(environ, PREFIX, 0.5)
     run("library", lambda stop: project(projection(Dials.read(environ)), settings, storage, pace, stop))
 

@@ -11,7 +11,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import Settings
+from songline.cloud.settings import CloudSettings
 from songline.processes.entities import CONTAINERS
 from songline.projections.charts.queries import freshest
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
@@ -47,7 +47,7 @@ class TrendingWorker(WorkerProcess):
         super().__init__(module, {**cloud.environment, **dials}, log)
 
 
-async def make_containers(settings: Settings) -> None:
+async def make_containers(settings: CloudSettings) -> None:
     async with cosmos.client(settings.cosmos) as client:
         await cosmos.ensure(client, DATABASE, CONTAINERS)
 
@@ -92,7 +92,7 @@ async def shards_reached(container: ContainerProxy, ends: dict[str, int]) -> boo
     return bool(shards) and len(shards) == shards[0].shards and all(one == ends for one in reached)
 
 
-async def parked_records(settings: Settings) -> list[ParkedEvent]:
+async def parked_records(settings: CloudSettings) -> list[ParkedEvent]:
     """All that is parked, by hub, partition and position."""
     async with cosmos.client(settings.cosmos) as client:
         container = cosmos.container(client, DATABASE, PARKED)
@@ -100,7 +100,7 @@ async def parked_records(settings: Settings) -> list[ParkedEvent]:
     return sorted(found, key=lambda one: (one.hub, one.partition, one.position))
 
 
-async def read_hub(settings: Settings, hub: str = MUSIC_EVENTS) -> list[tuple[int, int, bytes]]:
+async def read_hub(settings: CloudSettings, hub: str = MUSIC_EVENTS) -> list[tuple[int, int, bytes]]:
     """All that is in a hub: partition, offset, body."""
     # To seek to the beginning would race with the client's own looking for the end.
     consumer = AIOKafkaConsumer(**client_options(settings.eventhubs), auto_offset_reset="earliest")

@@ -6,10 +6,10 @@ from faust.auth import OAuthCredentials, SASLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from songline.cloud.kafka import EntraToken, tls
-from songline.cloud.settings import EventHubs
+from songline.cloud.settings import EventHubsSettings
 
 
-def broker(settings: EventHubs) -> Any:
+def broker(settings: EventHubsSettings) -> Any:
     """The connection string as user `$ConnectionString`, or Entra tokens where there is none."""
     if settings.connection is None:
         return OAuthCredentials(oauth_cb=EntraToken(settings.host), ssl_context=tls(settings))
@@ -18,6 +18,6 @@ def broker(settings: EventHubs) -> Any:
     )
 
 
-def client(settings: EventHubs) -> dict[str, Any]:
+def client(settings: EventHubsSettings) -> dict[str, Any]:
     """The same as options of a plain aiokafka client."""
     return dict(credentials_to_aiokafka_auth(broker(settings)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from songline.cloud import cosmos, eventhubs, servicebus
-from songline.cloud.settings import Cosmos, read_cosmos, read_eventhubs, read_servicebus
+from songline.cloud.settings import CosmosSettings, read_cosmos, read_eventhubs, read_servicebus
 from songline.processors.ingestion.audio.sandbox import Limits, Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_receiver import Pace
@@ -28,7 +28,7 @@ PACE = Pace(lanes=1, wait=0.5, attempts=2, longest_pause=0.2, grace=1.0)
 
 
 @asynccontextmanager
-async def working(app: App, folder: Path, sandbox: Sandbox, store: Cosmos) -> AsyncIterator[asyncio.Event]:
+async def working(app: App, folder: Path, sandbox: Sandbox, store: CosmosSettings) -> AsyncIterator[asyncio.Event]:
     """A worker in this process, on the real wires; it ends with the block, or when the event is set."""
     stop = asyncio.Event()
     async with (
@@ -66,7 +66,7 @@ async def test_a_command_that_waits_for_a_service_is_handed_back_at_the_end(
     app: App, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = read_cosmos(app.environment)
-    nowhere = Cosmos("http://127.0.0.1:9/", known.key)
+    nowhere = CosmosSettings("http://127.0.0.1:9/", known.key)
     await app.upload("handed-back", song("wav", 0.5))
     with caplog.at_level("WARNING", "ingestion"):
         async with working(app, tmp_path, Sandbox(), nowhere):

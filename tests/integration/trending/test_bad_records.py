@@ -12,7 +12,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import Settings
+from songline.cloud.settings import CloudSettings
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.watermark import ShardWatermark
@@ -133,7 +133,7 @@ async def put(producer: Any, hub: str, bodies: list[bytes | None]) -> Counter[st
     return Counter({hub: len(bodies)})
 
 
-async def right(settings: Settings, container: ContainerProxy) -> bool:
+async def right(settings: CloudSettings, container: ContainerProxy) -> bool:
     """Whether the global chart is what the reference makes of all that can be understood, up to the ends of the hub."""
     log, ends = [], dict[str, int]()
     for partition, offset, body in await read_hub(settings):
@@ -150,5 +150,5 @@ async def right(settings: Settings, container: ContainerProxy) -> bool:
     return True
 
 
-async def parked(settings: Settings, expected: Counter[str]) -> bool:
+async def parked(settings: CloudSettings, expected: Counter[str]) -> bool:
     return Counter(one.hub for one in await parked_records(settings)) == expected

@@ -13,7 +13,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
-from songline.cloud.settings import Settings
+from songline.cloud.settings import CloudSettings
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PLAYS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, decode, encode
@@ -126,7 +126,7 @@ def play(number: int, time: datetime | None = None, song: str = "song-1") -> byt
     return encode(Event(id=f"play-{number}", source="/tests", time=time or datetime.now(UTC), data=data))
 
 
-async def send(settings: Settings, bodies: list[tuple[int, bytes]]) -> None:
+async def send(settings: CloudSettings, bodies: list[tuple[int, bytes]]) -> None:
     producer = AIOKafkaProducer(**client_options(settings.eventhubs))
     await producer.start()
     try:

@@ -10,9 +10,9 @@ from songline.cloud.settings import (
     KAFKA_BOOTSTRAP,
     SERVICEBUS_CONNECTION,
     SERVICEBUS_NAMESPACE,
-    BadSetting,
+    CloudSettings,
     Secret,
-    Settings,
+    SettingError,
     read_blobs,
     read_cosmos,
     read_eventhubs,
@@ -63,8 +63,8 @@ def test_an_account_key_may_end_in_equals_signs() -> None:
 def test_a_bad_setting_names_itself_what_it_saw_and_what_it_expects(
     environ: dict[str, str], name: str, expected: str
 ) -> None:
-    with pytest.raises(BadSetting) as caught:
-        Settings.read(environ)
+    with pytest.raises(SettingError) as caught:
+        CloudSettings.read(environ)
     assert caught.value.name == name
     assert "saw" in str(caught.value)
     assert expected in str(caught.value)
@@ -72,7 +72,7 @@ def test_a_bad_setting_names_itself_what_it_saw_and_what_it_expects(
 
 
 def test_secrets_print_as_stars() -> None:
-    settings = Settings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})
+    settings = CloudSettings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})
     assert "secret" not in repr(settings)
     assert "a2V5" not in f"{settings.cosmos.key} {settings.cosmos!r}"
     assert Secret("x").reveal() == "x"
@@ -101,10 +101,10 @@ def test_blobs_take_a_connection_string_or_an_endpoint() -> None:
     ],
 )
 def test_bad_blob_settings_name_themselves(environ: dict[str, str], name: str) -> None:
-    with pytest.raises(BadSetting) as caught:
+    with pytest.raises(SettingError) as caught:
         read_blobs(environ)
     assert caught.value.name == name
 
 
 def test_a_process_that_needs_only_hubs_starts_without_the_rest() -> None:
-    Settings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})
+    CloudSettings.read({EVENTHUB_CONNECTION: EMULATOR, COSMOS_CONNECTION: COSMOS})

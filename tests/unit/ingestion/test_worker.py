@@ -11,7 +11,7 @@ from azure.eventhub.exceptions import AuthenticationError, ConnectError
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
-from songline.cloud.settings import BadSetting
+from songline.cloud.settings import SettingError
 from songline.processors.ingestion.audio.sandbox import ProbeFailed
 from songline.processors.ingestion.command_receiver import Pace
 from songline.processors.ingestion.config import Dials
@@ -67,7 +67,7 @@ def test_dials_are_read_from_the_environment() -> None:
     assert Dials.read({"SONGLINE_INGESTION_LANES": "2"}).lanes == 2
     assert Dials.read({}) == Dials()
     for wrong in ("0", "many", "65"):
-        with pytest.raises(BadSetting, match=r"SONGLINE_INGESTION_LANES.* from 1 to 64"):
+        with pytest.raises(SettingError, match=r"SONGLINE_INGESTION_LANES.* from 1 to 64"):
             Dials.read({"SONGLINE_INGESTION_LANES": wrong})
 
 

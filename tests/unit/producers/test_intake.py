@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from songline.cloud.settings import EventHubs, Secret
+from songline.cloud.settings import EventHubsSettings, Secret
 from songline.producers import EventPublisher
 from songline.producers.http.event_intake import EventIntake, IntakeResult
 from songline.producers.http.event_routes import Desk
@@ -28,7 +28,7 @@ from songline.schemas.events import SongLiked
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 # Nobody listens there: everything that is accepted goes to the outbox.
-NOWHERE = EventHubs(
+NOWHERE = EventHubsSettings(
     connection=Secret("Endpoint=sb://127.0.0.1:9;SharedAccessKeyName=R;SharedAccessKey=S;UseDevelopmentEmulator=true"),
     host="127.0.0.1",
     kafka="127.0.0.1:9",

@@ -10,7 +10,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from songline.cloud.settings import Cosmos, Secret
+from songline.cloud.settings import CosmosSettings, Secret
 from songline.projections.api import create
 from songline.projections.http.numbers import WHOLE_RULE
 from songline.schemas import jsonschema as published
@@ -20,7 +20,7 @@ from songline.schemas.regions import REGIONS
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
 # No one listens there.
-NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))
+NOWHERE = CosmosSettings("http://127.0.0.1:9/", Secret("QUJD"))
 
 
 @pytest.fixture

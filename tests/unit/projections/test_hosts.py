@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from songline.cloud.settings import BadSetting, Cosmos, Secret
+from songline.cloud.settings import CosmosSettings, Secret, SettingError
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 
-NOWHERE = Cosmos("http://127.0.0.1:9/", Secret("QUJD"))
+NOWHERE = CosmosSettings("http://127.0.0.1:9/", Secret("QUJD"))
 NAMES = ("songline.example", "*.music.example")
 
 
@@ -66,10 +66,10 @@ def test_settings_are_read_or_refused() -> None:
         "http://localhost:3000",
     )
     for wrong in ("https://songline.example", "songline.example:80", "a/b", "*example", "a.*"):
-        with pytest.raises(BadSetting, match=HOSTS):
+        with pytest.raises(SettingError, match=HOSTS):
             read_hosts({HOSTS: wrong})
     for wrong in ("player.example", "https://player.example/", "*", "ftp://a"):
-        with pytest.raises(BadSetting, match=ORIGINS):
+        with pytest.raises(SettingError, match=ORIGINS):
             read_origins({ORIGINS: wrong})
 
 

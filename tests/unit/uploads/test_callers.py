@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.cloud.settings import BadSetting
+from songline.cloud.settings import SettingError
 from songline.producers.http.callers import PROXIES, Callers
 
 NAMED = Callers.read({PROXIES: "10.0.0.0/8, 192.0.2.7,fd00::/8"})
@@ -62,5 +62,5 @@ def test_nothing_that_is_said_makes_it_fail(forwarded: str, passed_on: str) -> N
 
 @pytest.mark.parametrize("text", ["proxy", "10.0.0.0/33", "10.0.0.7:80", "*"])
 def test_a_proxy_that_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(BadSetting, match=PROXIES):
+    with pytest.raises(SettingError, match=PROXIES):
         Callers.read({PROXIES: text})

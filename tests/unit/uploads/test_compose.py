@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from songline.api.app import ApiSettings, compose
-from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, BadSetting
+from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, SettingError
 
 ENVIRON = {
     COSMOS_CONNECTION: "AccountEndpoint=http://127.0.0.1:1/;AccountKey=a2V5",
@@ -31,11 +31,11 @@ def test_without_a_place_for_songs_there_is_reading_only_and_that_is_said(caplog
 
 @pytest.mark.parametrize("missing", [COSMOS_CONNECTION, SERVICEBUS_CONNECTION])
 def test_a_service_that_is_not_named_stops_the_start(missing: str) -> None:
-    with pytest.raises(BadSetting, match=missing):
+    with pytest.raises(SettingError, match=missing):
         ApiSettings.read({name: value for name, value in ENVIRON.items() if name != missing})
 
 
 @pytest.mark.parametrize("text", ["0", "257", "many", "-1"])
 def test_how_many_uploads_is_a_number_that_makes_sense(text: str) -> None:
-    with pytest.raises(BadSetting, match="SONGLINE_UPLOADS"):
+    with pytest.raises(SettingError, match="SONGLINE_UPLOADS"):
         ApiSettings.read({**ENVIRON, "SONGLINE_UPLOADS": text})
