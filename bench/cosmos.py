@@ -22,7 +22,7 @@ from urllib.parse import quote
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
-from localcloud.cosmos.auth import EMULATOR_KEY
+from localcloud.published_keys import COSMOS_KEY
 
 REQUESTS = 4000
 CONNECTIONS = 32
@@ -30,11 +30,11 @@ LISTENERS = 50
 SERVER = """
 import asyncio, sys
 from pathlib import Path
-from localcloud.cosmos.auth import EMULATOR_KEY
+from localcloud.published_keys import COSMOS_KEY
 from localcloud.cosmos.server import CosmosServer
 
 async def main():
-    async with CosmosServer(Path(sys.argv[1]), EMULATOR_KEY) as server:
+    async with CosmosServer(Path(sys.argv[1]), COSMOS_KEY) as server:
         print(server.port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
@@ -51,7 +51,7 @@ async def run() -> None:
     with tempfile.TemporaryDirectory() as folder, _serve(Path(folder)) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        async with CosmosClient(f"http://127.0.0.1:{port}", EMULATOR_KEY) as client:
+        async with CosmosClient(f"http://127.0.0.1:{port}", COSMOS_KEY) as client:
             database = await client.create_database("bench")
             container = await database.create_container("items", PartitionKey("/userId"))
             print("Cosmos DB, 1 KB items, a second; in brackets the server's CPU time a request")
@@ -129,7 +129,7 @@ async def _connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, as
 def _http(method: str, link: str, number: int, body: dict[str, object] | None) -> bytes:
     date = formatdate(usegmt=True)
     signed = f"{method.lower()}\ndocs\n{link}\n{date.lower()}\n\n"
-    signature = base64.b64encode(hmac.digest(base64.b64decode(EMULATOR_KEY), signed.encode(), "sha256")).decode()
+    signature = base64.b64encode(hmac.digest(base64.b64decode(COSMOS_KEY), signed.encode(), "sha256")).decode()
     data = json.dumps(body).encode() if body is not None else b""
     return (
         f"{method} /{link}{'/docs' if method == 'POST' else ''} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-ms-date: {date}\r\n"

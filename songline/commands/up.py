@@ -198,6 +198,7 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
             if not contained:
                 supervisor.start(found["localcloud"])
                 _healthy(supervisor, "localcloud", "Event Hubs, Kafka, Service Bus, Cosmos DB, Blob Storage")
+                _complete(f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health")
             asyncio.run(_ensure(environ))
             saved = save(data, shared)
             for name in (*WORKERS, "api", *(["simulator"] if simulator else [])):
@@ -227,6 +228,20 @@ def _healthy(supervisor: Supervisor, name: str, what: str, probe: Probe | None =
         _say(f"{name:<10} healthy after {took:4.1f} s   {what}")
     else:
         _say(f"{name:<10} catches up          {left(report)}")
+
+
+class _CloudHealth(Struct):
+    unavailable: dict[str, str] = {}
+
+
+_cloud_health = Decoder(_CloudHealth, "not-an-answer")
+
+
+def _complete(health: str) -> None:
+    """Raises ClickException when localcloud says that it can't serve something: here Blob Storage without Azurite."""
+    missing = _cloud_health.decode(httpx.get(health, timeout=5, trust_env=False).content).unavailable
+    if missing:
+        raise click.ClickException("; ".join(missing.values()))
 
 
 def _say(line: str) -> None:

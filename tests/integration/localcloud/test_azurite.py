@@ -10,8 +10,9 @@ import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
-from localcloud.azurite import AzuriteError, AzuriteServer
-from tests.support.localcloud import blob_connection_string
+from localcloud.azurite import AzuriteServer
+from localcloud.azurite_install import AzuriteError
+from localcloud.testing import LocalCloud
 from tests.support.waiting import wait_for
 
 HOLDER = """
@@ -29,7 +30,7 @@ asyncio.run(main())
 
 
 def blobs(port: int) -> BlobServiceClient:
-    return BlobServiceClient.from_connection_string(blob_connection_string(port))
+    return BlobServiceClient.from_connection_string(LocalCloud({"blob": port}, Path()).blob_connection_string)
 
 
 def running(pid: int) -> bool:

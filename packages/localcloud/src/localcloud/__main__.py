@@ -1,53 +1,38 @@
-"""`python -m localcloud`: Azure on one machine, in one process, durable in one folder."""
+"""The command `localcloud`: Azure on one machine, in one process, durable in one folder."""
 
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
-import time
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from localcloud import control, log
-from localcloud.azurite import AzuriteError, AzuriteServer
-from localcloud.config import ConfigError, HubConfig, read_hubs
-from localcloud.cosmos.server import CosmosServer
-from localcloud.eventhubs.server import EventHubsServer
-from localcloud.faults import Faults
-from localcloud.http import HttpServer
-from localcloud.hub_routes import hub_routes
+from localcloud import azurite_install
+from localcloud.azurite_install import AzuriteError, AzuriteMissingError
+from localcloud.blob_service import BlobAccount, BlobService
+from localcloud.config import ConfigError, read_hubs
+from localcloud.log.errors import LogError
 from localcloud.log.store import SEGMENT_BYTES
-from localcloud.sas import Keys
-from localcloud.servicebus.admin.server import AdministrationServer
-from localcloud.servicebus.config import NamespaceConfig, read_namespace
-from localcloud.servicebus.server import ServiceBusServer
+from localcloud.namespace import HOST, CloudNamespace, NamespaceSettings
+from localcloud.namespace_routes import namespace_routes
+from localcloud.namespaces import NamespaceRegistry
+from localcloud.published_keys import COSMOS_KEY
+from localcloud.servicebus.config import read_namespace
 
-if TYPE_CHECKING:
-    from localcloud.kafka.server import KafkaServer
-
-    Server = (
-        AdministrationServer
-        | AzuriteServer
-        | CosmosServer
-        | EventHubsServer
-        | HttpServer
-        | KafkaServer
-        | ServiceBusServer
-    )
-
-HOST = "127.0.0.1"
 READY = "endpoints.json"
-# The official Cosmos DB emulator's published key: public, well known, and no secret.
-COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 
 logger = logging.getLogger("localcloud")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.option(
     "--data", type=click.Path(file_okay=False, path_type=Path), default=".local", help="Where everything is kept."
 )
@@ -72,7 +57,7 @@ logger = logging.getLogger("localcloud")
 @click.option("--servicebus-port", default=5673, help="Service Bus over AMQP.")
 @click.option("--servicebus-admin-port", default=5443, help="Service Bus administration, over HTTPS.")
 @click.option("--cosmos-port", default=8081, help="Cosmos DB.")
-@click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite (see `make azurite`).")
+@click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite: see install-blobs.")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
 @click.option("--control-port", default=5300, help="Health at /health, faults at /faults, hubs at /hubs.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
@@ -88,7 +73,10 @@ logger = logging.getLogger("localcloud")
     type=click.IntRange(1),
     help="Size at which a file of a hub's log is full.",
 )
+@click.option("--until-eof", is_flag=True, help="End when standard input does: with the process that holds it open.")
+@click.pass_context
 def main(
+    context: click.Context,
     data: Path,
     configs: tuple[Path, ...],
     servicebus_configs: tuple[Path, ...],
@@ -104,11 +92,14 @@ def main(
     throttle: bool,
     create_topics: bool,
     segment_bytes: int,
+    until_eof: bool,
 ) -> None:
     """Event Hubs (AMQP and Kafka), Service Bus and Cosmos DB on this machine, on 127.0.0.1.
 
     When all are served, DATA/endpoints.json tells their ports, and so does one line on standard output.
     """
+    if context.invoked_subcommand is not None:
+        return
     logging.raiseExceptions = False  # a line that finds no room must not make a traceback of its own
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     ports = {
@@ -124,98 +115,89 @@ def main(
     try:
         data.mkdir(parents=True, exist_ok=True)
         (data / READY).unlink(missing_ok=True)
-        hubs = read_hubs(configs)
-        namespace = read_namespace(servicebus_configs)
-        asyncio.run(
-            serve(
-                data,
-                hubs,
-                namespace,
-                ports,
-                cosmos_key,
-                throttle=throttle,
-                create_topics=create_topics,
-                segment_bytes=segment_bytes,
-            )
+        settings = NamespaceSettings(
+            hubs=read_hubs(configs),
+            bus=read_namespace(servicebus_configs),
+            cosmos_key=cosmos_key,
+            throttle=throttle,
+            create_topics=create_topics,
+            segment_bytes=segment_bytes,
         )
-    except (AzuriteError, ConfigError, log.LogError, OSError) as error:
+        asyncio.run(serve(data, settings, ports, until_eof=until_eof))
+    except (AzuriteError, ConfigError, LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
 
-async def serve(
-    data: Path,
-    hubs: list[HubConfig],
-    namespace: NamespaceConfig,
-    ports: dict[str, int],
-    cosmos_key: str,
-    *,
-    throttle: bool,
-    create_topics: bool,
-    segment_bytes: int = SEGMENT_BYTES,
-) -> None:
-    """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment."""
-    # kio gives its types to hypothesis where that is installed: a third of a second of every start on such a machine.
-    sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # what the import system takes for "not there"
-    from localcloud.kafka.server import KafkaServer
+@main.command("install-blobs")
+def install_blobs() -> None:
+    """Install Azurite for --blobs, and Node where there is none that is new enough.
 
+    Asks the npm registry, and PyPI for Node.
+    """
+    try:
+        folder = azurite_install.install()
+    except (AzuriteError, OSError) as error:
+        raise SystemExit(f"localcloud: {error}") from None
+    print(f"Azurite {azurite_install.version(folder)} is in {folder}")
+
+
+async def serve(data: Path, settings: NamespaceSettings, ports: dict[str, int], *, until_eof: bool = False) -> None:
+    """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment.
+
+    `ports` has "blob" where Blob Storage is wanted too. Raises ConfigError, LogError, AzuriteError, OSError.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    ready = data / READY
-    keys, faults = Keys(), Faults()
-    served: dict[str, int] = {}
+    if until_eof:
+        _at_end_of_input(lambda: loop.call_soon_threadsafe(stop.set))
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            log.LogStore.open(
-                data / "hubs", hubs, now_ms=lambda: time.time_ns() // 1_000_000, segment_bytes=segment_bytes
-            )
-        )
-        bus = ServiceBusServer(data / "servicebus", namespace, keys, host=HOST, port=ports["servicebus"], faults=faults)
-        cosmos = CosmosServer(
-            data / "cosmos",
-            cosmos_key,
-            host=HOST,
-            port=ports["cosmos"],
-            throttled=["*"] if throttle else [],
-            faults=faults,
-        )
-        kafka = KafkaServer(store, keys, host=HOST, port=ports["kafka"], create_topics=create_topics, faults=faults)
-        servers: dict[str, Server] = {
-            "eventhubs": EventHubsServer(store, keys, host=HOST, port=ports["eventhubs"], faults=faults),
-            "kafka": kafka,
-            "servicebus": bus,
-            "servicebus-admin": AdministrationServer(
-                bus, data / "servicebus" / "tls", keys, host=HOST, port=ports["servicebus-admin"]
-            ),
-            "cosmos": cosmos,
-        }
-        if "blob" in ports:
-            servers["blob"] = AzuriteServer(data / "blobs", host=HOST, port=ports["blob"], gone=stop.set)
-        # The last: health means that all are served.
-        servers["control"] = HttpServer(
-            control.create(served, faults, lambda: cosmos.throughput, hub_routes(store, kafka.forget_hub)),
-            host=HOST,
-            port=ports["control"],
-        )
-        for name, server in servers.items():
-            try:
-                await stack.enter_async_context(server)
-            except OSError as error:
-                raise OSError(
-                    f"port {ports[name]} for {name}: {error.strerror}; choose another with --{name}-port"
-                ) from error
-            served[name] = server.port
-        try:
-            ready.write_text(json.dumps(served))
-        except OSError as error:
-            ready.unlink(missing_ok=True)
-            logger.error("%s can't be written: %s; standard output tells the ports too", ready, error.strerror)
-        stack.callback(ready.unlink, missing_ok=True)
-        # Whoever started this process waits for this line.
-        print(json.dumps({"ready": served}), flush=True)
+        blobs = BlobService(data / "blobs", host=HOST, port=ports.get("blob", 0), gone=stop.set)
+        await stack.enter_async_context(blobs)
+        registry = await stack.enter_async_context(NamespaceRegistry(data / "namespaces", blobs))
+        unavailable: dict[str, str] = {}
+        account = await _account(blobs, unavailable) if "blob" in ports else None
+        routes = namespace_routes(registry, settings)
+        namespace = CloudNamespace(data, settings, wanted=ports, blobs=account, unavailable=unavailable, routes=routes)
+        await stack.enter_async_context(namespace)
+        _write_ready(data / READY, namespace.ports)
+        stack.callback((data / READY).unlink, missing_ok=True)
+        # The process that started this one waits for this line.
+        print(json.dumps({"ready": namespace.ports}), flush=True)
         await stop.wait()
         logger.info("stopping")
+
+
+async def _account(blobs: BlobService, unavailable: dict[str, str]) -> BlobAccount | None:
+    """The account of Blob Storage; None where Azurite is not installed: the rest is served all the same."""
+    try:
+        return await blobs.own_account()
+    except AzuriteMissingError as error:
+        logger.error("%s", error)
+        unavailable["blob"] = str(error)
+        return None
+
+
+def _write_ready(file: Path, ports: dict[str, int]) -> None:
+    try:
+        file.write_text(json.dumps(ports))
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        logger.error("%s can't be written: %s; standard output tells the ports too", file, error.strerror)
+
+
+def _at_end_of_input(then: Callable[[], object]) -> None:
+    """Call `then`, in a thread, when standard input ends."""
+
+    def read() -> None:
+        with suppress(OSError, RuntimeError):  # there is no input, or the loop has ended before
+            # Not by sys.stdin: its lock, held by this thread, would stop the interpreter from ending.
+            while os.read(0, 65_536):
+                pass
+            then()
+
+    threading.Thread(target=read, name="end of input", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
 import re
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -17,24 +18,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from localcloud import node
-
-ACCOUNT = "devstoreaccount1"
+from localcloud import azurite_install
+from localcloud.azurite_install import AzuriteError
+from localcloud.published_keys import BLOB_ACCOUNT
 
 logger = logging.getLogger("localcloud.azurite")
 
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
-
-
-class AzuriteError(Exception):
-    """Azurite is not installed, or did not start. The message says what to do."""
-
-
-def home() -> Path:
-    """Where Azurite is installed: in this package."""
-    return Path(__file__).parent / "blobs"
 
 
 class AzuriteServer:
@@ -53,19 +45,12 @@ class AzuriteServer:
         self.port = port
 
     async def __aenter__(self) -> Self:
-        """Raises AzuriteError."""
-        try:
-            program = node.find()
-        except node.NodeMissingError as error:
-            raise AzuriteError(str(error)) from None
-        if not (home() / "node_modules" / "azurite").is_dir():
-            raise AzuriteError(
-                f"Azurite is not installed in {home()}: run `make azurite`, or `npm ci --ignore-scripts` in that folder"
-            )
+        """Raises AzuriteError, and AzuriteMissingError where it is not installed."""
+        program, modules = azurite_install.find()
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "lock").open("w") as lock:
             await self._lock(lock)
-            self._process = await self._spawn(program, lock)
+            self._process = await self._spawn(program, modules, lock)
         self._said: deque[str] = deque(maxlen=20)
         try:
             async with asyncio.timeout(START_SECONDS):
@@ -103,15 +88,15 @@ class AzuriteServer:
                 f"another Azurite holds {self._folder} since more than {STOP_SECONDS:.0f} s; end it, or use other data"
             ) from None
 
-    async def _spawn(self, program: Path, lock: IO[str]) -> Process:
+    async def _spawn(self, program: Path, modules: Path, lock: IO[str]) -> Process:
         return await asyncio.create_subprocess_exec(
             str(program),
-            "serve.js",
+            str(azurite_install.HERE / "serve.js"),
             *("--blobHost", self._host, "--blobPort", str(self.port)),
             *("--location", str(self._folder.resolve()), "--silent", "--disableTelemetry"),
             # SDKs are ahead of the API versions that Azurite knows by name; what they use of them is old.
             "--skipApiVersionCheck",
-            cwd=home(),
+            env={**os.environ, "NODE_PATH": str(modules)},
             stdin=PIPE,
             stdout=PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -131,7 +116,8 @@ class AzuriteServer:
     async def _answers(self) -> None:
         """Any answer will do, a refusal too: it comes from the service itself."""
         reader, writer = await asyncio.open_connection(self._host, self.port)
-        writer.write(f"GET /{ACCOUNT}?comp=list HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
+        path = f"/{BLOB_ACCOUNT}?comp=list"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
         said = await reader.read()
         writer.close()
         if not said.startswith(b"HTTP/1.1 "):

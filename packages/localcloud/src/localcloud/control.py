@@ -22,12 +22,22 @@ class Throttled(Protocol):
 
 
 def create(
-    endpoints: Mapping[str, int], faults: Faults, throughput: Callable[[], Throttled], hubs: Sequence[Route]
+    endpoints: Mapping[str, int],
+    unavailable: Mapping[str, str],
+    faults: Faults,
+    throughput: Callable[[], Throttled],
+    routes: Sequence[Route],
 ) -> Starlette:
-    """The app; `endpoints` are the services' names and ports, filled by the time that it answers."""
+    """The app; `endpoints` are the services' names and ports, filled by the time that it answers.
+
+    `unavailable` are services that were asked for and are not served, each with what is missing.
+    """
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"status": "healthy", "ports": dict(endpoints)})
+        answer: dict[str, object] = {"status": "healthy", "ports": dict(endpoints)}
+        if unavailable:
+            answer["unavailable"] = dict(unavailable)
+        return JSONResponse(answer)
 
     async def rules(request: Request) -> Response:
         try:
@@ -37,7 +47,7 @@ def create(
                 case "DELETE":
                     faults.put([])
         except FaultRulesError as error:
-            return _refused(error.field, error.value, error.rule)
+            return refused(error.field, error.value, error.rule)
         return JSONResponse(faults.report())
 
     async def throttling(request: Request) -> Response:
@@ -49,7 +59,7 @@ def create(
                 case "DELETE":
                     throughput().enforced = []
         except UNREADABLE as error:
-            return _refused("the body", body.decode("utf-8", "replace")[:100], f"expected a JSON list; {error}")
+            return refused("the body", body.decode("utf-8", "replace")[:100], f"expected a JSON list; {error}")
         return JSONResponse(throughput().enforced)
 
     methods: Sequence[str] = ("GET", "PUT", "DELETE")
@@ -58,11 +68,12 @@ def create(
             Route("/health", health),
             Route("/faults", rules, methods=methods),
             Route("/throttling", throttling, methods=methods),
-            *hubs,
+            *routes,
         ],
         middleware=[Middleware(OwnOrigin)],
     )
 
 
-def _refused(field: str, value: object, rule: str) -> Response:
-    return JSONResponse({"field": field, "value": value, "rule": rule}, status_code=400)
+def refused(field: str, value: object, rule: str, status: int = 400) -> Response:
+    """The answer to an order that breaks a rule."""
+    return JSONResponse({"field": field, "value": value, "rule": rule}, status_code=status)

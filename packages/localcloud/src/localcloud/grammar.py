@@ -1,15 +1,15 @@
 """Parsers of the query languages. Their tables take up to a second to build: they are kept among the caches."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from lark import Lark
+
+from localcloud import user_cache
 
 
 def parser(name: str, grammar: str, start: Sequence[str]) -> Lark:
     """The LALR parser of a grammar; the file kept under `name` is of no use for another one, and built again then."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "localcloud"
+    caches = user_cache.folder()
     kept: str | bool
     try:
         caches.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,11 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote_plus, unquote, unquote_plus
 
+from localcloud.published_keys import SAS_KEY, SAS_KEY_NAME
+
 PREFIX = "SharedAccessSignature "
 _HOST: Final = re.compile(r".*:[0-9]+|.*\.servicebus\.windows\.net")
-DEVELOPMENT_KEYS = MappingProxyType({"RootManageSharedAccessKey": "SAS_KEY_VALUE"})
+DEVELOPMENT_KEYS = MappingProxyType({SAS_KEY_NAME: SAS_KEY})
 
 
 class CredentialError(Exception):

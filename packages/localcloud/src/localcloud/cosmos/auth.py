@@ -17,7 +17,6 @@ from urllib.parse import unquote_plus
 from localcloud.cosmos.address import Address
 from localcloud.cosmos.errors import Unauthorized
 
-EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 MAX_SKEW = timedelta(minutes=15)
 
 

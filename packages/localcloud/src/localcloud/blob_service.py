@@ -1,0 +1,54 @@
+"""Blob Storage for all namespaces of this process: one Azurite, started when the first namespace asks for it."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from localcloud.azurite import AzuriteServer
+from localcloud.published_keys import BLOB_ACCOUNT
+
+
+class BlobAccount(NamedTuple):
+    """A storage account: its name, and the port that serves it. Its key is the emulator's published one."""
+
+    name: str
+    port: int
+
+
+class BlobService:
+    """Storage accounts between enter and exit, their data in `folder`, on `host`:`port` (0: a free one).
+
+    `gone` is called when Azurite ends before it is asked to.
+    """
+
+    def __init__(self, folder: Path, *, host: str, port: int, gone: Callable[[], None]) -> None:
+        self._server = AzuriteServer(folder, host=host, port=port, gone=gone)
+        self._starting = asyncio.Lock()
+        self._started = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._started:
+            await self._server.__aexit__(kind, error, trace)
+
+    async def own_account(self) -> BlobAccount:
+        """The emulator's published account. Raises AzuriteError, and AzuriteMissingError where it is not installed."""
+        return BlobAccount(BLOB_ACCOUNT, await self._port())
+
+    async def new_account(self) -> BlobAccount:
+        """An account that nobody has used. Raises as `own_account`."""
+        return BlobAccount(f"ns{secrets.token_hex(8)}", await self._port())
+
+    async def _port(self) -> int:
+        async with self._starting:
+            if not self._started:
+                await self._server.__aenter__()
+                self._started = True
+        return self._server.port

@@ -1,0 +1,153 @@
+"""One namespace: Event Hubs, Service Bus and Cosmos DB over one folder, each on a port, with a control endpoint."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from starlette.routing import Route
+
+from localcloud import control
+from localcloud.blob_service import BlobAccount
+from localcloud.config import HubConfig
+from localcloud.cosmos.server import CosmosServer
+from localcloud.eventhubs.server import EventHubsServer
+from localcloud.faults import Faults
+from localcloud.http import HttpServer
+from localcloud.hub_routes import hub_routes
+from localcloud.log.store import SEGMENT_BYTES, LogStore
+from localcloud.published_keys import COSMOS_KEY
+from localcloud.sas import Keys
+from localcloud.servicebus.admin.server import AdministrationServer
+from localcloud.servicebus.config import NamespaceConfig
+from localcloud.servicebus.server import ServiceBusServer
+
+if TYPE_CHECKING:
+    from localcloud.kafka.server import KafkaServer
+
+    _Server = AdministrationServer | CosmosServer | EventHubsServer | HttpServer | KafkaServer | ServiceBusServer
+
+HOST = "127.0.0.1"
+SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control")
+
+
+_NO_ENTITIES = NamespaceConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceSettings:
+    """What a namespace holds from the start, and how it is served.
+
+    `throttle` holds every Cosmos DB database to its throughput; `create_topics` lets Kafka clients create and delete
+    hubs; `segment_bytes` is the size at which a file of a hub's log is full.
+    """
+
+    hubs: Sequence[HubConfig] = ()
+    bus: NamespaceConfig = _NO_ENTITIES
+    cosmos_key: str = COSMOS_KEY
+    throttle: bool = False
+    create_topics: bool = False
+    segment_bytes: int = SEGMENT_BYTES
+
+
+class CloudNamespace:
+    """A namespace between enter and exit, its data in `folder`.
+
+    `wanted` gives services their ports; one that has none there takes a free one. `ports` tells them all. `blobs` is
+    the storage account that belongs to it; `unavailable` says what was asked for and is not served, and why. `routes`
+    are added to its control endpoint.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: NamespaceSettings,
+        *,
+        wanted: Mapping[str, int],
+        blobs: BlobAccount | None = None,
+        unavailable: Mapping[str, str] | None = None,
+        routes: Sequence[Route] = (),
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.blobs = blobs
+        self.ports = {"blob": blobs.port} if blobs else {}
+        self._wanted = wanted
+        self._unavailable = unavailable or {}
+        self._routes = routes
+
+    @property
+    def certificate(self) -> Path:
+        """What clients of the Service Bus administration have to trust."""
+        return self.folder / "servicebus" / "tls" / "certificate.pem"
+
+    async def __aenter__(self) -> Self:
+        """Raises ConfigError when the declaration contradicts what is stored, LogError when the folder can't be opened,
+        OSError when a port is taken."""
+        # kio gives its types to hypothesis where that is installed: a third of a second of every start on
+        # such a machine.
+        sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # what the import system takes for "not there"
+        from localcloud.kafka.server import KafkaServer
+
+        settings, faults, keys = self.settings, Faults(), Keys()
+        async with AsyncExitStack() as stack:
+            store = LogStore.open(
+                self.folder / "hubs", settings.hubs, now_ms=_now_ms, segment_bytes=settings.segment_bytes
+            )
+            await stack.enter_async_context(store)
+            wanted = {name: self._wanted.get(name, 0) for name in SERVICES}
+            bus = ServiceBusServer(
+                self.folder / "servicebus", settings.bus, keys, host=HOST, port=wanted["servicebus"], faults=faults
+            )
+            cosmos = CosmosServer(
+                self.folder / "cosmos",
+                settings.cosmos_key,
+                host=HOST,
+                port=wanted["cosmos"],
+                throttled=["*"] if settings.throttle else [],
+                faults=faults,
+            )
+            kafka = KafkaServer(
+                store, keys, host=HOST, port=wanted["kafka"], create_topics=settings.create_topics, faults=faults
+            )
+            app = control.create(
+                self.ports,
+                self._unavailable,
+                faults,
+                lambda: cosmos.throughput,
+                [*hub_routes(store, kafka.forget_hub), *self._routes],
+            )
+            servers: dict[str, _Server] = {
+                "eventhubs": EventHubsServer(store, keys, host=HOST, port=wanted["eventhubs"], faults=faults),
+                "kafka": kafka,
+                "servicebus": bus,
+                "servicebus-admin": AdministrationServer(
+                    bus, self.certificate.parent, keys, host=HOST, port=wanted["servicebus-admin"]
+                ),
+                "cosmos": cosmos,
+                # The last: health means that all are served.
+                "control": HttpServer(app, host=HOST, port=wanted["control"]),
+            }
+            for name, server in servers.items():
+                try:
+                    await stack.enter_async_context(server)
+                except OSError as error:
+                    raise OSError(
+                        f"port {wanted[name]} for {name}: {error.strerror}; choose another with --{name}-port"
+                    ) from error
+                self.ports[name] = server.port
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

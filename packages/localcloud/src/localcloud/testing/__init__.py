@@ -1,0 +1,7 @@
+"""localcloud for tests: a process, namespaces in it, and the pytest plugin that gives each test one of its own."""
+
+from localcloud.testing.cloud import ControlError, LocalCloud
+from localcloud.testing.declarations import Declarations
+from localcloud.testing.process import LocalCloudProcess, StartError
+
+__all__ = ["ControlError", "Declarations", "LocalCloud", "LocalCloudProcess", "StartError"]

@@ -1,0 +1,123 @@
+"""One namespace of a localcloud: the addresses of its services, and orders to its control endpoint."""
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY, SAS_KEY, SAS_KEY_NAME
+from localcloud.testing import cosmos_rest
+
+DEADLINE_S = 30.0
+# A proxy of the environment is for other hosts.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ControlError(ValueError):
+    """The control endpoint refused an order; the message has its words."""
+
+
+class LocalCloud:
+    """A namespace: connection strings for the SDKs, faults, hubs. `ports` are the services' by name, on 127.0.0.1."""
+
+    def __init__(self, ports: Mapping[str, int], certificate: Path, blob_account: str | None = None) -> None:
+        self.ports = dict(ports)
+        self._certificate = certificate
+        self._blob_account = blob_account
+
+    @property
+    def eventhub_connection_string(self) -> str:
+        """For the Event Hubs SDKs; also the password of Kafka clients, whose user is `$ConnectionString`."""
+        return self._sas_connection_string("eventhubs")
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        """Host and port for Kafka clients, which sign in by SASL PLAIN over plain TCP."""
+        return f"127.0.0.1:{self.ports['kafka']}"
+
+    @property
+    def servicebus_connection_string(self) -> str:
+        return self._sas_connection_string("servicebus")
+
+    @property
+    def servicebus_admin_connection_string(self) -> str:
+        """For the administration client, which has to trust `servicebus_certificate` (`connection_verify`)."""
+        return self._sas_connection_string("servicebus-admin")
+
+    @property
+    def servicebus_certificate(self) -> Path:
+        return self._certificate
+
+    @property
+    def cosmos_endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.ports['cosmos']}/"
+
+    @property
+    def cosmos_key(self) -> str:
+        return COSMOS_KEY
+
+    @property
+    def cosmos_connection_string(self) -> str:
+        return f"AccountEndpoint={self.cosmos_endpoint};AccountKey={self.cosmos_key}"
+
+    @property
+    def blob_connection_string(self) -> str:
+        """Raises LookupError in a namespace that has no Blob Storage."""
+        if "blob" not in self.ports:
+            raise LookupError("this namespace has no Blob Storage: ask for it (`blobs=True`, or `--blobs`)")
+        account = self._blob_account or BLOB_ACCOUNT
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={BLOB_KEY};"
+            f"BlobEndpoint=http://127.0.0.1:{self.ports['blob']}/{account};"
+        )
+
+    @contextmanager
+    def faults(self, *rules: Mapping[str, object]) -> Iterator[Callable[[], list[int]]]:
+        """These faults and no others for as long (docs/faults.md); gives how often each one struck."""
+        self.control("PUT", "/faults", list(rules))
+        try:
+            yield lambda: [rule["fired"] for rule in self.control("GET", "/faults")]
+        finally:
+            self.control("DELETE", "/faults")
+
+    @contextmanager
+    def throttled(self, *databases: str) -> Iterator[None]:
+        """Databases whose names match a pattern are held to their throughput for as long."""
+        self.control("PUT", "/throttling", list(databases))
+        try:
+            yield
+        finally:
+            self.control("DELETE", "/throttling")
+
+    def grow_hub(self, name: str, partitions: int) -> None:
+        """Give an event hub more partitions."""
+        self.control("PUT", f"/hubs/{name}", {"partitions": partitions})
+
+    def remake_hub(self, name: str) -> None:
+        """Delete an event hub with all it holds, and create it anew as it is declared."""
+        self.control("DELETE", f"/hubs/{name}")
+        self.control("PUT", f"/hubs/{name}", {})
+
+    def create_container(self, path: str, partition_key: str | Sequence[str]) -> None:
+        """Create the Cosmos DB container `database/container`, and its database, where they are missing."""
+        cosmos_rest.create_container(self.cosmos_endpoint, self.cosmos_key, path, partition_key)
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """The answer of the control endpoint. Raises ControlError with its words when it refuses."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports['control']}{path}", data, method=method)
+        try:
+            with _OPENER.open(request, timeout=DEADLINE_S) as answer:
+                return json.loads(answer.read())
+        except HTTPError as error:
+            with error:
+                raise ControlError(f"{method} {path}: {error.read().decode(errors='replace')}") from None
+
+    def _sas_connection_string(self, service: str) -> str:
+        return (
+            f"Endpoint=sb://127.0.0.1:{self.ports[service]};SharedAccessKeyName={SAS_KEY_NAME};"
+            f"SharedAccessKey={SAS_KEY};UseDevelopmentEmulator=true"
+        )

@@ -1,0 +1,133 @@
+"""localcloud as a process of its own, which ends with the one that started it."""
+
+import json
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+from urllib.error import URLError
+
+from localcloud.testing.cloud import ControlError, LocalCloud
+from localcloud.testing.declarations import Declarations
+
+START_S = 60.0
+STOP_S = 30.0
+SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control")
+NOBODY = Declarations()
+
+
+class StartError(RuntimeError):
+    """localcloud did not start; the message has its log."""
+
+
+class LocalCloudProcess(LocalCloud):
+    """A localcloud on free ports, its data in `data`; the ports stay the same over a restart.
+
+    `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`. It is the namespace that these
+    declare; `namespace` opens others beside it.
+    """
+
+    def __init__(self, data: Path, arguments: Sequence[str] = ()) -> None:
+        self.data = data
+        self.arguments = list(arguments)
+        self.process: subprocess.Popen[bytes] | None = None
+        ports = dict.fromkeys((*SERVICES, "blob") if "--blobs" in self.arguments else SERVICES, 0)
+        super().__init__(ports, data / "servicebus" / "tls" / "certificate.pem")
+
+    def start(self) -> Self:
+        """Start, and wait until every service answers. Raises StartError with localcloud's own words."""
+        ports = [f"--{name}-port={port}" for name, port in self.ports.items()]
+        self.data.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("a") as errors:
+            self.process = subprocess.Popen(  # noqa: S603 - the test's own arguments
+                [sys.executable, "-m", "localcloud", "--data", str(self.data), "--until-eof", *ports, *self.arguments],
+                # Its other end closes however this process ends.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        output = self.process.stdout
+        assert output is not None
+        line = output.readline() if select.select([output], [], [], START_S)[0] else b""
+        if not line:
+            self.kill()
+            raise StartError(f"localcloud did not get ready, within {START_S:.0f} s at most:\n{self.log()}")
+        self.ports = json.loads(line)["ready"]
+        return self
+
+    @contextmanager
+    def namespace(self, declarations: Declarations = NOBODY) -> Iterator[LocalCloud]:
+        """A namespace on free ports for as long, with what is declared and nothing else; then it is removed.
+
+        Raises ControlError when a declaration is refused.
+        """
+        name, opened = self.open(declarations)
+        try:
+            yield opened
+        finally:
+            self.close(name)
+
+    def open(self, declarations: Declarations = NOBODY) -> tuple[str, LocalCloud]:
+        """Open a namespace, until `close` or the end of the process; its name, and itself. Raises ControlError."""
+        answer = self.control("POST", "/namespaces", declarations.request())
+        opened = LocalCloud(answer["ports"], Path(answer["servicebus_certificate"]), answer["blob_account"])
+        try:
+            for path, key in (declarations.containers or {}).items():
+                opened.create_container(path, key)
+        except BaseException:
+            with suppress(ControlError, URLError):
+                self.close(answer["name"])
+            raise
+        return answer["name"], opened
+
+    def close(self, name: str) -> None:
+        """Cut a namespace's connections and remove what it holds. Raises ControlError when it is not open."""
+        self.control("DELETE", f"/namespaces/{name}")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, no client is told."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL when that is of no use."""
+        self._end(signal.SIGTERM)
+
+    def restart(self) -> Self:
+        """Start again on the same data and ports, killed before if it still runs."""
+        if self.process is not None:
+            self.kill()
+        return self.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def log_file(self) -> Path:
+        return self.data / "localcloud.log"
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
