@@ -3,7 +3,8 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,33 @@ def test_folders_are_imported_under_one_name() -> None:
         if name.split(".")[0] in PACKAGES and name.split(".")[0] not in ("songline", "localcloud")
     ]
     assert not wrong
+
+
+def imported_modules(path: Path, known: Mapping[str, Path]) -> set[str]:
+    """Those of the `known` modules that a file imports, anywhere in it: for type checks too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= submodules & known.keys()
+            if not submodules <= known.keys():
+                found.add(node.module)
+    return found & known.keys()
+
+
+def test_localcloud_has_no_import_circle() -> None:
+    source = ROOT / "packages" / "localcloud" / "src"
+    known = {
+        ".".join(path.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(source.rglob("*.py"))
+    }
+    assert len(known) > 100
+    imports = {name: imported_modules(path, known) - {name} for name, path in known.items()}
+    assert imports["localcloud.amqp.session"] >= {"localcloud.amqp.link", "localcloud.amqp.output"}
+    # Raises CycleError, which names the circle.
+    assert len(list(TopologicalSorter(imports).static_order())) == len(known)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

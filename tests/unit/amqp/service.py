@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 
 from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import NOT_FOUND, AmqpError
-from localcloud.amqp.link import Delivery, OutgoingDelivery, ReceivingLink, SendingLink
-from localcloud.amqp.node import DeliveryState, Inlet, Outlet
 from localcloud.amqp.performatives import (
     Attach,
+    DeliveryState,
     Source,
     Target,
     Transfer,
 )
+from localcloud.amqp.receiving_link import Delivery, Inlet, ReceivingLink
+from localcloud.amqp.sending_link import OutgoingDelivery, Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Uint
 from localcloud.sas import Keys

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from localcloud.amqp.node import DeliveryState
 from localcloud.amqp.performatives import (
     Accepted,
+    DeliveryState,
     Disposition,
     Flow,
     Modified,

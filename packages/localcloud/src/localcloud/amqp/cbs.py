@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Final
 
 from localcloud.amqp.errors import AmqpError
-from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
+from localcloud.amqp.receiving_link import ReceivingLink
 from localcloud.amqp.types import Int
 from localcloud.sas import CredentialError, resource_path
 

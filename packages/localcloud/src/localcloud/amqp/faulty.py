@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from localcloud.amqp.errors import AmqpError
-from localcloud.amqp.link import Delivery, ReceivingLink, SendingLink
-from localcloud.amqp.node import AmqpService, DeliveryState, Inlet, Outlet, RefusedOutlet
+from localcloud.amqp.node import AmqpService, RefusedOutlet
+from localcloud.amqp.performatives import DeliveryState
+from localcloud.amqp.receiving_link import Delivery, Inlet, ReceivingLink
+from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.types import Symbol
 from localcloud.faults import BusyFault, DelayFault, DetachFault, DropFault, DuplicateFault, FaultRule, LoseFault
 

@@ -1,12 +1,16 @@
 """What goes out over one socket: put together by turns of the loop, and held back while the peer does not read."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from localcloud.amqp.link import SendingLink
+from typing import Final, Protocol
 
 UNSENT_LIMIT: Final = 1 << 20  # bytes waiting for the socket, beyond which links stop to send
+
+
+class Sender(Protocol):
+    """A link that waits until the socket takes more."""
+
+    def pump(self) -> None:
+        """Send what there is, while there is room."""
 
 
 class OutputBuffer:
@@ -21,7 +25,7 @@ class OutputBuffer:
         self._unsent = 0
         self._flushing = False
         self._paused = False
-        self._waiting: dict[SendingLink, None] = {}
+        self._waiting: dict[Sender, None] = {}
 
     def send(self, parts: list[bytes], size: int) -> None:
         """Send whole frames, `size` bytes in all, given in parts; those of one turn of the loop go together."""
@@ -35,7 +39,7 @@ class OutputBuffer:
     def writable(self) -> bool:
         return not self._paused and self._unsent < UNSENT_LIMIT
 
-    def wait(self, link: "SendingLink") -> None:
+    def wait(self, link: Sender) -> None:
         """Pump `link` when there is room on the socket, after those that have waited for longer."""
         self._waiting[link] = None
 

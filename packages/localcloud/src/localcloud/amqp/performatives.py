@@ -356,3 +356,7 @@ def read_composite(data: bytes, at: int = 0) -> tuple[Composite, int]:
     if not isinstance(known, Composite):
         raise DecodeError("the frame does not start with a performative")
     return known, end
+
+
+# Of a message on its way: an outcome, or whatever else a client says.
+DeliveryState = Composite | Described | None

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from localcloud.amqp.codec import DecodeError
 from localcloud.amqp.errors import DECODE_ERROR, AmqpError
-from localcloud.amqp.link import Delivery, ReceivingLink, SendingLink
 from localcloud.amqp.message import Message
-from localcloud.amqp.node import Inlet, Outlet
 from localcloud.amqp.performatives import Properties, Target
+from localcloud.amqp.receiving_link import Delivery, Inlet, ReceivingLink
+from localcloud.amqp.sending_link import Outlet, SendingLink
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.connection import AmqpConnection
 from localcloud.amqp.errors import CONNECTION_FORCED, AmqpError
 from localcloud.amqp.faulty import FaultyService, Strike
-from localcloud.amqp.link import ReceivingLink, SendingLink
-from localcloud.amqp.node import AmqpService, Inlet, Outlet
+from localcloud.amqp.node import AmqpService
+from localcloud.amqp.receiving_link import Inlet, ReceivingLink
 from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.sas import Keys
 
 _DEFAULT_CONFIG = AmqpConfig()

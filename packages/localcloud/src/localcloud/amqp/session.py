@@ -5,7 +5,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from localcloud.amqp.errors import (
     HANDLE_IN_USE,
@@ -17,8 +17,9 @@ from localcloud.amqp.errors import (
     AmqpSessionError,
 )
 from localcloud.amqp.frames import frame
-from localcloud.amqp.link import MASK, Link, OutgoingDelivery, ReceivingLink, SendingLink, transfer_head, wire_error
-from localcloud.amqp.node import Inlet, Outlet
+from localcloud.amqp.link import Link, LinkConnection, wire_error
+from localcloud.amqp.node import AmqpService
+from localcloud.amqp.output import OutputBuffer
 from localcloud.amqp.performatives import (
     Attach,
     Begin,
@@ -28,10 +29,10 @@ from localcloud.amqp.performatives import (
     Flow,
     Transfer,
 )
+from localcloud.amqp.receiving_link import Inlet, ReceivingLink
+from localcloud.amqp.sending_link import OutgoingDelivery, Outlet, SendingLink, transfer_head
+from localcloud.amqp.sequence import MASK
 from localcloud.amqp.types import Uint, Ushort
-
-if TYPE_CHECKING:
-    from localcloud.amqp.connection import AmqpConnection
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,23 @@ HANDLE_MAX: Final = 255
 WINDOW: Final = Uint(2**31 - 1)
 
 
+class SessionConnection(LinkConnection, Protocol):
+    """What a session calls of its connection."""
+
+    @property
+    def service(self) -> AmqpService: ...
+
+    @property
+    def output(self) -> OutputBuffer: ...
+
+    def send(self, data: bytes) -> None:
+        """Send a whole frame."""
+
+
 class AmqpSession:
     """One session of a connection; its channel and its links' handles are the ones the client chose."""
 
-    def __init__(self, connection: "AmqpConnection", channel: int, begin: Begin) -> None:
+    def __init__(self, connection: SessionConnection, channel: int, begin: Begin) -> None:
         self.connection = connection
         self.channel = channel
         self.links: dict[int, Link] = {}

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from localcloud.amqp.connection import AmqpConnection
 from localcloud.amqp.errors import INVALID_FIELD, NOT_FOUND, NOT_IMPLEMENTED, UNAUTHORIZED_ACCESS, AmqpError
-from localcloud.amqp.link import ReceivingLink
+from localcloud.amqp.link import LinkConnection
 from localcloud.amqp.message import Message
+from localcloud.amqp.receiving_link import ReceivingLink
 from localcloud.amqp.types import Array, Int, Map, Symbol, Timestamp
 from localcloud.eventhubs.addresses import find_hub, find_partition
 from localcloud.log.store import Hub, LogStore
@@ -44,7 +44,7 @@ class HubManagement:
             return _partition(hub, str(request.get("partition")))
         raise AmqpError(INVALID_FIELD, f"the type {kind!r} is unknown: expected {HUB} or {PARTITION}")
 
-    def _authorize(self, request: Map, path: str, connection: AmqpConnection) -> None:
+    def _authorize(self, request: Map, path: str, connection: LinkConnection) -> None:
         """Raises AmqpError (unauthorized).
 
         A token in the request decides alone: clients put one for the hub's `$management` to `$cbs`, and send one for

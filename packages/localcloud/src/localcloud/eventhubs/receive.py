@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from localcloud.amqp.errors import AmqpError
-from localcloud.amqp.link import SendingLink
 from localcloud.amqp.message import DELIVERY_ANNOTATIONS, section
-from localcloud.amqp.node import Outlet
+from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.types import Timestamp
 from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.event_messages import Events

@@ -8,8 +8,7 @@ from typing import Final
 
 from localcloud.amqp.codec import DecodeError
 from localcloud.amqp.errors import DECODE_ERROR, INTERNAL_ERROR, AmqpError
-from localcloud.amqp.link import Delivery
-from localcloud.amqp.node import Inlet
+from localcloud.amqp.receiving_link import Delivery, Inlet
 from localcloud.amqp.types import Symbol
 from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.event_records import record_batch, records_of

@@ -9,9 +9,10 @@ from typing import Self
 
 from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import AmqpError
-from localcloud.amqp.link import ReceivingLink, SendingLink
-from localcloud.amqp.node import Inlet, Outlet, RefusedOutlet
+from localcloud.amqp.node import RefusedOutlet
+from localcloud.amqp.receiving_link import Inlet, ReceivingLink
 from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Array
 from localcloud.eventhubs import management

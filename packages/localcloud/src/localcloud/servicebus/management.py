@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
-from localcloud.amqp.link import ReceivingLink
 from localcloud.amqp.message import Message
 from localcloud.amqp.performatives import Accepted, ErrorCondition, Modified, Rejected
+from localcloud.amqp.receiving_link import ReceivingLink
 from localcloud.amqp.types import Array, Int, Map, Symbol, Timestamp, Value
 from localcloud.servicebus import rule_wire
 from localcloud.servicebus.broker import Broker

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
-from localcloud.amqp.link import OutgoingDelivery, SendingLink
-from localcloud.amqp.node import DeliveryState, Outlet
-from localcloud.amqp.performatives import Accepted, ErrorCondition, Modified, Rejected, Released
+from localcloud.amqp.performatives import Accepted, DeliveryState, ErrorCondition, Modified, Rejected, Released
+from localcloud.amqp.sending_link import OutgoingDelivery, Outlet, SendingLink
 from localcloud.amqp.types import Map
 from localcloud.faults import DuplicateFault, FaultRule
 from localcloud.servicebus.broker import Broker

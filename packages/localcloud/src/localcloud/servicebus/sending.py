@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 
 from localcloud.amqp.codec import DecodeError, decode
-from localcloud.amqp.link import Delivery
 from localcloud.amqp.message import DATA, sections
-from localcloud.amqp.node import Inlet
+from localcloud.amqp.receiving_link import Delivery, Inlet
 from localcloud.servicebus.errors import InvalidArgumentError, ServiceBusError
 from localcloud.servicebus.message import BodyFile, MessageContent, read_content
 from localcloud.servicebus.namespace import ServiceBusNamespace

@@ -10,9 +10,9 @@ from typing import Self
 from uuid import uuid4
 
 from localcloud.amqp.config import AmqpConfig
-from localcloud.amqp.link import ReceivingLink, SendingLink
-from localcloud.amqp.node import Inlet, Outlet
+from localcloud.amqp.receiving_link import Inlet, ReceivingLink
 from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Symbol
 from localcloud.faults import Faults

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-from localcloud.amqp.link import SendingLink
+from localcloud.amqp.sending_link import SendingLink
 from localcloud.amqp.types import Described, Map, Symbol, Value
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import LockGrant
