@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas.envelope import Event, open_envelope, read_envelope, split_type
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued

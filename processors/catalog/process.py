@@ -10,7 +10,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import kafka
 from songline.cloud.settings import CloudSettings, read_blobs
-from songline.processors.catalog.compacted_topic import Table
+from songline.processors.catalog.compacted_topic_writer import Table
 from songline.processors.catalog.fold import READER
 from songline.processors.catalog.processor import CatalogPart
 from songline.processors.catalog.song_store import Songs

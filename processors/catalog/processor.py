@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from songline.processors.catalog import fold
-from songline.processors.catalog.compacted_topic import Table
+from songline.processors.catalog.compacted_topic_writer import Table
 from songline.processors.catalog.song_store import Songs
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.record import Record
 from songline.schemas.errors import PoisonError
 
 IN_FLIGHT = 8

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued

@@ -11,8 +11,8 @@ from msgspec import structs
 from songline.processors.library import actions as acts
 from songline.processors.library.actions import Act
 from songline.processors.library.library_store import Libraries
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.record import Record
 from songline.schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)

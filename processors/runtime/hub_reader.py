@@ -12,14 +12,14 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
 from songline.processors.runtime.checkpoints import BEGINNING, Checkpoints
-from songline.processors.runtime.continuity import follow
-from songline.processors.runtime.hub_standing import Mismatch, gone, same_hub
+from songline.processors.runtime.event_data import position_of, record_of
+from songline.processors.runtime.gap_detection import follow
 from songline.processors.runtime.partition_processor import FoldCrashedError, ParkingStoppedError, ReadAgainError
 from songline.processors.runtime.partition_reader import PartitionReader, ReaderParts
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker
 from songline.processors.runtime.projection_config import Pace
-from songline.processors.runtime.received import position_of, record_of
+from songline.processors.runtime.resume_point import Mismatch, gone, same_hub
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready

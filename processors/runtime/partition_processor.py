@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.record import Record
 from songline.schemas.errors import PoisonError
 
 

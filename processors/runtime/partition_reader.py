@@ -25,9 +25,9 @@ from songline.processors.runtime.attempts import (
     piece,
 )
 from songline.processors.runtime.bisection import bisect
-from songline.processors.runtime.hub_questions import HubQuestions
-from songline.processors.runtime.hub_standing import HubState, Mismatch, standing
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.hub_metadata import HubQuestions
+from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import (
     FoldCrashedError,
@@ -36,7 +36,7 @@ from songline.processors.runtime.partition_processor import (
     PartitionProcessor,
 )
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.resume_point import HubState, Mismatch, standing
 from songline.processors.runtime.service_errors import is_item_refusal, last_line
 from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.errors import PoisonError

@@ -16,9 +16,9 @@ from songline.cloud.settings import BlobSettings, CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serving
-from songline.processors.runtime.hub_questions import HubQuestions
+from songline.processors.runtime.hub_metadata import HubQuestions
 from songline.processors.runtime.hub_reader import HubReader
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.partition_reader import ReaderParts

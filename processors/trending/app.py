@@ -14,8 +14,8 @@ from msgspec import Struct
 from songline.cloud import kafka
 from songline.cloud.settings import CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
-from songline.processors.runtime.hub_questions import HubQuestions
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.hub_metadata import HubQuestions
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.watermark_store import Positions

@@ -11,7 +11,7 @@ from time import monotonic
 from azure.core.exceptions import AzureError
 from msgspec import Struct
 
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import moment
 from songline.schemas.errors import PoisonError

@@ -25,7 +25,7 @@ from songline.cloud import cosmos
 from songline.cloud.settings import SettingError, read_cosmos, read_eventhubs
 from songline.options import Age
 from songline.processes.environment import load
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.repair.audit import AuditLog
 from songline.repair.parked_bodies import HubAwayError
 from songline.repair.parked_records import ParkedRecords, ParkedSelection

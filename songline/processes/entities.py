@@ -9,7 +9,7 @@ from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store as catalog
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import library_store as library
-from songline.processors.runtime import attempt_store, parking
+from songline.processors.runtime import attempt_store, parked_store
 from songline.repair import audit
 from songline.schemas.channels import CHARTS, PLAYS
 
@@ -21,7 +21,7 @@ CONTAINERS = (
     library.CONTAINER,
     ingestion.CONTAINER,
     audit.CONTAINER,
-    parking.CONTAINER,
+    parked_store.CONTAINER,
     attempt_store.CONTAINER,
 )
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from songline.cloud import checkpoints, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.processors.runtime.checkpoints import Checkpoints
-from songline.processors.runtime.hub_questions import HubQuestions
-from songline.processors.runtime.hub_standing import HubState, Mismatch, gone, reset, standing
+from songline.processors.runtime.hub_metadata import HubQuestions
+from songline.processors.runtime.resume_point import HubState, Mismatch, gone, reset, standing
 from songline.processors.runtime.watermark_store import Positions
 from songline.schemas.channels import (
     ATTEMPTS,

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from songline.cloud import eventhubs
 from songline.cloud.settings import EventHubsSettings
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.parked_bodies import BodyGoneError, ParkedBodies
 from songline.schemas.channels import MUSIC_EVENTS, PARKED

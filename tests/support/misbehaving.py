@@ -13,12 +13,12 @@ from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.library.config import PREFIX, Dials
 from songline.processors.library.library_store import Libraries
 from songline.processors.library.processor import Desk
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.process import run
 from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.projection_worker import Projection, project
-from songline.processors.runtime.record import Record
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 from songline.schemas.errors import PoisonError

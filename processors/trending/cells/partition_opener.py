@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from faust.types import TP
 from msgspec import structs
 
-from songline.processors.runtime.hub_standing import HubState, Mismatch
+from songline.processors.runtime.resume_point import HubState, Mismatch
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.processors.trending.cells.start_positions import StartPosition, StartPositions, mismatch

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from songline.processors.runtime.hub_questions import HubDescription, HubQuestions
-from songline.processors.runtime.hub_standing import HubState, Mismatch, same_hub, standing
+from songline.processors.runtime.hub_metadata import HubDescription, HubQuestions
+from songline.processors.runtime.resume_point import HubState, Mismatch, same_hub, standing
 from songline.processors.runtime.watermark_store import PositionResetError, Positions
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.progress import Reached

@@ -13,12 +13,12 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos, kafka
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.processors.catalog.compacted_topic import Table
+from songline.processors.catalog.compacted_topic_writer import Table
 from songline.processors.catalog.fold import read
 from songline.processors.catalog.processor import CatalogPart
 from songline.processors.catalog.song_store import CONTAINER, Songs
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.record import Record
 from songline.schemas.channels import CATALOG, SONGS
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from songline.processes.ports import settle
 from songline.processors.catalog.fold import apply, read
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.watermark_store import Positions
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode

@@ -13,10 +13,10 @@ from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processors.library.actions import read
 from songline.processors.library.library_store import Libraries as Documents
 from songline.processors.library.processor import Desk, LibraryPart
+from songline.processors.runtime.hub_record import Record
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.projection_worker import Projection, project
-from songline.processors.runtime.record import Record
 from songline.schemas.channels import DATABASE
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked

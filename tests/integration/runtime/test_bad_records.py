@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.processors.catalog import fold
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.errors import PoisonError

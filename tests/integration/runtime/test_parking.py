@@ -10,7 +10,7 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processes.entities import CONTAINERS
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.parked import ParkedEvent, parked_event
 from tests.support.localcloud import LocalCloud

@@ -17,7 +17,7 @@ from songline.cli import main
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.projections.api import create
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
 from songline.schemas.envelope import Event, decode, encode

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from songline.cli import main
 from songline.cloud import cosmos
-from songline.processors.runtime.parking import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedEvents
 from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from songline.processors.catalog.fold import apply, fact_of, read
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded

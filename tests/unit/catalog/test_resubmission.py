@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from songline.processors.catalog.fold import apply, read
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.songs import SongDocument

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from songline.processors.library.actions import Act, read
 from songline.processors.library.fold import MAX_SONGS, SEEN, apply, portion
 from songline.processors.library.library_store import operations
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.library import RECENT, EntryDocument, SummaryDocument

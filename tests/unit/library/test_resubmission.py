@@ -8,7 +8,7 @@ import pytest
 
 from songline.processors.library.actions import read
 from songline.processors.library.fold import apply
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from songline.schemas.library import EntryDocument, SummaryDocument

@@ -6,7 +6,7 @@ import pytest
 
 from songline.processors.catalog import fold
 from songline.processors.library import actions
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.processors.trending.cells import columns
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.acceptance import check

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.catalog.fold import apply, fact_of, read
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.wire import SongFact

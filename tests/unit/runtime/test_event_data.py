@@ -6,7 +6,7 @@ import pytest
 from azure.eventhub import EventData
 from azure.eventhub._pyamqp.message import Message
 
-from songline.processors.runtime.received import body_of
+from songline.processors.runtime.event_data import body_of
 
 HALF = b'{"a":'
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from azure.eventhub.aio import EventHubConsumerClient
 from msgspec import Struct
 
-from songline.processors.runtime.hub_standing import HubState
+from songline.processors.runtime.resume_point import HubState
 
 
 class HubDescription(Struct, frozen=True):

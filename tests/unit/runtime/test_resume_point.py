@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.runtime.continuity import follow
-from songline.processors.runtime.hub_standing import HubState, Mismatch, Standing, reset, standing
+from songline.processors.runtime.gap_detection import follow
+from songline.processors.runtime.resume_point import HubState, Mismatch, Standing, reset, standing
 from songline.schemas.progress import Reached
 from songline.schemas.progress_report import NotReadyCause
 

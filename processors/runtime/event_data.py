@@ -6,7 +6,7 @@ from typing import cast
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpMessageBodyType
 
-from songline.processors.runtime.record import Record
+from songline.processors.runtime.hub_record import Record
 
 
 def record_of(event: EventData) -> Record:
