@@ -154,7 +154,7 @@ DECODES = {
 }
 # These read what this very code has written.
 READ_THEIR_OWN = {
-    "processors/ingestion/decide.py",
+    "processors/ingestion/transitions.py",
     "producers/http/event_openapi.py",
     "schemas/asyncapi.py",
     "schemas/decoding.py",

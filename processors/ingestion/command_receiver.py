@@ -16,8 +16,8 @@ from azure.servicebus.exceptions import MessageLockLostError
 from msgspec import Struct
 
 from songline.cloud.service_fault import is_denied
-from songline.processors.ingestion.clock import ClockSkew, skew_limit_s
-from songline.processors.ingestion.handling import DeadLettering, Handling, Outcome
+from songline.processors.ingestion.clock_skew import ClockSkew, skew_limit_s
+from songline.processors.ingestion.message_handler import DeadLettering, Handling, Outcome
 from songline.processors.ingestion.message_lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
 from songline.schemas.channels import SONG_COMMANDS
 

@@ -25,13 +25,13 @@ from songline.cloud.settings import (
 )
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.clock import ClockSkew
+from songline.processors.ingestion.clock_skew import ClockSkew
 from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.command_runner import Work
 from songline.processors.ingestion.config import Dials
 from songline.processors.ingestion.event_sender import Outgoing
 from songline.processors.ingestion.ingestion_store import Catalog, Ingestions
 from songline.processors.ingestion.reconciler import Patience, Reconciler
-from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import NAME, RETRIES, Worker
 from songline.processors.runtime.health import serving
 from songline.processors.runtime.process import run, unless

@@ -19,9 +19,9 @@ from msgspec import Struct
 from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import command_of
-from songline.processors.ingestion.decide import erased, overdue
+from songline.processors.ingestion.command_runner import Work
 from songline.processors.ingestion.ingestion_store import Ingestions
-from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.transitions import erased, overdue
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong
 from songline.schemas.errors import PoisonError

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from azure.servicebus.aio import ServiceBusClient
 
-from songline.processors.ingestion.clock import ClockSkew, skew_limit_s
+from songline.processors.ingestion.clock_skew import ClockSkew, skew_limit_s
 from songline.processors.ingestion.command_receiver import Lane, Pace, clock_is_usable
-from songline.processors.ingestion.handling import Handling
+from songline.processors.ingestion.command_runner import Work
+from songline.processors.ingestion.message_handler import Handling
 from songline.processors.ingestion.queue_depth import QueueWatch
-from songline.processors.ingestion.work import Work
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 NAME = "ingestion"

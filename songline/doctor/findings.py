@@ -10,7 +10,7 @@ from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, 
 from songline.doctor.finding import Finding
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
-from songline.processors.ingestion.clock import skew_limit_s
+from songline.processors.ingestion.clock_skew import skew_limit_s
 from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport, widened
 

@@ -14,9 +14,9 @@ from songline.cloud.settings import CosmosSettings, read_cosmos, read_eventhubs,
 from songline.processors.ingestion.audio.sandbox import Limits, Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.command_runner import Work
 from songline.processors.ingestion.event_sender import Outgoing
 from songline.processors.ingestion.ingestion_store import Ingestions
-from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import Worker
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS
 from tests.support.audio import song

@@ -18,10 +18,10 @@ from songline.cloud.clock import measure_skew_s
 from songline.cloud.settings import read_cosmos, read_eventhubs, read_servicebus
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.clock import ClockSkew
+from songline.processors.ingestion.clock_skew import ClockSkew
 from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.command_runner import Work
 from songline.processors.ingestion.event_sender import Outgoing
-from songline.processors.ingestion.work import Work
 from songline.processors.ingestion.worker import RETRIES, Worker
 from songline.schemas.channels import MUSIC_EVENTS, SONG_COMMANDS
 from songline.schemas.progress_report import NotReadyCause

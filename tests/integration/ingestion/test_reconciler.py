@@ -15,10 +15,10 @@ from songline.cloud.settings import read_eventhubs
 from songline.processors.ingestion.audio.probe import Probed
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.decide import begin, decide
+from songline.processors.ingestion.command_runner import Work
 from songline.processors.ingestion.event_sender import Outgoing
 from songline.processors.ingestion.reconciler import Patience, Reconciler, Tally
-from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.transitions import begin, decide
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS, UPLOAD_BLOBS
 from songline.schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, derived_id, encode
 from songline.schemas.ingestions import Ingestion, State

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.ingestion.clock import JUMP_S, ClockSkew, skew_limit_s
+from songline.processors.ingestion.clock_skew import JUMP_S, ClockSkew, skew_limit_s
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

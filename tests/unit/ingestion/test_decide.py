@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from songline.processors.ingestion.audio.probe import Probed, Refused
-from songline.processors.ingestion.decide import CommandRefused, begin, decide, died, published, remove, withdraw
+from songline.processors.ingestion.transitions import CommandRefused, begin, decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError

@@ -14,10 +14,10 @@ from azure.servicebus.exceptions import ServiceBusAuthenticationError
 from songline.cloud.settings import SettingError
 from songline.processors.ingestion.audio.sandbox import ProbeFailed
 from songline.processors.ingestion.command_receiver import Pace
+from songline.processors.ingestion.command_runner import Work
 from songline.processors.ingestion.config import Dials
-from songline.processors.ingestion.decide import CommandRefused
-from songline.processors.ingestion.handling import cause_of, is_passing
-from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.message_handler import cause_of, is_passing
+from songline.processors.ingestion.transitions import CommandRefused
 from songline.processors.ingestion.worker import Worker
 from songline.schemas.commands import Command, RemoveSong
 from songline.schemas.progress_report import NotReadyCause

@@ -12,8 +12,8 @@ from msgspec import Struct
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.processors.ingestion.command_message import body_of, command_of
-from songline.processors.ingestion.decide import CommandRefused
-from songline.processors.ingestion.work import Work
+from songline.processors.ingestion.command_runner import Work
+from songline.processors.ingestion.transitions import CommandRefused
 from songline.schemas.commands import Command
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause

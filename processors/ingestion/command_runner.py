@@ -12,9 +12,9 @@ from songline.processors.ingestion.audio.probe import Probed, Refused
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio.spool import spool
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.decide import begin, decide, died, published, remove, withdraw
 from songline.processors.ingestion.event_sender import Outgoing
 from songline.processors.ingestion.ingestion_store import Catalog, Ingestions
+from songline.processors.ingestion.transitions import begin, decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
 
