@@ -27,7 +27,7 @@ from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
 from songline.producers.publishing.outbox import Outbox
 from songline.producers.publishing.partition_sender import Outcome
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import encode
 from tests.support.api import ApiProcess
@@ -152,7 +152,7 @@ def main() -> None:
     """Print all of it, against a localcloud and an API of their own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        simulated: Iterator[Due] = iter(Simulation(1, datetime.now(UTC), Dials(rate=1_000, duplicates=0)))
+        simulated: Iterator[Due] = iter(Simulation(1, datetime.now(UTC), SimulationConfig(rate=1_000, duplicates=0)))
         cloud = LocalCloud(folder / "cloud").start()
         api_process = ApiProcess({**cloud.environment, OUTBOX: str(folder / "api.db")}, folder / "api.log")
         try:

@@ -36,7 +36,7 @@ from songline.processors.runtime.projection_config import Pace
 from songline.processors.runtime.projection_worker import Projection, project
 from songline.processors.runtime.watermark_store import Positions
 from songline.producers.publishing.publisher import EventPublisher
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS
 from songline.schemas.envelope import Event, decode, encode
@@ -96,7 +96,9 @@ async def _compare(cloud: LocalCloud) -> None:
 
 
 def _simulated() -> list[Event]:
-    dials = Dials(rate=EVENTS / 600, listeners=LISTENERS, songs=300, duplicates=0, bots=0, bot_share=0, late=0)
+    dials = SimulationConfig(
+        rate=EVENTS / 600, listeners=LISTENERS, songs=300, duplicates=0, bots=0, bot_share=0, late=0
+    )
     start = datetime.now(UTC) - timedelta(minutes=20)
     return [event for _, event in islice(Simulation(11, start, dials), EVENTS)]
 

@@ -19,7 +19,7 @@ from azure.eventhub.aio import EventHubProducerClient
 from songline.cloud.eventhubs import producer
 from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.publisher import EventPublisher
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import encode
@@ -51,7 +51,7 @@ async def published(publisher: EventPublisher, bodies: Bodies) -> None:
 
 async def compare(settings: EventHubsSettings) -> dict[str, float]:
     """The best of ROUNDS interleaved rounds of each, in events/s; raises AssertionError when the hub counts less."""
-    simulated = islice(Simulation(1, datetime.now(UTC), Dials(rate=1_000)), EVENTS)
+    simulated = islice(Simulation(1, datetime.now(UTC), SimulationConfig(rate=1_000)), EVENTS)
     bodies = [(encode(event), event.partition_key) for _, event in simulated]
     best = {"bare SDK loop": 0.0, "EventPublisher": 0.0}
     async with producer(settings, MUSIC_EVENTS) as client, EventPublisher(settings) as publisher:

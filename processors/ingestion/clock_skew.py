@@ -26,7 +26,7 @@ def skew_limit_s(lock_s: float) -> float:
     return lock_s - max(2.0, lock_s / 6)
 
 
-class _Measured(Struct, frozen=True):
+class _MeasuredSkew(Struct, frozen=True):
     skew_s: float
     wall: datetime
     steady_s: float
@@ -44,7 +44,7 @@ class ClockSkew:
         self._measure = measure
         self._now = now
         self._steady = steady
-        self._last = _Measured(0.0, now(), steady())
+        self._last = _MeasuredSkew(0.0, now(), steady())
 
     @property
     def seconds(self) -> float:
@@ -58,7 +58,7 @@ class ClockSkew:
         except (httpx.HTTPError, ValueError) as error:
             logger.debug("the services' time is not known: %s", error)
             return
-        self._last = _Measured(skew_s, self._now(), self._steady())
+        self._last = _MeasuredSkew(skew_s, self._now(), self._steady())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Measure every ten seconds, and at once when the clock has jumped, until `stop`."""

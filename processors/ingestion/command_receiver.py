@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from songline.cloud.service_fault import is_denied
 from songline.processors.ingestion.clock_skew import ClockSkew, skew_limit_s
-from songline.processors.ingestion.message_handler import DeadLettering, Handling, Outcome
+from songline.processors.ingestion.message_handler import DeadLetterCause, MessageHandler, Outcome
 from songline.processors.ingestion.message_lock import BROKER_ERRORS, PAUSE_S, MessageLock, Settlement
 from songline.schemas.channels import SONG_COMMANDS
 
@@ -32,7 +32,7 @@ SETTLE_TRIES = 5
 TEXT_MAX = 1024
 
 
-class Pace(Struct, frozen=True):
+class ReceiverConfig(Struct, frozen=True):
     """How a worker works. Seconds, but for counts.
 
     `attempts` is below the queue's own maximum, so that the dead letter says what failed. A command is held for as
@@ -47,7 +47,7 @@ class Pace(Struct, frozen=True):
     stall: float = 30.0
 
 
-class Lane:
+class CommandReceiver:
     """`away` says why the broker does not answer, None where it does; `is_denied`: it refuses us. `taken`: the sequence
     number of the message in hand. `clock_refuses`: the SDK counts a lock as lost that the broker renews. `seen_s`: when
     it last did something.
@@ -56,8 +56,8 @@ class Lane:
     def __init__(
         self,
         bus: ServiceBusClient,
-        handling: Handling,
-        pace: Pace,
+        handling: MessageHandler,
+        pace: ReceiverConfig,
         clock: ClockSkew,
         now: Callable[[], datetime],
         steady: Callable[[], float],
@@ -148,9 +148,9 @@ class Lane:
             except BROKER_ERRORS as error:
                 self.clock_refuses = isinstance(error, MessageLockLostError)
                 tries += not self.clock_refuses
-                if tries == SETTLE_TRIES and isinstance(outcome, DeadLettering):
+                if tries == SETTLE_TRIES and isinstance(outcome, DeadLetterCause):
                     # What it says may be what the broker does not take.
-                    outcome = DeadLettering(outcome.reason, "")
+                    outcome = DeadLetterCause(outcome.reason, "")
                 if not await lock.renew() or stop.is_set() or tries > SETTLE_TRIES:
                     # It comes again, and what is done is found done.
                     logger.warning("%s could not be settled: %s", message.message_id, error)
@@ -171,7 +171,7 @@ def clock_is_usable(clock: ClockSkew, lock_s: float) -> bool:
 def _settlement(outcome: Outcome) -> Settlement:
     async def settle(receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
         match outcome:
-            case DeadLettering(reason, description):
+            case DeadLetterCause(reason, description):
                 await receiver.dead_letter_message(
                     message, reason=_sendable(reason), error_description=_sendable(description)
                 )

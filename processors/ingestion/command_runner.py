@@ -7,27 +7,27 @@ from pathlib import Path
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from songline.processors.ingestion.audio.invalid_audio import Unfit
-from songline.processors.ingestion.audio.probe import Probed, Refused
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio.spool import spool
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.event_sender import Outgoing
-from songline.processors.ingestion.ingestion_store import Catalog, Ingestions
+from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore
 from songline.processors.ingestion.transitions import begin, decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
 
 
-class Work:
+class CommandRunner:
     """What a worker needs to carry commands out. `now` gives aware times; files are in `folder` while they are read."""
 
     def __init__(
         self,
-        ingestions: Ingestions,
-        catalog: Catalog,
+        ingestions: IngestionStore,
+        catalog: CatalogReader,
         audio: AudioStore,
-        outgoing: Outgoing,
+        outgoing: EventSender,
         sandbox: Sandbox,
         folder: Path,
         now: Callable[[], datetime],
@@ -85,21 +85,21 @@ class Work:
         ingestion = await self._ingestions.change(order.song_id, lambda known: remove(known, command, self._now()))
         return await self.publish(ingestion)
 
-    async def _examine(self, upload: Upload, body: Iterable[bytes]) -> Probed | Refused:
+    async def _examine(self, upload: Upload, body: Iterable[bytes]) -> ProbedAudio | RefusedAudio:
         """What the file holds; when it is a song, its bytes are kept before anything says so."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "upload"
             try:
                 await spool(upload, _pieces(body) if upload.blob is None else self._audio.fetch(upload.blob), path)
-            except Unfit as unfit:
-                return Refused(reason=unfit.reason)
+            except InvalidAudioError as unfit:
+                return RefusedAudio(reason=unfit.reason)
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", None) == "ContainerNotFound":
                     raise
                 text = "The uploaded file is not there any more. Send it again."
-                return Refused(reason=Unfit("missing-upload", text).reason)
+                return RefusedAudio(reason=InvalidAudioError("missing-upload", text).reason)
             finding = await self._sandbox.probe(path)
-            if isinstance(finding, Probed):
+            if isinstance(finding, ProbedAudio):
                 await self._audio.keep(upload.sha256, path, finding.content_type)
             return finding
 

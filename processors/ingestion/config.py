@@ -10,7 +10,7 @@ from songline.cloud.settings import read_number
 _PREFIX = "SONGLINE_INGESTION_"
 
 
-class Dials(Struct, frozen=True):
+class IngestionConfig(Struct, frozen=True):
     """`port`: where health is served on 127.0.0.1, 0 for a free port; `lanes`: how many songs to work on at a time;
     `stall`: after how many seconds a command that waits for a service is told as not ready.
     """

@@ -8,7 +8,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 
 
-class Outgoing:
+class EventSender:
     """The hub `music-events`, as far as ingestion speaks to it."""
 
     def __init__(self, producer: EventHubProducerClient) -> None:

@@ -33,7 +33,7 @@ _REMOVED = "SELECT * FROM c WHERE c.removedAt < @before AND NOT IS_DEFINED(c.era
 _SHARED = "SELECT c.id FROM c WHERE c.upload.sha256 = @sha256 AND c.state = 'ready' AND NOT IS_DEFINED(c.removedAt)"
 
 
-class Ingestions:
+class IngestionStore:
     """The container `ingestions`."""
 
     def __init__(self, container: ContainerProxy) -> None:
@@ -100,7 +100,7 @@ class Ingestions:
             yield found
 
 
-class Catalog:
+class CatalogReader:
     """The container `songs`, which the catalog keeps: among them songs that never were an ingestion."""
 
     def __init__(self, container: ContainerProxy) -> None:

@@ -12,8 +12,8 @@ from msgspec import Struct
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import ServiceFault, fault_of, is_denied
 from songline.processors.ingestion.command_message import body_of, command_of
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.transitions import CommandRefused
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.transitions import CommandRefusedError
 from songline.schemas.commands import Command
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import NotReadyCause
@@ -25,14 +25,14 @@ _WAITED_FOR = (ServiceFault.UNAVAILABLE, ServiceFault.ACCESS_DENIED, ServiceFaul
 _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
-class DeadLettering(Struct, frozen=True):
+class DeadLetterCause(Struct, frozen=True):
     """The message is to be set aside, with `reason` and `description`."""
 
     reason: str
     description: str
 
 
-Outcome: TypeAlias = DeadLettering | Literal["complete", "abandon"]
+Outcome: TypeAlias = DeadLetterCause | Literal["complete", "abandon"]
 
 
 class HeldCommand(Struct):
@@ -43,13 +43,13 @@ class HeldCommand(Struct):
     cause: NotReadyCause
 
 
-class Handling:
+class MessageHandler:
     """Carries out the commands of messages, one call a message. `held` has those that wait for a service, by id.
 
     `attempts`: after so many deliveries a command that fails is given up. `steady` gives seconds.
     """
 
-    def __init__(self, work: Work, attempts: int, longest_pause_s: float, steady: Callable[[], float]) -> None:
+    def __init__(self, work: CommandRunner, attempts: int, longest_pause_s: float, steady: Callable[[], float]) -> None:
         self._work = work
         self._attempts = attempts
         self._longest_pause_s = longest_pause_s
@@ -64,10 +64,10 @@ class Handling:
             done = await self._patiently(command, body_of(message))
         except PoisonError as poison:
             logger.error("%s is poison: %s", message.message_id, poison)
-            return DeadLettering(poison.reason, poison.detail)
-        except CommandRefused as refused:
+            return DeadLetterCause(poison.reason, poison.detail)
+        except CommandRefusedError as refused:
             logger.warning("%s is refused: %s", message.message_id, refused)
-            return DeadLettering(refused.reason, str(refused))
+            return DeadLetterCause(refused.reason, str(refused))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the message must be settled
             return await self._failed(message, command, error)
         if done is None:
@@ -104,7 +104,7 @@ class Handling:
                 await self._work.give_up(command, text)
             except Exception as again:  # noqa: BLE001 - the reconciler says it later
                 logger.warning("%s: its ingestion could not be told: %s", command.id, again)
-        return DeadLettering("failed", text)
+        return DeadLetterCause("failed", text)
 
 
 def is_passing(error: BaseException) -> bool:

@@ -26,13 +26,13 @@ from songline.cloud.settings import (
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.clock_skew import ClockSkew
-from songline.processors.ingestion.command_receiver import Pace
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.config import Dials
-from songline.processors.ingestion.event_sender import Outgoing
-from songline.processors.ingestion.ingestion_store import Catalog, Ingestions
-from songline.processors.ingestion.reconciler import Patience, Reconciler
-from songline.processors.ingestion.worker import NAME, RETRIES, Worker
+from songline.processors.ingestion.command_receiver import ReceiverConfig
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.config import IngestionConfig
+from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore
+from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
+from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serving
 from songline.processors.runtime.process import run, unless
 from songline.processors.runtime.readiness import Readiness
@@ -40,7 +40,7 @@ from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_B
 from songline.schemas.progress_report import ProgressReport
 
 
-class Wires(Struct, frozen=True):
+class IngestionSettings(Struct, frozen=True):
     """Every service that ingestion needs."""
 
     servicebus: ServiceBusSettings
@@ -49,21 +49,21 @@ class Wires(Struct, frozen=True):
     blobs: BlobSettings
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> "Wires":
+    def read(cls, environ: Mapping[str, str]) -> "IngestionSettings":
         """Raises SettingError."""
         return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
 
 
 async def work(
-    wires: Wires,
-    dials: Dials,
-    patience: Patience,
+    wires: IngestionSettings,
+    dials: IngestionConfig,
+    patience: ReconcilerConfig,
     stop: asyncio.Event,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Carry commands out, and look for what fell between, until `stop`. `now` is this machine's time of day."""
     readiness = Readiness()
-    worker: Worker | None = None
+    worker: IngestionWorker | None = None
 
     def report() -> ProgressReport:
         if worker is None:
@@ -80,12 +80,12 @@ async def work(
         container = cosmos.container(store, DATABASE, INGESTIONS)
         places = await stack.enter_async_context(blobs.client(wires.blobs))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
-        ingestions = Ingestions(container)
+        ingestions = IngestionStore(container)
         audio = AudioStore(places)
-        catalog = Catalog(cosmos.container(store, DATABASE, SONGS))
-        carrying = Work(ingestions, catalog, audio, Outgoing(producer), Sandbox(), folder, now)
+        catalog = CatalogReader(cosmos.container(store, DATABASE, SONGS))
+        carrying = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now)
         clock = ClockSkew(lambda: measure_skew_s(wires.cosmos.endpoint, now), now, time.monotonic)
-        worker = Worker(bus, carrying, Pace(lanes=dials.lanes, stall=dials.stall), clock, now)
+        worker = IngestionWorker(bus, carrying, ReceiverConfig(lanes=dials.lanes, stall=dials.stall), clock, now)
         reconciler = Reconciler(bus, ingestions, audio, carrying, now, patience, worker.may_take)
 
         arrival = readiness.wait_for_all(
@@ -102,4 +102,9 @@ async def work(
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/ingestion.md."""
-    run("ingestion", lambda stop: work(Wires.read(os.environ), Dials.read(os.environ), Patience(), stop))
+    run(
+        "ingestion",
+        lambda stop: work(
+            IngestionSettings.read(os.environ), IngestionConfig.read(os.environ), ReconcilerConfig(), stop
+        ),
+    )

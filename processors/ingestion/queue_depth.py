@@ -19,14 +19,14 @@ COUNTED_MAX = 20
 """So many are looked at: each comes with the song that it carries, one of which is in memory at a time."""
 
 
-class _Seen(Struct, frozen=True):
+class _SeenQueue(Struct, frozen=True):
     at_s: float
     oldest: int | None
     enqueued_at: datetime | None
     waiting: int
 
 
-class QueueWatch:
+class QueueDepth:
     """Looks at the commands that wait, and leaves them where they are.
 
     `taken` gives the sequence numbers of those in hand here. `now` is the services' time, `steady` gives seconds.
@@ -43,7 +43,7 @@ class QueueWatch:
         self._taken = taken
         self._now = now
         self._steady = steady
-        self._seen: _Seen | None = None
+        self._seen: _SeenQueue | None = None
 
     def progress(self) -> PartitionProgress | None:
         """The queue as a partition, None where it could not be looked at for half a minute.
@@ -92,7 +92,7 @@ class QueueWatch:
                     oldest, enqueued_at = number, message.enqueued_time_utc
                 if waiting > COUNTED_MAX:
                     break
-        self._seen = _Seen(self._steady(), oldest, enqueued_at, waiting)
+        self._seen = _SeenQueue(self._steady(), oldest, enqueued_at, waiting)
 
 
 async def _sleep(stop: asyncio.Event) -> None:

@@ -19,8 +19,8 @@ from msgspec import Struct
 from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import command_of
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.ingestion_store import Ingestions
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.transitions import erased, overdue
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong
@@ -34,7 +34,7 @@ PEEKED = 20
 _ID = re.compile(ID_PATTERN)
 
 
-class Patience(Struct, frozen=True):
+class ReconcilerConfig(Struct, frozen=True):
     """How long a thing may stay as it is before it is looked into.
 
     `unpublished` is for an event, `silent` for a command before the dead letters are searched for it, `unfinished` for
@@ -51,7 +51,7 @@ class Patience(Struct, frozen=True):
     removed: timedelta = timedelta(hours=1)
 
 
-class Tally(Struct):
+class ReconcilerCounts(Struct):
     """What one round found and mended."""
 
     published: int = 0
@@ -67,11 +67,11 @@ class Reconciler:
     def __init__(
         self,
         bus: ServiceBusClient,
-        ingestions: Ingestions,
+        ingestions: IngestionStore,
         audio: AudioStore,
-        work: Work,
+        work: CommandRunner,
         now: Callable[[], datetime],
-        patience: Patience,
+        patience: ReconcilerConfig,
         clock_is_right: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bus = bus
@@ -87,28 +87,28 @@ class Reconciler:
         while not stop.is_set():
             try:
                 # What is overdue by a wrong clock may have begun a minute ago.
-                tally = await self.round() if self._clock_is_right() else Tally()
-                if tally != Tally():
+                tally = await self.round() if self._clock_is_right() else ReconcilerCounts()
+                if tally != ReconcilerCounts():
                     logger.info("mended: %s", tally)
             except (AzureError, EventHubError) as error:
                 logger.warning("a round was cut short: %s: %s", type(error).__name__, error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._patience.every.total_seconds())
 
-    async def round(self) -> Tally:
-        tally = Tally()
+    async def round(self) -> ReconcilerCounts:
+        tally = ReconcilerCounts()
         await self._publish(tally)
         await self._look_for_the_silent(tally)
         await self._erase(tally)
         await self._unstage(tally)
         return tally
 
-    async def _publish(self, tally: Tally) -> None:
+    async def _publish(self, tally: ReconcilerCounts) -> None:
         async for ingestion in self._ingestions.unpublished(self._now() - self._patience.unpublished):
             await self._work.publish(ingestion)
             tally.published += len(ingestion.outbox)
 
-    async def _look_for_the_silent(self, tally: Tally) -> None:
+    async def _look_for_the_silent(self, tally: ReconcilerCounts) -> None:
         silent = [found async for found in self._ingestions.stuck(self._now() - self._patience.silent)]
         letters = await self._dead_letters({ingestion.id for ingestion in silent}) if silent else {}
         for ingestion in silent:
@@ -134,7 +134,7 @@ class Reconciler:
                         found[command.id] = command, _why(letter)
         return found
 
-    async def _erase(self, tally: Tally) -> None:
+    async def _erase(self, tally: ReconcilerCounts) -> None:
         now = self._now()
         async for ingestion in self._ingestions.removed(now - self._patience.removed):
             sha256 = ingestion.upload.sha256
@@ -143,7 +143,7 @@ class Reconciler:
                 await self._ingestions.change(ingestion.id, partial(_erased, ingestion, now))
                 tally.erased += not shared
 
-    async def _unstage(self, tally: Tally) -> None:
+    async def _unstage(self, tally: ReconcilerCounts) -> None:
         async for name in self._audio.staged(self._now() - self._patience.staged):
             if await self._is_wanted(name):
                 continue

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from songline.processors.ingestion.audio import tags
-from songline.processors.ingestion.audio.probe import Probed, Refused
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.schemas.commands import Command, IngestSong, RemoveSong, derived_id
 from songline.schemas.envelope import Event, encode
 from songline.schemas.errors import PoisonError
@@ -23,7 +23,7 @@ SOURCE = "/processors/ingestion"
 HISTORY_MAX = 50
 
 
-class CommandRefused(Exception):
+class CommandRefusedError(Exception):
     """A command that can't be carried out. It is dead-lettered with `reason`; its sender must change it."""
 
     def __init__(self, reason: str, text: str) -> None:
@@ -56,11 +56,11 @@ def begin(ingestion: Ingestion | None, command: Command, now: datetime) -> Inges
     return structs.replace(_moved(ingestion, "processing", now), attempts=ingestion.attempts + 1)
 
 
-def decide(ingestion: Ingestion, command: Command, finding: Probed | Refused, now: datetime) -> Ingestion:
+def decide(ingestion: Ingestion, command: Command, finding: ProbedAudio | RefusedAudio, now: datetime) -> Ingestion:
     """The outcome of an ingestion whose file was read: ready, with the event that says so, or rejected."""
     if ingestion.settled:
         return ingestion
-    if isinstance(finding, Refused):
+    if isinstance(finding, RefusedAudio):
         return _moved(ingestion, "rejected", now, finding.reason)
     order = _ingest(command)
     audio = _audio(order, finding)
@@ -82,13 +82,13 @@ def decide(ingestion: Ingestion, command: Command, finding: Probed | Refused, no
 
 
 def remove(ingestion: Ingestion | None, command: Command, now: datetime) -> Ingestion:
-    """The song is taken away by its uploader, or its ingestion is called off; raises CommandRefused."""
+    """The song is taken away by its uploader, or its ingestion is called off; raises CommandRefusedError."""
     order = command.data
     assert isinstance(order, RemoveSong)
     if ingestion is None or (ingestion.state == "rejected" and ingestion.removed_at is None):
-        raise CommandRefused("unknown-song", f"there is no song {order.song_id}")
+        raise CommandRefusedError("unknown-song", f"there is no song {order.song_id}")
     if ingestion.user_id != order.user_id:
-        raise CommandRefused("not-the-uploader", f"song {order.song_id} is not {order.user_id}'s to remove")
+        raise CommandRefusedError("not-the-uploader", f"song {order.song_id} is not {order.user_id}'s to remove")
     if ingestion.removed_at is not None:
         return ingestion
     if ingestion.state != "ready":
@@ -102,14 +102,14 @@ def remove(ingestion: Ingestion | None, command: Command, now: datetime) -> Inge
 def withdraw(known: SongDocument | None, command: Command) -> dict[str, Any] | None:
     """The event that takes away a song which came in by another way and is in the catalog only; None when it has gone.
 
-    There is no document of ours to decide in, so all of the event follows from the command. Raises CommandRefused.
+    There is no document of ours to decide in, so all of the event follows from the command. Raises CommandRefusedError.
     """
     order = command.data
     assert isinstance(order, RemoveSong)
     if known is None or known.latest is None:
-        raise CommandRefused("unknown-song", f"there is no song {order.song_id}")
+        raise CommandRefusedError("unknown-song", f"there is no song {order.song_id}")
     if known.owner not in (None, order.user_id):
-        raise CommandRefused("not-the-uploader", f"song {order.song_id} is not {order.user_id}'s to remove")
+        raise CommandRefusedError("not-the-uploader", f"song {order.song_id} is not {order.user_id}'s to remove")
     if known.song is None:
         return None
     removed = SongRemoved(user_id=order.user_id, song_id=order.song_id)
@@ -155,7 +155,7 @@ def _ingest(command: Command) -> IngestSong:
     return command.data
 
 
-def _audio(order: IngestSong, found: Probed) -> Audio:
+def _audio(order: IngestSong, found: ProbedAudio) -> Audio:
     metadata = tags.over(order.metadata, found.metadata)
     return Audio(
         format=found.format,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from azure.servicebus.aio import ServiceBusClient
 
 from songline.processors.ingestion.clock_skew import ClockSkew, skew_limit_s
-from songline.processors.ingestion.command_receiver import Lane, Pace, clock_is_usable
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.message_handler import Handling
-from songline.processors.ingestion.queue_depth import QueueWatch
+from songline.processors.ingestion.command_receiver import CommandReceiver, ReceiverConfig, clock_is_usable
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.message_handler import MessageHandler
+from songline.processors.ingestion.queue_depth import QueueDepth
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 NAME = "ingestion"
@@ -19,14 +19,14 @@ RETRIES = 1
 """Of the SDK's client of Service Bus. More would take longer than a lock lasts; the lanes try again themselves."""
 
 
-class Worker:
+class IngestionWorker:
     """`now` is the time of day, `steady` gives seconds. Without a `clock` this machine's is taken for right."""
 
     def __init__(
         self,
         bus: ServiceBusClient,
-        work: Work,
-        pace: Pace,
+        work: CommandRunner,
+        pace: ReceiverConfig,
         clock: ClockSkew | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         steady: Callable[[], float] = time.monotonic,
@@ -35,9 +35,9 @@ class Worker:
         self._clock = clock or ClockSkew(_right, now, steady)
         self._now = now
         self._steady = steady
-        self.handling = Handling(work, pace.attempts, pace.longest_pause, steady)
-        self.lanes = [Lane(bus, self.handling, pace, self._clock, now, steady) for _ in range(pace.lanes)]
-        self._queue = QueueWatch(bus, self._taken, self._services_now, steady)
+        self.handling = MessageHandler(work, pace.attempts, pace.longest_pause, steady)
+        self.lanes = [CommandReceiver(bus, self.handling, pace, self._clock, now, steady) for _ in range(pace.lanes)]
+        self._queue = QueueDepth(bus, self._taken, self._services_now, steady)
 
     def report(self, waiting: Iterable[NotReadyReason] = ()) -> ProgressReport:
         """The queue's progress; `waiting`: reasons of before it began."""

@@ -13,7 +13,7 @@ from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.uploads.first_uploaders import FirstUploaders
-from songline.producers.uploads.owners import Owners, is_fact, stranger
+from songline.producers.uploads.owners import SongOwners, is_fact, stranger
 from songline.schemas.acceptance import accepted
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import Event
@@ -68,7 +68,7 @@ class EventIntake:
         positions: HubEnds,
         recent: RecentEvents,
         now: Callable[[], datetime],
-        owners: Owners | None = None,
+        owners: SongOwners | None = None,
     ) -> None:
         self._publisher, self._positions, self._recent, self._now = publisher, positions, recent, now
         self._owners = owners

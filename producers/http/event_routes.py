@@ -33,8 +33,8 @@ from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.recent_events import RecentEvents
 from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.publishing.publisher import EventPublisher
-from songline.producers.uploads.owners import PATIENCE_S, Owners
-from songline.producers.uploads.upload_record import Records
+from songline.producers.uploads.owners import PATIENCE_S, SongOwners
+from songline.producers.uploads.upload_record import UploadRecords
 from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
 from songline.schemas.decoding import Decoder, excerpt
@@ -188,7 +188,7 @@ def routes(wires: EventApiSettings) -> APIRouter:
             )
             positions = HubEnds(wires.eventhubs, MUSIC_EVENTS, publisher.partitions)
             stack.push_async_callback(positions.close)
-            owners = None if wires.cosmos is None else Owners(await _records(stack, wires.cosmos))
+            owners = None if wires.cosmos is None else SongOwners(await _records(stack, wires.cosmos))
             app.state.events = Desk(
                 publisher, EventIntake(publisher, positions, RecentEvents(), _now, owners), callers=wires.callers
             )
@@ -255,11 +255,11 @@ def routes(wires: EventApiSettings) -> APIRouter:
     return router
 
 
-async def _records(stack: AsyncExitStack, settings: CosmosSettings) -> Records:
+async def _records(stack: AsyncExitStack, settings: CosmosSettings) -> UploadRecords:
     store = cosmos.client(settings)
     stack.push_async_callback(store.close)
     ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
-    return Records(ingestions, songs, PATIENCE_S)
+    return UploadRecords(ingestions, songs, PATIENCE_S)
 
 
 def _event(payload: type[Payload], data: dict[str, Any], request: Request, when: object = None) -> bytes:

@@ -31,9 +31,9 @@ from songline.producers.http.upload_openapi import REMOVE, UPLOAD
 from songline.producers.uploads.command_sender import CommandSender
 from songline.producers.uploads.form_fields import FILE, check_beside, check_field
 from songline.producers.uploads.incoming_file import too_large
-from songline.producers.uploads.intake import Limits, Uploading, Uploads
-from songline.producers.uploads.multipart import Form, Head, malformed
-from songline.producers.uploads.upload_record import Records
+from songline.producers.uploads.intake import OpenUpload, UploadIntake, UploadLimits
+from songline.producers.uploads.multipart import Form, PartHead, malformed
+from songline.producers.uploads.upload_record import UploadRecords
 from songline.schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
 from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
 from songline.schemas.decoding import convert, excerpt
@@ -74,7 +74,7 @@ class UploadApiSettings(Struct, frozen=True):
     blobs: BlobSettings
 
 
-def routes(wires: UploadApiSettings, limits: Limits) -> APIRouter:
+def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
     """The write routes. They start without the services being there, and answer 503 until they are."""
 
     @asynccontextmanager
@@ -88,9 +88,9 @@ def routes(wires: UploadApiSettings, limits: Limits) -> APIRouter:
             stack.push_async_callback(store.close)
             storage = await stack.enter_async_context(blobs.client(wires.blobs))
             ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
-            records = Records(ingestions, songs, limits.patience_s)
+            records = UploadRecords(ingestions, songs, limits.patience_s)
             staging = storage.get_container_client(UPLOAD_BLOBS)
-            app.state.uploads = Uploads(sender, staging, records, limits, _now, _new_id)
+            app.state.uploads = UploadIntake(sender, staging, records, limits, _now, _new_id)
             yield
 
     router = APIRouter(lifespan=lifespan)
@@ -99,7 +99,7 @@ def routes(wires: UploadApiSettings, limits: Limits) -> APIRouter:
     async def upload(request: Request) -> Response:
         """Send the file as the part `file` of a form, or as the body itself. The answer comes once the upload is safe;
         what becomes of it is told at its `Location`."""
-        uploads: Uploads = request.app.state.uploads
+        uploads: UploadIntake = request.app.state.uploads
         media_type = _media_type(only(request.headers, "Content-Type") or "")
         if media_type != FORM and media_type != ANY and not media_type.startswith("audio/"):
             raise RequestDeclinedError(
@@ -122,7 +122,7 @@ def routes(wires: UploadApiSettings, limits: Limits) -> APIRouter:
         request: Request, song_id: Annotated[str, InPath(description="The id that its upload got")]
     ) -> Response:
         """The song disappears from catalog, charts and audio. Only its uploader may ask for that."""
-        uploads: Uploads = request.app.state.uploads
+        uploads: UploadIntake = request.app.state.uploads
         user_id = uploader(request.headers, request.query_params)
         if not _ID.search(song_id):
             raise RequestDeclinedError(
@@ -163,13 +163,13 @@ def file_name(text: str | None) -> str | None:
     return clean_file_name(text, FILE_NAME_MAX)
 
 
-async def _from_form(request: Request, uploads: Uploads, meter: BodyPaceMeter) -> Ingestion:
+async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMeter) -> Ingestion:
     check_beside(request.query_params)
     length = _length(request, MAX_SONG_BYTES + FORM_SLACK)
     fields: dict[str, str] = {}
-    head: Head | None = None
+    head: PartHead | None = None
     async with AsyncExitStack() as stack:
-        uploading: Uploading | None = None
+        uploading: OpenUpload | None = None
         async for part in Form(pieces(request, meter, STALLED), request.headers["content-type"]):
             check_field(part.head.name, fields)
             if part.head.name != FILE:
@@ -192,7 +192,7 @@ async def _from_form(request: Request, uploads: Uploads, meter: BodyPaceMeter) -
         )
 
 
-async def _from_body(request: Request, uploads: Uploads, meter: BodyPaceMeter, media_type: str) -> Ingestion:
+async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMeter, media_type: str) -> Ingestion:
     length = _length(request, MAX_SONG_BYTES)
     fields = request.query_params
     user_id = uploader(request.headers, fields)

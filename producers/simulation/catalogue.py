@@ -20,7 +20,7 @@ GENRES = (
 SONGS_AN_ARTIST = 7
 
 
-class Song(Struct, frozen=True, kw_only=True):
+class SimulatedSong(Struct, frozen=True, kw_only=True):
     """A song: `genre` is an index of GENRES, or None where its uploader named none."""
 
     song_id: str
@@ -31,7 +31,7 @@ class Song(Struct, frozen=True, kw_only=True):
     duration_ms: int
 
 
-def song(number: int) -> Song:
+def song(number: int) -> SimulatedSong:
     """Song `number` of the one endless catalogue that every simulation plays from, whatever its seed.
 
     So two runs never tell different tales of the same song id.
@@ -40,7 +40,7 @@ def song(number: int) -> Song:
     of_artist = Random(f"artist {artist}")
     of_song = Random(f"song {number}")
     name, genre = artist_name(of_artist), of_artist.choices(range(len(GENRES)), weights=range(len(GENRES) + 5, 5, -1))
-    return Song(
+    return SimulatedSong(
         song_id=f"song-{number}",
         uploader=f"artist-{artist}",
         title=song_title(of_song),
@@ -68,7 +68,7 @@ class Catalogue:
         """How many songs can be played now."""
         return len(self._ranking)
 
-    def announce(self, random: Generator) -> Song:
+    def announce(self, random: Generator) -> SimulatedSong:
         """The next song, new in the catalogue; any order of magnitude of rank is as likely."""
         new = song(len(self.songs))
         self._ranking.insert(int(len(self._ranking) ** random.random()), len(self.songs))
@@ -76,7 +76,7 @@ class Catalogue:
         self._stale = True
         return new
 
-    def withdraw(self, random: Generator) -> Song | None:
+    def withdraw(self, random: Generator) -> SimulatedSong | None:
         """A song that goes; None while only one is left."""
         if len(self._ranking) == 1:
             return None

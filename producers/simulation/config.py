@@ -10,7 +10,7 @@ from songline.schemas.rules import broken
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
-class Dials(Struct, frozen=True, kw_only=True):
+class SimulationConfig(Struct, frozen=True, kw_only=True):
     """The world that is simulated. Shares are of 0 to 1, durations are in seconds unless the name says otherwise."""
 
     rate: Annotated[float, Meta(gt=0, le=1_000_000, description="events a second, all kinds together")] = 50.0
@@ -41,9 +41,9 @@ class Dials(Struct, frozen=True, kw_only=True):
             )
 
 
-def read_dials(values: dict[str, Any]) -> Dials:
+def read_dials(values: dict[str, Any]) -> SimulationConfig:
     """Dials from names and values; raises ValueError, which names the dial and the rule it breaks."""
     try:
-        return msgspec.convert(values, Dials)
+        return msgspec.convert(values, SimulationConfig)
     except msgspec.ValidationError as error:
         raise ValueError(str(broken(str(error)))) from None

@@ -10,7 +10,7 @@ DAY_S = 86_400.0
 REMEMBERED_LIKES = 16
 
 
-class Place(Struct, frozen=True):
+class HomePlace(Struct, frozen=True):
     """A country: its share of the listeners, its standard time in hours from UTC, and the genre that it favours."""
 
     region: str
@@ -20,20 +20,20 @@ class Place(Struct, frozen=True):
 
 
 PLACES = (
-    Place("US", 22, -6, "hip hop"),
-    Place("BR", 11, -3, "latin"),
-    Place("MX", 8, -6, "latin"),
-    Place("GB", 8, 0, "indie"),
-    Place("DE", 8, 1, "electronic"),
-    Place("FR", 6, 1, "hip hop"),
-    Place("ES", 5, 1, "latin"),
-    Place("SE", 2, 1, "pop"),
-    Place("NG", 6, 1, "afrobeats"),
-    Place("ZA", 3, 2, "afrobeats"),
-    Place("IN", 12, 5.5, "pop"),
-    Place("KR", 4, 9, "k-pop"),
-    Place("JP", 4, 9, "rock"),
-    Place("AU", 3, 10, "rock"),
+    HomePlace("US", 22, -6, "hip hop"),
+    HomePlace("BR", 11, -3, "latin"),
+    HomePlace("MX", 8, -6, "latin"),
+    HomePlace("GB", 8, 0, "indie"),
+    HomePlace("DE", 8, 1, "electronic"),
+    HomePlace("FR", 6, 1, "hip hop"),
+    HomePlace("ES", 5, 1, "latin"),
+    HomePlace("SE", 2, 1, "pop"),
+    HomePlace("NG", 6, 1, "afrobeats"),
+    HomePlace("ZA", 3, 2, "afrobeats"),
+    HomePlace("IN", 12, 5.5, "pop"),
+    HomePlace("KR", 4, 9, "k-pop"),
+    HomePlace("JP", 4, 9, "rock"),
+    HomePlace("AU", 3, 10, "rock"),
 )
 DEVICES = ("ios", "android", "web", "desktop", "speaker", "tv", "car")
 _DEVICE_WEIGHTS = (0.34, 0.36, 0.1, 0.1, 0.05, 0.02, 0.03)

@@ -5,7 +5,7 @@ from msgspec import Struct
 from numpy.random import Generator
 
 from songline.producers.simulation.catalogue import Catalogue, Floats, Ints
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.listeners import Listeners
 
 HEARD = 0.5
@@ -19,7 +19,7 @@ _SAMPLE = 20_000
 _WARM_UP_GAPS = 10
 
 
-class Plays(Struct):
+class DuePlays(Struct):
     """Columns of plays: when each ended (seconds since the start), who, which song, how much of it."""
 
     at: Floats
@@ -31,11 +31,13 @@ class Plays(Struct):
     def __len__(self) -> int:
         return len(self.at)
 
-    def take(self, index: Ints) -> "Plays":
+    def take(self, index: Ints) -> "DuePlays":
         """Copies of the rows at `index`."""
-        return Plays(self.at[index], self.who[index], self.song[index], self.played_ms[index], self.duration_ms[index])
+        return DuePlays(
+            self.at[index], self.who[index], self.song[index], self.played_ms[index], self.duration_ms[index]
+        )
 
-    def put(self, index: Ints, rows: "Plays") -> None:
+    def put(self, index: Ints, rows: "DuePlays") -> None:
         """Replace the rows at `index` by `rows`."""
         for column, values in zip(self.columns(), rows.columns(), strict=True):
             column[index] = values
@@ -44,7 +46,7 @@ class Plays(Struct):
         return self.at, self.who, self.song, self.played_ms, self.duration_ms
 
 
-class Sessions:
+class ListeningSessions:
     """A fixed number of running sessions; when one ends, another listener's begins.
 
     `plays_per_s` sets how many there are: as many as real listeners need, but at most half of all listeners are in
@@ -57,7 +59,7 @@ class Sessions:
         plays_per_s: float,
         catalogue: Catalogue,
         listeners: Listeners,
-        dials: Dials,
+        dials: SimulationConfig,
         utc_s: float,
         random: Generator,
     ) -> None:
@@ -76,7 +78,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._running)
 
-    def play_until(self, end_s: float, utc_s: float) -> Plays:
+    def play_until(self, end_s: float, utc_s: float) -> DuePlays:
         """Every play that ends before `end_s`, in the order in which they end; `utc_s` is the time of day."""
         self._listeners.rest()
         waves = []
@@ -88,7 +90,7 @@ class Sessions:
                 break
             self._running.put(ending, self._next_plays(ended.at, self._relieved(ending, utc_s)))
         at, *rest = (np.concatenate(column) for column in zip(*(wave.columns() for wave in waves), strict=True))
-        return Plays(at, *rest).take(np.argsort(at, kind="stable"))
+        return DuePlays(at, *rest).take(np.argsort(at, kind="stable"))
 
     def _relieved(self, slots: Ints, utc_s: float) -> Ints:
         """Who goes on in each of `slots`: the same listener, or another where the session is over."""
@@ -101,7 +103,7 @@ class Sessions:
             self._left[over] = self._random.geometric(1 / self._dials.session_songs, size=len(over))
         return who[slots]
 
-    def _next_plays(self, since: Floats, who: Ints) -> Plays:
+    def _next_plays(self, since: Floats, who: Ints) -> DuePlays:
         """What each of `who` plays next, from `since` on, and when it ends.
 
         A skip comes within 30 s and before the song's half; of the rest 4 in 5 hear the song out.
@@ -114,4 +116,4 @@ class Sessions:
         played = np.where(random.random(count) < self._dials.skips, skip, duration * part)
         pause = random.lognormal(np.log(self._dials.pause), _PAUSE_SIGMA, size=count)
         ends = since + (pause + played / 1000) * self.pace
-        return Plays(ends, who, songs, played.astype(np.int64), duration)
+        return DuePlays(ends, who, songs, played.astype(np.int64), duration)

@@ -17,11 +17,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from songline.producers.simulation.catalogue import GENRES, Catalogue, Floats, Song
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.catalogue import GENRES, Catalogue, Floats, SimulatedSong
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.listeners import DEVICES, PLACES, Listeners
-from songline.producers.simulation.sessions import HEARD, HEARD_SHARE, Plays, Sessions
-from songline.producers.simulation.spikes import Spikes
+from songline.producers.simulation.sessions import HEARD, HEARD_SHARE, DuePlays, ListeningSessions
+from songline.producers.simulation.spikes import ViralSpikes
 from songline.schemas.envelope import Event, uuid7
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
@@ -48,7 +48,7 @@ class Simulation:
     only part 0 tells of uploads and removals. Raises ValueError where one of these can't be.
     """
 
-    def __init__(self, seed: int, start: datetime, dials: Dials, *, part: int = 0, parts: int = 1) -> None:
+    def __init__(self, seed: int, start: datetime, dials: SimulationConfig, *, part: int = 0, parts: int = 1) -> None:
         if parts > dials.listeners:
             raise ValueError(f"listeners: saw {dials.listeners}, expected at least one for each of {parts} processes")
         if start < EARLIEST_START:
@@ -61,11 +61,11 @@ class Simulation:
         self._random = _stream(seed, 1, part)
         self._entropy = _entropy(_stream(seed, 2, part))
         self._catalogue = Catalogue(dials.songs, dials.popularity, self._world)
-        self._spikes = Spikes(dials, self._world)
+        self._spikes = ViralSpikes(dials, self._world)
         bot_songs = self._catalogue.draw(np.full(dials.bots, -1), self._world).tolist()
         self._bots = list(enumerate(bot_songs))[part::parts]
         self._listeners = Listeners(len(range(part, dials.listeners, parts)), self._random)
-        self._sessions = Sessions(
+        self._sessions = ListeningSessions(
             _plays_per_s(dials) / parts,
             self._catalogue,
             self._listeners,
@@ -115,7 +115,7 @@ class Simulation:
                 released.append((ms, SongRemoved(user_id=song.uploader, song_id=song.song_id)))
         return [(ms, self._event(ms, payload)) for ms, payload in released] if self._part == 0 else []
 
-    def _played(self, plays: Plays) -> list[_Happened]:
+    def _played(self, plays: DuePlays) -> list[_Happened]:
         dials, random, size = self._dials, self._random, len(plays)
         late_ms = _late_ms(dials, size, random)
         likes = (random.random(size) < dials.likes) & (plays.played_ms >= HEARD * plays.duration_ms)
@@ -214,12 +214,12 @@ def _entropy(random: Generator) -> Iterator[int]:
         yield from (a << 37 | b for a, b in zip(high, low, strict=True))
 
 
-def _once(dials: Dials) -> float:
+def _once(dials: SimulationConfig) -> float:
     """Events a second, each counted once."""
     return dials.rate / (1 + dials.duplicates)
 
 
-def _plays_per_s(dials: Dials) -> float:
+def _plays_per_s(dials: SimulationConfig) -> float:
     """Plays a second by listeners, so that with all that goes with them the rate is what the dial says."""
     bots = dials.bot_share if dials.bots else 0.0
     rest = 1 - bots - dials.uploads * (1 + dials.removals)
@@ -234,7 +234,7 @@ def _moments(per_s: float, begin_s: float, end_s: float, random: Generator) -> l
     return ordered
 
 
-def _late_ms(dials: Dials, size: int, random: Generator) -> Floats:
+def _late_ms(dials: SimulationConfig, size: int, random: Generator) -> Floats:
     """How late each play is reported: most not at all, some by minutes to days, a few by more than 7 days."""
     days = 60 * (LATE_LIMIT_S / 60) ** (0.99 * random.random(size))
     weeks = LATE_LIMIT_S * (1.01 + 3.2 * random.random(size))
@@ -243,7 +243,7 @@ def _late_ms(dials: Dials, size: int, random: Generator) -> Floats:
     return late_ms
 
 
-def _uploaded(song: Song) -> SongUploaded:
+def _uploaded(song: SimulatedSong) -> SongUploaded:
     return SongUploaded(
         user_id=song.uploader,
         song_id=song.song_id,

@@ -4,16 +4,16 @@ from math import exp
 
 from numpy.random import Generator
 
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 
 TOGETHER = 0.8
 _FORGOTTEN = 0.05
 
 
-class Spikes:
+class ViralSpikes:
     """At most TOGETHER of all plays go to viral songs; each song's share falls to 1/e in some minutes."""
 
-    def __init__(self, dials: Dials, random: Generator) -> None:
+    def __init__(self, dials: SimulationConfig, random: Generator) -> None:
         self._dials, self._random = dials, random
         self._next_s = float(random.exponential(dials.spike_every))
         self._running: dict[int, tuple[float, float]] = {}

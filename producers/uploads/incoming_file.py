@@ -7,7 +7,7 @@ from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
 
-class Memory:
+class UploadMemory:
     """The bytes that all files on their way in may hold together, beside a block for each."""
 
     def __init__(self, size: int) -> None:
@@ -24,10 +24,10 @@ class Memory:
         self._free += size
 
 
-class Arrival:
+class IncomingFile:
     """Hashes a file as it comes, keeps it in memory while it may still go inline, and stages it otherwise."""
 
-    def __init__(self, staged: StagedFile, memory: Memory, room: int, length: int | None) -> None:
+    def __init__(self, staged: StagedFile, memory: UploadMemory, room: int, length: int | None) -> None:
         """`room` is the most that goes inline; `length` is what the file has at most, if that is known."""
         self.size = 0
         self._digest = hashlib.sha256()

@@ -17,9 +17,9 @@ from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.uploads.command_sender import CommandSender
-from songline.producers.uploads.incoming_file import Arrival, Memory
+from songline.producers.uploads.incoming_file import IncomingFile, UploadMemory
 from songline.producers.uploads.staging import StagedFile
-from songline.producers.uploads.upload_record import Records, awaits_command
+from songline.producers.uploads.upload_record import UploadRecords, awaits_command
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from songline.schemas.errors import ContractViolationError, Violation
 from songline.schemas.ingestions import Ingestion, Transition
@@ -32,7 +32,7 @@ RETRY_LATER_S = 10
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$(?!\n)")
 
 
-class Limits(Struct, frozen=True):
+class UploadLimits(Struct, frozen=True):
     """What is taken at a time: `uploads` files, `each` of them from one caller (half of all by default), and
     `inline_bytes` of memory for those that go inline, beside a block of 4 MiB for each. `pace` says how slow a sender
     may be; a service that gives no answer for `patience_s` is given up."""
@@ -45,22 +45,22 @@ class Limits(Struct, frozen=True):
     callers: Callers = Callers()
 
 
-class Uploads:
+class UploadIntake:
     """Takes files in and sends their commands. `now` gives aware times, `new_id` an id for an upload without a key."""
 
     def __init__(
         self,
         sender: CommandSender,
         container: ContainerClient,
-        records: Records,
-        limits: Limits,
+        records: UploadRecords,
+        limits: UploadLimits,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._sender, self._container, self._records, self._limits = sender, container, records, limits
         self._now, self._new_id = now, new_id
         self._slots = UploadSlots(limits.uploads, limits.each or max(1, limits.uploads // 2))
-        self._memory = Memory(limits.inline_bytes)
+        self._memory = UploadMemory(limits.inline_bytes)
 
     @contextmanager
     def slot(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
@@ -74,7 +74,7 @@ class Uploads:
         except NoSlotError as error:
             raise RequestDeclinedError(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
 
-    async def begin(self, user_id: str, key: str | None, length: int | None) -> "Uploading":
+    async def begin(self, user_id: str, key: str | None, length: int | None) -> "OpenUpload":
         """A file of at most `length` bytes, if that is known, is about to come.
 
         Raises RequestDeclinedError and ContractViolationError.
@@ -83,10 +83,10 @@ class Uploads:
         with _reachable():
             room = await self._sender.room()
         staged = StagedFile(self._container, ingestion_id, self._limits.patience_s)
-        return Uploading(ingestion_id, user_id, self._now(), Arrival(staged, self._memory, room, length))
+        return OpenUpload(ingestion_id, user_id, self._now(), IncomingFile(staged, self._memory, room, length))
 
     async def accept(
-        self, uploading: "Uploading", content_type: str, file_name: str | None, metadata: Metadata
+        self, uploading: "OpenUpload", content_type: str, file_name: str | None, metadata: Metadata
     ) -> Ingestion:
         """The ingestion, once the broker has its command; raises RequestDeclinedError.
 
@@ -97,7 +97,7 @@ class Uploads:
             return await self._accept(uploading, content_type, file_name, metadata)
 
     async def _accept(
-        self, uploading: "Uploading", content_type: str, file_name: str | None, metadata: Metadata
+        self, uploading: "OpenUpload", content_type: str, file_name: str | None, metadata: Metadata
     ) -> Ingestion:
         arrival = uploading.arrival
         upload = Upload(
@@ -174,10 +174,10 @@ class Uploads:
         return derived_id(kind, user_id, key)
 
 
-class Uploading:
+class OpenUpload:
     """An upload that has begun. A context manager: what is not accepted inside it leaves nothing behind."""
 
-    def __init__(self, ingestion_id: str, user_id: str, since: datetime, arrival: Arrival) -> None:
+    def __init__(self, ingestion_id: str, user_id: str, since: datetime, arrival: IncomingFile) -> None:
         self.id, self.user_id, self.since, self.arrival = ingestion_id, user_id, since, arrival
 
     async def __aenter__(self) -> Self:

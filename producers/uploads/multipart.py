@@ -18,7 +18,7 @@ HEADERS_MAX = 16
 HEADER_MAX = 4096
 
 
-class Head(Struct, frozen=True):
+class PartHead(Struct, frozen=True):
     """How a part begins: its name, and what it says of the file that it holds."""
 
     name: str
@@ -26,15 +26,15 @@ class Head(Struct, frozen=True):
     content_type: str
 
 
-class End(Struct, frozen=True):
+class PartEnd(Struct, frozen=True):
     """A part is over."""
 
 
-Token: TypeAlias = Head | End | bytes
+Token: TypeAlias = PartHead | PartEnd | bytes
 
 
-class Tokens:
-    """Pieces of a form in, tokens out: a `Head`, bytes, an `End`, for each part. `done` once the form is whole."""
+class FormTokens:
+    """Pieces of a form in, tokens out: `PartHead`, bytes, `PartEnd` for each part. `done` once the form is whole."""
 
     def __init__(self, boundary: bytes) -> None:
         """Raises RequestDeclinedError."""
@@ -50,7 +50,7 @@ class Tokens:
             "on_header_end": self._on_header,
             "on_headers_finished": self._on_headers,
             "on_part_data": self._on_data,
-            "on_part_end": lambda: self._tokens.append(End()),
+            "on_part_end": lambda: self._tokens.append(PartEnd()),
             "on_end": self._on_end,
         }
         try:
@@ -96,7 +96,7 @@ class Tokens:
             raise malformed(f"the name of a field, {excerpt(name)}, is not UTF-8") from None
         file_name = options.get(b"filename")
         self._tokens.append(
-            Head(
+            PartHead(
                 known_as,
                 None if file_name is None else file_name.decode(errors="replace").replace("%22", '"'),
                 self._headers.get("content-type", b"").decode("latin-1"),
@@ -110,10 +110,10 @@ class Tokens:
         self.done = True
 
 
-class Part:
+class FormPart:
     """One part. Its content is read once, by `pieces` or `text`, before the next part is asked for."""
 
-    def __init__(self, head: Head, form: "Form") -> None:
+    def __init__(self, head: PartHead, form: "Form") -> None:
         self.head = head
         self._form = form
 
@@ -144,13 +144,13 @@ class Form:
         if not options.get(b"boundary"):
             raise malformed("its Content-Type names no boundary")
         self._stream = stream
-        self._reading = Tokens(options[b"boundary"])
+        self._reading = FormTokens(options[b"boundary"])
         self._tokens: deque[Token] = deque()
 
-    async def __aiter__(self) -> AsyncIterator[Part]:
+    async def __aiter__(self) -> AsyncIterator[FormPart]:
         while (head := await self.token()) is not None:
-            assert isinstance(head, Head)
-            yield Part(head, self)
+            assert isinstance(head, PartHead)
+            yield FormPart(head, self)
 
     async def token(self) -> Token | None:
         """The next token, None at the end of the form; raises RequestDeclinedError."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection
 
 from songline.producers.publishing.errors import TransientError
-from songline.producers.uploads.upload_record import Records
+from songline.producers.uploads.upload_record import UploadRecords
 from songline.schemas.acceptance import refuse
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError
@@ -18,11 +18,11 @@ AT_ONCE = 16
 PATIENCE_S = 5.0
 
 
-class Owners:
+class SongOwners:
     """The owners of songs. Every question is asked anew: a document that was read a moment ago may be older than the
     upload that is about to be judged by it."""
 
-    def __init__(self, records: Records, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, records: UploadRecords, patience_s: float = PATIENCE_S) -> None:
         self._records = records
         self._patience_s = patience_s
 

@@ -24,14 +24,14 @@ from songline.schemas.ingestions import Ingestion, Transition
 from songline.schemas.songs import SongDocument
 
 
-class Record(Struct, frozen=True):
+class UploadRecord(Struct, frozen=True):
     """A document as it was found or made, and its entity tag."""
 
     ingestion: Ingestion
     etag: str
 
 
-class Records:
+class UploadRecords:
     """The container `ingestions`, and of `catalog`, the container `songs`, what a removal asks.
 
     Every method raises TransientError when Cosmos DB gives no answer within `patience_s`."""
@@ -56,7 +56,7 @@ class Records:
             except CosmosResourceNotFoundError:
                 return None
 
-    async def open(self, ingestion: Ingestion) -> Record:
+    async def open(self, ingestion: Ingestion) -> UploadRecord:
         """What is there under its id: this document, unless there was one before."""
         async with self._asking():
             try:
@@ -64,7 +64,7 @@ class Records:
             except CosmosResourceExistsError:
                 return _record(await self._container.read_item(ingestion.id, ingestion.id))
 
-    async def queued(self, record: Record, now: datetime) -> Ingestion:
+    async def queued(self, record: UploadRecord, now: datetime) -> Ingestion:
         """The broker has the command. Where a worker was faster, what it wrote stays."""
         after = queued(record.ingestion, now)
         async with self._asking():
@@ -110,5 +110,5 @@ def awaits_command(ingestion: Ingestion) -> bool:
     return ingestion.state in ("received", "dead") or (ingestion.state == "rejected" and not ingestion.settled)
 
 
-def _record(item: Any) -> Record:
-    return Record(convert(dict(item), Ingestion), item["_etag"])
+def _record(item: Any) -> UploadRecord:
+    return UploadRecord(convert(dict(item), Ingestion), item["_etag"])

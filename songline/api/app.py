@@ -34,7 +34,7 @@ from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.upload_routes import UploadApiSettings, routes
-from songline.producers.uploads.intake import Limits
+from songline.producers.uploads.intake import UploadLimits
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 from songline.projections.http.problems import Fault, Problem, answer, refused
@@ -56,7 +56,7 @@ class ApiSettings(Struct, frozen=True):
 
     reading: CosmosSettings
     writing: UploadApiSettings | None
-    limits: Limits
+    limits: UploadLimits
     hubs: EventHubsSettings | None
     bus: ServiceBusSettings | None
     stale_s: float
@@ -73,17 +73,17 @@ class ApiSettings(Struct, frozen=True):
         events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
-            return cls(reading, None, Limits(), hubs, bus, stale_s, events, front, workers)
+            return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers)
         wires = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
         return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events, front, workers)
 
 
-def read_limits(environ: Mapping[str, str]) -> Limits:
+def read_limits(environ: Mapping[str, str]) -> UploadLimits:
     """Raises SettingError."""
-    usual = Limits()
+    usual = UploadLimits()
     uploads = _count(environ, UPLOADS, "how many uploads may be on their way in at a time") or usual.uploads
     each = _count(environ, EACH, "how many of them may be of one caller")
-    return Limits(uploads=uploads, each=each, pace=BodyPaceConfig.read(environ), callers=Callers.read(environ))
+    return UploadLimits(uploads=uploads, each=each, pace=BodyPaceConfig.read(environ), callers=Callers.read(environ))
 
 
 def _count(environ: Mapping[str, str], name: str, meaning: str) -> int | None:

@@ -30,7 +30,7 @@ from songline.cloud.settings import (
 )
 from songline.processes.environment import load
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.ingestion_store import Ingestions
+from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.repair.audit import AuditLog
 from songline.repair.dead_letters import DeadLetter, DeadLetters, NoBlobsError
 from songline.schemas.channels import AUDIT, DATABASE, INGESTIONS, SONG_COMMANDS
@@ -161,7 +161,7 @@ async def _connected(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: s
         if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
             audio = AudioStore(await stack.enter_async_context(blobs.client(read_blobs(environ))))
         audit = AuditLog(cosmos.container(store, DATABASE, AUDIT))
-        ingestions = Ingestions(cosmos.container(store, DATABASE, INGESTIONS))
+        ingestions = IngestionStore(cosmos.container(store, DATABASE, INGESTIONS))
         return await job(DeadLetters(bus, ingestions, audio, audit, _now, _new_id, by), audit)
 
 

@@ -21,7 +21,7 @@ from msgspec import structs
 from songline.cloud.settings import EventHubsSettings
 from songline.options import FiniteRange
 from songline.producers.publishing.errors import AccessDeniedError
-from songline.producers.simulation.config import Dials, read_dials
+from songline.producers.simulation.config import SimulationConfig, read_dials
 from songline.producers.simulation.simulator import Due
 from songline.schemas.envelope import encode
 from songline.schemas.errors import PoisonError
@@ -31,7 +31,7 @@ from songline.sending.exits import CommandError, ExitCode, eventhubs
 from songline.sending.live_run import PASSED_OVER, SENT, Account, LiveRunPlan, perform
 
 REPORT_EVERY_S = 10.0
-_FIELDS = msgspec.json.schema(Dials)["$defs"]["Dials"]["properties"]
+_FIELDS = msgspec.json.schema(SimulationConfig)["$defs"]["SimulationConfig"]["properties"]
 
 
 class _SimulateCommand(click.Command):
@@ -46,7 +46,7 @@ class _SimulateCommand(click.Command):
 
 def _dials(function: Callable[..., None]) -> Callable[..., None]:
     """An option for each dial; its limits are where it is declared."""
-    for field in reversed(structs.fields(Dials)):
+    for field in reversed(structs.fields(SimulationConfig)):
         text = _FIELDS[field.name]["description"]
         function = click.option(
             f"--{field.name.replace('_', '-')}",

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import body_of, command_of
-from songline.processors.ingestion.ingestion_store import Ingestions
+from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong, derived_id
@@ -57,7 +57,7 @@ class DeadLetters:
     def __init__(
         self,
         bus: ServiceBusClient,
-        ingestions: Ingestions,
+        ingestions: IngestionStore,
         audio: AudioStore | None,
         audit: AuditLog,
         now: Callable[[], datetime],

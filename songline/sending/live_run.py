@@ -17,7 +17,7 @@ from songline.producers.http.announcer import Announcer
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
@@ -39,7 +39,7 @@ class LiveRunPlan(Struct, frozen=True, kw_only=True):
     """What to play: `count` events or `duration` seconds of them, or without end; in `parts` processes."""
 
     seed: int
-    dials: Dials
+    dials: SimulationConfig
     count: int | None = None
     duration: float | None = None
     parts: int = 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from songline.producers.publishing.publisher import EventPublisher
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
 from songline.schemas.envelope import Event, encode
 from tests.support.bad_bytes import BAD_RECORDS
@@ -63,7 +63,9 @@ FAULTS = (
 def simulated() -> list[Event]:
     """Listeners of the last twenty minutes, with duplicates, late events, bots, uploads, removals and unlikes."""
     start = datetime.now(UTC) - timedelta(minutes=20)
-    dials = Dials(rate=EVENTS / 1_200, listeners=LISTENERS, songs=400, duplicates=0.05, late=0.03, uploads=0.01)
+    dials = SimulationConfig(
+        rate=EVENTS / 1_200, listeners=LISTENERS, songs=400, duplicates=0.05, late=0.03, uploads=0.01
+    )
     return [event for _, event in islice(Simulation(7, start, dials), EVENTS)]
 
 

@@ -16,7 +16,7 @@ from azure.eventhub import EventData
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from songline.schemas.documents import Chart
@@ -77,7 +77,7 @@ async def test_charts_equal_the_reference_after_three_kills(localcloud: LocalClo
 def simulated() -> list[Event]:
     """Listeners of the last twenty minutes, with duplicates, late events, uploads, removals, likes and unlikes."""
     start = datetime.now(UTC) - timedelta(minutes=20)
-    dials = Dials(rate=EVENTS / 1_200, listeners=4_000, songs=800, duplicates=0.05, late=0.03, uploads=0.01)
+    dials = SimulationConfig(rate=EVENTS / 1_200, listeners=4_000, songs=800, duplicates=0.05, late=0.03, uploads=0.01)
     return [event for _, event in islice(Simulation(7, start, dials), EVENTS)]
 
 

@@ -21,7 +21,7 @@ from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
 from songline.processes import emulator_files
 from songline.processors.catalog.song_store import CONTAINER as CATALOG
-from songline.processors.ingestion.ingestion_store import CONTAINER, Catalog, Ingestions
+from songline.processors.ingestion.ingestion_store import CONTAINER, CatalogReader, IngestionStore
 from songline.schemas.channels import (
     BLOB_CONTAINERS,
     DATABASE,
@@ -63,8 +63,8 @@ class App:
         self._sender: ServiceBusSender | None = None
         self.blobs: BlobServiceClient = blobs.client(read_blobs(self.environment))
         self.cosmos: CosmosClient = cosmos.client(read_cosmos(self.environment))
-        self.ingestions = Ingestions(cosmos.container(self.cosmos, DATABASE, INGESTIONS))
-        self.catalog = Catalog(cosmos.container(self.cosmos, DATABASE, SONGS))
+        self.ingestions = IngestionStore(cosmos.container(self.cosmos, DATABASE, INGESTIONS))
+        self.catalog = CatalogReader(cosmos.container(self.cosmos, DATABASE, SONGS))
 
     async def __aenter__(self) -> Self:
         await cosmos.ensure(self.cosmos, DATABASE, (CONTAINER, CATALOG))

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from azure.servicebus._common import message
 
-from songline.processors.ingestion.config import Dials
-from songline.processors.ingestion.process import Wires, work
-from songline.processors.ingestion.reconciler import Patience
+from songline.processors.ingestion.config import IngestionConfig
+from songline.processors.ingestion.process import IngestionSettings, work
+from songline.processors.ingestion.reconciler import ReconcilerConfig
 from songline.processors.runtime.process import run
 
 
@@ -23,7 +23,12 @@ def main() -> None:
         return datetime.now(UTC) + ahead
 
     message.utc_now = now  # type: ignore[attr-defined]
-    run("ingestion", lambda stop: work(Wires.read(environ), Dials.read(environ), Patience(), stop, now))
+    run(
+        "ingestion",
+        lambda stop: work(
+            IngestionSettings.read(environ), IngestionConfig.read(environ), ReconcilerConfig(), stop, now
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
-from songline.processors.ingestion.audio.invalid_audio import Unfit, cut_off
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
 
 # WAVE_FORMAT_PCM, IEEE_FLOAT and EXTENSIBLE.
 WAV_CODECS = (1, 3, 0xFFFE)
@@ -45,17 +45,17 @@ def chunks(file: BinaryIO, start: int, end: int, order: Literal["little", "big"]
 
 
 def check_wav(file: BinaryIO) -> None:
-    """Raises Unfit: cut-off, corrupt, unsupported."""
+    """Raises InvalidAudioError: cut-off, corrupt, unsupported."""
     found = _check_form(file, "little", b"fmt ", b"data")
     file.seek(found[b"fmt "].offset)
     codec, channels, _, _, block, bits = struct.unpack("<HHLLHH", file.read(16))
     if codec in WAV_CODECS and block != channels * -(-bits // 8):
         text = f"The file is damaged: it says that {channels} samples of {bits} bits take {block} bytes."
-        raise Unfit("corrupt", text)
+        raise InvalidAudioError("corrupt", text)
 
 
 def check_aiff(file: BinaryIO) -> None:
-    """Raises Unfit: cut-off, corrupt, unsupported."""
+    """Raises InvalidAudioError: cut-off, corrupt, unsupported."""
     found = _check_form(file, "big", b"COMM", b"SSND")
     file.seek(found[b"COMM"].offset)
     common = file.read(22)
@@ -68,7 +68,7 @@ def check_aiff(file: BinaryIO) -> None:
     held = found[b"SSND"].size - 8
     if needed > held:
         text = f"The file is damaged: its header speaks of {needed} bytes of sound, and there are {held}."
-        raise Unfit("corrupt", text)
+        raise InvalidAudioError("corrupt", text)
 
 
 def _check_form(file: BinaryIO, order: Literal["little", "big"], described: bytes, sound: bytes) -> dict[bytes, Chunk]:
@@ -80,7 +80,9 @@ def _check_form(file: BinaryIO, order: Literal["little", "big"], described: byte
     found = list(chunks(file, 12, min(length, max(size + 8, 12)) if size not in _UNKNOWN else length, order))
     sizes = {chunk.name: chunk.size for chunk in found}
     if sizes.get(sound) == 0xFFFFFFFF:
-        raise Unfit("unsupported", "The file's header does not say how long it is: it was recorded and never finished.")
+        raise InvalidAudioError(
+            "unsupported", "The file's header does not say how long it is: it was recorded and never finished."
+        )
     for chunk in found:
         if chunk.offset + chunk.size > length:
             raise cut_off(chunk.offset + chunk.size, length)
@@ -88,7 +90,7 @@ def _check_form(file: BinaryIO, order: Literal["little", "big"], described: byte
         return {chunk.name: chunk for chunk in found}
     if size + 8 > length:
         raise cut_off(size + 8, length)
-    raise Unfit("corrupt", "The file is damaged: the part that should hold its sound is not there.")
+    raise InvalidAudioError("corrupt", "The file is damaged: the part that should hold its sound is not there.")
 
 
 def wav_info(file: BinaryIO) -> dict[str, str]:
@@ -108,7 +110,7 @@ def wav_info(file: BinaryIO) -> dict[str, str]:
 
 
 def check_mp4(file: BinaryIO) -> None:
-    """Raises Unfit (cut-off) unless all boxes are whole and the index (`moov`) and the sound (`mdat`) are there."""
+    """Raise InvalidAudioError (cut-off) unless all boxes are whole, with the index (`moov`) and the sound (`mdat`)."""
     length = file.seek(0, 2)
     at = 0
     seen = set()
@@ -126,15 +128,17 @@ def check_mp4(file: BinaryIO) -> None:
         if at + size > length:
             raise cut_off(at + size, length)
         if size < 8:
-            raise Unfit("corrupt", f"The file is damaged: a part of {size} bytes at byte {at} can't be.")
+            raise InvalidAudioError("corrupt", f"The file is damaged: a part of {size} bytes at byte {at} can't be.")
         at += size
     for box, what in ((b"moov", "index"), (b"mdat", "sound")):
         if box not in seen:
-            raise Unfit("cut-off", f"The file is cut off: the part with its {what} is not there. Send it whole.")
+            raise InvalidAudioError(
+                "cut-off", f"The file is cut off: the part with its {what} is not there. Send it whole."
+            )
 
 
 def check_ogg(file: BinaryIO) -> None:
-    """Raises Unfit (cut-off) unless the last page is whole and says that it is the last."""
+    """Raises InvalidAudioError (cut-off) unless the last page is whole and says that it is the last."""
     length = file.seek(0, 2)
     window = max(0, length - 2 * OGG_PAGE_MAX)
     file.seek(window)
@@ -149,7 +153,7 @@ def check_ogg(file: BinaryIO) -> None:
             if not whole or end > length:
                 raise cut_off(max(end, length + 1), length)
             if not page[5] & _END_OF_STREAM:
-                raise Unfit(
+                raise InvalidAudioError(
                     "cut-off", "The file is cut off: its last page does not say that it is the last. Send it whole."
                 )
             # The one that says how long it is, and the one that says what it is.
@@ -157,7 +161,7 @@ def check_ogg(file: BinaryIO) -> None:
             _check_page(_first_page(file))
             return
         at = tail.rfind(b"OggS", 0, at)
-    raise Unfit("corrupt", "The file is damaged: it begins as Ogg and does not end so.")
+    raise InvalidAudioError("corrupt", "The file is damaged: it begins as Ogg and does not end so.")
 
 
 def _first_page(file: BinaryIO) -> bytes:
@@ -169,7 +173,7 @@ def _first_page(file: BinaryIO) -> bytes:
 
 def _check_page(page: bytes) -> None:
     if ogg_crc(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little"):
-        raise Unfit("corrupt", "The file is damaged: a part of it does not match its own checksum.")
+        raise InvalidAudioError("corrupt", "The file is damaged: a part of it does not match its own checksum.")
 
 
 def ogg_crc(octets: bytes) -> int:

@@ -6,7 +6,7 @@ Source: RFC 9639 sections 8.1 (metadata blocks), 9.1 (frame header) and 9.3 (fra
 from functools import cache
 from typing import BinaryIO, NamedTuple
 
-from songline.processors.ingestion.audio.invalid_audio import Unfit, cut_off
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError, cut_off
 
 WINDOW = 1 << 20
 ID3V1 = 128
@@ -16,14 +16,14 @@ ID3V1 = 128
 _RATES = (None, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 
 
-class Frame(NamedTuple):
+class FlacFrame(NamedTuple):
     """The number of samples up to its end, and samples a second, None where only STREAMINFO says it."""
 
     end: int
     rate: int | None
 
 
-class Expected(NamedTuple):
+class FlacStreamInfo(NamedTuple):
     """From STREAMINFO: samples in all (0: unknown), the fixed block size, the largest frame (0: unknown), and samples a
     second."""
 
@@ -34,7 +34,10 @@ class Expected(NamedTuple):
 
 
 def check_metadata(file: BinaryIO, start: int) -> None:
-    """Raises Unfit (cut-off) unless the metadata blocks of the stream at `start` are whole, and frames follow."""
+    """Raise InvalidAudioError (cut-off) unless the metadata blocks of the stream at `start` are whole.
+
+    Frames must follow them.
+    """
     length = file.seek(0, 2)
     at, last = start + 4, False
     while not last:
@@ -48,9 +51,9 @@ def check_metadata(file: BinaryIO, start: int) -> None:
         raise cut_off(at + 1, length)
 
 
-def check(file: BinaryIO, expected: Expected) -> None:
-    """Raises Unfit (cut-off) unless the file ends with the frame that holds its last sample, checksum and all; and
-    (corrupt) where that frame contradicts the header."""
+def check(file: BinaryIO, expected: FlacStreamInfo) -> None:
+    """Raise InvalidAudioError (cut-off) unless the file ends with the frame that holds its last sample, checksum
+    included; and (corrupt) where that frame contradicts the header."""
     if expected.samples == 0:
         return
     length = file.seek(0, 2)
@@ -65,22 +68,24 @@ def check(file: BinaryIO, expected: Expected) -> None:
             _compare(frame, expected)
             return
         at = tail.rfind(b"\xff", 0, at)
-    raise Unfit("cut-off", "The file is cut off or damaged: it does not end with a whole frame. Send it whole.")
+    raise InvalidAudioError(
+        "cut-off", "The file is cut off or damaged: it does not end with a whole frame. Send it whole."
+    )
 
 
-def _compare(last: Frame, expected: Expected) -> None:
+def _compare(last: FlacFrame, expected: FlacStreamInfo) -> None:
     if last.end < expected.samples:
         text = f"The file is cut off: its header promises {expected.samples} samples, {last.end} are there."
-        raise Unfit("cut-off", text)
+        raise InvalidAudioError("cut-off", text)
     if last.end > expected.samples:
         text = f"The file is damaged: its header speaks of {expected.samples} samples, and there are {last.end}."
-        raise Unfit("corrupt", text)
+        raise InvalidAudioError("corrupt", text)
     if last.rate not in (None, expected.rate):
         text = f"The file is damaged: its header says {expected.rate} Hz, and its sound {last.rate} Hz."
-        raise Unfit("corrupt", text)
+        raise InvalidAudioError("corrupt", text)
 
 
-def read_frame(head: bytes, block_size: int) -> Frame | None:
+def read_frame(head: bytes, block_size: int) -> FlacFrame | None:
     """The frame that begins with `head`; None when that is no frame header."""
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
@@ -95,7 +100,7 @@ def read_frame(head: bytes, block_size: int) -> Frame | None:
     rate, at = _rate(rate_code, head, at)
     if len(head) <= at or crc8(head[: at + 1]) != 0:
         return None
-    return Frame((number if head[1] & 1 else number * block_size) + size, rate)
+    return FlacFrame((number if head[1] & 1 else number * block_size) + size, rate)
 
 
 def _rate(code: int, head: bytes, at: int) -> tuple[int | None, int]:

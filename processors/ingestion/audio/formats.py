@@ -3,7 +3,7 @@
 from typing import BinaryIO, Literal, get_args
 
 from songline.processors.ingestion.audio import mpeg
-from songline.processors.ingestion.audio.invalid_audio import Unfit
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 
 Format = Literal["mp3", "flac", "ogg", "opus", "m4a", "wav", "aiff"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -57,29 +57,31 @@ _NO_AUDIO = (
 def recognise(file: BinaryIO) -> tuple[Format, int]:
     """The format of `file`, and where in it the format begins: after ID3v2 tags, which may stand before MP3 and FLAC.
 
-    Raises Unfit: empty, not-audio, unsupported or cut-off.
+    Raises InvalidAudioError: empty, not-audio, unsupported or cut-off.
     """
     length = file.seek(0, 2)
     if length == 0:
-        raise Unfit("empty", "The file is empty.")
+        raise InvalidAudioError("empty", "The file is empty.")
     start = mpeg.after_id3(file)
     if start >= length:
-        raise Unfit("cut-off", "The file is cut off within its tags: there is no sound in it. Send it whole.")
+        raise InvalidAudioError(
+            "cut-off", "The file is cut off within its tags: there is no sound in it. Send it whole."
+        )
     file.seek(start)
     head = file.read(HEAD)
     if known := _by_magic(head):
         return known, start
     for offset, magic, name in _OTHER_AUDIO:
         if head.startswith(magic, offset) and not mpeg.first_frame(file, start, within=1):
-            raise Unfit("unsupported", f"This is {name}. We take {WANTED}.")
+            raise InvalidAudioError("unsupported", f"This is {name}. We take {WANTED}.")
     for offset, magic, name in _NO_AUDIO:
         if head.startswith(magic, offset):
-            raise Unfit("not-audio", f"This is {name}, not audio. We take {WANTED}.")
+            raise InvalidAudioError("not-audio", f"This is {name}, not audio. We take {WANTED}.")
     frame = mpeg.first_frame(file, start)
     if frame is None:
-        raise Unfit("not-audio", f"This is not audio as we know it. We take {WANTED}.")
+        raise InvalidAudioError("not-audio", f"This is not audio as we know it. We take {WANTED}.")
     if frame.header.layer != 3:
-        raise Unfit("unsupported", f"This is MPEG audio of layer {frame.header.layer}. We take {WANTED}.")
+        raise InvalidAudioError("unsupported", f"This is MPEG audio of layer {frame.header.layer}. We take {WANTED}.")
     return "mp3", frame.offset
 
 

@@ -3,7 +3,7 @@
 from songline.schemas.ingestions import Cause, Reason
 
 
-class Unfit(Exception):
+class InvalidAudioError(Exception):
     """The file is refused for cause. Its owner must bring another one; trying this one again is of no use."""
 
     def __init__(self, cause: Cause, text: str) -> None:
@@ -11,8 +11,8 @@ class Unfit(Exception):
         self.reason = Reason(cause=cause, text=text)
 
 
-def cut_off(promised: int, length: int) -> Unfit:
-    return Unfit(
+def cut_off(promised: int, length: int) -> InvalidAudioError:
+    return InvalidAudioError(
         "cut-off",
         f"The file is cut off: its header promises at least {promised} bytes and there are {length}. Send it whole.",
     )

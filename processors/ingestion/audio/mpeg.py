@@ -6,7 +6,7 @@ Source: ISO/IEC 11172-3 section 2.4.1.3 (frame header), ID3v2.4 section 3.1, and
 from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
-from songline.processors.ingestion.audio.invalid_audio import Unfit
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 
 SEARCH = 64 * 1024
 CHAIN = 3
@@ -24,7 +24,7 @@ _BITRATES = {
 _RATES = {0: (11_025, 12_000, 8_000), 2: (22_050, 24_000, 16_000), 3: (44_100, 48_000, 32_000)}
 
 
-class Header(NamedTuple):
+class MpegHeader(NamedTuple):
     """A frame's header: its layer, its length in bytes, its samples, and samples a second."""
 
     layer: int
@@ -33,12 +33,12 @@ class Header(NamedTuple):
     rate: int
 
 
-class Frame(NamedTuple):
+class MpegFrame(NamedTuple):
     offset: int
-    header: Header
+    header: MpegHeader
 
 
-class Stream(NamedTuple):
+class MpegStream(NamedTuple):
     """What a walk over all frames found: how many are whole, how long they sound, and how many bytes were no frame."""
 
     frames: int
@@ -48,7 +48,7 @@ class Stream(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def header(octets: bytes) -> Header | None:
+def header(octets: bytes) -> MpegHeader | None:
     """The frame header in four bytes, None where they are none."""
     if len(octets) < 4:
         return None
@@ -61,9 +61,9 @@ def header(octets: bytes) -> Header | None:
     hertz = _RATES[version][rate]
     padding = word >> 9 & 1
     if layer == 1:
-        return Header(1, (12_000 * kilobits // hertz + padding) * 4, 384, hertz)
+        return MpegHeader(1, (12_000 * kilobits // hertz + padding) * 4, 384, hertz)
     samples = 576 if layer == 3 and version != 3 else 1152
-    return Header(layer, samples // 8 * 1000 * kilobits // hertz + padding, samples, hertz)
+    return MpegHeader(layer, samples // 8 * 1000 * kilobits // hertz + padding, samples, hertz)
 
 
 def after_id3(file: BinaryIO) -> int:
@@ -78,7 +78,7 @@ def after_id3(file: BinaryIO) -> int:
         end += size + (20 if tag[5] & 0x10 else 10)
 
 
-def first_frame(file: BinaryIO, start: int, within: int = SEARCH) -> Frame | None:
+def first_frame(file: BinaryIO, start: int, within: int = SEARCH) -> MpegFrame | None:
     """The first frame at or after `start` that others follow, one after the other, or the end of the file."""
     file.seek(start)
     window = file.read(within + 4)
@@ -86,7 +86,7 @@ def first_frame(file: BinaryIO, start: int, within: int = SEARCH) -> Frame | Non
     while 0 <= at < within:
         found = header(window[at : at + 4])
         if found and _chained(file, start + at):
-            return Frame(start + at, found)
+            return MpegFrame(start + at, found)
         at = window.find(b"\xff", at + 1)
     return None
 
@@ -105,7 +105,7 @@ def _chained(file: BinaryIO, offset: int) -> bool:
     return True
 
 
-def walk(file: BinaryIO, start: int) -> Stream:
+def walk(file: BinaryIO, start: int) -> MpegStream:
     """All frames from `start`, over what is no frame between them, to the end of the file or the tags there."""
     end = _before_tags(file)
     frames = samples = skipped = 0
@@ -121,14 +121,14 @@ def walk(file: BinaryIO, start: int) -> Stream:
             at = onward
             continue
         if at + found.length > end:
-            return Stream(frames, samples / rate, skipped, truncated=True)
+            return MpegStream(frames, samples / rate, skipped, truncated=True)
         frames, samples, rate = frames + 1, samples + found.samples, found.rate
         at += found.length
-    return Stream(frames, samples / rate, skipped, truncated=False)
+    return MpegStream(frames, samples / rate, skipped, truncated=False)
 
 
 def duration(file: BinaryIO, start: int) -> float:
-    """Seconds of sound from the first frame at `start`; raises Unfit (cut-off, corrupt, empty).
+    """Seconds of sound from the first frame at `start`; raises InvalidAudioError (cut-off, corrupt, empty).
 
     A file whose Xing header counts its frames must have them all. Without one, a file that ends early is only shorter.
     """
@@ -137,12 +137,14 @@ def duration(file: BinaryIO, start: int) -> float:
     stream = walk(file, start if promised is None else start + _header_at(file, start).length)
     # Some encoders count the header's own frame too; one that breaks off is missing all the same.
     if promised is not None and stream.frames < promised - (not stream.truncated):
-        raise Unfit(
+        raise InvalidAudioError(
             "cut-off", f"The file is cut off: its header promises {promised} frames, {stream.frames} are there."
         )
     length = file.seek(0, 2) - start
     if stream.skipped > (1 - READABLE) * length:
-        raise Unfit("corrupt", f"The file is damaged: {stream.skipped} of its {length} bytes can't be read as sound.")
+        raise InvalidAudioError(
+            "corrupt", f"The file is damaged: {stream.skipped} of its {length} bytes can't be read as sound."
+        )
     return stream.seconds
 
 
@@ -162,7 +164,7 @@ def _before_tags(file: BinaryIO) -> int:
     return end
 
 
-def _header_at(file: BinaryIO, offset: int) -> Header:
+def _header_at(file: BinaryIO, offset: int) -> MpegHeader:
     file.seek(offset)
     found = header(file.read(4))
     assert found is not None

@@ -14,7 +14,7 @@ from mutagen.wave import WAVE, WaveStreamInfo
 
 from songline.processors.ingestion.audio import containers, flac, mpeg, tags
 from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Format, recognise
-from songline.processors.ingestion.audio.invalid_audio import Unfit
+from songline.processors.ingestion.audio.invalid_audio import InvalidAudioError
 from songline.schemas.commands import Metadata
 from songline.schemas.ingestions import Reason
 from songline.schemas.types import DAY_MS
@@ -23,7 +23,7 @@ from songline.schemas.types import DAY_MS
 RATES = range(1_000, 768_001)
 
 
-class Probed(Struct, frozen=True, kw_only=True, tag="probed"):
+class ProbedAudio(Struct, frozen=True, kw_only=True, tag="probed"):
     """An audio file: its real format, media type, milliseconds of sound, and what its tags say."""
 
     format: Format
@@ -32,36 +32,38 @@ class Probed(Struct, frozen=True, kw_only=True, tag="probed"):
     metadata: Metadata
 
 
-class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
+class RefusedAudio(Struct, frozen=True, kw_only=True, tag="refused"):
     """A file that can't become a song."""
 
     reason: Reason
 
 
-def probe(file: BinaryIO) -> Probed | Refused:
+def probe(file: BinaryIO) -> ProbedAudio | RefusedAudio:
     """What `file` (seekable, at least readable) holds. A file that is broken is an answer, never an exception."""
     try:
         return examine(file)
-    except Unfit as unfit:
-        return Refused(reason=unfit.reason)
+    except InvalidAudioError as unfit:
+        return RefusedAudio(reason=unfit.reason)
     except OSError:
         # The disk's fault.
         raise
     except Exception as error:  # noqa: BLE001 - there is nothing that a file can't make a parser raise
         said = str(error) or type(error).__name__
-        return Refused(reason=Reason(cause="corrupt", text=f"The file is damaged: {said[:200]}."))
+        return RefusedAudio(reason=Reason(cause="corrupt", text=f"The file is damaged: {said[:200]}."))
 
 
-def examine(file: BinaryIO) -> Probed:
-    """`probe`, which raises Unfit, or whatever a broken file makes mutagen raise."""
+def examine(file: BinaryIO) -> ProbedAudio:
+    """`probe`, which raises InvalidAudioError, or whatever a broken file makes mutagen raise."""
     format, start = recognise(file)  # noqa: A001 - the word of the trade
     seconds, found = _READERS[format](file, start)
     duration_ms = round(seconds * 1000)
     if duration_ms <= 0:
-        raise Unfit("empty", "The file holds no sound: it is 0 seconds long.")
+        raise InvalidAudioError("empty", "The file holds no sound: it is 0 seconds long.")
     if duration_ms > DAY_MS:
-        raise Unfit("too-long", f"The song is {duration_ms / 3_600_000:.0f} hours long; 24 are the most we take.")
-    return Probed(format=format, content_type=MEDIA_TYPES[format], duration_ms=duration_ms, metadata=found)
+        raise InvalidAudioError(
+            "too-long", f"The song is {duration_ms / 3_600_000:.0f} hours long; 24 are the most we take."
+        )
+    return ProbedAudio(format=format, content_type=MEDIA_TYPES[format], duration_ms=duration_ms, metadata=found)
 
 
 def _mp3(file: BinaryIO, start: int) -> tuple[float, Metadata]:
@@ -72,7 +74,7 @@ def _flac(file: BinaryIO, start: int) -> tuple[float, Metadata]:
     flac.check_metadata(file, start)
     found = FLAC(_rewound(file))
     info = found.info
-    flac.check(file, flac.Expected(info.total_samples, info.min_blocksize, info.max_framesize, info.sample_rate))
+    flac.check(file, flac.FlacStreamInfo(info.total_samples, info.min_blocksize, info.max_framesize, info.sample_rate))
     return info.length, tags.read(found.tags)
 
 
@@ -92,9 +94,11 @@ def _mp4(file: BinaryIO, start: int) -> tuple[float, Metadata]:
     containers.check_mp4(file)
     found = MP4(_rewound(file))
     if not found.info.codec:
-        raise Unfit("not-audio", "The file has no sound track.")
+        raise InvalidAudioError("not-audio", "The file has no sound track.")
     if found.info.codec.startswith("drm"):
-        raise Unfit("unsupported", "The file is copy-protected (DRM): only its shop's own player can play it.")
+        raise InvalidAudioError(
+            "unsupported", "The file is copy-protected (DRM): only its shop's own player can play it."
+        )
     return found.info.length, tags.read(found.tags)
 
 
@@ -102,7 +106,9 @@ def _wav(file: BinaryIO, start: int) -> tuple[float, Metadata]:
     containers.check_wav(file)
     info = WaveStreamInfo(_rewound(file))
     if info.audio_format not in containers.WAV_CODECS:
-        raise Unfit("unsupported", f"The file is a WAV with codec {info.audio_format}; we take uncompressed ones.")
+        raise InvalidAudioError(
+            "unsupported", f"The file is a WAV with codec {info.audio_format}; we take uncompressed ones."
+        )
     written = _tags(lambda: WAVE(_rewound(file)).tags)
     if info.channels < 1 or info.sample_rate not in RATES:
         raise _absurd(info.channels, info.sample_rate)
@@ -117,8 +123,8 @@ def _aiff(file: BinaryIO, start: int) -> tuple[float, Metadata]:
     return info.length, _tags(lambda: AIFF(_rewound(file)).tags)
 
 
-def _absurd(channels: int, rate: int) -> Unfit:
-    return Unfit("corrupt", f"The file is damaged: it says it has {channels} channels at {rate} Hz.")
+def _absurd(channels: int, rate: int) -> InvalidAudioError:
+    return InvalidAudioError("corrupt", f"The file is damaged: it says it has {channels} channels at {rate} Hz.")
 
 
 def _tags(load: Callable[[], Any]) -> Metadata:

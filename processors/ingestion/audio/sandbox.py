@@ -16,7 +16,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from songline.processors.ingestion.audio.probe import Probed, Refused, probe
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
 from songline.schemas.decoding import Decoder
 from songline.schemas.ingestions import Reason
 
@@ -24,7 +24,7 @@ ANSWER_MAX = 64 * 1024
 FILES_MAX = 32
 
 
-class Limits(Struct, frozen=True):
+class SandboxLimits(Struct, frozen=True):
     """What one probe may use: seconds on the clock and of the processor, and bytes of address space."""
 
     seconds: float = 60.0
@@ -32,24 +32,24 @@ class Limits(Struct, frozen=True):
     memory_bytes: int = 512 * 1024 * 1024
 
 
-class ProbeFailed(Exception):
+class ProbeFailedError(Exception):
     """A probe gave no answer, and that need not be the file's fault: it is tried again."""
 
 
-Answer: TypeAlias = Probed | Refused
+Answer: TypeAlias = ProbedAudio | RefusedAudio
 _answers: Decoder[Answer] = Decoder(Answer, "not-an-answer")
 
 
 class Sandbox:
     """Runs probes; as many at a time as are asked for."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: SandboxLimits | None = None) -> None:
+        self._limits = limits or SandboxLimits()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__])
 
     async def probe(self, path: Path) -> Answer:
-        """What the file at `path` holds; raises ProbeFailed."""
+        """What the file at `path` holds; raises ProbeFailedError."""
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_answer, args=(theirs, str(path), self._limits), daemon=True)
         try:
@@ -59,13 +59,13 @@ class Sandbox:
             if answer is not None:
                 return _answers.decode(answer)
             if not await asyncio.to_thread(_ended, process):
-                raise ProbeFailed(f"the probe of {path.name} took more than {self._limits.seconds} s on the clock")
+                raise ProbeFailedError(f"the probe of {path.name} took more than {self._limits.seconds} s on the clock")
             if process.exitcode == -signal.SIGXCPU:
                 text = (
                     f"Reading the file takes more than {self._limits.cpu_seconds} s of work: it is damaged, or made so."
                 )
-                return Refused(reason=Reason(cause="corrupt", text=text))
-            raise ProbeFailed(f"the probe of {path.name} ended with code {process.exitcode}")
+                return RefusedAudio(reason=Reason(cause="corrupt", text=text))
+            raise ProbeFailedError(f"the probe of {path.name} ended with code {process.exitcode}")
         finally:
             theirs.close()
             if process.pid is not None:
@@ -88,7 +88,7 @@ def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
     return process.exitcode is not None
 
 
-def _answer(connection: Connection, path: str, limits: Limits) -> None:
+def _answer(connection: Connection, path: str, limits: SandboxLimits) -> None:
     """The child: limits first, and only then the file."""
     # Whoever stops the worker by Ctrl-C means the worker, which ends its probes itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

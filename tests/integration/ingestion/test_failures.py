@@ -11,20 +11,20 @@ import pytest
 
 from songline.cloud import cosmos, eventhubs, servicebus
 from songline.cloud.settings import CosmosSettings, read_cosmos, read_eventhubs, read_servicebus
-from songline.processors.ingestion.audio.sandbox import Limits, Sandbox
+from songline.processors.ingestion.audio.sandbox import Sandbox, SandboxLimits
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.command_receiver import Pace
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.event_sender import Outgoing
-from songline.processors.ingestion.ingestion_store import Ingestions
-from songline.processors.ingestion.worker import Worker
+from songline.processors.ingestion.command_receiver import ReceiverConfig
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.ingestion_store import IngestionStore
+from songline.processors.ingestion.worker import IngestionWorker
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
-PACE = Pace(lanes=1, wait=0.5, attempts=2, longest_pause=0.2, grace=1.0)
+PACE = ReceiverConfig(lanes=1, wait=0.5, attempts=2, longest_pause=0.2, grace=1.0)
 
 
 @asynccontextmanager
@@ -38,18 +38,18 @@ async def working(app: App, folder: Path, sandbox: Sandbox, store: CosmosSetting
     ):
         documents = cosmos.client(store)
         stack.push_async_callback(documents.close)
-        ingestions = Ingestions(cosmos.container(documents, DATABASE, INGESTIONS))
-        outgoing = Outgoing(producer)
+        ingestions = IngestionStore(cosmos.container(documents, DATABASE, INGESTIONS))
+        outgoing = EventSender(producer)
         audio, now = AudioStore(app.blobs), lambda: datetime.now(UTC)
-        work = Work(ingestions, app.catalog, audio, outgoing, sandbox, folder, now)
-        running = asyncio.create_task(Worker(bus, work, PACE).run(stop))
+        work = CommandRunner(ingestions, app.catalog, audio, outgoing, sandbox, folder, now)
+        running = asyncio.create_task(IngestionWorker(bus, work, PACE).run(stop))
         yield stop
         stop.set()
         await running
 
 
 async def test_what_fails_too_often_is_a_dead_letter_that_says_why(app: App, tmp_path: Path) -> None:
-    hasty = Sandbox(Limits(seconds=0))
+    hasty = Sandbox(SandboxLimits(seconds=0))
     async with working(app, tmp_path, hasty, read_cosmos(app.environment)):
         await app.upload("unprobed", song("wav", 0.5))
         ingestion = await app.settled("unprobed")

@@ -19,10 +19,10 @@ from songline.cloud.settings import read_cosmos, read_eventhubs, read_servicebus
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.clock_skew import ClockSkew
-from songline.processors.ingestion.command_receiver import Pace
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.event_sender import Outgoing
-from songline.processors.ingestion.worker import RETRIES, Worker
+from songline.processors.ingestion.command_receiver import ReceiverConfig
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.worker import RETRIES, IngestionWorker
 from songline.schemas.channels import MUSIC_EVENTS, SONG_COMMANDS
 from songline.schemas.progress_report import NotReadyCause
 from tests.support import process
@@ -34,7 +34,7 @@ from tests.support.waiting import wait_for_async
 LOCK_S = 8
 AWAY = {"service": "cosmos", "entity": "songline/ingestions", "kind": "throttle"}
 UNRENEWED = {"service": "servicebus", "entity": f"{SONG_COMMANDS}/$management", "operation": "request", "kind": "drop"}
-PACE = Pace(lanes=2, wait=0.5, longest_pause=0.3, stall=1, grace=1)
+PACE = ReceiverConfig(lanes=2, wait=0.5, longest_pause=0.3, stall=1, grace=1)
 
 # The SDK leaves the sockets of connections that were cut to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -79,17 +79,17 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 @asynccontextmanager
-async def working(app: App, folder: Path, machine: Machine) -> AsyncIterator[Worker]:
+async def working(app: App, folder: Path, machine: Machine) -> AsyncIterator[IngestionWorker]:
     stop = asyncio.Event()
     async with (
         servicebus.client(read_servicebus(app.environment), retry_total=RETRIES) as bus,
         eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer,
     ):
         audio = AudioStore(app.blobs)
-        work = Work(app.ingestions, app.catalog, audio, Outgoing(producer), Sandbox(), folder, machine.now)
+        work = CommandRunner(app.ingestions, app.catalog, audio, EventSender(producer), Sandbox(), folder, machine.now)
         endpoint = read_cosmos(app.environment).endpoint
         clock = ClockSkew(lambda: measure_skew_s(endpoint, machine.now), machine.now, asyncio.get_running_loop().time)
-        worker = Worker(bus, work, PACE, clock, machine.now)
+        worker = IngestionWorker(bus, work, PACE, clock, machine.now)
         running = asyncio.create_task(worker.run(stop))
         try:
             yield worker
@@ -107,7 +107,7 @@ async def deliveries(app: App, message_id: str) -> int | None:
     return None
 
 
-async def holds(app: App, worker: Worker, message_id: str, seconds: float) -> None:
+async def holds(app: App, worker: IngestionWorker, message_id: str, seconds: float) -> None:
     """For so long the message is in one hand, at its first delivery."""
     end = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < end:
@@ -116,15 +116,15 @@ async def holds(app: App, worker: Worker, message_id: str, seconds: float) -> No
         await asyncio.sleep(0.2)
 
 
-async def taken(worker: Worker) -> bool:
+async def taken(worker: IngestionWorker) -> bool:
     return any(lane.taken is not None for lane in worker.lanes)
 
 
-async def caused(worker: Worker, cause: NotReadyCause) -> bool:
+async def caused(worker: IngestionWorker, cause: NotReadyCause) -> bool:
     return cause in {reason.cause for reason in worker.reasons()}
 
 
-async def ready(worker: Worker) -> bool:
+async def ready(worker: IngestionWorker) -> bool:
     return worker.reasons() == []
 
 

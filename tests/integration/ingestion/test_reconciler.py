@@ -12,12 +12,12 @@ from msgspec import structs
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_eventhubs
-from songline.processors.ingestion.audio.probe import Probed
+from songline.processors.ingestion.audio.probe import ProbedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.event_sender import Outgoing
-from songline.processors.ingestion.reconciler import Patience, Reconciler, Tally
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig, ReconcilerCounts
 from songline.processors.ingestion.transitions import begin, decide
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_COMMANDS, UPLOAD_BLOBS
 from songline.schemas.commands import PROPERTY, Command, IngestSong, Metadata, RemoveSong, Upload, derived_id, encode
@@ -25,7 +25,7 @@ from songline.schemas.ingestions import Ingestion, State
 from tests.support.audio import song
 from tests.support.ingestion import App
 
-FOUND = Probed(format="wav", content_type="audio/wav", duration_ms=500, metadata=Metadata(title="Dusk"))
+FOUND = ProbedAudio(format="wav", content_type="audio/wav", duration_ms=500, metadata=Metadata(title="Dusk"))
 
 
 class Clock:
@@ -39,14 +39,14 @@ class Clock:
 class Bench:
     """A reconciler, and the worker's hands, under one clock."""
 
-    def __init__(self, app: App, outgoing: Outgoing, folder: Path) -> None:
+    def __init__(self, app: App, outgoing: EventSender, folder: Path) -> None:
         self.app = app
         self.clock = Clock()
         self.audio = AudioStore(app.blobs)
-        self.work = Work(app.ingestions, app.catalog, self.audio, outgoing, Sandbox(), folder, self.clock)
-        self.reconciler = Reconciler(app.bus, app.ingestions, self.audio, self.work, self.clock, Patience())
+        self.work = CommandRunner(app.ingestions, app.catalog, self.audio, outgoing, Sandbox(), folder, self.clock)
+        self.reconciler = Reconciler(app.bus, app.ingestions, self.audio, self.work, self.clock, ReconcilerConfig())
 
-    async def after(self, **ahead: int) -> Tally:
+    async def after(self, **ahead: int) -> ReconcilerCounts:
         """One round, so much later."""
         self.clock.ahead = timedelta(**ahead)
         try:
@@ -72,7 +72,7 @@ class Bench:
 @pytest.fixture
 async def bench(app: App, tmp_path: Path) -> AsyncIterator[Bench]:
     async with eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer:
-        yield Bench(app, Outgoing(producer), tmp_path)
+        yield Bench(app, EventSender(producer), tmp_path)
 
 
 def order(ingestion_id: str, content: bytes = b"12345", blob: str | None = None) -> Command:

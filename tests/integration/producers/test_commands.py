@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from songline.cli import main
-from songline.producers.simulation.config import Dials
+from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
 from songline.schemas.envelope import decode, encode
 from songline.schemas.events import SongLiked, SongPlayed, SongUploaded
@@ -42,7 +42,7 @@ def songline(
 
 
 def lines(count: int) -> list[bytes]:
-    return [encode(event) for _, event in islice(Simulation(3, START, Dials(songs=20, listeners=50)), count)]
+    return [encode(event) for _, event in islice(Simulation(3, START, SimulationConfig(songs=20, listeners=50)), count)]
 
 
 async def bodies(cloud: LocalCloud) -> list[bytes]:

@@ -16,7 +16,7 @@ from songline.doctor.facts import DeadLetterFacts
 from songline.doctor.gather import _letters
 from songline.processes.entities import CONTAINERS
 from songline.processors.ingestion.audio_store import AudioStore
-from songline.processors.ingestion.reconciler import Patience, Reconciler
+from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
 from songline.projections.api import create
 from songline.projections.live.dead_letters import PEEKED
 from songline.repair.audit import AuditLog
@@ -66,7 +66,7 @@ async def test_every_reader_of_dead_letters_gives_the_same_answer_each_time(app:
     command = DeadLetters(app.bus, app.ingestions, None, audit, now, lambda: "id", "tests")
     # Only its search is asked for, which needs no hands.
     work: Any = None
-    reconciler = Reconciler(app.bus, app.ingestions, AudioStore(app.blobs), work, now, Patience())
+    reconciler = Reconciler(app.bus, app.ingestions, AudioStore(app.blobs), work, now, ReconcilerConfig())
     bus = read_servicebus(app.environment)
     await cosmos.ensure(app.cosmos, DATABASE, CONTAINERS)
     async with AsyncExitStack() as stack:

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from songline.processors.ingestion.audio.probe import Probed, Refused
-from songline.processors.ingestion.transitions import CommandRefused, begin, decide, died, published, remove, withdraw
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
+from songline.processors.ingestion.transitions import (
+    CommandRefusedError,
+    begin,
+    decide,
+    died,
+    published,
+    remove,
+    withdraw,
+)
 from songline.schemas.commands import Command, IngestSong, Metadata, RemoveSong, Upload, derived_id
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
@@ -20,13 +28,13 @@ from songline.schemas.songs import Fact, Song, SongDocument
 
 NOW = datetime(2026, 11, 22, 14, 0, tzinfo=UTC)
 SHA = "ab" * 32
-FOUND = Probed(
+FOUND = ProbedAudio(
     format="flac",
     content_type="audio/flac",
     duration_ms=201_000,
     metadata=Metadata(title="track01", artist="Nova Reed", genre="indie"),
 )
-CUT = Refused(reason=Reason(cause="cut-off", text="The file is cut off."))
+CUT = RefusedAudio(reason=Reason(cause="cut-off", text="The file is cut off."))
 
 
 def ingest(user: str = "user-7", sha: str = SHA, **forced: str) -> Command:
@@ -131,7 +139,7 @@ def test_an_upload_can_be_called_off_before_it_is_ready() -> None:
     ],
 )
 def test_a_removal_that_is_refused(ingestion: Ingestion | None, command: Command, reason: str) -> None:
-    with pytest.raises(CommandRefused) as caught:
+    with pytest.raises(CommandRefusedError) as caught:
         remove(ingestion, command, NOW)
     assert caught.value.reason == reason
 
@@ -158,7 +166,7 @@ def test_a_song_that_came_in_by_another_way_goes_by_the_same_event_each_time() -
     [(None, removal(), "unknown-song"), (ANNOUNCED, removal("user-8"), "not-the-uploader")],
 )
 def test_such_a_removal_that_is_refused(known: SongDocument | None, command: Command, reason: str) -> None:
-    with pytest.raises(CommandRefused) as caught:
+    with pytest.raises(CommandRefusedError) as caught:
         withdraw(known, command)
     assert caught.value.reason == reason
 
@@ -167,7 +175,9 @@ findings = st.just(FOUND) | st.just(CUT)
 
 
 @given(finding=findings, later=st.timedeltas(timedelta(0), timedelta(days=7)))
-def test_every_step_done_again_on_its_outcome_changes_nothing(finding: Probed | Refused, later: timedelta) -> None:
+def test_every_step_done_again_on_its_outcome_changes_nothing(
+    finding: ProbedAudio | RefusedAudio, later: timedelta
+) -> None:
     outcome = decide(begin(None, ingest(), NOW), ingest(), finding, NOW)
     assert begin(outcome, ingest(), NOW + later) == outcome
     assert decide(outcome, ingest(), finding, NOW + later) == outcome
@@ -191,7 +201,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.ingestion == ingestion
 
     @rule(finding=findings)
-    def deliver(self, finding: Probed | Refused) -> None:
+    def deliver(self, finding: ProbedAudio | RefusedAudio) -> None:
         self.save(begin(self.ingestion, ingest(), self.now))
         assert self.ingestion is not None
         self.save(decide(self.ingestion, ingest(), finding, self.now))
@@ -204,7 +214,7 @@ class AnyOrder(RuleBasedStateMachine):
     def take_away(self) -> None:
         try:
             self.save(remove(self.ingestion, removal(), self.now))
-        except CommandRefused:
+        except CommandRefusedError:
             assert self.ingestion is None or self.ingestion.state == "rejected"
 
     @rule()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.ingestion.audio.formats import MEDIA_TYPES, Format
-from songline.processors.ingestion.audio.probe import Probed, Refused, probe
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio, probe
 from songline.schemas.commands import Metadata
 from tests.support import hostile
 from tests.support.audio import FORMATS, mp3_frames, song
@@ -16,9 +16,9 @@ from tests.support.audio import FORMATS, mp3_frames, song
 TAGS = {"title": "Paper Lanterns", "artist": "Nova Reed", "album": "Dusk", "genre": "Indie"}
 
 
-def probed(content: bytes) -> Probed:
+def probed(content: bytes) -> ProbedAudio:
     answer = probe(io.BytesIO(content))
-    assert isinstance(answer, Probed), answer
+    assert isinstance(answer, ProbedAudio), answer
     return answer
 
 
@@ -42,7 +42,7 @@ def test_a_file_without_tags_is_a_song_too(name: Format) -> None:
 def test_a_file_that_is_cut_off_never_passes_for_a_whole_one(name: Format, percent: int) -> None:
     whole = song(name, 3.0, tags=TAGS)
     answer = probe(io.BytesIO(whole[: len(whole) * percent // 100]))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RefusedAudio)
     # Of the smallest pieces it can't be said what they were.
     assert answer.reason.cause in (("cut-off",) if percent > 1 else ("cut-off", "corrupt", "not-audio"))
 
@@ -66,7 +66,7 @@ def test_flac_may_stand_behind_an_id3_tag_and_before_one() -> None:
 
 def test_a_file_of_no_length_holds_no_sound() -> None:
     answer = probe(io.BytesIO(song("wav", 0)))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, RefusedAudio)
     assert answer.reason.cause in ("empty", "corrupt")
 
 
@@ -77,16 +77,17 @@ def test_the_corpus(cases: Callable[[], dict[str, hostile.Case]]) -> None:
     wanted = cases()
     answers = {name: probe(io.BytesIO(case.content)) for name, case in wanted.items()}
     got = {
-        name: hostile.READY if isinstance(answer, Probed) else answer.reason.cause for name, answer in answers.items()
+        name: hostile.READY if isinstance(answer, ProbedAudio) else answer.reason.cause
+        for name, answer in answers.items()
     }
     assert got == {name: case.outcome for name, case in wanted.items()}
-    sentences = [answer.reason.text for answer in answers.values() if isinstance(answer, Refused)]
+    sentences = [answer.reason.text for answer in answers.values() if isinstance(answer, RefusedAudio)]
     assert all(sentence[0].isupper() and sentence[-1] == "." for sentence in sentences)
 
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_get_an_answer(content: bytes) -> None:
-    assert isinstance(probe(io.BytesIO(content)), Probed | Refused)
+    assert isinstance(probe(io.BytesIO(content)), ProbedAudio | RefusedAudio)
 
 
 WHOLE = {name: song(name, 0.3, tags=TAGS) for name in FORMATS}
@@ -100,4 +101,4 @@ def test_any_damage_gets_an_answer(name: str, changes: list[tuple[float, int]], 
     reach = min(len(damaged), 600) if early else len(damaged)
     for place, octet in changes:
         damaged[int(place * reach)] = octet
-    assert isinstance(probe(io.BytesIO(damaged)), Probed | Refused)
+    assert isinstance(probe(io.BytesIO(damaged)), ProbedAudio | RefusedAudio)

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from songline.processors.ingestion.audio import flac
-from songline.processors.ingestion.audio.probe import Probed, Refused
-from songline.processors.ingestion.audio.sandbox import Limits, ProbeFailed, Sandbox
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
+from songline.processors.ingestion.audio.sandbox import ProbeFailedError, Sandbox, SandboxLimits
 from tests.support.audio import song
 from tests.support.hostile import READY, Case, bombs, broken
 
 
-async def outcome(case: Case, folder: Path, limits: Limits | None = None) -> str:
+async def outcome(case: Case, folder: Path, limits: SandboxLimits | None = None) -> str:
     path = folder / case.file_name
     path.write_bytes(case.content)
     answer = await Sandbox(limits).probe(path)
-    return READY if isinstance(answer, Probed) else answer.reason.cause
+    return READY if isinstance(answer, ProbedAudio) else answer.reason.cause
 
 
 async def test_bombs_and_broken_files_hurt_nobody(tmp_path: Path) -> None:
@@ -39,8 +39,8 @@ async def test_a_file_that_costs_too_much_work_is_refused(tmp_path: Path) -> Non
     header = next(whole[at : at + end] for end in range(6, 17) if flac.crc8(whole[at : at + end]) == 0)
     path = tmp_path / "song.flac"
     path.write_bytes(whole[:15] + bytes(3) + whole[18:] + header * 10_000)
-    answer = await Sandbox(Limits(cpu_seconds=1)).probe(path)
-    assert isinstance(answer, Refused)
+    answer = await Sandbox(SandboxLimits(cpu_seconds=1)).probe(path)
+    assert isinstance(answer, RefusedAudio)
     assert answer.reason.cause == "corrupt"
     assert "takes more than 1 s" in answer.reason.text
 
@@ -48,8 +48,8 @@ async def test_a_file_that_costs_too_much_work_is_refused(tmp_path: Path) -> Non
 async def test_a_probe_that_has_no_answer_in_time_is_not_the_files_fault(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    with pytest.raises(ProbeFailed, match=r"0\.5 s on the clock"):
-        await Sandbox(Limits(seconds=0.5)).probe(path)
+    with pytest.raises(ProbeFailedError, match=r"0\.5 s on the clock"):
+        await Sandbox(SandboxLimits(seconds=0.5)).probe(path)
 
 
 async def test_probes_run_side_by_side_and_leave_nothing_behind(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_probes_run_side_by_side_and_leave_nothing_behind(tmp_path: Path) 
         paths.append(tmp_path / f"{number}.flac")
         paths[-1].write_bytes(song("flac", 0.5, pitch=300 + number))
     sandbox = Sandbox()
-    assert all(isinstance(answer, Probed) for answer in await asyncio.gather(*map(sandbox.probe, paths)))
+    assert all(isinstance(answer, ProbedAudio) for answer in await asyncio.gather(*map(sandbox.probe, paths)))
     assert multiprocessing.active_children() == []
 
 

@@ -12,13 +12,13 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
 from songline.cloud.settings import SettingError
-from songline.processors.ingestion.audio.sandbox import ProbeFailed
-from songline.processors.ingestion.command_receiver import Pace
-from songline.processors.ingestion.command_runner import Work
-from songline.processors.ingestion.config import Dials
+from songline.processors.ingestion.audio.sandbox import ProbeFailedError
+from songline.processors.ingestion.command_receiver import ReceiverConfig
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.message_handler import cause_of, is_passing
-from songline.processors.ingestion.transitions import CommandRefused
-from songline.processors.ingestion.worker import Worker
+from songline.processors.ingestion.transitions import CommandRefusedError
+from songline.processors.ingestion.worker import IngestionWorker
 from songline.schemas.commands import Command, RemoveSong
 from songline.schemas.progress_report import NotReadyCause
 from tests.support.waiting import wait_for_async
@@ -54,8 +54,8 @@ def test_what_passes_by_itself_is_waited_for(error: Exception) -> None:
         status(400),
         status(413),
         OSError(errno.EACCES, "not yours"),
-        ProbeFailed("no answer"),
-        CommandRefused("unknown-song", "no such song"),
+        ProbeFailedError("no answer"),
+        CommandRefusedError("unknown-song", "no such song"),
         RuntimeError("a bug"),
     ],
 )
@@ -64,11 +64,11 @@ def test_what_does_not_pass_costs_a_delivery(error: Exception) -> None:
 
 
 def test_dials_are_read_from_the_environment() -> None:
-    assert Dials.read({"SONGLINE_INGESTION_LANES": "2"}).lanes == 2
-    assert Dials.read({}) == Dials()
+    assert IngestionConfig.read({"SONGLINE_INGESTION_LANES": "2"}).lanes == 2
+    assert IngestionConfig.read({}) == IngestionConfig()
     for wrong in ("0", "many", "65"):
         with pytest.raises(SettingError, match=r"SONGLINE_INGESTION_LANES.* from 1 to 64"):
-            Dials.read({"SONGLINE_INGESTION_LANES": wrong})
+            IngestionConfig.read({"SONGLINE_INGESTION_LANES": wrong})
 
 
 class Away:
@@ -80,8 +80,10 @@ class Away:
 
 async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -> None:
     moments = [0.0]
-    pace = Pace(lanes=2, longest_pause=0.01, stall=10)
-    worker = Worker(cast("ServiceBusClient", None), cast("Work", Away()), pace, steady=lambda: moments[-1])
+    pace = ReceiverConfig(lanes=2, longest_pause=0.01, stall=10)
+    worker = IngestionWorker(
+        cast("ServiceBusClient", None), cast("CommandRunner", Away()), pace, steady=lambda: moments[-1]
+    )
     assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
     order = RemoveSong(user_id="user-7", song_id="i-1")
     command = Command(id="r-1", source="/tests", time=datetime(2026, 11, 22, tzinfo=UTC), data=order)
@@ -110,7 +112,9 @@ async def test_a_broker_that_refuses_the_key_is_waited_for_and_told_so() -> None
             raise ServiceBusAuthenticationError(message="the key is wrong")
 
     stop = asyncio.Event()
-    worker = Worker(cast("ServiceBusClient", Refusing()), cast("Work", Away()), Pace(lanes=1, longest_pause=0.01))
+    worker = IngestionWorker(
+        cast("ServiceBusClient", Refusing()), cast("CommandRunner", Away()), ReceiverConfig(lanes=1, longest_pause=0.01)
+    )
     running = asyncio.create_task(worker.run(stop))
 
     async def told() -> bool:

@@ -21,7 +21,7 @@ from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.recent_events import RecentEvents
 from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.uploads.first_uploaders import FirstUploaders
-from songline.producers.uploads.owners import Owners
+from songline.producers.uploads.owners import SongOwners
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError
 from songline.schemas.events import SongLiked
@@ -48,7 +48,7 @@ def liked(id_: int, song: int = 0, **attributes: Any) -> dict[str, Any]:
     }
 
 
-class NoneYet(Owners):
+class NoneYet(SongOwners):
     """No document says whose the songs are; those of `unknown` could not be asked for."""
 
     def __init__(self, *unknown: str) -> None:
@@ -59,7 +59,7 @@ class NoneYet(Owners):
 
 
 async def take(
-    folder: Path, *requests: list[Any], outbox_events: int = 1_000, owners: Owners | None = None
+    folder: Path, *requests: list[Any], outbox_events: int = 1_000, owners: SongOwners | None = None
 ) -> tuple[list[IntakeResult], list[str]]:
     """What each request is answered with, and the ids in the outbox afterwards."""
     publisher = EventPublisher(NOWHERE, outbox=folder / "outbox.db", outbox_events=outbox_events, now=lambda: NOW)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.producers.simulation.config import Dials, read_dials
+from songline.producers.simulation.config import SimulationConfig, read_dials
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import Event, encode
@@ -191,7 +191,7 @@ def test_disorder_lets_events_overtake_others() -> None:
 
 def test_the_sun_moves_the_listening_around_the_world() -> None:
     def regions(start: datetime) -> Counter[str]:
-        world = Dials(songs=50, listeners=20_000, rate=50)
+        world = SimulationConfig(songs=50, listeners=20_000, rate=50)
         return Counter(play.region for play in plays(list(islice(Simulation(3, start, world), 8_000))))
 
     night_in_brazil = regions(datetime(2026, 11, 22, 6, tzinfo=UTC))
@@ -229,7 +229,7 @@ def test_wrong_dials_are_named() -> None:
     with pytest.raises(ValueError, match="listeners: saw 2"):
         simulate(1, listeners=2, parts=3)
     with pytest.raises(ValueError, match="start"):
-        Simulation(1, datetime(1999, 1, 1, tzinfo=UTC), Dials())
+        Simulation(1, datetime(1999, 1, 1, tzinfo=UTC), SimulationConfig())
 
 
 def test_order_of_ids_is_the_order_of_times() -> None:

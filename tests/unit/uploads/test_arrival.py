@@ -7,7 +7,7 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.storage.blob.aio import ContainerClient
 
 from songline.producers.http.problems import RequestDeclinedError
-from songline.producers.uploads.incoming_file import Arrival, Memory
+from songline.producers.uploads.incoming_file import IncomingFile, UploadMemory
 from songline.producers.uploads.staging import BLOCK, StagedFile
 from songline.schemas.commands import MAX_SONG_BYTES
 
@@ -21,8 +21,8 @@ def staged() -> StagedFile:
 
 
 async def test_what_fits_stays_in_memory_and_gives_it_back() -> None:
-    memory = Memory(3 * BLOCK)
-    arrival = Arrival(staged(), memory, room=2 * BLOCK, length=2 * BLOCK)
+    memory = UploadMemory(3 * BLOCK)
+    arrival = IncomingFile(staged(), memory, room=2 * BLOCK, length=2 * BLOCK)
     assert not memory.take(2 * BLOCK)
     content = bytes(2 * BLOCK)
     for start in range(0, len(content), 100_000):
@@ -38,13 +38,13 @@ async def test_what_fits_stays_in_memory_and_gives_it_back() -> None:
 
 @pytest.mark.parametrize(("free", "room", "length"), [(BLOCK, 9 * BLOCK, 2 * BLOCK), (9 * BLOCK, BLOCK, 2 * BLOCK)])
 async def test_what_finds_no_memory_or_fits_no_message_takes_none(free: int, room: int, length: int) -> None:
-    memory = Memory(free)
-    Arrival(staged(), memory, room, length)
+    memory = UploadMemory(free)
+    IncomingFile(staged(), memory, room, length)
     assert memory.take(free)
 
 
 async def test_a_file_larger_than_a_song_may_be_is_declined_as_soon_as_that_is_known() -> None:
-    arrival = Arrival(staged(), Memory(0), room=BLOCK, length=None)
+    arrival = IncomingFile(staged(), UploadMemory(0), room=BLOCK, length=None)
     arrival.size = MAX_SONG_BYTES
     with pytest.raises(RequestDeclinedError) as declined:
         await arrival.write(b"x")
