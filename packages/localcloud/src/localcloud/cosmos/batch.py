@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from localcloud.cosmos import documents, items, patch
+from localcloud.cosmos import items, json_documents, patch
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.errors import BadRequest, CosmosError, FailedDependency, TooLarge, TooManyRequests
 from localcloud.cosmos.items import Operation, Result
@@ -47,9 +47,9 @@ def parse_operations(
     data: bytes, container: Container, values: tuple[Component, ...] | None, parse_patch: ParsePatch
 ) -> list[Operation]:
     """`values` is the partition key of all; None when each operation says its own. Raises BadRequest, TooLarge."""
-    if len(data) > documents.MAX_BYTES:
-        raise TooLarge(f"The batch has {len(data)} bytes where {documents.MAX_BYTES} are allowed.")
-    listed = documents.decode(data)
+    if len(data) > json_documents.MAX_BYTES:
+        raise TooLarge(f"The batch has {len(data)} bytes where {json_documents.MAX_BYTES} are allowed.")
+    listed = json_documents.decode(data)
     if not isinstance(listed, list) or not listed:
         raise BadRequest("Batch request has no operations. Expected is a JSON array with one at least.")
     if len(listed) > MAX_OPERATIONS:
@@ -77,18 +77,18 @@ def _parse(
         )
     if values is None:
         own = entry.get("partitionKey")
-        values = parse_values(own if isinstance(own, str) else documents.encode(own or []).decode())
+        values = parse_values(own if isinstance(own, str) else json_documents.encode(own or []).decode())
     document, change = None, None
     if kind in ("Create", "Upsert", "Replace"):
-        document = documents.check(entry.get("resourceBody"))
-        documents.check_depth(document, documents.encode(document))
+        document = json_documents.check(entry.get("resourceBody"))
+        json_documents.check_depth(document, json_documents.encode(document))
         key = items.key_of(container, values, str(document["id"]))
         try:
             items.key_of_document(container, document, values)
         except BadRequest as error:
             return Operation(kind, key, refusal=error)
     if kind not in ("Create", "Upsert") and (kind != "Replace" or entry.get("id") is not None):
-        key = items.key_of(container, values, documents.check_id(entry.get("id")))
+        key = items.key_of(container, values, json_documents.check_id(entry.get("id")))
     if kind == "Patch":
         change = parse_patch(entry.get("resourceBody"))
     return Operation(kind, key, document, change, entry.get("ifMatch"), entry.get("ifNoneMatch"))
@@ -160,7 +160,7 @@ def _of_result(result: Result, *, minimal: bool) -> bytes:
         answer["eTag"] = result.etag
     if result.body and not minimal:
         answer["resourceBody"] = msgspec.Raw(result.body)
-    return documents.encode(answer)
+    return json_documents.encode(answer)
 
 
 def _of_error(error: CosmosError) -> bytes:
@@ -173,4 +173,4 @@ def _of_error(error: CosmosError) -> bytes:
         answer["message"] = error.message
     if isinstance(error, TooManyRequests):
         answer["retryAfterMilliseconds"] = error.retry_after_ms
-    return documents.encode(answer)
+    return json_documents.encode(answer)

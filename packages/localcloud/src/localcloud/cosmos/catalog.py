@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from localcloud.cosmos import documents, indexing, offers, rids
-from localcloud.cosmos.computed import Computed, parse_computed
+from localcloud.cosmos import indexing, json_documents, offers, resource_ids
+from localcloud.cosmos.computed_properties import Computed, parse_computed
 from localcloud.cosmos.errors import OWNER_NOT_FOUND, BadRequest, Conflict, NotFound, PreconditionFailed
 from localcloud.cosmos.partition import (
     PartitionKeyDefinition,
@@ -65,7 +65,7 @@ class Container:
         return next(r for r in reversed(self.ranges) if epk >= r.low)
 
     def describe_range(self, of: PartitionKeyRange) -> Resource:
-        rid = rids.encode(rids.decode(self.rid) + (int(of.id) + 2).to_bytes(7, "little") + b"\x50")
+        rid = resource_ids.encode(resource_ids.decode(self.rid) + (int(of.id) + 2).to_bytes(7, "little") + b"\x50")
         return {
             "_rid": rid,
             "id": of.id,
@@ -92,7 +92,7 @@ class Database:
 
     @property
     def rid(self) -> str:
-        return rids.database_rid(self.number)
+        return resource_ids.database_rid(self.number)
 
     @property
     def link(self) -> str:
@@ -127,7 +127,7 @@ class Catalog:
         rows = session.connection.execute("SELECT number, database, id, ranges, resource, etag, ts FROM containers")
         for number, owner, id_, ranges, resource, etag, ts in rows:
             database = by_number[owner]
-            decoded = documents.decode(resource)
+            decoded = json_documents.decode(resource)
             if isinstance(decoded, dict):
                 database.containers[id_] = build_container(number, database, ranges, decoded, etag, ts)
 
@@ -158,7 +158,7 @@ class Catalog:
 
 def create_database(id_: str, throughput: Resource | None, now: int) -> Callable[[Session], Database]:
     def job(session: Session) -> Database:
-        etag = documents.etag_of(session.next_lsn(), now)
+        etag = json_documents.etag_of(session.next_lsn(), now)
         try:
             number = session.connection.execute(
                 "INSERT INTO databases (id, etag, ts) VALUES (?, ?, ?)", (id_, etag, now)
@@ -190,14 +190,14 @@ def create_container(
     build_container(0, database, 1, resource, "", 0)
 
     def job(session: Session) -> Container:
-        etag = documents.etag_of(session.next_lsn(), now)
+        etag = json_documents.etag_of(session.next_lsn(), now)
         shared = offers.throughput(session).get(database.link)
         own = throughput or (offers.DEFAULT if shared is None else None)
         ranges = offers.partitions(offers.most(own) if own is not None else shared or 0)
         try:
             number = session.connection.execute(
                 "INSERT INTO containers (database, id, ranges, resource, etag, ts) VALUES (?, ?, ?, ?, ?, ?)",
-                (database.number, resource["id"], ranges, documents.encode(resource), etag, now),
+                (database.number, resource["id"], ranges, json_documents.encode(resource), etag, now),
             ).lastrowid
         except sqlite3.IntegrityError:
             raise Conflict(
@@ -230,10 +230,10 @@ def replace_container(
         raise PreconditionFailed(f"The container's ETag is {container.etag}, not {if_match}.")
 
     def job(session: Session) -> Container:
-        etag = documents.etag_of(session.next_lsn(), now)
+        etag = json_documents.etag_of(session.next_lsn(), now)
         session.connection.execute(
             "UPDATE containers SET resource = ?, etag = ?, ts = ? WHERE number = ?",
-            (documents.encode(changed), etag, now, container.number),
+            (json_documents.encode(changed), etag, now, container.number),
         )
         return build_container(container.number, container.database, len(container.ranges), changed, etag, now)
 
@@ -255,7 +255,7 @@ def complete_container(resource: object) -> Resource:
     """Check a container's definition and fill in what the service fills in."""
     if not isinstance(resource, dict):
         raise BadRequest("The container's definition is no JSON object.")
-    documents.check_id(resource.get("id"), limit=MAX_NAME)
+    json_documents.check_id(resource.get("id"), limit=MAX_NAME)
     if "partitionKey" not in resource:
         raise BadRequest("The container's definition has no partition key: add 'partitionKey': {'paths': ['/…']}.")
     complete: Resource = {
@@ -276,13 +276,13 @@ def build_container(number: int, database: Database, ranges: int, resource: Reso
     """Raises BadRequest for a definition that the service would refuse."""
     key = parse_definition(_object(resource, "partitionKey"))
     ttl = resource.get("defaultTtl")
-    if ttl is not None and not documents.is_ttl(ttl):
+    if ttl is not None and not json_documents.is_ttl(ttl):
         raise BadRequest(f"The container's defaultTtl is {ttl!r}: expected a number of seconds above 0, or -1.")
     return Container(
         number=number,
         database=database,
         id=str(resource["id"]),
-        rid=rids.container_rid(database.rid, number),
+        rid=resource_ids.container_rid(database.rid, number),
         etag=etag,
         ts=ts,
         resource=resource,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from localcloud.cosmos import documents
+from localcloud.cosmos import json_documents
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.partition import MIN_EPK
 from localcloud.unreadable import UNREADABLE
@@ -49,7 +49,7 @@ class ServiceToken:
 
 
 def encode(token: Continuation) -> str:
-    return base64.b64encode(documents.encode(token)).decode()
+    return base64.b64encode(json_documents.encode(token)).decode()
 
 
 def decode(text: str | None, of: str, extent: tuple[str, str, str | None]) -> Continuation | ServiceToken:

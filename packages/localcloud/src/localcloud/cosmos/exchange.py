@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from localcloud.cosmos import documents
-from localcloud.cosmos.address import Address
+from localcloud.cosmos import json_documents
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.errors import BadRequest
 from localcloud.cosmos.partition import Component, parse_values
+from localcloud.cosmos.resource_path import Address
 
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 DEFAULT_PAGE = 100
@@ -108,7 +108,7 @@ def of_resource(status: int, resource: Mapping[str, object], charge: float) -> R
     headers = {"x-ms-request-charge": str(charge)}
     if isinstance(etag := resource.get("_etag"), str):
         headers["etag"] = etag
-    return Reply(status, documents.encode(resource), headers)
+    return Reply(status, json_documents.encode(resource), headers)
 
 
 def of_feed(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
@@ -132,7 +132,7 @@ def read_query(request: Request) -> tuple[str, dict[str, object]]:
     """The text and the parameters (`@name` to value) of a query request."""
     if request.headers.get("content-type", "").startswith("application/sql"):
         return request.body.decode("utf-8", "replace"), {}
-    body = documents.decode(request.body)
+    body = json_documents.decode(request.body)
     text = body.get("query") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(text, str):
         raise BadRequest("The query request has no query: expected {'query': 'SELECT …', 'parameters': […]}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from localcloud.cosmos import charges, continuation, documents, rids
+from localcloud.cosmos import charges, continuation, json_documents, resource_ids
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.continuation import Continuation, ServiceToken
 from localcloud.cosmos.errors import BadRequest
@@ -169,7 +169,7 @@ def _take(
                 number=item_number_of(last),
                 given=state.given + len(page),
             )
-        text = documents.encode(row[_SELECTED])
+        text = json_documents.encode(row[_SELECTED])
         page.append(text)
         size += len(text)
         last = row
@@ -197,7 +197,7 @@ def _counted(
     for value in results[:limit]:
         if page and size > MAX_PAGE_BYTES:
             break
-        page.append(documents.encode(value))
+        page.append(json_documents.encode(value))
         size += len(page[-1])
     following = (
         Continuation(state.of, state.extent, given=state.given + len(page)) if len(page) < len(results) else None
@@ -235,7 +235,7 @@ def _resumed(
         return extent, Continuation(of, extent.bounds, given=token.given)
     is_sorted = program is not None and bool(program.sort)
     fresh = extent if is_sorted else extent.within(token.low, extent.high), Continuation(of, extent.bounds)
-    number = rids.document_number(container.rid, token.rid) if token.rid else None
+    number = resource_ids.document_number(container.rid, token.rid) if token.rid else None
     if number is None:
         return fresh
     found = session.connection.execute(

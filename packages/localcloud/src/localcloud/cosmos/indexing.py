@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from localcloud.cosmos.documents import SYSTEM_PROPERTIES
 from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.json_documents import SYSTEM_PROPERTIES
 from localcloud.cosmos.partition import parse_path
 
 _ETAG = {"path": '/"_etag"/?'}

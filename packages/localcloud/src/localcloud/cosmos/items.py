@@ -3,9 +3,8 @@
 import sqlite3
 from dataclasses import dataclass, replace
 
-from localcloud.cosmos import charges, documents, patch, rids
+from localcloud.cosmos import charges, json_documents, patch, resource_ids
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.documents import Document
 from localcloud.cosmos.errors import (
     OWNER_NOT_FOUND,
     PARTITION_KEY_MISMATCH,
@@ -16,6 +15,7 @@ from localcloud.cosmos.errors import (
     PreconditionFailed,
     TooLarge,
 )
+from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.partition import Component, canonical
 from localcloud.cosmos.storage import Session
 
@@ -90,7 +90,7 @@ def key_of_document(container: Container, document: Document, given: tuple[Compo
 
 def find_id(session: Session, container: Container, values: tuple[Component, ...], rid: str) -> str | None:
     """The id of the item that has the resource id `rid` in a partition."""
-    number = rids.document_number(container.rid, rid)
+    number = resource_ids.document_number(container.rid, rid)
     if number is None:
         return None
     key = key_of(container, values, "")
@@ -192,11 +192,11 @@ def _same_etag(left: str, right: str) -> bool:
 
 
 def _patched(container: Container, operation: Operation, item: Item) -> Document:
-    document = documents.decode(item.body)
+    document = json_documents.decode(item.body)
     assert isinstance(document, dict)
     assert operation.patch is not None
-    changed = documents.check(operation.patch.apply(document))
-    documents.check_depth(changed, documents.encode(changed))
+    changed = json_documents.check(operation.patch.apply(document))
+    json_documents.check_depth(changed, json_documents.encode(changed))
     if changed["id"] != operation.key.id:
         raise BadRequest("A patch cannot change an item's id.")
     if canonical(container.key.extract(changed)) != operation.key.pk:
@@ -223,17 +223,17 @@ def _put(
     execute = session.connection.execute
     lsn = session.next_lsn()
     number = item.number if item else lsn
-    etag = documents.etag_of(lsn, now)
-    kept = documents.with_system_properties(
+    etag = json_documents.etag_of(lsn, now)
+    kept = json_documents.with_system_properties(
         document,
-        rid=rids.document_rid(container.rid, number),
+        rid=resource_ids.document_rid(container.rid, number),
         link=container.link,
         etag=etag,
         ts=now,
     )
-    body = documents.encode(kept)
-    if len(body) > documents.MAX_BYTES:
-        raise TooLarge(f"Request size is too large: {len(body)} bytes where {documents.MAX_BYTES} are allowed.")
+    body = json_documents.encode(kept)
+    if len(body) > json_documents.MAX_BYTES:
+        raise TooLarge(f"Request size is too large: {len(body)} bytes where {json_documents.MAX_BYTES} are allowed.")
     if container.unique_keys:
         _claim_unique_values(session, container, key, document)
     execute(
@@ -253,7 +253,7 @@ def _delete(session: Session, container: Container, key: ItemKey, item: Item) ->
     session.connection.execute("DELETE FROM items WHERE container = ? AND epk = ? AND pk = ? AND id = ?", values)
     if container.unique_keys:
         _release_unique_values(session, container, key)
-    document = documents.decode(item.body)
+    document = json_documents.decode(item.body)
     assert isinstance(document, dict)
     return Result(204, charges.delete(len(item.body), container.indexing.count(document)), session.next_lsn())
 
@@ -261,7 +261,7 @@ def _delete(session: Session, container: Container, key: ItemKey, item: Item) ->
 def _claim_unique_values(session: Session, container: Container, key: ItemKey, document: Document) -> None:
     _release_unique_values(session, container, key)
     for number, paths in enumerate(container.unique_keys):
-        value = documents.encode([documents.value_at(document, path) for path in paths]).decode()
+        value = json_documents.encode([json_documents.value_at(document, path) for path in paths]).decode()
         try:
             session.connection.execute(
                 "INSERT INTO unique_values VALUES (?, ?, ?, ?, ?)",

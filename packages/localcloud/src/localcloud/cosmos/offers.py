@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 
-from localcloud.cosmos import documents, rids
+from localcloud.cosmos import json_documents, resource_ids
 from localcloud.cosmos.errors import BadRequest, NotFound
 from localcloud.cosmos.storage import Session
 
@@ -24,7 +24,7 @@ def read(session: Session) -> list[Offer]:
 def throughput(session: Session) -> dict[str, float]:
     """From the link of a database or a container to its request units a second."""
     rows = session.connection.execute("SELECT resource, content FROM offers")
-    decoded = ((link, documents.decode(content)) for link, content in rows)
+    decoded = ((link, json_documents.decode(content)) for link, content in rows)
     return {link: most(content) for link, content in decoded if isinstance(content, dict)}
 
 
@@ -51,10 +51,10 @@ def replace(rid: str, resource: Mapping[str, object], now: int) -> Callable[[Ses
         offer = next((o for o in read(session) if o["id"] == rid), None)
         if offer is None:
             raise NotFound(f"Resource Not Found: there is no offer '{rid}'.")
-        etag = documents.etag_of(session.next_lsn(), now)
+        etag = json_documents.etag_of(session.next_lsn(), now)
         session.connection.execute(
             "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE resource = ?",
-            (documents.encode(checked), etag, now, offer["resource"]),
+            (json_documents.encode(checked), etag, now, offer["resource"]),
         )
         return {**offer, "content": _content(checked), "_etag": etag, "_ts": now}
 
@@ -85,13 +85,13 @@ def parse(content: Mapping[str, object]) -> Offer:
 def insert(session: Session, link: str, content: Offer, now: int) -> None:
     session.connection.execute(
         "INSERT INTO offers (resource, content, etag, ts) VALUES (?, ?, ?, ?)",
-        (link, documents.encode(content), documents.etag_of(session.next_lsn(), now), now),
+        (link, json_documents.encode(content), json_documents.etag_of(session.next_lsn(), now), now),
     )
 
 
 def _describe(number: int, link: str, content: bytes, etag: str, ts: int) -> Offer:
-    rid = rids.offer_rid(number)
-    decoded = documents.decode(content)
+    rid = resource_ids.offer_rid(number)
+    decoded = json_documents.decode(content)
     return {
         "id": rid,
         "_rid": rid,

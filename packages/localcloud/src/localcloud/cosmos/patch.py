@@ -7,8 +7,8 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localcloud.cosmos.documents import SYSTEM_PROPERTIES, Document
 from localcloud.cosmos.errors import BadRequest, PreconditionFailed
+from localcloud.cosmos.json_documents import SYSTEM_PROPERTIES, Document
 
 MAX_OPERATIONS = 10
 KINDS = ("add", "set", "replace", "remove", "incr", "increment", "move")

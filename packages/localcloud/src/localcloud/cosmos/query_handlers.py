@@ -2,13 +2,13 @@
 
 import base64
 
-from localcloud.cosmos import change_feed, charges, documents, feed
-from localcloud.cosmos.auth import parse_date
+from localcloud.cosmos import change_feed, charges, feed, json_documents
 from localcloud.cosmos.catalog import Catalog, Container
 from localcloud.cosmos.continuation import can_client_resume
 from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, CROSS_PARTITION_QUERY_NOT_SERVABLE, BadRequest
 from localcloud.cosmos.exchange import INTEGER, Reply, Request, locate, of_feed, read_query
 from localcloud.cosmos.extent import Extent
+from localcloud.cosmos.master_key import parse_date
 from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
 from localcloud.cosmos.query import bounds, plan, syntax
 from localcloud.cosmos.query.parser import parse
@@ -100,7 +100,7 @@ class QueryHandlers:
         supported = request.headers.get("x-ms-cosmos-supported-query-features", "")
         features = frozenset(name.strip() for name in supported.split(","))
         answer = plan.plan(tree, parameters, _ranges(container, tree, parameters), features)
-        return Reply(200, documents.encode(answer), {"x-ms-request-charge": str(charges.METADATA_READ)})
+        return Reply(200, json_documents.encode(answer), {"x-ms-request-charge": str(charges.METADATA_READ)})
 
     async def _changes(self, request: Request, container: Container, extent: Extent) -> Reply:
         if request.headers["a-im"].lower() != "incremental feed":
@@ -185,13 +185,13 @@ def _check_servable(request: Request, container: Container, tree: syntax.Query, 
         "traced, but unless you see it bubble up as an exception (which only happens on older SDK clients), "
         "then you can safely ignore this message.",
         substatus=CROSS_PARTITION_QUERY_NOT_SERVABLE,
-        additionalErrorInfo=documents.encode(answer).decode(),
+        additionalErrorInfo=json_documents.encode(answer).decode(),
     )
 
 
 # The index over effective partition keys and ids is the only one there is, and every query uses it.
 _INDEX_METRICS = base64.b64encode(
-    documents.encode(
+    json_documents.encode(
         {
             "UtilizedSingleIndexes": [
                 {

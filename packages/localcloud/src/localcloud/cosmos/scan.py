@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from localcloud.cosmos import documents
+from localcloud.cosmos import json_documents
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.computed import ComputedDocument
+from localcloud.cosmos.computed_properties import ComputedDocument
 from localcloud.cosmos.continuation import Place, RowPlace
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.partition import canonical
@@ -95,7 +95,7 @@ def narrow(container: Container, extent: Extent, tree: syntax.Query, parameters:
 
 def document(container: Container, body: bytes) -> object:
     """What a query sees of an item: computed properties too."""
-    document = documents.decode(body)
+    document = json_documents.decode(body)
     if container.computed and isinstance(document, dict):
         return ComputedDocument(document, container.computed)
     return document

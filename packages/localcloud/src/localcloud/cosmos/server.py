@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcloud.cosmos.auth import MasterKey
+from localcloud.cosmos.app import Service
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.expiry import sweep
+from localcloud.cosmos.master_key import MasterKey
 from localcloud.cosmos.query.parser import parse
-from localcloud.cosmos.service import Service
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
 from localcloud.faults import Faults

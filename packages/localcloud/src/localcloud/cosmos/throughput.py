@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from localcloud.cosmos.address import Address
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.errors import NotFound
+from localcloud.cosmos.resource_path import Address
 
 
 @dataclass(frozen=True, slots=True)

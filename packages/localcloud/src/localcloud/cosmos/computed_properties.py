@@ -3,8 +3,8 @@ DB for NoSQL")."""
 
 from collections.abc import Callable, Mapping
 
-from localcloud.cosmos.documents import Document
 from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from localcloud.cosmos import batch, charges, documents, items, patch
+from localcloud.cosmos import batch, charges, items, json_documents, patch
 from localcloud.cosmos.catalog import Catalog, Container
-from localcloud.cosmos.documents import Document
 from localcloud.cosmos.errors import (
     PARTITION_KEY_MISMATCH,
     BadRequest,
@@ -13,6 +12,7 @@ from localcloud.cosmos.errors import (
 )
 from localcloud.cosmos.exchange import Reply, Request, locate
 from localcloud.cosmos.items import ItemKey, Operation, Result
+from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
@@ -45,19 +45,19 @@ class Data:
     async def create(self, request: Request, kind: str) -> Reply:
         """`kind` is Create or Upsert."""
         container = find_container(self._catalog, request)
-        document = documents.decode_document(request.body)
+        document = json_documents.decode_document(request.body)
         return await self._write(request, container, kind, document)
 
     async def replace(self, request: Request) -> Reply:
         container = find_container(self._catalog, request)
-        document = documents.decode_document(request.body)
+        document = json_documents.decode_document(request.body)
         return await self._write(request, container, "Replace", document, await self._key(request, container))
 
     async def patch(self, request: Request) -> Reply:
         container = find_container(self._catalog, request)
-        if len(request.body) > documents.MAX_BYTES:
-            raise BadRequest(f"The patch has {len(request.body)} bytes where {documents.MAX_BYTES} are allowed.")
-        change = parse_patch(request.now_ms)(documents.decode(request.body))
+        if len(request.body) > json_documents.MAX_BYTES:
+            raise BadRequest(f"The patch has {len(request.body)} bytes where {json_documents.MAX_BYTES} are allowed.")
+        change = parse_patch(request.now_ms)(json_documents.decode(request.body))
         key = await self._key(request, container)
         operation = Operation("Patch", key, patch=change, if_match=request.headers.get("if-match"))
         return await self._apply(request, container, operation)

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 
 from starlette.types import Receive, Scope, Send
 
-from localcloud.cosmos import documents
-from localcloud.cosmos.address import parse_address
-from localcloud.cosmos.auth import MasterKey
+from localcloud.cosmos import json_documents
 from localcloud.cosmos.catalog import Catalog
-from localcloud.cosmos.data import Data
 from localcloud.cosmos.errors import CosmosError, MethodNotAllowed, TooLarge, TooManyRequests
 from localcloud.cosmos.exchange import Reply, Request
-from localcloud.cosmos.management import Management
+from localcloud.cosmos.item_handlers import Data
+from localcloud.cosmos.master_key import MasterKey
 from localcloud.cosmos.query_handlers import QueryHandlers
+from localcloud.cosmos.resource_handlers import Management
+from localcloud.cosmos.resource_path import parse_address
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
 from localcloud.disk import is_full, reason
@@ -192,4 +192,4 @@ def _of_error(error: CosmosError, activity: str) -> Reply:
     headers = {"x-ms-request-charge": str(error.charge), **error.headers}
     if error.substatus:
         headers["x-ms-substatus"] = str(error.substatus)
-    return Reply(error.status, documents.encode(body), headers)
+    return Reply(error.status, json_documents.encode(body), headers)

@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
-from localcloud.cosmos.address import Address
 from localcloud.cosmos.errors import Unauthorized
+from localcloud.cosmos.resource_path import Address
 
 MAX_SKEW = timedelta(minutes=15)
 

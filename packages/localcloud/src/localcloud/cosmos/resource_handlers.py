@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from localcloud.cosmos import catalog, charges, documents, items, offers
+from localcloud.cosmos import catalog, charges, items, json_documents, offers
 from localcloud.cosmos.catalog import Catalog, Container, Resource
 from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, BadRequest, NotFound
 from localcloud.cosmos.exchange import Reply, Request, of_feed, of_resource, read_query
@@ -48,8 +48,8 @@ class Management:
     async def create_database(self, request: Request) -> Reply:
         if request.is_query:
             return await self.list_databases(request)
-        body = documents.decode(request.body)
-        id_ = documents.check_id(body.get("id") if isinstance(body, dict) else None, limit=catalog.MAX_NAME)
+        body = json_documents.decode(request.body)
+        id_ = json_documents.check_id(body.get("id") if isinstance(body, dict) else None, limit=catalog.MAX_NAME)
         job = catalog.create_database(id_, _requested_throughput(request), request.now)
         database = await self._storage.write(job)
         self._catalog.databases[id_] = database
@@ -75,7 +75,7 @@ class Management:
         if request.is_query:
             return await self.list_containers(request)
         database = self._catalog.database(request.address.database)
-        resource = catalog.complete_container(documents.decode(request.body))
+        resource = catalog.complete_container(json_documents.decode(request.body))
         job = catalog.create_container(database, resource, _requested_throughput(request), request.now)
         container = await self._storage.write(job)
         database.containers[container.id] = container
@@ -92,12 +92,14 @@ class Management:
             if wants_usage:
                 reply.headers |= _usage(sizes)
             if wants_ranges:
-                reply.body = documents.encode({**container.describe(), "statistics": _statistics(container, sizes)})
+                reply.body = json_documents.encode(
+                    {**container.describe(), "statistics": _statistics(container, sizes)}
+                )
         return reply
 
     async def replace_container(self, request: Request) -> Reply:
         old = self._container(request)
-        resource = catalog.complete_container(documents.decode(request.body))
+        resource = catalog.complete_container(json_documents.decode(request.body))
         job = catalog.replace_container(old, resource, request.headers.get("if-match"), request.now)
         container = await self._storage.write(job)
         container.database.containers[container.id] = container
@@ -116,7 +118,7 @@ class Management:
         etag = f'"{container.number}"'
         if request.headers.get("if-none-match") == etag:
             return Reply(304, headers={"etag": etag, "x-ms-request-charge": str(charges.METADATA_READ)})
-        rows = [documents.encode(container.describe_range(of)) for of in container.ranges]
+        rows = [json_documents.encode(container.describe_range(of)) for of in container.ranges]
         reply = of_feed(container.rid, "PartitionKeyRanges", rows, charges.METADATA_READ)
         reply.headers["etag"] = etag
         return reply
@@ -143,7 +145,7 @@ class Management:
         return of_resource(200, offer, charges.METADATA_READ)
 
     async def replace_offer(self, request: Request) -> Reply:
-        body = documents.decode(request.body)
+        body = json_documents.decode(request.body)
         if not isinstance(body, dict):
             raise BadRequest("The offer is no JSON object.")
         offer = await self._storage.write(offers.replace(request.address.id, body, request.now))
@@ -164,7 +166,7 @@ class Management:
             program = compile_query(parse(text), parameters, request.now_ms)
             rows = program.results(row for resource in rows for row in program.rows({ROOT: resource}))
             rows = rows[program.offset : program.offset + program.limit]
-        return of_feed(rid, name, [documents.encode(row) for row in rows], charges.METADATA_READ)
+        return of_feed(rid, name, [json_documents.encode(row) for row in rows], charges.METADATA_READ)
 
 
 def _usage(sizes: list[tuple[int, int]]) -> dict[str, str]:
@@ -200,5 +202,5 @@ def _requested_throughput(request: Request) -> Resource | None:
     settings = request.headers.get("x-ms-cosmos-offer-autopilot-settings")
     if settings is None:
         return None
-    decoded: object = documents.decode(settings.encode())
+    decoded: object = json_documents.decode(settings.encode())
     return offers.parse({"offerAutopilotSettings": decoded} if isinstance(decoded, Mapping) else {})
