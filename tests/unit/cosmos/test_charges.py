@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from localcloud.cosmos import charges
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.indexing import DEFAULT_POLICY, IndexingPolicy
 
 KB = 1024
@@ -68,5 +68,5 @@ def test_indexing_policies_say_which_values_count(policy: dict[str, object], ind
     "policy", [{"indexingMode": "some"}, {"includedPaths": [{}]}, {"includedPaths": [{"path": "/a"}]}]
 )
 def test_bad_policies_are_refused(policy: dict[str, object]) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequestError):
         IndexingPolicy(policy)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.cosmos.continuation import Continuation, ServiceToken, decode, encode
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 
 EXTENT = ("", "FF", None)
 TEXTS = st.text(max_size=20)
@@ -32,14 +32,14 @@ def test_a_token_is_for_one_query_and_one_part(
     token: Continuation, of: str, extent: tuple[str, str, str | None]
 ) -> None:
     if (of, extent) != (token.of, token.extent):
-        with pytest.raises(BadRequest):
+        with pytest.raises(BadRequestError):
             decode(encode(token), of, extent)
 
 
 @given(st.text() | st.binary().map(lambda data: base64.b64encode(data).decode()))
 def test_any_other_text_is_refused(text: str) -> None:
     if text:
-        with pytest.raises(BadRequest):
+        with pytest.raises(BadRequestError):
             decode(text, "items", EXTENT)
 
 
@@ -77,5 +77,5 @@ def test_tokens_of_the_service(text: str, expected: ServiceToken) -> None:
     ],
 )
 def test_what_only_looks_like_one_is_refused(text: str) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequestError):
         decode(text, "items", EXTENT)

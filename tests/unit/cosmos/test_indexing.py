@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.indexing import DEFAULT_POLICY, IndexingPolicy
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.sort_index import check_sort_index
@@ -45,7 +45,7 @@ SORTED = {
 def can_sort(text: str, policy: dict[str, Any]) -> bool:
     try:
         check_sort_index(parse(text), IndexingPolicy(policy))
-    except BadRequest:
+    except BadRequestError:
         return False
     return True
 

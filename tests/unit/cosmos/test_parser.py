@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.syntax import Binary, Constant, Expression, Member, Name, Unary
@@ -79,8 +79,8 @@ def test_the_text_of_a_tree_parses_to_the_tree(
         items=(syntax.SelectItem(Name("c"), "it"),),
         distinct=distinct,
         sources=(
-            syntax.Source("c", Name("root")),
-            syntax.Source("t", Member(Name("c"), Constant("tags")), iterated=True),
+            syntax.FromSource("c", Name("root")),
+            syntax.FromSource("t", Member(Name("c"), Constant("tags")), iterated=True),
         ),
         where=where,
         order_by=tuple(syntax.SortItem(expression, descending) for expression, descending in sort),
@@ -133,7 +133,7 @@ def test_precedence_and_spelling(text: str, meaning: str) -> None:
     ],
 )
 def test_a_syntax_error_points_at_its_place(text: str, near: str, start: int) -> None:
-    with pytest.raises(BadRequest) as caught:
+    with pytest.raises(BadRequestError) as caught:
         parse(text)
     detail = json.loads(caught.value.message.removeprefix("Message: "))["errors"][0]
     assert detail["location"]["start"] == start
@@ -142,5 +142,5 @@ def test_a_syntax_error_points_at_its_place(text: str, near: str, start: int) ->
 
 @pytest.mark.parametrize("text", ["SELECT udf.tax(c.a) FROM c", "SELECT * FROM (SELECT VALUE 1)"])
 def test_what_cannot_be_done_is_said(text: str) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequestError):
         parse(text)

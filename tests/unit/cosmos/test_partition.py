@@ -5,7 +5,7 @@ from azure.cosmos.partition_key import PartitionKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.partition import canonical, parse_definition, parse_path, parse_values, ranges_of
 from localcloud.cosmos.values import UNDEFINED
 
@@ -102,7 +102,7 @@ def test_equal_keys_have_one_text() -> None:
 
 @pytest.mark.parametrize("header", ["a", '"a"', "[[1]]", '[{"a": 1}]'])
 def test_bad_values_are_refused(header: str) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequestError):
         parse_values(header)
 
 
@@ -118,7 +118,7 @@ def test_bad_values_are_refused(header: str) -> None:
     ],
 )
 def test_bad_definitions_are_refused(definition: dict[str, object]) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequestError):
         parse_definition(definition)
 
 

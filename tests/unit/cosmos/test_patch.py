@@ -2,7 +2,7 @@
 
 import pytest
 
-from localcloud.cosmos.errors import BadRequest, PreconditionFailed
+from localcloud.cosmos.errors import BadRequestError, PreconditionFailedError
 from localcloud.cosmos.patch import Patch, parse_steps
 
 DOCUMENT: dict[str, object] = {"id": "1", "n": 1, "list": [1, 2], "in": {"a~b": 1, "c/d": 2}}
@@ -63,17 +63,17 @@ def test_steps_see_what_those_before_them_did_and_leave_the_document_alone() -> 
     ],
 )
 def test_what_does_not_fit_is_refused(operation: dict[str, object]) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequestError):
         patched(operation)
 
 
 def test_ten_operations_are_the_most() -> None:
     steps = [{"op": "set", "path": "/n", "value": 1}]
     assert len(parse_steps(steps * 10)) == 10
-    with pytest.raises(BadRequest, match="11 operations"):
+    with pytest.raises(BadRequestError, match="11 operations"):
         parse_steps(steps * 11)
 
 
 def test_a_condition_that_does_not_hold() -> None:
-    with pytest.raises(PreconditionFailed):
+    with pytest.raises(PreconditionFailedError):
         Patch(parse_steps([{"op": "remove", "path": "/n"}]), lambda document: document["n"] == 2).apply(DOCUMENT)

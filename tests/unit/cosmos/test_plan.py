@@ -8,7 +8,7 @@ from azure.cosmos._execution_context import aggregators
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import plan
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
@@ -104,5 +104,5 @@ def test_groups_are_rewritten_for_clients_that_can_group() -> None:
     ],
 )
 def test_a_client_that_cannot_combine_is_told(text: str) -> None:
-    with pytest.raises(BadRequest, match="which the calling client does not support"):
+    with pytest.raises(BadRequestError, match="which the calling client does not support"):
         plan_of(text)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
 
@@ -145,7 +145,7 @@ def test_functions(call: str, expected: object) -> None:
     ],
 )
 def test_what_makes_no_sense_is_said(text: str, said: str) -> None:
-    with pytest.raises(BadRequest, match=said):
+    with pytest.raises(BadRequestError, match=said):
         run(text)
 
 

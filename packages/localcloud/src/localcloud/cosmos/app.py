@@ -12,13 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from localcloud.cosmos import json_documents
 from localcloud.cosmos.catalog import Catalog
-from localcloud.cosmos.errors import CosmosError, MethodNotAllowed, TooLarge, TooManyRequests
+from localcloud.cosmos.errors import CosmosError, MethodNotAllowedError, RequestTooLargeError, TooManyRequestsError
 from localcloud.cosmos.exchange import Reply, Request
-from localcloud.cosmos.item_handlers import Data
+from localcloud.cosmos.item_handlers import ItemHandlers
 from localcloud.cosmos.master_key import MasterKey
 from localcloud.cosmos.query_handlers import QueryHandlers
-from localcloud.cosmos.resource_handlers import Management
-from localcloud.cosmos.resource_path import parse_address
+from localcloud.cosmos.resource_handlers import ResourceHandlers
+from localcloud.cosmos.resource_path import parse_resource_path
 from localcloud.cosmos.storage import Storage
 from localcloud.cosmos.throughput import Throughput
 from localcloud.disk import is_full, reason
@@ -39,11 +39,11 @@ _FIXED = {
 logger = logging.getLogger(__name__)
 
 
-class _HungUp(Exception):
+class _HangUpError(Exception):
     """The client is to have its connection cut instead of an answer."""
 
 
-class Service:
+class CosmosApp:
     """Everything that the protocol can ask, by (kind of resource, item or feed, method)."""
 
     def __init__(
@@ -60,8 +60,8 @@ class Service:
         self._now_ms = now_ms
         self._throughput = throughput
         self._faults = faults
-        management, queries = Management(storage, catalog), QueryHandlers(storage, catalog)
-        data = Data(storage, catalog, throughput, queries)
+        management, queries = ResourceHandlers(storage, catalog), QueryHandlers(storage, catalog)
+        data = ItemHandlers(storage, catalog, throughput, queries)
         self._handlers: dict[tuple[str, bool, str], Handler] = {
             ("", False, "GET"): management.read_account,
             ("dbs", False, "GET"): management.list_databases,
@@ -100,7 +100,7 @@ class Service:
             reply = _of_error(error, activity)
         except sqlite3.Error as error:
             reply = _of_error(_unavailable(error), activity)
-        except _HungUp:
+        except _HangUpError:
             scope["extensions"][HANG_UP]["now"]()
             await receive()
             return
@@ -119,25 +119,25 @@ class Service:
     async def _answer(self, scope: Scope, headers: dict[str, str], body: bytes) -> Reply:
         now_ms = self._now_ms()
         raw_path: bytes = scope["raw_path"]
-        address = parse_address(raw_path.decode("latin-1"))
+        address = parse_resource_path(raw_path.decode("latin-1"))
         method: str = scope["method"]
         self._key.check(method, address, headers, datetime.fromtimestamp(now_ms / 1000, UTC))
         handler = self._handlers.get((address.kind, bool(address.id), method))
         if handler is None:
-            raise MethodNotAllowed(f"{method} on {scope['path']} is not something that this service does.")
+            raise MethodNotAllowedError(f"{method} on {scope['path']} is not something that this service does.")
         base = f"{scope['scheme']}://{headers.get('host', '')}"
         request = Request(method, address, headers, body, base, now_ms)
         fault = self._faults.next("cosmos", request.operation, f"{address.database}/{address.container}")
         match fault:
             case ThrottleFault(retry_after_ms=wait):
-                raise TooManyRequests(wait)
+                raise TooManyRequestsError(wait)
             case DelayFault(ms=ms):
                 await asyncio.sleep(ms / 1000)
             case DropFault():
-                raise _HungUp
+                raise _HangUpError
         reply = await self._within_throughput(request, handler)
         if isinstance(fault, LoseFault):
-            raise _HungUp
+            raise _HangUpError
         if method != "POST":  # the service names the resource in what it answers to anything else
             reply.headers["content-location"] = base + raw_path.decode("latin-1")
         return reply
@@ -145,7 +145,7 @@ class Service:
     async def _within_throughput(self, request: Request, handler: Handler) -> Reply:
         wait = self._throughput.allowance(request.address, request.now_ms).wait_ms()
         if wait is not None:
-            raise TooManyRequests(wait)
+            raise TooManyRequestsError(wait)
         charge = 0.0
         try:
             reply = await handler(request)
@@ -169,11 +169,11 @@ async def _read_body(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BODY:
-            raise TooLarge(f"Request size is too large: more than {MAX_BODY} bytes.")
+            raise RequestTooLargeError(f"Request size is too large: more than {MAX_BODY} bytes.")
     return b"".join(parts)
 
 
-class _Unavailable(CosmosError):
+class _StoreUnavailableError(CosmosError):
     status = 503
     code = "ServiceUnavailable"
 
@@ -181,7 +181,7 @@ class _Unavailable(CosmosError):
 def _unavailable(error: sqlite3.Error) -> CosmosError:
     if not is_full(error):  # the store tells that itself, once
         logger.error("the store cannot serve: %s", error)
-    answer = _Unavailable(f"The store cannot serve the request now: {reason(error)}.")
+    answer = _StoreUnavailableError(f"The store cannot serve the request now: {reason(error)}.")
     answer.headers["retry-after"] = "1"
     return answer
 

@@ -13,10 +13,16 @@ import msgspec
 
 from localcloud.cosmos import items, json_documents, patch
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.errors import BadRequest, CosmosError, FailedDependency, TooLarge, TooManyRequests
+from localcloud.cosmos.errors import (
+    BadRequestError,
+    CosmosError,
+    FailedDependencyError,
+    RequestTooLargeError,
+    TooManyRequestsError,
+)
 from localcloud.cosmos.items import Operation, Result
 from localcloud.cosmos.partition import Component, parse_values
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.storage import SqliteSession
 from localcloud.cosmos.throughput import Allowance
 
 MAX_OPERATIONS = 100
@@ -26,7 +32,7 @@ ParsePatch = Callable[[object], patch.Patch]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BatchResponse:
     """`results` are JSON texts, one an operation."""
 
     status: int
@@ -35,7 +41,7 @@ class Answer:
     lsn: int
 
 
-class BatchFailed(Exception):
+class BatchError(Exception):
     """Takes the whole transaction back."""
 
     def __init__(self, index: int, error: CosmosError) -> None:
@@ -46,14 +52,17 @@ class BatchFailed(Exception):
 def parse_operations(
     data: bytes, container: Container, values: tuple[Component, ...] | None, parse_patch: ParsePatch
 ) -> list[Operation]:
-    """`values` is the partition key of all; None when each operation says its own. Raises BadRequest, TooLarge."""
+    """`values` is the partition key of all; None when each operation says its own.
+
+    Raises BadRequestError, RequestTooLargeError.
+    """
     if len(data) > json_documents.MAX_BYTES:
-        raise TooLarge(f"The batch has {len(data)} bytes where {json_documents.MAX_BYTES} are allowed.")
+        raise RequestTooLargeError(f"The batch has {len(data)} bytes where {json_documents.MAX_BYTES} are allowed.")
     listed = json_documents.decode(data)
     if not isinstance(listed, list) or not listed:
-        raise BadRequest("Batch request has no operations. Expected is a JSON array with one at least.")
+        raise BadRequestError("Batch request has no operations. Expected is a JSON array with one at least.")
     if len(listed) > MAX_OPERATIONS:
-        raise BadRequest(
+        raise BadRequestError(
             "Batch request has more operations than what is supported. "
             f"It has {len(listed)}, and {MAX_OPERATIONS} are allowed."
         )
@@ -68,10 +77,10 @@ def _parse(
     parse_patch: ParsePatch,
 ) -> Operation:
     if not isinstance(entry, dict):
-        raise BadRequest(f"Operation {number} of the batch is no JSON object.")
+        raise BadRequestError(f"Operation {number} of the batch is no JSON object.")
     kind = KINDS.get(str(entry.get("operationType", "")).lower())
     if kind is None:
-        raise BadRequest(
+        raise BadRequestError(
             f"Operation {number} of the batch has operationType {entry.get('operationType')!r}: "
             f"expected one of {', '.join(KINDS.values())}."
         )
@@ -85,7 +94,7 @@ def _parse(
         key = items.key_of(container, values, str(document["id"]))
         try:
             items.key_of_document(container, document, values)
-        except BadRequest as error:
+        except BadRequestError as error:
             return Operation(kind, key, refusal=error)
     if kind not in ("Create", "Upsert") and (kind != "Replace" or entry.get("id") is not None):
         key = items.key_of(container, values, json_documents.check_id(entry.get("id")))
@@ -94,16 +103,16 @@ def _parse(
     return Operation(kind, key, document, change, entry.get("ifMatch"), entry.get("ifNoneMatch"))
 
 
-def apply_all(container: Container, operations: list[Operation], now: int) -> Callable[[Session], list[Result]]:
-    """A job that does all, or raises `BatchFailed` so that the writer takes all back."""
+def apply_all(container: Container, operations: list[Operation], now: int) -> Callable[[SqliteSession], list[Result]]:
+    """A job that does all, or raises `BatchError` so that the writer takes all back."""
 
-    def job(session: Session) -> list[Result]:
+    def job(session: SqliteSession) -> list[Result]:
         results = []
         for index, operation in enumerate(operations):
             try:
                 results.append(items.apply(session, container, operation, now))
             except CosmosError as error:
-                raise BatchFailed(index, error) from error
+                raise BatchError(index, error) from error
         return results
 
     return job
@@ -111,16 +120,16 @@ def apply_all(container: Container, operations: list[Operation], now: int) -> Ca
 
 def apply_each(
     container: Container, operations: list[Operation], now: int, allowance: Allowance
-) -> Callable[[Session], list[Result | CosmosError]]:
+) -> Callable[[SqliteSession], list[Result | CosmosError]]:
     """A job that does what can be done."""
 
-    def job(session: Session) -> list[Result | CosmosError]:
+    def job(session: SqliteSession) -> list[Result | CosmosError]:
         results: list[Result | CosmosError] = []
         spent = 0.0
         for operation in operations:
             wait_ms = allowance.wait_ms(spent)
             if wait_ms is not None:
-                results.append(TooManyRequests(wait_ms))
+                results.append(TooManyRequestsError(wait_ms))
                 continue
             session.connection.execute("SAVEPOINT operation")
             try:
@@ -135,42 +144,42 @@ def apply_each(
     return job
 
 
-def succeeded(results: list[Result], *, minimal: bool) -> Answer:
-    texts = [_of_result(result, minimal=minimal) for result in results]
-    return Answer(200, texts, sum(r.charge for r in results), max(r.lsn for r in results))
+def succeeded(results: list[Result], *, minimal: bool) -> BatchResponse:
+    texts = [_result_reply(result, minimal=minimal) for result in results]
+    return BatchResponse(200, texts, sum(r.charge for r in results), max(r.lsn for r in results))
 
 
-def mixed(results: list[Result | CosmosError], *, minimal: bool) -> Answer:
-    texts = [_of_result(r, minimal=minimal) if isinstance(r, Result) else _of_error(r) for r in results]
+def mixed(results: list[Result | CosmosError], *, minimal: bool) -> BatchResponse:
+    texts = [_result_reply(r, minimal=minimal) if isinstance(r, Result) else _of_error(r) for r in results]
     failed = any(isinstance(r, CosmosError) for r in results)
     lsns = [r.lsn for r in results if isinstance(r, Result)]
-    return Answer(207 if failed else 200, texts, sum(r.charge for r in results), max(lsns, default=0))
+    return BatchResponse(207 if failed else 200, texts, sum(r.charge for r in results), max(lsns, default=0))
 
 
-def failed(count: int, failure: BatchFailed) -> Answer:
+def failed(count: int, failure: BatchError) -> BatchResponse:
     """The one that failed says why; the others say that they depend on it (424)."""
-    other = FailedDependency("")
+    other = FailedDependencyError("")
     texts = [_of_error(failure.error if index == failure.index else other) for index in range(count)]
-    return Answer(207, texts, failure.error.charge, 0)
+    return BatchResponse(207, texts, failure.error.charge, 0)
 
 
-def _of_result(result: Result, *, minimal: bool) -> bytes:
-    answer: dict[str, object] = {"statusCode": result.status, "requestCharge": result.charge}
+def _result_reply(result: Result, *, minimal: bool) -> bytes:
+    response: dict[str, object] = {"statusCode": result.status, "requestCharge": result.charge}
     if result.etag:
-        answer["eTag"] = result.etag
+        response["eTag"] = result.etag
     if result.body and not minimal:
-        answer["resourceBody"] = msgspec.Raw(result.body)
-    return json_documents.encode(answer)
+        response["resourceBody"] = msgspec.Raw(result.body)
+    return json_documents.encode(response)
 
 
 def _of_error(error: CosmosError) -> bytes:
-    answer: dict[str, object] = {
+    response: dict[str, object] = {
         "statusCode": error.status,
         "subStatusCode": error.substatus,
         "requestCharge": error.charge,
     }
     if error.message:
-        answer["message"] = error.message
-    if isinstance(error, TooManyRequests):
-        answer["retryAfterMilliseconds"] = error.retry_after_ms
-    return json_documents.encode(answer)
+        response["message"] = error.message
+    if isinstance(error, TooManyRequestsError):
+        response["retryAfterMilliseconds"] = error.retry_after_ms
+    return json_documents.encode(response)

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 from localcloud.cosmos import indexing, json_documents, offers, resource_ids
 from localcloud.cosmos.computed_properties import Computed, parse_computed
-from localcloud.cosmos.errors import OWNER_NOT_FOUND, BadRequest, Conflict, NotFound, PreconditionFailed
+from localcloud.cosmos.errors import (
+    OWNER_NOT_FOUND,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    PreconditionFailedError,
+)
 from localcloud.cosmos.partition import (
     PartitionKeyDefinition,
     PartitionKeyRange,
@@ -14,7 +20,7 @@ from localcloud.cosmos.partition import (
     parse_path,
     ranges_of,
 )
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.storage import SqliteSession
 
 MAX_NAME = 255
 MUTABLE = ("indexingPolicy", "defaultTtl", "conflictResolutionPolicy", "analyticalStorageTtl", "computedProperties")
@@ -118,7 +124,7 @@ class Catalog:
     container to its request units a second.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SqliteSession) -> None:
         self.databases: dict[str, Database] = {}
         self.throughput = offers.throughput(session)
         for number, id_, etag, ts in session.connection.execute("SELECT number, id, etag, ts FROM databases"):
@@ -132,39 +138,39 @@ class Catalog:
                 database.containers[id_] = build_container(number, database, ranges, decoded, etag, ts)
 
     def database(self, id_or_rid: str) -> Database:
-        """Raises NotFound."""
+        """Raises NotFoundError."""
         found = self.databases.get(id_or_rid) or next((d for d in self.databases.values() if d.rid == id_or_rid), None)
         if found is None:
-            raise NotFound(f"Resource Not Found: there is no database '{id_or_rid}'.")
+            raise NotFoundError(f"Resource Not Found: there is no database '{id_or_rid}'.")
         return found
 
     def container(self, database: str, id_or_rid: str) -> Container:
-        """Raises NotFound, with the sub-status that tells a missing owner from a missing item."""
+        """Raises NotFoundError, with the sub-status that tells a missing owner from a missing item."""
         try:
             owner = self.database(database)
-        except NotFound as error:
+        except NotFoundError as error:
             error.substatus = OWNER_NOT_FOUND
             raise
         found = owner.containers.get(id_or_rid) or next(
             (c for c in owner.containers.values() if c.rid == id_or_rid), None
         )
         if found is None:
-            raise NotFound(
+            raise NotFoundError(
                 f"Resource Not Found: there is no container '{id_or_rid}' in database '{owner.id}'.",
                 substatus=OWNER_NOT_FOUND,
             )
         return found
 
 
-def create_database(id_: str, throughput: Resource | None, now: int) -> Callable[[Session], Database]:
-    def job(session: Session) -> Database:
+def create_database(id_: str, throughput: Resource | None, now: int) -> Callable[[SqliteSession], Database]:
+    def job(session: SqliteSession) -> Database:
         etag = json_documents.etag_of(session.next_lsn(), now)
         try:
             number = session.connection.execute(
                 "INSERT INTO databases (id, etag, ts) VALUES (?, ?, ?)", (id_, etag, now)
             ).lastrowid
         except sqlite3.IntegrityError:
-            raise Conflict(f"Resource with specified id or name already exists: database '{id_}'.") from None
+            raise ConflictError(f"Resource with specified id or name already exists: database '{id_}'.") from None
         database = Database(number or 0, id_, etag, now)
         if throughput is not None:
             offers.insert(session, database.link, throughput, now)
@@ -173,8 +179,8 @@ def create_database(id_: str, throughput: Resource | None, now: int) -> Callable
     return job
 
 
-def delete_database(database: Database) -> Callable[[Session], None]:
-    def job(session: Session) -> None:
+def delete_database(database: Database) -> Callable[[SqliteSession], None]:
+    def job(session: SqliteSession) -> None:
         for container in database.containers.values():
             delete_container(container)(session)
         session.connection.execute("DELETE FROM databases WHERE number = ?", (database.number,))
@@ -185,11 +191,14 @@ def delete_database(database: Database) -> Callable[[Session], None]:
 
 def create_container(
     database: Database, resource: Resource, throughput: Resource | None, now: int
-) -> Callable[[Session], Container]:
-    """Raises BadRequest for a definition that the service would refuse; the job raises Conflict for a taken id."""
+) -> Callable[[SqliteSession], Container]:
+    """Raises BadRequestError for a definition that the service would refuse.
+
+    The job raises ConflictError for an id that exists.
+    """
     build_container(0, database, 1, resource, "", 0)
 
-    def job(session: Session) -> Container:
+    def job(session: SqliteSession) -> Container:
         etag = json_documents.etag_of(session.next_lsn(), now)
         shared = offers.throughput(session).get(database.link)
         own = throughput or (offers.DEFAULT if shared is None else None)
@@ -200,7 +209,7 @@ def create_container(
                 (database.number, resource["id"], ranges, json_documents.encode(resource), etag, now),
             ).lastrowid
         except sqlite3.IntegrityError:
-            raise Conflict(
+            raise ConflictError(
                 f"Resource with specified id or name already exists: container '{resource['id']}'."
             ) from None
         container = build_container(number or 0, database, ranges, resource, etag, now)
@@ -213,23 +222,23 @@ def create_container(
 
 def replace_container(
     container: Container, resource: Resource, if_match: str | None, now: int
-) -> Callable[[Session], Container]:
-    """What may not change, and is given, has to be as it was. Raises BadRequest, PreconditionFailed."""
+) -> Callable[[SqliteSession], Container]:
+    """What may not change, and is given, has to be as it was. Raises BadRequestError, PreconditionFailedError."""
     if resource["id"] != container.id:
-        raise BadRequest(f"The container's id is '{container.id}'; it cannot be changed to '{resource['id']}'.")
+        raise BadRequestError(f"The container's id is '{container.id}'; it cannot be changed to '{resource['id']}'.")
     if parse_definition(_object(resource, "partitionKey")) != container.key:
-        raise BadRequest("The partition key of a container cannot be changed.")
+        raise BadRequestError("The partition key of a container cannot be changed.")
     changed = {key: value for key, value in container.resource.items() if key not in MUTABLE}
     changed |= {key: resource[key] for key in MUTABLE if key in resource}
     if build_container(0, container.database, len(container.ranges), resource, "", 0).unique_keys not in (
         (),
         container.unique_keys,
     ):
-        raise BadRequest("The unique key policy of a container cannot be changed.")
+        raise BadRequestError("The unique key policy of a container cannot be changed.")
     if if_match not in (None, "*", container.etag):
-        raise PreconditionFailed(f"The container's ETag is {container.etag}, not {if_match}.")
+        raise PreconditionFailedError(f"The container's ETag is {container.etag}, not {if_match}.")
 
-    def job(session: Session) -> Container:
+    def job(session: SqliteSession) -> Container:
         etag = json_documents.etag_of(session.next_lsn(), now)
         session.connection.execute(
             "UPDATE containers SET resource = ?, etag = ?, ts = ? WHERE number = ?",
@@ -240,8 +249,8 @@ def replace_container(
     return job
 
 
-def delete_container(container: Container) -> Callable[[Session], None]:
-    def job(session: Session) -> None:
+def delete_container(container: Container) -> Callable[[SqliteSession], None]:
+    def job(session: SqliteSession) -> None:
         container.deleted = True
         for table in ("items", "unique_values"):
             session.connection.execute(f"DELETE FROM {table} WHERE container = ?", (container.number,))  # noqa: S608
@@ -254,10 +263,10 @@ def delete_container(container: Container) -> Callable[[Session], None]:
 def complete_container(resource: object) -> Resource:
     """Check a container's definition and fill in what the service fills in."""
     if not isinstance(resource, dict):
-        raise BadRequest("The container's definition is no JSON object.")
+        raise BadRequestError("The container's definition is no JSON object.")
     json_documents.check_id(resource.get("id"), limit=MAX_NAME)
     if "partitionKey" not in resource:
-        raise BadRequest("The container's definition has no partition key: add 'partitionKey': {'paths': ['/…']}.")
+        raise BadRequestError("The container's definition has no partition key: add 'partitionKey': {'paths': ['/…']}.")
     complete: Resource = {
         "indexingPolicy": indexing.DEFAULT_POLICY,
         "conflictResolutionPolicy": {
@@ -273,11 +282,11 @@ def complete_container(resource: object) -> Resource:
 
 
 def build_container(number: int, database: Database, ranges: int, resource: Resource, etag: str, ts: int) -> Container:
-    """Raises BadRequest for a definition that the service would refuse."""
+    """Raises BadRequestError for a definition that the service would refuse."""
     key = parse_definition(_object(resource, "partitionKey"))
     ttl = resource.get("defaultTtl")
     if ttl is not None and not json_documents.is_ttl(ttl):
-        raise BadRequest(f"The container's defaultTtl is {ttl!r}: expected a number of seconds above 0, or -1.")
+        raise BadRequestError(f"The container's defaultTtl is {ttl!r}: expected a number of seconds above 0, or -1.")
     return Container(
         number=number,
         database=database,
@@ -299,12 +308,12 @@ def _unique_keys(resource: Resource) -> tuple[tuple[tuple[str, ...], ...], ...]:
     policy = resource.get("uniqueKeyPolicy")
     keys = policy.get("uniqueKeys", []) if isinstance(policy, dict) else []
     if not isinstance(keys, list):
-        raise BadRequest("The unique key policy's uniqueKeys are no list.")
+        raise BadRequestError("The unique key policy's uniqueKeys are no list.")
     found = []
     for key in keys:
         paths = key.get("paths") if isinstance(key, dict) else None
         if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
-            raise BadRequest(f"A unique key has no list of paths: {key!r}.")
+            raise BadRequestError(f"A unique key has no list of paths: {key!r}.")
         found.append(tuple(parse_path(path) for path in paths))
     return tuple(found)
 
@@ -312,5 +321,5 @@ def _unique_keys(resource: Resource) -> tuple[tuple[tuple[str, ...], ...], ...]:
 def _object(resource: Mapping[str, object], name: str) -> Mapping[str, object]:
     value = resource.get(name)
     if not isinstance(value, dict):
-        raise BadRequest(f"The property '{name}' is {value!r}: expected a JSON object.")
+        raise BadRequestError(f"The property '{name}' is {value!r}: expected a JSON object.")
     return value

@@ -4,13 +4,13 @@ from localcloud.cosmos import charges
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.scan import only_alive
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.storage import SqliteSession
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
 def changes(
-    session: Session, container: Container, extent: Extent, *, after_lsn: int, since: int, limit: int, now: int
+    session: SqliteSession, container: Container, extent: Extent, *, after_lsn: int, since: int, limit: int, now: int
 ) -> tuple[list[bytes], int, float]:
     """The latest versions of items written after a log sequence number and not before a time, oldest first.
 
@@ -39,7 +39,7 @@ def changes(
     return found, last, charges.feed(size)
 
 
-def last_lsn(session: Session) -> int:
+def last_lsn(session: SqliteSession) -> int:
     """The number of the last write that is on disk."""
     (lsn,) = session.connection.execute("SELECT value FROM counters WHERE name = 'lsn'").fetchone()
     return int(lsn)

@@ -3,7 +3,7 @@ DB for NoSQL")."""
 
 from collections.abc import Callable, Mapping
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
@@ -28,7 +28,7 @@ class ComputedDocument(Document):
 
 
 def parse_computed(given: object) -> Computed:
-    """Read `[{"name": "lower", "query": "SELECT VALUE LOWER(c.name) FROM c"}]`. Raises BadRequest."""
+    """Read `[{"name": "lower", "query": "SELECT VALUE LOWER(c.name) FROM c"}]`. Raises BadRequestError."""
     if not isinstance(given, list):
         raise _invalid(f"computedProperties is {given!r}: expected a list")
     computed = {}
@@ -53,5 +53,5 @@ def _compile(text: str) -> Callable[[Document], object]:
     return compute
 
 
-def _invalid(reason: str) -> BadRequest:
-    return BadRequest(f"One of the specified inputs is invalid: {reason}.")
+def _invalid(reason: str) -> BadRequestError:
+    return BadRequestError(f"One of the specified inputs is invalid: {reason}.")

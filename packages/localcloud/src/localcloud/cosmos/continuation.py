@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from localcloud.cosmos import json_documents
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.partition import MIN_EPK
 from localcloud.unreadable import UNREADABLE
 
@@ -53,7 +53,7 @@ def encode(token: Continuation) -> str:
 
 
 def decode(text: str | None, of: str, extent: tuple[str, str, str | None]) -> Continuation | ServiceToken:
-    """Raises BadRequest for a token of another query or of another part of the container, and for what is no token."""
+    """Raises BadRequestError for a token of another query or of another part of the container, and for no token."""
     if not text:
         return Continuation(of, extent)
     found = _parse_service_token(text)
@@ -62,13 +62,13 @@ def decode(text: str | None, of: str, extent: tuple[str, str, str | None]) -> Co
     try:
         token = msgspec.json.decode(base64.b64decode(text, validate=True), type=Continuation)
     except (ValueError, *UNREADABLE):
-        raise BadRequest(
+        raise BadRequestError(
             f"Invalid Continuation Token: {text[:40]!r} is no token. Send back what x-ms-continuation gave."
         ) from None
     if token.of != of or token.given < 0:
-        raise BadRequest("Invalid Continuation Token: it was not given for this query.")
+        raise BadRequestError("Invalid Continuation Token: it was not given for this query.")
     if token.extent != extent:
-        raise BadRequest(
+        raise BadRequestError(
             "Invalid Continuation Token: it was given by another partition key range or partition key. A token goes "
             "on only where it was given."
         )

@@ -20,54 +20,54 @@ class CosmosError(Exception):
         self.headers: dict[str, str] = {}
 
 
-class BadRequest(CosmosError):
+class BadRequestError(CosmosError):
     status = 400
     code = "BadRequest"
 
 
-class Unauthorized(CosmosError):
+class UnauthorizedError(CosmosError):
     status = 401
     code = "Unauthorized"
 
 
-class NotFound(CosmosError):
+class NotFoundError(CosmosError):
     status = 404
     code = "NotFound"
 
 
-class MethodNotAllowed(CosmosError):
+class MethodNotAllowedError(CosmosError):
     status = 405
     code = "MethodNotAllowed"
 
 
-class Conflict(CosmosError):
+class ConflictError(CosmosError):
     status = 409
     code = "Conflict"
 
 
-class Gone(CosmosError):
+class GoneError(CosmosError):
     status = 410
     code = "Gone"
 
 
-class PreconditionFailed(CosmosError):
+class PreconditionFailedError(CosmosError):
     status = 412
     code = "PreconditionFailed"
 
 
-class TooLarge(CosmosError):
+class RequestTooLargeError(CosmosError):
     status = 413
     code = "RequestEntityTooLarge"
 
 
-class FailedDependency(CosmosError):
+class FailedDependencyError(CosmosError):
     """An operation of a transaction that did nothing since another one failed."""
 
     status = 424
     code = "FailedDependency"
 
 
-class TooManyRequests(CosmosError):
+class TooManyRequestsError(CosmosError):
     """The client spends more request units than it has; it may come back after `retry_after_ms`."""
 
     status = 429

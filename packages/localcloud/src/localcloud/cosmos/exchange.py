@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from localcloud.cosmos import json_documents
 from localcloud.cosmos.catalog import Container
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.partition import Component, parse_values
-from localcloud.cosmos.resource_path import Address
+from localcloud.cosmos.resource_path import ResourcePath
 
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 DEFAULT_PAGE = 100
@@ -21,7 +21,7 @@ class Request:
     """`headers` have lower-case names; `base` is scheme, host and port as the client used them; `now_ms` since 1970."""
 
     method: str
-    address: Address
+    address: ResourcePath
     headers: Mapping[str, str]
     body: bytes
     base: str
@@ -35,12 +35,12 @@ class Request:
         return self.headers.get(name, "").lower() == "true"
 
     def number(self, name: str) -> int | None:
-        """Raises BadRequest when the header is there and no integer."""
+        """Raises BadRequestError when the header is there and no integer."""
         text = self.headers.get(name)
         if text is None:
             return None
         if not INTEGER.fullmatch(text):
-            raise BadRequest(f"The header {name} is {text!r}: expected an integer.")
+            raise BadRequestError(f"The header {name} is {text!r}: expected an integer.")
         return int(text)
 
     @property
@@ -52,7 +52,7 @@ class Request:
         if size == -1:
             return MAX_PAGE
         if size < 1:
-            raise BadRequest(f"The header x-ms-max-item-count is {size}: expected a positive number or -1.")
+            raise BadRequestError(f"The header x-ms-max-item-count is {size}: expected a positive number or -1.")
         return min(size, MAX_PAGE)
 
     @property
@@ -104,20 +104,20 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def of_resource(status: int, resource: Mapping[str, object], charge: float) -> Reply:
+def resource_reply(status: int, resource: Mapping[str, object], charge: float) -> Reply:
     headers = {"x-ms-request-charge": str(charge)}
     if isinstance(etag := resource.get("_etag"), str):
         headers["etag"] = etag
     return Reply(status, json_documents.encode(resource), headers)
 
 
-def of_feed(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
+def feed_reply(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
     """`{"_rid": …, "Documents": […], "_count": …}`."""
     body = b'{"_rid":"%b","%b":[%b],"_count":%d}' % (rid.encode(), name.encode(), b",".join(rows), len(rows))
     return Reply(200, body, {"x-ms-item-count": str(len(rows)), "x-ms-request-charge": str(charge)})
 
 
-def locate(reply: Reply, container: Container, epk: str, lsn: int) -> None:
+def add_location_headers(reply: Reply, container: Container, epk: str, lsn: int) -> None:
     """Say which range answered, and for a write the session token to read it back with."""
     range_id = container.range_of(epk).id
     reply.headers["x-ms-documentdb-partitionkeyrangeid"] = range_id
@@ -135,13 +135,13 @@ def read_query(request: Request) -> tuple[str, dict[str, object]]:
     body = json_documents.decode(request.body)
     text = body.get("query") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(text, str):
-        raise BadRequest("The query request has no query: expected {'query': 'SELECT …', 'parameters': […]}.")
+        raise BadRequestError("The query request has no query: expected {'query': 'SELECT …', 'parameters': […]}.")
     parameters: dict[str, object] = {}
     given = body.get("parameters") or []
     if not isinstance(given, list):
-        raise BadRequest("The query's parameters are no list: expected [{'name': '@x', 'value': …}].")
+        raise BadRequestError("The query's parameters are no list: expected [{'name': '@x', 'value': …}].")
     for entry in given:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise BadRequest(f"The query parameter {entry!r} has no name.")
+            raise BadRequestError(f"The query parameter {entry!r} has no name.")
         parameters[entry["name"]] = entry.get("value")
     return text, parameters

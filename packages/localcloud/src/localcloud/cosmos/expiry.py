@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 
 from localcloud.cosmos.catalog import Catalog, Container
-from localcloud.cosmos.storage import Session, Storage
+from localcloud.cosmos.storage import SqliteSession, Storage
 from localcloud.disk import is_full
 
 INTERVAL_S = 5.0
@@ -31,10 +31,10 @@ async def sweep(storage: Storage, catalog: Catalog, now_ms: Callable[[], int]) -
                     logger.warning("expired items of %s stay for now: %s", container.name_link, error)
 
 
-def remove_expired(container: Container, now: int) -> Callable[[Session], int]:
+def remove_expired(container: Container, now: int) -> Callable[[SqliteSession], int]:
     """A job that removes some of what had expired at `now` (seconds) and answers how many."""
 
-    def job(session: Session) -> int:
+    def job(session: SqliteSession) -> int:
         rows = session.connection.execute(
             "SELECT rowid, pk, id FROM items WHERE container = ? AND coalesce(ttl, ?) != -1 "
             "AND ts + coalesce(ttl, ?) <= ? LIMIT ?",

@@ -8,13 +8,13 @@ from itertools import islice
 from localcloud.cosmos import charges, continuation, json_documents, resource_ids
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.continuation import Continuation, ServiceToken
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.query import plan, syntax
 from localcloud.cosmos.query.expressions import ROOT, Row
 from localcloud.cosmos.query.program import Program, compile_query
 from localcloud.cosmos.scan import Candidate, Scan, candidates, document, item_number_of, narrow, place_of
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.storage import SqliteSession
 from localcloud.cosmos.values import UNDEFINED, OrderKey
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
@@ -32,7 +32,9 @@ class Page:
     metrics: dict[str, int] = field(default_factory=dict)
 
 
-def items(session: Session, container: Container, extent: Extent, limit: int, token: str | None, now: int) -> Page:
+def items(
+    session: SqliteSession, container: Container, extent: Extent, limit: int, token: str | None, now: int
+) -> Page:
     """Documents as they are, by effective partition key and id."""
     state = continuation.decode(token, "items", extent.bounds)
     if isinstance(state, ServiceToken):
@@ -53,7 +55,7 @@ def items(session: Session, container: Container, extent: Extent, limit: int, to
 
 
 def query(
-    session: Session,
+    session: SqliteSession,
     container: Container,
     extent: Extent,
     text: str,
@@ -89,7 +91,7 @@ def query(
 
 
 def has_more_results(
-    session: Session,
+    session: SqliteSession,
     container: Container,
     tree: syntax.Query,
     parameters: dict[str, object],
@@ -129,7 +131,7 @@ def _sorted(
     last = state.row
     if last is not None:
         if state.sort is None or len(state.sort) != len(program.sort):
-            raise BadRequest("Invalid Continuation Token: it was not given for this query.")
+            raise BadRequestError("Invalid Continuation Token: it was not given for this query.")
         keys = [OrderKey(value[0] if value else UNDEFINED) for value in state.sort]
         position = (-state.number if is_reversed else state.number, last[3])
         ordered = (row for row in ordered if _is_after(program, row, keys, position, is_reversed=is_reversed))
@@ -219,7 +221,7 @@ def _page(
 
 
 def _resumed(
-    session: Session,
+    session: SqliteSession,
     container: Container,
     extent: Extent,
     token: ServiceToken,
@@ -245,7 +247,9 @@ def _resumed(
         return fresh
     epk, pk, id_, body = found
     if not extent.low <= epk < extent.high or extent.pk not in (None, pk):
-        raise BadRequest("Invalid Continuation Token: its item is in another partition key range or partition key.")
+        raise BadRequestError(
+            "Invalid Continuation Token: its item is in another partition key range or partition key."
+        )
     state = Continuation(of, extent.bounds, row=(epk, pk, id_, AFTER_ALL_ROWS), number=number, given=token.given)
     if program is None or not is_sorted:
         return extent, state

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.json_documents import SYSTEM_PROPERTIES
 from localcloud.cosmos.partition import parse_path
 
@@ -50,12 +50,12 @@ def complete(policy: Mapping[str, object]) -> dict[str, object]:
 
 
 class IndexingPolicy:
-    """Reads a container's `indexingPolicy`; BadRequest names the part that is wrong."""
+    """Reads a container's `indexingPolicy`; BadRequestError names the part that is wrong."""
 
     def __init__(self, resource: Mapping[str, object]) -> None:
         mode = str(resource.get("indexingMode", "consistent")).lower()
         if mode not in ("consistent", "lazy", "none"):
-            raise BadRequest(f"The indexing mode {mode!r} is not one of 'consistent' and 'none'.")
+            raise BadRequestError(f"The indexing mode {mode!r} is not one of 'consistent' and 'none'.")
         self._root = _Node(subtree=False)
         self._has_index = mode != "none"
         self._composites = _composites(resource.get("compositeIndexes")) if self._has_index else []
@@ -66,14 +66,16 @@ class IndexingPolicy:
     def _add(self, resource: Mapping[str, object], name: str, included: bool) -> None:
         entries = resource.get(name, [])
         if not isinstance(entries, list):
-            raise BadRequest(f"The indexing policy's {name} is no list.")
+            raise BadRequestError(f"The indexing policy's {name} is no list.")
         for entry in entries:
             path = entry.get("path") if isinstance(entry, dict) else None
             if not isinstance(path, str):
-                raise BadRequest(f"An entry of the indexing policy's {name} has no 'path': {entry!r}.")
+                raise BadRequestError(f"An entry of the indexing policy's {name} has no 'path': {entry!r}.")
             *tokens, last = parse_path(path) if path != "/" else ("*",)
             if last not in ("?", "*"):
-                raise BadRequest(f"The indexing path '{path}' could not be accepted: it has to end in '/?' or '/*'.")
+                raise BadRequestError(
+                    f"The indexing path '{path}' could not be accepted: it has to end in '/?' or '/*'."
+                )
             node = self._root
             for token in tokens:
                 node = node.children.setdefault(token, _Node())
@@ -132,6 +134,6 @@ def _composites(entries: object) -> list[list[tuple[tuple[str, ...], bool]]]:
         parts = [part for part in entry if isinstance(part, dict)] if isinstance(entry, list) else []
         paths = [str(part.get("path")) for part in parts]
         descending = [str(part.get("order", "ascending")).lower() == "descending" for part in parts]
-        with suppress(BadRequest):
+        with suppress(BadRequestError):
             found.append([(parse_path(path), down) for path, down in zip(paths, descending, strict=True)])
     return found

@@ -7,24 +7,24 @@ from localcloud.cosmos import batch, charges, items, json_documents, patch
 from localcloud.cosmos.catalog import Catalog, Container
 from localcloud.cosmos.errors import (
     PARTITION_KEY_MISMATCH,
-    BadRequest,
+    BadRequestError,
     CosmosError,
 )
-from localcloud.cosmos.exchange import Reply, Request, locate
+from localcloud.cosmos.exchange import Reply, Request, add_location_headers
 from localcloud.cosmos.items import ItemKey, Operation, Result
 from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
 from localcloud.cosmos.query_handlers import QueryHandlers
-from localcloud.cosmos.storage import Session, Storage
+from localcloud.cosmos.storage import SqliteSession, Storage
 from localcloud.cosmos.targets import find_container, named_extent
 from localcloud.cosmos.throughput import Throughput
 
 T = TypeVar("T")
 
 
-class Data:
+class ItemHandlers:
     def __init__(self, storage: Storage, known: Catalog, throughput: Throughput, queries: QueryHandlers) -> None:
         self._storage = storage
         self._catalog = known
@@ -56,7 +56,9 @@ class Data:
     async def patch(self, request: Request) -> Reply:
         container = find_container(self._catalog, request)
         if len(request.body) > json_documents.MAX_BYTES:
-            raise BadRequest(f"The patch has {len(request.body)} bytes where {json_documents.MAX_BYTES} are allowed.")
+            raise BadRequestError(
+                f"The patch has {len(request.body)} bytes where {json_documents.MAX_BYTES} are allowed."
+            )
         change = parse_patch(request.now_ms)(json_documents.decode(request.body))
         key = await self._key(request, container)
         operation = Operation("Patch", key, patch=change, if_match=request.headers.get("if-match"))
@@ -74,7 +76,7 @@ class Data:
         item = await self._storage.read(lambda s: items.find(s, container, key, request.now))
         if item is None:
             raise items.missing(key)
-        reply = self._of_result(
+        reply = self._result_reply(
             request, container, key, Result(200, charges.read(len(item.body)), item.lsn, item.etag, item.body)
         )
         if request.headers.get("if-none-match") in ("*", item.etag):
@@ -89,16 +91,16 @@ class Data:
         if request.flag("x-ms-cosmos-batch-atomic"):
             try:
                 done = await self._storage.write(batch.apply_all(container, operations, request.now))
-                answer = batch.succeeded(done, minimal=minimal)
-            except batch.BatchFailed as failure:
-                answer = batch.failed(len(operations), failure)
+                response = batch.succeeded(done, minimal=minimal)
+            except batch.BatchError as failure:
+                response = batch.failed(len(operations), failure)
         else:
             allowance = self._throughput.allowance(request.address, request.now_ms)
             each = await self._storage.write(batch.apply_each(container, operations, request.now, allowance))
-            answer = batch.mixed(each, minimal=minimal)
-        reply = Reply(answer.status, b"[%b]" % b",".join(answer.results))
-        reply.headers["x-ms-request-charge"] = str(round(answer.charge, 2))
-        locate(reply, container, operations[0].key.epk, answer.lsn)
+            response = batch.mixed(each, minimal=minimal)
+        reply = Reply(response.status, b"[%b]" % b",".join(response.results))
+        reply.headers["x-ms-request-charge"] = str(round(response.charge, 2))
+        add_location_headers(reply, container, operations[0].key.epk, response.lsn)
         return reply
 
     async def delete_partition(self, request: Request) -> Reply:
@@ -106,9 +108,9 @@ class Data:
         container = find_container(self._catalog, request)
         extent, single = named_extent(request, container)
         if not single or extent.pk is None:
-            raise BadRequest("Deleting by partition key needs the header x-ms-documentdb-partitionkey.")
+            raise BadRequestError("Deleting by partition key needs the header x-ms-documentdb-partitionkey.")
 
-        def job(session: Session) -> int:
+        def job(session: SqliteSession) -> int:
             for table in ("items", "unique_values"):
                 session.connection.execute(
                     f"DELETE FROM {table} WHERE container = ? AND pk = ?",  # noqa: S608 - a name from above
@@ -118,7 +120,7 @@ class Data:
 
         lsn = await self._storage.write(job)
         reply = Reply(200, headers={"x-ms-request-charge": str(charges.METADATA_WRITE)})
-        locate(reply, container, extent.low, lsn)
+        add_location_headers(reply, container, extent.low, lsn)
         return reply
 
     async def _write(
@@ -142,7 +144,7 @@ class Data:
             lambda session: items.apply(session, container, operation, request.now),
             undo=bool(container.unique_keys),  # claiming unique values is the only write that more checks follow
         )
-        return self._of_result(request, container, operation.key, result)
+        return self._result_reply(request, container, operation.key, result)
 
     async def _key(self, request: Request, container: Container) -> ItemKey:
         """The item that the path names, by its id or, in a link of resource ids, by that."""
@@ -154,13 +156,13 @@ class Data:
             id_ = found or id_
         return items.key_of(container, values, id_)
 
-    def _of_result(self, request: Request, container: Container, key: ItemKey, result: Result) -> Reply:
+    def _result_reply(self, request: Request, container: Container, key: ItemKey, result: Result) -> Reply:
         reply = Reply(result.status, result.body, {"x-ms-request-charge": str(result.charge)})
         if request.method != "GET" and request.wants_minimal:
             reply.body = b""
         if result.etag:
             reply.headers["etag"] = result.etag
-        locate(reply, container, key.epk, result.lsn)
+        add_location_headers(reply, container, key.epk, result.lsn)
         return reply
 
 
@@ -181,7 +183,7 @@ def parse_patch(now_ms: int) -> Callable[[object], patch.Patch]:
 
 
 def _no_partition_key() -> CosmosError:
-    return BadRequest(
+    return BadRequestError(
         "PartitionKey value must be supplied for this operation, in the header x-ms-documentdb-partitionkey.",
         substatus=PARTITION_KEY_MISMATCH,
     )

@@ -8,16 +8,16 @@ from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.errors import (
     OWNER_NOT_FOUND,
     PARTITION_KEY_MISMATCH,
-    BadRequest,
-    Conflict,
+    BadRequestError,
+    ConflictError,
     CosmosError,
-    NotFound,
-    PreconditionFailed,
-    TooLarge,
+    NotFoundError,
+    PreconditionFailedError,
+    RequestTooLargeError,
 )
 from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.partition import Component, canonical
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.storage import SqliteSession
 
 KEY_MISMATCH = (
     "Partition key provided either doesn't correspond to definition in the collection or doesn't match partition key "
@@ -67,9 +67,9 @@ class Result:
 
 
 def key_of(container: Container, values: tuple[Component, ...], id_: str) -> ItemKey:
-    """Raises BadRequest when the values are not as many as the container's key has paths."""
+    """Raises BadRequestError when the values are not as many as the container's key has paths."""
     if len(values) != len(container.key.paths):
-        raise BadRequest(
+        raise BadRequestError(
             f"{KEY_MISMATCH} It has {len(values)} values where the definition has {len(container.key.paths)} paths.",
             substatus=PARTITION_KEY_MISMATCH,
         )
@@ -80,7 +80,7 @@ def key_of_document(container: Container, document: Document, given: tuple[Compo
     """The key that a document says, which has to be what the request says, if it says any."""
     values = container.key.extract(document)
     if given is not None and canonical(given) != canonical(values):
-        raise BadRequest(
+        raise BadRequestError(
             "PartitionKey extracted from document doesn't match the one specified in the header. "
             f"{KEY_MISMATCH} The document has {canonical(values)}, the header {canonical(given)}.",
             substatus=PARTITION_KEY_MISMATCH,
@@ -88,7 +88,7 @@ def key_of_document(container: Container, document: Document, given: tuple[Compo
     return key_of(container, values, str(document["id"]))
 
 
-def find_id(session: Session, container: Container, values: tuple[Component, ...], rid: str) -> str | None:
+def find_id(session: SqliteSession, container: Container, values: tuple[Component, ...], rid: str) -> str | None:
     """The id of the item that has the resource id `rid` in a partition."""
     number = resource_ids.document_number(container.rid, rid)
     if number is None:
@@ -101,7 +101,7 @@ def find_id(session: Session, container: Container, values: tuple[Component, ...
     return str(row[0]) if row else None
 
 
-def find(session: Session, container: Container, key: ItemKey, now: int) -> Item | None:
+def find(session: SqliteSession, container: Container, key: ItemKey, now: int) -> Item | None:
     """What is there and has not expired."""
     row = session.connection.execute(
         "SELECT number, lsn, etag, body, ts, ttl FROM items WHERE container = ? AND epk = ? AND pk = ? AND id = ?",
@@ -117,10 +117,10 @@ def find(session: Session, container: Container, key: ItemKey, now: int) -> Item
     return Item(number, lsn, etag, body)
 
 
-def apply(session: Session, container: Container, operation: Operation, now: int) -> Result:
+def apply(session: SqliteSession, container: Container, operation: Operation, now: int) -> Result:
     """Do it. Raises what the service answers when it cannot be done; then nothing has changed."""
     if container.deleted:
-        raise NotFound("Resource Not Found: the container has been deleted.", substatus=OWNER_NOT_FOUND)
+        raise NotFoundError("Resource Not Found: the container has been deleted.", substatus=OWNER_NOT_FOUND)
     item = find(session, container, operation.key, now)
     try:
         return _apply(session, container, operation, item, now)
@@ -129,12 +129,12 @@ def apply(session: Session, container: Container, operation: Operation, now: int
         raise
 
 
-def _apply(session: Session, container: Container, operation: Operation, item: Item | None, now: int) -> Result:
+def _apply(session: SqliteSession, container: Container, operation: Operation, item: Item | None, now: int) -> Result:
     kind = operation.kind
     if operation.refusal is not None:
         raise operation.refusal
     if kind == "Create" and item is not None:
-        raise _taken(operation.key)
+        raise _id_conflict(operation.key)
     if item is None and kind not in ("Create", "Upsert"):
         raise missing(operation.key)
     check_preconditions(operation, item)
@@ -155,7 +155,7 @@ def _apply(session: Session, container: Container, operation: Operation, item: I
 
 
 def check_preconditions(operation: Operation, item: Item | None) -> None:
-    """If-Match and If-None-Match of a write (RFC 9110, section 13). Raises PreconditionFailed.
+    """If-Match and If-None-Match of a write (RFC 9110, section 13). Raises PreconditionFailedError.
 
     As at the service, If-Match says nothing about an upsert that finds no item: it creates one.
     """
@@ -164,7 +164,7 @@ def check_preconditions(operation: Operation, item: Item | None) -> None:
         and item is not None
         and not _same_etag(str(operation.if_match), item.etag)
     ):
-        raise PreconditionFailed(
+        raise PreconditionFailedError(
             "Operation cannot be performed because one of the specified precondition is not met: "
             f"If-Match {operation.if_match}, ETag {item.etag}."
         )
@@ -174,14 +174,14 @@ def check_preconditions(operation: Operation, item: Item | None) -> None:
         and item is not None
         and (operation.if_none_match == "*" or _same_etag(operation.if_none_match, item.etag))
     ):
-        raise PreconditionFailed(
+        raise PreconditionFailedError(
             "Operation cannot be performed because one of the specified precondition is not met: "
             f"If-None-Match {operation.if_none_match}, ETag {item.etag}."
         )
 
 
-def missing(key: ItemKey) -> NotFound:
-    return NotFound(
+def missing(key: ItemKey) -> NotFoundError:
+    return NotFoundError(
         f"Entity with the specified id does not exist in the system: '{key.id}' in partition {key.pk}.",
         charge=charges.read(0),
     )
@@ -198,27 +198,31 @@ def _patched(container: Container, operation: Operation, item: Item) -> Document
     changed = json_documents.check(operation.patch.apply(document))
     json_documents.check_depth(changed, json_documents.encode(changed))
     if changed["id"] != operation.key.id:
-        raise BadRequest("A patch cannot change an item's id.")
+        raise BadRequestError("A patch cannot change an item's id.")
     if canonical(container.key.extract(changed)) != operation.key.pk:
-        raise BadRequest("A patch cannot change an item's partition key.", substatus=PARTITION_KEY_MISMATCH)
+        raise BadRequestError("A patch cannot change an item's partition key.", substatus=PARTITION_KEY_MISMATCH)
     return changed
 
 
-def _rename(session: Session, container: Container, key: ItemKey, document: Document, item: Item, now: int) -> Result:
+def _rename(
+    session: SqliteSession, container: Container, key: ItemKey, document: Document, item: Item, now: int
+) -> Result:
     """A replace may give an item another id that is free."""
     new = replace(key, id=str(document["id"]))
     if find(session, container, new, now) is not None:
-        raise _taken(new)
+        raise _id_conflict(new)
     _delete(session, container, key, item)
     return _put(session, container, new, document, item, now)
 
 
-def _taken(key: ItemKey) -> Conflict:
-    return Conflict(f"Entity with the specified id already exists in the system: '{key.id}' in partition {key.pk}.")
+def _id_conflict(key: ItemKey) -> ConflictError:
+    return ConflictError(
+        f"Entity with the specified id already exists in the system: '{key.id}' in partition {key.pk}."
+    )
 
 
 def _put(
-    session: Session, container: Container, key: ItemKey, document: Document, item: Item | None, now: int
+    session: SqliteSession, container: Container, key: ItemKey, document: Document, item: Item | None, now: int
 ) -> Result:
     execute = session.connection.execute
     lsn = session.next_lsn()
@@ -233,7 +237,9 @@ def _put(
     )
     body = json_documents.encode(kept)
     if len(body) > json_documents.MAX_BYTES:
-        raise TooLarge(f"Request size is too large: {len(body)} bytes where {json_documents.MAX_BYTES} are allowed.")
+        raise RequestTooLargeError(
+            f"Request size is too large: {len(body)} bytes where {json_documents.MAX_BYTES} are allowed."
+        )
     if container.unique_keys:
         _claim_unique_values(session, container, key, document)
     execute(
@@ -248,7 +254,7 @@ def _put(
     return Result(200 if item else 201, charge, lsn, etag, body)
 
 
-def _delete(session: Session, container: Container, key: ItemKey, item: Item) -> Result:
+def _delete(session: SqliteSession, container: Container, key: ItemKey, item: Item) -> Result:
     values = (container.number, key.epk, key.pk, key.id)
     session.connection.execute("DELETE FROM items WHERE container = ? AND epk = ? AND pk = ? AND id = ?", values)
     if container.unique_keys:
@@ -258,7 +264,7 @@ def _delete(session: Session, container: Container, key: ItemKey, item: Item) ->
     return Result(204, charges.delete(len(item.body), container.indexing.count(document)), session.next_lsn())
 
 
-def _claim_unique_values(session: Session, container: Container, key: ItemKey, document: Document) -> None:
+def _claim_unique_values(session: SqliteSession, container: Container, key: ItemKey, document: Document) -> None:
     _release_unique_values(session, container, key)
     for number, paths in enumerate(container.unique_keys):
         value = json_documents.encode([json_documents.value_at(document, path) for path in paths]).decode()
@@ -268,20 +274,20 @@ def _claim_unique_values(session: Session, container: Container, key: ItemKey, d
                 (container.number, key.pk, number, value, key.id),
             )
         except sqlite3.IntegrityError:
-            raise Conflict(
+            raise ConflictError(
                 f"Unique index constraint violation: {value} is taken in partition {key.pk} for the paths "
                 f"{', '.join('/' + '/'.join(path) for path in paths)}."
             ) from None
 
 
-def _release_unique_values(session: Session, container: Container, key: ItemKey) -> None:
+def _release_unique_values(session: SqliteSession, container: Container, key: ItemKey) -> None:
     session.connection.execute(
         "DELETE FROM unique_values WHERE container = ? AND pk = ? AND id = ?",
         (container.number, key.pk, key.id),
     )
 
 
-def sizes(session: Session, container: Container) -> list[tuple[int, int]]:
+def sizes(session: SqliteSession, container: Container) -> list[tuple[int, int]]:
     """How many items each range of the container has, and of how many bytes."""
     statement = (
         "SELECT count(*), coalesce(sum(length(body)), 0) FROM items WHERE container = ? AND epk >= ? AND epk < ?"

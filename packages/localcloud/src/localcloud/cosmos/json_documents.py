@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from localcloud.cosmos.errors import BadRequest, TooLarge
+from localcloud.cosmos.errors import BadRequestError, RequestTooLargeError
 from localcloud.unreadable import UNREADABLE
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -19,17 +19,17 @@ encode = msgspec.json.Encoder().encode
 
 
 def decode(data: bytes) -> object:
-    """Any JSON; BadRequest for what is not JSON."""
+    """Any JSON; BadRequestError for what is not JSON."""
     try:
         return _decode(data)
     except UNREADABLE as error:
-        raise BadRequest(f"The request body is no valid JSON: {error}.") from error
+        raise BadRequestError(f"The request body is no valid JSON: {error}.") from error
 
 
 def decode_document(data: bytes) -> Document:
-    """Read and check a document. Raises TooLarge over 2 MB, BadRequest for a bad shape or id."""
+    """Read and check a document. Raises RequestTooLargeError over 2 MB, BadRequestError for a bad shape or id."""
     if len(data) > MAX_BYTES:
-        raise TooLarge(f"Request size is too large: {len(data)} bytes where {MAX_BYTES} are allowed.")
+        raise RequestTooLargeError(f"Request size is too large: {len(data)} bytes where {MAX_BYTES} are allowed.")
     document = check(decode(data))
     check_depth(document, data)
     return document
@@ -38,13 +38,13 @@ def decode_document(data: bytes) -> Document:
 def check(value: object) -> Document:
     """A document is an object with a good id."""
     if not isinstance(value, dict):
-        raise BadRequest("The input content is invalid: expected a JSON object.")
+        raise BadRequestError("The input content is invalid: expected a JSON object.")
     if "id" not in value:
-        raise BadRequest("The input content is invalid because the required properties - 'id; ' - are missing.")
+        raise BadRequestError("The input content is invalid because the required properties - 'id; ' - are missing.")
     check_id(value["id"])
     ttl = value.get("ttl", -1)
     if not is_ttl(ttl):
-        raise BadRequest(
+        raise BadRequestError(
             f"The input ttl {ttl!r} is invalid. Ensure to provide a nonzero positive integer "
             f"less than or equal to '{MAX_TTL}', or -1."
         )
@@ -52,7 +52,7 @@ def check(value: object) -> Document:
 
 
 def check_depth(document: Document, body: bytes) -> None:
-    """Raise BadRequest for more than 128 levels of objects and arrays. `body` is a text that holds the document."""
+    """Raise BadRequestError for more than 128 levels of objects and arrays. `body` is a text with the document."""
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
     level: list[object] = [document]
@@ -65,7 +65,7 @@ def check_depth(document: Document, body: bytes) -> None:
         ]
         if not level:
             return
-    raise BadRequest(f"The document is nested too deeply: {MAX_DEPTH} levels are allowed.")
+    raise BadRequestError(f"The document is nested too deeply: {MAX_DEPTH} levels are allowed.")
 
 
 def is_ttl(value: object) -> bool:
@@ -75,14 +75,14 @@ def is_ttl(value: object) -> bool:
 def check_id(value: object, *, limit: int = MAX_ID_BYTES) -> str:
     """An id is 1 to `limit` bytes of text without `/`, `\\`, `?` and `#`, and ends in no space."""
     if not isinstance(value, str) or not value:
-        raise BadRequest(f"The input id {value!r} is invalid: expected a non-empty string.")
+        raise BadRequestError(f"The input id {value!r} is invalid: expected a non-empty string.")
     if any(character in value for character in "/\\?#") or value.endswith(" "):
-        raise BadRequest(
+        raise BadRequestError(
             f"The input name '{value}' is invalid. An id cannot contain any of '/', '\\', '?', '#' or end in a space."
         )
     size = len(value.encode())
     if size > limit:
-        raise BadRequest(
+        raise BadRequestError(
             f"The input id is invalid: it has {size} bytes. Ensure to provide a unique non-empty string less than "
             f"'{MAX_ID_BYTES + 1 if limit == MAX_ID_BYTES else limit}' characters."
         )

@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
-from localcloud.cosmos.errors import Unauthorized
-from localcloud.cosmos.resource_path import Address
+from localcloud.cosmos.errors import UnauthorizedError
+from localcloud.cosmos.resource_path import ResourcePath
 
 MAX_SKEW = timedelta(minutes=15)
 
@@ -34,16 +34,16 @@ class MasterKey:
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
-    def check(self, method: str, address: Address, headers: Mapping[str, str], now: datetime) -> None:
-        """Raise Unauthorized unless the request was signed with this key within 15 minutes of `now`."""
+    def check(self, method: str, address: ResourcePath, headers: Mapping[str, str], now: datetime) -> None:
+        """Raise UnauthorizedError unless the request was signed with this key within 15 minutes of `now`."""
         authorization = headers.get("authorization")
         if not authorization:
-            raise Unauthorized(
+            raise UnauthorizedError(
                 "Required Header authorization is missing. Ensure a valid Authorization token is passed."
             )
-        fields = dict(part.partition("=")[::2] for part in unquote_plus_but_plus(authorization).split("&"))
+        fields = dict(part.partition("=")[::2] for part in unquote_keeping_plus(authorization).split("&"))
         if fields.get("type") != "master":
-            raise Unauthorized(
+            raise UnauthorizedError(
                 f"The authorization token is of type {fields.get('type')!r}; only 'master' tokens are accepted here."
             )
         date = headers.get("x-ms-date") or headers.get("date") or ""
@@ -52,7 +52,7 @@ class MasterKey:
             hmac.compare_digest(signature, self._sign(method, address.signed_type, link, headers))
             for link in address.signed_links
         ):
-            raise Unauthorized(
+            raise UnauthorizedError(
                 "The input authorization token can't serve the request. The wrong key is being used or the expected "
                 "payload is not built as per the protocol. For more info: https://aka.ms/cosmosdb-tsg-unauthorized. "
                 f"Server used the following payload to sign: '{method.lower()}\n{address.signed_type}\n"
@@ -60,7 +60,7 @@ class MasterKey:
             )
         signed_at = parse_date(date)
         if signed_at is None or abs(now - signed_at) > MAX_SKEW:
-            raise Unauthorized(
+            raise UnauthorizedError(
                 "The authorization token is not valid at the current time. Please provide a valid x-ms-date: "
                 f"the request was signed at {date!r} and it is {now:%a, %d %b %Y %H:%M:%S} GMT; "
                 "15 minutes are allowed."
@@ -83,7 +83,7 @@ class MasterKey:
         return base64.b64encode(outer.digest())
 
 
-def unquote_plus_but_plus(text: str) -> str:
+def unquote_keeping_plus(text: str) -> str:
     """Undo percent-encoding while a bare `+`, which base64 uses, stays what it is."""
     return unquote_plus(text.replace("+", "%2B"))
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from localcloud.cosmos import json_documents, resource_ids
-from localcloud.cosmos.errors import BadRequest, NotFound
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.errors import BadRequestError, NotFoundError
+from localcloud.cosmos.storage import SqliteSession
 
 MIN_THROUGHPUT, MAX_THROUGHPUT, MIN_AUTOSCALE = 400, 1_000_000, 1_000
 DEFAULT: dict[str, object] = {"offerThroughput": 400}
@@ -16,12 +16,12 @@ PARTITION_MAX, PARTITION_INITIAL = 10_000, 6_000
 Offer = dict[str, object]
 
 
-def read(session: Session) -> list[Offer]:
+def read(session: SqliteSession) -> list[Offer]:
     rows = session.connection.execute("SELECT number, resource, content, etag, ts FROM offers ORDER BY number")
     return [_describe(*row) for row in rows]
 
 
-def throughput(session: Session) -> dict[str, float]:
+def throughput(session: SqliteSession) -> dict[str, float]:
     """From the link of a database or a container to its request units a second."""
     rows = session.connection.execute("SELECT resource, content FROM offers")
     decoded = ((link, json_documents.decode(content)) for link, content in rows)
@@ -41,16 +41,16 @@ def partitions(throughput: float) -> int:
     return 1 if throughput <= PARTITION_MAX else math.ceil(throughput / PARTITION_INITIAL)
 
 
-def replace(rid: str, resource: Mapping[str, object], now: int) -> Callable[[Session], Offer]:
+def replace(rid: str, resource: Mapping[str, object], now: int) -> Callable[[SqliteSession], Offer]:
     content = resource.get("content")
     if not isinstance(content, dict):
-        raise BadRequest(f"The offer's content is {content!r}: expected a JSON object.")
+        raise BadRequestError(f"The offer's content is {content!r}: expected a JSON object.")
     checked = parse(content)
 
-    def job(session: Session) -> Offer:
+    def job(session: SqliteSession) -> Offer:
         offer = next((o for o in read(session) if o["id"] == rid), None)
         if offer is None:
-            raise NotFound(f"Resource Not Found: there is no offer '{rid}'.")
+            raise NotFoundError(f"Resource Not Found: there is no offer '{rid}'.")
         etag = json_documents.etag_of(session.next_lsn(), now)
         session.connection.execute(
             "UPDATE offers SET content = ?, etag = ?, ts = ? WHERE resource = ?",
@@ -67,22 +67,22 @@ def parse(content: Mapping[str, object]) -> Offer:
     if isinstance(autopilot, dict):
         highest = autopilot.get("maxThroughput")
         if not isinstance(highest, int) or highest < MIN_AUTOSCALE:
-            raise BadRequest(
+            raise BadRequestError(
                 f"Requested throughput {highest} is less than required minimum throughput {MIN_AUTOSCALE}."
             )
         if highest % 1000:
-            raise BadRequest(f"The autoscale maximum of {highest} RU/s is not a multiple of 1000.")
+            raise BadRequestError(f"The autoscale maximum of {highest} RU/s is not a multiple of 1000.")
         return {"offerThroughput": highest // 10, "offerAutopilotSettings": autopilot}
     manual = content.get("offerThroughput")
     if not isinstance(manual, int) or not MIN_THROUGHPUT <= manual <= MAX_THROUGHPUT or manual % 100:
-        raise BadRequest(
+        raise BadRequestError(
             f"The offer should have valid throughput values between {MIN_THROUGHPUT} and {MAX_THROUGHPUT} inclusive "
             f"in increments of 100, not {manual!r}."
         )
     return {"offerThroughput": manual}
 
 
-def insert(session: Session, link: str, content: Offer, now: int) -> None:
+def insert(session: SqliteSession, link: str, content: Offer, now: int) -> None:
     session.connection.execute(
         "INSERT INTO offers (resource, content, etag, ts) VALUES (?, ?, ?, ?)",
         (link, json_documents.encode(content), json_documents.etag_of(session.next_lsn(), now), now),

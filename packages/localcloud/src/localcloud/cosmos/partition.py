@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import mmh3
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.values import UNDEFINED
 
 MIN_EPK, MAX_EPK = "", "FF"
@@ -30,7 +30,7 @@ class PartitionKeyDefinition:
     version: int
 
     def extract(self, document: Mapping[str, object]) -> tuple[Component, ...]:
-        """The values in a document, UNDEFINED where there is none; BadRequest for an object or an array."""
+        """The values in a document, UNDEFINED where there is none; BadRequestError for an object or an array."""
         return tuple(_component_at(document, path) for path in self.paths)
 
     def is_prefix(self, values: Sequence[Component]) -> bool:
@@ -58,30 +58,30 @@ class PartitionKeyRange:
 
 
 def parse_definition(resource: Mapping[str, object]) -> PartitionKeyDefinition:
-    """Read `{"paths": ["/a/b"], "kind": "Hash", "version": 2}`; BadRequest says what is wrong with it."""
+    """Read `{"paths": ["/a/b"], "kind": "Hash", "version": 2}`; BadRequestError says what is wrong with it."""
     paths = resource.get("paths")
     if not isinstance(paths, list) or not paths or not all(isinstance(p, str) for p in paths):
-        raise BadRequest("The partition key definition needs a non-empty list of paths such as '/userId'.")
+        raise BadRequestError("The partition key definition needs a non-empty list of paths such as '/userId'.")
     kind = resource.get("kind", "Hash")
     if kind not in ("Hash", "MultiHash"):
-        raise BadRequest(f"The partition key kind {kind!r} is not one of 'Hash' and 'MultiHash'.")
+        raise BadRequestError(f"The partition key kind {kind!r} is not one of 'Hash' and 'MultiHash'.")
     if kind == "MultiHash" and len(paths) > 3:
-        raise BadRequest(f"Too many partition key paths: {len(paths)} are specified where 3 are allowed.")
+        raise BadRequestError(f"Too many partition key paths: {len(paths)} are specified where 3 are allowed.")
     if kind == "Hash" and len(paths) != 1:
-        raise BadRequest(
+        raise BadRequestError(
             f"Too many partition key paths: {len(paths)} are specified where the kind {kind} takes one and MultiHash "
             "up to three."
         )
     version = resource.get("version", 1)
     if version not in (1, 2):
-        raise BadRequest(f"The partition key version {version!r} is not 1 or 2.")
+        raise BadRequestError(f"The partition key version {version!r} is not 1 or 2.")
     return PartitionKeyDefinition(tuple(parse_path(path) for path in paths), str(kind), int(version))
 
 
 def parse_path(path: str) -> tuple[str, ...]:
     """`/address/"zip code"` to ("address", "zip code")."""
     if not path.startswith("/") or path == "/":
-        raise BadRequest(f"The path {path!r} is not valid: expected '/' and a property name.")
+        raise BadRequestError(f"The path {path!r} is not valid: expected '/' and a property name.")
     tokens: list[str] = []
     rest = path
     while rest:
@@ -89,7 +89,7 @@ def parse_path(path: str) -> tuple[str, ...]:
         if rest[:1] in ('"', "'"):
             token, closing, rest = rest[1:].partition(rest[0])
             if not closing or (rest and not rest.startswith("/")):
-                raise BadRequest(f"The path {path!r} is not valid: a quote is not closed.")
+                raise BadRequestError(f"The path {path!r} is not valid: a quote is not closed.")
         else:
             token, slash, rest = rest.partition("/")
             rest = slash + rest
@@ -104,15 +104,17 @@ def parse_values(header: str) -> tuple[Component, ...]:
     except ValueError:
         values = None
     if not isinstance(values, list):
-        raise BadRequest(f"Partition key {header} is invalid: expected a JSON array.")
+        raise BadRequestError(f"Partition key {header} is invalid: expected a JSON array.")
     return tuple(UNDEFINED if value == {} else check_component(value) for value in values)
 
 
 def check_component(value: object) -> Component:
     if isinstance(value, dict | list):
-        raise BadRequest(f"Partition key value {json.dumps(value)} is invalid: objects and arrays are not allowed.")
+        raise BadRequestError(
+            f"Partition key value {json.dumps(value)} is invalid: objects and arrays are not allowed."
+        )
     if isinstance(value, str) and len(value.encode()) > MAX_KEY_BYTES:
-        raise BadRequest(f"Partition key value has {len(value.encode())} bytes, more than {MAX_KEY_BYTES}.")
+        raise BadRequestError(f"Partition key value has {len(value.encode())} bytes, more than {MAX_KEY_BYTES}.")
     return value
 
 

@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from localcloud.cosmos.errors import BadRequest, PreconditionFailed
+from localcloud.cosmos.errors import BadRequestError, PreconditionFailedError
 from localcloud.cosmos.json_documents import SYSTEM_PROPERTIES, Document
 
 MAX_OPERATIONS = 10
@@ -30,9 +30,9 @@ class Patch:
     condition: Callable[[Document], bool] | None = None
 
     def apply(self, document: Document) -> Document:
-        """The changed document. Raises PreconditionFailed, or BadRequest for a step that does not fit it."""
+        """The changed document. Raises PreconditionFailedError, or BadRequestError for a step that does not fit it."""
         if self.condition is not None and not self.condition(document):
-            raise PreconditionFailed("The item does not fulfil the condition of the patch.")
+            raise PreconditionFailedError("The item does not fulfil the condition of the patch.")
         changed = copy.deepcopy(document)
         for step in self.steps:
             _apply(changed, step)
@@ -40,20 +40,20 @@ class Patch:
 
 
 def parse_steps(operations: object) -> tuple[Step, ...]:
-    """Read `[{"op": "set", "path": "/a/b", "value": 1}]`; BadRequest says which is wrong and how."""
+    """Read `[{"op": "set", "path": "/a/b", "value": 1}]`; BadRequestError says which is wrong and how."""
     if not isinstance(operations, list) or not operations:
-        raise BadRequest("A patch needs a non-empty list of operations.")
+        raise BadRequestError("A patch needs a non-empty list of operations.")
     if len(operations) > MAX_OPERATIONS:
-        raise BadRequest(f"A patch has {len(operations)} operations where {MAX_OPERATIONS} are allowed.")
+        raise BadRequestError(f"A patch has {len(operations)} operations where {MAX_OPERATIONS} are allowed.")
     return tuple(_parse(number, operation) for number, operation in enumerate(operations))
 
 
 def _parse(number: int, operation: object) -> Step:
     if not isinstance(operation, dict):
-        raise BadRequest(f"Patch operation {number} is no JSON object.")
+        raise BadRequestError(f"Patch operation {number} is no JSON object.")
     kind = str(operation.get("op", "")).lower()
     if kind not in KINDS:
-        raise BadRequest(
+        raise BadRequestError(
             f"Patch operation {number} has op {operation.get('op')!r}: expected one of {', '.join(KINDS)}."
         )
     path = _pointer(number, operation.get("path"))
@@ -62,11 +62,11 @@ def _parse(number: int, operation: object) -> Step:
     if kind == "remove":
         return Step(kind, path)
     if "value" not in operation:
-        raise BadRequest(f"Patch operation {number} ({kind}) has no 'value'.")
+        raise BadRequestError(f"Patch operation {number} ({kind}) has no 'value'.")
     value = operation["value"]
     if kind in ("incr", "increment"):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BadRequest(f"Patch operation {number} increments by {value!r}, which is no number.")
+            raise BadRequestError(f"Patch operation {number} increments by {value!r}, which is no number.")
         return Step("incr", path, value)
     return Step(kind, path, value)
 
@@ -74,17 +74,17 @@ def _parse(number: int, operation: object) -> Step:
 def _pointer(number: int, path: object) -> tuple[str, ...]:
     """A JSON pointer (RFC 6901)."""
     if not isinstance(path, str) or not path.startswith("/") or path == "/":
-        raise BadRequest(f"Patch operation {number} has the path {path!r}: expected '/' and a property name.")
+        raise BadRequestError(f"Patch operation {number} has the path {path!r}: expected '/' and a property name.")
     tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in path[1:].split("/"))
     if tokens[0] in SYSTEM_PROPERTIES:
-        raise BadRequest(f"Patch operation {number} changes the system property {tokens[0]}.")
+        raise BadRequestError(f"Patch operation {number} changes the system property {tokens[0]}.")
     return tokens
 
 
 def _apply(document: Document, step: Step) -> None:
     if step.kind == "move":
         if step.path[: len(step.source)] == step.source and step.path != step.source:
-            raise BadRequest(f"A patch cannot move {_text(step.source)} into itself, to {_text(step.path)}.")
+            raise BadRequestError(f"A patch cannot move {_text(step.source)} into itself, to {_text(step.path)}.")
         value = _take(document, step.source)
         _insert(document, step.path, value, overwrite=False)
     elif step.kind == "remove":
@@ -106,7 +106,7 @@ def _increment(document: Document, step: Step) -> None:
         return
     now = _existing(parent, token, step.path)
     if isinstance(now, bool) or not isinstance(now, int | float):
-        raise BadRequest(f"A patch increments {_text(step.path)}, which is {now!r} and no number.")
+        raise BadRequestError(f"A patch increments {_text(step.path)}, which is {now!r} and no number.")
     assert isinstance(step.value, int | float)
     _store(parent, token, now + step.value, step.path)
 
@@ -123,7 +123,7 @@ def _existing(parent: object, token: str, path: tuple[str, ...]) -> object:
         return parent[token]
     if isinstance(parent, list) and token.isdigit() and int(token) < len(parent):
         return parent[int(token)]
-    raise BadRequest(f"A patch refers to {_text(path)}, which is not there.")
+    raise BadRequestError(f"A patch refers to {_text(path)}, which is not there.")
 
 
 def _store(parent: object, token: str, value: object, path: tuple[str, ...]) -> None:
@@ -132,7 +132,7 @@ def _store(parent: object, token: str, value: object, path: tuple[str, ...]) -> 
     elif isinstance(parent, list):
         parent[int(token)] = value
     else:
-        raise BadRequest(f"A patch refers to {_text(path)}, which is in no object and no array.")
+        raise BadRequestError(f"A patch refers to {_text(path)}, which is in no object and no array.")
 
 
 def _insert(document: Document, path: tuple[str, ...], value: object, *, overwrite: bool) -> None:
@@ -145,7 +145,7 @@ def _insert(document: Document, path: tuple[str, ...], value: object, *, overwri
         elif token.isdigit() and int(token) <= len(parent):
             parent.insert(int(token), value)
         else:
-            raise BadRequest(f"A patch refers to {_text(path)}, but the array has {len(parent)} elements.")
+            raise BadRequestError(f"A patch refers to {_text(path)}, but the array has {len(parent)} elements.")
     else:
         _store(parent, token, value, path)
 

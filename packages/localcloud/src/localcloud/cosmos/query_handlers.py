@@ -5,8 +5,8 @@ import base64
 from localcloud.cosmos import change_feed, charges, feed, json_documents
 from localcloud.cosmos.catalog import Catalog, Container
 from localcloud.cosmos.continuation import can_client_resume
-from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, CROSS_PARTITION_QUERY_NOT_SERVABLE, BadRequest
-from localcloud.cosmos.exchange import INTEGER, Reply, Request, locate, of_feed, read_query
+from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, CROSS_PARTITION_QUERY_NOT_SERVABLE, BadRequestError
+from localcloud.cosmos.exchange import INTEGER, Reply, Request, add_location_headers, feed_reply, read_query
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.master_key import parse_date
 from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
@@ -34,7 +34,7 @@ class QueryHandlers:
             return await self._changes(request, container, extent)
         size, token = request.page_size, request.headers.get("x-ms-continuation")
         page = await self._storage.scan(lambda s: feed.items(s, container, extent, size, token, request.now))
-        return _of_page(container, extent, page)
+        return _page_reply(container, extent, page)
 
     async def query(self, request: Request) -> Reply:
         container = find_container(self._catalog, request)
@@ -58,7 +58,7 @@ class QueryHandlers:
                 now_ms=request.now_ms,
             )
         )
-        reply = _of_page(container, extent, page)
+        reply = _page_reply(container, extent, page)
         if page.continuation is None and _is_part_of_plan(request, tree):
             await self._mark_end_of_range(request, container, tree, parameters, reply)
         if request.flag("x-ms-documentdb-populatequerymetrics"):
@@ -104,45 +104,45 @@ class QueryHandlers:
 
     async def _changes(self, request: Request, container: Container, extent: Extent) -> Reply:
         if request.headers["a-im"].lower() != "incremental feed":
-            raise BadRequest(
+            raise BadRequestError(
                 f"The change feed mode '{request.headers['a-im']}' is not available: expected 'Incremental feed'."
             )
         after, since = request.headers.get("if-none-match"), 0
         if after == "*":
             lsn = await self._storage.read(change_feed.last_lsn)
-            return _of_changes(container, extent, [], lsn, charges.FEED_BASE)
+            return _changes_reply(container, extent, [], lsn, charges.FEED_BASE)
         if "if-modified-since" in request.headers:
             date = parse_date(request.headers["if-modified-since"])
             if date is None:
-                raise BadRequest(
+                raise BadRequestError(
                     f"If-Modified-Since is {request.headers['if-modified-since']!r}: expected an HTTP date."
                 )
             since = int(date.timestamp())
         number = after.strip('"') if after else "0"
         if not INTEGER.fullmatch(number):
-            raise BadRequest(f"If-None-Match is {after!r}: expected what a page of the change feed gave.")
+            raise BadRequestError(f"If-None-Match is {after!r}: expected what a page of the change feed gave.")
         lsn = int(number)
         size = request.page_size
         rows, last, charge = await self._storage.scan(
             lambda s: change_feed.changes(s, container, extent, after_lsn=lsn, since=since, limit=size, now=request.now)
         )
-        return _of_changes(container, extent, rows, last, charge)
+        return _changes_reply(container, extent, rows, last, charge)
 
 
-def _of_changes(container: Container, extent: Extent, rows: list[bytes], lsn: int, charge: float) -> Reply:
-    reply = of_feed(container.rid, "Documents", rows, charge)
+def _changes_reply(container: Container, extent: Extent, rows: list[bytes], lsn: int, charge: float) -> Reply:
+    reply = feed_reply(container.rid, "Documents", rows, charge)
     if not rows:
         reply.status, reply.body = 304, b""
     reply.headers["etag"] = f'"{lsn}"'
-    locate(reply, container, extent.low, lsn)
+    add_location_headers(reply, container, extent.low, lsn)
     return reply
 
 
-def _of_page(container: Container, extent: Extent, page: feed.Page) -> Reply:
-    reply = of_feed(container.rid, "Documents", page.rows, page.charge)
+def _page_reply(container: Container, extent: Extent, page: feed.Page) -> Reply:
+    reply = feed_reply(container.rid, "Documents", page.rows, page.charge)
     if page.continuation is not None:
         reply.headers["x-ms-continuation"] = page.continuation
-    locate(reply, container, extent.low, 0)
+    add_location_headers(reply, container, extent.low, 0)
     return reply
 
 
@@ -168,18 +168,18 @@ def _check_servable(request: Request, container: Container, tree: syntax.Query, 
     keys = bounds.combinations(tree, container.key.paths, parameters)
     is_pinned = keys is not None and len(keys) == 1
     if not is_pinned and not request.flag("x-ms-documentdb-query-enablecrosspartition"):
-        raise BadRequest(CROSS_PARTITION_DISABLED)
+        raise BadRequestError(CROSS_PARTITION_DISABLED)
     if not (plan.is_aggregated(tree) if is_pinned else plan.needs_client(tree)):
         return
     token = request.headers.get("x-ms-continuation")
     if token and not can_client_resume(token, sort_keys=len(tree.order_by), distinct=tree.distinct):
-        raise BadRequest(
+        raise BadRequestError(
             "Invalid Continuation Token: a query that the client combines from several partition key ranges has no "
             "token of its own. Read on with the iterator that gave the token, or name a partition key."
         )
     features = frozenset(plan.features(tree))
     answer = plan.plan(tree, parameters, _ranges(container, tree, parameters), features)
-    raise BadRequest(
+    raise BadRequestError(
         "The provided cross partition query can not be directly served by the gateway. This is a first chance "
         "(internal) exception that all newer clients will know how to handle gracefully. This exception is "
         "traced, but unless you see it bubble up as an exception (which only happens on older SDK clients), "

@@ -5,15 +5,15 @@ from urllib.parse import quote
 
 from localcloud.cosmos import catalog, charges, items, json_documents, offers
 from localcloud.cosmos.catalog import Catalog, Container, Resource
-from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, BadRequest, NotFound
-from localcloud.cosmos.exchange import Reply, Request, of_feed, of_resource, read_query
+from localcloud.cosmos.errors import CROSS_PARTITION_DISABLED, BadRequestError, NotFoundError
+from localcloud.cosmos.exchange import Reply, Request, feed_reply, read_query, resource_reply
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
 from localcloud.cosmos.query.program import compile_query
 from localcloud.cosmos.storage import Storage
 
 
-class Management:
+class ResourceHandlers:
     def __init__(self, storage: Storage, known: Catalog) -> None:
         self._storage = storage
         self._catalog = known
@@ -35,12 +35,12 @@ class Management:
             "continuousBackupEnabled": False,
             "enableNRegionSynchronousCommit": False,
             "userReplicationPolicy": {"asyncReplication": False, **replication},
-            "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},
+            "userConsistencyPolicy": {"defaultConsistencyLevel": "SqliteSession"},
             "systemReplicationPolicy": replication,
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
             "queryEngineConfiguration": '{"maxSqlQueryInputLength":524288,"allowNewKeywords":true}',
         }
-        return of_resource(200, account, 0.0)
+        return resource_reply(200, account, 0.0)
 
     async def list_databases(self, request: Request) -> Reply:
         return self._listed(request, "", "Databases", [d.describe() for d in self._catalog.databases.values()])
@@ -54,10 +54,10 @@ class Management:
         database = await self._storage.write(job)
         self._catalog.databases[id_] = database
         await self._reload_throughput()
-        return of_resource(201, database.describe(), charges.METADATA_WRITE)
+        return resource_reply(201, database.describe(), charges.METADATA_WRITE)
 
     async def read_database(self, request: Request) -> Reply:
-        return of_resource(200, self._catalog.database(request.address.id).describe(), charges.METADATA_READ)
+        return resource_reply(200, self._catalog.database(request.address.id).describe(), charges.METADATA_READ)
 
     async def delete_database(self, request: Request) -> Reply:
         database = self._catalog.database(request.address.id)
@@ -80,11 +80,11 @@ class Management:
         container = await self._storage.write(job)
         database.containers[container.id] = container
         await self._reload_throughput()
-        return _of_container(201, container, charges.METADATA_WRITE)
+        return _container_reply(201, container, charges.METADATA_WRITE)
 
     async def read_container(self, request: Request) -> Reply:
         container = self._container(request)
-        reply = _of_container(200, container, charges.METADATA_READ)
+        reply = _container_reply(200, container, charges.METADATA_READ)
         wants_usage = request.flag("x-ms-documentdb-populatequotainfo")
         wants_ranges = request.flag("x-ms-documentdb-populatepartitionstatistics")
         if wants_usage or wants_ranges:
@@ -103,7 +103,7 @@ class Management:
         job = catalog.replace_container(old, resource, request.headers.get("if-match"), request.now)
         container = await self._storage.write(job)
         container.database.containers[container.id] = container
-        return _of_container(200, container, charges.METADATA_WRITE)
+        return _container_reply(200, container, charges.METADATA_WRITE)
 
     async def delete_container(self, request: Request) -> Reply:
         container = self._container(request)
@@ -119,7 +119,7 @@ class Management:
         if request.headers.get("if-none-match") == etag:
             return Reply(304, headers={"etag": etag, "x-ms-request-charge": str(charges.METADATA_READ)})
         rows = [json_documents.encode(container.describe_range(of)) for of in container.ranges]
-        reply = of_feed(container.rid, "PartitionKeyRanges", rows, charges.METADATA_READ)
+        reply = feed_reply(container.rid, "PartitionKeyRanges", rows, charges.METADATA_READ)
         reply.headers["etag"] = etag
         return reply
 
@@ -128,11 +128,11 @@ class Management:
         container = self._catalog.container(request.address.database, request.address.container)
         cross_partition = request.flag("x-ms-documentdb-query-enablecrosspartition")
         if request.method == "POST" and request.partition_key is None and not cross_partition:
-            raise BadRequest(CROSS_PARTITION_DISABLED)
+            raise BadRequestError(CROSS_PARTITION_DISABLED)
         return self._listed(request, container.rid, "Conflicts", [])
 
     async def read_conflict(self, request: Request) -> Reply:
-        raise NotFound(f"Resource Not Found: there is no conflict '{request.address.id}'.")
+        raise NotFoundError(f"Resource Not Found: there is no conflict '{request.address.id}'.")
 
     async def list_offers(self, request: Request) -> Reply:
         return self._listed(request, "", "Offers", await self._storage.read(offers.read))
@@ -141,16 +141,16 @@ class Management:
         listed = await self._storage.read(offers.read)
         offer = next((offer for offer in listed if offer["id"] == request.address.id), None)
         if offer is None:
-            raise NotFound(f"Resource Not Found: there is no offer '{request.address.id}'.")
-        return of_resource(200, offer, charges.METADATA_READ)
+            raise NotFoundError(f"Resource Not Found: there is no offer '{request.address.id}'.")
+        return resource_reply(200, offer, charges.METADATA_READ)
 
     async def replace_offer(self, request: Request) -> Reply:
         body = json_documents.decode(request.body)
         if not isinstance(body, dict):
-            raise BadRequest("The offer is no JSON object.")
+            raise BadRequestError("The offer is no JSON object.")
         offer = await self._storage.write(offers.replace(request.address.id, body, request.now))
         await self._reload_throughput()
-        return of_resource(200, offer, charges.METADATA_WRITE)
+        return resource_reply(200, offer, charges.METADATA_WRITE)
 
     async def _reload_throughput(self) -> None:
         self._catalog.throughput = await self._storage.read(offers.throughput)
@@ -166,7 +166,7 @@ class Management:
             program = compile_query(parse(text), parameters, request.now_ms)
             rows = program.results(row for resource in rows for row in program.rows({ROOT: resource}))
             rows = rows[program.offset : program.offset + program.limit]
-        return of_feed(rid, name, [json_documents.encode(row) for row in rows], charges.METADATA_READ)
+        return feed_reply(rid, name, [json_documents.encode(row) for row in rows], charges.METADATA_READ)
 
 
 def _usage(sizes: list[tuple[int, int]]) -> dict[str, str]:
@@ -188,8 +188,8 @@ def _statistics(container: Container, sizes: list[tuple[int, int]]) -> list[Reso
     ]
 
 
-def _of_container(status: int, container: Container, charge: float) -> Reply:
-    reply = of_resource(status, container.describe(), charge)
+def _container_reply(status: int, container: Container, charge: float) -> Reply:
+    reply = resource_reply(status, container.describe(), charge)
     reply.headers["x-ms-alt-content-path"] = quote(f"dbs/{container.database.id}")
     reply.headers["x-ms-documentdb-collection-index-transformation-progress"] = "100"
     return reply

@@ -8,7 +8,7 @@ import base64
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from localcloud.cosmos.errors import NotFound
+from localcloud.cosmos.errors import NotFoundError
 
 TYPES = frozenset(
     "dbs colls docs pkranges offers users permissions sprocs triggers udfs conflicts attachments operations".split()
@@ -16,7 +16,7 @@ TYPES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ResourcePath:
     """`kind` is the type of the resource or feed, `id` the id within it ("" for a feed).
 
     `signed_type` and `signed_links` are what the client may have signed.
@@ -35,23 +35,23 @@ class Address:
         return f"dbs/{self.database}/colls/{self.container}"
 
 
-def parse_address(raw_path: str) -> Address:
-    """Read a path as it was sent, still percent-encoded. Raises NotFound for a path that means nothing."""
+def parse_resource_path(raw_path: str) -> ResourcePath:
+    """Read a path as it was sent, still percent-encoded. Raises NotFoundError for a path that means nothing."""
     raw = raw_path.strip("/")
     if not raw:
-        return Address(kind="")
+        return ResourcePath(kind="")
     parts = tuple(unquote(part) for part in raw.split("/"))
     kind, is_item = (parts[-2], True) if len(parts) % 2 == 0 else (parts[-1], False)
     if "operations" in parts:
         kind, is_item, parts = parts[-1], False, parts[:-1]
     if any(part not in TYPES for part in parts[::2]):
-        raise NotFound(f"No resource has the path '/{'/'.join(parts)}'.")
+        raise NotFoundError(f"No resource has the path '/{'/'.join(parts)}'.")
     owner = parts if is_item else parts[:-1]
     link = "/".join(owner)
     links = [link, "/".join(raw.split("/")[: len(owner)])]
     if owner and is_rid(owner[1]):
         links.insert(0, owner[-1].lower())
-    return Address(
+    return ResourcePath(
         kind=kind,
         database=parts[1] if len(parts) > 1 and parts[0] == "dbs" else "",
         container=parts[3] if len(parts) > 3 and parts[2] == "colls" else "",

@@ -12,7 +12,7 @@ from localcloud.cosmos.partition import canonical
 from localcloud.cosmos.query import bounds, syntax
 from localcloud.cosmos.query.expressions import ROOT, Row
 from localcloud.cosmos.query.program import Program
-from localcloud.cosmos.storage import Session
+from localcloud.cosmos.storage import SqliteSession
 
 MAX_IDS_PUSHED = 500
 PLACE, ITEM_NUMBER = "$place", "$number"
@@ -31,7 +31,7 @@ class Candidate:
 class Scan:
     """Items that a query looks at, and what it has looked at so far: how many documents, of `size` bytes."""
 
-    session: Session
+    session: SqliteSession
     container: Container
     extents: list[Extent]
     tree: syntax.Query
@@ -55,7 +55,7 @@ class Scan:
 
 
 def candidates(
-    session: Session,
+    session: SqliteSession,
     container: Container,
     extents: list[Extent],
     ids: tuple[object, ...] | None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcloud.cosmos.app import Service
+from localcloud.cosmos.app import CosmosApp
 from localcloud.cosmos.catalog import Catalog
 from localcloud.cosmos.expiry import sweep
 from localcloud.cosmos.master_key import MasterKey
@@ -62,7 +62,7 @@ class CosmosServer:
             stack.push_async_callback(storage.close)
             catalog = await storage.read(Catalog)
             self.throughput = Throughput(catalog, self._throttled)
-            service = Service(
+            service = CosmosApp(
                 storage,
                 catalog,
                 self._key,

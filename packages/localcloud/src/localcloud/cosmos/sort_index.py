@@ -4,7 +4,7 @@ The service sorts by its index alone: a path that the indexing policy excludes c
 index holds all the paths of the ORDER BY ("Indexing policies in Azure Cosmos DB", order-by queries).
 """
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.indexing import IndexingPolicy
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.syntax import Expression
@@ -13,20 +13,20 @@ Path = tuple[str, ...]
 
 
 def check_sort_index(query: syntax.Query, indexing: IndexingPolicy) -> None:
-    """Raise BadRequest when the policy excludes a path that the query sorts by."""
+    """Raise BadRequestError when the policy excludes a path that the query sorts by."""
     paths = [_path_of(item.expression, query.sources) for item in query.order_by]
     orders = [(path, item.descending) for path, item in zip(paths, query.order_by, strict=True) if path is not None]
     if len(orders) == len(paths) and indexing.has_composite(orders):
         return
     for path, _ in orders:
         if not indexing.includes(path):
-            raise BadRequest(
+            raise BadRequestError(
                 "The index path corresponding to the specified order-by item is excluded: "
                 f"'/{'/'.join(path)}/?' is not in the container's indexing policy. Include it there."
             )
 
 
-def _path_of(node: Expression, sources: tuple[syntax.Source, ...]) -> Path | None:
+def _path_of(node: Expression, sources: tuple[syntax.FromSource, ...]) -> Path | None:
     """The path in the document that an expression is; None when it is no path."""
     alias, below = _alias_and_path(node)
     number = next((number for number, source in enumerate(sources) if source.alias == alias), None)

@@ -17,7 +17,7 @@ from typing import TypeVar
 from localcloud.disk import Refusals, is_full
 
 T = TypeVar("T")
-Job = Callable[["Session"], object]
+Job = Callable[["SqliteSession"], object]
 Waiting = tuple[Job, "asyncio.Future[object]", bool]
 Outcome = tuple["asyncio.Future[object]", object, BaseException | None]
 
@@ -53,7 +53,7 @@ CREATE INDEX IF NOT EXISTS unique_values_by_item ON unique_values (container, pk
 logger = logging.getLogger(__name__)
 
 
-class Session:
+class SqliteSession:
     """A connection and, for the writer, the log sequence number: one counter for all writes of the account."""
 
     def __init__(self, path: Path) -> None:
@@ -77,7 +77,7 @@ class Session:
 class Worker:
     """A thread that takes jobs in the order they come, as many at once as there are."""
 
-    def __init__(self, session: Session, name: str, *, transactional: bool) -> None:
+    def __init__(self, session: SqliteSession, name: str, *, transactional: bool) -> None:
         self._refusals = Refusals("Cosmos DB")
         self._session = session
         self._transactional = transactional
@@ -87,7 +87,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, job: Callable[[Session], T], *, undo: bool = True) -> T:
+    async def do(self, job: Callable[[SqliteSession], T], *, undo: bool = True) -> T:
         """Run the job in the thread; for a writer, return when its transaction is on disk.
 
         `undo` says that what the job wrote has to be taken back when it raises.
@@ -123,7 +123,7 @@ class Worker:
                     if self._transactional
                     else [self._attempt(job, future) for job, future, _ in group]
                 )
-                self._loop.call_soon_threadsafe(_settle, outcomes)
+                self._loop.call_soon_threadsafe(_complete, outcomes)
             if None in given:
                 return
 
@@ -169,7 +169,7 @@ class Worker:
             return future, None, error
 
 
-def _settle(outcomes: list[Outcome]) -> None:
+def _complete(outcomes: list[Outcome]) -> None:
     for future, result, error in outcomes:
         if future.done():
             continue
@@ -185,31 +185,31 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "cosmos.sqlite"
-        session = Session(self._path)
+        session = SqliteSession(self._path)
         session.prepare()
         self._writer = Worker(session, "cosmos-writer", transactional=True)
-        self._reader = Worker(Session(self._path), "cosmos-reader", transactional=False)
+        self._reader = Worker(SqliteSession(self._path), "cosmos-reader", transactional=False)
         self._scanners = ThreadPoolExecutor(SCANNERS, "cosmos-scanner")
-        self._idle: queue.SimpleQueue[Session] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[SqliteSession] = queue.SimpleQueue()
         for _ in range(SCANNERS):
-            self._idle.put(Session(self._path))
+            self._idle.put(SqliteSession(self._path))
 
-    async def write(self, job: Callable[[Session], T], *, undo: bool = True) -> T:
+    async def write(self, job: Callable[[SqliteSession], T], *, undo: bool = True) -> T:
         """All or nothing, and on disk when it returns.
 
         A job that raises only before it writes needs no `undo`, and is spared the two statements of a savepoint.
         """
         return await self._writer.do(job, undo=undo)
 
-    async def read(self, job: Callable[[Session], T]) -> T:
+    async def read(self, job: Callable[[SqliteSession], T]) -> T:
         """For short reads."""
         return await self._reader.do(job)
 
-    async def scan(self, job: Callable[[Session], T]) -> T:
+    async def scan(self, job: Callable[[SqliteSession], T]) -> T:
         """For reads that may take long."""
         return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, job)
 
-    def _scan(self, job: Callable[[Session], T]) -> T:
+    def _scan(self, job: Callable[[SqliteSession], T]) -> T:
         session = self._idle.get()
         try:
             return job(session)

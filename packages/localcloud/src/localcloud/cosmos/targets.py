@@ -2,18 +2,18 @@
 
 from localcloud.cosmos import items
 from localcloud.cosmos.catalog import Catalog, Container
-from localcloud.cosmos.errors import CONTAINER_RID_MISMATCH, PARTITION_KEY_RANGE_GONE, BadRequest, Gone
+from localcloud.cosmos.errors import CONTAINER_RID_MISMATCH, PARTITION_KEY_RANGE_GONE, BadRequestError, GoneError
 from localcloud.cosmos.exchange import Request
 from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
 
 
 def find_container(catalog: Catalog, request: Request) -> Container:
-    """Raises NotFound; BadRequest when the client means a container that had the name before."""
+    """Raises NotFoundError; BadRequestError when the client means a container that had the name before."""
     container = catalog.container(request.address.database, request.address.container)
     intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
     if intended is not None and intended != container.rid:
-        raise BadRequest(
+        raise BadRequestError(
             f"The container '{container.id}' is {container.rid}, not {intended}: it has been created anew.",
             substatus=CONTAINER_RID_MISMATCH,
         )
@@ -21,7 +21,7 @@ def find_container(catalog: Catalog, request: Request) -> Container:
 
 
 def named_extent(request: Request, container: Container) -> tuple[Extent, bool]:
-    """Which part the headers name, and whether they name one at all. Raises BadRequest, Gone."""
+    """Which part the headers name, and whether they name one at all. Raises BadRequestError, GoneError."""
     extent, single = Extent(), False
     values = request.partition_key
     if values is not None:
@@ -35,7 +35,7 @@ def named_extent(request: Request, container: Container) -> tuple[Extent, bool]:
     if named is not None:
         found = next((r for r in container.ranges if r.id == named.rpartition(",")[2]), None)
         if found is None:
-            raise Gone(
+            raise GoneError(
                 f"The partition key range {named} is not there; the container has {len(container.ranges)}.",
                 substatus=PARTITION_KEY_RANGE_GONE,
             )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from localcloud.cosmos.catalog import Catalog
-from localcloud.cosmos.errors import NotFound
-from localcloud.cosmos.resource_path import Address
+from localcloud.cosmos.errors import NotFoundError
+from localcloud.cosmos.resource_path import ResourcePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +60,23 @@ class Throughput:
         self._catalog = catalog
         self._buckets: dict[str, Bucket] = {}
 
-    def allowance(self, address: Address, now_ms: int) -> Allowance:
+    def allowance(self, address: ResourcePath, now_ms: int) -> Allowance:
         """What a request may spend that came just now."""
         bucket = self._bucket(address, now_ms)
         return bucket.allowance if bucket else UNLIMITED
 
-    def spend(self, address: Address, charge: float, now_ms: int) -> None:
+    def spend(self, address: ResourcePath, charge: float, now_ms: int) -> None:
         bucket = self._bucket(address, now_ms)
         if bucket:
             bucket.level -= charge
 
-    def _bucket(self, address: Address, now_ms: int) -> Bucket | None:
+    def _bucket(self, address: ResourcePath, now_ms: int) -> Bucket | None:
         """None for what nothing limits: metadata, serverless or unknown containers, and databases left alone."""
         if not self.enforced or not address.container:
             return None
         try:
             container = self._catalog.container(address.database, address.container)
-        except NotFound:
+        except NotFoundError:
             return None
         database = container.database
         if not any(fnmatchcase(database.id, pattern) for pattern in self.enforced):

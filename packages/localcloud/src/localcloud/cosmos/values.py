@@ -34,14 +34,14 @@ _RANKS: dict[type, int] = {
 }
 
 
-def rank(value: object) -> int:
+def type_rank(value: object) -> int:
     """Where the type stands in the order: undefined, null, booleans, numbers, strings, arrays, objects."""
     return _RANKS[type(value)]
 
 
 def same(left: object, right: object) -> bool:
     """Deep equality that does not take true for 1."""
-    if rank(left) != rank(right):
+    if type_rank(left) != type_rank(right):
         return False
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))
@@ -52,7 +52,7 @@ def same(left: object, right: object) -> bool:
 
 def equal(left: object, right: object) -> bool | Undefined:
     """`=`: undefined when a side is, or when the types differ. Only null may be compared with every type."""
-    left_rank, right_rank = rank(left), rank(right)
+    left_rank, right_rank = type_rank(left), type_rank(right)
     if not (left_rank and right_rank):
         return UNDEFINED
     if left_rank != right_rank:
@@ -62,8 +62,8 @@ def equal(left: object, right: object) -> bool | Undefined:
 
 def compare(left: object, right: object) -> int | Undefined:
     """-1, 0 or 1; undefined across types and for arrays, objects and what is not there."""
-    kind = rank(left)
-    if kind != rank(right) or kind in (0, 5, 6):
+    kind = type_rank(left)
+    if kind != type_rank(right) or kind in (0, 5, 6):
         return UNDEFINED
     if left == right:
         return 0
@@ -74,10 +74,10 @@ def compare(left: object, right: object) -> int | Undefined:
 class OrderKey:
     """Sorts values of any types. Arrays and objects come after all scalars, in an order of their own."""
 
-    __slots__ = ("rank", "value")
+    __slots__ = ("type_rank", "value")
 
     def __init__(self, value: object) -> None:
-        self.rank = rank(value)
+        self.type_rank = type_rank(value)
         self.value: object = value
         if isinstance(value, list):
             self.value = [OrderKey(item) for item in value]
@@ -85,20 +85,20 @@ class OrderKey:
             self.value = [(key, OrderKey(value[key])) for key in sorted(value)]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, OrderKey) and self.rank == other.rank and self.value == other.value
+        return isinstance(other, OrderKey) and self.type_rank == other.type_rank and self.value == other.value
 
     def __lt__(self, other: "OrderKey") -> bool:
-        if self.rank != other.rank:
-            return self.rank < other.rank
-        return self.rank > 1 and self.value < other.value  # type: ignore[operator]  # of one type
+        if self.type_rank != other.type_rank:
+            return self.type_rank < other.type_rank
+        return self.type_rank > 1 and self.value < other.value  # type: ignore[operator]  # of one type
 
     def __hash__(self) -> int:
-        return hash(self.rank)
+        return hash(self.type_rank)
 
 
 def fingerprint(value: object) -> object:
     """A hashable stand-in: equal exactly for values that are the same (DISTINCT, GROUP BY)."""
-    kind = rank(value)
+    kind = type_rank(value)
     if isinstance(value, list):
         return (kind, tuple(fingerprint(item) for item in value))
     if isinstance(value, dict):

@@ -6,7 +6,7 @@ A value that is undefined is passed over; one of a type that an aggregate is not
 from typing import Protocol
 
 from localcloud.cosmos.query.functions.numbers import is_number, tidy
-from localcloud.cosmos.values import UNDEFINED, OrderKey, fingerprint, rank
+from localcloud.cosmos.values import UNDEFINED, OrderKey, fingerprint, type_rank
 
 
 class Aggregate(Protocol):
@@ -65,7 +65,7 @@ class Extreme:
     def add(self, value: object) -> None:
         if value is UNDEFINED:
             return
-        if rank(value) > 4:
+        if type_rank(value) > 4:
             self._spoiled = True
         elif self._best is UNDEFINED or (
             OrderKey(value) < OrderKey(self._best) if self._sign < 0 else OrderKey(self._best) < OrderKey(value)

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.functions import AGGREGATES, CLOCKS, FUNCTIONS
 from localcloud.cosmos.query.functions.numbers import is_number, tidy
@@ -34,18 +34,18 @@ class Context:
 
 
 def compile_expression(node: Expression, context: Context) -> Evaluate:
-    """Raises BadRequest for a name, parameter or function that is not known."""
+    """Raises BadRequestError for a name, parameter or function that is not known."""
     match node:
         case syntax.Constant(value):
             return lambda row: value
         case syntax.Parameter(name):
             if name not in context.parameters:
-                raise BadRequest(f"The query uses the parameter {name}, but no value for it was given.")
+                raise BadRequestError(f"The query uses the parameter {name}, but no value for it was given.")
             given = context.parameters[name]
             return lambda row: given
         case syntax.Name(name):
             if name not in context.names:
-                raise BadRequest(
+                raise BadRequestError(
                     f"Identifier '{name}' could not be resolved: the FROM clause names "
                     f"{', '.join(sorted(context.names)) or 'nothing'}."
                 )
@@ -257,9 +257,9 @@ def _call(function: str, arguments: tuple[Expression, ...], context: Context) ->
         return lambda row: moment
     known = FUNCTIONS.get(function)
     if known is None:
-        raise BadRequest(f"'{function}' is not a recognized built-in function name.")
+        raise BadRequestError(f"'{function}' is not a recognized built-in function name.")
     if not known.least <= len(arguments) <= known.most:
-        raise BadRequest(
+        raise BadRequestError(
             f"The function {function} takes {known.least} to {known.most} arguments, but {len(arguments)} are given."
         )
     evaluate = known.evaluate
@@ -272,9 +272,9 @@ def _call(function: str, arguments: tuple[Expression, ...], context: Context) ->
 
 def _aggregate(function: str, arguments: tuple[Expression, ...], context: Context) -> Evaluate:
     if context.aggregates is None:
-        raise BadRequest(f"The aggregate {function} is not allowed here: only SELECT and ORDER BY may have one.")
+        raise BadRequestError(f"The aggregate {function} is not allowed here: only SELECT and ORDER BY may have one.")
     if len(arguments) != 1:
-        raise BadRequest(f"The aggregate {function} takes one argument, but {len(arguments)} are given.")
+        raise BadRequestError(f"The aggregate {function} takes one argument, but {len(arguments)} are given.")
     slot = f"${len(context.aggregates)}"
     context.aggregates.append((function, compile_expression(arguments[0], context.without_aggregates())))
     return operator.itemgetter(slot)

@@ -10,7 +10,7 @@ from lark import Lark, Token, Transformer, v_args
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, VisitError
 
 from localcloud import grammar
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.syntax import Expression
 from localcloud.cosmos.values import UNDEFINED
@@ -24,16 +24,16 @@ CLIENT_FILTER = "{documentdb-formattableorderbyquery-filter}"
 
 @lru_cache(maxsize=512)
 def parse(text: str) -> syntax.Query:
-    """Raises BadRequest, with a message that points at the position, when the text is no query."""
+    """Raises BadRequestError, with a message that points at the position, when the text is no query."""
     if len(text.encode()) > MAX_QUERY_BYTES:
-        raise BadRequest(f"The SQL query text exceeded the maximum limit of {MAX_QUERY_BYTES} bytes.")
+        raise BadRequestError(f"The SQL query text exceeded the maximum limit of {MAX_QUERY_BYTES} bytes.")
     try:
         tree = _grammar().parse(text.replace(CLIENT_FILTER, "true"))
         return _Builder().transform(tree)
     except UnexpectedInput as error:
         raise _syntax_error(text, error) from None
     except VisitError as error:
-        if isinstance(error.orig_exc, BadRequest):
+        if isinstance(error.orig_exc, BadRequestError):
             raise error.orig_exc from None
         raise
 
@@ -44,7 +44,7 @@ def _grammar() -> Lark:
     return grammar.parser("cosmos-grammar", text, ["start"])
 
 
-def _syntax_error(text: str, error: UnexpectedInput) -> BadRequest:
+def _syntax_error(text: str, error: UnexpectedInput) -> BadRequestError:
     """The service's form: the errors as JSON, with severity, location and code (SC1001 is a syntax error)."""
     token = str(getattr(error, "token", ""))
     start: int | None = getattr(error, "pos_in_stream", None)  # lark leaves it untyped
@@ -66,7 +66,7 @@ def _syntax_error(text: str, error: UnexpectedInput) -> BadRequest:
             }
         ]
     }
-    return BadRequest("Message: " + json.dumps(detail))
+    return BadRequestError("Message: " + json.dumps(detail))
 
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -121,23 +121,23 @@ class _Builder(Transformer[Token, syntax.Query]):
     def select_item(self, expression: Expression, *alias: Token) -> syntax.SelectItem:
         return syntax.SelectItem(expression, str(alias[-1]) if alias else None)
 
-    def from_clause(self, _keyword: Token, *sources: syntax.Source) -> tuple[str, object]:
+    def from_clause(self, _keyword: Token, *sources: syntax.FromSource) -> tuple[str, object]:
         return "sources", sources
 
-    def join(self, _keyword: Token, source: syntax.Source) -> syntax.Source:
+    def join(self, _keyword: Token, source: syntax.FromSource) -> syntax.FromSource:
         return source
 
-    def from_alias(self, collection: Expression, *alias: Token) -> syntax.Source:
+    def from_alias(self, collection: Expression, *alias: Token) -> syntax.FromSource:
         if alias:
-            return syntax.Source(str(alias[-1]), collection)
+            return syntax.FromSource(str(alias[-1]), collection)
         if isinstance(collection, syntax.Name):
-            return syntax.Source(collection.name, collection)
+            return syntax.FromSource(collection.name, collection)
         if isinstance(collection, syntax.Member) and isinstance(collection.key, syntax.Constant):
-            return syntax.Source(str(collection.key.value), collection)
-        raise BadRequest("A subquery in FROM needs an alias: FROM (SELECT …) AS name.")
+            return syntax.FromSource(str(collection.key.value), collection)
+        raise BadRequestError("A subquery in FROM needs an alias: FROM (SELECT …) AS name.")
 
-    def from_in(self, alias: Token, _in: Token, collection: Expression) -> syntax.Source:
-        return syntax.Source(str(alias), collection, iterated=True)
+    def from_in(self, alias: Token, _in: Token, collection: Expression) -> syntax.FromSource:
+        return syntax.FromSource(str(alias), collection, iterated=True)
 
     def collection_path(self, name: Token, *steps: Expression) -> Expression:
         node: Expression = syntax.Name(str(name))
@@ -223,7 +223,9 @@ class _Builder(Transformer[Token, syntax.Query]):
         return syntax.Call(name.upper(), arguments)
 
     def qualified_call(self, of: Expression, name: Token, *_arguments: Expression) -> Expression:
-        raise BadRequest(f"The function {syntax.text_of(of)}.{name} is not known: there are no user-defined functions.")
+        raise BadRequestError(
+            f"The function {syntax.text_of(of)}.{name} is not known: there are no user-defined functions."
+        )
 
     def exists(self, _keyword: Token, query: syntax.Query) -> Expression:
         return syntax.Subquery("EXISTS", query)

@@ -8,7 +8,7 @@ drops duplicates, skips and takes. Shapes: `azure.cosmos._execution_context` rea
 from collections.abc import Mapping
 from dataclasses import replace
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.bounds import root_alias
 from localcloud.cosmos.query.functions import AGGREGATES
@@ -93,10 +93,10 @@ def plan(
     ranges: list[dict[str, object]],
     supported: frozenset[str],
 ) -> dict[str, object]:
-    """The plan as JSON. Raises BadRequest when the client does not support what the query needs."""
+    """The plan as JSON. Raises BadRequestError when the client does not support what the query needs."""
     missing = [name for name in features(query) if name not in supported]
     if missing:
-        raise BadRequest(
+        raise BadRequestError(
             "Query contains 1 or more unsupported features. Upgrade your SDK to a version that does support the "
             "requested features: "
             + " ".join(f"Query contained {name}, which the calling client does not support." for name in missing)

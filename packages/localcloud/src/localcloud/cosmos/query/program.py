@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import aggregates, syntax
 from localcloud.cosmos.query.expressions import ROOT, Context, Evaluate, Row, build_object, compile_expression
 from localcloud.cosmos.query.syntax import Expression
@@ -78,7 +78,7 @@ def _sort_key(evaluate: Evaluate, row: Row) -> OrderKey:
 
 
 def compile_query(query: syntax.Query, parameters: Mapping[str, object], now_ms: int) -> Program:
-    """Raises BadRequest for what is well formed but makes no sense."""
+    """Raises BadRequestError for what is well formed but makes no sense."""
     return _compile(query, Context(parameters, now_ms, query=_run))
 
 
@@ -139,7 +139,7 @@ def _limits(query: syntax.Query, parameters: Mapping[str, object]) -> tuple[int,
     limit = count_of(query.limit, parameters, "LIMIT") if query.limit is not None else MAX_LIMIT
     if query.top is not None:
         if query.limit is not None:
-            raise BadRequest("A query cannot have both TOP and OFFSET LIMIT.")
+            raise BadRequestError("A query cannot have both TOP and OFFSET LIMIT.")
         limit = count_of(query.top, parameters, "TOP")
     return offset, limit
 
@@ -152,21 +152,23 @@ def count_of(node: Expression, parameters: Mapping[str, object], clause: str) ->
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_LIMIT:
-        raise BadRequest(f"{clause} has {value!r}: expected an integer from 0 to {MAX_LIMIT}.")
+        raise BadRequestError(f"{clause} has {value!r}: expected an integer from 0 to {MAX_LIMIT}.")
     return value
 
 
 def _select(query: syntax.Query, context: Context) -> Evaluate:
     if query.items is None:
         if len(query.sources) != 1:
-            raise BadRequest("'SELECT *' is only valid with a single input set.")
+            raise BadRequestError("'SELECT *' is only valid with a single input set.")
         return compile_expression(syntax.Name(query.sources[0].alias), context)
     if query.value:
         return compile_expression(query.items[0].expression, context)
     fields: list[tuple[str, Evaluate]] = []
     for name, item in zip(names_of(query.items), query.items, strict=True):
         if any(name == known for known, _ in fields):
-            raise BadRequest(f"The SELECT list has two properties of the name '{name}': give one an alias with AS.")
+            raise BadRequestError(
+                f"The SELECT list has two properties of the name '{name}': give one an alias with AS."
+            )
         fields.append((name, compile_expression(item.expression, context)))
     return lambda row: build_object(fields, row)
 
@@ -192,7 +194,7 @@ def names_of(items: tuple[syntax.SelectItem, ...]) -> list[str]:
     return names
 
 
-def _source(source: syntax.Source, context: Context, *, first: bool) -> Callable[[Row], Iterable[object]]:
+def _source(source: syntax.FromSource, context: Context, *, first: bool) -> Callable[[Row], Iterable[object]]:
     if isinstance(source.of, syntax.Subquery):
         assert context.query is not None
         run = context.query(context, source.of.query)

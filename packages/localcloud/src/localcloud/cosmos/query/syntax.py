@@ -120,7 +120,7 @@ Expression: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FromSource:
     """One FROM or JOIN. `iterated` is the form `x IN collection`; `of` is an expression or a subquery."""
 
     alias: str
@@ -148,7 +148,7 @@ class Query:
     value: bool = False
     distinct: bool = False
     top: Expression | None = None
-    sources: tuple[Source, ...] = ()
+    sources: tuple[FromSource, ...] = ()
     where: Expression | None = None
     group_by: tuple[Expression, ...] = ()
     order_by: tuple[SortItem, ...] = ()
@@ -185,7 +185,7 @@ def text_of_query(query: Query) -> str:
     return " ".join(parts)
 
 
-def _text_of_source(source: Source) -> str:
+def _text_of_source(source: FromSource) -> str:
     text = text_of(source.of)
     if source.iterated:
         return f"{source.alias} IN {text}"

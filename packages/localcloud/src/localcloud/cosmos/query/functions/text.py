@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from localcloud.cosmos.errors import BadRequest
+from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query.functions.numbers import is_number
-from localcloud.cosmos.values import UNDEFINED, rank
+from localcloud.cosmos.values import UNDEFINED, type_rank
 
 _FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 
@@ -67,7 +67,7 @@ def _parse(kinds: frozenset[int]) -> Callable[..., object]:
             value = json.loads(text.strip())
         except ValueError:
             return UNDEFINED
-        return value if rank(value) in kinds else UNDEFINED
+        return value if type_rank(value) in kinds else UNDEFINED
 
     return _typed(str, of=parse)
 
@@ -77,12 +77,12 @@ def _pattern(pattern: str, modifiers: str) -> re.Pattern[str]:
     flags = re.NOFLAG
     for modifier in modifiers:
         if modifier not in _FLAGS:
-            raise BadRequest(f"RegexMatch has the modifier {modifier!r}: expected some of {''.join(_FLAGS)}.")
+            raise BadRequestError(f"RegexMatch has the modifier {modifier!r}: expected some of {''.join(_FLAGS)}.")
         flags |= _FLAGS[modifier]
     try:
         return re.compile(pattern, flags)
     except re.error as error:
-        raise BadRequest(f"RegexMatch has a bad pattern {pattern!r}: {error}.") from error
+        raise BadRequestError(f"RegexMatch has a bad pattern {pattern!r}: {error}.") from error
 
 
 def _regex_match(text: str, pattern: str, modifiers: str = "") -> bool:

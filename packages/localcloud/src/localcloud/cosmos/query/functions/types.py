@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from localcloud.cosmos.values import UNDEFINED, rank
+from localcloud.cosmos.values import UNDEFINED, type_rank
 
 
 def _is_number(value: object) -> bool:
@@ -37,7 +37,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., object], int, int]] = {
     "IS_NULL": (lambda value: value is None, 1, 1),
     "IS_NUMBER": (_is_number, 1, 1),
     "IS_OBJECT": (lambda value: isinstance(value, dict), 1, 1),
-    "IS_PRIMITIVE": (lambda value: 1 <= rank(value) <= 4, 1, 1),
+    "IS_PRIMITIVE": (lambda value: 1 <= type_rank(value) <= 4, 1, 1),
     "IS_STRING": (lambda value: isinstance(value, str), 1, 1),
     "IIF": (_iif, 3, 3),
     "CHOOSE": (_choose, 2, 100),
