@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.servicebus.errors import InvalidArgumentError
-from localcloud.servicebus.like import like
-from localcloud.servicebus.reckoning import FilterError, Value, calculated, compared
+from localcloud.servicebus.like_pattern import like
 from localcloud.servicebus.sql import MessageView, compile_action, compile_filter
+from localcloud.servicebus.sql_values import FilterError, Value, calculated, compared
 
 MESSAGE = MessageView(
     {"label": "important bus", "to": "Store5", "messageid": "m1"},

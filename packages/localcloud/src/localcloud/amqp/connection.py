@@ -33,7 +33,7 @@ from localcloud.amqp.frames import (
 )
 from localcloud.amqp.link import wire_error
 from localcloud.amqp.node import AmqpService
-from localcloud.amqp.output import OutputBuffer
+from localcloud.amqp.output_buffer import OutputBuffer
 from localcloud.amqp.performatives import (
     Begin,
     Close,

@@ -16,7 +16,7 @@ from localcloud.amqp.performatives import (
     TransactionCoordinator,
     Transfer,
 )
-from localcloud.amqp.sequence import MASK
+from localcloud.amqp.serial_number import MASK
 from localcloud.amqp.types import Uint, Ulong
 
 CREDIT: Final = 1000

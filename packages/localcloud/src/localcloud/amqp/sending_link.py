@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from localcloud.amqp.codec import encode
 from localcloud.amqp.link import Link, LinkSession
 from localcloud.amqp.performatives import Attach, DeliveryState, Disposition, Flow, Target
-from localcloud.amqp.sequence import MASK
+from localcloud.amqp.serial_number import MASK
 from localcloud.amqp.types import Uint
 from localcloud.faults import FaultRule
 

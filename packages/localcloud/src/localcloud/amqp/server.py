@@ -10,10 +10,10 @@ from localcloud.amqp import cbs
 from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.connection import AmqpConnection
 from localcloud.amqp.errors import CONNECTION_FORCED, AmqpError
-from localcloud.amqp.faulty import FaultyService, Strike
+from localcloud.amqp.faulty_service import FaultyService, Strike
 from localcloud.amqp.node import AmqpService
 from localcloud.amqp.receiving_link import Inlet, ReceivingLink
-from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.request_node import RequestNode
 from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.sas import Keys
 

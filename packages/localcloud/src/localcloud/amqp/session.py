@@ -19,7 +19,7 @@ from localcloud.amqp.errors import (
 from localcloud.amqp.frames import frame
 from localcloud.amqp.link import Link, LinkConnection, wire_error
 from localcloud.amqp.node import AmqpService
-from localcloud.amqp.output import OutputBuffer
+from localcloud.amqp.output_buffer import OutputBuffer
 from localcloud.amqp.performatives import (
     Attach,
     Begin,
@@ -31,7 +31,7 @@ from localcloud.amqp.performatives import (
 )
 from localcloud.amqp.receiving_link import Inlet, ReceivingLink
 from localcloud.amqp.sending_link import OutgoingDelivery, Outlet, SendingLink, transfer_head
-from localcloud.amqp.sequence import MASK
+from localcloud.amqp.serial_number import MASK
 from localcloud.amqp.types import Uint, Ushort
 
 log = logging.getLogger(__name__)

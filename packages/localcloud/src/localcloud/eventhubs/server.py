@@ -11,16 +11,16 @@ from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.errors import AmqpError
 from localcloud.amqp.node import RefusedOutlet
 from localcloud.amqp.receiving_link import Inlet, ReceivingLink
-from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.request_node import RequestNode
 from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Array
 from localcloud.eventhubs import management
 from localcloud.eventhubs.addresses import ReceiveAddress, SendAddress, check_path, find_hub, find_partition, not_found
+from localcloud.eventhubs.event_reader import EventCache, EventReader
+from localcloud.eventhubs.event_writer import MAX_MESSAGE_SIZE, EventWriter
 from localcloud.eventhubs.position import selector_of, start_of
 from localcloud.eventhubs.readers import PartitionReaders
-from localcloud.eventhubs.receive import EventCache, EventReader
-from localcloud.eventhubs.send import MAX_MESSAGE_SIZE, EventWriter
 from localcloud.faults import Faults
 from localcloud.log.errors import UnknownHubError
 from localcloud.log.partition import PartitionLog

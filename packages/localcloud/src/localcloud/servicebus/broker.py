@@ -37,7 +37,7 @@ from localcloud.servicebus.errors import (
 from localcloud.servicebus.message import MessageContent
 from localcloud.servicebus.policy import QueuePolicy
 from localcloud.servicebus.queue import MessageQueue
-from localcloud.servicebus.reckoning import FilterError
+from localcloud.servicebus.sql_values import FilterError
 
 MAX_HOPS: Final = 4
 

@@ -12,16 +12,16 @@ from localcloud.amqp.message import Message
 from localcloud.amqp.performatives import Accepted, ErrorCondition, Modified, Rejected
 from localcloud.amqp.receiving_link import ReceivingLink
 from localcloud.amqp.types import Array, Int, Map, Symbol, Timestamp, Value
-from localcloud.servicebus import rule_wire
+from localcloud.servicebus import rule_format
+from localcloud.servicebus.amqp_format import delivered
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import QueuedMessage
 from localcloud.servicebus.errors import InvalidArgumentError, ServerBusyError, ServiceBusError, UnsupportedError
 from localcloud.servicebus.message import DESCRIPTION, REASON, BodyFile, MessageContent, read_content
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.queue import MessageQueue
-from localcloud.servicebus.receiving import settle
+from localcloud.servicebus.queue_outlet import settle
 from localcloud.servicebus.registry import put_rule, remove_rule, subscription
-from localcloud.servicebus.wire import delivered
 
 PREFIX: Final = "com.microsoft:"
 MAX_PEEKED: Final = 250
@@ -208,7 +208,7 @@ class EntityManagement:
         return ManagementReply({"skip": Int(skip + len(page)), "sessions-ids": Array(tuple(page))})
 
     async def _add_rule(self, fields: RequestFields) -> ManagementReply:
-        made = rule_wire.read(fields.one("rule-name", str), fields.one("rule-description", dict))
+        made = rule_format.read(fields.one("rule-name", str), fields.one("rule-description", dict))
         await self._namespace.run(lambda broker, now: put_rule(broker, self._path, made, exists=False))
         return ManagementReply({})
 
@@ -223,7 +223,7 @@ class EntityManagement:
         def operation(broker: Broker, now: int) -> list[Value]:
             entity = subscription(broker, self._path)
             return [
-                {"rule-description": rule_wire.description(compiled.rule, entity.created_ms)}
+                {"rule-description": rule_format.description(compiled.rule, entity.created_ms)}
                 for compiled in list(entity.rules.values())[skip : skip + top]
             ]
 

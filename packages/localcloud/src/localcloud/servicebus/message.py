@@ -20,7 +20,7 @@ from localcloud.amqp.message import (
 )
 from localcloud.amqp.performatives import Properties, composite
 from localcloud.amqp.types import Described, Map, Symbol, Ubyte, Ulong, Value
-from localcloud.servicebus import reckoning, sql
+from localcloud.servicebus import sql, sql_values
 from localcloud.servicebus.decimals import deliverable
 from localcloud.servicebus.errors import InvalidArgumentError
 
@@ -222,7 +222,7 @@ def _check_length(what: str, value: str | None) -> None:
         raise InvalidArgumentError(f"the {what} has {len(value)} characters; allowed are {MAX_ID_LENGTH}")
 
 
-def sql_value(value: Value) -> reckoning.Value:
+def sql_value(value: Value) -> sql_values.Value:
     """An AMQP value in the terms of SQL rules: unique ids as text, times as milliseconds, no composites."""
     if value is None or isinstance(value, bool):
         return value
@@ -235,10 +235,10 @@ def sql_value(value: Value) -> reckoning.Value:
     return value if isinstance(value, bytes) else None
 
 
-def view(content: MessageContent, more: Mapping[str, reckoning.Value]) -> sql.MessageView:
+def view(content: MessageContent, more: Mapping[str, sql_values.Value]) -> sql.MessageView:
     """The message as rules see it; `more` are the system properties that the broker knows."""
     properties, application = content.opened()
-    system: dict[str, reckoning.Value] = {
+    system: dict[str, sql_values.Value] = {
         name: _text(getattr(properties, field)) for name, field in SYSTEM_FIELDS.items()
     }
     system["partitionkey"] = sql_value(content.annotations.get(PARTITION_KEY))

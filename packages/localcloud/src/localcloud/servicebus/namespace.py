@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, TypeVar
 from uuid import UUID
 
 from localcloud.disk import reason
-from localcloud.servicebus import declare
+from localcloud.servicebus import declaration
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.errors import ServerBusyError
@@ -59,7 +59,7 @@ class ServiceBusNamespace:
         self._loop = asyncio.get_running_loop()
         self._store.start()
         self.broker = self._read()
-        await self.run(lambda broker, now: declare.declare(broker, self._config, now))
+        await self.run(lambda broker, now: declaration.declare(broker, self._config, now))
         return self
 
     async def __aexit__(
@@ -181,7 +181,7 @@ class ServiceBusNamespace:
 
     def _read(self) -> Broker:
         broker = Broker()
-        declare.restore(broker, self._store.load(), self.now_ms())
+        declaration.restore(broker, self._store.load(), self.now_ms())
         return broker
 
 

@@ -25,9 +25,9 @@ from localcloud.servicebus.errors import (
     NotAllowedError,
     QuotaExceededError,
 )
-from localcloud.servicebus.lanes import ReadyMessages
 from localcloud.servicebus.message import MessageContent
 from localcloud.servicebus.policy import QueuePolicy
+from localcloud.servicebus.ready_messages import ReadyMessages
 from localcloud.servicebus.sequence_order import SequenceOrder
 from localcloud.servicebus.sessions import MessageSessions
 

@@ -20,8 +20,8 @@ from localcloud.servicebus.entities import (
 )
 from localcloud.servicebus.errors import InvalidArgumentError
 from localcloud.servicebus.message import SYSTEM_FIELDS, MessageContent, view
-from localcloud.servicebus.reckoning import FilterError, Value, compared
 from localcloud.servicebus.sql import Assignment, MessageView
+from localcloud.servicebus.sql_values import FilterError, Value, compared
 
 Predicate = Callable[[MessageView], bool | None]
 

@@ -11,23 +11,23 @@ from uuid import uuid4
 
 from localcloud.amqp.config import AmqpConfig
 from localcloud.amqp.receiving_link import Inlet, ReceivingLink
-from localcloud.amqp.requests import RequestNode
+from localcloud.amqp.request_node import RequestNode
 from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Symbol
 from localcloud.faults import Faults
 from localcloud.sas import Keys
 from localcloud.servicebus import session_links, topology
+from localcloud.servicebus.amqp_format import amqp_error
 from localcloud.servicebus.config import NamespaceConfig
 from localcloud.servicebus.entities import max_message_bytes
 from localcloud.servicebus.entity import SubscriptionEntity
 from localcloud.servicebus.errors import ServiceBusError
 from localcloud.servicebus.management import EntityManagement
+from localcloud.servicebus.message_inlet import MessageInlet
 from localcloud.servicebus.namespace import ServiceBusNamespace
-from localcloud.servicebus.receiving import QueueOutlet
-from localcloud.servicebus.sending import MessageInlet
+from localcloud.servicebus.queue_outlet import QueueOutlet
 from localcloud.servicebus.store import MessageStore
-from localcloud.servicebus.wire import amqp_error
 
 # On top of what an entity takes as a message: properties, annotations, and a batch's frame around them.
 OVERHEAD_BYTES = 65_536

@@ -6,12 +6,12 @@ from typing import Final
 
 from localcloud.amqp.sending_link import SendingLink
 from localcloud.amqp.types import Described, Map, Symbol, Value
+from localcloud.servicebus.amqp_format import ticks
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import LockGrant
 from localcloud.servicebus.errors import InvalidArgumentError, NotAllowedError, OperationTimeoutError
 from localcloud.servicebus.namespace import ServiceBusNamespace
-from localcloud.servicebus.receiving import QueueOutlet
-from localcloud.servicebus.wire import ticks
+from localcloud.servicebus.queue_outlet import QueueOutlet
 
 SESSION_FILTER: Final = Symbol("com.microsoft:session-filter")
 LOCKED_UNTIL: Final = Symbol("com.microsoft:locked-until-utc")

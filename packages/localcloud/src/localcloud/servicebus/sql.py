@@ -16,8 +16,8 @@ from lark.exceptions import UnexpectedInput
 
 from localcloud import grammar
 from localcloud.servicebus.errors import InvalidArgumentError
-from localcloud.servicebus.like import like
-from localcloud.servicebus.reckoning import FilterError, Value, calculated, compared
+from localcloud.servicebus.like_pattern import like
+from localcloud.servicebus.sql_values import FilterError, Value, calculated, compared
 
 MAX_LENGTH: Final = 1024
 MAX_DEPTH: Final = 100

@@ -11,13 +11,13 @@ from localcloud.amqp.performatives import Accepted, DeliveryState, ErrorConditio
 from localcloud.amqp.sending_link import OutgoingDelivery, Outlet, SendingLink
 from localcloud.amqp.types import Map
 from localcloud.faults import DuplicateFault, FaultRule
+from localcloud.servicebus.amqp_format import amqp_error, delivered
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import QueuedMessage
 from localcloud.servicebus.errors import MessageLockLostError, ServerBusyError, ServiceBusError, SessionLockLostError
 from localcloud.servicebus.message import DESCRIPTION, REASON, BodyFile
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.queue import MessageQueue
-from localcloud.servicebus.wire import amqp_error, delivered
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 from localcloud.amqp.codec import DecodeError, decode
 from localcloud.amqp.message import DATA, sections
 from localcloud.amqp.receiving_link import Delivery, Inlet
+from localcloud.servicebus.amqp_format import BATCH_FORMAT, amqp_error
 from localcloud.servicebus.errors import InvalidArgumentError, ServiceBusError
 from localcloud.servicebus.message import BodyFile, MessageContent, read_content
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.store import BLOB_BYTES
-from localcloud.servicebus.wire import BATCH_FORMAT, amqp_error
 
 
 class MessageInlet(Inlet):
