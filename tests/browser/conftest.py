@@ -1,4 +1,4 @@
-"""A whole system behind one address, and a browser before it."""
+"""A whole system behind one address, and a browser that shows its page."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ PATIENCE_MS = 40_000
 
 
 class System:
-    """Everything that `songline up` runs but simulated listeners, for the tests of a module."""
+    """All that `songline up` runs except simulated listeners, for the tests of a module."""
 
     def __init__(self, folder: Path) -> None:
         self.cloud = LocalCloud(folder / "cloud", ["--blobs"])
@@ -83,7 +83,7 @@ class System:
         return self.api.address
 
     def play(self, song: str, times: int = 1) -> None:
-        """So many listeners hear the song."""
+        """`times` listeners hear the song."""
         for _ in range(times):
             listener = f"listener-{secrets.token_hex(6)}"
             body = {"userId": listener, "playedMs": 60_000, "durationMs": 180_000, "region": "DE"}
@@ -101,22 +101,22 @@ class System:
 
 
 class Visit:
-    """A page, with what it asked for and what it complained of."""
+    """A page, with its requests and the errors in its console."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
         self.address = address
-        self.complaints: list[str] = []
+        self.console_errors: list[str] = []
         self.requests: list[str] = []
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda line: self.console_errors.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: self.console_errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
 
     def go(self, view: str) -> None:
         self.page.goto(f"{self.address}/#{view}")
 
-    def strangers(self) -> list[str]:
-        """What was asked of another host."""
+    def foreign_requests(self) -> list[str]:
+        """The addresses of other hosts that the page asked."""
         own = urlsplit(self.address).netloc
         return [url for url in self.requests if url.startswith(("http", "ws")) and urlsplit(url).netloc != own]
 
@@ -145,12 +145,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, system: System, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A page of its own, 1440 pixels wide unless the test says otherwise, which must end without a complaint."""
+    """A page of its own, 1440 pixels wide unless the test says otherwise. It must log no error to the console."""
     options: dict[str, Any] = getattr(request, "param", {})
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
     context.set_default_timeout(PATIENCE_MS)
     visit = Visit(context.new_page(), system.address)
     yield visit
     context.close()
-    assert visit.complaints == []
-    assert visit.strangers() == []
+    assert visit.console_errors == []
+    assert visit.foreign_requests() == []
