@@ -398,3 +398,10 @@ export interface PostAnswers {
     position?: Record<string, number>;
   };
 }
+
+export interface StreamEvents {
+  "/v1/live": Live | Chart | Followed;
+  "/v1/now-playing": string;
+  "/v1/users/{user_id}/now-playing": string;
+  "/v1/ingestions/{ingestion_id}/events": Step;
+}

@@ -1,8 +1,11 @@
 // The page's names for parts of the API's answers, and for what its own files hand to each other.
-import type { Followed, GetAnswers, Live } from "./openapi.d.ts";
+import type { GetAnswers, StreamEvents } from "./openapi.d.ts";
 
-export type { Followed, GetAnswers, Live, PostAnswers } from "./openapi.d.ts";
+export type { GetAnswers, PostAnswers } from "./openapi.d.ts";
 
+// They are named by path and field, so that the API's names of its schemas are of no matter here.
+export type Live = Extract<StreamEvents["/v1/live"], { projections: unknown }>;
+export type Followed = Extract<StreamEvents["/v1/live"], { name: unknown; chart: unknown }>;
 export type Chart = GetAnswers["/v1/charts/{kind}/{window}"];
 export type ChartEntry = Chart["entries"][number];
 export type Song = GetAnswers["/v1/songs/{song_id}"]["song"];

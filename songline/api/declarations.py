@@ -15,7 +15,13 @@ DECLARATIONS = PUBLISHED.parents[1] / "projections" / "dashboard" / "openapi.d.t
 _HEADER = (
     "// Written by `make schemas` from `schemas/published/openapi.json`. Don't edit it: the next run overwrites it.\n"
 )
-_JSON = "application/json"
+_JSON, _STREAM = "application/json", "text/event-stream"
+_ANSWERS = (
+    ("GetAnswers", "get", "200", _JSON),
+    ("PostAnswers", "post", "202", _JSON),
+    ("StreamEvents", "get", "200", _STREAM),
+)
+"""Interface, and the answers that it has: method, status, media type."""
 _PRIMITIVES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 _MAX_CHOICES = 8
 """A union of more choices has a line for each."""
@@ -29,11 +35,11 @@ def declarations(document: Mapping[str, Any]) -> str:
     """The declarations of `document`: an interface for each of its schemas, and one for the answers of each method.
 
     `GetAnswers` has the path of every GET that answers 200 with JSON, `PostAnswers` that of every POST that answers
-    202 with JSON. Raises UnknownSchemaError.
+    202 with JSON, `StreamEvents` that of every event stream. Raises UnknownSchemaError.
     """
     parts = [f"export interface {name} {_body(schema)}\n" for name, schema in document["components"]["schemas"].items()]
-    for name, method, status in (("GetAnswers", "get", "200"), ("PostAnswers", "post", "202")):
-        answers = dict(_answers(document["paths"], method, status))
+    for name, method, status, media_type in _ANSWERS:
+        answers = dict(_answers(document["paths"], method, status, media_type))
         parts.append(f"export interface {name} {_body({'properties': answers, 'required': list(answers)})}\n")
     return "\n".join((_HEADER, *parts))
 
@@ -86,11 +92,13 @@ def _union(choices: Iterator[str], indent: str) -> str:
     return "".join(f"\n{indent}  | {choice}" for choice in different)
 
 
-def _answers(paths: Mapping[str, Any], method: str, status: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _answers(
+    paths: Mapping[str, Any], method: str, status: str, media_type: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path, operations in paths.items():
         content = operations.get(method, {}).get("responses", {}).get(status, {}).get("content", {})
-        if _JSON in content:
-            yield path, content[_JSON]["schema"]
+        if media_type in content:
+            yield path, content[media_type]["schema"]
 
 
 def text() -> str:

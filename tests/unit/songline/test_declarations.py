@@ -67,6 +67,7 @@ def test_answers_are_declared_by_method_and_path() -> None:
         "/songs/{id}": {"get": answer("200", "application/json"), "delete": answer("202", "application/json")},
         "/songs": {"post": answer("202", "application/json"), "get": answer("404", "application/json")},
         "/audio": {"get": answer("200", "audio/*")},
+        "/live": {"get": answer("200", "text/event-stream")},
     }
     song = {"properties": {"id": STRING}, "required": ["id"]}
     made = declarations.declarations({"components": {"schemas": {"Song": song}}, "paths": paths})
@@ -81,5 +82,9 @@ def test_answers_are_declared_by_method_and_path() -> None:
         "",
         "export interface PostAnswers {",
         '  "/songs": Song;',
+        "}",
+        "",
+        "export interface StreamEvents {",
+        '  "/live": Song;',
         "}",
     ]
