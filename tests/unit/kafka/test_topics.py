@@ -279,8 +279,9 @@ async def test_configurations_name_their_sources(connect: Connect) -> None:
     assert {row.config_source for row in (await described(client, 2, "events")).configs} == {default}
     assert [row.name for row in (await described(client, 2, "events", ("retention.ms",))).configs] == ["retention.ms"]
     assert len((await described(client, 2, "events", ())).configs) == len(rows)
-    broker = {row.name: row.value for row in (await described(client, 4, "0")).configs}
-    assert broker["auto.create.topics.enable"] == "true"
+    broker = {row.name: row for row in (await described(client, 4, "0")).configs}
+    assert broker["auto.create.topics.enable"].value == "true"
+    assert ({row.read_only for row in rows.values()}, {row.read_only for row in broker.values()}) == ({False}, {True})
 
 
 @pytest.mark.parametrize(

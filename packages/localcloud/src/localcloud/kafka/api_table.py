@@ -1,4 +1,4 @@
-"""Which APIs and versions the endpoint has, and who handles them.
+"""The APIs and versions that the endpoint serves, and their handlers.
 
 The newest versions are those of Kafka 3.2 to 3.4, so that clients that go by the version of a whole broker find all of
 them; the oldest are those that kio describes, which Kafka 4.0 has too.
@@ -66,7 +66,7 @@ Handler = Callable[[KafkaClient, Any, int], Entity | Awaitable[Entity]]
 
 
 class Api(NamedTuple):
-    """Versions `first` to `last` of one API: the class its requests are read as, and who handles them."""
+    """Versions `first` to `last` of one API: the class its requests are read as, and their handler."""
 
     key: int
     first: int
@@ -104,7 +104,7 @@ class ApiTable:
             Api(10, 4, 4, FindCoordinatorRequest, lambda _, request, __: find_coordinators(ns, request)),
             Api(11, 0, 9, JoinGroupRequest, lambda client, request, version: groups.join(client, request, version)),
             Api(12, 0, 4, HeartbeatRequest, lambda _, request, __: groups.heartbeat(request)),
-            Api(13, 0, 2, leave_v2.LeaveGroupRequest, lambda _, request, __: groups.leave_alone(request)),
+            Api(13, 0, 2, leave_v2.LeaveGroupRequest, lambda _, request, __: groups.leave_one(request)),
             Api(13, 3, 5, LeaveGroupRequest, lambda _, request, __: groups.leave(request)),
             Api(14, 0, 5, SyncGroupRequest, lambda _, request, __: groups.sync(request)),
             Api(15, 0, 5, DescribeGroupsRequest, lambda _, request, __: group_admin.describe(request)),

@@ -12,7 +12,7 @@ _READ_BYTES = 4 << 20
 
 
 class CommittedOffset(NamedTuple):
-    """The next offset a group reads of a partition, and what its client noted with it."""
+    """The next offset that a group reads of a partition, and the metadata that its client committed with it."""
 
     offset: int
     leader_epoch: int
@@ -26,8 +26,10 @@ class CommittedOffsets:
     """What each group has committed, by (hub in lower case, partition)."""
 
     def __init__(self, log: PartitionLog, created_at_ms: Callable[[str], int]) -> None:
-        """`created_at_ms` tells when a hub was created (Unix ms): what was committed before that is of a hub of the
-        same name, whose folder was removed while nobody served it, and is left out.
+        """`created_at_ms` returns when a hub was created (Unix ms).
+
+        Offsets that were committed before that belong to an earlier hub of the same name, whose folder was removed
+        while localcloud did not run; they are left out.
         """
         self._log = log
         self._groups: dict[str, dict[tuple[str, int], CommittedOffset]] = {}
@@ -45,7 +47,7 @@ class CommittedOffsets:
                         self._apply(key, None if before else record.value)
             offset = batches[-1].last_offset + 1 if batches else log.high_watermark
 
-    def of(self, group: str) -> dict[tuple[str, int], CommittedOffset]:
+    def of_group(self, group: str) -> dict[tuple[str, int], CommittedOffset]:
         """By (hub in lower case, partition); empty for a group that never committed."""
         return self._groups.get(group, {})
 
@@ -57,10 +59,10 @@ class CommittedOffsets:
         await self._write({(group, *key): position for key, position in positions.items()}, now_ms)
 
     async def forget_group(self, group: str, now_ms: int) -> None:
-        await self._write(dict.fromkeys((group, *key) for key in self.of(group)), now_ms)
+        await self._write(dict.fromkeys((group, *key) for key in self.of_group(group)), now_ms)
 
     async def forget_hub(self, hub: str, now_ms: int) -> None:
-        """So that a hub of the same name starts anew for everybody."""
+        """Remove what all groups committed of the hub, so that a hub of the same name starts without offsets."""
         name = hub.lower()
         gone = [(group, *key) for group, held in self._groups.items() for key in held if key[0] == name]
         await self._write(dict.fromkeys(gone), now_ms)

@@ -1,4 +1,4 @@
-"""One client's connection: frames in, handlers, answers out in the order of the requests."""
+"""One client's connection: requests in, responses out in the order of the requests."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MAX_FRAME_BYTES = 16 << 20
 MAX_FRAME_BYTES_BEFORE_SASL = 64 << 10
 MAX_IN_FLIGHT = 64
-"""Requests of one connection that may be under way; further ones wait in the socket."""
+"""Requests of one connection that are handled at a time; further ones wait in the socket."""
 IDLE_SECONDS = 240.0
 """Azure closes connections that have been silent for that long."""
 CLOSE_SECONDS = 1.0
@@ -51,28 +51,28 @@ class KafkaConnection:
         self._client = KafkaClient("", peer[0], None)
         self._handshake_version: int | None = None
         self._authenticated = False
-        self._answers: asyncio.Queue[tuple[RequestPrefix, asyncio.Task[Entity | _NoResponse]]] = asyncio.Queue(
+        self._responses: asyncio.Queue[tuple[RequestPrefix, asyncio.Task[Entity | _NoResponse]]] = asyncio.Queue(
             MAX_IN_FLIGHT
         )
 
     async def serve(self) -> None:
-        answering = asyncio.create_task(self._answer_all())
-        reading = asyncio.create_task(self._read_all())
+        answering = asyncio.create_task(self._send_responses())
+        reading = asyncio.create_task(self._read_requests())
         try:
             await asyncio.wait((answering, reading), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._writer.close()  # what was answered still goes out
+            self._writer.close()  # responses that were written are still sent
             for task in (reading, answering):
                 task.cancel()
             results = await asyncio.gather(reading, answering, return_exceptions=True)
-            while not self._answers.empty():
-                self._answers.get_nowait()[1].cancel()
-            await self._closed()
+            while not self._responses.empty():
+                self._responses.get_nowait()[1].cancel()
+            await self._wait_closed()
         for result in results:
             self._log_end(result)
 
-    async def _closed(self) -> None:
-        """Wait for the last answers to go out, but not for ever on a client that doesn't take them."""
+    async def _wait_closed(self) -> None:
+        """Wait until the last responses are sent, at most `CLOSE_SECONDS`: a client may not read them."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._writer.wait_closed()
@@ -90,7 +90,7 @@ class KafkaConnection:
 
     # Requests.
 
-    async def _read_all(self) -> None:
+    async def _read_requests(self) -> None:
         while True:
             frame = await self._frame()
             if self._handshake_version == 0 and not self._authenticated:
@@ -101,7 +101,7 @@ class KafkaConnection:
             if api is None:
                 self._unsupported(prefix)
             elif api.handle is None or not self._authenticated:
-                await self._before_others(prefix, api, frame)
+                await self._sign_in(prefix, api, frame)
             else:
                 client_id, request = codec.decode(frame, prefix, api.canonical)
                 client = self._client if client_id == self._client.id else self._client._replace(id=client_id or "")
@@ -109,25 +109,25 @@ class KafkaConnection:
                 fault = self._faults.next("kafka", *self._fault_subject(api, request))
                 match fault:
                     case DropFault():
-                        self._cut()
+                        self._abort()
                     case DelayFault(ms=ms):
                         await asyncio.sleep(ms / 1000)
                 # Tasks start in the order of their creation, so that appends of one connection keep theirs.
-                task = asyncio.create_task(_handled(api, client, request, prefix.api_version))
+                task = asyncio.create_task(_response_to(api, client, request, prefix.api_version))
                 if isinstance(fault, LoseFault):
-                    task = asyncio.create_task(self._lost(task))
-                await self._answers.put((prefix, task))
+                    task = asyncio.create_task(self._withhold_response(task))
+                await self._responses.put((prefix, task))
 
     def _fault_subject(self, api: Api, request: Any) -> tuple[str, ...]:
         """The API's name in the protocol, and what the request is about: hubs and a group."""
         name = api.canonical.__name__.removesuffix("Request")
         return name, *self._apis.hub_names(request), getattr(request, "group_id", "")
 
-    async def _lost(self, answer: "asyncio.Task[Entity | _NoResponse]") -> NoReturn:
+    async def _withhold_response(self, answer: "asyncio.Task[Entity | _NoResponse]") -> NoReturn:
         await answer
-        self._cut()
+        self._abort()
 
-    def _cut(self) -> NoReturn:
+    def _abort(self) -> NoReturn:
         self._writer.transport.abort()
         raise ProtocolError("a fault that was asked for")
 
@@ -152,8 +152,8 @@ class KafkaConnection:
         # Version 0 is what every client can read (KIP-511); it then asks again in a version that we have.
         self._send(codec.encode(prefix, self._apis.versions(ErrorCode.unsupported_version), api_version=0))
 
-    async def _before_others(self, prefix: RequestPrefix, api: Api, frame: bytes) -> None:
-        """What is answered in place, one after the other: the way in."""
+    async def _sign_in(self, prefix: RequestPrefix, api: Api, frame: bytes) -> None:
+        """Answer in place what a client sends before it is signed in: versions, mechanism, credential."""
         client_id, request = codec.decode(frame, prefix, api.canonical)
         self._client = self._client._replace(id=client_id or "")
         response: Entity
@@ -167,7 +167,7 @@ class KafkaConnection:
             failed = not self._authenticated
         else:
             raise ProtocolError(f"API {prefix.api_key} before authentication")
-        await self._answers.join()
+        await self._responses.join()
         self._send(codec.encode(prefix, response))
         await self._writer.drain()
         if failed:
@@ -211,9 +211,9 @@ class KafkaConnection:
 
     # Answers.
 
-    async def _answer_all(self) -> None:
+    async def _send_responses(self) -> None:
         while True:
-            prefix, task = await self._answers.get()
+            prefix, task = await self._responses.get()
             try:
                 response = await task
             except asyncio.CancelledError:
@@ -224,14 +224,14 @@ class KafkaConnection:
             else:
                 self._send(codec.encode(prefix, response))
                 await self._writer.drain()
-            self._answers.task_done()
+            self._responses.task_done()
 
     def _send(self, pieces: list[bytes]) -> None:
         self._writer.writelines(pieces)
 
 
 class _NoResponse:
-    """What answers a Produce with acks=0: nothing, or the end of the connection if something went wrong."""
+    """Stands for the response to a Produce with acks=0, which has none: a failure ends the connection instead."""
 
     def __init__(self, response: ProduceResponse) -> None:
         self._response = response
@@ -246,7 +246,7 @@ class _NoResponse:
                     )
 
 
-async def _handled(api: Api, client: KafkaClient, request: Any, version: int) -> Entity | _NoResponse:
+async def _response_to(api: Api, client: KafkaClient, request: Any, version: int) -> Entity | _NoResponse:
     assert api.handle is not None
     response = api.handle(client, request, version)
     if isinstance(response, Awaitable):

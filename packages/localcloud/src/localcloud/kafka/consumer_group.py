@@ -1,4 +1,7 @@
-"""One consumer group: who is in it, and the rebalances that spread the work. Pure: time and answers are arguments.
+"""One consumer group: its members, and the rebalances that spread partitions over them.
+
+It is pure: the time and the functions that reply are arguments.
+
 
 The states and rules are those of Kafka's classic group protocol (KIP-62 rebalance time-outs, KIP-345 static members,
 KIP-394 member ids before the first join, KIP-814 static leaders):
@@ -25,7 +28,7 @@ class GroupState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """What a member says of itself when it joins. `protocols` are (name, metadata), best first; times in ms."""
+    """A member's request to join. `protocols` are (name, metadata), the preferred first."""
 
     client_id: str
     client_host: str
@@ -41,7 +44,7 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True)
 class JoinResult:
-    """The answer to a join. `members` are (id, instance id, metadata), and only the leader gets them."""
+    """The response to a join. `members` are (id, instance id, metadata), and only the leader gets them."""
 
     error: ErrorCode
     member_id: str
@@ -55,7 +58,7 @@ class JoinResult:
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """The answer to a sync."""
+    """The response to a sync."""
 
     error: ErrorCode
     assignment: bytes = b""
@@ -68,7 +71,7 @@ class GroupMember:
     id: str
     joining: JoinRequest
     deadline_ms: int
-    """When the member is given up, unless it is heard of (or is waiting for our own answer) before."""
+    """When the member is removed, unless it sends a request before, or waits for a response."""
     assignment: bytes = b""
     join_reply: Callable[[JoinResult], None] | None = None
     sync_reply: Callable[[SyncResult], None] | None = None
@@ -80,7 +83,7 @@ class GroupMember:
 
 @dataclass(slots=True)
 class ConsumerGroup:
-    """Call `expire` when `next_deadline_ms` has come. Answers are given through the `reply` of each call."""
+    """Call `expire` when `next_deadline_ms` has come. The `reply` of each call is called with the response."""
 
     id: str
     first_delay_ms: int
@@ -107,11 +110,11 @@ class ConsumerGroup:
         new_id: Callable[[], str],
         id_first: bool,
     ) -> None:
-        """A member comes, or comes again. `id_first`: its version wants to be told its id before it counts."""
-        if not self._fits(member_id, joining):
+        """Add a member, or let one join again. `id_first`: its version expects to get its id before it is a member."""
+        if not self._is_compatible(member_id, joining):
             reply(JoinResult(ErrorCode.inconsistent_group_protocol, member_id))
             return
-        if joining.instance_id is not None and (static := self._static(joining.instance_id)):
+        if joining.instance_id is not None and (static := self._static_member(joining.instance_id)):
             if not member_id:
                 self._replace_static(static, joining, new_id(), now_ms, reply)
                 return
@@ -123,17 +126,17 @@ class ConsumerGroup:
             self._promised[promised] = now_ms + joining.session_ms
             reply(JoinResult(ErrorCode.member_id_required, promised))
         elif not member_id:
-            self._enter(GroupMember(new_id(), joining, now_ms + joining.session_ms), now_ms, reply)
+            self._add(GroupMember(new_id(), joining, now_ms + joining.session_ms), now_ms, reply)
         elif member_id in self._promised:
             del self._promised[member_id]
-            self._enter(GroupMember(member_id, joining, now_ms + joining.session_ms), now_ms, reply)
+            self._add(GroupMember(member_id, joining, now_ms + joining.session_ms), now_ms, reply)
         elif member_id in self.members:
             self._rejoin(self.members[member_id], joining, now_ms, reply)
         else:
             reply(JoinResult(ErrorCode.unknown_member_id, member_id))
 
-    def _fits(self, member_id: str, joining: JoinRequest) -> bool:
-        """One protocol type, and at least one protocol that every other member knows, too."""
+    def _is_compatible(self, member_id: str, joining: JoinRequest) -> bool:
+        """Whether the request has the group's protocol type, and a protocol that every other member has."""
         if not joining.protocol_type or not joining.protocols:
             return False
         others = [member for member in self.members.values() if member.id != member_id]
@@ -142,10 +145,10 @@ class ConsumerGroup:
         common = set.intersection(*({name for name, _ in member.joining.protocols} for member in others))
         return self.protocol_type == joining.protocol_type and bool(common & {name for name, _ in joining.protocols})
 
-    def _static(self, instance_id: str) -> GroupMember | None:
+    def _static_member(self, instance_id: str) -> GroupMember | None:
         return next((m for m in self.members.values() if m.joining.instance_id == instance_id), None)
 
-    def _enter(self, member: GroupMember, now_ms: int, reply: Callable[[JoinResult], None]) -> None:
+    def _add(self, member: GroupMember, now_ms: int, reply: Callable[[JoinResult], None]) -> None:
         self.members[member.id] = member
         self.protocol_type = member.joining.protocol_type
         self._wait_for_join(member, member.joining, now_ms, reply)
@@ -156,7 +159,7 @@ class ConsumerGroup:
     ) -> None:
         changed = member.joining.protocols != joining.protocols
         if self.state is GroupState.COMPLETING and not changed:
-            reply(self._joined(member))  # its answer got lost
+            reply(self._joined(member))  # its response was lost
         elif self.state is GroupState.STABLE and not changed and member.id != self.leader:
             member.joining = joining
             reply(self._joined(member))
@@ -167,7 +170,7 @@ class ConsumerGroup:
     def _replace_static(
         self, old: GroupMember, joining: JoinRequest, new_id: str, now_ms: int, reply: Callable[[JoinResult], None]
     ) -> None:
-        """A static member came back with a new id: the old id is fenced, its work stays where it was (KIP-345)."""
+        """Give a static member a new id: the old id is fenced, the assignment stays (KIP-345)."""
         if old.join_reply:
             old.join_reply(JoinResult(ErrorCode.fenced_instance_id, old.id))
         if old.sync_reply:
@@ -187,7 +190,7 @@ class ConsumerGroup:
     def _wait_for_join(
         self, member: GroupMember, joining: JoinRequest, now_ms: int, reply: Callable[[JoinResult], None]
     ) -> None:
-        if member.join_reply is not None:  # an earlier try on a connection that was given up
+        if member.join_reply is not None:  # an earlier request, on a connection that is closed
             member.join_reply(JoinResult(ErrorCode.rebalance_in_progress, member.id))
         member.joining = joining
         member.join_reply = reply
@@ -215,7 +218,7 @@ class ConsumerGroup:
             self._complete(now_ms)
 
     def _complete(self, now_ms: int) -> None:
-        """A new generation of those who joined; static members may be late, until their session ends."""
+        """Start a new generation of the members that joined; static members may join until their session ends."""
         self.members = {m.id: m for m in self.members.values() if m.join_reply or m.joining.instance_id is not None}
         self.generation += 1
         joined = [member for member in self.members.values() if member.join_reply]
@@ -234,7 +237,7 @@ class ConsumerGroup:
             reply(self._joined(member))
 
     def _vote(self) -> str:
-        """Of the protocols that all know, the one that most members prefer."""
+        """The protocol that most members prefer, of those that all have."""
         common = set.intersection(*({name for name, _ in m.joining.protocols} for m in self.members.values()))
         votes = Counter(
             next(name for name, _ in member.joining.protocols if name in common) for member in self.members.values()
@@ -275,7 +278,7 @@ class ConsumerGroup:
         now_ms: int,
         reply: Callable[[SyncResult], None],
     ) -> None:
-        """The leader brings everybody's assignments, the others wait for theirs."""
+        """Take all assignments from the leader; the other members wait for theirs."""
         error = self.check(member_id, instance_id, generation)
         if error is ErrorCode.none and (
             protocol_type not in (None, self.protocol_type) or protocol not in (None, self.protocol)
@@ -291,7 +294,7 @@ class ConsumerGroup:
         if self.state is GroupState.STABLE:
             reply(SyncResult(ErrorCode.none, member.assignment, self.protocol_type, self.protocol))
             return
-        if member.sync_reply is not None:  # as with joins: an earlier try that was given up
+        if member.sync_reply is not None:  # as with joins: an earlier request
             member.sync_reply(SyncResult(ErrorCode.rebalance_in_progress))
         member.sync_reply = reply
         if member_id == self.leader:
@@ -309,9 +312,9 @@ class ConsumerGroup:
     # Staying and leaving.
 
     def check(self, member_id: str, instance_id: str | None, generation: int) -> ErrorCode:
-        """Whether that is a member of the present generation."""
+        """The error of a request that is not of a member of the current generation; none if it is."""
         if instance_id is not None:
-            static = self._static(instance_id)
+            static = self._static_member(instance_id)
             if static is not None and static.id != member_id:
                 return ErrorCode.fenced_instance_id
         if member_id not in self.members:
@@ -328,7 +331,8 @@ class ConsumerGroup:
         return error
 
     def may_commit(self, member_id: str, instance_id: str | None, generation: int, now_ms: int) -> ErrorCode:
-        """Members of the present generation may, and anybody while the group has no members (generation below 0)."""
+        """The error of a commit; none for members of the current generation, and while the group has no members for
+        clients without a generation (below 0)."""
         if generation < 0 and not member_id and not self.members:
             return ErrorCode.none
         error = self.check(member_id, instance_id, generation)
@@ -341,7 +345,7 @@ class ConsumerGroup:
 
     def leave(self, member_id: str, instance_id: str | None, now_ms: int) -> ErrorCode:
         if instance_id is not None:
-            static = self._static(instance_id)
+            static = self._static_member(instance_id)
             if static is None:
                 return ErrorCode.unknown_member_id
             if member_id not in ("", static.id):
@@ -372,7 +376,7 @@ class ConsumerGroup:
     # Time.
 
     def next_deadline_ms(self) -> int | None:
-        """When `expire` has something to do next, if nothing else happens."""
+        """When `expire` must be called next, if nothing else happens; None for never."""
         deadlines = [member.deadline_ms for member in self.members.values() if not member.waiting]
         deadlines += self._promised.values()
         if self.state is GroupState.PREPARING:
@@ -382,7 +386,7 @@ class ConsumerGroup:
         return min(deadlines, default=None)
 
     def expire(self, now_ms: int) -> None:
-        """Give up who has been silent for too long, and end a rebalance that has waited long enough."""
+        """Remove the members whose sessions have ended, and complete a rebalance whose time-out has come."""
         self._promised = {promised: until for promised, until in self._promised.items() if until > now_ms}
         for member in list(self.members.values()):
             if member.id in self.members and not member.waiting and member.deadline_ms <= now_ms:

@@ -1,4 +1,4 @@
-"""Fetch: stored batches as they are, at once or when enough has come."""
+"""Fetch: stored batches as they are, at once or when there are enough bytes."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub
 
 MAX_RESPONSE_BYTES = 16 << 20
-"""More than this is not put in one answer, whatever a client asks for: answers of one turn must not stop the loop."""
+"""The most bytes of records in one response: building a response must not block the event loop for long."""
 MAX_WAIT_MS = 60_000
 
 _Row = tuple[FetchPartition, PartitionLog | ErrorCode]
@@ -93,7 +93,7 @@ async def _fetched(
 
 
 class _AppendWatch:
-    """Wakes up when one of several partitions has got something."""
+    """Waits until a batch is appended to one of several partitions."""
 
     def __init__(self, partitions: Iterator[PartitionLog | ErrorCode]) -> None:
         self._partitions = [partition for partition in partitions if isinstance(partition, PartitionLog)]
@@ -132,7 +132,7 @@ def _read(request: FetchRequest | FetchRequestV13, asked: list[_Topic]) -> _Read
 def _partition_data(
     wanted: FetchPartition, partition: PartitionLog | ErrorCode, budget: int, *, first: bool
 ) -> PartitionData:
-    """At least one batch for the first partition that has any, so that a batch over the limits can't block a reader."""
+    """At least one batch for the first partition that has any, so that a batch above the limits can't stop a reader."""
     if isinstance(partition, ErrorCode):
         return _failed(wanted, partition, -1, -1)
     if wanted.current_leader_epoch > LEADER_EPOCH:

@@ -31,7 +31,7 @@ class GroupAdmin:
     def _described(self, group_id: str) -> DescribedGroup:
         held = self._coordinator.groups.get(group_id)
         if held is None:
-            state = GroupState.EMPTY if self._committed.of(group_id) else GroupState.DEAD
+            state = GroupState.EMPTY if self._committed.of_group(group_id) else GroupState.DEAD
             return DescribedGroup(
                 error_code=group_id_error(group_id, least=0),
                 group_id=group(group_id),
@@ -89,7 +89,7 @@ class GroupAdmin:
             return error
         if group_id in self._coordinator.groups:
             return ErrorCode.non_empty_group
-        if not self._committed.of(group_id):
+        if not self._committed.of_group(group_id):
             return ErrorCode.group_id_not_found
         try:
             await self._committed.forget_group(group_id, self._namespace.now_ms())

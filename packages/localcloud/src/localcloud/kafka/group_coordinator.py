@@ -29,7 +29,7 @@ FIRST_REBALANCE_DELAY_MS = 50
 class GroupCoordinator:
     """All groups of the namespace: as on Event Hubs, a group id spans every hub.
 
-    `groups`: those that somebody is in or about to enter, by id; of the others only committed offsets are left.
+    `groups`: those that have members, or members about to join, by id. Other groups have committed offsets alone.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class GroupCoordinator:
             request.member_id,
             joining,
             self._namespace.now_ms(),
-            _settle(answer),
+            _reply_to(answer),
             new_id=lambda: self._new_member_id(joining.instance_id or client.id),
             id_first=version >= 4,
         )
-        self._settle_timer(held)
+        self._reschedule(held)
         return _join_response(await answer, version)
 
     async def sync(self, request: SyncGroupRequest) -> SyncGroupResponse:
@@ -93,9 +93,9 @@ class GroupCoordinator:
                 request.protocol_name,
                 [(given.member_id, given.assignment) for given in request.assignments],
                 self._namespace.now_ms(),
-                _settle(answer),
+                _reply_to(answer),
             )
-            self._settle_timer(held)
+            self._reschedule(held)
             synced = await answer
         return SyncGroupResponse(
             throttle_time=NO_THROTTLE,
@@ -111,7 +111,7 @@ class GroupCoordinator:
         if held is not None:
             now_ms = self._namespace.now_ms()
             error = held.heartbeat(request.member_id, request.group_instance_id, request.generation_id, now_ms)
-            self._settle_timer(held)
+            self._reschedule(held)
         return HeartbeatResponse(throttle_time=NO_THROTTLE, error_code=group_id_error(request.group_id) or error)
 
     def leave(self, request: LeaveGroupRequest) -> LeaveGroupResponse:
@@ -126,8 +126,8 @@ class GroupCoordinator:
         error = group_id_error(request.group_id)
         return LeaveGroupResponse(throttle_time=NO_THROTTLE, error_code=error, members=members)
 
-    def leave_alone(self, request: leave_v2.LeaveGroupRequest) -> leave_v2.LeaveGroupResponse:
-        """Before version 3 a member could only speak for itself."""
+    def leave_one(self, request: leave_v2.LeaveGroupRequest) -> leave_v2.LeaveGroupResponse:
+        """Before version 3 a request named one member."""
         error = group_id_error(request.group_id) or self._leave(request.group_id, request.member_id, None)
         return leave_v2.LeaveGroupResponse(throttle_time=NO_THROTTLE, error_code=error)
 
@@ -136,11 +136,11 @@ class GroupCoordinator:
         if held is None:
             return ErrorCode.unknown_member_id
         error = held.leave(member_id, instance_id, self._namespace.now_ms())
-        self._settle_timer(held)
+        self._reschedule(held)
         return error
 
     def may_commit(self, request: OffsetCommitRequest) -> ErrorCode:
-        """Whether the group lets this member, or somebody outside while it has none, commit offsets."""
+        """The error of a commit; none from a member, and from any client while the group has no members."""
         if error := group_id_error(request.group_id, least=0):
             return error
         generation = request.generation_id_or_member_epoch
@@ -148,11 +148,11 @@ class GroupCoordinator:
         if held is None:
             return ErrorCode.none if generation < 0 else ErrorCode.illegal_generation
         error = held.may_commit(request.member_id, request.group_instance_id, generation, self._namespace.now_ms())
-        self._settle_timer(held)
+        self._reschedule(held)
         return error
 
-    def _settle_timer(self, held: ConsumerGroup) -> None:
-        """One timer a group, at its next deadline; a group that has nobody left is forgotten."""
+    def _reschedule(self, held: ConsumerGroup) -> None:
+        """Set the group's one timer to its next deadline; remove a group that has no members."""
         if timer := self._timers.pop(held.id, None):
             timer.cancel()
         deadline_ms = held.next_deadline_ms()
@@ -164,16 +164,16 @@ class GroupCoordinator:
 
     def _expire(self, held: ConsumerGroup) -> None:
         held.expire(self._namespace.now_ms())
-        self._settle_timer(held)
+        self._reschedule(held)
 
 
-def _settle(answer: asyncio.Future[_T]) -> Callable[[_T], None]:
-    """A reply for which nobody may be waiting any more, since connections go away."""
+def _reply_to(answer: asyncio.Future[_T]) -> Callable[[_T], None]:
+    """A function that sets the result, unless the waiting request was cancelled with its connection."""
     return lambda value: None if answer.done() else answer.set_result(value)
 
 
 def group_id_error(group_id: str, *, least: int = 1) -> ErrorCode:
-    """Kafka lets those who only keep offsets have a group without a name (`least` 0)."""
+    """The error of an id that is too long or too short; `least` 0 allows an empty one, as Kafka does for offsets."""
     return ErrorCode.none if least <= len(group_id) <= MAX_GROUP_ID else ErrorCode.invalid_group_id
 
 

@@ -1,4 +1,4 @@
-"""OffsetCommit and OffsetFetch: where a group is in each partition, as its members say and ask."""
+"""OffsetCommit and OffsetFetch: the next offset that a group reads of each partition."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -37,7 +37,7 @@ class _AskedTopic(Protocol):
 
 
 class GroupOffsets:
-    """The groups' positions on the wire: the coordinator says who may commit, `CommittedOffsets` keeps them."""
+    """The handlers: the coordinator decides who may commit, `CommittedOffsets` stores."""
 
     def __init__(self, namespace: KafkaNamespace, coordinator: GroupCoordinator, committed: CommittedOffsets) -> None:
         self._namespace = namespace
@@ -130,12 +130,12 @@ class GroupOffsets:
         A hub that the client may not use is an error in each of its rows. So is `error`, because version 1 has no other
         place for it.
         """
-        held = {} if error else self._committed.of(group_id)
+        held = {} if error else self._committed.of_group(group_id)
         if asked is None:
             every: dict[str, list[_Row]] = {}
             for (name, number), found in held.items():
                 if client.may_use(name):
-                    every.setdefault(self._spelled(name), []).append((number, found, ErrorCode.none))
+                    every.setdefault(self._declared_name(name), []).append((number, found, ErrorCode.none))
             return list(every.items())
         rows: list[tuple[str, list[_Row]]] = []
         for wanted in asked:
@@ -153,7 +153,7 @@ class GroupOffsets:
             )
         return rows
 
-    def _spelled(self, name: str) -> str:
+    def _declared_name(self, name: str) -> str:
         try:
             return self._namespace.store.hub(name).name
         except UnknownHubError:

@@ -28,7 +28,7 @@ class KafkaNamespace:
 
 
 class KafkaClient(NamedTuple):
-    """Who sends a request: the id it chose, where it is, and the one hub its credential is limited to (None: all)."""
+    """The client of a connection: its id, its host, and the one hub that its credential opens (None: all)."""
 
     id: str
     host: str
@@ -58,7 +58,7 @@ def find_hub(namespace: KafkaNamespace, client: KafkaClient, topic: str) -> Hub 
 
 
 def find_hub_by_id(namespace: KafkaNamespace, client: KafkaClient, wanted: uuid.UUID | None) -> Hub | ErrorCode:
-    """A hub that the client may not use is as unknown as one that isn't there: an id gives nothing away."""
+    """The hub of that id; a hub that the client may not use is unknown to it."""
     for hub in namespace.store.hubs():
         if topic_id(hub) == wanted and client.may_use(hub.name):
             return hub

@@ -25,7 +25,7 @@ _Outcome = asyncio.Future[AppendedBatch] | AppendedBatch | tuple[ErrorCode, str 
 
 
 class ProduceHandler:
-    """Takes batches in the order in which requests come, and answers when they are on disk."""
+    """Appends batches in the order of the requests, and responds when they are on disk."""
 
     def __init__(self, namespace: KafkaNamespace, new_producer_id: Callable[[], int]) -> None:
         self._namespace = namespace
@@ -34,7 +34,7 @@ class ProduceHandler:
         self._in_flight: dict[tuple[PartitionLog, int], asyncio.Future[AppendedBatch]] = {}
 
     async def produce(self, client: KafkaClient, request: ProduceRequest) -> ProduceResponse:
-        """All batches have their place before the first wait, so that calls one after the other keep their order."""
+        """All batches have their place before the first wait, so that requests keep their order."""
         refused = None
         if request.transactional_id is not None:
             refused = (ErrorCode.transactional_id_authorization_failed, "Transactions are not available here.")
@@ -50,7 +50,7 @@ class ProduceHandler:
                     error = partition if isinstance(partition, ErrorCode) else ErrorCode.unknown_server_error
                     rows.append((part.index, None, refused or (error, None)))
                 else:
-                    rows.append((part.index, partition, self._take(hub, partition, part.records)))
+                    rows.append((part.index, partition, self._append(hub, partition, part.records)))
             outcomes.append((data.name, rows))
         waiting = [outcome for _, rows in outcomes for *_, outcome in rows if isinstance(outcome, asyncio.Future)]
         if waiting:
@@ -58,7 +58,9 @@ class ProduceHandler:
             await asyncio.wait(waiting, timeout=timeout)
         return ProduceResponse(
             responses=tuple(
-                TopicProduceResponse(name=topic(name), partition_responses=tuple(_answer(*row) for row in rows))
+                TopicProduceResponse(
+                    name=topic(name), partition_responses=tuple(_partition_response(*row) for row in rows)
+                )
                 for name, rows in outcomes
             ),
             throttle_time=NO_THROTTLE,
@@ -80,8 +82,8 @@ class ProduceHandler:
             producer_epoch=i16(0),
         )
 
-    def _take(self, hub: Hub, partition: PartitionLog, data: bytes | None) -> _Outcome:
-        refused = _refusal(hub, data)
+    def _append(self, hub: Hub, partition: PartitionLog, data: bytes | None) -> _Outcome:
+        refused = _batch_error(hub, data)
         if refused:
             return refused
         assert data is not None
@@ -105,24 +107,24 @@ class ProduceHandler:
             sequences.accept(header, place)
             key = partition, place.base_offset
             self._in_flight[key] = done
-            done.add_done_callback(lambda done: self._landed(key, done))
+            done.add_done_callback(lambda done: self._forget_in_flight(key, done))
         return done
 
     def _sequences_of(self, partition: PartitionLog) -> ProducerSequences:
-        """What the disk knows to begin with, and again after it failed: batches that were accepted are gone then."""
+        """The partition's sequences: read from disk at first, and again after an append failed, which loses batches."""
         failures, sequences = self._sequences.get(partition, (-1, None))
         if sequences is None or failures != partition.failures:
             sequences = ProducerSequences(partition.recent_headers())
             self._sequences[partition] = partition.failures, sequences
         return sequences
 
-    def _landed(self, key: tuple[PartitionLog, int], done: asyncio.Future[AppendedBatch]) -> None:
+    def _forget_in_flight(self, key: tuple[PartitionLog, int], done: asyncio.Future[AppendedBatch]) -> None:
         if self._in_flight.get(key) is done:
             del self._in_flight[key]
 
 
-def _refusal(hub: Hub, data: bytes | None) -> tuple[ErrorCode, str] | None:
-    """Why the bytes can't be taken whatever the partition says; their integrity is checked where they are appended."""
+def _batch_error(hub: Hub, data: bytes | None) -> tuple[ErrorCode, str] | None:
+    """Why the bytes can't be appended to any partition of the hub; `PartitionLog` checks their integrity."""
     if not data:
         return ErrorCode.invalid_record, "There is no record batch."
     if len(data) > MAX_BATCH_BYTES:
@@ -149,7 +151,7 @@ def _refusal(hub: Hub, data: bytes | None) -> tuple[ErrorCode, str] | None:
     return None
 
 
-def _answer(number: int, partition: PartitionLog | None, outcome: _Outcome) -> PartitionProduceResponse:
+def _partition_response(number: int, partition: PartitionLog | None, outcome: _Outcome) -> PartitionProduceResponse:
     error: ErrorCode = ErrorCode.none
     message: str | None = None
     base_offset = -1

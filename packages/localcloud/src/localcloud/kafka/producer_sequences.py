@@ -1,8 +1,8 @@
-"""Idempotent producers: which batch follows which, per producer and partition.
+"""Idempotent producers: the sequence numbers of each producer in one partition.
 
-The rules are those of Kafka's ProducerStateManager (KIP-98, KIP-360): the last five batches of a producer are known
-again and answered with the offset they got the first time; anything else must follow on what came before. What is
-known is read back from the newest segments after a restart.
+The rules are those of Kafka's ProducerStateManager (KIP-98, KIP-360): the last five batches of a producer are
+recognized, and get the offset that they got the first time; any other batch must follow the last one. After a restart
+this is read from the newest segments.
 """
 
 from collections import deque
@@ -43,7 +43,7 @@ class ProducerSequences:
                 self.accept(header, AppendedBatch(header.base_offset, header.last_offset, -1))
 
     def check(self, header: BatchHeader) -> AppendedBatch | ErrorCode | None:
-        """None: append it. A place: it is there already. An error: it must not be appended."""
+        """None: append it. An `AppendedBatch`: it is in the log already. An error: it must not be appended."""
         if header.producer_id < 0:
             return None
         producer = self._producers.get(header.producer_id)
@@ -62,7 +62,7 @@ class ProducerSequences:
         return None if header.base_sequence == expected else ErrorCode.out_of_order_sequence_number
 
     def accept(self, header: BatchHeader, place: AppendedBatch) -> None:
-        """The batch has that place in the log."""
+        """Record that the batch has that place in the log."""
         if header.producer_id < 0:
             return
         producer = self._producers.pop(header.producer_id, None)

@@ -1,8 +1,7 @@
 """Bytes of a request to an entity, by the fields that kio's classes describe.
 
-kio's own reader takes an array's length at its word and asks for as much memory, and it knows no way past a tagged
-field that it has no name for. This reader never believes a length that the bytes can't hold, and skips unknown tagged
-fields, as KIP-482 wants it.
+kio's own reader allocates memory by the length that an array claims, and raises for unknown tagged fields. This reader
+checks each length against the bytes that are left, and skips unknown tagged fields (KIP-482).
 """
 
 from collections.abc import Callable

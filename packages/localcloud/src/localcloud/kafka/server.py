@@ -21,7 +21,7 @@ _MEMBER_ID_CHARACTERS = 256
 
 
 class KafkaServer:
-    """Listens on `host:port` (0: a free one, told by `port`) while its context is open.
+    """Listens on `host:port` while its context is open; with port 0 on a free one, which `port` then is.
 
     `create_topics` lets clients create hubs, by CreateTopics and by asking for the metadata of one that is not there,
     and delete them. `session_ms` bounds the session time-outs that group members may ask for.

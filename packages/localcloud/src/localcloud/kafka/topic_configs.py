@@ -1,7 +1,7 @@
-"""The configuration of a topic: what CreateTopics takes, and what DescribeConfigs tells of hubs and of the broker.
+"""The configuration of a topic: what CreateTopics accepts, and what DescribeConfigs returns, also for the broker.
 
-Three properties have an effect. The others that Kafka knows are taken when their values are legal, so that tools that
-set them work.
+Three properties have an effect. The others of Kafka are accepted if their values are legal, so that tools that set them
+work.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -130,7 +130,7 @@ def broker_values(create_topics: bool) -> dict[str, str]:
 
 
 def described(name: str, value: str, *, synonyms: bool) -> DescribeConfigsResourceResult:
-    """One property as DescribeConfigs tells it: a value of the topic's own, or the default."""
+    """A property as DescribeConfigs returns it: with the topic's own value, or the default."""
     default = _DEFAULTS.get(name, value)
     own = value != default
     rows = [(value, _DYNAMIC_TOPIC_CONFIG)] if own else []
@@ -138,7 +138,7 @@ def described(name: str, value: str, *, synonyms: bool) -> DescribeConfigsResour
     return DescribeConfigsResourceResult(
         name=name,
         value=value,
-        read_only=True,
+        read_only=name in _BROKER,
         config_source=rows[0][1],
         is_sensitive=False,
         synonyms=tuple(

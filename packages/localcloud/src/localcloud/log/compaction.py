@@ -3,8 +3,8 @@
 As Kafka's log cleaner does it (https://kafka.apache.org/documentation/#compaction): tombstones (null values) stay until
 they are old enough for every reader to have met them, and a batch that keeps a record keeps its first and last offset.
 The very last record stays as well. Kafka has no need to say so, since its active segment is never cleaned and holds it;
-here a crash can leave that segment empty, and readers who want to catch up would wait for a record that is gone.
-Kafka's cleaner drops records without a key; here they are kept, since nobody asked to lose them.
+here a crash can leave that segment empty, and readers that catch up would wait for a record that is gone.
+Kafka's cleaner drops records without a key; here they are kept.
 """
 
 import contextlib

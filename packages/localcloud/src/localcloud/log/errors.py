@@ -1,4 +1,4 @@
-"""What can go wrong with the log, named after who must act."""
+"""The errors of the log."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _SHOWN_CHARACTERS = 100
 
 
 class LogError(Exception):
-    """Anything the log refuses or fails at."""
+    """The log refuses an operation, or fails at it."""
 
 
 class UnknownHubError(LogError):
@@ -55,7 +55,7 @@ class InvalidOffsetError(LogError):
 
 
 class AppendError(LogError):
-    """The disk refused: nothing of the append was kept. The operator makes room; the client may retry."""
+    """The disk refused: nothing of the append is kept. The client may retry when there is room."""
 
     def __init__(self, path: Path, cause: OSError) -> None:
         super().__init__(f"Could not write {path.name}: {reason(cause)}. Nothing of it was kept.")
@@ -67,4 +67,4 @@ class LogClosedError(LogError):
 
 
 class LogOpenError(LogError):
-    """The folder can't be opened as it is: the message tells the operator what to do."""
+    """The folder can't be opened as it is. The message says what to do."""

@@ -1,7 +1,7 @@
 """The sparse index of one segment: where to begin reading for an offset or a time.
 
-It lives in memory; for a sealed segment it is also kept in a file beside it, which is only a shortcut: it carries a
-checksum and the segment's size, and whoever doubts it walks the segment's headers again.
+It lives in memory; for a sealed segment it is also kept in a file beside it, which is only a shortcut: it has a
+checksum and the segment's size, and where these don't fit, the index is made again from the segment's headers.
 """
 
 from array import array

@@ -1,4 +1,4 @@
-"""One partition: an ordered row of record batches, of which readers see what is on disk.
+"""One partition: record batches in order, of which readers see those that are on disk.
 
 Appends are committed in groups: what arrives in one turn of the loop, or while the disk is busy with the group before,
 is written and synced together (one `fdatasync`), in order. `high_watermark` moves after that and only then.
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class AppendedBatch(NamedTuple):
-    """Where a batch landed, and when (Unix ms)."""
+    """The offsets of an appended batch, and when it was appended (Unix ms)."""
 
     base_offset: int
     last_offset: int
@@ -81,7 +81,7 @@ class PartitionLog:
         self._idle.set()
         self._closed = False
         self._unusable: OSError | None = None
-        self.failures = 0  # how often appends that already had their place were given back
+        self.failures = 0  # how often appends failed that already had their offsets
         self._subscribers: dict[Callable[[], None], None] = {}
         self._compacted_to = -1
 
@@ -128,7 +128,7 @@ class PartitionLog:
         if not self.start_offset <= offset <= self.high_watermark:
             raise InvalidOffsetError(offset, self.start_offset, self.high_watermark)
         batches: list[StoredBatch] = []
-        for segment in self._segments[self._number_of(offset) :]:
+        for segment in self._segments[self._segment_number(offset) :]:
             found = segment.read(offset, max_bytes)
             if batches and found and len(found[0].data) > max_bytes:
                 break
@@ -198,7 +198,7 @@ class PartitionLog:
     def unsubscribe(self, callback: Callable[[], None]) -> None:
         self._subscribers.pop(callback, None)
 
-    def _number_of(self, offset: int) -> int:
+    def _segment_number(self, offset: int) -> int:
         return max(0, bisect_right(self._segments, offset, key=lambda segment: segment.base_offset) - 1)
 
     # Appending.
@@ -245,7 +245,7 @@ class PartitionLog:
         if old or (active.size > 0 and active.size + size > self._settings.segment_bytes):
             target = Segment.at(self.folder, group[0].place.base_offset)
         written = asyncio.get_running_loop().run_in_executor(self._executor, self._write, active, target, group)
-        written.add_done_callback(lambda done: self._committed(target, group, done))
+        written.add_done_callback(lambda done: self._finish_commit(target, group, done))
 
     def _write(self, active: Segment, target: Segment, group: list[_Pending]) -> None:
         """In a thread: the group's frames to the end of `target`, on disk. Cuts off what it could not finish."""
@@ -273,10 +273,10 @@ class PartitionLog:
                 target.path.unlink(missing_ok=True)
             raise
 
-    def _committed(self, target: Segment, group: list[_Pending], written: "asyncio.Future[None]") -> None:
+    def _finish_commit(self, target: Segment, group: list[_Pending], written: "asyncio.Future[None]") -> None:
         error = written.exception()
         if error is not None:
-            self._failed(target, group, error)
+            self._fail_commit(target, group, error)
             return
         if target is not self._segments[-1]:
             self._segments.append(target)
@@ -290,20 +290,20 @@ class PartitionLog:
         if self._pending:
             self._commit()
         else:
-            self._rest()
+            self._mark_idle()
         for item in group:
             if not item.done.done():
                 item.done.set_result(item.place)
         for callback in tuple(self._subscribers):
             callback()
 
-    def _failed(self, target: Segment, group: list[_Pending], error: BaseException) -> None:
-        """Give everything back that has no place on disk: the failed group and what had lined up behind it."""
+    def _fail_commit(self, target: Segment, group: list[_Pending], error: BaseException) -> None:
+        """Fail every append that is not on disk: the group that failed, and those that waited behind it."""
         cause = error if isinstance(error, OSError) else OSError(0, f"{type(error).__name__}: {error}")
         self._refusals.refused(cause, f"{self.folder.parent.name}/{self.folder.name}/{target.path.name}")
         self.failures += 1
         behind, self._pending = self._pending, []
-        self._rest()
+        self._mark_idle()
         self.end_offset = self.high_watermark
         self.last_enqueued_ms = max(segment.index.last_enqueued_ms for segment in self._segments)
         with contextlib.suppress(FileNotFoundError):
@@ -315,7 +315,7 @@ class PartitionLog:
         for item in group + behind:
             if not item.done.done():
                 item.done.set_exception(AppendError(target.path, cause))
-                item.done.exception()  # its waiter may have gone away; the line above says what happened
+                item.done.exception()  # its waiter may be cancelled; the log has the reason
 
     async def close(self) -> None:
         """Refuse further appends, and return when those that were taken are on disk (or have failed)."""
@@ -323,16 +323,16 @@ class PartitionLog:
         await self._idle.wait()
 
     def drop(self) -> None:
-        """Refuse further appends; the files are about to go. Who waits for more is woken to find that out."""
+        """Refuse further appends; the files are about to go. Subscribers are called, and find the log closed."""
         self._closed = True
         for callback in tuple(self._subscribers):
             callback()
 
-    def _rest(self) -> None:
+    def _mark_idle(self) -> None:
         self._committing = False
         self._idle.set()
 
-    # Keeping house.
+    # Retention and compaction.
 
     async def maintain(self) -> None:
         """Drop what is past its retention, or compact."""

@@ -63,7 +63,7 @@ class Hub:
 class LogStore:
     """The hubs of one namespace. One process at a time may have a folder open.
 
-    As a context manager it also keeps house (`maintain`) and closes itself.
+    As a context manager it also runs `maintain`, and closes itself.
     """
 
     def __init__(self, folder: Path, lock: IO[bytes], now_ms: Callable[[], int], segment_bytes: int) -> None:
@@ -283,7 +283,7 @@ def _locked(folder: Path) -> IO[bytes]:
         raise LogOpenError(
             f"Another process (id {holder}) has the data folder {folder} open. Stop it, or choose another folder."
         ) from None
-    # Who holds it is told to whom it keeps out; on a full disk it can't be said.
+    # The process id is for the message above; on a full disk it can't be written.
     with contextlib.suppress(OSError):
         os.ftruncate(lock.fileno(), 0)
         os.write(lock.fileno(), str(os.getpid()).encode())
