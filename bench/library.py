@@ -29,12 +29,12 @@ from msgspec import Struct
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
-from songline.processors.library.config import Dials as Sizes
-from songline.processors.library.library_store import CONTAINER, Libraries
-from songline.processors.library.processor import Desk
-from songline.processors.runtime.projection_config import Pace
-from songline.processors.runtime.projection_worker import Projection, project
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.library.config import LibraryConfig
+from songline.processors.library.library_store import CONTAINER, LibraryStore
+from songline.processors.library.processor import LibraryProcessor
+from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
@@ -151,10 +151,10 @@ async def _upsert(container: ContainerProxy, event: Event, cost: Cost) -> None:
 
 
 async def _ours(cloud: LocalCloud, container: ContainerProxy, count: int) -> Cost:
-    sizes = Sizes()
-    libraries = Libraries(container, sizes.room)
-    desk = Desk(libraries, sizes.writes, sizes.buffer)
-    positions = Positions(container, "userId")
+    sizes = LibraryConfig()
+    libraries = LibraryStore(container, sizes.room)
+    desk = LibraryProcessor(libraries, sizes.writes, sizes.buffer)
+    positions = WatermarkStore(container, "userId")
     numbers = ("0", "1", "2", "3")
 
     async def done() -> None:
@@ -165,10 +165,12 @@ async def _ours(cloud: LocalCloud, container: ContainerProxy, count: int) -> Cos
             await asyncio.sleep(0.1)
 
     stop = asyncio.Event()
-    projection = Projection("library", LIBRARY_GROUP, container.id, "userId", lambda _: desk.open)
+    projection = ProjectionDefinition("library", LIBRARY_GROUP, container.id, "userId", lambda _: desk.open)
     began = time.perf_counter()
     reading = asyncio.create_task(
-        project(projection, cloud.settings(), read_blobs(cloud.environment), Pace(), stop, lambda: 0.0)
+        run_projection(
+            projection, cloud.settings(), read_blobs(cloud.environment), ProjectionConfig(), stop, lambda: 0.0
+        )
     )
     await done()
     seconds = time.perf_counter() - began

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from songline.projections.store import DocumentStore
-from songline.schemas.progress import PROGRESS, Progress, Reached
+from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 
 async def freshness(store: DocumentStore, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:
@@ -14,10 +14,10 @@ async def freshness(store: DocumentStore, now: datetime, created_at: datetime | 
     Of a hub that was created at another moment than `created_at`, None where that is not known, positions say nothing:
     nothing of this one is applied then.
     """
-    progress = await store.read(PROGRESS, PROGRESS, Progress)
+    progress = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
     reached = {} if progress is None else progress.partitions
     if created_at is not None:
-        nothing = Reached(position=-1, through=None)
+        nothing = Watermark(position=-1, through=None)
         reached = {
             partition: one if one.created_at in (None, created_at) else nothing for partition, one in reached.items()
         }

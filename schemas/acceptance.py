@@ -7,13 +7,21 @@ from typing import Any
 import msgspec
 
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, excerpt
-from songline.schemas.envelope import FREE_TEXTS, Event, Received, encode, open_envelope, read_envelope, split_type
+from songline.schemas.envelope import (
+    FREE_TEXTS,
+    Event,
+    ReceivedEnvelope,
+    encode,
+    open_envelope,
+    read_envelope,
+    split_type,
+)
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.event_time import EARLIEST, is_too_late
 from songline.schemas.events import EVENTS, TYPE_NAMES
 from songline.schemas.moments import read_moment
 from songline.schemas.regions import REGIONS
-from songline.schemas.rules import MOMENT_RULE, broken
+from songline.schemas.rules import MOMENT_RULE, broken_rule
 from songline.schemas.texts import encodable
 
 MAX_EVENT_BYTES = 10_240
@@ -34,7 +42,7 @@ def accept(body: bytes, now: datetime) -> Event:
     return _opened(body, now)[1]
 
 
-def _opened(body: bytes, now: datetime) -> tuple[Received, Event]:
+def _opened(body: bytes, now: datetime) -> tuple[ReceivedEnvelope, Event]:
     if len(body) > MAX_EVENT_BYTES:
         raise refuse("event", f"{len(body)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
     try:
@@ -152,7 +160,7 @@ def _explained(body: bytes, poison: PoisonError) -> ContractViolationError:
     return refuse("event", body, poison.detail)
 
 
-class _Attributes(Received, frozen=True, kw_only=True):
+class _Attributes(ReceivedEnvelope, frozen=True, kw_only=True):
     # Decoded here, so that the value which breaks a rule can be shown.
     data: Any
     resubmitof: Any = None
@@ -162,7 +170,7 @@ class _Attributes(Received, frozen=True, kw_only=True):
 def explain_violation(error: Exception, raw: Any, prefix: str = "") -> ContractViolationError:
     """What msgspec found wrong with `raw` (of JSON's own types), as field, value and rule. `prefix`: the dotted path of
     what was being converted in `raw`."""
-    rule = broken(str(error))
+    rule = broken_rule(str(error))
     field = ".".join(part for part in (prefix, rule.field) if part)
     if rule.missing:
         return refuse(field, None, rule.rule)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import NODEFAULT, Struct, inspect, structs
 
 from songline.schemas import commands
-from songline.schemas.commands import Order
+from songline.schemas.commands import CommandPayload
 from songline.schemas.events import TYPE_NAMES, Payload
 from songline.schemas.written import written, written_command
 
@@ -19,7 +19,7 @@ def event_schema(payload: type[Payload]) -> dict[str, Any]:
     return _schema(written(payload), TYPE_NAMES[payload])
 
 
-def command_schema(order: type[Order]) -> dict[str, Any]:
+def command_schema(order: type[CommandPayload]) -> dict[str, Any]:
     """The record of a whole command; its namespace is the command's type name."""
     return _schema(written_command(order), commands.TYPE_NAMES[order])
 

@@ -19,7 +19,7 @@ from msgspec import Raw, Struct, structs
 from songline.schemas.decoding import Body, Decoder, excerpt, read_whole
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.moments import read_moment
-from songline.schemas.rules import broken
+from songline.schemas.rules import broken_rule
 from songline.schemas.texts import clean_file_name, clean_or_none, cleaned
 from songline.schemas.typename import split_version
 from songline.schemas.types import (
@@ -76,7 +76,7 @@ def read_metadata(fields: Mapping[str, str]) -> Metadata:
         try:
             msgspec.convert({name: text}, Metadata)
         except msgspec.ValidationError as error:
-            raise ContractViolationError(Violation(name, excerpt(repr(text)), broken(str(error)).rule)) from None
+            raise ContractViolationError(Violation(name, excerpt(repr(text)), broken_rule(str(error)).rule)) from None
     return Metadata(**said)
 
 
@@ -99,15 +99,17 @@ class RemoveSong(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     song_id: Id
 
 
-Order: TypeAlias = IngestSong | RemoveSong
+CommandPayload: TypeAlias = IngestSong | RemoveSong
 
-COMMANDS: dict[str, tuple[int, type[Order]]] = {
+COMMANDS: dict[str, tuple[int, type[CommandPayload]]] = {
     "songline.song.ingest": (1, IngestSong),
     "songline.song.remove": (1, RemoveSong),
 }
 """Logical name to (today's version, payload type)."""
 
-TYPE_NAMES: dict[type[Order], str] = {order: f"{name}.v{version}" for name, (version, order) in COMMANDS.items()}
+TYPE_NAMES: dict[type[CommandPayload], str] = {
+    order: f"{name}.v{version}" for name, (version, order) in COMMANDS.items()
+}
 """Payload type to the `type` that it is written under."""
 
 
@@ -117,7 +119,7 @@ class Command(Struct, frozen=True, kw_only=True):
     id: Id
     source: Source
     time: Moment
-    data: Order
+    data: CommandPayload
     traceparent: TraceParent | None = None
 
     @property
@@ -136,7 +138,7 @@ class CommandEnvelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: TraceParent | None = None
 
 
-class _Received(Struct, frozen=True, kw_only=True):
+class _ReceivedCommand(Struct, frozen=True, kw_only=True):
     """The attributes as they come in: `time` as it is written."""
 
     id: Id
@@ -148,8 +150,10 @@ class _Received(Struct, frozen=True, kw_only=True):
 
 
 _encoder = msgspec.json.Encoder()
-_received = Decoder(_Received, "not-a-command")
-_orders: dict[str, Decoder[Order]] = {name: Decoder(order, "broken-contract") for name, (_, order) in COMMANDS.items()}
+_received = Decoder(_ReceivedCommand, "not-a-command")
+_orders: dict[str, Decoder[CommandPayload]] = {
+    name: Decoder(order, "broken-contract") for name, (_, order) in COMMANDS.items()
+}
 
 
 def encode(command: Command) -> bytes:
@@ -184,7 +188,7 @@ def decode(text: Body | None) -> Command:
     )
 
 
-def clean(order: Order) -> Order:
+def clean(order: CommandPayload) -> CommandPayload:
     """`order` with its free texts clean (see `songline.schemas.texts`), itself where they are."""
     if not isinstance(order, IngestSong):
         return order

@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 import msgspec
 
 from songline.schemas.errors import PoisonError
-from songline.schemas.rules import broken
+from songline.schemas.rules import broken_rule
 
 T = TypeVar("T")
 
@@ -162,7 +162,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, TypeError | BufferError):
         return "no body"
     if isinstance(error, msgspec.ValidationError):
-        return str(broken(str(error)))
+        return str(broken_rule(str(error)))
     return str(error).replace("`", "")
 
 

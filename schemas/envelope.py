@@ -69,7 +69,7 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: TraceParent | None = None
 
 
-class Received(Struct, frozen=True, kw_only=True):
+class ReceivedEnvelope(Struct, frozen=True, kw_only=True):
     """The attributes as they come in: `time` as it is written, `data` closed."""
 
     specversion: Literal["1.0"]
@@ -87,7 +87,7 @@ class Received(Struct, frozen=True, kw_only=True):
     resubmitfor: Raw = Raw(b"")
 
 
-class _Written(Struct, kw_only=True, omit_defaults=True):
+class _WrittenEnvelope(Struct, kw_only=True, omit_defaults=True):
     specversion: str
     id: str
     source: str
@@ -101,7 +101,7 @@ class _Written(Struct, kw_only=True, omit_defaults=True):
 
 
 _encoder = msgspec.json.Encoder()
-_received = Decoder(Received)
+_received = Decoder(ReceivedEnvelope)
 _payloads: dict[str, Decoder[Payload]] = {
     name: Decoder(payload, "broken-contract") for name, (_, payload) in EVENTS.items()
 }
@@ -118,7 +118,7 @@ def encode(event: Event) -> bytes:
     """The event as structured JSON, its time in UTC and its texts clean. What UTF-8 can't carry becomes U+FFFD, which
     no id may have."""
     data = clean(event.data)
-    written = _Written(
+    written = _WrittenEnvelope(
         specversion="1.0",
         id=event.id,
         source=event.source,
@@ -144,12 +144,12 @@ def decode(body: Body | None, steps: Mapping[tuple[str, int], Step] = UPCASTS) -
     return open_envelope(read_envelope(body), steps)
 
 
-def read_envelope(body: Body | None) -> Received:
+def read_envelope(body: Body | None) -> ReceivedEnvelope:
     """The attributes in `body`, its time unread and its data closed; raises PoisonError."""
     return _received.decode(body)
 
 
-def open_envelope(received: Received, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
+def open_envelope(received: ReceivedEnvelope, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Event:
     """The event in `received`, its data brought to today's version; raises PoisonError."""
     time = read_moment(received.time)
     name, version = split_type(received.type)

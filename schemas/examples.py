@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from songline.schemas.commands import Command, IngestSong, Metadata, Order, RemoveSong, Upload
+from songline.schemas.commands import Command, CommandPayload, IngestSong, Metadata, RemoveSong, Upload
 from songline.schemas.documents import Chart, ChartEntry
 from songline.schemas.envelope import Event
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
@@ -42,7 +42,7 @@ EVENTS: dict[type[Payload], Event] = {
     for number, payload in enumerate(_PAYLOADS, start=1)
 }
 
-_ORDERS: tuple[Order, ...] = (
+_ORDERS: tuple[CommandPayload, ...] = (
     IngestSong(
         user_id="user-3",
         upload=Upload(
@@ -56,7 +56,7 @@ _ORDERS: tuple[Order, ...] = (
     ),
     RemoveSong(user_id="user-3", song_id="song-42"),
 )
-COMMANDS: dict[type[Order], Command] = {
+COMMANDS: dict[type[CommandPayload], Command] = {
     type(order): Command(
         id=f"019aabd1-5b7b-7000-8000-00000000004{number}", source="/producers/api", time=_MOMENT, data=order
     )

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from songline.schemas import commands, examples
-from songline.schemas.commands import Order
+from songline.schemas.commands import CommandPayload
 from songline.schemas.envelope import encode
 from songline.schemas.events import TYPE_NAMES, Payload
 from songline.schemas.written import written, written_command
@@ -20,7 +20,7 @@ def event_schema(payload: type[Payload]) -> dict[str, Any]:
     return _document(TYPE_NAMES[payload], written(payload), example)
 
 
-def command_schema(order: type[Order]) -> dict[str, Any]:
+def command_schema(order: type[CommandPayload]) -> dict[str, Any]:
     """The schema of a whole command, as it is in the message's property `command`."""
     example = msgspec.json.decode(commands.encode(examples.COMMANDS[order]))
     return _document(commands.TYPE_NAMES[order], written_command(order), example)

@@ -17,7 +17,7 @@ RECENT = 50
 """How many listens a summary holds."""
 
 
-class Mark(Struct, frozen=True):
+class FlagState(Struct, frozen=True):
     """What a partition said last of a like or an upload: whether it is so, and when that happened."""
 
     on: bool
@@ -38,8 +38,8 @@ class EntryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     ms_played: int = 0
     first_played_at: Moment | None = None
     last_played_at: Moment | None = None
-    likes: dict[str, Mark] = {}
-    uploads: dict[str, Mark] = {}
+    likes: dict[str, FlagState] = {}
+    uploads: dict[str, FlagState] = {}
     by_recent: str | None = None
     by_plays: str | None = None
     by_liked: str | None = None
@@ -47,11 +47,11 @@ class EntryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
     @property
     def liked_at(self) -> Moment | None:
-        return since(self.likes)
+        return flag_since(self.likes)
 
     @property
     def uploaded_at(self) -> Moment | None:
-        return since(self.uploads)
+        return flag_since(self.uploads)
 
 
 class Listen(Struct, frozen=True, kw_only=True, rename="camel", order=True):
@@ -146,7 +146,7 @@ def entry_id(song_id: str) -> str:
     return f"song:{song_id}"
 
 
-def since(marks: Mapping[str, Mark]) -> Moment | None:
+def flag_since(marks: Mapping[str, FlagState]) -> Moment | None:
     """Since when it is so, None when it is not: the latest mark by time holds, then that of the higher partition."""
     mark = last_write(((int(partition), mark) for partition, mark in marks.items()), lambda mark: mark.at)
     return mark.at if mark is not None and mark.on else None

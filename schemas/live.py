@@ -33,7 +33,7 @@ class LiveEvent(Struct, frozen=True, kw_only=True):
     data: PlaybackStarted
 
 
-class _Received(Struct, frozen=True, kw_only=True):
+class _ReceivedLiveEvent(Struct, frozen=True, kw_only=True):
     """The envelope as it comes in: `time` as it is written."""
 
     specversion: Literal["1.0"] = "1.0"
@@ -44,7 +44,7 @@ class _Received(Struct, frozen=True, kw_only=True):
     data: PlaybackStarted
 
 
-_received = Decoder(_Received)
+_received = Decoder(_ReceivedLiveEvent)
 
 
 def encode(event: LiveEvent) -> bytes:

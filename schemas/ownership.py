@@ -46,7 +46,7 @@ class Claim(Struct, frozen=True, order=True, array_like=True):
     position: int
 
 
-class Said(Protocol):
+class OwnershipFact(Protocol):
     """What a user said last of a song in one partition. `claim` is None while they uploaded nothing there."""
 
     @property
@@ -62,7 +62,7 @@ class Said(Protocol):
         """The same with another claim."""
 
 
-F = TypeVar("F", bound=Said)
+F = TypeVar("F", bound=OwnershipFact)
 Key: TypeAlias = tuple[int, str]
 """The partition and the user of a fact."""
 
@@ -93,7 +93,7 @@ def merge(known: F, fact: F) -> F:
     return newest.claiming(min(claims, default=None))
 
 
-def owner_of(facts: Mapping[Key, Said]) -> str | None:
+def owner_of(facts: Mapping[Key, OwnershipFact]) -> str | None:
     """The owner of the song, None while nobody has uploaded it. NOBODY is an owner whose name is not known."""
     claims = [
         (fact.claim.second, partition, fact.claim.position, user)
@@ -128,7 +128,7 @@ def milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def _rank(key: Key, fact: Said) -> tuple[bool, int, int, int, str]:
+def _rank(key: Key, fact: OwnershipFact) -> tuple[bool, int, int, int, str]:
     partition, user = key
     if fact.claim is None:
         return True, 0, partition, 0, user

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from msgspec import Struct
 
-from songline.schemas.progress import PROGRESS, Freshness, Reached
+from songline.schemas.progress import PROGRESS, Freshness, Watermark
 from songline.schemas.types import Id, Moment
 
 HOURS = 24
@@ -27,14 +27,14 @@ class SongDay(Struct, frozen=True, kw_only=True, rename="camel"):
     unlikes: tuple[int, ...]
 
 
-class ShardReached(Struct, frozen=True, kw_only=True, rename="camel"):
+class ShardProgressDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far one of `shards` shards has written its songs' days, by partition of `music-events`. `id` is its number,
     `song_id` SHARDS_KEY."""
 
     id: str
     song_id: str = SHARDS_KEY
     shards: int
-    partitions: dict[str, Reached]
+    partitions: dict[str, Watermark]
 
 
 class HourPlays(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -8,7 +8,7 @@ PROGRESS = "@progress"
 """The id of the document that says how far a projection is. No song or listener can have it: `@` is not of an Id."""
 
 
-class Reached(Struct, frozen=True, kw_only=True, rename="camel"):
+class Watermark(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far a partition is applied: its event at `position` and all before; `through`: all that the hub had then.
 
     Positions are of the hub that was created at `created_at`, None where that is not known. `resets` counts how often
@@ -24,11 +24,11 @@ class Reached(Struct, frozen=True, kw_only=True, rename="camel"):
     lost: int = 0
 
 
-class Progress(Struct, frozen=True, kw_only=True, rename="camel"):
+class WatermarkDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """How far the projection is, by partition of `music-events`."""
 
     id: str
-    partitions: dict[str, Reached]
+    partitions: dict[str, Watermark]
 
 
 class Freshness(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -39,7 +39,7 @@ _SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
 _OF = {"str": "characters", "bytes": "bytes", "array": "items", "object": "fields"}
 
 
-class Broken(Struct, frozen=True):
+class BrokenRule(Struct, frozen=True):
     """A rule that was broken: the `field` (dotted path, empty for the whole), the `rule`, and the kind that was `seen`
     where it is the kind that was wrong. `missing`: the field is not there. `own`: `rule` is a sentence of its own."""
 
@@ -58,22 +58,22 @@ class Broken(Struct, frozen=True):
         return f"{where}expected {self.rule}" + (f", saw {self.seen}" if self.seen else "")
 
 
-def broken(message: str) -> Broken:
+def broken_rule(message: str) -> BrokenRule:
     """The rule that msgspec's `message` tells of, in words that name no library's types."""
     match = _AT_PATH.match(message)
     path, rule = (match["path"] or "", match["rule"]) if match else ("", message)
     field = path.removeprefix("$").removeprefix(".")
     if missing := _MISSING.match(rule):
-        return Broken(f"{field}.{missing['field']}" if field else missing["field"], REQUIRED_RULE, missing=True)
+        return BrokenRule(f"{field}.{missing['field']}" if field else missing["field"], REQUIRED_RULE, missing=True)
     if unknown := _UNKNOWN.match(rule):
-        return Broken(field, f"no field {unknown['field']!r}")
+        return BrokenRule(field, f"no field {unknown['field']!r}")
     if kind := _KIND.match(rule):
-        return Broken(field, _kinds(kind["kind"]), _kinds(kind["seen"]) if kind["seen"] else "")
+        return BrokenRule(field, _kinds(kind["kind"]), _kinds(kind["seen"]) if kind["seen"] else "")
     words = _in_words(rule)
     if not words:
         # What a type's own check says, or a form of MessagePack that no contract has.
-        return Broken(field, rule.replace("`", ""), own=True)
-    return Broken(field, words)
+        return BrokenRule(field, rule.replace("`", ""), own=True)
+    return BrokenRule(field, words)
 
 
 def _in_words(rule: str) -> str:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from songline.schemas import commands
-from songline.schemas.commands import CommandEnvelope, Order
+from songline.schemas.commands import CommandEnvelope, CommandPayload
 from songline.schemas.envelope import Envelope
 from songline.schemas.events import TYPE_NAMES, Payload
 
@@ -16,7 +16,7 @@ def written(payload: type[Payload]) -> type[Struct]:
     return _opened(Envelope, f"{payload.__name__}Event", TYPE_NAMES[payload], payload)
 
 
-def written_command(order: type[Order]) -> type[Struct]:
+def written_command(order: type[CommandPayload]) -> type[Struct]:
     """The same for a command."""
     return _opened(CommandEnvelope, f"{order.__name__}Command", commands.TYPE_NAMES[order], order)
 

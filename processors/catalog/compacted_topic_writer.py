@@ -3,20 +3,20 @@
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from songline.processors.catalog.song_store import Songs
+from songline.processors.catalog.song_store import SongStore
 from songline.schemas.channels import CATALOG
 from songline.schemas.songs import Song
 
 _encoder = msgspec.json.Encoder()
 
 
-class Table:
+class CompactedTopicWriter:
     """The last record of each key, a song's id, says what `songs` do: the song as JSON, or nothing where it has gone.
 
     It goes over Kafka: the SDK's AMQP events can't be without a body, which is what compaction takes for a deletion.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, songs: Songs) -> None:
+    def __init__(self, producer: AIOKafkaProducer, songs: SongStore) -> None:
         self._producer = producer
         self._songs = songs
 

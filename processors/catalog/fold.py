@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, open_envelope, read_envelope, split_type
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued
@@ -20,7 +20,7 @@ READER = "catalog"
 _OURS = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
 
 
-class Said(Struct, frozen=True):
+class ParsedSongBatch(Struct, frozen=True):
     """What a batch says: of each song, by its id, what each user said last, and what was sent `again` after it had been
     parked; and what could not be understood, by position."""
 
@@ -29,7 +29,7 @@ class Said(Struct, frozen=True):
     poison: dict[int, PoisonError]
 
 
-def read(records: Iterable[Record]) -> Said:
+def read(records: Iterable[HubRecord]) -> ParsedSongBatch:
     """What `records` of one partition say in their order; other events are passed over."""
     facts: dict[str, dict[str, Fact]] = {}
     again: dict[str, tuple[Fact, ...]] = {}
@@ -53,7 +53,7 @@ def read(records: Iterable[Record]) -> Said:
             continue
         said = facts.setdefault(song_id, {})
         said[user] = merge(said[user], fact) if user in said else fact
-    return Said({song_id: tuple(said.values()) for song_id, said in facts.items()}, again, poison)
+    return ParsedSongBatch({song_id: tuple(said.values()) for song_id, said in facts.items()}, again, poison)
 
 
 def fact_of(event: Event, position: int, logged: datetime | None) -> Fact:

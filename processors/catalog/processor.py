@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from songline.processors.catalog import fold
-from songline.processors.catalog.compacted_topic_writer import Table
-from songline.processors.catalog.song_store import Songs
-from songline.processors.runtime.hub_record import Record
+from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
+from songline.processors.catalog.song_store import SongStore
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.errors import PoisonError
 
 IN_FLIGHT = 8
 
 
-class CatalogPart:
+class CatalogPartitionProcessor:
     """A partition of `music-events`."""
 
-    def __init__(self, partition: str, songs: Songs, table: Table, retries: PersistentRetry) -> None:
+    def __init__(self, partition: str, songs: SongStore, table: CompactedTopicWriter, retries: PersistentRetry) -> None:
         self._partition = partition
         self._songs = songs
         self._table = table
@@ -29,7 +29,7 @@ class CatalogPart:
         """Never: nothing is held."""
         return False
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
+    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         """Returns when the songs are written and told: what could not be understood, by position."""
         said = fold.read(records)
         async with asyncio.TaskGroup() as group:
@@ -43,7 +43,7 @@ class CatalogPart:
     def close(self) -> None:
         """Nothing is held."""
 
-    async def _write(self, song_id: str, said: fold.Said) -> None:
+    async def _write(self, song_id: str, said: fold.ParsedSongBatch) -> None:
         facts, again = said.facts.get(song_id, ()), said.again.get(song_id, ())
         async with self._gate:
             # What is found applied is told as well: whoever wrote it may have died before telling.

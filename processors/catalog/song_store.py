@@ -24,7 +24,7 @@ OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, Cosmos
 """What a write gets when another one came between it and what it had read."""
 
 
-class Songs:
+class SongStore:
     """The container `songs`."""
 
     def __init__(self, container: ContainerProxy) -> None:

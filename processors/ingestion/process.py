@@ -33,8 +33,8 @@ from songline.processors.ingestion.event_sender import EventSender
 from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
 from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
-from songline.processors.runtime.health import serving
-from songline.processors.runtime.process import run, unless
+from songline.processors.runtime.health import serve_health
+from songline.processors.runtime.process import run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
 from songline.schemas.progress_report import ProgressReport
@@ -71,7 +71,7 @@ async def work(
         return worker.report(readiness.reasons(NAME))
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(dials.port, report))
+        await stack.enter_async_context(serve_health(dials.port, report))
         bus = await stack.enter_async_context(servicebus.client(wires.servicebus, retry_total=RETRIES))
         producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
         # Not entered: that would ask the account something, and it may be away still.
@@ -93,7 +93,7 @@ async def work(
             *(places.get_container_client(name).get_container_properties for name in (SONG_BLOBS, UPLOAD_BLOBS)),
             producer.get_eventhub_properties,
         )
-        if await unless(stop, arrival):
+        if await run_unless(stop, arrival):
             readiness.begin()
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop))
@@ -102,7 +102,7 @@ async def work(
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/ingestion.md."""
-    run(
+    run_worker(
         "ingestion",
         lambda stop: work(
             IngestionSettings.read(os.environ), IngestionConfig.read(os.environ), ReconcilerConfig(), stop

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued
@@ -32,7 +32,7 @@ _KINDS: dict[type, Kind] = {
 }
 
 
-class Act(Struct, frozen=True, gc=False):
+class UserAction(Struct, frozen=True, gc=False):
     """What a listener did: the event at `position` (its sequence number), of the moment `at`, whose id is told by
     `mark`. `ms` is how long he listened. `again` is the mark of the parked record that the event was sent again for,
     empty where it was not."""
@@ -46,16 +46,16 @@ class Act(Struct, frozen=True, gc=False):
     again: str = ""
 
 
-class Said(Struct, frozen=True):
+class ParsedActionBatch(Struct, frozen=True):
     """What a batch says: acts by listener, in order, and what could not be understood, by position."""
 
-    acts: dict[str, list[Act]]
+    acts: dict[str, list[UserAction]]
     poison: dict[int, PoisonError]
 
 
-def read(records: Iterable[Record]) -> Said:
+def read(records: Iterable[HubRecord]) -> ParsedActionBatch:
     """What `records` of one partition say. A play that is no listen says nothing."""
-    acts: dict[str, list[Act]] = {}
+    acts: dict[str, list[UserAction]] = {}
     poison: dict[int, PoisonError] = {}
     for record in records:
         try:
@@ -71,12 +71,12 @@ def read(records: Iterable[Record]) -> Said:
             if not is_listen(data.played_ms, data.duration_ms):
                 continue
             ms = data.played_ms
-        again = "" if event.resubmit_of is None else mark(event.resubmit_of)
-        act = Act(record.position, mark(event.id), _KINDS[type(data)], data.song_id, event.time, ms, again)
+        again = "" if event.resubmit_of is None else event_mark(event.resubmit_of)
+        act = UserAction(record.position, event_mark(event.id), _KINDS[type(data)], data.song_id, event.time, ms, again)
         acts.setdefault(data.user_id, []).append(act)
-    return Said(acts, poison)
+    return ParsedActionBatch(acts, poison)
 
 
-def mark(event_id: str) -> str:
+def event_mark(event_id: str) -> str:
     """The event's id in eight letters: 48 bits, so that two of the few that are compared are never alike by chance."""
     return urlsafe_b64encode(blake2b(event_id.encode(errors="replace"), digest_size=MARK_BYTES).digest()).decode()

@@ -10,7 +10,7 @@ from songline.cloud.settings import read_number
 PREFIX = "SONGLINE_LIBRARY_"
 
 
-class Dials(Struct, frozen=True):
+class LibraryConfig(Struct, frozen=True):
     """`writes`: how many listeners are written at a time. `buffer`: how many acts may wait to be written. `room`: about
     how many documents may be remembered."""
 

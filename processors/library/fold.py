@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from songline.processors.library.actions import MARK_LETTERS, Act
+from songline.processors.library.actions import MARK_LETTERS, UserAction
 from songline.schemas.last_write import is_outdated
-from songline.schemas.library import RECENT, SUMMARY, EntryDocument, Listen, Mark, SummaryDocument, entry_id
+from songline.schemas.library import RECENT, SUMMARY, EntryDocument, FlagState, Listen, SummaryDocument, entry_id
 
 SEEN = 64
 """An event is known again among so many acts of its listener."""
@@ -21,14 +21,14 @@ MAX_SONGS = 99
 """A transactional batch takes 100 operations, and one is the summary's."""
 
 
-class Change(NamedTuple):
+class LibraryChange(NamedTuple):
     """What there is of a listener afterwards: his summary, and those entries that changed, by song."""
 
     summary: SummaryDocument
     entries: dict[str, EntryDocument]
 
 
-def portion(acts: Sequence[Act], songs: int = MAX_SONGS) -> int:
+def transaction_size(acts: Sequence[UserAction], songs: int = MAX_SONGS) -> int:
     """How many of the first `acts` touch `songs` songs at most, and so fit into one transaction."""
     touched: set[str] = set()
     for count, act in enumerate(acts):
@@ -43,8 +43,8 @@ def apply(
     summary: SummaryDocument | None,
     entries: Mapping[str, EntryDocument | None],
     partition: str,
-    acts: Sequence[Act],
-) -> Change | None:
+    acts: Sequence[UserAction],
+) -> LibraryChange | None:
     """The listener after `partition` said `acts`, in its order; None where that changes nothing.
 
     `entries` holds the entry of every song that `acts` touch, None where there is none. Acts up to the position that
@@ -53,7 +53,7 @@ def apply(
     before = summary or SummaryDocument(id=SUMMARY, user_id=user_id)
     applied, seen = before.applied.get(partition, -1), _marks(before.seen.get(partition, ""))
     resubmitted = _marks(before.resubmitted)
-    fresh: list[Act] = []
+    fresh: list[UserAction] = []
     for act in acts:
         if act.position > applied and act.mark not in seen and act.again not in resubmitted:
             fresh.append(act)
@@ -67,7 +67,7 @@ def apply(
         changed[song_id] = _entry(entries[song_id] or _blank(user_id, song_id), partition, done)
     listens = [Listen(at=act.at, song_id=act.song_id, ms_played=act.ms) for act in fresh if act.kind == "listen"]
     pairs = [(entries[song_id] or _blank(user_id, song_id), entry) for song_id, entry in changed.items()]
-    return Change(
+    return LibraryChange(
         structs.replace(
             before,
             listens=before.listens + len(listens),
@@ -86,7 +86,7 @@ def apply(
     )
 
 
-def _entry(before: EntryDocument, partition: str, acts: Sequence[Act]) -> EntryDocument:
+def _entry(before: EntryDocument, partition: str, acts: Sequence[UserAction]) -> EntryDocument:
     """The entry after acts of its song, in order."""
     listens = [act for act in acts if act.kind == "listen"]
     heard = [act.at for act in listens]
@@ -94,9 +94,9 @@ def _entry(before: EntryDocument, partition: str, acts: Sequence[Act]) -> EntryD
     for act in acts:
         match act.kind:
             case "like" | "unlike":
-                _set(likes, partition, Mark(on=act.kind == "like", at=act.at), act)
+                _set(likes, partition, FlagState(on=act.kind == "like", at=act.at), act)
             case "upload" | "remove":
-                _set(uploads, partition, Mark(on=act.kind == "upload", at=act.at), act)
+                _set(uploads, partition, FlagState(on=act.kind == "upload", at=act.at), act)
     return _ordered(
         structs.replace(
             before,
@@ -110,7 +110,7 @@ def _entry(before: EntryDocument, partition: str, acts: Sequence[Act]) -> EntryD
     )
 
 
-def _set(marks: dict[str, Mark], partition: str, mark: Mark, act: Act) -> None:
+def _set(marks: dict[str, FlagState], partition: str, mark: FlagState, act: UserAction) -> None:
     """What the partition says last stands; what is sent again undoes nothing that happened after it."""
     known = marks.get(partition)
     if not (act.again and is_outdated(mark.at, known.at if known else None)):
@@ -145,8 +145,8 @@ def _blank(user_id: str, song_id: str) -> EntryDocument:
     return EntryDocument(id=entry_id(song_id), user_id=user_id, song_id=song_id)
 
 
-def _by_song(acts: Sequence[Act]) -> dict[str, list[Act]]:
-    found: dict[str, list[Act]] = {}
+def _by_song(acts: Sequence[UserAction]) -> dict[str, list[UserAction]]:
+    found: dict[str, list[UserAction]] = {}
     for act in acts:
         found.setdefault(act.song_id, []).append(act)
     return found

@@ -7,7 +7,7 @@ from msgspec import Struct
 from songline.schemas.library import EntryDocument, SummaryDocument
 
 
-class Shelf(Struct):
+class CachedLibrary(Struct):
     """A listener as he was under `etag`, that of his summary; None where he has none, and so nothing.
 
     Every write of a listener changes his summary. So what is here is as it is in the container, or a write under
@@ -25,19 +25,19 @@ class Shelf(Struct):
         return sorted(songs - self.entries.keys())
 
 
-class Shelves:
+class LibraryCache:
     """The shelves that were used last, about `room` documents altogether."""
 
     def __init__(self, room: int) -> None:
         self._room = room
         self._held = 0
-        self._shelves: OrderedDict[str, tuple[Shelf, int]] = OrderedDict()
+        self._shelves: OrderedDict[str, tuple[CachedLibrary, int]] = OrderedDict()
 
-    def get(self, user_id: str) -> Shelf | None:
+    def get(self, user_id: str) -> CachedLibrary | None:
         found = self._shelves.get(user_id)
         return None if found is None else found[0]
 
-    def put(self, user_id: str, shelf: Shelf) -> None:
+    def put(self, user_id: str, shelf: CachedLibrary) -> None:
         """Keep the shelf, which was used just now, for as long as there is room."""
         self.drop(user_id)
         # A summary is as large as some ten entries.

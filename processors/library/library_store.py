@@ -10,9 +10,9 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNot
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
-from songline.processors.library.actions import Act
-from songline.processors.library.fold import Change, apply, portion
-from songline.processors.library.library_cache import Shelf, Shelves
+from songline.processors.library.actions import UserAction
+from songline.processors.library.fold import LibraryChange, apply, transaction_size
+from songline.processors.library.library_cache import CachedLibrary, LibraryCache
 from songline.schemas.channels import LIBRARY
 from songline.schemas.library import SUMMARY, EntryDocument, SummaryDocument, entry_id
 
@@ -27,7 +27,7 @@ _CHARGE = "x-ms-request-charge"
 _LOST = (409, 412, 404)
 
 
-class Figures(Struct):
+class LibraryWriteCounts(Struct):
     """What it cost so far: transactions and the documents in them, reads, writes that came too late, request units."""
 
     writes: int = 0
@@ -37,26 +37,26 @@ class Figures(Struct):
     charge: float = 0.0
 
 
-class Libraries:
+class LibraryStore:
     """The container `library`. `room`: about how many documents may be remembered."""
 
     def __init__(self, container: ContainerProxy, room: int) -> None:
         self._container = container
-        self._shelves = Shelves(room)
-        self.figures = Figures()
+        self._shelves = LibraryCache(room)
+        self.figures = LibraryWriteCounts()
 
-    async def apply(self, user_id: str, partition: str, acts: Sequence[Act]) -> None:
+    async def apply(self, user_id: str, partition: str, acts: Sequence[UserAction]) -> None:
         """Returns when the listener has the acts, which are in the order of the partition, by this write or an earlier
         one. Raises AzureError; some of the acts may be in then, and all may be given again."""
         done = 0
         while done < len(acts):
-            following = acts[done : done + portion(acts[done:])]
+            following = acts[done : done + transaction_size(acts[done:])]
             shelf = await self._shelf(user_id, {act.song_id for act in following})
             change = apply(user_id, shelf.summary, shelf.entries, partition, following)
             if change is None or await self._write(user_id, shelf, change):
                 done += len(following)
 
-    async def _shelf(self, user_id: str, songs: set[str]) -> Shelf:
+    async def _shelf(self, user_id: str, songs: set[str]) -> CachedLibrary:
         """What there is of the listener, with the entries of `songs`."""
         shelf = self._shelves.get(user_id)
         if shelf is None:
@@ -69,7 +69,7 @@ class Libraries:
         self._shelves.put(user_id, shelf)
         return shelf
 
-    async def _write(self, user_id: str, shelf: Shelf, change: Change) -> bool:
+    async def _write(self, user_id: str, shelf: CachedLibrary, change: LibraryChange) -> bool:
         """Whether the listener was still as `shelf` has him. The shelf is forgotten unless he is as it has him now."""
         self._shelves.drop(user_id)
         try:
@@ -85,16 +85,16 @@ class Libraries:
         self._shelves.put(user_id, shelf)
         return True
 
-    async def _read(self, user_id: str) -> Shelf:
+    async def _read(self, user_id: str) -> CachedLibrary:
         """Without entries. These are read after the summary: if they are newer than it is, the write finds out."""
         self.figures.reads += 1
         try:
             item = await self._container.read_item(SUMMARY, user_id)
         except CosmosResourceNotFoundError:
             self.figures.charge += 1
-            return Shelf(None, None, {}, whole=True)
+            return CachedLibrary(None, None, {}, whole=True)
         self.figures.charge += float(item.get_response_headers()[_CHARGE])
-        return Shelf(item["_etag"], msgspec.convert(dict(item), SummaryDocument), {}, whole=False)
+        return CachedLibrary(item["_etag"], msgspec.convert(dict(item), SummaryDocument), {}, whole=False)
 
     async def _entries(self, user_id: str, songs: Sequence[str]) -> dict[str, EntryDocument]:
         self.figures.reads += 1
@@ -117,7 +117,7 @@ class Libraries:
         self.figures.charge += float(results.get_response_headers()[_CHARGE])
 
 
-def operations(etag: str | None, change: Change) -> list[tuple[Any, ...]]:
+def operations(etag: str | None, change: LibraryChange) -> list[tuple[Any, ...]]:
     """The change as a transactional batch, the summary first. It makes a new listener, or changes one that is as he
     was under `etag`; that is why entries need no ETag of their own."""
     summary = msgspec.to_builtins(change.summary)

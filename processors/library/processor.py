@@ -9,9 +9,9 @@ from functools import partial
 from msgspec import structs
 
 from songline.processors.library import actions as acts
-from songline.processors.library.actions import Act
-from songline.processors.library.library_store import Libraries
-from songline.processors.runtime.hub_record import Record
+from songline.processors.library.actions import UserAction
+from songline.processors.library.library_store import LibraryStore
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.errors import PoisonError
 
@@ -20,27 +20,27 @@ log = logging.getLogger(__name__)
 REPORT = 60.0
 
 
-class Desk:
+class LibraryProcessor:
     """What the partitions of one worker share: how many acts they may hold, and how many writes are under way."""
 
     def __init__(
-        self, libraries: Libraries, writes: int, buffer: int, steady: Callable[[], float] = time.monotonic
+        self, libraries: LibraryStore, writes: int, buffer: int, steady: Callable[[], float] = time.monotonic
     ) -> None:
         self.libraries = libraries
         self.gate = asyncio.Semaphore(writes)
         self.writes = writes
         self._buffer = buffer
-        self._parts: dict[int, LibraryPart] = {}
+        self._parts: dict[int, LibraryPartitionProcessor] = {}
         self._steady = steady
         self._told_at = steady()
         self.acts = 0
 
-    def open(self, partition: str, retries: PersistentRetry) -> "LibraryPart":
-        part = LibraryPart(partition, self, retries)
+    def open(self, partition: str, retries: PersistentRetry) -> "LibraryPartitionProcessor":
+        part = LibraryPartitionProcessor(partition, self, retries)
         self._parts[id(part)] = part
         return part
 
-    def closed(self, part: "LibraryPart") -> None:
+    def closed(self, part: "LibraryPartitionProcessor") -> None:
         self._parts.pop(id(part), None)
 
     @property
@@ -60,21 +60,21 @@ class Desk:
             log.info("%d acts so far: %s", self.acts, structs.asdict(self.libraries.figures))
 
 
-class LibraryPart:
+class LibraryPartitionProcessor:
     """A partition's acts. `held` are those that are not written yet."""
 
-    def __init__(self, partition: str, desk: Desk, retries: PersistentRetry) -> None:
+    def __init__(self, partition: str, desk: LibraryProcessor, retries: PersistentRetry) -> None:
         self._partition = partition
         self._desk = desk
         self._retries = retries
-        self._acts: dict[str, list[Act]] = {}
+        self._acts: dict[str, list[UserAction]] = {}
         self.held = 0
 
     @property
     def full(self) -> bool:
         return self._desk.full
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
+    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         said = acts.read(records)
         for user_id, done in said.acts.items():
             self._acts.setdefault(user_id, []).extend(done)

@@ -69,7 +69,7 @@ def attempt_id(reader: str, hub: str, partition: str) -> str:
     return f"{reader}:{hub}:{partition}"
 
 
-def begun(before: Attempt | None, key: str, owner: str, position: int) -> Attempt:
+def begin_attempt(before: Attempt | None, key: str, owner: str, position: int) -> Attempt:
     """The attempt of a stay that begins with the record at `position`; `before` is what was noted there last.
 
     What an open attempt says of its piece and error is kept until the first piece is noted.
@@ -82,7 +82,7 @@ def begun(before: Attempt | None, key: str, owner: str, position: int) -> Attemp
     return Attempt(id=key, owner=owner, first=position, parked_in_a_row=row, error=before.error if before.open else "")
 
 
-def dissection(before: Attempt | None, position: int, hub_last: int) -> Dissection | None:
+def plan_dissection(before: Attempt | None, position: int, hub_last: int) -> Dissection | None:
     """How to fold from `position` on, after `before`; None: as usual. `hub_last` is the hub's last position."""
     if before is None or not before.open:
         return None
@@ -95,7 +95,7 @@ def dissection(before: Attempt | None, position: int, hub_last: int) -> Dissecti
     return found if found.until >= position else None
 
 
-def culprit(before: Attempt | None, position: int) -> bool:
+def is_culprit(before: Attempt | None, position: int) -> bool:
     """Whether the record at `position` alone has ended so many stays that it is to be parked without another try."""
     return (
         before is not None
@@ -105,7 +105,7 @@ def culprit(before: Attempt | None, position: int) -> bool:
     )
 
 
-def piece(before: Attempt, first: int, last: int) -> Attempt:
+def attempt_piece(before: Attempt, first: int, last: int) -> Attempt:
     """The attempt with the piece from `first` to `last`, to be noted before that is folded."""
     again = (before.first, before.piece_last) == (first, last)
     return structs.replace(

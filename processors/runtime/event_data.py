@@ -6,12 +6,12 @@ from typing import cast
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpMessageBodyType
 
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 
 
-def record_of(event: EventData) -> Record:
+def record_of(event: EventData) -> HubRecord:
     """The event with its position, when it was logged, and its bytes."""
-    return Record(position_of(event), event.enqueued_time, body_of(event))
+    return HubRecord(position_of(event), event.enqueued_time, body_of(event))
 
 
 def body_of(event: EventData) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 
-class Arrival(Struct, frozen=True):
+class FollowingEvents(Struct, frozen=True):
     """Which of the events that came are to be folded: `fresh` are their indexes. `gap`: the position of the first that
     does not follow, None where all do or came before."""
 
@@ -17,13 +17,13 @@ class Arrival(Struct, frozen=True):
     gap: int | None
 
 
-def follow(expected: int, positions: Sequence[int]) -> Arrival:
+def following_events(expected: int, positions: Sequence[int]) -> FollowingEvents:
     """The indexes of `positions` that follow on `expected`, each once and in order, up to the first gap."""
     fresh: list[int] = []
     for index, position in enumerate(positions):
         if position > expected:
-            return Arrival(tuple(fresh), position)
+            return FollowingEvents(tuple(fresh), position)
         if position == expected:
             fresh.append(index)
             expected += 1
-    return Arrival(tuple(fresh), None)
+    return FollowingEvents(tuple(fresh), None)

@@ -15,7 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @asynccontextmanager
-async def serving(port: int, report: Callable[[], ProgressReport]) -> AsyncIterator[int]:
+async def serve_health(port: int, report: Callable[[], ProgressReport]) -> AsyncIterator[int]:
     """A small web server on 127.0.0.1, and its port. `report` gives the worker's progress, by which it is ready or
     not."""
 

@@ -13,7 +13,7 @@ class HubDescription(Struct, frozen=True):
     partitions: frozenset[str]
 
 
-class HubQuestions:
+class HubMetadata:
     """Over a `client` that is used for nothing else. Each question costs a connection; methods raise EventHubError."""
 
     def __init__(self, client: EventHubConsumerClient) -> None:

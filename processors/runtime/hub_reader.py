@@ -13,13 +13,13 @@ from azure.eventhub.exceptions import EventHubError
 
 from songline.processors.runtime.checkpoints import BEGINNING, Checkpoints
 from songline.processors.runtime.event_data import position_of, record_of
-from songline.processors.runtime.gap_detection import follow
+from songline.processors.runtime.gap_detection import following_events
 from songline.processors.runtime.partition_processor import FoldCrashedError, ParkingStoppedError, ReadAgainError
-from songline.processors.runtime.partition_reader import PartitionReader, ReaderParts
+from songline.processors.runtime.partition_reader import PartitionReader, ReaderDependencies
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.progress import ProgressBounds, ProgressObservation, ProgressTracker
-from songline.processors.runtime.projection_config import Pace
-from songline.processors.runtime.resume_point import Mismatch, gone, same_hub
+from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.resume_point import HubMismatch, missing_partitions, same_hub
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
@@ -41,11 +41,11 @@ CHECKPOINT_S = 5.0
 """Seconds between two checkpoints of a partition. They only say where to begin to read; what is applied is noted with
 every flush."""
 
-PARTING = 8.0
+CLOSING_S = 8.0
 """Whoever runs a worker gives it ten seconds to end."""
 
 
-class Stay:
+class OwnedPartition:
     """A partition in our hands, and when it was last settled, asked for its end, and checkpointed, in seconds."""
 
     def __init__(self, reader: PartitionReader, now_s: float) -> None:
@@ -68,8 +68,8 @@ class HubReader:
     def __init__(
         self,
         client: EventHubConsumerClient,
-        parts: ReaderParts,
-        pace: Pace,
+        parts: ReaderDependencies,
+        pace: ProjectionConfig,
         checkpoints: Checkpoints,
         new_id: Callable[[], str],
     ) -> None:
@@ -78,12 +78,12 @@ class HubReader:
         self._pace = pace
         self._checkpoints = checkpoints
         self._new_id = new_id
-        self._stays: dict[str, Stay] = {}
+        self._stays: dict[str, OwnedPartition] = {}
         self._unbalanced: tuple[float, str] | None = None
         self._gaps: dict[str, tuple[int, str]] = {}
         self._partitions: frozenset[str] = frozenset()
         self._changed = asyncio.Event()
-        self._gone: Mapping[str, Mismatch] = {}
+        self._gone: Mapping[str, HubMismatch] = {}
         self._crashed: asyncio.Future[None] | None = None
         self._tracker = ProgressTracker(parts.reader, ProgressBounds(stall_s=pace.stall, behind_s=pace.behind))
 
@@ -157,12 +157,12 @@ class HubReader:
         """Go on from what is known to be applied, by whomever: the checkpoint may be behind that."""
         partition = context.partition_id
         reader = PartitionReader(partition, self._new_id(), self._parts)
-        self._stays[partition] = Stay(reader, self._parts.steady())
+        self._stays[partition] = OwnedPartition(reader, self._parts.steady())
         if partition in self._partitions:
             await reader.retries.run(reader.resume)
         else:
             # The SDK also claims what somebody owned once.
-            reader.hold(Mismatch(NotReadyCause.HUB_MADE_ANEW, f"{reader.place}: the hub has no such partition"))
+            reader.hold(HubMismatch(NotReadyCause.HUB_MADE_ANEW, f"{reader.place}: the hub has no such partition"))
         if reader.held is not None:
             log.error("%s: nothing of it is folded", reader.held.sentence)
         else:
@@ -170,7 +170,7 @@ class HubReader:
             await reader.retries.run(partial(self._place, self._stays[partition]))
         self._observe(reader)
 
-    async def _place(self, stay: Stay) -> None:
+    async def _place(self, stay: OwnedPartition) -> None:
         """Set a checkpoint back that is beyond what is applied: what is between would never come."""
         reader = stay.reader
         begins = (await self._checkpoints.all()).get(reader.partition, BEGINNING)
@@ -187,7 +187,7 @@ class HubReader:
         self._tracker.forget(self._parts.hub, partition)
         reader = stay.reader
         try:
-            async with asyncio.timeout(PARTING):
+            async with asyncio.timeout(CLOSING_S):
                 if reason is CloseReason.SHUTDOWN and reader.is_sound:
                     await self._settle(context, stay, checkpoint_every_s=0)
                 await reader.retries.run(reader.close)
@@ -224,7 +224,7 @@ class HubReader:
             self._crash(error)
             await _for_ever()
 
-    async def _fold(self, context: PartitionContext, stay: Stay, events: list[EventData]) -> None:
+    async def _fold(self, context: PartitionContext, stay: OwnedPartition, events: list[EventData]) -> None:
         reader = stay.reader
         if reader.held is not None:
             await self._wait_out(reader)
@@ -233,7 +233,7 @@ class HubReader:
             await _for_ever()
         if stay.misplaced:
             raise ReadAgainError("its checkpoint was beyond what is applied")
-        arrival = follow(reader.next, [position_of(event) for event in events])
+        arrival = following_events(reader.next, [position_of(event) for event in events])
         if arrival.fresh:
             fresh = [events[index] for index in arrival.fresh]
             stay.took = True
@@ -250,7 +250,7 @@ class HubReader:
             await self._settle(context, stay)
 
     async def _take_portion(
-        self, context: PartitionContext, stay: Stay, events: list[EventData], newest: EventData
+        self, context: PartitionContext, stay: OwnedPartition, events: list[EventData], newest: EventData
     ) -> None:
         """Fold some of what came, and settle where that is due: a slow store must not look like a standstill."""
         await stay.reader.take([record_of(event) for event in events])
@@ -258,10 +258,10 @@ class HubReader:
         if events[-1] is not newest and self._is_due(stay, newest):
             await self._settle(context, stay)
 
-    def _is_due(self, stay: Stay, newest: EventData | None) -> bool:
+    def _is_due(self, stay: OwnedPartition, newest: EventData | None) -> bool:
         return stay.reader.full or self._parts.steady() - stay.settled_s >= self._interval(newest)
 
-    async def _gap(self, context: PartitionContext, stay: Stay, seen: int) -> None:
+    async def _gap(self, context: PartitionContext, stay: OwnedPartition, seen: int) -> None:
         """What came begins beyond what was to come next: it is gone by retention, the checkpoint is ahead, or the hub
         passed something over."""
         reader = stay.reader
@@ -277,7 +277,7 @@ class HubReader:
             sentence = f"{reader.place}: {lost} events were deleted before they were applied: {own}"
             if reader.is_sound:
                 await self._settle(context, stay)
-            reader.hold(Mismatch(NotReadyCause.RETENTION_PASSED, sentence))
+            reader.hold(HubMismatch(NotReadyCause.RETENTION_PASSED, sentence))
             log.error(sentence)
             return
         if not stay.took:
@@ -306,7 +306,7 @@ class HubReader:
 
             await reader.retries.run(look)
 
-    async def _look(self, stay: Stay) -> None:
+    async def _look(self, stay: OwnedPartition) -> None:
         """An idle partition is complete through the moment at which the hub says that it holds nothing more."""
         stay.looked_s = self._parts.steady()
         asked = self._parts.now()
@@ -318,7 +318,9 @@ class HubReader:
         stay.reader.idle(last, asked)
         self._observe(stay.reader, last)
 
-    async def _settle(self, context: PartitionContext, stay: Stay, checkpoint_every_s: float = CHECKPOINT_S) -> None:
+    async def _settle(
+        self, context: PartitionContext, stay: OwnedPartition, checkpoint_every_s: float = CHECKPOINT_S
+    ) -> None:
         """Write what was taken, say how far the partition is, and only then move the checkpoint: read again, events
         are found applied."""
         await stay.reader.settle()
@@ -379,7 +381,7 @@ class HubReader:
         hub = await self._parts.ask.describe()
         if hub.partitions != self._partitions or self._gone:
             await self._parts.positions.begin(sorted(hub.partitions), hub.created_at)
-            self._gone = gone(await self._parts.positions.all(), hub.partitions, self._parts.hub)
+            self._gone = missing_partitions(await self._parts.positions.all(), hub.partitions, self._parts.hub)
         if self._partitions and hub.partitions != self._partitions:
             log.info("the hub has other partitions: %s", ", ".join(sorted(hub.partitions)))
             self._changed.set()

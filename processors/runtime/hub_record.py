@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 
-class Record(Struct, frozen=True, gc=False):
+class HubRecord(Struct, frozen=True, gc=False):
     """An event of a partition as the hub has it: its sequence number, when it was logged, its bytes."""
 
     position: int

@@ -32,7 +32,7 @@ _ENTRIES = "SELECT " + ENTRY_COLUMNS + " FROM c ORDER BY c.parkedAt"  # noqa: S6
 _OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
 
 
-class ParkedEvents:
+class ParkedStore:
     """The container `parked`. A reader parks a record before it moves its position or its checkpoint past it."""
 
     def __init__(self, container: ContainerProxy) -> None:

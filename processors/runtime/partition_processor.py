@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.errors import PoisonError
 
@@ -15,7 +15,7 @@ class PartitionProcessor(Protocol):
     def full(self) -> bool:
         """Whether it holds as much as it may, and must be flushed."""
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
+    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         """Fold what comes next; return what of it can't be understood, by position, which is to be parked.
 
         Positions rise for good, also when the hub is made anew (see `songline.schemas.progress.lasting_position`).

@@ -19,15 +19,15 @@ from songline.processors.runtime.attempts import (
     Attempt,
     Dissection,
     attempt_id,
-    begun,
-    culprit,
-    dissection,
-    piece,
+    attempt_piece,
+    begin_attempt,
+    is_culprit,
+    plan_dissection,
 )
 from songline.processors.runtime.bisection import bisect
-from songline.processors.runtime.hub_metadata import HubQuestions
-from songline.processors.runtime.hub_record import Record
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import (
     FoldCrashedError,
@@ -36,13 +36,13 @@ from songline.processors.runtime.partition_processor import (
     PartitionProcessor,
 )
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.resume_point import HubState, Mismatch, standing
+from songline.processors.runtime.resume_point import HubMismatch, HubState, resume_point
 from songline.processors.runtime.service_errors import is_item_refusal, last_line
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import later
 from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE, parked_event
-from songline.schemas.progress import Reached, lasting_position
+from songline.schemas.progress import Watermark, lasting_position
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +59,18 @@ NOTING_S = 10.0
 """How long a reader that is about to end tries to note why."""
 
 
-class ReaderParts(Struct, frozen=True):
+class ReaderDependencies(Struct, frozen=True):
     """What the partitions of one reader share. `reader` and `hub` are names. `alone` is held while a piece is folded:
     were others folded meanwhile, each of them could be what ended the process."""
 
     reader: str
     hub: str
     open: OpenProcessor
-    positions: Positions
+    positions: WatermarkStore
     attempts: AttemptStore
-    parked: ParkedEvents
+    parked: ParkedStore
     bound: ParkingBound
-    ask: HubQuestions
+    ask: HubMetadata
     now: Callable[[], datetime]
     steady: Callable[[], float]
     alone: asyncio.Lock
@@ -79,33 +79,33 @@ class ReaderParts(Struct, frozen=True):
 class PartitionReader:
     """A stay: `owner` is a name that no other stay has."""
 
-    def __init__(self, partition: str, owner: str, parts: ReaderParts) -> None:
+    def __init__(self, partition: str, owner: str, parts: ReaderDependencies) -> None:
         self.partition = partition
         self.place = f"{parts.hub}/{partition}"
         self.retries = PersistentRetry(f"partition {partition}", parts.steady)
-        self.held: Mismatch | None = None
-        self.reached = Reached(position=-1, through=None)
+        self.held: HubMismatch | None = None
+        self.reached = Watermark(position=-1, through=None)
         self.next = 0
         self.crashed = False
         self._owner = owner
         self._parts = parts
         self._key = attempt_id(parts.reader, parts.hub, partition)
         self._processor: PartitionProcessor | None = None
-        self._noted: Reached | None = None
+        self._noted: Watermark | None = None
         self._before: Attempt | None = None
         self._looked = False
         self._second_time = False
         self._attempt = Attempt(id=self._key, owner=owner, first=0)
         self._careful: Dissection | None = None
-        self._unsettled: list[Record] = []
+        self._unsettled: list[HubRecord] = []
         self._unsettled_bytes = 0
 
     async def resume(self) -> None:
         """Go on from what is known to be applied, by whomever; note the attempt. `held` says why it can't go on."""
         self._noted = await self._parts.positions.reached(self.partition)
         hub = await self._parts.ask.state(self.partition)
-        found = standing(self._noted, hub, self.place)
-        if isinstance(found, Mismatch):
+        found = resume_point(self._noted, hub, self.place)
+        if isinstance(found, HubMismatch):
             self.reached = self._noted or self.reached
             self.held = found
             return
@@ -114,10 +114,10 @@ class PartitionReader:
             self._before = await self._parts.attempts.read(self._key)
             # Not read again after an answer that got lost: it would be our own attempt.
             self._looked = True
-        self._attempt = begun(self._before, self._key, self._owner, self.next)
+        self._attempt = begin_attempt(self._before, self._key, self._owner, self.next)
         await self._parts.attempts.note(self._attempt)
         self._parts.bound.begin(self.partition, self._attempt.parked_in_a_row)
-        self._careful = dissection(self._before, self.next, hub.last)
+        self._careful = plan_dissection(self._before, self.next, hub.last)
         self._second_time = self._careful is not None
         self._processor = self._open()
         if self._second_time:
@@ -132,7 +132,7 @@ class PartitionReader:
         many = len(self._unsettled) >= REACH or self._unsettled_bytes >= HELD_BYTES
         return many or (self._processor is not None and self._processor.full)
 
-    async def take(self, records: Sequence[Record]) -> None:
+    async def take(self, records: Sequence[HubRecord]) -> None:
         """Fold records, each the next of the partition. Raises FoldCrashedError and ParkingStoppedError."""
         if self._careful is not None:
             records = await self._in_pieces(records, self._careful)
@@ -184,16 +184,16 @@ class PartitionReader:
         noted = await self._parts.positions.reached(self.partition)
         if noted is not None and self._noted is not None and noted.resets != self._noted.resets:
             return True
-        return not isinstance(standing(noted, await self._parts.ask.state(self.partition), self.place), Mismatch)
+        return not isinstance(resume_point(noted, await self._parts.ask.state(self.partition), self.place), HubMismatch)
 
-    def hold(self, why: Mismatch) -> None:
+    def hold(self, why: HubMismatch) -> None:
         """Fold nothing more until an operator has mended it."""
         self.held = why
 
     async def look_at_hub(self) -> None:
         """Hold the partition where its hub is another one, or no longer has what comes next."""
-        found = standing(self._noted, await self._parts.ask.state(self.partition), self.place)
-        if isinstance(found, Mismatch):
+        found = resume_point(self._noted, await self._parts.ask.state(self.partition), self.place)
+        if isinstance(found, HubMismatch):
             self.hold(found)
 
     @property
@@ -221,26 +221,26 @@ class PartitionReader:
         if self._processor is not None:
             self._processor.close()
 
-    async def _in_pieces(self, records: Sequence[Record], careful: Dissection) -> Sequence[Record]:
+    async def _in_pieces(self, records: Sequence[HubRecord], careful: Dissection) -> Sequence[HubRecord]:
         """Fold the records that are to be folded with care; return those after them."""
         while records:
             first = records[0].position
             if careful.is_over(first - 1):
                 self._careful = None
                 break
-            size = 1 if culprit(self._before, first) else careful.next_size(first)
+            size = 1 if is_culprit(self._before, first) else careful.next_size(first)
             async with self._parts.alone:
                 await self._fold_piece(records[:size])
             careful.advance(self.reached.position)
             records = records[size:]
         return records
 
-    async def _fold_piece(self, records: Sequence[Record]) -> None:
+    async def _fold_piece(self, records: Sequence[HubRecord]) -> None:
         """Note records as a piece and fold them; or park the one that has ended so many stays."""
-        if culprit(self._before, records[0].position):
+        if is_culprit(self._before, records[0].position):
             await self._park_failure(records[0], CRASHES_THE_FOLD, self._attempt.error or _ENDED)
         else:
-            self._attempt = piece(self._attempt, records[0].position, records[-1].position)
+            self._attempt = attempt_piece(self._attempt, records[0].position, records[-1].position)
             await self.retries.run(self._note_attempt)
             await bisect(records, self._fold_alone, self._fold_failed)
         self._before = None
@@ -248,7 +248,7 @@ class PartitionReader:
         self._advance(records[-1])
         await self.retries.run(self._note)
 
-    async def _fold_alone(self, records: Sequence[Record]) -> None:
+    async def _fold_alone(self, records: Sequence[HubRecord]) -> None:
         """Fold and write records with a processor of their own: what failed before leaves nothing behind."""
         processor = self._open()
         try:
@@ -283,7 +283,7 @@ class PartitionReader:
                 await self.retries.run(self._note_attempt)
         raise FoldCrashedError(f"{self.place}, from {position} on: {last_line(error)}") from error
 
-    async def _fold_failed(self, record: Record, error: Exception) -> None:
+    async def _fold_failed(self, record: HubRecord, error: Exception) -> None:
         refused = is_item_refusal(error)
         if not refused and not self._second_time:
             await self._crash(record.position, error)
@@ -291,7 +291,7 @@ class PartitionReader:
         reason = REFUSED_BY_STORE if refused else CRASHES_THE_FOLD
         await self._park_failure(record, reason, last_line(error))
 
-    async def _park_failure(self, record: Record, reason: str, detail: str) -> None:
+    async def _park_failure(self, record: HubRecord, reason: str, detail: str) -> None:
         if not self._parts.bound.admits(self.partition, f"{reason} ({detail})"):
             self.crashed = True
             raise ParkingStoppedError(self._parts.bound.reason)
@@ -301,7 +301,7 @@ class PartitionReader:
         await self._park(record, reason, detail)
         await self.retries.run(self._note_attempt)
 
-    async def _park_poison(self, records: Sequence[Record], poison: Mapping[int, PoisonError]) -> None:
+    async def _park_poison(self, records: Sequence[HubRecord], poison: Mapping[int, PoisonError]) -> None:
         """Park what is in `poison` by its lasting position."""
         if not poison:
             return
@@ -312,7 +312,7 @@ class PartitionReader:
         log.warning(words, len(poison), len(records), self.partition, position, first)
         gate = asyncio.Semaphore(PARKED_AT_A_TIME)
 
-        async def park(record: Record, why: PoisonError) -> None:
+        async def park(record: HubRecord, why: PoisonError) -> None:
             async with gate:
                 await self._park(record, why.reason, why.detail)
 
@@ -321,7 +321,7 @@ class PartitionReader:
                 if record.position in poison:
                     group.create_task(park(record, poison[record.position]))
 
-    async def _park(self, record: Record, reason: str, detail: str) -> None:
+    async def _park(self, record: HubRecord, reason: str, detail: str) -> None:
         parts = self._parts
         document = parked_event(
             parts.reader,
@@ -340,7 +340,7 @@ class PartitionReader:
 
         await self.retries.run(write)
 
-    def _lasting(self, records: Sequence[Record]) -> Sequence[Record]:
+    def _lasting(self, records: Sequence[HubRecord]) -> Sequence[HubRecord]:
         """The records with the positions that projections keep."""
         if not (generation := self.reached.generation):
             return records
@@ -349,7 +349,7 @@ class PartitionReader:
     def _open(self) -> PartitionProcessor:
         return self._parts.open(self.partition, self.retries)
 
-    def _advance(self, record: Record) -> None:
+    def _advance(self, record: HubRecord) -> None:
         through = later(self.reached.through, record.logged)
         self.reached = structs.replace(self.reached, position=record.position, through=through)
 

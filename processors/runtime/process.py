@@ -21,7 +21,7 @@ CRASHED_IN_FOLD = 75
 EX_TEMPFAIL of sysexits.h."""
 
 
-def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+def run_worker(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """`work`, whose argument is set by SIGTERM or SIGINT. A SettingError ends the process with its message, a
     FoldCrashedError with CRASHED_IN_FOLD."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -39,7 +39,7 @@ def run(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         raise SystemExit(CRASHED_IN_FOLD) from None
 
 
-async def unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> bool:
+async def run_unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> bool:
     """Whether `job` came to its end before `stop`, which cancels it; raises what it raises."""
     working, stopping = asyncio.create_task(job), asyncio.create_task(stop.wait())
     await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)

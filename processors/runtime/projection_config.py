@@ -8,7 +8,7 @@ from msgspec import Struct
 from songline.cloud.settings import SettingError, read_number
 
 
-class Pace(Struct, frozen=True):
+class ProjectionConfig(Struct, frozen=True):
     """Seconds, but for `port`: where health is served on 127.0.0.1, 0 for a free port.
 
     `flush`: at most so long after events came they are written, and noted how far that is; `look`: how often a

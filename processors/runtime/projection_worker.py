@@ -15,18 +15,18 @@ from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.settings import BlobSettings, CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
-from songline.processors.runtime.health import serving
-from songline.processors.runtime.hub_metadata import HubQuestions
+from songline.processors.runtime.health import serve_health
+from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.hub_reader import HubReader
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
-from songline.processors.runtime.partition_reader import ReaderParts
-from songline.processors.runtime.process import CRASHED_IN_FOLD, unless
-from songline.processors.runtime.projection_config import Pace
+from songline.processors.runtime.partition_reader import ReaderDependencies
+from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
+from songline.processors.runtime.projection_config import ProjectionConfig
 from songline.processors.runtime.readiness import Readiness
-from songline.processors.runtime.watchdog import watched
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.runtime.watchdog import watchdog
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.progress_report import ProgressReport
 
@@ -40,7 +40,7 @@ SPREAD = 0.25
 """Workers that are started in one instant begin within this part of a balancing round, by chance."""
 
 
-class Projection(Struct, frozen=True):
+class ProjectionDefinition(Struct, frozen=True):
     """What is read for, by the reader `name`: in the consumer group `group`, into the `container` whose partition key
     is the field `key`. `opens` makes, of the container, what makes a PartitionProcessor. Each of `needs` raises until
     what else it writes to is there."""
@@ -53,11 +53,11 @@ class Projection(Struct, frozen=True):
     needs: tuple[Callable[[], Awaitable[object]], ...] = ()
 
 
-async def project(
-    projection: Projection,
+async def run_projection(
+    projection: ProjectionDefinition,
     settings: CloudSettings,
     storage: BlobSettings,
-    pace: Pace,
+    pace: ProjectionConfig,
     stop: asyncio.Event,
     chance: Callable[[], float] = random.random,
 ) -> None:
@@ -75,8 +75,8 @@ async def project(
         return reader.report(waiting)
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(pace.port, report))
-        await stack.enter_async_context(watched(pace.hang, CRASHED_IN_FOLD))
+        await stack.enter_async_context(serve_health(pace.port, report))
+        await stack.enter_async_context(watchdog(pace.hang, CRASHED_IN_FOLD))
         # Entering the Cosmos client asks the account, which may not be there yet.
         database = cosmos.client(settings.cosmos)
         stack.push_async_callback(database.close)
@@ -99,15 +99,15 @@ async def project(
         )
         await stack.enter_async_context(client)
         kept = Checkpoints(store, eventhubs.namespace(settings.eventhubs), MUSIC_EVENTS, projection.group)
-        parts = ReaderParts(
+        parts = ReaderDependencies(
             reader=projection.name,
             hub=MUSIC_EVENTS,
             open=projection.opens(container),
-            positions=Positions(container, projection.key),
+            positions=WatermarkStore(container, projection.key),
             attempts=AttemptStore(attempts),
-            parked=ParkedEvents(parked),
+            parked=ParkedStore(parked),
             bound=ParkingBound(),
-            ask=HubQuestions(asking),
+            ask=HubMetadata(asking),
             now=lambda: datetime.now(UTC),
             steady=time.monotonic,
             alone=asyncio.Lock(),
@@ -121,6 +121,6 @@ async def project(
             asking.get_eventhub_properties,
             *projection.needs,
         )
-        if await unless(stop, arrival) and await unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
+        if await run_unless(stop, arrival) and await run_unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
             readiness.begin()
-            await unless(stop, reader.run())
+            await run_unless(stop, reader.run())

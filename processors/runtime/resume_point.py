@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 from songline.schemas.progress_report import NotReadyCause
 
 _SAME = timedelta(microseconds=500)
@@ -21,61 +21,61 @@ class HubState(Struct, frozen=True):
     last: int
 
 
-class Standing(Struct, frozen=True):
+class ResumePoint(Struct, frozen=True):
     """What a reader goes on from: `reached` is what is applied, `next` the position that it folds next."""
 
-    reached: Reached
+    reached: Watermark
     next: int
 
 
-class Mismatch(Struct, frozen=True):
+class HubMismatch(Struct, frozen=True):
     """Why a reader can't go on: folding on would pass events over, or count what was not applied."""
 
     cause: NotReadyCause
     sentence: str
 
 
-def standing(noted: Reached | None, hub: HubState, place: str) -> Standing | Mismatch:
+def resume_point(noted: Watermark | None, hub: HubState, place: str) -> ResumePoint | HubMismatch:
     """How a reader stands to its hub; `place` is `music-events/2`. A position without `created_at`, of a reader that
     did not keep it yet, is taken for one of this hub."""
-    reached = noted or Reached(position=-1, through=None)
+    reached = noted or Watermark(position=-1, through=None)
     own = f"own position {reached.position}, the hub holds {_range(hub)}"
     if reached.position < 0:
         # Nothing of it was applied, of whichever hub.
-        return Standing(structs.replace(reached, position=-1, created_at=hub.created_at), hub.first)
+        return ResumePoint(structs.replace(reached, position=-1, created_at=hub.created_at), hub.first)
     if reached.created_at is not None and not same_hub(reached.created_at, hub.created_at):
         made = f"the hub was made anew at {hub.created_at:%Y-%m-%d %H:%M:%S}, after {own}"
-        return Mismatch(NotReadyCause.HUB_MADE_ANEW, f"{place}: {made}")
+        return HubMismatch(NotReadyCause.HUB_MADE_ANEW, f"{place}: {made}")
     if reached.position > hub.last:
-        return Mismatch(NotReadyCause.BEYOND_END, f"{place}: the hub ends before what was applied: {own}")
+        return HubMismatch(NotReadyCause.BEYOND_END, f"{place}: the hub ends before what was applied: {own}")
     if reached.position + 1 < hub.first:
         lost = hub.first - reached.position - 1
-        return Mismatch(
+        return HubMismatch(
             NotReadyCause.RETENTION_PASSED, f"{place}: {lost} events were deleted before they were applied: {own}"
         )
-    return Standing(structs.replace(reached, created_at=hub.created_at), reached.position + 1)
+    return ResumePoint(structs.replace(reached, created_at=hub.created_at), reached.position + 1)
 
 
-def reset(noted: Reached | None, hub: HubState) -> Reached:
+def reset_watermark(noted: Watermark | None, hub: HubState) -> Watermark:
     """The position that begins again with the first event that the hub holds.
 
     Of the same hub, what was applied is found applied again; of another one, positions begin a generation.
     """
-    before = noted or Reached(position=-1, through=None)
+    before = noted or Watermark(position=-1, through=None)
     resets = before.resets + 1
     after = structs.replace(before, position=hub.first - 1, through=None, created_at=hub.created_at, resets=resets)
-    found = standing(noted, hub, "")
-    if isinstance(found, Standing):
+    found = resume_point(noted, hub, "")
+    if isinstance(found, ResumePoint):
         return after
     if found.cause is NotReadyCause.RETENTION_PASSED:
         return structs.replace(after, lost=before.lost + hub.first - before.position - 1)
     return structs.replace(after, generation=resets, lost=before.lost + hub.first)
 
 
-def gone(noted: Mapping[str, Reached], partitions: Set[str], hub: str) -> dict[str, Mismatch]:
+def missing_partitions(noted: Mapping[str, Watermark], partitions: Set[str], hub: str) -> dict[str, HubMismatch]:
     """Why a reader can't go on in partitions of which something was applied and that the hub does not have."""
     return {
-        partition: Mismatch(
+        partition: HubMismatch(
             NotReadyCause.HUB_MADE_ANEW,
             f"{hub}/{partition}: own position {reached.position}, and the hub has no such partition: it was made anew",
         )

@@ -38,7 +38,7 @@ class HangMeter(Struct):
 
 
 @asynccontextmanager
-async def watched(
+async def watchdog(
     limit_s: float, code: int, end: Callable[[int], None] = os._exit, beat_s: float = BEAT_S
 ) -> AsyncIterator[None]:
     """End the process with exit `code`, and with where it hangs on standard error, once the running loop has not had a

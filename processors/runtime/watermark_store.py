@@ -12,14 +12,14 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from songline.schemas.progress import PROGRESS, Progress, Reached
+from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 
 class PositionResetError(Exception):
     """An operator set the position by hand while it was read on from: the reader begins again from there."""
 
 
-class Positions:
+class WatermarkStore:
     """The document `@progress` of `container`, whose partition key is the field `key`. Methods raise AzureError."""
 
     def __init__(self, container: ContainerProxy, key: str = "id") -> None:
@@ -28,8 +28,8 @@ class Positions:
 
     async def begin(self, partitions: Iterable[str], created_at: datetime | None = None) -> None:
         """Say that nothing of the partitions of this hub is applied, unless more is known already."""
-        nothing = {one: Reached(position=-1, through=None, created_at=created_at) for one in partitions}
-        document = msgspec.to_builtins(Progress(id=PROGRESS, partitions=nothing))
+        nothing = {one: Watermark(position=-1, through=None, created_at=created_at) for one in partitions}
+        document = msgspec.to_builtins(WatermarkDocument(id=PROGRESS, partitions=nothing))
         try:
             await self._container.create_item({**document, self._key: PROGRESS}, no_response=True)
         except CosmosResourceExistsError:
@@ -37,19 +37,19 @@ class Positions:
             for partition in nothing.keys() - known.keys():
                 await self._set(partition, nothing[partition], f"NOT IS_DEFINED({_path(partition)})")
 
-    async def all(self) -> Mapping[str, Reached]:
+    async def all(self) -> Mapping[str, Watermark]:
         """How far each partition is known to be applied."""
         try:
             item = await self._container.read_item(PROGRESS, PROGRESS)
         except CosmosResourceNotFoundError:
             return {}
-        return msgspec.convert(dict(item), Progress).partitions
+        return msgspec.convert(dict(item), WatermarkDocument).partitions
 
-    async def reached(self, partition: str) -> Reached | None:
+    async def reached(self, partition: str) -> Watermark | None:
         """How far the partition is known to be applied."""
         return (await self.all()).get(partition)
 
-    async def reach(self, partition: str, reached: Reached) -> None:
+    async def reach(self, partition: str, reached: Watermark) -> None:
         """Say how far the partition is applied, unless somebody was further already. Raises PositionResetError."""
         path = _path(partition)
         resets = f"{path}.resets = {reached.resets}"
@@ -62,7 +62,7 @@ class Positions:
         if noted is not None and noted.resets != reached.resets:
             raise PositionResetError(f"partition {partition}: the position was set to {noted.position} by hand")
 
-    async def reset(self, partition: str, before: Reached | None, reached: Reached) -> bool:
+    async def reset(self, partition: str, before: Watermark | None, reached: Watermark) -> bool:
         """Set the position by hand where it is still `before`; whether it was."""
         path = _path(partition)
         if before is None:
@@ -84,7 +84,7 @@ class Positions:
                 no_response=True,
             )
 
-    async def _set(self, partition: str, reached: Reached, condition: str) -> bool:
+    async def _set(self, partition: str, reached: Watermark, condition: str) -> bool:
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
                 PROGRESS,

@@ -14,11 +14,11 @@ from msgspec import Struct
 from songline.cloud import kafka
 from songline.cloud.settings import CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
-from songline.processors.runtime.hub_metadata import HubQuestions
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.start_positions import StartPositions
 from songline.processors.trending.cells.worker import CellWorker, wall_clock_ms
@@ -91,7 +91,7 @@ def create(
     )
     # As many as songs were shared out among: a partition that is added has no place in the changelog, and no song.
     shards = min(hubs[TRENDING_PARTIALS], hubs[TRENDING_SHARDS_CHANGELOG])
-    parking = ParkingQueue(ParkedEvents(parked), lambda: datetime.now(UTC))
+    parking = ParkingQueue(ParkedStore(parked), lambda: datetime.now(UTC))
 
     def limits() -> StageLimits:
         known = app.consumer.topic_partitions(MUSIC_EVENTS) or 0
@@ -108,7 +108,9 @@ def create(
         app.unreadable[saved.hub] = saved.unreadable
     isolation = CrashIsolation(AttemptStore(attempts), ParkingBound(), parking, app.crash)
     guards = [FoldGuard(hub, isolation) for hub in (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)]
-    settling = PartitionOpener(app, StartPositions(Positions(attempts), HubQuestions(asking)), wall_clock_ms, monotonic)
+    settling = PartitionOpener(
+        app, StartPositions(WatermarkStore(attempts), HubMetadata(asking)), wall_clock_ms, monotonic
+    )
     counting = CellWorker(app, cells, saved_cells, shards, wall_clock_ms, parking, guards[0], settling)
     whole_ms = round(dials.whole * 1_000)
     ranking = ShardWorker(app, sums, saved_shards, limits, wall_clock_ms, whole_ms, parking, guards[1])

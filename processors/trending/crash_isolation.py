@@ -22,10 +22,10 @@ from songline.processors.runtime.attempts import (
     Attempt,
     Dissection,
     attempt_id,
-    begun,
-    culprit,
-    dissection,
-    piece,
+    attempt_piece,
+    begin_attempt,
+    is_culprit,
+    plan_dissection,
 )
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.parking_bound import ParkingBound
@@ -193,7 +193,7 @@ class FoldGuard:
         isolation, key = self._isolation, attempt_id(READER, self._hub, str(partition))
         before = await isolation.retry(partial(isolation.store.read, key))
         position = batch.offsets[0] if batch.offsets else batch.begin
-        attempt = begun(before, key, owner, position)
+        attempt = begin_attempt(before, key, owner, position)
         isolation.bound.begin(self._key(partition), attempt.parked_in_a_row)
         stay = FoldAssignment(attempt, before, apart(before, position, batch.end - 1 if end is None else end - 1))
         await self._note(stay, attempt)
@@ -223,7 +223,7 @@ class FoldGuard:
                 self._isolation.taken_apart.discard(self._key(partition))
                 log.warning("%s/%d: folded as usual again from %d on", self._hub, partition, position)
                 break
-            if culprit(stay.before, position):
+            if is_culprit(stay.before, position):
                 why = stay.before.error if stay.before is not None else ""
                 stop = start + 1
                 async with self._isolation.pieces:
@@ -235,7 +235,7 @@ class FoldGuard:
                 part = batch.part(start, stop)
                 row = self._isolation.bound.in_a_row(self._key(partition))
                 async with self._isolation.pieces:
-                    noted = piece(stay.attempt, position, part.end - 1)
+                    noted = attempt_piece(stay.attempt, position, part.end - 1)
                     await self._note(stay, structs.replace(noted, parked_in_a_row=row))
                     await self._bisect(partition, part, apply)
                     await settle(part.end - 1)
@@ -279,7 +279,7 @@ def _without_records(batch: Batch) -> Batch:
 
 def apart(before: Attempt | None, position: int, hub_last: int) -> WideDissection | None:
     """How to fold from `position` on after `before`, None: as usual."""
-    found = dissection(before, position, hub_last)
+    found = plan_dissection(before, position, hub_last)
     if found is None:
         return None
     wide = WideDissection(until=max(found.until, min(hub_last, position + REACH - 1)), close_until=found.close_until)

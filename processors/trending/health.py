@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from mode import Service
 
-from songline.processors.runtime.health import serving
+from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import CRASHED_IN_FOLD
-from songline.processors.runtime.watchdog import watched
+from songline.processors.runtime.watchdog import watchdog
 from songline.schemas.progress_report import ProgressReport
 
 
@@ -21,5 +21,5 @@ class Health(Service):  # type: ignore[misc] # mode has no types
         self.port = port
 
     async def on_start(self) -> None:
-        self.port = await self.add_async_context(serving(self._port, self._report))
-        await self.add_async_context(watched(self._hang_s, CRASHED_IN_FOLD))
+        self.port = await self.add_async_context(serve_health(self._port, self._report))
+        await self.add_async_context(watchdog(self._hang_s, CRASHED_IN_FOLD))

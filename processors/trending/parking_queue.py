@@ -11,7 +11,7 @@ from time import monotonic
 from azure.core.exceptions import AzureError
 from msgspec import Struct
 
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import moment
 from songline.schemas.errors import PoisonError
@@ -50,7 +50,7 @@ class ParkingQueue:
     `trouble` says why the last record could not be parked; it is empty once one could.
     """
 
-    def __init__(self, store: ParkedEvents, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: ParkedStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
         self._waiting: dict[tuple[str, int], dict[int, ParkedEvent]] = defaultdict(dict)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from songline.schemas.rules import broken
+from songline.schemas.rules import broken_rule
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -46,4 +46,4 @@ def read_dials(values: dict[str, Any]) -> SimulationConfig:
     try:
         return msgspec.convert(values, SimulationConfig)
     except msgspec.ValidationError as error:
-        raise ValueError(str(broken(str(error)))) from None
+        raise ValueError(str(broken_rule(str(error)))) from None

@@ -30,7 +30,7 @@ from songline.projections.songs.titles import TitleCache
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
-from songline.schemas.progress import PROGRESS, Progress
+from songline.schemas.progress import PROGRESS, WatermarkDocument
 from songline.schemas.progress_report import NotReadyReason, ProgressReport
 
 log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ class LiveFeed:
         )
 
     async def _read_by(self, store: DocumentStore) -> ProjectionWatermark | None:
-        found = await store.read(PROGRESS, PROGRESS, Progress)
+        found = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
         if found is None:
             return None
         return ProjectionWatermark(

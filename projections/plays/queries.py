@@ -6,7 +6,7 @@ from typing import Any
 
 from songline.projections.freshness import earliest
 from songline.projections.store import DocumentStore
-from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardReached, SongDay, SongPlays, day_id
+from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardProgressDocument, SongDay, SongPlays, day_id
 from songline.schemas.types import Id
 
 LONGEST = 168
@@ -30,7 +30,7 @@ async def of_song(store: DocumentStore, song_id: Id, until: datetime, hours: int
     last = _hour(until - timedelta(microseconds=1))
     first = last - (hours - 1) * HOUR
     # Asked before what it is to be true of.
-    shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardReached)
+    shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument)
     parameters: list[dict[str, object]] = [
         {"name": "@first", "value": day_id(first)},
         {"name": "@last", "value": day_id(last)},
@@ -56,7 +56,7 @@ def counted(
         )
 
 
-def freshness(shards: list[ShardReached], now: datetime) -> dict[str, Any]:
+def freshness(shards: list[ShardProgressDocument], now: datetime) -> dict[str, Any]:
     """The fields of Freshness: what holds for every shard, and nothing while one of them has not told yet."""
     if not shards or len(shards) < max(shard.shards for shard in shards):
         return {"as_of": now, "complete_through": None, "position": {}}

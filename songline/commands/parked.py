@@ -25,7 +25,7 @@ from songline.cloud import cosmos
 from songline.cloud.settings import SettingError, read_cosmos, read_eventhubs
 from songline.options import Age
 from songline.processes.environment import load
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.repair.audit import AuditLog
 from songline.repair.parked_bodies import HubAwayError
 from songline.repair.parked_records import ParkedRecords, ParkedSelection
@@ -205,7 +205,7 @@ async def _connected(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by:
         store = cosmos.client(read_cosmos(environ))
         stack.push_async_callback(store.close)
         audit = AuditLog(cosmos.container(store, DATABASE, AUDIT))
-        parked = ParkedEvents(cosmos.container(store, DATABASE, PARKED))
+        parked = ParkedStore(cosmos.container(store, DATABASE, PARKED))
         records = ParkedRecords(parked, read_eventhubs(environ), audit, lambda: datetime.now(UTC), _new_id, by)
         return await job(records, audit)
 

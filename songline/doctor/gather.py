@@ -35,7 +35,7 @@ from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, 
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.trending import app as trending
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
@@ -227,7 +227,7 @@ async def _letters(settings: ServiceBusSettings) -> DeadLetterFacts | MissingEnt
 async def _parked(settings: CosmosSettings) -> int | MissingEntity:
     client = cosmos.client(settings)
     try:
-        return await ParkedEvents(cosmos.container(client, channels.DATABASE, channels.PARKED)).count()
+        return await ParkedStore(cosmos.container(client, channels.DATABASE, channels.PARKED)).count()
     except CosmosResourceNotFoundError:
         return MissingEntity()
     finally:

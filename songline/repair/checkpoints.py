@@ -8,9 +8,15 @@ from msgspec import Struct
 from songline.cloud import checkpoints, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.processors.runtime.checkpoints import Checkpoints
-from songline.processors.runtime.hub_metadata import HubQuestions
-from songline.processors.runtime.resume_point import HubState, Mismatch, gone, reset, standing
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.processors.runtime.resume_point import (
+    HubMismatch,
+    HubState,
+    missing_partitions,
+    reset_watermark,
+    resume_point,
+)
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import (
     ATTEMPTS,
     CATALOG_GROUP,
@@ -22,7 +28,7 @@ from songline.schemas.channels import (
     SONGS,
     TRENDING_GROUP,
 )
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 from songline.schemas.types import Moment
 
 
@@ -67,7 +73,7 @@ class PartitionCheckpoint(Struct, frozen=True, kw_only=True, rename="camel"):
 class ProjectionCheckpoints:
     """Those of one worker. Methods raise AzureError and EventHubError."""
 
-    def __init__(self, hub: HubQuestions, positions: Positions, kept: Checkpoints | None) -> None:
+    def __init__(self, hub: HubMetadata, positions: WatermarkStore, kept: Checkpoints | None) -> None:
         self._hub = hub
         self._positions = positions
         self._kept = kept
@@ -77,14 +83,14 @@ class ProjectionCheckpoints:
         noted = await self._positions.all()
         begins = {} if self._kept is None else await self._kept.all()
         hub = await self._hub.describe()
-        lost = gone(noted, hub.partitions, MUSIC_EVENTS)
+        lost = missing_partitions(noted, hub.partitions, MUSIC_EVENTS)
         rows = []
         for one in sorted(hub.partitions | lost.keys(), key=int):
             state = HubState(hub.created_at, 0, -1) if one in lost else await self._hub.state(one)
             rows.append(_described(one, noted.get(one), begins.get(one), state, lost.get(one)))
         return rows
 
-    async def reset(self, partition: str) -> Reached | None:
+    async def reset(self, partition: str) -> Watermark | None:
         """Have the worker read the partition from the first event that the hub holds; what is noted then.
 
         Of a partition that the hub does not have any more, what is noted is forgotten, -1 then. None where another
@@ -93,12 +99,12 @@ class ProjectionCheckpoints:
         hub, before = await self._hub.describe(), await self._positions.reached(partition)
         if partition not in hub.partitions:
             await self._positions.remove(partition)
-            return Reached(position=-1, through=None)
+            return Watermark(position=-1, through=None)
         state = await self._hub.state(partition)
         if before is None:
             await self._positions.begin([partition], state.created_at)
             before = await self._positions.reached(partition)
-        after = reset(before, state)
+        after = reset_watermark(before, state)
         if not await self._positions.reset(partition, before, after):
             return None
         if self._kept is not None:
@@ -120,15 +126,15 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         if storage is not None:
             store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
             kept = Checkpoints(store, eventhubs.namespace(settings), MUSIC_EVENTS, place.group)
-        positions = Positions(cosmos.container(database, DATABASE, place.container), place.key)
-        yield ProjectionCheckpoints(HubQuestions(client), positions, kept)
+        positions = WatermarkStore(cosmos.container(database, DATABASE, place.container), place.key)
+        yield ProjectionCheckpoints(HubMetadata(client), positions, kept)
 
 
 def _described(
-    partition: str, noted: Reached | None, begins: int | None, hub: HubState, lost: Mismatch | None
+    partition: str, noted: Watermark | None, begins: int | None, hub: HubState, lost: HubMismatch | None
 ) -> PartitionCheckpoint:
-    found = lost or standing(noted, hub, f"{MUSIC_EVENTS}/{partition}")
-    reached = noted or Reached(position=-1, through=None)
+    found = lost or resume_point(noted, hub, f"{MUSIC_EVENTS}/{partition}")
+    reached = noted or Watermark(position=-1, through=None)
     return PartitionCheckpoint(
         partition=partition,
         position=None if noted is None else noted.position,
@@ -139,5 +145,5 @@ def _described(
         last=hub.last,
         resets=reached.resets,
         lost=reached.lost,
-        mismatch=found.sentence if isinstance(found, Mismatch) else None,
+        mismatch=found.sentence if isinstance(found, HubMismatch) else None,
     )

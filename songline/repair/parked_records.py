@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from songline.cloud import eventhubs
 from songline.cloud.settings import EventHubsSettings
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.parked_bodies import BodyGoneError, ParkedBodies
 from songline.schemas.channels import MUSIC_EVENTS, PARKED
@@ -54,7 +54,7 @@ class ParkedRecords:
 
     def __init__(
         self,
-        store: ParkedEvents,
+        store: ParkedStore,
         hubs: EventHubsSettings,
         audit: AuditLog,
         now: Callable[[], datetime],

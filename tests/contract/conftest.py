@@ -14,7 +14,7 @@ from songline.processes.entities import CONTAINERS
 from songline.schemas import examples
 from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY, SONGS
 from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
-from songline.schemas.progress import PROGRESS, Progress, Reached
+from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 
@@ -32,11 +32,11 @@ async def fill(cloud: LocalCloud) -> None:
                 await container.upsert_item({**chart, "id": CURRENT, "chart": chart_key(kind, window, GLOBAL)})
         # Whoever waits for the position of the examples need not wait long.
         reached = {
-            partition: Reached(position=position, through=examples.CHART.complete_through)
+            partition: Watermark(position=position, through=examples.CHART.complete_through)
             for partition, position in examples.CHART.position.items()
         }
         for name in (SONGS, LIBRARY):
-            progress = msgspec.to_builtins(Progress(id=PROGRESS, partitions=reached))
+            progress = msgspec.to_builtins(WatermarkDocument(id=PROGRESS, partitions=reached))
             key = {"userId": PROGRESS} if name == LIBRARY else {}
             await cosmos.container(client, DATABASE, name).upsert_item({**progress, **key})
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud.settings import CloudSettings, read_blobs
-from songline.processors.library.config import PREFIX, Dials
-from songline.processors.library.library_store import Libraries
-from songline.processors.library.processor import Desk
-from songline.processors.runtime.hub_record import Record
+from songline.processors.library.config import PREFIX, LibraryConfig
+from songline.processors.library.library_store import LibraryStore
+from songline.processors.library.processor import LibraryProcessor
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.process import run
-from songline.processors.runtime.projection_config import Pace
-from songline.processors.runtime.projection_worker import Projection, project
+from songline.processors.runtime.process import run_worker
+from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 from songline.schemas.errors import PoisonError
@@ -42,7 +42,7 @@ class MisbehavingProcessor:
     def full(self) -> bool:
         return self._inner.full
 
-    async def take(self, records: Sequence[Record]) -> Mapping[int, PoisonError]:
+    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         for record in records:
             if f'"{KILLS}"'.encode() in record.body:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -67,23 +67,25 @@ class MisbehavingProcessor:
         self._inner.close()
 
 
-def projection(dials: Dials) -> Projection:
+def projection(dials: LibraryConfig) -> ProjectionDefinition:
     def opens(container: ContainerProxy) -> OpenProcessor:
-        desk = Desk(Libraries(container, dials.room), dials.writes, dials.buffer)
+        desk = LibraryProcessor(LibraryStore(container, dials.room), dials.writes, dials.buffer)
 
         def make(partition: str, retries: PersistentRetry) -> PartitionProcessor:
             return MisbehavingProcessor(desk.open(partition, retries), Path(os.environ[HUNG]))
 
         return make
 
-    return Projection("library", LIBRARY_GROUP, LIBRARY, "userId", opens)
+    return ProjectionDefinition("library", LIBRARY_GROUP, LIBRARY, "userId", opens)
 
 
 def main() -> None:
     environ = os.environ
     settings, storage = CloudSettings.read(environ), read_blobs(environ)
-    pace = Pace.read(environ, PREFIX, 0.5)
-    run("library", lambda stop: project(projection(Dials.read(environ)), settings, storage, pace, stop))
+    pace = ProjectionConfig.read(environ, PREFIX, 0.5)
+    run_worker(
+        "library", lambda stop: run_projection(projection(LibraryConfig.read(environ)), settings, storage, pace, stop)
+    )
 
 
 if __name__ == "__main__":

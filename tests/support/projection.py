@@ -13,7 +13,7 @@ from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, MUSIC_EVENTS
 from songline.schemas.envelope import Event, encode
-from songline.schemas.progress import PROGRESS, Progress
+from songline.schemas.progress import PROGRESS, WatermarkDocument
 from tests.support.localcloud import LocalCloud
 
 
@@ -29,9 +29,9 @@ class Projection:
         bodies = [event if isinstance(event, bytes) else encode(event) for event in events]
         await self.producer.send_batch([EventData(body) for body in bodies], partition_id=partition)
 
-    async def progress(self) -> Progress | None:
+    async def progress(self) -> WatermarkDocument | None:
         query = self.container.query_items("SELECT * FROM c", partition_key=PROGRESS)
-        return next(iter([msgspec.convert(item, Progress) async for item in query]), None)
+        return next(iter([msgspec.convert(item, WatermarkDocument) async for item in query]), None)
 
     async def read_up_to(self, positions: Mapping[str, int]) -> bool:
         progress = await self.progress()

@@ -11,7 +11,7 @@ from azure.servicebus._common import message
 from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.process import IngestionSettings, work
 from songline.processors.ingestion.reconciler import ReconcilerConfig
-from songline.processors.runtime.process import run
+from songline.processors.runtime.process import run_worker
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         return datetime.now(UTC) + ahead
 
     message.utc_now = now  # type: ignore[attr-defined]
-    run(
+    run_worker(
         "ingestion",
         lambda stop: work(
             IngestionSettings.read(environ), IngestionConfig.read(environ), ReconcilerConfig(), stop, now

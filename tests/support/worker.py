@@ -19,7 +19,7 @@ from songline.schemas.documents import CURRENT, Chart
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.parked import ParkedEvent, parked_id
-from songline.schemas.plays import SHARDS_KEY, ShardReached, SongDay
+from songline.schemas.plays import SHARDS_KEY, ShardProgressDocument, SongDay
 from songline.schemas.progress import PROGRESS, Freshness
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
@@ -87,7 +87,7 @@ async def song_days(container: ContainerProxy) -> list[SongDay]:
 async def shards_reached(container: ContainerProxy, ends: dict[str, int]) -> bool:
     """Whether every shard says that it has written all songs' days up to these positions."""
     found = [one async for one in container.query_items("SELECT * FROM c", partition_key=SHARDS_KEY)]
-    shards = [msgspec.convert(one, ShardReached) for one in found]
+    shards = [msgspec.convert(one, ShardProgressDocument) for one in found]
     reached = [{number: one.position for number, one in shard.partitions.items()} for shard in shards]
     return bool(shards) and len(shards) == shards[0].shards and all(one == ends for one in reached)
 

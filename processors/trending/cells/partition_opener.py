@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from faust.types import TP
 from msgspec import structs
 
-from songline.processors.runtime.resume_point import HubState, Mismatch
+from songline.processors.runtime.resume_point import HubMismatch, HubState
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.processors.trending.cells.start_positions import StartPosition, StartPositions, mismatch
@@ -16,7 +16,7 @@ from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.parking_queue import READER
 from songline.processors.trending.policy import moment
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened
 
 log = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ class PartitionOpener:
         self._steady = steady
         self._holder: PartitionHolder | None = None
         self._pending: dict[int, tuple[int | None, float]] = {}
-        self._grounds: dict[int, Reached] = {}
-        self._refused: dict[int, Mismatch] = {}
+        self._grounds: dict[int, Watermark] = {}
+        self._refused: dict[int, HubMismatch] = {}
         self._narrow: dict[int, int] = {}
         self._added: frozenset[int] = frozenset()
         self._turn = 0

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, structs
 
-from songline.processors.runtime.hub_metadata import HubDescription, HubQuestions
-from songline.processors.runtime.resume_point import HubState, Mismatch, same_hub, standing
-from songline.processors.runtime.watermark_store import PositionResetError, Positions
+from songline.processors.runtime.hub_metadata import HubDescription, HubMetadata
+from songline.processors.runtime.resume_point import HubMismatch, HubState, resume_point, same_hub
+from songline.processors.runtime.watermark_store import PositionResetError, WatermarkStore
 from songline.schemas.channels import MUSIC_EVENTS
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 from songline.schemas.progress_report import NotReadyCause
 
 
 class StartPosition(Struct, frozen=True):
     """What a source goes on from: `next` is the offset that it reads next, `reached` what is noted of it."""
 
-    reached: Reached
+    reached: Watermark
     next: int
 
     @property
@@ -32,19 +32,19 @@ class StartPosition(Struct, frozen=True):
 class StartPositions:
     """Asks the hub by `questions`, and notes in `positions`. Methods raise AzureError and EventHubError."""
 
-    def __init__(self, positions: Positions, questions: HubQuestions) -> None:
+    def __init__(self, positions: WatermarkStore, questions: HubMetadata) -> None:
         self._positions = positions
         self._questions = questions
 
-    async def find(self, partition: int, committed: int | None) -> StartPosition | tuple[Mismatch, int]:
+    async def find(self, partition: int, committed: int | None) -> StartPosition | tuple[HubMismatch, int]:
         """From where to read on, where the group has committed the offset `committed`; or why that can't be, and the
         level at which nothing of the partition is applied. Raises PositionResetError where an operator came between."""
         name = str(partition)
         noted = await self._positions.reached(name)
         state = await self._questions.state(name)
         own = last_reached(noted, committed)
-        found = standing(own, state, f"{MUSIC_EVENTS}/{partition}")
-        if isinstance(found, Mismatch):
+        found = resume_point(own, state, f"{MUSIC_EVENTS}/{partition}")
+        if isinstance(found, HubMismatch):
             assert own is not None, "nothing matches every hub"
             # What is noted may be behind, and a position that is noted is what the operator is shown and resets.
             if noted is None:
@@ -69,18 +69,18 @@ class StartPositions:
         """When the hub was created, and its partitions."""
         return await self._questions.describe()
 
-    async def note(self, partition: int, reached: Reached) -> None:
+    async def note(self, partition: int, reached: Watermark) -> None:
         """Say how far the partition is. Raises PositionResetError where it was set back by hand meanwhile."""
         await self._positions.reach(str(partition), reached)
 
 
-def mismatch(partition: int, reached: Reached, state: HubState) -> Mismatch | None:
+def mismatch(partition: int, reached: Watermark, state: HubState) -> HubMismatch | None:
     """Why a partition that is read is another one by now."""
-    found = standing(reached, state, f"{MUSIC_EVENTS}/{partition}")
-    return found if isinstance(found, Mismatch) else None
+    found = resume_point(reached, state, f"{MUSIC_EVENTS}/{partition}")
+    return found if isinstance(found, HubMismatch) else None
 
 
-def last_reached(noted: Reached | None, committed: int | None) -> Reached | None:
+def last_reached(noted: Watermark | None, committed: int | None) -> Watermark | None:
     """How far the partition is applied, of what is noted and what the group has committed.
 
     What is noted may be behind, for it is noted now and then; but for a position that was set by hand, which has no
@@ -89,4 +89,4 @@ def last_reached(noted: Reached | None, committed: int | None) -> Reached | None
     if noted is not None and noted.resets and noted.through is None:
         return noted
     position = max(-1 if committed is None else committed - 1, -1 if noted is None else noted.position)
-    return structs.replace(noted or Reached(position=-1, through=None), position=position)
+    return structs.replace(noted or Watermark(position=-1, through=None), position=position)

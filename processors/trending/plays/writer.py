@@ -19,8 +19,8 @@ from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.policy import moment
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.watermark import ShardWatermark, lowest_offset
-from songline.schemas.plays import ShardReached, SongDay
-from songline.schemas.progress import Reached
+from songline.schemas.plays import ShardProgressDocument, SongDay
+from songline.schemas.progress import Watermark
 
 log = logging.getLogger(__name__)
 
@@ -178,13 +178,13 @@ class PlaysWriter:
             self._told[number] = self._steady()
 
 
-def reached(number: int, shards: int, mark: ShardWatermark) -> ShardReached:
+def reached(number: int, shards: int, mark: ShardWatermark) -> ShardProgressDocument:
     """The document that says so."""
-    return ShardReached(
+    return ShardProgressDocument(
         id=str(number),
         shards=shards,
         partitions={
-            str(partition): Reached(
+            str(partition): Watermark(
                 position=lowest_offset([position]), through=None if watermark_ms is None else moment(watermark_ms)
             )
             for partition, position in mark.positions.items()

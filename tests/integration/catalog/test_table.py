@@ -13,11 +13,11 @@ from azure.cosmos.aio import ContainerProxy
 
 from songline.cloud import cosmos, kafka
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.processors.catalog.compacted_topic_writer import Table
+from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import read
-from songline.processors.catalog.processor import CatalogPart
-from songline.processors.catalog.song_store import CONTAINER, Songs
-from songline.processors.runtime.hub_record import Record
+from songline.processors.catalog.processor import CatalogPartitionProcessor
+from songline.processors.catalog.song_store import CONTAINER, SongStore
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.channels import CATALOG, SONGS
 from songline.schemas.envelope import Event, encode
@@ -85,8 +85,8 @@ async def container(shared_localcloud: LocalCloud) -> AsyncIterator[ContainerPro
 
 
 @pytest.fixture
-def songs(container: ContainerProxy) -> Songs:
-    return Songs(container)
+def songs(container: ContainerProxy) -> SongStore:
+    return SongStore(container)
 
 
 @pytest.fixture
@@ -99,14 +99,14 @@ async def producer(shared_localcloud: LocalCloud) -> AsyncIterator[AIOKafkaProdu
 
 def facts(position: int, title: str) -> tuple[Fact, ...]:
     """The later the position, the later it happened."""
-    said = read([Record(position, NOON, uploaded("race", title, minute=position))])
+    said = read([HubRecord(position, NOON, uploaded("race", title, minute=position))])
     return said.facts["race"]
 
 
 async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
-    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+    shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
-    one, other = Table(producer, songs), Table(producer, songs)
+    one, other = CompactedTopicWriter(producer, songs), CompactedTopicWriter(producer, songs)
     old = await songs.apply("race", "0", facts(1, "old"))
     await other.tell("race", await songs.apply("race", "1", facts(2, "new")))
     await one.tell("race", old)
@@ -115,7 +115,7 @@ async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
 
 
 async def test_a_replica_that_is_behind_is_not_taken_at_its_word(
-    songs: Songs, container: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+    songs: SongStore, container: ContainerProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await songs.apply("behind", "0", facts(1, "old"))
     behind = await container.read_item("behind", "behind")
@@ -131,14 +131,16 @@ async def test_a_replica_that_is_behind_is_not_taken_at_its_word(
 
 
 async def test_workers_of_all_partitions_agree_in_the_end(
-    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+    shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
-    def of(partition: str, number: int) -> Record:
+    def of(partition: str, number: int) -> HubRecord:
         minute = 7 * number % 20
-        return Record(number, NOON, uploaded("crowd", f"{partition} at {minute}", minute))
+        return HubRecord(number, NOON, uploaded("crowd", f"{partition} at {minute}", minute))
 
     async def work(partition: str) -> None:
-        part = CatalogPart(partition, songs, Table(producer, songs), PersistentRetry(partition))
+        part = CatalogPartitionProcessor(
+            partition, songs, CompactedTopicWriter(producer, songs), PersistentRetry(partition)
+        )
         for number in range(10):
             await part.take([of(partition, number)])
 
@@ -149,26 +151,28 @@ async def test_workers_of_all_partitions_agree_in_the_end(
 
 
 async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_is_read_again(
-    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+    shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
-    record = Record(5, NOON, uploaded("orphan", "Paper Lanterns"))
+    record = HubRecord(5, NOON, uploaded("orphan", "Paper Lanterns"))
     await songs.apply("orphan", "2", read([record]).facts["orphan"])
     assert "orphan" not in await told(shared_localcloud)
-    await CatalogPart("2", songs, Table(producer, songs), PersistentRetry("2")).take([record])
+    await CatalogPartitionProcessor("2", songs, CompactedTopicWriter(producer, songs), PersistentRetry("2")).take(
+        [record]
+    )
     assert (await told(shared_localcloud))["orphan"] == [await songs.song("orphan")]
 
 
 async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
-    shared_localcloud: LocalCloud, songs: Songs, producer: AIOKafkaProducer
+    shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
     retries = PersistentRetry("3")
-    part = CatalogPart("3", songs, Table(producer, songs), retries)
+    part = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs), retries)
 
     async def stuck() -> bool:
         return retries.failing_for_s() > 0
 
     with shared_localcloud.faults({"service": "kafka", "kind": "drop", "operation": "Produce", "entity": CATALOG}):
-        taking = asyncio.create_task(part.take([Record(1, NOON, uploaded("late", "Paper Lanterns"))]))
+        taking = asyncio.create_task(part.take([HubRecord(1, NOON, uploaded("late", "Paper Lanterns"))]))
         await wait_for_async(stuck, "the partition to wait for the hub")
         assert not taking.done()
     await taking

@@ -11,13 +11,13 @@ from msgspec import structs
 
 from songline.processes.ports import settle
 from songline.processors.catalog.fold import apply, read
-from songline.processors.runtime.hub_record import Record
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
 from songline.schemas.ownership import UNDATED_S, Claim
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 from songline.schemas.songs import SongDocument
 from tests.support.catalog import DIALS, Catalog, CatalogWorker, catalog_on
 from tests.support.localcloud import LocalCloud
@@ -127,7 +127,7 @@ async def test_killed_workers_leave_what_a_fold_of_the_log_gives(
     expected: dict[str, SongDocument] = {}
     for partition, bodies in log.items():
         for position, body in enumerate(bodies):
-            for song_id, facts in read([Record(position, None, body)]).facts.items():
+            for song_id, facts in read([HubRecord(position, None, body)]).facts.items():
                 expected[song_id] = apply(expected.get(song_id), song_id, partition, facts)
     assert {song_id: undated(document) for song_id, document in (await catalog.songs()).items()} == expected
 
@@ -192,11 +192,11 @@ async def test_it_goes_on_when_the_cloud_does(cloud: LocalCloud, new_worker: Cal
 
 
 async def test_nobody_who_is_late_takes_progress_back(catalog: Catalog) -> None:
-    positions = Positions(catalog.container)
+    positions = WatermarkStore(catalog.container)
     await positions.begin(PARTITIONS)
-    ahead = Reached(position=7, through=NOON)
+    ahead = Watermark(position=7, through=NOON)
     await positions.reach("2", ahead)
-    await positions.reach("2", Reached(position=6, through=NOON + timedelta(hours=1)))
+    await positions.reach("2", Watermark(position=6, through=NOON + timedelta(hours=1)))
     await positions.begin(PARTITIONS)
     assert await positions.reached("2") == ahead
-    assert await positions.reached("1") == Reached(position=-1, through=None)
+    assert await positions.reached("1") == Watermark(position=-1, through=None)

@@ -11,12 +11,12 @@ from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processors.library.actions import read
-from songline.processors.library.library_store import Libraries as Documents
-from songline.processors.library.processor import Desk, LibraryPart
-from songline.processors.runtime.hub_record import Record
+from songline.processors.library.library_store import LibraryStore
+from songline.processors.library.processor import LibraryPartitionProcessor, LibraryProcessor
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.projection_config import Pace
-from songline.processors.runtime.projection_worker import Projection, project
+from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.schemas.channels import DATABASE
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
@@ -88,18 +88,18 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         await cosmos.ensure(database, DATABASE, (Container("parting", "/userId", ()),))
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
-        desk = Desk(Documents(container, room=100), writes=4, buffer=100)
-        parts: dict[str, LibraryPart] = {}
+        desk = LibraryProcessor(LibraryStore(container, room=100), writes=4, buffer=100)
+        parts: dict[str, LibraryPartitionProcessor] = {}
 
-        def take_up(partition: str, retries: PersistentRetry) -> LibraryPart:
+        def take_up(partition: str, retries: PersistentRetry) -> LibraryPartitionProcessor:
             parts[partition] = desk.open(partition, retries)
             return parts[partition]
 
         # After the first, nothing is written for half a minute.
-        pace, stop = Pace(flush=30, look=300, balance=1, expire=3), asyncio.Event()
-        projection = Projection("parting", "$Default", "parting", "userId", lambda _: take_up)
+        pace, stop = ProjectionConfig(flush=30, look=300, balance=1, expire=3), asyncio.Event()
+        projection = ProjectionDefinition("parting", "$Default", "parting", "userId", lambda _: take_up)
         settings, storage = song_cloud.settings(), read_blobs(song_cloud.environment)
-        reading = asyncio.create_task(project(projection, settings, storage, pace, stop))
+        reading = asyncio.create_task(run_projection(projection, settings, storage, pace, stop))
         await hub.tell(played("parting", "song-1", 1), partition="2")
         await wait_for_async(lambda: _has(own, "parting"), "the first listen")
         await hub.tell(played("parting", "song-2", 2), partition="2")
@@ -112,9 +112,9 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
 
 
 async def test_whoever_writes_late_loses_and_finds_it_done(hub: Libraries) -> None:
-    one, other = Documents(hub.container, room=1_000), Documents(hub.container, room=1_000)
+    one, other = LibraryStore(hub.container, room=1_000), LibraryStore(hub.container, room=1_000)
     events = [played("stolen", f"song-{number % 3}", number) for number in range(12)]
-    records = [Record(number, None, encode(body)) for number, body in enumerate(events)]
+    records = [HubRecord(number, None, encode(body)) for number, body in enumerate(events)]
     acts = read(records).acts["stolen"]
     await one.apply("stolen", "2", acts[:4])
     # The partition goes to another worker, which begins again at a checkpoint that was behind.
@@ -128,18 +128,18 @@ async def test_whoever_writes_late_loses_and_finds_it_done(hub: Libraries) -> No
 
 
 async def test_a_hot_listener_needs_no_reading(hub: Libraries) -> None:
-    documents = Documents(hub.container, room=1_000)
+    documents = LibraryStore(hub.container, room=1_000)
     for number in range(5):
         body = encode(played("hot", f"song-{number}", number))
-        await documents.apply("hot", "0", read([Record(number, None, body)]).acts["hot"])
+        await documents.apply("hot", "0", read([HubRecord(number, None, body)]).acts["hot"])
     # A listener of whom nothing was known has no entries that would have to be looked for.
     assert (documents.figures.reads, documents.figures.writes) == (1, 5)
-    without_memory = Documents(hub.container, room=0)
-    await without_memory.apply("hot", "0", read([Record(9, None, encode(played("hot", "song-0", 9)))]).acts["hot"])
+    without_memory = LibraryStore(hub.container, room=0)
+    await without_memory.apply("hot", "0", read([HubRecord(9, None, encode(played("hot", "song-0", 9)))]).acts["hot"])
     assert (without_memory.figures.reads, without_memory.figures.writes) == (2, 1)
 
 
-async def _holds(part: LibraryPart) -> bool:
+async def _holds(part: LibraryPartitionProcessor) -> bool:
     return part.held > 0
 
 

@@ -14,17 +14,17 @@ from msgspec import structs
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
-from songline.processors.catalog.song_store import Songs
-from songline.processors.library.actions import Act, Kind
-from songline.processors.library.library_store import Libraries
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.catalog.song_store import SongStore
+from songline.processors.library.actions import Kind, UserAction
+from songline.processors.library.library_store import LibraryStore
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
 from songline.projections.songs.titles import LASTS, TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import CURRENT, chart_key
-from songline.schemas.progress import PROGRESS, Freshness, Reached
+from songline.schemas.progress import PROGRESS, Freshness, Watermark
 from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
@@ -40,8 +40,8 @@ async def database(shared_localcloud: LocalCloud) -> AsyncIterator[CosmosClient]
 
 
 @pytest.fixture
-def libraries(database: CosmosClient) -> Libraries:
-    return Libraries(cosmos.container(database, DATABASE, LIBRARY), room=1_000)
+def libraries(database: CosmosClient) -> LibraryStore:
+    return LibraryStore(cosmos.container(database, DATABASE, LIBRARY), room=1_000)
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ async def api(shared_localcloud: LocalCloud, database: CosmosClient) -> AsyncIte
         yield client
 
 
-def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> Act:
+def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> UserAction:
     ms = 40_000 if kind == "listen" else 0
-    return Act(position, f"{position:08}", kind, song_id, NOON + timedelta(minutes=minute), ms)
+    return UserAction(position, f"{position:08}", kind, song_id, NOON + timedelta(minutes=minute), ms)
 
 
 async def pages(api: httpx.AsyncClient, user_id: str, **params: str | int) -> list[list[str]]:
@@ -73,14 +73,14 @@ async def pages(api: httpx.AsyncClient, user_id: str, **params: str | int) -> li
 
 
 async def name(database: CosmosClient, **titles: str) -> None:
-    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    songs = SongStore(cosmos.container(database, DATABASE, SONGS))
     for song_id, title in titles.items():
         song = Song(id=song_id, user_id="u", title=title, artist="Nova Reed", duration_ms=1, uploaded_at=NOON)
         await songs.apply(song_id, "0", [stated(song)])
 
 
 async def test_lists_are_filtered_sorted_and_paged(
-    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
+    libraries: LibraryStore, api: httpx.AsyncClient, database: CosmosClient
 ) -> None:
     await name(database, lib_a="Zebra", lib_b="älter", lib_c="Aal")
     await libraries.apply(
@@ -123,9 +123,9 @@ async def test_lists_are_filtered_sorted_and_paged(
 
 
 async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
-    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
+    libraries: LibraryStore, api: httpx.AsyncClient, database: CosmosClient
 ) -> None:
-    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    songs = SongStore(cosmos.container(database, DATABASE, SONGS))
     forged = [f"forged-{number:02}" for number in range(30)]
     await name(database, forged_heard="Heard", forged_gone="Gone", **{each.replace("-", "_"): each for each in forged})
     await songs.apply("forged_gone", "0", [taken_away("u", NOON, 2)])
@@ -174,7 +174,7 @@ async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -
     assert [title and title.title for title in (await titles.of(["unknown"])).values()] == ["Two"]
 
 
-async def test_the_last_listens_and_the_sum(libraries: Libraries, api: httpx.AsyncClient) -> None:
+async def test_the_last_listens_and_the_sum(libraries: LibraryStore, api: httpx.AsyncClient) -> None:
     await libraries.apply("summed", "1", [act(n, "listen", f"sum-{n % 2}", n) for n in range(60)])
     recent = (await api.get("/v1/users/summed/recent", params={"limit": 2})).json()
     assert [(one["songId"], one["at"], one["title"]) for one in recent["listens"]] == [
@@ -223,10 +223,10 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
     wires = read_eventhubs(shared_localcloud.environment)
     async with eventhubs.producer(wires, MUSIC_EVENTS) as hub:
         created_at = (await hub.get_eventhub_properties())["created_at"]
-    positions = Positions(cosmos.container(database, DATABASE, LIBRARY), "userId")
+    positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY), "userId")
     await positions.begin(("11", "12"))
-    await positions.reach("11", Reached(position=6, through=NOON, created_at=created_at))
-    await positions.reach("12", Reached(position=6, through=NOON, created_at=created_at - timedelta(milliseconds=1)))
+    await positions.reach("11", Watermark(position=6, through=NOON, created_at=created_at))
+    await positions.reach("12", Watermark(position=6, through=NOON, created_at=created_at - timedelta(milliseconds=1)))
     app = create(read_cosmos(shared_localcloud.environment), hubs=wires)
     async with (
         app.router.lifespan_context(app),
@@ -241,15 +241,15 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
 
 
 async def test_a_reader_waits_until_what_he_wrote_is_there(api: httpx.AsyncClient, database: CosmosClient) -> None:
-    positions = Positions(cosmos.container(database, DATABASE, LIBRARY), "userId")
+    positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY), "userId")
     await positions.begin(("7", "8"))
-    await positions.reach("7", Reached(position=6, through=NOON))
+    await positions.reach("7", Watermark(position=6, through=NOON))
     late = await api.get("/v1/users/reader/summary", params={"min_position": "7:7", "wait": 0.2})
     assert late.status_code == 503
     assert late.headers["Retry-After"] == "1"
     assert "partition 7 is at 6, wanted 7" in late.json()["detail"]
     waiting = asyncio.create_task(get(api, "/v1/users/reader/library", min_position="7:7", wait=20))
-    await positions.reach("7", Reached(position=7, through=NOON))
+    await positions.reach("7", Watermark(position=7, through=NOON))
     assert (await waiting)["position"]["7"] == 7
     assert (await get(api, "/v1/users/reader/recent", min_position="7:7"))["listens"] == []
 

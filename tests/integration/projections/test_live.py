@@ -15,8 +15,8 @@ from azure.eventhub import EventData
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import read_cosmos, read_eventhubs
-from songline.processors.catalog.song_store import Songs
-from songline.processors.runtime.health import serving
+from songline.processors.catalog.song_store import SongStore
+from songline.processors.runtime.health import serve_health
 from songline.projections.live.feed import WATCHERS, FeedFullError, FeedStores, FollowedChart, LiveFeed
 from songline.projections.live.hubs import BUDGET, HubCounter
 from songline.projections.live.now_playing import Broadcast, Playing
@@ -134,7 +134,7 @@ async def test_who_plays_what_is_told_by_title_while_it_is_news(
     feed: LiveFeed, broadcast: Broadcast, database: CosmosClient
 ) -> None:
     song, now = examples.SONG, datetime.now(UTC)
-    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    songs = SongStore(cosmos.container(database, DATABASE, SONGS))
     await songs.apply(song.id, "0", [stated(song)])
     broadcast.tell(Playing(user_id="user-old", song_id=song.id, at=now - timedelta(hours=1)))
     broadcast.tell(Playing(user_id="user-a", song_id=song.id, at=now))
@@ -188,7 +188,7 @@ async def test_workers_are_asked_how_they_are(
     def report() -> ProgressReport:
         return ProgressReport(worker="library", as_of=datetime.now(UTC), reasons=tuple(reasons))
 
-    async with serving(0, report) as port:
+    async with serve_health(0, report) as port:
         addresses = {
             "library": f"http://127.0.0.1:{port}",
             # Two that are not there, and of one it is not known where.

@@ -13,8 +13,8 @@ from songline.cloud import cosmos
 from songline.projections.http.negotiation import CSV, PARQUET
 from songline.projections.http.tables import HOURS_SCHEMA
 from songline.schemas.channels import DATABASE, PLAYS, SONGS
-from songline.schemas.plays import HOURS, ShardReached, SongDay, day_id
-from songline.schemas.progress import Reached
+from songline.schemas.plays import HOURS, ShardProgressDocument, SongDay, day_id
+from songline.schemas.progress import Watermark
 from songline.schemas.songs import Fact, SongDocument
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -32,8 +32,10 @@ def day(song: str, at: datetime, **counts: int) -> SongDay:
     return SongDay(id=day_id(at), song_id=song, total=sum(counts.values()), **columns)
 
 
-def shard(number: int, through: datetime | None, position: int) -> ShardReached:
-    return ShardReached(id=str(number), shards=2, partitions={"0": Reached(position=position, through=through)})
+def shard(number: int, through: datetime | None, position: int) -> ShardProgressDocument:
+    return ShardProgressDocument(
+        id=str(number), shards=2, partitions={"0": Watermark(position=position, through=through)}
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,11 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobServiceClient
 
 from songline.cloud import cosmos
-from songline.processors.catalog.song_store import Songs
-from songline.processors.runtime.watermark_store import Positions
+from songline.processors.catalog.song_store import SongStore
+from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
 from songline.schemas.channels import DATABASE, SONG_BLOBS, SONGS
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
@@ -27,12 +27,12 @@ SHA256 = hashlib.sha256(SOUND).hexdigest()
 
 
 @pytest.fixture
-def songs(database: CosmosClient) -> Songs:
-    return Songs(cosmos.container(database, DATABASE, SONGS))
+def songs(database: CosmosClient) -> SongStore:
+    return SongStore(cosmos.container(database, DATABASE, SONGS))
 
 
 @pytest.fixture
-async def playable(songs: Songs, places: BlobServiceClient) -> str:
+async def playable(songs: SongStore, places: BlobServiceClient) -> str:
     """A song with its sound."""
     settings = ContentSettings(content_type="audio/flac")
     await places.get_blob_client(SONG_BLOBS, SHA256).upload_blob(SOUND, overwrite=True, content_settings=settings)
@@ -40,14 +40,14 @@ async def playable(songs: Songs, places: BlobServiceClient) -> str:
     return "/v1/songs/playable/audio"
 
 
-async def put(songs: Songs, song_id: str, minute: int = 0, position: int = 1, **fields: Any) -> Song:
+async def put(songs: SongStore, song_id: str, minute: int = 0, position: int = 1, **fields: Any) -> Song:
     known: dict[str, Any] = {"title": song_id, "artist": "Nova Reed", "duration_ms": 1_000} | fields
     song = Song(id=song_id, user_id="user-3", uploaded_at=NOON + timedelta(minutes=minute), **known)
     await songs.apply(song_id, "1", [stated(song, position)])
     return song
 
 
-async def take_away(songs: Songs, song_id: str) -> None:
+async def take_away(songs: SongStore, song_id: str) -> None:
     await songs.apply(song_id, "1", [taken_away("user-3", NOON, 100)])
 
 
@@ -58,15 +58,15 @@ async def listed(api: httpx.AsyncClient, **params: str | int) -> list[str]:
 
 
 async def test_a_song_is_served_with_how_fresh_it_is(
-    songs: Songs, database: CosmosClient, songs_api: httpx.AsyncClient
+    songs: SongStore, database: CosmosClient, songs_api: httpx.AsyncClient
 ) -> None:
-    positions = Positions(cosmos.container(database, DATABASE, SONGS))
+    positions = WatermarkStore(cosmos.container(database, DATABASE, SONGS))
     await put(songs, "one", title="Paper Lanterns", genre="indie")
     assert (await songs_api.get("/v1/songs/one")).json()["completeThrough"] is None
     await positions.begin(("0", "1"))
-    await positions.reach("0", Reached(position=12, through=NOON))
+    await positions.reach("0", Watermark(position=12, through=NOON))
     assert (await songs_api.get("/v1/songs/one")).json()["completeThrough"] is None
-    await positions.reach("1", Reached(position=7, through=NOON + timedelta(minutes=1)))
+    await positions.reach("1", Watermark(position=7, through=NOON + timedelta(minutes=1)))
     before = datetime.now(UTC)
     answer = (await songs_api.get("/v1/songs/one")).json()
     assert answer["song"] == {
@@ -85,7 +85,7 @@ async def test_a_song_is_served_with_how_fresh_it_is(
 
 
 async def test_songs_are_found_by_artist_genre_and_beginnings_of_words(
-    songs: Songs, songs_api: httpx.AsyncClient
+    songs: SongStore, songs_api: httpx.AsyncClient
 ) -> None:
     await put(songs, "ros-1", 1, title="Ágætis byrjun", artist="Sigur Rós", genre="post-rock")
     await put(songs, "ros-2", 2, title="Hoppípolla", artist="SIGUR  ROS", genre="indie", album="Takk")
@@ -99,7 +99,7 @@ async def test_songs_are_found_by_artist_genre_and_beginnings_of_words(
     assert await listed(songs_api, artist="Sigur") == []
 
 
-async def test_a_song_that_was_taken_away_is_hidden_everywhere(songs: Songs, songs_api: httpx.AsyncClient) -> None:
+async def test_a_song_that_was_taken_away_is_hidden_everywhere(songs: SongStore, songs_api: httpx.AsyncClient) -> None:
     for name in ("stays", "goes"):
         await put(songs, name, artist="Leavers")
     await take_away(songs, "goes")
@@ -111,7 +111,9 @@ async def test_a_song_that_was_taken_away_is_hidden_everywhere(songs: Songs, son
     assert (await songs_api.get("/v1/songs/never/audio")).status_code == 404
 
 
-async def test_pages_hold_every_song_once_while_others_come_and_go(songs: Songs, songs_api: httpx.AsyncClient) -> None:
+async def test_pages_hold_every_song_once_while_others_come_and_go(
+    songs: SongStore, songs_api: httpx.AsyncClient
+) -> None:
     # Several of one moment, on either side of a page's border.
     for number in range(10):
         await put(songs, f"page-{number}", minute=number // 4, artist="Pagers")
@@ -175,7 +177,7 @@ async def test_a_part_of_another_file_or_behind_the_end_is_not_sent(
 
 
 async def test_sound_that_is_not_there_says_why(
-    songs: Songs, songs_api: httpx.AsyncClient, song_cloud: LocalCloud
+    songs: SongStore, songs_api: httpx.AsyncClient, song_cloud: LocalCloud
 ) -> None:
     await put(songs, "announced")
     await put(songs, "lost", sha256="ef" * 32, size=5, content_type="audio/flac")

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.processors.catalog import fold
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.errors import PoisonError
@@ -108,7 +108,7 @@ async def test_each_kind_is_parked_once_and_its_neighbours_are_in(
             assert again.keys() == poison
             assert len(poison) == len(BAD_RECORDS) + 2
             assert {position: again[position] for position in first} == first
-            records = [Record(position, None, body or b"") for _, position, body in log]
+            records = [HubRecord(position, None, body or b"") for _, position, body in log]
             for name, expected in {"library": poison, "catalog": fold.read(records).poison.keys()}.items():
                 assert {position for position, readers in again.items() if name in readers} == expected
             places: list[Place] = [(1, at, decode(body)) for _, at, body in log if at not in poison]

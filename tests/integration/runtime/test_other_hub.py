@@ -17,10 +17,10 @@ from songline.cli import main
 from songline.cloud import cosmos
 from songline.cloud.settings import read_blobs
 from songline.processes.ports import settle
-from songline.processors.library.config import Dials
+from songline.processors.library.config import LibraryConfig
 from songline.processors.library.process import projection
-from songline.processors.runtime.projection_config import Pace
-from songline.processors.runtime.projection_worker import project
+from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_worker import run_projection
 from songline.schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongPlayed
@@ -157,10 +157,12 @@ async def test_two_workers_that_both_own_every_partition_apply_nothing_twice(
     """As two that start in one instant do for a round, where a claim does not guard; here for as long as they run."""
     elsewhere = start_localcloud("--blobs")
     async with libraries_on(cloud) as hub, libraries_on(elsewhere):
-        stop, pace = asyncio.Event(), Pace(flush=0.2, look=0.5, balance=1, expire=3)
+        stop, pace = asyncio.Event(), ProjectionConfig(flush=0.2, look=0.5, balance=1, expire=3)
         both = [
             asyncio.create_task(
-                project(projection(Dials()), cloud.settings(), read_blobs(one.environment), pace, stop, lambda: 0.0)
+                run_projection(
+                    projection(LibraryConfig()), cloud.settings(), read_blobs(one.environment), pace, stop, lambda: 0.0
+                )
             )
             for one in (cloud, elsewhere)
         ]

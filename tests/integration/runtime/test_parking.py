@@ -10,7 +10,7 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processes.entities import CONTAINERS
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.parked import ParkedEvent, parked_event
 from tests.support.localcloud import LocalCloud
@@ -31,7 +31,7 @@ def parked(reader: str, position: int, enqueued_at: datetime = NOW) -> ParkedEve
 
 
 async def test_three_readers_at_once_make_one_document(container: ContainerProxy) -> None:
-    store = ParkedEvents(container)
+    store = ParkedStore(container)
     jobs = [store.park(parked(reader, 1)) for reader in READERS for _ in range(3)]
     assert sorted(await asyncio.gather(*jobs)) == [False] * 6 + [True] * 3
     found = await store.read("parking-test:0:1")
@@ -42,7 +42,7 @@ async def test_three_readers_at_once_make_one_document(container: ContainerProxy
 
 
 async def test_the_same_position_of_a_hub_made_anew_is_parked_beside(container: ContainerProxy) -> None:
-    store = ParkedEvents(container)
+    store = ParkedStore(container)
     later = NOW + timedelta(days=1)
     for moment in (NOW, later, NOW, later):
         await store.park(parked("library", 2, moment))

@@ -17,7 +17,7 @@ from songline.cli import main
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.projections.api import create
 from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PARKED, TRENDING_PARTIALS
 from songline.schemas.envelope import Event, decode, encode
@@ -85,7 +85,7 @@ async def _fill(cloud: LocalCloud) -> None:
             batch.add(EventData(body))
             await producer.send_batch(batch)
         await cosmos.ensure(client, DATABASE, CONTAINERS)
-        store = ParkedEvents(cosmos.container(client, DATABASE, PARKED))
+        store = ParkedStore(cosmos.container(client, DATABASE, PARKED))
         for document in documents():
             await store.park(document)
 
@@ -133,7 +133,7 @@ async def test_the_api_lists_the_newest_and_counts_all_that_wait(desk: Desk) -> 
         assert answer["records"][0].keys() >= {"hub", "partition", "position", "bodyBytes", "readers", "parkedAt"}
         assert "body" not in answer["records"][0]
         container = cosmos.container(client, DATABASE, PARKED)
-        store = ParkedEvents(container)
+        store = ParkedStore(container)
         newer = [
             parked_event("library", "page", "0", n, NOW, b"", "x", "y", NOW + timedelta(seconds=n)) for n in range(21)
         ]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from songline.cli import main
 from songline.cloud import cosmos
-from songline.processors.runtime.parked_store import ParkedEvents
+from songline.processors.runtime.parked_store import ParkedStore
 from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
@@ -49,7 +49,7 @@ async def test_what_a_mended_reader_is_sent_again_counts_once_and_at_its_own_tim
         return result.output
 
     async with libraries_on(cloud) as hub, cosmos.client(cloud.settings().cosmos) as client:
-        store = ParkedEvents(cosmos.container(client, DATABASE, PARKED))
+        store = ParkedStore(cosmos.container(client, DATABASE, PARKED))
         await hub.tell(played(1, "song-a"), event(2, SongLiked(user_id=USER, song_id=RAISES)), played(3, RAISES))
         try:
 

@@ -17,7 +17,7 @@ from songline.cli import main
 from songline.cloud import cosmos
 from songline.processes.entities import CONTAINERS
 from songline.processes.ports import settle
-from songline.processors.catalog.song_store import Songs
+from songline.processors.catalog.song_store import SongStore
 from songline.schemas.channels import DATABASE, INGESTIONS, SONGS
 from songline.schemas.commands import Upload
 from songline.schemas.ingestions import Ingestion, Transition
@@ -60,7 +60,7 @@ def _answers(url: str) -> Callable[[], bool]:
 
 async def test_songs_and_ingestions_are_shown(database: CosmosClient, api: str) -> None:
     song = Song(id="s-1", user_id="u", title="Dusk", artist="Nova Reed", duration_ms=1_000, uploaded_at=NOON)
-    songs = Songs(cosmos.container(database, DATABASE, SONGS))
+    songs = SongStore(cosmos.container(database, DATABASE, SONGS))
     await songs.apply("s-1", "0", [stated(song)])
     history = (Transition(state="received", at=NOON), Transition(state="ready", at=NOON))
     ingestion = Ingestion(

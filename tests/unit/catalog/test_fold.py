@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from songline.processors.catalog.fold import apply, fact_of, read
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
@@ -40,8 +40,8 @@ def event(data: SongUploaded | SongRemoved, at: datetime = NOON) -> bytes:
     return encode(Event(id="e", source="/tests", time=at, data=data))
 
 
-def records(*bodies: bytes, position: int = 0) -> list[Record]:
-    return [Record(number, NOON, body) for number, body in enumerate(bodies, start=position)]
+def records(*bodies: bytes, position: int = 0) -> list[HubRecord]:
+    return [HubRecord(number, NOON, body) for number, body in enumerate(bodies, start=position)]
 
 
 def test_an_upload_makes_a_song_that_can_be_found() -> None:
@@ -69,14 +69,16 @@ def test_an_upload_makes_a_song_that_can_be_found() -> None:
 def test_what_is_in_the_hub_already_is_shown_clean() -> None:
     dirty = json.loads(event(UPLOADED))
     dirty["data"] |= {"title": "Paper\nLanterns\u202e", "artist": "\x1b[2JNova\0", "album": "\u2066"}
-    (fact,) = read([Record(1, NOON, json.dumps(dirty).encode())]).facts["song-42"]
+    (fact,) = read([HubRecord(1, NOON, json.dumps(dirty).encode())]).facts["song-42"]
     assert fact.song is not None
     assert (fact.song.title, fact.song.artist, fact.song.album) == ("Paper Lanterns", "[2JNova", None)
 
 
 @pytest.mark.parametrize("name", [name for name in BAD_RECORDS if name.startswith(("upload", "byte", "unknown"))])
 def test_a_bad_record_costs_no_neighbour(name: str) -> None:
-    said = read([Record(1, NOON, event(UPLOADED)), Record(2, NOON, BAD_RECORDS[name]), Record(3, NOON, event(REMOVED))])
+    said = read(
+        [HubRecord(1, NOON, event(UPLOADED)), HubRecord(2, NOON, BAD_RECORDS[name]), HubRecord(3, NOON, event(REMOVED))]
+    )
     assert list(said.poison) == [2]
     assert said.facts["song-42"][0].position == 3
 
@@ -108,7 +110,7 @@ def test_what_is_dated_over_an_hour_ahead_claims_nothing() -> None:
     said = read(records(event(UPLOADED, NOON + timedelta(hours=1, microseconds=1)), event(UPLOADED)))
     assert said.poison[0].reason == "broken-contract"
     assert [fact.claim and fact.claim.position for fact in said.facts["song-42"]] == [1]
-    assert not read([Record(0, None, event(UPLOADED, NOON + timedelta(days=1)))]).poison
+    assert not read([HubRecord(0, None, event(UPLOADED, NOON + timedelta(days=1)))]).poison
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def folded(random: Random, log: Log) -> SongDocument | None:
     """The song's document after a reader came by the log in some order, with documents going over the wire."""
     document: SongDocument | None = None
     for partition, lines in steps(random, log):
-        said = read(Record(line.position, line.logged, encode(line.event)) for line in lines)
+        said = read(HubRecord(line.position, line.logged, encode(line.event)) for line in lines)
         assert not said.poison
         for song_id, facts in said.facts.items():
             after = apply(document, song_id, str(partition), facts)
@@ -193,7 +195,7 @@ def test_a_takeover_and_a_removal_by_a_stranger_show_nowhere() -> None:
     own = apply(None, "song-42", "2", read(records(event(UPLOADED))).facts["song-42"])
     for partition in ("0", "2", "3"):
         later = NOON + timedelta(seconds=1)
-        said = read(Record(50 + number, later, body) for number, body in enumerate((takeover, removal)))
+        said = read(HubRecord(50 + number, later, body) for number, body in enumerate((takeover, removal)))
         document = apply(own, "song-42", partition, said.facts["song-42"])
         assert structs.replace(document, others={}) == own
         assert len(document.others) == 2

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from songline.processors.catalog.fold import apply, read
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.songs import SongDocument
@@ -33,7 +33,7 @@ def told(*batches: list[bytes]) -> SongDocument | None:
     document, position = None, 0
     for bodies in batches:
         moment = NOON + timedelta(hours=1)
-        said = read([Record(number, moment, body) for number, body in enumerate(bodies, position)])
+        said = read([HubRecord(number, moment, body) for number, body in enumerate(bodies, position)])
         assert not said.poison
         position += len(bodies)
         if said.facts or said.again:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.library.actions import Act, read
-from songline.processors.library.fold import MAX_SONGS, SEEN, apply, portion
+from songline.processors.library.actions import UserAction, read
+from songline.processors.library.fold import MAX_SONGS, SEEN, apply, transaction_size
 from songline.processors.library.library_store import operations
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.library import RECENT, EntryDocument, SummaryDocument
@@ -28,8 +28,8 @@ def event(data: Payload, event_id: str, at: datetime = NOON) -> Event:
     return Event(id=event_id, source="/tests", time=at, data=data)
 
 
-def record(position: int, body: Event | bytes, logged: datetime | None = NOON) -> Record:
-    return Record(position, logged, body if isinstance(body, bytes) else encode(body))
+def record(position: int, body: Event | bytes, logged: datetime | None = NOON) -> HubRecord:
+    return HubRecord(position, logged, body if isinstance(body, bytes) else encode(body))
 
 
 class Library:
@@ -39,7 +39,7 @@ class Library:
         self.summary: SummaryDocument | None = None
         self.entries: dict[str, EntryDocument | None] = {}
 
-    def apply(self, partition: int, acts: list[Act]) -> None:
+    def apply(self, partition: int, acts: list[UserAction]) -> None:
         known = dict.fromkeys(act.song_id for act in acts) | self.entries
         change = apply(USER, self.summary, known, str(partition), acts)
         if change is not None:
@@ -144,12 +144,12 @@ def test_a_transaction_never_outgrows_what_cosmos_db_takes() -> None:
         act
         for number, song in enumerate(songs)
         for act in (
-            Act(3 * number, f"{number:08}", "listen", song, NOON, 86_400_000),
-            Act(3 * number + 1, f"{number + 1000:08}", "like", song, NOON),
-            Act(3 * number + 2, f"{number + 2000:08}", "upload", song, NOON),
+            UserAction(3 * number, f"{number:08}", "listen", song, NOON, 86_400_000),
+            UserAction(3 * number + 1, f"{number + 1000:08}", "like", song, NOON),
+            UserAction(3 * number + 2, f"{number + 2000:08}", "upload", song, NOON),
         )
     ]
-    count = portion(acts)
+    count = transaction_size(acts)
     assert len({act.song_id for act in acts[:count]}) == MAX_SONGS
     assert acts[count].song_id == songs[MAX_SONGS]
     change = apply(user, None, dict.fromkeys(songs), "1", acts[:count])

@@ -3,18 +3,18 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.library.library_cache import Shelf, Shelves
+from songline.processors.library.library_cache import CachedLibrary, LibraryCache
 from songline.schemas.library import EntryDocument
 
 ENTRY = EntryDocument(id="song:s", user_id="u", song_id="s")
 
 
-def shelf(size: int = 0) -> Shelf:
-    return Shelf("etag", None, {f"song-{number}": ENTRY for number in range(size)}, whole=False)
+def shelf(size: int = 0) -> CachedLibrary:
+    return CachedLibrary("etag", None, {f"song-{number}": ENTRY for number in range(size)}, whole=False)
 
 
 def test_the_one_that_was_not_used_for_longest_goes_first() -> None:
-    shelves = Shelves(room=35)
+    shelves = LibraryCache(room=35)
     for user in ("a", "b", "c"):
         shelves.put(user, shelf())
     shelves.put("a", shelf())
@@ -23,7 +23,7 @@ def test_the_one_that_was_not_used_for_longest_goes_first() -> None:
 
 
 def test_a_shelf_that_is_larger_than_all_room_is_not_kept() -> None:
-    shelves = Shelves(room=50)
+    shelves = LibraryCache(room=50)
     shelves.put("small", shelf())
     shelves.put("large", shelf(100))
     assert shelves.get("large") is None
@@ -31,7 +31,7 @@ def test_a_shelf_that_is_larger_than_all_room_is_not_kept() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30), st.booleans())))
 def test_never_more_than_there_is_room_for(steps: list[tuple[str, int, bool]]) -> None:
-    shelves = Shelves(room=60)
+    shelves = LibraryCache(room=60)
     for user, size, gone in steps:
         shelves.drop(user) if gone else shelves.put(user, shelf(size))
         kept = [found for one in "abcdef" if (found := shelves.get(one)) is not None]

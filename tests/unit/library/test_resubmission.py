@@ -8,7 +8,7 @@ import pytest
 
 from songline.processors.library.actions import read
 from songline.processors.library.fold import apply
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from songline.schemas.library import EntryDocument, SummaryDocument
@@ -37,7 +37,7 @@ class Library:
         self._next = 0
 
     def tell(self, *bodies: bytes) -> None:
-        records = [Record(number, NOON + timedelta(hours=1), body) for number, body in enumerate(bodies, self._next)]
+        records = [HubRecord(number, NOON + timedelta(hours=1), body) for number, body in enumerate(bodies, self._next)]
         self._next += len(bodies)
         said = read(records)
         assert not said.poison

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.runtime.attempts import PIECE, REACH, Attempt, attempt_id, begun, culprit, dissection, piece
+from songline.processors.runtime.attempts import (
+    PIECE,
+    REACH,
+    Attempt,
+    attempt_id,
+    attempt_piece,
+    begin_attempt,
+    is_culprit,
+    plan_dissection,
+)
 
 KEY = attempt_id("library", "music-events", "2")
 
@@ -27,11 +36,11 @@ class Reader:
     def live(self, batch: int = 1_000) -> None:
         """Fold what there is, as the pump does; raises Killed where a fold ends the life."""
         before = self.attempt
-        careful = dissection(before, self.position + 1, self.length - 1)
-        self.note(begun(before, KEY, "me", self.position + 1))
+        careful = plan_dissection(before, self.position + 1, self.length - 1)
+        self.note(begin_attempt(before, KEY, "me", self.position + 1))
         while self.position < self.length - 1:
             first = self.position + 1
-            if culprit(before, first):
+            if is_culprit(before, first):
                 self.parked.append(first)
                 self.position, before = first, None
                 continue
@@ -39,7 +48,7 @@ class Reader:
             records = range(first, min(first + size, self.length))
             if careful:
                 assert self.attempt is not None
-                self.note(piece(self.attempt, first, records[-1]))
+                self.note(attempt_piece(self.attempt, first, records[-1]))
             for record in records:
                 if record in self.deadly:
                     raise Killed
@@ -49,7 +58,7 @@ class Reader:
                 careful.advance(self.position)
                 careful = None if careful.is_over(self.position) else careful
         assert self.attempt is not None
-        self.attempt = begun(None, KEY, "me", self.position + 1)
+        self.attempt = begin_attempt(None, KEY, "me", self.position + 1)
         self.attempt = None
 
     def note(self, attempt: Attempt) -> None:
@@ -92,7 +101,7 @@ def test_a_stay_that_ends_well_notes_once() -> None:
 
 def test_after_a_kill_pieces_grow_so_that_few_are_noted() -> None:
     before = Attempt(id=KEY, owner="dead", first=5)
-    found, position, pieces = dissection(before, 100, 10_000_000), 100, 0
+    found, position, pieces = plan_dissection(before, 100, 10_000_000), 100, 0
     assert found is not None
     while not found.is_over(position - 1):
         position += found.next_size(position)
@@ -112,15 +121,15 @@ def test_after_a_kill_pieces_grow_so_that_few_are_noted() -> None:
     ],
 )
 def test_only_what_did_not_end_well_is_taken_apart(attempt: Attempt | None, careful: bool) -> None:
-    assert (dissection(attempt, 5, 90) is not None) == careful
-    assert dissection(attempt, 5, 4) is None
+    assert (plan_dissection(attempt, 5, 90) is not None) == careful
+    assert plan_dissection(attempt, 5, 4) is None
 
 
 def test_no_record_is_a_culprit_for_one_death_or_for_being_first_of_a_piece() -> None:
     alone = Attempt(id=KEY, owner="x", first=5, piece_last=5, tries=1)
-    assert not culprit(alone, 5)
-    assert not culprit(Attempt(id=KEY, owner="x", first=5, piece_last=5 + PIECE, tries=9), 5)
-    again = piece(begun(alone, KEY, "y", 5), 5, 5)
+    assert not is_culprit(alone, 5)
+    assert not is_culprit(Attempt(id=KEY, owner="x", first=5, piece_last=5 + PIECE, tries=9), 5)
+    again = attempt_piece(begin_attempt(alone, KEY, "y", 5), 5, 5)
     assert (again.tries, again.owner) == (2, "y")
-    assert culprit(again, 5)
-    assert not culprit(begun(again, KEY, "z", 6), 6)
+    assert is_culprit(again, 5)
+    assert not is_culprit(begin_attempt(again, KEY, "z", 6), 6)

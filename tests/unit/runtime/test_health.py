@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 
-from songline.processors.runtime.health import serving
+from songline.processors.runtime.health import serve_health
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ async def test_ready_is_what_the_progress_says_and_head_is_answered_like_get() -
     def report() -> ProgressReport:
         return ProgressReport(worker="library", as_of=NOON, partitions=(behind,), reasons=tuple(reasons))
 
-    async with serving(0, report) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with serve_health(0, report) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         assert (await http.get("/health/ready")).json() == {"status": "ready"}
         reasons.append(not_ready("library", NotReadyCause.HUB_MADE_ANEW, "the hub was made anew"))
         refused = await http.get("/health/ready")

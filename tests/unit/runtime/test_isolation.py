@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.parking_bound import IN_A_ROW, ParkingBound
 from songline.processors.runtime.service_errors import ItemRefusedError, is_item_refusal
-from songline.processors.runtime.watchdog import HangMeter, watched
+from songline.processors.runtime.watchdog import HangMeter, watchdog
 from tests.support.waiting import wait_for
 
 
@@ -99,7 +99,7 @@ def test_a_loop_hangs_when_it_has_no_turn_though_the_watcher_has() -> None:
 
 async def test_the_watchdog_ends_a_process_that_hangs() -> None:
     codes: list[int] = []
-    async with watched(1.0, 75, codes.append, beat_s=0.1):
+    async with watchdog(1.0, 75, codes.append, beat_s=0.1):
         await asyncio.sleep(0.3)
         assert codes == []
         # A fold that hangs: nothing of the loop runs meanwhile.

@@ -18,7 +18,7 @@ from songline.schemas.ingestions import Ingestion
 from songline.schemas.library import EntryDocument, SummaryDocument
 from songline.schemas.live import LiveEvent, PlaybackStarted
 from songline.schemas.plays import SongDay
-from songline.schemas.progress import Progress
+from songline.schemas.progress import WatermarkDocument
 from songline.schemas.songs import SongDocument
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes, bad_json, spoiled
 
@@ -125,7 +125,9 @@ def test_any_value_can_be_shown_in_a_refusal(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [SongDocument, EntryDocument, SummaryDocument, Progress, Ingestion, SongDay], ids=lambda kind: kind.__name__
+    "kind",
+    [SongDocument, EntryDocument, SummaryDocument, WatermarkDocument, Ingestion, SongDay],
+    ids=lambda kind: kind.__name__,
 )
 @given(st.dictionaries(st.sampled_from(["id", "facts", "userId", "songId", "applied", "partitions"]), bad_json()))
 def test_a_document_is_read_or_is_poison(kind: type[object], document: dict[str, Any]) -> None:

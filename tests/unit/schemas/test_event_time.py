@@ -6,7 +6,7 @@ import pytest
 
 from songline.processors.catalog import fold
 from songline.processors.library import actions
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.trending.cells import columns
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.acceptance import check
@@ -27,7 +27,7 @@ def removal(time: datetime) -> Event:
 def test_every_door_and_every_reader_draws_the_line_in_one_place(time: datetime, fits: bool) -> None:
     event = removal(time)
     body = encode(event)
-    record = Record(7, NOON, body)
+    record = HubRecord(7, NOON, body)
     assert (7 not in fold.read([record]).poison) is fits
     assert (7 not in actions.read([record]).poison) is fits
     trending = columns.read([body], [int(NOON.timestamp()) * 1_000], SongIndex(), RegionIndex())

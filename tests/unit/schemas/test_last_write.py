@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.schemas.last_write import is_outdated, last_write
-from songline.schemas.library import Mark, since
+from songline.schemas.library import FlagState, flag_since
 from songline.schemas.ownership import Claim, holding
 from songline.schemas.songs import Fact
 
@@ -26,8 +26,8 @@ def test_the_later_event_time_holds(times: dict[int, int], expected: int | None)
 def test_of_equal_times_the_higher_partition_holds_as_a_number() -> None:
     statements = [(9, "nine"), (10, "ten"), (2, "two")]
     assert last_write(statements, lambda _: NOON) == "ten"
-    marks = {str(partition): Mark(on=partition == 10, at=NOON) for partition, _ in statements}
-    assert since(marks) == NOON
+    marks = {str(partition): FlagState(on=partition == 10, at=NOON) for partition, _ in statements}
+    assert flag_since(marks) == NOON
 
 
 @given(st.dictionaries(st.integers(0, 20), st.integers(0, 5)), st.integers())
@@ -41,14 +41,14 @@ def test_the_order_of_the_statements_changes_nothing(times: dict[int, int], seed
 @given(st.dictionaries(st.integers(0, 9), st.integers(0, 3), min_size=1))
 def test_songs_and_libraries_decide_alike(minutes: dict[int, int]) -> None:
     moments = {partition: NOON + timedelta(minutes=minute) for partition, minute in minutes.items()}
-    marks = {str(partition): Mark(on=True, at=moment) for partition, moment in moments.items()}
+    marks = {str(partition): FlagState(on=True, at=moment) for partition, moment in moments.items()}
     facts = {
         (partition, "ann"): Fact(position=partition, at=moment, user_id="ann", claim=Claim(0, partition))
         for partition, moment in moments.items()
     }
     held = holding(facts)
     assert held is not None
-    assert since(marks) == held.at
+    assert flag_since(marks) == held.at
 
 
 @pytest.mark.parametrize(("known", "outdated"), [(None, False), (1, False), (2, True), (3, True)])

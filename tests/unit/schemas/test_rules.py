@@ -9,20 +9,21 @@ from msgspec import Struct, inspect
 
 from songline.schemas.commands import COMMANDS
 from songline.schemas.decoding import convert
-from songline.schemas.envelope import Received
+from songline.schemas.envelope import ReceivedEnvelope
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS
 from songline.schemas.ingestions import Ingestion
 from songline.schemas.library import EntryDocument, SummaryDocument
 from songline.schemas.live import LiveEvent
 from songline.schemas.plays import SongDay
-from songline.schemas.progress import Progress
-from songline.schemas.rules import broken
+from songline.schemas.progress import WatermarkDocument
+from songline.schemas.rules import broken_rule
 from songline.schemas.songs import SongDocument
 
 OF_DATA = [payload for _, payload in EVENTS.values()] + [order for _, order in COMMANDS.values()]
 KINDS: list[type[Struct]] = [
-    Received, LiveEvent, Ingestion, EntryDocument, SummaryDocument, SongDay, Progress, SongDocument, *OF_DATA
+    ReceivedEnvelope, LiveEvent, Ingestion, EntryDocument, SummaryDocument, SongDay, WatermarkDocument, SongDocument,
+    *OF_DATA,
 ]  # fmt: skip
 WRONG: list[Any] = [
     None, True, 7, -1, 2**53, 2**70, 1.5, float("1e300"), "", "x", "x\n", "é", "x" * 5_000, "..", "\0", [], ["x"] * 100,
@@ -56,7 +57,7 @@ def sentences(kind: type[Struct]) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_rule_is_told_in_plain_words(kind: type[Struct]) -> None:
-    told = {str(broken(sentence)) for sentence in sentences(kind)}
+    told = {str(broken_rule(sentence)) for sentence in sentences(kind)}
     assert len(told) > 3
     strange = {sentence for sentence in told if any(word in sentence for word in LIBRARY_WORDS)}
     assert not strange
@@ -81,7 +82,7 @@ def test_every_rule_is_told_in_plain_words(kind: type[Struct]) -> None:
     ],
 )
 def test_a_rule_in_words(sentence: str, told: str) -> None:
-    assert str(broken(sentence)) == told
+    assert str(broken_rule(sentence)) == told
 
 
 def test_poison_says_it_in_these_words() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.catalog.fold import apply, fact_of, read
-from songline.processors.runtime.hub_record import Record
+from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.wire import SongFact
@@ -101,7 +101,7 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
             for _, message in source.flush(NOW_MS).partials:
                 for fact in partials.decode(message).facts:
                     facts.learn(partition, fact)
-            found = read([Record(at, line.logged, body)])
+            found = read([HubRecord(at, line.logged, body)])
             for song_id in {*found.facts, *found.again}:
                 said, again = found.facts.get(song_id, ()), found.again.get(song_id, ())
                 documents[song_id] = apply(documents.get(song_id), song_id, str(partition), said, again)

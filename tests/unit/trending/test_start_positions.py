@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from songline.processors.trending.cells.start_positions import last_reached
 from songline.processors.trending.watermark import level_and_offset, lowest_offset, position_at
-from songline.schemas.progress import Reached
+from songline.schemas.progress import Watermark
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 levels = st.integers(0, 1_000)
@@ -33,17 +33,17 @@ def test_positions_that_were_saved_before_there_were_levels_are_those_of_the_fir
 
 
 def test_the_further_of_what_is_noted_and_what_is_committed_holds() -> None:
-    noted = Reached(position=10, through=NOW, created_at=NOW)
-    assert last_reached(None, None) == Reached(position=-1, through=None)
-    assert last_reached(None, 5) == Reached(position=4, through=None)
-    assert last_reached(noted, 21) == Reached(position=20, through=NOW, created_at=NOW)
+    noted = Watermark(position=10, through=NOW, created_at=NOW)
+    assert last_reached(None, None) == Watermark(position=-1, through=None)
+    assert last_reached(None, 5) == Watermark(position=4, through=None)
+    assert last_reached(noted, 21) == Watermark(position=20, through=NOW, created_at=NOW)
     assert last_reached(noted, None) == noted, "the group's offsets are gone"
 
 
 def test_what_an_operator_set_holds_until_a_worker_has_gone_on_from_it() -> None:
-    by_hand = Reached(position=-1, through=None, created_at=NOW, resets=1, generation=1)
+    by_hand = Watermark(position=-1, through=None, created_at=NOW, resets=1, generation=1)
     assert last_reached(by_hand, 40) == by_hand
-    gone_on = Reached(position=-1, through=NOW, created_at=NOW, resets=1, generation=1)
+    gone_on = Watermark(position=-1, through=NOW, created_at=NOW, resets=1, generation=1)
     found = last_reached(gone_on, 3)
     assert found is not None
     assert found.position == 2
