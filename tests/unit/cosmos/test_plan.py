@@ -27,7 +27,7 @@ COMBINE: dict[str, Any] = {
 
 def plan_of(text: str, supported: frozenset[str] = PYTHON_SDK, **parameters: object) -> dict[str, Any]:
     given_parameters = {f"@{name}": value for name, value in parameters.items()}
-    answer: dict[str, Any] = plan.plan(parse(text), given_parameters, [], supported)["queryInfo"]  # type: ignore[assignment]
+    answer: dict[str, Any] = plan.make_plan(parse(text), given_parameters, [], supported)["queryInfo"]  # type: ignore[assignment]
     return answer
 
 

@@ -40,11 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 class _HangUpError(Exception):
-    """The client is to have its connection cut instead of an answer."""
+    """The connection is cut instead of a response."""
 
 
 class CosmosApp:
-    """Everything that the protocol can ask, by (kind of resource, item or feed, method)."""
+    """The ASGI app: its handlers by (kind of resource, whether an item is named, method)."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class CosmosApp:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         activity = headers.get("x-ms-activity-id") or str(uuid.UUID(int=random.getrandbits(128), version=4))
         try:
-            reply = await self._answer(scope, headers, await _read_body(receive))
+            reply = await self._dispatch(scope, headers, await _read_body(receive))
         except CosmosError as error:
             reply = _of_error(error, activity)
         except sqlite3.Error as error:
@@ -106,9 +106,7 @@ class CosmosApp:
             return
         except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
-            reply = _of_error(
-                CosmosError("The request failed for a reason that is not its own; see the log."), activity
-            )
+            reply = _of_error(CosmosError("The request failed inside the server. The log has the reason."), activity)
         lines = {**_FIXED, **reply.headers, "x-ms-activity-id": activity, "content-length": str(len(reply.body))}
         if reply.status in (204, 304):
             del lines["content-length"], lines["content-type"]
@@ -116,7 +114,7 @@ class CosmosApp:
         await send({"type": "http.response.start", "status": reply.status, "headers": raw})
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _answer(self, scope: Scope, headers: dict[str, str], body: bytes) -> Reply:
+    async def _dispatch(self, scope: Scope, headers: dict[str, str], body: bytes) -> Reply:
         now_ms = self._now_ms()
         raw_path: bytes = scope["raw_path"]
         address = parse_resource_path(raw_path.decode("latin-1"))
@@ -124,7 +122,7 @@ class CosmosApp:
         self._key.check(method, address, headers, datetime.fromtimestamp(now_ms / 1000, UTC))
         handler = self._handlers.get((address.kind, bool(address.id), method))
         if handler is None:
-            raise MethodNotAllowedError(f"{method} on {scope['path']} is not something that this service does.")
+            raise MethodNotAllowedError(f"{method} on {scope['path']} is not supported.")
         base = f"{scope['scheme']}://{headers.get('host', '')}"
         request = Request(method, address, headers, body, base, now_ms)
         fault = self._faults.next("cosmos", request.operation, f"{address.database}/{address.container}")
@@ -138,7 +136,7 @@ class CosmosApp:
         reply = await self._within_throughput(request, handler)
         if isinstance(fault, LoseFault):
             raise _HangUpError
-        if method != "POST":  # the service names the resource in what it answers to anything else
+        if method != "POST":  # the service sends the header in responses to all other methods
             reply.headers["content-location"] = base + raw_path.decode("latin-1")
         return reply
 
@@ -179,7 +177,7 @@ class _StoreUnavailableError(CosmosError):
 
 
 def _unavailable(error: sqlite3.Error) -> CosmosError:
-    if not is_full(error):  # the store tells that itself, once
+    if not is_full(error):  # the store logs that itself, once
         logger.error("the store cannot serve: %s", error)
     answer = _StoreUnavailableError(f"The store cannot serve the request now: {reason(error)}.")
     answer.headers["retry-after"] = "1"

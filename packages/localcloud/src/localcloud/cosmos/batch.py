@@ -1,9 +1,9 @@
 """Many operations in one request: a transactional batch, or the unordered bulk that other SDKs send.
 
-Wire: a JSON array of `{"operationType", "id", "resourceBody", "ifMatch", "partitionKey", …}`; the answer is an array of
-`{"statusCode", "requestCharge", "eTag", "resourceBody"}`, with status 207 for the whole when something failed. In a
-bulk the operations that throughput doesn't suffice for fail each with 429 and its own `retryAfterMilliseconds`: clients
-wait so long for every one of them in turn, thus what a whole batch owes must not be laid on each.
+Wire: a JSON array of `{"operationType", "id", "resourceBody", "ifMatch", "partitionKey", …}`. The response is an array
+of `{"statusCode", "requestCharge", "eTag", "resourceBody"}`, with status 207 when an operation failed. In a bulk each
+operation that exceeds the throughput fails with 429 and a `retryAfterMilliseconds` of its own. Clients wait for each of
+them in turn, so the time is that of the one operation, not of the whole batch.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class BatchResponse:
 
 
 class BatchError(Exception):
-    """Takes the whole transaction back."""
+    """An operation failed, so the whole transaction is rolled back."""
 
     def __init__(self, index: int, error: CosmosError) -> None:
         self.index = index
@@ -52,7 +52,7 @@ class BatchError(Exception):
 def parse_operations(
     data: bytes, container: Container, values: tuple[Component, ...] | None, parse_patch: ParsePatch
 ) -> list[Operation]:
-    """`values` is the partition key of all; None when each operation says its own.
+    """`values` is the partition key of all operations; None when each operation has its own.
 
     Raises BadRequestError, RequestTooLargeError.
     """
@@ -60,7 +60,7 @@ def parse_operations(
         raise RequestTooLargeError(f"The batch has {len(data)} bytes where {json_documents.MAX_BYTES} are allowed.")
     listed = json_documents.decode(data)
     if not isinstance(listed, list) or not listed:
-        raise BadRequestError("Batch request has no operations. Expected is a JSON array with one at least.")
+        raise BadRequestError("Batch request has no operations: expected a JSON array with at least one.")
     if len(listed) > MAX_OPERATIONS:
         raise BadRequestError(
             "Batch request has more operations than what is supported. "
@@ -77,7 +77,7 @@ def _parse(
     parse_patch: ParsePatch,
 ) -> Operation:
     if not isinstance(entry, dict):
-        raise BadRequestError(f"Operation {number} of the batch is no JSON object.")
+        raise BadRequestError(f"Operation {number} of the batch is not a JSON object.")
     kind = KINDS.get(str(entry.get("operationType", "")).lower())
     if kind is None:
         raise BadRequestError(
@@ -89,7 +89,7 @@ def _parse(
         values = parse_values(own if isinstance(own, str) else json_documents.encode(own or []).decode())
     document, change = None, None
     if kind in ("Create", "Upsert", "Replace"):
-        document = json_documents.check(entry.get("resourceBody"))
+        document = json_documents.check_document(entry.get("resourceBody"))
         json_documents.check_depth(document, json_documents.encode(document))
         key = items.key_of(container, values, str(document["id"]))
         try:
@@ -104,7 +104,7 @@ def _parse(
 
 
 def apply_all(container: Container, operations: list[Operation], now: int) -> Callable[[SqliteSession], list[Result]]:
-    """A job that does all, or raises `BatchError` so that the writer takes all back."""
+    """Return a job that applies all operations, or raises BatchError so that the writer rolls all back."""
 
     def job(session: SqliteSession) -> list[Result]:
         results = []
@@ -121,7 +121,7 @@ def apply_all(container: Container, operations: list[Operation], now: int) -> Ca
 def apply_each(
     container: Container, operations: list[Operation], now: int, allowance: Allowance
 ) -> Callable[[SqliteSession], list[Result | CosmosError]]:
-    """A job that does what can be done."""
+    """Return a job that applies each operation by itself; the result of one that failed is its error."""
 
     def job(session: SqliteSession) -> list[Result | CosmosError]:
         results: list[Result | CosmosError] = []
@@ -144,20 +144,20 @@ def apply_each(
     return job
 
 
-def succeeded(results: list[Result], *, minimal: bool) -> BatchResponse:
+def response_of_all(results: list[Result], *, minimal: bool) -> BatchResponse:
     texts = [_result_reply(result, minimal=minimal) for result in results]
     return BatchResponse(200, texts, sum(r.charge for r in results), max(r.lsn for r in results))
 
 
-def mixed(results: list[Result | CosmosError], *, minimal: bool) -> BatchResponse:
+def response_of_each(results: list[Result | CosmosError], *, minimal: bool) -> BatchResponse:
     texts = [_result_reply(r, minimal=minimal) if isinstance(r, Result) else _of_error(r) for r in results]
     failed = any(isinstance(r, CosmosError) for r in results)
     lsns = [r.lsn for r in results if isinstance(r, Result)]
     return BatchResponse(207 if failed else 200, texts, sum(r.charge for r in results), max(lsns, default=0))
 
 
-def failed(count: int, failure: BatchError) -> BatchResponse:
-    """The one that failed says why; the others say that they depend on it (424)."""
+def response_of_failure(count: int, failure: BatchError) -> BatchResponse:
+    """The operation that failed has its error; the others have 424 (failed dependency)."""
     other = FailedDependencyError("")
     texts = [_of_error(failure.error if index == failure.index else other) for index in range(count)]
     return BatchResponse(207, texts, failure.error.charge, 0)

@@ -1,4 +1,4 @@
-"""Databases, containers and their offers: what is there, and how it looks to clients."""
+"""Databases, containers and their offers, and their descriptions for clients."""
 
 import sqlite3
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ class Container:
     default_ttl: int | None
     unique_keys: tuple[tuple[tuple[str, ...], ...], ...]
     computed: Computed
-    deleted: bool = False  # set by the writer, so that a write that was already queued finds out
+    deleted: bool = False  # set by the writer; a write that was queued before checks it
 
     @property
     def link(self) -> str:
@@ -117,16 +117,15 @@ class Database:
 
 
 class Catalog:
-    """What the account holds, in memory.
+    """The databases and containers of the account, in memory.
 
-    Each change is first made by one of the functions below, which return a job for `storage.Storage.write`; when that
-    is on disk, the handler puts the result in here. `throughput` are the offers: from the link of a database or a
-    container to its request units a second.
+    The functions below return jobs for `storage.Storage.write`. When a job is on disk, the handler puts its result into
+    the catalog. `throughput` maps the link of a database or a container to its request units a second.
     """
 
     def __init__(self, session: SqliteSession) -> None:
         self.databases: dict[str, Database] = {}
-        self.throughput = offers.throughput(session)
+        self.throughput = offers.read_throughput(session)
         for number, id_, etag, ts in session.connection.execute("SELECT number, id, etag, ts FROM databases"):
             self.databases[id_] = Database(number, id_, etag, ts)
         by_number = {database.number: database for database in self.databases.values()}
@@ -200,9 +199,9 @@ def create_container(
 
     def job(session: SqliteSession) -> Container:
         etag = json_documents.etag_of(session.next_lsn(), now)
-        shared = offers.throughput(session).get(database.link)
+        shared = offers.read_throughput(session).get(database.link)
         own = throughput or (offers.DEFAULT if shared is None else None)
-        ranges = offers.partitions(offers.most(own) if own is not None else shared or 0)
+        ranges = offers.partition_count(offers.max_throughput(own) if own is not None else shared or 0)
         try:
             number = session.connection.execute(
                 "INSERT INTO containers (database, id, ranges, resource, etag, ts) VALUES (?, ?, ?, ?, ?, ?)",
@@ -223,7 +222,7 @@ def create_container(
 def replace_container(
     container: Container, resource: Resource, if_match: str | None, now: int
 ) -> Callable[[SqliteSession], Container]:
-    """What may not change, and is given, has to be as it was. Raises BadRequestError, PreconditionFailedError."""
+    """Raises BadRequestError when a property changes that must not, PreconditionFailedError for a stale ETag."""
     if resource["id"] != container.id:
         raise BadRequestError(f"The container's id is '{container.id}'; it cannot be changed to '{resource['id']}'.")
     if parse_definition(_object(resource, "partitionKey")) != container.key:
@@ -263,7 +262,7 @@ def delete_container(container: Container) -> Callable[[SqliteSession], None]:
 def complete_container(resource: object) -> Resource:
     """Check a container's definition and fill in what the service fills in."""
     if not isinstance(resource, dict):
-        raise BadRequestError("The container's definition is no JSON object.")
+        raise BadRequestError("The container's definition is not a JSON object.")
     json_documents.check_id(resource.get("id"), limit=MAX_NAME)
     if "partitionKey" not in resource:
         raise BadRequestError("The container's definition has no partition key: add 'partitionKey': {'paths': ['/…']}.")
@@ -277,7 +276,7 @@ def complete_container(resource: object) -> Resource:
         "geospatialConfig": {"type": "Geography"},
         **{key: value for key, value in resource.items() if not key.startswith("_")},
     }
-    complete["indexingPolicy"] = indexing.complete(_object(complete, "indexingPolicy"))
+    complete["indexingPolicy"] = indexing.complete_policy(_object(complete, "indexingPolicy"))
     return complete
 
 
@@ -308,7 +307,7 @@ def _unique_keys(resource: Resource) -> tuple[tuple[tuple[str, ...], ...], ...]:
     policy = resource.get("uniqueKeyPolicy")
     keys = policy.get("uniqueKeys", []) if isinstance(policy, dict) else []
     if not isinstance(keys, list):
-        raise BadRequestError("The unique key policy's uniqueKeys are no list.")
+        raise BadRequestError("The unique key policy's uniqueKeys are not a list.")
     found = []
     for key in keys:
         paths = key.get("paths") if isinstance(key, dict) else None

@@ -3,25 +3,25 @@
 from localcloud.cosmos import charges
 from localcloud.cosmos.catalog import Container
 from localcloud.cosmos.extent import Extent
-from localcloud.cosmos.scan import only_alive
+from localcloud.cosmos.scan import exclude_expired
 from localcloud.cosmos.storage import SqliteSession
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
 
-def changes(
+def read_changes(
     session: SqliteSession, container: Container, extent: Extent, *, after_lsn: int, since: int, limit: int, now: int
 ) -> tuple[list[bytes], int, float]:
     """The latest versions of items written after a log sequence number and not before a time, oldest first.
 
-    Answers the documents, each with `_lsn`, the sequence number to go on after, and the charge.
+    Returns the documents, each with `_lsn`, the sequence number to go on after, and the charge in request units.
     """
     clauses = ["container = ?", "lsn > ?", "epk >= ?", "epk < ?", "ts >= ?"]
     values: list[object] = [container.number, after_lsn, extent.low, extent.high, since]
     if extent.pk is not None:
         clauses.append("pk = ?")
         values.append(extent.pk)
-    only_alive(container, now, clauses, values)
+    exclude_expired(container, now, clauses, values)
     upto = last_lsn(session)
     statement = f"SELECT lsn, body FROM items WHERE {' AND '.join(clauses)} ORDER BY lsn LIMIT ?"  # noqa: S608
     rows = session.connection.execute(statement, (*values, limit + 1)).fetchall()

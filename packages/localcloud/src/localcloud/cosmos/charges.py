@@ -1,4 +1,4 @@
-"""Request units: what an operation costs, as `x-ms-request-charge` tells it.
+"""Request units: what an operation costs, for the header `x-ms-request-charge`.
 
 A model, calibrated on the published figures ("Request Units in Azure Cosmos DB" and "Optimize the cost of reads and
 writes"): a point read costs 1 RU for 1 KB and 10 for 100 KB; the insert of a 1 KB item costs about 5.5 RU without
@@ -20,12 +20,12 @@ def _beyond_first_kb(size: int) -> float:
 
 
 def read(size: int) -> float:
-    """A point read of an item of `size` bytes; a miss counts as an item of nothing."""
+    """A point read of an item of `size` bytes; 0 for an item that is not there."""
     return round(READ_BASE + READ_PER_KB * _beyond_first_kb(size), 2)
 
 
 def insert(size: int, indexed_values: int) -> float:
-    """A create of an item of `size` bytes of which so many values are indexed."""
+    """A create of an item of `size` bytes of which `indexed_values` are indexed."""
     return round(
         WRITE_BASE + WRITE_PER_KB * _beyond_first_kb(size) + PER_INDEXED_VALUE * indexed_values,
         2,
@@ -42,7 +42,7 @@ def delete(size: int, indexed_values: int) -> float:
 
 
 def query(*, scanned: int, scanned_bytes: int, returned: int, returned_bytes: int) -> float:
-    """One page of a query: documents (and bytes) looked at after the index narrowed them, rows given back."""
+    """One page of a query: documents (and bytes) that were read, and rows (and bytes) that were returned."""
     return round(
         QUERY_BASE
         + PER_SCANNED * scanned

@@ -14,7 +14,7 @@ Computed = Mapping[str, Callable[[Document], object]]
 
 
 class ComputedDocument(Document):
-    """A document whose missing properties are computed when they are asked for; as JSON it is what is stored."""
+    """A document that computes a missing property when it is read. Its JSON is that of the stored document."""
 
     def __init__(self, stored: Document, computed: Computed) -> None:
         super().__init__(stored)

@@ -1,4 +1,4 @@
-"""What the service answers when a request cannot be served.
+"""The errors of the service.
 
 Each error carries the HTTP status, the sub-status that the SDKs' retry policies look at
 (`azure.cosmos.http_constants.SubStatusCodes`), the service's own error code and a message.
@@ -6,7 +6,7 @@ Each error carries the HTTP status, the sub-status that the SDKs' retry policies
 
 
 class CosmosError(Exception):
-    """An answer of 4xx or 5xx. `extra` is laid into the error body as it is."""
+    """A response of 4xx or 5xx. `extra` is merged into the error body."""
 
     status = 500
     code = "InternalServerError"
@@ -61,14 +61,14 @@ class RequestTooLargeError(CosmosError):
 
 
 class FailedDependencyError(CosmosError):
-    """An operation of a transaction that did nothing since another one failed."""
+    """An operation of a transaction was not applied, because another one failed."""
 
     status = 424
     code = "FailedDependency"
 
 
 class TooManyRequestsError(CosmosError):
-    """The client spends more request units than it has; it may come back after `retry_after_ms`."""
+    """The client has exceeded its request units; it may retry after `retry_after_ms`."""
 
     status = 429
     code = "TooManyRequests"

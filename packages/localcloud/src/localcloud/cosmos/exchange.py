@@ -1,4 +1,4 @@
-"""A request and its reply, as values: what the service's handlers take and give."""
+"""A request and its reply, as values: the argument and the result of each handler."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Request:
         return self.headers.get(name, "").lower() == "true"
 
     def number(self, name: str) -> int | None:
-        """Raises BadRequestError when the header is there and no integer."""
+        """The header as an integer; None without it. Raises BadRequestError for anything else."""
         text = self.headers.get(name)
         if text is None:
             return None
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def page_size(self) -> int:
-        """-1 leaves it to the service."""
+        """How many results a page may have. A header of -1 leaves it to the service."""
         size = self.number("x-ms-max-item-count")
         if size is None:
             return DEFAULT_PAGE
@@ -57,7 +57,7 @@ class Request:
 
     @property
     def partition_key(self) -> tuple[Component, ...] | None:
-        """None when the request says none."""
+        """The values of the header; None without it. Raises BadRequestError."""
         text = self.headers.get("x-ms-documentdb-partitionkey")
         values = parse_values(text) if text is not None else ()
         return values or None
@@ -69,7 +69,7 @@ class Request:
 
     @property
     def operation(self) -> str:
-        """What it does to documents, in a word; "metadata" for what is about anything else."""
+        """The operation on documents, in one word; "metadata" for requests about anything else."""
         match self.address.kind, bool(self.address.id), self.method:
             case "docs", True, method:
                 return {"GET": "read", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}.get(method, "metadata")
@@ -83,7 +83,7 @@ class Request:
 
     @property
     def _posted(self) -> str:
-        """POST to a container's documents means many things; headers tell which."""
+        """The operation of a POST to a container's documents, which the headers name."""
         if self.flag("x-ms-cosmos-is-query-plan-request"):
             return "plan"
         if self.is_query:
@@ -118,7 +118,7 @@ def feed_reply(rid: str, name: str, rows: list[bytes], charge: float) -> Reply:
 
 
 def add_location_headers(reply: Reply, container: Container, epk: str, lsn: int) -> None:
-    """Say which range answered, and for a write the session token to read it back with."""
+    """Add the range that served the request and, for a write, the session token to read it back with."""
     range_id = container.range_of(epk).id
     reply.headers["x-ms-documentdb-partitionkeyrangeid"] = range_id
     reply.headers["x-ms-alt-content-path"] = quote(container.name_link)
@@ -139,7 +139,7 @@ def read_query(request: Request) -> tuple[str, dict[str, object]]:
     parameters: dict[str, object] = {}
     given = body.get("parameters") or []
     if not isinstance(given, list):
-        raise BadRequestError("The query's parameters are no list: expected [{'name': '@x', 'value': …}].")
+        raise BadRequestError("The query's parameters are not a list: expected [{'name': '@x', 'value': …}].")
     for entry in given:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise BadRequestError(f"The query parameter {entry!r} has no name.")

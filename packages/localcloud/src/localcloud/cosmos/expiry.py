@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 async def sweep(storage: Storage, catalog: Catalog, now_ms: Callable[[], int]) -> None:
-    """Remove what has expired, for ever. A small number at once, so that writes are not held up."""
+    """Remove expired items until cancelled; a few in each transaction, so that writes are not delayed."""
     while True:
         await asyncio.sleep(INTERVAL_S)
         for database in list(catalog.databases.values()):
@@ -26,13 +26,13 @@ async def sweep(storage: Storage, catalog: Catalog, now_ms: Callable[[], int]) -
                 try:
                     await storage.write(remove_expired(container, now_ms() // 1000))
                 except sqlite3.Error as error:
-                    if is_full(error):  # the store has told its one line of it
+                    if is_full(error):  # the store logs that itself, once
                         continue
                     logger.warning("expired items of %s stay for now: %s", container.name_link, error)
 
 
 def remove_expired(container: Container, now: int) -> Callable[[SqliteSession], int]:
-    """A job that removes some of what had expired at `now` (seconds) and answers how many."""
+    """Return a job that removes some items that had expired at `now` (seconds) and returns how many."""
 
     def job(session: SqliteSession) -> int:
         rows = session.connection.execute(

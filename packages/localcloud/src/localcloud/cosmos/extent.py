@@ -7,7 +7,7 @@ from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Which part of a container: effective partition keys from `low` up to, but not with, `high`.
+    """Effective partition keys from `low` up to, but not including, `high`.
 
     `pk` is the text of a full partition key when it is a single one, and `low` its effective partition key.
     """

@@ -13,7 +13,15 @@ from localcloud.cosmos.extent import Extent
 from localcloud.cosmos.query import plan, syntax
 from localcloud.cosmos.query.expressions import ROOT, Row
 from localcloud.cosmos.query.program import Program, compile_query
-from localcloud.cosmos.scan import Candidate, Scan, candidates, document, item_number_of, narrow, place_of
+from localcloud.cosmos.scan import (
+    Candidate,
+    Scan,
+    candidates,
+    item_number_of,
+    narrowed_extents,
+    place_of,
+    queried_document,
+)
 from localcloud.cosmos.storage import SqliteSession
 from localcloud.cosmos.values import UNDEFINED, OrderKey
 
@@ -32,7 +40,7 @@ class Page:
     metrics: dict[str, int] = field(default_factory=dict)
 
 
-def items(
+def read_items(
     session: SqliteSession, container: Container, extent: Extent, limit: int, token: str | None, now: int
 ) -> Page:
     """Documents as they are, by effective partition key and id."""
@@ -54,7 +62,7 @@ def items(
     return _page([candidate.body for candidate in found], following, charges.feed(size))
 
 
-def query(
+def run_query(
     session: SqliteSession,
     container: Container,
     extent: Extent,
@@ -72,7 +80,9 @@ def query(
     state = continuation.decode(token, label, extent.bounds)
     if isinstance(state, ServiceToken):
         extent, state = _resumed(session, container, extent, state, label, program)
-    scan = Scan(session, container, narrow(container, extent, tree, parameters), tree, parameters, now_ms // 1000)
+    scan = Scan(
+        session, container, narrowed_extents(container, extent, tree, parameters), tree, parameters, now_ms // 1000
+    )
     if not program.streams or program.from_nothing:
         page, following = _counted(program, scan.rows(program), limit, state)
     elif program.sort:
@@ -103,7 +113,9 @@ def has_more_results(
     program = compile_query(tree, parameters, now_ms)
     if program.limit <= than:
         return False
-    scan = Scan(session, container, narrow(container, Extent(), tree, parameters), tree, parameters, now_ms // 1000)
+    scan = Scan(
+        session, container, narrowed_extents(container, Extent(), tree, parameters), tree, parameters, now_ms // 1000
+    )
     rows = scan.rows(program)
     found = iter(_selected(program, rows)) if program.streams else iter(program.results(rows))
     return next(islice(found, program.offset + than, None), None) is not None
@@ -112,7 +124,7 @@ def has_more_results(
 def _streamed(
     program: Program, rows: Iterator[Row], limit: int, state: Continuation
 ) -> tuple[list[bytes], Continuation | None]:
-    """Rows in the order of the scan; the token is the last one's place."""
+    """Rows in the order of the scan. The token holds the place of the last row."""
     last = state.row
     if last is not None:
         rows = (row for row in rows if place_of(row) > last)
@@ -122,9 +134,10 @@ def _streamed(
 def _sorted(
     program: Program, rows: Iterator[Row], limit: int, state: Continuation
 ) -> tuple[list[bytes], Continuation | None]:
-    """Rows by ORDER BY, equal ones as the service has them: by resource id, the other way when a value descends.
+    """Rows in the order of ORDER BY. Rows of equal values come by resource id, in reverse when a value descends.
 
-    Clients that combine ranges by their own tokens rely on that. The token is the last row's values, number and place.
+    That is the order of the service, and clients that go on by tokens of their own rely on it. The token holds the last
+    row's values, number and place.
     """
     is_reversed = any(descending for _, descending in program.sort)
     ordered = iter(program.ordered(sorted(rows, key=item_number_of, reverse=is_reversed)))
@@ -141,7 +154,7 @@ def _sorted(
 def _is_after(
     program: Program, row: Row, keys: list[OrderKey], position: tuple[int, int], *, is_reversed: bool
 ) -> bool:
-    """`position` is where the last row stood among equal ones: by the number of its item, then by its own."""
+    """`position` is the last row's place among rows of equal values: the number of its item, then its own."""
     for (evaluate, descending), key in zip(program.sort, keys, strict=True):
         value = OrderKey(evaluate(row))
         if value != key:
@@ -192,7 +205,7 @@ def _selected(program: Program, rows: Iterator[Row]) -> Iterator[Row]:
 def _counted(
     program: Program, rows: Iterator[Row], limit: int, state: Continuation
 ) -> tuple[list[bytes], Continuation | None]:
-    """Results that need all rows; the token is how many were given."""
+    """Results that need all rows. The token holds how many were given."""
     results = program.results(rows)[program.offset : program.offset + program.limit][state.given :]
     page: list[bytes] = []
     size = 0
@@ -208,7 +221,7 @@ def _counted(
 
 
 def _label(text: str, tree: syntax.Query) -> str:
-    """Names a query in its tokens. In one that clients merge by one value they change the filter from page to page."""
+    """The name of a query in its tokens. Clients change the filter of a merged query from page to page."""
     if plan.is_merged(tree) and len(tree.order_by) == 1:
         text = syntax.text_of_query(replace(tree, where=None))
     return f"query:{zlib.crc32(text.encode()):08x}"
@@ -228,10 +241,10 @@ def _resumed(
     of: str,
     program: Program | None = None,
 ) -> tuple[Extent, Continuation]:
-    """Where a token in the service's form goes on: after the item that it names.
+    """The extent and the position at which a token in the service's form goes on: after the item that it names.
 
-    An item that is not there, or that the query no longer finds, has no place in the order: then the query begins anew,
-    because repeating results is better than losing them.
+    The query begins anew when that item is not there or is no longer a result: repeating results is better than losing
+    them. Raises BadRequestError for an item outside of `extent`.
     """
     if program is not None and not program.streams:
         return extent, Continuation(of, extent.bounds, given=token.given)
@@ -253,7 +266,7 @@ def _resumed(
     state = Continuation(of, extent.bounds, row=(epk, pk, id_, AFTER_ALL_ROWS), number=number, given=token.given)
     if program is None or not is_sorted:
         return extent, state
-    row = next(program.rows({ROOT: document(container, body)}), None)
+    row = next(program.rows({ROOT: queried_document(container, body)}), None)
     if row is None:
         return fresh
     state.sort = _sort_values(program, row)

@@ -1,4 +1,4 @@
-"""Indexing policies: which values of a document are indexed, and so how much a write costs and what can be sorted by.
+"""Indexing policies: which values of a document are indexed. Writes cost by them, and ORDER BY needs them.
 
 Paths are those of the service: `/*`, `/address/city/?`, `/tags/[]/?`. The most precise path that fits decides
 ("Indexing policies in Azure Cosmos DB", include/exclude precedence).
@@ -32,8 +32,8 @@ class _Node:
     subtree: bool | None = None  # what `/*` says about everything below
 
 
-def complete(policy: Mapping[str, object]) -> dict[str, object]:
-    """The policy as the service keeps it: with defaults, without the kinds of index that it no longer has."""
+def complete_policy(policy: Mapping[str, object]) -> dict[str, object]:
+    """The policy as the service stores it: with defaults, without the kinds of index that the service dropped."""
     mode = str(policy.get("indexingMode", "consistent")).lower()
     kept = {"automatic": mode != "none", **policy, "indexingMode": mode}
     if mode == "none":
@@ -66,7 +66,7 @@ class IndexingPolicy:
     def _add(self, resource: Mapping[str, object], name: str, included: bool) -> None:
         entries = resource.get(name, [])
         if not isinstance(entries, list):
-            raise BadRequestError(f"The indexing policy's {name} is no list.")
+            raise BadRequestError(f"The indexing policy's {name} is not a list.")
         for entry in entries:
             path = entry.get("path") if isinstance(entry, dict) else None
             if not isinstance(path, str):
@@ -97,7 +97,7 @@ class IndexingPolicy:
         return node.scalar if node is not None and node.scalar is not None else inherited
 
     def has_composite(self, orders: Sequence[tuple[tuple[str, ...], bool]]) -> bool:
-        """Whether a composite index holds these paths, each with whether it descends, or all of them the other way."""
+        """Whether a composite index has these paths and directions (True descends), or all directions reversed."""
         reversed_orders = [(path, not descending) for path, descending in orders]
         return any(list(orders) == index or reversed_orders == index for index in self._composites)
 

@@ -1,4 +1,4 @@
-"""Handlers for items: one, many in a batch, queries, feeds and the change feed."""
+"""Handlers for items: one item, a batch, and all items of a partition key."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -75,7 +75,7 @@ class ItemHandlers:
         key = await self._key(request, container)
         item = await self._storage.read(lambda s: items.find(s, container, key, request.now))
         if item is None:
-            raise items.missing(key)
+            raise items.not_found(key)
         reply = self._result_reply(
             request, container, key, Result(200, charges.read(len(item.body)), item.lsn, item.etag, item.body)
         )
@@ -91,13 +91,13 @@ class ItemHandlers:
         if request.flag("x-ms-cosmos-batch-atomic"):
             try:
                 done = await self._storage.write(batch.apply_all(container, operations, request.now))
-                response = batch.succeeded(done, minimal=minimal)
+                response = batch.response_of_all(done, minimal=minimal)
             except batch.BatchError as failure:
-                response = batch.failed(len(operations), failure)
+                response = batch.response_of_failure(len(operations), failure)
         else:
             allowance = self._throughput.allowance(request.address, request.now_ms)
             each = await self._storage.write(batch.apply_each(container, operations, request.now, allowance))
-            response = batch.mixed(each, minimal=minimal)
+            response = batch.response_of_each(each, minimal=minimal)
         reply = Reply(response.status, b"[%b]" % b",".join(response.results))
         reply.headers["x-ms-request-charge"] = str(round(response.charge, 2))
         add_location_headers(reply, container, operations[0].key.epk, response.lsn)
@@ -142,7 +142,7 @@ class ItemHandlers:
     async def _apply(self, request: Request, container: Container, operation: Operation) -> Reply:
         result = await self._storage.write(
             lambda session: items.apply(session, container, operation, request.now),
-            undo=bool(container.unique_keys),  # claiming unique values is the only write that more checks follow
+            undo=bool(container.unique_keys),  # a job that claims unique values may fail after its first write
         )
         return self._result_reply(request, container, operation.key, result)
 

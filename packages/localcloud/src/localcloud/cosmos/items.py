@@ -1,4 +1,4 @@
-"""What can be done to one item, inside a writer's transaction."""
+"""Operations on one item, inside a transaction of the writer."""
 
 import sqlite3
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ KEY_MISMATCH = (
 
 @dataclass(frozen=True, slots=True)
 class ItemKey:
-    """Where an item is: its effective partition key, the text of its partition key, and its id."""
+    """The key of an item: its effective partition key, the text of its partition key, and its id."""
 
     epk: str
     pk: str
@@ -36,7 +36,7 @@ class ItemKey:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item as it is kept; `body` is the JSON that clients get."""
+    """A stored item; `body` is the JSON that clients get."""
 
     number: int
     lsn: int
@@ -54,7 +54,7 @@ class Operation:
     patch: "patch.Patch | None" = None
     if_match: str | None = None
     if_none_match: str | None = None
-    refusal: CosmosError | None = None  # why it can't be done whatever there is
+    refusal: CosmosError | None = None  # an error that does not depend on the stored item
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def key_of(container: Container, values: tuple[Component, ...], id_: str) -> Ite
 
 
 def key_of_document(container: Container, document: Document, given: tuple[Component, ...] | None) -> ItemKey:
-    """The key that a document says, which has to be what the request says, if it says any."""
+    """The key in a document. Raises BadRequestError when `given`, the key in the request, is another."""
     values = container.key.extract(document)
     if given is not None and canonical(given) != canonical(values):
         raise BadRequestError(
@@ -102,7 +102,7 @@ def find_id(session: SqliteSession, container: Container, values: tuple[Componen
 
 
 def find(session: SqliteSession, container: Container, key: ItemKey, now: int) -> Item | None:
-    """What is there and has not expired."""
+    """The item; None when it is not there or has expired."""
     row = session.connection.execute(
         "SELECT number, lsn, etag, body, ts, ttl FROM items WHERE container = ? AND epk = ? AND pk = ? AND id = ?",
         (container.number, key.epk, key.pk, key.id),
@@ -118,7 +118,7 @@ def find(session: SqliteSession, container: Container, key: ItemKey, now: int) -
 
 
 def apply(session: SqliteSession, container: Container, operation: Operation, now: int) -> Result:
-    """Do it. Raises what the service answers when it cannot be done; then nothing has changed."""
+    """Apply an operation. Raises CosmosError when the service would refuse it; nothing has changed then."""
     if container.deleted:
         raise NotFoundError("Resource Not Found: the container has been deleted.", substatus=OWNER_NOT_FOUND)
     item = find(session, container, operation.key, now)
@@ -136,7 +136,7 @@ def _apply(session: SqliteSession, container: Container, operation: Operation, i
     if kind == "Create" and item is not None:
         raise _id_conflict(operation.key)
     if item is None and kind not in ("Create", "Upsert"):
-        raise missing(operation.key)
+        raise not_found(operation.key)
     check_preconditions(operation, item)
     if kind == "Read":
         assert item is not None
@@ -157,7 +157,7 @@ def _apply(session: SqliteSession, container: Container, operation: Operation, i
 def check_preconditions(operation: Operation, item: Item | None) -> None:
     """If-Match and If-None-Match of a write (RFC 9110, section 13). Raises PreconditionFailedError.
 
-    As at the service, If-Match says nothing about an upsert that finds no item: it creates one.
+    As at the service, an upsert that finds no item ignores If-Match and creates one.
     """
     if (
         operation.if_match not in (None, "*")
@@ -180,7 +180,7 @@ def check_preconditions(operation: Operation, item: Item | None) -> None:
         )
 
 
-def missing(key: ItemKey) -> NotFoundError:
+def not_found(key: ItemKey) -> NotFoundError:
     return NotFoundError(
         f"Entity with the specified id does not exist in the system: '{key.id}' in partition {key.pk}.",
         charge=charges.read(0),
@@ -195,7 +195,7 @@ def _patched(container: Container, operation: Operation, item: Item) -> Document
     document = json_documents.decode(item.body)
     assert isinstance(document, dict)
     assert operation.patch is not None
-    changed = json_documents.check(operation.patch.apply(document))
+    changed = json_documents.check_document(operation.patch.apply(document))
     json_documents.check_depth(changed, json_documents.encode(changed))
     if changed["id"] != operation.key.id:
         raise BadRequestError("A patch cannot change an item's id.")
@@ -288,7 +288,7 @@ def _release_unique_values(session: SqliteSession, container: Container, key: It
 
 
 def sizes(session: SqliteSession, container: Container) -> list[tuple[int, int]]:
-    """How many items each range of the container has, and of how many bytes."""
+    """The number of items and their bytes, for each range of the container."""
     statement = (
         "SELECT count(*), coalesce(sum(length(body)), 0) FROM items WHERE container = ? AND epk >= ? AND epk < ?"
     )

@@ -1,4 +1,4 @@
-"""Documents as clients send them and as they are kept: checked, with the system properties."""
+"""JSON documents: decoding, checks, and the system properties of stored ones."""
 
 from collections.abc import Mapping
 
@@ -19,24 +19,24 @@ encode = msgspec.json.Encoder().encode
 
 
 def decode(data: bytes) -> object:
-    """Any JSON; BadRequestError for what is not JSON."""
+    """Decode JSON. Raises BadRequestError for anything else."""
     try:
         return _decode(data)
     except UNREADABLE as error:
-        raise BadRequestError(f"The request body is no valid JSON: {error}.") from error
+        raise BadRequestError(f"The request body is not valid JSON: {error}.") from error
 
 
 def decode_document(data: bytes) -> Document:
     """Read and check a document. Raises RequestTooLargeError over 2 MB, BadRequestError for a bad shape or id."""
     if len(data) > MAX_BYTES:
         raise RequestTooLargeError(f"Request size is too large: {len(data)} bytes where {MAX_BYTES} are allowed.")
-    document = check(decode(data))
+    document = check_document(decode(data))
     check_depth(document, data)
     return document
 
 
-def check(value: object) -> Document:
-    """A document is an object with a good id."""
+def check_document(value: object) -> Document:
+    """Return the value as a document. Raises BadRequestError unless it is an object with a valid id and ttl."""
     if not isinstance(value, dict):
         raise BadRequestError("The input content is invalid: expected a JSON object.")
     if "id" not in value:
@@ -73,7 +73,7 @@ def is_ttl(value: object) -> bool:
 
 
 def check_id(value: object, *, limit: int = MAX_ID_BYTES) -> str:
-    """An id is 1 to `limit` bytes of text without `/`, `\\`, `?` and `#`, and ends in no space."""
+    """Return the id. Raises BadRequestError unless it is text of 1 to `limit` bytes without `/`, `\\`, `?`, `#`."""
     if not isinstance(value, str) or not value:
         raise BadRequestError(f"The input id {value!r} is invalid: expected a non-empty string.")
     if any(character in value for character in "/\\?#") or value.endswith(" "):
@@ -90,7 +90,7 @@ def check_id(value: object, *, limit: int = MAX_ID_BYTES) -> str:
 
 
 def with_system_properties(document: Document, *, rid: str, link: str, etag: str, ts: int) -> Document:
-    """The document as it is kept. `link` is the container's `_self`."""
+    """The document as it is stored. `link` is the container's `_self`."""
     kept = {key: value for key, value in document.items() if key not in SYSTEM_PROPERTIES}
     kept["_rid"] = rid
     kept["_self"] = f"{link}docs/{rid}/"
@@ -101,7 +101,7 @@ def with_system_properties(document: Document, *, rid: str, link: str, etag: str
 
 
 def etag_of(lsn: int, ts: int) -> str:
-    """A quoted GUID, as the service writes them, from what no other write has."""
+    """A quoted GUID, as the service writes them, that is unique to a write."""
     return f'"{lsn & 0xFFFFFFFF:08x}-0000-{lsn >> 32:04x}-0000-{ts:08x}0000"'
 
 

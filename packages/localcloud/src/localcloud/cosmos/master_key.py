@@ -84,13 +84,13 @@ class MasterKey:
 
 
 def unquote_keeping_plus(text: str) -> str:
-    """Undo percent-encoding while a bare `+`, which base64 uses, stays what it is."""
+    """Undo percent-encoding but keep a bare `+`, which base64 uses."""
     return unquote_plus(text.replace("+", "%2B"))
 
 
 @lru_cache(maxsize=64)
 def parse_date(text: str) -> datetime | None:
-    """An RFC 1123 date; None when it is not one. Clients sign many requests a second with the same one."""
+    """Parse an RFC 1123 date; None for anything else. Cached, because clients sign many requests with one date."""
     try:
         date = parsedate_to_datetime(text)
     except ValueError:

@@ -21,21 +21,21 @@ def read(session: SqliteSession) -> list[Offer]:
     return [_describe(*row) for row in rows]
 
 
-def throughput(session: SqliteSession) -> dict[str, float]:
-    """From the link of a database or a container to its request units a second."""
+def read_throughput(session: SqliteSession) -> dict[str, float]:
+    """Request units a second by the link of a database or a container."""
     rows = session.connection.execute("SELECT resource, content FROM offers")
     decoded = ((link, json_documents.decode(content)) for link, content in rows)
-    return {link: most(content) for link, content in decoded if isinstance(content, dict)}
+    return {link: max_throughput(content) for link, content in decoded if isinstance(content, dict)}
 
 
-def most(content: Mapping[str, object]) -> float:
-    """The request units a second that an offer allows; of autoscale, the most there can be."""
+def max_throughput(content: Mapping[str, object]) -> float:
+    """The request units a second that an offer allows; the maximum of autoscale."""
     autopilot = content.get("offerAutopilotSettings")
     given = autopilot.get("maxThroughput") if isinstance(autopilot, dict) else content.get("offerThroughput")
     return float(str(given))
 
 
-def partitions(throughput: float) -> int:
+def partition_count(throughput: float) -> int:
     """How many physical partitions a new container has, as the service decides it ("Best practices for scaling
     provisioned throughput (RU/s)")."""
     return 1 if throughput <= PARTITION_MAX else math.ceil(throughput / PARTITION_INITIAL)

@@ -119,7 +119,7 @@ def check_component(value: object) -> Component:
 
 
 def canonical(values: Sequence[Component]) -> str:
-    """One text for equal keys: 1 and 1.0 are the same number, True is not 1."""
+    """A text that is the same for equal keys: 1 equals 1.0, and True does not equal 1."""
     return json.dumps(
         [
             {} if value is UNDEFINED else int(value) if isinstance(value, float) and value.is_integer() else value
@@ -131,8 +131,10 @@ def canonical(values: Sequence[Component]) -> str:
 
 @lru_cache(maxsize=64)
 def ranges_of(version: int, count: int) -> tuple[PartitionKeyRange, ...]:
-    """Split the space of effective partition keys of a hash version into `count` ranges, as the service does: all of
-    one width, but for the last one, which has what is left."""
+    """Split the effective partition keys of a hash version into `count` ranges, as the service does.
+
+    All have the same width, except for the last one, which has the rest.
+    """
     if version == 1:
         bounds = [_number_v1(float(i * ((1 << 32) // count))) for i in range(1, count)]
     else:

@@ -50,7 +50,7 @@ def parse_steps(operations: object) -> tuple[Step, ...]:
 
 def _parse(number: int, operation: object) -> Step:
     if not isinstance(operation, dict):
-        raise BadRequestError(f"Patch operation {number} is no JSON object.")
+        raise BadRequestError(f"Patch operation {number} is not a JSON object.")
     kind = str(operation.get("op", "")).lower()
     if kind not in KINDS:
         raise BadRequestError(

@@ -27,13 +27,13 @@ class QueryHandlers:
         self._catalog = catalog
 
     async def read_feed(self, request: Request) -> Reply:
-        """All documents, or with `A-IM` those that changed."""
+        """A page of all documents, or with the header `A-IM` of the change feed."""
         container = find_container(self._catalog, request)
         extent, _ = named_extent(request, container)
         if "a-im" in request.headers:
             return await self._changes(request, container, extent)
         size, token = request.page_size, request.headers.get("x-ms-continuation")
-        page = await self._storage.scan(lambda s: feed.items(s, container, extent, size, token, request.now))
+        page = await self._storage.scan(lambda s: feed.read_items(s, container, extent, size, token, request.now))
         return _page_reply(container, extent, page)
 
     async def query(self, request: Request) -> Reply:
@@ -46,7 +46,7 @@ class QueryHandlers:
         check_sort_index(tree, container.indexing)
         size, token = request.page_size, request.headers.get("x-ms-continuation")
         page = await self._storage.scan(
-            lambda session: feed.query(
+            lambda session: feed.run_query(
                 session,
                 container,
                 extent,
@@ -79,9 +79,9 @@ class QueryHandlers:
     ) -> None:
         """Give the last page of a range an ETag when the client's own page can't hold all results.
 
-        The Python SDK tells its caller the token, or else the ETag, of the last response that it got from any range,
-        while it may hold results of other ranges. Without either, the caller takes the end of a range for the end of
-        the query. A query that is sent with the ETag as its token is refused.
+        The Python SDK gives its caller the token, or else the ETag, of the last response from any range, while it may
+        hold results of other ranges. Without both, the caller takes the end of a range for the end of the query. A
+        query with the ETag as its token is refused.
         """
         size = request.number("x-ms-max-item-count") or CLIENT_PAGE
         more = await self._storage.scan(
@@ -99,7 +99,7 @@ class QueryHandlers:
         compile_query(tree, parameters, request.now_ms)
         supported = request.headers.get("x-ms-cosmos-supported-query-features", "")
         features = frozenset(name.strip() for name in supported.split(","))
-        answer = plan.plan(tree, parameters, _ranges(container, tree, parameters), features)
+        answer = plan.make_plan(tree, parameters, _ranges(container, tree, parameters), features)
         return Reply(200, json_documents.encode(answer), {"x-ms-request-charge": str(charges.METADATA_READ)})
 
     async def _changes(self, request: Request, container: Container, extent: Extent) -> Reply:
@@ -124,7 +124,9 @@ class QueryHandlers:
         lsn = int(number)
         size = request.page_size
         rows, last, charge = await self._storage.scan(
-            lambda s: change_feed.changes(s, container, extent, after_lsn=lsn, since=since, limit=size, now=request.now)
+            lambda s: change_feed.read_changes(
+                s, container, extent, after_lsn=lsn, since=since, limit=size, now=request.now
+            )
         )
         return _changes_reply(container, extent, rows, last, charge)
 
@@ -158,10 +160,11 @@ def _is_part_of_plan(request: Request, tree: syntax.Query) -> bool:
 
 
 def _check_servable(request: Request, container: Container, tree: syntax.Query, parameters: dict[str, object]) -> None:
-    """A query over several ranges needs the client's consent, and the client to combine what the ranges answer.
+    """Raise BadRequestError for a query that the gateway can't serve.
 
-    Aggregates need the client even when the filter names one partition key: only the header
-    `x-ms-documentdb-partitionkey` makes one range answer.
+    A query over several ranges needs the client's consent. When it needs a plan, the client has to combine the results
+    of the ranges. An aggregate needs a plan even when the filter names one partition key: only the header
+    `x-ms-documentdb-partitionkey` limits a query to one range.
     """
     if not tree.sources:
         return
@@ -178,7 +181,7 @@ def _check_servable(request: Request, container: Container, tree: syntax.Query, 
             "token of its own. Read on with the iterator that gave the token, or name a partition key."
         )
     features = frozenset(plan.features(tree))
-    answer = plan.plan(tree, parameters, _ranges(container, tree, parameters), features)
+    answer = plan.make_plan(tree, parameters, _ranges(container, tree, parameters), features)
     raise BadRequestError(
         "The provided cross partition query can not be directly served by the gateway. This is a first chance "
         "(internal) exception that all newer clients will know how to handle gracefully. This exception is "
@@ -189,7 +192,7 @@ def _check_servable(request: Request, container: Container, tree: syntax.Query, 
     )
 
 
-# The index over effective partition keys and ids is the only one there is, and every query uses it.
+# There is one index, over effective partition keys and ids, and every query uses it.
 _INDEX_METRICS = base64.b64encode(
     json_documents.encode(
         {
@@ -211,7 +214,7 @@ _INDEX_METRICS = base64.b64encode(
 
 
 def _ranges(container: Container, tree: syntax.Query, parameters: dict[str, object]) -> list[dict[str, object]]:
-    """Which effective partition keys a query can concern."""
+    """The spans of effective partition keys in which a query can find results."""
     keys = bounds.combinations(tree, container.key.paths, parameters)
     if keys is None:
         return [{"min": MIN_EPK, "max": MAX_EPK, "isMinInclusive": True, "isMaxInclusive": False}]

@@ -19,7 +19,7 @@ class ResourceHandlers:
         self._catalog = known
 
     async def read_account(self, request: Request) -> Reply:
-        """One region, single write; the endpoints are what the client itself used."""
+        """One region that takes writes; its endpoint is the one that the client used."""
         location = [{"name": "Local", "databaseAccountEndpoint": f"{request.base}/"}]
         replication = {"minReplicaSetSize": 1, "maxReplicasetSize": 4}
         account: Resource = {
@@ -113,7 +113,7 @@ class ResourceHandlers:
         return Reply(204, headers={"x-ms-request-charge": str(charges.METADATA_WRITE)})
 
     async def list_ranges(self, request: Request) -> Reply:
-        """Ranges never split here, so their ETag stays; 304 tells a client that it has seen them all."""
+        """Ranges never split here, so their ETag never changes. 304 says that the client has all of them."""
         container = self._catalog.container(request.address.database, request.address.container)
         etag = f'"{container.number}"'
         if request.headers.get("if-none-match") == etag:
@@ -124,7 +124,7 @@ class ResourceHandlers:
         return reply
 
     async def list_conflicts(self, request: Request) -> Reply:
-        """None: there is one region to write to, where the first write wins."""
+        """Always empty: there is one region that takes writes, and the first write wins."""
         container = self._catalog.container(request.address.database, request.address.container)
         cross_partition = request.flag("x-ms-documentdb-query-enablecrosspartition")
         if request.method == "POST" and request.partition_key is None and not cross_partition:
@@ -147,19 +147,19 @@ class ResourceHandlers:
     async def replace_offer(self, request: Request) -> Reply:
         body = json_documents.decode(request.body)
         if not isinstance(body, dict):
-            raise BadRequestError("The offer is no JSON object.")
+            raise BadRequestError("The offer is not a JSON object.")
         offer = await self._storage.write(offers.replace(request.address.id, body, request.now))
         await self._reload_throughput()
         return resource_reply(200, offer, charges.METADATA_WRITE)
 
     async def _reload_throughput(self) -> None:
-        self._catalog.throughput = await self._storage.read(offers.throughput)
+        self._catalog.throughput = await self._storage.read(offers.read_throughput)
 
     def _container(self, request: Request) -> Container:
         return self._catalog.container(request.address.database, request.address.id)
 
     def _listed(self, request: Request, rid: str, name: str, resources: Iterable[Resource]) -> Reply:
-        """All of them, or what a query says of them."""
+        """A feed of the resources, or of the results of a query over them."""
         rows: list[object] = list(resources)
         if request.method == "POST":
             text, parameters = read_query(request)
@@ -170,7 +170,7 @@ class ResourceHandlers:
 
 
 def _usage(sizes: list[tuple[int, int]]) -> dict[str, str]:
-    """Headers that tell what a container holds, in KB, and what it might."""
+    """Headers with the usage and the quota of a container, in KB."""
     size = sum(size for _, size in sizes) // 1024
     count = sum(count for count, _ in sizes)
     return {

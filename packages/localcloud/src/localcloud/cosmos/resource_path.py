@@ -1,4 +1,4 @@
-"""Which resource a request is about, read from its path.
+"""The resource that the path of a request names.
 
 Paths alternate between resource types and ids: `/dbs/shop/colls/orders/docs/42`. An id may be the name that
 the client chose or the resource id (`_rid`) that the service gave.
@@ -36,7 +36,7 @@ class ResourcePath:
 
 
 def parse_resource_path(raw_path: str) -> ResourcePath:
-    """Read a path as it was sent, still percent-encoded. Raises NotFoundError for a path that means nothing."""
+    """Parse a path that is still percent-encoded. Raises NotFoundError for a path that names no resource."""
     raw = raw_path.strip("/")
     if not raw:
         return ResourcePath(kind="")

@@ -1,4 +1,4 @@
-"""What a query or a feed looks at: items of a container in the order of their places."""
+"""The items that a query or a feed reads, in the order of their places."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class Scan:
-    """Items that a query looks at, and what it has looked at so far: how many documents, of `size` bytes."""
+    """The items that a query reads; `documents` and `size` count those read so far, and their bytes."""
 
     session: SqliteSession
     container: Container
@@ -49,7 +49,7 @@ class Scan:
         for candidate in candidates(self.session, self.container, self.extents, ids, after, self.now):
             self.documents += 1
             self.size += len(candidate.body)
-            for number, row in enumerate(program.rows({ROOT: document(self.container, candidate.body)})):
+            for number, row in enumerate(program.rows({ROOT: queried_document(self.container, candidate.body)})):
                 row[PLACE], row[ITEM_NUMBER] = (*candidate.place, number), candidate.number
                 yield row
 
@@ -76,14 +76,16 @@ def candidates(
         if ids is not None and len(names) <= MAX_IDS_PUSHED:
             clauses.append(f"id IN ({', '.join('?' * len(names))})")
             values.extend(names)
-        only_alive(container, now, clauses, values)
+        exclude_expired(container, now, clauses, values)
         statement = f"SELECT epk, pk, id, number, body FROM items WHERE {' AND '.join(clauses)} ORDER BY epk, pk, id"  # noqa: S608
         for epk, pk, id_, number, body in session.connection.execute(statement, values):
             yield Candidate((epk, pk, id_), number, body)
 
 
-def narrow(container: Container, extent: Extent, tree: syntax.Query, parameters: dict[str, object]) -> list[Extent]:
-    """Logical partitions, when the filter names them; else the extent as it is."""
+def narrowed_extents(
+    container: Container, extent: Extent, tree: syntax.Query, parameters: dict[str, object]
+) -> list[Extent]:
+    """The logical partitions that the filter names; else the extent."""
     if extent.pk is not None:
         return [extent]
     keys = bounds.combinations(tree, container.key.paths, parameters)
@@ -93,8 +95,8 @@ def narrow(container: Container, extent: Extent, tree: syntax.Query, parameters:
     return [Extent(epk, epk + "!", pk) for epk, pk in points if extent.low <= epk < extent.high]
 
 
-def document(container: Container, body: bytes) -> object:
-    """What a query sees of an item: computed properties too."""
+def queried_document(container: Container, body: bytes) -> object:
+    """An item as queries see it: with computed properties."""
     document = json_documents.decode(body)
     if container.computed and isinstance(document, dict):
         return ComputedDocument(document, container.computed)
@@ -109,8 +111,8 @@ def item_number_of(row: Row) -> int:
     return row[ITEM_NUMBER]  # type: ignore[return-value]  # put there by `Scan.rows`
 
 
-def only_alive(container: Container, now: int, clauses: list[str], values: list[object]) -> None:
-    """Leave out what has outlived its time to live."""
+def exclude_expired(container: Container, now: int, clauses: list[str], values: list[object]) -> None:
+    """Add the condition that leaves out expired items."""
     if container.default_ttl is not None:
         clauses.append("(coalesce(ttl, ?) = -1 OR ts + coalesce(ttl, ?) > ?)")
         values.extend((container.default_ttl, container.default_ttl, now))

@@ -24,7 +24,7 @@ def _now_ms() -> int:
 
 
 class CosmosServer:
-    """Serves the account kept in `folder` between enter and exit; port 0 takes a free one, which `port` then tells.
+    """Serves the account in `folder` between enter and exit. With port 0 it takes a free port, which `port` returns.
 
     `key` is the account's master key, base64. Databases whose names match a pattern in `throttled` are held to their
     provisioned throughput.
@@ -56,7 +56,7 @@ class CosmosServer:
     async def __aenter__(self) -> Self:
         """Raises OSError when the port is taken."""
         async with AsyncExitStack() as stack:
-            # Building the parser's tables takes most of a second: not while a client waits, and not in the loop.
+            # Building the parser's tables takes most of a second: done before the first request, in a thread.
             await asyncio.to_thread(parse, "SELECT 1")
             storage = Storage(self._folder)
             stack.push_async_callback(storage.close)

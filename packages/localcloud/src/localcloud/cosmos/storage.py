@@ -1,4 +1,4 @@
-"""SQLite under the service: one thread that writes with group commit, one that reads points, a few that scan.
+"""The SQLite database: one thread that writes with group commit, one for point reads, a few for scans.
 
 A write is acknowledged after its transaction is on disk (`synchronous=FULL` in WAL mode). Requests that arrive while a
 commit is under way share the next one, so the cost of `fsync` is spread over them.
@@ -18,7 +18,7 @@ from localcloud.disk import Refusals, is_full
 
 T = TypeVar("T")
 Job = Callable[["SqliteSession"], object]
-Waiting = tuple[Job, "asyncio.Future[object]", bool]
+QueuedJob = tuple[Job, "asyncio.Future[object]", bool]
 Outcome = tuple["asyncio.Future[object]", object, BaseException | None]
 
 SCANNERS = 2
@@ -57,7 +57,7 @@ class SqliteSession:
     """A connection and, for the writer, the log sequence number: one counter for all writes of the account."""
 
     def __init__(self, path: Path) -> None:
-        # One thread uses it at a time, but the last one to close it may be another.
+        # One thread uses it at a time; another one may close it.
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
@@ -74,27 +74,27 @@ class SqliteSession:
         return self.lsn
 
 
-class Worker:
-    """A thread that takes jobs in the order they come, as many at once as there are."""
+class JobThread:
+    """A thread that runs jobs in their order; it takes all queued jobs at once."""
 
     def __init__(self, session: SqliteSession, name: str, *, transactional: bool) -> None:
         self._refusals = Refusals("Cosmos DB")
         self._session = session
         self._transactional = transactional
-        self._queue: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        self._gathered: list[Waiting] = []
+        self._queue: queue.SimpleQueue[list[QueuedJob] | None] = queue.SimpleQueue()
+        self._gathered: list[QueuedJob] = []
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, job: Callable[[SqliteSession], T], *, undo: bool = True) -> T:
+    async def run(self, job: Callable[[SqliteSession], T], *, undo: bool = True) -> T:
         """Run the job in the thread; for a writer, return when its transaction is on disk.
 
-        `undo` says that what the job wrote has to be taken back when it raises.
+        With `undo` the writes of a job that raises are rolled back.
         """
         future: asyncio.Future[object] = self._loop.create_future()
         if not self._gathered:
-            # All that this turn of the loop gives to the thread wakes it once: waking is what costs.
+            # The jobs of one turn of the loop wake the thread once, because waking it is expensive.
             self._loop.call_soon(self._hand_over)
         self._gathered.append((job, future, undo))
         return await future  # type: ignore[return-value]  # what the job returned
@@ -105,7 +105,7 @@ class Worker:
             self._gathered = []
 
     async def close(self) -> None:
-        """Finish what was given, then end the thread and its connection."""
+        """Finish the queued jobs, then end the thread and its connection."""
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -127,7 +127,7 @@ class Worker:
             if None in given:
                 return
 
-    def _transaction(self, group: list[Waiting]) -> list[Outcome]:
+    def _transaction(self, group: list[QueuedJob]) -> list[Outcome]:
         session, execute = self._session, self._session.connection.execute
         lsn = session.lsn
         try:
@@ -137,7 +137,7 @@ class Worker:
             ]
             for _, _, failed in outcomes:
                 if failed is not None and is_full(failed):
-                    raise failed  # what it wrote before must not be committed, nor what shared its transaction
+                    raise failed  # neither its writes nor those of its transaction may be committed
             if session.lsn != lsn:
                 execute("UPDATE counters SET value = ? WHERE name = 'lsn'", (session.lsn,))
             execute("COMMIT")
@@ -187,26 +187,26 @@ class Storage:
         self._path = folder / "cosmos.sqlite"
         session = SqliteSession(self._path)
         session.prepare()
-        self._writer = Worker(session, "cosmos-writer", transactional=True)
-        self._reader = Worker(SqliteSession(self._path), "cosmos-reader", transactional=False)
+        self._writer = JobThread(session, "cosmos-writer", transactional=True)
+        self._reader = JobThread(SqliteSession(self._path), "cosmos-reader", transactional=False)
         self._scanners = ThreadPoolExecutor(SCANNERS, "cosmos-scanner")
         self._idle: queue.SimpleQueue[SqliteSession] = queue.SimpleQueue()
         for _ in range(SCANNERS):
             self._idle.put(SqliteSession(self._path))
 
     async def write(self, job: Callable[[SqliteSession], T], *, undo: bool = True) -> T:
-        """All or nothing, and on disk when it returns.
+        """Run a job in a transaction; it is on disk on return.
 
-        A job that raises only before it writes needs no `undo`, and is spared the two statements of a savepoint.
+        A job that raises only before its first write needs no `undo`, which saves the two statements of a savepoint.
         """
-        return await self._writer.do(job, undo=undo)
+        return await self._writer.run(job, undo=undo)
 
     async def read(self, job: Callable[[SqliteSession], T]) -> T:
-        """For short reads."""
-        return await self._reader.do(job)
+        """Run a short read."""
+        return await self._reader.run(job)
 
     async def scan(self, job: Callable[[SqliteSession], T]) -> T:
-        """For reads that may take long."""
+        """Run a read that may take long."""
         return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, job)
 
     def _scan(self, job: Callable[[SqliteSession], T]) -> T:

@@ -1,4 +1,4 @@
-"""What a request is about: a container, and the part of it that the headers name."""
+"""The container that a request names, and the part of it that its headers name."""
 
 from localcloud.cosmos import items
 from localcloud.cosmos.catalog import Catalog, Container
@@ -9,7 +9,7 @@ from localcloud.cosmos.partition import MAX_EPK, MIN_EPK
 
 
 def find_container(catalog: Catalog, request: Request) -> Container:
-    """Raises NotFoundError; BadRequestError when the client means a container that had the name before."""
+    """Raises NotFoundError; BadRequestError when the client means a deleted container of the same name."""
     container = catalog.container(request.address.database, request.address.container)
     intended = request.headers.get("x-ms-cosmos-intended-collection-rid")
     if intended is not None and intended != container.rid:
@@ -21,7 +21,7 @@ def find_container(catalog: Catalog, request: Request) -> Container:
 
 
 def named_extent(request: Request, container: Container) -> tuple[Extent, bool]:
-    """Which part the headers name, and whether they name one at all. Raises BadRequestError, GoneError."""
+    """The part that the headers name, and whether they name one. Raises BadRequestError, GoneError."""
     extent, single = Extent(), False
     values = request.partition_key
     if values is not None:

@@ -1,10 +1,10 @@
-"""Provisioned throughput: who has spent the request units of this second has to wait (429).
+"""Provisioned throughput: a client that has spent the request units of this second has to wait (429).
 
 A token bucket for each offer (a container's, or the one that a database's containers share): it fills with the offer's
-request units a second and holds one second's worth. A request is let in while something is left, and may spend more
-than that, since its charge is known only afterwards; what is owed has to flow in before the next one. In an
-unordered bulk each operation is let in, or not, for itself. The service divides an offer among physical partitions,
-which here does not happen.
+request units a second and holds one second's worth. A request is admitted while the bucket is not empty. It may spend
+more than that, because its charge is known only afterwards; then the bucket has to fill again before the next request.
+Each operation of an unordered bulk is admitted by itself. The service divides an offer among physical partitions;
+localcloud does not.
 """
 
 import math
@@ -25,7 +25,7 @@ class Allowance:
     rate: float = math.inf
 
     def wait_ms(self, spent: float = 0.0) -> int | None:
-        """How long an operation has to wait, of a request that spent so much before it; None when it is let in."""
+        """How long an operation has to wait after its request has spent `spent`; None when it is admitted."""
         left = self.level - spent
         return None if left > 0 else math.floor(-left / self.rate * 1000) + 1
 
@@ -42,7 +42,7 @@ class Bucket:
         self.at_ms = now_ms
 
     def fill(self, rate: float, now_ms: int) -> None:
-        """Let flow in what came since; a clock that went back brings nothing."""
+        """Add the request units since the last call; none when the clock went back."""
         flowed = self.rate * max(0, now_ms - self.at_ms) / 1000
         self.level = min(rate, self.level + flowed)
         self.rate, self.at_ms = rate, now_ms
@@ -53,7 +53,7 @@ class Bucket:
 
 
 class Throughput:
-    """Holds to their offers the databases whose names match a pattern in `enforced`, which may change at any time."""
+    """Enforces the offers of databases whose names match a pattern in `enforced`, which may change at any time."""
 
     def __init__(self, catalog: Catalog, enforced: Sequence[str] = ()) -> None:
         self.enforced = list(enforced)
@@ -61,7 +61,7 @@ class Throughput:
         self._buckets: dict[str, Bucket] = {}
 
     def allowance(self, address: ResourcePath, now_ms: int) -> Allowance:
-        """What a request may spend that came just now."""
+        """What a request that arrives at `now_ms` may spend."""
         bucket = self._bucket(address, now_ms)
         return bucket.allowance if bucket else UNLIMITED
 
@@ -71,7 +71,7 @@ class Throughput:
             bucket.level -= charge
 
     def _bucket(self, address: ResourcePath, now_ms: int) -> Bucket | None:
-        """None for what nothing limits: metadata, serverless or unknown containers, and databases left alone."""
+        """None for requests without a limit: metadata, serverless or unknown containers, databases not enforced."""
         if not self.enforced or not address.container:
             return None
         try:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 
 class Undefined(Enum):
-    """The value of what is not there. Its only member is false, so that it drops out of filters."""
+    """The value of a missing property. It is false, so that filters drop it."""
 
     UNDEFINED = "undefined"
 
@@ -35,18 +35,18 @@ _RANKS: dict[type, int] = {
 
 
 def type_rank(value: object) -> int:
-    """Where the type stands in the order: undefined, null, booleans, numbers, strings, arrays, objects."""
+    """The position of the type: undefined, null, booleans, numbers, strings, arrays, objects."""
     return _RANKS[type(value)]
 
 
-def same(left: object, right: object) -> bool:
-    """Deep equality that does not take true for 1."""
+def is_same(left: object, right: object) -> bool:
+    """Deep equality, in which true is not 1."""
     if type_rank(left) != type_rank(right):
         return False
     if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same, left, right))
+        return len(left) == len(right) and all(map(is_same, left, right))
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(is_same(left[key], right[key]) for key in left)
     return left == right
 
 
@@ -57,7 +57,7 @@ def equal(left: object, right: object) -> bool | Undefined:
         return UNDEFINED
     if left_rank != right_rank:
         return False if left is None or right is None else UNDEFINED
-    return same(left, right)
+    return is_same(left, right)
 
 
 def compare(left: object, right: object) -> int | Undefined:

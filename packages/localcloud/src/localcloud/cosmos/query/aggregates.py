@@ -1,11 +1,11 @@
 """Aggregates, fed one value at a time ("Aggregate functions" of the query reference).
 
-A value that is undefined is passed over; one of a type that an aggregate is not made for makes it undefined.
+An undefined value is skipped; a value of a type that the aggregate does not support makes the result undefined.
 """
 
 from typing import Protocol
 
-from localcloud.cosmos.query.functions.numbers import is_number, tidy
+from localcloud.cosmos.query.functions.numbers import is_number, to_json_number
 from localcloud.cosmos.values import UNDEFINED, OrderKey, fingerprint, type_rank
 
 
@@ -46,12 +46,12 @@ class Sum:
             self._spoiled = True
 
     def result(self) -> object:
-        return UNDEFINED if self._spoiled else tidy(self._sum)
+        return UNDEFINED if self._spoiled else to_json_number(self._sum)
 
 
 class Average(Sum):
     def result(self) -> object:
-        return tidy(self._sum / self._count) if self._count and not self._spoiled else UNDEFINED
+        return to_json_number(self._sum / self._count) if self._count and not self._spoiled else UNDEFINED
 
 
 class Extreme:

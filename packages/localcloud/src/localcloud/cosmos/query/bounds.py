@@ -1,4 +1,4 @@
-"""What a filter says about one property: the only values with which it can be true.
+"""The only values of a property with which a filter can be true.
 
 An item outside the bounds can't match, so candidates may be narrowed by them; the filter is still evaluated.
 """

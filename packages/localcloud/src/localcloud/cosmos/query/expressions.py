@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.functions import AGGREGATES, CLOCKS, FUNCTIONS
-from localcloud.cosmos.query.functions.numbers import is_number, tidy
+from localcloud.cosmos.query.functions.numbers import is_number, to_json_number
 from localcloud.cosmos.query.functions.text import concat, like_pattern
 from localcloud.cosmos.query.syntax import Expression
 from localcloud.cosmos.values import UNDEFINED, Undefined, compare, equal
@@ -165,7 +165,7 @@ def _binary(symbol: str, left: Evaluate, right: Evaluate) -> Evaluate:
         if not is_number(first) or not is_number(second):
             return UNDEFINED
         try:
-            return tidy(calculate(first, second))
+            return to_json_number(calculate(first, second))
         except (ZeroDivisionError, OverflowError, ValueError):
             return UNDEFINED
 

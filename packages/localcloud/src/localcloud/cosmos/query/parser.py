@@ -24,7 +24,7 @@ CLIENT_FILTER = "{documentdb-formattableorderbyquery-filter}"
 
 @lru_cache(maxsize=512)
 def parse(text: str) -> syntax.Query:
-    """Raises BadRequestError, with a message that points at the position, when the text is no query."""
+    """Raises BadRequestError, with the position in the message, for a text that is not a query."""
     if len(text.encode()) > MAX_QUERY_BYTES:
         raise BadRequestError(f"The SQL query text exceeded the maximum limit of {MAX_QUERY_BYTES} bytes.")
     try:

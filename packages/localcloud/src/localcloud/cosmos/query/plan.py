@@ -64,12 +64,12 @@ def is_aggregated(query: syntax.Query) -> bool:
 
 
 def is_merged(query: syntax.Query) -> bool:
-    """Whether it is a query that `plan` rewrote so that clients can merge its ranges by ORDER BY."""
+    """Whether it is a query that `make_plan` rewrote so that clients can merge its ranges by ORDER BY."""
     return [item.alias for item in query.items or ()] == ["_rid", "orderByItems", "payload"]
 
 
 def features(query: syntax.Query) -> list[str]:
-    """What a client has to support, in the words of `x-ms-cosmos-supported-query-features`."""
+    """The features that a client has to support, by their names in `x-ms-cosmos-supported-query-features`."""
     items = query.items or ()
     aggregated = [item for item in items if has_aggregate(item.expression)]
     simple = query.value and len(aggregated) == 1 and aggregate_of(items[0].expression) is not None
@@ -87,7 +87,7 @@ def features(query: syntax.Query) -> list[str]:
     return [name for name, is_needed in needed.items() if is_needed]
 
 
-def plan(
+def make_plan(
     query: syntax.Query,
     parameters: Mapping[str, object],
     ranges: list[dict[str, object]],
@@ -131,7 +131,7 @@ def plan(
 
 
 def _without_offset(query: syntax.Query, offset: int | None, limit: int | None) -> syntax.Query:
-    """Each range has to give as many as may be taken from it alone."""
+    """Each range returns as many rows as the client may take from it alone."""
     if offset is None or limit is None:
         return query
     return replace(query, offset=Constant(0), limit=Constant(offset + limit))
@@ -158,11 +158,11 @@ def _merged(query: syntax.Query) -> syntax.Query:
     alias = root_alias(query) or query.sources[0].alias
     payload = _payload(query)
     items = syntax.ArrayOf(tuple(ObjectOf((("item", sort.expression),)) for sort in query.order_by))
-    # A row that selects nothing is no result; the client would look for its payload. The client's filter is where it
-    # goes on by a token of its own.
+    # A row without a payload is not a result, and the client expects one. A client that goes on by a token of its own
+    # replaces the filter.
     where: Expression = syntax.Binary("AND", Call("IS_DEFINED", (payload,)), syntax.Name(CLIENT_FILTER))
     if query.distinct:
-        # The client drops duplicates, so that a range can't know how many of its rows will count.
+        # The client drops duplicates, so a range does not know how many of its rows the client will take.
         query = replace(query, distinct=False, top=None, offset=None, limit=None)
     return replace(
         query,
@@ -204,7 +204,7 @@ def _aggregated(query: syntax.Query, info: dict[str, object]) -> syntax.Query:
 
 
 def _partial(node: Expression) -> Expression:
-    """What a range says about an aggregate, so that the client can combine: an average needs sum and count."""
+    """The partial aggregate of a range, for the client to combine: an average needs sum and count."""
     assert isinstance(node, Call)
     count = Call("COUNT", node.arguments)
     if node.function == "AVG":

@@ -33,7 +33,7 @@ class Program:
 
     @property
     def streams(self) -> bool:
-        """Whether rows can be selected one by one, without the others of their kind."""
+        """Whether rows can be selected one by one: without groups and DISTINCT."""
         return not (self.grouped or self.distinct)
 
     def groups(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -59,7 +59,7 @@ class Program:
         return result
 
     def results(self, rows: Iterable[Row]) -> list[object]:
-        """Everything the query says, before OFFSET and LIMIT."""
+        """All results of the query, before OFFSET and LIMIT."""
         selected = [
             value
             for row in self.ordered(self.groups(rows) if self.grouped else rows)
@@ -78,7 +78,7 @@ def _sort_key(evaluate: Evaluate, row: Row) -> OrderKey:
 
 
 def compile_query(query: syntax.Query, parameters: Mapping[str, object], now_ms: int) -> Program:
-    """Raises BadRequestError for what is well formed but makes no sense."""
+    """Raises BadRequestError for a query that is well formed but not valid."""
     return _compile(query, Context(parameters, now_ms, query=_run))
 
 
@@ -123,7 +123,7 @@ def _compile(query: syntax.Query, outer: Context) -> Program:
 
 
 def _tolerant(select: Evaluate) -> Evaluate:
-    """A group over nothing has no first row, so aliases beside the aggregates have no value."""
+    """An empty group has no first row, so aliases beside the aggregates are undefined."""
 
     def evaluate(row: Row) -> object:
         try:

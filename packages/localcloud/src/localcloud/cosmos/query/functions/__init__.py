@@ -10,7 +10,7 @@ Evaluation = Callable[..., object]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """`evaluate` gets the values; it answers UNDEFINED for those that it is not made for."""
+    """`evaluate` gets the values and returns UNDEFINED for types that it does not support."""
 
     evaluate: Evaluation
     least: int

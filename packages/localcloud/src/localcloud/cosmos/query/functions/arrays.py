@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from localcloud.cosmos.query.functions.numbers import is_number
-from localcloud.cosmos.values import UNDEFINED, fingerprint, same
+from localcloud.cosmos.values import UNDEFINED, fingerprint, is_same
 
 
 def _array_concat(*arrays: object) -> object:
@@ -17,10 +17,10 @@ def _contains(array: object, value: object, partial: object = False) -> object:
         return UNDEFINED
     if partial is True and isinstance(value, dict):
         return any(
-            isinstance(item, dict) and all(key in item and same(item[key], part) for key, part in value.items())
+            isinstance(item, dict) and all(key in item and is_same(item[key], part) for key, part in value.items())
             for item in array
         )
-    return any(same(item, value) for item in array)
+    return any(is_same(item, value) for item in array)
 
 
 def _contains_any(array: object, *values: object) -> object:

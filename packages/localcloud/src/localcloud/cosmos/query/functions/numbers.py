@@ -11,8 +11,8 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def tidy(number: float) -> object:
-    """What JSON can say of a result: an integer where it is one, nothing for NaN and infinities."""
+def to_json_number(number: float) -> object:
+    """A result as JSON has it: an integer where it is one, undefined for NaN and infinities."""
     if isinstance(number, int):
         return number
     if not math.isfinite(number):
@@ -25,7 +25,7 @@ def _of_numbers(function: Callable[..., float]) -> Callable[..., object]:
         if not all(map(is_number, values)):
             return UNDEFINED
         try:
-            return tidy(function(*values))
+            return to_json_number(function(*values))
         except (ValueError, OverflowError, ZeroDivisionError):
             return UNDEFINED
 
