@@ -18,6 +18,7 @@ from localcloud.kafka.server import KafkaServer
 from localcloud.log.store import LogStore
 from localcloud.sas import Keys
 from tests.support.fuzzing import FACTOR, SEED
+from tests.support.kafka import DEADLINE
 from tests.support.kafka_entities import decorated, entity, frame
 from tests.unit.kafka.conftest import Connect
 
@@ -64,6 +65,22 @@ async def test_every_request_has_a_response_that_can_be_written_or_is_a_protocol
             outcomes[await outcome(rng, client, api, mutated(rng, frame(key, version, request)))] += 1
     assert outcomes["answered"] > len(versions)
     assert outcomes["refused"] > len(versions)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_nothing_that_is_sent_before_signing_in_is_a_surprise(
+    connect: Connect, caplog: pytest.LogCaptureFixture, pytestconfig: pytest.Config
+) -> None:
+    rng = random.Random(int(pytestconfig.getoption(SEED)))
+    versions = [(17, 0), (17, 1), (18, 0), (18, 3), (36, 0), (36, 1), (36, 2), (3, 12), (0, 9)]
+    for key, version in versions * (3 * FACTOR):
+        client = await connect(sign_in=False)
+        request = entity(rng, load_request_schema(key, version))
+        client.send_frame(mutated(rng, frame(key, version, request)))
+        client.writer.write_eof()
+        async with asyncio.timeout(DEADLINE):
+            while await client.reader.read(1000):
+                pass
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 

@@ -165,8 +165,16 @@ async def test_a_damaged_hub_file_is_refused_with_what_to_do(tmp_path: Path) -> 
         LogStore.open(tmp_path, HUBS, now_ms)
 
 
-async def test_what_a_crash_left_of_a_creation_is_swept_away(tmp_path: Path) -> None:
-    (tmp_path / "hubs" / ".new-parked" / "0").mkdir(parents=True)
+async def test_a_hub_of_a_long_name_is_created_and_deleted(tmp_path: Path) -> None:
+    async with LogStore.open(tmp_path, HUBS, now_ms) as store:
+        store.create_hub(HubConfig("x" * 255, 1))
+        store.delete_hub("x" * 255)
+        assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["music-events", "parked"]
+
+
+@pytest.mark.parametrize("leftover", [".new", ".deleted"])
+async def test_what_a_crash_left_of_a_creation_or_a_deletion_is_swept_away(tmp_path: Path, leftover: str) -> None:
+    (tmp_path / "hubs" / leftover / "0").mkdir(parents=True)
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
         assert store.hub("parked").partitions[0].high_watermark == 0
         assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["music-events", "parked"]

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 DEFAULT_GROUP = "$default"
 MAINTENANCE_SECONDS = 30.0
 SEGMENT_BYTES = 64 << 20
+_NEW, _DELETED = ".new", ".deleted"
+"""Folders of a hub that is being created or deleted. A name of its own would be longer than the longest of hubs."""
 _HUB_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,254}[A-Za-z0-9_])?", re.ASCII)
 
 
@@ -132,7 +134,7 @@ class LogStore:
         self.check_new(config)
         key = config.name.lower()
         parent = self.folder / "hubs"
-        fresh = parent / f".new-{key}"
+        fresh = parent / _NEW
         shutil.rmtree(fresh, ignore_errors=True)
         for number in range(config.partitions):
             (fresh / str(number)).mkdir(parents=True)
@@ -178,7 +180,7 @@ class LogStore:
         for partition in hub.partitions:
             partition.drop()
         parent = self.folder / "hubs"
-        gone = parent / f".deleted-{name.lower()}"
+        gone = parent / _DELETED
         shutil.rmtree(gone, ignore_errors=True)
         (parent / name.lower()).rename(gone)
         sync_folder(parent)
