@@ -63,12 +63,21 @@ class CosmosRequests:
         response = self.connection.getresponse()
         return CosmosAnswer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
 
+    def documents(
+        self, method: str, headers: Mapping[str, str], body: Any = None, *, item: str = "", date: str = ""
+    ) -> CosmosAnswer:
+        """A request about the container's documents, or about the one whose id `item` is. None goes as `null`."""
+        signed = f"{self.link}/docs/{item}" if item else self.link
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        path = f"/{self.link}/docs{'/' + item if item else ''}"
+        return self.send(method, path, "docs", signed, headers, data, date)
+
     def query(self, text: str, headers: Mapping[str, str]) -> CosmosAnswer:
         head = {"x-ms-documentdb-isquery": "true", "content-type": "application/query+json", **headers}
-        return self.send("POST", f"/{self.link}/docs", "docs", self.link, head, {"query": text, "parameters": []})
+        return self.documents("POST", head, {"query": text, "parameters": []})
 
     def feed(self, headers: Mapping[str, str]) -> CosmosAnswer:
-        return self.send("GET", f"/{self.link}/docs", "docs", self.link, headers)
+        return self.documents("GET", headers)
 
     def ranges(self) -> list[Any]:
         answer = self.send("GET", f"/{self.link}/pkranges", "pkranges", self.link, {})

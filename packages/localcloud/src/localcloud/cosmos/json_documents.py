@@ -73,7 +73,7 @@ def is_ttl(value: object) -> bool:
 
 
 def check_id(value: object, *, limit: int = MAX_ID_BYTES) -> str:
-    """Return the id. Raises BadRequestError unless it is text of 1 to `limit` bytes without `/`, `\\`, `?`, `#`."""
+    """Return the id. Raises BadRequestError unless it has 1 to `limit` bytes, no `/\\?#` and no space at its end."""
     if not isinstance(value, str) or not value:
         raise BadRequestError(f"The input id {value!r} is invalid: expected a non-empty string.")
     if any(character in value for character in "/\\?#") or value.endswith(" "):
