@@ -12,11 +12,11 @@ class Client:
         self.owner_level = owner_level
         self.stopped: AmqpError | None = None
         self._readers = readers
-        readers.enter("partition", self)
+        readers.add("partition", self)
 
-    def stop(self, error: AmqpError) -> None:
+    def disconnect(self, error: AmqpError) -> None:
         self.stopped = error
-        self._readers.leave("partition", self)
+        self._readers.remove("partition", self)
 
 
 @pytest.mark.parametrize("newcomer", [5, 6])
@@ -44,7 +44,7 @@ def test_readers_without_a_level_share_up_to_the_limit() -> None:
     clients = [Client(readers, None) for _ in range(MAX_READERS)]
     with pytest.raises(AmqpError, match="amqp:resource-limit-exceeded"):
         Client(readers, None)
-    readers.leave("partition", clients[0])
+    readers.remove("partition", clients[0])
     Client(readers, None)
 
 
@@ -53,5 +53,5 @@ def test_an_owner_stops_every_reader_and_leaves_the_door_open_when_it_goes() -> 
     clients = [Client(readers, None) for _ in range(MAX_READERS)]
     owner = Client(readers, 0)
     assert all(client.stopped for client in clients)
-    readers.leave("partition", owner)
+    readers.remove("partition", owner)
     Client(readers, None)

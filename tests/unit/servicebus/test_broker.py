@@ -18,7 +18,7 @@ from localcloud.servicebus.errors import (
     SessionCannotBeLockedError,
     SessionLockLostError,
 )
-from localcloud.servicebus.message import REASON, open_bare
+from localcloud.servicebus.message import REASON, decode_bare
 from tests.unit.servicebus.builders import T0, bodies, broker_with, content, tokens
 
 MINUTE = 60_000
@@ -26,11 +26,11 @@ MINUTE = 60_000
 
 def test_a_batch_is_taken_whole_or_not_at_all() -> None:
     broker = broker_with({"q": entities.QueueDescription(max_message_size_in_kilobytes=1)})
-    broker.drain()
+    broker.take_changes()
     with pytest.raises(MessageTooLargeError):
         broker.send("q", [content("a"), content("b" * 2000), content("c")], T0)
-    assert broker.drain() == []
-    assert bodies(broker.mailbox("q")) == []
+    assert broker.take_changes() == []
+    assert bodies(broker.queue_at("q")) == []
 
 
 def test_the_quota_counts_what_is_there() -> None:
@@ -40,12 +40,12 @@ def test_the_quota_counts_what_is_there() -> None:
         broker.send("q", [content("x" * 200_000)], T0)
     broker.outlet("q").receive(1, T0, None)
     broker.send("q", [content("x" * 200_000)], T0)
-    assert broker.mailbox("q").bytes == sum(m.content.size for m in broker.mailbox("q").messages.values())
+    assert broker.queue_at("q").bytes == sum(m.content.size for m in broker.queue_at("q").messages.values())
 
 
 def test_order_is_kept_over_abandon_and_lock_expiry() -> None:
     broker = broker_with({"q": entities.QueueDescription(lock_duration=timedelta(seconds=10))})
-    queue, new = broker.mailbox("q"), tokens()
+    queue, new = broker.queue_at("q"), tokens()
     broker.send("q", [content(name) for name in "abc"], T0)
     first, second, _ = queue.receive(3, T0, new)
     assert first.lock
@@ -63,10 +63,10 @@ def test_order_is_kept_over_abandon_and_lock_expiry() -> None:
 def test_a_lock_is_lost_at_its_end_even_before_anybody_looks() -> None:
     broker = broker_with({"q": entities.QueueDescription(lock_duration=timedelta(seconds=1))})
     broker.send("q", [content()], T0)
-    (message,) = broker.mailbox("q").receive(1, T0, tokens())
+    (message,) = broker.queue_at("q").receive(1, T0, tokens())
     assert message.lock
     with pytest.raises(MessageLockLostError, match="ended 0 ms ago"):
-        broker.mailbox("q").complete(message.lock.token, T0 + 1000)
+        broker.queue_at("q").complete(message.lock.token, T0 + 1000)
 
 
 def test_what_is_locked_does_not_expire_until_it_is_given_back() -> None:
@@ -74,7 +74,7 @@ def test_what_is_locked_does_not_expire_until_it_is_given_back() -> None:
         default_message_time_to_live=timedelta(seconds=5), dead_lettering_on_message_expiration=True
     )
     broker = broker_with({"q": properties})
-    queue = broker.mailbox("q")
+    queue = broker.queue_at("q")
     broker.send("q", [content()], T0)
     (message,) = queue.receive(1, T0, tokens())
     broker.advance(T0 + 6_000)
@@ -84,13 +84,13 @@ def test_what_is_locked_does_not_expire_until_it_is_given_back() -> None:
     assert not queue.messages
     assert queue.dead_letters
     (dead,) = queue.dead_letters.messages.values()
-    assert open_bare(dead.content.bare)[1][REASON] == "TTLExpiredException"
+    assert decode_bare(dead.content.bare)[1][REASON] == "TTLExpiredException"
     assert dead.expires_ms is None
 
 
 def test_a_scheduled_message_becomes_active_with_a_new_number_and_its_life_begins() -> None:
     broker = broker_with({"q": entities.QueueDescription(default_message_time_to_live=timedelta(seconds=5))})
-    queue = broker.mailbox("q")
+    queue = broker.queue_at("q")
     (number,) = broker.send("q", [content("later", due_ms=T0 + MINUTE)], T0)
     broker.send("q", [content("now")], T0)
     assert queue.messages[number].state is MessageState.SCHEDULED
@@ -109,12 +109,12 @@ def test_the_duplicate_window_slides() -> None:
     broker.send("q", [content("2", message_id="a")], T0 + 9_999)
     broker.send("q", [content("3", message_id="a")], T0 + 10_000)
     broker.send("q", [content("4", message_id="a"), content("5", message_id="b")], T0 + 19_999)
-    assert bodies(broker.mailbox("q")) == ["1", "3", "5"]
+    assert bodies(broker.queue_at("q")) == ["1", "3", "5"]
 
 
 def test_sessions_are_exclusive_and_free_again() -> None:
     broker = broker_with({"q": entities.QueueDescription(requires_session=True, max_delivery_count=2)})
-    queue, new = broker.mailbox("q"), tokens()
+    queue, new = broker.queue_at("q"), tokens()
     with pytest.raises(NotAllowedError):
         broker.send("q", [content()], T0)
     broker.send("q", [content("1", session_id="a"), content("2", session_id="b")], T0)
@@ -151,9 +151,9 @@ def test_a_topic_makes_a_copy_for_each_rule_with_an_action() -> None:
         {}, {"t": entities.TopicDescription()}, {"t/Subscriptions/s": (entities.SubscriptionDescription(), rules)}
     )
     broker.send("t", [content(subject="song", properties={"n": 2, "gone": 1})], T0)
-    plain, acted = broker.mailbox("t/subscriptions/S").peek(0, 10)
-    assert open_bare(plain.content.bare)[1] == {"n": 2, "gone": 1}
-    properties, application = open_bare(acted.content.bare)
+    plain, acted = broker.queue_at("t/subscriptions/S").peek(0, 10)
+    assert decode_bare(plain.content.bare)[1] == {"n": 2, "gone": 1}
+    properties, application = decode_bare(acted.content.bare)
     assert (properties.subject, application) == ("changed", {"n": 20})
 
 
@@ -167,8 +167,8 @@ def test_a_filter_that_can_not_be_evaluated_kills_the_copy_if_told_to() -> None:
         {"t/Subscriptions/strict": (strict, rules), "t/Subscriptions/lax": (lax, rules)},
     )
     broker.send("t", [content(properties={"n": 0})], T0)
-    assert bodies(broker.mailbox("t/Subscriptions/strict/$DeadLetterQueue")) == ["x"]
-    assert bodies(broker.mailbox("t/Subscriptions/lax")) == []
+    assert bodies(broker.queue_at("t/Subscriptions/strict/$DeadLetterQueue")) == ["x"]
+    assert bodies(broker.queue_at("t/Subscriptions/lax")) == []
 
 
 def test_four_hops_are_allowed_and_a_fifth_is_not() -> None:
@@ -176,8 +176,8 @@ def test_four_hops_are_allowed_and_a_fifth_is_not() -> None:
     broker = broker_with({**chain, "q6": entities.QueueDescription()})
     broker.send("q2", [content("four")], T0)
     broker.send("q1", [content("five")], T0)
-    assert bodies(broker.mailbox("q6")) == ["four"]
-    assert bodies(broker.mailbox("q5/$Transfer/$DeadLetterQueue")) == ["five"]
+    assert bodies(broker.queue_at("q6")) == ["four"]
+    assert bodies(broker.queue_at("q5/$Transfer/$DeadLetterQueue")) == ["five"]
 
 
 def test_dead_letters_that_can_not_be_forwarded_stay() -> None:
@@ -189,11 +189,11 @@ def test_dead_letters_that_can_not_be_forwarded_stay() -> None:
     )
     broker.delete(broker.entity("gone"))
     broker.send("q", [content("dead")], T0)
-    (message,) = broker.mailbox("q").receive(1, T0, tokens())
+    (message,) = broker.queue_at("q").receive(1, T0, tokens())
     assert message.lock
-    broker.mailbox("q").abandon(message.lock.token, T0, {})
-    broker.move(T0)
-    assert bodies(broker.mailbox("q/$DeadLetterQueue")) == ["dead"]
+    broker.queue_at("q").abandon(message.lock.token, T0, {})
+    broker.forward_ready(T0)
+    assert bodies(broker.queue_at("q/$DeadLetterQueue")) == ["dead"]
 
 
 def test_an_idle_entity_ends() -> None:
@@ -203,22 +203,22 @@ def test_an_idle_entity_ends() -> None:
     assert "q" in broker.queues
     broker.advance(T0 + 6 * MINUTE)
     with pytest.raises(EntityNotFoundError):
-        broker.mailbox("q")
+        broker.queue_at("q")
 
 
 def test_deleting_one_entity_leaves_those_whose_name_begins_alike() -> None:
     broker = broker_with({"a": entities.QueueDescription(), "a/b": entities.QueueDescription()})
     broker.send("a/b", [content("stays")], T0)
     broker.delete(broker.entity("a"))
-    assert bodies(broker.mailbox("A/B")) == ["stays"]
+    assert bodies(broker.queue_at("A/B")) == ["stays"]
 
 
 def test_turning_on_forwarding_moves_what_is_there() -> None:
     broker = broker_with({"from": entities.QueueDescription(), "to": entities.QueueDescription()})
     broker.send("from", [content("x")], T0)
     registry.update(broker, broker.entity("from"), entities.QueueDescription(forward_to="to"), T0)
-    broker.move(T0)
-    assert bodies(broker.mailbox("to")) == ["x"]
+    broker.forward_ready(T0)
+    assert bodies(broker.queue_at("to")) == ["x"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a.", "-a", "a" * 261, "t/subscriptions/x"])
@@ -230,5 +230,5 @@ def test_names_that_can_not_be(name: str) -> None:
 def test_everything_durable_is_told() -> None:
     broker = broker_with({"q": entities.QueueDescription()})
     broker.send("q", [content("a"), content("b")], T0)
-    assert [type(change) for change in broker.drain()] == [MessageInserted, MessageInserted]
-    assert broker.drain() == []
+    assert [type(change) for change in broker.take_changes()] == [MessageInserted, MessageInserted]
+    assert broker.take_changes() == []

@@ -66,7 +66,7 @@ class QueueMachine(RuleBasedStateMachine):
             dead_lettering_on_message_expiration=True,
         )
         self.broker: Broker = broker_with({"q": properties})
-        self.queue = self.broker.mailbox("q")
+        self.queue = self.broker.queue_at("q")
         dead = self.queue.dead_letters
         assert dead is not None
         self.dead = dead
@@ -203,7 +203,10 @@ class QueueMachine(RuleBasedStateMachine):
             m.sequence: (m.content.message_id, m.state, m.delivery_count, m.lock.token if m.lock else None)
             for m in self.queue.peek(0, 10_000)
         } == expected
-        dead = {m.content.message_id: m.content.opened()[1].get("DeadLetterReason") for m in self.dead.peek(0, 10_000)}
+        dead = {
+            m.content.message_id: m.content.decoded_properties()[1].get("DeadLetterReason")
+            for m in self.dead.peek(0, 10_000)
+        }
         assert dead == {e.name: e.reason for e in self.entries if e.reason is not None}
         assert self.queue.bytes == sum(m.content.size for m in self.queue.messages.values())
 
@@ -211,7 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
     def what_is_durable_is_what_there_is(self) -> None:
         if not hasattr(self, "queue"):
             return
-        for change in self.broker.drain():
+        for change in self.broker.take_changes():
             self.apply(change)
         there = {(q.path, m.sequence): m for q in (self.queue, self.dead) for m in q.messages.values()}
         assert self.kept == there

@@ -49,13 +49,13 @@ async def test_a_failing_disk_refuses_and_nothing_has_happened(namespace: Servic
         await namespace.run(lambda broker, now: broker.send("q", [content("lost too")], now))
     blocker.execute("ROLLBACK")
     blocker.close()
-    assert bodies(namespace.broker.mailbox("q")) == ["kept"]
+    assert bodies(namespace.broker.queue_at("q")) == ["kept"]
     await namespace.run(lambda broker, now: broker.send("q", [content("after")], now))
-    assert bodies(namespace.broker.mailbox("q")) == ["kept", "after"]
+    assert bodies(namespace.broker.queue_at("q")) == ["kept", "after"]
     assert locked.lock is not None
     token = locked.lock.token
-    await namespace.run(lambda broker, now: broker.mailbox("q").complete(token, now))
-    assert bodies(namespace.broker.mailbox("q")) == ["after"]
+    await namespace.run(lambda broker, now: broker.queue_at("q").complete(token, now))
+    assert bodies(namespace.broker.queue_at("q")) == ["after"]
 
 
 async def test_a_lock_is_there_after_a_restart_and_ends_in_time(tmp_path: Path, clock: Clock) -> None:
@@ -69,10 +69,10 @@ async def test_a_lock_is_there_after_a_restart_and_ends_in_time(tmp_path: Path, 
     clock.now = T0 + 59_000
     async with ServiceBusNamespace(MessageStore(tmp_path), CONFIG, clock, tokens()) as again:
         assert await again.run(lambda broker, now: broker.outlet("q").receive(2, now, new)) == []
-        await again.run(lambda broker, now: broker.mailbox("q").complete(tokens_held[0], now))
+        await again.run(lambda broker, now: broker.queue_at("q").complete(tokens_held[0], now))
         clock.now = T0 + 60_000
         with pytest.raises(MessageLockLostError):
-            await again.run(lambda broker, now: broker.mailbox("q").complete(tokens_held[1], now))
+            await again.run(lambda broker, now: broker.queue_at("q").complete(tokens_held[1], now))
         (back,) = await again.run(lambda broker, now: broker.outlet("q").receive(2, now, new))
         assert (back.sequence, back.delivery_count) == (2, 1)
 
@@ -86,7 +86,7 @@ async def test_a_body_in_a_file_goes_with_its_last_message(namespace: ServiceBus
     for left in (1, 0):
         assert [file.name for file in files.iterdir()] == blobs
         await namespace.run(lambda broker, now: broker.outlet("q").receive(1, now, None))
-        assert len(namespace.broker.mailbox("q").messages) == left
+        assert len(namespace.broker.queue_at("q").messages) == left
     assert list(files.iterdir()) == []
 
 

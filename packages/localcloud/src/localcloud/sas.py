@@ -23,7 +23,7 @@ DEVELOPMENT_KEYS = MappingProxyType({SAS_KEY_NAME: SAS_KEY})
 
 
 class CredentialError(Exception):
-    """A credential was refused. The reason is for our log; a client is told no more than 401."""
+    """A credential was refused. The reason is logged; the client gets 401 only."""
 
 
 class MalformedTokenError(CredentialError):
@@ -90,7 +90,7 @@ class Keys(Mapping[str, str]):
     def check_token(self, token: str, path: str, now: float) -> Grant:
         """What `token` grants, given that it is genuine, still good at `now` and covers `path` (`hub/$management`).
 
-        Hosts are not compared, since one machine has many names. Raises one of the kinds of Unauthorized.
+        Hosts are not compared, since one machine has many names. Raises one of the kinds of CredentialError.
         """
         if not token.startswith(PREFIX):
             raise MalformedTokenError(f"a token starts with {PREFIX!r}, this one with {token[:22]!r}")

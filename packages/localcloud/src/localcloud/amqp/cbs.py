@@ -18,8 +18,8 @@ ADDRESS: Final = "$cbs"
 def put_token(check: Callable[[str], None], request: Message, link: ReceivingLink) -> Message:
     """Check the token in the body, and remember what it grants to this connection.
 
-    `check` raises AmqpError for the path of an entity that isn't there. Only who may know of it is told, with 404:
-    clients expect it here, and not when they attach.
+    `check` raises AmqpError for the path of an entity that does not exist. A client with rights gets 404 then: clients
+    expect it here, not when they attach.
     Application properties of the request: operation `put-token`, name the audience. The kind of token is taken from
     its text: Service Bus clients call a signature a `jwt`.
     """

@@ -35,11 +35,11 @@ MAX_EMPTY_ITEMS: Final = 4096  # of an array whose items take no bytes: its coun
 
 
 class DecodeError(ValueError):
-    """The peer must act: these bytes are no AMQP value."""
+    """Bytes of the peer that are no AMQP value."""
 
 
 class EncodeError(ValueError):
-    """We must act: this is no AMQP value."""
+    """A value of ours that is no AMQP value."""
 
 
 _U16 = struct.Struct(">H")

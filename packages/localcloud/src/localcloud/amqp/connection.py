@@ -128,14 +128,14 @@ class AmqpConnection(asyncio.Protocol):
         """Send a whole frame."""
         self.output.send([data], len(data))
 
-    def hold(self, size: int) -> None:
-        """Count a delivery that nobody has settled yet; too many bytes of those stop the reading."""
+    def add_unsettled(self, size: int) -> None:
+        """Count a delivery that is not settled yet; too many bytes of those stop the reading."""
         if self._held < HELD_LIMIT <= self._held + size:
             self._transport.pause_reading()
         self._held += size
 
-    def let_go(self, size: int) -> None:
-        """Undo `hold`."""
+    def remove_unsettled(self, size: int) -> None:
+        """Stop counting a delivery that was settled."""
         if self._held - size < HELD_LIMIT <= self._held:
             self._transport.resume_reading()
         self._held -= size
@@ -189,7 +189,7 @@ class AmqpConnection(asyncio.Protocol):
         except CredentialError as reason:
             log.warning("SASL refused: %s", reason)
             self.send(frame(0, SaslOutcome(Ubyte(sasl.AUTH_FAILED)).encoded(), SASL_FRAME))
-            self._leave()
+            self._hang_up()
             return False
         if grant:
             self.grants["sasl"] = grant
@@ -208,7 +208,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def _reject_header(self, supported: bytes) -> None:
         self.send(supported)
-        self._leave()
+        self._hang_up()
 
     def _open(self) -> bool:
         got = self._reader.frame()
@@ -226,7 +226,7 @@ class AmqpConnection(asyncio.Protocol):
             )
         self.remote_container = opening.container_id
         self.peer_max_frame_size = min(opening.max_frame_size, MAX_FRAME_SIZE)
-        self._say_open()
+        self._send_open()
         interval = self._config.keep_alive_s
         if opening.idle_time_out:
             if opening.idle_time_out < 100:
@@ -239,7 +239,7 @@ class AmqpConnection(asyncio.Protocol):
         self._timer = self._loop.call_later(interval, self._tick, interval)
         return True
 
-    def _say_open(self) -> None:
+    def _send_open(self) -> None:
         self._opened = True
         answer = Open(
             self.container_id,
@@ -261,7 +261,7 @@ class AmqpConnection(asyncio.Protocol):
             case Close():
                 self._end_sessions()
                 self.send(frame(0, Close().encoded()))
-                self._leave()
+                self._hang_up()
             case Begin():
                 self._begin(got.channel, performative[0])
             case End():
@@ -292,9 +292,9 @@ class AmqpConnection(asyncio.Protocol):
         if channel in self._ended:
             return
         self._session(channel).end()
-        self._over(channel, End())
+        self._send_end(channel, End())
 
-    def _over(self, channel: int, end: End) -> None:
+    def _send_end(self, channel: int, end: End) -> None:
         del self.sessions[channel]
         self._ended.add(channel)
         self.send(frame(channel, end.encoded()))
@@ -307,7 +307,7 @@ class AmqpConnection(asyncio.Protocol):
             session.on_frame(performative, payload)
         except AmqpSessionError as fault:
             session.end()
-            self._over(channel, End(wire_error(fault)))
+            self._send_end(channel, End(wire_error(fault)))
 
     def _session(self, channel: int) -> AmqpSession:
         session = self.sessions.get(channel)
@@ -322,26 +322,26 @@ class AmqpConnection(asyncio.Protocol):
     # The end
 
     def close(self, error: AmqpError | None = None) -> None:
-        """Say why, and end the connection."""
+        """Send the client the reason, and end the connection."""
         if self._state == self._nothing_more:
             return
         log.log(logging.WARNING if error else logging.DEBUG, "closing %r: %s", self.remote_container, error)
         if self._state in (self._open, self._frames):
             if not self._opened:
-                self._say_open()
+                self._send_open()
             self._end_sessions()
             self.send(frame(0, Close(wire_error(error)).encoded()))
-        self._leave()
+        self._hang_up()
 
     def abort(self) -> None:
-        """Cut the connection, without a word."""
+        """Cut the connection without a close frame."""
         self._state = self._nothing_more
         self._end_sessions()
         self._timer.cancel()
         self._transport.abort()
 
-    def _leave(self) -> None:
-        """Hang up after what is to be sent; read on for a moment, or the client might get a reset instead of it."""
+    def _hang_up(self) -> None:
+        """End the socket after what is to be sent. Read on for `linger_s`: a reset would lose what was sent last."""
         self._state = self._nothing_more
         self._end_sessions()
         self.output.flush()

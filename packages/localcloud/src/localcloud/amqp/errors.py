@@ -26,7 +26,7 @@ STOLEN: Final = Symbol("amqp:link:stolen")
 
 
 class AmqpError(Exception):
-    """The peer must act. What it ends depends on where it is raised: a delivery, a link, or as below."""
+    """An error for the peer. What it ends depends on where it is raised: a delivery, a link, or as below."""
 
     def __init__(self, condition: Symbol, description: str, info: Map | None = None) -> None:
         super().__init__(f"{condition}: {description}")

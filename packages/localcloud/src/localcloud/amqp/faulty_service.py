@@ -17,7 +17,7 @@ Strike = Callable[[str, str], FaultRule | None]
 
 
 class FaultyService:
-    """Another service's nodes, struck by what `strike` says."""
+    """A service whose nodes fail as `strike` decides."""
 
     def __init__(self, service: AmqpService, strike: Strike) -> None:
         self._service = service
@@ -63,7 +63,7 @@ class FaultyService:
 
 
 class _FaultyInlet(Inlet):
-    """Takes for another inlet what comes through."""
+    """Passes on to another inlet what no fault strikes."""
 
     def __init__(self, inlet: Inlet, link: ReceivingLink, strike: Strike) -> None:
         self._inlet = inlet
@@ -88,7 +88,7 @@ class _FaultyInlet(Inlet):
                 self._link.session.connection.abort()
             case DelayFault(ms=ms):
                 self._waiting.append(delivery)
-                asyncio.get_running_loop().call_later(ms / 1000, self._go_on)
+                asyncio.get_running_loop().call_later(ms / 1000, self._resume)
             case LoseFault():
                 self._inlet.on_delivery(_UnansweredDelivery(delivery))
             case DuplicateFault():
@@ -97,7 +97,7 @@ class _FaultyInlet(Inlet):
             case _:
                 self._inlet.on_delivery(delivery)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         if self._link.ended:
             return
@@ -110,7 +110,7 @@ class _FaultyInlet(Inlet):
 
 
 class _UnansweredDelivery(Delivery):
-    """A delivery whose outcome the client never hears: the connection is cut instead."""
+    """A delivery that cuts the connection instead of sending its outcome."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class _UnansweredDelivery(Delivery):
 
 
 class _ReceiveFaults:
-    """What a link that sends calls before each message."""
+    """Decides before each message that a link sends whether a fault strikes it."""
 
     def __init__(self, link: SendingLink, strike: Strike) -> None:
         self._link = link

@@ -24,7 +24,7 @@ class Frame(NamedTuple):
 
 
 class FrameReader:
-    """Collects bytes as they come and gives them out as protocol headers and frames."""
+    """Cuts received bytes into protocol headers and frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

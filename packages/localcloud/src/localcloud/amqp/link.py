@@ -1,6 +1,6 @@
 """Links: what both directions share (part 2, section 2.6).
 
-A link knows its session, and that its connection, by what it calls of them: `LinkSession`, `LinkConnection`.
+A link sees its session and its connection as protocols: `LinkSession` and `LinkConnection`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from localcloud.sas import Grant, Keys
 
 
 class LinkConnection(Protocol):
-    """What a link and its node call of their connection."""
+    """A connection, as links and their nodes see it."""
 
     @property
     def keys(self) -> Keys:
@@ -38,18 +38,18 @@ class LinkConnection(Protocol):
     def authorize_by(self, token: Value, path: str) -> None:
         """Raises AmqpError (unauthorized) unless `token` covers `path` now."""
 
-    def hold(self, size: int) -> None:
+    def add_unsettled(self, size: int) -> None:
         """Count `size` bytes of a delivery that is not settled yet."""
 
-    def let_go(self, size: int) -> None:
-        """Undo `hold`."""
+    def remove_unsettled(self, size: int) -> None:
+        """Stop counting `size` bytes: the delivery is settled."""
 
     def abort(self) -> None:
         """Cut the connection."""
 
 
 class LinkSession(Protocol):
-    """What a link calls of its session."""
+    """A session, as links see it."""
 
     @property
     def connection(self) -> LinkConnection: ...
@@ -93,14 +93,14 @@ class Link(ABC):
         self.resource = resource
 
     def detach(self, error: Exception | None = None) -> None:
-        """End the link from our side; `error` that is no AmqpError is told as an internal one."""
+        """End the link from our side. An `error` that is no AmqpError is sent as an internal error."""
         if self.ended:
             return
         self.end()
         self.session.send(Detach(self.handle, closed=True, error=wire_error(error)))
 
     def end(self) -> None:
-        """No more of this link: what its node holds for it is let go."""
+        """End the link without a frame, and release what its node holds for it."""
         if not self.ended:
             self.ended = True
             self._on_end()
@@ -119,7 +119,7 @@ def address_path(address: str) -> str:
 
 
 def wire_error(error: Exception | None) -> ErrorCondition | None:
-    """The error as the client is told it: of one that is not meant for clients, no more than that there was one."""
+    """The error as it is sent to the client. An exception that is no AmqpError shows no details."""
     if error is None:
         return None
     if isinstance(error, AmqpError):

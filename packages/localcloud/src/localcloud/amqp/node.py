@@ -8,7 +8,7 @@ from localcloud.amqp.sending_link import Outlet, SendingLink
 
 
 class AmqpService(Protocol):
-    """Names nodes. Both methods raise AmqpError to refuse; an awaitable holds the answer back."""
+    """Gives a node to each link. Both methods raise AmqpError to refuse; with an awaitable the answer comes later."""
 
     def attach_sender(self, link: ReceivingLink) -> Inlet | Awaitable[Inlet]:
         """A client wants to send to `link.address`; may set `link.max_message_size` and `link.properties`."""
@@ -20,8 +20,8 @@ class AmqpService(Protocol):
 class RefusedOutlet(Outlet):
     """A link that ends with an error as soon as it is there.
 
-    For clients that take no notice of an attach which is refused at once: Azure's Python consumer of events tries
-    again for ever and tells nobody.
+    Some clients ignore an attach that is refused at once: Azure's Python consumer of events retries for ever and
+    reports no error.
     """
 
     def __init__(self, link: SendingLink, error: Exception) -> None:

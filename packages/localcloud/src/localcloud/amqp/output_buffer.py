@@ -1,4 +1,4 @@
-"""What goes out over one socket: put together by turns of the loop, and held back while the peer does not read."""
+"""The output of one socket: joined once in a turn of the event loop, held back while the peer does not read."""
 
 import asyncio
 from typing import Final, Protocol
@@ -14,7 +14,7 @@ class Sender(Protocol):
 
 
 class OutputBuffer:
-    """The bytes for one transport, and the links that wait until it takes more. `last`: when it was last given some."""
+    """The bytes for one transport, and the links that wait for room in it. `last` is the time of the last write."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         transport.set_write_buffer_limits(high=UNSENT_LIMIT)
@@ -54,7 +54,7 @@ class OutputBuffer:
         self._serve_waiting()
 
     def pause(self) -> None:
-        """The transport has as much as it takes."""
+        """Stop sending: the transport is full."""
         self._paused = True
 
     def resume(self) -> None:

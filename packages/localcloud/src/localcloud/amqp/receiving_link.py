@@ -26,14 +26,14 @@ class Inlet(ABC):
     """Takes what a client sends over one link."""
 
     def on_attached(self) -> None:  # noqa: B027 - an inlet may ignore it, as below
-        """The client has been told that the link is there."""
+        """The attach was sent to the client."""
 
     @abstractmethod
     def on_delivery(self, delivery: "Delivery") -> None:
-        """Settle it now or later: until then its bytes count towards what the connection may have in flight."""
+        """Settle it now or later. Until then its bytes count towards the connection's limit of unsettled bytes."""
 
     def on_detached(self) -> None:  # noqa: B027
-        """The link has ended, in whatever way; called once."""
+        """The link has ended. Called once."""
 
 
 class ReceivingLink(Link):
@@ -72,10 +72,10 @@ class ReceivingLink(Link):
         """Grant credit again once half of it is used."""
         if self._credit <= CREDIT // 2 and self.live and not self.ended:
             self._credit = CREDIT
-            self.report()
+            self.send_flow()
 
-    def report(self) -> None:
-        """Tell the client how things stand."""
+    def send_flow(self) -> None:
+        """Send the client the link's delivery count and credit."""
         self.session.flow(self.handle, Uint(self.delivery_count), Uint(max(0, self._credit)))
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
@@ -106,7 +106,7 @@ class ReceivingLink(Link):
         self.replenish()
 
     def _hand_over(self, delivery: "Delivery", size: int) -> None:
-        self.session.connection.hold(len(delivery.payload))
+        self.session.connection.add_unsettled(len(delivery.payload))
         if size > self.max_message_size:
             limit = f"a message of {size} bytes, the link allows {self.max_message_size}"
             delivery.reject(AmqpError(MESSAGE_SIZE_EXCEEDED, limit))
@@ -120,7 +120,7 @@ class ReceivingLink(Link):
 
 
 class Delivery:
-    """A message from a client. Whoever takes it settles it once."""
+    """A message from a client, to be settled once."""
 
     __slots__ = ("_held", "delivery_id", "link", "message_format", "payload", "presettled", "tag")
 
@@ -141,11 +141,11 @@ class Delivery:
         self.settle(Rejected(wire_error(error)))
 
     def settle(self, state: DeliveryState) -> None:
-        """Tell the client the outcome, unless it asked not to be told."""
+        """Send the client the outcome, unless it sent the delivery settled."""
         if not self._held:
             return
         self._held = False
         session = self.link.session
-        session.connection.let_go(len(self.payload))
+        session.connection.remove_unsettled(len(self.payload))
         if not self.presettled:
             session.send(Disposition(role=True, first=self.delivery_id, settled=True, state=state))

@@ -44,7 +44,7 @@ class ReplyOutlet(Outlet):
         }
         return reply_to is not None and reply_to in addresses
 
-    def put(self, message: Message) -> None:
+    def enqueue(self, message: Message) -> None:
         self._waiting.append(message.encode())
         self.on_credit()
 
@@ -107,7 +107,7 @@ class _RequestInlet(Inlet):
             return
         response.properties = Properties(correlation_id=request.properties.message_id)
         here = [link for link in for_it if link.link.session is self._link.session] or for_it
-        here[-1].put(response)
+        here[-1].enqueue(response)
 
     def on_detached(self) -> None:
         for task in self._tasks:

@@ -1,4 +1,4 @@
-"""Who the client is, as far as SASL tells (part 5, section 5.3)."""
+"""SASL authentication of clients (part 5, section 5.3)."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ AUTH_FAILED: Final = 1
 def authenticate(mechanism: str, response: bytes, keys: Keys) -> Grant | None:
     """The rights that come with the SASL exchange itself; None when there are none yet.
 
-    PLAIN (RFC 4616) is NUL-separated: authorization id, key name, key. Raises Unauthorized.
+    PLAIN (RFC 4616) is NUL-separated: authorization id, key name, key. Raises one of the kinds of CredentialError.
     """
     if mechanism in ANONYMOUS:
         return None

@@ -14,7 +14,7 @@ from localcloud.faults import FaultRule
 
 
 class SendingSession(LinkSession, Protocol):
-    """What a link that sends calls of its session besides."""
+    """A session, as links that send see it."""
 
     @property
     def channel(self) -> int: ...
@@ -49,24 +49,24 @@ class Outlet:
     link: "SendingLink"
 
     def on_attached(self) -> None:
-        """The client has been told that the link is there."""
+        """The attach was sent to the client."""
 
     def on_credit(self) -> None:
         """Send what there is, while `link.sendable`. Called whenever that may have become true."""
 
     def on_drain(self) -> None:
-        """Everything there was has been sent; one that fetches from elsewhere may answer later."""
-        self.link.drained()
+        """The client drains the link, and everything there was has been sent. An outlet may return the credit later."""
+        self.link.return_credit()
 
     def on_outcome(self, delivery: "OutgoingDelivery", state: DeliveryState, settled: bool) -> None:
-        """The client's word on an unsettled delivery, which may come after the link has ended."""
+        """The client's outcome of an unsettled delivery, which may come after the link has ended."""
 
     def on_detached(self) -> None:
-        """The link has ended, in whatever way; called once."""
+        """The link has ended. Called once."""
 
 
 class SendingLink(Link):
-    """The outlet gives, the client receives, as far as its credit goes."""
+    """The client receives what the outlet sends, up to its credit."""
 
     outlet: Outlet | None = None
     paused = False
@@ -78,7 +78,7 @@ class SendingLink(Link):
         self.credit = 0
         self.drain = False
         self.settles_on_send = attach.snd_settle_mode == 1
-        # Asked before a message: the fault that strikes it. The link may be paused or ended then.
+        # Returns the fault that strikes the next message. It may have paused or ended the link.
         self.strike: Callable[[], FaultRule | None] = _unharmed
         self._prefix = b""
         self._suffix: dict[bytes, bytes] = {}
@@ -99,7 +99,7 @@ class SendingLink(Link):
 
     @property
     def sendable(self) -> bool:
-        """May a message be sent now? When only the socket or the window stands in the way, on_credit comes again."""
+        """Whether a message may be sent now. If only the socket or the window is full, on_credit is called again."""
         if self.credit <= 0 or self.paused or not self.live or self.ended:
             return False
         return self.session.can_send(self)
@@ -121,7 +121,7 @@ class SendingLink(Link):
         self.drain = flow.drain
         self.pump()
         if flow.echo and not self.drain:
-            self.report()
+            self.send_flow()
 
     def pump(self) -> None:
         if self.outlet is None or self.ended or not self.live:
@@ -130,21 +130,21 @@ class SendingLink(Link):
         if self.drain and self.sendable:
             self.outlet.on_drain()
 
-    def drained(self) -> None:
-        """There is nothing to send for the credit that is left: give it back."""
+    def return_credit(self) -> None:
+        """Give back the credit that is left, because there is nothing to send."""
         if self.drain and not self.ended:
             self.delivery_count = self.delivery_count + self.credit & MASK
             self.credit = 0
-            self.report()
+            self.send_flow()
 
-    def report(self) -> None:
-        """Tell the client how things stand."""
+    def send_flow(self) -> None:
+        """Send the client the link's delivery count and credit."""
         self.session.flow(self.handle, Uint(self.delivery_count), Uint(self.credit), drain=self.drain)
 
     def send(
         self, payload: bytes, tag: bytes, *, settled: bool, message_format: int = 0, context: object = None
     ) -> "OutgoingDelivery":
-        """Send one message, for which there must be credit; `context` is for whoever hears of its outcome."""
+        """Send one message, for which there must be credit. `context` is kept for `on_outcome`."""
         delivery = OutgoingDelivery(self, tag, context)
         self.credit -= 1
         self.delivery_count = self.delivery_count + 1 & MASK
@@ -214,7 +214,7 @@ class OutgoingDelivery:
         self.delivery_id = Uint(0)
 
     def settle(self, state: DeliveryState) -> None:
-        """Our last word on it: the client, which has told an outcome, waits for this."""
+        """Settle it for good. A client that sent an outcome waits for this."""
         session = self.link.session
         session.unsettled.pop(self.delivery_id, None)
         session.send(Disposition(role=False, first=self.delivery_id, settled=True, state=state))

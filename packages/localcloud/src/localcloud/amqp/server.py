@@ -25,7 +25,7 @@ def _unharmed(operation: str, address: str) -> None:
 
 
 def _anything(path: str) -> None:
-    """Whatever there is will be seen when a link attaches."""
+    """Accept any path: links are checked when they attach."""
 
 
 class AmqpServer:

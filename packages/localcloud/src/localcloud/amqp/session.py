@@ -41,7 +41,7 @@ WINDOW: Final = Uint(2**31 - 1)
 
 
 class SessionConnection(LinkConnection, Protocol):
-    """What a session calls of its connection."""
+    """A connection, as sessions see it."""
 
     @property
     def service(self) -> AmqpService: ...
@@ -103,7 +103,7 @@ class AmqpSession:
         )
 
     def can_send(self, link: SendingLink) -> bool:
-        """Is there room on the socket and in the window? If not on the socket, the link is pumped when there is."""
+        """Whether there is room on the socket and in the window. If the socket is full, the link is pumped later."""
         if not self.connection.output.writable:
             self.connection.output.wait(link)
             return False
@@ -161,7 +161,7 @@ class AmqpSession:
                 raise AmqpSessionError(NOT_ALLOWED, f"{performative.NAME} is out of place in a session")
 
     def end(self) -> None:
-        """Let go of all links; nothing is sent."""
+        """End all links without sending a frame."""
         for task in self._attaching.values():
             task.cancel()
         for link in list(self.links.values()):
@@ -194,7 +194,7 @@ class AmqpSession:
             if isinstance(link, SendingLink):
                 link.on_flow(flow)
             elif flow.echo and not link.ended and isinstance(link, ReceivingLink):
-                link.report()
+                link.send_flow()
         elif flow.echo:
             self.flow()
         if blocked and not self._backlog:
@@ -277,7 +277,7 @@ class AmqpSession:
             node.on_attached()
 
     def _refuse(self, link: Link, error: Exception) -> None:
-        """As section 2.6.3 has it: an attach without the terminus that there is not, and a detach with the reason."""
+        """Refuse as in section 2.6.3: an attach without the terminus, and a detach with the reason."""
         if not isinstance(error, AmqpError):
             log.error("attaching %s failed", link.address, exc_info=error)
         answer = link.attached()

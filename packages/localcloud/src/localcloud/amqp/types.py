@@ -59,7 +59,7 @@ class Symbol(str):
 
 
 class Decimal32(bytes):
-    """IEEE 754-2008 decimal32, as its 4 bytes: we carry decimals, and never reckon with them."""
+    """IEEE 754-2008 decimal32, as its 4 bytes. Decimals are passed on and never calculated with."""
 
 
 class Decimal64(bytes):

@@ -1,4 +1,4 @@
-"""Where a link leads to.
+"""The addresses of links.
 
 orders                                          send: to the partition of the key, or any
 orders/Partitions/2                             send: to that partition

@@ -1,4 +1,4 @@
-"""Events from a partition to one client."""
+"""The link over which a client receives the events of one partition."""
 
 import logging
 from collections import OrderedDict, deque
@@ -62,7 +62,7 @@ class EventReader(Outlet):
         report_end: bool,
         is_gone: Callable[[Hub], bool],
     ) -> None:
-        """`report_end`: tell with every event what the last one is. Raises AmqpError (stolen, limit exceeded)."""
+        """With `report_end`, the last event's properties go with each. Raises AmqpError (stolen, limit exceeded)."""
         self.link = link
         self.name = str((link.requested.properties or {}).get("com.microsoft:receiver-name") or link.name)
         self.owner_level = owner_level
@@ -78,7 +78,7 @@ class EventReader(Outlet):
         self._batches: deque[StoredBatch] = deque()
         self._events: Events | None = None
         self._next = 0
-        readers.enter(self._key, self)
+        readers.add(self._key, self)
         partition.subscribe(self._on_append)
 
     def on_credit(self) -> None:
@@ -100,23 +100,23 @@ class EventReader(Outlet):
     def _has_events(self) -> bool:
         """Make `_events` hold one more from `_next` on, if there is any to be read."""
         while self._events is None or self._next >= len(self._events.messages):
-            if not self._batches and not self._read():
+            if not self._batches and not self._read_batches():
                 self._events = None
                 return False
-            self._take(self._batches.popleft())
+            self._open_batch(self._batches.popleft())
         return True
 
-    def _read(self) -> bool:
+    def _read_batches(self) -> bool:
         self._position = max(self._position, self._partition.start_offset)
         if self._position < self._partition.high_watermark:
             self._batches.extend(self._partition.read(self._position, READ_BYTES))
         return bool(self._batches)
 
-    def _take(self, batch: StoredBatch) -> None:
+    def _open_batch(self, batch: StoredBatch) -> None:
         try:
             events = self._cache.events(self._partition, batch)
         except Exception:
-            # One batch that the log took but nobody can read must not end the reading of all that follow.
+            # A stored batch that cannot be decoded must not stop the reading of those behind it.
             log.exception("%s: batch at offset %d is left out: unreadable", self._hub.name, batch.base_offset)
             self._position, self._events = batch.last_offset + 1, None
             return
@@ -146,9 +146,9 @@ class EventReader(Outlet):
         else:
             self.link.pump()
 
-    def stop(self, error: AmqpError) -> None:
+    def disconnect(self, error: AmqpError) -> None:
         self.link.detach(error)
 
     def on_detached(self) -> None:
         self._partition.unsubscribe(self._on_append)
-        self._readers.leave(self._key, self)
+        self._readers.remove(self._key, self)

@@ -1,4 +1,4 @@
-"""Events from a client to a partition."""
+"""The link over which a client sends events to a hub or to one of its partitions."""
 
 import asyncio
 import logging
@@ -78,6 +78,6 @@ class EventWriter(Inlet):
         full = isinstance(error, AppendError) and error.disk_full
         if not full:
             log.error("%s: an append failed: %s", self._hub.name, error)
-        # Busy is what senders try again after; the log has told its one line of it.
+        # Senders retry after this. The log has written its one line.
         condition = Symbol(SERVER_BUSY) if full else INTERNAL_ERROR
         delivery.reject(AmqpError(condition, f"The event was not kept, send it again later: {error}"))

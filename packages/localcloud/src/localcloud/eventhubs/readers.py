@@ -1,7 +1,7 @@
-"""Who reads a partition for a consumer group: owner levels, and how many readers there may be at once.
+"""The readers of each partition and consumer group: owner levels, and the greatest number of readers.
 
-A reader with an owner level (the "epoch" on the wire) has the partition for itself, until one with the same or a
-higher level comes.
+A reader with an owner level (the "epoch" on the wire) is the only one of its partition and group, until one with
+the same or a higher level connects.
 """
 
 from collections import defaultdict
@@ -17,8 +17,8 @@ class OwnedReader(Protocol):
     owner_level: int | None
     name: str
 
-    def stop(self, error: AmqpError) -> None:
-        """Tell the client, and leave."""
+    def disconnect(self, error: AmqpError) -> None:
+        """Detach the client's link with `error`."""
 
 
 class PartitionReaders:
@@ -27,8 +27,8 @@ class PartitionReaders:
     def __init__(self) -> None:
         self._readers: defaultdict[Hashable, list[OwnedReader]] = defaultdict(list)
 
-    def enter(self, key: Hashable, newcomer: OwnedReader) -> None:
-        """Let `newcomer` in, and stop those that have to make way. Raises AmqpError when it has to stay out."""
+    def add(self, key: Hashable, newcomer: OwnedReader) -> None:
+        """Add `newcomer`, and disconnect the readers that it displaces. Raises AmqpError when it may not read."""
         present = self._readers[key]
         level = newcomer.owner_level
         owner = max((reader.owner_level for reader in present if reader.owner_level is not None), default=None)
@@ -49,7 +49,7 @@ class PartitionReaders:
         leaving = list(present) if level is not None else []
         present.append(newcomer)
         for reader in leaving:
-            reader.stop(
+            reader.disconnect(
                 AmqpError(
                     STOLEN,
                     f"New receiver '{newcomer.name}' with owner level (epoch) {level} is created, hence current "
@@ -57,7 +57,7 @@ class PartitionReaders:
                 )
             )
 
-    def leave(self, key: Hashable, reader: OwnedReader) -> None:
+    def remove(self, key: Hashable, reader: OwnedReader) -> None:
         present = self._readers.get(key, [])
         if reader in present:
             present.remove(reader)

@@ -86,7 +86,7 @@ class _SharedNamespace:
         self._turns: dict[Hub, Iterator[PartitionLog]] = {}
 
     def turns(self, hub: Hub) -> Iterator[PartitionLog]:
-        """The partitions in turn, for events without a key from whatever client."""
+        """The partitions in turn, for events without a key of all clients."""
         if hub not in self._turns:
             self._turns[hub] = (hub.partitions[number % len(hub.partitions)] for number in count())
         return self._turns[hub]

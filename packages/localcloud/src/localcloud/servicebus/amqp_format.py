@@ -1,4 +1,4 @@
-"""Messages and errors of the broker as AMQP has them."""
+"""Messages and errors of the broker in the form that AMQP clients get."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""The broker: entities by their paths, and the way of a message among them.
+"""The broker: the entities by path, and how messages move between them.
 
-Pure: it changes nothing but itself. What has to become durable is collected and handed out by `drain`; time comes in
-as Unix milliseconds. Every operation checks before it changes, so one that raises has changed nothing.
+Pure: it changes nothing but itself. What has to become durable is collected until `take_changes`; times are
+arguments, in Unix milliseconds. Every operation checks before it changes, so one that raises has changed nothing.
 """
 
 from collections import deque
@@ -48,16 +48,16 @@ class Broker:
     def __init__(self) -> None:
         self.queues: dict[str, QueueEntity] = {}
         self.topics: dict[str, TopicEntity] = {}
-        self.mailboxes: dict[str, MessageQueue] = {}
+        self.queues_by_path: dict[str, MessageQueue] = {}
         self._changes: list[Change] = []
         self._ready: dict[MessageQueue, None] = {}
         self._moving: deque[MessageQueue] = deque()
         self._timers: list[tuple[int, str]] = []
         self._due: dict[str, int] = {}
 
-    # What the pump takes
+    # What the namespace polls
 
-    def drain(self) -> list[Change]:
+    def take_changes(self) -> list[Change]:
         """The changes since it was last asked."""
         changes, self._changes = self._changes, []
         return changes
@@ -108,33 +108,33 @@ class Broker:
             raise NotAllowedError(f"'{path}' is a topic: receive from one of its subscriptions")
         if not entity.properties.receives:
             raise EntityDisabledError(f"'{path}' is {entity.properties.status}: nothing can be received.")
-        return self.mailbox(path)
+        return self.queue_at(path)
 
-    def mailbox(self, path: str) -> MessageQueue:
+    def queue_at(self, path: str) -> MessageQueue:
         """The queue at a path, a topic's queue of scheduled messages too. Raises EntityNotFoundError."""
-        queue = self.mailboxes.get(topology.parse(path).path)
+        queue = self.queues_by_path.get(topology.parse(path).path)
         if queue is None:
             raise EntityNotFoundError(path)
         return queue
 
-    def touch(self, path: str, now: int) -> None:
-        """The entity is in use: it is not idle."""
+    def record_access(self, path: str, now: int) -> None:
+        """Record that the entity is in use, for its deletion on idle."""
         self.entity(topology.parse(path).entity).accessed_ms = now
 
-    # Making and ending
+    # Entities
 
     def add(self, document: EntityDocument, now: int) -> Entity:
         """An entity as its document says; nothing is stored by this."""
         times = {"created_ms": document.created_ms, "updated_ms": document.updated_ms, "accessed_ms": now}
         entity: Entity
         if document.queue:
-            queue = self._mailbox(document.name, receiving_policy(document.queue, max_bytes(document.queue)))
-            self._add_graves(queue, document.queue.forward_dead_lettered_messages_to)
+            queue = self._make_queue(document.name, receiving_policy(document.queue, max_bytes(document.queue)))
+            self._add_dead_letter_queues(queue, document.queue.forward_dead_lettered_messages_to)
             window = DuplicateWindow(document.name.lower(), window_ms(document.queue), self.emit)
             entity = QueueEntity(document.name, document.queue, queue, window, **times)
             self.queues[document.name.lower()] = entity
         elif document.topic:
-            queue = self._mailbox(document.name, topic_policy(document.topic))
+            queue = self._make_queue(document.name, topic_policy(document.topic))
             window = DuplicateWindow(document.name.lower(), window_ms(document.topic), self.emit)
             entity = TopicEntity(document.name, document.topic, queue, window, {}, **times)
             self.topics[document.name.lower()] = entity
@@ -148,29 +148,29 @@ class Broker:
         topic_name, name = topology.split_subscription(document.name) or ("", "")
         topic = self.topics[topic_name.lower()]
         ttl = milliseconds(topic.properties.default_message_time_to_live)
-        queue = self._mailbox(document.name, receiving_policy(document.subscription, None, ttl))
-        self._add_graves(queue, document.subscription.forward_dead_lettered_messages_to)
+        queue = self._make_queue(document.name, receiving_policy(document.subscription, None, ttl))
+        self._add_dead_letter_queues(queue, document.subscription.forward_dead_lettered_messages_to)
         compiled = {rule.name.lower(): rules.compile_rule(rule) for rule in document.rules}
         made = SubscriptionEntity(document.name, document.subscription, queue, compiled, **times)
         topic.subscriptions[name.lower()] = made
         return made
 
-    def _mailbox(self, path: str, policy: QueuePolicy) -> MessageQueue:
+    def _make_queue(self, path: str, policy: QueuePolicy) -> MessageQueue:
         queue = MessageQueue(path.lower(), policy, self.emit, self._on_ready, self._on_timer)
-        self.mailboxes[path.lower()] = queue
+        self.queues_by_path[path.lower()] = queue
         return queue
 
-    def _add_graves(self, queue: MessageQueue, forward_to: str) -> None:
+    def _add_dead_letter_queues(self, queue: MessageQueue, forward_to: str) -> None:
         policy = dead_letter_policy(forward_to)
-        queue.dead_letters = self._mailbox(topology.queue_paths(queue.path)[1], policy)
-        queue.transfer_dead_letters = self._mailbox(topology.queue_paths(queue.path)[2], dead_letter_policy(""))
+        queue.dead_letters = self._make_queue(topology.queue_paths(queue.path)[1], policy)
+        queue.transfer_dead_letters = self._make_queue(topology.queue_paths(queue.path)[2], dead_letter_policy(""))
 
     def store(self, entity: Entity) -> None:
         """Make the entity's properties durable."""
         self.emit(EntityStored(entity.name.lower(), msgspec.json.encode(entity.document)))
 
     def delete(self, entity: Entity) -> None:
-        """End an entity with all that it holds."""
+        """Delete an entity with all its messages."""
         key = entity.name.lower()
         if isinstance(entity, TopicEntity):
             for subscription in list(entity.subscriptions.values()):
@@ -181,7 +181,7 @@ class Broker:
         else:
             topic_name, name = topology.split_subscription(key) or ("", "")
             del self.topics[topic_name].subscriptions[name]
-        queues = [self.mailboxes.pop(path, None) for path in topology.queue_paths(key)]
+        queues = [self.queues_by_path.pop(path, None) for path in topology.queue_paths(key)]
         for queue in queues:
             if queue is not None:
                 queue.remove_all()
@@ -189,7 +189,7 @@ class Broker:
         self.emit(EntityDeleted(key, topology.queue_paths(key)))
 
     def apply_policy(self, entity: Entity) -> None:
-        """Changed properties come into force, for messages that are there already too."""
+        """Apply changed properties, also to messages that are there already."""
         if isinstance(entity, TopicEntity):
             entity.queue.policy = topic_policy(entity.properties)
             entity.window.window_ms = window_ms(entity.properties)
@@ -211,9 +211,9 @@ class Broker:
     # Messages
 
     def send(self, path: str, contents: Sequence[MessageContent], now: int) -> list[int]:
-        """Take all of the messages, or raise and take none; their sequence numbers.
+        """Add all of the messages, or raise and add none. Returns their sequence numbers.
 
-        A duplicate is dropped, and its sender told that it was taken.
+        A duplicate is dropped, and its sender gets the answer of a message that was added.
         """
         entity = self.inlet(path)
         self._check(entity, contents)
@@ -224,8 +224,8 @@ class Broker:
                 numbers.append(self._number(entity))
                 continue
             entity.window.remember(content.message_id, now)
-            numbers.append(self._take(entity, content, now, hops=0))
-        self.move(now)
+            numbers.append(self._accept(entity, content, now, hops=0))
+        self.forward_ready(now)
         return numbers
 
     def _check(self, entity: QueueEntity | TopicEntity, contents: Iterable[MessageContent]) -> None:
@@ -239,13 +239,13 @@ class Broker:
             raise QuotaExceededError(f"'{entity.name}' holds {entity.bytes} of {max_bytes(entity.properties)} bytes")
 
     def _number(self, entity: QueueEntity | TopicEntity) -> int:
-        """A sequence number for what is not kept here."""
+        """A sequence number for a message that is not stored in this queue."""
         number = entity.queue.next_sequence
         entity.queue.next_sequence += 1
         self.emit(SequenceAdvanced(entity.queue.path, number + 1))
         return number
 
-    def _take(self, entity: QueueEntity | TopicEntity, content: MessageContent, now: int, hops: int) -> int:
+    def _accept(self, entity: QueueEntity | TopicEntity, content: MessageContent, now: int, hops: int) -> int:
         due = content.due_ms is not None and content.due_ms > now
         if isinstance(entity, QueueEntity) or due:
             return entity.queue.push(content, now, hops=hops).sequence
@@ -254,7 +254,7 @@ class Broker:
         return number
 
     def _publish(self, topic: TopicEntity, content: MessageContent, now: int, number: int, hops: int) -> None:
-        """A copy for every subscription that wants one."""
+        """Add a copy to every subscription whose rules match."""
         for subscription in topic.subscriptions.values():
             queue = subscription.queue
             more = {"sequencenumber": number, "enqueuedtimeutc": now, "deliverycount": 0}
@@ -263,22 +263,24 @@ class Broker:
             except FilterError as error:
                 if subscription.properties.dead_lettering_on_filter_evaluation_exceptions:
                     kept = queue.push(content, now, enqueued_sequence=number, hops=hops)
-                    queue.bury(kept, now, "FilterEvaluationException", str(error), {})
+                    queue.move_to_dead_letters(kept, now, "FilterEvaluationException", str(error), {})
                 continue
             for copy in taken:
                 kept = queue.push(copy, now, enqueued_sequence=number, hops=hops)
                 if queue.policy.requires_session and copy.session_id is None:
-                    queue.bury(kept, now, "Session id is null.", "The subscription requires sessions.", {})
+                    queue.move_to_dead_letters(
+                        kept, now, "Session id is null.", "The subscription requires sessions.", {}
+                    )
 
-    def move(self, now: int) -> None:
-        """Hand on what is ready in queues that forward, and in topics, until everything is where it stays.
+    def forward_ready(self, now: int) -> None:
+        """Forward what is ready in topics and in queues that forward, until nothing more can move.
 
         To be called after an operation on one of the queues, as `send` and `advance` do themselves.
         """
         while self._moving:
             source = self._moving.popleft()
             topic = self.topics.get(source.path)
-            for message in source.lanes.all():
+            for message in source.ready.all():
                 if topic:
                     source.remove(message)
                     self._publish(topic, message.content, now, message.sequence, message.hops)
@@ -286,7 +288,7 @@ class Broker:
                     break
 
     def _forward(self, source: MessageQueue, message: QueuedMessage, now: int) -> bool:
-        """Hand a message on; one that can't go dies of it. False for dead letters, which stay where they are."""
+        """Forward a message, or dead-letter it if it can't be; returns False for a dead letter, which stays."""
         try:
             if message.hops >= MAX_HOPS:
                 raise NotAllowedError(f"forwarded {message.hops} times already, which is the most there may be")
@@ -297,22 +299,22 @@ class Broker:
                 self._ready[source] = None
                 return False
             reason = type(error).__name__.removesuffix("Error")
-            source.bury(message, now, reason, str(error), {}, source.transfer_dead_letters)
+            source.move_to_dead_letters(message, now, reason, str(error), {}, source.transfer_dead_letters)
             return True
         source.remove(message)
         if not target.window.is_duplicate(message.content.message_id, now):
             target.window.remember(message.content.message_id, now)
-            self._take(target, message.content, now, message.hops + 1)
+            self._accept(target, message.content, now, message.hops + 1)
         return True
 
     # Time
 
     def advance(self, now: int) -> None:
-        """Everything that falls due by `now`."""
+        """Do everything that is due by `now`."""
         while self._timers and self._timers[0][0] <= now:
             _, path = heappop(self._timers)
             self._due.pop(path, None)
-            queue = self.mailboxes.get(path)
+            queue = self.queues_by_path.get(path)
             if queue is None:
                 continue
             queue.advance(now)
@@ -321,7 +323,7 @@ class Broker:
             entity = self._by_path(path)
             if entity is not None:
                 self._end_if_idle(entity, now)
-        self.move(now)
+        self.forward_ready(now)
 
     def _end_if_idle(self, entity: Entity, now: int) -> None:
         idle = milliseconds(entity.properties.auto_delete_on_idle)

@@ -1,4 +1,4 @@
-"""What the broker's operations change, for the store to make durable: plain values, in the order they happened."""
+"""Changes that the broker's operations make, as plain values in their order, for the store to make durable."""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -9,7 +9,7 @@ from localcloud.servicebus.message import MessageContent
 
 
 class MessageState(IntEnum):
-    """As `x-opt-message-state` has it."""
+    """The values of `x-opt-message-state`."""
 
     ACTIVE = 0
     DEFERRED = 1
@@ -17,7 +17,7 @@ class MessageState(IntEnum):
 
 
 class LockGrant(NamedTuple):
-    """Who holds `token` may settle, until `until_ms` (Unix)."""
+    """A lock: the holder of `token` may settle until `until_ms` (Unix milliseconds)."""
 
     token: UUID
     until_ms: int
@@ -26,8 +26,8 @@ class LockGrant(NamedTuple):
 class QueuedMessage(NamedTuple):
     """A message in a queue; times are Unix milliseconds.
 
-    `source` is the path of the queue that it died in, and `enqueued_sequence` its number there; `hops` counts
-    automatic forwards.
+    `source` is the path of the queue that it was dead-lettered from, `enqueued_sequence` its number there; `hops`
+    counts automatic forwards.
     """
 
     sequence: int
@@ -61,7 +61,7 @@ class MessageDeleted(NamedTuple):
 
 
 class SessionStateSet(NamedTuple):
-    """A session's state, None when it has none (any more)."""
+    """A session's state was set, or removed (None)."""
 
     queue: str
     session_id: str
@@ -69,7 +69,7 @@ class SessionStateSet(NamedTuple):
 
 
 class MessageIdAdded(NamedTuple):
-    """A message-id not to be taken again before `until_ms`."""
+    """A message-id is a duplicate until `until_ms`."""
 
     entity: str
     message_id: str
@@ -77,14 +77,14 @@ class MessageIdAdded(NamedTuple):
 
 
 class MessageIdsExpired(NamedTuple):
-    """The message-ids whose time had come at `now_ms`."""
+    """The message-ids that expired by `now_ms` are no duplicates any more."""
 
     entity: str
     now_ms: int
 
 
 class SequenceAdvanced(NamedTuple):
-    """Sequence numbers below `next_sequence` are given out, if to nothing that is kept."""
+    """Sequence numbers below `next_sequence` are used, also for messages that are not stored."""
 
     queue: str
     next_sequence: int
@@ -98,7 +98,7 @@ class EntityStored(NamedTuple):
 
 
 class EntityDeleted(NamedTuple):
-    """An entity, and all that was kept in its queues."""
+    """An entity was deleted with the messages in its queues."""
 
     path: str
     queues: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Entities into the broker: those of the store, and those that the configuration declares.
+"""Puts entities into the broker: those of the store, and those that the configuration declares.
 
 The declaration wins at every start: a declared entity has the declared properties and rules, and is made when it is
 missing. What the administration client has made besides is kept.
@@ -15,19 +15,19 @@ from localcloud.servicebus.store import StoredNamespace
 
 
 def restore(broker: Broker, stored: StoredNamespace, now: int) -> None:
-    """All that was stored, into an empty broker; what fell due meanwhile happens with the first `advance`."""
+    """Put all that was stored into an empty broker. The first `advance` does what has become due meanwhile."""
     for document in sorted(stored.documents, key=lambda document: document.subscription is not None):
         broker.add(document, now)
     for path, next_sequence in stored.numbers.items():
-        broker.mailboxes[path].next_sequence = next_sequence
+        broker.queues_by_path[path].next_sequence = next_sequence
     for path, session_id, state in stored.sessions:
-        broker.mailboxes[path].sessions.restore(session_id, state)
+        broker.queues_by_path[path].sessions.restore(session_id, state)
     for path, message_id, until_ms in stored.remembered:
         entity = broker.entity(path)
         assert not isinstance(entity, SubscriptionEntity)
         entity.window.restore(message_id, until_ms)
     for path, message in stored.messages:
-        broker.mailboxes[path].restore(message)
+        broker.queues_by_path[path].restore(message)
 
 
 def declare(broker: Broker, config: NamespaceConfig, now: int) -> None:

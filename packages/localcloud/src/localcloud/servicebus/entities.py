@@ -1,4 +1,4 @@
-"""What a queue, a topic, a subscription and a rule are told to be.
+"""Descriptions of queues, topics, subscriptions and rules.
 
 One set of names for the emulator's Config.json, the store and the administration interface: the elements of
 `QueueDescription` and its kin in the Atom interface ("Service Bus resource provider", namespace
@@ -30,7 +30,7 @@ _RULE_NAME = re.compile(r"[$A-Za-z0-9]([A-Za-z0-9._-]{0,48}[A-Za-z0-9_])?")
 
 
 class EntityDescription(Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What every entity has. `default_message_time_to_live` is FOR_EVER when messages don't expire."""
+    """Properties of every entity. `default_message_time_to_live` is FOR_EVER when messages don't expire."""
 
     status: Status = "Active"
     default_message_time_to_live: timedelta = FOR_EVER
@@ -48,7 +48,7 @@ class EntityDescription(Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 class ReceivingDescription(EntityDescription, frozen=True, kw_only=True, rename="pascal"):
-    """What an entity has that messages are received from."""
+    """Properties of an entity that messages are received from."""
 
     lock_duration: timedelta = timedelta(minutes=1)
     max_delivery_count: Count = 10
@@ -62,7 +62,7 @@ Right = Literal["Manage", "Send", "Listen"]
 
 
 class AuthorizationRule(Struct, frozen=True, kw_only=True, rename="pascal"):
-    """A key of an entity's own. It is remembered; what gives access is the namespace's key. Times are as they came."""
+    """A key of one entity. It is stored only: access is by the namespace's key. Times are as they came."""
 
     type: Annotated[str, Meta(min_length=1)] = "SharedAccessAuthorizationRule"
     claim_type: str = ""

@@ -1,4 +1,4 @@
-"""Entities at work: their properties together with the queues that hold their messages."""
+"""Entities at run time: their properties with the queues that hold their messages."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from localcloud.servicebus.policy import QueuePolicy
 from localcloud.servicebus.queue import MessageQueue
 from localcloud.servicebus.rules import CompiledRule
 
-# Of a dead-letter queue: nothing dies in it, and nothing expires.
+# Of a dead-letter queue, in which no message is dead-lettered or expires.
 DEAD_LETTER_LOCK_MS: Final = 60_000
 
 
@@ -30,7 +30,7 @@ class EntityDocument(msgspec.Struct, frozen=True):
 
 
 class DuplicateWindow:
-    """The message-ids of an entity that were taken in the last so many milliseconds."""
+    """The message-ids that an entity took within its window of duplicate detection."""
 
     def __init__(self, path: str, window_ms: int | None, emit: Emit) -> None:
         self.window_ms = window_ms
@@ -44,11 +44,11 @@ class DuplicateWindow:
         self._order.append((until_ms, message_id))
 
     def is_duplicate(self, message_id: str, now: int) -> bool:
-        """Was it taken within the window?"""
+        """Whether the message-id was taken within the window."""
         return self._until.get(message_id, now) > now
 
     def remember(self, message_id: str, now: int) -> None:
-        """It is taken; ids whose time has passed are let go."""
+        """Add a message-id, and drop those that have expired."""
         if self.window_ms is None:
             return
         forgotten = False

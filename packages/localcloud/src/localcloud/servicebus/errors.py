@@ -1,4 +1,4 @@
-"""What can go wrong, named after who must act; each with the condition that the SDKs know it by.
+"""Errors of the broker, each with the condition that the SDKs know it by.
 
 Conditions: those that the Python and JavaScript clients translate, and part 2, section 2.8.15 of AMQP 1.0. Status
 codes are those of the management node and of the administration interface.
@@ -55,7 +55,7 @@ class NotAllowedError(ServiceBusError):
 
 
 class UnsupportedError(ServiceBusError):
-    """The client must do without."""
+    """The operation is not supported here."""
 
     condition = "amqp:not-implemented"
     status = 501
@@ -69,7 +69,7 @@ class MessageTooLargeError(ServiceBusError):
 
 
 class QuotaExceededError(ServiceBusError):
-    """Somebody must receive, or raise the entity's size."""
+    """The entity is full: a client must receive, or the operator raise its size."""
 
     condition = "amqp:resource-limit-exceeded"
     status = 403
@@ -83,7 +83,7 @@ class ServerBusyError(ServiceBusError):
 
 
 class OperationTimeoutError(ServiceBusError):
-    """Nothing came in the time that the client gave."""
+    """Nothing came within the client's time-out."""
 
     condition = "com.microsoft:timeout"
     status = 408

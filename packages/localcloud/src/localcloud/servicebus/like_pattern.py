@@ -1,4 +1,4 @@
-"""SQL's LIKE, in time proportional to text times pattern, whatever they are."""
+"""SQL's LIKE, in time proportional to the text's length times the pattern's."""
 
 from functools import lru_cache
 from typing import Final
@@ -25,7 +25,7 @@ def tokens(pattern: str, escape: str) -> tuple[str, ...]:
 
 
 def like(text: str, pattern: str, escape: str = "") -> bool:
-    """Does all of `text` match? `%` is any characters or none, `_` any one."""
+    """Whether all of `text` matches. `%` is any characters or none, `_` any one."""
     wanted = tokens(pattern, escape)
     at = token = 0
     # Where to try again: behind the last % that was met, one character of text further each time.

@@ -51,13 +51,13 @@ class RequestFields:
             raise InvalidArgumentError(f"{name} is a {type(value).__name__}; expected {kind.__name__}")
         return value
 
-    def one(self, name: str, kind: type[T]) -> T:
+    def required(self, name: str, kind: type[T]) -> T:
         value = self.optional(name, kind)
         if value is None:
             raise InvalidArgumentError(f"the request lacks {name}")
         return value
 
-    def many(self, name: str, kind: type[T]) -> list[T]:
+    def required_list(self, name: str, kind: type[T]) -> list[T]:
         """An array or a list."""
         value = self._body.get(name)
         items = value.items if isinstance(value, Array) else value
@@ -100,21 +100,21 @@ class EntityManagement:
         return _response(answer.status, "OK" if answer.status == 200 else "NoContent", None, answer.body)
 
     async def _run(self, operation: Callable[[MessageQueue, int], T]) -> T:
-        return await self._namespace.run(lambda broker, now: operation(broker.mailbox(self._path), now))
+        return await self._namespace.run(lambda broker, now: operation(broker.queue_at(self._path), now))
 
     async def _renew_lock(self, fields: RequestFields) -> ManagementReply:
-        tokens = fields.many("lock-tokens", UUID)
+        tokens = fields.required_list("lock-tokens", UUID)
         ends = await self._run(lambda queue, now: [queue.renew(token, now) for token in tokens])
         return ManagementReply({"expirations": Array(tuple(Timestamp(end) for end in ends))})
 
     async def _renew_session_lock(self, fields: RequestFields) -> ManagementReply:
-        session_id = fields.one("session-id", str)
+        session_id = fields.required("session-id", str)
         end = await self._run(lambda queue, now: queue.renew_session(session_id, now))
         return ManagementReply({"expiration": Timestamp(end)})
 
     async def _peek(self, fields: RequestFields) -> ManagementReply:
-        start, session_id = fields.one("from-sequence-number", int), fields.optional("session-id", str)
-        count = min(fields.one("message-count", int), MAX_PEEKED)
+        start, session_id = fields.required("from-sequence-number", int), fields.optional("session-id", str)
+        count = min(fields.required("message-count", int), MAX_PEEKED)
         found = await self._run(lambda queue, now: queue.peek(start, count, session_id))
         peeked: list[Value] = []
         size = 0
@@ -135,20 +135,20 @@ class EntityManagement:
 
     async def _schedule(self, fields: RequestFields) -> ManagementReply:
         contents: list[MessageContent] = []
-        for entry in fields.many("messages", dict):
-            content = read_content(RequestFields(entry).one("message", bytes), self._namespace.new_id())
+        for entry in fields.required_list("messages", dict):
+            content = read_content(RequestFields(entry).required("message", bytes), self._namespace.new_id())
             contents.append(await self._namespace.store_body(content))
         blobs = [content.body.name for content in contents if isinstance(content.body, BodyFile)]
         numbers = await self._namespace.run(lambda broker, now: broker.send(self._path, contents, now), blobs)
         return ManagementReply({"sequence-numbers": Array(tuple(numbers))})
 
     async def _cancel_scheduled(self, fields: RequestFields) -> ManagementReply:
-        sequences = fields.many("sequence-numbers", int)
+        sequences = fields.required_list("sequence-numbers", int)
         await self._run(lambda queue, now: queue.cancel_scheduled(sequences))
         return ManagementReply({})
 
     async def _receive_deferred(self, fields: RequestFields) -> ManagementReply:
-        sequences, session_id = fields.many("sequence-numbers", int), fields.optional("session-id", str)
+        sequences, session_id = fields.required_list("sequence-numbers", int), fields.optional("session-id", str)
         deletes = fields.optional("receiver-settle-mode", int) == 0
         new_token = None if deletes else self._namespace.new_id
         taken = await self._run(lambda queue, now: queue.receive_deferred(sequences, now, new_token, session_id))
@@ -164,7 +164,7 @@ class EntityManagement:
         return ManagementReply({"messages": messages})
 
     async def _update_disposition(self, fields: RequestFields) -> ManagementReply:
-        tokens, status = fields.many("lock-tokens", UUID), fields.one("disposition-status", str)
+        tokens, status = fields.required_list("lock-tokens", UUID), fields.required("disposition-status", str)
         changes = fields.optional("properties-to-modify", dict)
         if status == "completed":
             outcome: Accepted | Modified | Rejected = Accepted()
@@ -190,17 +190,17 @@ class EntityManagement:
         return ManagementReply({})
 
     async def _get_session_state(self, fields: RequestFields) -> ManagementReply:
-        session_id = fields.one("session-id", str)
+        session_id = fields.required("session-id", str)
         state = await self._run(lambda queue, now: queue.sessions.state(session_id, now))
         return ManagementReply({"session-state": state})
 
     async def _set_session_state(self, fields: RequestFields) -> ManagementReply:
-        session_id, state = fields.one("session-id", str), fields.optional("session-state", bytes)
+        session_id, state = fields.required("session-id", str), fields.optional("session-state", bytes)
         await self._run(lambda queue, now: queue.sessions.set_state(session_id, state, now))
         return ManagementReply({})
 
     async def _get_message_sessions(self, fields: RequestFields) -> ManagementReply:
-        since, skip, top = (fields.one(name, int) for name in ("last-updated-time", "skip", "top"))
+        since, skip, top = (fields.required(name, int) for name in ("last-updated-time", "skip", "top"))
         names = await self._run(lambda queue, now: queue.sessions.names(since, queue.messages.values()))
         page = names[skip : skip + top]
         if not page:
@@ -208,17 +208,17 @@ class EntityManagement:
         return ManagementReply({"skip": Int(skip + len(page)), "sessions-ids": Array(tuple(page))})
 
     async def _add_rule(self, fields: RequestFields) -> ManagementReply:
-        made = rule_format.read(fields.one("rule-name", str), fields.one("rule-description", dict))
+        made = rule_format.read(fields.required("rule-name", str), fields.required("rule-description", dict))
         await self._namespace.run(lambda broker, now: put_rule(broker, self._path, made, exists=False))
         return ManagementReply({})
 
     async def _remove_rule(self, fields: RequestFields) -> ManagementReply:
-        name = fields.one("rule-name", str)
+        name = fields.required("rule-name", str)
         await self._namespace.run(lambda broker, now: remove_rule(broker, self._path, name))
         return ManagementReply({})
 
     async def _enumerate_rules(self, fields: RequestFields) -> ManagementReply:
-        skip, top = fields.optional("skip", int) or 0, fields.one("top", int)
+        skip, top = fields.optional("skip", int) or 0, fields.required("top", int)
 
         def operation(broker: Broker, now: int) -> list[Value]:
             entity = subscription(broker, self._path)

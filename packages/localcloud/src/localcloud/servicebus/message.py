@@ -1,4 +1,4 @@
-"""A message as it is kept: what the broker adds and changes apart from what it hands on untouched.
+"""A stored message: what the broker adds and changes, apart from what it passes on unchanged.
 
 Layout of a delivered message: "AMQP 1.0 in Azure Service Bus, protocol guide", section "Messages" (Microsoft Learn).
 """
@@ -85,12 +85,12 @@ class MessageContent:
     def size(self) -> int:
         return len(self.bare) + (self.body.size if isinstance(self.body, BodyFile) else len(self.body))
 
-    def opened(self) -> tuple[Properties, Map]:
+    def decoded_properties(self) -> tuple[Properties, Map]:
         """The properties and the application properties."""
-        return open_bare(self.bare)
+        return decode_bare(self.bare)
 
-    def changed(self, properties: Properties, application: Map) -> "MessageContent":
-        """With other properties."""
+    def with_decoded(self, properties: Properties, application: Map) -> "MessageContent":
+        """The message with other properties and application properties."""
         return replace(
             self,
             bare=properties.encoded() + section(APPLICATION_PROPERTIES, deliverable(application)),
@@ -99,11 +99,11 @@ class MessageContent:
         )
 
     def with_properties(self, changes: Map) -> "MessageContent":
-        """With application properties set, or added."""
+        """The message with some application properties set."""
         if not changes:
             return self
-        properties, application = self.opened()
-        return self.changed(properties, {**application, **changes})
+        properties, application = self.decoded_properties()
+        return self.with_decoded(properties, {**application, **changes})
 
 
 def read_content(payload: bytes, new_id: UUID) -> MessageContent:
@@ -163,7 +163,7 @@ def read_content(payload: bytes, new_id: UUID) -> MessageContent:
     )
 
 
-def open_bare(bare: bytes) -> tuple[Properties, Map]:
+def decode_bare(bare: bytes) -> tuple[Properties, Map]:
     """The properties and application properties in their encoded sections."""
     properties, application = Properties(), {}
     for code, start, _ in sections(bare):
@@ -237,7 +237,7 @@ def sql_value(value: Value) -> sql_values.Value:
 
 def view(content: MessageContent, more: Mapping[str, sql_values.Value]) -> sql.MessageView:
     """The message as rules see it; `more` are the system properties that the broker knows."""
-    properties, application = content.opened()
+    properties, application = content.decoded_properties()
     system: dict[str, sql_values.Value] = {
         name: _text(getattr(properties, field)) for name, field in SYSTEM_FIELDS.items()
     }

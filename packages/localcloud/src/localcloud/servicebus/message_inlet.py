@@ -14,7 +14,7 @@ from localcloud.servicebus.store import BLOB_BYTES
 
 
 class MessageInlet(Inlet):
-    """Takes messages to `path`, in the order they come; each is accepted when it is on disk."""
+    """Sends messages to `path` in the order in which they come; each is accepted when it is on disk."""
 
     def __init__(self, namespace: ServiceBusNamespace, path: str) -> None:
         self._namespace = namespace
@@ -34,7 +34,7 @@ class MessageInlet(Inlet):
         self._namespace.spawn(self._settle(delivery, durable))
 
     async def _take_in_turn(self, delivery: Delivery) -> None:
-        """With bodies that go to files, while which what comes after has to wait."""
+        """Store bodies in files first; deliveries behind this one wait, so that the order stays."""
         async with self._order:
             try:
                 contents = [await self._namespace.store_body(content) for content in self._read(delivery)]

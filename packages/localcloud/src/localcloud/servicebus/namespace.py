@@ -1,4 +1,4 @@
-"""The pump between the broker and the world: clock, disk, and who waits for messages.
+"""The namespace at run time: the broker with its clock, its store and the links that wait for messages.
 
 An operation changes the broker at once and is acknowledged when the store has it. When the store fails, the broker is
 read again from disk: what was not acknowledged has not happened.
@@ -29,13 +29,13 @@ STORE_PAUSE_S = 1.0
 
 
 class QueueListener(Protocol):
-    """Somebody who wants to know."""
+    """Is called when something happens in a queue."""
 
     def on_ready(self) -> None:
         """There may be something to receive, or a session may have ended."""
 
     def on_reset(self) -> None:
-        """The broker was read anew: locks of sessions, and whatever else was in memory only, are gone."""
+        """The broker was read anew: what was in memory only, as locks of sessions, is gone."""
 
 
 class ServiceBusNamespace:
@@ -48,7 +48,7 @@ class ServiceBusNamespace:
         self.new_id = new_id
         self._store = store
         self._config = config
-        self._waiters: dict[str, dict[QueueListener, None]] = {}
+        self._listeners: dict[str, dict[QueueListener, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waking = False
         self._pause_s = 0.0
@@ -79,7 +79,7 @@ class ServiceBusNamespace:
         self.broker.advance(now)
         try:
             answer = operation(self.broker, now)
-            self.broker.move(now)
+            self.broker.forward_ready(now)
         except BaseException:
             self.spawn(self._flush(blobs))
             raise
@@ -92,7 +92,7 @@ class ServiceBusNamespace:
         return answer
 
     async def store_body(self, content: MessageContent) -> MessageContent:
-        """With a big body moved into a file."""
+        """The message, with a big body moved to a file."""
         body = content.body
         if isinstance(body, BodyFile) or len(body) < BLOB_BYTES:
             return content
@@ -107,23 +107,23 @@ class ServiceBusNamespace:
         body = content.body
         return await asyncio.to_thread(self._store.read_blob, body) if isinstance(body, BodyFile) else body
 
-    def wait(self, path: str, waiter: QueueListener) -> None:
-        """Tell `waiter` when something happens in the queue at `path`."""
-        self._waiters.setdefault(path, {})[waiter] = None
+    def subscribe(self, path: str, listener: QueueListener) -> None:
+        """Call `listener` when something happens in the queue at `path`."""
+        self._listeners.setdefault(path, {})[listener] = None
 
-    def stop_waiting(self, path: str, waiter: QueueListener) -> None:
-        waiters = self._waiters.get(path, {})
-        waiters.pop(waiter, None)
-        if not waiters:
-            self._waiters.pop(path, None)
+    def unsubscribe(self, path: str, listener: QueueListener) -> None:
+        listeners = self._listeners.get(path, {})
+        listeners.pop(listener, None)
+        if not listeners:
+            self._listeners.pop(path, None)
 
     # Inside
 
     def _flush(self, blobs: Sequence[str] = ()) -> Coroutine[Any, Any, None]:
         """Hand the changes to the store now; what is returned awaits them."""
-        committed = self._store.commit(self.broker.drain(), blobs)
+        committed = self._store.commit(self.broker.take_changes(), blobs)
         if not self._waking:
-            # Not now: whoever is woken may be in the midst of what has called us.
+            # Later: the caller may itself be a listener that is in the midst of an operation.
             self._waking = True
             self._loop.call_soon(self._wake)
         self._arm()
@@ -141,14 +141,14 @@ class ServiceBusNamespace:
     def _wake(self) -> None:
         self._waking = False
         for queue in self.broker.take_ready():
-            waiters = self._waiters.get(queue.path, {})
-            for waiter in list(waiters):
-                waiter.on_ready()
-            if len(waiters) > 1:
-                # Whoever was first comes last the next time.
-                first = next(iter(waiters))
-                del waiters[first]
-                waiters[first] = None
+            listeners = self._listeners.get(queue.path, {})
+            for listener in list(listeners):
+                listener.on_ready()
+            if len(listeners) > 1:
+                # The first listener comes last the next time.
+                first = next(iter(listeners))
+                del listeners[first]
+                listeners[first] = None
 
     def _arm(self) -> None:
         if self._timer:
@@ -156,7 +156,7 @@ class ServiceBusNamespace:
             self._timer = None
         due = self.broker.next_due
         if due is not None:
-            # A day at most, so that no clock which is set can strand us.
+            # A day at most, because the clock may be set.
             delay = min(max(0, due - self.now_ms()) / 1000 + 0.001 + self._pause_s, 86_400)
             self._timer = self._loop.call_later(delay, self._tick)
 
@@ -165,7 +165,7 @@ class ServiceBusNamespace:
         self.spawn(self.run(lambda broker, now: None))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run it to its end, while closing too; ServerBusyError is left at that."""
+        """Run a coroutine to its end, also while closing. ServerBusyError is ignored."""
         task = self._loop.create_task(_logged(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -174,9 +174,9 @@ class ServiceBusNamespace:
         log.debug("starting again from what is on disk: %s", error)
         self._pause_s = STORE_PAUSE_S
         self.broker = self._read()
-        for waiters in list(self._waiters.values()):
-            for waiter in list(waiters):
-                waiter.on_reset()
+        for listeners in list(self._listeners.values()):
+            for listener in list(listeners):
+                listener.on_reset()
         self._arm()
 
     def _read(self) -> Broker:

@@ -1,4 +1,4 @@
-"""What a queue is told to be, in numbers."""
+"""How a queue treats its messages."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ MAX_UNIX_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """What a queue is told to be; None stands for no limit. Times are in milliseconds."""
+    """How a queue treats its messages; None stands for no limit. Times are in milliseconds."""
 
     lock_ms: int
     max_delivery_count: int | None = None

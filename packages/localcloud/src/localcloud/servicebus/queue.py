@@ -61,11 +61,11 @@ class MessageQueue:
         self._on_ready = on_ready
         self._on_timer = on_timer
         self._order = SequenceOrder()
-        self.lanes = ReadyMessages(self.messages)
+        self.ready = ReadyMessages(self.messages)
         self._locked: dict[UUID, int] = {}
         self._timers: list[tuple[int, int]] = []
 
-    # In
+    # Adding
 
     def check_room(self, contents: Iterable[MessageContent]) -> None:
         """Raises QuotaExceededError when these do not all fit, NotAllowedError for one that lacks a session id."""
@@ -119,21 +119,21 @@ class MessageQueue:
             self._at(message.enqueued_ms, message.sequence)
         if message.expires_ms is not None:
             self._at(message.expires_ms, message.sequence)
-        self._offer(message)
+        self._make_ready(message)
 
-    # Out
+    # Receiving
 
     def receive(
         self, count: int, now: int, new_token: NewToken | None, session_id: str | None = None
     ) -> list[QueuedMessage]:
         """Up to `count` messages in order: locked with new tokens, or deleted when `new_token` is None.
 
-        Raises SessionLockLost when the session is not locked any more.
+        Raises SessionLockLostError when the session is not locked any more.
         """
         if session_id is not None:
             self.sessions.check(session_id, now)
         taken: list[QueuedMessage] = []
-        while len(taken) < count and (message := self.lanes.first(session_id)) is not None:
+        while len(taken) < count and (message := self.ready.first(session_id)) is not None:
             if new_token is None:
                 self.remove(message)
                 taken.append(message)
@@ -176,28 +176,28 @@ class MessageQueue:
     # Settlement
 
     def complete(self, token: UUID, now: int) -> None:
-        """Raises MessageLockLostError or SessionLockLost, as does every settlement."""
-        self.remove(self._held(token, now))
+        """Raises MessageLockLostError or SessionLockLostError, as does every settlement."""
+        self.remove(self._locked_message(token, now))
 
     def abandon(self, token: UUID, now: int, changes: Map) -> None:
-        """Give it back, with `changes` to its application properties; at the maximum of deliveries it dies."""
-        self._give_back(self._held(token, now), now, changes)
+        """Return it with `changes` to its application properties, or dead-letter it after the last delivery."""
+        self._return(self._locked_message(token, now), now, changes)
 
     def defer(self, token: UUID, now: int, changes: Map) -> None:
-        """Set it aside, to be received by its sequence number only."""
-        message = self._held(token, now)
+        """Defer it: from now on it is received by its sequence number only."""
+        message = self._locked_message(token, now)
         self._unlock(message, changes, state=MessageState.DEFERRED)
 
     def dead_letter(self, token: UUID, now: int, reason: str | None, description: str | None, changes: Map) -> None:
         """Move it to the dead-letter queue. Raises InvalidArgumentError for a long reason, NotAllowedError if there."""
         check_reasons(reason, description)
-        message = self._held(token, now)
+        message = self._locked_message(token, now)
         if self.dead_letters is None:
             raise NotAllowedError(f"{self.path} is a dead-letter queue already: complete the message, or abandon it")
-        self.bury(message, now, reason, description, changes)
+        self.move_to_dead_letters(message, now, reason, description, changes)
 
     def release(self, tokens: Iterable[UUID]) -> None:
-        """Unlock what never got to its receiver: it counts as no delivery."""
+        """Unlock messages that did not reach their receiver, without counting a delivery."""
         for token in tokens:
             sequence = self._locked.get(token)
             if sequence is not None:
@@ -205,7 +205,7 @@ class MessageQueue:
 
     def renew(self, token: UUID, now: int) -> int:
         """Until when the lock now lasts (Unix milliseconds)."""
-        message = self._held(token, now)
+        message = self._locked_message(token, now)
         if self.policy.requires_session:
             raise NotAllowedError(f"{self.path} has sessions: renew the lock of the session")
         until = now + self.policy.lock_ms
@@ -224,23 +224,23 @@ class MessageQueue:
     # Sessions
 
     def accept_session(self, session_id: str, now: int, token: UUID) -> LockGrant:
-        """Lock a session, whether it has messages or not. Raises SessionCannotBeLocked."""
+        """Lock a session, whether it has messages or not. Raises SessionCannotBeLockedError."""
         lock = self.sessions.lock(session_id, now, token, self.policy.lock_ms)
         self._on_timer(lock.until_ms, self)
         return lock
 
     def next_session(self, now: int) -> str | None:
-        """A session that has something to receive, and that nobody has."""
-        return next((s for s in self.lanes.names() if s is not None and self.sessions.is_free(s, now)), None)
+        """A session with something to receive that is not locked, if there is one."""
+        return next((s for s in self.ready.session_ids() if s is not None and self.sessions.is_free(s, now)), None)
 
     def renew_session(self, session_id: str, now: int) -> int:
-        """Until when the lock now lasts. Raises SessionLockLost."""
+        """Until when the lock now lasts. Raises SessionLockLostError."""
         until = self.sessions.renew(session_id, now, self.policy.lock_ms)
         self._on_timer(until, self)
         return until
 
     def end_session(self, session_id: str, token: UUID, now: int, *, lapsed: bool = False) -> None:
-        """The session's lock is let go, or has lapsed; only then do its messages count as delivered."""
+        """End the session's lock. When it has `lapsed`, its messages count as delivered."""
         session = self.sessions.unlock(session_id, token)
         if session is None:
             return
@@ -249,10 +249,10 @@ class MessageQueue:
             if sequence is None:
                 continue
             if lapsed:
-                self._give_back(self.messages[sequence], now, {})
+                self._return(self.messages[sequence], now, {})
             else:
                 self._unlock(self.messages[sequence], {})
-        self.sessions.tidy(session_id)
+        self.sessions.remove_if_unused(session_id)
         self._on_ready(self)
 
     # Time
@@ -264,7 +264,7 @@ class MessageQueue:
         return min(times, default=None)
 
     def advance(self, now: int) -> None:
-        """What falls due by `now`: scheduled messages, locks, lives, session locks."""
+        """Do what is due by `now`: scheduled messages, ends of locks, expiries, ends of session locks."""
         while self._timers and self._timers[0][0] <= now:
             _, sequence = heappop(self._timers)
             message = self.messages.get(sequence)
@@ -273,43 +273,41 @@ class MessageQueue:
             if message.state is MessageState.SCHEDULED and message.enqueued_ms <= now:
                 self._activate(message)
             elif message.lock and message.lock.until_ms <= now and not self.policy.requires_session:
-                self._give_back(message, now, {})
+                self._return(message, now, {})
             elif not message.lock:
                 self._expire_if_due(message, now)
         for session_id, token in self.sessions.lapsed(now):
             self.end_session(session_id, token, now, lapsed=True)
 
     def remove_all(self) -> None:
-        """Forget every message, as a whole: durable when the entity's end is."""
+        """Drop every message; `EntityDeleted` makes it durable."""
         self.messages.clear()
-        self.lanes.clear()
+        self.ready.clear()
         self._locked.clear()
 
-    def bury(
+    def move_to_dead_letters(
         self,
         message: QueuedMessage,
         now: int,
         reason: str | None,
         description: str | None,
         changes: Map,
-        grave: "MessageQueue | None" = None,
+        target: "MessageQueue | None" = None,
     ) -> None:
-        """Move a message of this queue to its dead-letter queue, or to another `grave`."""
-        grave = grave or self.dead_letters
-        assert grave is not None
+        """Move a message of this queue to its dead-letter queue, or to `target`."""
+        target = target or self.dead_letters
+        assert target is not None
         self.remove(message)
         content = with_reasons(message.content, reason, description, changes)
-        grave.push(content, now, source=self.path, enqueued_sequence=message.sequence)
+        target.push(content, now, source=self.path, enqueued_sequence=message.sequence)
 
     # Inside
 
-    def _held(self, token: UUID, now: int) -> QueuedMessage:
+    def _locked_message(self, token: UUID, now: int) -> QueuedMessage:
         sequence = self._locked.get(token)
         message = None if sequence is None else self.messages[sequence]
         if message is None or message.lock is None:
-            raise MessageLockLostError(
-                f"The lock {token} is not held on {self.path}: it ended, or the message is settled."
-            )
+            raise MessageLockLostError(f"{self.path} has no lock {token}: it ended, or the message is settled.")
         if self.policy.requires_session:
             session_id = message.content.session_id or ""
             self.sessions.check(session_id, now)
@@ -320,7 +318,7 @@ class MessageQueue:
     def _lock(self, message: QueuedMessage, now: int, token: UUID) -> QueuedMessage:
         session_id = message.content.session_id
         if self.policy.requires_session and session_id is not None:
-            until = self.sessions.hold(session_id, token)
+            until = self.sessions.add_token(session_id, token)
         else:
             until = now + self.policy.lock_ms
             self._at(until, message.sequence)
@@ -329,12 +327,12 @@ class MessageQueue:
         self._replace(locked)
         return locked
 
-    def _give_back(self, message: QueuedMessage, now: int, changes: Map) -> None:
+    def _return(self, message: QueuedMessage, now: int, changes: Map) -> None:
         limit = self.policy.max_delivery_count
         count = message.delivery_count + 1
         if limit is not None and self.dead_letters is not None and count >= limit:
-            described = f"Message could not be consumed after {limit} delivery attempts."
-            self.bury(message, now, "MaxDeliveryCountExceeded", described, changes)
+            text = f"Message could not be consumed after {limit} delivery attempts."
+            self.move_to_dead_letters(message, now, "MaxDeliveryCountExceeded", text, changes)
             return
         self._expire_if_due(self._unlock(message, changes, count=count), now)
 
@@ -352,14 +350,15 @@ class MessageQueue:
         self._replace(free, rewritten=bool(changes))
         if free.expires_ms is not None:
             self._at(free.expires_ms, free.sequence)
-        self._offer(free)
+        self._make_ready(free)
         return free
 
     def _expire_if_due(self, message: QueuedMessage, now: int) -> None:
         if message.expires_ms is None or message.expires_ms > now or message.state is MessageState.SCHEDULED:
             return
         if self.policy.dead_letters_expired and self.dead_letters is not None:
-            self.bury(message, now, "TTLExpiredException", "The message expired and was dead lettered.", {})
+            text = "The message expired and was dead lettered."
+            self.move_to_dead_letters(message, now, "TTLExpiredException", text, {})
         else:
             self.remove(message)
 
@@ -370,13 +369,13 @@ class MessageQueue:
         self._emit(MessageInserted(self.path, active))
         self.restore(active)
 
-    def _offer(self, message: QueuedMessage) -> None:
+    def _make_ready(self, message: QueuedMessage) -> None:
         if message.state is MessageState.ACTIVE and message.lock is None:
-            self.lanes.offer(message.content.session_id if self.policy.requires_session else None, message.sequence)
+            self.ready.add(message.content.session_id if self.policy.requires_session else None, message.sequence)
             self._on_ready(self)
 
     def remove(self, message: QueuedMessage) -> None:
-        """Take a message out, for good."""
+        """Delete a message."""
         self._drop_lock(message)
         del self.messages[message.sequence]
         self.bytes -= message.content.size
@@ -387,11 +386,11 @@ class MessageQueue:
         if message.lock is not None:
             self._locked.pop(message.lock.token, None)
             if message.content.session_id is not None:
-                self.sessions.let_go(message.content.session_id, message.lock.token)
+                self.sessions.remove_token(message.content.session_id, message.lock.token)
 
     def _replace(self, message: QueuedMessage, *, rewritten: bool = False) -> None:
         self.messages[message.sequence] = message
-        # A session's locks end with its link, so they are nothing that a restart has to know.
+        # A session's locks end with its link, so they are not durable.
         durable = message._replace(lock=None) if self.policy.requires_session else message
         self._emit(MessageUpdated(self.path, durable, rewritten))
 

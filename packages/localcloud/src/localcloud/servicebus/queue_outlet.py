@@ -21,7 +21,7 @@ from localcloud.servicebus.queue import MessageQueue
 
 log = logging.getLogger(__name__)
 
-# At one time, so that a client with much credit does not keep the others waiting.
+# Messages received at one time, so that a client with much credit does not delay the others.
 MAX_TAKEN: Final = 250
 
 LAPSED_LINK_S: Final = 5.0
@@ -30,7 +30,7 @@ itself, a client that waits for messages of a session as long as the lock lasts 
 
 
 class QueueOutlet(Outlet):
-    """Locks messages and sends them, or takes them for good when the client wants them settled.
+    """Locks messages and sends them, or deletes them when the client receives settled ones.
 
     `session_id` and `session_token` are those of the session that the link has accepted.
     """
@@ -49,17 +49,17 @@ class QueueOutlet(Outlet):
         self._session_id = session_id
         self._session_token = session_token
         self._new_token = None if link.settles_on_send else namespace.new_id
-        self._coming = 0
+        self._committing = 0
         self._outbox: deque[QueuedMessage] = deque()
         self._reading = False
         self._number = 0
         self._detaching: asyncio.TimerHandle | None = None
-        namespace.wait(path, self)
+        namespace.subscribe(path, self)
 
     # From the namespace
 
     def on_ready(self) -> None:
-        """Raises nothing: a link whose entity has ended is detached, and one whose session has, by and by."""
+        """Detach the link if its entity is gone, and some time after its session's lock has ended; else send."""
         try:
             queue = self._namespace.broker.outlet(self._path)
         except ServiceBusError as error:
@@ -84,30 +84,30 @@ class QueueOutlet(Outlet):
 
     def on_credit(self) -> None:
         self._send_outbox()
-        room = min(self.link.credit - self._coming - len(self._outbox), MAX_TAKEN)
+        room = min(self.link.credit - self._committing - len(self._outbox), MAX_TAKEN)
         if room <= 0 or not self.link.sendable:
             return
         try:
             queue = self._namespace.broker.outlet(self._path)
-            if self._has_session(queue) and queue.lanes.first(self._session_id) is not None:
-                self._take(room)
+            if self._has_session(queue) and queue.ready.first(self._session_id) is not None:
+                self._receive(room)
         except ServiceBusError as error:
             self.link.detach(amqp_error(error))
 
     def on_drain(self) -> None:
-        if not (self._coming or self._outbox):
-            self.link.drained()
+        if not (self._committing or self._outbox):
+            self.link.return_credit()
 
     def on_outcome(self, delivery: OutgoingDelivery, state: DeliveryState, settled: bool) -> None:
-        # Nobody hears the answer once the link has ended: the client settles again then, through management.
+        # Once the link has ended no answer reaches the client: it settles again through management.
         if isinstance(delivery.context, UUID) and (settled or not self.link.ended):
             self._namespace.spawn(self._settle(delivery, delivery.context, state, settled))
 
     def on_detached(self) -> None:
-        self._namespace.stop_waiting(self._path, self)
+        self._namespace.unsubscribe(self._path, self)
         if self._detaching is not None:
             self._detaching.cancel()
-        self._let_go(list(self._outbox))
+        self._release(list(self._outbox))
         self._outbox.clear()
         session_id, token = self._session_id, self._session_token
         if session_id is not None and token is not None:
@@ -123,27 +123,27 @@ class QueueOutlet(Outlet):
     def _lock_lost(self) -> SessionLockLostError:
         return SessionLockLostError(f"The lock on session '{self._session_id}' of {self._path} ended.")
 
-    def _take(self, room: int) -> None:
+    def _receive(self, room: int) -> None:
         session_id, new_token = self._session_id, self._new_token
 
-        def take(broker: Broker, now: int) -> list[QueuedMessage]:
+        def receive(broker: Broker, now: int) -> list[QueuedMessage]:
             queue = broker.outlet(self._path)
             if not self._has_session(queue):
                 return []
-            broker.touch(self._path, now)
+            broker.record_access(self._path, now)
             return queue.receive(room, now, new_token, session_id)
 
-        messages, durable = self._namespace.apply(take)
-        self._coming += len(messages)
+        messages, durable = self._namespace.apply(receive)
+        self._committing += len(messages)
 
         async def deliver() -> None:
             try:
                 await durable
             finally:
-                self._coming -= len(messages)
+                self._committing -= len(messages)
             self._outbox.extend(messages)
             if self.link.ended:
-                self._let_go(messages)
+                self._release(messages)
                 self._outbox.clear()
             else:
                 self.link.pump()
@@ -151,7 +151,7 @@ class QueueOutlet(Outlet):
         self._namespace.spawn(deliver())
 
     def _send_outbox(self) -> None:
-        """Send what is locked, or deleted, for this client; what it has no credit for any more goes back."""
+        """Send what was received for this client; release what it has no credit for any more."""
         while self._outbox and not self._reading and self.link.sendable:
             fault = self.link.strike()
             if self.link.paused or self.link.ended:
@@ -163,7 +163,7 @@ class QueueOutlet(Outlet):
             else:
                 self._send(message, message.content.body, fault)
         if self._outbox and self.link.credit == 0 and self._new_token is not None and not self._reading:
-            self._let_go(list(self._outbox))
+            self._release(list(self._outbox))
             self._outbox.clear()
 
     async def _send_big(self, message: QueuedMessage, fault: FaultRule | None) -> None:
@@ -175,7 +175,7 @@ class QueueOutlet(Outlet):
         finally:
             self._reading = False
         if self.link.ended or (self.link.credit == 0 and message.lock is not None):
-            self._let_go([message])
+            self._release([message])
         else:
             self._send(message, body, fault)
         self.link.pump()
@@ -193,17 +193,17 @@ class QueueOutlet(Outlet):
             self._number += 1
             self.link.send(payload, self._number.to_bytes(8), settled=True)
 
-    def _let_go(self, messages: list[QueuedMessage]) -> None:
+    def _release(self, messages: list[QueuedMessage]) -> None:
         tokens = [message.lock.token for message in messages if message.lock is not None]
         if tokens and self._session_id is None:
             self._spawn(lambda queue, now: queue.release(tokens))
 
     def _spawn(self, operation: Callable[[MessageQueue, int], object]) -> None:
-        """Change the queue, if it is still there, and let the disk follow."""
+        """Change the queue, if it still exists, without waiting for the disk."""
 
         async def run() -> None:
             try:
-                await self._namespace.run(lambda broker, now: operation(broker.mailbox(self._path), now))
+                await self._namespace.run(lambda broker, now: operation(broker.queue_at(self._path), now))
             except ServerBusyError:
                 raise
             except ServiceBusError as error:
@@ -213,7 +213,7 @@ class QueueOutlet(Outlet):
 
     async def _settle(self, delivery: OutgoingDelivery, token: UUID, state: DeliveryState, settled: bool) -> None:
         def operation(broker: Broker, now: int) -> None:
-            queue = broker.mailbox(self._path)
+            queue = broker.queue_at(self._path)
             if not self._has_session(queue):
                 raise self._lock_lost()
             settle(queue, token, state, now)
@@ -230,7 +230,7 @@ class QueueOutlet(Outlet):
 
 
 def settle(queue: MessageQueue, token: UUID, state: DeliveryState, now: int) -> None:
-    """Do what the client's outcome says to the message that `token` locks. Raises ServiceBusError."""
+    """Settle the message that `token` locks as the client's outcome says. Raises ServiceBusError."""
     match state:
         case Accepted():
             queue.complete(token, now)

@@ -1,4 +1,4 @@
-"""Making, changing and ending entities and rules, as the administration client asks for it."""
+"""Creates, changes and deletes entities and rules for the administration client."""
 
 from localcloud.servicebus import entities, topology
 from localcloud.servicebus.broker import Broker
@@ -12,7 +12,7 @@ _FIXED = ("requires_session", "requires_duplicate_detection", "enable_partitioni
 
 
 class RuleNotFoundError(EntityNotFoundError):
-    """The client must name another rule."""
+    """The subscription has no rule of that name."""
 
 
 def create(broker: Broker, document: EntityDocument, now: int) -> Entity:
@@ -42,7 +42,7 @@ def create(broker: Broker, document: EntityDocument, now: int) -> Entity:
 
 
 def update(broker: Broker, entity: Entity, properties: entities.EntityDescription, now: int) -> None:
-    """Raises InvalidArgumentError for what can't be, or can't be changed."""
+    """Raises InvalidArgumentError for a value that is out of range or that can't be changed."""
     for name in _FIXED:
         was, wanted = getattr(entity.properties, name, None), getattr(properties, name, None)
         if was != wanted:

@@ -81,7 +81,7 @@ def _expression(part: Map) -> str:
 
 
 def description(rule: RuleDescription, created_ms: int) -> Described:
-    """As an enumerate-rules answer has it."""
+    """The rule in the form of an enumerate-rules response."""
     action = Described(SQL_ACTION, [rule.action.expression, None]) if rule.action else Described(EMPTY_ACTION, [])
     return Described(RULE, [_described(rule.filter), action, rule.name, Timestamp(created_ms)])
 

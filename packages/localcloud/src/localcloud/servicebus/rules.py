@@ -1,4 +1,4 @@
-"""Rules at work: which messages a subscription takes, and what is done to its copies."""
+"""Evaluates rules: which messages a subscription takes, and how its copies are changed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ _SYSTEM: Final = {
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule ready to be asked."""
+    """A rule with its compiled filter and action."""
 
     rule: RuleDescription
     predicate: Predicate
@@ -120,7 +120,7 @@ def copies(rules: Sequence[CompiledRule], content: MessageContent, more: Mapping
 
 def apply(assignments: Sequence[Assignment], content: MessageContent, seen: MessageView) -> MessageContent:
     """`content` with its properties set and removed, one after the other. Raises FilterError."""
-    properties, application = content.opened()
+    properties, application = content.decoded_properties()
     for assignment in assignments:
         value = assignment.value(seen) if assignment.value else None
         if assignment.system:
@@ -130,7 +130,7 @@ def apply(assignments: Sequence[Assignment], content: MessageContent, seen: Mess
             application = _set_user(application, assignment, value)
             rest = {name: old for name, old in seen.user.items() if name != assignment.name.lower()}
             seen = MessageView(seen.system, {**rest, assignment.name.lower(): value} if assignment.value else rest)
-    return content.changed(properties, application)
+    return content.with_decoded(properties, application)
 
 
 def _set_system(properties: Properties, field: str, value: Value) -> None:

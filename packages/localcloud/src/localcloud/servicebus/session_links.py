@@ -1,4 +1,4 @@
-"""Accepting a session: the attach is answered when there is one to be had."""
+"""Accepts sessions: the attach is answered when one is free."""
 
 import asyncio
 from dataclasses import replace
@@ -26,7 +26,10 @@ def filter_of(link: SendingLink) -> Map | None:
 
 
 def check_kind(broker: Broker, path: str, *, with_session: bool) -> None:
-    """Raises NotAllowedError when the link and the entity don't agree on sessions; EntityNotFound, EntityDisabled."""
+    """Raises NotAllowedError for a link with a session to an entity without, or the reverse.
+
+    Raises EntityNotFoundError and EntityDisabledError too.
+    """
     requires = broker.outlet(path).policy.requires_session
     if requires and not with_session:
         raise NotAllowedError(f"'{path}' requires sessions: accept one, instead of receiving from all of it.")
@@ -37,7 +40,7 @@ def check_kind(broker: Broker, path: str, *, with_session: bool) -> None:
 async def accept(namespace: ServiceBusNamespace, path: str, link: SendingLink) -> QueueOutlet:
     """The outlet of the session that the link asks for by name, or of the next that is free and has messages.
 
-    Raises SessionCannotBeLocked, and OperationTimeoutError when the next did not come in time.
+    Raises SessionCannotBeLockedError, and OperationTimeoutError when the next did not come in time.
     """
     chosen = filter_of(link)
     assert chosen is not None
@@ -67,7 +70,7 @@ async def _lock(namespace: ServiceBusNamespace, path: str, session_id: str) -> L
 
 
 class _SessionListener:
-    """Rings when something may have become ready."""
+    """Sets an event when a session may have become free."""
 
     def __init__(self) -> None:
         self.rung = asyncio.Event()
@@ -81,7 +84,7 @@ class _SessionListener:
 
 async def _next(namespace: ServiceBusNamespace, path: str, wait_ms: int) -> tuple[str, LockGrant]:
     bell = _SessionListener()
-    namespace.wait(path, bell)
+    namespace.subscribe(path, bell)
     try:
         async with asyncio.timeout(wait_ms / 1000):
             while True:
@@ -93,7 +96,7 @@ async def _next(namespace: ServiceBusNamespace, path: str, wait_ms: int) -> tupl
     except TimeoutError:
         raise OperationTimeoutError(f"no session of '{path}' had messages and was free within {wait_ms} ms") from None
     finally:
-        namespace.stop_waiting(path, bell)
+        namespace.unsubscribe(path, bell)
 
 
 def _lock_next(namespace: ServiceBusNamespace, broker: Broker, path: str, now: int) -> tuple[str, LockGrant] | None:

@@ -1,4 +1,4 @@
-"""Sessions of a queue: who has which, what it keeps for them, and until when.
+"""The sessions of a queue: their locks and their states.
 
 A session's lock belongs to a link and ends with it, so it is not durable; its state is.
 """
@@ -65,14 +65,14 @@ class MessageSessions:
         session.lock = LockGrant(session.lock.token, now + lock_ms)
         return session.lock.until_ms
 
-    def hold(self, session_id: str, token: UUID) -> int:
-        """A message of the session is handed to its holder; until when."""
+    def add_token(self, session_id: str, token: UUID) -> int:
+        """Add the lock of a message that was delivered; returns when the session's lock ends (Unix milliseconds)."""
         session = self._sessions[session_id]
         assert session.lock is not None
         session.tokens.add(token)
         return session.lock.until_ms
 
-    def let_go(self, session_id: str, token: UUID) -> None:
+    def remove_token(self, session_id: str, token: UUID) -> None:
         session = self._sessions.get(session_id)
         if session is not None:
             session.tokens.discard(token)
@@ -85,7 +85,7 @@ class MessageSessions:
         session.lock = None
         return list(session.tokens)
 
-    def tidy(self, session_id: str) -> None:
+    def remove_if_unused(self, session_id: str) -> None:
         session = self._sessions.get(session_id)
         if session is not None and session.lock is None and session.state is None and not session.tokens:
             del self._sessions[session_id]

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable
 from typing import Final
 
-# What expressions reckon with; None is unknown, and NULL.
+# Values of expressions; None is unknown, and NULL.
 Value = None | bool | int | float | str | bytes
 
 _COMPARISONS: Final[dict[str, Callable[..., bool]]] = {
@@ -19,7 +19,7 @@ _COMPARISONS: Final[dict[str, Callable[..., bool]]] = {
 
 
 class FilterError(Exception):
-    """Whoever wrote the rule must act: it can't be evaluated for this message."""
+    """The rule can't be evaluated for this message."""
 
 
 def _is_number(value: Value) -> bool:

@@ -1,4 +1,4 @@
-"""The broker's memory on disk: SQLite, written by one thread that commits whatever has come meanwhile together.
+"""The durable state of the broker: SQLite, written by one thread that commits together what has come meanwhile.
 
 A commit is on disk when it returns (`synchronous=FULL`), and only then are its changes acknowledged. Bodies of 64 KiB
 and more are files of their own, synced before the row that names them; a file that no row names is removed.
@@ -60,7 +60,7 @@ _NUMBER: Final = (
 
 
 class StoreError(Exception):
-    """The operator must act: what was to be written is not on disk. The text is the reason that SQLite gives."""
+    """A commit failed: its changes are not on disk. The text is the reason that SQLite gives."""
 
 
 class StoredNamespace(NamedTuple):
@@ -189,7 +189,7 @@ class MessageStore:
         try:
             self._commit_together(current)
         except (sqlite3.Error, OSError) as error:
-            # What comes after was reckoned on top of what has failed: it fails too, until all has been read anew.
+            # Later changes build on those that failed: they fail too, until the broker has been read anew.
             self._failed = True
             failure = StoreError(reason(error))
             self._refusals.refused(error, "a change")
@@ -202,7 +202,7 @@ class MessageStore:
         stale = StoreError("an earlier change could not be written")
         outcomes = [(job.done, failure if job.done in known else stale) for job in jobs]
         if outcomes:
-            self._loop.call_soon_threadsafe(_tell, outcomes)
+            self._loop.call_soon_threadsafe(_resolve, outcomes)
 
     def _commit_together(self, jobs: Sequence[_Commit]) -> None:
         gone = {name for job in jobs for name in job.blobs}
@@ -279,7 +279,7 @@ class MessageStore:
         return gone
 
 
-def _tell(outcomes: Sequence[tuple["asyncio.Future[None]", StoreError | None]]) -> None:
+def _resolve(outcomes: Sequence[tuple["asyncio.Future[None]", StoreError | None]]) -> None:
     for done, failure in outcomes:
         if done.cancelled():
             continue

@@ -48,7 +48,7 @@ def create(namespace: ServiceBusNamespace, keys: Keys) -> Starlette:
 
 
 class Administration:
-    """Answers requests out of the namespace's broker."""
+    """Answers requests from the namespace's broker."""
 
     def __init__(self, namespace: ServiceBusNamespace, keys: Keys) -> None:
         self._namespace = namespace

@@ -71,7 +71,7 @@ def _signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, and for nobody else to read."""
+    """Write a file atomically, readable by its owner only."""
     draft = path.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(data)
