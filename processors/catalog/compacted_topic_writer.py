@@ -3,9 +3,8 @@
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from songline.processors.catalog.song_store import SongStore
+from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.schemas.channels import CATALOG
-from songline.schemas.songs import Song
 
 _encoder = msgspec.json.Encoder()
 
@@ -20,15 +19,16 @@ class CompactedTopicWriter:
         self._producer = producer
         self._songs = songs
 
-    async def tell(self, song_id: str, song: Song | None) -> None:
-        """Returns when the hub's last record of the song is what its document says, which was `song` just now. Raises
-        KafkaError and AzureError."""
+    async def publish(self, stored: StoredSong) -> None:
+        """Return when the hub's last record of the song is what its document says, which was `stored` just now.
+
+        Raises KafkaError and AzureError.
+        """
         while True:
-            body = None if song is None else _encoder.encode(song)
-            await self._producer.send_and_wait(CATALOG, body, key=song_id.encode())
-            # Workers of several partitions may write one song, and what was said first may be told last. Whoever tells
-            # last reads the document after that, so at least he finds what the others have written.
-            now = await self._songs.song(song_id)
-            if now == song:
+            body = None if stored.song is None else _encoder.encode(stored.song)
+            await self._producer.send_and_wait(CATALOG, body, key=stored.id.encode())
+            # Workers of several partitions may write one song, and what was written first may be published last. The
+            # last to publish asks after that, so at least they find what the others have written.
+            if await self._songs.is_current(stored):
                 return
-            song = now
+            stored = await self._songs.read(stored.id)

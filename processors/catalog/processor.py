@@ -46,6 +46,5 @@ class CatalogPartitionProcessor:
     async def _write(self, song_id: str, said: fold.ParsedSongBatch) -> None:
         facts, again = said.facts.get(song_id, ()), said.again.get(song_id, ())
         async with self._gate:
-            # What is found applied is told as well: whoever wrote it may have died before telling.
-            song = await self._songs.apply(song_id, self._partition, facts, again)
-            await self._table.tell(song_id, song)
+            # What is found applied is published as well: its writer may have died before that.
+            await self._table.publish(await self._songs.apply(song_id, self._partition, facts, again))

@@ -1,7 +1,6 @@
 """Songs in Cosmos DB: what was said is written under optimistic concurrency."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
@@ -11,6 +10,7 @@ from azure.cosmos.exceptions import (
     CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
+from msgspec import Struct
 
 from songline.cloud.cosmos import Container
 from songline.processors.catalog.fold import apply
@@ -24,6 +24,19 @@ OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, Cosmos
 """What a write gets when another one came between it and what it had read."""
 
 
+class StoredSong(Struct, frozen=True):
+    """The document of a song as it was read or written, with its ETag; `document` is None where there is none."""
+
+    id: str
+    document: SongDocument | None = None
+    etag: str | None = None
+
+    @property
+    def song(self) -> Song | None:
+        """None where the song has gone, or nobody has uploaded it."""
+        return None if self.document is None else self.document.song
+
+
 class SongStore:
     """The container `songs`."""
 
@@ -32,45 +45,51 @@ class SongStore:
 
     async def apply(
         self, song_id: str, partition: str, facts: Sequence[Fact], again: Sequence[Fact] = ()
-    ) -> Song | None:
-        """Returns when the song's document has the facts, and those sent `again` after they had been parked, by this
-        write or an earlier one: the song by then, None where it has gone or nobody has uploaded it."""
-        while True:
-            item = await self._read(song_id)
-            before = None if item is None else msgspec.convert(item, SongDocument)
-            after = apply(before, song_id, partition, facts, again)
-            if after == before:
-                return after.song
-            try:
-                await self._write(item, msgspec.to_builtins(after))
-            except OVERTAKEN:
-                continue
-            return after.song
+    ) -> StoredSong:
+        """The document once it has the facts, and those sent `again` after they had been parked, by this write or an
+        earlier one.
 
-    async def song(self, song_id: str) -> Song | None:
-        """The song as its document has it now, None where it has gone or never was.
-
-        A read alone may be of a replica that does not have yet what another worker wrote: session consistency is about
-        one's own writes. Only a write tells, so the document is written back as it was read.
+        An upload is most often the first that is heard of a song: the document is created without a look for one.
         """
-        while (item := await self._read(song_id)) is not None:
+        is_new = any(fact.song is not None for fact in facts)
+        stored = StoredSong(song_id) if is_new else await self.read(song_id)
+        while True:
+            after = apply(stored.document, song_id, partition, facts, again)
+            if after == stored.document:
+                return stored
             try:
-                await self._write(item, item)
+                return await self._write(stored, after)
             except OVERTAKEN:
-                continue
-            return msgspec.convert(item, SongDocument).song
-        return None
+                stored = await self.read(song_id)
 
-    async def _read(self, item_id: str) -> dict[str, Any] | None:
+    async def is_current(self, stored: StoredSong) -> bool:
+        """Whether nobody has written the document since.
+
+        A read may be of a replica that does not have yet what another worker wrote: session consistency is about one's
+        own writes. Only a write knows, so the document is written back as it is, under its ETag.
+        """
+        if stored.document is None:
+            return (await self.read(stored.id)).document is None
         try:
-            return dict(await self._container.read_item(item_id, item_id))
-        except CosmosResourceNotFoundError:
-            return None
+            await self._write(stored, stored.document)
+        except OVERTAKEN:
+            return False
+        return True
 
-    async def _write(self, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
-        if before is None:
-            await self._container.create_item(after, no_response=True)
-            return
-        await self._container.replace_item(
-            after["id"], after, etag=before["_etag"], match_condition=MatchConditions.IfNotModified, no_response=True
-        )
+    async def read(self, song_id: str) -> StoredSong:
+        """The document as a replica has it."""
+        try:
+            item = dict(await self._container.read_item(song_id, song_id))
+        except CosmosResourceNotFoundError:
+            return StoredSong(song_id)
+        return StoredSong(song_id, msgspec.convert(item, SongDocument), item["_etag"])
+
+    async def _write(self, before: StoredSong, document: SongDocument) -> StoredSong:
+        body = msgspec.to_builtins(document)
+        if before.document is None:
+            written = await self._container.create_item(body, no_response=True)
+        else:
+            written = await self._container.replace_item(
+                before.id, body, etag=before.etag, match_condition=MatchConditions.IfNotModified, no_response=True
+            )
+        return StoredSong(before.id, document, written.get_response_headers()["etag"])

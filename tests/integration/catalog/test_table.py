@@ -97,10 +97,10 @@ async def producer(shared_localcloud: LocalCloud) -> AsyncIterator[AIOKafkaProdu
         yield producer
 
 
-def facts(position: int, title: str) -> tuple[Fact, ...]:
+def facts(position: int, title: str, song_id: str = "race") -> tuple[Fact, ...]:
     """The later the position, the later it happened."""
-    said = read([HubRecord(position, NOON, uploaded("race", title, minute=position))])
-    return said.facts["race"]
+    said = read([HubRecord(position, NOON, uploaded(song_id, title, minute=position))])
+    return said.facts[song_id]
 
 
 async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
@@ -108,26 +108,64 @@ async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
 ) -> None:
     one, other = CompactedTopicWriter(producer, songs), CompactedTopicWriter(producer, songs)
     old = await songs.apply("race", "0", facts(1, "old"))
-    await other.tell("race", await songs.apply("race", "1", facts(2, "new")))
-    await one.tell("race", old)
+    await other.publish(await songs.apply("race", "1", facts(2, "new")))
+    await one.publish(old)
     says = (await told(shared_localcloud))["race"]
     assert [song and song.title for song in says] == ["new", "old", "new"]
 
 
 async def test_a_replica_that_is_behind_is_not_taken_at_its_word(
-    songs: SongStore, container: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+    shared_localcloud: LocalCloud,
+    songs: SongStore,
+    container: ContainerProxy,
+    producer: AIOKafkaProducer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await songs.apply("behind", "0", facts(1, "old"))
+    await songs.apply("behind", "0", facts(1, "old", "behind"))
     behind = await container.read_item("behind", "behind")
-    new = await songs.apply("behind", "1", facts(2, "new"))
-    read_item, answers = container.read_item, [behind]
+    await songs.apply("behind", "1", facts(2, "newest", "behind"))
+    read_item, answers = container.read_item, [behind, behind]
 
     async def lagging(*names: str) -> object:
         return answers.pop() if answers else await read_item(*names)
 
     monkeypatch.setattr(container, "read_item", lagging)
-    assert await songs.song("behind") == new
+    await CompactedTopicWriter(producer, songs).publish(await songs.read("behind"))
     assert not answers
+    says = (await told(shared_localcloud))["behind"]
+    assert says[-1] is not None
+    assert says[-1].title == "newest"
+
+
+class Counted:
+    """A container that counts the requests for items by kind."""
+
+    def __init__(self, container: ContainerProxy) -> None:
+        self._container = container
+        self.requests: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        if name.endswith("_item"):
+            self.requests.append(name)
+        return getattr(self._container, name)
+
+
+async def test_a_new_song_costs_two_requests(
+    shared_localcloud: LocalCloud, container: ContainerProxy, producer: AIOKafkaProducer
+) -> None:
+    counted = Counted(container)
+    songs = SongStore(cast("ContainerProxy", counted))
+    processor = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs), PersistentRetry("3"))
+    await processor.take([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
+    assert counted.requests == ["create_item", "replace_item"]
+    counted.requests.clear()
+    await processor.take([HubRecord(8, NOON, removed("thrifty"))])
+    assert counted.requests == ["read_item", "replace_item", "replace_item"]
+    counted.requests.clear()
+    # Read again after a crash.
+    await processor.take([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
+    assert counted.requests == ["create_item", "read_item", "replace_item"]
+    assert (await told(shared_localcloud))["thrifty"][-1] is None
 
 
 async def test_workers_of_all_partitions_agree_in_the_end(
@@ -147,7 +185,7 @@ async def test_workers_of_all_partitions_agree_in_the_end(
     async with asyncio.TaskGroup() as group:
         for partition in ("0", "1", "2", "3"):
             group.create_task(work(partition))
-    assert (await told(shared_localcloud))["crowd"][-1] == await songs.song("crowd")
+    assert (await told(shared_localcloud))["crowd"][-1] == (await songs.read("crowd")).song
 
 
 async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_is_read_again(
@@ -159,7 +197,7 @@ async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_i
     await CatalogPartitionProcessor("2", songs, CompactedTopicWriter(producer, songs), PersistentRetry("2")).take(
         [record]
     )
-    assert (await told(shared_localcloud))["orphan"] == [await songs.song("orphan")]
+    assert (await told(shared_localcloud))["orphan"] == [(await songs.read("orphan")).song]
 
 
 async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
@@ -177,4 +215,4 @@ async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
         assert not taking.done()
     await taking
     assert retries.failing_for_s() == 0
-    assert (await told(shared_localcloud))["late"][-1] == await songs.song("late")
+    assert (await told(shared_localcloud))["late"][-1] == (await songs.read("late")).song
