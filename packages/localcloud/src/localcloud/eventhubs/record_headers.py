@@ -9,7 +9,8 @@ any, so that these get back what was sent:
     amqp:message-annotations   the client's own annotations, a map
     amqp:delivery-annotations  a map, where the client put them last
     amqp:footer                a map
-    amqp:body                  an empty list, and the value is the encoded body sections instead
+    amqp:body                  an empty list, and the value is the encoded body sections instead; no value then stands
+                               for a data section of null
 """
 
 from datetime import UTC, datetime, timedelta
