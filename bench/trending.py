@@ -166,11 +166,11 @@ def idiomatic(settings: CloudSettings, total: int) -> None:
     """Faust as its documentation shows it: a model, a windowed table, an event at a time. Prints its result."""
     import faust
 
-    from songline.processors.trending.app import options
     from songline.processors.trending.config import TrendingConfig
+    from songline.processors.trending.faust.settings import faust_settings
 
     app = faust.App(
-        "bench", **{**options(settings, TrendingConfig()), "stream_buffer_maxsize": 4_096, "datadir": Path.cwd()}
+        "bench", **{**faust_settings(settings, TrendingConfig()), "stream_buffer_maxsize": 4_096, "datadir": Path.cwd()}
     )
     table = app.Table("counts", default=int, partitions=PARTITIONS).tumbling(60.0)
     state = {"seen": 0, "start": 0.0, "cpu": 0.0}
@@ -202,10 +202,6 @@ def child(cloud: LocalCloud, what: str, total: int) -> tuple[float, float, int]:
     return seconds, cpu, counted
 
 
-async def ready(running: TrendingWorker) -> bool:
-    return "Worker ready" in running.said
-
-
 async def complete(container: ContainerProxy, wanted: dict[str, int]) -> Chart | None:
     """The chart, once it counts all."""
     await asyncio.sleep(0.2)
@@ -225,7 +221,7 @@ async def worker(cloud: LocalCloud, log: Path, sent: Sent, total: int) -> Result
     try:
         async with cosmos.client(settings.cosmos) as client:
             container = cosmos.container(client, DATABASE, CHARTS)
-            await wait_for_async(partial(ready, running), "the worker to be ready", 60)
+            await wait_for_async(running.is_ready, "the worker to be ready", 60)
             start, before = time.monotonic(), cpu_seconds(running.pid)
             wanted = sent.position()
             chart = await wait_for_async(partial(complete, container, wanted), f"the chart at {wanted}", 300)

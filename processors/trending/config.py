@@ -13,38 +13,40 @@ _PREFIX = "SONGLINE_TRENDING_"
 
 
 class TrendingConfig(Struct, frozen=True):
-    """Seconds, but for:
+    """What an operator may set.
 
-    `port`: where health is served on 127.0.0.1, 0 for a free port. `writes`: charts written a second at most;
-    `plays`: days of songs.
-    `hang`: when the process ends because it has not had a turn.
-    `session_ms`: how long the group waits for a worker that has died before it shares out its partitions.
+    `port`: where health is served on 127.0.0.1, 0 for a free port. `flush_s`, `save_s`: the pause between flushes of
+    cells and saves of shards; `tick_s`: between shard reports, and between writes. `whole_s`: the pause between
+    reports with everything. `chart_writes`, `day_writes`: charts and songs' days written a second at most.
+    `session_ms`: after which the group takes a silent worker for dead. `stall_s`: how long events may wait in a
+    partition of which none is applied before the worker is not ready. `hang_s`: how long the event loop may have no
+    turn before the process ends.
     """
 
     port: int = 0
-    flush: float = 1.0
-    save: float = 5.0
-    tick: float = 1.0
-    whole: float = 30.0
-    writes: int = 30
-    plays: int = 20
+    flush_s: float = 1.0
+    save_s: float = 5.0
+    tick_s: float = 1.0
+    whole_s: float = 30.0
+    chart_writes: int = 30
+    day_writes: int = 20
     session_ms: int = SESSION_TIMEOUT_MS
-    stall: float = 30.0
-    hang: float = 30.0
+    stall_s: float = 30.0
+    hang_s: float = 30.0
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """`SONGLINE_TRENDING_` and the dial's name in capitals; raises SettingError."""
+        """The configuration in the environment's variables; raises SettingError."""
         usual = cls()
         return cls(
-            port=int(read_number(environ, _PREFIX + "PORT", 0, (0, 65_535))),
-            flush=read_number(environ, _PREFIX + "FLUSH", usual.flush, (0.1, 60)),
-            save=read_number(environ, _PREFIX + "SAVE", usual.save, (0.1, 300)),
-            tick=read_number(environ, _PREFIX + "TICK", usual.tick, (0.1, 60)),
-            whole=read_number(environ, _PREFIX + "WHOLE", usual.whole, (1, 3_600)),
-            writes=int(read_number(environ, _PREFIX + "WRITES", usual.writes, (1, 10_000))),
-            plays=int(read_number(environ, _PREFIX + "PLAYS", usual.plays, (1, 10_000))),
+            port=int(read_number(environ, PORT, 0, (0, 65_535))),
+            flush_s=read_number(environ, _PREFIX + "FLUSH", usual.flush_s, (0.1, 60)),
+            save_s=read_number(environ, _PREFIX + "SAVE", usual.save_s, (0.1, 300)),
+            tick_s=read_number(environ, _PREFIX + "TICK", usual.tick_s, (0.1, 60)),
+            whole_s=read_number(environ, _PREFIX + "WHOLE", usual.whole_s, (1, 3_600)),
+            chart_writes=int(read_number(environ, _PREFIX + "WRITES", usual.chart_writes, (1, 10_000))),
+            day_writes=int(read_number(environ, _PREFIX + "PLAYS", usual.day_writes, (1, 10_000))),
             session_ms=int(read_number(environ, _PREFIX + "SESSION_MS", usual.session_ms, (6_000, 300_000))),
-            stall=read_number(environ, _PREFIX + "STALL", usual.stall, (5, 3_600)),
-            hang=read_number(environ, _PREFIX + "HANG", usual.hang, (1, 3_600)),
+            stall_s=read_number(environ, _PREFIX + "STALL", usual.stall_s, (5, 3_600)),
+            hang_s=read_number(environ, _PREFIX + "HANG", usual.hang_s, (1, 3_600)),
         )

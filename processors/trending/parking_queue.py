@@ -1,4 +1,4 @@
-"""Records that a stage passes over, on their way into the container `parked`."""
+"""Records that a stage can't apply, on their way into the container `parked`."""
 
 import asyncio
 import logging
@@ -13,23 +13,22 @@ from msgspec import Struct
 
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.policy import moment
+from songline.processors.trending.policy import READER, moment
 from songline.schemas.errors import PoisonError
 from songline.schemas.parked import ParkedEvent, parked_event
 
 log = logging.getLogger(__name__)
 
-READER = "trending"
 IN_FLIGHT = 16
 MAX_WAITING = 1_000
-"""While more wait, no more are taken: with 64 KiB of a body each they are 90 MB."""
-PARK_AGAIN_S = 0.5
+"""While more records wait, no more are read: with 64 KiB of a body each they are 90 MB."""
+PAUSE_S = 0.5
 ROUND_S = 2.0
-"""What one partition has to park keeps the others waiting no longer than this."""
+"""The records of one partition keep those of the others waiting for no longer than this."""
 
 
 class UnappliedRecord(Struct, frozen=True):
-    """A record that can't be applied, and why. `logged_ms` is -1 where the hub doesn't say when it took it."""
+    """A record that can't be applied, and why. `logged_ms` is -1 where the hub doesn't say when it took the record."""
 
     position: int
     logged_ms: int
@@ -38,26 +37,26 @@ class UnappliedRecord(Struct, frozen=True):
     detail: str
 
 
-def passed_over(why: PoisonError, batch: Batch, index: int) -> UnappliedRecord:
+def unapplied_record(why: PoisonError, batch: Batch, index: int) -> UnappliedRecord:
     """The record at an index of a batch."""
     detail = batch.unreadable.get(index, why.detail)
     return UnappliedRecord(batch.offsets[index], batch.logged_ms[index], batch.bodies[index], why.reason, detail)
 
 
 class ParkingQueue:
-    """What waits to be parked, by hub and partition. `now` gives aware moments.
+    """The records that wait to be parked, by hub and partition. `now` returns aware moments.
 
-    `trouble` says why the last record could not be parked; it is empty once one could.
+    `last_error` says why the last record could not be parked, None once one could.
     """
 
     def __init__(self, store: ParkedStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
         self._waiting: dict[tuple[str, int], dict[int, ParkedEvent]] = defaultdict(dict)
-        self.trouble: AzureError | None = None
+        self.last_error: AzureError | None = None
 
     def add(self, hub: str, partition: int, record: UnappliedRecord) -> None:
-        """Let the record wait; one that does so already stays as it is."""
+        """Let the record wait; a record of its position that waits already stays as it is."""
         logged = None if record.logged_ms < 0 else moment(record.logged_ms)
         parked = parked_event(
             READER, hub, str(partition), record.position, logged, record.body, record.reason, record.detail, self._now()
@@ -65,10 +64,11 @@ class ParkingQueue:
         self._waiting[hub, partition].setdefault(record.position, parked)
 
     def waiting(self, hub: str, partition: int) -> int:
+        """How many records of the partition wait."""
         return len(self._waiting.get((hub, partition), ()))
 
     def partitions(self, hub: str) -> list[int]:
-        """Partitions of the hub of which something waits."""
+        """The partitions of the hub of which records wait."""
         return [partition for (name, partition), waiting in self._waiting.items() if name == hub and waiting]
 
     @property
@@ -76,29 +76,29 @@ class ParkingQueue:
         return sum(map(len, self._waiting.values())) >= MAX_WAITING
 
     def forget(self, hub: str) -> None:
-        """The hub's partitions are in other hands, which meet the same records again."""
+        """Drop what waits of the hub: its partitions are given up, and their next owners meet the same records."""
         for key in [key for key in self._waiting if key[0] == hub]:
             del self._waiting[key]
 
     async def park(self, hub: str, partition: int) -> bool:
-        """Park what waits, for ROUND_S at most; whether nothing waits any more."""
+        """Park what waits, for ROUND_S at most; return whether nothing waits any more."""
         waiting = self._waiting[hub, partition]
         if not waiting:
             return True
-        first, count, end = next(iter(waiting.values())), len(waiting), monotonic() + ROUND_S
-        while waiting and monotonic() < end:
+        first, count, end_s = next(iter(waiting.values())), len(waiting), monotonic() + ROUND_S
+        while waiting and monotonic() < end_s:
             some = list(islice(waiting.items(), IN_FLIGHT))
-            results = await asyncio.gather(*[self._put(parked) for _, parked in some])
+            results = await asyncio.gather(*[self._write(parked) for _, parked in some])
             for (position, _), error in zip(some, results, strict=True):
                 if error is None:
                     waiting.pop(position, None)
             if failures := [error for error in results if error is not None]:
-                self.trouble = failures[0]
+                self.last_error = failures[0]
                 log.warning(
-                    "%s/%d: %d records not parked, trying again: %s", hub, partition, len(waiting), self.trouble
+                    "%s/%d: %d records not parked, trying again: %s", hub, partition, len(waiting), self.last_error
                 )
                 return False
-        self.trouble = None
+        self.last_error = None
         why = first.readers[READER]
         log.warning(
             "%s/%d: %d of %d records parked, the first at %d: %s, %s",
@@ -107,13 +107,13 @@ class ParkingQueue:
         return not waiting
 
     async def park_all(self, hub: str, partition: int) -> None:
-        """Park what waits, however long the container is away."""
+        """Park what waits; return when nothing waits any more, however long the container is away."""
         while True:
             if await self.park(hub, partition):
                 return
-            await asyncio.sleep(PARK_AGAIN_S)
+            await asyncio.sleep(PAUSE_S)
 
-    async def _put(self, parked: ParkedEvent) -> AzureError | None:
+    async def _write(self, parked: ParkedEvent) -> AzureError | None:
         try:
             await self._store.park(parked)
         except AzureError as error:

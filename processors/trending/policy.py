@@ -10,6 +10,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+READER = "trending"
+"""The name under which the worker parks records, and for which they are sent again."""
+
 VERSION = "v1"
 
 LIKE_WEIGHT = 4

@@ -2,52 +2,74 @@
 
 import asyncio
 import gc
-import logging
 import os
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from functools import partial
 
-import faust
-
 from songline.cloud import cosmos, eventhubs
-from songline.cloud.settings import CloudSettings, SettingError
-from songline.processors.runtime.process import CRASHED_IN_FOLD
-from songline.processors.trending import prerequisites as arrival
-from songline.processors.trending.app import create
+from songline.cloud.settings import CloudSettings
+from songline.processors.runtime.health import serve_health
+from songline.processors.runtime.partition_processor import FoldCrashedError
+from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run_worker
+from songline.processors.runtime.readiness import Readiness
+from songline.processors.runtime.watchdog import watchdog
+from songline.processors.trending.app import TrendingApp, TrendingServices, build_app
 from songline.processors.trending.config import TrendingConfig
+from songline.processors.trending.faust.lifecycle import run_until
+from songline.processors.trending.policy import READER
+from songline.processors.trending.prerequisites import partitions_by_hub
 from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP
+from songline.schemas.progress_report import ProgressReport
 
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""
 
 
-def main() -> None:
-    """Run until SIGTERM or SIGINT. Settings come from the environment: see docs/trending.md."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for chatty in ("azure", "aiokafka"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
-    try:
-        settings, dials = CloudSettings.read(os.environ), TrendingConfig.read(os.environ)
-    except SettingError as error:
-        raise SystemExit(f"trending: {error}") from None
-    gc.set_threshold(GC_THRESHOLD, 10, 10)
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    client = cosmos.client(settings.cosmos)
-    containers = [cosmos.container(client, DATABASE, name) for name in (CHARTS, PLAYS, PARKED, ATTEMPTS)]
-    with suppress(KeyboardInterrupt):
-        hubs = loop.run_until_complete(arrival.arrived(lambda: arrival.hubs(settings.eventhubs)))
-        charts, plays, parked, attempts = containers
-        for container in containers:
-            loop.run_until_complete(arrival.arrived(partial(arrival.container, container)))
-        # Whoever asks asks again soon: the SDK's own pauses would outlast an outage by half a minute.
+async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
+    """Write the charts until `stop` is set. Raises SettingError, FoldCrashedError, and what the app crashed with."""
+    settings, config = CloudSettings.read(environ), TrendingConfig.read(environ)
+    readiness = Readiness()
+    trending: TrendingApp | None = None
+
+    def report() -> ProgressReport:
+        if trending is None:
+            reasons = tuple(readiness.reasons(READER))
+            return ProgressReport(worker=READER, as_of=datetime.now(UTC), reasons=reasons)
+        return trending.report()
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serve_health(config.port, report))
+        await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
+        # Entering the Cosmos client asks the account, which may not be there yet.
+        database = cosmos.client(settings.cosmos)
+        stack.push_async_callback(database.close)
+        charts, plays, parked, attempts = (
+            cosmos.container(database, DATABASE, name) for name in (CHARTS, PLAYS, PARKED, ATTEMPTS)
+        )
+        # Each question to the hub is tried again soon: the SDK's own pauses would outlast an outage by half a minute.
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
-        trending = create(settings, dials, hubs, charts, plays, parked, attempts, hub)
-        # The stages write until they have let go of everything.
-        trending.app.closing += [client.close, hub.close]
-        worker = faust.Worker(trending.app, trending.health, loop=loop, loglevel="info", redirect_stdouts=False)
+        await stack.enter_async_context(hub)
+        partitions: dict[str, int] = {}
+
+        async def wait_for_services() -> None:
+            partitions.update(await readiness.wait_for(partial(partitions_by_hub, settings.eventhubs)))
+            await readiness.wait_for_all(*(container.read for container in (charts, plays, parked, attempts)))
+
+        if not await run_unless(stop, wait_for_services()):
+            return
+        services = TrendingServices(charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub)
+        trending = build_app(settings, config, partitions, services)
+        readiness.begin()
         try:
-            worker.execute_from_commandline()
+            await run_until(trending.app, stop)
         finally:
-            if trending.isolation.error is not None:
-                raise SystemExit(CRASHED_IN_FOLD)
+            if (error := trending.isolation.error) is not None:
+                raise FoldCrashedError(str(error)) from error
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT. CloudSettings come from the environment: see docs/trending.md."""
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
+    run_worker(READER, partial(work, os.environ))

@@ -1,4 +1,4 @@
-"""How far the worker is, and why it is not ready: what the stages show, told to the rule of all workers."""
+"""How far the worker is and why it is not ready: what the stages show, given to the rule of all workers."""
 
 import asyncio
 import logging
@@ -12,23 +12,22 @@ from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.parking_queue import READER
-from songline.processors.trending.policy import moment
+from songline.processors.trending.policy import READER, moment
 from songline.schemas.channels import PLAYS
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_MS = 10_000
-"""A partition that is not fetched is asked for its end so often."""
-ANSWER_S = 5.0
-TROUBLE_S = 5.0
-"""What is mended sooner is no news."""
-UNHEARD = "unheard"
-UNHEARD_S = 90.0
-"""Each shard tells everything twice a minute."""
-TIMES = 2
-"""A gap that was read so often is no matter of moments."""
+"""The end of a partition that is not fetched is asked for so often."""
+ANSWER_TIMEOUT_S = 5.0
+ERROR_S = 5.0
+"""An error that lasts less long is not reported."""
+MISSING_SHARDS = "missing shards"
+MISSING_SHARDS_S = 90.0
+"""Each shard reports everything twice a minute."""
+GAP_TIMES = 2
+"""A gap that was read so often does not pass by itself."""
 
 _CAUSES = {
     ServiceFault.ACCESS_DENIED: NotReadyCause.ACCESS_DENIED,
@@ -37,15 +36,20 @@ _CAUSES = {
 
 
 class ProgressSource(Protocol):
-    """What has partitions of a hub."""
+    """A stage, which holds partitions of a hub."""
 
     def progress(self) -> Iterable[tuple[TP, int, int | None]]:
-        """Of each partition: the position up to which it is done, and when (Unix ms) the hub took what is there."""
+        """Of each partition: the position up to which it is done, and when the hub took the record there (Unix ms)."""
 
 
 class ProgressObserver:
-    """The worker's progress. `troubles` give, by what it is that can't be done, the error that it met last; `reasons`
-    are whatever else keeps the worker from being ready. `now_ms` is the wall clock's, `steady` gives seconds."""
+    """Observes the partitions of all stages, and reports the worker's progress.
+
+    `backlogs` returns, of each shard, how many of its songs' days were written and how many have come. `missing_shards`
+    returns the shards of which the merge has no report. `errors` returns, by what can't be done, the error that was met
+    last; `reasons` whatever else keeps the worker from being ready. `now_ms` is the wall clock's, `steady` returns
+    seconds.
+    """
 
     def __init__(
         self,
@@ -53,8 +57,8 @@ class ProgressObserver:
         tracker: ProgressTracker,
         stages: Iterable[ProgressSource],
         backlogs: Callable[[], Iterable[tuple[int, int, int]]],
-        unheard: Callable[[], list[int]],
-        troubles: Callable[[], Iterable[tuple[str, Exception | None]]],
+        missing_shards: Callable[[], list[int]],
+        errors: Callable[[], Iterable[tuple[str, Exception | None]]],
         reasons: Callable[[], Iterable[NotReadyReason]],
         now_ms: Callable[[], int],
         steady: Callable[[], float],
@@ -63,16 +67,16 @@ class ProgressObserver:
         self._tracker = tracker
         self._stages = list(stages)
         self._backlogs = backlogs
-        self._unheard = unheard
-        self._troubles = troubles
+        self._missing_shards = missing_shards
+        self._errors = errors
         self._since_s: dict[str, float] = {}
         self._reasons = reasons
         self._now_ms = now_ms
         self._steady = steady
-        self._known: set[tuple[str, str]] = set()
+        self._observed: set[tuple[str, str]] = set()
 
     async def observe(self) -> None:
-        """Look at all partitions that are held."""
+        """Observe all partitions that this worker holds."""
         seen = {tp: (position, logged_ms) for stage in self._stages for tp, position, logged_ms in stage.progress()}
         ends = await self._ends(list(seen))
         now_ms = self._now_ms()
@@ -83,13 +87,15 @@ class ProgressObserver:
         for number, begin, end in self._backlogs():
             self._observe(PLAYS, str(number), begin - 1, end - 1, None, moment(now_ms), rewrites=True)
             held.add((PLAYS, str(number)))
-        for hub, partition in self._known - held:
+        for hub, partition in self._observed - held:
             self._tracker.forget(hub, partition)
-        self._known = held
-        self._time([what for what, error in self._troubles() if error is not None] + [UNHEARD] * bool(self._unheard()))
+        self._observed = held
+        found = [what for what, error in self._errors() if error is not None]
+        self._time(found + [MISSING_SHARDS] * bool(self._missing_shards()))
 
     def report(self) -> ProgressReport:
-        return self._tracker.report(self._steady(), moment(self._now_ms()), self._given())
+        """The progress as it was observed last, and why the worker is not ready now."""
+        return self._tracker.report(self._steady(), moment(self._now_ms()), self._not_ready_reasons())
 
     def _observe(
         self,
@@ -112,50 +118,54 @@ class ProgressObserver:
         )
         self._tracker.observe(seen, self._steady(), now)
 
-    def _time(self, troubles: Iterable[str]) -> None:
-        """Note since when there is each of these."""
+    def _time(self, present: Iterable[str]) -> None:
+        """Record since when each of `present` lasts."""
         now_s = self._steady()
-        self._since_s = {what: self._since_s.get(what, now_s) for what in troubles}
+        self._since_s = {what: self._since_s.get(what, now_s) for what in present}
 
     def _lasts(self, what: str, seconds: float) -> bool:
         since_s = self._since_s.get(what)
         return since_s is not None and self._steady() - since_s >= seconds
 
     async def _ends(self, tps: list[TP]) -> dict[TP, int]:
-        """The last positions of partitions, of those that told them just now."""
+        """The last positions of partitions, without those that the hub does not tell now."""
         consumer, now_ms = self._app.consumer, self._now_ms()
-        reaches = {tp: reach for tp in tps if (reach := consumer.reach(tp)) is not None}
-        ends = {tp: reach.end - 1 for tp, reach in reaches.items() if now_ms - reach.polled_ms < ASK_AGAIN_MS}
+        fetched = {tp: found for tp in tps if (found := consumer.fetch_position(tp)) is not None}
+        ends = {tp: found.end - 1 for tp, found in fetched.items() if now_ms - found.polled_ms < ASK_AGAIN_MS}
         if stale := [tp for tp in tps if tp not in ends]:
             try:
-                async with asyncio.timeout(ANSWER_S):
-                    asked: dict[Any, int | None] = await consumer.highwaters(*stale)
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    answered: dict[Any, int | None] = await consumer.highwaters(*stale)
             except (*SERVICE_ERRORS, TimeoutError) as error:
-                log.info("%d partitions do not tell their end: %s", len(stale), error)
+                log.info("the ends of %d partitions are not known: %s", len(stale), error)
             else:
-                ends |= {tp: end - 1 for tp, end in asked.items() if end is not None}
+                ends |= {tp: end - 1 for tp, end in answered.items() if end is not None}
         return ends
 
-    def _given(self) -> Iterator[NotReadyReason]:
+    def _not_ready_reasons(self) -> Iterator[NotReadyReason]:
         app = self._app
         if app.rebalancing or not app.tables.actives_ready:
             yield not_ready(
                 READER, NotReadyCause.PARTITIONS_MOVING, "partitions are being shared out and their state is being read"
             )
-        for tp, found in sorted(app.missing.items()):
-            if found.times >= TIMES:
+        for tp, found in sorted(app.gaps.items()):
+            if found.times >= GAP_TIMES:
                 sentence = (
                     f"{tp.topic}/{tp.partition}: expected offset {found.gap.expected}, the hub gives {found.gap.seen}, "
                     f"read {found.times} times; nothing is passed over"
                 )
                 where = {"hub": tp.topic, "partition": str(tp.partition)}
                 yield not_ready(READER, NotReadyCause.STANDS_STILL, sentence, **where)
-        if (unheard := self._unheard()) and self._lasts(UNHEARD, UNHEARD_S):
-            sentence = f"charts are not made: shard {', '.join(map(str, unheard))} has not told its lists"
+        if (missing := self._missing_shards()) and self._lasts(MISSING_SHARDS, MISSING_SHARDS_S):
+            sentence = f"charts are not made: shard {', '.join(map(str, missing))} has not reported its lists"
             yield not_ready(READER, NotReadyCause.STANDS_STILL, sentence)
-        for what, error in self._troubles():
-            if error is not None and self._lasts(what, TROUBLE_S):
-                fault = fault_of(error) or ServiceFault.UNAVAILABLE
-                sentence = f"{what}: {fault.value}: {last_line(error)[:300]}"
-                yield not_ready(READER, _CAUSES.get(fault, NotReadyCause.SERVICE_AWAY), sentence)
+        for what, error in self._errors():
+            if error is not None and self._lasts(what, ERROR_S):
+                yield _error_reason(what, error)
         yield from self._reasons()
+
+
+def _error_reason(what: str, error: Exception) -> NotReadyReason:
+    fault = fault_of(error) or ServiceFault.UNAVAILABLE
+    sentence = f"{what}: {fault.value}: {last_line(error)[:300]}"
+    return not_ready(READER, _CAUSES.get(fault, NotReadyCause.SERVICE_AWAY), sentence)

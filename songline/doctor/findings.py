@@ -297,7 +297,9 @@ def _options(facts: DoctorFacts) -> Iterator[Finding]:
             wrong = unsafe(options)
             for sentence in wrong:
                 seen, _, mend = sentence.partition(": ")
-                yield Finding(check, "fail", seen, f"{mend}, in processors/trending/app.py and cloud/kafka.py")
+                yield Finding(
+                    check, "fail", seen, f"{mend}, in processors/trending/faust/settings.py and cloud/kafka.py"
+                )
             if not wrong:
                 yield Finding(check, "ok", "safe for Event Hubs")
 

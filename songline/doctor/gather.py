@@ -36,9 +36,9 @@ from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
 from songline.processors.runtime.parked_store import ParkedStore
-from songline.processors.trending import app as trending
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
+from songline.processors.trending.faust.settings import faust_settings
 from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport
 
@@ -261,7 +261,7 @@ def _options(settings: CloudSettings, environ: Mapping[str, str]) -> dict[str, i
     """The settings that the trending worker's own Kafka clients get, Faust's defaults included; of consumer and
     producer the greater one, since either breaks."""
     try:
-        conf = faust.App(channels.TRENDING_GROUP, **trending.options(settings, TrendingConfig.read(environ))).conf
+        conf = faust.App(channels.TRENDING_GROUP, **faust_settings(settings, TrendingConfig.read(environ))).conf
     except SettingError as error:
         return FailedQuestion(str(error))
     return {

@@ -45,7 +45,7 @@ def crashing(fold: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 if __name__ == "__main__":
     match os.environ["SONGLINE_TEST_STAGE"]:
         case "cells":
-            SourcePartition.take = crashing(SourcePartition.take)  # type: ignore[assignment, method-assign]
+            SourcePartition.apply = crashing(SourcePartition.apply)  # type: ignore[assignment, method-assign]
         case "shards":
             Shard.apply = crashing(Shard.apply)  # type: ignore[assignment, method-assign]
     main()

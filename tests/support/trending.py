@@ -11,20 +11,15 @@ from random import Random
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
 from songline.processors.trending.cells.state import ActionSection
+from songline.processors.trending.cells.validation import check_cell, check_chunk, check_partial
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.parking_queue import UnappliedRecord
-from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.shards.validation import check_report_part, check_saved
 from songline.processors.trending.song_index import RegionIndex, SongIndex
-from songline.processors.trending.validation import (
-    StageLimits,
-    check_cell,
-    check_chunk,
-    check_frame,
-    check_partial,
-    check_saved,
-)
+from songline.processors.trending.validation import StageLimits
 from songline.schemas.documents import Chart
 from songline.schemas.plays import SongDay
 
@@ -55,7 +50,7 @@ class Pipeline:
         start = self._read[number]
         records = self.logs[number][start : start + size]
         if records:
-            self._sources[number].take(
+            self._sources[number].apply(
                 Batch(
                     begin=start,
                     end=start + len(records),
@@ -69,7 +64,7 @@ class Pipeline:
     def flush(self, number: int, dies_after: int | None = None) -> None:
         """Flush a source; it may die after so many of the steps (messages sent, chunks saved)."""
         flush = self._sources[number].flush(self.now_ms)
-        self.parked += self._sources[number].take_passed_over()
+        self.parked += self._sources[number].take_unapplied()
         steps = len(flush.partials) + len(flush.chunks)
         allowed = steps + 1 if dies_after is None else dies_after % (steps + 1)
         for shard, body in flush.partials[:allowed]:
@@ -180,10 +175,10 @@ class Pipeline:
         for number, shard in enumerate(self._shards):
             shard.advance(now_ms)
             songs, tops = shard.report(whole=whole)
-            for body in frames.parts(number, whole, songs, tops, shard.watermark(now_ms)):
-                frame = frames.decode(body)
-                check_frame(frame, StageLimits(len(self.hub), len(self.logs), now_ms))
-                merge.hear(frame)
+            for body in reports.report_bodies(number, whole, songs, tops, shard.watermark(now_ms)):
+                part = reports.decode(body)
+                check_report_part(part, StageLimits(len(self.hub), len(self.logs), now_ms))
+                merge.apply(part)
 
     def charts(self, now_ms: int) -> dict[str, Chart]:
         """The charts that a merge makes which has just started."""

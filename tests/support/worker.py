@@ -1,10 +1,12 @@
 """The trending worker as a process of its own, and the charts that it writes."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from azure.cosmos.aio import ContainerProxy
@@ -45,6 +47,14 @@ class TrendingWorker(WorkerProcess):
         module: str = "songline.processors.trending",
     ) -> None:
         super().__init__(module, {**cloud.environment, **dials}, log)
+
+    async def is_ready(self) -> bool:
+        """Whether it answers that it is ready."""
+        said = re.search(r"health is served on (\S+)", self.said)
+        if said is None:
+            return False
+        async with httpx.AsyncClient() as client:
+            return (await client.get(said[1])).status_code == 200
 
 
 async def make_containers(settings: CloudSettings) -> None:

@@ -1,8 +1,8 @@
-"""Bodies of one partition, in order, to columns: decoded and checked a batch at a time.
+"""Bodies of one partition to columns of actions: decoded and checked a batch at a time.
 
-The contract is that of `schemas.envelope.decode`. Here the checks that cost a call an event there (the character
-set of four ids, the region) are made once for a whole batch, and whatever is not plain is read again by the
-contract itself, event by event. A property test holds the two to the same verdict.
+The contract is that of `schemas.envelope.decode`. The checks that cost a call for each event there (the characters of
+four ids, the region) are made once for a whole batch here. A batch that is not plain is read again by the contract,
+event by event. A property test holds the two to the same verdict.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
-from songline.processors.trending.parking_queue import READER
-from songline.processors.trending.policy import moment
+from songline.processors.trending.policy import READER, moment
 from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
@@ -107,7 +106,7 @@ MINUTE_BITS = 6
 
 
 class ActionColumns(Struct, frozen=True):
-    """What a batch says, in order.
+    """The listeners' actions of a batch, in order, and what else is in it.
 
     `keys`: the action that a listener may take once an hour, `{kind}{user} {song}`. `codes`: song, region, minute of
     the hour and kind in one integer (see `code`). `hours`: UTC hours since 1970. `facts`: (index in the batch,
@@ -122,11 +121,14 @@ class ActionColumns(Struct, frozen=True):
 
 
 def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
+    """One integer for song, region, minute of the hour and kind."""
     return ((song << REGION_BITS | region) << MINUTE_BITS | minute) << KIND_BITS | kind
 
 
-def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex) -> ActionColumns:
-    """Read `bodies`; `logged_ms` is when the log took each (Unix milliseconds, -1 where it doesn't say)."""
+def read_batch(
+    bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex
+) -> ActionColumns:
+    """Read `bodies`; `logged_ms` is when the hub took each (Unix milliseconds, -1 where it doesn't say)."""
     facts: list[tuple[int, Event]] = []
     poison: list[tuple[int, PoisonError]] = []
     events: list[Any]
@@ -138,7 +140,7 @@ def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, re
         events = []
         plain = False
     if not (plain and _within_rules(events) and _in_time(events, bodies, logged_ms)):
-        events = _acts(list(map(_try, bodies)), bodies, logged_ms, facts, poison)
+        events = _actions(list(map(_decode_fast, bodies)), bodies, logged_ms, facts, poison)
     listens = [
         event
         for event in events
@@ -150,24 +152,24 @@ def read(bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, re
 
 
 def _columns(
-    acts: Sequence[Any],
+    actions: Sequence[Any],
     songs: SongIndex,
     regions: RegionIndex,
     facts: list[tuple[int, Event]],
     poison: list[tuple[int, PoisonError]],
 ) -> ActionColumns:
-    size = len(acts)
-    data = [act.data for act in acts]
+    size = len(actions)
+    data = [action.data for action in actions]
     kinds = list(map(_KINDS.__getitem__, map(type, data)))
-    song_ids = [act.song_id for act in data]
-    hours, minutes = _buckets([act.time for act in acts])
+    song_ids = [action.song_id for action in data]
+    hours, minutes = _buckets([action.time for action in actions])
     codes = code(
         songs.numbers(song_ids),
-        np.fromiter(map(regions.__getitem__, [act.region for act in data]), np.int64, size),
+        np.fromiter(map(regions.__getitem__, [action.region for action in data]), np.int64, size),
         minutes,
         np.array(kinds, np.int64),
     )
-    keys = [f"{kind}{act.user_id} {act.song_id}" for kind, act in zip(kinds, data, strict=True)]
+    keys = [f"{kind}{action.user_id} {action.song_id}" for kind, action in zip(kinds, data, strict=True)]
     return ActionColumns(keys, codes.tolist(), hours, facts, poison)
 
 
@@ -185,17 +187,17 @@ def _buckets(times: list[datetime]) -> tuple[Ints, Ints]:
 _FACT_ENVELOPES = frozenset((_Uploaded, _Removed))
 
 
-def _within_rules(acts: Sequence[Any]) -> bool:
-    """Whether the ids and regions of acts keep the contract's patterns."""
-    data = [act.data for act in acts]
-    users = [act.user_id for act in data]
-    keys = [act.partitionkey for act in acts]
-    ids = [act.id for act in acts]
+def _within_rules(actions: Sequence[Any]) -> bool:
+    """Whether the ids and regions of actions keep the contract's patterns."""
+    data = [action.data for action in actions]
+    users = [action.user_id for action in data]
+    keys = [action.partitionkey for action in actions]
+    ids = [action.id for action in actions]
     ids += users
-    ids += [act.song_id for act in data]
+    ids += [action.song_id for action in data]
     if keys != users:
         ids += filter(None, keys)
-    regions = {act.region for act in data}
+    regions = {action.region for action in data}
     # "/" is of no id, so that what is left of the joined ids are the joints alone.
     joined = "/".join(ids)
     if len(joined.encode().translate(None, _ID_CHARACTERS)) != max(0, len(ids) - 1):
@@ -228,20 +230,20 @@ def _in_time(events: Sequence[Any], bodies: Sequence[bytes], logged_ms: Sequence
     return not any(may_be_rounded(times[index], bodies[index]) for index in suspects)
 
 
-def _acts(
+def _actions(
     events: Sequence[Any],
     bodies: Sequence[bytes],
     logged_ms: Sequence[int],
     facts: list[tuple[int, Event]],
     poison: list[tuple[int, PoisonError]],
 ) -> list[Any]:
-    """The acts of a batch that is not plain; facts and poison go to their lists.
+    """The actions of a batch that is not plain; facts and poison go to their lists.
 
-    `events`: what the fast decoder made of each body, None where it could make nothing.
+    `events`: what the fast decoder made of each body, None where it made nothing.
     """
     fast = [event for event in events if event is not None and type(event) not in _FACT_ENVELOPES]
     within_rules = _within_rules(fast)
-    acts = []
+    actions = []
     for index, event in enumerate(events):
         enqueued_at = moment(logged_ms[index]) if logged_ms[index] >= 0 else None
         try:
@@ -266,12 +268,12 @@ def _acts(
         if isinstance(event.data, _FACTS):
             facts.append((index, event))
         else:
-            acts.append(event)
-    return acts
+            actions.append(event)
+    return actions
 
 
-def _try(body: bytes) -> Any:
-    """What the fast decoder makes of `body`, None where it makes nothing or the contract may see it otherwise."""
+def _decode_fast(body: bytes) -> Any:
+    """What the fast decoder makes of `body`; None where it makes nothing, or the contract may decide otherwise."""
     try:
         return _decode(body) if is_plain((body,)) else None
     except DECODING_ERRORS:

@@ -1,4 +1,4 @@
-"""The pump that decides from where a partition of `music-events` is read, and whether it may still be."""
+"""The pump that opens partitions of `music-events`: from where each is read, and whether it may still be read."""
 
 import asyncio
 import logging
@@ -11,224 +11,229 @@ from msgspec import structs
 from songline.processors.runtime.resume_point import HubMismatch, HubState
 from songline.processors.runtime.service_errors import SERVICE_ERRORS
 from songline.processors.runtime.watermark_store import PositionResetError
-from songline.processors.trending.cells.start_positions import StartPosition, StartPositions, mismatch
+from songline.processors.trending.cells.start_positions import (
+    PositionMismatch,
+    StartPosition,
+    StartPositions,
+    mismatch,
+)
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.parking_queue import READER
-from songline.processors.trending.policy import moment
+from songline.processors.trending.policy import READER, moment
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.progress import Watermark
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 15.0
-"""Whether the hub is still the same is asked so often."""
+CHECK_S = 15.0
+"""The pause between two checks that the hub is still the same."""
 NOTE_S = 5.0
-"""How far a partition is read is noted so often."""
-PARTING_S = 5.0
+"""The pause between two notes of how far partitions are read."""
+NOTE_TIMEOUT_S = 5.0
 REFUSED_S = 5.0
-"""One that can't be read on is looked at so often: an operator may have set its position."""
+"""The pause between two tries to open a partition that can't be read on: an operator may have set its position."""
 AWAY_S = 2.0
+"""The pause before a check is tried again after a service failed."""
 
 
 class PartitionHolder(Protocol):
-    """Whoever folds the partitions."""
+    """The stage that folds the partitions."""
 
-    def open(self, number: int, ground: StartPosition) -> None:
+    def open(self, number: int, start: StartPosition) -> None:
         """Fold the partition from here on."""
 
     def close(self, number: int, level: int | None) -> None:
-        """Fold nothing of the partition; nothing of it is applied at `level`, None: what is applied stays so."""
+        """Fold nothing of the partition. At `level` nothing of it is applied; None: what is applied stays so."""
 
     def flushed(self, number: int) -> int:
         """The position up to which the partition is flushed."""
 
 
 class PartitionOpener:
-    """The partitions that this worker holds. `steady` gives seconds, `now_ms` is the wall clock's.
+    """The partitions that this worker holds. `steady` returns seconds, `now_ms` is the wall clock's.
 
-    `trouble` is what the hub or the store said last, None where they answer.
+    `last_error` is the error of the hub or the store at the last call, None where they answered.
     """
 
     def __init__(
-        self, app: BatchedApp, standings: StartPositions, now_ms: Callable[[], int], steady: Callable[[], float]
+        self, app: BatchedApp, positions: StartPositions, now_ms: Callable[[], int], steady: Callable[[], float]
     ) -> None:
         self._app = app
-        self._standings = standings
+        self._positions = positions
         self._now_ms = now_ms
         self._steady = steady
         self._holder: PartitionHolder | None = None
         self._pending: dict[int, tuple[int | None, float]] = {}
-        self._grounds: dict[int, Watermark] = {}
+        """The partitions to open: the committed offset of each, and when to try."""
+        self._open: dict[int, Watermark] = {}
         self._refused: dict[int, HubMismatch] = {}
-        self._narrow: dict[int, int] = {}
+        self._without_changelog: dict[int, int] = {}
+        """The partitions for which the changelog is too narrow, each with the partitions that the changelog has."""
         self._added: frozenset[int] = frozenset()
-        self._turn = 0
-        self._looked_s = 0.0
+        self._assignment = 0
+        self._checked_s = 0.0
         self._noted_s = 0.0
-        self.trouble: Exception | None = None
+        self.last_error: Exception | None = None
 
     def assigned(self, holder: PartitionHolder, committed: dict[int, int | None]) -> None:
-        """Hold these partitions, each from the offset that the group has committed, and no others."""
+        """Hold these partitions and no others, each from the offset that the group has committed."""
         self.revoked()
         self._holder = holder
         self._pending = {number: (offset, 0.0) for number, offset in committed.items()}
-        self._app.unsettled |= {TP(MUSIC_EVENTS, number) for number in committed}
+        self._app.unopened |= {TP(MUSIC_EVENTS, number) for number in committed}
 
     def revoked(self) -> None:
-        self._turn += 1
+        self._assignment += 1
         self._holder = None
-        self._pending, self._grounds, self._refused, self._narrow = {}, {}, {}, {}
-        self._app.unsettled.clear()
+        self._pending, self._open, self._refused, self._without_changelog = {}, {}, {}, {}
+        self._app.unopened.clear()
 
-    def doubt(self, number: int) -> None:
-        """The partition may be another one by now: nothing of it is folded before that is known."""
-        if self._holder is not None and self._grounds.pop(number, None) is not None:
-            self._app.unsettled.add(TP(MUSIC_EVENTS, number))
+    def reopen(self, number: int) -> None:
+        """Close a partition that may be one of another hub by now, and open it once that is known."""
+        if self._holder is not None and self._open.pop(number, None) is not None:
+            self._app.unopened.add(TP(MUSIC_EVENTS, number))
             self._pending[number] = self._holder.flushed(number) + 1, 0.0
             self._holder.close(number, None)
 
-    async def tick(self) -> None:
-        """Settle what waits, and look at what is read now and then."""
-        now_s, turn = self._steady(), self._turn
+    async def poll(self) -> None:
+        """Open what waits; now and then check and note what is read."""
+        now_s, assignment = self._steady(), self._assignment
         try:
             for number, (committed, due_s) in list(self._pending.items()):
-                if due_s <= now_s and turn == self._turn and await self._is_wide_enough(number):
-                    await self._settle(number, committed)
-            if turn == self._turn and now_s - self._looked_s >= LOOK_S:
-                self._looked_s = now_s
-                await self._look()
-            if turn == self._turn and now_s - self._noted_s >= NOTE_S:
+                if due_s <= now_s and assignment == self._assignment and await self._has_changelog(number):
+                    await self._try_to_open(number, committed)
+            if assignment == self._assignment and now_s - self._checked_s >= CHECK_S:
+                self._checked_s = now_s
+                await self._check_hub()
+            if assignment == self._assignment and now_s - self._noted_s >= NOTE_S:
                 self._noted_s = now_s
                 await self._note()
         except SERVICE_ERRORS as error:
-            if self.trouble is None:
+            if self.last_error is None:
                 log.warning("partitions can't be looked at, trying again: %s", error)
-            self.trouble = error
-            self._looked_s = now_s - LOOK_S + AWAY_S
+            self.last_error = error
+            self._checked_s = now_s - CHECK_S + AWAY_S
         else:
-            self.trouble = None
+            self.last_error = None
 
     def reasons(self) -> Iterator[NotReadyReason]:
+        """Why partitions are not read."""
         for number, found in sorted(self._refused.items()):
             mend = f"songline checkpoints reset {READER} --partition {number}"
-            where = {"hub": MUSIC_EVENTS, "partition": str(number)}
-            yield not_ready(READER, found.cause, found.sentence, mend=mend, **where)
-        for number in sorted(self._pending.keys() - self._refused.keys() - self._narrow.keys()):
-            where = {"hub": MUSIC_EVENTS, "partition": str(number)}
-            yield not_ready(READER, NotReadyCause.STARTING, f"{MUSIC_EVENTS}/{number}: is not read yet", **where)
-        needed = max([*self._pending, *self._narrow, *self._added], default=0) + 1
-        for number in sorted(self._added - self._narrow.keys()):
-            sentence = f"{MUSIC_EVENTS}/{number} was added and is not shared out yet, which takes three minutes at most"
+            yield not_ready(READER, found.cause, found.sentence, mend=mend, **_place(number))
+        for number in sorted(self._pending.keys() - self._refused.keys() - self._without_changelog.keys()):
             yield not_ready(
-                READER,
-                NotReadyCause.PARTITIONS_ADDED,
-                sentence,
-                mend=widened(TRENDING_CELLS_CHANGELOG, needed),
-                hub=MUSIC_EVENTS,
-                partition=str(number),
+                READER, NotReadyCause.STARTING, f"{MUSIC_EVENTS}/{number}: is not read yet", **_place(number)
             )
-        for number, width in sorted(self._narrow.items()):
+        needed = max([*self._pending, *self._without_changelog, *self._added], default=0) + 1
+        mend = widened(TRENDING_CELLS_CHANGELOG, needed)
+        for number in sorted(self._added - self._without_changelog.keys()):
+            sentence = f"{MUSIC_EVENTS}/{number} was added and is not shared out yet, which takes three minutes at most"
+            yield not_ready(READER, NotReadyCause.PARTITIONS_ADDED, sentence, mend=mend, **_place(number))
+        for number, width in sorted(self._without_changelog.items()):
             sentence = (
                 f"{MUSIC_EVENTS}/{number} was added and is not counted: {TRENDING_CELLS_CHANGELOG} has {width} "
                 f"partitions, it needs {needed}"
             )
-            mend = widened(TRENDING_CELLS_CHANGELOG, needed)
-            yield not_ready(
-                READER, NotReadyCause.PARTITIONS_ADDED, sentence, mend=mend, hub=MUSIC_EVENTS, partition=str(number)
-            )
+            yield not_ready(READER, NotReadyCause.PARTITIONS_ADDED, sentence, mend=mend, **_place(number))
 
-    async def _settle(self, number: int, committed: int | None) -> None:
-        turn, tp = self._turn, TP(MUSIC_EVENTS, number)
+    async def note_before_revoked(self) -> None:
+        """Note how far the partitions are read that are given up."""
         try:
-            found = await self._standings.find(number, committed)
-            if turn != self._turn or self._holder is None:
+            async with asyncio.timeout(NOTE_TIMEOUT_S):
+                await self._note()
+        except (*SERVICE_ERRORS, TimeoutError) as error:
+            log.warning("how far partitions are read was not noted: %s", error)
+
+    async def _try_to_open(self, number: int, committed: int | None) -> None:
+        assignment, tp = self._assignment, TP(MUSIC_EVENTS, number)
+        try:
+            found = await self._positions.find(number, committed)
+            if assignment != self._assignment or self._holder is None:
                 return
             if isinstance(found, StartPosition):
                 await self._app.consumer.rewind(tp, found.next)
-                await self._standings.note(number, found.reached)
-                if turn == self._turn:
-                    self._open(number, found)
+                await self._positions.note(number, found.reached)
+                if assignment == self._assignment:
+                    self._set_open(number, found)
                 return
         except PositionResetError:
-            # Between the two an operator set it; it is found so the next time.
+            # An operator set the position meanwhile; the next try finds it so.
             return
-        why, level = found
-        if number not in self._refused:
-            log.error("nothing of it is folded: %s", why.sentence)
-            self._holder.close(number, level if level % 2 else None)
-        self._refused[number] = why
+        self._refuse(number, committed, found)
+
+    def _refuse(self, number: int, committed: int | None, found: PositionMismatch) -> None:
+        if number not in self._refused and self._holder is not None:
+            log.error("nothing of the partition is folded: %s", found.mismatch.sentence)
+            self._holder.close(number, found.level)
+        self._refused[number] = found.mismatch
         self._pending[number] = committed, self._steady() + REFUSED_S
 
-    def _open(self, number: int, ground: StartPosition) -> None:
+    def _set_open(self, number: int, start: StartPosition) -> None:
         assert self._holder is not None
         if self._refused.pop(number, None) is not None:
-            log.warning("%s/%d is read again from %d", MUSIC_EVENTS, number, ground.next)
+            log.warning("%s/%d is read again from %d", MUSIC_EVENTS, number, start.next)
         self._pending.pop(number, None)
-        self._grounds[number] = ground.reached
-        self._holder.open(number, ground)
-        self._app.unsettled.discard(TP(MUSIC_EVENTS, number))
+        self._open[number] = start.reached
+        self._holder.open(number, start)
+        self._app.unopened.discard(TP(MUSIC_EVENTS, number))
 
-    async def _look(self) -> None:
-        """Whether the hub is still the one that is read; and note how far it is read."""
-        turn, holder = self._turn, self._holder
-        tps = [TP(MUSIC_EVENTS, number) for number in self._grounds]
+    async def _check_hub(self) -> None:
+        """Reopen the partitions of which the hub is another one by now, and find partitions that were added."""
+        assignment, holder = self._assignment, self._holder
+        tps = [TP(MUSIC_EVENTS, number) for number in self._open]
         if holder is None or not tps:
             return
-        # Before the ends are asked, or it may seem to be beyond them.
-        positions = {number: holder.flushed(number) for number in self._grounds}
-        hub = await self._standings.describe()
+        # Before the ends are asked for, or a position may seem to be beyond its end.
+        positions = {number: holder.flushed(number) for number in self._open}
+        hub = await self._positions.describe()
         known = self._app.consumer.known_partitions(MUSIC_EVENTS)
         self._added = frozenset(map(int, hub.partitions)) - known if known else frozenset()
         firsts: dict[Any, int | None] = await self._app.consumer.earliest_offsets(*tps)
         ends: dict[Any, int | None] = await self._app.consumer.highwaters(*tps)
         for tp in tps:
-            if turn != self._turn:
+            if assignment != self._assignment:
                 return
-            first, end, before = firsts.get(tp), ends.get(tp), self._grounds.get(tp.partition)
+            first, end, before = firsts.get(tp), ends.get(tp), self._open.get(tp.partition)
             if first is None or end is None or before is None:
                 continue
             position = max(positions[tp.partition], before.position)
             reached = structs.replace(before, position=position, through=moment(self._now_ms()))
             if mismatch(tp.partition, reached, HubState(hub.created_at, first, end - 1)) is not None:
-                self.doubt(tp.partition)
-                continue
-
-    async def part(self) -> None:
-        """Note how far the partitions are read that are given up."""
-        try:
-            async with asyncio.timeout(PARTING_S):
-                await self._note()
-        except (*SERVICE_ERRORS, TimeoutError) as error:
-            log.warning("how far partitions are read was not noted: %s", error)
+                self.reopen(tp.partition)
 
     async def _note(self) -> None:
         """Note how far the partitions are read."""
-        turn, holder = self._turn, self._holder
-        for number, before in list(self._grounds.items()):
-            if holder is None or turn != self._turn:
+        assignment, holder = self._assignment, self._holder
+        for number, before in list(self._open.items()):
+            if holder is None or assignment != self._assignment:
                 return
             position = max(holder.flushed(number), before.position)
             reached = structs.replace(before, position=position, through=moment(self._now_ms()))
             try:
-                await self._standings.note(number, reached)
+                await self._positions.note(number, reached)
             except PositionResetError:
-                self.doubt(number)
+                self.reopen(number)
             else:
-                if number in self._grounds:
-                    self._grounds[number] = reached
+                if number in self._open:
+                    self._open[number] = reached
 
-    async def _is_wide_enough(self, number: int) -> bool:
-        """Whether the changelog has a place for what is saved of the partition."""
+    async def _has_changelog(self, number: int) -> bool:
+        """Whether the changelog has a partition for what is saved of this one."""
         producer = self._app.producer._producer
         width = len(await producer.partitions_for(TRENDING_CELLS_CHANGELOG) or ())
         if number < width:
-            self._narrow.pop(number, None)
+            self._without_changelog.pop(number, None)
             return True
-        if number not in self._narrow:
+        if number not in self._without_changelog:
             log.error("%s/%d is not counted: widen %s", MUSIC_EVENTS, number, TRENDING_CELLS_CHANGELOG)
-        self._narrow[number] = width
-        committed, _ = self._pending[number]
-        self._pending[number] = committed, self._steady() + REFUSED_S
+        self._without_changelog[number] = width
+        if number in self._pending:
+            committed, _ = self._pending[number]
+            self._pending[number] = committed, self._steady() + REFUSED_S
         await producer.client.force_metadata_update()
         return False
+
+
+def _place(number: int) -> dict[str, str]:
+    return {"hub": MUSIC_EVENTS, "partition": str(number)}

@@ -1,15 +1,15 @@
-"""Stage 1 of one partition as a whole: batches in, and at each flush what to tell the shards and what to save."""
+"""The cells of one partition of `music-events` as a whole: batches in; at each flush what to send and what to save."""
 
 from datetime import datetime
 
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.cells import columns as reading
+from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.cells.state import LoadChunks, PartitionCells
-from songline.processors.trending.cells.wire import CountRows, SongFact, join, messages
+from songline.processors.trending.cells.wire import CountRows, SongFact, join_rows, partial_bodies
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.parking_queue import UnappliedRecord, passed_over
+from songline.processors.trending.parking_queue import UnappliedRecord, unapplied_record
 from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
 from songline.processors.trending.song_index import REGION_BITS, RegionIndex, SongIndex, shard_of
 from songline.processors.trending.watermark import position_at
@@ -21,17 +21,16 @@ HOT_HOURS = 2
 """Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""
 
 AT_END_MARGIN_MS = 1_000
-"""How much before a fetch that found nothing more the partition is known to be complete: the broker looked a while
-before its answer came, and its clock is another one."""
+"""The watermark is so much before the answer of a fetch that found nothing more: the broker looked a while before its
+answer came, and its clock is another one."""
 
 _MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
 
 
 class SourceFlush(Struct, frozen=True):
-    """What a flush has to send, in this order: `partials` (shard, body), then `chunks` by key.
+    """What a flush has to send, in this order: `partials` (shard, body), then `chunks` by key, None for one to delete.
 
-    `chunks` that are None are to be deleted. `position` is what may be committed when all of it is acknowledged, and
-    all that the source passed over is parked.
+    `position` may be committed once everything is acknowledged, and the records that could not be applied are parked.
     """
 
     position: int
@@ -40,11 +39,11 @@ class SourceFlush(Struct, frozen=True):
 
 
 class SourcePartition:
-    """One partition of `music-events`, in the hands of one owner.
+    """One source partition in the hands of one owner.
 
-    `owner` is a name that no other owner of the partition ever has; `load` gives the saved chunks of an hour;
-    `position` is what was applied before, -1 for nothing. Shards are told positions that are beyond all of lower levels
-    (`standings.lift`): a hub that was made anew begins again at 0.
+    `owner` is a name that no other owner of the partition ever has; `load` returns the saved chunks of an hour;
+    `position` is the last offset that was applied before, -1 for none. Shards are sent positions at a level
+    (`watermark.position_at`), since a hub that was made anew begins again at offset 0.
     """
 
     def __init__(
@@ -68,34 +67,35 @@ class SourcePartition:
         self._cells = PartitionCells(songs, regions, load)
         self._watermark_ms: int | None = None
         self._facts: list[SongFact] = []
-        self._passed_over: list[UnappliedRecord] = []
-        self._told: tuple[int, int | None] | None = None
+        self._unapplied: list[UnappliedRecord] = []
+        self._sent: tuple[int, int | None] | None = None
 
-    def take(self, batch: Batch) -> None:
+    def apply(self, batch: Batch) -> None:
         """Fold a batch. What was folded before may come again, in its order."""
-        read = reading.read(batch.bodies, batch.logged_ms, self._songs, self._regions)
+        read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions)
         self._cells.fold(read)
         self._facts += [
             _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index])
             for index, event in read.facts
         ]
-        self._passed_over += [passed_over(why, batch, index) for index, why in read.poison]
+        self._unapplied += [unapplied_record(why, batch, index) for index, why in read.poison]
         self.position = max(self.position, batch.end - 1)
         if batch.logged_ms:
-            self._reach(batch.logged_ms[-1])
+            self._advance(batch.logged_ms[-1])
 
-    def take_passed_over(self) -> list[UnappliedRecord]:
-        """The records that could not be understood since the last call, to be parked."""
-        found, self._passed_over = self._passed_over, []
+    def take_unapplied(self) -> list[UnappliedRecord]:
+        """The records that could not be applied since the last call, to be parked."""
+        found, self._unapplied = self._unapplied, []
         return found
 
     def at_end(self, polled_ms: int) -> None:
-        """The partition held nothing more than was taken when it was asked at this moment."""
-        self._reach(polled_ms - AT_END_MARGIN_MS)
+        """Advance the watermark: at this moment the partition held nothing more than was applied."""
+        self._advance(polled_ms - AT_END_MARGIN_MS)
 
     @property
     def changed(self) -> bool:
-        return self._told != (self.position, self._watermark_ms)
+        """Whether the shards were not sent the position and the watermark yet."""
+        return self._sent != (self.position, self._watermark_ms)
 
     def flush(self, now_ms: int) -> SourceFlush:
         """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
@@ -108,19 +108,19 @@ class SourcePartition:
             chunks |= {
                 f"{hour_prefix(self.number, hour)}{self._owner}/{piece}": value for piece, value in pieces.items()
             }
-        self._cells.rest(now_ms // HOUR_MS - HOT_HOURS + 1)
+        self._cells.unload(now_ms // HOUR_MS - HOT_HOURS + 1)
         flush = SourceFlush(
             position=self.position,
-            partials=self._messages(join(minutes), join(hours), now_ms),
+            partials=self._messages(join_rows(minutes), join_rows(hours), now_ms),
             chunks=chunks,
         )
         self._facts = []
-        self._told = (self.position, self._watermark_ms)
+        self._sent = (self.position, self._watermark_ms)
         return flush
 
     @property
     def watermark_ms(self) -> int | None:
-        """All that the hub had before this moment (Unix ms) was taken; None where that is not known."""
+        """Everything that the hub took before this moment (Unix ms) is applied; None where that is not known."""
         return self._watermark_ms
 
     def _messages(self, minutes: CountRows, hours: CountRows, now_ms: int) -> list[tuple[int, bytes]]:
@@ -129,7 +129,7 @@ class SourcePartition:
         return [
             (shard, body)
             for shard in range(self._shards)
-            for body in messages(
+            for body in partial_bodies(
                 self.number,
                 position_at(self._level, self.position),
                 None if self._watermark_ms is None else min(self._watermark_ms, now_ms),
@@ -142,18 +142,18 @@ class SourcePartition:
             )
         ]
 
-    def _reach(self, ms: int) -> None:
+    def _advance(self, ms: int) -> None:
         if ms >= 0:
             self._watermark_ms = ms if self._watermark_ms is None else max(self._watermark_ms, ms)
 
 
 def hour_prefix(partition: int, hour: int) -> str:
-    """How the keys of an hour's chunks begin; owner and number of the chunk follow."""
+    """How the keys of an hour's chunks begin; the owner and the number of the chunk follow."""
     return f"{partition}/{hour}/"
 
 
 def outdated(keys: list[str], now: datetime) -> list[str]:
-    """The keys of chunks whose hour no window can show any more, and whose events are too late if more come."""
+    """The keys of chunks whose hour no window can show any more."""
     oldest = milliseconds(now) // HOUR_MS - WEEK_HOURS - 1
     return [key for key in keys if int(key.split("/")[1]) < oldest]
 

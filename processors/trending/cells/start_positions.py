@@ -1,8 +1,8 @@
-"""Whether the positions of a partition of `music-events` are of the hub as it is now, and what is noted of that.
+"""From where a partition of `music-events` is read: whether its position is one of the hub as it is now.
 
-Kafka's committed offsets say nothing of the hub that they are of. So the worker notes in the document `@progress` of
-the container `attempts` when that hub was created, as the other workers do beside their projections; there an
-operator also sets a position back (`songline checkpoints reset trending`).
+Kafka's committed offsets do not say which hub they are of. So the worker notes when that hub was created in the
+document `@progress` of the container `attempts`, as the other workers do beside their projections. An operator sets a
+position back there too (`songline checkpoints reset trending`).
 """
 
 from datetime import UTC, datetime
@@ -18,27 +18,37 @@ from songline.schemas.progress_report import NotReadyCause
 
 
 class StartPosition(Struct, frozen=True):
-    """What a source goes on from: `next` is the offset that it reads next, `reached` what is noted of it."""
+    """Where a source partition goes on: `next` is the offset that is read next, `reached` is noted of the partition."""
 
     reached: Watermark
     next: int
 
     @property
     def level(self) -> int:
-        """What positions of this generation are counted in: every one is beyond all of lower levels."""
+        """The level of this generation's positions: every one is beyond all positions of lower levels."""
         return 2 * self.reached.generation
 
 
+class PositionMismatch(Struct, frozen=True):
+    """Why a partition can't be read on. `level`: the one at which nothing of it is applied, None where what was applied
+    of it still is."""
+
+    mismatch: HubMismatch
+    level: int | None
+
+
 class StartPositions:
-    """Asks the hub by `questions`, and notes in `positions`. Methods raise AzureError and EventHubError."""
+    """Finds start positions by asking the hub, and notes them. Methods raise AzureError and EventHubError."""
 
     def __init__(self, positions: WatermarkStore, questions: HubMetadata) -> None:
         self._positions = positions
         self._questions = questions
 
-    async def find(self, partition: int, committed: int | None) -> StartPosition | tuple[HubMismatch, int]:
-        """From where to read on, where the group has committed the offset `committed`; or why that can't be, and the
-        level at which nothing of the partition is applied. Raises PositionResetError where an operator came between."""
+    async def find(self, partition: int, committed: int | None) -> StartPosition | PositionMismatch:
+        """Where to read on, or why that can't be; `committed` is the offset that the group has committed.
+
+        Raises PositionResetError where an operator set the position meanwhile.
+        """
         name = str(partition)
         noted = await self._positions.reached(name)
         state = await self._questions.state(name)
@@ -46,19 +56,19 @@ class StartPositions:
         found = resume_point(own, state, f"{MUSIC_EVENTS}/{partition}")
         if isinstance(found, HubMismatch):
             assert own is not None, "nothing matches every hub"
-            # What is noted may be behind, and a position that is noted is what the operator is shown and resets.
+            # The noted position may be behind; it is the one that an operator is shown and resets.
             if noted is None:
                 await self._positions.begin([name])
             await self._positions.reach(name, structs.replace(own, through=own.through or datetime.now(UTC)))
-            generation = 0 if noted is None else noted.generation
-            # What was applied of the same hub still is, though events behind it are gone.
-            void = found.cause is not NotReadyCause.RETENTION_PASSED
-            return found, 2 * generation + void
+            if found.cause is NotReadyCause.RETENTION_PASSED:
+                # What was applied of the same hub still is, though events after it are gone.
+                return PositionMismatch(found, None)
+            return PositionMismatch(found, 2 * (0 if noted is None else noted.generation) + 1)
         reached = structs.replace(found.reached, through=found.reached.through or datetime.now(UTC))
         if noted is None:
             await self._positions.begin([name], state.created_at)
         elif noted.created_at is not None and not same_hub(noted.created_at, state.created_at):
-            # Nothing of the hub before was noted; shards may have heard of some of it.
+            # Nothing of the hub before was noted; shards may have been told of some of it.
             resets = noted.resets + 1
             reached = structs.replace(reached, resets=resets, generation=resets)
             if not await self._positions.reset(name, noted, reached):
@@ -70,12 +80,12 @@ class StartPositions:
         return await self._questions.describe()
 
     async def note(self, partition: int, reached: Watermark) -> None:
-        """Say how far the partition is. Raises PositionResetError where it was set back by hand meanwhile."""
+        """Note how far the partition is. Raises PositionResetError where an operator set it back meanwhile."""
         await self._positions.reach(str(partition), reached)
 
 
 def mismatch(partition: int, reached: Watermark, state: HubState) -> HubMismatch | None:
-    """Why a partition that is read is another one by now."""
+    """Why a partition that is being read is one of another hub by now; None where it is not."""
     found = resume_point(reached, state, f"{MUSIC_EVENTS}/{partition}")
     return found if isinstance(found, HubMismatch) else None
 
@@ -83,7 +93,7 @@ def mismatch(partition: int, reached: Watermark, state: HubState) -> HubMismatch
 def last_reached(noted: Watermark | None, committed: int | None) -> Watermark | None:
     """How far the partition is applied, of what is noted and what the group has committed.
 
-    What is noted may be behind, for it is noted now and then; but for a position that was set by hand, which has no
+    The noted position may be behind, since it is noted now and then. But one that an operator set holds: it has no
     `through` until a worker has gone on from it.
     """
     if noted is not None and noted.resets and noted.through is None:

@@ -1,12 +1,12 @@
-"""Stage 1: a partition's events to the counts of each cell, a UTC hour of event time.
+"""The cells of a source partition: its actions by the UTC hour of their event time, and the counts of each cell.
 
 A listener moves a song at most once an hour for each kind of action, and a listener lives in one partition. So a
 cell is a *set* of actions in which the first one stays, and counts are a function of it. Folding events that the
-cell has seen before changes nothing: replaying any stretch of the log in its order is harmless.
+cell has seen before changes nothing, so any part of the log may be replayed in its order.
 
 The set is saved as chunks, and is their union. A chunk is rewritten by each flush until it is full, and is never
-touched again. An owner of the partition writes chunks of its own and leaves those of earlier owners alone, so one that
-lost the partition without knowing it can overwrite nothing.
+changed again. An owner of the partition writes chunks of its own and leaves those of earlier owners alone, so an owner
+that has lost the partition without noticing it can overwrite nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,8 @@ class ActionSection(Struct, frozen=True, array_like=True):
     minutes: bytes
     regions: bytes
 
-    def size(self) -> int:
+    def size_bytes(self) -> int:
+        """About what the section takes when it is encoded."""
         return len(self.keys) + len(self.minutes) + len(self.regions) + 16
 
 
@@ -54,7 +55,7 @@ class Cell:
         self._fresh: list[dict[str, int]] = []
         self._piece = len(chunks)
         self._open: list[ActionSection] = []
-        self._size = 0
+        self._size_bytes = 0
         for chunk in chunks:
             self._restore(chunk)
 
@@ -79,11 +80,11 @@ class Cell:
         for firsts in self._fresh:
             for section in _sections(list(firsts), np.fromiter(firsts.values(), np.int64, len(firsts))):
                 self._open.append(section)
-                self._size += section.size()
-                if self._size >= CHUNK_BYTES:
+                self._size_bytes += section.size_bytes()
+                if self._size_bytes >= CHUNK_BYTES:
                     chunks[self._piece] = _encode(self._open)
                     self._piece += 1
-                    self._open, self._size = [], 0
+                    self._open, self._size_bytes = [], 0
         if self._open:
             chunks[self._piece] = _encode(self._open)
         self._fresh = []
@@ -118,7 +119,7 @@ class Cell:
 
 
 class PartitionCells:
-    """The cells of one partition of `music-events` that are in use; the others rest, packed, where they were saved."""
+    """The cells of one source partition that are in use. The others are packed where they were saved."""
 
     def __init__(self, songs: SongIndex, regions: RegionIndex, load: LoadChunks) -> None:
         self._songs = songs
@@ -126,17 +127,17 @@ class PartitionCells:
         self._load = load
         self._cells: dict[int, Cell] = {}
 
-    def fold(self, reading: ActionColumns) -> None:
+    def fold(self, actions: ActionColumns) -> None:
         """Count a batch."""
-        hours = reading.hours
+        hours = actions.hours
         if not len(hours):
             return
         if (hours == hours[0]).all():
-            self._cell(int(hours[0])).fold(reading.keys, reading.codes)
+            self._cell(int(hours[0])).fold(actions.keys, actions.codes)
             return
         for hour in np.unique(hours).tolist():
             at = np.flatnonzero(hours == hour).tolist()
-            self._cell(hour).fold([reading.keys[i] for i in at], [reading.codes[i] for i in at])
+            self._cell(hour).fold([actions.keys[i] for i in at], [actions.codes[i] for i in at])
 
     def flush(self) -> Iterator[tuple[int, CountRows, CountRows, dict[int, bytes]]]:
         """Hour, counts by minute and by hour, and chunks of each cell that has changed."""
@@ -144,8 +145,8 @@ class PartitionCells:
             if cell.changed:
                 yield (hour, *cell.flush())
 
-    def rest(self, before: int) -> None:
-        """Let go of the cells of hours before `before`; a late event loads its cell again."""
+    def unload(self, before: int) -> None:
+        """Drop the cells of hours before `before`, which are saved; a late event loads its cell again."""
         for hour in [hour for hour, cell in self._cells.items() if hour < before and not cell.changed]:
             del self._cells[hour]
 

@@ -1,4 +1,4 @@
-"""What the first stage tells the second, in the hub `trending-partials`: absolute counts of what has changed."""
+"""The messages of the hub `trending-partials`: absolute counts of what has changed in a source partition's cells."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -15,6 +15,8 @@ from songline.schemas.ownership import NOBODY, Claim
 
 ROWS = 3_000
 """Rows a message: at most 128 + 30 bytes each, so under 500 KB in all."""
+FACTS = 100
+"""Facts a message: title and artist take up to 1,200 bytes each."""
 
 
 class CountSection(Struct, frozen=True, array_like=True):
@@ -32,10 +34,10 @@ class CountSection(Struct, frozen=True, array_like=True):
 
 
 class SongFact(Struct, frozen=True, array_like=True):
-    """What a user said last of a song in a partition. `removed` facts have no title, artist or genre. `claim`: where
-    the user's first upload of the song stands in that partition. `again`: it had been parked and was sent again.
+    """The last upload or removal of a song by a user in a partition. Of a removal there is no title, artist or genre.
 
-    What was sent and saved before facts had users has neither `user_id` nor `claim`.
+    `claim`: where the user's first upload of the song stands in that partition. `again`: the event had been parked and
+    was sent again. Facts that were sent and saved before they had users have neither `user_id` nor `claim`.
     """
 
     song_id: str
@@ -51,19 +53,19 @@ class SongFact(Struct, frozen=True, array_like=True):
 
     @property
     def position(self) -> int:
-        """The offset, as other readers call it."""
+        """The offset, under the name that `songline.schemas.ownership` reads."""
         return self.offset
 
     def claiming(self, claim: Claim | None) -> Self:
-        """The same with another claim."""
+        """The same fact with another claim."""
         return structs.replace(self, claim=claim)
 
 
 class Partial(Struct, frozen=True, array_like=True):
-    """A message: source `partition`, what changed, and how far it goes.
+    """A message: the source `partition`, what changed, and how far that goes.
 
-    `position`: offset of the last event that is in the counts, -1 for none. `watermark_ms`: all that the partition
-    had before this moment is in. Both are None in a message that another of the same flush follows.
+    `position`: that of the last event that is in the counts, -1 for none. `watermark_ms`: every event that the
+    partition had before this moment is in the counts. Both are None where another message of the same flush follows.
     """
 
     partition: int
@@ -75,7 +77,7 @@ class Partial(Struct, frozen=True, array_like=True):
 
 
 class CountRows(Struct, frozen=True):
-    """Counts in columns, `pair` being a song and a region in one integer (see `names.pair`)."""
+    """Counts in columns, `pair` being a song and a region in one integer (see `song_index.pair`)."""
 
     pair: Ints
     bucket: Ints
@@ -85,6 +87,7 @@ class CountRows(Struct, frozen=True):
         return len(self.pair)
 
     def select(self, which: Ints | slice) -> "CountRows":
+        """The rows at these places."""
         return CountRows(self.pair[which], self.bucket[which], self.counts[which])
 
 
@@ -93,7 +96,7 @@ def no_rows() -> CountRows:
     return CountRows(nothing, nothing, np.zeros((0, KINDS), np.int64))
 
 
-def join(parts: list[CountRows]) -> CountRows:
+def join_rows(parts: list[CountRows]) -> CountRows:
     if not parts:
         return no_rows()
     return CountRows(
@@ -104,6 +107,7 @@ def join(parts: list[CountRows]) -> CountRows:
 
 
 def pack(rows: CountRows, songs: SongIndex) -> CountSection:
+    """The rows as a section that names its songs."""
     numbers, song = np.unique(rows.pair >> REGION_BITS, return_inverse=True)
     return CountSection(
         songs=[songs.names[number] for number in numbers.tolist()],
@@ -115,6 +119,7 @@ def pack(rows: CountRows, songs: SongIndex) -> CountSection:
 
 
 def unpack(section: CountSection, songs: SongIndex) -> CountRows:
+    """The rows of a section, by the numbers that its songs have in `songs`."""
     numbers = songs.numbers(section.songs)
     song = numbers[np.frombuffer(section.song, "<i4")] if section.songs else numbers
     return CountRows(
@@ -124,7 +129,7 @@ def unpack(section: CountSection, songs: SongIndex) -> CountRows:
     )
 
 
-def messages(
+def partial_bodies(
     partition: int,
     position: int,
     watermark_ms: int | None,
@@ -132,26 +137,24 @@ def messages(
     facts: list[SongFact],
     songs: SongIndex,
 ) -> Iterator[bytes]:
-    """What one shard is told by one flush, as bodies in their order; at least one, and the last has the position."""
+    """The messages of one flush to one shard, in their order; at least one, and the last has the position."""
     minutes, hours = rows["minute"], rows["hour"]
-    parts = max(-(-len(minutes) // (ROWS // 2)), -(-len(hours) // (ROWS // 2)), -(-len(facts) // FACTS), 1)
-    for part in range(parts):
-        last = part == parts - 1
-        stretch = slice(part * (ROWS // 2), (part + 1) * (ROWS // 2))
+    half = ROWS // 2
+    count = max(-(-len(minutes) // half), -(-len(hours) // half), -(-len(facts) // FACTS), 1)
+    for part in range(count):
+        last = part == count - 1
+        these = slice(part * half, (part + 1) * half)
         yield _encode(
             Partial(
                 partition=partition,
                 position=position if last else None,
                 watermark_ms=watermark_ms if last else None,
-                minutes=pack(minutes.select(stretch), songs),
-                hours=pack(hours.select(stretch), songs),
+                minutes=pack(minutes.select(these), songs),
+                hours=pack(hours.select(these), songs),
                 facts=facts[part * FACTS : (part + 1) * FACTS],
             )
         )
 
-
-FACTS = 100
-"""Facts a message: title and artist take up to 1,200 bytes each."""
 
 _encode = msgspec.msgpack.Encoder().encode
 decode = MsgpackDecoder(Partial).decode

@@ -1,4 +1,4 @@
-"""The pump of stage 1: batches of `music-events` to sources, and what they flush to the hubs."""
+"""The pump of the cells: batches of `music-events` to source partitions, and their flushes to the hubs."""
 
 import asyncio
 import time
@@ -13,34 +13,39 @@ from songline.processors.trending.cells.partition_opener import PartitionOpener
 from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, hour_prefix, outdated
 from songline.processors.trending.cells.start_positions import StartPosition
 from songline.processors.trending.cells.state import ActionSection, LoadChunks
-from songline.processors.trending.crash_isolation import FoldGuard
+from songline.processors.trending.cells.validation import cell_key, check_chunk
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
-from songline.processors.trending.faust.record_sender import OutgoingRecord, changes, keep, send
+from songline.processors.trending.faust.record_sender import (
+    OutgoingRecord,
+    changelog_records,
+    send_records,
+    update_table,
+)
+from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
-from songline.processors.trending.policy import moment
+from songline.processors.trending.policy import HOUR_MS, moment
 from songline.processors.trending.song_index import RegionIndex, SongIndex
-from songline.processors.trending.validation import cell_key, check_chunk
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
-"""With so many events to read, flushes come this far apart: the same songs come again, and are told once."""
+"""The pause between flushes with more than FAR_BEHIND events to read: the same songs come again, and are sent once."""
 
 MOST_UNWRITTEN = 150_000
-"""Records of a partition that are counted and not flushed: so many are looked through for what ended a worker."""
+"""Records of a partition that are counted and not flushed: the record that ended a worker is among so many."""
 
-PARK_AGAIN_S = 0.2
-MANY = 100
+PAUSE_S = 0.2
+HOLD_WAITING = 100
 """While more records of a partition wait to be parked, it is not read on, and the others are."""
 
 
 class CellWorker:
-    """Sources of the partitions that this worker holds. `owner` names the worker's hold on them, each time anew."""
+    """The source partitions that this worker holds. `owner` names its hold on them, each time anew."""
 
     def __init__(
         self,
@@ -51,7 +56,7 @@ class CellWorker:
         now_ms: Callable[[], int],
         parking: ParkingQueue,
         guard: FoldGuard,
-        settling: PartitionOpener,
+        opener: PartitionOpener,
     ) -> None:
         self._app = app
         self._table = table
@@ -59,13 +64,14 @@ class CellWorker:
         self._now_ms = now_ms
         self._parking = parking
         self._guard = guard
-        self._settling = settling
-        self._stays = count()
-        self._voids: dict[int, SourcePartition] = {}
+        self._opener = opener
+        self._opened = count()
+        self._void: dict[int, SourcePartition] = {}
+        """Partitions of which nothing is applied at their level, which the shards are told."""
         self._owner = ""
         self._flushed: dict[int, int] = {}
         self._saved = saved
-        self._order = GapDetector(app, MUSIC_EVENTS, settling.doubt)
+        self._gaps = GapDetector(app, MUSIC_EVENTS, opener.reopen)
         self._songs = SongIndex(shards)
         self._regions = RegionIndex()
         self._sources: dict[int, SourcePartition] = {}
@@ -75,39 +81,40 @@ class CellWorker:
         self._swept_hour = 0
 
     async def consume(self, stream: Any) -> None:
+        """Fold the batches of a stream, for as long as it lasts."""
         async for event in stream.noack().events():
             message = event.message
-            if not await self._order.admits(message.partition, event.value):
+            if not await self._gaps.follows(message.partition, event.value):
                 continue
-            await self._take(message.partition, message, event.value)
+            await self._fold(message.partition, message, event.value)
             while self._parking.full and message.partition in self._sources:
                 await self.flush(now=True)
-                await asyncio.sleep(PARK_AGAIN_S)
+                await asyncio.sleep(PAUSE_S)
             if self._unwritten(message.partition) > MOST_UNWRITTEN:
                 await self.flush(now=True)
 
-    async def _take(self, number: int, message: Any, batch: Batch) -> None:
-        owner, reach = self._owner, self._app.consumer.reach(TP(MUSIC_EVENTS, number))
+    async def _fold(self, number: int, message: Any, batch: Batch) -> None:
+        owner, fetched = self._owner, self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))
 
         def apply(part: Batch) -> None:
             source = self._sources[number]
-            source.take(part)
-            for record in source.take_passed_over():
+            source.apply(part)
+            for record in source.take_unapplied():
                 self._parking.add(MUSIC_EVENTS, number, record)
 
-        async def settle(position: int) -> None:
+        async def complete(position: int) -> None:
             while self._owner == owner:
                 await self.flush(now=True)
                 if self._flushed.get(number, -1) >= position:
                     break
-                await asyncio.sleep(PARK_AGAIN_S)
+                await asyncio.sleep(PAUSE_S)
             await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
 
         if number in self._sources:
-            await self._guard.fold(number, batch, owner, None if reach is None else reach.end, apply, settle)
+            await self._guard.fold(number, batch, owner, None if fetched is None else fetched.end, apply, complete)
         if self._owner == owner and number in self._sources:
             self._messages[number].append(message)
-            if self._parking.waiting(MUSIC_EVENTS, number) > MANY:
+            if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))
 
     def _unwritten(self, number: int) -> int:
@@ -115,31 +122,31 @@ class CellWorker:
         return 0 if source is None else source.position - self._flushed.get(number, source.position)
 
     async def assigned(self, committed: dict[int, int | None], owner: str) -> None:
-        """Hold these partitions and no others, each from where it is found to be read from; what others left is
+        """Hold these partitions and no others; each is folded once it is opened. What earlier owners saved is
         recovered."""
         self._messages.clear()
         self._owner = owner
         self._flushed = {number: -1 if offset is None else offset - 1 for number, offset in committed.items()}
-        self._order.start({})
-        self._sources, self._voids = {}, {}
+        self._gaps.start({})
+        self._sources, self._void = {}, {}
         await self._saved.prune(set(committed))
-        self._settling.assigned(self, committed)
+        self._opener.assigned(self, committed)
 
-    def open(self, number: int, ground: StartPosition) -> None:
+    def open(self, number: int, start: StartPosition) -> None:
         """Fold the partition from here on."""
-        self._voids.pop(number, None)
-        self._flushed[number] = ground.next - 1
-        self._sources[number] = self._source(number, ground.next - 1, ground.level)
-        self._order.expect(number, ground.next)
+        self._void.pop(number, None)
+        self._flushed[number] = start.next - 1
+        self._sources[number] = self._source(number, start.next - 1, start.level)
+        self._gaps.expect(number, start.next)
 
     def close(self, number: int, level: int | None) -> None:
         """Fold nothing of the partition. At `level` nothing of it is applied, which the shards are told; None: what is
         applied stays so."""
-        self._order.expect(number, None)
+        self._gaps.expect(number, None)
         self._sources.pop(number, None)
         self._messages.pop(number, None)
         if level is not None:
-            self._voids[number] = self._source(number, -1, level)
+            self._void[number] = self._source(number, -1, level)
 
     def flushed(self, number: int) -> int:
         """The position up to which the partition is flushed."""
@@ -150,24 +157,24 @@ class CellWorker:
             yield TP(MUSIC_EVENTS, number), self.flushed(number), source.watermark_ms
 
     def _source(self, number: int, position: int, level: int) -> SourcePartition:
-        owner = f"{self._owner}-{next(self._stays)}"
+        owner = f"{self._owner}-{next(self._opened)}"
         load = self._load(number)
         return SourcePartition(number, owner, self._shards, self._songs, self._regions, load, position, level)
 
     async def revoked(self) -> None:
-        """Finish the flush that is on its way; what it has not got is counted again by the next owner."""
+        """Finish a flush that has begun. The next owner counts again what is not flushed."""
         async with self._flushing:
-            await self._settling.part()
-            self._order.start({})
-            self._sources, self._voids = {}, {}
-            self._settling.revoked()
+            await self._opener.note_before_revoked()
+            self._gaps.start({})
+            self._sources, self._void = {}, {}
+            self._opener.revoked()
             self._messages.clear()
             self._parking.forget(MUSIC_EVENTS)
             self._app.on_hold.clear()
         await self._guard.close()
 
     async def flush(self, *, now: bool = False) -> None:
-        """Park what was passed over, tell the shards what changed, save it, and only then let offsets be committed.
+        """Park what could not be applied, send the shards what changed, save it, and then let offsets be committed.
 
         A crash between any two of these steps makes the next owner repeat some of them, which changes nothing. Far
         behind, a flush is put off for a while unless it is wanted `now`.
@@ -179,72 +186,69 @@ class CellWorker:
             self._flushed_ms = now_ms
             flushes: dict[int, SourceFlush] = {}
             messages: dict[int, list[Any]] = {}
-            for number, source in list(self._voids.items()):
+            for number, source in list(self._void.items()):
                 if source.changed:
                     flushes[number] = source.flush(now_ms)
             for number, source in list(self._sources.items()):
-                self._look_for_end(source)
+                self._advance_at_end(source)
                 # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
                 parked = source.changed and await self._parking.park(MUSIC_EVENTS, number)
                 if parked and self._sources.get(number) is source:
                     self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
                     flushes[number] = source.flush(now_ms)
-                    keep(self._table, flushes[number].chunks)
+                    update_table(self._table, flushes[number].chunks)
                     messages[number] = self._messages.pop(number, [])
-            await send(
-                self._app.producer,
-                [
-                    OutgoingRecord(TRENDING_PARTIALS, body, shard)
-                    for flush in flushes.values()
-                    for shard, body in flush.partials
-                ],
-            )
-            await send(
-                self._app.producer,
-                [
-                    one
-                    for number, flush in flushes.items()
-                    for one in changes(TRENDING_CELLS_CHANGELOG, number, flush.chunks)
-                ],
-            )
+            await self._send(flushes)
             for number, done in messages.items():
                 if number in self._sources:
                     self._flushed[number] = flushes[number].position
                 for message in done:
                     self._app.consumer.ack(message)
             await self._saved.park()
-            await self._sweep(now_ms)
+            await self._delete_outdated(now_ms)
 
-    def behind(self) -> dict[TP, tuple[int, int]]:
-        """Of each partition, what was counted and where it ends."""
-        found = {}
-        for number, source in self._sources.items():
-            tp = TP(MUSIC_EVENTS, number)
-            if (reach := self._app.consumer.reach(tp)) is not None:
-                found[tp] = (source.position + 1, reach.end)
-        return found
+    async def _send(self, flushes: dict[int, SourceFlush]) -> None:
+        """Send the shards what changed, and then save it."""
+        partials = [
+            OutgoingRecord(TRENDING_PARTIALS, body, shard)
+            for flush in flushes.values()
+            for shard, body in flush.partials
+        ]
+        await send_records(self._app.producer, partials)
+        chunks = [
+            record
+            for number, flush in flushes.items()
+            for record in changelog_records(TRENDING_CELLS_CHANGELOG, number, flush.chunks)
+        ]
+        await send_records(self._app.producer, chunks)
 
     def far_behind(self) -> bool:
         """Whether so much is to be read that other work had better wait."""
-        return sum(end - position for position, end in self.behind().values()) > FAR_BEHIND
+        unread = 0
+        for number, source in self._sources.items():
+            if (fetched := self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))) is not None:
+                unread += fetched.end - source.position - 1
+        return unread > FAR_BEHIND
 
-    def _look_for_end(self, source: SourcePartition) -> None:
-        reach = self._app.consumer.reach(TP(MUSIC_EVENTS, source.number))
-        if reach is not None and source.position + 1 >= reach.end:
-            source.at_end(reach.polled_ms)
+    def _advance_at_end(self, source: SourcePartition) -> None:
+        """Advance the watermark of a partition that was read to its end."""
+        fetched = self._app.consumer.fetch_position(TP(MUSIC_EVENTS, source.number))
+        if fetched is not None and source.position + 1 >= fetched.end:
+            source.at_end(fetched.polled_ms)
 
-    async def _sweep(self, now_ms: int) -> None:
-        """Once an hour, delete the cells that nothing can ask for any more."""
-        hour = now_ms // 3_600_000
+    async def _delete_outdated(self, now_ms: int) -> None:
+        """Once an hour, delete the cells that no window can show any more."""
+        hour = now_ms // HOUR_MS
         if hour == self._swept_hour:
             return
         self._swept_hour = hour
         held = [read_text(key) for key in self._table.data if _is_cell(key)]
-        gone = [key for key in outdated(held, moment(now_ms)) if int(key.split("/")[0]) in self._sources]
-        for key in gone:
-            values: dict[str, bytes | None] = {key: None}
-            await send(self._app.producer, changes(TRENDING_CELLS_CHANGELOG, int(key.split("/")[0]), values))
-            keep(self._table, values)
+        for key in outdated(held, moment(now_ms)):
+            number = int(key.split("/")[0])
+            if number in self._sources:
+                values: dict[str, bytes | None] = {key: None}
+                await send_records(self._app.producer, changelog_records(TRENDING_CELLS_CHANGELOG, number, values))
+                update_table(self._table, values)
 
     def _load(self, number: int) -> LoadChunks:
         def load(hour: int) -> list[list[ActionSection]]:
@@ -253,7 +257,7 @@ class CellWorker:
                 try:
                     chunks.append(check_chunk(value))
                 except PoisonError as why:
-                    self._saved.pass_over(key, value, why)
+                    self._saved.remove(key, value, why)
             return chunks
 
         return load

@@ -1,4 +1,4 @@
-"""What one fetch brought from one partition."""
+"""A batch: the records that one fetch brought from one partition, in columns."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,15 +1,17 @@
-"""Faust, taught to hand over a whole fetch at a time. The one place that knows Faust's and aiokafka's inside.
+"""A Faust app whose messages are whole fetches. This folder alone knows the inside of Faust and aiokafka.
 
 Faust spends 100 µs and more on each message. Here a message is all that one fetch brought from one partition: its
-value is a `Batch`, its offset the batch's last one. Three things are overridden:
+value is a `Batch`, its offset the batch's last one. Four things are overridden:
 
 - what the driver's consumer thread fetches (`_fetch_records`): the records of a batched hub are taken out of the
   record batches as columns, without an object for each record, and those of other hubs so that none stops the reader
-  (`fetched.py`). To read a batch again aiokafka has to keep its bytes (`record_batches.RecordBytes`);
+  (`fetched_records.py`). To read a batch again aiokafka has to keep its bytes (`record_batches.RecordBytes`);
 - how a fetched thing becomes a message (`_to_message`);
 - which offset may be committed (`_new_offset`): Faust looks for gaps between the offsets that were acknowledged,
   and here every batch leaves one. Our agents acknowledge in the order of the partition, and take no batch that
-  doesn't follow on the one before (`order.py`), so that the last acknowledged offset is the one, gap or not.
+  doesn't follow on the one before (`gap_detection.py`), so the last acknowledged offset may be committed;
+- which partitions Faust expects to move (`verify_event_path`): it would log an error a second for each partition that
+  we hold back.
 
 The versions that this was written against are pinned by `tests/integration/trending/test_batched_app.py`.
 """
@@ -17,7 +19,7 @@ The versions that this was written against are pinned by `tests/integration/tren
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -36,7 +38,7 @@ from songline.processors.trending.faust.record_batches import RecordBytes
 log = logging.getLogger(__name__)
 
 READ_AGAIN_S = 1.0
-"""A partition that stands in front of a gap is read again so often."""
+"""The pause before a partition that is at a gap is read again."""
 
 
 class FetchPosition(Struct, frozen=True):
@@ -48,10 +50,10 @@ class FetchPosition(Struct, frozen=True):
 
 
 class GapRead(Struct, frozen=True):
-    """A gap that a partition stands in front of, `since` so many seconds of the steady clock, read `times` times."""
+    """A gap at which a partition is, since `since_s` of the steady clock, and how often it was read."""
 
     gap: OffsetGap
-    since: float
+    since_s: float
     times: int
 
 
@@ -97,7 +99,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         wanted = {
             tp
             for tp in partitions
-            if self._held_until.get(tp, 0.0) <= now and tp not in self.app.on_hold and tp not in self.app.unsettled
+            if self._held_until.get(tp, 0.0) <= now and tp not in self.app.on_hold and tp not in self.app.unopened
         }
         if not wanted:
             # To aiokafka no partitions are all of them.
@@ -105,31 +107,36 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         records: Mapping[Any, list[Any]] = await fetcher.fetched_records(wanted, timeout=0)
         fetched = {tp: [_batch(found)] if tp.topic in self.app.batched else found for tp, found in records.items()}
         for tp in [tp for tp in fetched if tp.topic in self.app.batched]:
-            self._note_gap(tp, self._opened.pop(tp, None), now)
+            self._record_gap(tp, self._opened.pop(tp, None), now)
             if fetched[tp][0].begin == fetched[tp][0].end:
                 del fetched[tp]
         return fetched
 
     def _unreadable(self, tp: Any, offset: int, raw: bytes, why: str) -> None:
         log.error("%s/%d: passed over a record batch at %d that can't be read: %s", *tp, offset, why)
-        if (tell := self.app.unreadable.get(tp.topic)) is not None:
-            self.consumer.loop.call_soon_threadsafe(tell, tp.partition, offset, raw, why)
+        if (report := self.app.unreadable.get(tp.topic)) is not None:
+            self.consumer.loop.call_soon_threadsafe(report, tp.partition, offset, raw, why)
 
-    def _note_gap(self, tp: Any, opened: FetchedRecords | None, now: float) -> None:
+    def _record_gap(self, tp: Any, opened: FetchedRecords | None, now: float) -> None:
         gap = None if opened is None else opened.gap
         if gap is None:
-            self.app.missing.pop(tp, None)
+            self.app.gaps.pop(tp, None)
             return
         self._held_until[tp] = now + READ_AGAIN_S
-        before: GapRead | None = self.app.missing.get(tp)
+        before: GapRead | None = self.app.gaps.get(tp)
         if before is not None and before.gap.expected == gap.expected:
-            self.app.missing[tp] = GapRead(gap, before.since, before.times + 1)
+            self.app.gaps[tp] = GapRead(gap, before.since_s, before.times + 1)
             return
-        self.app.missing[tp] = GapRead(gap, now, 1)
+        self.app.gaps[tp] = GapRead(gap, now, 1)
         log.warning("%s/%d: expected offset %d, saw %s; reading again", *tp, gap.expected, gap.seen)
 
-    def reach(self, tp: TP) -> FetchPosition | None:
-        """None while nothing is known."""
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Log where a partition does not move, unless we hold it back."""
+        if tp not in self.app.on_hold and tp not in self.app.unopened:
+            super().verify_event_path(now, tp)
+
+    def fetch_position(self, tp: TP) -> FetchPosition | None:
+        """Where the partition's fetching stands, None while that is not known."""
         if self._consumer is None:
             return None
         assignment = self._consumer._fetcher._subscriptions.subscription.assignment
@@ -192,9 +199,10 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
         self._committed_offset[tp] = offset or None
         await self.seek_wait({tp: offset})
 
-    def reach(self, tp: TP) -> FetchPosition | None:
-        reach: FetchPosition | None = self._thread.reach(tp)
-        return reach
+    def fetch_position(self, tp: TP) -> FetchPosition | None:
+        """Where the partition's fetching stands, None while that is not known."""
+        found: FetchPosition | None = self._thread.fetch_position(tp)
+        return found
 
     def known_partitions(self, hub: str) -> frozenset[int]:
         """The partitions that are shared out among the workers; those that were added are not for some minutes."""
@@ -209,9 +217,8 @@ class BatchedTransport(driver.Transport):  # type: ignore[misc] # Faust has no t
 class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
     """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
-    `unreadable` are told, by hub, of record batches of other hubs that can't be read: partition, offset, bytes, why.
-    `missing` are the gaps that partitions stand in front of; partitions that are `on_hold` or `unsettled` are not
-    handed over at all.
+    `unreadable` has, by other hubs, what to call with a record batch that can't be read: partition, offset, bytes, why.
+    `gaps` are those at which partitions are. Partitions that are `on_hold` or `unopened` are not handed over at all.
     """
 
     def __init__(
@@ -222,19 +229,11 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
     ) -> None:
         self.batched = frozenset(batched)
         self.unreadable: dict[str, Callable[[int, int, bytes, str], None]] = {}
-        self.missing: dict[TP, GapRead] = {}
+        self.gaps: dict[TP, GapRead] = {}
         self.on_hold: set[TP] = set()
-        self.unsettled: set[TP] = set()
-        self.closing: list[Callable[[], Awaitable[None]]] = []
+        self.unopened: set[TP] = set()
         fetching.MemoryRecords = RecordBytes
         super().__init__(*args, **options)
-
-    async def stop(self) -> None:
-        """Stop, and only then close what the stages write to."""
-        await super().stop()
-        closing, self.closing = self.closing, []
-        for close in closing:
-            await close()
 
     def _new_transport(self) -> BatchedTransport:
         return BatchedTransport(self.conf.broker_consumer, self)

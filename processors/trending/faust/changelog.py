@@ -1,4 +1,4 @@
-"""What a table's changelog holds of one partition, but for what can't be the table's own."""
+"""The records of a table's changelog; those that the table can't have written are removed and parked."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,7 @@ from songline.processors.trending.validation import saved_key
 from songline.schemas.errors import PoisonError
 
 TURN = 100
-"""Records that are checked before others get a turn: a large changelog takes seconds."""
-
-NOT_RECOVERED = -1
-"""The position of what was written by this process itself."""
+"""So many records are checked before other tasks get a turn: a large changelog takes seconds."""
 
 
 class ChangelogPlace(Struct, frozen=True):
@@ -26,7 +23,7 @@ class ChangelogPlace(Struct, frozen=True):
 
 
 class Changelog:
-    """The records of the Faust `table` whose changelog is `hub`; what is unusable goes to `parking` and is left out.
+    """The records of the Faust `table` whose changelog is `hub`; unusable ones are removed and go to `parking`.
 
     `check` raises PoisonError for a record (key, value, partition) that the table did not write.
     """
@@ -38,8 +35,8 @@ class Changelog:
         self._check = check
         self._places: dict[bytes | None, ChangelogPlace] = {}
 
-    async def note(self, event: Any) -> None:
-        """Take in where a record stands that is about to be recovered."""
+    async def record(self, event: Any) -> None:
+        """Record where a record stands that is about to be recovered."""
         message = event.message
         if message.value is None:
             self._places.pop(message.key, None)
@@ -47,12 +44,12 @@ class Changelog:
             logged_ms = -1 if message.timestamp is None else round(message.timestamp * 1_000)
             self._places[message.key] = ChangelogPlace(message.partition, message.offset, logged_ms)
 
-    def unreadable(self, partition: int, position: int, raw: bytes, why: str) -> None:
-        """A record batch could not be read at all."""
+    def add_unreadable(self, partition: int, position: int, raw: bytes, why: str) -> None:
+        """Park a record batch that can't be read at all."""
         self._parking.add(self.hub, partition, UnappliedRecord(position, -1, raw, "not-an-event", why))
 
     async def prune(self, partitions: set[int]) -> None:
-        """Leave out what these partitions of the changelog hold that is not the table's."""
+        """Remove what these partitions of the changelog hold that the table did not write."""
         for turn, (key, value) in enumerate(list(self._table.data.items())):
             if turn % TURN == 0:
                 await asyncio.sleep(0)
@@ -63,10 +60,10 @@ class Changelog:
                 number = place.partition if place is not None else int(saved_key(key, _partition(key))[0])
                 self._check(key, value, number)
             except PoisonError as why:
-                self.pass_over(key, value, why)
+                self.remove(key, value, why)
 
-    def pass_over(self, key: Any, value: Any, why: PoisonError) -> None:
-        """Leave a record out, and have it parked if it came from the changelog."""
+    def remove(self, key: Any, value: Any, why: PoisonError) -> None:
+        """Remove a record, and have it parked if it came from the changelog."""
         self._table.data.pop(key, None)
         place = self._places.pop(key, None)
         if place is not None:
@@ -82,7 +79,7 @@ class Changelog:
         return [(key, value) for key, value in self._table.data.items() if key.startswith(start)]
 
     async def park(self) -> None:
-        """Park what was left out."""
+        """Park what was removed."""
         for partition in self._parking.partitions(self.hub):
             await self._parking.park(self.hub, partition)
 

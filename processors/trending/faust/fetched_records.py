@@ -1,6 +1,6 @@
 """What aiokafka fetched of one partition, taken out of its record batches without an object for each record.
 
-A hub that is not compacted has no gap between offsets, and none is passed over here: a fetch ends in front of it, so
+A hub that is not compacted has no gap between offsets, and none is passed over here: a fetch ends before the gap, so
 that the partition is fetched again from there. Source: Event Hubs gives a partition's events consecutive sequence
 numbers, and its Kafka offsets are these. Control batches, which hold no event, take an offset each as in Kafka.
 """
@@ -22,16 +22,16 @@ from songline.processors.trending.faust.record_batches import (
 
 
 class OffsetGap(Struct, frozen=True):
-    """What a fetch could not go on over: `expected` is the offset that is missing, `seen` what stood in its place."""
+    """A gap in a partition: `expected` is the offset that is missing, `seen` says what is in its place."""
 
     expected: int
     seen: str
 
 
 class FetchedRecords:
-    """All records of one fetch, standing where aiokafka has an iterator of records; iterating gives one `Batch`.
+    """All records of one fetch, in the place of aiokafka's iterator of records; iterating yields one `Batch`.
 
-    `gap` is what it ended in front of, None where it came to its end. `now_ms` is the wall clock's: where a hub keeps
+    `gap` is where it ended, None where it came to its end. `now_ms` is the wall clock's: where a hub keeps
     its senders' timestamps, none of them is later than that.
     """
 
@@ -87,8 +87,10 @@ class FetchedRecords:
 
 
 class ReadableRecords:
-    """Stands where aiokafka has an iterator of records, of a hub that may be compacted: what can't be read is passed
-    over, and told by `unreadable` (partition, offset, the bytes, why)."""
+    """The records of one fetch from a hub that may be compacted, in the place of aiokafka's iterator of records.
+
+    A batch that can't be read is passed over; `unreadable` is called with partition, offset, bytes and reason.
+    """
 
     def __init__(self, records: Any, unreadable: Callable[[Any, int, bytes, str], None]) -> None:
         self._records = records

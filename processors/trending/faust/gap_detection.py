@@ -1,8 +1,8 @@
-"""That no batch is missing: each has to begin where the one before it ended.
+"""Gap detection: each batch of a partition has to begin where the one before it ended.
 
-Faust may drop what waits in a stream when it resumes its flow after a recovery. It is safe itself, since a dropped
-message is never acknowledged and holds back the commit; our commits go by the last batch (see `batching`), so a
-dropped one would be lost for good. Here it is noticed, and read again.
+Faust may drop what waits in a stream when it resumes its flow after a recovery. Its own commits are safe, since a
+dropped message is never acknowledged and holds them back. Our commits go by the last batch (see `batched_app.py`), so a
+dropped batch would be lost. Here it is noticed, and read again.
 """
 
 import logging
@@ -17,14 +17,15 @@ log = logging.getLogger(__name__)
 
 
 class GapDetector:
-    """Of each partition of a hub that this worker holds, the offset that the next batch has to begin at.
+    """Of each partition of a hub that this worker holds, the offset at which the next batch has to begin.
 
-    `doubt` is told of a partition whose offsets may be of another hub, or gone; without it they are gone on with.
+    `reopen` is called for a partition whose offsets may be of another hub, or are deleted; without it, what is deleted
+    is passed over.
     """
 
-    def __init__(self, app: Any, hub: str, doubt: Callable[[int], None] | None = None) -> None:
+    def __init__(self, app: Any, hub: str, reopen: Callable[[int], None] | None = None) -> None:
         self._app = app
-        self._doubt = doubt
+        self._reopen = reopen
         self._hub = hub
         self._next: dict[int, int] = {}
 
@@ -39,17 +40,17 @@ class GapDetector:
         else:
             self._next[partition] = offset
 
-    async def admits(self, partition: int, batch: Batch) -> bool:
-        """Whether the batch follows on what came before, or repeats it. If not, the hub is read again from there.
+    async def follows(self, partition: int, batch: Batch) -> bool:
+        """Whether the batch follows on the one before it, or repeats it. If not, the hub is read again from there.
 
-        Events that the hub's retention has deleted can't be read again; going on without them is all there is.
+        Events that the hub has deleted can't be read again.
         """
         expected = self._next.get(partition)
         if expected is None:
             return False
-        if self._doubt is not None and batch.begin < expected:
-            # It is read again from before, which only a hub does that is another one; or Faust, which does no harm.
-            self._doubt(partition)
+        if self._reopen is not None and batch.begin < expected:
+            # Only another hub gives earlier offsets than were asked for; or Faust, where reopening does no harm.
+            self._reopen(partition)
             return False
         if batch.begin > expected:
             tp = TP(self._hub, partition)
@@ -61,8 +62,8 @@ class GapDetector:
                 # In the consumer's own thread: `Consumer.seek` races with the fetch loop there.
                 await self._app.consumer.seek_wait({tp: expected})
                 return False
-            if self._doubt is not None:
-                self._doubt(partition)
+            if self._reopen is not None:
+                self._reopen(partition)
                 return False
             log.error("%s/%d: offsets %d to %d are gone by retention, uncounted", *tp, expected, batch.begin - 1)
         self._next[partition] = max(expected, batch.end)

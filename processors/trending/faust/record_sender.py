@@ -1,4 +1,4 @@
-"""Records on their way out: sent together, and awaited until the hub has them."""
+"""Records to the hubs and to the tables' changelogs: sent together, and awaited until the hub has them."""
 
 import asyncio
 from collections import defaultdict
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class OutgoingRecord(Struct, frozen=True):
-    """A record for a hub; `partition` None leaves the choice to the producer."""
+    """A record for a hub; the producer chooses the partition where `partition` is None."""
 
     hub: str
     body: bytes | None
@@ -17,15 +17,15 @@ class OutgoingRecord(Struct, frozen=True):
     key: bytes | None = None
 
 
-async def send(producer: Any, records: Iterable[OutgoingRecord]) -> None:
-    """Returns when the hub has acknowledged every record; those of one partition keep their order.
+async def send_records(producer: Any, records: Iterable[OutgoingRecord]) -> None:
+    """Return when the hub has acknowledged every record; those of one partition keep their order.
 
-    `producer`: Faust's. Raises what it raises when the hub can't be reached for longer than it retries.
+    `producer` is Faust's. Raises KafkaError when the hub can't be reached for longer than the producer retries.
     """
-    lanes: dict[tuple[str, int | None], list[OutgoingRecord]] = defaultdict(list)
+    by_partition: dict[tuple[str, int | None], list[OutgoingRecord]] = defaultdict(list)
     for one in records:
-        lanes[one.hub, one.partition].append(one)
-    await asyncio.gather(*[_send_in_order(producer, lane) for lane in lanes.values()])
+        by_partition[one.hub, one.partition].append(one)
+    await asyncio.gather(*[_send_in_order(producer, some) for some in by_partition.values()])
 
 
 async def _send_in_order(producer: Any, records: list[OutgoingRecord]) -> None:
@@ -33,13 +33,13 @@ async def _send_in_order(producer: Any, records: list[OutgoingRecord]) -> None:
     await asyncio.gather(*sent)
 
 
-def changes(hub: str, partition: int, values: dict[str, bytes | None]) -> list[OutgoingRecord]:
-    """What a table's changelog is told: values by key, None for what is gone."""
+def changelog_records(hub: str, partition: int, values: dict[str, bytes | None]) -> list[OutgoingRecord]:
+    """The records of a table's changelog for values by key, None for a key that is deleted."""
     return [OutgoingRecord(hub, value, partition, key.encode()) for key, value in values.items()]
 
 
-def keep(table: Any, values: dict[str, bytes | None]) -> None:
-    """Put values that go to the changelog by hand into the table that Faust recovers from it."""
+def update_table(table: Any, values: dict[str, bytes | None]) -> None:
+    """Put values that are sent to the changelog by hand into the table that Faust recovers from it."""
     for key, value in values.items():
         if value is None:
             table.data.pop(key.encode(), None)

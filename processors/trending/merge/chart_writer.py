@@ -1,5 +1,5 @@
-"""Charts to Cosmos DB: at most so many a second, the global ones first, a snapshot of each every hour, and how fresh
-they all are, those included in which nothing changes."""
+"""Charts to Cosmos DB: at most so many a call, the global ones first, with a snapshot of each every hour, and how fresh
+all charts are, also those in which nothing changes."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ _NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
 
 
 class PreviousRanks(Struct, frozen=True):
-    """The moment and the ranks, by song, of the newest snapshot before an hour; None and nothing without one."""
+    """The moment and the ranks, by song id, of the newest snapshot before an hour; None and nothing without one."""
 
     hour: str
     as_of: datetime | None
@@ -40,115 +40,117 @@ class PreviousRanks(Struct, frozen=True):
 
 
 class DueChart(Struct):
-    """A chart that waits to be written, since a call of `write`. What is stored of it is `sound` up to then; None: to
-    this moment, since nothing but the hour has changed."""
+    """A chart that waits to be written since a call of `write`. The stored chart is as fresh as `stored`; None: it is
+    fresh, since nothing but the hour has changed."""
 
     call: int
-    sound: Freshness | None
+    stored: Freshness | None
 
 
 UNKNOWN = Freshness(as_of=moment(0), complete_through=None, position={})
-"""What is said of charts before any was written."""
+"""The freshness of charts before any was written."""
 
 
 class ChartWriter:
     """Writes the charts of a merge, `writes` a call at most.
 
-    `trouble` is what the last write met, None once one is done; `refused` are charts that Cosmos DB does not take,
-    each with its reason, until they are taken.
+    `last_error` is the error of the last write, None once one is done. `refused` has the error of each chart that
+    Cosmos DB refuses, until the chart is written.
     """
 
     def __init__(self, container: ContainerProxy, writes: int) -> None:
         self._container = container
         self._writes = writes
-        self._before: dict[str, PreviousRanks] = {}
+        self._previous: dict[str, PreviousRanks] = {}
         self._snapshots: dict[str, str] = {}
-        self.trouble: AzureError | None = None
+        self.last_error: AzureError | None = None
         self.refused: dict[str, AzureError] = {}
         self.forget()
 
     def forget(self) -> None:
-        """Another worker may write from now on."""
+        """Forget everything: another worker may write from now on."""
         self._due: dict[str, DueChart] = {}
-        self._reached = UNKNOWN
+        self._fresh = UNKNOWN
         self._hour = ""
-        self._call = 0
-        self._before.clear()
+        self._calls = 0
+        self._previous.clear()
         self._snapshots.clear()
-        self.trouble = None
+        self.last_error = None
         self.refused.clear()
 
     async def write(self, merge: Merge) -> None:
-        """Write what has changed, and how fresh everything is by then.
+        """Write what has changed, and how fresh all charts are then.
 
-        What can't be written stays due, and is written as it is by then.
+        What can't be written stays due; a later call writes it as it is then.
         """
-        self._call += 1
+        self._calls += 1
         fresh = merge.freshness()
-        if any(fresh.position.get(partition, -1) < position for partition, position in self._reached.position.items()):
-            self._claim_no_more_than(fresh)
-        self._note_changes(merge, snapshot_id(fresh.as_of))
-        self._reached = fresh
+        if any(fresh.position.get(partition, -1) < position for partition, position in self._fresh.position.items()):
+            self._lower_freshness(fresh)
+        self._collect_due(merge, snapshot_id(fresh.as_of))
+        self._fresh = fresh
         chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key].call, key))[: self._writes]
         for start in range(0, len(chosen), IN_FLIGHT):
-            if not await self._some(merge, chosen[start : start + IN_FLIGHT]):
+            if not await self._write_some(merge, chosen[start : start + IN_FLIGHT]):
                 return
-        await self._tell(min((due.sound for due in self._due.values() if due.sound), key=_as_of, default=fresh))
+        await self._write_freshness(
+            min((due.stored for due in self._due.values() if due.stored), key=_as_of, default=fresh)
+        )
 
-    def _note_changes(self, merge: Merge, hour: str) -> None:
+    def _collect_due(self, merge: Merge, hour: str) -> None:
         for key in merge.changed:
-            due = self._due.setdefault(key, DueChart(self._call, self._reached))
-            due.sound = due.sound or self._reached
+            due = self._due.setdefault(key, DueChart(self._calls, self._fresh))
+            due.stored = due.stored or self._fresh
         merge.changed.clear()
         if hour != self._hour:
             for key in sorted(merge.keys()):
-                self._due.setdefault(key, DueChart(self._call, None))
+                self._due.setdefault(key, DueChart(self._calls, None))
             self._hour = hour
 
-    def _claim_no_more_than(self, fresh: Freshness) -> None:
-        """Positions fell: they were of another hub, or a shard begins again from what it had saved."""
-        self._reached = structs.replace(self._reached, position=fresh.position, complete_through=None)
+    def _lower_freshness(self, fresh: Freshness) -> None:
+        """Positions fell, since they were of another hub, or a shard begins again from what it had saved."""
+        self._fresh = structs.replace(self._fresh, position=fresh.position, complete_through=None)
         for due in self._due.values():
-            if due.sound is not None:
-                due.sound = structs.replace(due.sound, position=fresh.position, complete_through=None)
+            if due.stored is not None:
+                due.stored = structs.replace(due.stored, position=fresh.position, complete_through=None)
 
-    async def _tell(self, fresh: Freshness) -> None:
-        """Say how fresh all charts are at least: where nothing changes, none is written that would say it."""
+    async def _write_freshness(self, fresh: Freshness) -> None:
+        """Write how fresh all charts are at least: a chart in which nothing changes is not written."""
         if fresh is UNKNOWN:
             return
         try:
             document = {**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}
             await self._container.upsert_item(document, no_response=True)
         except AzureError as error:
-            self._note(error, "how fresh the charts are was not written")
+            self._record(error, "how fresh the charts are was not written")
         else:
-            self.trouble = None
+            self.last_error = None
 
-    def _note(self, error: AzureError, what: str) -> None:
-        if self.trouble is None:
+    def _record(self, error: AzureError, what: str) -> None:
+        if self.last_error is None:
             log.warning("%s, trying again: %s", what, last_line(error))
-        self.trouble = error
+        self.last_error = error
 
-    async def _some(self, merge: Merge, keys: list[str]) -> bool:
-        """Write a few charts at once; whether it is worth while to go on."""
-        failures = await self._all({key: self._look_back(key, self._hour) for key in keys})
+    async def _write_some(self, merge: Merge, keys: list[str]) -> bool:
+        """Write a few charts at once; return whether the service took them."""
+        failures = await self._run_all({key: self._find_previous(key, self._hour) for key in keys})
         if not merge.ready:
             return False
         # All at once, while nothing can move: the charts of a moment fit together.
         charts = {
-            key: merge.chart(key, before.ranks, before.as_of)
+            key: merge.chart(key, previous.ranks, previous.as_of)
             for key in keys
-            if (before := self._before.get(key)) is not None
+            if (previous := self._previous.get(key)) is not None
         }
-        failures += await self._all({key: self._put(key, chart) for key, chart in charts.items()})
+        failures += await self._run_all({key: self._put(key, chart) for key, chart in charts.items()})
         if failures:
-            self._note(failures[0], f"{len(failures)} of {len(keys)} charts not written")
+            self._record(failures[0], f"{len(failures)} of {len(keys)} charts not written")
         return not failures
 
-    async def _all(self, jobs: Mapping[str, Coroutine[Any, Any, None]]) -> list[AzureError]:
-        """Run the jobs of charts together; what Cosmos or the way to it made of those that failed.
+    async def _run_all(self, jobs: Mapping[str, Coroutine[Any, Any, None]]) -> list[AzureError]:
+        """Run the jobs of charts together; return the errors of those that may be tried again.
 
-        A chart that it does not take costs no other: it is left out until it changes.
+        A chart that Cosmos DB refuses costs no other: it is left out until it changes.
         """
         failures = []
 
@@ -178,13 +180,13 @@ class ChartWriter:
         self.refused.pop(key, None)
 
     async def _snapshot(self, document: dict[str, Any]) -> None:
-        """Keep the first chart of an hour; an earlier owner may have done it."""
+        """Keep the first chart of an hour, unless an earlier owner has done it."""
         with suppress(CosmosResourceExistsError):
             await self._container.create_item(document, no_response=True)
 
-    async def _look_back(self, key: str, hour: str) -> None:
+    async def _find_previous(self, key: str, hour: str) -> None:
         """Find the newest snapshot of an earlier hour."""
-        known = self._before.get(key)
+        known = self._previous.get(key)
         if known is not None and known.hour == hour:
             return
         before = PreviousRanks(hour, None, {})
@@ -193,10 +195,10 @@ class ChartWriter:
             try:
                 snapshot = convert(dict(document), Chart)
             except PoisonError as why:
-                log.error("chart %s: passed over the snapshot %s, none of ours: %s", key, document.get("id"), why)
+                log.error("chart %s: passed over the snapshot %s, which is not one: %s", key, document.get("id"), why)
                 continue
             before = PreviousRanks(hour, snapshot.as_of, {entry.song_id: entry.rank for entry in snapshot.entries})
-        self._before[key] = before
+        self._previous[key] = before
 
 
 def _as_of(fresh: Freshness) -> datetime:

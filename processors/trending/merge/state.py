@@ -1,14 +1,14 @@
-"""The merge: the shards' top lists to charts."""
+"""The merge: the reports of all shards, and the charts that they make."""
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec import Struct
 
-from songline.processors.trending.policy import MINUTE_MS, SCALE_BITS, VERSION, moment
+from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
+from songline.processors.trending.policy import MINUTE_MS, VERSION, moment
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
-from songline.schemas.documents import CHART_SIZE, WINDOWS, Chart, ChartEntry, Window
+from songline.schemas.documents import WINDOWS, Chart, Kind, Window
 from songline.schemas.errors import PoisonError
 from songline.schemas.progress import Freshness
 
@@ -16,86 +16,79 @@ _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 
 
 class ShardReport(Struct):
-    """All that a shard has said, as of its mark."""
+    """Everything that a shard has reported: the labels of songs by id, and top lists by chart, as of its watermark."""
 
-    mark: ShardWatermark
+    watermark: ShardWatermark
     songs: dict[str, SongLabel]
     tops: dict[str, TopK]
 
 
 class Merge:
-    """Charts of a number of shards, once each of them has said everything and all are in the same minute."""
+    """Charts of a number of shards, once each of them has reported everything and all are in the same minute."""
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
-        self._said: dict[int, ShardReport] = {}
+        self._reports: dict[int, ShardReport] = {}
         self._parts: dict[int, list[ReportPart]] = {}
         self._broken: set[int] = set()
         self.changed: set[str] = set()
         """Keys of charts that changed since they were last taken out of here."""
 
-    def hear(self, frame: ReportPart) -> None:
-        """Take in a part of a frame; it counts when the frame is complete. One whose start is missing is not used.
+    def apply(self, part: ReportPart) -> None:
+        """Apply a part of a report, which counts once the report is complete. A report without its first part is not
+        used.
 
-        Raises PoisonError where a top list names a song that the shard has not told. What the shard says after that is
-        not used before it has said everything again: something in between was not heard.
+        Raises PoisonError where a top list names a song that the shard has not reported. What the shard reports after
+        that is not used before it has reported everything again: something in between is missing.
         """
-        if frame.first:
-            self._parts[frame.shard] = []
-        elif not self._parts.get(frame.shard):
+        if part.first:
+            self._parts[part.shard] = []
+        elif not self._parts.get(part.shard):
             return
-        heard = self._parts[frame.shard]
-        heard.append(frame)
-        if frame.mark is not None:
-            del self._parts[frame.shard]
-            self._complete(heard, frame.mark)
+        parts = self._parts[part.shard]
+        parts.append(part)
+        if part.watermark is not None:
+            del self._parts[part.shard]
+            self._complete(parts, part.watermark)
 
     @property
     def ready(self) -> bool:
-        """Whether all shards have been heard and are in the same minute: only then do their lists fit together."""
-        minutes = {said.mark.as_of_ms // MINUTE_MS for said in self._said.values()}
-        return len(self._said) == self._shards and len(minutes) == 1
+        """Whether all shards have reported and are in the same minute: only then do their lists fit together."""
+        minutes = {report.watermark.as_of_ms // MINUTE_MS for report in self._reports.values()}
+        return len(self._reports) == self._shards and len(minutes) == 1
 
     @property
-    def unheard(self) -> list[int]:
-        """Shards that have not said everything yet."""
-        return [shard for shard in range(self._shards) if shard not in self._said]
+    def missing_shards(self) -> list[int]:
+        """The shards that have not reported everything yet."""
+        return [shard for shard in range(self._shards) if shard not in self._reports]
 
     def keys(self) -> set[str]:
-        return {key for said in self._said.values() for key in said.tops}
+        """The keys of all charts."""
+        return {key for report in self._reports.values() for key in report.tops}
 
     def freshness(self) -> Freshness:
         """How fresh every chart is that is made now."""
-        marks = [said.mark for said in self._said.values()]
-        through = common_watermark_ms(marks)
+        watermarks = [report.watermark for report in self._reports.values()]
+        complete_ms = common_watermark_ms(watermarks)
         return Freshness(
-            as_of=moment(min(mark.as_of_ms for mark in marks)),
-            complete_through=None if through is None else moment(through),
-            position=common_positions(marks),
+            as_of=moment(min(one.as_of_ms for one in watermarks)),
+            complete_through=None if complete_ms is None else moment(complete_ms),
+            position=common_positions(watermarks),
         )
 
     def chart(self, key: str, previous: dict[str, int], compared_with: datetime | None = None) -> Chart:
-        """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks of `compared_with`, by song."""
-        kind, window, scope = key.split(":", 2)
-        lines = sorted(self._lines(key), key=lambda line: (-line[1], line[0].song_id))[:CHART_SIZE]
-        entries = []
-        for rank, (song, value, listens, likes) in enumerate(lines, start=1):
-            entries.append(
-                ChartEntry(
-                    rank=rank,
-                    song_id=song.song_id,
-                    title=song.title,
-                    artist=song.artist,
-                    genre=song.genre,
-                    listens=listens,
-                    likes=likes,
-                    score=float(value) if kind == "top" else value / (1 << SCALE_BITS),
-                    previous_rank=previous.get(song.song_id),
-                )
-            )
+        """The chart of a key such as `top:1h:region:DE`; `previous` has the ranks of `compared_with`, by song id."""
+        name, window, scope = key.split(":", 2)
+        kind: Kind = "top" if name == "top" else "trending"
+        songs = [
+            song
+            for report in self._reports.values()
+            if (top := report.tops.get(key)) is not None
+            for song in ranked_songs(top, report.songs)
+        ]
         fresh = self.freshness()
         return Chart(
-            kind="top" if kind == "top" else "trending",
+            kind=kind,
             window=_WINDOWS[window],
             scope=scope,
             policy=VERSION,
@@ -103,34 +96,32 @@ class Merge:
             complete_through=fresh.complete_through,
             position=fresh.position,
             compared_with=compared_with,
-            entries=entries,
+            entries=rank(kind, songs, previous),
         )
 
-    def _lines(self, key: str) -> Iterator[tuple[SongLabel, int, int, int]]:
-        for said in self._said.values():
-            if (top := said.tops.get(key)) is not None:
-                yield from zip(map(said.songs.__getitem__, top.song), top.value, top.listens, top.likes, strict=True)
-
-    def _complete(self, heard: list[ReportPart], mark: ShardWatermark) -> None:
-        shard, whole = heard[0].shard, heard[0].whole
-        before = self._said.get(shard)
+    def _complete(self, parts: list[ReportPart], watermark: ShardWatermark) -> None:
+        shard, whole = parts[0].shard, parts[0].whole
+        before = self._reports.get(shard)
         if not whole and (before is None or shard in self._broken):
             return
-        before = before or ShardReport(mark, {}, {})
-        songs = {song.song_id: song for frame in heard for song in frame.songs}
-        tops = {key: top for frame in heard for key, top in frame.tops.items()}
-        after = ShardReport(mark, songs, tops) if whole else ShardReport(mark, before.songs | songs, before.tops | tops)
+        before = before or ShardReport(watermark, {}, {})
+        songs = {song.song_id: song for part in parts for song in part.songs}
+        tops = {key: top for part in parts for key, top in part.tops.items()}
+        if whole:
+            after = ShardReport(watermark, songs, tops)
+        else:
+            after = ShardReport(watermark, before.songs | songs, before.tops | tops)
         unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
         if unknown:
             self._broken.add(shard)
             raise PoisonError(
-                "broken-contract", f"top lists of shard {shard} name songs that it has not told: {min(unknown)}"
+                "broken-contract", f"top lists of shard {shard} name songs that it has not reported: {min(unknown)}"
             )
         self._broken.discard(shard)
-        self._said[shard] = after
-        # A frame with everything mostly says what was said before.
-        told = before.tops.keys() | tops.keys() if whole else tops.keys()
-        self.changed |= {key for key in told if before.tops.get(key) != tops.get(key)}
-        renamed = {name for name, song in songs.items() if before.songs.get(name, song) != song}
-        if renamed:
-            self.changed |= {key for key, top in after.tops.items() if not renamed.isdisjoint(top.song)}
+        self._reports[shard] = after
+        # Most of a whole report was reported before.
+        reported = before.tops.keys() | tops.keys() if whole else tops.keys()
+        self.changed |= {key for key in reported if before.tops.get(key) != tops.get(key)}
+        relabelled = {song_id for song_id, song in songs.items() if before.songs.get(song_id, song) != song}
+        if relabelled:
+            self.changed |= {key for key, top in after.tops.items() if not relabelled.isdisjoint(top.song)}

@@ -1,4 +1,4 @@
-"""The pump of the merge: frames of `trending-tops` to charts, handed to whoever writes them."""
+"""The pump of the merge: the shards' reports in `trending-tops` to charts, which the chart writer writes."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -7,16 +7,17 @@ from typing import Any
 
 from faust.types import TP
 
-from songline.processors.trending.crash_isolation import FoldGuard
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.gap_detection import GapDetector
+from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.parking_queue import ParkingQueue, passed_over
-from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
+from songline.processors.trending.shards import wire as reports
+from songline.processors.trending.shards.validation import check_report_part
 from songline.processors.trending.shards.wire import ReportPart
-from songline.processors.trending.validation import StageLimits, check_frame
+from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_TOPS
 from songline.schemas.errors import PoisonError
 
@@ -24,37 +25,38 @@ from songline.schemas.errors import PoisonError
 class MergeWorker:
     """The merge, while this worker holds the only partition of `trending-tops`.
 
-    Offsets are committed up to the oldest whole frame that is still needed, so that the next owner finds one of every
+    Offsets are committed up to the oldest whole report that is still needed, so that the next owner finds one of every
     shard as soon as it starts.
     """
 
     def __init__(
         self,
         app: BatchedApp,
-        sink: ChartWriter,
+        writer: ChartWriter,
         shards: int,
         limits: Callable[[], StageLimits],
         parking: ParkingQueue,
         guard: FoldGuard,
     ) -> None:
         self._app = app
-        self._sink = sink
+        self._writer = writer
         self._limits = limits
         self._parking = parking
         self._guard = guard
         self._owner = ""
         self._logged_ms: int | None = None
         self._shards = shards
-        self._order = GapDetector(app, TRENDING_TOPS)
+        self._gaps = GapDetector(app, TRENDING_TOPS)
         self._merge: Merge | None = None
         self._messages: deque[Any] = deque()
-        self._needed: dict[int, int] = {}
-        self._begun: dict[int, int] = {}
+        self._whole_at: dict[int, int] = {}
+        self._begun_at: dict[int, int] = {}
         self._applied = -1
 
     async def consume(self, stream: Any) -> None:
+        """Apply the batches of a stream, for as long as it lasts."""
         async for event in stream.noack().events():
-            if not await self._order.admits(event.message.partition, event.value) or self._merge is None:
+            if not await self._gaps.follows(event.message.partition, event.value) or self._merge is None:
                 continue
             merge = self._merge
             await self._fold(merge, event.value)
@@ -65,48 +67,49 @@ class MergeWorker:
 
     async def _fold(self, merge: Merge, batch: Batch) -> None:
         tp = TP(TRENDING_TOPS, 0)
-        reach = self._app.consumer.reach(tp)
+        fetched = self._app.consumer.fetch_position(tp)
 
-        async def settle(position: int) -> None:
-            # What was heard may also end the worker later, when it makes charts of it.
+        async def complete(position: int) -> None:
+            # What is applied may also end the worker later, when it makes charts of it.
             for key in sorted(merge.changed):
                 merge.chart(key, {})
             await self._parking.park_all(TRENDING_TOPS, 0)
             if self._merge is merge:
-                # The next owner may have to wait for the next whole frames.
+                # The next owner may have to wait for the next whole reports.
                 await self._app.consumer.commit_through(tp, position)
 
-        end = None if reach is None else reach.end
-        await self._guard.fold(0, batch, self._owner, end, partial(self._apply, merge), settle)
+        end = None if fetched is None else fetched.end
+        await self._guard.fold(0, batch, self._owner, end, partial(self._apply, merge), complete)
 
     def _apply(self, merge: Merge, batch: Batch) -> None:
         limits = self._limits()
         for index, body in enumerate(batch.bodies):
             try:
-                frame = frames.decode(body)
-                check_frame(frame, limits)
-                merge.hear(frame)
+                part = reports.decode(body)
+                check_report_part(part, limits)
+                merge.apply(part)
             except PoisonError as why:
-                self._parking.add(TRENDING_TOPS, 0, passed_over(why, batch, index))
+                self._parking.add(TRENDING_TOPS, 0, unapplied_record(why, batch, index))
             else:
-                self._note(frame, batch.offsets[index])
+                self._record(part, batch.offsets[index])
 
     async def assigned(self, start: int | None, owner: str) -> None:
         """Hold the merge, reading from the offset `start`; None: another worker holds it."""
         await self.revoked()
         if start is not None:
             self._owner = owner
-            self._order.start({0: start})
+            self._gaps.start({0: start})
             self._merge = Merge(self._shards)
             self._applied = start - 1
 
     async def revoked(self) -> None:
-        self._order.start({})
+        """Hold the merge no more."""
+        self._gaps.start({})
         self._merge = None
         self._messages.clear()
-        self._needed.clear()
-        self._begun.clear()
-        self._sink.forget()
+        self._whole_at.clear()
+        self._begun_at.clear()
+        self._writer.forget()
         self._parking.forget(TRENDING_TOPS)
         await self._guard.close()
 
@@ -115,27 +118,29 @@ class MergeWorker:
             yield TP(TRENDING_TOPS, 0), self._applied, self._logged_ms
 
     @property
-    def unheard(self) -> list[int]:
-        """Shards that have not told everything yet, while this worker makes the charts."""
-        return [] if self._merge is None else self._merge.unheard
+    def missing_shards(self) -> list[int]:
+        """The shards that have not reported everything yet, while this worker makes the charts."""
+        return [] if self._merge is None else self._merge.missing_shards
 
     async def write(self) -> None:
-        """Write what is due, if all that was said has been heard: an owner that has just started hears old frames."""
+        """Write what is due, once every report is applied: an owner that has just started reads old reports."""
         if await self._parking.park(TRENDING_TOPS, 0):
-            self._let_go()
-        reach = self._app.consumer.reach(TP(TRENDING_TOPS, 0))
-        if self._merge is not None and self._merge.ready and reach is not None and self._applied + 1 >= reach.end:
-            await self._sink.write(self._merge)
+            self._acknowledge()
+        fetched = self._app.consumer.fetch_position(TP(TRENDING_TOPS, 0))
+        if self._merge is not None and self._merge.ready and fetched is not None and self._applied + 1 >= fetched.end:
+            await self._writer.write(self._merge)
 
-    def _note(self, frame: ReportPart, offset: int) -> None:
-        if frame.whole and frame.first:
-            self._begun[frame.shard] = offset
-        if frame.whole and frame.mark is not None and frame.shard in self._begun:
-            self._needed[frame.shard] = self._begun.pop(frame.shard)
+    def _record(self, part: ReportPart, offset: int) -> None:
+        """Record at which offset the last complete whole report of each shard begins."""
+        if part.whole and part.first:
+            self._begun_at[part.shard] = offset
+        if part.whole and part.watermark is not None and part.shard in self._begun_at:
+            self._whole_at[part.shard] = self._begun_at.pop(part.shard)
 
-    def _let_go(self) -> None:
-        if len(self._needed) < self._shards:
+    def _acknowledge(self) -> None:
+        """Acknowledge what stands before the oldest whole report that is still needed."""
+        if len(self._whole_at) < self._shards:
             return
-        oldest = min(self._needed.values())
+        oldest = min(self._whole_at.values())
         while self._messages and self._messages[0].offset < oldest:
             self._app.consumer.ack(self._messages.popleft())

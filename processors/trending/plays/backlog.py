@@ -1,4 +1,4 @@
-"""What waits to be written: days of songs, the longest waiting first, each once however often it changes."""
+"""Songs' days that wait to be written: those first that have waited longest, each once however often it changes."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ SEGMENT = 3_000
 
 
 class Backlog:
-    """A queue without doubles that is saved as a log of segments, their keys beginning with `prefix`.
+    """A queue without duplicates that is saved as a log of segments, whose keys begin with `prefix`.
 
-    Each flush gives what came since the one before, and the keys of segments of which nothing waits any more. No
-    segment is written twice: the next owner deletes what it has taken over, and this one, which may have lost the
-    shard without knowing it, brings nothing of that back.
+    Each flush returns what came since the flush before, and the keys of segments of which nothing waits any more. No
+    segment is written twice: the next owner deletes the segments that it takes over, and an owner that has lost the
+    shard without noticing it brings none of them back.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -30,28 +30,29 @@ class Backlog:
         self._segments: deque[tuple[int, str]] = deque()
         self._inherited: list[str] = []
         self.end = 0
-        """The place that the next one to come will have."""
+        """The place of the next day that is added."""
 
     @property
     def begin(self) -> int:
-        """The place of the longest waiting; all before are written."""
+        """The place of the day that has waited longest; all days before it are written."""
         return next(iter(self._places.values()), self.end)
 
     def add(self, days: Iterable[Day]) -> None:
-        """Days that have changed; those that don't wait yet do so from now on. Each is named once."""
-        news = [day for day in days if day not in self._places]
-        self._places.update(zip(news, count(self.end)))
-        self.end += len(news)
+        """Let days wait that don't wait yet. Each is named once."""
+        added = [day for day in days if day not in self._places]
+        self._places.update(zip(added, count(self.end)))
+        self.end += len(added)
 
     def oldest(self, limit: int) -> list[Day]:
         return list(islice(self._places, limit))
 
-    def done(self, day: Day) -> None:
+    def remove(self, day: Day) -> None:
+        """The day is written, or need not be."""
         self._places.pop(day, None)
 
-    def again(self, day: Day) -> None:
-        """It was written and has changed meanwhile: it goes to the end."""
-        self.done(day)
+    def move_to_end(self, day: Day) -> None:
+        """The day was written, and has changed meanwhile."""
+        self.remove(day)
         self.add([day])
 
     def flush(self) -> tuple[dict[str, bytes], list[str]]:
@@ -70,7 +71,7 @@ class Backlog:
         return segments, gone
 
     def inherit(self, key: str, segment: bytes) -> None:
-        """Take over a segment that was saved."""
+        """Take over a segment that an owner saved."""
         self.add(decode_segment(segment))
         self._inherited.append(key)
 

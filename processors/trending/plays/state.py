@@ -1,4 +1,4 @@
-"""A shard's songs hour by hour: their counts over all source partitions and regions, and which days to write."""
+"""The songs of a shard hour by hour: their counts over all source partitions and regions, and which days to write."""
 
 from datetime import date
 from itertools import repeat
@@ -17,7 +17,7 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 
 class SongDays:
-    """Sums of one shard; its `songs` are those of the shard. `prefix` begins the keys of what is saved of the backlog.
+    """The counts of the songs of one shard, by hour. The keys of the saved backlog begin with `prefix`.
 
     Whole days are held, so that a day is written whole.
     """
@@ -31,8 +31,8 @@ class SongDays:
     def add(self, hour: int, songs: Ints, more: Ints) -> None:
         """Add `more` (song, kind) of an hour since 1970; songs may repeat. Their day waits to be written.
 
-        It does so where there is nothing more, too: a former owner that has lost the shard without knowing it may have
-        saved counts, and what it let wait with them may be gone, written as it was before.
+        The day waits where nothing is added, too: a former owner that has lost the shard without noticing it may have
+        saved counts, while the days that it let wait were written as they were before.
         """
         distinct, places = np.unique(songs, return_inverse=True)
         sums = np.zeros((len(distinct), KINDS), np.int64)
@@ -42,32 +42,32 @@ class SongDays:
         self.backlog.add(zip(names, repeat(hour // HOURS)))
 
     def drop(self, hour: int) -> None:
-        """Forget an hour of a day that is over for good."""
+        """Drop an hour of a day that no window can show any more."""
         self._hours.pop(hour, None)
 
     def restored(self) -> None:
-        """What was added so far was saved, and nothing of it waits but what `Backlog.inherit` is told of."""
+        """Let nothing wait: what was added so far is saved, and `Backlog.inherit` takes over what of it waits."""
         self.backlog = Backlog(self._prefix)
 
     def due(self, limit: int) -> list[SongDay]:
-        """At most so many of the days that wait, as they are now; tell `written` of each."""
+        """At most so many of the days that wait, as they are now. Call `written` with each that is."""
         days = []
         for day in self.backlog.oldest(limit):
             document = self._document(day)
             if document.total:
                 days.append(document)
             else:
-                # Its hours are no longer held, or were never saved and will come again with their events.
-                self.backlog.done(day)
+                # Its hours are dropped, or were never saved and come again with their events.
+                self.backlog.remove(day)
         return days
 
     def written(self, document: SongDay) -> None:
-        """The document, or one that counts more, is in the container."""
+        """The document, or one that counts more, is stored."""
         day = document.song_id, date.fromisoformat(document.id).toordinal() - _EPOCH
         if self._document(day).total > document.total:
-            self.backlog.again(day)
+            self.backlog.move_to_end(day)
         else:
-            self.backlog.done(day)
+            self.backlog.remove(day)
 
     def _document(self, day: Day) -> SongDay:
         song_id, number = day

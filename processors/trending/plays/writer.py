@@ -1,4 +1,4 @@
-"""Plays over time to Cosmos DB: at most so many days of songs a round, the longest waiting of each shard first."""
+"""Songs' days to Cosmos DB: at most so many a call, of each shard those first that have waited longest."""
 
 import asyncio
 import logging
@@ -25,22 +25,23 @@ from songline.schemas.progress import Watermark
 log = logging.getLogger(__name__)
 
 IN_FLIGHT = 4
-PROGRESS = 5.0
-"""Seconds between two tellings of how far a shard is."""
+WATERMARK_S = 5.0
+"""The pause between two writes of how far a shard is."""
 
 
 class BacklogWatermark(Struct, frozen=True):
-    """How far a shard was when so much waited: when all before `end` is written, all that it counted then is."""
+    """The watermark of a shard when its backlog ended at `end`: once all before `end` is written, it is reached."""
 
     shard: Shard
-    mark: ShardWatermark
+    watermark: ShardWatermark
     end: int
 
 
 class PlaysWriter:
-    """Writes what waits in the `shards` of this worker, of so many `in_all`; at most as many a call as `writes` says.
+    """Writes the days that wait in the `shards` of this worker, of so many `in_all`; at most `writes()` a call.
 
-    `now_ms` is the wall clock's, `steady` gives seconds. `trouble` is what the last write met, None once one is done.
+    `now_ms` is the wall clock's, `steady` returns seconds. `last_error` is the error of the last write, None once one
+    is done.
     """
 
     def __init__(
@@ -58,35 +59,38 @@ class PlaysWriter:
         self._writes = writes
         self._now_ms = now_ms
         self._steady = steady
-        self.trouble: AzureError | None = None
+        self.last_error: AzureError | None = None
         self._turn = 0
-        self._seen: dict[int, BacklogWatermark] = {}
-        self._told: dict[int, float] = {}
+        self._pending: dict[int, BacklogWatermark] = {}
+        self._written_s: dict[int, float] = {}
 
     def backlogs(self) -> Iterator[tuple[int, int, int]]:
-        """Of each shard, how many of its songs' days were written since it is held, and how many have come."""
+        """Of each shard, how many of its songs' days were written since it is held, and how many have waited in all."""
         for number, shard in self._shards().items():
             yield number, shard.days.backlog.begin, shard.days.backlog.end
 
     async def write(self) -> None:
-        """One round. What can't be written goes on waiting, and is written as it is by then."""
+        """Write what is due. What can't be written goes on waiting, and is written as it is then."""
         shards = dict(self._shards())
-        self._look(shards)
+        self._remember_watermarks(shards)
         due = self._due(list(shards.values()))
         for start in range(0, len(due), IN_FLIGHT):
-            if not await self._some(due[start : start + IN_FLIGHT]):
+            if not await self._write_some(due[start : start + IN_FLIGHT]):
                 return
-        await self._tell(shards)
+        await self._write_watermarks(shards)
 
-    def _look(self, shards: Mapping[int, Shard]) -> None:
+    def _remember_watermarks(self, shards: Mapping[int, Shard]) -> None:
         now = self._steady()
-        self._seen = {number: seen for number, seen in self._seen.items() if shards.get(number) is seen.shard}
+        self._pending = {number: seen for number, seen in self._pending.items() if shards.get(number) is seen.shard}
         for number, shard in shards.items():
-            if number not in self._seen and now >= self._told.get(number, now - PROGRESS) + PROGRESS:
-                self._seen[number] = BacklogWatermark(shard, shard.watermark(self._now_ms()), shard.days.backlog.end)
+            if number not in self._pending and now >= self._written_s.get(number, now - WATERMARK_S) + WATERMARK_S:
+                self._pending[number] = BacklogWatermark(shard, shard.watermark(self._now_ms()), shard.days.backlog.end)
 
     def _due(self, shards: list[Shard]) -> list[tuple[Shard, SongDay]]:
-        """A fair share for each shard, and what it leaves for the others; another shard begins each time."""
+        """The days to write: a fair share of each shard, and for the next one what it leaves.
+
+        Another shard begins each time.
+        """
         self._turn += 1
         turn = self._turn % max(1, len(shards))
         shards = shards[turn:] + shards[:turn]
@@ -97,32 +101,32 @@ class PlaysWriter:
             due += [(shard, document) for document in shard.days.due(share)]
         return due
 
-    async def _some(self, due: list[tuple[Shard, SongDay]]) -> bool:
-        """Write a few days at once; whether it is worth while to go on."""
+    async def _write_some(self, due: list[tuple[Shard, SongDay]]) -> bool:
+        """Write a few days at once; return whether the service took them."""
         results = await asyncio.gather(*[self._put(document) for _, document in due])
         failures = []
         for (shard, document), error in zip(due, results, strict=True):
             if error is None:
                 shard.days.written(document)
             elif fault_of(error) is ServiceFault.ITEM_REFUSED:
-                # The others are written; this one waits again when it changes.
+                # The others are written; this day waits again when it changes.
                 log.error("%s of song %s is refused: %s", document.id, document.song_id, last_line(error))
                 shard.days.written(document)
             else:
                 failures.append(error)
         if failures:
-            self._note(failures[0], f"{len(failures)} of {len(due)} days of songs not written")
+            self._record(failures[0], f"{len(failures)} of {len(due)} days of songs not written")
         elif due:
-            self.trouble = None
+            self.last_error = None
         return not failures
 
-    def _note(self, error: AzureError, what: str) -> None:
-        if self.trouble is None:
+    def _record(self, error: AzureError, what: str) -> None:
+        if self.last_error is None:
             log.warning("%s, trying again: %s", what, last_line(error))
-        self.trouble = error
+        self.last_error = error
 
     async def _put(self, document: SongDay) -> AzureError | None:
-        """Write the day unless what is there counts as much or more; what Cosmos made of it."""
+        """Write the day unless the stored one counts as much or more; return the error that the service answered."""
         try:
             # With a single action in it a day is new, but for a worker that has just started.
             there = document.total > 1 and await self._raise(document)
@@ -133,7 +137,7 @@ class PlaysWriter:
         return None
 
     async def _create(self, document: SongDay) -> bool:
-        """Whether it was not there."""
+        """Create the document; return whether it was not there."""
         try:
             await self._container.create_item(msgspec.to_builtins(document), no_response=True)
         except CosmosResourceExistsError:
@@ -141,7 +145,7 @@ class PlaysWriter:
         return True
 
     async def _raise(self, document: SongDay) -> bool:
-        """Whether it was there, and counts as much now."""
+        """Raise the stored document where it counts less; return whether it is there."""
         fields = msgspec.to_builtins(document)
         changed = [
             {"op": "set", "path": f"/{field}", "value": fields[field]}
@@ -161,25 +165,25 @@ class PlaysWriter:
             pass
         return True
 
-    async def _tell(self, shards: Mapping[int, Shard]) -> None:
+    async def _write_watermarks(self, shards: Mapping[int, Shard]) -> None:
         for number, shard in shards.items():
-            seen = self._seen.get(number)
+            seen = self._pending.get(number)
             if seen is None or shard.days.backlog.begin < seen.end:
                 continue
             try:
                 await self._container.upsert_item(
-                    msgspec.to_builtins(reached(number, self._in_all, seen.mark)), no_response=True
+                    msgspec.to_builtins(shard_reached(number, self._in_all, seen.watermark)), no_response=True
                 )
             except AzureError as error:
-                self._note(error, f"how far shard {number} is was not written")
+                self._record(error, f"how far shard {number} is was not written")
                 return
-            self.trouble = None
-            del self._seen[number]
-            self._told[number] = self._steady()
+            self.last_error = None
+            del self._pending[number]
+            self._written_s[number] = self._steady()
 
 
-def reached(number: int, shards: int, mark: ShardWatermark) -> ShardProgressDocument:
-    """The document that says so."""
+def shard_reached(number: int, shards: int, watermark: ShardWatermark) -> ShardProgressDocument:
+    """The document that says how far a shard is."""
     return ShardProgressDocument(
         id=str(number),
         shards=shards,
@@ -187,7 +191,7 @@ def reached(number: int, shards: int, mark: ShardWatermark) -> ShardProgressDocu
             str(partition): Watermark(
                 position=lowest_offset([position]), through=None if watermark_ms is None else moment(watermark_ms)
             )
-            for partition, position in mark.positions.items()
-            for watermark_ms in (mark.watermarks_ms.get(partition),)
+            for partition, position in watermark.positions.items()
+            for watermark_ms in (watermark.watermarks_ms.get(partition),)
         },
     )

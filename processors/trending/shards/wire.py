@@ -1,4 +1,4 @@
-"""What a shard tells the merge, in the hub `trending-tops`: its top lists, and how fresh they are."""
+"""The messages of the hub `trending-tops`: the reports of the shards, in parts."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,8 @@ from songline.schemas.decoding import MsgpackDecoder
 
 
 class SongLabel(Struct, frozen=True, array_like=True):
+    """What charts show of a song."""
+
     song_id: str
     title: str | None
     artist: str | None
@@ -17,8 +19,8 @@ class SongLabel(Struct, frozen=True, array_like=True):
 
 
 class TopK(Struct, frozen=True, array_like=True):
-    """The best of one shard for one chart, best first, in columns; `value` is what ranks: listens, or the score as
-    a multiple of 2^-32."""
+    """The best songs of one shard for one chart, best first, in columns. `value` ranks them: the listens, or the score
+    as a multiple of 2^-32."""
 
     song: list[str]
     listens: list[int]
@@ -27,10 +29,10 @@ class TopK(Struct, frozen=True, array_like=True):
 
 
 class ReportPart(Struct, frozen=True, array_like=True):
-    """A part of what a shard says at a moment: top lists that are new, with the songs in them.
+    """A part of a shard's report: top lists that are new, by chart, and the labels of the songs in them.
 
-    A whole frame replaces all that the shard said before. The parts of one frame follow each other: the first one
-    has `first`, the last one has the mark.
+    A whole report replaces everything that the shard reported before. The parts of a report follow each other: the
+    first one has `first`, and the last one has the watermark.
     """
 
     shard: int
@@ -38,19 +40,19 @@ class ReportPart(Struct, frozen=True, array_like=True):
     whole: bool
     songs: list[SongLabel]
     tops: dict[str, TopK]
-    mark: ShardWatermark | None
+    watermark: ShardWatermark | None
 
 
 SONGS = 150
-"""New songs a part; with 1,200 bytes each for title and artist a part is under 500 KB."""
+"""Labels a part; with 1,200 bytes each for title and artist a part is under 500 KB."""
 TOPS = 20
 """Top lists a part: a hundred lines of at most 128 + 25 bytes each."""
 
 
-def parts(
-    shard: int, whole: bool, songs: list[SongLabel], tops: dict[str, TopK], mark: ShardWatermark
+def report_bodies(
+    shard: int, whole: bool, songs: list[SongLabel], tops: dict[str, TopK], watermark: ShardWatermark
 ) -> Iterator[bytes]:
-    """The bodies of a frame, in their order."""
+    """The parts of a report, in their order."""
     keys = list(tops)
     count = max(-(-len(songs) // SONGS), -(-len(keys) // TOPS), 1)
     for part in range(count):
@@ -61,7 +63,7 @@ def parts(
                 whole=whole,
                 songs=songs[part * SONGS : (part + 1) * SONGS],
                 tops={key: tops[key] for key in keys[part * TOPS : (part + 1) * TOPS]},
-                mark=mark if part == count - 1 else None,
+                watermark=watermark if part == count - 1 else None,
             )
         )
 

@@ -1,4 +1,4 @@
-"""The pump of stage 2: partials to shards, and their top lists to `trending-tops`."""
+"""The pump of the shards: partials to shards, and their reports to `trending-tops`."""
 
 import asyncio
 from collections import defaultdict
@@ -10,16 +10,22 @@ from faust.types import TP
 from msgspec import structs
 
 from songline.processors.trending.cells import wire as partials
-from songline.processors.trending.crash_isolation import FoldGuard
+from songline.processors.trending.cells.validation import check_partial
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
-from songline.processors.trending.faust.record_sender import OutgoingRecord, changes, keep, send
-from songline.processors.trending.parking_queue import ParkingQueue, passed_over
-from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.faust.record_sender import (
+    OutgoingRecord,
+    changelog_records,
+    send_records,
+    update_table,
+)
+from songline.processors.trending.fold_guard import FoldGuard
+from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
+from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.state import Shard
-from songline.processors.trending.validation import StageLimits, check_partial
+from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
@@ -49,9 +55,9 @@ class ShardWorker:
         self._applied: dict[int, tuple[int, int | None]] = {}
         self._now_ms = now_ms
         self._whole_ms = whole_ms
-        self._order = GapDetector(app, TRENDING_PARTIALS)
+        self._gaps = GapDetector(app, TRENDING_PARTIALS)
         self._shards: dict[int, Shard] = {}
-        self._told_whole: dict[int, int] = {}
+        self._reported_whole_ms: dict[int, int] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._busy = asyncio.Lock()
 
@@ -61,9 +67,10 @@ class ShardWorker:
         return self._shards
 
     async def consume(self, stream: Any) -> None:
+        """Apply the batches of a stream, for as long as it lasts."""
         async for event in stream.noack().events():
             message = event.message
-            if not await self._order.admits(message.partition, event.value):
+            if not await self._gaps.follows(message.partition, event.value):
                 continue
             shard = self._shards.get(message.partition)
             if shard is not None:
@@ -75,38 +82,38 @@ class ShardWorker:
 
     async def _fold(self, shard: Shard, batch: Batch) -> None:
         tp = TP(TRENDING_PARTIALS, shard.number)
-        reach = self._app.consumer.reach(tp)
+        fetched = self._app.consumer.fetch_position(tp)
 
-        async def settle(position: int) -> None:
-            # What a shard was told may also end the worker later, when it makes its lists.
-            await self.tick()
+        async def complete(position: int) -> None:
+            # What a shard has applied may also end the worker later, when it makes its lists.
+            await self.report()
             await self.save(now=True)
             if self._shards.get(shard.number) is shard:
                 await self._app.consumer.commit_through(tp, position)
 
-        end = None if reach is None else reach.end
-        await self._guard.fold(shard.number, batch, self._owner, end, partial(self._apply, shard), settle)
+        end = None if fetched is None else fetched.end
+        await self._guard.fold(shard.number, batch, self._owner, end, partial(self._apply, shard), complete)
 
     def _apply(self, shard: Shard, batch: Batch) -> None:
         limits = self._limits()
         for index, body in enumerate(batch.bodies):
             try:
-                told = partials.decode(body)
-                check_partial(told, shard.number, limits, shard.songs)
+                found = partials.decode(body)
+                check_partial(found, shard.number, limits, shard.songs)
             except PoisonError as why:
-                self._parking.add(TRENDING_PARTIALS, shard.number, passed_over(why, batch, index))
+                self._parking.add(TRENDING_PARTIALS, shard.number, unapplied_record(why, batch, index))
             else:
-                # Of a partition that is not known to be there, what is counted counts; what is claimed does not.
-                known = told.partition < limits.sources
-                shard.apply(told if known else structs.replace(told, position=None, watermark_ms=None))
+                # Of a source that the hub is not known to have, the counts count; its position does not.
+                known = found.partition < limits.sources
+                shard.apply(found if known else structs.replace(found, position=None, watermark_ms=None))
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
-        """Hold these shards, each from its first offset to read, and no others; what was saved of them is recovered."""
+        """Hold these shards and no others, each from its first offset to read. What was saved of them is recovered."""
         self._messages.clear()
         self._owner = owner
         self._applied = {number: (start - 1, None) for number, start in starts.items()}
-        self._order.start(starts)
-        self._told_whole = {}
+        self._gaps.start(starts)
+        self._reported_whole_ms = {}
         self._shards = {}
         await self._saved.prune(set(starts))
         shards = {}
@@ -117,8 +124,9 @@ class ShardWorker:
         self._shards = shards
 
     async def revoked(self) -> None:
+        """Hold no shard. The next owners apply again what is not saved."""
         async with self._busy:
-            self._order.start({})
+            self._gaps.start({})
             self._shards = {}
             self._messages.clear()
             self._parking.forget(TRENDING_PARTIALS)
@@ -128,21 +136,21 @@ class ShardWorker:
         for number in self._shards:
             yield TP(TRENDING_PARTIALS, number), *self._applied[number]
 
-    async def tick(self) -> None:
-        """Slide the windows to now, and tell what changed: everything, where that was not told for a while."""
+    async def report(self) -> None:
+        """Slide the windows to now, and report what changed; everything, where that was not reported for a while."""
         async with self._busy:
             now_ms = self._now_ms()
             for number, shard in list(self._shards.items()):
                 shard.advance(now_ms)
-                whole = now_ms - self._told_whole.get(number, 0) >= self._whole_ms
+                whole = now_ms - self._reported_whole_ms.get(number, 0) >= self._whole_ms
                 songs, tops = shard.report(whole=whole)
-                bodies = frames.parts(number, whole, songs, tops, shard.watermark(now_ms))
-                await send(self._app.producer, [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies])
+                bodies = reports.report_bodies(number, whole, songs, tops, shard.watermark(now_ms))
+                await send_records(self._app.producer, [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies])
                 if whole:
-                    self._told_whole[number] = now_ms
+                    self._reported_whole_ms[number] = now_ms
 
     async def save(self, *, now: bool = False) -> None:
-        """Save what was applied, and only then let its offsets be committed; `now`: of every shard, and all of it."""
+        """Save what was applied, and then let its offsets be committed; `now`: of every shard, and all of it."""
         async with self._busy:
             await self._saved.park()
             for number, shard in list(self._shards.items()):
@@ -153,7 +161,7 @@ class ShardWorker:
                 messages = self._messages.pop(number, [])
                 if messages or now:
                     values = shard.flush()
-                    keep(self._table, values)
-                    await send(self._app.producer, changes(TRENDING_SHARDS_CHANGELOG, number, values))
+                    update_table(self._table, values)
+                    await send_records(self._app.producer, changelog_records(TRENDING_SHARDS_CHANGELOG, number, values))
                     for message in messages:
                         self._app.consumer.ack(message)

@@ -110,7 +110,7 @@ async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(share
 
 
 def in_trouble(sink: ChartWriter) -> bool:
-    return sink.trouble is not None
+    return sink.last_error is not None
 
 
 def new_place() -> Container:
@@ -118,16 +118,16 @@ def new_place() -> Container:
 
 
 def say(merge: Merge, at: datetime, songs: list[str], position: int = 0, scopes: tuple[str, ...] = (GLOBAL,)) -> None:
-    """A whole frame: these songs in this order, in these scopes."""
+    """A whole report: these songs in this order, in these scopes."""
     count = len(songs)
     top = TopK(songs, [count - place for place in range(count)], [0] * count, [count - place for place in range(count)])
     known = [SongLabel(song, None, None, None) for song in songs]
     tops = {chart_key("top", "1h", scope): top for scope in scopes}
-    merge.hear(ReportPart(0, True, True, known, tops, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
+    merge.apply(ReportPart(0, True, True, known, tops, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
 
 
 def nothing_new(merge: Merge, at: datetime, position: int) -> None:
-    merge.hear(ReportPart(0, True, False, [], {}, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
+    merge.apply(ReportPart(0, True, False, [], {}, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
 
 
 async def told(container: ContainerProxy) -> tuple[str, dict[str, int]]:
@@ -151,7 +151,7 @@ async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: Co
     large, region = "x" * 3_000_000, chart_key("top", "1h", "region:DE")
     songs = [SongLabel("song-a", None, None, None), SongLabel("song-b", large, None, None)]
     tops = {KEY: TopK(["song-a"], [1], [0], [1]), region: TopK(["song-b"], [1], [0], [1])}
-    merge.hear(ReportPart(0, True, True, songs, tops, ShardWatermark(milliseconds(TWO), {0: 3}, {0: None})))
+    merge.apply(ReportPart(0, True, True, songs, tops, ShardWatermark(milliseconds(TWO), {0: 3}, {0: None})))
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
     assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})

@@ -89,7 +89,7 @@ def heard(shard: Shard, counts: dict[str, int], *, position: int, hour: int = HO
     pairs = pair(songs.numbers(list(counts)), np.zeros(len(counts), np.int64))
     rows = CountRows(pairs, np.full(len(counts), hour), np.array([[count, 0, 0] for count in counts.values()]))
     rows_of: dict[Unit, CountRows] = {"minute": partials.no_rows(), "hour": rows}
-    for body in partials.messages(0, position, hour * HOUR_MS, rows_of, [], songs):
+    for body in partials.partial_bodies(0, position, hour * HOUR_MS, rows_of, [], songs):
         shard.apply(partials.decode(body))
     return shard
 

@@ -1,13 +1,11 @@
 """The worker as a process on localcloud: poison is parked, idle partitions stay fresh, two workers share, and one
 outlives an outage."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import httpx
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
@@ -85,7 +83,7 @@ async def test_a_second_worker_takes_over_and_nothing_is_counted_twice_or_left_u
             await until(container, listens(100), "100 listens")
             assert len(await song_days(plays)) < RARE, "most of them still wait"
             second.start()
-            await wait_for_async(partial(ready, second), "the second worker to be ready", DEADLINE)
+            await wait_for_async(second.is_ready, "the second worker to be ready", DEADLINE)
             # The same hundred again, and a hundred new ones.
             await send(settings, [(number % 4, play(number, now)) for number in range(200)])
             await until(container, listens(200), "200 listens")
@@ -159,11 +157,3 @@ def listens(count: int) -> Callable[[Chart], bool]:
 
 def later(chart: Chart, than: datetime | None) -> bool:
     return than is None or (chart.complete_through is not None and chart.complete_through > than)
-
-
-async def ready(worker: TrendingWorker) -> bool:
-    said = re.search(r"health is served on (\S+)", worker.said)
-    if said is None:
-        return False
-    async with httpx.AsyncClient() as client:
-        return (await client.get(said[1])).status_code == 200

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.processors.trending.cells.columns import read
+from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.policy import milliseconds, moment
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_name
 from songline.schemas.envelope import Event, decode
@@ -147,14 +147,14 @@ def test_so_it_does_where_the_log_says_no_time(batch: list[bytes]) -> None:
 @pytest.mark.parametrize("name", BAD_RECORDS)
 def test_a_bad_record_costs_no_neighbour(name: str) -> None:
     good = msgspec.json.encode(envelope())
-    found = read([good, BAD_RECORDS[name], good], [LOGGED] * 3, SongIndex(), RegionIndex())
+    found = read_batch([good, BAD_RECORDS[name], good], [LOGGED] * 3, SongIndex(), RegionIndex())
     assert [index for index, _ in found.poison] == [1]
     assert len(found.keys) == 2
 
 
 def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
     songs = SongIndex()
-    found = read(batch, logged_ms, songs, RegionIndex())
+    found = read_batch(batch, logged_ms, songs, RegionIndex())
 
     acts, facts, poison = [], [], []
     for index, body in enumerate(batch):
@@ -198,5 +198,5 @@ def expected(event: Event) -> tuple[Any, ...]:
 def test_what_is_sent_again_for_other_readers_is_passed_over(extensions: dict[str, Any], counted: int) -> None:
     good = msgspec.json.encode(envelope())
     again = msgspec.json.encode({**envelope(), **extensions})
-    found = read([good, again], [LOGGED] * 2, SongIndex(), RegionIndex())
+    found = read_batch([good, again], [LOGGED] * 2, SongIndex(), RegionIndex())
     assert (len(found.keys), found.poison) == (1 + counted, [])

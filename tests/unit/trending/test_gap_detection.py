@@ -33,29 +33,29 @@ async def test_a_dropped_batch_is_read_again_and_what_came_after_it_is_not_taken
     app = App()
     order = GapDetector(app, HUB)
     order.start({0: 10})
-    assert await order.admits(0, batch(10, 20))
-    assert not await order.admits(0, batch(30, 40)), "20 to 29 are missing"
+    assert await order.follows(0, batch(10, 20))
+    assert not await order.follows(0, batch(30, 40)), "20 to 29 are missing"
     assert app.consumer.sought == [(TP(HUB, 0), 20)]
-    assert await order.admits(0, batch(20, 40))
+    assert await order.follows(0, batch(20, 40))
 
 
 async def test_repeats_are_taken() -> None:
     order = GapDetector(App(), HUB)
     order.start({0: 10})
     for begin in (10, 10, 5):
-        assert await order.admits(0, batch(begin, 20))
-    assert await order.admits(0, batch(20, 30)), "a repeat doesn't set the place back"
+        assert await order.follows(0, batch(begin, 20))
+    assert await order.follows(0, batch(20, 30)), "a repeat doesn't set the place back"
 
 
 async def test_what_retention_deleted_is_not_waited_for() -> None:
     app = App(oldest=30)
     order = GapDetector(app, HUB)
     order.start({0: 10})
-    assert await order.admits(0, batch(30, 40))
+    assert await order.follows(0, batch(30, 40))
     assert app.consumer.sought == []
 
 
 async def test_nothing_is_taken_of_a_partition_that_is_not_held() -> None:
     order = GapDetector(App(), HUB)
     order.start({0: 0})
-    assert not await order.admits(1, batch(0, 5))
+    assert not await order.follows(1, batch(0, 5))

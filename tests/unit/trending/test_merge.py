@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from songline.processors.trending.cells.wire import CountRows, Partial, SongFact, decode, messages
+from songline.processors.trending.cells.wire import CountRows, Partial, SongFact, decode, partial_bodies
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
@@ -15,25 +15,27 @@ DAY_MS = 86_400_000
 KEY = "top:1h:global"
 
 
-def frame(tops: dict[str, TopK]) -> ReportPart:
+def report(tops: dict[str, TopK]) -> ReportPart:
     songs = [SongLabel("s", None, None, None)]
     return ReportPart(
-        shard=0, first=True, whole=True, songs=songs, tops=tops, mark=ShardWatermark(NOW_MS, {0: 1}, {0: NOW_MS})
+        shard=0, first=True, whole=True, songs=songs, tops=tops, watermark=ShardWatermark(NOW_MS, {0: 1}, {0: NOW_MS})
     )
 
 
 def test_a_chart_that_is_empty_now_is_written_once_more() -> None:
     merge = Merge(1)
-    merge.hear(frame({KEY: TopK(["s"], [1], [0], [1])}))
+    merge.apply(report({KEY: TopK(["s"], [1], [0], [1])}))
     merge.changed.clear()
-    merge.hear(frame({}))
+    merge.apply(report({}))
     assert merge.changed == {KEY}
     assert merge.chart(KEY, {}).entries == []
 
 
-def test_frames_whose_beginning_was_not_heard_are_not_used() -> None:
+def test_reports_without_their_first_part_are_not_used() -> None:
     merge = Merge(1)
-    merge.hear(ReportPart(shard=0, first=False, whole=True, songs=[], tops={}, mark=ShardWatermark(NOW_MS, {}, {})))
+    merge.apply(
+        ReportPart(shard=0, first=False, whole=True, songs=[], tops={}, watermark=ShardWatermark(NOW_MS, {}, {}))
+    )
     assert not merge.ready
 
 
@@ -68,7 +70,7 @@ def one_listen() -> Partial:
     key = pair(songs.numbers(["s"]), np.array([RegionIndex()["DE"]]))
     counts = np.array([[1, 0, 0]])
     rows = {unit: CountRows(key, np.array([NOW_MS // length]), counts) for unit, length in LENGTHS.items()}
-    (body,) = messages(0, 0, NOW_MS, {"minute": rows["minute"], "hour": rows["hour"]}, [], songs)
+    (body,) = partial_bodies(0, 0, NOW_MS, {"minute": rows["minute"], "hour": rows["hour"]}, [], songs)
     return decode(body)
 
 

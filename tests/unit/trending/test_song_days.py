@@ -128,8 +128,8 @@ def test_what_changes_while_it_waits_waits_once_and_what_waits_longest_comes_fir
     backlog.add([("a", 1), ("b", 1)])
     backlog.add([("b", 1), ("a", 2), ("a", 1)])
     assert backlog.oldest(9) == [("a", 1), ("b", 1), ("a", 2)]
-    backlog.again(("a", 1))
-    backlog.done(("b", 1))
+    backlog.move_to_end(("a", 1))
+    backlog.remove(("b", 1))
     assert backlog.oldest(9) == [("a", 2), ("a", 1)]
     assert backlog.oldest(1) == [("a", 2)]
 
@@ -142,9 +142,9 @@ def test_a_flush_saves_what_is_new_and_lets_go_of_what_is_written() -> None:
     assert [len(msgspec.msgpack.decode(one)) for one in saved.values()] == [SEGMENT, 1]
     assert (backlog.flush(), gone) == (({}, []), [])
     for day in days[:SEGMENT]:
-        backlog.done(day)
+        backlog.remove(day)
     assert backlog.flush() == ({}, list(saved)[:1])
-    backlog.again(days[-1])
+    backlog.move_to_end(days[-1])
     moved, gone = backlog.flush()
     assert (len(moved), gone) == (1, list(saved)[1:])
 

@@ -19,8 +19,9 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.policy import milliseconds
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.shards.validation import check_saved
 from songline.processors.trending.song_index import RegionIndex, SongIndex
-from songline.processors.trending.validation import StageLimits, check_saved
+from songline.processors.trending.validation import StageLimits
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongUploaded
 from songline.schemas.ownership import OTHERS, Claim
@@ -36,7 +37,7 @@ def told(partition: int, lines: Sequence[Line]) -> list[bytes]:
     source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), lambda hour: [], -1)
     for line in lines:
         logged = [milliseconds(line.logged)]
-        source.take(Batch(line.position, line.position + 1, [line.position], logged, [encode(line.event)]))
+        source.apply(Batch(line.position, line.position + 1, [line.position], logged, [encode(line.event)]))
     return [body for _, body in source.flush(NOW_MS).partials]
 
 
@@ -97,7 +98,7 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
             body = json.dumps({**json.loads(encode(line.event)), **extensions}).encode()
             source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), lambda hour: [], -1)
             at = line.position
-            source.take(Batch(at, at + 1, [at], [milliseconds(line.logged)], [body]))
+            source.apply(Batch(at, at + 1, [at], [milliseconds(line.logged)], [body]))
             for _, message in source.flush(NOW_MS).partials:
                 for fact in partials.decode(message).facts:
                     facts.learn(partition, fact)

@@ -9,21 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.validation import check_cell, check_chunk, check_partial
 from songline.processors.trending.cells.wire import CountRows, CountSection, Partial, SongFact, pack
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.shards import wire as frames
+from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.shards.validation import check_report_part, check_saved
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import SongIndex, pair, shard_of
-from songline.processors.trending.validation import (
-    MAX_NUMBER,
-    StageLimits,
-    check_cell,
-    check_chunk,
-    check_frame,
-    check_partial,
-    check_saved,
-)
+from songline.processors.trending.validation import MAX_NUMBER, StageLimits
 from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import GLOBAL, chart_key
 from songline.schemas.errors import PoisonError
@@ -68,11 +62,11 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         shard.apply(found)
     merge = Merge(1)
     songs, tops = shard.report(whole=True)
-    for part in frames.parts(0, True, songs, tops, shard.watermark(NOW_MS)):
+    for part in reports.report_bodies(0, True, songs, tops, shard.watermark(NOW_MS)):
         assert len(part) < 1_000_000
-        frame = frames.decode(part)
-        check_frame(frame, LIMITS)
-        merge.hear(frame)
+        found_part = reports.decode(part)
+        check_report_part(found_part, LIMITS)
+        merge.apply(found_part)
     assert merge.ready
     assert all(merge.chart(key, {}) for key in sorted(merge.keys()))
     saved = shard.flush()
@@ -122,7 +116,7 @@ def test_a_song_of_another_shard_is_poison() -> None:
         check_partial(partials.decode(body), (home + 1) % 4, limits, SongIndex())
 
 
-marks = st.builds(
+watermarks = st.builds(
     ShardWatermark,
     numbers,
     st.dictionaries(numbers, numbers, max_size=2),
@@ -134,45 +128,45 @@ tops = st.builds(TopK, st.lists(names, max_size=2), *[st.lists(numbers, max_size
 keys = st.sampled_from(
     [KEY, "top:1h:region:DE", "top:1h:region:de", "best:1h:global", "top:2h:global", "x", "top:1h:genre:\n"]
 )
-foreign_frames = st.builds(
+foreign_reports = st.builds(
     ReportPart,
     st.sampled_from([0, 0, 1, -1, 2**63]),
     st.booleans(),
     st.booleans(),
     st.lists(st.builds(SongLabel, names, texts, texts, texts), max_size=2),
     st.dictionaries(keys, tops, max_size=2),
-    st.none() | marks | st.just(ShardWatermark(NOW_MS, {0: 3}, {0: NOW_MS})),
+    st.none() | watermarks | st.just(ShardWatermark(NOW_MS, {0: 3}, {0: NOW_MS})),
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(foreign_frames.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=5))
-def test_no_frame_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> None:
+@given(st.lists(foreign_reports.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=5))
+def test_no_report_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> None:
     merge = Merge(1)
-    for body in [whole_frame(), *bodies]:
+    for body in [whole_report(), *bodies]:
         try:
-            frame = frames.decode(body)
-            check_frame(frame, LIMITS)
-            merge.hear(frame)
+            part = reports.decode(body)
+            check_report_part(part, LIMITS)
+            merge.apply(part)
         except PoisonError:
             continue
         assert merge.ready
         merge.freshness()
         assert all(merge.chart(key, {}) for key in sorted(merge.keys()))
-    merge.hear(frames.decode(whole_frame()))
-    assert [entry.song_id for entry in merge.chart(KEY, {}).entries] == ["song-1"], "the next whole frame mends it all"
+    merge.apply(reports.decode(whole_report()))
+    assert [entry.song_id for entry in merge.chart(KEY, {}).entries] == ["song-1"], "the next whole report mends it all"
     assert merge.keys() == {KEY}
 
 
 def test_a_list_with_songs_that_were_never_told_is_not_used_and_what_follows_waits_for_everything() -> None:
     merge = Merge(1)
-    merge.hear(frames.decode(whole_frame()))
+    merge.apply(reports.decode(whole_report()))
     later = ShardWatermark(NOW_MS + 1, {0: 9}, {0: NOW_MS})
     with pytest.raises(PoisonError, match="song-9"):
-        merge.hear(ReportPart(0, True, False, [], {KEY: TopK(["song-9"], [1], [0], [1])}, later))
-    merge.hear(ReportPart(0, True, False, [], {}, later))
+        merge.apply(ReportPart(0, True, False, [], {KEY: TopK(["song-9"], [1], [0], [1])}, later))
+    merge.apply(ReportPart(0, True, False, [], {}, later))
     assert merge.freshness().position == {"0": 3}, "something of what the shard said is missing"
-    merge.hear(ReportPart(0, True, True, [], {}, later))
+    merge.apply(ReportPart(0, True, True, [], {}, later))
     assert merge.freshness().position == {"0": 9}
 
 
@@ -227,8 +221,8 @@ def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -
     shard.restore([(key, value), (f"0/before/minute/{MINUTE}/0/0", counts)])
     assert shard.flush()
     songs, found = shard.report(whole=True)
-    for part in frames.parts(0, True, songs, found, shard.watermark(NOW_MS)):
-        check_frame(frames.decode(part), LIMITS)
+    for part in reports.report_bodies(0, True, songs, found, shard.watermark(NOW_MS)):
+        check_report_part(reports.decode(part), LIMITS)
     assert all(document.total >= 0 for document in shard.days.due(10))
 
 
@@ -262,7 +256,7 @@ def partial(**fields: Any) -> bytes:
     return msgspec.msgpack.encode(Partial(**(usual | fields)))
 
 
-def whole_frame() -> bytes:
+def whole_report() -> bytes:
     top = TopK(["song-1"], [1], [0], [1])
     return msgspec.msgpack.encode(
         ReportPart(

@@ -1,0 +1,129 @@
+"""The messages and saved records of the cells, held to what a source partition can have sent and saved."""
+
+import re
+from collections.abc import Container
+
+import numpy as np
+
+from songline.processors.trending.cells.state import ActionSection, decode_chunk
+from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
+from songline.processors.trending.count_table import KINDS
+from songline.processors.trending.policy import UNIT_MS, Unit
+from songline.processors.trending.song_index import REGION_BITS, SongIndex
+from songline.processors.trending.validation import (
+    AHEAD_MS,
+    ID,
+    MAX_NUMBER,
+    MAX_PARTITIONS,
+    MAX_TEXT,
+    StageLimits,
+    broken,
+    check_column,
+    check_number,
+    check_song,
+    is_number,
+    saved_key,
+)
+from songline.schemas.ownership import NOBODY, UNDATED_S
+from songline.schemas.types import GENRE_PATTERN
+
+MAX_REGION = 26 * 26
+
+_GENRE = re.compile(GENRE_PATTERN)
+_ACTION = re.compile(r"[0-2][A-Za-z0-9._:-]{1,128} [A-Za-z0-9._:-]{1,128}")
+_OLDEST_MS = -62_135_596_800_000
+
+
+def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: SongIndex) -> None:
+    """A message of a source partition to a shard; `songs` are those that the shard knows already."""
+    check_number("partition", partial.partition, 0, MAX_PARTITIONS - 1)
+    if partial.position is not None:
+        check_number("position", partial.position, -1, MAX_NUMBER)
+    if partial.watermark_ms is not None:
+        check_number("watermark_ms", partial.watermark_ms, 0, limits.now_ms + AHEAD_MS)
+    check_section(partial.minutes, "minute", shard, limits, songs)
+    check_section(partial.hours, "hour", shard, limits, songs)
+    for fact in partial.facts:
+        check_fact(fact, shard, limits)
+
+
+def check_section(
+    section: CountSection, unit: Unit, shard: int | None, limits: StageLimits, known: Container[str]
+) -> None:
+    """Counts in columns: of equal length, inside their bounds, each row once; songs that are not `known` are of the
+    shard, where it is given."""
+    rows, rest = divmod(len(section.song), 4)
+    lengths = (len(section.region), len(section.bucket), len(section.counts))
+    if rest or lengths != (rows * 2, rows * 4, rows * 4 * KINDS):
+        raise broken(f"columns of {len(section.song)}, {', '.join(map(str, lengths))} bytes are not of equal length")
+    if not rows:
+        return
+    if len(set(section.songs)) != len(section.songs):
+        raise broken("a song is named twice")
+    for song in section.songs:
+        if song not in known:
+            check_song(song, shard, limits)
+    song_column = np.frombuffer(section.song, "<i4").astype(np.int64)
+    region = np.frombuffer(section.region, "<u2").astype(np.int64)
+    bucket = np.frombuffer(section.bucket, "<i4").astype(np.int64)
+    counts = np.frombuffer(section.counts, "<i4")
+    check_column("song", song_column, 0, len(section.songs) - 1)
+    check_column("region", region, 0, MAX_REGION)
+    check_column("bucket", bucket, 0, (limits.now_ms + AHEAD_MS) // UNIT_MS[unit])
+    check_column("counts", counts, 0, 2**31 - 1)
+    if len(np.unique((song_column << REGION_BITS | region) << 31 | bucket)) != rows:
+        raise broken("a row is there twice")
+
+
+def check_fact(fact: SongFact, shard: int, limits: StageLimits, earliest_claim_s: int = 0) -> None:
+    """A fact about a song. Texts go into messages that have a size, and genres into the keys of charts."""
+    check_song(fact.song_id, shard, limits)
+    check_number("time_ms", fact.time_ms, _OLDEST_MS, limits.now_ms + AHEAD_MS)
+    check_number("offset", fact.offset, 0, MAX_NUMBER)
+    if fact.user_id != NOBODY and not ID.search(fact.user_id):
+        raise broken(f"user_id {fact.user_id[:100]!r} is no user's id")
+    if fact.claim is not None:
+        check_number("claim.second", fact.claim.second, earliest_claim_s, UNDATED_S)
+        check_number("claim.position", fact.claim.position, 0, fact.offset)
+    if fact.genre is not None and _GENRE.search(fact.genre) is None:
+        raise broken(f"{fact.genre[:80]!r} is no genre")
+    for field in fact.__struct_fields__:
+        value = getattr(fact, field)
+        if isinstance(value, str) and len(value) > MAX_TEXT:
+            raise broken(f"{field} has {len(value)} characters, expected at most {MAX_TEXT}")
+        if isinstance(value, int):
+            check_number(field, value, _OLDEST_MS, MAX_NUMBER)
+
+
+def check_cell(key: bytes, value: bytes, partition: int) -> None:
+    """A record of the cells' changelog. The text of its actions is checked by `check_chunk` when a chunk is used."""
+    cell_key(key, partition)
+    for section in decode_chunk(value):
+        _check_actions(section, section.keys.count("\n") + 1)
+
+
+def check_chunk(value: bytes) -> list[ActionSection]:
+    """The actions of a saved chunk of a cell, which are checked."""
+    sections = decode_chunk(value)
+    for section in sections:
+        keys = section.keys.split("\n")
+        _check_actions(section, len(keys))
+        for key in keys:
+            if _ACTION.fullmatch(key) is None:
+                raise broken(f"{key[:80]!r} is no action")
+    return sections
+
+
+def cell_key(key: bytes | None, partition: int) -> list[str]:
+    """`partition/hour/owner/piece`."""
+    parts = saved_key(key, partition)
+    if len(parts) != 4 or not (is_number(parts[1]) and is_number(parts[3])):
+        raise broken(f"{key!r:.100} is no key of a cell")
+    return parts
+
+
+def _check_actions(section: ActionSection, actions: int) -> None:
+    if len(section.minutes) != actions or len(section.regions) != 2 * actions:
+        raise broken(f"{actions} actions, {len(section.minutes)} minutes, {len(section.regions)} bytes of regions")
+    check_column("minute", np.frombuffer(section.minutes, np.uint8), 0, 59)
+    check_column("region", np.frombuffer(section.regions, "<u2"), 0, MAX_REGION)

@@ -1,0 +1,82 @@
+"""When a Faust app starts and stops, which partitions it is assigned, and what it does by the clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
+from typing import Any
+
+import faust
+
+from songline.processors.runtime.process import run_unless
+from songline.processors.trending.faust.batched_app import BatchedApp
+
+REST = 1.0
+"""A timer rests at least as long as its work took, so that folding gets its share of the time."""
+
+
+async def run_until(app: faust.App, stop: asyncio.Event) -> None:
+    """Run the app until `stop` is set or it crashes; raises what it crashed with."""
+    try:
+        if await run_unless(stop, app.start()):
+            await run_unless(stop, app.wait_until_stopped())
+    finally:
+        await app.stop()
+    if app.crash_reason is not None:
+        raise app.crash_reason
+
+
+async def committed_offsets(app: BatchedApp, hub: str) -> dict[int, int | None]:
+    """The partitions of a hub that this worker holds, each with the offset that the group has committed."""
+    committed = await app.consumer.seek_to_committed()
+    return {tp.partition: committed.get(tp) for tp in app.consumer.assignment() if tp.topic == hub}
+
+
+async def start_offsets(app: BatchedApp, hub: str) -> dict[int, int]:
+    """The partitions of a hub that this worker holds, each with the first offset to read."""
+    return {number: offset or 0 for number, offset in (await committed_offsets(app, hub)).items()}
+
+
+def crash_on_error(app: BatchedApp, callback: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """`callback`, whose errors crash the app. Faust drops what a recovery callback raises; a worker without its state
+    must not go on."""
+
+    async def call() -> None:
+        try:
+            await callback()
+        except Exception as error:
+            await app.crash(error)
+            raise
+
+    return call
+
+
+def on_revoked(app: BatchedApp, callbacks: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Call `callbacks` when partitions are taken away, and before the producer stops."""
+    called = list(callbacks)
+
+    async def revoked(*_: Any, **__: Any) -> None:
+        for callback in called:
+            await callback()
+
+    app.on_partitions_revoked.connect(revoked, weak=False)
+    app.on_before_shutdown.connect(revoked, weak=False)
+
+
+def repeat(
+    app: BatchedApp,
+    pause_s: float,
+    work: Callable[[], Awaitable[None]],
+    guard: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
+) -> None:
+    """Have the app call `guard` with `work` every `pause_s` seconds, for as long as it runs."""
+
+    async def loop() -> None:
+        rest_s = pause_s
+        while not app.should_stop:
+            await app.sleep(rest_s)
+            start_s = monotonic()
+            await guard(work)
+            took_s = monotonic() - start_s
+            rest_s = max(pause_s - took_s, took_s * REST)
+
+    app.task(loop)

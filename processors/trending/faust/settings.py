@@ -1,0 +1,46 @@
+"""Faust's settings for Event Hubs."""
+
+from typing import Any
+
+from songline.cloud import kafka
+from songline.cloud.settings import CloudSettings
+from songline.processors.trending.config import TrendingConfig
+from songline.processors.trending.faust import credentials
+
+BUFFERED_BATCHES = 4
+"""Batches that wait in a stream: each is a whole fetch of a partition."""
+
+MAX_FETCH_BYTES = 2_000_000
+MAX_BATCH_BYTES = 900_000
+
+
+def faust_settings(settings: CloudSettings, config: TrendingConfig) -> dict[str, Any]:
+    """The keyword arguments of a Faust app: it creates no hub by itself, and no connection idles for too long."""
+    return {
+        "broker": f"kafka://{settings.eventhubs.kafka}",
+        "broker_credentials": credentials.broker(settings.eventhubs),
+        "store": "memory://",
+        "autodiscover": False,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "processing_guarantee": "at_least_once",
+        "broker_commit_interval": 1.0,
+        "broker_session_timeout": config.session_ms / 1_000,
+        "broker_heartbeat_interval": min(kafka.HEARTBEAT_INTERVAL_MS, config.session_ms / 3) / 1_000,
+        "broker_request_timeout": max(kafka.REQUEST_TIMEOUT_MS, config.session_ms) / 1_000,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
+        "consumer_metadata_max_age_ms": kafka.METADATA_MAX_AGE_MS,
+        "consumer_max_fetch_size": MAX_FETCH_BYTES,
+        "producer_acks": -1,
+        "producer_connections_max_idle_ms": kafka.CONNECTIONS_MAX_IDLE_MS,
+        "producer_metadata_max_age_ms": kafka.METADATA_MAX_AGE_MS,
+        # Partials and chunks have hundreds of kilobytes; with one a request, each would wait for the log once.
+        "producer_max_batch_size": MAX_BATCH_BYTES,
+        "producer_max_request_size": kafka.MAX_REQUEST_SIZE,
+        "producer_request_timeout": kafka.REQUEST_TIMEOUT_MS / 1_000,
+        # A batch is acknowledged by the flush that follows it; what is not acknowledged is read again.
+        "stream_wait_empty": False,
+        "stream_buffer_maxsize": BUFFERED_BATCHES,
+    }

@@ -1,0 +1,131 @@
+"""The reports and saved records of the shards, held to what a shard can have sent and saved."""
+
+import re
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+from songline.processors.trending.cells.validation import check_fact, check_section
+from songline.processors.trending.plays.backlog import decode_segment
+from songline.processors.trending.policy import SPANS
+from songline.processors.trending.shards.song_facts import decode_facts
+from songline.processors.trending.shards.state import decode_head, decode_section
+from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.validation import (
+    AHEAD_MS,
+    ID,
+    MAX_NUMBER,
+    MAX_PARTITIONS,
+    MAX_TEXT,
+    StageLimits,
+    broken,
+    check_number,
+    is_number,
+    saved_key,
+)
+from songline.processors.trending.watermark import ShardWatermark
+from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS
+from songline.schemas.ownership import LEGACY_S
+from songline.schemas.types import GENRE_PATTERN, REGION_PATTERN
+
+_REGION = re.compile(REGION_PATTERN)
+_GENRE = re.compile(GENRE_PATTERN)
+_NOTHING = re.compile(r"(?!)")
+
+
+def check_report_part(part: ReportPart, limits: StageLimits) -> None:
+    """A part of a shard's report."""
+    check_number("shard", part.shard, 0, limits.shards - 1)
+    for song in part.songs:
+        _check_label(song)
+    for key, top in part.tops.items():
+        _check_chart_key(key)
+        _check_top(key, top)
+    if part.watermark is not None:
+        _check_watermark(part.watermark, limits)
+
+
+def check_positions(
+    positions: Iterable[tuple[int, int]], watermarks_ms: Iterable[tuple[int, int | None]], limits: StageLimits
+) -> None:
+    """How far source partitions are said to be applied."""
+    for source, position in positions:
+        check_number("partition", source, 0, MAX_PARTITIONS - 1)
+        check_number("position", position, -1, MAX_NUMBER)
+    for source, ms in watermarks_ms:
+        check_number("partition", source, 0, MAX_PARTITIONS - 1)
+        if ms is not None:
+            check_number("watermark_ms", ms, 0, limits.now_ms + AHEAD_MS)
+
+
+def check_saved(key: bytes, value: bytes, shard: int, limits: StageLimits) -> None:
+    """A record of the shards' changelog."""
+    match shard_key(key, shard)[2:]:
+        case ["head"]:
+            head = decode_head(value)
+            check_positions(head.positions.items(), head.watermarks_ms.items(), limits)
+        case ["facts", _]:
+            for source, fact in decode_facts(value):
+                check_number("partition", source, 0, MAX_PARTITIONS - 1)
+                # Facts that were saved before claims had a second have this one.
+                check_fact(fact, shard, limits, earliest_claim_s=LEGACY_S)
+        case ["waiting", _]:
+            check_days(decode_segment(value))
+        case ["minute" | "hour" as unit, bucket, _, _]:
+            section = decode_section(value)
+            check_section(section, "minute" if unit == "minute" else "hour", None, limits, ())
+            if not (np.frombuffer(section.bucket, "<i4") == int(bucket)).all():
+                raise broken(f"rows of another bucket than {bucket}")
+
+
+def shard_key(key: bytes | None, partition: int) -> list[str]:
+    """`shard/owner/` and `head`, `facts/piece`, `waiting/place` or `minute|hour/bucket/source/piece`."""
+    parts = saved_key(key, partition)
+    match parts[2:]:
+        case ["head"]:
+            return parts
+        case ["facts" | "waiting", place] if is_number(place):
+            return parts
+        case ["minute" | "hour", bucket, source, piece] if all(map(is_number, (bucket, source, piece))):
+            if int(source) < MAX_PARTITIONS:
+                return parts
+    raise broken(f"{key!r:.100} is no key of a shard")
+
+
+def check_days(days: Collection[tuple[str, int]]) -> None:
+    """Days of songs that wait to be written."""
+    for song, day in days:
+        if ID.match(song) is None or not 0 <= day < 2_932_896:
+            raise broken(f"{song[:80]!r}, {day}: no day of a song")
+
+
+def _check_label(song: SongLabel) -> None:
+    if ID.match(song.song_id) is None:
+        raise broken(f"{song.song_id[:80]!r} is no song id")
+    for text in (song.title, song.artist, song.genre):
+        if text is not None and len(text) > MAX_TEXT:
+            raise broken(f"{song.song_id}: {len(text)} characters, expected at most {MAX_TEXT}")
+
+
+def _check_chart_key(key: str) -> None:
+    kind, _, rest = key.partition(":")
+    window, _, scope = rest.partition(":")
+    name, _, value = scope.partition(":")
+    known = scope == GLOBAL or {"region": _REGION, "genre": _GENRE}.get(name, _NOTHING).match(value) is not None
+    if kind not in KINDS or window not in SPANS or not known:
+        raise broken(f"{key[:80]!r} is no chart")
+
+
+def _check_top(key: str, top: TopK) -> None:
+    if not len(top.song) == len(top.listens) == len(top.likes) == len(top.value) <= CHART_SIZE:
+        raise broken(f"{key}: columns of {len(top.song)}, {len(top.listens)}, {len(top.likes)}, {len(top.value)}")
+    if len(set(top.song)) != len(top.song):
+        raise broken(f"{key}: a song is there twice")
+    for name, column in (("listens", top.listens), ("likes", top.likes), ("value", top.value)):
+        for number in column:
+            check_number(f"{key} {name}", number, -MAX_NUMBER if name == "likes" else 0, MAX_NUMBER)
+
+
+def _check_watermark(watermark: ShardWatermark, limits: StageLimits) -> None:
+    check_number("as_of_ms", watermark.as_of_ms, 0, limits.now_ms + AHEAD_MS)
+    check_positions(watermark.positions.items(), watermark.watermarks_ms.items(), limits)
