@@ -85,10 +85,10 @@ def _apply(document: Document, step: Step) -> None:
     if step.kind == "move":
         if step.path[: len(step.source)] == step.source and step.path != step.source:
             raise BadRequestError(f"A patch cannot move {_text(step.source)} into itself, to {_text(step.path)}.")
-        value = _take(document, step.source)
+        value = _remove_value(document, step.source)
         _insert(document, step.path, value, overwrite=False)
     elif step.kind == "remove":
-        _take(document, step.path)
+        _remove_value(document, step.path)
     elif step.kind == "incr":
         _increment(document, step)
     elif step.kind == "replace":
@@ -150,7 +150,7 @@ def _insert(document: Document, path: tuple[str, ...], value: object, *, overwri
         _store(parent, token, value, path)
 
 
-def _take(document: Document, path: tuple[str, ...]) -> object:
+def _remove_value(document: Document, path: tuple[str, ...]) -> object:
     parent, token = _parent(document, path)
     value = _existing(parent, token, path)
     if isinstance(parent, dict):
