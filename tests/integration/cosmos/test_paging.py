@@ -83,6 +83,19 @@ def test_no_result_of_a_combined_query_is_lost(container: ContainerProxy, text: 
         assert size < len(expected) or "OFFSET" in text or "DISTINCT" in text
 
 
+@pytest.mark.parametrize("size", [5, 10, 15, 100])
+def test_no_result_of_one_range_is_lost(create_container: CreateContainer, size: int) -> None:
+    """The client reads ahead: the last response may hold results that are not on its page."""
+    container = create_container(offer_throughput=400)
+    for n in range(15):
+        container.create_item({"id": str(n), "pk": f"p{n}", "n": n})
+    text = "SELECT VALUE c.n FROM c ORDER BY c.n"
+    found = read_or_refusal(
+        partial(container.query_items, text, enable_cross_partition_query=True, max_item_count=size)
+    )
+    assert isinstance(found, CosmosHttpResponseError) if size < 15 else found == list(range(15))
+
+
 @pytest.mark.parametrize("size", [50, 100, 250])
 async def test_no_result_is_lost_by_the_asynchronous_sdk(
     container: ContainerProxy, database: DatabaseProxy, shared_localcloud: LocalCloud, size: int

@@ -109,9 +109,9 @@ def has_more_results(
     than: int,
     now_ms: int,
 ) -> bool:
-    """Whether a query finds more than so many results in the whole container."""
+    """Whether a query without aggregates finds more than so many results in the whole container."""
     program = compile_query(tree, parameters, now_ms)
-    if program.limit <= than:
+    if program.limit <= than or program.grouped:
         return False
     scan = Scan(
         session, container, narrowed_extents(container, Extent(), tree, parameters), tree, parameters, now_ms // 1000
