@@ -26,7 +26,7 @@ from songline.cloud.settings import EventHubsSettings
 from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
 from songline.producers.publishing.outbox import Outbox
-from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.publishing.state import Outcome
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import encode

@@ -16,11 +16,9 @@ def record_of(event: EventData) -> HubRecord:
 
 def body_of(event: EventData) -> bytes:
     """The bytes of the event's one data section, none where its sender, who is none of ours, gave it another body: over
-    Kafka it is not read as an event either, and all readers have to agree on what counts. A section may hold null: the
-    JavaScript client sends that for a body of null."""
-    of_data = event.body_type is AmqpMessageBodyType.DATA
-    sections = list(cast("Iterable[bytes | None]", event.body)) if of_data else []
-    return sections[0] or b"" if len(sections) == 1 else b""
+    Kafka it is not read as an event either, and all readers have to agree on what counts."""
+    sections = list(cast("Iterable[bytes]", event.body)) if event.body_type is AmqpMessageBodyType.DATA else []
+    return sections[0] if len(sections) == 1 else b""
 
 
 def position_of(event: EventData) -> int:

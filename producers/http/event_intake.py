@@ -10,8 +10,8 @@ from msgspec import Struct
 from songline.producers.http.recent_events import RecentEvents
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.hub_end import HubEnds
-from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.publishing.state import Outcome
 from songline.producers.uploads.first_uploaders import FirstUploaders
 from songline.producers.uploads.owners import SongOwners, is_fact, stranger
 from songline.schemas.acceptance import accepted

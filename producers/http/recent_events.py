@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
-from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.publishing.state import Outcome
 from songline.schemas.acceptance import refuse
 from songline.schemas.envelope import Event
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from songline.producers.publishing.errors import TransientError
+from songline.producers.publishing.errors import OutboxFullError, OutboxLockedError
+from songline.producers.publishing.outbox_room import OutboxRoom
 
 MAX_EVENTS = 1_000_000
 MAX_BYTES = 1 << 30
@@ -22,15 +23,6 @@ CREATE TABLE IF NOT EXISTS events (
 """
 
 
-class OutboxFullError(TransientError):
-    """The outbox can't take the event, which is not accepted. The sender tries again later; the operator sees to it
-    that the hub can be reached, or that there is room."""
-
-
-class OutboxLockedError(Exception):
-    """Another process has the outbox. The operator gives each process a file of its own."""
-
-
 class StoredEvent(Struct, frozen=True):
     """An event on disk. `accepted_at` is in Unix seconds."""
 
@@ -40,7 +32,7 @@ class StoredEvent(Struct, frozen=True):
     body: bytes
 
 
-class Outbox:
+class Outbox(OutboxRoom):
     """The events in the file at `path`, which is made where there is none. One process at a time has it.
 
     Bounded by `max_events` and `max_bytes` (of keys and bodies). `reserve` is for any thread, at no cost; everything
@@ -49,10 +41,11 @@ class Outbox:
     """
 
     def __init__(self, path: Path, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
-        self._path, self._max_events, self._max_bytes = path, max_events, max_bytes
+        super().__init__(str(path), max_events, max_bytes)
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Who waits at most a moment for the lock tells two processes of one file apart from a slow disk.
         self._last: int
+        # It waits for no lock: so a second process of the file is told apart from a slow disk.
         self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             # Exclusive: the lock is the process's for as long as it lives, and goes with it however it ends.
@@ -79,22 +72,6 @@ class Outbox:
                     "end that process, or give this one an outbox of its own"
                 ) from None
             raise OSError(f"outbox {path}: saw {error}, expected an SQLite database or none: move it away") from error
-
-    def reserve(self, partition_key: str, body: bytes) -> None:
-        """Take room for an event that will be appended, or given back; raises OutboxFullError."""
-        size = len(partition_key) + len(body)
-        if self.events + 1 > self._max_events or self.bytes + size > self._max_bytes:
-            raise OutboxFullError(
-                f"outbox {self._path}: saw {self.events} events of {self.bytes} bytes waiting for the hub, expected "
-                f"at most {self._max_events} of {self._max_bytes}: try again later, and see why the hub is away"
-            )
-        self.events += 1
-        self.bytes += size
-
-    def give_back(self, partition_key: str, body: bytes) -> None:
-        """Give up the room of an event that will not be appended."""
-        self.events -= 1
-        self.bytes -= len(partition_key) + len(body)
 
     def append(self, events: Sequence[tuple[str, float, bytes]]) -> int:
         """Put (partition key, Unix seconds, body) on disk, in one transaction; there must be room reserved for them.

@@ -5,7 +5,8 @@
 
 The way in is Azure's own client. Around it: batches that fill (by partition, not by listener), a bounded buffer,
 retries that keep the order, and errors named after who must act; with an outbox, a disk that keeps what the hub
-can't take now.
+can't take now. `publisher_state` decides, and has all states; what is here and in `partition_sender` and `spillover`
+carries its decisions out.
 """
 
 import asyncio
@@ -26,19 +27,21 @@ from msgspec import structs
 from songline.cloud.eventhubs import producer
 from songline.cloud.retry import retry
 from songline.cloud.settings import EventHubsSettings
-from songline.producers.publishing.errors import AccessDeniedError, TransientError, translate
-from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS, OutboxFullError
-from songline.producers.publishing.partition_sender import (
-    LONGEST_PAUSE_S,
-    POLICY,
+from songline.producers.publishing.errors import AccessDeniedError, OutboxFullError, TransientError
+from songline.producers.publishing.hub_errors import translate
+from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS
+from songline.producers.publishing.partition_sender import RETRIES, PartitionSender
+from songline.producers.publishing.publisher_state import PublisherState
+from songline.producers.publishing.spillover import Spillover
+from songline.producers.publishing.state import (
+    NOTHING,
     BatchConfig,
+    Effects,
     Outcome,
-    PartitionSender,
     PublishCounts,
+    PublisherPhase,
     QueuedEvent,
 )
-from songline.producers.publishing.spillover import Spillover
-from songline.producers.publishing.store_and_forward import Storage
 from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse, validated
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.envelope import Event
@@ -95,13 +98,11 @@ class EventPublisher:
         self._batch_events, self._linger_s, self._patience_s = batch_events, linger_ms / 1000, patience_s
         self._path, self._spill_after_s = outbox, spill_after_s
         self._outbox_events, self._outbox_bytes = outbox_events, outbox_bytes
-        self._room = asyncio.Semaphore(buffer_events)
-        self._tally = PublishCounts()
-        self._lanes: dict[str, PartitionSender] = {}
+        self._buffer = asyncio.Semaphore(buffer_events)
+        self._state = PublisherState()
+        self._senders: dict[str, PartitionSender] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._storage: Storage | None = None
-        self._missed = asyncio.Event()
-        self._open = False
+        self._spillover: Spillover | None = None
 
     async def __aenter__(self) -> Self:
         """Connect; raises TransientError or AccessDeniedError.
@@ -113,15 +114,18 @@ class EventPublisher:
         self._client: EventHubProducerClient = producer(
             self._settings, self._hub, retry_total=0, retry_backoff_factor=0
         )
+        self._state, self._senders, self._tasks = PublisherState(self._state.counts), {}, []
+        self._state.open()
         try:
             if self._path is None:
                 await self._connect(self._patience_s)
+                self._execute(self._state.opened())
             else:
-                await self._open_storage(self._path)
+                await self._open_spillover(self._path)
         except BaseException:
+            self._state.open_failed()
             await self._client.close()
             raise
-        self._open = True
         return self
 
     async def __aexit__(
@@ -154,25 +158,20 @@ class EventPublisher:
         """
         if len(body) > MAX_EVENT_BYTES:
             raise refuse("event", f"{len(body)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
-        await self._room.acquire()
-        if not self._open:
-            self._room.release()
-            raise RuntimeError("the publisher is not open: publish inside its `async with` block")
+        await self._buffer.acquire()
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if self._storage is not None and self._storage.detour.is_on:
-            try:
-                self._storage.detour.put(body, partition_key, done)
-            except OutboxFullError:
-                self._room.release()
-                raise
-        else:
-            self._send(QueuedEvent(body, partition_key, monotonic(), done))
-        self._tally.accepted += 1
+        try:
+            effects = self._state.accept(QueuedEvent(body, partition_key, monotonic(), done))
+        except (OutboxFullError, RuntimeError):
+            self._buffer.release()
+            raise
+        if effects is not NOTHING:
+            self._execute(effects)
         return done
 
     def partitions(self) -> list[str]:
         """The partitions of the hub; none until it was reached."""
-        return list(self._lanes)
+        return list(self._senders)
 
     def partition_of(self, partition_key: str) -> str:
         """The partition that has the events of this key, once the hub was reached."""
@@ -185,153 +184,151 @@ class EventPublisher:
         Raises TransientError when some of it could not be sent; each such event's `publish` raises too. What an outbox
         keeps is no loss, so with one the wait is short.
         """
-        if not self._open:
+        if not self._state.is_open:
             return
-        self._open = False
-        failed = self._tally.failed
+        counts = self._state.counts
+        failed = counts.failed
         patience_s = self._patience_s if patience_s is None else patience_s
         try:
-            if self._storage is None:
-                self._close_lanes(monotonic() + patience_s)
+            if self._spillover is None:
+                self._execute(self._state.close(monotonic() + patience_s))
                 await asyncio.gather(*self._tasks)
             else:
-                await self._close_storage(self._storage, min(patience_s, self._spill_after_s))
+                await self._close_spillover(self._spillover, min(patience_s, self._spill_after_s))
         finally:
+            if self._state.phase is PublisherPhase.CLOSING:
+                self._execute(self._state.closed())
             await self._client.close()
-        if lost := self._tally.failed - failed:
+        if lost := counts.failed - failed:
             raise TransientError(
                 f"{self._hub}: {lost} events were still to be sent and could not be: publish them again"
             )
 
     def statistics(self) -> Statistics:
-        tally = structs.asdict(self._tally)
-        buffered = self._tally.accepted - self._tally.sent - self._tally.failed
-        if self._storage is None:
-            return Statistics(**tally, buffered=buffered)
-        outbox = self._storage.outbox
-        return Statistics(
-            **tally,
-            buffered=buffered,
-            outbox_events=outbox.events,
-            outbox_bytes=outbox.bytes,
-            outbox_oldest=outbox.oldest,
-        )
+        counts = self._state.counts
+        found = Statistics(**structs.asdict(counts), buffered=counts.accepted - counts.sent - counts.failed)
+        if self._spillover is not None:
+            outbox = self._spillover.outbox
+            found.outbox_events, found.outbox_bytes, found.outbox_oldest = outbox.events, outbox.bytes, outbox.oldest
+        return found
 
-    async def _connect(self, patience_s: float) -> None:
-        """Learn the partitions, and begin to send; raises TransientError or AccessDeniedError."""
-        partitions = await self._patiently(self._client.get_partition_ids, patience_s)
-        link = (await self._patiently(self._client.create_batch, patience_s)).max_size_in_bytes
+    def _execute(self, effects: Effects) -> None:
+        """Carry out what the state has decided."""
+        for done, outcome in effects.answers:
+            # The sender may have stopped waiting.
+            if done.done():
+                continue
+            if isinstance(outcome, Exception):
+                done.set_exception(outcome)
+            else:
+                done.set_result(outcome)
+        for _ in range(effects.released):
+            self._buffer.release()
+        for partition in effects.wake_senders:
+            self._senders[partition].wake()
+        if self._spillover is not None:
+            self._spillover.wake(effects)
+
+    async def _connect(self, patience_s: float, on_failure: Callable[[], None] = lambda: None) -> None:
+        """Learn the partitions, and begin to send; raises TransientError or AccessDeniedError.
+
+        `on_failure` is called for each try that failed and is followed by another one.
+        """
+        partitions = await self._retried(self._client.get_partition_ids, patience_s, on_failure)
+        batch = await self._retried(self._client.create_batch, patience_s, on_failure)
+        if self._state.phase not in (PublisherPhase.OPENING, PublisherPhase.OPEN):
+            return
         resolver = PartitionResolver(partitions)  # type: ignore[no-untyped-call]  # the SDK annotates nothing there
         self._partition_of = lru_cache(_REMEMBERED_KEYS)(resolver.get_partition_id_by_partition_key)
-        pace = BatchConfig(events=self._batch_events, bytes=link, linger_s=self._linger_s, patience_s=self._patience_s)
+        config = BatchConfig(
+            events=self._batch_events,
+            bytes=batch.max_size_in_bytes,
+            linger_s=self._linger_s,
+            patience_s=self._patience_s,
+        )
+        effects = self._state.connected(partitions, self._partition_of, config)
         for partition in partitions:
-            lane = PartitionSender(self._client, partition, pace, self._tally, self._room.release, self._troubled)
-            self._lanes[partition] = lane
-            self._tasks.append(asyncio.create_task(lane.run(), name=f"{self._hub}/{partition}"))
+            sender = PartitionSender(self._client, partition, self._state, self._execute)
+            self._senders[partition] = sender
+            self._tasks.append(asyncio.create_task(sender.run(), name=f"{self._hub}/{partition}"))
+        self._execute(effects)
 
-    async def _open_storage(self, path: Path) -> None:
-        storage = self._storage = await Storage.open(
+    async def _retried(
+        self, call: Callable[[], Awaitable[_T]], patience_s: float, on_failure: Callable[[], None]
+    ) -> _T:
+        begun = monotonic()
+        policy = structs.replace(RETRIES, limit_s=patience_s)
+        try:
+            return await retry(call, policy, on_failure=lambda failed: on_failure())
+        except Exception as error:
+            raise translate(error, self._hub, monotonic() - begun) from error
+
+    async def _open_spillover(self, path: Path) -> None:
+        spillover = self._spillover = await Spillover.open(
             path,
             self._outbox_events,
             self._outbox_bytes,
-            self._tally,
-            self._send,
-            self._room.release,
+            self._state,
+            self._execute,
             lambda: self._now().timestamp(),
         )
-        self._tally.accepted += storage.outbox.events
+        missed = asyncio.Event()
         try:
-            connecting = storage.start(self._connect_at_last(storage))
+            connecting = spillover.start(self._connect_at_last(missed))
             await asyncio.wait(
-                [connecting, storage.start(_set(self._missed))],
+                [connecting, spillover.start(_set(missed))],
                 timeout=_OPENING_S,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if connecting.done():
                 connecting.result()
-            if storage.outbox.events or not connecting.done():
-                storage.detour.begin()
         except BaseException:
-            await storage.close()
+            await spillover.close(0.0)
             raise
-        storage.start(self._watch(storage.detour))
+        self._execute(self._state.opened(spillover.outbox))
+        spillover.start(self._watch())
 
-    async def _close_storage(self, storage: Storage, patience_s: float) -> None:
+    async def _close_spillover(self, spillover: Spillover, patience_s: float) -> None:
         """Give the hub a moment, then write what it has not taken, and leave the rest to the next process."""
-        storage.detour.stop()
-        self._close_lanes(inf)
+        self._execute(self._state.close(inf))
         try:
-            await self._lanes_end(patience_s)
-            if left := self._unkept():
-                storage.detour.begin(left)
-            await storage.detour.flush()
-            self._close_lanes(monotonic())
-            await self._lanes_end(_LAST_MOMENT_S)
+            await self._senders_end(patience_s)
+            self._execute(self._state.store_rest())
+            await spillover.flush()
+            self._execute(self._state.give_up(monotonic()))
+            await self._senders_end(_LAST_MOMENT_S)
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            # What was sent on its way over the disk is still to be forgotten.
-            sending = storage.detour.is_on and storage.connected.is_set()
-            await storage.close(_LAST_MOMENT_S if sending else 0.0)
+            self._execute(self._state.closed())
+            await spillover.close(_LAST_MOMENT_S)
 
-    async def _lanes_end(self, patience_s: float) -> None:
+    async def _senders_end(self, patience_s: float) -> None:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience_s)
 
-    async def _connect_at_last(self, storage: Storage) -> None:
-        """Connect, however long that takes.
+    async def _connect_at_last(self, missed: asyncio.Event) -> None:
+        """Connect, however long that takes; `missed` is set once a try has failed.
 
-        Raises AccessDeniedError while we are not open yet, and logs it from then on.
+        Raises AccessDeniedError while the publisher is not open yet, and logs it from then on.
         """
         while True:
             try:
-                await self._connect(inf)
+                await self._connect(inf, missed.set)
             except AccessDeniedError as error:
-                if not self._open:
+                if self._state.phase is PublisherPhase.OPENING:
                     raise
                 logger.error("%s", error)
-                await asyncio.sleep(LONGEST_PAUSE_S)
+                await asyncio.sleep(RETRIES.longest_pause_s)
             else:
-                storage.connected.set()
                 return
 
-    async def _watch(self, detour: Spillover) -> None:
-        """See to it that nothing waits in memory for longer than it should: a send can hang without failing."""
+    async def _watch(self) -> None:
+        """See to it that nothing waits in memory for longer than it should."""
         while True:
             await asyncio.sleep(self._spill_after_s)
-            before = monotonic() - self._spill_after_s
-            if detour.is_on:
-                detour.hold_no_longer(before)
-            elif any(pending.since < before for pending in self._unkept()):
-                detour.begin(self._unkept())
-
-    def _troubled(self) -> None:
-        """A batch could not be sent, and will be tried again."""
-        if self._storage is None:
-            return
-        if self._storage.detour.is_on:
-            self._storage.detour.hold_no_longer()
-        else:
-            self._storage.detour.begin(self._unkept())
-
-    def _unkept(self) -> list[QueuedEvent]:
-        return [pending for lane in self._lanes.values() for pending in lane.unkept()]
-
-    def _send(self, pending: QueuedEvent) -> None:
-        self._lanes[self.partition_of(pending.partition_key)].put(pending)
-
-    def _close_lanes(self, deadline: float) -> None:
-        for lane in self._lanes.values():
-            lane.close(deadline)
-
-    async def _patiently(self, ask: Callable[[], Awaitable[_T]], patience_s: float) -> _T:
-        begun = monotonic()
-        try:
-            policy = structs.replace(POLICY, limit_s=patience_s)
-            return await retry(ask, policy, on_failure=lambda failed: self._missed.set())
-        except Exception as error:
-            raise translate(error, self._hub, monotonic() - begun) from error
+            self._execute(self._state.watch(monotonic() - self._spill_after_s))
 
 
 async def _set(event: asyncio.Event) -> None:

@@ -1,243 +1,157 @@
-"""The way over the disk, which events take while the hub can't be reached.
+"""Store and forward: carries out what the publisher's state decides for the outbox, in a thread of its own.
 
-Off, nothing touches the disk. On, every event is written to the outbox, and is accepted with that; what was in the
-lanes when it went on is written first. What is on disk is sent in order, in loads, each deleted when the hub has it.
-While the last load is on its way, what comes is held in memory: so the detour ends under load too, and what was held
-follows in the lanes.
+While events go straight to the hub nothing touches the disk. While they spill over, each is written to the outbox, and
+is accepted with that. The replay sends what the outbox has, in order, in loads, each deleted when the hub has it.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
-from msgspec import Struct
-
-from songline.producers.publishing.outbox import Outbox, OutboxFullError, StoredEvent
-from songline.producers.publishing.partition_sender import LONGEST_PAUSE_S, Outcome, PublishCounts, QueuedEvent
+from songline.producers.publishing.errors import OutboxFullError
+from songline.producers.publishing.outbox import Outbox
+from songline.producers.publishing.publisher_state import PublisherState
+from songline.producers.publishing.state import Effects, QueuedEvent, SpilloverMode
 
 logger = logging.getLogger("songline.producers.publishing.outbox")
 
-LOAD_EVENTS = 4_000
+DISK_PAUSE_S = 2.0
 SILENCE_S = 30.0
 """Seconds before the same thing is logged again: a full disk is found to be so with every event."""
 
 _T = TypeVar("_T")
 
 
-class _Arrival(Struct, eq=False):
-    """An event to be written, `done` with that; `pending` is its other self where it is in a lane as well.
-
-    `accepted_at` is in Unix seconds, `since` in monotonic ones; `number` is the outbox's, 0 before it is
-    written, -1 where it could not be.
-    """
-
-    body: bytes
-    partition_key: str
-    accepted_at: float
-    since: float
-    done: asyncio.Future[Outcome]
-    pending: QueuedEvent | None = None
-    number: int = 0
-
-
 class Spillover:
-    """The detour over `outbox`, whose disk work is done in `thread`.
-
-    `send` puts an event into its lane, `released` is called for each that leaves the buffer for the disk, `now` gives
-    Unix seconds.
-    """
+    """An open outbox, and the tasks that write to it and replay it. `execute` carries out effects, `now` gives Unix
+    seconds."""
 
     def __init__(
         self,
         outbox: Outbox,
         thread: ThreadPoolExecutor,
-        tally: PublishCounts,
-        send: Callable[[QueuedEvent], None],
-        released: Callable[[], None],
+        state: PublisherState,
+        execute: Callable[[Effects], None],
         now: Callable[[], float],
     ) -> None:
-        self._outbox, self._thread, self._tally = outbox, thread, tally
-        self._send, self._released, self._now = send, released, now
-        self._arrived: list[_Arrival] = []
-        self._held: list[_Arrival] = []
-        self._ahead: list[_Arrival] = []
-        self._gone = 0
+        self.outbox = outbox
+        self._thread, self._state, self._execute, self._now = thread, state, execute, now
+        self._to_write, self._written, self._to_replay = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._logged: dict[str, float] = {}
-        self._begun, self._stirred, self._wrote, self._idle = (asyncio.Event() for _ in range(4))
-        self._idle.set()
-        self._holding = self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.start(self._write())
+        self._replaying = self.start(self._replay())
 
-    @property
-    def is_on(self) -> bool:
-        return self._begun.is_set()
-
-    def begin(self, in_lanes: Iterable[QueuedEvent] = ()) -> None:
-        """Go on. What is `in_lanes` stays there, and is written ahead of what comes, as far as there is room."""
-        for pending in in_lanes:
-            try:
-                self._outbox.reserve(pending.partition_key, pending.body)
-            except OutboxFullError:
-                # It goes on waiting in its lane, not accepted yet.
-                continue
-            arrival = self._arrival(pending.body, pending.partition_key, pending.done, pending)
-            pending.done, pending.kept = asyncio.get_running_loop().create_future(), True
-            self._ahead.append(arrival)
-            self._write_soon([arrival])
-        if not self.is_on:
-            self._log(
-                logging.WARNING,
-                "on",
-                "the hub does not take events, or there are some of before: they go to the outbox",
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        max_events: int,
+        max_bytes: int,
+        state: PublisherState,
+        execute: Callable[[Effects], None],
+        now: Callable[[], float],
+    ) -> Self:
+        """Open what is at `path`; raises OutboxLockedError and OSError."""
+        thread = ThreadPoolExecutor(1, "outbox")
+        try:
+            outbox = await asyncio.get_running_loop().run_in_executor(
+                thread, lambda: Outbox(path, max_events=max_events, max_bytes=max_bytes)
             )
-        self._begun.set()
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(outbox, thread, state, execute, now)
 
-    def put(self, body: bytes, partition_key: str, done: asyncio.Future[Outcome]) -> None:
-        """Take an event, which is in the buffer until it is on disk; raises OutboxFullError."""
-        self._outbox.reserve(partition_key, body)
-        arrival = self._arrival(body, partition_key, done)
-        if self._holding:
-            self._held.append(arrival)
-        else:
-            self._write_soon([arrival])
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do `work` until it ends or the outbox is closed."""
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        return task
 
-    def hold_no_longer(self, before: float = float("inf")) -> None:
-        """Write what is held, if some of it is held since `before` (monotonic seconds): the end is not near."""
-        if self._holding and (not self._held or self._held[0].since < before):
-            held, self._held, self._holding = self._held, [], False
-            self._write_soon(held)
-
-    async def write(self) -> None:
-        """Write what arrives, as much at a time as has come meanwhile; until cancelled."""
-        while True:
-            await self._stirred.wait()
-            self._stirred.clear()
-            arrived, self._arrived = self._arrived, []
-            rows = [(each.partition_key, each.accepted_at, each.body) for each in arrived]
-            try:
-                last = await self._on_disk(lambda rows=rows: self._outbox.append(rows))  # type: ignore[misc]
-            except OutboxFullError as failure:
-                self._log(logging.ERROR, "full", str(failure))
-                self._refuse(arrived, failure)
-            else:
-                self._keep(arrived, last)
-            self._wrote.set()
-            if not self._arrived:
-                self._idle.set()
-
-    async def pump(self, connected: asyncio.Event) -> None:
-        """Send what is on disk, whenever there is something and there are lanes; until `stop`, or cancelled."""
-        await connected.wait()
-        while True:
-            await self._begun.wait()
-            await self._settle_ahead()
-            self._wrote.clear()
-            load = await self._insist(lambda: self._outbox.read(self._gone, LOAD_EVENTS))
-            if self._stopping:
-                return
-            self._holding = len(load) < LOAD_EVENTS
-            if load:
-                await self._send_load(load)
-            elif self._outbox.events == len(self._held):
-                await self._end()
-            else:
-                await self._wrote.wait()
+    def wake(self, effects: Effects) -> None:
+        """There is something to write, or another step of the replay."""
+        if effects.wake_writer:
+            self._to_write.set()
+        if effects.wake_replay:
+            self._to_replay.set()
+        if effects.entered is SpilloverMode.SPILLING:
+            line = "the hub does not take events, or there are some of before: they go to the outbox"
+            self._log(logging.WARNING, "on", line)
+        elif effects.entered is SpilloverMode.DIRECT:
+            self._log(logging.WARNING, "off", "the outbox is empty: events go to the hub again")
 
     async def flush(self) -> None:
-        """Return when everything that came is on disk, or refused."""
-        self.hold_no_longer()
-        await self._idle.wait()
+        """Return when the outbox has, or has refused, all that came."""
+        while not self._state.is_written:
+            self._written.clear()
+            await self._written.wait()
 
-    def stop(self) -> None:
-        """Send no further load."""
-        self._stopping = True
+    async def close(self, grace_s: float) -> None:
+        """Let the replay delete what was sent, for at most `grace_s`, and let go of the file."""
+        try:
+            await asyncio.wait([self._replaying], timeout=grace_s)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.outbox.close)
+            self._thread.shutdown(wait=False)
 
-    def _arrival(
-        self, body: bytes, partition_key: str, done: asyncio.Future[Outcome], pending: QueuedEvent | None = None
-    ) -> _Arrival:
-        return _Arrival(body, partition_key, self._now(), monotonic(), done, pending)
-
-    def _write_soon(self, arrivals: Sequence[_Arrival]) -> None:
-        if arrivals:
-            self._arrived += arrivals
-            self._idle.clear()
-            self._stirred.set()
-
-    def _keep(self, arrived: Sequence[_Arrival], last: int) -> None:
-        for number, each in enumerate(arrived, last - len(arrived) + 1):
-            each.number = number
-            self._released()
-            # The sender may have stopped waiting.
-            if not each.done.done():
-                each.done.set_result("kept")
-
-    def _refuse(self, arrived: Sequence[_Arrival], failure: OutboxFullError) -> None:
-        for each in arrived:
-            self._outbox.give_back(each.partition_key, each.body)
-            each.number = -1
-            if each.pending is not None:
-                # Neither the hub nor the disk takes it, and its sender need not wait to learn that; if its lane has
-                # succeeded meanwhile, so much the better.
-                sent = each.pending.done
-                each.pending.done, each.pending.kept = each.done, False
-                if sent.cancel():
-                    each.pending.given_up = True
-                    if not each.done.done():
-                        each.done.set_exception(failure)
-                else:
-                    self._released()
-                    if not each.done.done():
-                        each.done.set_result("sent")
+    async def _write(self) -> None:
+        """Write what arrives, as much at a time as has come meanwhile; until cancelled."""
+        while True:
+            await self._to_write.wait()
+            self._to_write.clear()
+            accepted_at = self._now()
+            rows = [(event.partition_key, accepted_at, event.body) for event in self._state.next_write()]
+            if not rows:
                 continue
-            self._tally.failed += 1
-            self._released()
-            if not each.done.done():
-                each.done.set_exception(failure)
+            try:
+                last = await self._on_disk(lambda rows=rows: self.outbox.append(rows))  # type: ignore[misc]
+            except OutboxFullError as failure:
+                self._log(logging.ERROR, "full", str(failure))
+                self._execute(self._state.write_failed(failure))
+            else:
+                self._execute(self._state.written(last))
+            self._written.set()
 
-    async def _settle_ahead(self) -> None:
-        """Wait for what the lanes had when the detour began."""
-        ahead, self._ahead = self._ahead, []
-        if not ahead:
-            return
-        sent = await _sent([each.pending.done for each in ahead if each.pending is not None])
-        while not ahead[-1].number:
-            await self._wrote.wait()
-            self._wrote.clear()
-        if sent == len(ahead) and ahead[-1].number > 0:
-            await self._forget(ahead[-1].number)
+    async def _replay(self) -> None:
+        """Do one step of the replay after the other, until its end, or cancelled."""
+        while True:
+            step = self._state.next_replay_step()
+            match step.do:
+                case "wait":
+                    await self._to_replay.wait()
+                    self._to_replay.clear()
+                case "delete":
+                    await self._until_done(lambda step=step: self.outbox.delete(step.through))  # type: ignore[misc]
+                    self._state.deleted()
+                case "read":
+                    self._execute(self._state.loaded(await self._load(step.after)))
+                case "drain":
+                    self._execute(self._state.drained())
+                    await self._until_done(self.outbox.shrink)
+                case "end":
+                    return
 
-    async def _send_load(self, load: Sequence[StoredEvent]) -> None:
-        loop, since = asyncio.get_running_loop(), monotonic()
-        sending = [QueuedEvent(each.body, each.partition_key, since, loop.create_future(), kept=True) for each in load]
-        for pending in sending:
-            self._send(pending)
-        if sent := await _sent([pending.done for pending in sending]):
-            await self._forget(load[sent - 1].number)
+    async def _load(self, after: int) -> list[QueuedEvent]:
+        stored = await self._until_done(lambda: self.outbox.read(after, self._state.load_events))
+        since = monotonic()
+        return [QueuedEvent(each.body, each.partition_key, since, copy="stored", number=each.number) for each in stored]
 
-    async def _forget(self, through: int) -> None:
-        self._gone = through
-        await self._insist(lambda: self._outbox.delete(through))
-
-    async def _end(self) -> None:
-        """Go off: nothing is on disk or about to be, and what is held follows in the lanes."""
-        for each in self._held:
-            self._outbox.give_back(each.partition_key, each.body)
-            self._send(QueuedEvent(each.body, each.partition_key, each.since, each.done))
-        self._held, self._holding = [], False
-        self._begun.clear()
-        self._log(logging.WARNING, "off", "the outbox is empty: events go to the hub again")
-        await self._insist(self._outbox.shrink)
-
-    async def _insist(self, work: Callable[[], _T]) -> _T:
-        """Until the disk does it: what it holds has been accepted."""
+    async def _until_done(self, work: Callable[[], _T]) -> _T:
+        """Try until the disk does it: what it holds has been accepted."""
         while True:
             try:
                 return await self._on_disk(work)
             except OSError as error:
                 self._log(logging.ERROR, "disk", str(error))
-                await asyncio.sleep(LONGEST_PAUSE_S)
+                await asyncio.sleep(DISK_PAUSE_S)
 
     def _log(self, level: int, what: str, line: str) -> None:
         now_s = monotonic()
@@ -247,9 +161,3 @@ class Spillover:
 
     async def _on_disk(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-async def _sent(done: Sequence[asyncio.Future[Outcome]]) -> int:
-    """How many of these, from the first, the hub has when all are settled."""
-    results = await asyncio.gather(*done, return_exceptions=True)
-    return next((place for place, result in enumerate(results) if result != "sent"), len(results))

@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 
-from songline.producers.publishing.partition_sender import Outcome
+from songline.producers.publishing.state import Outcome
 
 CAPACITY = 100_000
 

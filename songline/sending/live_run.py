@@ -15,8 +15,8 @@ from msgspec import Struct
 from songline.cloud.settings import EventHubsSettings
 from songline.producers.http.announcer import Announcer
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
-from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.publishing.state import Outcome
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import Event, encode

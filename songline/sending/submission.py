@@ -17,8 +17,8 @@ from songline.api_client import visible
 from songline.cloud.settings import EventHubsSettings
 from songline.producers.publishing.errors import AccessDeniedError, TransientError
 from songline.producers.publishing.ndjson import EventLine, LineSplitter
-from songline.producers.publishing.partition_sender import Outcome
 from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.publishing.state import Outcome
 from songline.schemas.acceptance import MAX_EVENT_BYTES, accepted, refuse
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError

@@ -11,7 +11,7 @@ import pytest
 
 from songline.producers import EventPublisher, OutboxFullError, OutboxLockedError
 from songline.producers.publishing.errors import TransientError
-from songline.producers.publishing.store_and_forward import Storage
+from songline.producers.publishing.spillover import Spillover
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongLiked
 from tests.integration.producers.reading import read_all
@@ -159,7 +159,7 @@ async def test_who_publishes_while_neither_hub_nor_disk_takes_events_learns_it_a
                 return False
 
         await wait_for_async(is_sent, "the hub")
-        storage = out._storage
+        storage = out._spillover
         assert storage is not None
         for number in (1, 2):
             await asyncio.to_thread(localcloud.kill)
@@ -180,7 +180,7 @@ async def test_who_publishes_while_neither_hub_nor_disk_takes_events_learns_it_a
     assert sum("make room on the disk" in record.message for record in caplog.records) <= 2
 
 
-async def limited(storage: Storage, pages: int) -> None:
+async def limited(storage: Spillover, pages: int) -> None:
     """Let the outbox's file have so many pages, and no fewer than it has."""
 
     def limit() -> None:

@@ -13,7 +13,8 @@ from azure.eventhub.exceptions import (
 )
 
 from songline.cloud.service_fault import is_transient
-from songline.producers.publishing.errors import AccessDeniedError, TransientError, translate
+from songline.producers.publishing.errors import AccessDeniedError, TransientError
+from songline.producers.publishing.hub_errors import translate
 
 
 def sdk_error(kind: type[EventHubError], condition: str | None = None) -> EventHubError:

@@ -68,8 +68,8 @@ async def take(
             publisher, HubEnds(NOWHERE, "hub", publisher.partitions), RecentEvents(), lambda: NOW, owners
         )
         taken = [await intake.take([json.dumps(item).encode() for item in items]) for items in requests]
-        assert publisher._storage is not None
-        kept = publisher._storage.outbox.read(0, 1_000)
+        assert publisher._spillover is not None
+        kept = publisher._spillover.outbox.read(0, 1_000)
         return taken, [json.loads(each.body)["id"] for each in kept]
 
 
