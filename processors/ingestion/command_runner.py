@@ -13,8 +13,8 @@ from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio.spool import spool
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.event_sender import EventSender
-from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore
-from songline.processors.ingestion.transitions import begin, decide, died, published, remove, withdraw
+from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore, StoredIngestion
+from songline.processors.ingestion.transitions import decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion
 
@@ -55,42 +55,48 @@ class CommandRunner:
         if isinstance(command.data, IngestSong):
             await self._ingestions.change(command.id, lambda known: died(known, command, text, self._now()))
 
-    async def publish(self, ingestion: Ingestion) -> Ingestion:
+    async def publish(self, stored: StoredIngestion) -> StoredIngestion:
         """Send what the outbox holds, and empty it. A crash between the two sends the same events again."""
-        events = ingestion.outbox
-        if not events:
-            return ingestion
-        await self._outgoing.publish(events)
-        return await self._ingestions.change(ingestion.id, lambda known: published(known or ingestion, events))
+        ingestion = stored.ingestion
+        if ingestion is None or not ingestion.outbox:
+            return stored
+        await self._outgoing.publish(ingestion.outbox)
+        return await self._ingestions.advance(stored, lambda known: published(known or ingestion, ingestion.outbox))
 
-    async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes]) -> Ingestion:
-        ingestion = await self._ingestions.change(command.id, lambda known: begin(known, command, self._now()))
-        if not ingestion.settled:
+    async def _ingest(self, command: Command, upload: Upload, body: Iterable[bytes]) -> Ingestion | None:
+        stored = await self._ingestions.begin(command, self._now())
+        begun = stored.ingestion
+        if begun is not None and not begun.settled:
             finding = await self._examine(upload, body)
-            begun = ingestion
-            ingestion = await self._ingestions.change(
-                command.id, lambda known: decide(known or begun, command, finding, self._now())
+            stored = await self._ingestions.advance(
+                stored, lambda known: decide(known or begun, command, finding, self._now())
             )
-        ingestion = await self.publish(ingestion)
+        stored = await self.publish(stored)
         if upload.blob is not None:
             await self._audio.unstage(upload.blob)
-        return ingestion
+        return stored.ingestion
 
     async def _remove(self, command: Command, order: RemoveSong) -> Ingestion | None:
-        if await self._ingestions.read(order.song_id) is None:
+        stored = await self._ingestions.find(order.song_id)
+        if stored.ingestion is None:
             event = withdraw(await self._catalog.read(order.song_id), command)
             if event is not None:
                 await self._outgoing.publish((event,))
             return None
-        ingestion = await self._ingestions.change(order.song_id, lambda known: remove(known, command, self._now()))
-        return await self.publish(ingestion)
+        stored = await self._ingestions.advance(stored, lambda known: remove(known, command, self._now()))
+        return (await self.publish(stored)).ingestion
 
     async def _examine(self, upload: Upload, body: Iterable[bytes]) -> ProbedAudio | RefusedAudio:
         """What the file holds; when it is a song, its bytes are kept before anything says so."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "upload"
+            staged = None
             try:
-                await spool(upload, _pieces(body) if upload.blob is None else self._audio.fetch(upload.blob), path)
+                if upload.blob is None:
+                    await spool(upload, _pieces(body), path)
+                else:
+                    staged = await self._audio.fetch(upload.blob)
+                    await spool(upload, staged.pieces, path)
             except InvalidAudioError as unfit:
                 return RefusedAudio(reason=unfit.reason)
             except ResourceNotFoundError as error:
@@ -100,7 +106,7 @@ class CommandRunner:
                 return RefusedAudio(reason=InvalidAudioError("missing-upload", text).reason)
             finding = await self._sandbox.probe(path)
             if isinstance(finding, ProbedAudio):
-                await self._audio.keep(upload.sha256, path, finding.content_type)
+                await self._audio.keep(upload.sha256, path, finding.content_type, staged)
             return finding
 
 

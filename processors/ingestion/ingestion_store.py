@@ -1,7 +1,7 @@
 """Ingestions in Cosmos DB, changed step by step under optimistic concurrency."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,12 @@ from azure.cosmos.exceptions import (
     CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
+from msgspec import Struct
 
 from songline.cloud.cosmos import Container
+from songline.processors.ingestion.transitions import begin, begin_patch
 from songline.schemas.channels import INGESTIONS
+from songline.schemas.commands import Command
 from songline.schemas.ingestions import Ingestion
 from songline.schemas.songs import SongDocument
 
@@ -33,6 +36,18 @@ _REMOVED = "SELECT * FROM c WHERE c.removedAt < @before AND NOT IS_DEFINED(c.era
 _SHARED = "SELECT c.id FROM c WHERE c.upload.sha256 = @sha256 AND c.state = 'ready' AND NOT IS_DEFINED(c.removedAt)"
 
 
+OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
+"""What a write gets when another one came between it and what it had read."""
+
+
+class StoredIngestion(Struct, frozen=True):
+    """A document as it was read or written, with its ETag; `ingestion` is None where there is none."""
+
+    id: str
+    ingestion: Ingestion | None = None
+    etag: str | None = None
+
+
 class IngestionStore:
     """The container `ingestions`."""
 
@@ -40,59 +55,75 @@ class IngestionStore:
         self._container = container
 
     async def read(self, ingestion_id: str) -> Ingestion | None:
-        return _ingestion(await self._read(ingestion_id))
+        return (await self.find(ingestion_id)).ingestion
+
+    async def begin(self, command: Command, now: datetime) -> StoredIngestion:
+        """The document after `begin`, by one request where the command is the first that a worker has of it; raises
+        PoisonError."""
+        operations, condition = begin_patch(command, now)
+        try:
+            item = await self._container.patch_item(command.id, command.id, operations, filter_predicate=condition)
+        except OVERTAKEN:
+            return await self.advance(await self.find(command.id), lambda known: begin(known, command, now))
+        return _stored(item)
 
     async def change(self, ingestion_id: str, step: Callable[[Ingestion | None], Ingestion]) -> Ingestion:
-        """The document after `step`, which is taken again, on what is there then, whenever somebody else was faster.
+        """The document after `step`, from what is there now: see `advance`."""
+        return _there(await self.advance(await self.find(ingestion_id), step))
+
+    async def advance(self, stored: StoredIngestion, step: Callable[[Ingestion | None], Ingestion]) -> StoredIngestion:
+        """The document after `step` on what is `stored`; where another write came between, on what is there then.
 
         A step that changes nothing writes nothing; what it raises goes through.
         """
         while True:
-            item = await self._read(ingestion_id)
-            before = _ingestion(item)
-            after = step(before)
-            if after == before:
-                return after
-            body = msgspec.to_builtins(after)
+            after = step(stored.ingestion)
+            if after == stored.ingestion:
+                return stored
             try:
-                if item is None:
-                    await self._container.create_item(body)
-                else:
-                    await self._container.replace_item(
-                        ingestion_id, body, etag=item["_etag"], match_condition=MatchConditions.IfNotModified
-                    )
-            except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
-                continue
-            return after
+                return await self._write(stored, after)
+            except OVERTAKEN:
+                stored = await self.find(stored.id)
 
-    def unpublished(self, before: datetime) -> AsyncIterator[Ingestion]:
+    def unpublished(self, before: datetime) -> AsyncIterator[StoredIngestion]:
         """Those with events in their outbox, unchanged since `before`."""
         return self._query(_UNPUBLISHED, before)
 
-    def stuck(self, before: datetime) -> AsyncIterator[Ingestion]:
+    async def stuck(self, before: datetime) -> list[Ingestion]:
         """Those on their way, unchanged since `before`."""
-        return self._query(_STUCK, before)
+        return [_there(found) async for found in self._query(_STUCK, before)]
 
-    def removed(self, before: datetime) -> AsyncIterator[Ingestion]:
+    async def removed(self, before: datetime) -> list[Ingestion]:
         """Those whose song was taken away before `before`, and whose bytes may still be there."""
-        return self._query(_REMOVED, before)
+        return [_there(found) async for found in self._query(_REMOVED, before)]
 
     async def is_shared(self, sha256: str) -> bool:
         """Whether a song that is available has these bytes."""
         found = self._container.query_items(_SHARED, parameters=[{"name": "@sha256", "value": sha256}])
         return bool([item async for item in found])
 
-    async def _read(self, ingestion_id: str) -> dict[str, Any] | None:
+    async def find(self, ingestion_id: str) -> StoredIngestion:
+        """The document, if there is one, with its ETag."""
         try:
-            return dict(await self._container.read_item(ingestion_id, partition_key=ingestion_id))
+            return _stored(await self._container.read_item(ingestion_id, partition_key=ingestion_id))
         except CosmosResourceNotFoundError:
-            return None
+            return StoredIngestion(ingestion_id)
 
-    async def _query(self, query: str, before: datetime) -> AsyncIterator[Ingestion]:
+    async def _write(self, before: StoredIngestion, after: Ingestion) -> StoredIngestion:
+        body = msgspec.to_builtins(after)
+        if before.ingestion is None:
+            written = await self._container.create_item(body, no_response=True)
+        else:
+            written = await self._container.replace_item(
+                before.id, body, etag=before.etag, match_condition=MatchConditions.IfNotModified, no_response=True
+            )
+        return StoredIngestion(before.id, after, written.get_response_headers()["etag"])
+
+    async def _query(self, query: str, before: datetime) -> AsyncIterator[StoredIngestion]:
         moment = msgspec.to_builtins(before.astimezone(UTC))
         async for item in self._container.query_items(query, parameters=[{"name": "@before", "value": moment}]):
             try:
-                found = msgspec.convert(item, Ingestion)
+                found = _stored(item)
             except msgspec.ValidationError as error:
                 # Somebody wrote it by hand: it must not keep the others from being mended.
                 logger.warning("%s in %s is no ingestion: %s", item.get("id"), INGESTIONS, error)
@@ -114,5 +145,10 @@ class CatalogReader:
         return msgspec.convert(dict(item), SongDocument)
 
 
-def _ingestion(item: dict[str, Any] | None) -> Ingestion | None:
-    return None if item is None else msgspec.convert(item, Ingestion)
+def _stored(item: Mapping[str, Any]) -> StoredIngestion:
+    return StoredIngestion(item["id"], msgspec.convert(dict(item), Ingestion), item["_etag"])
+
+
+def _there(stored: StoredIngestion) -> Ingestion:
+    assert stored.ingestion is not None
+    return stored.ingestion

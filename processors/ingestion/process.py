@@ -81,7 +81,7 @@ async def work(
         places = await stack.enter_async_context(blobs.client(wires.blobs))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
         ingestions = IngestionStore(container)
-        audio = AudioStore(places)
+        audio = AudioStore(places, lambda blob: blobs.copy_source(wires.blobs, blob, now()))
         catalog = CatalogReader(cosmos.container(store, DATABASE, SONGS))
         carrying = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now)
         clock = ClockSkew(lambda: measure_skew_s(wires.cosmos.endpoint, now), now, time.monotonic)

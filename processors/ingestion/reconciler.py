@@ -104,12 +104,12 @@ class Reconciler:
         return tally
 
     async def _publish(self, tally: ReconcilerCounts) -> None:
-        async for ingestion in self._ingestions.unpublished(self._now() - self._patience.unpublished):
-            await self._work.publish(ingestion)
-            tally.published += len(ingestion.outbox)
+        async for stored in self._ingestions.unpublished(self._now() - self._patience.unpublished):
+            await self._work.publish(stored)
+            tally.published += len(stored.ingestion.outbox) if stored.ingestion else 0
 
     async def _look_for_the_silent(self, tally: ReconcilerCounts) -> None:
-        silent = [found async for found in self._ingestions.stuck(self._now() - self._patience.silent)]
+        silent = await self._ingestions.stuck(self._now() - self._patience.silent)
         letters = await self._dead_letters({ingestion.id for ingestion in silent}) if silent else {}
         for ingestion in silent:
             if ingestion.id in letters:
@@ -136,7 +136,7 @@ class Reconciler:
 
     async def _erase(self, tally: ReconcilerCounts) -> None:
         now = self._now()
-        async for ingestion in self._ingestions.removed(now - self._patience.removed):
+        for ingestion in await self._ingestions.removed(now - self._patience.removed):
             sha256 = ingestion.upload.sha256
             shared = await self._ingestions.is_shared(sha256)
             if shared or await self._audio.erase(sha256, now - self._patience.removed):

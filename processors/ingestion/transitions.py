@@ -56,6 +56,28 @@ def begin(ingestion: Ingestion | None, command: Command, now: datetime) -> Inges
     return structs.replace(_moved(ingestion, "processing", now), attempts=ingestion.attempts + 1)
 
 
+def begin_patch(command: Command, now: datetime) -> tuple[list[dict[str, Any]], str]:
+    """`begin` as a patch of the document, and the condition under which it does the same: that no worker had the
+    command before.
+
+    Source: "Partial document update" and "Conditional patch" of the Cosmos DB documentation.
+    """
+    order = _ingest(command)
+    moved = Transition(state="processing", at=now)
+    operations = [
+        {"op": "set", "path": "/state", "value": moved.state},
+        {"op": "set", "path": "/updatedAt", "value": msgspec.to_builtins(now)},
+        {"op": "incr", "path": "/attempts", "value": 1},
+        {"op": "add", "path": "/history/-", "value": msgspec.to_builtins(moved)},
+    ]
+    condition = (
+        f"FROM c WHERE c.state IN ('received', 'queued') AND c.userId = {_quoted(order.user_id)}"
+        f" AND c.upload.sha256 = {_quoted(order.upload.sha256)} AND NOT IS_DEFINED(c.reason)"
+        f" AND ARRAY_LENGTH(c.history) < {HISTORY_MAX}"
+    )
+    return operations, condition
+
+
 def decide(ingestion: Ingestion, command: Command, finding: ProbedAudio | RefusedAudio, now: datetime) -> Ingestion:
     """The outcome of an ingestion whose file was read: ready, with the event that says so, or rejected."""
     if ingestion.settled:
@@ -148,6 +170,11 @@ def overdue(ingestion: Ingestion, now: datetime, unfinished: timedelta, lost: ti
 def erased(ingestion: Ingestion, now: datetime) -> Ingestion:
     """The bytes of a song that was taken away are gone, or are another song's too."""
     return ingestion if ingestion.erased_at else structs.replace(ingestion, erased_at=now)
+
+
+def _quoted(text: str) -> str:
+    """A string of Cosmos DB's SQL, which are JSON's."""
+    return msgspec.json.encode(text).decode()
 
 
 def _ingest(command: Command) -> IngestSong:

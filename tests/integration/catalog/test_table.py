@@ -25,6 +25,7 @@ from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.songs import Fact, Song
 from tests.integration.producers.reading import read_all
 from tests.support.catalog import CatalogWorker, catalog_on
+from tests.support.counted import CountedContainer
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
@@ -137,23 +138,10 @@ async def test_a_replica_that_is_behind_is_not_taken_at_its_word(
     assert says[-1].title == "newest"
 
 
-class Counted:
-    """A container that counts the requests for items by kind."""
-
-    def __init__(self, container: ContainerProxy) -> None:
-        self._container = container
-        self.requests: list[str] = []
-
-    def __getattr__(self, name: str) -> object:
-        if name.endswith("_item"):
-            self.requests.append(name)
-        return getattr(self._container, name)
-
-
 async def test_a_new_song_costs_two_requests(
     shared_localcloud: LocalCloud, container: ContainerProxy, producer: AIOKafkaProducer
 ) -> None:
-    counted = Counted(container)
+    counted = CountedContainer(container)
     songs = SongStore(cast("ContainerProxy", counted))
     processor = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs), PersistentRetry("3"))
     await processor.take([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])

@@ -186,7 +186,7 @@ async def test_bytes_that_were_just_kept_again_are_not_erased(bench: Bench, tmp_
     path = tmp_path / "song"
     path.write_bytes(b"12345")
     before = datetime.now(UTC) - timedelta(seconds=2)
-    await bench.audio.keep("ef" * 32, path, "audio/wav")
+    await bench.audio.keep("ef" * 32, path, "audio/wav", None)
     assert not await bench.audio.erase("ef" * 32, untouched_since=before)
     assert await bench.audio.erase("ef" * 32, untouched_since=datetime.now(UTC) + timedelta(hours=1))
     assert await bench.audio.erase("ef" * 32, untouched_since=before)
