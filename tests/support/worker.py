@@ -48,13 +48,18 @@ class TrendingWorker(WorkerProcess):
     ) -> None:
         super().__init__(module, {**cloud.environment, **dials}, log)
 
+    @property
+    def health_url(self) -> str:
+        """Where it serves whether it is ready, empty until it does."""
+        said = re.search(r"health is served on (\S+)", self.said)
+        return "" if said is None else said[1]
+
     async def is_ready(self) -> bool:
         """Whether it answers that it is ready."""
-        said = re.search(r"health is served on (\S+)", self.said)
-        if said is None:
+        if not self.health_url:
             return False
         async with httpx.AsyncClient() as client:
-            return (await client.get(said[1])).status_code == 200
+            return (await client.get(self.health_url)).status_code == 200
 
 
 async def make_containers(settings: CloudSettings) -> None:

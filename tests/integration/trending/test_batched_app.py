@@ -2,7 +2,10 @@
 
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -25,7 +28,7 @@ def test_versions_are_those_that_were_read() -> None:
 
 def test_what_is_overridden_exists() -> None:
     for ours, theirs, names in (
-        (BatchedConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records"]),
+        (BatchedConsumerThread, driver.AIOKafkaConsumerThread, ["_fetch_records", "verify_event_path"]),
         (BatchedConsumer, FaustConsumer, ["_to_message", "_add_gap", "_new_offset"]),
         (BatchedConsumer, driver.Consumer, ["_new_consumer_thread"]),
     ):
@@ -37,6 +40,19 @@ def test_what_is_overridden_exists() -> None:
     assert {"_create_fetch_waiter", "fetched_records"} <= set(vars(Fetcher))
     assert {"has_more", "getall"} <= set(vars(FetchResult))
     assert hasattr(fetcher, "MemoryRecords"), "the name under which aiokafka makes them is where ours are put"
+
+
+def test_faust_looks_only_at_partitions_that_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each other one it would log an error every few seconds, for as long as it is held back."""
+    looked_at: list[Any] = []
+    monkeypatch.setattr(
+        driver.AIOKafkaConsumerThread, "verify_event_path", lambda self, now, tp: looked_at.append((now, tp))
+    )
+    thread = BatchedConsumerThread.__new__(BatchedConsumerThread)
+    monkeypatch.setattr(BatchedConsumerThread, "app", SimpleNamespace(on_hold={1}, unopened={2}), raising=False)
+    for tp in (0, 1, 2):
+        thread.verify_event_path(9.0, tp)
+    assert looked_at == [(9.0, 0)]
 
 
 def test_a_fetch_is_one_batch_that_begins_at_the_offset_asked_for() -> None:
