@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.library.actions import UserAction, read
+from songline.processors.library.actions import UserAction, event_mark, read
 from songline.processors.library.fold import MAX_SONGS, SEEN, apply, transaction_size
 from songline.processors.library.library_store import operations
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from songline.schemas.library import RECENT, EntryDocument, SummaryDocument
+from songline.schemas.library import RECENT, EntryDocument, Listen, SummaryDocument
 from tests.support.library_reference import Place, Shelf, libraries, shelf_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -70,11 +70,14 @@ def test_a_listen_makes_an_entry_and_a_sum() -> None:
         songs=2,
         first_listen_at=NOON,
         last_listen_at=NOON + timedelta(seconds=2),
-        recent=library.summary.recent if library.summary else (),
+        recent=(
+            Listen(at=NOON + timedelta(seconds=2), song_id="song-1", ms_played=31_000),
+            Listen(at=NOON + timedelta(seconds=1), song_id="song-2", ms_played=50_000),
+            Listen(at=NOON, song_id="song-1", ms_played=31_000),
+        ),
         applied={"1": 2},
-        seen=library.summary.seen if library.summary else {},
+        seen={"1": "".join(map(event_mark, ("e-0", "e-1", "e-2")))},
     )
-    assert [listen.song_id for listen in library.summary.recent] == ["song-1", "song-2", "song-1"]
     entry = library.entries["song-1"]
     assert entry is not None
     assert (entry.id, entry.plays, entry.ms_played) == ("song:song-1", 2, 62_000)
