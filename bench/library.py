@@ -32,7 +32,7 @@ from songline.processes.entities import CONTAINERS
 from songline.processors.library.config import LibraryConfig
 from songline.processors.library.library_store import CONTAINER, LibraryStore
 from songline.processors.library.processor import LibraryProcessor
-from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_config import ProjectionConfig, ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.producers.publishing.publisher import EventPublisher
@@ -159,24 +159,21 @@ async def _ours(cloud: LocalCloud, container: ContainerProxy, count: int) -> Cos
 
     async def done() -> None:
         while True:
-            reached = [await positions.reached(number) for number in numbers]
+            reached = [await positions.read(number) for number in numbers]
             if sum(0 if one is None else one.position + 1 for one in reached) >= count:
                 return
             await asyncio.sleep(0.1)
 
     stop = asyncio.Event()
     projection = ProjectionDefinition("library", LIBRARY_GROUP, container.id, "userId", lambda _: desk.open)
+    environment = ProjectionEnvironment(cloud.settings(), read_blobs(cloud.environment), ProjectionConfig())
     began = time.perf_counter()
-    reading = asyncio.create_task(
-        run_projection(
-            projection, cloud.settings(), read_blobs(cloud.environment), ProjectionConfig(), stop, lambda: 0.0
-        )
-    )
+    reading = asyncio.create_task(run_projection(projection, environment, stop, lambda: 0.0))
     await done()
     seconds = time.perf_counter() - began
     stop.set()
     await reading
-    figures = libraries.figures
+    figures = libraries.counts
     return Cost(count, seconds, figures.writes, figures.reads, figures.charge)
 
 

@@ -1,4 +1,4 @@
-"""Events to songs: what a batch of one partition says, and what a song's document is after it. Nothing waits here."""
+"""The facts about songs in a batch of records, and a song's document after them. Pure."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,77 +15,80 @@ from songline.schemas.search import folded, words
 from songline.schemas.songs import Fact, Song, SongDocument, filed
 
 READER = "catalog"
-"""The name under which it parks records, and for which they are sent again."""
+"""The reader's name: records are parked by it, and sent again for it."""
 
-_OURS = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
+_TYPES = {name for name, (_, payload) in EVENTS.items() if payload in (SongUploaded, SongRemoved)}
 
 
 class ParsedSongBatch(Struct, frozen=True):
-    """What a batch says: of each song, by its id, what each user said last, and what was sent `again` after it had been
-    parked; and what could not be understood, by position."""
+    """The records of a batch, parsed: by song, the last fact of each user (`facts`) and the facts of events that were
+    parked and sent again (`resubmitted`); by position, what can't be decoded."""
 
     facts: dict[str, tuple[Fact, ...]]
-    again: dict[str, tuple[Fact, ...]]
+    resubmitted: dict[str, tuple[Fact, ...]]
     poison: dict[int, PoisonError]
 
 
-def read(records: Iterable[HubRecord]) -> ParsedSongBatch:
-    """What `records` of one partition say in their order; other events are passed over."""
+def parse_songs(records: Iterable[HubRecord]) -> ParsedSongBatch:
+    """The facts about songs in `records` of one partition. Events of other types are skipped."""
     facts: dict[str, dict[str, Fact]] = {}
-    again: dict[str, tuple[Fact, ...]] = {}
+    resubmitted: dict[str, tuple[Fact, ...]] = {}
     poison: dict[int, PoisonError] = {}
     for record in records:
         try:
             envelope = read_envelope(record.body)
-            if split_type(envelope.type)[0] not in _OURS:
+            if split_type(envelope.type)[0] not in _TYPES:
                 continue
             event = open_envelope(envelope)
-            check_enqueued(event.time, record.logged)
-        except PoisonError as why:
-            poison[record.position] = why
+            check_enqueued(event.time, record.enqueued_at)
+        except PoisonError as error:
+            poison[record.position] = error
             continue
-        song_id, user = event.data.song_id, event.data.user_id
-        fact = fact_of(event, record.position, record.logged)
         if not event.is_for(READER):
             continue
+        song_id, user_id = event.data.song_id, event.data.user_id
+        fact = fact_of(event, record.position, record.enqueued_at)
         if event.resubmit_of is not None:
-            again[song_id] = (*again.get(song_id, ()), fact)
+            resubmitted[song_id] = (*resubmitted.get(song_id, ()), fact)
             continue
-        said = facts.setdefault(song_id, {})
-        said[user] = merge(said[user], fact) if user in said else fact
-    return ParsedSongBatch({song_id: tuple(said.values()) for song_id, said in facts.items()}, again, poison)
+        by_user = facts.setdefault(song_id, {})
+        by_user[user_id] = merge(by_user[user_id], fact) if user_id in by_user else fact
+    return ParsedSongBatch({song_id: tuple(found.values()) for song_id, found in facts.items()}, resubmitted, poison)
 
 
-def fact_of(event: Event, position: int, logged: datetime | None) -> Fact:
-    """What `event` says: an upload or a removal that the hub took at the moment `logged`, at `position`."""
+def fact_of(event: Event, position: int, enqueued_at: datetime | None) -> Fact:
+    """The fact in `event`, an upload or a removal that the hub enqueued at `enqueued_at`, at `position`."""
     song = _song(event)
-    claim = None if song is None else Claim(enqueued_second(logged), position)
+    claim = None if song is None else Claim(enqueued_second(enqueued_at), position)
     return Fact(position=position, at=event.time, song=song, user_id=event.data.user_id, claim=claim)
 
 
-def apply(
-    document: SongDocument | None, song_id: str, partition: str, facts: Iterable[Fact], again: Iterable[Fact] = ()
+def apply_facts(
+    document: SongDocument | None,
+    song_id: str,
+    partition: str,
+    facts: Iterable[Fact],
+    resubmitted: Iterable[Fact] = (),
 ) -> SongDocument:
-    """The song's document after `partition` said `facts`, and `again` what had been parked; the same document if
-    nothing of that is news."""
+    """The song's document with more facts of `partition`; the same document where none of them is new."""
     before: Mapping[Key, Fact] = {} if document is None else document.said
-    said = before
+    after = before
     for fact in facts:
-        said = learn(said, int(partition), fact)
-    for fact in again:
-        said = learn(said, int(partition), fact, again=True)
-    return document if document is not None and said is before else _document(song_id, said)
+        after = learn(after, int(partition), fact)
+    for fact in resubmitted:
+        after = learn(after, int(partition), fact, again=True)
+    return document if document is not None and after is before else _document(song_id, after)
 
 
-def _document(song_id: str, said: Mapping[Key, Fact]) -> SongDocument:
-    facts, others = filed(said)
+def _document(song_id: str, known: Mapping[Key, Fact]) -> SongDocument:
+    facts, others = filed(known)
     document = SongDocument(id=song_id, facts=facts, others=others)
     song = document.song
     if song is None:
         return document
     return structs.replace(
         document,
-        # Of a fixed width up to the id, so that it sorts as time does and tells apart songs of one moment.
+        # Of a fixed width up to the id: it sorts as time does and is unique for songs of one moment.
         order=f"{song.uploaded_at.astimezone(UTC).isoformat(timespec='microseconds')} {song_id}",
         artist=folded(song.artist),
         genre=song.genre,

@@ -1,50 +1,52 @@
-"""The catalog's side of the pump: what a batch says of songs is written at once, and told."""
+"""The catalog's part of the pump: the songs of a batch are written and published at once."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from songline.processors.catalog import fold
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
+from songline.processors.catalog.fold import ParsedSongBatch, parse_songs
 from songline.processors.catalog.song_store import SongStore
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.errors import PoisonError
 
 IN_FLIGHT = 8
+"""How many songs of a partition are written at a time."""
 
 
 class CatalogPartitionProcessor:
-    """A partition of `music-events`."""
+    """A partition of `music-events`. It holds nothing between two batches."""
 
-    def __init__(self, partition: str, songs: SongStore, table: CompactedTopicWriter, retries: PersistentRetry) -> None:
+    def __init__(self, partition: str, songs: SongStore, topic: CompactedTopicWriter, retries: PersistentRetry) -> None:
         self._partition = partition
         self._songs = songs
-        self._table = table
+        self._topic = topic
         self._retries = retries
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
     @property
-    def full(self) -> bool:
-        """Never: nothing is held."""
+    def is_full(self) -> bool:
+        """False: nothing is held."""
         return False
 
-    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
-        """Returns when the songs are written and told: what could not be understood, by position."""
-        said = fold.read(records)
+    async def process(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
+        """Return once the songs are written and published, with what can't be decoded, by position."""
+        batch = parse_songs(records)
         async with asyncio.TaskGroup() as group:
-            for song_id in said.facts.keys() | said.again.keys():
-                group.create_task(self._retries.run(partial(self._write, song_id, said), writes_item=True))
-        return said.poison
+            for song_id in batch.facts.keys() | batch.resubmitted.keys():
+                group.create_task(self._retries.run(partial(self._write, song_id, batch), writes_item=True))
+        return batch.poison
 
     async def flush(self) -> None:
-        """What was taken is written."""
+        """Nothing is held."""
 
     def close(self) -> None:
         """Nothing is held."""
 
-    async def _write(self, song_id: str, said: fold.ParsedSongBatch) -> None:
-        facts, again = said.facts.get(song_id, ()), said.again.get(song_id, ())
+    async def _write(self, song_id: str, batch: ParsedSongBatch) -> None:
+        facts, resubmitted = batch.facts.get(song_id, ()), batch.resubmitted.get(song_id, ())
         async with self._gate:
-            # What is found applied is published as well: its writer may have died before that.
-            await self._table.publish(await self._songs.apply(song_id, self._partition, facts, again))
+            # Published also where nothing changed: the worker that wrote the facts may have died before publishing.
+            stored = await self._songs.apply(song_id, self._partition, facts, resubmitted)
+            await self._topic.publish(stored)

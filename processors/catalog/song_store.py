@@ -1,4 +1,4 @@
-"""Songs in Cosmos DB: what was said is written under optimistic concurrency."""
+"""Songs in Cosmos DB, written under optimistic concurrency."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,14 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
-from songline.processors.catalog.fold import apply
+from songline.processors.catalog.fold import apply_facts
 from songline.schemas.channels import SONGS
 from songline.schemas.songs import Fact, Song, SongDocument
 
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
 
-
 OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
-"""What a write gets when another one came between it and what it had read."""
+"""What a write raises where another write came between it and the read before it."""
 
 
 class StoredSong(Struct, frozen=True):
@@ -33,28 +32,28 @@ class StoredSong(Struct, frozen=True):
 
     @property
     def song(self) -> Song | None:
-        """None where the song has gone, or nobody has uploaded it."""
+        """The song; None where it is gone or nobody has uploaded it."""
         return None if self.document is None else self.document.song
 
 
 class SongStore:
-    """The container `songs`."""
+    """The container `songs`. Methods raise AzureError."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
     async def apply(
-        self, song_id: str, partition: str, facts: Sequence[Fact], again: Sequence[Fact] = ()
+        self, song_id: str, partition: str, facts: Sequence[Fact], resubmitted: Sequence[Fact] = ()
     ) -> StoredSong:
-        """The document once it has the facts, and those sent `again` after they had been parked, by this write or an
-        earlier one.
+        """The song's document once it has the facts of `partition`, by this write or an earlier one.
 
-        An upload is most often the first that is heard of a song: the document is created without a look for one.
+        `resubmitted` are facts that were parked and sent again. Most often an upload is the first fact about a song, so
+        its document is created without a read before.
         """
         is_new = any(fact.song is not None for fact in facts)
         stored = StoredSong(song_id) if is_new else await self.read(song_id)
         while True:
-            after = apply(stored.document, song_id, partition, facts, again)
+            after = apply_facts(stored.document, song_id, partition, facts, resubmitted)
             if after == stored.document:
                 return stored
             try:
@@ -65,8 +64,8 @@ class SongStore:
     async def is_current(self, stored: StoredSong) -> bool:
         """Whether nobody has written the document since.
 
-        A read may be of a replica that does not have yet what another worker wrote: session consistency is about one's
-        own writes. Only a write knows, so the document is written back as it is, under its ETag.
+        Under session consistency a read may be answered by a replica that does not have another worker's write yet.
+        Only a write is sure, so the document is written back as it is, under its ETag.
         """
         if stored.document is None:
             return (await self.read(stored.id)).document is None
@@ -77,7 +76,7 @@ class SongStore:
         return True
 
     async def read(self, song_id: str) -> StoredSong:
-        """The document as a replica has it."""
+        """The song's document as a replica has it."""
         try:
             item = dict(await self._container.read_item(song_id, song_id))
         except CosmosResourceNotFoundError:

@@ -1,4 +1,4 @@
-"""What a partition says of its listeners, by listener, in order. Nothing waits here."""
+"""The actions of listeners in the records of a partition. Pure."""
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from songline.schemas.listening import is_listen
 Kind = Literal["listen", "like", "unlike", "upload", "remove"]
 
 READER = "library"
-"""The name under which it parks records, and for which they are sent again."""
+"""The reader's name: records are parked by it, and sent again for it."""
 
 MARK_BYTES = 6
 MARK_LETTERS = MARK_BYTES * 4 // 3
@@ -33,50 +33,60 @@ _KINDS: dict[type, Kind] = {
 
 
 class UserAction(Struct, frozen=True, gc=False):
-    """What a listener did: the event at `position` (its sequence number), of the moment `at`, whose id is told by
-    `mark`. `ms` is how long he listened. `again` is the mark of the parked record that the event was sent again for,
-    empty where it was not."""
+    """What a listener did with a song at the moment `at`, from the event at `position` (its sequence number).
+
+    `mark` stands for the event's id (see `event_mark`). `ms_played` is how long they listened, in milliseconds.
+    `resubmitted_mark` stands for the parked record that the event was sent again for; empty where it was not.
+    """
 
     position: int
     mark: str
     kind: Kind
     song_id: str
     at: datetime
-    ms: int = 0
-    again: str = ""
+    ms_played: int = 0
+    resubmitted_mark: str = ""
 
 
 class ParsedActionBatch(Struct, frozen=True):
-    """What a batch says: acts by listener, in order, and what could not be understood, by position."""
+    """The records of a batch, parsed: actions by listener, in order, and what can't be decoded, by position."""
 
-    acts: dict[str, list[UserAction]]
+    actions: dict[str, list[UserAction]]
     poison: dict[int, PoisonError]
 
 
-def read(records: Iterable[HubRecord]) -> ParsedActionBatch:
-    """What `records` of one partition say. A play that is no listen says nothing."""
-    acts: dict[str, list[UserAction]] = {}
+def parse_actions(records: Iterable[HubRecord]) -> ParsedActionBatch:
+    """The actions in `records` of one partition. A play that is no listen is no action."""
+    actions: dict[str, list[UserAction]] = {}
     poison: dict[int, PoisonError] = {}
     for record in records:
         try:
             event = decode(record.body)
-            check_enqueued(event.time, record.logged)
-        except PoisonError as why:
-            poison[record.position] = why
+            check_enqueued(event.time, record.enqueued_at)
+        except PoisonError as error:
+            poison[record.position] = error
             continue
         if not event.is_for(READER):
             continue
-        data, ms = event.data, 0
+        data, ms_played = event.data, 0
         if isinstance(data, SongPlayed):
             if not is_listen(data.played_ms, data.duration_ms):
                 continue
-            ms = data.played_ms
-        again = "" if event.resubmit_of is None else event_mark(event.resubmit_of)
-        act = UserAction(record.position, event_mark(event.id), _KINDS[type(data)], data.song_id, event.time, ms, again)
-        acts.setdefault(data.user_id, []).append(act)
-    return ParsedActionBatch(acts, poison)
+            ms_played = data.played_ms
+        resubmitted_mark = "" if event.resubmit_of is None else event_mark(event.resubmit_of)
+        action = UserAction(
+            record.position,
+            event_mark(event.id),
+            _KINDS[type(data)],
+            data.song_id,
+            event.time,
+            ms_played,
+            resubmitted_mark,
+        )
+        actions.setdefault(data.user_id, []).append(action)
+    return ParsedActionBatch(actions, poison)
 
 
 def event_mark(event_id: str) -> str:
-    """The event's id in eight letters: 48 bits, so that two of the few that are compared are never alike by chance."""
+    """Eight letters for an event's id: 48 bits, so that two of the few that are compared never agree by chance."""
     return urlsafe_b64encode(blake2b(event_id.encode(errors="replace"), digest_size=MARK_BYTES).digest()).decode()

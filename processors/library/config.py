@@ -1,4 +1,4 @@
-"""How much the library worker may hold and do at a time, read once from the environment."""
+"""How much the library worker holds and does at a time, read once from the environment."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -11,8 +11,8 @@ PREFIX = "SONGLINE_LIBRARY_"
 
 
 class LibraryConfig(Struct, frozen=True):
-    """`writes`: how many listeners are written at a time. `buffer`: how many acts may wait to be written. `room`: about
-    how many documents may be remembered."""
+    """`writes`: how many listeners are written at a time. `buffer`: how many actions may wait to be written. `room`:
+    about how many documents are cached."""
 
     writes: int = 16
     buffer: int = 20_000
@@ -20,10 +20,10 @@ class LibraryConfig(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """`SONGLINE_LIBRARY_` and the dial's name in capitals; raises SettingError."""
-        usual = cls()
+        """The configuration in `environ`: `SONGLINE_LIBRARY_` and a field's name in capitals. Raises SettingError."""
+        default = cls()
         return cls(
-            writes=int(read_number(environ, PREFIX + "WRITES", usual.writes, (1, 1_000))),
-            buffer=int(read_number(environ, PREFIX + "BUFFER", usual.buffer, (1, 1_000_000))),
-            room=int(read_number(environ, PREFIX + "ROOM", usual.room, (0, 10_000_000))),
+            writes=int(read_number(environ, PREFIX + "WRITES", default.writes, (1, 1_000))),
+            buffer=int(read_number(environ, PREFIX + "BUFFER", default.buffer, (1, 1_000_000))),
+            room=int(read_number(environ, PREFIX + "ROOM", default.room, (0, 10_000_000))),
         )

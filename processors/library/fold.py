@@ -1,10 +1,10 @@
-"""A listener's acts, applied to what is there of him. Nothing waits here.
+"""A listener's documents after more of their actions. Pure.
 
-Whatever is applied again, in whatever portions, and however the acts of several partitions interleave, comes to the
+Actions that are applied again, in batches of any size, and actions of several partitions in any interleaving, give the
 same documents.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,106 +15,111 @@ from songline.schemas.last_write import is_outdated
 from songline.schemas.library import RECENT, SUMMARY, EntryDocument, FlagState, Listen, SummaryDocument, entry_id
 
 SEEN = 64
-"""An event is known again among so many acts of its listener."""
+"""A repeated event is known again among so many actions of its listener."""
 
 MAX_SONGS = 99
-"""A transactional batch takes 100 operations, and one is the summary's."""
+"""A transactional batch of Cosmos DB takes 100 operations, and one is the summary's."""
 
 
 class LibraryChange(NamedTuple):
-    """What there is of a listener afterwards: his summary, and those entries that changed, by song."""
+    """A listener's documents afterwards: the summary, and by song the entries that changed."""
 
     summary: SummaryDocument
     entries: dict[str, EntryDocument]
 
 
-def transaction_size(acts: Sequence[UserAction], songs: int = MAX_SONGS) -> int:
-    """How many of the first `acts` touch `songs` songs at most, and so fit into one transaction."""
-    touched: set[str] = set()
-    for count, act in enumerate(acts):
-        touched.add(act.song_id)
-        if len(touched) > songs:
+def transaction_size(actions: Sequence[UserAction], max_songs: int = MAX_SONGS) -> int:
+    """How many of the first `actions` are about `max_songs` songs at most, and so fit into one transaction."""
+    songs: set[str] = set()
+    for count, action in enumerate(actions):
+        songs.add(action.song_id)
+        if len(songs) > max_songs:
             return count
-    return len(acts)
+    return len(actions)
 
 
-def apply(
+def apply_actions(
     user_id: str,
     summary: SummaryDocument | None,
     entries: Mapping[str, EntryDocument | None],
     partition: str,
-    acts: Sequence[UserAction],
+    actions: Sequence[UserAction],
 ) -> LibraryChange | None:
-    """The listener after `partition` said `acts`, in its order; None where that changes nothing.
+    """The listener's documents after `actions` of `partition`, in its order; None where nothing changes.
 
-    `entries` holds the entry of every song that `acts` touch, None where there is none. Acts up to the position that
-    the summary has applied, and events that were seen a moment ago, change nothing.
+    `entries` holds the entry of every song that `actions` are about, None where there is none. Actions up to the
+    position that the summary says is applied, and repeated events among the last SEEN, change nothing.
     """
     before = summary or SummaryDocument(id=SUMMARY, user_id=user_id)
-    applied, seen = before.applied.get(partition, -1), _marks(before.seen.get(partition, ""))
-    resubmitted = _marks(before.resubmitted)
+    applied, seen = before.applied.get(partition, -1), _split_marks(before.seen.get(partition, ""))
+    resubmitted = _split_marks(before.resubmitted)
     fresh: list[UserAction] = []
-    for act in acts:
-        if act.position > applied and act.mark not in seen and act.again not in resubmitted:
-            fresh.append(act)
-            _remember(seen, act.mark)
-            if act.again:
-                _remember(resubmitted, act.again)
+    for action in actions:
+        if action.position > applied and action.mark not in seen and action.resubmitted_mark not in resubmitted:
+            fresh.append(action)
+            _remember(seen, action.mark)
+            if action.resubmitted_mark:
+                _remember(resubmitted, action.resubmitted_mark)
     if not fresh:
         return None
-    changed = {}
-    for song_id, done in _by_song(fresh).items():
-        changed[song_id] = _entry(entries[song_id] or _blank(user_id, song_id), partition, done)
-    listens = [Listen(at=act.at, song_id=act.song_id, ms_played=act.ms) for act in fresh if act.kind == "listen"]
-    pairs = [(entries[song_id] or _blank(user_id, song_id), entry) for song_id, entry in changed.items()]
+    pairs: list[tuple[EntryDocument, EntryDocument]] = []
+    for song_id, of_song in _by_song(fresh).items():
+        old = entries[song_id] or EntryDocument(id=entry_id(song_id), user_id=user_id, song_id=song_id)
+        pairs.append((old, _apply_to_entry(old, partition, of_song)))
+    listens = [
+        Listen(at=action.at, song_id=action.song_id, ms_played=action.ms_played)
+        for action in fresh
+        if action.kind == "listen"
+    ]
+    moments = [listen.at for listen in listens]
     return LibraryChange(
         structs.replace(
             before,
             listens=before.listens + len(listens),
             ms_played=before.ms_played + sum(listen.ms_played for listen in listens),
             songs=before.songs + sum((new.plays > 0) - (old.plays > 0) for old, new in pairs),
-            liked=before.liked + sum(_is(new.liked_at) - _is(old.liked_at) for old, new in pairs),
-            uploaded=before.uploaded + sum(_is(new.uploaded_at) - _is(old.uploaded_at) for old, new in pairs),
-            first_listen_at=min(_moments(before.first_listen_at, listens), default=None),
-            last_listen_at=max(_moments(before.last_listen_at, listens), default=None),
+            liked=before.liked + sum(_is_set(new.liked_at) - _is_set(old.liked_at) for old, new in pairs),
+            uploaded=before.uploaded + sum(_is_set(new.uploaded_at) - _is_set(old.uploaded_at) for old, new in pairs),
+            first_listen_at=min(_known(before.first_listen_at, *moments), default=None),
+            last_listen_at=max(_known(before.last_listen_at, *moments), default=None),
             recent=tuple(sorted([*before.recent, *listens], reverse=True)[:RECENT]),
             applied={**before.applied, partition: fresh[-1].position},
             seen={**before.seen, partition: "".join(seen)},
             resubmitted="".join(resubmitted),
         ),
-        changed,
+        {new.song_id: new for _, new in pairs},
     )
 
 
-def _entry(before: EntryDocument, partition: str, acts: Sequence[UserAction]) -> EntryDocument:
-    """The entry after acts of its song, in order."""
-    listens = [act for act in acts if act.kind == "listen"]
-    heard = [act.at for act in listens]
+def _apply_to_entry(before: EntryDocument, partition: str, actions: Sequence[UserAction]) -> EntryDocument:
+    """The entry of a song after `actions` about it, in order."""
+    listens = [action for action in actions if action.kind == "listen"]
+    moments = [action.at for action in listens]
     likes, uploads = dict(before.likes), dict(before.uploads)
-    for act in acts:
-        match act.kind:
+    for action in actions:
+        match action.kind:
             case "like" | "unlike":
-                _set(likes, partition, FlagState(on=act.kind == "like", at=act.at), act)
+                _set_flag(likes, partition, FlagState(on=action.kind == "like", at=action.at), action)
             case "upload" | "remove":
-                _set(uploads, partition, FlagState(on=act.kind == "upload", at=act.at), act)
-    return _ordered(
+                _set_flag(uploads, partition, FlagState(on=action.kind == "upload", at=action.at), action)
+    return _with_sort_keys(
         structs.replace(
             before,
             plays=before.plays + len(listens),
-            ms_played=before.ms_played + sum(act.ms for act in listens),
-            first_played_at=min([*_known(before.first_played_at), *heard], default=None),
-            last_played_at=max([*_known(before.last_played_at), *heard], default=None),
+            ms_played=before.ms_played + sum(action.ms_played for action in listens),
+            first_played_at=min(_known(before.first_played_at, *moments), default=None),
+            last_played_at=max(_known(before.last_played_at, *moments), default=None),
             likes=likes,
             uploads=uploads,
         )
     )
 
 
-def _set(marks: dict[str, FlagState], partition: str, mark: FlagState, act: UserAction) -> None:
-    """What the partition says last stands; what is sent again undoes nothing that happened after it."""
-    known = marks.get(partition)
-    if not (act.again and is_outdated(mark.at, known.at if known else None)):
-        marks[partition] = mark
+def _set_flag(flags: dict[str, FlagState], partition: str, state: FlagState, action: UserAction) -> None:
+    """Let the partition's flag be `state`, unless `action` was sent again and a later one was applied meanwhile."""
+    known = flags.get(partition)
+    if not (action.resubmitted_mark and is_outdated(state.at, known.at if known else None)):
+        flags[partition] = state
 
 
 def _remember(marks: dict[str, None], mark: str) -> None:
@@ -123,47 +128,39 @@ def _remember(marks: dict[str, None], mark: str) -> None:
         del marks[next(iter(marks))]
 
 
-def _ordered(entry: EntryDocument) -> EntryDocument:
-    """The entry with its places in the lists that it belongs into."""
+def _with_sort_keys(entry: EntryDocument) -> EntryDocument:
+    """The entry with what its lists are sorted by; None for each list that it is not in."""
     liked_at, uploaded_at = entry.liked_at, entry.uploaded_at
-    recent_at = entry.last_played_at or max([*_known(liked_at), *_known(uploaded_at)], default=None)
+    recent_at = entry.last_played_at or max(_known(liked_at, uploaded_at), default=None)
     return structs.replace(
         entry,
-        by_recent=_order(recent_at, entry.song_id),
+        by_recent=_sort_key(recent_at, entry.song_id),
         by_plays=None if recent_at is None else f"{entry.plays:010} {entry.song_id}",
-        by_liked=_order(liked_at, entry.song_id),
-        by_uploaded=_order(uploaded_at, entry.song_id),
+        by_liked=_sort_key(liked_at, entry.song_id),
+        by_uploaded=_sort_key(uploaded_at, entry.song_id),
     )
 
 
-def _order(at: datetime | None, song_id: str) -> str | None:
-    """Of a fixed width up to the id, so that it sorts as time does and tells apart songs of one moment."""
+def _sort_key(at: datetime | None, song_id: str) -> str | None:
+    """A text that sorts as time does and is unique for songs of one moment: of a fixed width up to the id."""
     return None if at is None else f"{at.isoformat(timespec='microseconds')} {song_id}"
 
 
-def _blank(user_id: str, song_id: str) -> EntryDocument:
-    return EntryDocument(id=entry_id(song_id), user_id=user_id, song_id=song_id)
-
-
-def _by_song(acts: Sequence[UserAction]) -> dict[str, list[UserAction]]:
+def _by_song(actions: Iterable[UserAction]) -> dict[str, list[UserAction]]:
     found: dict[str, list[UserAction]] = {}
-    for act in acts:
-        found.setdefault(act.song_id, []).append(act)
+    for action in actions:
+        found.setdefault(action.song_id, []).append(action)
     return found
 
 
-def _marks(written: str) -> dict[str, None]:
-    """Marks in their order."""
-    return dict.fromkeys(written[start : start + MARK_LETTERS] for start in range(0, len(written), MARK_LETTERS))
+def _split_marks(joined: str) -> dict[str, None]:
+    """The marks in `joined`, in their order."""
+    return dict.fromkeys(joined[start : start + MARK_LETTERS] for start in range(0, len(joined), MARK_LETTERS))
 
 
-def _moments(known: datetime | None, listens: Sequence[Listen]) -> list[datetime]:
-    return [*_known(known), *(listen.at for listen in listens)]
+def _known(*moments: datetime | None) -> list[datetime]:
+    return [moment for moment in moments if moment is not None]
 
 
-def _known(moment: datetime | None) -> list[datetime]:
-    return [] if moment is None else [moment]
-
-
-def _is(moment: datetime | None) -> bool:
+def _is_set(moment: datetime | None) -> bool:
     return moment is not None

@@ -1,4 +1,4 @@
-"""What is known of listeners, so that whoever plays on needs no reading before the next write."""
+"""The documents of the listeners that were written last, so that their next write needs no read."""
 
 from collections import OrderedDict
 
@@ -6,48 +6,52 @@ from msgspec import Struct
 
 from songline.schemas.library import EntryDocument, SummaryDocument
 
+_SUMMARY_WEIGHT = 10
+"""A summary is as large as about so many entries."""
+
 
 class CachedLibrary(Struct):
-    """A listener as he was under `etag`, that of his summary; None where he has none, and so nothing.
+    """A listener's documents as of `etag`, the ETag of their summary; None where they have no documents.
 
-    Every write of a listener changes his summary. So what is here is as it is in the container, or a write under
-    `etag` fails. `entries` are those that were looked at, None for one that is not there; `whole` says that there are
-    no others, as of a listener who was new.
+    Every write of a listener replaces the summary. So either what is cached is what the container holds, or a write
+    under `etag` fails. `entries` are those that were read, None for one that does not exist. `is_complete` says that
+    there are no others, as for a listener who is new.
     """
 
     etag: str | None
     summary: SummaryDocument | None
     entries: dict[str, EntryDocument | None]
-    whole: bool
+    is_complete: bool
 
-    def unknown(self, songs: set[str]) -> list[str]:
-        """Those of `songs` whose entries were not looked at yet."""
+    def unread(self, songs: set[str]) -> list[str]:
+        """The songs of `songs` whose entries were not read yet, sorted."""
         return sorted(songs - self.entries.keys())
 
 
 class LibraryCache:
-    """The shelves that were used last, about `room` documents altogether."""
+    """The libraries that were used last, about `room` documents altogether."""
 
     def __init__(self, room: int) -> None:
         self._room = room
-        self._held = 0
-        self._shelves: OrderedDict[str, tuple[CachedLibrary, int]] = OrderedDict()
+        self._size = 0
+        self._libraries: OrderedDict[str, tuple[CachedLibrary, int]] = OrderedDict()
 
-    def get(self, user_id: str) -> CachedLibrary | None:
-        found = self._shelves.get(user_id)
+    def find(self, user_id: str) -> CachedLibrary | None:
+        """The listener's library, None where it is not cached."""
+        found = self._libraries.get(user_id)
         return None if found is None else found[0]
 
-    def put(self, user_id: str, shelf: CachedLibrary) -> None:
-        """Keep the shelf, which was used just now, for as long as there is room."""
+    def put(self, user_id: str, library: CachedLibrary) -> None:
+        """Keep the library as the one that was used last; evict what was not used for longest where room is short."""
         self.drop(user_id)
-        # A summary is as large as some ten entries.
-        size = 10 + len(shelf.entries)
-        self._shelves[user_id] = shelf, size
-        self._held += size
-        while self._held > self._room:
-            _, (_, size) = self._shelves.popitem(last=False)
-            self._held -= size
+        size = _SUMMARY_WEIGHT + len(library.entries)
+        self._libraries[user_id] = library, size
+        self._size += size
+        while self._size > self._room:
+            _, (_, size) = self._libraries.popitem(last=False)
+            self._size -= size
 
     def drop(self, user_id: str) -> None:
-        _, size = self._shelves.pop(user_id, (None, 0))
-        self._held -= size
+        """Forget the listener's library; nothing happens where it is not cached."""
+        _, size = self._libraries.pop(user_id, (None, 0))
+        self._size -= size

@@ -1,4 +1,4 @@
-"""The library's side of the pump: acts of a partition are held by listener, and written a listener at a time."""
+"""The library's part of the pump: actions of a partition are held by listener and written a listener at a time."""
 
 import asyncio
 import logging
@@ -8,8 +8,7 @@ from functools import partial
 
 from msgspec import structs
 
-from songline.processors.library import actions as acts
-from songline.processors.library.actions import UserAction
+from songline.processors.library.actions import UserAction, parse_actions
 from songline.processors.library.library_store import LibraryStore
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
@@ -17,86 +16,95 @@ from songline.schemas.errors import PoisonError
 
 log = logging.getLogger(__name__)
 
-REPORT = 60.0
+REPORT_S = 60.0
+"""Seconds between two log lines about what was written and what it cost."""
 
 
 class LibraryProcessor:
-    """What the partitions of one worker share: how many acts they may hold, and how many writes are under way."""
+    """What the partitions of one worker share: a bound on the actions that wait (`buffer`), and one on the writes that
+    are under way (`writes`). `steady` gives seconds."""
 
     def __init__(
-        self, libraries: LibraryStore, writes: int, buffer: int, steady: Callable[[], float] = time.monotonic
+        self, store: LibraryStore, writes: int, buffer: int, steady: Callable[[], float] = time.monotonic
     ) -> None:
-        self.libraries = libraries
+        self.store = store
         self.gate = asyncio.Semaphore(writes)
         self.writes = writes
         self._buffer = buffer
-        self._parts: dict[int, LibraryPartitionProcessor] = {}
+        self._partitions: dict[int, LibraryPartitionProcessor] = {}
         self._steady = steady
-        self._told_at = steady()
-        self.acts = 0
+        self._reported_s = steady()
+        self.written = 0
 
     def open(self, partition: str, retries: PersistentRetry) -> "LibraryPartitionProcessor":
-        part = LibraryPartitionProcessor(partition, self, retries)
-        self._parts[id(part)] = part
-        return part
+        """The processor of a partition, until its `close`."""
+        processor = LibraryPartitionProcessor(partition, self, retries)
+        self._partitions[id(processor)] = processor
+        return processor
 
-    def closed(self, part: "LibraryPartitionProcessor") -> None:
-        self._parts.pop(id(part), None)
-
-    @property
-    def held(self) -> int:
-        """The acts that are not written yet."""
-        return sum(part.held for part in self._parts.values())
+    def remove(self, processor: "LibraryPartitionProcessor") -> None:
+        """Count what `processor` holds no longer."""
+        self._partitions.pop(id(processor), None)
 
     @property
-    def full(self) -> bool:
-        return self.held >= self._buffer
+    def waiting(self) -> int:
+        """How many actions are not written yet."""
+        return sum(processor.waiting for processor in self._partitions.values())
 
-    def applied(self, count: int) -> None:
-        """Tell now and then what was done and what it cost."""
-        self.acts += count
-        if self._steady() - self._told_at >= REPORT:
-            self._told_at = self._steady()
-            log.info("%d acts so far: %s", self.acts, structs.asdict(self.libraries.figures))
+    @property
+    def is_full(self) -> bool:
+        """Whether as many actions wait as may."""
+        return self.waiting >= self._buffer
+
+    def count_written(self, count: int) -> None:
+        """Count so many actions as written, and log the counts every REPORT_S seconds."""
+        self.written += count
+        if self._steady() - self._reported_s >= REPORT_S:
+            self._reported_s = self._steady()
+            log.info("%d actions written so far: %s", self.written, structs.asdict(self.store.counts))
 
 
 class LibraryPartitionProcessor:
-    """A partition's acts. `held` are those that are not written yet."""
+    """The actions of a partition. `waiting` counts those that are not written yet."""
 
-    def __init__(self, partition: str, desk: LibraryProcessor, retries: PersistentRetry) -> None:
+    def __init__(self, partition: str, shared: LibraryProcessor, retries: PersistentRetry) -> None:
         self._partition = partition
-        self._desk = desk
+        self._shared = shared
         self._retries = retries
-        self._acts: dict[str, list[UserAction]] = {}
-        self.held = 0
+        self._actions: dict[str, list[UserAction]] = {}
+        self.waiting = 0
 
     @property
-    def full(self) -> bool:
-        return self._desk.full
+    def is_full(self) -> bool:
+        """Whether the worker's actions must be written before more are taken."""
+        return self._shared.is_full
 
-    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
-        said = acts.read(records)
-        for user_id, done in said.acts.items():
-            self._acts.setdefault(user_id, []).extend(done)
-            self.held += len(done)
-        return said.poison
+    async def process(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
+        """Hold the actions in `records` until `flush`."""
+        batch = parse_actions(records)
+        for user_id, actions in batch.actions.items():
+            self._actions.setdefault(user_id, []).extend(actions)
+            self.waiting += len(actions)
+        return batch.poison
 
     async def flush(self) -> None:
-        users = iter(list(self._acts))
+        """Return once all actions are written."""
+        users = iter(list(self._actions))
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._desk.writes, len(self._acts))):
+            for _ in range(min(self._shared.writes, len(self._actions))):
                 group.create_task(self._write(users))
 
     def close(self) -> None:
-        self._desk.closed(self)
+        """Drop what is not written: the partition's next reader reads it again."""
+        self._shared.remove(self)
 
     async def _write(self, users: Iterator[str]) -> None:
         for user_id in users:
             await self._retries.run(partial(self._apply, user_id), writes_item=True)
-            count = len(self._acts.pop(user_id))
-            self.held -= count
-            self._desk.applied(count)
+            count = len(self._actions.pop(user_id))
+            self.waiting -= count
+            self._shared.count_written(count)
 
     async def _apply(self, user_id: str) -> None:
-        async with self._desk.gate:
-            await self._desk.libraries.apply(user_id, self._partition, self._acts[user_id])
+        async with self._shared.gate:
+            await self._shared.store.apply(user_id, self._partition, self._actions[user_id])

@@ -1,4 +1,4 @@
-"""The container `attempts`: one document for each reader's partition."""
+"""The container `attempts`: one document for each reader and partition."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ class AttemptStore:
         self._container = container
 
     async def read(self, attempt_id: str) -> Attempt | None:
-        """What was noted last, None for nothing."""
-        item = await self._item(attempt_id)
+        """The attempt that was written last, None where there is none."""
+        item = await self._read_item(attempt_id)
         return None if item is None else msgspec.convert(item, Attempt)
 
-    async def note(self, attempt: Attempt) -> None:
-        """Return once the attempt is there for good. Whoever begins a stay replaces what another stay noted."""
+    async def write(self, attempt: Attempt) -> None:
+        """Return once `attempt` is on disk. It replaces the attempt of any other stay."""
         await self._container.upsert_item(msgspec.to_builtins(attempt), no_response=True)
 
     async def close(self, attempt_id: str, owner: str, parked_in_a_row: int) -> None:
-        """The stay of `owner` ended well; nothing changes where another stay has begun since."""
-        item = await self._item(attempt_id)
+        """Note that the stay `owner` ended well; nothing changes where another stay has begun since."""
+        item = await self._read_item(attempt_id)
         if item is None or item["owner"] != owner:
             return
         closed = {**item, "open": False, "pieceLast": None, "tries": 0, "error": "", "parkedInARow": parked_in_a_row}
@@ -46,7 +46,7 @@ class AttemptStore:
         except CosmosAccessConditionFailedError:
             return
 
-    async def _item(self, attempt_id: str) -> dict[str, Any] | None:
+    async def _read_item(self, attempt_id: str) -> dict[str, Any] | None:
         try:
             return dict(await self._container.read_item(attempt_id, attempt_id))
         except CosmosResourceNotFoundError:

@@ -1,4 +1,4 @@
-"""Events as the SDK gives them, as records."""
+"""Events as azure-eventhub gives them, converted to records."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -10,13 +10,16 @@ from songline.processors.runtime.hub_record import HubRecord
 
 
 def record_of(event: EventData) -> HubRecord:
-    """The event with its position, when it was logged, and its bytes."""
+    """The event as a record."""
     return HubRecord(position_of(event), event.enqueued_time, body_of(event))
 
 
 def body_of(event: EventData) -> bytes:
-    """The bytes of the event's one data section, none where its sender, who is none of ours, gave it another body: over
-    Kafka it is not read as an event either, and all readers have to agree on what counts."""
+    """The bytes of the event's one data section; no bytes where it has another kind of body.
+
+    Our own senders always write one data section. Over Kafka, another body is not read as an event either, and all
+    readers must agree on what counts.
+    """
     sections = list(cast("Iterable[bytes]", event.body)) if event.body_type is AmqpMessageBodyType.DATA else []
     return sections[0] if len(sections) == 1 else b""
 

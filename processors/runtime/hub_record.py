@@ -1,4 +1,4 @@
-"""An event as the hub has it."""
+"""An event of a hub, independent of the SDK that received it."""
 
 from datetime import datetime
 
@@ -6,8 +6,8 @@ from msgspec import Struct
 
 
 class HubRecord(Struct, frozen=True, gc=False):
-    """An event of a partition as the hub has it: its sequence number, when it was logged, its bytes."""
+    """An event of a partition: its sequence number, when the hub enqueued it (None where not known), its bytes."""
 
     position: int
-    logged: datetime | None
+    enqueued_at: datetime | None
     body: bytes

@@ -9,36 +9,36 @@ from songline.schemas.errors import PoisonError
 
 
 class PartitionProcessor(Protocol):
-    """What a projection does with one partition, for as long as that is in our hands."""
+    """What a projection does with one partition, for as long as this worker owns it."""
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether it holds as much as it may, and must be flushed."""
 
-    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
-        """Fold what comes next; return what of it can't be understood, by position, which is to be parked.
+    async def process(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
+        """Fold the next records; return what of them can't be decoded, by position, to be parked.
 
-        Positions rise for good, also when the hub is made anew (see `songline.schemas.progress.lasting_position`).
-        A record that comes again, with other neighbours, changes nothing more. Raises ItemRefusedError.
+        Positions only rise, also when the hub is made anew (see `songline.schemas.progress.lasting_position`). A record
+        that comes again, in whatever batch, changes nothing more. Raises ItemRefusedError.
         """
 
     async def flush(self) -> None:
-        """Return when everything that was taken is written. Raises ItemRefusedError."""
+        """Return once everything that was processed is written. Raises ItemRefusedError."""
 
     def close(self) -> None:
-        """The partition is given up: what was taken and not flushed will come again, to whoever has it then."""
+        """Drop what was processed and not flushed: it comes again, to the partition's next owner."""
 
 
 OpenProcessor = Callable[[str, PersistentRetry], PartitionProcessor]
-"""Makes the processor of a partition, of its name."""
+"""Makes the processor of a partition, of its name and its retries."""
 
 
 class ReadAgainError(Exception):
-    """The partition is to be read again from its checkpoint."""
+    """The partition must be read again from its checkpoint."""
 
 
 class FoldCrashedError(Exception):
-    """A fold or a write raised what nobody foresaw; an attempt is noted, and the process is to end."""
+    """A fold or a write raised an error that is not foreseen. An attempt is written, and the process must end."""
 
 
 class ParkingStoppedError(Exception):

@@ -1,4 +1,4 @@
-"""A worker as a process: told by a signal when to stop, and by its settings whether it may start."""
+"""A worker as a process: its logs, its exit codes, and the signals that stop it."""
 
 import asyncio
 import logging
@@ -13,34 +13,39 @@ from songline.processors.runtime.partition_processor import FoldCrashedError
 log = logging.getLogger(__name__)
 
 CRASHED_IN_FOLD = 75
-"""The exit code of a worker that ends because a fold or a write raised what nobody foresaw, or hung. What it was about
-to fold is noted: whoever runs it may start it again at once, and need not count that."""
+"""The exit code (EX_TEMPFAIL of sysexits.h) of a worker whose fold or write raised an error that is not foreseen, or
+hung. It has written which records it was about to fold, and the next worker takes them apart: a supervisor may start
+that at once, without counting the exit as a failure."""
 
-CRASHED_IN_FOLD = 75
-"""The exit code of a worker that has noted which events it could not fold: the next one takes them apart. It is
-EX_TEMPFAIL of sysexits.h."""
+CHATTY_LOGGERS = ("azure", "aiokafka", "httpx")
+"""Libraries that log every request, and every lost connection that they mend themselves."""
+
+
+def configure_logging() -> None:
+    """Log to standard error, of CHATTY_LOGGERS errors only."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for name in CHATTY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def run_worker(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """`work`, whose argument is set by SIGTERM or SIGINT. A SettingError ends the process with its message, a
-    FoldCrashedError with CRASHED_IN_FOLD."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    # They tell every request, and every lost connection that they mend themselves.
-    for chatty in ("azure", "aiokafka", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    """Run `work`, whose argument is set by SIGTERM or SIGINT.
+
+    A SettingError ends the process with its message, a FoldCrashedError with CRASHED_IN_FOLD.
+    """
+    configure_logging()
     try:
-        asyncio.run(_until_told(work))
+        asyncio.run(_run_until_signal(work))
     except SettingError as error:
         raise SystemExit(f"{name}: {error}") from None
     except FoldCrashedError as error:
-        log.critical(
-            "%s ends with code %d, nothing of it acknowledged: %s", name, CRASHED_IN_FOLD, error, exc_info=error
-        )
+        message = "%s ends with code %d, nothing of it acknowledged: %s"
+        log.critical(message, name, CRASHED_IN_FOLD, error, exc_info=error)
         raise SystemExit(CRASHED_IN_FOLD) from None
 
 
 async def run_unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> bool:
-    """Whether `job` came to its end before `stop`, which cancels it; raises what it raises."""
+    """Run `job` unless `stop` is set, which cancels it; return whether it came to its end. Raises what it raises."""
     working, stopping = asyncio.create_task(job), asyncio.create_task(stop.wait())
     await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     done = working.done()
@@ -51,7 +56,7 @@ async def run_unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> boo
     return done
 
 
-async def _until_told(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _run_until_signal(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,47 +1,67 @@
-"""How a worker that keeps a projection may be tuned, read once from the environment."""
+"""What a worker that keeps a projection reads from the environment, once: where its services are, and its tuning."""
 
 from collections.abc import Mapping
 from typing import Self
 
 from msgspec import Struct
 
-from songline.cloud.settings import SettingError, read_number
+from songline.cloud.settings import BlobSettings, CloudSettings, SettingError, read_blobs, read_number
 
 
 class ProjectionConfig(Struct, frozen=True):
-    """Seconds, but for `port`: where health is served on 127.0.0.1, 0 for a free port.
+    """The tuning of a projection's worker.
 
-    `flush`: at most so long after events came they are written, and noted how far that is; `look`: how often a
-    partition in which nothing comes is asked whether there is more; `balance`: how often the workers share out the
-    partitions; `expire`: how long a worker that has died keeps its own; `stall`: when a partition that can't be written
-    is told as not ready; `hang`: when a worker that does not answer itself ends; `behind`: how old the oldest event may
-    be that is not applied, for longer than half a minute, before the worker is not ready.
+    - `port`: where health is served on 127.0.0.1, 0 for a free port.
+    - `flush_s`: events are written at most so long after they came, and the watermark with them.
+    - `look_s`: how often an idle partition is asked for its end.
+    - `balance_s`: how often the workers share out the partitions.
+    - `expire_s`: how long a worker that has died keeps its partitions.
+    - `stall_s`: the worker is not ready once a partition could not be written for so long.
+    - `hang_s`: a worker whose event loop does not run for so long ends.
+    - `behind_s`: the worker is not ready while its oldest event that is not applied is older than that, for more than
+      half a minute.
     """
 
     port: int = 0
-    flush: float = 1.0
-    look: float = 5.0
-    balance: float = 10.0
-    expire: float = 30.0
-    stall: float = 30.0
-    hang: float = 30.0
-    behind: float = 60.0
+    flush_s: float = 1.0
+    look_s: float = 5.0
+    balance_s: float = 10.0
+    expire_s: float = 30.0
+    stall_s: float = 30.0
+    hang_s: float = 30.0
+    behind_s: float = 60.0
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], prefix: str, flush: float) -> Self:
-        """`prefix` and the name in capitals, `SONGLINE_CATALOG_PORT`; `flush` unless it is set. Raises SettingError."""
-        usual = cls(flush=flush)
-        pace = cls(
-            port=int(read_number(environ, prefix + "PORT", usual.port, (0, 65_535))),
-            flush=read_number(environ, prefix + "FLUSH", usual.flush, (0.1, 60)),
-            look=read_number(environ, prefix + "LOOK", usual.look, (0.1, 300)),
-            balance=read_number(environ, prefix + "BALANCE", usual.balance, (0.5, 300)),
-            expire=read_number(environ, prefix + "EXPIRE", usual.expire, (1, 3_600)),
-            stall=read_number(environ, prefix + "STALL", usual.stall, (1, 3_600)),
-            hang=read_number(environ, prefix + "HANG", usual.hang, (1, 3_600)),
-            behind=read_number(environ, prefix + "BEHIND", usual.behind, (1, 86_400)),
+    def read(cls, environ: Mapping[str, str], prefix: str, flush_s: float) -> Self:
+        """The configuration in `environ`: `prefix` and a field's name in capitals without its unit, such as
+        `SONGLINE_CATALOG_FLUSH`. `flush_s` is the default of that field. Raises SettingError."""
+        default = cls(flush_s=flush_s)
+        config = cls(
+            port=int(read_number(environ, prefix + "PORT", default.port, (0, 65_535))),
+            flush_s=read_number(environ, prefix + "FLUSH", default.flush_s, (0.1, 60)),
+            look_s=read_number(environ, prefix + "LOOK", default.look_s, (0.1, 300)),
+            balance_s=read_number(environ, prefix + "BALANCE", default.balance_s, (0.5, 300)),
+            expire_s=read_number(environ, prefix + "EXPIRE", default.expire_s, (1, 3_600)),
+            stall_s=read_number(environ, prefix + "STALL", default.stall_s, (1, 3_600)),
+            hang_s=read_number(environ, prefix + "HANG", default.hang_s, (1, 3_600)),
+            behind_s=read_number(environ, prefix + "BEHIND", default.behind_s, (1, 86_400)),
         )
-        if pace.expire < 2 * pace.balance:
-            # A worker that lives renews its claims at every round: it would lose them for being a little late.
-            raise SettingError(prefix + "EXPIRE", f"{pace.expire:g}", f"twice BALANCE ({pace.balance:g}) at least")
-        return pace
+        if config.expire_s < 2 * config.balance_s:
+            # A living worker renews its claims at every round, and would lose them for being a little late.
+            expected = f"twice BALANCE ({config.balance_s:g}) at least"
+            raise SettingError(prefix + "EXPIRE", f"{config.expire_s:g}", expected)
+        return config
+
+
+class ProjectionEnvironment(Struct, frozen=True):
+    """Where a projection's services are, and its tuning."""
+
+    cloud: CloudSettings
+    blobs: BlobSettings
+    config: ProjectionConfig
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], prefix: str, flush_s: float) -> Self:
+        """What `environ` says; see `ProjectionConfig.read`. Raises SettingError."""
+        config = ProjectionConfig.read(environ, prefix, flush_s)
+        return cls(CloudSettings.read(environ), read_blobs(environ), config)

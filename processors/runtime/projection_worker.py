@@ -1,4 +1,4 @@
-"""A worker that keeps a projection of `music-events` in a container of Cosmos DB, put together."""
+"""A worker that keeps a projection of `music-events` in a container of Cosmos DB: its parts, put together."""
 
 import asyncio
 import random
@@ -12,7 +12,6 @@ from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
-from songline.cloud.settings import BlobSettings, CloudSettings
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serve_health
@@ -23,41 +22,42 @@ from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.partition_reader import ReaderDependencies
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
-from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.progress_report import ProgressReport
 
-CUTS = 100
-"""Connections that may be cut while a partition is ours. The SDK counts them for as long, three by default, and the
-next one closes the partition. It tries them without a pause while the hub is away, so they are not more."""
+MAX_RECONNECTS = 100
+"""Connections that may be cut while a partition is owned; the next cut closes it. The SDK's default is three. It
+connects again without a pause while the hub is away, so there are not more."""
 
 LONGEST_PAUSE_S = 2
 
-SPREAD = 0.25
-"""Workers that are started in one instant begin within this part of a balancing round, by chance."""
+START_SPREAD = 0.25
+"""Workers that are started in one instant begin at a random moment within this part of a balancing round."""
 
 
 class ProjectionDefinition(Struct, frozen=True):
-    """What is read for, by the reader `name`: in the consumer group `group`, into the `container` whose partition key
-    is the field `key`. `opens` makes, of the container, what makes a PartitionProcessor. Each of `needs` raises until
-    what else it writes to is there."""
+    """What a worker reads and writes.
+
+    The reader `name` reads in the consumer group `group` and writes into `container`, whose partition key is the field
+    `key`. `open_with` makes, of the container, what opens a partition's processor. Each of `needs` raises until
+    something else that the processor writes to is there.
+    """
 
     name: str
     group: str
     container: str
     key: str
-    opens: Callable[[ContainerProxy], OpenProcessor]
+    open_with: Callable[[ContainerProxy], OpenProcessor]
     needs: tuple[Callable[[], Awaitable[object]], ...] = ()
 
 
 async def run_projection(
     projection: ProjectionDefinition,
-    settings: CloudSettings,
-    storage: BlobSettings,
-    pace: ProjectionConfig,
+    environment: ProjectionEnvironment,
     stop: asyncio.Event,
     chance: Callable[[], float] = random.random,
 ) -> None:
@@ -65,62 +65,65 @@ async def run_projection(
 
     `chance` gives a number from 0 to 1. Raises FoldCrashedError.
     """
+    cloud, config = environment.cloud, environment.config
     readiness = Readiness()
     reader: HubReader | None = None
 
     def report() -> ProgressReport:
-        waiting = readiness.reasons(projection.name)
+        reasons = readiness.reasons(projection.name)
         if reader is None:
-            return ProgressReport(worker=projection.name, as_of=datetime.now(UTC), reasons=tuple(waiting))
-        return reader.report(waiting)
+            return ProgressReport(worker=projection.name, as_of=datetime.now(UTC), reasons=tuple(reasons))
+        return reader.report(reasons)
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(pace.port, report))
-        await stack.enter_async_context(watchdog(pace.hang, CRASHED_IN_FOLD))
-        # Entering the Cosmos client asks the account, which may not be there yet.
-        database = cosmos.client(settings.cosmos)
+        await stack.enter_async_context(serve_health(config.port, report))
+        await stack.enter_async_context(watchdog(config.hang_s, CRASHED_IN_FOLD))
+        # Not entered: that asks the account, which may not be there yet.
+        database = cosmos.client(cloud.cosmos)
         stack.push_async_callback(database.close)
         container = cosmos.container(database, DATABASE, projection.container)
         parked, attempts = (cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS))
-        store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
-        places = await stack.enter_async_context(blobs.client(storage))
-        # Whoever asks tries again, with pauses shorter than the SDK's.
-        asking = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
-        await stack.enter_async_context(asking)
+        checkpoint_store = await stack.enter_async_context(checkpoints.store(environment.blobs, CHECKPOINT_BLOBS))
+        blob_service = await stack.enter_async_context(blobs.client(environment.blobs))
+        # Its callers try again, with shorter pauses than the SDK's.
+        metadata = eventhubs.consumer(cloud.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
+        await stack.enter_async_context(metadata)
         client = eventhubs.consumer(
-            settings.eventhubs,
+            cloud.eventhubs,
             MUSIC_EVENTS,
             projection.group,
-            checkpoint_store=store,
-            load_balancing_interval=pace.balance,
-            partition_ownership_expiration_interval=pace.expire,
-            retry_total=CUTS,
+            checkpoint_store=checkpoint_store,
+            load_balancing_interval=config.balance_s,
+            partition_ownership_expiration_interval=config.expire_s,
+            retry_total=MAX_RECONNECTS,
             retry_backoff_max=LONGEST_PAUSE_S,
         )
         await stack.enter_async_context(client)
-        kept = Checkpoints(store, eventhubs.namespace(settings.eventhubs), MUSIC_EVENTS, projection.group)
-        parts = ReaderDependencies(
+        shared = ReaderDependencies(
             reader=projection.name,
             hub=MUSIC_EVENTS,
-            open=projection.opens(container),
-            positions=WatermarkStore(container, projection.key),
+            open=projection.open_with(container),
+            watermarks=WatermarkStore(container, projection.key),
             attempts=AttemptStore(attempts),
             parked=ParkedStore(parked),
             bound=ParkingBound(),
-            ask=HubMetadata(asking),
+            metadata=HubMetadata(metadata),
             now=lambda: datetime.now(UTC),
             steady=time.monotonic,
-            alone=asyncio.Lock(),
+            piece_lock=asyncio.Lock(),
         )
-        reader = HubReader(client, parts, pace, kept, lambda: str(uuid.uuid4()))
-        arrival = readiness.wait_for_all(
+        namespace = eventhubs.namespace(cloud.eventhubs)
+        group_checkpoints = Checkpoints(checkpoint_store, namespace, MUSIC_EVENTS, projection.group)
+        reader = HubReader(client, shared, config, group_checkpoints, lambda: str(uuid.uuid4()))
+        all_there = readiness.wait_for_all(
             container.read,
             parked.read,
             attempts.read,
-            places.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
-            asking.get_eventhub_properties,
+            blob_service.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
+            metadata.get_eventhub_properties,
             *projection.needs,
         )
-        if await run_unless(stop, arrival) and await run_unless(stop, asyncio.sleep(chance() * SPREAD * pace.balance)):
+        pause_s = chance() * START_SPREAD * config.balance_s
+        if await run_unless(stop, all_there) and await run_unless(stop, asyncio.sleep(pause_s)):
             readiness.begin()
             await run_unless(stop, reader.run())

@@ -1,4 +1,4 @@
-"""Whether a position that was noted is one of the hub as it is now. Pure."""
+"""Where a reader resumes a partition, or why it can't: the watermark against the hub as it is now. Pure."""
 
 from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
@@ -13,8 +13,8 @@ _SAME = timedelta(microseconds=500)
 
 
 class HubState(Struct, frozen=True):
-    """A partition as its hub tells it: when the hub was created, the positions of its first and last event; an empty
-    partition's `last` is before its `first`."""
+    """A partition as its hub has it: when the hub was created, the positions of its first and last event. The `last` of
+    an empty partition is before its `first`."""
 
     created_at: datetime
     first: int
@@ -22,49 +22,50 @@ class HubState(Struct, frozen=True):
 
 
 class ResumePoint(Struct, frozen=True):
-    """What a reader goes on from: `reached` is what is applied, `next` the position that it folds next."""
+    """Where a reader resumes: `watermark` is what is applied, `next_position` what it processes next."""
 
-    reached: Watermark
-    next: int
+    watermark: Watermark
+    next_position: int
 
 
 class HubMismatch(Struct, frozen=True):
-    """Why a reader can't go on: folding on would pass events over, or count what was not applied."""
+    """Why a reader can't resume: it would skip events, or count what was not applied."""
 
     cause: NotReadyCause
     sentence: str
 
 
-def resume_point(noted: Watermark | None, hub: HubState, place: str) -> ResumePoint | HubMismatch:
-    """How a reader stands to its hub; `place` is `music-events/2`. A position without `created_at`, of a reader that
-    did not keep it yet, is taken for one of this hub."""
-    reached = noted or Watermark(position=-1, through=None)
-    own = f"own position {reached.position}, the hub holds {_range(hub)}"
-    if reached.position < 0:
-        # Nothing of it was applied, of whichever hub.
-        return ResumePoint(structs.replace(reached, position=-1, created_at=hub.created_at), hub.first)
-    if reached.created_at is not None and not same_hub(reached.created_at, hub.created_at):
+def resume_point(stored: Watermark | None, hub: HubState, place: str) -> ResumePoint | HubMismatch:
+    """Where a reader with the watermark `stored` resumes the partition `place` (`music-events/2`).
+
+    A watermark without `created_at` was written before readers kept it, and is taken for one of this hub.
+    """
+    watermark = stored or Watermark(position=-1, through=None)
+    own = f"own position {watermark.position}, the hub holds {_range(hub)}"
+    if watermark.position < 0:
+        # Nothing was applied, of this hub or another.
+        return ResumePoint(structs.replace(watermark, position=-1, created_at=hub.created_at), hub.first)
+    if watermark.created_at is not None and not same_hub(watermark.created_at, hub.created_at):
         made = f"the hub was made anew at {hub.created_at:%Y-%m-%d %H:%M:%S}, after {own}"
         return HubMismatch(NotReadyCause.HUB_MADE_ANEW, f"{place}: {made}")
-    if reached.position > hub.last:
+    if watermark.position > hub.last:
         return HubMismatch(NotReadyCause.BEYOND_END, f"{place}: the hub ends before what was applied: {own}")
-    if reached.position + 1 < hub.first:
-        lost = hub.first - reached.position - 1
-        return HubMismatch(
-            NotReadyCause.RETENTION_PASSED, f"{place}: {lost} events were deleted before they were applied: {own}"
-        )
-    return ResumePoint(structs.replace(reached, created_at=hub.created_at), reached.position + 1)
+    if watermark.position + 1 < hub.first:
+        lost = hub.first - watermark.position - 1
+        sentence = f"{place}: {lost} events were deleted before they were applied: {own}"
+        return HubMismatch(NotReadyCause.RETENTION_PASSED, sentence)
+    return ResumePoint(structs.replace(watermark, created_at=hub.created_at), watermark.position + 1)
 
 
-def reset_watermark(noted: Watermark | None, hub: HubState) -> Watermark:
-    """The position that begins again with the first event that the hub holds.
+def reset_watermark(stored: Watermark | None, hub: HubState) -> Watermark:
+    """The watermark from which a reader begins again with the first event that the hub holds.
 
-    Of the same hub, what was applied is found applied again; of another one, positions begin a generation.
+    In the same hub, events are found applied. In another one, positions begin a new generation.
     """
-    before = noted or Watermark(position=-1, through=None)
+    before = stored or Watermark(position=-1, through=None)
     resets = before.resets + 1
     after = structs.replace(before, position=hub.first - 1, through=None, created_at=hub.created_at, resets=resets)
-    found = resume_point(noted, hub, "")
+    found = resume_point(stored, hub, "")
     if isinstance(found, ResumePoint):
         return after
     if found.cause is NotReadyCause.RETENTION_PASSED:
@@ -72,20 +73,21 @@ def reset_watermark(noted: Watermark | None, hub: HubState) -> Watermark:
     return structs.replace(after, generation=resets, lost=before.lost + hub.first)
 
 
-def missing_partitions(noted: Mapping[str, Watermark], partitions: Set[str], hub: str) -> dict[str, HubMismatch]:
-    """Why a reader can't go on in partitions of which something was applied and that the hub does not have."""
+def missing_partitions(stored: Mapping[str, Watermark], partitions: Set[str], hub: str) -> dict[str, HubMismatch]:
+    """By partition, why a reader can't resume those with a watermark that are not among the hub's `partitions`."""
     return {
         partition: HubMismatch(
             NotReadyCause.HUB_MADE_ANEW,
-            f"{hub}/{partition}: own position {reached.position}, and the hub has no such partition: it was made anew",
+            f"{hub}/{partition}: own position {watermark.position}, and the hub has no such partition:"
+            " it was made anew",
         )
-        for partition, reached in noted.items()
+        for partition, watermark in stored.items()
         if partition not in partitions
     }
 
 
 def same_hub(one: datetime, other: datetime) -> bool:
-    """Whether two hubs of one name, created at these moments, are one."""
+    """Whether two hubs of one name, created at these moments, are the same hub."""
     return abs(one - other) < _SAME
 
 

@@ -1,4 +1,4 @@
-"""How far a projection is, noted in a document of its own container."""
+"""The watermarks of a projection: how far each partition is applied, in one document of the projection's container."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +16,7 @@ from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 
 class PositionResetError(Exception):
-    """An operator set the position by hand while it was read on from: the reader begins again from there."""
+    """An operator set the position by hand while a reader went on from another one: it must begin again from there."""
 
 
 class WatermarkStore:
@@ -26,55 +26,50 @@ class WatermarkStore:
         self._container = container
         self._key = key
 
-    async def begin(self, partitions: Iterable[str], created_at: datetime | None = None) -> None:
-        """Say that nothing of the partitions of this hub is applied, unless more is known already."""
+    async def add(self, partitions: Iterable[str], created_at: datetime | None = None) -> None:
+        """Add partitions of the hub that was created at `created_at`, with nothing applied, where they are missing."""
         nothing = {one: Watermark(position=-1, through=None, created_at=created_at) for one in partitions}
         document = msgspec.to_builtins(WatermarkDocument(id=PROGRESS, partitions=nothing))
         try:
             await self._container.create_item({**document, self._key: PROGRESS}, no_response=True)
         except CosmosResourceExistsError:
-            known = await self.all()
+            known = await self.read_all()
             for partition in nothing.keys() - known.keys():
                 await self._set(partition, nothing[partition], f"NOT IS_DEFINED({_path(partition)})")
 
-    async def all(self) -> Mapping[str, Watermark]:
-        """How far each partition is known to be applied."""
+    async def read_all(self) -> Mapping[str, Watermark]:
+        """The watermarks by partition."""
         try:
             item = await self._container.read_item(PROGRESS, PROGRESS)
         except CosmosResourceNotFoundError:
             return {}
         return msgspec.convert(dict(item), WatermarkDocument).partitions
 
-    async def reached(self, partition: str) -> Watermark | None:
-        """How far the partition is known to be applied."""
-        return (await self.all()).get(partition)
+    async def read(self, partition: str) -> Watermark | None:
+        """The partition's watermark, None where it has none."""
+        return (await self.read_all()).get(partition)
 
-    async def reach(self, partition: str, reached: Watermark) -> None:
-        """Say how far the partition is applied, unless somebody was further already. Raises PositionResetError."""
+    async def advance(self, partition: str, watermark: Watermark) -> None:
+        """Move the partition's watermark, unless it is further already. Raises PositionResetError."""
         path = _path(partition)
-        resets = f"{path}.resets = {reached.resets}"
-        if reached.resets == 0:
-            resets = f"(NOT IS_DEFINED({path}.resets) OR {resets})"
-        further = f"{path}.position <= {reached.position}"
-        if await self._set(partition, reached, f"NOT IS_DEFINED({path}) OR ({resets} AND {further})"):
+        further = f"{path}.position <= {watermark.position}"
+        same_resets = _has_resets(path, watermark.resets)
+        if await self._set(partition, watermark, f"NOT IS_DEFINED({path}) OR ({same_resets} AND {further})"):
             return
-        noted = await self.reached(partition)
-        if noted is not None and noted.resets != reached.resets:
-            raise PositionResetError(f"partition {partition}: the position was set to {noted.position} by hand")
+        found = await self.read(partition)
+        if found is not None and found.resets != watermark.resets:
+            raise PositionResetError(f"partition {partition}: the position was set to {found.position} by hand")
 
-    async def reset(self, partition: str, before: Watermark | None, reached: Watermark) -> bool:
-        """Set the position by hand where it is still `before`; whether it was."""
+    async def reset(self, partition: str, before: Watermark | None, watermark: Watermark) -> bool:
+        """Set the watermark by hand if it was not reset since `before`; return whether it was set."""
         path = _path(partition)
         if before is None:
-            return await self._set(partition, reached, f"NOT IS_DEFINED({path})")
-        # The position of a reader that runs may move on meanwhile; another reset may not be overtaken.
-        resets = f"{path}.resets = {before.resets}"
-        if before.resets == 0:
-            resets = f"(NOT IS_DEFINED({path}.resets) OR {resets})"
-        return await self._set(partition, reached, resets)
+            return await self._set(partition, watermark, f"NOT IS_DEFINED({path})")
+        # A running reader may move the position meanwhile; a second reset may not be overtaken.
+        return await self._set(partition, watermark, _has_resets(path, before.resets))
 
     async def remove(self, partition: str) -> None:
-        """Forget a partition that the hub does not have any more."""
+        """Remove a partition that the hub no longer has."""
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
                 PROGRESS,
@@ -84,12 +79,13 @@ class WatermarkStore:
                 no_response=True,
             )
 
-    async def _set(self, partition: str, reached: Watermark, condition: str) -> bool:
+    async def _set(self, partition: str, watermark: Watermark, condition: str) -> bool:
+        """Set the watermark where `condition` holds of the document; return whether it did."""
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
                 PROGRESS,
                 PROGRESS,
-                [{"op": "set", "path": f"/partitions/{partition}", "value": msgspec.to_builtins(reached)}],
+                [{"op": "set", "path": f"/partitions/{partition}", "value": msgspec.to_builtins(watermark)}],
                 filter_predicate=f"FROM c WHERE {condition}",
                 no_response=True,
             )
@@ -99,3 +95,9 @@ class WatermarkStore:
 
 def _path(partition: str) -> str:
     return f'c.partitions["{partition}"]'
+
+
+def _has_resets(path: str, resets: int) -> str:
+    """The condition that the watermark at `path` was reset so often. The first ones had no such field."""
+    condition = f"{path}.resets = {resets}"
+    return condition if resets else f"(NOT IS_DEFINED({path}.resets) OR {condition})"

@@ -68,7 +68,7 @@ class CrashIsolation:
             if attempt is not None:
                 try:
                     async with asyncio.timeout(NOTE_TIMEOUT_S):
-                        await self.store.note(structs.replace(attempt, error=last_line(error)))
+                        await self.store.write(structs.replace(attempt, error=last_line(error)))
                 except (AzureError, TimeoutError) as failure:
                     log.warning("the error that ends the worker was not noted: %s", failure)
             timer = threading.Timer(ENDING_S, os._exit, (CRASHED_IN_FOLD,))

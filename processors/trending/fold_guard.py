@@ -120,7 +120,7 @@ class FoldGuard:
         return held
 
     async def _note(self, held: FoldAssignment, attempt: Attempt) -> None:
-        await self._isolation.retry(partial(self._isolation.store.note, attempt))
+        await self._isolation.retry(partial(self._isolation.store.write, attempt))
         held.attempt = attempt
 
     async def _fold_in_pieces(

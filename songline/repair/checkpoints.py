@@ -80,13 +80,13 @@ class ProjectionCheckpoints:
 
     async def read(self) -> list[PartitionCheckpoint]:
         """Those of all partitions that the hub has."""
-        noted = await self._positions.all()
+        noted = await self._positions.read_all()
         begins = {} if self._kept is None else await self._kept.all()
         hub = await self._hub.describe()
         lost = missing_partitions(noted, hub.partitions, MUSIC_EVENTS)
         rows = []
         for one in sorted(hub.partitions | lost.keys(), key=int):
-            state = HubState(hub.created_at, 0, -1) if one in lost else await self._hub.state(one)
+            state = HubState(hub.created_at, 0, -1) if one in lost else await self._hub.read_state(one)
             rows.append(_described(one, noted.get(one), begins.get(one), state, lost.get(one)))
         return rows
 
@@ -96,14 +96,14 @@ class ProjectionCheckpoints:
         Of a partition that the hub does not have any more, what is noted is forgotten, -1 then. None where another
         reset came between, and nothing was done.
         """
-        hub, before = await self._hub.describe(), await self._positions.reached(partition)
+        hub, before = await self._hub.describe(), await self._positions.read(partition)
         if partition not in hub.partitions:
             await self._positions.remove(partition)
             return Watermark(position=-1, through=None)
-        state = await self._hub.state(partition)
+        state = await self._hub.read_state(partition)
         if before is None:
-            await self._positions.begin([partition], state.created_at)
-            before = await self._positions.reached(partition)
+            await self._positions.add([partition], state.created_at)
+            before = await self._positions.read(partition)
         after = reset_watermark(before, state)
         if not await self._positions.reset(partition, before, after):
             return None

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from azure.cosmos.aio import ContainerProxy
 
-from songline.cloud.settings import CloudSettings, read_blobs
 from songline.processors.library.config import PREFIX, LibraryConfig
 from songline.processors.library.library_store import LibraryStore
 from songline.processors.library.processor import LibraryProcessor
@@ -17,7 +16,7 @@ from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.process import run_worker
-from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
@@ -39,10 +38,10 @@ class MisbehavingProcessor:
         self._late = self._refused = 0
 
     @property
-    def full(self) -> bool:
-        return self._inner.full
+    def is_full(self) -> bool:
+        return self._inner.is_full
 
-    async def take(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
+    async def process(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         for record in records:
             if f'"{KILLS}"'.encode() in record.body:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -53,7 +52,7 @@ class MisbehavingProcessor:
                 raise ZeroDivisionError(f"no fold for the record at {record.position}")
             self._late += f'"{RAISES_IN_FLUSH}"'.encode() in record.body
             self._refused += f'"{REFUSED}"'.encode() in record.body
-        return await self._inner.take(records)
+        return await self._inner.process(records)
 
     async def flush(self) -> None:
         await asyncio.sleep(0)
@@ -67,12 +66,12 @@ class MisbehavingProcessor:
         self._inner.close()
 
 
-def projection(dials: LibraryConfig) -> ProjectionDefinition:
+def projection(config: LibraryConfig) -> ProjectionDefinition:
     def opens(container: ContainerProxy) -> OpenProcessor:
-        desk = LibraryProcessor(LibraryStore(container, dials.room), dials.writes, dials.buffer)
+        shared = LibraryProcessor(LibraryStore(container, config.room), config.writes, config.buffer)
 
         def make(partition: str, retries: PersistentRetry) -> PartitionProcessor:
-            return MisbehavingProcessor(desk.open(partition, retries), Path(os.environ[HUNG]))
+            return MisbehavingProcessor(shared.open(partition, retries), Path(os.environ[HUNG]))
 
         return make
 
@@ -81,10 +80,11 @@ def projection(dials: LibraryConfig) -> ProjectionDefinition:
 
 def main() -> None:
     environ = os.environ
-    settings, storage = CloudSettings.read(environ), read_blobs(environ)
-    pace = ProjectionConfig.read(environ, PREFIX, 0.5)
     run_worker(
-        "library", lambda stop: run_projection(projection(LibraryConfig.read(environ)), settings, storage, pace, stop)
+        "library",
+        lambda stop: run_projection(
+            projection(LibraryConfig.read(environ)), ProjectionEnvironment.read(environ, PREFIX, 0.5), stop
+        ),
     )
 
 

@@ -50,30 +50,30 @@ class StartPositions:
         Raises PositionResetError where an operator set the position meanwhile.
         """
         name = str(partition)
-        noted = await self._positions.reached(name)
-        state = await self._questions.state(name)
+        noted = await self._positions.read(name)
+        state = await self._questions.read_state(name)
         own = last_reached(noted, committed)
         found = resume_point(own, state, f"{MUSIC_EVENTS}/{partition}")
         if isinstance(found, HubMismatch):
             assert own is not None, "nothing matches every hub"
             # The noted position may be behind; it is the one that an operator is shown and resets.
             if noted is None:
-                await self._positions.begin([name])
-            await self._positions.reach(name, structs.replace(own, through=own.through or datetime.now(UTC)))
+                await self._positions.add([name])
+            await self._positions.advance(name, structs.replace(own, through=own.through or datetime.now(UTC)))
             if found.cause is NotReadyCause.RETENTION_PASSED:
                 # What was applied of the same hub still is, though events after it are gone.
                 return PositionMismatch(found, None)
             return PositionMismatch(found, 2 * (0 if noted is None else noted.generation) + 1)
-        reached = structs.replace(found.reached, through=found.reached.through or datetime.now(UTC))
+        reached = structs.replace(found.watermark, through=found.watermark.through or datetime.now(UTC))
         if noted is None:
-            await self._positions.begin([name], state.created_at)
+            await self._positions.add([name], state.created_at)
         elif noted.created_at is not None and not same_hub(noted.created_at, state.created_at):
             # Nothing of the hub before was noted; shards may have been told of some of it.
             resets = noted.resets + 1
             reached = structs.replace(reached, resets=resets, generation=resets)
             if not await self._positions.reset(name, noted, reached):
                 raise PositionResetError(f"partition {name} was set by hand")
-        return StartPosition(reached, found.next)
+        return StartPosition(reached, found.next_position)
 
     async def describe(self) -> HubDescription:
         """When the hub was created, and its partitions."""
@@ -81,7 +81,7 @@ class StartPositions:
 
     async def note(self, partition: int, reached: Watermark) -> None:
         """Note how far the partition is. Raises PositionResetError where an operator set it back meanwhile."""
-        await self._positions.reach(str(partition), reached)
+        await self._positions.advance(str(partition), reached)
 
 
 def mismatch(partition: int, reached: Watermark, state: HubState) -> HubMismatch | None:

@@ -14,7 +14,7 @@ from azure.cosmos.aio import ContainerProxy
 from songline.cloud import cosmos, kafka
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
-from songline.processors.catalog.fold import read
+from songline.processors.catalog.fold import parse_songs
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import CONTAINER, SongStore
 from songline.processors.runtime.hub_record import HubRecord
@@ -100,7 +100,7 @@ async def producer(shared_localcloud: LocalCloud) -> AsyncIterator[AIOKafkaProdu
 
 def facts(position: int, title: str, song_id: str = "race") -> tuple[Fact, ...]:
     """The later the position, the later it happened."""
-    said = read([HubRecord(position, NOON, uploaded(song_id, title, minute=position))])
+    said = parse_songs([HubRecord(position, NOON, uploaded(song_id, title, minute=position))])
     return said.facts[song_id]
 
 
@@ -144,14 +144,14 @@ async def test_a_new_song_costs_two_requests(
     counted = CountedContainer(container)
     songs = SongStore(cast("ContainerProxy", counted))
     processor = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs), PersistentRetry("3"))
-    await processor.take([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
+    await processor.process([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
     assert counted.requests == ["create_item", "replace_item"]
     counted.requests.clear()
-    await processor.take([HubRecord(8, NOON, removed("thrifty"))])
+    await processor.process([HubRecord(8, NOON, removed("thrifty"))])
     assert counted.requests == ["read_item", "replace_item", "replace_item"]
     counted.requests.clear()
     # Read again after a crash.
-    await processor.take([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
+    await processor.process([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
     assert counted.requests == ["create_item", "read_item", "replace_item"]
     assert (await told(shared_localcloud))["thrifty"][-1] is None
 
@@ -168,7 +168,7 @@ async def test_workers_of_all_partitions_agree_in_the_end(
             partition, songs, CompactedTopicWriter(producer, songs), PersistentRetry(partition)
         )
         for number in range(10):
-            await part.take([of(partition, number)])
+            await part.process([of(partition, number)])
 
     async with asyncio.TaskGroup() as group:
         for partition in ("0", "1", "2", "3"):
@@ -180,9 +180,9 @@ async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_i
     shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
     record = HubRecord(5, NOON, uploaded("orphan", "Paper Lanterns"))
-    await songs.apply("orphan", "2", read([record]).facts["orphan"])
+    await songs.apply("orphan", "2", parse_songs([record]).facts["orphan"])
     assert "orphan" not in await told(shared_localcloud)
-    await CatalogPartitionProcessor("2", songs, CompactedTopicWriter(producer, songs), PersistentRetry("2")).take(
+    await CatalogPartitionProcessor("2", songs, CompactedTopicWriter(producer, songs), PersistentRetry("2")).process(
         [record]
     )
     assert (await told(shared_localcloud))["orphan"] == [(await songs.read("orphan")).song]
@@ -198,7 +198,7 @@ async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
         return retries.failing_for_s() > 0
 
     with shared_localcloud.faults({"service": "kafka", "kind": "drop", "operation": "Produce", "entity": CATALOG}):
-        taking = asyncio.create_task(part.take([HubRecord(1, NOON, uploaded("late", "Paper Lanterns"))]))
+        taking = asyncio.create_task(part.process([HubRecord(1, NOON, uploaded("late", "Paper Lanterns"))]))
         await wait_for_async(stuck, "the partition to wait for the hub")
         assert not taking.done()
     await taking

@@ -10,12 +10,12 @@ import pytest
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_blobs, read_cosmos
-from songline.processors.library.actions import read
+from songline.processors.library.actions import parse_actions
 from songline.processors.library.library_store import LibraryStore
 from songline.processors.library.processor import LibraryPartitionProcessor, LibraryProcessor
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
-from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_config import ProjectionConfig, ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.schemas.channels import DATABASE
 from songline.schemas.envelope import Event, encode
@@ -71,7 +71,9 @@ async def test_what_a_listener_does_is_in_his_library_and_poison_holds_nobody_up
         (3, 0, event(SongUnliked(user_id="bob", song_id="song-9"), "bob-unlike")),
     ]
     assert {user: found[user] for user in ("ann", "bob")} == libraries(log)
-    assert re.search(r"passed over 1 of \d events of partition 1; the first is at \d: not-an-event", worker.said)
+    assert re.search(
+        r"partition 1: 1 of \d records can.t be decoded and are parked; the first is at \d: not-an-event", worker.said
+    )
 
 
 async def test_a_listener_with_more_songs_than_a_transaction_takes(hub: Libraries, worker: LibraryWorker) -> None:
@@ -88,18 +90,18 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         await cosmos.ensure(database, DATABASE, (Container("parting", "/userId", ()),))
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
-        desk = LibraryProcessor(LibraryStore(container, room=100), writes=4, buffer=100)
+        shared = LibraryProcessor(LibraryStore(container, room=100), writes=4, buffer=100)
         parts: dict[str, LibraryPartitionProcessor] = {}
 
         def take_up(partition: str, retries: PersistentRetry) -> LibraryPartitionProcessor:
-            parts[partition] = desk.open(partition, retries)
+            parts[partition] = shared.open(partition, retries)
             return parts[partition]
 
         # After the first, nothing is written for half a minute.
-        pace, stop = ProjectionConfig(flush=30, look=300, balance=1, expire=3), asyncio.Event()
+        config, stop = ProjectionConfig(flush_s=30, look_s=300, balance_s=1, expire_s=3), asyncio.Event()
         projection = ProjectionDefinition("parting", "$Default", "parting", "userId", lambda _: take_up)
-        settings, storage = song_cloud.settings(), read_blobs(song_cloud.environment)
-        reading = asyncio.create_task(run_projection(projection, settings, storage, pace, stop))
+        environment = ProjectionEnvironment(song_cloud.settings(), read_blobs(song_cloud.environment), config)
+        reading = asyncio.create_task(run_projection(projection, environment, stop))
         await hub.tell(played("parting", "song-1", 1), partition="2")
         await wait_for_async(lambda: _has(own, "parting"), "the first listen")
         await hub.tell(played("parting", "song-2", 2), partition="2")
@@ -108,14 +110,14 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         stop.set()
         await reading
         assert set(_rows(await own.all(), "parting")) == {"song-1", "song-2"}
-        assert desk.held == 0
+        assert shared.waiting == 0
 
 
 async def test_whoever_writes_late_loses_and_finds_it_done(hub: Libraries) -> None:
     one, other = LibraryStore(hub.container, room=1_000), LibraryStore(hub.container, room=1_000)
     events = [played("stolen", f"song-{number % 3}", number) for number in range(12)]
     records = [HubRecord(number, None, encode(body)) for number, body in enumerate(events)]
-    acts = read(records).acts["stolen"]
+    acts = parse_actions(records).actions["stolen"]
     await one.apply("stolen", "2", acts[:4])
     # The partition goes to another worker, which begins again at a checkpoint that was behind.
     await other.apply("stolen", "2", acts[:8])
@@ -123,24 +125,26 @@ async def test_whoever_writes_late_loses_and_finds_it_done(hub: Libraries) -> No
     await one.apply("stolen", "2", acts[6:10])
     await other.apply("stolen", "2", acts[8:])
     assert (await hub.all())["stolen"] == libraries([(2, n, body) for n, body in enumerate(events)])["stolen"]
-    assert one.figures.conflicts >= 1
-    assert other.figures.conflicts >= 1
+    assert one.counts.conflicts >= 1
+    assert other.counts.conflicts >= 1
 
 
 async def test_a_hot_listener_needs_no_reading(hub: Libraries) -> None:
     documents = LibraryStore(hub.container, room=1_000)
     for number in range(5):
         body = encode(played("hot", f"song-{number}", number))
-        await documents.apply("hot", "0", read([HubRecord(number, None, body)]).acts["hot"])
+        await documents.apply("hot", "0", parse_actions([HubRecord(number, None, body)]).actions["hot"])
     # A listener of whom nothing was known has no entries that would have to be looked for.
-    assert (documents.figures.reads, documents.figures.writes) == (1, 5)
+    assert (documents.counts.reads, documents.counts.writes) == (1, 5)
     without_memory = LibraryStore(hub.container, room=0)
-    await without_memory.apply("hot", "0", read([HubRecord(9, None, encode(played("hot", "song-0", 9)))]).acts["hot"])
-    assert (without_memory.figures.reads, without_memory.figures.writes) == (2, 1)
+    await without_memory.apply(
+        "hot", "0", parse_actions([HubRecord(9, None, encode(played("hot", "song-0", 9)))]).actions["hot"]
+    )
+    assert (without_memory.counts.reads, without_memory.counts.writes) == (2, 1)
 
 
 async def _holds(part: LibraryPartitionProcessor) -> bool:
-    return part.held > 0
+    return part.waiting > 0
 
 
 def _rows(found: dict[str, Shelf | None], user_id: str) -> dict[str, Row]:

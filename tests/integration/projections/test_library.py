@@ -224,9 +224,11 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
     async with eventhubs.producer(wires, MUSIC_EVENTS) as hub:
         created_at = (await hub.get_eventhub_properties())["created_at"]
     positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY), "userId")
-    await positions.begin(("11", "12"))
-    await positions.reach("11", Watermark(position=6, through=NOON, created_at=created_at))
-    await positions.reach("12", Watermark(position=6, through=NOON, created_at=created_at - timedelta(milliseconds=1)))
+    await positions.add(("11", "12"))
+    await positions.advance("11", Watermark(position=6, through=NOON, created_at=created_at))
+    await positions.advance(
+        "12", Watermark(position=6, through=NOON, created_at=created_at - timedelta(milliseconds=1))
+    )
     app = create(read_cosmos(shared_localcloud.environment), hubs=wires)
     async with (
         app.router.lifespan_context(app),
@@ -242,14 +244,14 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
 
 async def test_a_reader_waits_until_what_he_wrote_is_there(api: httpx.AsyncClient, database: CosmosClient) -> None:
     positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY), "userId")
-    await positions.begin(("7", "8"))
-    await positions.reach("7", Watermark(position=6, through=NOON))
+    await positions.add(("7", "8"))
+    await positions.advance("7", Watermark(position=6, through=NOON))
     late = await api.get("/v1/users/reader/summary", params={"min_position": "7:7", "wait": 0.2})
     assert late.status_code == 503
     assert late.headers["Retry-After"] == "1"
     assert "partition 7 is at 6, wanted 7" in late.json()["detail"]
     waiting = asyncio.create_task(get(api, "/v1/users/reader/library", min_position="7:7", wait=20))
-    await positions.reach("7", Watermark(position=7, through=NOON))
+    await positions.advance("7", Watermark(position=7, through=NOON))
     assert (await waiting)["position"]["7"] == 7
     assert (await get(api, "/v1/users/reader/recent", min_position="7:7"))["listens"] == []
 

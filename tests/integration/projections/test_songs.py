@@ -63,10 +63,10 @@ async def test_a_song_is_served_with_how_fresh_it_is(
     positions = WatermarkStore(cosmos.container(database, DATABASE, SONGS))
     await put(songs, "one", title="Paper Lanterns", genre="indie")
     assert (await songs_api.get("/v1/songs/one")).json()["completeThrough"] is None
-    await positions.begin(("0", "1"))
-    await positions.reach("0", Watermark(position=12, through=NOON))
+    await positions.add(("0", "1"))
+    await positions.advance("0", Watermark(position=12, through=NOON))
     assert (await songs_api.get("/v1/songs/one")).json()["completeThrough"] is None
-    await positions.reach("1", Watermark(position=7, through=NOON + timedelta(minutes=1)))
+    await positions.advance("1", Watermark(position=7, through=NOON + timedelta(minutes=1)))
     before = datetime.now(UTC)
     answer = (await songs_api.get("/v1/songs/one")).json()
     assert answer["song"] == {

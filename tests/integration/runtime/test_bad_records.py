@@ -109,7 +109,7 @@ async def test_each_kind_is_parked_once_and_its_neighbours_are_in(
             assert len(poison) == len(BAD_RECORDS) + 2
             assert {position: again[position] for position in first} == first
             records = [HubRecord(position, None, body or b"") for _, position, body in log]
-            for name, expected in {"library": poison, "catalog": fold.read(records).poison.keys()}.items():
+            for name, expected in {"library": poison, "catalog": fold.parse_songs(records).poison.keys()}.items():
                 assert {position for position, readers in again.items() if name in readers} == expected
             places: list[Place] = [(1, at, decode(body)) for _, at, body in log if at not in poison]
             assert await shelves.all() == libraries(places)

@@ -19,7 +19,7 @@ from songline.cloud.settings import read_blobs
 from songline.processes.ports import settle
 from songline.processors.library.config import LibraryConfig
 from songline.processors.library.process import projection
-from songline.processors.runtime.projection_config import ProjectionConfig
+from songline.processors.runtime.projection_config import ProjectionConfig, ProjectionEnvironment
 from songline.processors.runtime.projection_worker import run_projection
 from songline.schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS
 from songline.schemas.envelope import Event
@@ -157,11 +157,14 @@ async def test_two_workers_that_both_own_every_partition_apply_nothing_twice(
     """As two that start in one instant do for a round, where a claim does not guard; here for as long as they run."""
     elsewhere = start_localcloud("--blobs")
     async with libraries_on(cloud) as hub, libraries_on(elsewhere):
-        stop, pace = asyncio.Event(), ProjectionConfig(flush=0.2, look=0.5, balance=1, expire=3)
+        stop, config = asyncio.Event(), ProjectionConfig(flush_s=0.2, look_s=0.5, balance_s=1, expire_s=3)
         both = [
             asyncio.create_task(
                 run_projection(
-                    projection(LibraryConfig()), cloud.settings(), read_blobs(one.environment), pace, stop, lambda: 0.0
+                    projection(LibraryConfig()),
+                    ProjectionEnvironment(cloud.settings(), read_blobs(one.environment), config),
+                    stop,
+                    lambda: 0.0,
                 )
             )
             for one in (cloud, elsewhere)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from songline.processors.catalog.fold import apply, fact_of, read
+from songline.processors.catalog.fold import apply_facts, fact_of, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas import examples
 from songline.schemas.envelope import Event, encode
@@ -45,8 +45,8 @@ def records(*bodies: bytes, position: int = 0) -> list[HubRecord]:
 
 
 def test_an_upload_makes_a_song_that_can_be_found() -> None:
-    said = read(records(event(UPLOADED), position=7))
-    document = apply(None, "song-42", "2", said.facts["song-42"])
+    said = parse_songs(records(event(UPLOADED), position=7))
+    document = apply_facts(None, "song-42", "2", said.facts["song-42"])
     assert document.owner == "user-3"
     assert document.song == Song(
         id="song-42",
@@ -69,14 +69,14 @@ def test_an_upload_makes_a_song_that_can_be_found() -> None:
 def test_what_is_in_the_hub_already_is_shown_clean() -> None:
     dirty = json.loads(event(UPLOADED))
     dirty["data"] |= {"title": "Paper\nLanterns\u202e", "artist": "\x1b[2JNova\0", "album": "\u2066"}
-    (fact,) = read([HubRecord(1, NOON, json.dumps(dirty).encode())]).facts["song-42"]
+    (fact,) = parse_songs([HubRecord(1, NOON, json.dumps(dirty).encode())]).facts["song-42"]
     assert fact.song is not None
     assert (fact.song.title, fact.song.artist, fact.song.album) == ("Paper Lanterns", "[2JNova", None)
 
 
 @pytest.mark.parametrize("name", [name for name in BAD_RECORDS if name.startswith(("upload", "byte", "unknown"))])
 def test_a_bad_record_costs_no_neighbour(name: str) -> None:
-    said = read(
+    said = parse_songs(
         [HubRecord(1, NOON, event(UPLOADED)), HubRecord(2, NOON, BAD_RECORDS[name]), HubRecord(3, NOON, event(REMOVED))]
     )
     assert list(said.poison) == [2]
@@ -86,7 +86,7 @@ def test_a_bad_record_costs_no_neighbour(name: str) -> None:
 def test_a_removal_leaves_nothing_that_could_be_shown_or_found() -> None:
     document = None
     for record in records(event(UPLOADED), event(REMOVED)):
-        document = apply(document, "song-42", "2", read([record]).facts["song-42"])
+        document = apply_facts(document, "song-42", "2", parse_songs([record]).facts["song-42"])
     assert document is not None
     left = Fact(position=1, at=NOON, user_id="user-3", claim=Claim(enqueued_second(NOON), 0))
     assert document == SongDocument(id="song-42", facts={"2": left})
@@ -96,7 +96,7 @@ def test_a_removal_leaves_nothing_that_could_be_shown_or_found() -> None:
 def test_a_batch_says_of_each_song_what_each_user_said_last() -> None:
     other = event(UPLOADED).replace(b"song-42", b"song-1")
     stranger = event(UPLOADED).replace(b"user-3", b"user-4")
-    said = read(records(event(UPLOADED), other, event(REMOVED), stranger, position=3))
+    said = parse_songs(records(event(UPLOADED), other, event(REMOVED), stranger, position=3))
     found = [(song_id, fact.user_id, fact.position, fact.song) for song_id, each in said.facts.items() for fact in each]
     assert [(*fact[:3], fact[3] is None) for fact in found] == [
         ("song-42", "user-3", 5, True),
@@ -107,10 +107,10 @@ def test_a_batch_says_of_each_song_what_each_user_said_last() -> None:
 
 
 def test_what_is_dated_over_an_hour_ahead_claims_nothing() -> None:
-    said = read(records(event(UPLOADED, NOON + timedelta(hours=1, microseconds=1)), event(UPLOADED)))
+    said = parse_songs(records(event(UPLOADED, NOON + timedelta(hours=1, microseconds=1)), event(UPLOADED)))
     assert said.poison[0].reason == "broken-contract"
     assert [fact.claim and fact.claim.position for fact in said.facts["song-42"]] == [1]
-    assert not read([HubRecord(0, None, event(UPLOADED, NOON + timedelta(days=1)))]).poison
+    assert not parse_songs([HubRecord(0, None, event(UPLOADED, NOON + timedelta(days=1)))]).poison
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_what_is_dated_over_an_hour_ahead_claims_nothing() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_told_and_passed_over(body: bytes, reason: str) -> None:
-    said = read(records(body, event(UPLOADED), position=1))
+    said = parse_songs(records(body, event(UPLOADED), position=1))
     assert {position: why.reason for position, why in said.poison.items()} == {1: reason}
     assert said.facts.keys() == {"song-42"}
 
 
 def test_events_of_others_are_passed_over_unopened() -> None:
     played = encode(examples.EVENTS[SongPlayed]).replace(b'"playedMs":184000', b'"playedMs":"broken"')
-    assert read(records(played)) == read([])
+    assert parse_songs(records(played)) == parse_songs([])
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -141,13 +141,13 @@ def folded(random: Random, log: Log) -> SongDocument | None:
     """The song's document after a reader came by the log in some order, with documents going over the wire."""
     document: SongDocument | None = None
     for partition, lines in steps(random, log):
-        said = read(HubRecord(line.position, line.logged, encode(line.event)) for line in lines)
+        said = parse_songs(HubRecord(line.position, line.logged, encode(line.event)) for line in lines)
         assert not said.poison
         for song_id, facts in said.facts.items():
-            after = apply(document, song_id, str(partition), facts)
+            after = apply_facts(document, song_id, str(partition), facts)
             document = msgspec.json.decode(msgspec.json.encode(after), type=SongDocument)
             assert document == after
-            assert apply(document, song_id, str(partition), facts) is document
+            assert apply_facts(document, song_id, str(partition), facts) is document
     return document
 
 
@@ -183,7 +183,7 @@ def test_a_document_fits_whatever_its_owner_and_strangers_say() -> None:
         for place, data in enumerate((longest, stranger)):
             event = Event(id="e", source="/tests", time=NOON, data=data)
             fact = fact_of(event, 2 * number + place, NOON + timedelta(seconds=number))
-            document = apply(document, "s" * 128, str(number % 32), [fact])
+            document = apply_facts(document, "s" * 128, str(number % 32), [fact])
     assert document is not None
     assert (len(document.facts), len(document.others)) == (32, OTHERS)
     assert len(json.dumps(msgspec.to_builtins(document))) < 1_000_000
@@ -192,10 +192,10 @@ def test_a_document_fits_whatever_its_owner_and_strangers_say() -> None:
 def test_a_takeover_and_a_removal_by_a_stranger_show_nowhere() -> None:
     takeover = event(UPLOADED, NOON + timedelta(minutes=5)).replace(b"user-3", b"user-4").replace(b"Paper", b"Stolen")
     removal = event(REMOVED, NOON + timedelta(minutes=9)).replace(b"user-3", b"user-5")
-    own = apply(None, "song-42", "2", read(records(event(UPLOADED))).facts["song-42"])
+    own = apply_facts(None, "song-42", "2", parse_songs(records(event(UPLOADED))).facts["song-42"])
     for partition in ("0", "2", "3"):
         later = NOON + timedelta(seconds=1)
-        said = read(HubRecord(50 + number, later, body) for number, body in enumerate((takeover, removal)))
-        document = apply(own, "song-42", partition, said.facts["song-42"])
+        said = parse_songs(HubRecord(50 + number, later, body) for number, body in enumerate((takeover, removal)))
+        document = apply_facts(own, "song-42", partition, said.facts["song-42"])
         assert structs.replace(document, others={}) == own
         assert len(document.others) == 2

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from songline.processors.catalog.fold import apply, read
+from songline.processors.catalog.fold import apply_facts, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongRemoved, SongUploaded
@@ -33,13 +33,13 @@ def told(*batches: list[bytes]) -> SongDocument | None:
     document, position = None, 0
     for bodies in batches:
         moment = NOON + timedelta(hours=1)
-        said = read([HubRecord(number, moment, body) for number, body in enumerate(bodies, position)])
+        said = parse_songs([HubRecord(number, moment, body) for number, body in enumerate(bodies, position)])
         assert not said.poison
         position += len(bodies)
-        if said.facts or said.again:
-            facts, sent_again = said.facts.get("song-42", ()), said.again.get("song-42", ())
-            document = apply(document, "song-42", "2", facts, sent_again)
-            assert apply(document, "song-42", "2", facts, sent_again) == document
+        if said.facts or said.resubmitted:
+            facts, sent_again = said.facts.get("song-42", ()), said.resubmitted.get("song-42", ())
+            document = apply_facts(document, "song-42", "2", facts, sent_again)
+            assert apply_facts(document, "song-42", "2", facts, sent_again) == document
     return document
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from songline.processors.catalog.fold import apply, fact_of
+from songline.processors.catalog.fold import apply_facts, fact_of
 from songline.schemas.envelope import Event
 from songline.schemas.songs import SongDocument
 from tests.support.ownership import removed, uploaded
@@ -21,7 +21,7 @@ LATER = datetime(2026, 11, 29, tzinfo=UTC)
 
 
 def after(document: SongDocument, partition: str, position: int, event: Event) -> SongDocument:
-    return apply(document, document.id, partition, [fact_of(event, position, LATER)])
+    return apply_facts(document, document.id, partition, [fact_of(event, position, LATER)])
 
 
 @pytest.mark.parametrize(

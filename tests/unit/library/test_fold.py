@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.library.actions import UserAction, event_mark, read
-from songline.processors.library.fold import MAX_SONGS, SEEN, apply, transaction_size
+from songline.processors.library.actions import UserAction, event_mark, parse_actions
+from songline.processors.library.fold import MAX_SONGS, SEEN, apply_actions, transaction_size
 from songline.processors.library.library_store import operations
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
@@ -41,7 +41,7 @@ class Library:
 
     def apply(self, partition: int, acts: list[UserAction]) -> None:
         known = dict.fromkeys(act.song_id for act in acts) | self.entries
-        change = apply(USER, self.summary, known, str(partition), acts)
+        change = apply_actions(USER, self.summary, known, str(partition), acts)
         if change is not None:
             # What is written is what is read again.
             self.summary = msgspec.convert(msgspec.to_builtins(change.summary), SummaryDocument)
@@ -52,7 +52,7 @@ class Library:
         position = -1 if self.summary is None else self.summary.applied["1"]
         for number, one in enumerate(data, start=position + 1):
             body = event(one, f"e-{number}", NOON + timedelta(seconds=number))
-            self.apply(1, read([record(number, body)]).acts.get(USER, []))
+            self.apply(1, parse_actions([record(number, body)]).actions.get(USER, []))
 
     @property
     def shelf(self) -> Shelf | None:
@@ -116,11 +116,11 @@ def test_an_upload_counts_until_it_is_removed() -> None:
 
 def test_an_event_that_was_sent_twice_counts_once() -> None:
     twice = event(played(), "same")
-    acts = read([record(0, twice), record(1, twice)]).acts[USER]
+    acts = parse_actions([record(0, twice), record(1, twice)]).actions[USER]
     library = Library()
     library.apply(1, acts)
     # Between processes too, and after others.
-    library.apply(1, read([record(2, event(played("song-2"), "other")), record(3, twice)]).acts[USER])
+    library.apply(1, parse_actions([record(2, event(played("song-2"), "other")), record(3, twice)]).actions[USER])
     assert library.summary is not None
     assert library.summary.listens == 2
 
@@ -134,10 +134,10 @@ def test_what_is_remembered_of_a_listener_is_bounded() -> None:
 
 def test_what_cannot_be_understood_is_told_and_passed_over() -> None:
     early = event(played(), "early", NOON + timedelta(hours=1, seconds=1))
-    said = read([record(1, b"\xff"), record(2, early), record(3, event(played(), "good"))])
+    said = parse_actions([record(1, b"\xff"), record(2, early), record(3, event(played(), "good"))])
     assert {position: why.reason for position, why in said.poison.items()} == {1: "not-an-event", 2: "broken-contract"}
-    assert [act.position for act in said.acts[USER]] == [3]
-    assert not read([record(2, early, logged=None)]).poison
+    assert [act.position for act in said.actions[USER]] == [3]
+    assert not parse_actions([record(2, early, logged=None)]).poison
 
 
 def test_a_transaction_never_outgrows_what_cosmos_db_takes() -> None:
@@ -155,7 +155,7 @@ def test_a_transaction_never_outgrows_what_cosmos_db_takes() -> None:
     count = transaction_size(acts)
     assert len({act.song_id for act in acts[:count]}) == MAX_SONGS
     assert acts[count].song_id == songs[MAX_SONGS]
-    change = apply(user, None, dict.fromkeys(songs), "1", acts[:count])
+    change = apply_actions(user, None, dict.fromkeys(songs), "1", acts[:count])
     assert change is not None
     batch = operations(None, change)
     assert len(batch) == 100
@@ -190,7 +190,7 @@ def test_any_portions_with_any_repetition_come_to_the_reference(logs: list[list[
         start = data.draw(st.integers(0, following[partition]))
         end = data.draw(st.integers(following[partition] + 1, len(logs[partition])))
         records = [record(position, logs[partition][position]) for position in range(start, end)]
-        library.apply(partition, read(records).acts.get(USER, []))
+        library.apply(partition, parse_actions(records).actions.get(USER, []))
         following[partition] = end
     places: list[Place] = [(n, position, one) for n, log in enumerate(logs) for position, one in enumerate(log)]
     assert library.shelf == libraries(places).get(USER)

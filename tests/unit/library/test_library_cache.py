@@ -10,7 +10,7 @@ ENTRY = EntryDocument(id="song:s", user_id="u", song_id="s")
 
 
 def shelf(size: int = 0) -> CachedLibrary:
-    return CachedLibrary("etag", None, {f"song-{number}": ENTRY for number in range(size)}, whole=False)
+    return CachedLibrary("etag", None, {f"song-{number}": ENTRY for number in range(size)}, is_complete=False)
 
 
 def test_the_one_that_was_not_used_for_longest_goes_first() -> None:
@@ -19,14 +19,14 @@ def test_the_one_that_was_not_used_for_longest_goes_first() -> None:
         shelves.put(user, shelf())
     shelves.put("a", shelf())
     shelves.put("d", shelf())
-    assert {user for user in "abcd" if shelves.get(user) is not None} == {"c", "a", "d"}
+    assert {user for user in "abcd" if shelves.find(user) is not None} == {"c", "a", "d"}
 
 
 def test_a_shelf_that_is_larger_than_all_room_is_not_kept() -> None:
     shelves = LibraryCache(room=50)
     shelves.put("small", shelf())
     shelves.put("large", shelf(100))
-    assert shelves.get("large") is None
+    assert shelves.find("large") is None
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 30), st.booleans())))
@@ -34,6 +34,6 @@ def test_never_more_than_there_is_room_for(steps: list[tuple[str, int, bool]]) -
     shelves = LibraryCache(room=60)
     for user, size, gone in steps:
         shelves.drop(user) if gone else shelves.put(user, shelf(size))
-        kept = [found for one in "abcdef" if (found := shelves.get(one)) is not None]
+        kept = [found for one in "abcdef" if (found := shelves.find(one)) is not None]
         assert sum(10 + len(one.entries) for one in kept) <= 60
-        assert gone or shelves.get(user) is not None
+        assert gone or shelves.find(user) is not None

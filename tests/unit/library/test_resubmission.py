@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from songline.processors.library.actions import read
-from songline.processors.library.fold import apply
+from songline.processors.library.actions import parse_actions
+from songline.processors.library.fold import apply_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
@@ -39,9 +39,9 @@ class Library:
     def tell(self, *bodies: bytes) -> None:
         records = [HubRecord(number, NOON + timedelta(hours=1), body) for number, body in enumerate(bodies, self._next)]
         self._next += len(bodies)
-        said = read(records)
+        said = parse_actions(records)
         assert not said.poison
-        change = apply("user-7", self.summary, {"song-1": self.entry}, "1", said.acts.get("user-7", []))
+        change = apply_actions("user-7", self.summary, {"song-1": self.entry}, "1", said.actions.get("user-7", []))
         if change is not None:
             self.summary = msgspec.convert(msgspec.to_builtins(change.summary), SummaryDocument)
             self.entry = change.entries["song-1"]

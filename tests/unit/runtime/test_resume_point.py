@@ -34,7 +34,7 @@ def test_a_position_of_the_hub_goes_on_behind_it() -> None:
 def test_a_reader_that_applied_nothing_begins_with_what_there_is() -> None:
     found = resume_point(None, HubState(MADE, 40, 90), PLACE)
     assert isinstance(found, ResumePoint)
-    assert (found.next, found.reached.created_at) == (40, MADE)
+    assert (found.next_position, found.watermark.created_at) == (40, MADE)
     assert cause(at(-1), HubState(ANEW, 0, 5)) is None
 
 
@@ -66,7 +66,7 @@ def test_after_a_reset_the_reader_goes_on_from_the_first_event(noted: Watermark 
     before, after = resume_point(noted, hub, PLACE), reset_watermark(noted, hub)
     found = resume_point(after, hub, PLACE)
     assert isinstance(found, ResumePoint)
-    assert found.next == hub.first
+    assert found.next_position == hub.first
     assert after.resets == (noted.resets if noted else 0) + 1
     anew = isinstance(before, HubMismatch) and before.cause is not NotReadyCause.RETENTION_PASSED
     # Positions of the same hub stay comparable: what was applied is found applied.

@@ -28,8 +28,8 @@ def test_every_door_and_every_reader_draws_the_line_in_one_place(time: datetime,
     event = removal(time)
     body = encode(event)
     record = HubRecord(7, NOON, body)
-    assert (7 not in fold.read([record]).poison) is fits
-    assert (7 not in actions.read([record]).poison) is fits
+    assert (7 not in fold.parse_songs([record]).poison) is fits
+    assert (7 not in actions.parse_actions([record]).poison) is fits
     trending = columns.read_batch([body], [int(NOON.timestamp()) * 1_000], SongIndex(), RegionIndex())
     assert bool(not trending.poison) is fits
     if fits:

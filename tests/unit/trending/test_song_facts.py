@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.catalog.fold import apply, fact_of, read
+from songline.processors.catalog.fold import apply_facts, fact_of, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition
@@ -54,7 +54,9 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
     document: SongDocument | None = None
     for owner, (partition, lines) in enumerate(steps(random, log)):
         for line in lines:
-            document = apply(document, "song-1", str(partition), [fact_of(line.event, line.position, line.logged)])
+            document = apply_facts(
+                document, "song-1", str(partition), [fact_of(line.event, line.position, line.logged)]
+            )
         before = visible(facts)
         news = [facts.learn(partition, fact) for fact in said(partition, lines)]
         assert any(news) or visible(facts) == before
@@ -102,10 +104,10 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
             for _, message in source.flush(NOW_MS).partials:
                 for fact in partials.decode(message).facts:
                     facts.learn(partition, fact)
-            found = read([HubRecord(at, line.logged, body)])
-            for song_id in {*found.facts, *found.again}:
-                said, again = found.facts.get(song_id, ()), found.again.get(song_id, ())
-                documents[song_id] = apply(documents.get(song_id), song_id, str(partition), said, again)
+            found = parse_songs([HubRecord(at, line.logged, body)])
+            for song_id in {*found.facts, *found.resubmitted}:
+                said, again = found.facts.get(song_id, ()), found.resubmitted.get(song_id, ())
+                documents[song_id] = apply_facts(documents.get(song_id), song_id, str(partition), said, again)
     held, document = facts.of("song-1"), documents.get("song-1")
     shown = None if document is None or document.latest is None else document.latest
     assert (held and (held.user_id, held.time_ms, held.offset, held.removed)) == (

@@ -1,0 +1,23 @@
+"""A partition that this worker owns, with what the SDK's callbacks keep of it between two calls."""
+
+from azure.eventhub import EventData
+
+from songline.processors.runtime.partition_reader import PartitionReader
+
+
+class OwnedPartition:
+    """The reader of the partition, and in seconds of a steady clock when it was last committed (`committed_s`), asked
+    for its end (`checked_s`), and checkpointed (`checkpointed_s`).
+
+    `last_event` is what was processed last and is not checkpointed. `has_processed` is False until something was.
+    `is_misplaced`: the checkpoint from which the SDK reads is beyond the watermark.
+    """
+
+    def __init__(self, reader: PartitionReader) -> None:
+        self.reader = reader
+        self.last_event: EventData | None = None
+        self.has_processed = False
+        self.is_misplaced = False
+        self.committed_s = 0.0
+        self.checked_s = 0.0
+        self.checkpointed_s = 0.0
