@@ -208,3 +208,13 @@ def test_content_location_names_the_resource(
     with CosmosRequests(shared_localcloud, container.container_link) as requests:
         answer = requests.send("GET", f"/{missing}", "docs", missing, {"x-ms-documentdb-partitionkey": '["p"]'})
     assert (answer.status, "content-location" in answer.headers) == (404, False)
+
+
+def test_clients_keep_a_session(client: CosmosClient, container: ContainerProxy) -> None:
+    """The SDKs send back the session token of a write only to an account whose consistency level is Session."""
+    assert client.get_database_account().ConsistencyPolicy == {"defaultConsistencyLevel": "Session"}
+    container.create_item({"id": "a", "pk": "p"})
+    sent: list[str | None] = []
+    hook = lambda request: sent.append(request.http_request.headers.get("x-ms-session-token"))  # noqa: E731
+    container.read_item("a", "p", raw_request_hook=hook)
+    assert sent == [container.client_connection.last_response_headers["x-ms-session-token"]]

@@ -35,7 +35,7 @@ class ResourceHandlers:
             "continuousBackupEnabled": False,
             "enableNRegionSynchronousCommit": False,
             "userReplicationPolicy": {"asyncReplication": False, **replication},
-            "userConsistencyPolicy": {"defaultConsistencyLevel": "SqliteSession"},
+            "userConsistencyPolicy": {"defaultConsistencyLevel": "Session"},
             "systemReplicationPolicy": replication,
             "readPolicy": {"primaryReadCoefficient": 1, "secondaryReadCoefficient": 1},
             "queryEngineConfiguration": '{"maxSqlQueryInputLength":524288,"allowNewKeywords":true}',
