@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.known_names import KNOWN_CLASHES, KNOWN_EXCEPTIONS
-
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("cloud", "localcloud", "processors", "producers", "projections", "schemas", "songline")
 
@@ -255,10 +253,7 @@ def test_a_class_name_stands_in_one_module_of_a_distribution(distribution: str) 
         if (distribution == "localcloud") == path.is_relative_to(ROOT / "packages"):
             places.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
     assert len(places) > 100
-    clashes = {name: sorted(found) for name, found in places.items() if len(found) > 1}
-    known = KNOWN_CLASHES[distribution]
-    assert not {name: found for name, found in clashes.items() if name not in known}, "rename one of each"
-    assert not known - clashes.keys(), "these clash no more: remove them from tests/known_names.py"
+    assert not {name: sorted(found) for name, found in places.items() if len(found) > 1}, "rename one of each"
 
 
 def test_exceptions_end_in_error() -> None:
@@ -275,8 +270,7 @@ def test_exceptions_end_in_error() -> None:
         raised |= more
     assert len(raised) > 50
     wrong = {name for name in raised if not name.endswith("Error")}
-    assert not wrong - KNOWN_EXCEPTIONS, "let these names end in Error"
-    assert not KNOWN_EXCEPTIONS - wrong, "these end in Error or are gone: remove them from tests/known_names.py"
+    assert not wrong, "let these names end in Error"
 
 
 # Runs in a fresh interpreter: imports every module and reports what its own body did besides defining names (what a

@@ -85,13 +85,13 @@ async def fill(
     return written
 
 
-class Crash(Exception):
+class CrashError(Exception):
     pass
 
 
 def crash_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let that many files be removed or renamed, and none after."""
-    fail_after(steps, monkeypatch, Crash())
+    fail_after(steps, monkeypatch, CrashError())
 
 
 def fail_after(steps: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -187,7 +187,7 @@ async def test_a_crash_while_files_are_replaced_loses_nothing(
     active = int(max((tmp_path / "0").glob("*.log")).stem)
     result = compact(log._segments[:-1], 0, 600)
     crash_after(steps, monkeypatch)
-    with pytest.raises(Crash):
+    with pytest.raises(CrashError):
         replace_files(log._segments[:-1], result)
     monkeypatch.undo()
     shutil.copytree(tmp_path / "0", tmp_path / "copy")
@@ -216,7 +216,7 @@ async def test_a_crash_while_files_are_replaced_brings_no_deleted_key_back(
     result = compact(sealed, clock.ms + 1, 1200)
     assert (len(sealed), len(result.outputs)) == (3, 2)
     crash_after(steps, monkeypatch)
-    with contextlib.suppress(Crash):
+    with contextlib.suppress(CrashError):
         replace_files(sealed, result)
     monkeypatch.undo()
     values = {key: value for _, key, value in everything(open_log(tmp_path / "0", clock))}

@@ -11,7 +11,7 @@ from songline.processors.runtime.service_errors import ItemRefusedError
 from songline.schemas.progress_report import NotReadyCause
 
 
-class Throttled(CosmosHttpResponseError):
+class ThrottledError(CosmosHttpResponseError):
     """429, with when to come again, as the SDK has it on an answer of its own."""
 
     def __init__(self, after_ms: str) -> None:
@@ -21,7 +21,7 @@ class Throttled(CosmosHttpResponseError):
 
 async def test_it_comes_again_when_it_was_told_to_and_not_before() -> None:
     retries, loop = PersistentRetry("partition 2"), asyncio.get_running_loop()
-    refusals = [Throttled("400"), AzureError("away")]
+    refusals = [ThrottledError("400"), AzureError("away")]
     tried: list[float] = []
 
     async def job() -> None:
