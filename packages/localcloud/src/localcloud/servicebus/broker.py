@@ -117,15 +117,15 @@ class Broker:
             raise EntityNotFoundError(path)
         return queue
 
-    def record_access(self, path: str, now: int) -> None:
+    def record_access(self, path: str, now_ms: int) -> None:
         """Record that the entity is in use, for its deletion on idle."""
-        self.entity(topology.parse(path).entity).accessed_ms = now
+        self.entity(topology.parse(path).entity).accessed_ms = now_ms
 
     # Entities
 
-    def add(self, document: EntityDocument, now: int) -> Entity:
+    def add(self, document: EntityDocument, now_ms: int) -> Entity:
         """An entity as its document says; nothing is stored by this."""
-        times = {"created_ms": document.created_ms, "updated_ms": document.updated_ms, "accessed_ms": now}
+        times = {"created_ms": document.created_ms, "updated_ms": document.updated_ms, "accessed_ms": now_ms}
         entity: Entity
         if document.queue:
             queue = self._make_queue(document.name, receiving_policy(document.queue, max_bytes(document.queue)))
@@ -140,7 +140,7 @@ class Broker:
             self.topics[document.name.lower()] = entity
         else:
             entity = self._add_subscription(document, times)
-        self._end_if_idle(entity, now)
+        self._end_if_idle(entity, now_ms)
         return entity
 
     def _add_subscription(self, document: EntityDocument, times: dict[str, int]) -> SubscriptionEntity:
@@ -210,22 +210,22 @@ class Broker:
 
     # Messages
 
-    def send(self, path: str, contents: Sequence[MessageContent], now: int) -> list[int]:
+    def send(self, path: str, contents: Sequence[MessageContent], now_ms: int) -> list[int]:
         """Add all of the messages, or raise and add none. Returns their sequence numbers.
 
         A duplicate is dropped, and its sender gets the answer of a message that was added.
         """
         entity = self.inlet(path)
         self._check(entity, contents)
-        entity.accessed_ms = now
+        entity.accessed_ms = now_ms
         numbers: list[int] = []
         for content in contents:
-            if entity.window.is_duplicate(content.message_id, now):
+            if entity.window.is_duplicate(content.message_id, now_ms):
                 numbers.append(self._number(entity))
                 continue
-            entity.window.remember(content.message_id, now)
-            numbers.append(self._accept(entity, content, now, hops=0))
-        self.forward_ready(now)
+            entity.window.remember(content.message_id, now_ms)
+            numbers.append(self._accept(entity, content, now_ms, hops=0))
+        self.forward_ready(now_ms)
         return numbers
 
     def _check(self, entity: QueueEntity | TopicEntity, contents: Iterable[MessageContent]) -> None:
@@ -245,34 +245,34 @@ class Broker:
         self.emit(SequenceAdvanced(entity.queue.path, number + 1))
         return number
 
-    def _accept(self, entity: QueueEntity | TopicEntity, content: MessageContent, now: int, hops: int) -> int:
-        due = content.due_ms is not None and content.due_ms > now
+    def _accept(self, entity: QueueEntity | TopicEntity, content: MessageContent, now_ms: int, hops: int) -> int:
+        due = content.due_ms is not None and content.due_ms > now_ms
         if isinstance(entity, QueueEntity) or due:
-            return entity.queue.push(content, now, hops=hops).sequence
+            return entity.queue.push(content, now_ms, hops=hops).sequence
         number = self._number(entity)
-        self._publish(entity, content, now, number, hops)
+        self._publish(entity, content, now_ms, number, hops)
         return number
 
-    def _publish(self, topic: TopicEntity, content: MessageContent, now: int, number: int, hops: int) -> None:
+    def _publish(self, topic: TopicEntity, content: MessageContent, now_ms: int, number: int, hops: int) -> None:
         """Add a copy to every subscription whose rules match."""
         for subscription in topic.subscriptions.values():
             queue = subscription.queue
-            more = {"sequencenumber": number, "enqueuedtimeutc": now, "deliverycount": 0}
+            more = {"sequencenumber": number, "enqueuedtimeutc": now_ms, "deliverycount": 0}
             try:
                 taken = rules.copies(list(subscription.rules.values()), content, more)
             except FilterError as error:
                 if subscription.properties.dead_lettering_on_filter_evaluation_exceptions:
-                    kept = queue.push(content, now, enqueued_sequence=number, hops=hops)
-                    queue.move_to_dead_letters(kept, now, "FilterEvaluationException", str(error), {})
+                    kept = queue.push(content, now_ms, enqueued_sequence=number, hops=hops)
+                    queue.move_to_dead_letters(kept, now_ms, "FilterEvaluationException", str(error), {})
                 continue
             for copy in taken:
-                kept = queue.push(copy, now, enqueued_sequence=number, hops=hops)
+                kept = queue.push(copy, now_ms, enqueued_sequence=number, hops=hops)
                 if queue.policy.requires_session and copy.session_id is None:
                     queue.move_to_dead_letters(
-                        kept, now, "Session id is null.", "The subscription requires sessions.", {}
+                        kept, now_ms, "Session id is null.", "The subscription requires sessions.", {}
                     )
 
-    def forward_ready(self, now: int) -> None:
+    def forward_ready(self, now_ms: int) -> None:
         """Forward what is ready in topics and in queues that forward, until nothing more can move.
 
         To be called after an operation on one of the queues, as `send` and `advance` do themselves.
@@ -283,11 +283,11 @@ class Broker:
             for message in source.ready.all():
                 if topic:
                     source.remove(message)
-                    self._publish(topic, message.content, now, message.sequence, message.hops)
-                elif not self._forward(source, message, now):
+                    self._publish(topic, message.content, now_ms, message.sequence, message.hops)
+                elif not self._forward(source, message, now_ms):
                     break
 
-    def _forward(self, source: MessageQueue, message: QueuedMessage, now: int) -> bool:
+    def _forward(self, source: MessageQueue, message: QueuedMessage, now_ms: int) -> bool:
         """Forward a message, or dead-letter it if it can't be; returns False for a dead letter, which stays."""
         try:
             if message.hops >= MAX_HOPS:
@@ -299,37 +299,37 @@ class Broker:
                 self._ready[source] = None
                 return False
             reason = type(error).__name__.removesuffix("Error")
-            source.move_to_dead_letters(message, now, reason, str(error), {}, source.transfer_dead_letters)
+            source.move_to_dead_letters(message, now_ms, reason, str(error), {}, source.transfer_dead_letters)
             return True
         source.remove(message)
-        if not target.window.is_duplicate(message.content.message_id, now):
-            target.window.remember(message.content.message_id, now)
-            self._accept(target, message.content, now, message.hops + 1)
+        if not target.window.is_duplicate(message.content.message_id, now_ms):
+            target.window.remember(message.content.message_id, now_ms)
+            self._accept(target, message.content, now_ms, message.hops + 1)
         return True
 
     # Time
 
-    def advance(self, now: int) -> None:
-        """Do everything that is due by `now`."""
-        while self._timers and self._timers[0][0] <= now:
+    def advance(self, now_ms: int) -> None:
+        """Do everything that is due by `now_ms`."""
+        while self._timers and self._timers[0][0] <= now_ms:
             _, path = heappop(self._timers)
             self._due.pop(path, None)
             queue = self.queues_by_path.get(path)
             if queue is None:
                 continue
-            queue.advance(now)
+            queue.advance(now_ms)
             if queue.next_due is not None:
                 self._on_timer(queue.next_due, queue)
             entity = self._by_path(path)
             if entity is not None:
-                self._end_if_idle(entity, now)
-        self.forward_ready(now)
+                self._end_if_idle(entity, now_ms)
+        self.forward_ready(now_ms)
 
-    def _end_if_idle(self, entity: Entity, now: int) -> None:
+    def _end_if_idle(self, entity: Entity, now_ms: int) -> None:
         idle = milliseconds(entity.properties.auto_delete_on_idle)
         if idle is None:
             return
-        if entity.accessed_ms + idle <= now:
+        if entity.accessed_ms + idle <= now_ms:
             self.delete(entity)
         else:
             self._on_timer(entity.accessed_ms + idle, entity.queue)

@@ -14,10 +14,10 @@ from localcloud.servicebus.rules import compile_rule
 from localcloud.servicebus.store import StoredNamespace
 
 
-def restore(broker: Broker, stored: StoredNamespace, now: int) -> None:
+def restore(broker: Broker, stored: StoredNamespace, now_ms: int) -> None:
     """Put all that was stored into an empty broker. The first `advance` does what has become due meanwhile."""
     for document in sorted(stored.documents, key=lambda document: document.subscription is not None):
-        broker.add(document, now)
+        broker.add(document, now_ms)
     for path, next_sequence in stored.numbers.items():
         broker.queues_by_path[path].next_sequence = next_sequence
     for path, session_id, state in stored.sessions:
@@ -30,23 +30,23 @@ def restore(broker: Broker, stored: StoredNamespace, now: int) -> None:
         broker.queues_by_path[path].restore(message)
 
 
-def declare(broker: Broker, config: NamespaceConfig, now: int) -> None:
+def declare(broker: Broker, config: NamespaceConfig, now_ms: int) -> None:
     """Raises ConfigError when a declared entity exists as something else."""
     for queue in config.queues:
-        _put(broker, EntityDocument(queue.name, now, now, queue=queue.properties), now)
+        _put(broker, EntityDocument(queue.name, now_ms, now_ms, queue=queue.properties), now_ms)
     for topic in config.topics:
-        _put(broker, EntityDocument(topic.name, now, now, topic=topic.properties), now)
+        _put(broker, EntityDocument(topic.name, now_ms, now_ms, topic=topic.properties), now_ms)
         for subscription in topic.subscriptions:
             path = topology.subscription_path(topic.name, subscription.name)
-            made = EntityDocument(path, now, now, subscription=subscription.properties, rules=subscription.rules)
-            _put(broker, made, now)
+            made = EntityDocument(path, now_ms, now_ms, subscription=subscription.properties, rules=subscription.rules)
+            _put(broker, made, now_ms)
 
 
-def _put(broker: Broker, document: EntityDocument, now: int) -> None:
+def _put(broker: Broker, document: EntityDocument, now_ms: int) -> None:
     try:
         entity = broker.entity(document.name)
     except EntityNotFoundError:
-        broker.store(broker.add(document, now))
+        broker.store(broker.add(document, now_ms))
         return
     if _declared(entity) == (document.queue or document.topic or document.subscription, document.rules):
         return
@@ -58,7 +58,7 @@ def _put(broker: Broker, document: EntityDocument, now: int) -> None:
     elif isinstance(entity, SubscriptionEntity) and document.subscription:
         entity.properties = document.subscription
         entity.rules = {rule.name.lower(): compile_rule(rule) for rule in document.rules}
-    entity.updated_ms = now
+    entity.updated_ms = now_ms
     broker.apply_policy(entity)
     broker.store(entity)
 

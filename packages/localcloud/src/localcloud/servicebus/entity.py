@@ -43,24 +43,24 @@ class DuplicateWindow:
         self._until[message_id] = until_ms
         self._order.append((until_ms, message_id))
 
-    def is_duplicate(self, message_id: str, now: int) -> bool:
+    def is_duplicate(self, message_id: str, now_ms: int) -> bool:
         """Whether the message-id was taken within the window."""
-        return self._until.get(message_id, now) > now
+        return self._until.get(message_id, now_ms) > now_ms
 
-    def remember(self, message_id: str, now: int) -> None:
+    def remember(self, message_id: str, now_ms: int) -> None:
         """Add a message-id, and drop those that have expired."""
         if self.window_ms is None:
             return
         forgotten = False
-        while self._order and self._order[0][0] <= now:
+        while self._order and self._order[0][0] <= now_ms:
             until, old = self._order.popleft()
             if self._until.get(old) == until:
                 del self._until[old]
                 forgotten = True
         if forgotten:
-            self._emit(MessageIdsExpired(self._path, now))
-        self.restore(message_id, now + self.window_ms)
-        self._emit(MessageIdAdded(self._path, message_id, now + self.window_ms))
+            self._emit(MessageIdsExpired(self._path, now_ms))
+        self.restore(message_id, now_ms + self.window_ms)
+        self._emit(MessageIdAdded(self._path, message_id, now_ms + self.window_ms))
 
 
 @dataclass(slots=True, eq=False)

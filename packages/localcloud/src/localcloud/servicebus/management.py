@@ -100,22 +100,22 @@ class EntityManagement:
         return _response(answer.status, "OK" if answer.status == 200 else "NoContent", None, answer.body)
 
     async def _run(self, operation: Callable[[MessageQueue, int], T]) -> T:
-        return await self._namespace.run(lambda broker, now: operation(broker.queue_at(self._path), now))
+        return await self._namespace.run(lambda broker, now_ms: operation(broker.queue_at(self._path), now_ms))
 
     async def _renew_lock(self, fields: RequestFields) -> ManagementReply:
         tokens = fields.required_list("lock-tokens", UUID)
-        ends = await self._run(lambda queue, now: [queue.renew(token, now) for token in tokens])
+        ends = await self._run(lambda queue, now_ms: [queue.renew(token, now_ms) for token in tokens])
         return ManagementReply({"expirations": Array(tuple(Timestamp(end) for end in ends))})
 
     async def _renew_session_lock(self, fields: RequestFields) -> ManagementReply:
         session_id = fields.required("session-id", str)
-        end = await self._run(lambda queue, now: queue.renew_session(session_id, now))
+        end = await self._run(lambda queue, now_ms: queue.renew_session(session_id, now_ms))
         return ManagementReply({"expiration": Timestamp(end)})
 
     async def _peek(self, fields: RequestFields) -> ManagementReply:
         start, session_id = fields.required("from-sequence-number", int), fields.optional("session-id", str)
         count = min(fields.required("message-count", int), MAX_PEEKED)
-        found = await self._run(lambda queue, now: queue.peek(start, count, session_id))
+        found = await self._run(lambda queue, now_ms: queue.peek(start, count, session_id))
         peeked: list[Value] = []
         size = 0
         for message in found:
@@ -139,19 +139,19 @@ class EntityManagement:
             content = read_content(RequestFields(entry).required("message", bytes), self._namespace.new_id())
             contents.append(await self._namespace.store_body(content))
         blobs = [content.body.name for content in contents if isinstance(content.body, BodyFile)]
-        numbers = await self._namespace.run(lambda broker, now: broker.send(self._path, contents, now), blobs)
+        numbers = await self._namespace.run(lambda broker, now_ms: broker.send(self._path, contents, now_ms), blobs)
         return ManagementReply({"sequence-numbers": Array(tuple(numbers))})
 
     async def _cancel_scheduled(self, fields: RequestFields) -> ManagementReply:
         sequences = fields.required_list("sequence-numbers", int)
-        await self._run(lambda queue, now: queue.cancel_scheduled(sequences))
+        await self._run(lambda queue, now_ms: queue.cancel_scheduled(sequences))
         return ManagementReply({})
 
     async def _receive_deferred(self, fields: RequestFields) -> ManagementReply:
         sequences, session_id = fields.required_list("sequence-numbers", int), fields.optional("session-id", str)
         deletes = fields.optional("receiver-settle-mode", int) == 0
         new_token = None if deletes else self._namespace.new_id
-        taken = await self._run(lambda queue, now: queue.receive_deferred(sequences, now, new_token, session_id))
+        taken = await self._run(lambda queue, now_ms: queue.receive_deferred(sequences, now_ms, new_token, session_id))
         messages: list[Value] = []
         for message in taken:
             payload = await self._payload(message)
@@ -182,26 +182,26 @@ class EntityManagement:
                 f"{status!r} is no disposition-status; expected completed, abandoned, defered, suspended"
             )
 
-        def operation(queue: MessageQueue, now: int) -> None:
+        def operation(queue: MessageQueue, now_ms: int) -> None:
             for token in tokens:
-                settle(queue, token, outcome, now)
+                settle(queue, token, outcome, now_ms)
 
         await self._run(operation)
         return ManagementReply({})
 
     async def _get_session_state(self, fields: RequestFields) -> ManagementReply:
         session_id = fields.required("session-id", str)
-        state = await self._run(lambda queue, now: queue.sessions.state(session_id, now))
+        state = await self._run(lambda queue, now_ms: queue.sessions.state(session_id, now_ms))
         return ManagementReply({"session-state": state})
 
     async def _set_session_state(self, fields: RequestFields) -> ManagementReply:
         session_id, state = fields.required("session-id", str), fields.optional("session-state", bytes)
-        await self._run(lambda queue, now: queue.sessions.set_state(session_id, state, now))
+        await self._run(lambda queue, now_ms: queue.sessions.set_state(session_id, state, now_ms))
         return ManagementReply({})
 
     async def _get_message_sessions(self, fields: RequestFields) -> ManagementReply:
         since, skip, top = (fields.required(name, int) for name in ("last-updated-time", "skip", "top"))
-        names = await self._run(lambda queue, now: queue.sessions.names(since, queue.messages.values()))
+        names = await self._run(lambda queue, now_ms: queue.sessions.names(since, queue.messages.values()))
         page = names[skip : skip + top]
         if not page:
             return ManagementReply({}, NO_CONTENT)
@@ -209,18 +209,18 @@ class EntityManagement:
 
     async def _add_rule(self, fields: RequestFields) -> ManagementReply:
         made = rule_format.read(fields.required("rule-name", str), fields.required("rule-description", dict))
-        await self._namespace.run(lambda broker, now: put_rule(broker, self._path, made, exists=False))
+        await self._namespace.run(lambda broker, now_ms: put_rule(broker, self._path, made, exists=False))
         return ManagementReply({})
 
     async def _remove_rule(self, fields: RequestFields) -> ManagementReply:
         name = fields.required("rule-name", str)
-        await self._namespace.run(lambda broker, now: remove_rule(broker, self._path, name))
+        await self._namespace.run(lambda broker, now_ms: remove_rule(broker, self._path, name))
         return ManagementReply({})
 
     async def _enumerate_rules(self, fields: RequestFields) -> ManagementReply:
         skip, top = fields.optional("skip", int) or 0, fields.required("top", int)
 
-        def operation(broker: Broker, now: int) -> list[Value]:
+        def operation(broker: Broker, now_ms: int) -> list[Value]:
             entity = subscription(broker, self._path)
             return [
                 {"rule-description": rule_format.description(compiled.rule, entity.created_ms)}

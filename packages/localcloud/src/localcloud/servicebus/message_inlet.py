@@ -52,7 +52,7 @@ class MessageInlet(Inlet):
 
     def _send(self, contents: list[MessageContent]) -> Awaitable[None]:
         blobs = [content.body.name for content in contents if isinstance(content.body, BodyFile)]
-        _, durable = self._namespace.apply(lambda broker, now: broker.send(self._path, contents, now), blobs)
+        _, durable = self._namespace.apply(lambda broker, now_ms: broker.send(self._path, contents, now_ms), blobs)
         return durable
 
     async def _settle(self, delivery: Delivery, durable: Awaitable[None]) -> None:

@@ -59,7 +59,7 @@ class ServiceBusNamespace:
         self._loop = asyncio.get_running_loop()
         self._store.start()
         self.broker = self._read()
-        await self.run(lambda broker, now: declaration.declare(broker, self._config, now))
+        await self.run(lambda broker, now_ms: declaration.declare(broker, self._config, now_ms))
         return self
 
     async def __aexit__(
@@ -75,11 +75,11 @@ class ServiceBusNamespace:
 
         Raises what the operation raises. `blobs` are bodies that it may have used.
         """
-        now = self.now_ms()
-        self.broker.advance(now)
+        now_ms = self.now_ms()
+        self.broker.advance(now_ms)
         try:
-            answer = operation(self.broker, now)
-            self.broker.forward_ready(now)
+            answer = operation(self.broker, now_ms)
+            self.broker.forward_ready(now_ms)
         except BaseException:
             self.spawn(self._flush(blobs))
             raise
@@ -162,7 +162,7 @@ class ServiceBusNamespace:
 
     def _tick(self) -> None:
         self._timer = None
-        self.spawn(self.run(lambda broker, now: None))
+        self.spawn(self.run(lambda broker, now_ms: None))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine to its end, also while closing. ServerBusyError is ignored."""

@@ -83,15 +83,15 @@ class MessageQueue:
     def push(
         self,
         content: MessageContent,
-        now: int,
+        now_ms: int,
         *,
         source: str | None = None,
         enqueued_sequence: int | None = None,
         hops: int = 0,
     ) -> QueuedMessage:
         """Add a message, scheduled when its time is yet to come."""
-        scheduled = content.due_ms is not None and content.due_ms > now
-        enqueued = content.due_ms if scheduled and content.due_ms else now
+        scheduled = content.due_ms is not None and content.due_ms > now_ms
+        enqueued = content.due_ms if scheduled and content.due_ms else now_ms
         message = QueuedMessage(
             sequence=self.next_sequence,
             content=content,
@@ -124,29 +124,29 @@ class MessageQueue:
     # Receiving
 
     def receive(
-        self, count: int, now: int, new_token: NewToken | None, session_id: str | None = None
+        self, count: int, now_ms: int, new_token: NewToken | None, session_id: str | None = None
     ) -> list[QueuedMessage]:
         """Up to `count` messages in order: locked with new tokens, or deleted when `new_token` is None.
 
         Raises SessionLockLostError when the session is not locked any more.
         """
         if session_id is not None:
-            self.sessions.check(session_id, now)
+            self.sessions.check(session_id, now_ms)
         taken: list[QueuedMessage] = []
         while len(taken) < count and (message := self.ready.first(session_id)) is not None:
             if new_token is None:
                 self.remove(message)
                 taken.append(message)
             else:
-                taken.append(self._lock(message, now, new_token()))
+                taken.append(self._lock(message, now_ms, new_token()))
         return taken
 
     def receive_deferred(
-        self, sequences: Sequence[int], now: int, new_token: NewToken | None, session_id: str | None = None
+        self, sequences: Sequence[int], now_ms: int, new_token: NewToken | None, session_id: str | None = None
     ) -> list[QueuedMessage]:
         """The deferred messages of these numbers, locked or deleted. Raises MessageNotFoundError if one is missing."""
         if session_id is not None:
-            self.sessions.check(session_id, now)
+            self.sessions.check(session_id, now_ms)
         found = []
         for sequence in sequences:
             message = self.messages.get(sequence)
@@ -159,7 +159,7 @@ class MessageQueue:
             for message in found:
                 self.remove(message)
             return found
-        return [self._lock(message, now, new_token()) for message in found]
+        return [self._lock(message, now_ms, new_token()) for message in found]
 
     def peek(self, start: int, count: int, session_id: str | None = None) -> list[QueuedMessage]:
         """Up to `count` messages from number `start` on, whatever their state, as they are."""
@@ -175,26 +175,26 @@ class MessageQueue:
 
     # Settlement
 
-    def complete(self, token: UUID, now: int) -> None:
+    def complete(self, token: UUID, now_ms: int) -> None:
         """Raises MessageLockLostError or SessionLockLostError, as does every settlement."""
-        self.remove(self._locked_message(token, now))
+        self.remove(self._locked_message(token, now_ms))
 
-    def abandon(self, token: UUID, now: int, changes: Map) -> None:
+    def abandon(self, token: UUID, now_ms: int, changes: Map) -> None:
         """Return it with `changes` to its application properties, or dead-letter it after the last delivery."""
-        self._return(self._locked_message(token, now), now, changes)
+        self._return(self._locked_message(token, now_ms), now_ms, changes)
 
-    def defer(self, token: UUID, now: int, changes: Map) -> None:
+    def defer(self, token: UUID, now_ms: int, changes: Map) -> None:
         """Defer it: from now on it is received by its sequence number only."""
-        message = self._locked_message(token, now)
+        message = self._locked_message(token, now_ms)
         self._unlock(message, changes, state=MessageState.DEFERRED)
 
-    def dead_letter(self, token: UUID, now: int, reason: str | None, description: str | None, changes: Map) -> None:
+    def dead_letter(self, token: UUID, now_ms: int, reason: str | None, description: str | None, changes: Map) -> None:
         """Move it to the dead-letter queue. Raises InvalidArgumentError for a long reason, NotAllowedError if there."""
         check_reasons(reason, description)
-        message = self._locked_message(token, now)
+        message = self._locked_message(token, now_ms)
         if self.dead_letters is None:
             raise NotAllowedError(f"{self.path} is a dead-letter queue already: complete the message, or abandon it")
-        self.move_to_dead_letters(message, now, reason, description, changes)
+        self.move_to_dead_letters(message, now_ms, reason, description, changes)
 
     def release(self, tokens: Iterable[UUID]) -> None:
         """Unlock messages that did not reach their receiver, without counting a delivery."""
@@ -203,12 +203,12 @@ class MessageQueue:
             if sequence is not None:
                 self._unlock(self.messages[sequence], {})
 
-    def renew(self, token: UUID, now: int) -> int:
+    def renew(self, token: UUID, now_ms: int) -> int:
         """Until when the lock now lasts (Unix milliseconds)."""
-        message = self._locked_message(token, now)
+        message = self._locked_message(token, now_ms)
         if self.policy.requires_session:
             raise NotAllowedError(f"{self.path} has sessions: renew the lock of the session")
-        until = now + self.policy.lock_ms
+        until = now_ms + self.policy.lock_ms
         self._replace(message._replace(lock=LockGrant(token, until)))
         self._at(until, message.sequence)
         return until
@@ -223,23 +223,23 @@ class MessageQueue:
 
     # Sessions
 
-    def accept_session(self, session_id: str, now: int, token: UUID) -> LockGrant:
+    def accept_session(self, session_id: str, now_ms: int, token: UUID) -> LockGrant:
         """Lock a session, whether it has messages or not. Raises SessionCannotBeLockedError."""
-        lock = self.sessions.lock(session_id, now, token, self.policy.lock_ms)
+        lock = self.sessions.lock(session_id, now_ms, token, self.policy.lock_ms)
         self._on_timer(lock.until_ms, self)
         return lock
 
-    def next_session(self, now: int) -> str | None:
+    def next_session(self, now_ms: int) -> str | None:
         """A session with something to receive that is not locked, if there is one."""
-        return next((s for s in self.ready.session_ids() if s is not None and self.sessions.is_free(s, now)), None)
+        return next((s for s in self.ready.session_ids() if s is not None and self.sessions.is_free(s, now_ms)), None)
 
-    def renew_session(self, session_id: str, now: int) -> int:
+    def renew_session(self, session_id: str, now_ms: int) -> int:
         """Until when the lock now lasts. Raises SessionLockLostError."""
-        until = self.sessions.renew(session_id, now, self.policy.lock_ms)
+        until = self.sessions.renew(session_id, now_ms, self.policy.lock_ms)
         self._on_timer(until, self)
         return until
 
-    def end_session(self, session_id: str, token: UUID, now: int, *, lapsed: bool = False) -> None:
+    def end_session(self, session_id: str, token: UUID, now_ms: int, *, lapsed: bool = False) -> None:
         """End the session's lock. When it has `lapsed`, its messages count as delivered."""
         session = self.sessions.unlock(session_id, token)
         if session is None:
@@ -249,7 +249,7 @@ class MessageQueue:
             if sequence is None:
                 continue
             if lapsed:
-                self._return(self.messages[sequence], now, {})
+                self._return(self.messages[sequence], now_ms, {})
             else:
                 self._unlock(self.messages[sequence], {})
         self.sessions.remove_if_unused(session_id)
@@ -263,21 +263,21 @@ class MessageQueue:
         times = [*(timer[0] for timer in self._timers[:1]), *self.sessions.lock_ends()]
         return min(times, default=None)
 
-    def advance(self, now: int) -> None:
-        """Do what is due by `now`: scheduled messages, ends of locks, expiries, ends of session locks."""
-        while self._timers and self._timers[0][0] <= now:
+    def advance(self, now_ms: int) -> None:
+        """Do what is due by `now_ms`: scheduled messages, ends of locks, expiries, ends of session locks."""
+        while self._timers and self._timers[0][0] <= now_ms:
             _, sequence = heappop(self._timers)
             message = self.messages.get(sequence)
             if message is None:
                 continue
-            if message.state is MessageState.SCHEDULED and message.enqueued_ms <= now:
+            if message.state is MessageState.SCHEDULED and message.enqueued_ms <= now_ms:
                 self._activate(message)
-            elif message.lock and message.lock.until_ms <= now and not self.policy.requires_session:
-                self._return(message, now, {})
+            elif message.lock and message.lock.until_ms <= now_ms and not self.policy.requires_session:
+                self._return(message, now_ms, {})
             elif not message.lock:
-                self._expire_if_due(message, now)
-        for session_id, token in self.sessions.lapsed(now):
-            self.end_session(session_id, token, now, lapsed=True)
+                self._expire_if_due(message, now_ms)
+        for session_id, token in self.sessions.lapsed(now_ms):
+            self.end_session(session_id, token, now_ms, lapsed=True)
 
     def remove_all(self) -> None:
         """Drop every message; `EntityDeleted` makes it durable."""
@@ -288,7 +288,7 @@ class MessageQueue:
     def move_to_dead_letters(
         self,
         message: QueuedMessage,
-        now: int,
+        now_ms: int,
         reason: str | None,
         description: str | None,
         changes: Map,
@@ -299,42 +299,43 @@ class MessageQueue:
         assert target is not None
         self.remove(message)
         content = with_reasons(message.content, reason, description, changes)
-        target.push(content, now, source=self.path, enqueued_sequence=message.sequence)
+        target.push(content, now_ms, source=self.path, enqueued_sequence=message.sequence)
 
     # Inside
 
-    def _locked_message(self, token: UUID, now: int) -> QueuedMessage:
+    def _locked_message(self, token: UUID, now_ms: int) -> QueuedMessage:
         sequence = self._locked.get(token)
         message = None if sequence is None else self.messages[sequence]
         if message is None or message.lock is None:
             raise MessageLockLostError(f"{self.path} has no lock {token}: it ended, or the message is settled.")
         if self.policy.requires_session:
             session_id = message.content.session_id or ""
-            self.sessions.check(session_id, now)
-        elif message.lock.until_ms <= now:
-            raise MessageLockLostError(f"The lock {token} on {self.path} ended {now - message.lock.until_ms} ms ago.")
+            self.sessions.check(session_id, now_ms)
+        elif message.lock.until_ms <= now_ms:
+            ended_ms = now_ms - message.lock.until_ms
+            raise MessageLockLostError(f"The lock {token} on {self.path} ended {ended_ms} ms ago.")
         return message
 
-    def _lock(self, message: QueuedMessage, now: int, token: UUID) -> QueuedMessage:
+    def _lock(self, message: QueuedMessage, now_ms: int, token: UUID) -> QueuedMessage:
         session_id = message.content.session_id
         if self.policy.requires_session and session_id is not None:
             until = self.sessions.add_token(session_id, token)
         else:
-            until = now + self.policy.lock_ms
+            until = now_ms + self.policy.lock_ms
             self._at(until, message.sequence)
         locked = message._replace(lock=LockGrant(token, until))
         self._locked[token] = message.sequence
         self._replace(locked)
         return locked
 
-    def _return(self, message: QueuedMessage, now: int, changes: Map) -> None:
+    def _return(self, message: QueuedMessage, now_ms: int, changes: Map) -> None:
         limit = self.policy.max_delivery_count
         count = message.delivery_count + 1
         if limit is not None and self.dead_letters is not None and count >= limit:
             text = f"Message could not be consumed after {limit} delivery attempts."
-            self.move_to_dead_letters(message, now, "MaxDeliveryCountExceeded", text, changes)
+            self.move_to_dead_letters(message, now_ms, "MaxDeliveryCountExceeded", text, changes)
             return
-        self._expire_if_due(self._unlock(message, changes, count=count), now)
+        self._expire_if_due(self._unlock(message, changes, count=count), now_ms)
 
     def _unlock(
         self, message: QueuedMessage, changes: Map, *, count: int | None = None, state: MessageState | None = None
@@ -353,12 +354,12 @@ class MessageQueue:
         self._make_ready(free)
         return free
 
-    def _expire_if_due(self, message: QueuedMessage, now: int) -> None:
-        if message.expires_ms is None or message.expires_ms > now or message.state is MessageState.SCHEDULED:
+    def _expire_if_due(self, message: QueuedMessage, now_ms: int) -> None:
+        if message.expires_ms is None or message.expires_ms > now_ms or message.state is MessageState.SCHEDULED:
             return
         if self.policy.dead_letters_expired and self.dead_letters is not None:
             text = "The message expired and was dead lettered."
-            self.move_to_dead_letters(message, now, "TTLExpiredException", text, {})
+            self.move_to_dead_letters(message, now_ms, "TTLExpiredException", text, {})
         else:
             self.remove(message)
 

@@ -111,7 +111,7 @@ class QueueOutlet(Outlet):
         self._outbox.clear()
         session_id, token = self._session_id, self._session_token
         if session_id is not None and token is not None:
-            self._spawn(lambda queue, now: queue.end_session(session_id, token, now))
+            self._spawn(lambda queue, now_ms: queue.end_session(session_id, token, now_ms))
 
     # Inside
 
@@ -126,12 +126,12 @@ class QueueOutlet(Outlet):
     def _receive(self, room: int) -> None:
         session_id, new_token = self._session_id, self._new_token
 
-        def receive(broker: Broker, now: int) -> list[QueuedMessage]:
+        def receive(broker: Broker, now_ms: int) -> list[QueuedMessage]:
             queue = broker.outlet(self._path)
             if not self._has_session(queue):
                 return []
-            broker.record_access(self._path, now)
-            return queue.receive(room, now, new_token, session_id)
+            broker.record_access(self._path, now_ms)
+            return queue.receive(room, now_ms, new_token, session_id)
 
         messages, durable = self._namespace.apply(receive)
         self._committing += len(messages)
@@ -188,7 +188,7 @@ class QueueOutlet(Outlet):
             self.link.send(payload, token.bytes_le, settled=False, context=token)
             if isinstance(fault, DuplicateFault):
                 # As when the lock ends too early: it comes again, and this delivery can't be settled any more.
-                self._spawn(lambda queue, now: queue.abandon(token, now, {}))
+                self._spawn(lambda queue, now_ms: queue.abandon(token, now_ms, {}))
         else:
             self._number += 1
             self.link.send(payload, self._number.to_bytes(8), settled=True)
@@ -196,14 +196,14 @@ class QueueOutlet(Outlet):
     def _release(self, messages: list[QueuedMessage]) -> None:
         tokens = [message.lock.token for message in messages if message.lock is not None]
         if tokens and self._session_id is None:
-            self._spawn(lambda queue, now: queue.release(tokens))
+            self._spawn(lambda queue, now_ms: queue.release(tokens))
 
     def _spawn(self, operation: Callable[[MessageQueue, int], object]) -> None:
         """Change the queue, if it still exists, without waiting for the disk."""
 
         async def run() -> None:
             try:
-                await self._namespace.run(lambda broker, now: operation(broker.queue_at(self._path), now))
+                await self._namespace.run(lambda broker, now_ms: operation(broker.queue_at(self._path), now_ms))
             except ServerBusyError:
                 raise
             except ServiceBusError as error:
@@ -212,11 +212,11 @@ class QueueOutlet(Outlet):
         self._namespace.spawn(run())
 
     async def _settle(self, delivery: OutgoingDelivery, token: UUID, state: DeliveryState, settled: bool) -> None:
-        def operation(broker: Broker, now: int) -> None:
+        def operation(broker: Broker, now_ms: int) -> None:
             queue = broker.queue_at(self._path)
             if not self._has_session(queue):
                 raise self._lock_lost()
-            settle(queue, token, state, now)
+            settle(queue, token, state, now_ms)
 
         try:
             await self._namespace.run(operation)
@@ -229,21 +229,21 @@ class QueueOutlet(Outlet):
             delivery.settle(answer)
 
 
-def settle(queue: MessageQueue, token: UUID, state: DeliveryState, now: int) -> None:
+def settle(queue: MessageQueue, token: UUID, state: DeliveryState, now_ms: int) -> None:
     """Settle the message that `token` locks as the client's outcome says. Raises ServiceBusError."""
     match state:
         case Accepted():
-            queue.complete(token, now)
+            queue.complete(token, now_ms)
         case Modified(undeliverable_here=True):
-            queue.defer(token, now, _changes(state.message_annotations))
+            queue.defer(token, now_ms, _changes(state.message_annotations))
         case Modified():
             # Whether delivery-failed or not: JavaScript's client abandons without it.
-            queue.abandon(token, now, _changes(state.message_annotations))
+            queue.abandon(token, now_ms, _changes(state.message_annotations))
         case Rejected():
             info = dict(state.error.info or {}) if state.error else {}
             reason = info.pop(REASON, state.error.condition if state.error else None)
             description = info.pop(DESCRIPTION, state.error.description if state.error else None)
-            queue.dead_letter(token, now, text(reason), text(description), _changes(info))
+            queue.dead_letter(token, now_ms, text(reason), text(description), _changes(info))
         case Released() | None:
             queue.release([token])
         case _:

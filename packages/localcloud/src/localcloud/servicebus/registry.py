@@ -15,7 +15,7 @@ class RuleNotFoundError(EntityNotFoundError):
     """The subscription has no rule of that name."""
 
 
-def create(broker: Broker, document: EntityDocument, now: int) -> Entity:
+def create(broker: Broker, document: EntityDocument, now_ms: int) -> Entity:
     """Raises EntityExistsError, InvalidArgumentError, EntityNotFoundError for a missing topic or forwarding target."""
     names = topology.split_subscription(document.name)
     if names and document.subscription:
@@ -36,12 +36,12 @@ def create(broker: Broker, document: EntityDocument, now: int) -> Entity:
     _check(broker, document.name, properties)
     for rule in document.rules:
         compile_rule(rule)
-    entity = broker.add(document, now)
+    entity = broker.add(document, now_ms)
     broker.store(entity)
     return entity
 
 
-def update(broker: Broker, entity: Entity, properties: entities.EntityDescription, now: int) -> None:
+def update(broker: Broker, entity: Entity, properties: entities.EntityDescription, now_ms: int) -> None:
     """Raises InvalidArgumentError for a value that is out of range or that can't be changed."""
     for name in _FIXED:
         was, wanted = getattr(entity.properties, name, None), getattr(properties, name, None)
@@ -51,7 +51,7 @@ def update(broker: Broker, entity: Entity, properties: entities.EntityDescriptio
     if type(entity.properties) is not type(properties):
         raise InvalidArgumentError(f"'{entity.name}' is a {type(entity.properties).__name__}, not what was sent")
     entity.properties = properties
-    entity.updated_ms = now
+    entity.updated_ms = now_ms
     broker.apply_policy(entity)
     broker.store(entity)
 

@@ -66,7 +66,7 @@ def _wait_ms(link: SendingLink) -> int:
 
 async def _lock(namespace: ServiceBusNamespace, path: str, session_id: str) -> LockGrant:
     token = namespace.new_id()
-    return await namespace.run(lambda broker, now: broker.outlet(path).accept_session(session_id, now, token))
+    return await namespace.run(lambda broker, now_ms: broker.outlet(path).accept_session(session_id, now_ms, token))
 
 
 class _SessionListener:
@@ -89,7 +89,7 @@ async def _next(namespace: ServiceBusNamespace, path: str, wait_ms: int) -> tupl
         async with asyncio.timeout(wait_ms / 1000):
             while True:
                 bell.rung.clear()
-                granted = await namespace.run(lambda broker, now: _lock_next(namespace, broker, path, now))
+                granted = await namespace.run(lambda broker, now_ms: _lock_next(namespace, broker, path, now_ms))
                 if granted is not None:
                     return granted
                 await bell.rung.wait()
@@ -99,7 +99,7 @@ async def _next(namespace: ServiceBusNamespace, path: str, wait_ms: int) -> tupl
         namespace.unsubscribe(path, bell)
 
 
-def _lock_next(namespace: ServiceBusNamespace, broker: Broker, path: str, now: int) -> tuple[str, LockGrant] | None:
+def _lock_next(namespace: ServiceBusNamespace, broker: Broker, path: str, now_ms: int) -> tuple[str, LockGrant] | None:
     queue = broker.outlet(path)
-    session_id = queue.next_session(now)
-    return None if session_id is None else (session_id, queue.accept_session(session_id, now, namespace.new_id()))
+    session_id = queue.next_session(now_ms)
+    return None if session_id is None else (session_id, queue.accept_session(session_id, now_ms, namespace.new_id()))

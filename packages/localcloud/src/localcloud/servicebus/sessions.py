@@ -37,32 +37,32 @@ class MessageSessions:
     def restore(self, session_id: str, state: bytes) -> None:
         self._sessions[session_id] = MessageSession(state)
 
-    def is_free(self, session_id: str, now: int) -> bool:
+    def is_free(self, session_id: str, now_ms: int) -> bool:
         session = self._sessions.get(session_id)
-        return session is None or session.lock is None or session.lock.until_ms <= now
+        return session is None or session.lock is None or session.lock.until_ms <= now_ms
 
-    def lock(self, session_id: str, now: int, token: UUID, lock_ms: int) -> LockGrant:
+    def lock(self, session_id: str, now_ms: int, token: UUID, lock_ms: int) -> LockGrant:
         """Raises SessionCannotBeLockedError when another has it."""
-        if not self.is_free(session_id, now):
+        if not self.is_free(session_id, now_ms):
             raise SessionCannotBeLockedError(
                 f"The session '{session_id}' of {self._path} is locked by another receiver."
             )
         session = self._sessions.setdefault(session_id, MessageSession())
-        session.lock = LockGrant(token, now + lock_ms)
+        session.lock = LockGrant(token, now_ms + lock_ms)
         return session.lock
 
-    def check(self, session_id: str, now: int) -> MessageSession:
+    def check(self, session_id: str, now_ms: int) -> MessageSession:
         """The session, given that it is locked; raises SessionLockLostError."""
         session = self._sessions.get(session_id)
-        if session is None or session.lock is None or session.lock.until_ms <= now:
+        if session is None or session.lock is None or session.lock.until_ms <= now_ms:
             raise SessionLockLostError(f"The lock on session '{session_id}' of {self._path} ended: accept it again.")
         return session
 
-    def renew(self, session_id: str, now: int, lock_ms: int) -> int:
+    def renew(self, session_id: str, now_ms: int, lock_ms: int) -> int:
         """Until when the lock now lasts. Raises SessionLockLostError."""
-        session = self.check(session_id, now)
+        session = self.check(session_id, now_ms)
         assert session.lock is not None
-        session.lock = LockGrant(session.lock.token, now + lock_ms)
+        session.lock = LockGrant(session.lock.token, now_ms + lock_ms)
         return session.lock.until_ms
 
     def add_token(self, session_id: str, token: UUID) -> int:
@@ -90,10 +90,10 @@ class MessageSessions:
         if session is not None and session.lock is None and session.state is None and not session.tokens:
             del self._sessions[session_id]
 
-    def lapsed(self, now: int) -> Iterator[tuple[str, UUID]]:
+    def lapsed(self, now_ms: int) -> Iterator[tuple[str, UUID]]:
         """Sessions whose lock has ended by time, and those locks."""
         for session_id, session in list(self._sessions.items()):
-            if session.lock is not None and session.lock.until_ms <= now:
+            if session.lock is not None and session.lock.until_ms <= now_ms:
                 yield session_id, session.lock.token
 
     def lock_ends(self) -> Iterator[int]:
@@ -110,17 +110,17 @@ class MessageSessions:
         session = self._sessions.get(session_id)
         return session is not None and session.lock is not None and session.lock.token == token
 
-    def state(self, session_id: str, now: int) -> bytes | None:
+    def state(self, session_id: str, now_ms: int) -> bytes | None:
         """Raises SessionLockLostError."""
-        return self.check(session_id, now).state
+        return self.check(session_id, now_ms).state
 
-    def set_state(self, session_id: str, state: bytes | None, now: int) -> None:
+    def set_state(self, session_id: str, state: bytes | None, now_ms: int) -> None:
         """Raises SessionLockLostError, or InvalidArgumentError for too big a state."""
-        session = self.check(session_id, now)
+        session = self.check(session_id, now_ms)
         if state is not None and len(state) > MAX_STATE_BYTES:
             raise InvalidArgumentError(f"the session state has {len(state)} bytes; allowed are {MAX_STATE_BYTES}")
         session.state = state
-        session.updated_ms = now
+        session.updated_ms = now_ms
         self._emit(SessionStateSet(self._path, session_id, state))
 
     def names(self, since_ms: int, messages: Iterable[QueuedMessage]) -> list[str]:

@@ -112,7 +112,7 @@ class Administration:
     ) -> Response:
         skip, top = (_number(request, name, default) for name, default in (("$skip", 0), ("$top", atom.MAX_PAGE)))
         base = str(request.base_url).rstrip("/")
-        found = await self._namespace.run(lambda broker, now: entries(broker, base))
+        found = await self._namespace.run(lambda broker, now_ms: entries(broker, base))
         found.sort(key=lambda made: made.title.lower())
         page = atom.feed(title, url, found, skip, min(top, atom.MAX_PAGE), self._namespace.now_ms())
         return Response(page, media_type=FEED)
@@ -121,28 +121,30 @@ class Administration:
 
     async def _entity(self, request: Request, body: bytes, base: str, name: str) -> Response:
         if request.method == "DELETE":
-            await self._namespace.run(lambda broker, now: broker.delete(broker.entity(name)))
+            await self._namespace.run(lambda broker, now_ms: broker.delete(broker.entity(name)))
             return Response(status_code=200)
         if request.method == "PUT":
             description = atom.description_of(body)
             updates = "if-match" in request.headers
             made = await self._namespace.run(
-                lambda broker, now: _entry(_put(broker, name, description, now, updates=updates), base)
+                lambda broker, now_ms: _entry(_put(broker, name, description, now_ms, updates=updates), base)
             )
             return Response(atom.entry(made), 200 if updates else 201, media_type=ENTRY)
-        made = await self._namespace.run(lambda broker, now: _entry(broker.entity(name), base))
+        made = await self._namespace.run(lambda broker, now_ms: _entry(broker.entity(name), base))
         return Response(atom.entry(made), media_type=ENTRY)
 
     async def _rule(self, request: Request, body: bytes, base: str, subscription: str, name: str) -> Response:
         if request.method == "DELETE":
-            await self._namespace.run(lambda broker, now: registry.remove_rule(broker, subscription, name))
+            await self._namespace.run(lambda broker, now_ms: registry.remove_rule(broker, subscription, name))
             return Response(status_code=200)
         exists = "if-match" in request.headers
         if request.method == "PUT":
             made = rule_descriptions.read(name, atom.description_of(body))
-            await self._namespace.run(lambda broker, now: registry.put_rule(broker, subscription, made, exists=exists))
+            await self._namespace.run(
+                lambda broker, now_ms: registry.put_rule(broker, subscription, made, exists=exists)
+            )
 
-        def read(broker: Broker, now: int) -> AtomEntry:
+        def read(broker: Broker, now_ms: int) -> AtomEntry:
             registry.rule(broker, subscription, name)
             return next(e for e in _rule_entries(broker, subscription, base) if e.title.lower() == name.lower())
 
@@ -157,25 +159,25 @@ def _topic(broker: Broker, name: str) -> TopicEntity:
     return topic
 
 
-def _put(broker: Broker, name: str, description: Element, now: int, *, updates: bool) -> Entity:
+def _put(broker: Broker, name: str, description: Element, now_ms: int, *, updates: bool) -> Entity:
     kind = atom.local_name(description)
-    document = EntityDocument(name, now, now)
+    document = EntityDocument(name, now_ms, now_ms)
     properties: entities.EntityDescription
     if kind == "QueueDescription":
         properties = descriptions.read(description, entities.QueueDescription)
-        document = EntityDocument(name, now, now, queue=properties)
+        document = EntityDocument(name, now_ms, now_ms, queue=properties)
     elif kind == "TopicDescription":
         properties = descriptions.read(description, entities.TopicDescription)
-        document = EntityDocument(name, now, now, topic=properties)
+        document = EntityDocument(name, now_ms, now_ms, topic=properties)
     elif kind == "SubscriptionDescription":
         properties = descriptions.read(description, entities.SubscriptionDescription)
-        document = EntityDocument(name, now, now, subscription=properties, rules=(_default_rule(description),))
+        document = EntityDocument(name, now_ms, now_ms, subscription=properties, rules=(_default_rule(description),))
     else:
         raise InvalidArgumentError(f"{kind} describes no entity")
     if not updates:
-        return registry.create(broker, document, now)
+        return registry.create(broker, document, now_ms)
     entity = broker.entity(name)
-    registry.update(broker, entity, properties, now)
+    registry.update(broker, entity, properties, now_ms)
     return entity
 
 
@@ -209,18 +211,18 @@ def _rule_entries(broker: Broker, path: str, base: str) -> list[AtomEntry]:
     ]
 
 
-def _namespace_info(base: str, now: int) -> AtomEntry:
+def _namespace_info(base: str, now_ms: int) -> AtomEntry:
     root = Element(atom.tag("NamespaceInfo"))
     for name, text in (
-        ("CreatedTime", atom.timestamp(now)),
+        ("CreatedTime", atom.timestamp(now_ms)),
         ("MessagingSKU", "Premium"),
         ("MessagingUnits", "1"),
-        ("ModifiedTime", atom.timestamp(now)),
+        ("ModifiedTime", atom.timestamp(now_ms)),
         ("Name", "sbemulatorns"),
         ("NamespaceType", "Messaging"),
     ):
         SubElement(root, atom.tag(name)).text = text
-    return AtomEntry("sbemulatorns", f"{base}/$namespaceinfo", now, root)
+    return AtomEntry("sbemulatorns", f"{base}/$namespaceinfo", now_ms, root)
 
 
 def _number(request: Request, name: str, default: int) -> int:

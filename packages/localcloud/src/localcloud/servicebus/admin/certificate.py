@@ -24,22 +24,22 @@ class Certificate(NamedTuple):
     key: Path
 
 
-def ensure(folder: Path, now: datetime) -> Certificate:
+def ensure(folder: Path, now_ms: datetime) -> Certificate:
     """The certificate in `folder`, made when there is none or it is about to expire. Raises OSError."""
     made = Certificate(folder / "certificate.pem", folder / "key.pem")
     folder.mkdir(parents=True, exist_ok=True)
     if made.certificate.exists() and made.key.exists():
         there = x509.load_pem_x509_certificate(made.certificate.read_bytes())
-        if there.not_valid_after_utc - RENEW_BEFORE > now:
+        if there.not_valid_after_utc - RENEW_BEFORE > now_ms:
             return made
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _write(made.key, pem)
-    _write(made.certificate, _signed(key, now).public_bytes(serialization.Encoding.PEM))
+    _write(made.certificate, _signed(key, now_ms).public_bytes(serialization.Encoding.PEM))
     return made
 
 
-def _signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+def _signed(key: ec.EllipticCurvePrivateKey, now_ms: datetime) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localcloud")])
     addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ADDRESSES]
     usage = x509.KeyUsage(
@@ -59,8 +59,8 @@ def _signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + LIFETIME)
+        .not_valid_before(now_ms - timedelta(days=1))
+        .not_valid_after(now_ms + LIFETIME)
         .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, NAMES), *addresses]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
