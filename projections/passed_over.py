@@ -21,7 +21,7 @@ class PassedOver:
         self._silent = 0
         self.count = 0
 
-    def note(self, what: str, why: object) -> None:
+    def report(self, what: str, why: object) -> None:
         """`what` was passed over, for `why`."""
         self.count += 1
         now = self._steady()

@@ -76,7 +76,7 @@ class DocumentStore:
                     found.append(convert(item, kind))
                 except PoisonError as poison:
                     # One that a stranger wrote, or another version, is not to take the others from the caller.
-                    _passed_over.note(f"a document of {self._container.id!r}", poison)
+                    _passed_over.report(f"a document of {self._container.id!r}", poison)
                 if len(found) == limit:
                     break
         return found

@@ -74,11 +74,11 @@ class QueueDepth:
             with suppress(*BROKER_ERRORS):
                 async with self._bus.get_queue_receiver(SONG_COMMANDS) as receiver:
                     while not stop.is_set():
-                        await self._look(receiver)
+                        await self._poll(receiver)
                         await _sleep(stop)
             await _sleep(stop)
 
-    async def _look(self, receiver: ServiceBusReceiver) -> None:
+    async def _poll(self, receiver: ServiceBusReceiver) -> None:
         oldest: int | None = None
         enqueued_at: datetime | None = None
         waiting = 0

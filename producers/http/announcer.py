@@ -36,7 +36,7 @@ class Announcer:
         with suppress(TransientError):
             await self._publisher.close(0.0)
 
-    async def tell(self, event: LiveEvent) -> None:
+    async def publish(self, event: LiveEvent) -> None:
         """Return when the hub has it; raises TransientError or AccessDeniedError."""
         if self._opening is None or not self._opening.done():
             raise TransientError(

@@ -125,7 +125,7 @@ class EventIntake:
             return error
         self._recent.note(event, done)
         if ownerless and isinstance(event.data, SongUploaded):
-            self._uploaders.note(song_id, event.data.user_id, done)
+            self._uploaders.remember(song_id, event.data.user_id, done)
         return _Submitted(event, done, duplicate=False)
 
     async def _position(self, keys: set[str]) -> Mapping[str, int]:

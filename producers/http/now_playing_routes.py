@@ -90,7 +90,7 @@ def routes(settings: EventHubsSettings, pace: BodyPaceConfig = PACE) -> APIRoute
         announcer: Announcer = request.app.state.announcer
         event = _event(user_id, await _body(request, pace), datetime.now(UTC))
         try:
-            await announcer.tell(event)
+            await announcer.publish(event)
         except (TransientError, AccessDeniedError) as error:
             raise RequestDeclinedError(503, "Nothing can be told now", str(error), RETRY_SECONDS) from None
         return Response(status_code=204)

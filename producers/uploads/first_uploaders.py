@@ -24,15 +24,15 @@ class FirstUploaders:
         """The user, None where no upload of the song came in here."""
         return self._users.get(song_id)
 
-    def note(self, song_id: str, user_id: str, done: asyncio.Future[Outcome]) -> None:
+    def remember(self, song_id: str, user_id: str, done: asyncio.Future[Outcome]) -> None:
         """The user's `uploaded` is being accepted, and is with `done`. Somebody who was earlier stays first."""
         if song_id in self._users:
             return
         self._users[song_id] = user_id
-        done.add_done_callback(lambda done: self._settle(song_id, done))
+        done.add_done_callback(lambda done: self._forget_if_failed(song_id, done))
         if len(self._users) > self._capacity:
             self._users.popitem(last=False)
 
-    def _settle(self, song_id: str, done: asyncio.Future[Outcome]) -> None:
+    def _forget_if_failed(self, song_id: str, done: asyncio.Future[Outcome]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._users.pop(song_id, None)

@@ -68,7 +68,7 @@ class LibraryTooLargeError(Exception):
     """A library with too many songs to be sorted by title. The caller asks for another order."""
 
 
-def asked(filter: Filter | None, sort: Sort, cursor: str | None) -> LibraryQuery:  # noqa: A002  # as the API has it
+def library_query(filter: Filter | None, sort: Sort, cursor: str | None) -> LibraryQuery:  # noqa: A002  # as the API has it
     """Raises LibraryCursorError."""
     first = LibraryQuery(filter, sort, None)
     return first if cursor is None else LibraryQuery(filter, sort, _after(first.field, cursor))

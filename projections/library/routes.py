@@ -55,7 +55,7 @@ def _library(app: FastAPI, now: Now) -> None:
         """Songs that he played, likes or uploaded, with titles of the catalog. Nobody is unknown: who did nothing yet
         has an empty library. `next` leads to the next page, and is null on the last one."""
         try:
-            asked = libraries.asked(filter, sort, cursor)
+            asked = libraries.library_query(filter, sort, cursor)
         except LibraryCursorError:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
@@ -104,7 +104,7 @@ async def _fresh(request: Request, now: Now, min_position: str | None, wait: flo
 
     hub: HubCreation | None = request.app.state.hub
 
-    async def look() -> dict[str, Any]:
+    async def read() -> dict[str, Any]:
         if hub is None or min_position is None:
             created_at = known(request.app.state)
         else:
@@ -115,7 +115,7 @@ async def _fresh(request: Request, now: Now, min_position: str | None, wait: flo
         there: Mapping[str, int] = found["position"]
         return there
 
-    return await reaching.reaching("libraries", look, position, reaching.parse(min_position), wait)
+    return await reaching.reaching("libraries", read, position, reaching.parse(min_position), wait)
 
 
 def _problems(app: FastAPI) -> None:

@@ -106,7 +106,7 @@ class LiveFeed:
             raise FeedFullError(f"{WATCHERS} watch already")
         self._watchers += 1
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(self._sample_once())
         try:
             yield
         finally:
@@ -135,11 +135,11 @@ class LiveFeed:
         if self._workers is not None:
             await self._workers.close()
 
-    async def _look(self) -> None:
+    async def _sample_once(self) -> None:
         # Somebody may come while the hubs are closed.
         while self._watchers:
             try:
-                await self._look_on()
+                await self._sample_repeatedly()
             finally:
                 self._samples.clear()
                 self._marks.clear()
@@ -147,7 +147,7 @@ class LiveFeed:
                 if self._hubs is not None:
                     await self._hubs.close()
 
-    async def _look_on(self) -> None:
+    async def _sample_repeatedly(self) -> None:
         while self._watchers:
             began = asyncio.get_running_loop().time()
             try:
@@ -156,10 +156,10 @@ class LiveFeed:
                 # Whoever watches sees that nothing comes; the next look may do.
                 log.exception("a look failed")
             else:
-                await self._tell(latest)
+                await self._publish(latest)
             await asyncio.sleep(max(0.0, began + self._tick - asyncio.get_running_loop().time()))
 
-    async def _tell(self, latest: Live) -> None:
+    async def _publish(self, latest: Live) -> None:
         async with self._news:
             self._latest = latest
             self._number += 1
@@ -198,7 +198,7 @@ class LiveFeed:
             troubles.append("This API was started without Event Hubs, so there are no rates.")
             return None
         try:
-            return await self._hubs.look()
+            return await self._hubs.count()
         except HubsUnreachableError as error:
             troubles.append(f"{error}.")
             return None
@@ -209,7 +209,7 @@ class LiveFeed:
             # It keeps no projection that could tell.
             report = found[name]
             reasons = (report,) if isinstance(report, NotReadyReason) else report.reasons
-            troubles += [f"The {name} worker is not ready: {live.said(reason)}" for reason in reasons]
+            troubles += [f"The {name} worker is not ready: {live.reason_text(reason)}" for reason in reasons]
         return found
 
     async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, ProjectionWatermark | None]]:

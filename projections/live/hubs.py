@@ -49,7 +49,7 @@ class HubCounter:
         self._kinds: dict[str, float] = dict.fromkeys(KIND_NAMES.values(), 0.0)
         self._read: dict[TopicPartition, int] = {}
 
-    async def look(self) -> Sample:
+    async def count(self) -> Sample:
         """The hubs now. Raises HubsUnreachableError."""
         try:
             async with asyncio.timeout(PATIENCE_S):

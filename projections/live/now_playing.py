@@ -46,7 +46,7 @@ class NowPlayingReader:
         self._waiting: deque[bytes] = deque(maxlen=BACKLOG)
         self._stirred = asyncio.Event()
 
-    def hear(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes) -> None:
         self._waiting.append(chunk)
         self._stirred.set()
 
@@ -82,17 +82,17 @@ class Broadcast:
 
     @contextmanager
     def listening(self, user_id: str | None) -> Iterator[NowPlayingReader]:
-        """An ear for `user_id`, or for everybody."""
-        ear = NowPlayingReader()
-        self._ears[user_id].add(ear)
+        """An reader for `user_id`, or for everybody."""
+        reader = NowPlayingReader()
+        self._ears[user_id].add(reader)
         try:
-            yield ear
+            yield reader
         finally:
-            self._ears[user_id].discard(ear)
+            self._ears[user_id].discard(reader)
             if not self._ears[user_id]:
                 del self._ears[user_id]
 
-    def tell(self, playing: Playing) -> None:
+    def publish(self, playing: Playing) -> None:
         self._newest[playing.user_id] = playing
         self._newest.move_to_end(playing.user_id)
         if len(self._newest) > NEWEST:
@@ -101,8 +101,8 @@ class Broadcast:
         if not ears:
             return
         chunk = format_sse_event(event="playing", data_str=msgspec.json.encode(playing).decode())
-        for ear in ears:
-            ear.hear(chunk)
+        for reader in ears:
+            reader.feed(chunk)
 
 
 async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
@@ -110,10 +110,10 @@ async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = H
 
     Source: HTML Living Standard, section 9.2 (server-sent events).
     """
-    with broadcast.listening(user_id) as ear:
+    with broadcast.listening(user_id) as reader:
         yield format_sse_event(comment="listening")
         while True:
-            yield await ear.read(heartbeat) or format_sse_event(comment="nothing")
+            yield await reader.read(heartbeat) or format_sse_event(comment="nothing")
 
 
 async def follow(settings: EventHubsSettings, broadcast: Broadcast) -> None:
@@ -129,7 +129,7 @@ async def follow(settings: EventHubsSettings, broadcast: Broadcast) -> None:
         try:
             await consumer.start()
             async for record in consumer:
-                tell(record, broadcast)
+                publish_record(record, broadcast)
         except (KafkaError, OSError) as error:
             logger.info("listening again: %s: %s", type(error).__name__, error)
         except Exception:
@@ -140,11 +140,11 @@ async def follow(settings: EventHubsSettings, broadcast: Broadcast) -> None:
         await asyncio.sleep(AGAIN_S)
 
 
-def tell(record: "ConsumerRecord[bytes, bytes]", broadcast: Broadcast) -> None:
+def publish_record(record: "ConsumerRecord[bytes, bytes]", broadcast: Broadcast) -> None:
     """Pass the record on; one that can't be understood is said, and passed over."""
     try:
         heard = decode(record.value)
     except PoisonError as poison:
-        _passed_over.note(f"{record.topic} {record.partition}:{record.offset}", poison)
+        _passed_over.report(f"{record.topic} {record.partition}:{record.offset}", poison)
         return
-    broadcast.tell(Playing(user_id=heard.data.user_id, song_id=heard.data.song_id, at=heard.time))
+    broadcast.publish(Playing(user_id=heard.data.user_id, song_id=heard.data.song_id, at=heard.time))

@@ -183,11 +183,11 @@ def projection(
         lag=behind,
         rate=rate,
         seconds_to_catch_up=left_s,
-        not_ready=tuple(said(reason) for reason in reasons),
+        not_ready=tuple(reason_text(reason) for reason in reasons),
     )
 
 
-def said(reason: NotReadyReason) -> str:
+def reason_text(reason: NotReadyReason) -> str:
     """A reason as a sentence, with what mends it."""
     return f"{reason.sentence}. To mend it: {reason.mend}."
 

@@ -136,7 +136,7 @@ def resubmit(chosen: ParkedSelection, note: str | None, by: str, as_json: bool) 
         refused = 0
         async for entry, why in records.resubmit(entries, note):
             refused += bool(why)
-            _tell(entry, "refused" if why else "resubmitted", why, as_json)
+            _print(entry, "refused" if why else "resubmitted", why, as_json)
         return _missing(chosen, entries), refused
 
     missing, refused = _run(job, by)
@@ -157,7 +157,7 @@ def discard(chosen: ParkedSelection, note: str | None, by: str, as_json: bool, y
     async def job(records: ParkedRecords, _: AuditLog) -> list[str]:
         entries = await records.entries(chosen)
         async for entry in records.discard(entries, note):
-            _tell(entry, "discarded", "", as_json)
+            _print(entry, "discarded", "", as_json)
         return _missing(chosen, entries)
 
     if missing := _run(job, by):
@@ -171,7 +171,7 @@ def log() -> None:
         click.echo(msgspec.json.encode(line))
 
 
-def _tell(entry: ParkedEntry, done: str, why: str, as_json: bool) -> None:
+def _print(entry: ParkedEntry, done: str, why: str, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"id": entry.id, "done": done} | ({"why": why} if why else {})))
     else:

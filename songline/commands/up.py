@@ -36,7 +36,7 @@ from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORK
 from songline.processes.health_news import left
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
-from songline.processes.vitals import asks
+from songline.processes.vitals import http_checkup
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
@@ -177,7 +177,7 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
             line,
             _answers(ready[name]) if name in ready else _nothing,
             restarts=True,
-            checkup=asks(vital[name]) if name in vital else None,
+            checkup=http_checkup(vital[name]) if name in vital else None,
         )
         for name, line in commands.items()
     }

@@ -177,10 +177,10 @@ async def _await(sender: FileSender, file: Path, entry: JournalEntry, tally: _Up
         tally.failed += 1
     else:
         tally.waiting += 1
-    _say(answer.state, file, _told(answer))
+    _say(answer.state, file, _outcome(answer))
 
 
-def _told(answer: UploadResponse) -> str:
+def _outcome(answer: UploadResponse) -> str:
     return answer.id if answer.reason is None else f"{answer.reason.text} ({answer.id})"
 
 

@@ -313,7 +313,7 @@ def _health(facts: DoctorFacts) -> Iterator[Finding]:
             case "":
                 yield Finding(name, "ok", "healthy")
             case ProgressReport():
-                yield from workers.told(name, state, facts.hubs if isinstance(facts.hubs, Mapping) else {})
+                yield from workers.worker_findings(name, state, facts.hubs if isinstance(facts.hubs, Mapping) else {})
             case _:
                 yield Finding(name, "fail", state, "start it (`songline up`), or see why in its log")
 

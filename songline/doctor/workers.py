@@ -11,7 +11,7 @@ READERS = ("trending", "catalog", "library")
 """Workers that read every partition of `music-events`."""
 
 
-def told(check: str, report: ProgressReport, hubs: Mapping[str, int | MissingEntity]) -> Iterator[Finding]:
+def worker_findings(check: str, report: ProgressReport, hubs: Mapping[str, int | MissingEntity]) -> Iterator[Finding]:
     """The findings under `check`; `hubs` are the partitions by hub, as far as they are known."""
     for reason in report.reasons:
         yield Finding(_place(check, reason), "fail", reason.sentence, reason.mend)

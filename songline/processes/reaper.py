@@ -17,16 +17,16 @@ STEP = 0.05
 
 def end(groups: Iterable[int], grace: float = GRACE) -> None:
     """SIGTERM to each process group, and SIGKILL to what is left of them after `grace` seconds."""
-    left = [group for group in groups if _tell(group, signal.SIGTERM)]
+    left = [group for group in groups if _signal(group, signal.SIGTERM)]
     deadline = time.monotonic() + grace
     while left and time.monotonic() < deadline:
         time.sleep(STEP)
-        left = [group for group in left if _tell(group, 0)]
+        left = [group for group in left if _signal(group, 0)]
     for group in left:
-        _tell(group, signal.SIGKILL)
+        _signal(group, signal.SIGKILL)
 
 
-def _tell(group: int, number: int) -> bool:
+def _signal(group: int, number: int) -> bool:
     """Whether the group was there to get the signal."""
     try:
         os.killpg(group, number)

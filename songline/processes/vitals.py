@@ -99,7 +99,7 @@ class CheckupThread:
             self._answers.put(answer)
 
 
-def asks(url: str) -> Checkup:
+def http_checkup(url: str) -> Checkup:
     """A checkup over HTTP: any answer is one, and a report where the body is a report."""
 
     def checkup() -> ProgressReport | None:

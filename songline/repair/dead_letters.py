@@ -98,7 +98,7 @@ class DeadLetters:
                         f"letter {letter.number} has a staged file, {letter.blob}, which has to go with it"
                     )
                 await self._audit.write(self._line("discard", letter, None, note))
-                await self._tell(message, partial(discarded, note=note, now=self._now()))
+                await self._record(message, partial(discarded, note=note, now=self._now()))
                 if letter.blob is not None and self._audio is not None:
                     await self._audio.unstage(letter.blob)
                 await receiver.complete_message(message)
@@ -112,9 +112,9 @@ class DeadLetters:
         sent = again(message, new_id)
         await self._audit.write(self._line("resubmit", letter, new_id, note))
         await sender.send_messages(sent)
-        await self._tell(message, partial(resent, now=self._now()))
+        await self._record(message, partial(resent, now=self._now()))
 
-    async def _tell(self, message: ServiceBusReceivedMessage, step: Callable[[Ingestion], Ingestion]) -> None:
+    async def _record(self, message: ServiceBusReceivedMessage, step: Callable[[Ingestion], Ingestion]) -> None:
         """Take a step on the ingestion that the message's command is for, if there is one."""
         command = _command(message)
         if command is None or not isinstance(command.data, IngestSong):

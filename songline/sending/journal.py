@@ -66,7 +66,7 @@ class UploadJournal:
     def find(self, api: str, key: str) -> JournalEntry | None:
         return self._entries.get((api, key))
 
-    def note(self, entry: JournalEntry) -> None:
+    def record(self, entry: JournalEntry) -> None:
         """On disk when this returns; raises OSError."""
         self._remember(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ from songline.schemas.events import SongPlayed, SongRemoved, SongUploaded
 from songline.schemas.live import LiveEvent, PlaybackStarted
 
 CATCH_UP = timedelta(seconds=10)
-CHATTER_PER_S = 2.0
+SAMPLES_PER_S = 2.0
 _EARLY_S = 0.005
 _LAST_WORDS_S = 5.0
 _YIELD_EVERY = 500
@@ -58,24 +58,24 @@ class LiveRunPlan(Struct, frozen=True, kw_only=True):
 class NowPlayingSampler:
     """Tells of one listener in many what is playing, at most `per_s` a second: enough to look at."""
 
-    def __init__(self, announcer: Announcer, per_s: float = CHATTER_PER_S) -> None:
+    def __init__(self, announcer: Announcer, per_s: float = SAMPLES_PER_S) -> None:
         self._announcer, self._pause_s = announcer, 1 / per_s
-        self._told_at = -inf
-        self._telling: asyncio.Task[None] | None = None
+        self._published_at = -inf
+        self._publishing: asyncio.Task[None] | None = None
 
-    def overhear(self, event: Event) -> None:
+    def sample(self, event: Event) -> None:
         """Perhaps tell that its listener begins to play its song; what can't be told is nobody's loss."""
-        if not isinstance(event.data, SongPlayed) or monotonic() - self._told_at < self._pause_s:
+        if not isinstance(event.data, SongPlayed) or monotonic() - self._published_at < self._pause_s:
             return
-        if self._telling is None or self._telling.done():
-            self._told_at = monotonic()
+        if self._publishing is None or self._publishing.done():
+            self._published_at = monotonic()
             started = PlaybackStarted(user_id=event.data.user_id, song_id=event.data.song_id)
             live = LiveEvent(id=f"{event.id}-live", source=event.source, time=event.time, data=started)
-            self._telling = asyncio.create_task(self._tell(live))
+            self._publishing = asyncio.create_task(self._publish(live))
 
-    async def _tell(self, live: LiveEvent) -> None:
+    async def _publish(self, live: LiveEvent) -> None:
         with suppress(TransientError, AccessDeniedError):
-            await self._announcer.tell(live)
+            await self._announcer.publish(live)
 
 
 async def perform(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
@@ -102,14 +102,14 @@ async def perform(settings: EventHubsSettings, plan: LiveRunPlan, part: int, acc
 async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
     failures: list[BaseException] = []
 
-    def settle(done: asyncio.Future[Outcome]) -> None:
+    def record(done: asyncio.Future[Outcome]) -> None:
         if (failure := done.exception()) is None:
             account[SENT] += 1
         else:
             failures.append(failure)
 
     async with Announcer(settings) as announcer, EventPublisher(settings, patience_s=inf) as publisher:
-        chatter = NowPlayingSampler(announcer)
+        sampler = NowPlayingSampler(announcer)
         try:
             for number, (due, event) in enumerate(plan.events(datetime.now(UTC), part)):
                 overdue = datetime.now(UTC) - due
@@ -122,9 +122,9 @@ async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, accou
                 if overdue > CATCH_UP and not isinstance(event.data, SongUploaded | SongRemoved):
                     account[PASSED_OVER] += 1
                     continue
-                (await publisher.submit(encode(event), event.partition_key)).add_done_callback(settle)
+                (await publisher.submit(encode(event), event.partition_key)).add_done_callback(record)
                 if part == 0:
-                    chatter.overhear(event)
+                    sampler.sample(event)
         except asyncio.CancelledError:
             await publisher.close(_LAST_WORDS_S)
             raise

@@ -119,9 +119,9 @@ class Submission:
                 self._report(line, refused)
                 continue
             done = await publisher.submit(body, event.partition_key)
-            done.add_done_callback(self._settle)
+            done.add_done_callback(self._record)
 
-    def _settle(self, done: asyncio.Future[Outcome]) -> None:
+    def _record(self, done: asyncio.Future[Outcome]) -> None:
         if (failure := done.exception()) is None:
             self.sent += 1
         else:

@@ -93,10 +93,10 @@ class FileSender:
             if FileSighting.of(path) != file:
                 raise UploadError("it was written to while it was sent: send it again when it is done")
             entry = JournalEntry(file, sha256, self._api, key, answer.id, answer.state)
-            self._journal.note(entry)
+            self._journal.record(entry)
         elif entry.file != file:
             entry = msgspec.structs.replace(entry, file=file)
-            self._journal.note(entry)
+            self._journal.record(entry)
         progress(file.size, file.size)
         return entry
 
@@ -109,7 +109,7 @@ class FileSender:
                 break
             await asyncio.sleep(POLL_S)
         if answer.state != entry.state:
-            self._journal.note(msgspec.structs.replace(entry, state=answer.state))
+            self._journal.record(msgspec.structs.replace(entry, state=answer.state))
         return answer
 
     async def _wants_it_again(self, entry: JournalEntry) -> bool:

@@ -74,10 +74,10 @@ async def feed(
 async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(
     song_cloud: LocalCloud, hubs: HubCounter
 ) -> None:
-    before = await hubs.look()
+    before = await hubs.count()
     await publish(song_cloud, SongPlayed, 7)
     await publish(song_cloud, SongLiked, 2)
-    after = await hubs.look()
+    after = await hubs.count()
     grown = {kind: after.kinds[kind] - before.kinds[kind] for kind in after.kinds}
     assert grown == {"played": 7, "liked": 2, "unliked": 0, "uploaded": 0, "removed": 0}
     assert not after.sampled
@@ -85,25 +85,25 @@ async def test_kinds_are_counted_exactly_and_ends_are_those_of_the_hub(
 
 
 async def test_what_is_no_event_is_in_the_sum_and_of_no_kind(song_cloud: LocalCloud, hubs: HubCounter) -> None:
-    before = await hubs.look()
+    before = await hubs.count()
     settings = read_eventhubs(song_cloud.environment)
     async with AIOKafkaProducer(**client_options(settings)) as producer:
         for odd in (None, b"", b"\xff", b'{"type":"\xff"}', b'{"type":1}', b"[" * 100_000):
             await producer.send_and_wait(MUSIC_EVENTS, odd, key=b"odd", partition=0)
     await publish(song_cloud, SongLiked, 2)
-    after = await hubs.look()
+    after = await hubs.count()
     assert after.kinds["liked"] - before.kinds["liked"] == 2
     assert sum(after.ends[MUSIC_EVENTS].values()) - sum(before.ends[MUSIC_EVENTS].values()) == 8
 
 
 async def test_of_a_flood_a_sample_is_read_and_its_sum_stays_exact(song_cloud: LocalCloud, hubs: HubCounter) -> None:
-    before = await hubs.look()
+    before = await hubs.count()
     await publish(song_cloud, SongPlayed, BUDGET * 3)
-    after = await hubs.look()
+    after = await hubs.count()
     assert after.sampled
     assert sum(after.kinds.values()) - sum(before.kinds.values()) == pytest.approx(BUDGET * 3)
     await publish(song_cloud, SongLiked, 3)
-    later = await hubs.look()
+    later = await hubs.count()
     assert later.kinds["liked"] - after.kinds["liked"] == 3
 
 
@@ -136,9 +136,9 @@ async def test_who_plays_what_is_told_by_title_while_it_is_news(
     song, now = examples.SONG, datetime.now(UTC)
     songs = SongStore(cosmos.container(database, DATABASE, SONGS))
     await songs.apply(song.id, "0", [stated(song)])
-    broadcast.tell(Playing(user_id="user-old", song_id=song.id, at=now - timedelta(hours=1)))
-    broadcast.tell(Playing(user_id="user-a", song_id=song.id, at=now))
-    broadcast.tell(Playing(user_id="user-b", song_id="song-unknown", at=now))
+    broadcast.publish(Playing(user_id="user-old", song_id=song.id, at=now - timedelta(hours=1)))
+    broadcast.publish(Playing(user_id="user-a", song_id=song.id, at=now))
+    broadcast.publish(Playing(user_id="user-b", song_id="song-unknown", at=now))
     async with asyncio.timeout(20), feed.watching():
         _, found = await feed.after(0)
     assert [(one.user_id, one.title) for one in found.playing] == [("user-b", None), ("user-a", song.title)]
@@ -162,7 +162,7 @@ async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None
     missing = DocumentStore(cosmos.container(client, DATABASE, "nothing"))
     hubs = HubCounter(read_eventhubs(nowhere), time.monotonic)
     heard = Broadcast()
-    heard.tell(Playing(user_id="user-7", song_id="song-42", at=datetime.now(UTC)))
+    heard.publish(Playing(user_id="user-7", song_id="song-42", at=datetime.now(UTC)))
     stores = FeedStores(missing, missing, missing, missing)
     feed = LiveFeed(stores, hubs, heard, TitleCache(missing), lambda: datetime.now(UTC), tick=0.1)
     async with asyncio.timeout(20), feed.watching():

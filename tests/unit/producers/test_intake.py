@@ -182,13 +182,13 @@ async def test_a_song_that_could_not_be_asked_for_is_left_to_the_fold(tmp_path: 
 async def test_a_song_that_was_not_accepted_is_nobodys(tmp_path: Path) -> None:
     done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     uploaders = FirstUploaders(capacity=2)
-    uploaders.note("song-1", "ann", done)
-    uploaders.note("song-1", "bob", done)
+    uploaders.remember("song-1", "ann", done)
+    uploaders.remember("song-1", "bob", done)
     assert uploaders.of("song-1") == "ann"
     done.set_exception(OSError("away"))
     await asyncio.sleep(0)
     assert uploaders.of("song-1") is None
     kept: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     for number in range(3):
-        uploaders.note(f"song-{number}", "ann", kept)
+        uploaders.remember(f"song-{number}", "ann", kept)
     assert [uploaders.of(f"song-{number}") for number in range(3)] == [None, "ann", "ann"]

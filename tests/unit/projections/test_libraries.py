@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.library.queries import FILTERS, SORTS, Filter, LibraryCursorError, Sort, asked, cursor, query
+from songline.projections.library.queries import (
+    FILTERS,
+    SORTS,
+    Filter,
+    LibraryCursorError,
+    Sort,
+    cursor,
+    library_query,
+    query,
+)
 from songline.projections.read_your_writes import BehindError, PositionError, parse, reaching
 
 PLACES = {"byRecent": ["2026-11-22T12:00:00.000000+00:00 song-42"], "title": ["0", "paper lanterns", "song-42"]}
@@ -13,12 +22,12 @@ PLACES = {"byRecent": ["2026-11-22T12:00:00.000000+00:00 song-42"], "title": ["0
 @pytest.mark.parametrize("filter", [None, *FILTERS])
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_cursor_leads_back_to_its_place_in_its_own_list_only(filter: Filter | None, sort: Sort) -> None:  # noqa: A002
-    field = asked(filter, sort, None).field
+    field = library_query(filter, sort, None).field
     place = PLACES["title" if sort == "title" else "byRecent"]
-    assert asked(filter, sort, cursor(field, *place)).after == tuple(place)
+    assert library_query(filter, sort, cursor(field, *place)).after == tuple(place)
     other: Sort = "plays" if sort == "recent" else "recent"
     with pytest.raises(LibraryCursorError):
-        asked(filter, other, cursor(field, *place))
+        library_query(filter, other, cursor(field, *place))
 
 
 @pytest.mark.parametrize(
@@ -26,19 +35,19 @@ def test_a_cursor_leads_back_to_its_place_in_its_own_list_only(filter: Filter | 
 )
 def test_a_cursor_that_nobody_gave_is_refused(text: str) -> None:
     with pytest.raises(LibraryCursorError):
-        asked(None, "recent", text)
+        library_query(None, "recent", text)
 
 
 @given(st.text(max_size=50))
 def test_any_cursor_is_read_or_refused(text: str) -> None:
     try:
-        asked(None, "title", text)
+        library_query(None, "title", text)
     except LibraryCursorError:
         return
 
 
 def test_what_a_cursor_holds_is_no_part_of_the_query() -> None:
-    text, parameters = query(asked("liked", "recent", cursor("byLiked", "'; --")))
+    text, parameters = query(library_query("liked", "recent", cursor("byLiked", "'; --")))
     assert "'" not in text
     assert parameters == [{"name": "@after", "value": "'; --"}]
 

@@ -18,8 +18,8 @@ ENTRY = JournalEntry(FILE, "ab" * 32, "http://here", "key", "ingestion", "queued
 def test_what_was_noted_is_known_to_the_next(tmp_path: Path) -> None:
     path = tmp_path / "not there yet" / "uploads.ndjson"
     journal = UploadJournal(path)
-    journal.note(ENTRY)
-    journal.note(msgspec.structs.replace(ENTRY, state="ready"))
+    journal.record(ENTRY)
+    journal.record(msgspec.structs.replace(ENTRY, state="ready"))
     after = UploadJournal(path)
     found = after.find("http://here", "key")
     assert found is not None
@@ -32,11 +32,11 @@ def test_what_was_noted_is_known_to_the_next(tmp_path: Path) -> None:
 @given(cut=st.integers(1, 400))
 def test_a_line_that_was_cut_off_costs_nothing_but_itself(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("cut") / "uploads.ndjson"
-    UploadJournal(path).note(ENTRY)
+    UploadJournal(path).record(ENTRY)
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: cut % len(whole)])
     other = msgspec.structs.replace(ENTRY, key="other")
-    UploadJournal(path).note(other)
+    UploadJournal(path).record(other)
     after = UploadJournal(path)
     assert after.find("http://here", "key") == ENTRY
     assert after.find("http://here", "other") == other
@@ -47,7 +47,7 @@ def test_bad_lines_cost_nothing_but_themselves(tmp_path_factory: pytest.TempPath
     path = tmp_path_factory.mktemp("bad") / "uploads.ndjson"
     path.write_bytes(b"\n".join(lines))
     other = msgspec.structs.replace(ENTRY, key="other")
-    UploadJournal(path).note(other)
+    UploadJournal(path).record(other)
     assert UploadJournal(path).find("http://here", "other") == other
 
 
