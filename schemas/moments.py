@@ -6,7 +6,7 @@ largest moment, `9999-12-31T23:59:59.9999999Z`.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -18,6 +18,8 @@ _parse = msgspec.json.Decoder(Moment).decode
 _FINER = re.compile(r"(\.[0-9]{6})[0-9]+")
 _FINER_BYTES = re.compile(rb"\.[0-9]{7}")
 _SHORTEST_FINER = len("2026-11-22T14:00:00.1234567Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def read_moment(text: str, reason: str = "not-an-event") -> datetime:
@@ -47,6 +49,16 @@ def may_be_rounded(moment: datetime, body: bytes) -> bool:
     """Whether `moment`, as msgspec read it from the JSON in `body`, may be in another minute than the contract has it
     in: rounded up to a whole one. An escape may hide how it is written."""
     return not moment.second and not moment.microsecond and (b"\\" in body or _FINER_BYTES.search(body) is not None)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix milliseconds of an aware moment, rounded down."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment_at(ms: int) -> datetime:
+    """The moment in UTC of Unix milliseconds."""
+    return datetime.fromtimestamp(ms // 1_000, UTC).replace(microsecond=ms % 1_000 * 1_000)
 
 
 def later(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -123,11 +123,6 @@ def enqueued_second(moment: datetime | None) -> int:
     return UNDATED_S if moment is None else (moment - _EPOCH) // timedelta(seconds=1)
 
 
-def milliseconds(moment: datetime) -> int:
-    """Unix milliseconds of an aware moment, rounded down."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
 def _rank(key: Key, fact: OwnershipFact) -> tuple[bool, int, int, int, str]:
     partition, user = key
     if fact.claim is None:

@@ -10,7 +10,8 @@ from typing import Self
 
 from msgspec import Struct, structs
 
-from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, bounded, holding, milliseconds, owner_of
+from songline.schemas.moments import milliseconds
+from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, bounded, holding, owner_of
 from songline.schemas.progress import Freshness
 from songline.schemas.types import DurationMs, Genre, Id, MediaType, Moment, Sha256, Size, Text
 

@@ -55,14 +55,14 @@ from songline.schemas.channels import (
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 FAR_BEHIND_SHARE = 0.1
-"""The share of its day writes that a worker does while it is far behind: what they say would soon be out of date."""
+"""The share of its day writes that a worker does while it is far behind: its days would soon be out of date."""
 
 OBSERVE_S = 1.0
 """The pause between two observations of progress, and between two checks of partitions that wait."""
 
 
 class TrendingServices(Struct, frozen=True):
-    """What the worker writes to, and `hub`: a client of `music-events` that only asks about the hub."""
+    """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub."""
 
     charts: ContainerProxy
     plays: ContainerProxy

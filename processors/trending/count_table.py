@@ -55,7 +55,7 @@ class CountTable:
         return self._counts[slots]
 
     def raise_to(self, keys: Ints, counts: Ints) -> tuple[Ints, Ints]:
-        """Raise each count to what it is said to be, and never lower one; the slots and by how much each rose.
+        """Raise each count to the reported one, and never lower it; return the slots and by how much each rose.
 
         A count of one source only grows, so the greater of two reports is the later one, and merging reports is
         the same in any order and however often (a grow-only counter: Shapiro et al., "A comprehensive study of

@@ -110,7 +110,7 @@ class FoldGuard:
         isolation.bound.begin(self._key(partition), attempt.parked_in_a_row)
         last = batch.end - 1 if end is None else end - 1
         held = FoldAssignment(attempt, before, wide_dissection(before, position, last))
-        await self._note(held, attempt)
+        await self._save(held, attempt)
         if held.dissection is not None:
             isolation.in_pieces.add(self._key(partition))
             log.warning(
@@ -119,7 +119,7 @@ class FoldGuard:
             )
         return held
 
-    async def _note(self, held: FoldAssignment, attempt: Attempt) -> None:
+    async def _save(self, held: FoldAssignment, attempt: Attempt) -> None:
         await self._isolation.retry(partial(self._isolation.store.write, attempt))
         held.attempt = attempt
 
@@ -147,7 +147,7 @@ class FoldGuard:
                 row = self._isolation.bound.in_a_row(self._key(partition))
                 async with self._isolation.pieces:
                     noted = attempt_piece(held.attempt, position, part.end - 1)
-                    await self._note(held, structs.replace(noted, parked_in_a_row=row))
+                    await self._save(held, structs.replace(noted, parked_in_a_row=row))
                     await self._bisect(partition, part, apply)
                     await complete(part.end - 1)
                 held.dissection.advance(part.end - 1)
@@ -171,7 +171,7 @@ class FoldGuard:
         isolation = self._isolation
         if not isolation.bound.admits(self._key(partition), CRASHES_THE_FOLD):
             log.critical("nothing is folded or parked any more: %s", isolation.bound.reason)
-            # An operator looks at those before it.
+            # An operator needs the records before it.
             await isolation.parking.park_all(self._hub, partition)
             await isolation.stop()
         record = UnappliedRecord(

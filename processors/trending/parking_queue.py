@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.policy import READER, moment
+from songline.processors.trending.policy import READER
 from songline.schemas.errors import PoisonError
+from songline.schemas.moments import moment_at
 from songline.schemas.parked import ParkedEvent, parked_event
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class ParkingQueue:
 
     def add(self, hub: str, partition: int, record: UnappliedRecord) -> None:
         """Let the record wait; a record of its position that waits already stays as it is."""
-        logged = None if record.logged_ms < 0 else moment(record.logged_ms)
+        logged = None if record.logged_ms < 0 else moment_at(record.logged_ms)
         parked = parked_event(
             READER, hub, str(partition), record.position, logged, record.body, record.reason, record.detail, self._now()
         )

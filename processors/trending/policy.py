@@ -4,7 +4,6 @@
 A rebuild under another version changes the past on purpose, so a rule is never edited in place.
 """
 
-from datetime import UTC, datetime
 from math import exp2
 from typing import Literal, TypeAlias
 
@@ -44,14 +43,3 @@ SPANS: dict[str, Span] = {
     "24h": Span("hour", 24),
     "7d": Span("hour", WEEK_HOURS),
 }
-
-
-def milliseconds(moment: datetime) -> int:
-    """Unix milliseconds of an aware moment, rounded down."""
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
-
-
-def moment(ms: int) -> datetime:
-    """The moment in UTC of Unix milliseconds."""
-    return datetime.fromtimestamp(ms // 1_000, UTC).replace(microsecond=ms % 1_000 * 1_000)

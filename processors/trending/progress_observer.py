@@ -12,8 +12,9 @@ from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.policy import READER, moment
+from songline.processors.trending.policy import READER
 from songline.schemas.channels import PLAYS
+from songline.schemas.moments import moment_at
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 log = logging.getLogger(__name__)
@@ -81,11 +82,11 @@ class ProgressObserver:
         ends = await self._ends(list(seen))
         now_ms = self._now_ms()
         for tp, (position, logged_ms) in seen.items():
-            logged = None if logged_ms is None or logged_ms < 0 else moment(min(logged_ms, now_ms))
-            self._observe(tp.topic, str(tp.partition), position, ends.get(tp), logged, moment(now_ms))
+            logged = None if logged_ms is None or logged_ms < 0 else moment_at(min(logged_ms, now_ms))
+            self._observe(tp.topic, str(tp.partition), position, ends.get(tp), logged, moment_at(now_ms))
         held = {(tp.topic, str(tp.partition)) for tp in seen}
         for number, begin, end in self._backlogs():
-            self._observe(PLAYS, str(number), begin - 1, end - 1, None, moment(now_ms), rewrites=True)
+            self._observe(PLAYS, str(number), begin - 1, end - 1, None, moment_at(now_ms), rewrites=True)
             held.add((PLAYS, str(number)))
         for hub, partition in self._observed - held:
             self._tracker.forget(hub, partition)
@@ -95,7 +96,7 @@ class ProgressObserver:
 
     def report(self) -> ProgressReport:
         """The progress as it was observed last, and why the worker is not ready now."""
-        return self._tracker.report(self._steady(), moment(self._now_ms()), self._not_ready_reasons())
+        return self._tracker.report(self._steady(), moment_at(self._now_ms()), self._not_ready_reasons())
 
     def _observe(
         self,
@@ -128,7 +129,7 @@ class ProgressObserver:
         return since_s is not None and self._steady() - since_s >= seconds
 
     async def _ends(self, tps: list[TP]) -> dict[TP, int]:
-        """The last positions of partitions, without those that the hub does not tell now."""
+        """The last positions of partitions, without those that the hub does not answer with now."""
         consumer, now_ms = self._app.consumer, self._now_ms()
         fetched = {tp: found for tp in tps if (found := consumer.fetch_position(tp)) is not None}
         ends = {tp: found.end - 1 for tp, found in fetched.items() if now_ms - found.polled_ms < ASK_AGAIN_MS}

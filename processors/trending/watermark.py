@@ -1,7 +1,7 @@
-"""How far the source partitions are counted: positions that can be compared although the hub was made anew, and the
-watermarks of a shard.
+"""Watermarks: how far the source partitions are counted.
 
-A position has a level and is beyond all positions of lower levels. Level 0 is that of plain offsets.
+Positions can be compared although a hub was made anew: a position has a level, and is beyond all positions of lower
+levels. Level 0 is that of plain offsets.
 """
 
 from collections.abc import Iterable, Sequence

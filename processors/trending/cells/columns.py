@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
-from songline.processors.trending.policy import READER, moment
+from songline.processors.trending.policy import READER
 from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
 from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
@@ -23,7 +23,7 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued, is_too_late
 from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import LISTEN_MS, is_listen
-from songline.schemas.moments import may_be_rounded
+from songline.schemas.moments import may_be_rounded, moment_at
 from songline.schemas.types import Device, DurationMs, Moment, Source, TraceParent
 
 _RESUBMIT_OF = attrgetter("resubmitof")
@@ -217,14 +217,14 @@ def _has_more_than_dots(id_: str) -> bool:
 def _in_time(events: Sequence[Any], bodies: Sequence[bytes], logged_ms: Sequence[int]) -> bool:
     """Whether no event can be later than its log time allows, or in another minute than the contract has it in.
 
-    msgspec rounds what is finer than a microsecond and the contract cuts it, which tells where it rounds up to a whole
-    minute.
+    msgspec rounds what is finer than a microsecond and the contract cuts it, which differs where it rounds up to
+    a whole minute.
     """
     if not events:
         return True
     times = [event.time for event in events]
     earliest = min(logged_ms)
-    if earliest < 0 or is_too_late(max(times), moment(earliest)) or min(times) < _FIRST:
+    if earliest < 0 or is_too_late(max(times), moment_at(earliest)) or min(times) < _FIRST:
         return False
     suspects = [index for index, time in enumerate(times) if not time.second]
     return not any(may_be_rounded(times[index], bodies[index]) for index in suspects)
@@ -245,7 +245,7 @@ def _actions(
     within_rules = _within_rules(fast)
     actions = []
     for index, event in enumerate(events):
-        enqueued_at = moment(logged_ms[index]) if logged_ms[index] >= 0 else None
+        enqueued_at = moment_at(logged_ms[index]) if logged_ms[index] >= 0 else None
         try:
             if (
                 event is None

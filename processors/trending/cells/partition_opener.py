@@ -18,8 +18,9 @@ from songline.processors.trending.cells.start_positions import (
     mismatch,
 )
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.policy import READER, moment
+from songline.processors.trending.policy import READER
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
+from songline.schemas.moments import moment_at
 from songline.schemas.progress import Watermark
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready, widened
 
@@ -107,7 +108,7 @@ class PartitionOpener:
                 await self._check_hub()
             if assignment == self._assignment and now_s - self._noted_s >= NOTE_S:
                 self._noted_s = now_s
-                await self._note()
+                await self._save()
         except SERVICE_ERRORS as error:
             if self.last_error is None:
                 log.warning("partitions can't be looked at, trying again: %s", error)
@@ -137,11 +138,11 @@ class PartitionOpener:
             )
             yield not_ready(READER, NotReadyCause.PARTITIONS_ADDED, sentence, mend=mend, **_place(number))
 
-    async def note_before_revoked(self) -> None:
-        """Note how far the partitions are read that are given up."""
+    async def save_before_revoked(self) -> None:
+        """Save how far the partitions are read that are given up."""
         try:
             async with asyncio.timeout(NOTE_TIMEOUT_S):
-                await self._note()
+                await self._save()
         except (*SERVICE_ERRORS, TimeoutError) as error:
             log.warning("how far partitions are read was not noted: %s", error)
 
@@ -153,7 +154,7 @@ class PartitionOpener:
                 return
             if isinstance(found, StartPosition):
                 await self._app.consumer.rewind(tp, found.next)
-                await self._positions.note(number, found.reached)
+                await self._positions.save(number, found.reached)
                 if assignment == self._assignment:
                     self._set_open(number, found)
                 return
@@ -198,20 +199,20 @@ class PartitionOpener:
             if first is None or end is None or before is None:
                 continue
             position = max(positions[tp.partition], before.position)
-            reached = structs.replace(before, position=position, through=moment(self._now_ms()))
+            reached = structs.replace(before, position=position, through=moment_at(self._now_ms()))
             if mismatch(tp.partition, reached, HubState(hub.created_at, first, end - 1)) is not None:
                 self.reopen(tp.partition)
 
-    async def _note(self) -> None:
-        """Note how far the partitions are read."""
+    async def _save(self) -> None:
+        """Save how far the partitions are read."""
         assignment, holder = self._assignment, self._holder
         for number, before in list(self._open.items()):
             if holder is None or assignment != self._assignment:
                 return
             position = max(holder.flushed(number), before.position)
-            reached = structs.replace(before, position=position, through=moment(self._now_ms()))
+            reached = structs.replace(before, position=position, through=moment_at(self._now_ms()))
             try:
-                await self._positions.note(number, reached)
+                await self._positions.save(number, reached)
             except PositionResetError:
                 self.reopen(number)
             else:

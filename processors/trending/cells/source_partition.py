@@ -10,11 +10,12 @@ from songline.processors.trending.cells.state import LoadChunks, PartitionCells
 from songline.processors.trending.cells.wire import CountRows, SongFact, join_rows, partial_bodies
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord, unapplied_record
-from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS, milliseconds
+from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS
 from songline.processors.trending.song_index import REGION_BITS, RegionIndex, SongIndex, shard_of
 from songline.processors.trending.watermark import position_at
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongUploaded
+from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import UNDATED_S, Claim
 
 HOT_HOURS = 2

@@ -38,7 +38,7 @@ class PositionMismatch(Struct, frozen=True):
 
 
 class StartPositions:
-    """Finds start positions by asking the hub, and notes them. Methods raise AzureError and EventHubError."""
+    """Finds start positions by asking the hub, and saves them. Methods raise AzureError and EventHubError."""
 
     def __init__(self, positions: WatermarkStore, questions: HubMetadata) -> None:
         self._positions = positions
@@ -68,7 +68,7 @@ class StartPositions:
         if noted is None:
             await self._positions.add([name], state.created_at)
         elif noted.created_at is not None and not same_hub(noted.created_at, state.created_at):
-            # Nothing of the hub before was noted; shards may have been told of some of it.
+            # Nothing of the hub before was noted; shards may have applied some of it.
             resets = noted.resets + 1
             reached = structs.replace(reached, resets=resets, generation=resets)
             if not await self._positions.reset(name, noted, reached):
@@ -79,8 +79,8 @@ class StartPositions:
         """When the hub was created, and its partitions."""
         return await self._questions.describe()
 
-    async def note(self, partition: int, reached: Watermark) -> None:
-        """Note how far the partition is. Raises PositionResetError where an operator set it back meanwhile."""
+    async def save(self, partition: int, reached: Watermark) -> None:
+        """Save how far the partition is. Raises PositionResetError where an operator set it back meanwhile."""
         await self._positions.advance(str(partition), reached)
 
 

@@ -26,11 +26,12 @@ from songline.processors.trending.faust.record_sender import (
 )
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
-from songline.processors.trending.policy import HOUR_MS, moment
+from songline.processors.trending.policy import HOUR_MS
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
+from songline.schemas.moments import moment_at
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
@@ -67,7 +68,7 @@ class CellWorker:
         self._opener = opener
         self._opened = count()
         self._void: dict[int, SourcePartition] = {}
-        """Partitions of which nothing is applied at their level, which the shards are told."""
+        """Partitions of which nothing is applied at their level; a flush reports that to the shards."""
         self._owner = ""
         self._flushed: dict[int, int] = {}
         self._saved = saved
@@ -140,7 +141,7 @@ class CellWorker:
         self._gaps.expect(number, start.next)
 
     def close(self, number: int, level: int | None) -> None:
-        """Fold nothing of the partition. At `level` nothing of it is applied, which the shards are told; None: what is
+        """Fold nothing of the partition. At `level` nothing of it is applied, and the shards are to know; None: what is
         applied stays so."""
         self._gaps.expect(number, None)
         self._sources.pop(number, None)
@@ -164,7 +165,7 @@ class CellWorker:
     async def revoked(self) -> None:
         """Finish a flush that has begun. The next owner counts again what is not flushed."""
         async with self._flushing:
-            await self._opener.note_before_revoked()
+            await self._opener.save_before_revoked()
             self._gaps.start({})
             self._sources, self._void = {}, {}
             self._opener.revoked()
@@ -243,7 +244,7 @@ class CellWorker:
             return
         self._swept_hour = hour
         held = [read_text(key) for key in self._table.data if _is_cell(key)]
-        for key in outdated(held, moment(now_ms)):
+        for key in outdated(held, moment_at(now_ms)):
             number = int(key.split("/")[0])
             if number in self._sources:
                 values: dict[str, bytes | None] = {key: None}

@@ -1,4 +1,4 @@
-"""What aiokafka fetched of one partition, taken out of its record batches without an object for each record.
+"""The records that aiokafka fetched of one partition, read from its record batches without an object for each record.
 
 A hub that is not compacted has no gap between offsets, and none is passed over here: a fetch ends before the gap, so
 that the partition is fetched again from there. Source: Event Hubs gives a partition's events consecutive sequence
@@ -122,7 +122,7 @@ class ReadableRecords:
 def moments(logged: list[int], now_ms: int) -> list[int]:
     """Timestamps up to now, -1 for those that no moment can have: a sender may write any number.
 
-    A time that has not come would let events in that are dated after it, and say that all before is counted.
+    A time in the future would let events in that are dated after it, and would be a watermark that is too high.
     """
     if logged and not (min(logged) >= -1 and max(logged) <= now_ms):
         return [min(ms, now_ms) if 0 <= ms <= MAX_TIMESTAMP_MS else -1 for ms in logged]

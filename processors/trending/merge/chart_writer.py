@@ -17,10 +17,10 @@ from msgspec import Struct, structs
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.policy import moment
 from songline.schemas.decoding import convert
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
 from songline.schemas.errors import PoisonError
+from songline.schemas.moments import moment_at
 from songline.schemas.progress import PROGRESS, Freshness
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class DueChart(Struct):
     stored: Freshness | None
 
 
-UNKNOWN = Freshness(as_of=moment(0), complete_through=None, position={})
+UNKNOWN = Freshness(as_of=moment_at(0), complete_through=None, position={})
 """The freshness of charts before any was written."""
 
 

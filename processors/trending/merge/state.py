@@ -5,11 +5,12 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
-from songline.processors.trending.policy import MINUTE_MS, VERSION, moment
+from songline.processors.trending.policy import MINUTE_MS, VERSION
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
 from songline.schemas.documents import WINDOWS, Chart, Kind, Window
 from songline.schemas.errors import PoisonError
+from songline.schemas.moments import moment_at
 from songline.schemas.progress import Freshness
 
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
@@ -71,8 +72,8 @@ class Merge:
         watermarks = [report.watermark for report in self._reports.values()]
         complete_ms = common_watermark_ms(watermarks)
         return Freshness(
-            as_of=moment(min(one.as_of_ms for one in watermarks)),
-            complete_through=None if complete_ms is None else moment(complete_ms),
+            as_of=moment_at(min(one.as_of_ms for one in watermarks)),
+            complete_through=None if complete_ms is None else moment_at(complete_ms),
             position=common_positions(watermarks),
         )
 

@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
-from songline.processors.trending.policy import moment
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.watermark import ShardWatermark, lowest_offset
+from songline.schemas.moments import moment_at
 from songline.schemas.plays import ShardProgressDocument, SongDay
 from songline.schemas.progress import Watermark
 
@@ -189,7 +189,7 @@ def shard_reached(number: int, shards: int, watermark: ShardWatermark) -> ShardP
         shards=shards,
         partitions={
             str(partition): Watermark(
-                position=lowest_offset([position]), through=None if watermark_ms is None else moment(watermark_ms)
+                position=lowest_offset([position]), through=None if watermark_ms is None else moment_at(watermark_ms)
             )
             for partition, position in watermark.positions.items()
             for watermark_ms in (watermark.watermarks_ms.get(partition),)

@@ -1,4 +1,4 @@
-"""What is known of songs: title, artist, genre, and whether they are gone."""
+"""The facts of a shard's songs: title, artist, genre, and whether a song is removed."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,32 +12,32 @@ from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, le
 
 
 class SongFacts:
-    """What each user said last of each song in each source partition. The owner's holds: see `schemas.ownership`."""
+    """Of each song, the last fact of each user in each source partition. The owner's holds: see `schemas.ownership`."""
 
     def __init__(self) -> None:
-        self._said: dict[str, Mapping[Key, SongFact]] = {}
+        self._facts: dict[str, Mapping[Key, SongFact]] = {}
         self._slots: list[tuple[str, Key] | None] = []
         self._slot: dict[tuple[str, Key], int] = {}
         self._free: list[int] = []
         self._dirty: set[int] = set()
 
     def learn(self, partition: int, fact: SongFact) -> bool:
-        """Take a fact in; whether another one than before holds of its song."""
-        before = self._said.get(fact.song_id, {})
+        """Add a fact; return whether what charts show of its song has changed."""
+        before = self._facts.get(fact.song_id, {})
         after = _learned(before, partition, fact)
         if after is before:
             return False
-        self._said[fact.song_id] = after
-        self._keep(fact.song_id, before, after)
+        self._facts[fact.song_id] = after
+        self._assign_slots(fact.song_id, before, after)
         return _shown(holding(after)) != _shown(holding(before))
 
     def of(self, song_id: str) -> SongFact | None:
         """The fact that holds; None while nobody has uploaded the song."""
-        return holding(self._said.get(song_id, {}))
+        return holding(self._facts.get(song_id, {}))
 
     def songs(self) -> list[str]:
-        """All songs of which anything is known."""
-        return list(self._said)
+        """All songs of which facts are known."""
+        return list(self._facts)
 
     def genre(self, song_id: str) -> str:
         """The song's genre; UNKNOWN_GENRE where it is not known."""
@@ -54,7 +54,7 @@ class SongFacts:
         dirty, self._dirty = self._dirty, set()
         for piece in sorted(dirty):
             slots = self._slots[piece * FACTS : (piece + 1) * FACTS]
-            kept = [(key, self._said[song_id][key]) for song_id, key in filter(None, slots)]
+            kept = [(key, self._facts[song_id][key]) for song_id, key in filter(None, slots)]
             yield piece, _encode([(partition, fact) for (partition, _), fact in kept])
 
     def restore(self, piece: bytes) -> None:
@@ -63,8 +63,11 @@ class SongFacts:
             self.learn(partition, fact)
         self._dirty.clear()
 
-    def _keep(self, song_id: str, before: Mapping[Key, SongFact], after: Mapping[Key, SongFact]) -> None:
-        """Note which pieces have changed. A place that is free again is used again, so that strangers take no room."""
+    def _assign_slots(self, song_id: str, before: Mapping[Key, SongFact], after: Mapping[Key, SongFact]) -> None:
+        """Give each fact a slot, and mark the pieces that change.
+
+        A free slot is used again, so that the facts of strangers need no room.
+        """
         for key in before.keys() - after.keys():
             slot = self._slot.pop((song_id, key))
             self._slots[slot] = None
@@ -79,40 +82,40 @@ class SongFacts:
             self._dirty.add(self._slot[song_id, key] // FACTS)
 
 
-def _learned(said: Mapping[Key, SongFact], partition: int, fact: SongFact) -> Mapping[Key, SongFact]:
-    """What is said of a song with one fact more, which may be one that was sent before facts had users.
+def _learned(facts: Mapping[Key, SongFact], partition: int, fact: SongFact) -> Mapping[Key, SongFact]:
+    """The facts of a song with one fact more, which may be one that was sent before facts had users.
 
-    Such a fact claims before all that have a user. Users live in one partition: an upload without a user is taken for
-    the upload of the first user who speaks of the song in its partition. A removal stays for good.
+    Such a fact claims before all facts that have a user. Users live in one partition: an upload without a user is taken
+    for the upload of the first user of whom its partition has a fact about the song. A removal stays for good.
     """
     if fact.user_id == NOBODY:
-        if _is_named(said, partition, fact):
-            return said
-        return learn(said, partition, fact.claiming(Claim(LEGACY_S, fact.offset)))
+        if _is_named(facts, partition, fact):
+            return facts
+        return learn(facts, partition, fact.claiming(Claim(LEGACY_S, fact.offset)))
     if fact.again:
-        return learn(said, partition, structs.replace(fact, again=False), again=True)
-    nameless = said.get((partition, NOBODY))
-    if nameless is not None and fact.offset >= nameless.offset and _is_available(said):
-        said = _name(said, fact.user_id)
-    return learn(said, partition, fact)
+        return learn(facts, partition, structs.replace(fact, again=False), again=True)
+    nameless = facts.get((partition, NOBODY))
+    if nameless is not None and fact.offset >= nameless.offset and _is_available(facts):
+        facts = _name(facts, fact.user_id)
+    return learn(facts, partition, fact)
 
 
-def _is_named(said: Mapping[Key, SongFact], partition: int, fact: SongFact) -> bool:
+def _is_named(facts: Mapping[Key, SongFact], partition: int, fact: SongFact) -> bool:
     """Whether `fact`, which has no user, is known as some user's by now: it comes again, or of an older save."""
-    claims = [known.claim for (one, user), known in said.items() if one == partition and user != NOBODY]
+    claims = [known.claim for (one, user), known in facts.items() if one == partition and user != NOBODY]
     return any(claim is not None and claim.second == LEGACY_S and claim.position >= fact.offset for claim in claims)
 
 
-def _is_available(said: Mapping[Key, SongFact]) -> bool:
+def _is_available(facts: Mapping[Key, SongFact]) -> bool:
     """Whether an upload without a user holds."""
-    held = holding(said)
+    held = holding(facts)
     return held is not None and held.user_id == NOBODY and not held.removed
 
 
-def _name(said: Mapping[Key, SongFact], user_id: str) -> Mapping[Key, SongFact]:
-    """What is said of a song, with all that has no user as said by `user_id`."""
-    found: Mapping[Key, SongFact] = {key: fact for key, fact in said.items() if key[1] != NOBODY}
-    for (partition, user), fact in said.items():
+def _name(facts: Mapping[Key, SongFact], user_id: str) -> Mapping[Key, SongFact]:
+    """The facts of a song, where `user_id` is the user of those that have none."""
+    found: Mapping[Key, SongFact] = {key: fact for key, fact in facts.items() if key[1] != NOBODY}
+    for (partition, user), fact in facts.items():
         if user == NOBODY:
             found = learn(found, partition, structs.replace(fact, user_id=user_id))
     return found

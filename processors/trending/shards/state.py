@@ -42,7 +42,7 @@ class ShardHead(Struct, frozen=True, array_like=True):
 
 
 class Shard:
-    """One shard in the hands of one owner. `flush` returns what to save by key; `restore` takes it in again.
+    """One shard in the hands of one owner. `flush` returns what to save by key; `restore` applies it.
 
     `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time.
     """
@@ -113,7 +113,7 @@ class Shard:
         return values
 
     def restore(self, saved: Iterable[tuple[str, bytes]]) -> None:
-        """Take in all that `flush` ever returned, of any owner, and that still holds."""
+        """Apply what `flush` returned to all owners of the shard, so far as it still holds."""
         waiting: list[tuple[str, bytes]] = []
         is_waiting_saved = False
         for key, value in saved:

@@ -48,7 +48,7 @@ def check_report_part(part: ReportPart, limits: StageLimits) -> None:
 def check_positions(
     positions: Iterable[tuple[int, int]], watermarks_ms: Iterable[tuple[int, int | None]], limits: StageLimits
 ) -> None:
-    """How far source partitions are said to be applied."""
+    """The positions and watermarks of source partitions."""
     for source, position in positions:
         check_number("partition", source, 0, MAX_PARTITIONS - 1)
         check_number("position", position, -1, MAX_NUMBER)

@@ -12,11 +12,11 @@ from songline.cloud.cosmos import Container
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.policy import milliseconds
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.watermark import ShardWatermark, position_at
 from songline.schemas.channels import DATABASE
 from songline.schemas.documents import CURRENT, GLOBAL, chart_key
+from songline.schemas.moments import milliseconds
 from songline.schemas.progress import PROGRESS
 from tests.support.localcloud import LocalCloud
 
@@ -68,7 +68,7 @@ async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: C
     assert await ranks(container, CURRENT) == {"song-a": (1, 2)}
 
 
-async def test_how_fresh_the_charts_are_is_told_though_none_of_them_changes(container: ContainerProxy) -> None:
+async def test_freshness_is_written_though_no_chart_changes(container: ContainerProxy) -> None:
     sink, merge = ChartWriter(container, writes=10), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
     await sink.write(merge)
@@ -79,7 +79,7 @@ async def test_how_fresh_the_charts_are_is_told_though_none_of_them_changes(cont
     assert (await read(container, CURRENT))["asOf"] == "2026-11-22T14:00:00Z"
 
 
-async def test_a_chart_that_waits_to_be_written_holds_back_what_is_told(container: ContainerProxy) -> None:
+async def test_a_chart_that_waits_to_be_written_holds_back_the_freshness(container: ContainerProxy) -> None:
     sink, merge = ChartWriter(container, writes=1), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
     await sink.write(merge)
@@ -163,7 +163,7 @@ async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: Co
     assert not sink.refused
 
 
-async def test_what_can_not_be_written_is_told_until_it_can(shared_localcloud: LocalCloud) -> None:
+async def test_a_failed_write_is_reported_until_one_succeeds(shared_localcloud: LocalCloud) -> None:
     async with cosmos.client(shared_localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, ())
         place = new_place()

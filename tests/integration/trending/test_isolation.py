@@ -1,4 +1,4 @@
-"""What nobody foresaw in a fold costs the record that it is of, and nothing else, however it ends the worker."""
+"""An unexpected error in a fold costs its record and nothing else, however it ends the worker."""
 
 import asyncio
 from datetime import UTC, datetime

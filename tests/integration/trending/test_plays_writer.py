@@ -40,41 +40,41 @@ async def container(client: CosmosClient) -> AsyncIterator[ContainerProxy]:
 
 
 async def test_what_waits_longest_is_written_first_and_no_more_than_so_many_a_round(container: ContainerProxy) -> None:
-    shard = heard(Shard(0, "me"), {"a": 1, "b": 2, "c": 3}, position=7)
-    recording = recorder(container, shard, writes=2)
-    await recording.write()
+    shard = shard_with(Shard(0, "me"), {"a": 1, "b": 2, "c": 3}, position=7)
+    writer = writer_of(container, shard, writes=2)
+    await writer.write()
     assert await listens(container) == {"a": 1, "b": 2}
     assert not await shards_reached(container, {"0": 7}), "one still waits"
-    heard(shard, {"a": 5, "b": 2}, position=9)
-    await recording.write()
+    shard_with(shard, {"a": 5, "b": 2}, position=9)
+    await writer.write()
     assert await listens(container) == {"a": 5, "b": 2, "c": 3}
     assert await shards_reached(container, {"0": 7}), "what it had when it was asked; 9 is told later"
 
 
 async def test_a_former_owner_lowers_nothing(container: ContainerProxy) -> None:
-    late = heard(Shard(0, "lost"), {"a": 1, "b": 3}, position=3)
-    await recorder(container, heard(Shard(0, "me"), {"a": 4, "b": 4}, position=4)).write()
-    await recorder(container, late).write()
+    late = shard_with(Shard(0, "lost"), {"a": 1, "b": 3}, position=3)
+    await writer_of(container, shard_with(Shard(0, "me"), {"a": 4, "b": 4}, position=4)).write()
+    await writer_of(container, late).write()
     assert await listens(container) == {"a": 4, "b": 4}
     assert late.days.backlog.begin == late.days.backlog.end, "it need not try again"
 
 
 async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerProxy) -> None:
-    shard = heard(Shard(0, "me"), {"a": 4}, position=4)
-    recording = recorder(container, shard)
-    await recording.write()
-    heard(shard, {"a": 2}, position=5, hour=HOUR - 24)
-    await recording.write()
+    shard = shard_with(Shard(0, "me"), {"a": 4}, position=4)
+    writer = writer_of(container, shard)
+    await writer.write()
+    shard_with(shard, {"a": 2}, position=5, hour=HOUR - 24)
+    await writer.write()
     assert hours(await song_days(container)) == {("a", NOON): (4, 0, 0), ("a", "2026-05-18T14"): (2, 0, 0)}
 
 
 async def test_what_could_not_be_written_waits(client: CosmosClient) -> None:
     place = new_place()
     container = cosmos.container(client, DATABASE, place.name)
-    recording = recorder(container, heard(Shard(0, "me"), {"a": 1, "b": 2}, position=1))
-    await recording.write()
+    writer = writer_of(container, shard_with(Shard(0, "me"), {"a": 1, "b": 2}, position=1))
+    await writer.write()
     await cosmos.ensure(client, DATABASE, (place,))
-    await recording.write()
+    await writer.write()
     assert await listens(container) == {"a": 1, "b": 2}
     await client.get_database_client(DATABASE).delete_container(place.name)
 
@@ -83,8 +83,8 @@ def new_place() -> Container:
     return Container(f"plays-{uuid4().hex}", partition_key="/songId", indexed=(), ttl=60)
 
 
-def heard(shard: Shard, counts: dict[str, int], *, position: int, hour: int = HOUR) -> Shard:
-    """The shard is told by the only source partition how often songs were heard in an hour."""
+def shard_with(shard: Shard, counts: dict[str, int], *, position: int, hour: int = HOUR) -> Shard:
+    """The shard after its only source partition has sent how often songs were heard in an hour."""
     songs = SongIndex()
     pairs = pair(songs.numbers(list(counts)), np.zeros(len(counts), np.int64))
     rows = CountRows(pairs, np.full(len(counts), hour), np.array([[count, 0, 0] for count in counts.values()]))
@@ -94,7 +94,7 @@ def heard(shard: Shard, counts: dict[str, int], *, position: int, hour: int = HO
     return shard
 
 
-def recorder(container: ContainerProxy, shard: Shard, writes: int = 100) -> PlaysWriter:
+def writer_of(container: ContainerProxy, shard: Shard, writes: int = 100) -> PlaysWriter:
     return PlaysWriter(container, lambda: {0: shard}, 1, lambda: writes, lambda: HOUR * HOUR_MS, lambda: 0.0)
 
 

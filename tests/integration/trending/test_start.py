@@ -1,4 +1,4 @@
-"""The worker starts as every worker does: it serves health while it waits, and ends when it is told to."""
+"""The worker starts as every worker does: it serves health while it waits, and ends at SIGTERM."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.support.worker import TrendingWorker
 def test_it_serves_health_while_the_hub_is_away_and_ends_at_once(tmp_path: Path) -> None:
     worker = TrendingWorker(nobody(tmp_path / "data"), tmp_path / "worker.log").start()
     try:
-        wait_for(lambda: "waiting: " in worker.said, "it to say that it waits")
+        wait_for(lambda: "waiting: " in worker.said, "a log line that says what it waits for")
         ready = worker.health_url
         assert httpx.get(ready).status_code == 503
         assert httpx.get(ready.replace("/ready", "/live")).status_code == 200

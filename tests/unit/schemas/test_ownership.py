@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, structs
 
 from songline.schemas.events import SongUploaded
+from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import (
     OTHERS,
     UNDATED_S,
@@ -20,7 +21,6 @@ from songline.schemas.ownership import (
     enqueued_second,
     holding,
     learn,
-    milliseconds,
     owner_of,
 )
 from tests.support.ownership import NOON, Line, Log, random_log, removed, steps, uploaded, verdict

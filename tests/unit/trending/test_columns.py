@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells.columns import read_batch
-from songline.processors.trending.policy import milliseconds, moment
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_name
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import is_listen
+from songline.schemas.moments import milliseconds, moment_at
 from tests.support.bad_bytes import BAD_RECORDS, bad_bytes
 
 
@@ -160,7 +160,7 @@ def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
     for index, body in enumerate(batch):
         try:
             event = decode(body)
-            if logged_ms[index] >= 0 and event.time > moment(logged_ms[index] + 3_600_000):
+            if logged_ms[index] >= 0 and event.time > moment_at(logged_ms[index] + 3_600_000):
                 raise PoisonError("broken-contract", "")
         except PoisonError as why:
             poison.append((index, why.reason))

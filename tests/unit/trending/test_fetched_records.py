@@ -81,7 +81,7 @@ def test_a_header_that_is_not_utf8_costs_no_record() -> None:
         (0, b"", "the batch ends in the middle of a record"),
     ],
 )
-def test_a_batch_that_nobody_can_read_is_one_body_and_costs_no_other(attributes: int, body: bytes, why: str) -> None:
+def test_a_batch_that_is_unreadable_is_one_body_and_costs_no_other(attributes: int, body: bytes, why: str) -> None:
     bad = remade(record_batch(2, 2), attributes, body)
     (batch,) = fetched(record_batch(0, 2) + bad + record_batch(4, 1), 0)
     assert batch.offsets == [0, 1, 2, 4]

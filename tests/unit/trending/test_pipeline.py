@@ -8,10 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.merge.state import Merge
-from songline.processors.trending.policy import milliseconds, moment
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.moments import milliseconds, moment_at
 from tests.support import reference
 from tests.support.reference import Line
 from tests.support.trending import Pipeline, written
@@ -34,7 +34,7 @@ def events(random: Random, count: int) -> list[tuple[int, Event]]:
         user = random.randrange(len(USERS))
         age = random.choice([random.randint(-600_000, 600_000)] * 4 + [7_200_000, 30 * 3_600_000, 8 * 86_400_000])
         age = random.randint(min(age, 0), max(age, 0))
-        found.append((user % PARTITIONS, event(moment(NOW_MS - age), payload(random, USERS[user]))))
+        found.append((user % PARTITIONS, event(moment_at(NOW_MS - age), payload(random, USERS[user]))))
     return found
 
 
@@ -119,8 +119,8 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(seeds)
-def test_windows_slide_and_changes_are_told_one_by_one(seed: int) -> None:
-    """A merge that hears only what changed ends where the reference does, at every moment on the way."""
+def test_windows_slide_and_changes_are_reported_one_by_one(seed: int) -> None:
+    """A merge that applies only what changed ends where the reference does, at every moment on the way."""
     random = Random(seed)
     log = events(random, 60)
     pipeline = Pipeline(logs_of(log), SHARDS, NOW_MS)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.plays.backlog import SEGMENT, Backlog
-from songline.processors.trending.policy import moment
+from songline.schemas.moments import moment_at
 from tests.support import reference
 from tests.support.trending import Pipeline, hours
 from tests.unit.trending.test_pipeline import (
@@ -84,7 +84,7 @@ def test_a_day_is_written_whole_until_no_window_shows_any_of_it() -> None:
     moments = [day, day, day + 23 * HOUR_MS]
     random = Random(7)
     plays = [payload(random, f"user-{number}") for number in range(0, 300, PARTITIONS)]
-    log = [(0, event(moment(moments[number % 3]), one)) for number, one in enumerate(plays)]
+    log = [(0, event(moment_at(moments[number % 3]), one)) for number, one in enumerate(plays)]
     pipeline = Pipeline(logs_of(log), SHARDS, NOW_MS)
     for shard in range(SHARDS):
         pipeline.advance(shard, day + (7 * 24 + 22) * HOUR_MS)
@@ -107,7 +107,7 @@ def test_a_day_is_written_whole_until_no_window_shows_any_of_it() -> None:
 
 
 def test_all_waits_of_a_state_that_was_saved_before_days_were_written() -> None:
-    log = [(0, event(moment(NOW_MS), payload(Random(7), f"user-{number}"))) for number in range(0, 30, PARTITIONS)]
+    log = [(0, event(moment_at(NOW_MS), payload(Random(7), f"user-{number}"))) for number in range(0, 30, PARTITIONS)]
     pipeline = Pipeline(logs_of(log), SHARDS, NOW_MS)
     pipeline.finish()
     for shard in range(SHARDS):

@@ -16,7 +16,6 @@ from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.wire import SongFact
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.policy import milliseconds
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import check_saved
@@ -24,6 +23,7 @@ from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.envelope import encode
 from songline.schemas.events import SongUploaded
+from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import OTHERS, Claim
 from songline.schemas.songs import SongDocument
 from tests.support.ownership import NOON, Line, random_log, removed, steps, uploaded, verdict
@@ -113,7 +113,7 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
     assert (held and (held.user_id, held.time_ms, held.offset, held.removed)) == (
         shown and (shown.user_id, shown.time_ms, shown.position, shown.song is None)
     )
-    assert not any(fact.again for each in facts._said.values() for fact in each.values())
+    assert not any(fact.again for each in facts._facts.values() for fact in each.values())
 
 
 def test_what_is_sent_again_does_not_bring_back_what_was_removed_later() -> None:
@@ -180,7 +180,7 @@ def tell(shard: Shard, partition: int, *lines: Line) -> None:
 
 
 @pytest.mark.parametrize("how", ["saved", "messages"])
-def test_facts_of_nobody_go_on(how: str) -> None:
+def test_facts_without_a_user_are_kept(how: str) -> None:
     shard = from_store(how)
     assert shown(shard) == {"available": "Paper Lanterns", "contested": "Stolen"}
     stranger = uploaded("user-9", "Mine", NOON, "available"), removed("user-9", NOON, "available")

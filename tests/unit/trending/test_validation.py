@@ -50,7 +50,7 @@ foreign_partials = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(foreign_partials.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=4))
-def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
+def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
     shard = Shard(0, "owner")
     shard.advance(NOW_MS)
     for body in [partial(minutes=rows(("song-1", 1, MINUTE, (2, 0, 0)))), *bodies]:
@@ -102,7 +102,7 @@ def test_no_partial_stops_a_shard_or_what_it_tells(bodies: list[bytes]) -> None:
         ({"facts": [SongFact("song-1", 0, 1, False, user_id="u", claim=Claim(0, 2))]}, "claim.position is"),
     ],
 )
-def test_a_partial_that_no_source_tells_is_poison(fields: dict[str, Any], why: str) -> None:
+def test_a_partial_that_no_source_sends_is_poison(fields: dict[str, Any], why: str) -> None:
     with pytest.raises(PoisonError, match=why):
         check_partial(partials.decode(partial(**fields)), 0, LIMITS, SongIndex())
 
@@ -158,7 +158,7 @@ def test_no_report_stops_the_merge_or_what_it_writes(bodies: list[bytes]) -> Non
     assert merge.keys() == {KEY}
 
 
-def test_a_list_with_songs_that_were_never_told_is_not_used_and_what_follows_waits_for_everything() -> None:
+def test_a_list_with_songs_that_were_never_reported_is_not_used_and_what_follows_waits_for_everything() -> None:
     merge = Merge(1)
     merge.apply(reports.decode(whole_report()))
     later = ShardWatermark(NOW_MS + 1, {0: 9}, {0: NOW_MS})
