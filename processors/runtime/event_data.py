@@ -18,10 +18,11 @@ def body_of(event: EventData) -> bytes:
     """The bytes of the event's one data section; no bytes where it has another kind of body.
 
     Our own senders always write one data section. Over Kafka, another body is not read as an event either, and all
-    readers must agree on what counts.
+    readers must agree on what counts. A section may hold null: the JavaScript client sends that for a body of null.
     """
-    sections = list(cast("Iterable[bytes]", event.body)) if event.body_type is AmqpMessageBodyType.DATA else []
-    return sections[0] if len(sections) == 1 else b""
+    of_data = event.body_type is AmqpMessageBodyType.DATA
+    sections = list(cast("Iterable[bytes | None]", event.body)) if of_data else []
+    return sections[0] or b"" if len(sections) == 1 else b""
 
 
 def position_of(event: EventData) -> int:

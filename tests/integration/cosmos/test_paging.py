@@ -1,6 +1,8 @@
 """Continuation tokens in iterators of their own: each result comes once, or the request is refused."""
 
+import base64
 import collections
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -154,6 +156,26 @@ def test_a_token_goes_on_only_in_the_range_that_gave_it(requests: CosmosRequests
             {"x-ms-documentdb-partitionkey": '["p1"]'},
         ):
             assert requests.query(text, again | other).status == 400
+
+
+@pytest.mark.parametrize("order", ["c.pk", "c.pk DESC", "c.pk ASC, c.n DESC"])
+def test_a_client_may_change_its_filter_between_the_pages_of_a_range(requests: CosmosRequests, order: str) -> None:
+    """Other SDKs put one into the rewritten query, and rely on the order of rows whose values are equal."""
+    features = {"x-ms-cosmos-supported-query-features": "OrderBy, MultipleOrderBy"}
+    answer = requests.query(
+        f"SELECT * FROM c ORDER BY {order}", features | {"x-ms-cosmos-is-query-plan-request": "true"}
+    )
+    rewritten = json.loads(answer.body)["queryInfo"]["rewrittenQuery"]
+    place = "{documentdb-formattableorderbyquery-filter}"
+    assert rewritten.count(place) == 1
+    of_range = {"x-ms-documentdb-partitionkeyrangeid": "0"}
+    whole = requests.query(rewritten.replace(place, "true"), of_range).rows
+    rids = [(row["orderByItems"][0]["item"], base64.b64decode(row["_rid"].replace("-", "/"))[:7:-1]) for row in whole]
+    if "," not in order:
+        assert rids == sorted(rids, reverse="DESC" in order)
+    first = requests.query(rewritten.replace(place, "true"), of_range | {"x-ms-max-item-count": "7"})
+    again = of_range | {"x-ms-continuation": first.headers["x-ms-continuation"]}
+    assert first.rows + requests.query(rewritten.replace(place, "(c.n >= 0)"), again).rows == whole
 
 
 SERVICE_FORMS = [

@@ -1,6 +1,6 @@
 """Events across the protocols: sent over AMQP and read over Kafka, and the other way round, by the clients themselves.
 
-docs/localcloud/kafka.md says what Azure does, and by which source.
+docs/kafka.md says what Azure does, and by which source.
 """
 
 from typing import Any

@@ -241,7 +241,7 @@ async function systemFields() {
 
 async function bodies() {
   const start = await ends();
-  const given = ["text", Buffer.from([0, 255]), { deep: [1, null] }, [1, 2], 3];
+  const given = ["text", Buffer.from([0, 255]), { deep: [1, null] }, [1, 2], 3, null];
   await withProducer((producer) => producer.sendBatch(given.map((body) => ({ body })), { partitionId: "0" }));
   assert.deepEqual(await bodiesFrom(given.length, start["0"], { partitionId: "0" }), given);
 }

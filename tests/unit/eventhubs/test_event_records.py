@@ -132,6 +132,18 @@ def test_an_event_without_body_is_a_tombstone() -> None:
     assert delivered((b"k", None, header("k"))).data == [b""]
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a batch"])
+def test_a_data_section_of_null_has_no_value_and_survives(inside: bool) -> None:
+    """The JavaScript client sends one for a body that is null."""
+    event = encoded(application_properties={"a": "x"}) + b"\x00\x53\x75\x40"
+    sent = batch([encoded(data=[b"a"]), event, encoded(data=[b"b"])]) if inside else event
+    _, records = records_of(sent, BATCH_FORMAT if inside else 0)
+    assert [value for _, value, _ in records] == ([b"a", None, b"b"] if inside else [None])
+    message = delivered(records[1 if inside else 0])
+    assert message.data == [None]
+    assert message.application_properties == {b"a": b"x"}
+
+
 def test_a_reader_gets_sequence_number_offset_time_and_key() -> None:
     message = delivered((None, b"body", header("user-7")))
     assert message.data == [b"body"]

@@ -149,9 +149,9 @@ def resource_path(resource: str) -> str:
 
     A resource without a scheme begins with a host where no entity could have that name: a port, or Azure's domain.
 
-    >>> resource_path("sb://127.0.0.1:5672/Music-Events/ConsumerGroups/%24Default/")
-    'music-events/consumergroups/$default'
-    >>> resource_path("127.0.0.1:5672/Music-Events") == resource_path("Music-Events")
+    >>> resource_path("sb://127.0.0.1:5672/Orders/ConsumerGroups/%24Default/")
+    'orders/consumergroups/$default'
+    >>> resource_path("127.0.0.1:5672/Orders") == resource_path("Orders")
     True
     """
     decoded = unquote(resource).lower()

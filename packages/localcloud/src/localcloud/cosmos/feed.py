@@ -128,7 +128,7 @@ def _streamed(
     last = state.row
     if last is not None:
         rows = (row for row in rows if place_of(row) > last)
-    return _take(program, rows, limit, state)
+    return _cut_page(program, rows, limit, state)
 
 
 def _sorted(
@@ -148,7 +148,7 @@ def _sorted(
         keys = [OrderKey(value[0] if value else UNDEFINED) for value in state.sort]
         position = (-state.number if is_reversed else state.number, last[3])
         ordered = (row for row in ordered if _is_after(program, row, keys, position, is_reversed=is_reversed))
-    return _take(program, ordered, limit, state)
+    return _cut_page(program, ordered, limit, state)
 
 
 def _is_after(
@@ -163,7 +163,7 @@ def _is_after(
     return (-number if is_reversed else number, place_of(row)[3]) > position
 
 
-def _take(
+def _cut_page(
     program: Program, rows: Iterator[Row], limit: int, state: Continuation
 ) -> tuple[list[bytes], Continuation | None]:
     skip = program.offset if state.row is None else 0
@@ -222,7 +222,7 @@ def _counted(
 
 def _label(text: str, tree: syntax.Query) -> str:
     """The name of a query in its tokens. Clients change the filter of a merged query from page to page."""
-    if plan.is_merged(tree) and len(tree.order_by) == 1:
+    if plan.is_merged(tree):
         text = syntax.text_of_query(replace(tree, where=None))
     return f"query:{zlib.crc32(text.encode()):08x}"
 

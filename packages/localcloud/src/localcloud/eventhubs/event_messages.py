@@ -86,7 +86,7 @@ class _MessageEncoder:
             headers = headers[1:]
         if not headers:
             return self._message(offset, key, 2 if key else 0, _data(value or b""))
-        after, own, body = _sections_of(headers, value or b"")
+        after, own, body = _sections_of(headers, value)
         annotations = b"".join(encode(name) + encode(each) for name, each in own.items())
         return self._message(offset, annotations + key, 2 * len(own) + (2 if key else 0), after + body)
 
@@ -128,11 +128,11 @@ def _application_properties(pairs: list[tuple[str, bytes]]) -> bytes:
     return b"\x00\x53\x74\xd1" + struct.pack(">II", len(inside) + 4, 2 * len(values)) + inside
 
 
-def _sections_of(headers: Headers, value: bytes) -> tuple[bytes, Map, bytes]:
+def _sections_of(headers: Headers, value: bytes | None) -> tuple[bytes, Map, bytes]:
     """Properties and application properties encoded; the client's own annotations; what comes from the body on."""
     properties = footer = delivery = b""
     own: Map = {}
-    body = _data(value)
+    body = _data(value or b"")
     pairs: list[tuple[str, bytes]] = []
     at = 0
     while at < len(headers):
@@ -149,8 +149,10 @@ def _sections_of(headers: Headers, value: bytes) -> tuple[bytes, Map, bytes]:
             footer = b"\x00\x53\x78" + encoded
         elif name == RESERVED[DELIVERY_ANNOTATIONS] and encoded[0] in (0xC1, 0xD1):
             delivery = b"\x00\x53\x71" + encoded
-        elif name == BODY and encoded == b"\x45" and _is_body(value):
-            body = value
+        elif name == BODY and encoded == b"\x45" and value is None:
+            body = b"\x00\x53\x75\x40"
+        elif name == BODY and encoded == b"\x45" and _is_body(value or b""):
+            body = value or b""
         else:
             simple = 0x40 <= encoded[0] < 0xC0 and encoded != b"\x45"
             pairs.append((name, encoded if simple else encode(content)))

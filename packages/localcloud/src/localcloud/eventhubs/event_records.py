@@ -42,6 +42,8 @@ _Parsed = tuple[str | None, bytes | None, Headers]
 # Set by the service on the way out; a client that sends them on, say from another hub, means nothing by it.
 _OURS: Final = frozenset({PARTITION_KEY, KAFKA_KEY, "x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"})
 _U32: Final = struct.Struct(">I")
+_NULL: Final = b"\x40"
+_EMPTY_LIST: Final = b"\x45"
 _DATA: Final = b"\x00\x53\x75"
 _MAX_BATCH: Final = 2**31 - 1
 
@@ -163,6 +165,8 @@ def _event(payload: bytes, start: int, end: int) -> tuple[_Parsed, int | None]:
         elif code in (DATA, SEQUENCE, VALUE):
             if code != DATA:
                 _require(event, first, list if code == SEQUENCE else object)
+            elif event[first:last] == _NULL:
+                pass  # what the JavaScript client makes of a body that is null
             elif _binary(event, first, last)[1] != last:
                 raise DecodeError("a data section holds nothing but a binary")
             if not bodies:
@@ -173,9 +177,11 @@ def _event(payload: bytes, start: int, end: int) -> tuple[_Parsed, int | None]:
         return (key, None, headers), None
     if len(bodies) == 1 and bodies[0][0] == DATA:
         code, at, last = bodies[0]
+        if event[first_body:last] == _NULL:
+            return (key, None, [*headers, (BODY, _EMPTY_LIST)]), None
         start = _binary(event, first_body, last)[0]
         return (key, event[start:last], headers), at if last == len(event) else None
-    headers.append((BODY, b"\x45"))
+    headers.append((BODY, _EMPTY_LIST))
     return (key, event[bodies[0][1] : bodies[-1][2]], headers), None
 
 

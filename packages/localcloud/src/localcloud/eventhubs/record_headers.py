@@ -1,6 +1,6 @@
 """The headers of records that hold AMQP events, and how an event's properties become headers.
 
-As Azure does it where that is known (docs/localcloud/kafka.md has the sources): the partition key is a header, and so
+As Azure does it where that is known (docs/kafka.md has the sources): the partition key is a header, and so
 is each application property, with its value in AMQP's own encoding; the fields of the properties section are headers by
 their names, seven of them as plain text. What only AMQP readers understand goes into reserved headers, when there is
 any, so that these get back what was sent:
@@ -9,7 +9,8 @@ any, so that these get back what was sent:
     amqp:message-annotations   the client's own annotations, a map
     amqp:delivery-annotations  a map, where the client put them last
     amqp:footer                a map
-    amqp:body                  an empty list, and the value is the encoded body sections instead
+    amqp:body                  an empty list, and the value is the encoded body sections instead; no value then stands
+                               for a data section of null
 """
 
 from datetime import UTC, datetime, timedelta

@@ -17,8 +17,7 @@ HEADER = Struct(">qiibIhiqqqhii")
 HEADER_SIZE = HEADER.size  # 61
 MAGIC_AT = 16
 CRC_AT, CRC_FROM = 17, 21
-_LENGTH_AT, _LAST_DELTA_AT, _COUNT_AT = 8, 23, 57
-_INT32 = Struct(">i")
+_INT16 = Struct(">h")
 _UINT32 = Struct(">I")
 
 COMPRESSION_MASK = 0x07
@@ -179,8 +178,10 @@ def appended_at(batch: bytes, timestamp_ms: int) -> bytes:
 
 def with_attributes(batch: bytes, attributes: int) -> bytes:
     """The batch with those attributes, too."""
-    header = header_of(batch)
-    return _sealed(header._replace(attributes=header.attributes | attributes), batch[HEADER_SIZE:])
+    data = bytearray(batch)
+    _INT16.pack_into(data, CRC_FROM, _INT16.unpack_from(data, CRC_FROM)[0] | attributes)
+    _UINT32.pack_into(data, CRC_AT, crc32c(memoryview(data)[CRC_FROM:]))
+    return bytes(data)
 
 
 def build(pairs: list[tuple[bytes | None, bytes | None]], timestamp_ms: int) -> bytes:
