@@ -138,6 +138,19 @@ def test_sessions_are_exclusive_and_free_again() -> None:
     assert queue.messages[message.sequence].delivery_count == 1
 
 
+def test_links_learn_that_a_session_ended_and_that_another_took_it() -> None:
+    broker, new = broker_with({"q": entities.QueueDescription(requires_session=True)}), tokens()
+    queue = broker.queue_at("q")
+    queue.accept_session("a", T0, new())
+    broker.take_ready()
+    broker.advance(T0 + MINUTE)
+    assert broker.take_ready() == [queue]
+    assert not queue.sessions.is_locked("a")
+    queue.accept_session("a", T0 + MINUTE, new())
+    assert broker.take_ready() == [queue]
+    assert queue.sessions.is_locked("a")
+
+
 def test_a_topic_makes_a_copy_for_each_rule_with_an_action() -> None:
     rules = (
         RuleDescription("plain", CorrelationFilter(label="song")),

@@ -226,6 +226,7 @@ class MessageQueue:
     def accept_session(self, session_id: str, now_ms: int, token: UUID) -> LockGrant:
         """Lock a session, whether it has messages or not. Raises SessionCannotBeLockedError."""
         lock = self.sessions.lock(session_id, now_ms, token, self.policy.lock_ms)
+        self._on_ready(self)  # a link that had the session has lost it
         self._on_timer(lock.until_ms, self)
         return lock
 
@@ -244,10 +245,7 @@ class MessageQueue:
         session = self.sessions.unlock(session_id, token)
         if session is None:
             return
-        for message_token in session:
-            sequence = self._locked.get(message_token)
-            if sequence is None:
-                continue
+        for sequence in filter(None, map(self._locked.get, session)):
             if lapsed:
                 self._return(self.messages[sequence], now_ms, {})
             else:
