@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fuzzing
+from localcloud_tests.support import fuzzing
 from tests.support.localcloud import LocalCloud
-from tests.support.skips import SkipsInContinuousIntegration
+from localcloud_tests.support.skips import SkipsInContinuousIntegration
 
 LONGEST = (
     "chaos/",

@@ -3,7 +3,7 @@
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from songline.schemas.channels import MUSIC_EVENTS
-from tests.support.kafka import aiokafka_options
+from localcloud_tests.support.kafka import aiokafka_options
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 

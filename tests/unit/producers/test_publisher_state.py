@@ -22,7 +22,7 @@ from songline.producers.publishing.state import (
     SenderState,
     SpilloverMode,
 )
-from tests.support.fuzzing import effort
+from localcloud_tests.support.fuzzing import effort
 
 PARTITIONS = ("0", "1")
 BUFFER, OUTBOX_EVENTS, OUTBOX_BYTES, LOAD, BATCH = 8, 6, 120, 3, 2

@@ -1,0 +1,12 @@
+"""The main operations through Azure's client for JavaScript, as an independent witness."""
+
+from localcloud_tests.support.javascript import needs_node, run
+from localcloud.testing import LocalCloudProcess
+
+
+@needs_node
+def test_the_main_operations(shared_localcloud: LocalCloudProcess) -> None:
+    cloud = shared_localcloud
+    with cloud.throttled("js-throttled"):
+        done = run("cosmos.mjs", cloud.cosmos_endpoint, cloud.cosmos_key, "js", "js-throttled")
+    assert done == ["resources", "items", "queries", "batches", "patches", "bulk", "changes", "throughput"]
