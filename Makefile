@@ -10,6 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 NODE := $(abspath $(BIN))/python -m localcloud.node
 BIOME := $(NODE) infra/dashboard/node_modules/.bin/biome
+LOCALCLOUD := packages/localcloud/tests
 AZURITE := packages/localcloud/src/localcloud/blobs/node_modules/.package-lock.json
 DASHBOARD := infra/dashboard/node_modules/.package-lock.json
 
@@ -25,10 +26,10 @@ test: $(VENV)/.dev $(AZURITE) browser
 
 test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and long state machines
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)
-	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load tests/unit/log/test_partition_model.py tests/unit/log/test_compaction_model.py
+	FUZZ_FACTOR=3 $(BIN)/pytest -q -n 2 --dist load $(LOCALCLOUD)/unit/log/test_partition_model.py $(LOCALCLOUD)/unit/log/test_compaction_model.py
 
 unit: $(VENV)/.dev      ## the unit tests alone, which start no process of the product
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile tests/unit $(LOCALCLOUD)/unit $(ARGS)
 
 coverage: $(VENV)/.dev $(AZURITE)   ## which lines `make test` runs, in the processes that it starts too
 	@rm -rf .coverage && mkdir .coverage

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud_tests.support import fuzzing
+from localcloud_tests.support import fuzzing, skips
 from tests.support.localcloud import LocalCloud
-from localcloud_tests.support.skips import SkipsInContinuousIntegration
 
 LONGEST = (
     "chaos/",
@@ -21,13 +20,10 @@ BETWEEN = 4
 
 LONG = (
     "chaos/test_ingestion.py",
-    "chaos/test_localcloud_killed.py",
     "chaos/test_outbox.py",
     "chaos/test_trending_killed.py",
     "contract/test_installation.py::test_an_extra_brings",
-    "integration/eventhubs/test_growth.py",
     "integration/ingestion/test_locks.py",
-    "integration/localcloud/test_full_disk.py",
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",
     "integration/songline/test_parked_way.py",
@@ -40,12 +36,7 @@ LONG = (
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     fuzzing.configure(config)
-    if SkipsInContinuousIntegration.wanted() and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(SkipsInContinuousIntegration())
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    return fuzzing.header(config)
+    skips.configure(config)
 
 
 # First, so that `-m` finds the marker.

@@ -10,7 +10,12 @@ import subprocess
 import sys
 import time
 
-WHERE = ["tests/unit", "tests/contract", "--ignore=tests/contract/test_schemathesis.py"]
+WHERE = [
+    "tests/unit",
+    "packages/localcloud/tests/unit",
+    "tests/contract",
+    "--ignore=tests/contract/test_schemathesis.py",
+]
 
 
 def main(arguments: list[str]) -> int:

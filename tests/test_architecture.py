@@ -36,6 +36,8 @@ MAX_LINES = 400
 
 
 def folder(package: str) -> Path:
+    if package == "localcloud_tests":
+        return ROOT / "packages" / "localcloud" / "tests"
     return ROOT / "packages" / package / "src" / package if package == "localcloud" else ROOT / package
 
 
@@ -68,7 +70,7 @@ def test_folders_are_imported_under_one_name() -> None:
     """`schemas` is a name that other projects have too; from anywhere it is `songline.schemas`."""
     wrong = [
         f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
-        for path in modules(*PACKAGES, "bench", "tests")
+        for path in modules(*PACKAGES, "bench", "localcloud_tests", "tests")
         for node in ast.walk(ast.parse(path.read_text(), str(path)))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
@@ -112,6 +114,16 @@ def test_imports_point_only_towards_schemas_and_cloud(package: str) -> None:
         for path in modules(package)
         for name in imported(path)
         if name.split(".")[0] in PACKAGES and name.split(".")[0] not in allowed
+    ]
+    assert not wrong
+
+
+def test_localcloud_is_tested_without_the_product() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules("localcloud_tests")
+        for name in imported(path)
+        if name.split(".")[0] in (*PACKAGES, "bench", "tests") and name.split(".")[0] != "localcloud"
     ]
     assert not wrong
 
@@ -232,7 +244,7 @@ def test_what_counts_as_reading_text(text: str, reads: bool) -> None:
 def test_no_file_hides_a_second_noun() -> None:
     long = {
         str(path.relative_to(ROOT)): count
-        for path in modules(*PACKAGES, "bench", "tests")
+        for path in modules(*PACKAGES, "bench", "localcloud_tests", "tests")
         if (count := len(path.read_text().splitlines())) > MAX_LINES
     }
     assert not long

@@ -2,8 +2,8 @@
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from songline.schemas.channels import MUSIC_EVENTS
 from localcloud_tests.support.kafka import aiokafka_options
+from songline.schemas.channels import MUSIC_EVENTS
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec import Struct
 
+from localcloud_tests.support.fuzzing import effort
 from songline.producers.publishing.errors import OutboxFullError, TransientError
 from songline.producers.publishing.outbox_room import OutboxRoom
 from songline.producers.publishing.publisher_state import PublisherState
@@ -22,7 +23,6 @@ from songline.producers.publishing.state import (
     SenderState,
     SpilloverMode,
 )
-from localcloud_tests.support.fuzzing import effort
 
 PARTITIONS = ("0", "1")
 BUFFER, OUTBOX_EVENTS, OUTBOX_BYTES, LOAD, BATCH = 8, 6, 120, 3, 2

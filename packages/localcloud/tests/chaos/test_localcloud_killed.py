@@ -17,9 +17,9 @@ from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 from confluent_kafka import Producer
 
-from localcloud_tests.support.kafka import aiokafka_options, confluent_options
 from localcloud.testing import LocalCloudProcess
 from localcloud.testing.waiting import listens, wait_for_async
+from localcloud_tests.support.kafka import aiokafka_options, confluent_options
 
 ROUNDS = 4
 ACKNOWLEDGED_A_ROUND = 300

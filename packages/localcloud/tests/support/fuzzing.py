@@ -8,6 +8,7 @@ from hypothesis import settings
 
 FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 SEED = "hypothesis_seed"
+_NAME = "random tests"
 
 
 def effort(max_examples: int, *, steps: int = 50) -> settings:
@@ -21,12 +22,18 @@ def configure(config: pytest.Config) -> None:
     hypothesis has a profile of its own where `CI` is set, which takes the same examples each time: here CI takes new
     ones, as everywhere else. No example has a deadline: a machine that is busy is no fault of the code.
     """
-    settings.register_profile("songline", settings.get_profile("default"), print_blob=True, deadline=None)
-    settings.load_profile("songline")
+    settings.register_profile("localcloud", settings.get_profile("default"), print_blob=True, deadline=None)
+    settings.load_profile("localcloud")
+    if config.pluginmanager.has_plugin(_NAME):  # by the tests of another distribution, in the same run
+        return
     if config.getoption(SEED) is None:
         setattr(config.option, SEED, os.environ.get("FUZZ_SEED") or str(secrets.randbits(32)))
+    config.pluginmanager.register(_Header(), _NAME)
 
 
-def header(config: pytest.Config) -> str:
-    seed = config.getoption(SEED)
-    return f"random tests: seed {seed}, the same again with --hypothesis-seed={seed} (or FUZZ_SEED)"
+class _Header:
+    """Says the seed when a run begins."""
+
+    def pytest_report_header(self, config: pytest.Config) -> str:
+        seed = config.getoption(SEED)
+        return f"random tests: seed {seed}, the same again with --hypothesis-seed={seed} (or FUZZ_SEED)"

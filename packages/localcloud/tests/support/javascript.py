@@ -1,5 +1,6 @@
-"""Azure's clients for JavaScript, as independent witnesses: the scripts in tests/interop/js."""
+"""Azure's clients for JavaScript, as independent witnesses: the scripts in `tests/interop/js`."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,8 +17,10 @@ def run(script: str, *arguments: str) -> list[str]:
     """The words that a script printed; its packages are installed from the lock file on first use."""
     assert NODE is not None
     lock, installed = HERE / "package-lock.json", HERE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True, capture_output=True, timeout=200)
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another worker may be installing them
+        if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+            subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True, capture_output=True, timeout=200)
     done = subprocess.run(
         [NODE, script, *arguments], cwd=HERE, capture_output=True, text=True, check=False, timeout=120
     )

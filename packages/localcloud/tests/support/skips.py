@@ -7,6 +7,16 @@ import pytest
 MAY_BE_SKIPPED = ("A small file system can't be mounted here", "elsewhere a port that is kept can't be listened on")
 """What hangs on rights or on the operating system, and not on something that could be installed."""
 
+_NAME = "skips in continuous integration"
+
+
+def configure(config: pytest.Config) -> None:
+    """Have a run in continuous integration fail for what it skips."""
+    if not SkipsInContinuousIntegration.wanted() or hasattr(config, "workerinput"):
+        return
+    if not config.pluginmanager.has_plugin(_NAME):  # by the tests of another distribution, in the same run
+        config.pluginmanager.register(SkipsInContinuousIntegration(), _NAME)
+
 
 class SkipsInContinuousIntegration:
     """Where `CI` is set, a run with other tests skipped fails, and says which."""

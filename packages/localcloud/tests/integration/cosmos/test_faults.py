@@ -11,8 +11,8 @@ from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionK
 from azure.cosmos.aio import CosmosClient as AioClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from localcloud_tests.integration.cosmos.conftest import CreateContainer
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.integration.cosmos.conftest import CreateContainer
 
 # The SDK takes 0 throttle retries for "by default".
 NO_RETRIES: dict[str, Any] = {"retry_total": 0, "retry_throttle_total": -1}
@@ -80,7 +80,10 @@ def test_rules_that_make_no_sense_are_refused_by_name(shared_localcloud: LocalCl
 
 
 def test_who_spends_more_than_is_provisioned_is_throttled(
-    shared_localcloud: LocalCloudProcess, database: DatabaseProxy, create_container: CreateContainer, impatient: CosmosClient
+    shared_localcloud: LocalCloudProcess,
+    database: DatabaseProxy,
+    create_container: CreateContainer,
+    impatient: CosmosClient,
 ) -> None:
     container = create_container(offer_throughput=400)
     once = same(impatient, container)
@@ -100,7 +103,9 @@ def test_who_spends_more_than_is_provisioned_is_throttled(
     once.create_item({"id": "free", **big})  # and nothing is throttled unless it is asked for
 
 
-def test_containers_share_what_their_database_has(shared_localcloud: LocalCloudProcess, impatient: CosmosClient) -> None:
+def test_containers_share_what_their_database_has(
+    shared_localcloud: LocalCloudProcess, impatient: CosmosClient
+) -> None:
     database = impatient.create_database(f"shared-{uuid.uuid4().hex}", offer_throughput=400)
     first, second = (database.create_container(name, PartitionKey("/pk")) for name in ("first", "second"))
     first.create_item({"id": "a", "pk": "p", "text": "x" * 1_900_000})  # about 950 request units

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from azure.cosmos import ContainerProxy
 
-from localcloud_tests.support.cosmos import CosmosAnswer, CosmosRequests
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.support.cosmos import CosmosAnswer, CosmosRequests
 
 VALUES: list[Any] = [None, 1, "x", [], {}, [1], [None], {"id": 1}, {"id": "1"}, {"id": "1", "pk": {}}]
 KEY = {"x-ms-documentdb-partitionkey": '["a"]'}

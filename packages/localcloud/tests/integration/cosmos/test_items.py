@@ -15,8 +15,8 @@ from azure.cosmos.exceptions import (
 )
 from azure.cosmos.partition_key import NullPartitionKeyValue
 
-from localcloud_tests.integration.cosmos.conftest import CreateContainer
 from localcloud.testing.waiting import wait_for
+from localcloud_tests.integration.cosmos.conftest import CreateContainer
 
 SYSTEM = {"_rid", "_self", "_etag", "_attachments", "_ts"}
 

@@ -1,7 +1,7 @@
 """The main operations through Azure's client for JavaScript, as an independent witness."""
 
-from localcloud_tests.support.javascript import needs_node, run
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.support.javascript import needs_node, run
 
 
 @needs_node

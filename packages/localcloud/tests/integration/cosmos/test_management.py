@@ -7,9 +7,9 @@ import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey, ThroughputProperties
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceExistsError, CosmosResourceNotFoundError
 
+from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.cosmos.conftest import CreateContainer
 from localcloud_tests.support.cosmos import CosmosRequests
-from localcloud.testing import LocalCloudProcess
 
 POLICY = {
     "indexingMode": "consistent",

@@ -12,9 +12,9 @@ from azure.cosmos import ContainerProxy, DatabaseProxy
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.cosmos.conftest import CreateContainer
 from localcloud_tests.support.cosmos import CosmosRequests
-from localcloud.testing import LocalCloudProcess
 
 ITEMS: list[dict[str, Any]] = [{"id": f"{n:03}", "pk": f"p{n % 40}", "n": n, "deep": {"n": [n]}} for n in range(250)]
 COMBINED: dict[str, list[Any]] = {

@@ -11,8 +11,8 @@ from azure.cosmos import ContainerProxy, DatabaseProxy, PartitionKey
 from azure.cosmos.aio import CosmosClient as AsyncCosmosClient
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from localcloud_tests.support.cosmos import CosmosRequests
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.support.cosmos import CosmosRequests
 
 USERS, SONGS = 12, 6
 ALL: list[dict[str, Any]] = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud_tests.integration.eventhubs.hub import Hub
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.integration.eventhubs.hub import Hub
 
 HUBS = 80
 

@@ -16,10 +16,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin import NewPartitions as ConfluentNewPartitions
 
+from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.eventhubs.conftest import write_config
 from localcloud_tests.integration.eventhubs.hub import DEADLINE, Hub, bodies
 from localcloud_tests.support.kafka import aiokafka_options, confluent_options
-from localcloud.testing import LocalCloudProcess
 
 
 async def properties(hub: Hub) -> tuple[list[str], datetime]:

@@ -1,8 +1,8 @@
 """The main features through Azure's client for JavaScript, as an independent witness."""
 
+from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.eventhubs.hub import Hub
 from localcloud_tests.support.javascript import needs_node, run
-from localcloud.testing import LocalCloudProcess
 
 CHECKS = """
     partitionIds hubProperties emptyPartition partitionProperties

@@ -8,8 +8,8 @@ from typing import Any
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
-from localcloud_tests.integration.eventhubs.hub import Hub
 from localcloud.testing.waiting import wait_for_async
+from localcloud_tests.integration.eventhubs.hub import Hub
 
 
 class Listener:

@@ -14,10 +14,10 @@ from azure.eventhub import EventData
 from localcloud.amqp.message import DATA, section
 from localcloud.amqp.performatives import Attach, Disposition, Source, Target, Transfer
 from localcloud.amqp.types import Uint
+from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.eventhubs.conftest import write_config
 from localcloud_tests.integration.eventhubs.hub import Hub, bodies
 from localcloud_tests.support.amqp import RawClient
-from localcloud.testing import LocalCloudProcess
 
 
 def send_raw(client: RawClient, number: int, body: bytes) -> None:
@@ -120,7 +120,9 @@ async def test_what_was_acknowledged_is_there_after_a_kill(
 
 # Azure's SDK leaves its old socket to the garbage collector when the server goes away.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_clients_go_on_after_a_restart(start_localcloud: Callable[..., LocalCloudProcess], tmp_path: Path) -> None:
+async def test_clients_go_on_after_a_restart(
+    start_localcloud: Callable[..., LocalCloudProcess], tmp_path: Path
+) -> None:
     config = write_config(tmp_path / "Config.json", ["hub"], partitions=1)
     cloud = start_localcloud("--config", str(config))
     hub = Hub(cloud, "hub")

@@ -14,9 +14,9 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from localcloud_tests.support.kafka import CONNECTION_STRING, aiokafka_options
 from localcloud.testing import LocalCloudProcess
 from localcloud.testing.waiting import wait_for_async
+from localcloud_tests.support.kafka import CONNECTION_STRING, aiokafka_options
 
 DEADLINE = 20.0
 

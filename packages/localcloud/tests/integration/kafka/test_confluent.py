@@ -9,9 +9,9 @@ import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, NewPartitions, NewTopic, OffsetSpec
 
-from localcloud_tests.support.kafka import CONNECTION_STRING, confluent_options
 from localcloud.testing import LocalCloudProcess
 from localcloud.testing.waiting import wait_for
+from localcloud_tests.support.kafka import CONNECTION_STRING, confluent_options
 
 DEADLINE = 20.0
 

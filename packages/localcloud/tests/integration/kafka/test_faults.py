@@ -6,8 +6,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from localcloud_tests.support.kafka import aiokafka_options
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.support.kafka import aiokafka_options
 
 
 def rule(kind: str, operation: str, **more: object) -> dict[str, object]:

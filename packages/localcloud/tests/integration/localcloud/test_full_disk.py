@@ -24,12 +24,12 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import ServiceBusServerBusyError
 from kio.schema.errors import ErrorCode
 
+from localcloud.testing import LocalCloudProcess
+from localcloud.testing.waiting import wait_for_async
 from localcloud_tests.integration.eventhubs.conftest import write_config
 from localcloud_tests.integration.eventhubs.hub import Hub
 from localcloud_tests.support.kafka import RawClient, aiokafka_options
 from localcloud_tests.support.kafka_requests import plain, produce, produced
-from localcloud.testing import LocalCloudProcess
-from localcloud.testing.waiting import wait_for_async
 
 AT_ONCE_S = 5.0
 BIG = 6000

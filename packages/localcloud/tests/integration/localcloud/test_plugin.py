@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = Path(__file__).parents[3] / "packages" / "localcloud" / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 DEADLINE_S = 120
 
 
@@ -48,7 +48,7 @@ def test_the_example_of_the_readme_passes_with_a_process_for_each_worker(tmp_pat
     assert done.returncode == 0, done.stdout
     assert re.search(r"^=+ 4 passed", done.stdout, re.MULTILINE), done.stdout
     told = re.findall(r"^localcloud of (\w+): process started in [\d.]+ s, (\d) namesp", done.stdout, re.MULTILINE)
-    assert [worker for worker, _ in told] == ["gw0", "gw1"]
+    assert {worker for worker, _ in told} == {"gw0", "gw1"}
     assert sum(int(count) for _, count in told) == 4
 
 

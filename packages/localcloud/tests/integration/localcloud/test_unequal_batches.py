@@ -15,10 +15,10 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from confluent_kafka import Consumer
 
 from localcloud.log.batch import build
+from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.eventhubs.conftest import write_config
 from localcloud_tests.support.kafka import RawClient, aiokafka_options, confluent_options
 from localcloud_tests.support.kafka_requests import produce
-from localcloud.testing import LocalCloudProcess
 
 DEADLINE_S = 60.0
 PARTITIONS = 2

@@ -11,8 +11,8 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
-from localcloud_tests.integration.servicebus.conftest import config, write_config
 from localcloud.testing import LocalCloudProcess
+from localcloud_tests.integration.servicebus.conftest import config, write_config
 
 WAIT = 10
 
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @pytest.fixture
 def mortal(tmp_path: Path) -> Iterator[LocalCloudProcess]:
     """A localcloud to be killed."""
-    cloud = LocalCloudProcess(tmp_path / "cloud", ["--servicebus-config", str(write_config(tmp_path, config()))]).start()
+    cloud = LocalCloudProcess(
+        tmp_path / "cloud", ["--servicebus-config", str(write_config(tmp_path, config()))]
+    ).start()
     yield cloud
     cloud.stop()
     gc.collect()

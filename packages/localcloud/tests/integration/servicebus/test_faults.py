@@ -79,7 +79,9 @@ async def test_a_lost_answer_makes_the_sender_send_again(
     assert await bodies(patient, queue) == ["a", "a"]
 
 
-async def test_a_message_comes_again_while_it_is_held(cloud: LocalCloudProcess, bus: ServiceBusClient, queue: str) -> None:
+async def test_a_message_comes_again_while_it_is_held(
+    cloud: LocalCloudProcess, bus: ServiceBusClient, queue: str
+) -> None:
     async with bus.get_queue_sender(queue) as sender:
         await sender.send_messages(ServiceBusMessage("a"))
     with cloud.faults(rule(queue, "duplicate", "receive", count=1)):

@@ -12,8 +12,8 @@ from localcloud.amqp.performatives import (
 )
 from localcloud.amqp.server import AmqpServer
 from localcloud.amqp.types import Uint
-from localcloud_tests.support.amqp import RawClient
 from localcloud.testing.waiting import wait_for_async
+from localcloud_tests.support.amqp import RawClient
 from localcloud_tests.unit.amqp.service import Service, receiving, run, sending, serving
 
 

@@ -15,8 +15,8 @@ from kio.schema.offset_for_leader_epoch.v3.request import OffsetForLeaderPartiti
 
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import LogStore
-from localcloud_tests.support.kafka_requests import fetch, fetched, make, plain, produce, produced, values
 from localcloud.testing.waiting import wait_for_async
+from localcloud_tests.support.kafka_requests import fetch, fetched, make, plain, produce, produced, values
 from localcloud_tests.unit.kafka.conftest import Connect
 
 # Fetch.

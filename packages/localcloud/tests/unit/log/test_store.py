@@ -21,7 +21,7 @@ from localcloud.log.hub_file import HubFile
 from localcloud.log.store import LogStore
 from localcloud.testing.waiting import wait_for_async
 
-HUBS = [HubConfig("Music-Events", 4, ("Songline-Trending",)), HubConfig("parked", 1)]
+HUBS = [HubConfig("Orders", 4, ("Shop-Readers",)), HubConfig("parked", 1)]
 
 
 def now_ms() -> int:
@@ -30,20 +30,20 @@ def now_ms() -> int:
 
 async def test_declared_hubs_are_created_and_found_in_any_case(tmp_path: Path) -> None:
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
-        hub = store.hub("MUSIC-events")
-        assert (hub.name, len(hub.partitions), hub.created_at_ms) == ("Music-Events", 4, 1_700_000_000_000)
-        assert hub.consumer_groups == {"$default", "songline-trending"}
-        assert [hub.name for hub in store.hubs()] == ["Music-Events", "parked"]
+        hub = store.hub("ORDERS")
+        assert (hub.name, len(hub.partitions), hub.created_at_ms) == ("Orders", 4, 1_700_000_000_000)
+        assert hub.consumer_groups == {"$default", "shop-readers"}
+        assert [hub.name for hub in store.hubs()] == ["Orders", "parked"]
         with pytest.raises(UnknownHubError, match="nothing-here"):
             store.hub("nothing-here")
 
 
 async def test_a_reopened_store_keeps_events_creation_times_and_undeclared_hubs(tmp_path: Path) -> None:
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
-        await store.hub("music-events").partitions[3].append(build([(b"k", b"v")], 1))
+        await store.hub("orders").partitions[3].append(build([(b"k", b"v")], 1))
         store.create_hub(HubConfig("extra", 2, compacted=True, retention_ms=None))
     async with LogStore.open(tmp_path, HUBS, lambda: 1_800_000_000_000) as store:
-        hub = store.hub("music-events")
+        hub = store.hub("orders")
         assert hub.created_at_ms == 1_700_000_000_000
         assert [partition.high_watermark for partition in hub.partitions] == [0, 0, 0, 1]
         assert store.hub("extra").config == HubConfig("extra", 2, compacted=True, retention_ms=None)
@@ -54,41 +54,41 @@ async def test_a_lower_partition_count_is_refused_with_what_to_do(tmp_path: Path
     with pytest.raises(
         LogOpenError, match=r"has 4 partitions on disk and 2 in the configuration.*can grow.*PartitionCount back to 4"
     ):
-        LogStore.open(tmp_path, [HubConfig("music-events", 2)], now_ms)
+        LogStore.open(tmp_path, [HubConfig("orders", 2)], now_ms)
     await LogStore.open(tmp_path, HUBS, now_ms).close()
 
 
 async def test_a_hub_grows_with_its_declaration_and_keeps_what_it_has(tmp_path: Path) -> None:
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
-        await store.hub("music-events").partitions[3].append(build([(b"k", b"v")], 1))
+        await store.hub("orders").partitions[3].append(build([(b"k", b"v")], 1))
     for _ in range(2):
-        async with LogStore.open(tmp_path, [HubConfig("music-events", 6)], lambda: 1_800_000_000_000) as store:
-            hub = store.hub("music-events")
+        async with LogStore.open(tmp_path, [HubConfig("orders", 6)], lambda: 1_800_000_000_000) as store:
+            hub = store.hub("orders")
             assert hub.created_at_ms == 1_700_000_000_000
             assert [partition.high_watermark for partition in hub.partitions] == [0, 0, 0, 1, 0, 0]
     with pytest.raises(LogOpenError, match="PartitionCount back to 6"):
-        LogStore.open(tmp_path, [HubConfig("music-events", 5)], now_ms)
+        LogStore.open(tmp_path, [HubConfig("orders", 5)], now_ms)
 
 
 async def test_a_hub_grows_while_it_is_open_and_stays_so_over_restarts(tmp_path: Path) -> None:
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
-        hub = store.grow_hub("MUSIC-events", 6)
-        assert hub is store.hub("music-events")
+        hub = store.grow_hub("ORDERS", 6)
+        assert hub is store.hub("orders")
         assert (len(hub.partitions), hub.config.partitions) == (6, 6)
         await hub.partitions[5].append(build([(b"k", b"v")], 1))
         for count in (6, 5, 0, -1):
             with pytest.raises(PartitionCountError, match="has 6 partitions; expected more"):
-                store.grow_hub("music-events", count)
+                store.grow_hub("orders", count)
         with pytest.raises(UnknownHubError):
             store.grow_hub("nothing-here", 6)
     for declared, count in ((4, 6), (5, 6), (8, 8)):
-        config = [HubConfig("music-events", declared)]
+        config = [HubConfig("orders", declared)]
         async with LogStore.open(tmp_path, config, lambda: 1_800_000_000_000) as store:
-            hub = store.hub("music-events")
+            hub = store.hub("orders")
             assert (len(hub.partitions), hub.created_at_ms) == (count, 1_700_000_000_000)
             assert hub.partitions[5].high_watermark == 1
     async with LogStore.open(tmp_path, [], now_ms) as store:
-        assert len(store.hub("music-events").partitions) == 8
+        assert len(store.hub("orders").partitions) == 8
 
 
 async def test_a_growth_that_a_crash_cuts_short_has_not_happened(
@@ -98,11 +98,11 @@ async def test_a_growth_that_a_crash_cuts_short_has_not_happened(
         with monkeypatch.context() as patch:
             patch.setattr(HubFile, "write", _full)
             with pytest.raises(OSError, match="No space"):
-                store.grow_hub("music-events", 6)
-        assert len(store.hub("music-events").partitions) == 4
+                store.grow_hub("orders", 6)
+        assert len(store.hub("orders").partitions) == 4
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
-        assert len(store.hub("music-events").partitions) == 4
-        assert len(store.grow_hub("music-events", 5).partitions) == 5
+        assert len(store.hub("orders").partitions) == 4
+        assert len(store.grow_hub("orders", 5).partitions) == 5
 
 
 def _full(*_: object) -> None:
@@ -169,7 +169,7 @@ async def test_a_hub_of_a_long_name_is_created_and_deleted(tmp_path: Path) -> No
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
         store.create_hub(HubConfig("x" * 255, 1))
         store.delete_hub("x" * 255)
-        assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["music-events", "parked"]
+        assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["orders", "parked"]
 
 
 @pytest.mark.parametrize("leftover", [".new", ".deleted"])
@@ -177,7 +177,7 @@ async def test_what_a_crash_left_of_a_creation_or_a_deletion_is_swept_away(tmp_p
     (tmp_path / "hubs" / leftover / "0").mkdir(parents=True)
     async with LogStore.open(tmp_path, HUBS, now_ms) as store:
         assert store.hub("parked").partitions[0].high_watermark == 0
-        assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["music-events", "parked"]
+        assert sorted(path.name for path in (tmp_path / "hubs").iterdir()) == ["orders", "parked"]
 
 
 async def test_the_running_loop_expires_and_compacts_and_outlives_a_failure(

@@ -1,0 +1,63 @@
+"""Fixtures that every kind of test shares."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.testing import LocalCloudProcess
+from localcloud_tests.support import fuzzing, skips
+
+HERE = Path(__file__).parent
+LONG = (
+    "chaos/test_localcloud_killed.py",
+    "integration/eventhubs/test_growth.py",
+    "integration/localcloud/test_full_disk.py",
+)
+"""Files whose tests are `long`: they wait for kills, hangs, locks and leases."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    fuzzing.configure(config)
+    skips.configure(config)
+
+
+# First, so that `-m` finds the marker.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in LONG:
+            item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture
+def start_localcloud(tmp_path: Path) -> Iterator[Callable[..., LocalCloudProcess]]:
+    """Starts localclouds, each on free ports with data of its own; every one is ended with the test.
+
+    `start_localcloud("--config", "hubs.json")` passes arguments on.
+    """
+    clouds: list[LocalCloudProcess] = []
+
+    def start(*arguments: str) -> LocalCloudProcess:
+        cloud = LocalCloudProcess(tmp_path / f"cloud{len(clouds)}", arguments)
+        clouds.append(cloud)
+        return cloud.start()
+
+    yield start
+    for cloud in clouds:
+        cloud.stop()
+
+
+@pytest.fixture
+def localcloud(start_localcloud: Callable[..., LocalCloudProcess]) -> LocalCloudProcess:
+    """An empty localcloud, for this test alone."""
+    return start_localcloud()
+
+
+@pytest.fixture(scope="session")
+def shared_localcloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudProcess]:
+    """A localcloud for all tests that keep out of each other's way; a test that kills one starts its own."""
+    cloud = LocalCloudProcess(tmp_path_factory.mktemp("cloud")).start()
+    yield cloud
+    cloud.stop()
