@@ -25,7 +25,7 @@ T = TypeVar("T")
 TAG = bytes(range(16))
 
 
-class Queue(Inlet):
+class ListInlet(Inlet):
     """Takes everything; `settle` decides when and how."""
 
     def __init__(self, service: "Service") -> None:
@@ -40,7 +40,7 @@ class Queue(Inlet):
         self._service.detached += 1
 
 
-class Shelf(Outlet):
+class ListOutlet(Outlet):
     """Gives the service's messages, unsettled, and answers each outcome with the same."""
 
     def __init__(self, service: "Service", link: SendingLink) -> None:
@@ -76,16 +76,16 @@ class Service:
         if link.address == "guarded":
             link.authorize(link.address)
         link.max_message_size = self.max_message_size
-        return Queue(self)
+        return ListInlet(self)
 
     def attach_receiver(self, link: SendingLink) -> Outlet | Awaitable[Outlet]:
         if link.address == "nowhere":
             raise AmqpError(NOT_FOUND, "no such node")
-        return self._later(link) if link.address == "later" else Shelf(self, link)
+        return self._later(link) if link.address == "later" else ListOutlet(self, link)
 
     async def _later(self, link: SendingLink) -> Outlet:
         await self.available.wait()
-        return Shelf(self, link)
+        return ListOutlet(self, link)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ class Client:
 
 @pytest.mark.parametrize("newcomer", [5, 6])
 @pytest.mark.parametrize("present", [None, 5])
-def test_an_owner_takes_the_partition_from_whoever_is_not_above_it(present: int | None, newcomer: int) -> None:
+def test_an_owner_disconnects_readers_that_are_not_above_it(present: int | None, newcomer: int) -> None:
     readers = PartitionReaders()
     loser = Client(readers, present)
     winner = Client(readers, newcomer)
@@ -31,7 +31,7 @@ def test_an_owner_takes_the_partition_from_whoever_is_not_above_it(present: int 
 
 
 @pytest.mark.parametrize("newcomer", [None, 0, 4])
-def test_nobody_below_the_owner_gets_in(newcomer: int | None) -> None:
+def test_a_reader_below_the_owner_is_refused(newcomer: int | None) -> None:
     readers = PartitionReaders()
     owner = Client(readers, 5)
     with pytest.raises(AmqpError, match="amqp:link:stolen"):
@@ -48,7 +48,7 @@ def test_readers_without_a_level_share_up_to_the_limit() -> None:
     Client(readers, None)
 
 
-def test_an_owner_stops_every_reader_and_leaves_the_door_open_when_it_goes() -> None:
+def test_an_owner_disconnects_every_reader_and_others_may_read_when_it_has_left() -> None:
     readers = PartitionReaders()
     clients = [Client(readers, None) for _ in range(MAX_READERS)]
     owner = Client(readers, 0)
