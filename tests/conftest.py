@@ -23,6 +23,7 @@ LONG = (
     "chaos/test_outbox.py",
     "chaos/test_trending_killed.py",
     "contract/test_installation.py::test_an_extra_brings",
+    "contract/test_local_installation.py",
     "integration/ingestion/test_locks.py",
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",

@@ -50,7 +50,10 @@ def _pack(distribution: Distribution, folder: Path) -> None:
             body = place.read_bytes()
             digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=").decode()
             rows.append(f"{target},sha256={digest},{len(body)}")
-            packed.writestr(target, body)
+            entry = zipfile.ZipInfo(target)
+            # An installer takes from here whether a file is a program.
+            entry.external_attr = place.stat().st_mode << 16
+            packed.writestr(entry, body)
         packed.writestr(record, "\n".join([*rows, f"{record},,"]) + "\n")
 
 
