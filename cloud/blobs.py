@@ -34,7 +34,7 @@ def client(settings: BlobSettings, **options: Any) -> BlobServiceClient:
 
 
 async def ensure(blobs: BlobServiceClient, containers: tuple[str, ...]) -> None:
-    """Create what is missing. On Azure the infrastructure has made it all and this finds it there."""
+    """Create the containers that are missing. On Azure the infrastructure has created them all."""
     for name in containers:
         with contextlib.suppress(ResourceExistsError):
             await blobs.create_container(name)

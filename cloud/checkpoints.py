@@ -1,4 +1,4 @@
-"""Where readers of a hub keep how far they are, and share out its partitions: blobs of a container."""
+"""The SDK's checkpoint store: checkpoints and owners of partitions, as blobs of a container."""
 
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 

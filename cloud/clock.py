@@ -1,4 +1,4 @@
-"""How far this machine's clock is from the services', as their answers over HTTP tell it."""
+"""The difference between this machine's clock and a service's, by the dates of its answers over HTTP."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,5 +22,5 @@ async def measure_skew_s(endpoint: str, now: Callable[[], datetime], timeout_s: 
         middle = before + (now() - before) / 2
     if "Date" not in answer.headers:
         raise ValueError(f"{endpoint} answered {answer.status_code} without a date")
-    told = parsedate_to_datetime(answer.headers["Date"])
-    return (middle - told.astimezone(UTC) - _MEAN_CUT).total_seconds()
+    answered_at = parsedate_to_datetime(answer.headers["Date"])
+    return (middle - answered_at.astimezone(UTC) - _MEAN_CUT).total_seconds()

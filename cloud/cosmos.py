@@ -35,7 +35,7 @@ def client(settings: CosmosSettings) -> CosmosClient:
 
 
 async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Container, ...]) -> None:
-    """Create what is missing. On Azure the infrastructure has made it all and this finds it there."""
+    """Create the containers that are missing. On Azure the infrastructure has created them all."""
     home = await cosmos.create_database_if_not_exists(database)
     for container in containers:
         await home.create_container_if_not_exists(

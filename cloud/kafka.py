@@ -1,4 +1,4 @@
-"""What a Kafka client must be told so that it lives on Event Hubs' Kafka endpoint.
+"""Kafka clients with the settings that Event Hubs' Kafka endpoint needs.
 
 Source: the Event Hubs for Apache Kafka configuration guide. Azure's load balancer drops a connection that was
 idle for 240 s, so clients must close it and refresh their metadata before that.

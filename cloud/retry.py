@@ -54,7 +54,7 @@ async def retry(
     """What `call` returns, called again while it raises an error that `retries` takes.
 
     A service that says how long to stay away is not called before that. Raises the last error once `policy` ends or
-    `gives_up` says so. `on_failure` is told of each failure that is followed by another try. `chance` gives numbers
+    `gives_up` is true. `on_failure` is called with each failure that is followed by another try. `chance` gives numbers
     from 0 to 1, `steady` seconds.
     """
     begun_s = steady()

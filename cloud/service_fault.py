@@ -1,7 +1,7 @@
 """What an error of a service means for a caller: try again, mend access, mend the request, or give the item up.
 
-Errors of Service Bus, Cosmos DB and Kafka are told by their names: a process that does not use a service does not have
-its SDK installed.
+Errors of Service Bus, Cosmos DB and Kafka are known by the names of their classes: a process that does not use a
+service may not have its SDK installed.
 """
 
 from enum import Enum

@@ -50,7 +50,7 @@ class Secret(str):
 class EventHubsSettings(Struct, frozen=True):
     """Where the Event Hubs namespace is: a connection string, or its host name for Entra credentials.
 
-    `kafka` is the Kafka bootstrap address, `host:port`; `plaintext` says that the wire has no TLS (an emulator).
+    `kafka` is the Kafka bootstrap address, `host:port`; `plaintext` says that the connection has no TLS (an emulator).
     """
 
     connection: Secret | None
@@ -70,7 +70,7 @@ class ServiceBusSettings(Struct, frozen=True):
     """Where the Service Bus namespace is: a connection string, or its host name for Entra credentials.
 
     `management` is the HOST:PORT of its management over HTTPS, None where there is none (Microsoft's emulator speaks
-    plain HTTP, which the SDK does not); `certificate` is the PEM file to trust there, None for what is trusted anyway.
+    plain HTTP, which the SDK does not); `certificate` is the PEM file to trust there, None for the system's.
     """
 
     connection: Secret | None

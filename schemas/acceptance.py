@@ -1,4 +1,4 @@
-"""What may come in: the contract and its limits, checked item by item at the edge."""
+"""Accepting events that come in: the contract and its limits, checked item by item."""
 
 import re
 from datetime import datetime
@@ -72,11 +72,11 @@ def check(event: Event, now: datetime) -> Event:
 
 def accepted(body: bytes, now: datetime) -> tuple[Event, bytes]:
     """The event in `body`, as `accept` has it, and the bytes to publish: `body` itself, or the same with its texts
-    clean. What else it says, extensions too, stays as it is."""
+    clean. All else, extensions too, stays as it is."""
     envelope, event = _opened(body, now)
     for name, said in (("resubmitof", envelope.resubmitof), ("resubmitfor", envelope.resubmitfor)):
         if said and said != _NULL:
-            # For some readers only: whoever may send events may not choose who counts them.
+            # These choose the readers that apply the event, and a sender may not choose them.
             raise refuse(name, _written(said), "no such attribute: `songline parked resubmit` alone sets it")
     return event, _with_clean_texts(body, event)
 

@@ -86,12 +86,14 @@ def document() -> dict[str, Any]:
                 tuple(TYPE_NAMES.values()),
             ),
             NOW_PLAYING: _channel(
-                "eventhubs", "What begins to play at this moment. Nobody keeps it: it is told or lost.", (live.TYPE,)
+                "eventhubs",
+                "The songs that begin to play now. An event is delivered at once or lost; none is stored.",
+                (live.TYPE,),
             ),
             CATALOG: _channel(
                 "eventhubs",
                 "The songs that are available, as a table: compacted, keyed by the song's id, to be read over Kafka "
-                "from the beginning. The last record of a key holds; one without a body says that the song has gone.",
+                "from the beginning. The last record of a key holds; one without a body means that the song is gone.",
                 (SONG,),
             ),
             TRENDING_PARTIALS: _channel("eventhubs", f"Counts by song. {_INTERNAL}", ()),
@@ -105,13 +107,13 @@ def document() -> dict[str, Any]:
         },
         "operations": {
             "publishEvents": _operation("send", MUSIC_EVENTS, "Backend services, simulators and the ingestion worker"),
-            "readEvents": _operation("receive", MUSIC_EVENTS, "Trending, the catalog, libraries, and whoever likes"),
+            "readEvents": _operation("receive", MUSIC_EVENTS, "Trending, the catalog, libraries, and any other reader"),
             "tellPlayback": _operation("send", NOW_PLAYING, "The write API"),
-            "hearPlayback": _operation("receive", NOW_PLAYING, "The read API, for whoever watches a listener"),
+            "hearPlayback": _operation("receive", NOW_PLAYING, "The read API, for clients that follow a listener"),
             "tellSongs": _operation("send", CATALOG, "The catalog worker"),
-            "readSongs": _operation("receive", CATALOG, "Whoever wants every song there is"),
+            "readSongs": _operation("receive", CATALOG, "Readers of all songs"),
             "sendCommands": _operation("send", SONG_COMMANDS, "The write API"),
-            "carryOutCommands": _operation("receive", SONG_COMMANDS, "The ingestion worker, and nobody else"),
+            "carryOutCommands": _operation("receive", SONG_COMMANDS, "The ingestion worker only"),
         },
         "components": {"messages": messages, "schemas": tidied(schemas)},
     }

@@ -56,7 +56,7 @@ class Upload(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
 
 
 class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What the uploader says of the song. It goes before what the file's own tags say."""
+    """Metadata of the song that the uploader gives. It takes precedence over the file's own tags."""
 
     title: Text | None = None
     artist: Text | None = None
@@ -65,19 +65,19 @@ class Metadata(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
 
 
 def read_metadata(fields: Mapping[str, str]) -> Metadata:
-    """What an uploader typed, of whatever else is in `fields`, clean. Empty fields say nothing.
+    """The metadata among the form fields `fields`, clean. Empty fields count as missing.
 
     Raises ContractViolationError.
     """
-    said = {name: text for name in Metadata.__struct_fields__ if (text := clean_or_none(fields.get(name)))}
-    if "genre" in said:
-        said["genre"] = said["genre"].lower()
-    for name, text in said.items():
+    given = {name: text for name in Metadata.__struct_fields__ if (text := clean_or_none(fields.get(name)))}
+    if "genre" in given:
+        given["genre"] = given["genre"].lower()
+    for name, text in given.items():
         try:
             msgspec.convert({name: text}, Metadata)
         except msgspec.ValidationError as error:
             raise ContractViolationError(Violation(name, excerpt(repr(text)), broken_rule(str(error)).rule)) from None
-    return Metadata(**said)
+    return Metadata(**given)
 
 
 class IngestSong(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -114,7 +114,7 @@ TYPE_NAMES: dict[type[CommandPayload], str] = {
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """An order with its context: who sends it (`source`) and when (`time`, aware)."""
+    """A command's payload with its context: its sender (`source`) and when it was sent (`time`, aware)."""
 
     id: Id
     source: Source
@@ -200,7 +200,7 @@ def clean(order: CommandPayload) -> CommandPayload:
 
 
 def derived_id(kind: str, *parts: str) -> str:
-    """The same id for the same words, whoever asks and however often. Source: RFC 9562 section 5.5 (version 5).
+    """An id that depends on its words only, so that a retry gets the same. Source: RFC 9562 section 5.5 (version 5).
 
     `derived_id("song-uploaded", ingestion_id)` is the id of the event that an ingestion ends in;
     `derived_id("ingestion", user_id, idempotency_key)` makes a retried upload the same upload.

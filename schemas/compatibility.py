@@ -1,6 +1,6 @@
 """The rule of change: what a published version may become without a new version.
 
-Whoever wrote to the old schema is still understood, and whoever reads by it still finds what it says: a new field is
+Writers by the old schema are still understood, and readers by it still find what it promises: a new field is
 optional, an enumeration only grows, a limit is only relaxed, and nothing is removed, renamed, narrowed or retyped.
 """
 
@@ -36,7 +36,7 @@ see docs/decisions/0070-what-was-never-of-use-is-refused.md. Nothing else is tig
 
 
 def incompatibilities(old: Schema, new: Schema) -> list[str]:
-    """What breaks whoever keeps to the JSON Schema `old` when it becomes `new`, a sentence each, with the field's path.
+    """What breaks clients of the JSON Schema `old` when it becomes `new`, a sentence each, with the field's path.
 
     Knows the keywords that msgspec generates. Descriptions, titles and examples may change.
     """

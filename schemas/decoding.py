@@ -1,4 +1,4 @@
-"""The one decoder of bytes that others wrote: records of hubs, messages of queues, bodies of requests, lines of files.
+"""The one decoder of foreign bytes: records of hubs, messages of queues, bodies of requests, lines of files.
 
 The writer to a hub and the caller of the API decide what the bytes are. Every fault that they can have becomes a
 `PoisonError` here, so that a reader which knows `PoisonError` knows them all. Nothing else decodes such bytes; an
@@ -57,7 +57,7 @@ class Decoder(Generic[T]):
 
 
 class MsgpackDecoder(Generic[T]):
-    """The same for MessagePack, the wire format of trending's own hubs: who has the key can write there too."""
+    """The same for MessagePack, the format of trending's own hubs: foreign bytes may come in there too."""
 
     raw: Callable[[bytes], T]
 

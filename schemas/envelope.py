@@ -22,11 +22,11 @@ from songline.schemas.upcasts import UPCASTS, Step, upcast
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """A fact with its context: who says it (`source`), when it happened (`time`, aware), and what (`data`).
+    """A fact with its context: its sender (`source`), when it happened (`time`, aware), and the fact (`data`).
 
     A decoded event's time is in UTC. `resubmit_of` is the id of the parked record that it is sent again for, None where
     it is not; `resubmit_for` are the readers that it is for then, any other passes it over; empty is all of them. Both
-    are read and never written by `encode`: who sends an event does not resubmit it.
+    are read, and `encode` never writes them: only an operator resubmits an event.
     """
 
     id: Id
@@ -52,7 +52,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The attributes as they are written. Unknown attributes are extensions and are passed over.
+    """The attributes as they are written. Unknown attributes are extensions and are ignored.
 
     `partitionkey` may be left out by a sender; it is the data's `userId` then.
     """
@@ -82,7 +82,7 @@ class ReceivedEnvelope(Struct, frozen=True, kw_only=True):
     partitionkey: Id | None = None
     datacontenttype: str | None = None
     traceparent: TraceParent | None = None
-    # Extensions, unread: what is no text says nothing, as any other extension that nobody knows.
+    # Extensions, not decoded yet: one that is no text is ignored, as unknown extensions are.
     resubmitof: Raw = Raw(b"")
     resubmitfor: Raw = Raw(b"")
 

@@ -1,4 +1,4 @@
-"""What is wrong with an item, named after who must act."""
+"""What is wrong with an item: the sender must change it, or it is parked."""
 
 from msgspec import Struct
 

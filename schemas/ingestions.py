@@ -1,4 +1,4 @@
-"""The way of one upload, as anybody may look it up: the document of the container `ingestions`.
+"""The state of one upload, as the API shows it: the document of the container `ingestions`.
 
 The document is also where the worker keeps the events that follow from it until they are published (`outbox`): what
 was decided and what must be said about it are one write.
@@ -47,7 +47,7 @@ class Transition(Struct, frozen=True, kw_only=True, rename="camel", omit_default
 
 
 class Audio(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a song is: found in the file itself, under what its uploader says of it."""
+    """A song's metadata: what the uploader gives, and for the rest what the file has."""
 
     format: str
     content_type: str

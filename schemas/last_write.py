@@ -19,6 +19,6 @@ def last_write(statements: Iterable[tuple[int, T]], time: Callable[[T], Any]) ->
 
 
 def is_outdated(resubmitted: Any, known: Any | None) -> bool:
-    """Whether a statement that is sent again, of the event time `resubmitted`, is no later than what its partition said
-    last, of the event time `known`; False where that said nothing yet."""
+    """Whether a statement that is sent again, of the event time `resubmitted`, is no later than its partition's last
+    statement, of the event time `known`; False where there is none yet."""
     return known is not None and bool(known >= resubmitted)

@@ -1,7 +1,7 @@
 """A listener's library: the documents of the container `library`, and what the read side serves of them.
 
-A listener's documents share his partition key. The summary says how far each partition of `music-events` is applied
-for him, and is written with whatever else changes, so that what is there and how far it is are one write.
+A listener's documents share a partition key. The summary has the position up to which each partition of `music-events`
+is applied, and is written in one transaction with the entries that change.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ RECENT = 50
 
 
 class FlagState(Struct, frozen=True):
-    """What a partition said last of a like or an upload: whether it is so, and when that happened."""
+    """A like or an upload by the last event of a partition: whether it is set, and when that happened."""
 
     on: bool
     at: Moment
@@ -27,7 +27,7 @@ class FlagState(Struct, frozen=True):
 class EntryDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A song in a listener's library: `id` is `song:` and the song's. Plays are listens; see docs/library.md.
 
-    `likes` and `uploads` hold what each partition said last; the latest by time holds, then the higher partition. The
+    `likes` and `uploads` hold each partition's last state; the later event time holds, then the higher partition. The
     orders are what lists are sorted by, descending, and are there only where the song belongs into the list.
     """
 

@@ -1,4 +1,4 @@
-"""Ephemeral events: told to whoever listens at that moment, and kept by nobody.
+"""Ephemeral events: delivered to the clients that are connected at that moment, and stored nowhere.
 
 They have a hub of their own and are none of the facts that projections are made of: nothing is lost with one.
 """

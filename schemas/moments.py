@@ -1,4 +1,4 @@
-"""Moments as others write them: one rule for every door and every reader.
+"""Reading moments that others wrote: one rule for the API and for every reader.
 
 RFC 3339 sets no limit to the digits of a second; .NET writes seven. What is finer than a microsecond is cut off, as the
 standard library does. msgspec 0.22 rounds it, which moves `23:59:59.9999995` into the next day and refuses .NET's

@@ -1,4 +1,4 @@
-"""What is meant by a name that nobody knows."""
+"""The known name that is most like an unknown one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -5,13 +5,13 @@ that a sender writes into an event takes part in that, so it can't be forged; wh
 hub keeps no finer time. Owners stay owners, also when their song is removed. Only their facts hold: in a partition the
 one of the highest position, between partitions the later event time (whole milliseconds), then the higher partition.
 
-What is kept of a song is one fact for each partition and user: what the user said last there, with the claim of their
+One fact is kept of a song for each partition and user: the user's last one there, with the claim of their
 first `uploaded` there. Facts are merged into it in any order and any number of times, and the same comes out.
 
-Facts of others are kept too, for an earlier `uploaded` of theirs may still come from a partition that is behind, but
-only OTHERS of them: those with the earliest claims. That gives up one case: a user who speaks in several partitions (no
-publisher of ours does that), and who is known as the owner only after OTHERS strangers with earlier claims were read.
-What that user said before is lost then. The owner's own facts are all kept, and users who speak in one partition lose
+Facts of other users are kept too, since an earlier `uploaded` of theirs may still come from a partition that is behind,
+but only OTHERS of them: those with the earliest claims. One case is lost: a user with events in several partitions (no
+publisher here sends so) who is known as the owner only after OTHERS strangers with earlier claims were read. The user's
+facts from before that are lost. The owner's own facts are all kept, and users with events in one partition lose
 nothing, however many strangers there are.
 """
 
@@ -47,7 +47,7 @@ class Claim(Struct, frozen=True, order=True, array_like=True):
 
 
 class OwnershipFact(Protocol):
-    """What a user said last of a song in one partition. `claim` is None while they uploaded nothing there."""
+    """A user's last fact about a song in one partition. `claim` is None while they uploaded nothing there."""
 
     @property
     def user_id(self) -> str | None: ...
@@ -87,7 +87,7 @@ def learn(facts: Mapping[Key, F], partition: int, fact: F, *, again: bool = Fals
 
 
 def merge(known: F, fact: F) -> F:
-    """What one user said in one partition: the fact of the higher position, with the earlier claim."""
+    """The one of two facts of a user and partition that has the higher position, with the earlier claim."""
     newest = fact if fact.position > known.position else known
     claims = [claim for claim in (known.claim, fact.claim) if claim is not None]
     return newest.claiming(min(claims, default=None))

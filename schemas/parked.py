@@ -13,10 +13,10 @@ BODY_LIMIT_BYTES = 64 * 1024
 """So much of a body is kept; the hub has the rest of it."""
 
 CRASHES_THE_FOLD = "crashes-the-fold"
-"""The reason of a record whose fold raised what nobody foresaw, hung, or ended the process."""
+"""The reason of a record whose fold raised an error that is not foreseen, hung, or ended the process."""
 
 REFUSED_BY_STORE = "refused-by-store"
-"""The reason of a record whose documents the store refuses, whoever writes them and however often."""
+"""The reason of a record whose documents the store refuses, on every try and from every worker."""
 
 ParkedState = Literal["parked", "resubmitted", "discarded"]
 
@@ -93,10 +93,10 @@ class ParkedEntry(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 ENTRY_COLUMNS = ", ".join(f'c["{name}"]' for name in ParkedEntry.__struct_encode_fields__)
-"""What a query selects of a document `c` for a ParkedEntry."""
+"""The columns that a query selects of a document `c` for a ParkedEntry."""
 
 WAITING_QUERY = "SELECT VALUE COUNT(1) FROM c WHERE c.state = 'parked'"
-"""How many records nobody has sent again or discarded."""
+"""How many records were neither sent again nor discarded."""
 
 
 def entry_of(parked: ParkedEvent) -> ParkedEntry:
@@ -105,7 +105,7 @@ def entry_of(parked: ParkedEvent) -> ParkedEntry:
 
 
 def acted(before: ParkedEvent, action: ParkedAction) -> ParkedEvent:
-    """`before` after somebody did `action` with it."""
+    """`before` after `action`."""
     return structs.replace(before, state=action.action, actions=(*before.actions, action))
 
 
@@ -143,7 +143,7 @@ def parked_event(
 def is_same_record(one: ParkedEvent, other: ParkedEvent) -> bool:
     """Whether both are of one record. A hub that was made anew gives its positions to other records.
 
-    Bodies are not compared: over Kafka, a body that was sent as no bytes is told in AMQP's encoding.
+    Bodies are not compared: over Kafka, a body that was sent as no bytes arrives in AMQP's encoding.
     """
     if one.id != other.id:
         return False
@@ -163,7 +163,7 @@ def of_another_hub(parked: ParkedEvent) -> ParkedEvent:
 
 
 def merged(before: ParkedEvent, parked: ParkedEvent) -> ParkedEvent:
-    """`before` with those readers of `parked` that it does not have yet; what a reader said first stands."""
+    """`before` with those readers of `parked` that it does not have yet; a reader's first failure stays."""
     fresh = _without(parked.readers, before.readers)
     if not fresh:
         return before

@@ -13,7 +13,7 @@ SHARDS_KEY = PROGRESS
 
 
 class SongDay(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was counted of a song on a UTC day, by hour: HOURS numbers a kind. `id` is the day, `2026-11-22`.
+    """The counts of a song on a UTC day, by hour: HOURS numbers a kind. `id` is the day, `2026-11-22`.
 
     Counts only grow, and those of a day are written together, so `total`, the sum of them all, tells which of two
     writings is the later one.
@@ -48,7 +48,7 @@ class HourPlays(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SongPlays(Freshness, frozen=True, kw_only=True, rename="camel"):
-    """Every hour of a time, oldest first, also those in which nobody heard the song."""
+    """Every hour of a span, oldest first, also those without a listen."""
 
     song_id: Id
     hours: tuple[HourPlays, ...]

@@ -1,4 +1,4 @@
-"""How far a projection has read `music-events`: as its worker notes it, and as every answer tells it."""
+"""How far a projection has applied `music-events`: the watermarks that its worker writes and that answers carry."""
 
 from msgspec import Struct
 

@@ -1,7 +1,7 @@
 """Songs as the read side keeps and serves them: the documents of the container `songs`.
 
-A song's document holds what its owner said last of it in each partition of `music-events`, and, apart, what others
-said, which never shows: see `schemas.ownership`. Applying the same fact again, or facts in another order, makes the
+A song's document holds its owner's last fact in each partition of `music-events`, and, apart, the facts of other
+users, which never show: see `schemas.ownership`. Applying the same fact again, or facts in another order, makes the
 same document.
 """
 
@@ -36,7 +36,7 @@ class Song(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 
 
 class Fact(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What a user said last of a song in a partition: the event at `position` (its sequence number), of the moment
+    """A user's last fact about a song in a partition, from the event at `position` (its sequence number), of the moment
     `at`. Without a `song` it has gone. `claim`: where their first upload of the song stands in that partition.
 
     What was written before facts had users has neither `user_id` nor `claim`.
@@ -78,7 +78,7 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     @property
     def latest(self) -> Fact | None:
         """The fact that holds; None while nobody has uploaded the song."""
-        return holding(self.said)
+        return holding(self.all_facts)
 
     @property
     def song(self) -> Song | None:
@@ -88,10 +88,10 @@ class SongDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     @property
     def owner(self) -> str | None:
         """Whose song it is, also when it has gone; None where nobody has uploaded it, or where that is not known."""
-        return owner_of(self.said) or None
+        return owner_of(self.all_facts) or None
 
     @property
-    def said(self) -> Mapping[Key, Fact]:
+    def all_facts(self) -> Mapping[Key, Fact]:
         """All facts by partition and user."""
         others = {(int(key.partition(" ")[0]), fact.user_id or NOBODY): fact for key, fact in self.others.items()}
         return {**others, **_named(self.facts)}
@@ -111,8 +111,8 @@ def filed(said: Mapping[Key, Fact]) -> tuple[dict[str, Fact], dict[str, Fact]]:
 
 def _named(facts: Mapping[str, Fact]) -> dict[Key, Fact]:
     """The owner's facts by partition and user. Facts without a user are named after their songs and claim before all
-    that have one, the earliest event first. A removal tells no name: it counts as the owner's, so that what had gone
-    stays gone."""
+    that have one, the earliest event first. A removal names no user: it counts as the owner's, so that a removed song
+    stays removed."""
     songs = [(fact.time_ms, int(partition), fact.song) for partition, fact in facts.items() if fact.song is not None]
     owner = min(songs, key=lambda said: said[:2])[2].user_id if songs else None
     found = {}

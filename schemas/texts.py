@@ -1,10 +1,10 @@
 """Free text of others (titles, artists, albums, devices, names of files), made fit to be shown on one line.
 
-Text is cleaned and not refused: who copies a title from a document does not see what came with it. What is removed
-can move a terminal's cursor, turn the direction of what stands beside it (Trojan Source, CVE-2021-42574), or has no
-form in UTF-8. What joins letters (U+200C, U+200D) stays: Persian, Hindi and emoji need it.
+Text is cleaned and not refused: a title that is copied from a document may bring signs that can't be seen. What is
+removed can move a terminal's cursor, turn the direction of the text beside it (Trojan Source, CVE-2021-42574), or has
+no form in UTF-8. What joins letters (U+200C, U+200D) stays: Persian, Hindi and emoji need it.
 
-The same rule holds at every door and in every reader of what is in a hub already.
+The same rule holds for everything that publishes and for every reader of a hub.
 """
 
 import re

@@ -71,7 +71,7 @@ def apply_facts(
     resubmitted: Iterable[Fact] = (),
 ) -> SongDocument:
     """The song's document with more facts of `partition`; the same document where none of them is new."""
-    before: Mapping[Key, Fact] = {} if document is None else document.said
+    before: Mapping[Key, Fact] = {} if document is None else document.all_facts
     after = before
     for fact in facts:
         after = learn(after, int(partition), fact)

@@ -1,32 +1,32 @@
-"""Attempts: what a reader is about to fold, noted before it does, so that its next life knows what ended the last one.
+"""Attempts: what a reader is about to fold, written before it does. Its next life learns from them what ended it.
 
-A stay is the time for which one reader holds a partition. It notes an attempt when it begins and closes it when it
-ends well. A reader that finds an open attempt folds the records after it piece by piece, each noted before. A stay that
-dies in a piece is followed by one that takes that piece apart, until a record alone has ended SINGLE_TRIES stays: that
-one is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
+A stay is the time for which one reader holds a partition. It writes an attempt when it begins and closes it when it
+ends well. A reader that finds an open attempt folds the records after it in pieces, and writes each piece before it
+folds it. A stay that ends in a piece is followed by one that divides that piece, until one record alone has ended
+SINGLE_TRIES stays: that record is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
 """
 
 from msgspec import Struct, structs
 
 PIECE = 32
-"""Records of the first piece; each piece that goes well makes the next one twice as large."""
+"""Records of the first piece; each piece that is folded doubles the size of the next one."""
 
 LARGEST_PIECE = 1_024
 
 REACH = 20_000
-"""A stay holds at most so many records that are not written: what ended it is among so many after its position."""
+"""A stay holds at most so many unwritten records: the record that ended it is among so many after its position."""
 
 SINGLE_TRIES = 2
-"""So many stays must end in a record alone before it is the culprit: one may be killed there by chance."""
+"""So many stays must end in one record alone before it is the culprit: a stay may be killed there by chance."""
 
 
 class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
     """The document of a reader's partition; `id` is made by `attempt_id`.
 
-    `owner` is the stay's own name. `first` is the position that is folded next, `piece_last` the last position of the
-    piece, None where the stay folds without pieces. `tries`: how many stays began exactly this piece. `error`: the last
-    line of the error that ended the stay, empty where none was seen. `parked_in_a_row`: records that crashed the fold
-    or were refused, with none applied between. `open` until the stay ends well.
+    `owner` names the stay. `first` is the position that is folded next, `piece_last` the last position of the piece,
+    None where the stay folds without pieces. `tries`: how many stays began exactly this piece. `error`: the last line
+    of the error that ended the stay, empty where none was seen. `parked_in_a_row`: records that crashed the fold or
+    were refused, with none applied between. `open` until the stay ends well.
     """
 
     id: str
@@ -40,8 +40,8 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Dissection(Struct):
-    """How the records up to `until` are folded after a stay that ended badly. Up to `close_until` a piece has `close`
-    records at most; after that `size`, which grows."""
+    """How the records up to `until` are folded after a stay that ended badly. Up to `close_until` a piece has at most
+    `close` records; after that `size`, which grows."""
 
     until: int
     close_until: int = -1
@@ -55,12 +55,12 @@ class Dissection(Struct):
         return max(1, min(self.size, self.until - position + 1))
 
     def advance(self, position: int) -> None:
-        """The piece that ended at `position` went well, or its culprits are parked."""
+        """Record that the piece that ends at `position` is folded, or its culprits are parked."""
         if position > self.close_until:
             self.size = min(2 * self.size, LARGEST_PIECE)
 
     def is_over(self, position: int) -> bool:
-        """Whether records after `position` are folded as usual again."""
+        """Whether records after `position` are folded without pieces again."""
         return position >= self.until
 
 
@@ -70,9 +70,9 @@ def attempt_id(reader: str, hub: str, partition: str) -> str:
 
 
 def begin_attempt(before: Attempt | None, key: str, owner: str, position: int) -> Attempt:
-    """The attempt of a stay that begins with the record at `position`; `before` is what was noted there last.
+    """The attempt of the stay `owner`, which begins with the record at `position`, after the attempt `before`.
 
-    What an open attempt says of its piece and error is kept until the first piece is noted.
+    The piece and error of an open attempt are kept until the first piece is written.
     """
     if before is None:
         return Attempt(id=key, owner=owner, first=position)
@@ -83,7 +83,8 @@ def begin_attempt(before: Attempt | None, key: str, owner: str, position: int) -
 
 
 def plan_dissection(before: Attempt | None, position: int, hub_last: int) -> Dissection | None:
-    """How to fold from `position` on, after `before`; None: as usual. `hub_last` is the hub's last position."""
+    """How to fold from `position` on after the attempt `before`; None where no pieces are needed. `hub_last` is the
+    hub's last position."""
     if before is None or not before.open:
         return None
     found = Dissection(until=min(hub_last, position + REACH - 1))
@@ -96,7 +97,7 @@ def plan_dissection(before: Attempt | None, position: int, hub_last: int) -> Dis
 
 
 def is_culprit(before: Attempt | None, position: int) -> bool:
-    """Whether the record at `position` alone has ended so many stays that it is to be parked without another try."""
+    """Whether the record at `position` alone has ended so many stays that it is parked without another try."""
     return (
         before is not None
         and before.open
@@ -106,7 +107,7 @@ def is_culprit(before: Attempt | None, position: int) -> bool:
 
 
 def attempt_piece(before: Attempt, first: int, last: int) -> Attempt:
-    """The attempt with the piece from `first` to `last`, to be noted before that is folded."""
+    """The attempt with the piece from `first` to `last`, to be written before that is folded."""
     again = (before.first, before.piece_last) == (first, last)
     return structs.replace(
         before,

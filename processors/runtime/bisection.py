@@ -1,4 +1,4 @@
-"""Bisection: which of some records fail, found with few folds."""
+"""Bisection: finding the records that fail with few folds."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -11,16 +11,16 @@ async def bisect(
     fold: Callable[[Sequence[T]], Awaitable[None]],
     failed: Callable[[T, Exception], Awaitable[None]],
 ) -> None:
-    """Fold all of `records` but those that fail alone, each of which is given to `failed` with its error, in order.
+    """Fold all of `records` but those that fail alone; call `failed` with each of these and its error, in order.
 
-    `fold` may be given what it was given before, or a part of it; a record's predecessors are always folded, or given
-    to `failed`, before it is folded without them. What `failed` raises ends it.
+    `fold` may be called with records that it was called with before, or a part of them. A record's predecessors are
+    always folded, or given to `failed`, before it is folded without them. An error of `failed` ends the bisection.
     """
     if not records:
         return
     try:
         await fold(records)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is told with the record that it is of
+    except Exception as error:  # noqa: BLE001  # `failed` decides about it, record by record
         if len(records) == 1:
             await failed(records[0], error)
             return

@@ -1,4 +1,4 @@
-"""Whether a worker lives and keeps up: `/health/live`, `/health/ready` and `/health/progress`."""
+"""A worker's health over HTTP: `/health/live`, `/health/ready` and `/health/progress`."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -16,8 +16,8 @@ _encode = msgspec.json.Encoder().encode
 
 @asynccontextmanager
 async def serve_health(port: int, report: Callable[[], ProgressReport]) -> AsyncIterator[int]:
-    """A small web server on 127.0.0.1, and its port. `report` gives the worker's progress, by which it is ready or
-    not."""
+    """Serve health on `port` of 127.0.0.1, 0 for a free one; gives the port. The worker is ready where `report` gives
+    no reasons."""
 
     async def live(request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})

@@ -1,4 +1,4 @@
-"""The container `parked`: records that a reader passes over, each kept once, with its reason."""
+"""The container `parked`: records that readers could not apply, each kept once, with the reasons."""
 
 from collections.abc import AsyncIterator
 
@@ -33,13 +33,13 @@ _OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, Cosmo
 
 
 class ParkedStore:
-    """The container `parked`. A reader parks a record before it moves its position or its checkpoint past it."""
+    """The container `parked`. A reader parks a record before its watermark or checkpoint moves past it."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
     async def park(self, parked: ParkedEvent) -> bool:
-        """Return once the record is there with its reader's reason; whether that is new.
+        """Return once the record is in the container with its reader's reason: True where that is new.
 
         Parking the same record again changes nothing. Raises AzureError; the caller tries again.
         """
@@ -50,7 +50,7 @@ class ParkedStore:
                 continue
 
     async def read(self, parked_id: str) -> tuple[ParkedEvent, str] | None:
-        """The document and its ETag, None where there is none. Raises AzureError."""
+        """The record and its ETag, None where there is none. Raises AzureError."""
         try:
             item = await self._container.read_item(parked_id, parked_id)
         except CosmosResourceNotFoundError:
@@ -58,17 +58,17 @@ class ParkedStore:
         return msgspec.convert(dict(item), ParkedEvent), item["_etag"]
 
     async def entries(self) -> AsyncIterator[ParkedEntry]:
-        """All of them without their bodies, those that were parked first at first. Raises AzureError."""
+        """All records without their bodies, in the order in which they were parked. Raises AzureError."""
         async for item in self._container.query_items(_ENTRIES):
             yield msgspec.convert(dict(item), ParkedEntry)
 
     async def count(self) -> int:
-        """How many nobody has sent again or discarded. Raises AzureError."""
+        """How many records were neither sent again nor discarded. Raises AzureError."""
         (found,) = [item async for item in self._container.query_items(WAITING_QUERY)]
         return msgspec.convert(found, int)
 
     async def record(self, parked_id: str, action: ParkedAction) -> bool:
-        """Note what was done with a record; whether it is there. Raises AzureError."""
+        """Add `action` to the record; return whether the record exists. Raises AzureError."""
         while True:
             found = await self.read(parked_id)
             if found is None:

@@ -1,4 +1,4 @@
-"""The bound on parking: a bad deploy must not park the stream."""
+"""The bound on parking: a bad deployment must not park the whole stream."""
 
 import time
 from collections import deque
@@ -18,10 +18,11 @@ class _Second(Struct):
 
 
 class ParkingBound:
-    """Counts records that crash the fold or are refused, for one worker. `steady` gives seconds.
+    """Counts the records of one worker that crash the fold or are refused. `steady` gives seconds.
 
-    The bound is reached with IN_A_ROW parked and none applied between, in one partition, or with more than IN_A_ROW and
-    more than SHARE of the events of the last minute. Records that can't be decoded don't count.
+    The bound is reached by IN_A_ROW records of one partition that were parked with none applied between, or by more
+    than IN_A_ROW records that are more than SHARE of the last minute's. Records that can't be decoded don't count.
+    `reason` says why nothing more may be parked; it is empty before.
     """
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
@@ -31,8 +32,7 @@ class ParkingBound:
         self.reason = ""
 
     def begin(self, partition: str, parked_in_a_row: int) -> None:
-        """Go on with what the partition's last attempt says: a reader that starts anew parks nothing more until it has
-        applied a record."""
+        """Set the count of a partition to that of its last attempt, so that a restart does not reset it."""
         self._rows[partition] = parked_in_a_row
 
     def in_a_row(self, partition: str) -> int:
@@ -40,14 +40,14 @@ class ParkingBound:
         return self._rows.get(partition, 0)
 
     def applied(self, partition: str, count: int) -> None:
-        """So many records were folded and written."""
+        """Count records that were folded and written."""
         self._rows[partition] = 0
         self._second().events += count
 
     def admits(self, partition: str, why: str) -> bool:
-        """Whether one more record, which failed because of `why`, may be parked; counts it if so.
+        """Whether one more record, which failed because of `why`, may be parked; count it if so.
 
-        Once it may not, nothing may any more, and `reason` says so.
+        After the first False, nothing may be parked any more.
         """
         if self.reason:
             return False

@@ -1,4 +1,4 @@
-"""How far a worker is, and why it is not ready: the rule, over what its pump observes. Clocks are arguments."""
+"""How far a worker is, and why it is not ready, from what its pump observes. Pure: clocks are arguments."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ from songline.schemas.moments import later
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, PartitionProgress, ProgressReport, not_ready
 
 ON_THE_WAY_S = 5.0
-"""What is applied in so many seconds is no backlog."""
+"""A backlog that is applied in so many seconds is none."""
 
 
 class ProgressBounds(Struct, frozen=True):
-    """Seconds. `stall_s`: a partition may stand still so long while events wait. `behind_s`: how far behind a partition
-    may be, and `tolerated_s`: for how long it may be further. `unknown_s`: how old what is known of the hub's end may
-    be. `span_s`: what rates are taken over."""
+    """In seconds: how long a partition may stand still while events wait (`stall_s`), how far behind it may be
+    (`behind_s`), for how long it may be further behind (`tolerated_s`), how old the last known end of the hub may be
+    (`unknown_s`), and over what time rates are measured (`span_s`)."""
 
     stall_s: float = 30.0
     behind_s: float = 60.0
@@ -26,12 +26,12 @@ class ProgressBounds(Struct, frozen=True):
 
 
 class ProgressObservation(Struct, frozen=True, kw_only=True):
-    """What a pump sees of a partition. `position`: sequence number of the last event that is applied, -1 for none.
-    `end`: that of the last event in the hub, as the hub says now, -1 for none; None where it was not asked or gave no
-    answer. `applied_enqueued_at`: when the hub took the event at `position`, None where that is not known.
+    """What a pump observes of a partition. `position`: sequence number of the last applied event, -1 for none. `end`:
+    that of the last event in the hub, -1 for none; None where the hub was not asked or did not answer.
+    `applied_enqueued_at`: when the hub enqueued the event at `position`, None where that is not known.
 
-    `rewrites`: a queue of what has changed and is to be written again, each once however often it changes. How long it
-    is depends on how much there is, not on whether the worker keeps up: only a standstill is told of it."""
+    `rewrites`: the partition is a queue of items that have changed and are written again, each once however often it
+    changes. Its length does not say whether the worker keeps up, so only a standstill is a reason."""
 
     hub: str
     partition: str
@@ -48,7 +48,7 @@ class _Sample(Struct, frozen=True):
 
 
 class _Tracked(Struct):
-    """A partition. `*_s` are seconds of the steady clock. `complete_at`: all that the hub had then is applied."""
+    """A partition. `*_s` are seconds of the steady clock. All events that the hub had at `complete_at` are applied."""
 
     position: int
     end: int | None
@@ -68,8 +68,8 @@ class _Tracked(Struct):
 class ProgressTracker:
     """The progress of one worker. `now_s` is of a steady clock and never falls, `now` is the time of day.
 
-    The pump calls `observe` whenever it has applied events or has asked for the hub's end, at least every ten seconds
-    for each partition that it holds, and `forget` when it gives one up.
+    The pump calls `observe` whenever it has applied events or asked for the hub's end, at least every ten seconds for
+    each partition that it owns, and `forget` when it owns one no longer.
     """
 
     def __init__(self, worker: str, bounds: ProgressBounds | None = None) -> None:
@@ -78,7 +78,7 @@ class ProgressTracker:
         self._tracked: dict[tuple[str, str], _Tracked] = {}
 
     def observe(self, seen: ProgressObservation, now_s: float, now: datetime) -> None:
-        """Take in what is seen of a partition; another `position` than before, a lower one too, is a movement."""
+        """Record an observation. Another `position` than before, also a lower one, is a movement."""
         key = seen.hub, seen.partition
         one = self._tracked.get(key)
         if one is None:
@@ -88,7 +88,7 @@ class ProgressTracker:
         if seen.position != one.position:
             one.moved_s = now_s
         if seen.position < one.position:
-            # It is applied anew: what was known of the time is no longer so.
+            # Events are applied anew: the time up to which it was complete is void.
             one.complete_at = None
             one.samples.clear()
         one.position = seen.position
@@ -108,12 +108,11 @@ class ProgressTracker:
         self._sample(one, now_s)
 
     def forget(self, hub: str, partition: str) -> None:
-        """The partition is in other hands."""
+        """Remove a partition that this worker does not own any more."""
         self._tracked.pop((hub, partition), None)
 
     def report(self, now_s: float, now: datetime, given: Iterable[NotReadyReason] = ()) -> ProgressReport:
-        """How far it is; the reasons are those that the pump has `given` itself, and those that follow from what it
-        observed."""
+        """The progress of all partitions; the reasons are those `given` by the pump and those of the observations."""
         partitions, reasons = [], list(given)
         for (hub, partition), one in sorted(self._tracked.items(), key=_numeric):
             self._pass(one, now_s, now)
@@ -123,7 +122,7 @@ class ProgressTracker:
         return ProgressReport(worker=self._worker, as_of=now, partitions=tuple(partitions), reasons=tuple(reasons))
 
     def _pass(self, one: _Tracked, now_s: float, now: datetime) -> None:
-        """Time has passed since the last observation: with nothing new, it may be too far behind since some moment."""
+        """Note since when the partition is too far behind: that may begin between two observations."""
         if one.far_s is None and self._is_far(one, now):
             age = _age(one, now)
             assert age is not None
@@ -136,7 +135,7 @@ class ProgressTracker:
 
     def _sample(self, one: _Tracked, now_s: float) -> None:
         one.samples.append(_Sample(now_s, one.position, one.end))
-        # One from before the span stays: rates are taken from it on. Between, a hundred are enough.
+        # One sample from before the span stays, as the start of the rates; a hundred between are enough.
         while len(one.samples) > 2 and one.samples[1].at_s <= now_s - self._bounds.span_s:
             one.samples.popleft()
         if len(one.samples) > 2 and one.samples[-1].at_s - one.samples[-3].at_s < self._bounds.span_s / 100:
@@ -151,7 +150,7 @@ class ProgressTracker:
         if behind == 0:
             left_s = 0.0
         elif behind and applied and behind <= applied * ON_THE_WAY_S:
-            # It keeps pace with what comes, and these are on their way.
+            # It keeps pace: these events are about to be applied.
             left_s = round(behind / applied, 1)
         elif behind and applied is not None and applied > (arrived or 0.0):
             left_s = round(behind / (applied - (arrived or 0.0)), 1)
@@ -190,15 +189,14 @@ class ProgressTracker:
 
 
 def unexplained_stall(report: ProgressReport) -> NotReadyReason | None:
-    """The stall that no other reason explains: the worker waits for nothing that is known, and only a restart may
-    help."""
+    """The stall that no other reason explains, so that only a restart may help; None where there is none."""
     others = [one for one in report.reasons if one.cause not in (NotReadyCause.STANDS_STILL, NotReadyCause.FAR_BEHIND)]
     stalls = [one for one in report.reasons if one.cause is NotReadyCause.STANDS_STILL]
     return stalls[0] if stalls and not others else None
 
 
 def _age(one: _Tracked, now: datetime) -> float | None:
-    """How long at most the oldest event that is not applied has waited, in seconds."""
+    """For how many seconds at most the oldest event that is not applied has waited; None where not known."""
     if one.end is not None and not one.behind:
         return 0.0
     if one.complete_at is None or one.end is None or one.rewrites:
@@ -207,7 +205,7 @@ def _age(one: _Tracked, now: datetime) -> float | None:
 
 
 def _rates(one: _Tracked, now_s: float) -> tuple[float | None, float | None]:
-    """Events a second that were applied and that came; None while too little is known."""
+    """Events a second that were applied, and that arrived; None while the samples span less than a second."""
     first = one.samples[0]
     passed_s = now_s - first.at_s
     if passed_s < 1:

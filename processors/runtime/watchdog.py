@@ -15,20 +15,20 @@ from msgspec import Struct
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-"""How often the loop says that it has had a turn."""
+"""How often the loop counts a turn."""
 
 
 class HangMeter(Struct):
-    """How long a loop has not beaten. Time in which the watching thread did not run either (the process was stopped,
-    the machine slept) counts as one look at most."""
+    """Measures for how long an event loop has had no turn. Time in which the watching thread did not run either (the
+    process was stopped, the machine slept) counts as two intervals at most."""
 
     limit_s: float
     beats: int = -1
     looked_s: float = 0.0
     stuck_s: float = 0.0
 
-    def look(self, beats: int, now_s: float, interval_s: float) -> bool:
-        """Whether the loop hangs: `beats` has not changed for `limit_s` seconds of looks."""
+    def is_hung(self, beats: int, now_s: float, interval_s: float) -> bool:
+        """Whether `beats`, the loop's turns so far, has not changed for `limit_s` seconds; called once an interval."""
         if beats != self.beats:
             self.beats, self.stuck_s = beats, 0.0
         else:
@@ -41,8 +41,8 @@ class HangMeter(Struct):
 async def watchdog(
     limit_s: float, code: int, end: Callable[[int], None] = os._exit, beat_s: float = BEAT_S
 ) -> AsyncIterator[None]:
-    """End the process with exit `code`, and with where it hangs on standard error, once the running loop has not had a
-    turn for `limit_s` seconds: nothing in it can end what hangs in it."""
+    """End the process with exit `code` once the running loop has had no turn for `limit_s` seconds; standard error says
+    where it hangs. A thread does that, since a loop that hangs can't end itself."""
     beats = 0
     over = threading.Event()
 
@@ -55,7 +55,7 @@ async def watchdog(
     def watch() -> None:
         meter = HangMeter(limit_s)
         while not over.wait(beat_s):
-            if meter.look(beats, time.monotonic(), beat_s):
+            if meter.is_hung(beats, time.monotonic(), beat_s):
                 log.critical("nothing has moved for %.0f s: the process ends with code %d", limit_s, code)
                 faulthandler.dump_traceback(file=sys.__stderr__ or sys.stderr, all_threads=True)
                 end(code)

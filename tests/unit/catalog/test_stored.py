@@ -49,7 +49,7 @@ def test_no_stranger_changes_what_they_show(song_id: str, partition: str) -> Non
         document = after(document, partition, 100 + number, event)
         assert (document.song, document.owner) == (STORED[song_id].song, STORED[song_id].owner)
     stored = msgspec.json.decode(msgspec.json.encode(document), type=SongDocument)
-    assert stored.said == document.said
+    assert stored.all_facts == document.all_facts
 
 
 @pytest.mark.parametrize("partition", ["2", "0", "9"])

@@ -87,14 +87,14 @@ def test_a_group_is_a_refusal_only_when_all_of_it_is() -> None:
 
 def test_a_loop_hangs_when_it_has_no_turn_though_the_watcher_has() -> None:
     meter = HangMeter(30.0)
-    assert not meter.look(1, 0.0, 1.0)
-    assert not any(meter.look(1, float(second), 1.0) for second in range(1, 30))
-    assert meter.look(1, 30.0, 1.0)
+    assert not meter.is_hung(1, 0.0, 1.0)
+    assert not any(meter.is_hung(1, float(second), 1.0) for second in range(1, 30))
+    assert meter.is_hung(1, 30.0, 1.0)
     # The whole process stood still for an hour: that is one look.
     meter = HangMeter(30.0)
-    meter.look(1, 0.0, 1.0)
-    assert not meter.look(1, 3_600.0, 1.0)
-    assert not meter.look(2, 3_601.0, 1.0)
+    meter.is_hung(1, 0.0, 1.0)
+    assert not meter.is_hung(1, 3_600.0, 1.0)
+    assert not meter.is_hung(2, 3_601.0, 1.0)
 
 
 async def test_the_watchdog_ends_a_process_that_hangs() -> None:
