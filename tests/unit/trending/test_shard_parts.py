@@ -1,0 +1,157 @@
+"""The parts of a shard by themselves: counts, saved keys, top lists, and reports of what is new."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songline.processors.trending.cells.wire import ROWS, CountRows
+from songline.processors.trending.count_table import KINDS, LISTENS
+from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
+from songline.processors.trending.policy import SCALE_BITS
+from songline.processors.trending.shards.counts import BucketKey, ShardCounts
+from songline.processors.trending.shards.saved_keys import SavedKeys
+from songline.processors.trending.shards.shard_report import ReportedLists
+from songline.processors.trending.shards.song_genres import SongGenres
+from songline.processors.trending.shards.top_k import top_k
+from songline.processors.trending.shards.windows import WindowSums
+from songline.processors.trending.shards.wire import SongLabel, TopK
+from songline.processors.trending.watermark import SourceWatermarks
+from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
+
+small = st.integers(0, 3)
+reports = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 4), small), max_size=12)
+
+
+def rows(*found: tuple[int, int, int]) -> CountRows:
+    """Rows of (pair, bucket, listens)."""
+    pairs, buckets, listens = (np.array(column, np.int64) for column in zip(*found, strict=True))
+    counts = np.zeros((len(found), KINDS), np.int64)
+    counts[:, LISTENS] = listens
+    return CountRows(pairs, buckets, counts)
+
+
+@given(reports)
+def test_increases_add_up_to_the_greatest_report_of_each_source(found: list[tuple[int, int, int, int]]) -> None:
+    counts = ShardCounts()
+    sums: dict[tuple[int, int, int], int] = {}
+    greatest: dict[tuple[int, int, int], int] = {}
+    for pair, source, bucket, listens in found:
+        key = (pair, source, bucket)
+        greatest[key] = max(greatest.get(key, 0), listens)
+        for increase in counts.raise_to("minute", source, rows((pair, bucket, listens))):
+            assert increase.bucket == bucket
+            assert increase.rose.tolist() == (increase.more.sum(axis=1) > 0).tolist()
+            sums[key] = sums.get(key, 0) + int(increase.more[0, LISTENS])
+    assert sums == greatest
+    saved = {
+        (int(pair), key.source, key.bucket): int(three[LISTENS])
+        for key, _, piece in counts.changed_pieces()
+        for pair, three in zip(piece.pair, piece.counts, strict=True)
+    }
+    # A table is saved as a whole piece, rows that never rose included.
+    assert {key: count for key, count in saved.items() if count} == {k: n for k, n in greatest.items() if n}
+    assert list(counts.changed_pieces()) == []
+
+
+def test_a_bucket_that_is_over_is_dropped_once_and_takes_nothing_more() -> None:
+    counts = ShardCounts()
+    assert counts.advance("minute", 100) == []
+    assert len(list(counts.raise_to("minute", 0, rows((1, 100, 2))))) == 1
+    assert counts.advance("minute", 100) is None, "no newer bucket"
+    assert counts.advance("minute", 160) == [BucketKey("minute", 100, 0)]
+    assert counts.is_over("minute", 100)
+    assert list(counts.raise_to("minute", 0, rows((1, 100, 9)))) == []
+    assert list(counts.changed_pieces()) == []
+
+
+def test_pieces_are_of_so_many_rows_and_only_changed_ones_are_saved() -> None:
+    counts = ShardCounts()
+    list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
+    assert [(piece, len(found)) for _, piece, found in counts.changed_pieces()] == [(0, ROWS), (1, 1)]
+    list(counts.raise_to("hour", 0, rows((ROWS, 5, 2))))
+    assert [(piece, len(found)) for _, piece, found in counts.changed_pieces()] == [(1, 1)]
+
+
+def test_keys_of_a_bucket_are_deleted_with_those_of_earlier_owners() -> None:
+    keys = SavedKeys(3, "me")
+    bucket = BucketKey("minute", 7, 1)
+    keys.take_over(bucket, "3/before/minute/7/1/0")
+    assert keys.counts(bucket, 2) == "3/me/minute/7/1/2"
+    assert (keys.head, keys.facts(4), keys.waiting) == ("3/me/head", "3/me/facts/4", "3/me/waiting/")
+    keys.delete("3/before/hour/1/1/0")
+    keys.drop(bucket)
+    assert sorted(keys.take_deleted()) == ["3/before/hour/1/1/0", "3/before/minute/7/1/0", "3/me/minute/7/1/2"]
+    keys.drop(bucket)
+    assert keys.take_deleted() == []
+
+
+@given(
+    st.lists(st.tuples(small, st.integers(0, 2**40)), min_size=1, max_size=2 * CHART_SIZE), st.sets(st.integers(0, 9))
+)
+def test_the_top_list_is_that_of_sorting(values: list[tuple[int, int]], removed: set[int]) -> None:
+    sums = WindowSums()
+    sums.make_room(len(values))
+    for song, (listens, score) in enumerate(values):
+        sums.counts[song, LISTENS] = listens
+        sums.scores[song] = score
+    names = [f"song-{song * 7 % len(values)}-{song}" for song in range(len(values))]
+    songs = np.arange(len(values))
+    for kind, which in (("top", 0), ("trending", 1)):
+        found = top_k("top" if kind == "top" else "trending", sums, songs, songs, names, removed)
+        shown = [
+            (-value[which], names[song]) for song, value in enumerate(values) if value[which] and song not in removed
+        ]
+        assert [(-value, name) for name, value in zip(found.song, found.value, strict=True)] == sorted(shown)[
+            :CHART_SIZE
+        ]
+
+
+def test_ranks_go_over_the_lists_of_all_shards_and_ties_by_song_id() -> None:
+    lists = [TopK(["b", "c"], [2, 1], [0, 0], [2, 1]), TopK(["a"], [2], [1], [2])]
+    labels = {song: SongLabel(song, song.upper(), None, None) for song in "abc"}
+    songs = [song for top in lists for song in ranked_songs(top, labels)]
+    entries = rank("top", songs, {"c": 1})
+    assert [(entry.rank, entry.song_id, entry.previous_rank) for entry in entries] == [
+        (1, "a", None),
+        (2, "b", None),
+        (3, "c", 1),
+    ]
+    assert [entry.score for entry in rank("trending", songs, {})] == [value / (1 << SCALE_BITS) for value in (2, 2, 1)]
+
+
+def test_a_report_has_what_is_new_and_a_whole_one_everything() -> None:
+    reported = ReportedLists()
+    one, two = TopK(["a"], [1], [0], [1]), TopK(["a", "b"], [2, 1], [0, 0], [2, 1])
+    nothing = TopK([], [], [], [])
+    assert reported.report([("k", one), ("empty", nothing)], whole=False) == (["a"], {"k": one})
+    assert reported.report([("k", one)], whole=False) == ([], {})
+    assert reported.report([("k", two)], whole=False) == (["b"], {"k": two})
+    reported.relabel("a")
+    reported.relabel("never reported")
+    assert reported.report([], whole=False) == (["a"], {})
+    assert reported.report([("k", nothing)], whole=False) == ([], {"k": nothing}), "it is empty by now"
+    assert reported.report([("k", two)], whole=True) == (["a", "b"], {"k": two})
+
+
+def test_a_song_is_of_one_genre_at_a_time() -> None:
+    genres = SongGenres()
+    genres.cover(2)
+    genres.place(1, "pop", removed=False)
+    genres.place(3, "pop", removed=True)
+    assert sorted(genres.songs("pop").tolist()) == [1, 3]
+    assert sorted(genres.songs(UNKNOWN_GENRE).tolist()) == [0, 2]
+    assert genres.removed == {3}
+    genres.place(3, UNKNOWN_GENRE, removed=False)
+    assert genres.of({1, 3}) == {"pop", UNKNOWN_GENRE}
+    assert not genres.removed
+
+
+@given(st.lists(st.tuples(small, st.integers(-1, 9), st.none() | st.integers(0, 9)), max_size=20))
+def test_positions_and_watermarks_never_fall(steps: list[tuple[int, int, int | None]]) -> None:
+    watermarks = SourceWatermarks()
+    for source, position, watermark_ms in steps:
+        before = watermarks.as_of(0)
+        watermarks.advance(source, position, watermark_ms)
+        assert watermarks.positions[source] == max(position, before.positions.get(source, -1))
+        known = [ms for ms in (before.watermarks_ms.get(source), watermark_ms) if ms is not None]
+        assert watermarks.watermarks_ms[source] == max(known, default=None)
