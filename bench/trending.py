@@ -217,7 +217,7 @@ def cpu_seconds(pid: int) -> float:
 
 async def worker(cloud: LocalCloud, log: Path, sent: Sent, total: int) -> Result:
     settings = cloud.settings()
-    running = TrendingWorker(cloud, log, dials={}).start()
+    running = TrendingWorker(cloud, log, config={}).start()
     try:
         async with cosmos.client(settings.cosmos) as client:
             container = cosmos.container(client, DATABASE, CHARTS)

@@ -27,7 +27,7 @@ from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 
 # Quick for tests: little is waited for, and a killed worker is missed soon.
-DIALS = {
+QUICK = {
     "SONGLINE_TRENDING_FLUSH": "0.5",
     "SONGLINE_TRENDING_SAVE": "1",
     "SONGLINE_TRENDING_TICK": "0.5",
@@ -43,10 +43,10 @@ class TrendingWorker(WorkerProcess):
         self,
         cloud: LocalCloud,
         log: Path,
-        dials: Mapping[str, str] = DIALS,
+        config: Mapping[str, str] = QUICK,
         module: str = "songline.processors.trending",
     ) -> None:
-        super().__init__(module, {**cloud.environment, **dials}, log)
+        super().__init__(module, {**cloud.environment, **config}, log)
 
     @property
     def health_url(self) -> str:

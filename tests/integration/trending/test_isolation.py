@@ -14,7 +14,7 @@ from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PARKED, TR
 from tests.integration.trending.test_worker import play, send
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
-from tests.support.worker import DIALS, TrendingWorker, make_containers, one_chart, parked_records
+from tests.support.worker import QUICK, TrendingWorker, make_containers, one_chart, parked_records
 
 PLAYS = 60
 MOST_STARTS = 12
@@ -38,8 +38,8 @@ async def test_a_record_that_ends_the_worker_is_found_and_parked(
     bodies = [(number % 2, play(number, now)) for number in range(PLAYS)]
     bodies.insert(37, (1, play(PLAYS, now, "culprit")))
     await send(settings, bodies)
-    dials = {**DIALS, **HANG, "SONGLINE_TEST_STAGE": stage, "SONGLINE_TEST_HOW": how}
-    worker = TrendingWorker(localcloud, tmp_path / "worker.log", dials, "tests.support.crashing_trending")
+    config = {**QUICK, **HANG, "SONGLINE_TEST_STAGE": stage, "SONGLINE_TEST_HOW": how}
+    worker = TrendingWorker(localcloud, tmp_path / "worker.log", config, "tests.support.crashing_trending")
     codes = []
     try:
         async with cosmos.client(settings.cosmos) as client:

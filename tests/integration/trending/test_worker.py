@@ -21,7 +21,7 @@ from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours
 from tests.support.waiting import wait_for_async
 from tests.support.worker import (
-    DIALS,
+    QUICK,
     TrendingWorker,
     make_containers,
     one_chart,
@@ -71,8 +71,8 @@ async def test_a_second_worker_takes_over_and_nothing_is_counted_twice_or_left_u
     settings = localcloud.settings()
     await make_containers(settings)
     # With so few writes nearly all songs' days still wait when the first one is killed.
-    first = TrendingWorker(localcloud, tmp_path / "first.log", {**DIALS, "SONGLINE_TRENDING_PLAYS": "1"}).start()
-    second = TrendingWorker(localcloud, tmp_path / "second.log", {**DIALS, "SONGLINE_TRENDING_PLAYS": "1000"})
+    first = TrendingWorker(localcloud, tmp_path / "first.log", {**QUICK, "SONGLINE_TRENDING_PLAYS": "1"}).start()
+    second = TrendingWorker(localcloud, tmp_path / "second.log", {**QUICK, "SONGLINE_TRENDING_PLAYS": "1000"})
     try:
         async with cosmos.client(settings.cosmos) as client:
             container, plays = (cosmos.container(client, DATABASE, name) for name in (CHARTS, PLAYS))
