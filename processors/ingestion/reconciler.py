@@ -20,8 +20,9 @@ from songline.cloud.servicebus import peeked
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_message import command_of
 from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.erasure import erase_removed
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.processors.ingestion.transitions import erased, overdue
+from songline.processors.ingestion.transitions import overdue
 from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import Command, IngestSong
 from songline.schemas.errors import PoisonError
@@ -99,7 +100,7 @@ class Reconciler:
         tally = ReconcilerCounts()
         await self._publish(tally)
         await self._look_for_the_silent(tally)
-        await self._erase(tally)
+        tally.erased += await erase_removed(self._ingestions, self._audio, self._now(), self._patience.removed)
         await self._unstage(tally)
         return tally
 
@@ -134,15 +135,6 @@ class Reconciler:
                         found[command.id] = command, _why(letter)
         return found
 
-    async def _erase(self, tally: ReconcilerCounts) -> None:
-        now = self._now()
-        for ingestion in await self._ingestions.removed(now - self._patience.removed):
-            sha256 = ingestion.upload.sha256
-            shared = await self._ingestions.is_shared(sha256)
-            if shared or await self._audio.erase(sha256, now - self._patience.removed):
-                await self._ingestions.change(ingestion.id, partial(_erased, ingestion, now))
-                tally.erased += not shared
-
     async def _unstage(self, tally: ReconcilerCounts) -> None:
         async for name in self._audio.staged(self._now() - self._patience.staged):
             if await self._is_wanted(name):
@@ -164,10 +156,6 @@ class Reconciler:
         except msgspec.ValidationError:
             return True
         return ingestion is not None and ingestion.state not in ("ready", "rejected")
-
-
-def _erased(seen: Ingestion, now: datetime, known: Ingestion | None) -> Ingestion:
-    return erased(known or seen, now)
 
 
 def _why(letter: ServiceBusReceivedMessage) -> str:
