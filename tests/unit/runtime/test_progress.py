@@ -202,11 +202,12 @@ class Look(Struct, frozen=True):
     seen: bool
 
 
+# Of the second kind are those that fall behind: few others do, and for long enough to be told.
 LOOKS = st.lists(
     st.builds(Look, st.integers(0, 3), st.integers(0, 4), st.booleans(), st.sampled_from([True, True, False])),
     min_size=1,
     max_size=60,
-)
+) | st.lists(st.builds(Look, st.just(3), st.integers(0, 2), st.just(True), st.just(True)), min_size=20, max_size=60)
 BOUNDS = ProgressBounds(stall_s=4, behind_s=6, tolerated_s=3, unknown_s=5, span_s=5)
 
 
@@ -258,6 +259,15 @@ def test_reasons_are_what_the_history_says(looks: list[Look]) -> None:
             assert all(far[2:])
         if all(far):
             assert causes & {NotReadyCause.FAR_BEHIND, NotReadyCause.STANDS_STILL}
+
+
+def test_a_history_that_falls_behind_says_so() -> None:
+    """So that what is said above of being far behind is said of something."""
+    causes = [
+        {reason.cause for reason in report.reasons} for report in lived([Look(3, 1, True, True)] * 30, asked=True)
+    ]
+    assert NotReadyCause.FAR_BEHIND in causes[-1]
+    assert NotReadyCause.FAR_BEHIND not in causes[6]
 
 
 @given(LOOKS)
