@@ -254,11 +254,14 @@ class PublisherState:
         if not self.is_open:
             return NOTHING
         is_full = len(load) >= self.load_events
-        if is_full is (self.mode is SpilloverMode.DRAINING):
-            self._enter("full load" if is_full else "last load")
+        if is_full and self.mode is SpilloverMode.DRAINING:
+            # More was about to be written than a load: what is held must not wait for all of it.
+            self._write_held("full load")
+        elif not is_full and self.mode is SpilloverMode.SPILLING:
+            self._enter("last load")
         self._replayed = list(load)
         self._unsettled += len(load)
-        return Effects(wake_senders={self._put(event) for event in load})
+        return Effects(wake_senders={self._put(event) for event in load}, wake_writer=True)
 
     def drained(self) -> Effects:
         """Nothing is in the outbox or about to be: what is held follows in the queues."""
