@@ -15,8 +15,8 @@ from starlette.requests import Request
 
 from songline.cloud.settings import EventHubsSettings, Secret
 from songline.producers import EventPublisher
+from songline.producers.http.body_memory import BodyMemory
 from songline.producers.http.event_intake import EventIntake, IntakeResult
-from songline.producers.http.event_routes import Desk
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.recent_events import RecentEvents
 from songline.producers.publishing.hub_end import HubEnds
@@ -117,17 +117,15 @@ async def test_what_finds_no_room_fails_and_may_be_sent_again(tmp_path: Path) ->
     assert kept == ["e-0", "e-1"]
 
 
-async def test_too_much_at_a_time_is_503_and_passes(tmp_path: Path) -> None:
-    publisher = EventPublisher(NOWHERE, outbox=tmp_path / "outbox.db")
-    intake = EventIntake(publisher, HubEnds(NOWHERE, "hub", publisher.partitions), RecentEvents(), lambda: NOW)
-    desk = Desk(publisher, intake, max_bytes=100)
+def test_too_much_at_a_time_is_503_and_passes() -> None:
+    memory = BodyMemory(max_bytes=100)
     small = Request({"type": "http", "headers": [(b"content-length", b"60")]})
-    with desk.room(small, 90):
-        with pytest.raises(RequestDeclinedError) as caught, desk.room(small, 90):
+    with memory.reserved(small, 90):
+        with pytest.raises(RequestDeclinedError) as caught, memory.reserved(small, 90):
             pass
         assert (caught.value.status, caught.value.retry_after) == (503, 2)
-    # Who does not say how long the body is may send as much as is allowed.
-    with desk.room(Request({"type": "http", "headers": []}), 90):
+    # A sender that does not say how long the body is may send as much as is allowed.
+    with memory.reserved(Request({"type": "http", "headers": []}), 90):
         pass
 
 
