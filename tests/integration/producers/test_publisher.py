@@ -75,9 +75,18 @@ async def test_what_is_published_is_there_with_its_key_on_the_listeners_partitio
 
 
 async def test_a_single_event_does_not_wait_for_company(shared_localcloud: LocalCloud) -> None:
-    async with publisher(shared_localcloud) as out:
-        await out.publish(like("alone", 1))
-        assert out.statistics().sent == 1
+    settings = shared_localcloud.settings().eventhubs
+    slow = EventPublisher(settings, linger_ms=600_000, batch_events=2, now=lambda: NOW)
+    async with publisher(shared_localcloud) as out, slow:
+        waiting = asyncio.create_task(slow.publish(like("slow", 1)))
+        async with asyncio.timeout(20):
+            assert await out.publish(like("alone", 1)) == "sent"
+        # A publisher that lingers for ten minutes does wait for company, and goes with it.
+        assert not waiting.done()
+        async with asyncio.timeout(20):
+            assert await slow.publish(like("slow", 2)) == "sent"
+            assert await waiting == "sent"
+        assert (out.statistics().batches, slow.statistics().batches) == (1, 1)
 
 
 async def test_order_holds_and_nothing_is_lost_when_the_hub_is_killed_under_load(localcloud: LocalCloud) -> None:
