@@ -1,5 +1,6 @@
-"""Pages name files and folders that are there."""
+"""Pages name files, folders and classes that exist."""
 
+import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -55,3 +56,27 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     missing += [name for name in MODULE.findall(prose) if not _is_tail(name)]
     missing += [link for link in LINKED.findall(text) if not (page.parent / link).exists()]
     assert not missing
+
+
+CLASS = re.compile(r"`(?:[\w.]+\.)?([A-Z][a-z]+(?:[A-Z][a-z0-9]*)+)(?:\([^`]*\))?`")
+FOREIGN = {"AppendTime", "CreateTime", "EventSource"}
+"""Names of Kafka's settings and of browsers, which have the form of a class name."""
+
+
+@cache
+def classes() -> frozenset[str]:
+    """The names of classes, and of what a module assigns (type aliases), in the product's code."""
+    found = set()
+    for module in modules():
+        if not module.startswith("/tests/"):
+            for node in ast.walk(ast.parse((ROOT / module[1:]).read_text())):
+                if isinstance(node, ast.ClassDef):
+                    found.add(node.name)
+                elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    found.add(node.target.id)
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "packages" not in page.parts], ids=lambda page: page.name)
+def test_a_class_that_a_page_names_is_there(page: Path) -> None:
+    assert set(CLASS.findall(page.read_text())) <= classes() | FOREIGN
