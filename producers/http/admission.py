@@ -18,7 +18,7 @@ class UploadSlots:
         self._taken: dict[BodyPaceMeter, str | None] = {}
 
     @contextmanager
-    def taken(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
+    def occupied(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
         """A place for a sender of `caller`, until the end; raises NoSlotError. Callers that are not known (None) share
         all places."""
         own = [one for one, of in self._taken.items() if caller is not None and of == caller]

@@ -49,7 +49,7 @@ class BodyPaceMeter:
         self._waiting_since, self._cut = now, cut
         return min(now + self._left, self._began + self.pace.deadline_s)
 
-    def take(self, size: int, now: float) -> None:
+    def record(self, size: int, now: float) -> None:
         """So many bytes came."""
         self._left = min(self.pace.silence_s, self.left(now) + size / self.pace.least)
         self._waiting_since = self._cut = None
@@ -107,7 +107,7 @@ async def pieces(request: Request, meter: BodyPaceMeter, title: str) -> AsyncIte
             raise _too_slow(meter, title) from None
         if piece is None:
             return
-        meter.take(len(piece), loop.time())
+        meter.record(len(piece), loop.time())
         if meter.displaced:
             raise _too_slow(meter, title)
         if piece:

@@ -65,16 +65,16 @@ class EventIntake:
     def __init__(
         self,
         publisher: EventPublisher,
-        positions: HubEnds,
+        ends: HubEnds,
         recent: RecentEvents,
         now: Callable[[], datetime],
         owners: SongOwners | None = None,
     ) -> None:
-        self._publisher, self._positions, self._recent, self._now = publisher, positions, recent, now
+        self._publisher, self._ends, self._recent, self._now = publisher, ends, recent, now
         self._owners = owners
         self._uploaders = FirstUploaders()
 
-    async def take(self, bodies: Sequence[bytes]) -> IntakeResult:
+    async def accept(self, bodies: Sequence[bytes]) -> IntakeResult:
         """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
         now = self._now()
         read = [_read(body, now) for body in bodies]
@@ -123,7 +123,7 @@ class EventIntake:
             done = await self._publisher.submit(body, event.partition_key)
         except (ContractViolationError, TransientError) as error:
             return error
-        self._recent.note(event, done)
+        self._recent.remember(event, done)
         if ownerless and isinstance(event.data, SongUploaded):
             self._uploaders.remember(song_id, event.data.user_id, done)
         return _Submitted(event, done, duplicate=False)
@@ -132,7 +132,7 @@ class EventIntake:
         if not keys:
             return {}
         partitions = {self._publisher.partition_of(key) for key in keys}
-        ends = await self._positions.now()
+        ends = await self._ends.read()
         return {partition: ends[partition] for partition in sorted(partitions) if partition in ends}
 
 

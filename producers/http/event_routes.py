@@ -100,7 +100,7 @@ class EventEndpoint:
         return _json(taken, status)
 
     async def _take(self, bodies: list[Any]) -> IntakeResult:
-        taken = await self._intake.take(bodies)
+        taken = await self._intake.accept(bodies)
         failed = sum(result.status == "failed" for result in taken.results)
         if failed:
             detail = (

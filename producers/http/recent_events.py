@@ -41,7 +41,7 @@ class RecentEvents:
             raise refuse("id", event.id, "an id of its own: this source has used it for another event")
         return seen.outcome
 
-    def note(self, event: Event, done: asyncio.Future[Outcome]) -> None:
+    def remember(self, event: Event, done: asyncio.Future[Outcome]) -> None:
         """It is being accepted, and is with `done`."""
         key = _key(event)
         self._seen[key] = _RecentEvent(_content(event), done)

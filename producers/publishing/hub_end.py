@@ -34,7 +34,7 @@ class HubEnds:
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Mapping[str, int]] | None = None
 
-    async def now(self) -> Mapping[str, int]:
+    async def read(self) -> Mapping[str, int]:
         """Partition to the sequence number of its last event, -1 while it has none; empty when the hub does not say."""
         if self._next is None:
             self._next = asyncio.create_task(self._ask())

@@ -69,7 +69,7 @@ class UploadIntake:
         Raises RequestDeclinedError (503) when there is none, before anything is read of it.
         """
         try:
-            with self._slots.taken(caller, meter, now):
+            with self._slots.occupied(caller, meter, now):
                 yield
         except NoSlotError as error:
             raise RequestDeclinedError(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None

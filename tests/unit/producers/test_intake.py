@@ -67,7 +67,7 @@ async def take(
         intake = EventIntake(
             publisher, HubEnds(NOWHERE, "hub", publisher.partitions), RecentEvents(), lambda: NOW, owners
         )
-        taken = [await intake.take([json.dumps(item).encode() for item in items]) for items in requests]
+        taken = [await intake.accept([json.dumps(item).encode() for item in items]) for items in requests]
         assert publisher._spillover is not None
         kept = publisher._spillover.outbox.read(0, 1_000)
         return taken, [json.loads(each.body)["id"] for each in kept]
@@ -137,7 +137,7 @@ async def test_recent_forgets_the_oldest_and_what_failed() -> None:
     recent, loop = RecentEvents(capacity=2), asyncio.get_running_loop()
     done = {name: loop.create_future() for name in "abc"}
     for name in "ab":
-        recent.note(event(name), done[name])
+        recent.remember(event(name), done[name])
     assert recent.find(event("a")) is done["a"]
     with pytest.raises(ContractViolationError, match="id: saw"):
         recent.find(event("a", "another song"))
@@ -145,8 +145,8 @@ async def test_recent_forgets_the_oldest_and_what_failed() -> None:
     done["b"].set_exception(RuntimeError("gone"))
     await asyncio.sleep(0)
     assert (recent.find(event("a")), recent.find(event("b"))) == ("kept", None)
-    recent.note(event("b"), loop.create_future())
-    recent.note(event("c"), done["c"])
+    recent.remember(event("b"), loop.create_future())
+    recent.remember(event("c"), done["c"])
     assert recent.find(event("a")) is None
 
 

@@ -19,7 +19,7 @@ def sent(pace: BodyPaceConfig, *pieces: tuple[float, int]) -> float | None:
         if now + pause > until:
             return until
         now += pause
-        meter.take(size, now)
+        meter.record(size, now)
     return None
 
 
@@ -56,24 +56,24 @@ def test_nobody_is_given_up_before_the_silence_or_kept_beyond_what_was_sent(piec
 def test_time_in_which_the_sender_is_not_waited_for_does_not_count() -> None:
     meter = BodyPaceMeter(PACE, 0)
     meter.wait(0)
-    meter.take(1, 1)
+    meter.record(1, 1)
     assert meter.wait(1_000) == pytest.approx(1_029, abs=0.1)
 
 
 def test_each_caller_has_a_share_and_all_have_the_rest() -> None:
     slots = UploadSlots(total=4, each=2)
     meters = [BodyPaceMeter(PACE, 0) for _ in range(5)]
-    with slots.taken("a", meters[0], lambda: 1.0), slots.taken("a", meters[1], lambda: 1.0):
-        with pytest.raises(NoSlotError, match="2 uploads of a"), slots.taken("a", meters[2], lambda: 1.0):
+    with slots.occupied("a", meters[0], lambda: 1.0), slots.occupied("a", meters[1], lambda: 1.0):
+        with pytest.raises(NoSlotError, match="2 uploads of a"), slots.occupied("a", meters[2], lambda: 1.0):
             pass
         with (
-            slots.taken("b", meters[2], lambda: 1.0),
-            slots.taken("c", meters[3], lambda: 1.0),
+            slots.occupied("b", meters[2], lambda: 1.0),
+            slots.occupied("c", meters[3], lambda: 1.0),
             pytest.raises(NoSlotError, match="4 uploads"),
-            slots.taken("d", meters[4], lambda: 1.0),
+            slots.occupied("d", meters[4], lambda: 1.0),
         ):
             pass
-        with slots.taken("d", meters[4], lambda: 1.0):
+        with slots.occupied("d", meters[4], lambda: 1.0):
             pass
 
 
@@ -81,17 +81,17 @@ def test_who_stalls_loses_the_place_to_who_waits() -> None:
     slots = UploadSlots(total=2, each=2)
     quick, stalling, waiting = (BodyPaceMeter(PACE, 0) for _ in range(3))
     cut: list[str] = []
-    with slots.taken("a", quick, lambda: 0.0), slots.taken("b", stalling, lambda: 0.0):
+    with slots.occupied("a", quick, lambda: 0.0), slots.occupied("b", stalling, lambda: 0.0):
         quick.wait(15.5, lambda: cut.append("quick"))
         stalling.wait(0, lambda: cut.append("stalling"))
-        with pytest.raises(NoSlotError), slots.taken("c", waiting, lambda: 14.0):
+        with pytest.raises(NoSlotError), slots.occupied("c", waiting, lambda: 14.0):
             pass
-        with slots.taken("c", waiting, lambda: 16.0):
+        with slots.occupied("c", waiting, lambda: 16.0):
             assert (cut, stalling.displaced, quick.displaced) == (["stalling"], True, False)
-            with pytest.raises(NoSlotError), slots.taken("d", BodyPaceMeter(PACE, 16), lambda: 16.0):
+            with pytest.raises(NoSlotError), slots.occupied("d", BodyPaceMeter(PACE, 16), lambda: 16.0):
                 pass
     # All places are free again, the one that was taken away included.
-    with slots.taken("a", quick, lambda: 0.0), slots.taken("b", waiting, lambda: 0.0):
+    with slots.occupied("a", quick, lambda: 0.0), slots.occupied("b", waiting, lambda: 0.0):
         pass
 
 
@@ -101,8 +101,8 @@ def test_of_one_caller_the_own_place_goes_not_that_of_another() -> None:
     other.wait(0)
     own.wait(5)
     with (
-        slots.taken("b", other, lambda: 0.0),
-        slots.taken("a", own, lambda: 5.0),
-        slots.taken("a", BodyPaceMeter(PACE, 25), lambda: 25.0),
+        slots.occupied("b", other, lambda: 0.0),
+        slots.occupied("a", own, lambda: 5.0),
+        slots.occupied("a", BodyPaceMeter(PACE, 25), lambda: 25.0),
     ):
         assert (own.displaced, other.displaced) == (True, False)
