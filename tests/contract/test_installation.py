@@ -1,6 +1,7 @@
 """The wheel in environments of its own: what each extra brings, and what is said where one is missing."""
 
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from songline.cloud.extras import DISTRIBUTION
 from tests.support.localcloud import LocalCloud
-from tests.support.wheels import ROOT, Environment, build, pack_installed
+from tests.support.wheels import ROOT, Environment, build, build_through_source, pack_installed
 
 MAX_PACKAGES = 12
 WORKERS = ("trending", "catalog", "library", "ingestion")
@@ -76,6 +77,18 @@ def test_the_distribution_alone_brings_few_packages(bare: Environment) -> None:
     assert len(packages) - 1 <= MAX_PACKAGES, packages
     page = (ROOT / "docs" / "dependencies.md").read_text()
     assert all(f"`{name}`" in page for name in packages), "docs/dependencies.md lists what the distribution brings"
+
+
+@pytest.mark.parametrize("project", [ROOT, ROOT / "packages" / "localcloud"], ids=["songline", "localcloud"])
+def test_a_wheel_is_the_same_by_way_of_a_source_distribution(project: Path, tmp_path: Path) -> None:
+    """Links to folders are followed into a wheel, and are not into a source distribution."""
+    names = []
+    for way in (build, build_through_source):
+        folder = tmp_path / way.__name__
+        folder.mkdir()
+        with zipfile.ZipFile(way(project, folder)) as wheel:
+            names.append(sorted(wheel.namelist()))
+    assert names[0] == names[1]
 
 
 @pytest.mark.parametrize(

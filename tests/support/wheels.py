@@ -22,6 +22,15 @@ def build(project: Path, folder: Path) -> Path:
     return made
 
 
+def build_through_source(project: Path, folder: Path) -> Path:
+    """Build the wheel of `project` from its source distribution, both in `folder`; return the wheel's path."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(folder)]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    (packed,) = folder.glob("*.tar.gz")
+    subprocess.run(["tar", "-xzf", packed, "-C", folder], check=True)
+    return build(folder / packed.name.removesuffix(".tar.gz"), folder)
+
+
 def pack_installed(folder: Path, lock: Path) -> None:
     """Pack every distribution that is installed here and that `lock` names, as a wheel into `folder`."""
     names = {line.partition("==")[0] for line in lock.read_text().splitlines() if re.match(r"[a-z0-9]", line)}
