@@ -6,6 +6,7 @@ they are installed in is named after that file, so that each version of localclo
 
 import hashlib
 import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -88,7 +89,11 @@ def _is_installed(there: Path) -> bool:
 def _found_or_installed_node() -> Path:
     try:
         return node.find()
-    except node.NodeMissingError:
+    except node.NodeMissingError as error:
+        if importlib.util.find_spec("pip") is None:
+            raise AzuriteError(
+                f"{error}, but there is no pip here: install {NODE_PACKAGE!r} in this environment, or Node on PATH"
+            ) from None
         _run([sys.executable, "-m", "pip", "install", NODE_PACKAGE], Path.cwd(), dict(os.environ))
         importlib.invalidate_caches()
         return node.find()

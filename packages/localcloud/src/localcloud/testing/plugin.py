@@ -186,7 +186,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _summary(timings: _Timings) -> str:
-    line = f"process started in {timings.start_s:.2f} s, {len(timings.open_s)} namespaces"
+    count = len(timings.open_s)
+    line = f"process started in {timings.start_s:.2f} s, {count} namespace{'' if count == 1 else 's'}"
     if timings.open_s:
         line += f", opened in {_mean(timings.open_s):.2f} s each (at most {max(timings.open_s):.2f} s)"
     if timings.close_s:
