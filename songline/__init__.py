@@ -1,12 +1,12 @@
-"""What a service needs to publish events; the command and the workers are in the packages below.
+"""The public names with which a service publishes events. The sub-packages hold the command and the workers.
 
     from songline import Event, EventPublisher, SongPlayed, read_eventhubs
 
     async with EventPublisher(read_eventhubs(os.environ)) as publisher:
         await publisher.publish(Event(id=…, source=…, time=…, data=SongPlayed(…)))
 
-Names are imported when they are first used: so the command starts without the SDK of Event Hubs. docs/publishing.md
-says what is guaranteed.
+A name is imported when it is first used, so that the command starts without the SDK of Event Hubs.
+docs/publishing.md lists the guarantees.
 """
 
 from importlib import import_module

@@ -1,10 +1,10 @@
-"""`songline`, also as `python -m songline`: the command."""
+"""The command `songline`, also as `python -m songline`."""
 
 from songline.cloud.extras import start
 
 
 def main() -> None:
-    """Run the command; ends with one line where the extra `cli` is missing."""
+    """Run the command. Without the extra `cli` the process ends with one line that names it."""
     start("songline.cli", "cli")
 
 

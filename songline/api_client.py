@@ -1,4 +1,4 @@
-"""What the commands that ask the read API have in common: where it is, and what its refusals mean."""
+"""The client of the read API for the commands: its address, its requests and its errors."""
 
 import re
 from collections.abc import Mapping
@@ -27,26 +27,26 @@ _problems = Decoder(_ProblemBody, "not-an-answer")
 
 
 class ApiRefusalError(click.ClickException):
-    """The API has no such thing, or not yet. Its own words say what to change."""
+    """The API refuses the request. The message is the `detail` of its answer, which says what to change."""
 
 
 class ApiUnreachableError(click.ClickException):
-    """No API answers. The operator starts one, or says where it is."""
+    """No API answers. The operator starts one, or sets its address."""
 
     exit_code = 3
 
 
 def address(environ: Mapping[str, str]) -> str:
-    """Where the read API is; raises ApiUnreachableError when nothing says so."""
+    """The address of the read API; raises ApiUnreachableError when the environment has none."""
     if API not in environ:
         raise ApiUnreachableError(f"no API is known: start one with `songline up`, or set {API}, or use --api URL")
     return environ[API]
 
 
 def id_in_path(text: str, name: str) -> str:
-    """`text`, which somebody typed as `name`, as one part of a path; raises ApiRefusalError for what can be no id.
+    """`text`, the value of the argument `name`, for use in a path; raises ApiRefusalError when it is no valid id.
 
-    Quoting is not enough: of a path that has `..` in it another one is made.
+    Quoting is not enough: clients resolve `..` in a path.
     """
     if _ID.search(text) is None:
         raise ApiRefusalError(f"{name}: saw {excerpt(encodable(text))!r}, expected {PATTERNS[ID_PATTERN]}.")
@@ -54,7 +54,7 @@ def id_in_path(text: str, name: str) -> str:
 
 
 def ask(client: httpx.Client, request: httpx.Request) -> str:
-    """The answer's text. Raises ApiRefusalError and ApiUnreachableError."""
+    """Send the request and return the response's text. Raises ApiRefusalError and ApiUnreachableError."""
     try:
         answer = client.send(request)
     except httpx.TransportError as error:
@@ -64,7 +64,10 @@ def ask(client: httpx.Client, request: httpx.Request) -> str:
 
 
 def check(answer: httpx.Response) -> None:
-    """Raises ApiRefusalError or ApiUnreachableError for what is no success. The answer is read."""
+    """Raise ApiUnreachableError for status 503 and ApiRefusalError for any other status outside 200 to 299.
+
+    The body of `answer` must have been read.
+    """
     if answer.status_code == 503:
         raise ApiUnreachableError(words(answer))
     if not answer.is_success:
@@ -72,13 +75,14 @@ def check(answer: httpx.Response) -> None:
 
 
 def unreachable(request: httpx.Request, error: httpx.TransportError) -> ApiUnreachableError:
+    """The error to raise when `request` failed with `error`."""
     return ApiUnreachableError(
         f"{request.url} can't be reached ({error}): start the system with `songline up`, or use --api URL"
     )
 
 
 def decoded(text: str, kind: type[T]) -> T:
-    """Raises ApiRefusalError."""
+    """`text` decoded from JSON as `kind`; raises ApiRefusalError when it doesn't have that form."""
     try:
         return Decoder(kind, "not-an-answer").decode(text)
     except PoisonError as poison:
@@ -86,28 +90,28 @@ def decoded(text: str, kind: type[T]) -> T:
 
 
 def segment(text: str) -> str:
-    """One part of a path, whatever somebody types: neither `/` nor `..` leads to another place."""
+    """`text` quoted as one segment of a path; `/` and `.` are quoted too, so it can't name another path."""
     return quote(text, safe="").replace(".", "%2E")
 
 
 def echo_json(text: str) -> None:
-    """Print an answer: the same JSON, in UTF-8 whatever the terminal's encoding, without a sign that moves a cursor."""
-    signs = (sign if sign.isprintable() or sign in "\r\n\t" else _escaped(sign) for sign in text)
-    click.echo("".join(signs).encode())
+    """Print a response's JSON in UTF-8, independent of the terminal's encoding, with control characters escaped."""
+    characters = (one if one.isprintable() or one in "\r\n\t" else _escaped(one) for one in text)
+    click.echo("".join(characters).encode())
 
 
-def _escaped(sign: str) -> str:
-    pairs = sign.encode("utf-16-be", "surrogatepass")
+def _escaped(character: str) -> str:
+    pairs = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{pairs[at] << 8 | pairs[at + 1]:04x}" for at in range(0, len(pairs), 2))
 
 
 def visible(text: str) -> str:
-    """Other people's text for a terminal: nothing in it is a control character."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
+    """`text` for a terminal: each character that is not printable is replaced by U+FFFD."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text)
 
 
 def words(answer: httpx.Response) -> str:
-    """The `detail` of a problem, or what else was answered."""
+    """The `detail` of a problem, or else the status and the first 200 characters of the body."""
     try:
         return visible(_problems.decode(answer.content).detail)
     except PoisonError:

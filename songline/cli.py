@@ -1,4 +1,4 @@
-"""`songline`: the command. Subcommands are loaded when they are asked for, so that each starts fast."""
+"""The command `songline`. A subcommand is imported when it is invoked, so that each starts fast."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,16 +12,16 @@ from songline.terminal import run
 COMMANDS = {
     "up": "Run the whole system on this machine.",
     "publish": "Send events from a file, standard input or options.",
-    "simulate": "Send, or write, what realistic listeners do.",
+    "simulate": "Send or write the events of simulated listeners.",
     "upload": "Upload songs from files and folders.",
-    "dlq": "List, show, send again or discard commands that died.",
-    "parked": "List, show, send again or discard records that readers passed over.",
-    "chart": "Show a chart, live if you like.",
+    "dlq": "List, show, resubmit or discard dead letters.",
+    "parked": "List, show, resubmit or discard parked records.",
+    "chart": "Show a chart, once or live.",
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",
-    "ingestion": "Show how far an upload is.",
-    "checkpoints": "Show how far workers are, and have them read again.",
-    "doctor": "Check that everything is reachable, there, and safely set.",
+    "ingestion": "Show the state of an upload.",
+    "checkpoints": "Show or reset the workers' checkpoints.",
+    "doctor": "Check every service, entity and setting.",
 }
 
 

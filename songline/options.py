@@ -1,4 +1,4 @@
-"""Types of options that several commands share."""
+"""Types of command line options that several commands share."""
 
 import math
 import re
@@ -12,19 +12,19 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers that have an end: neither `nan`, which is in every range, nor `inf`."""
+    """A range of finite numbers. `nan`, which click finds in every range, and `inf` are refused."""
 
     name = "number"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = click.FLOAT.convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number that can be counted with.", param, ctx)
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
         return super().convert(value, param, ctx)
 
 
 class DataFolder(click.Path):
-    """A folder by its name. An empty name is none: it would be the current folder, which nobody meant."""
+    """The name of a folder. An empty name is refused: pathlib takes it for the current folder."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)

@@ -1,7 +1,7 @@
-"""How a command ends: its exit code, whatever becomes of its output, of the terminal or of its reader.
+"""The end of a command: its exit code, also when a standard stream is closed or can't be written.
 
 0 done · 1 some of it was refused · 2 wrong usage or settings · 3 a service can't be reached · 74 the output can't be
-written · 130 Ctrl-C · 143 SIGTERM. A reader who closes the pipe has seen enough: that is no error.
+written · 130 Ctrl-C · 143 SIGTERM. A pipe that its reader closed is no error.
 """
 
 import io
@@ -24,7 +24,7 @@ def run(command: Callable[[], object]) -> NoReturn:
     _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What a terminal has no sign for is shown by another one; JSON is written as bytes.
+            # A character that the terminal can't encode is replaced. JSON is written as bytes.
             stream.reconfigure(errors="replace")
     with _terminated() as is_terminated:
         code = _run(command)
@@ -34,16 +34,16 @@ def run(command: Callable[[], object]) -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Whoever closes a stream (`>&-`) wants to hear nothing there: it leads to nowhere, and no file gets its number."""
+    """Open the null device in place of each standard stream that is closed (`>&-`), so that no file gets its number."""
     if sys.stdin is None:
-        sys.stdin = _nowhere(0, os.O_RDONLY, "r")
+        sys.stdin = _null_stream(0, os.O_RDONLY, "r")
     if sys.stdout is None:
-        sys.stdout = _nowhere(1, os.O_WRONLY, "w")
+        sys.stdout = _null_stream(1, os.O_WRONLY, "w")
     if sys.stderr is None:
-        sys.stderr = _nowhere(2, os.O_WRONLY, "w")
+        sys.stderr = _null_stream(2, os.O_WRONLY, "w")
 
 
-def _nowhere(number: int, flags: int, mode: str) -> io.TextIOWrapper:
+def _null_stream(number: int, flags: int, mode: str) -> io.TextIOWrapper:
     opened = os.open(os.devnull, flags)
     if opened != number:
         os.dup2(opened, number)
@@ -68,7 +68,7 @@ def _run(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return _say("Interrupted.", ExitCode.INTERRUPTED)
     except SystemExit as end:
-        # click and rich end so when nobody reads any more.
+        # click and rich raise this when the reader of a pipe has closed it.
         if _is_broken_pipe(end):
             return 0
         if end.code is None or isinstance(end.code, int):
@@ -88,11 +88,11 @@ def _run(command: Callable[[], object]) -> int:
 
 
 def _written(code: int) -> int:
-    """The exit code, once all output is written."""
+    """Flush standard output and return the exit code: `code`, or OUTPUT when a successful command can't be written."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError) as error:
-        # The interpreter flushes once more at its end, and would show a traceback of that.
+        # The interpreter flushes once more at its end, and would print a traceback.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if code or isinstance(error, BrokenPipeError):
@@ -123,7 +123,7 @@ def _is_broken_pipe(end: BaseException) -> bool:
 
 @contextmanager
 def _terminated() -> Iterator[Callable[[], bool]]:
-    """SIGTERM interrupts as Ctrl-C does, so that what is under way is brought to its end; yields whether it came."""
+    """Make SIGTERM interrupt as Ctrl-C does, so that cleanup runs. Yields a function: whether SIGTERM came."""
     came = False
 
     def interrupt(number: int, frame: object) -> None:

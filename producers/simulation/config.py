@@ -41,7 +41,7 @@ class SimulationConfig(Struct, frozen=True, kw_only=True):
             )
 
 
-def read_dials(values: dict[str, Any]) -> SimulationConfig:
+def read_config(values: dict[str, Any]) -> SimulationConfig:
     """Dials from names and values; raises ValueError, which names the dial and the rule it breaks."""
     try:
         return msgspec.convert(values, SimulationConfig)

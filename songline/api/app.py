@@ -1,4 +1,4 @@
-"""The whole API, composed: what is read and what is written, at one address. Neither side knows of the other."""
+"""Composes the read API and the write API at one address. Neither imports the other."""
 
 import logging
 import os
@@ -49,10 +49,12 @@ STALE = "SONGLINE_STALE"
 
 
 class ApiSettings(Struct, frozen=True):
-    """What the API is told. Without Blob Storage it has nowhere to put songs, and `writing` is None; without `hubs`
-    there are no rates, and without `bus` no dead letters. A projection older than `stale_s` seconds is stale. Without
-    an outbox no events are taken, and `events` is None. `workers` are the addresses of their health by name, as far as
-    they are known."""
+    """The API's settings.
+
+    `writing` is None without Blob Storage: uploads need it. `events` is None without an outbox: the API then takes no
+    events. Without `hubs` the API has no rates, without `bus` no dead letters. A projection older than `stale_s`
+    seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name.
+    """
 
     reading: CosmosSettings
     writing: UploadApiSettings | None
@@ -66,7 +68,7 @@ class ApiSettings(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
-        """Raises SettingError."""
+        """The settings in `environ`; raises SettingError."""
         reading, stale_s = read_cosmos(environ), read_stale(environ)
         hubs = read_eventhubs(environ) if _any(environ, EVENTHUB_CONNECTION, EVENTHUB_NAMESPACE) else None
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
@@ -74,14 +76,14 @@ class ApiSettings(Struct, frozen=True):
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
             return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers)
-        wires = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, wires, read_limits(environ), hubs, bus, stale_s, events, front, workers)
+        writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
+        return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers)
 
 
 def read_limits(environ: Mapping[str, str]) -> UploadLimits:
-    """Raises SettingError."""
-    usual = UploadLimits()
-    uploads = _count(environ, UPLOADS, "how many uploads may be on their way in at a time") or usual.uploads
+    """The limits of uploads in `environ`; raises SettingError."""
+    defaults = UploadLimits()
+    uploads = _count(environ, UPLOADS, "how many uploads may be on their way in at a time") or defaults.uploads
     each = _count(environ, EACH, "how many of them may be of one caller")
     return UploadLimits(uploads=uploads, each=each, pace=BodyPaceConfig.read(environ), callers=Callers.read(environ))
 
@@ -96,12 +98,12 @@ def _count(environ: Mapping[str, str], name: str, meaning: str) -> int | None:
 
 
 def read_stale(environ: Mapping[str, str]) -> float:
-    """Raises SettingError."""
+    """Seconds after which a projection is stale; raises SettingError."""
     return read_number(environ, STALE, STALE_S, (1, 86_400), "seconds after which a projection is stale,")
 
 
 def compose(settings: ApiSettings) -> FastAPI:
-    """The whole API."""
+    """The whole API as one application."""
     storage = None if settings.writing is None else settings.writing.blobs
     app = create(
         settings.reading,
@@ -114,12 +116,14 @@ def compose(settings: ApiSettings) -> FastAPI:
     )
     _declined(app)
     if settings.events is None:
-        logger.warning("no events are taken: there is no outbox; %s names its file", OUTBOX)
+        logger.warning("the API takes no events: there is no outbox; %s names its file", OUTBOX)
     else:
         publishing.serve(app, settings.events)
     if settings.writing is None:
         logger.warning(
-            "neither uploads nor audio: there is no Blob Storage; %s or %s names it", BLOB_CONNECTION, BLOB_ENDPOINT
+            "the API has neither uploads nor audio: there is no Blob Storage; %s or %s names it",
+            BLOB_CONNECTION,
+            BLOB_ENDPOINT,
         )
         return app
     app.include_router(routes(settings.writing, settings.limits))
@@ -127,7 +131,7 @@ def compose(settings: ApiSettings) -> FastAPI:
 
 
 def _declined(app: FastAPI) -> None:
-    """The write sides' refusals, in the words of the read side."""
+    """Render the write API's refusals as the read API's problem documents."""
 
     @app.exception_handler(RequestDeclinedError)
     async def declined(request: Request, error: RequestDeclinedError) -> Response:
@@ -149,9 +153,9 @@ def _any(environ: Mapping[str, str], *names: str) -> bool:
 def main(host: str, port: int) -> None:
     """Serve the API. Settings come from the environment: see docs/operations.md."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # They tell every lost connection, which the answers do as well.
+    # The SDKs log every lost connection, which the API's answers report as well.
     logging.getLogger("azure").setLevel(logging.ERROR)
-    # It tells every attempt; a look that fails is told to whoever watches.
+    # aiokafka logs every attempt. The live feed reports one that fails.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings, head_s = ApiSettings.read(os.environ), read_head(os.environ)

@@ -1,6 +1,6 @@
 """`python -m songline.api.declarations` writes the API's answers as TypeScript, `projections/dashboard/openapi.d.ts`.
 
-They are made from the published OpenAPI document, so that the type check of the dashboard holds the page to it.
+They are generated from the published OpenAPI document, so that the dashboard's type check compares the page with it.
 """
 
 import json
@@ -21,14 +21,14 @@ _ANSWERS = (
     ("PostAnswers", "post", "202", _JSON),
     ("StreamEvents", "get", "200", _STREAM),
 )
-"""Interface, and the answers that it has: method, status, media type."""
+"""An interface, and the method, status and media type of its answers."""
 _PRIMITIVES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 _MAX_CHOICES = 8
-"""A union of more choices has a line for each."""
+"""A union with more choices is written with one choice a line."""
 
 
 class UnknownSchemaError(ValueError):
-    """The document has a schema that no declaration can be made of."""
+    """The document has a schema of a kind that this module can't write as a TypeScript type."""
 
 
 def declarations(document: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ def written_type(schema: Mapping[str, Any], indent: str = "") -> str:
 
 
 def _body(schema: Mapping[str, Any], indent: str = "") -> str:
-    """The fields of an object, one a line. A field that may be absent has a question mark."""
+    """The fields of an object, one a line. An optional field has a question mark."""
     lines = ["{"]
     for name, field in schema.get("properties", {}).items():
         key = name if name.isidentifier() else json.dumps(name)
@@ -102,7 +102,7 @@ def _answers(
 
 
 def text() -> str:
-    """The declarations of the published document; the same document makes the same bytes."""
+    """The declarations of the published document. The same document gives the same bytes."""
     return declarations(json.loads((PUBLISHED / OPENAPI).read_text(encoding="utf-8")))
 
 

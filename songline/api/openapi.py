@@ -13,7 +13,7 @@ from songline.cloud.settings import (
 from songline.processes.environment import OUTBOX
 from songline.schemas.publish import OPENAPI, PUBLISHED
 
-# Which services there are decides which routes there are; where they are changes nothing of the document.
+# The set of configured services decides which routes exist. Their addresses don't appear in the document.
 _SETTINGS = {
     EVENTHUB_NAMESPACE: "songline.servicebus.windows.net",
     SERVICEBUS_NAMESPACE: "songline.servicebus.windows.net",
@@ -24,12 +24,12 @@ _SETTINGS = {
 
 
 def document() -> dict[str, Any]:
-    """The document of an API that has every service. Nothing is connected to."""
+    """The document of an API that has every service. Opens no connection."""
     return compose(ApiSettings.read(_SETTINGS)).openapi()
 
 
 def text() -> str:
-    """The document as it is published; the same routes make the same bytes."""
+    """The document as it is published. The same routes give the same bytes."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 

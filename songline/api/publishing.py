@@ -1,4 +1,4 @@
-"""The part of the API that events come in by."""
+"""The settings and routes of the API by which events are published."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 
 
 def read(environ: Mapping[str, str]) -> EventApiSettings | None:
-    """Where events go; None where there is no file to keep them in. Raises SettingError."""
+    """The settings of the event routes; None if no outbox is configured. Raises SettingError."""
     outbox = environ.get(OUTBOX, "")
     if not outbox:
         return None
@@ -37,9 +37,9 @@ def _spill_after(environ: Mapping[str, str]) -> float:
     return read_number(environ, SPILL_AFTER, SPILL_AFTER_S, (0.1, 60), "seconds that the hub has to take an event,")
 
 
-def serve(app: FastAPI, wires: EventApiSettings) -> None:
+def serve(app: FastAPI, settings: EventApiSettings) -> None:
     """Add the routes to `app`."""
-    app.include_router(events_api.routes(wires))
+    app.include_router(events_api.routes(settings))
     app.include_router(
-        now_playing.routes(wires.eventhubs, structs.replace(wires.pace, deadline_s=now_playing.PACE.deadline_s))
+        now_playing.routes(settings.eventhubs, structs.replace(settings.pace, deadline_s=now_playing.PACE.deadline_s))
     )

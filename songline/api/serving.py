@@ -1,7 +1,8 @@
-"""The API's HTTP server: uvicorn over httptools, which waits for ever for a request that does not come to its end.
+"""The API's HTTP server: uvicorn with a deadline for the head of a request.
 
-`PatientProtocol` gives the head of a request a time, however its bytes trickle in; a connection on which nothing was
-said yet has the same. Bodies have a pace of their own (`producers.pacing`), and idle connections uvicorn's keep-alive.
+uvicorn over httptools waits without limit for the rest of a request. `PatientProtocol` limits the time for the head,
+also on a new connection without any bytes. `songline.producers.http.body_pacing` limits bodies, and uvicorn's
+keep-alive limits idle connections.
 """
 
 import asyncio
@@ -16,14 +17,14 @@ from songline.cloud.settings import read_number
 
 HEAD = "SONGLINE_HEAD_TIMEOUT"
 HEAD_S = 20.0
-# A head that is larger than this is no head of ours; httptools would keep on collecting it.
+# The limit of a head. httptools has none, and would keep on collecting it.
 HEAD_BYTES = 64 * 1024
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes a connection whose request has no whole head after `head_s` seconds, or one that is too large."""
+    """Closes a connection if the head of a request is not whole after `head_s` seconds or exceeds HEAD_BYTES."""
 
     head_s = HEAD_S
 
@@ -41,7 +42,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        # Between requests only uvicorn's keep-alive runs, which it takes away with the first byte.
+        # Between requests only uvicorn's keep-alive timer runs, which uvicorn cancels at the first byte.
         if self._head_timer is None and self._is_between():
             self._expect_head()
         if self._head_timer is not None and not self._is_leftover():
@@ -55,12 +56,12 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _is_between(self) -> bool:
-        """Whether the request before, if there was one, is answered."""
+        """Whether the previous request, if there was one, is answered."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
 
     def _is_leftover(self) -> bool:
-        """Whether what comes is the rest of a body that was refused before it was read."""
+        """Whether the incoming bytes are the rest of a body that was refused before it was read."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and cycle.more_body
 
@@ -76,7 +77,7 @@ class PatientProtocol(HttpToolsProtocol):
     def _too_late(self) -> None:
         self._head_timer = None
         if not self.transport.is_closing():
-            # Who has said nothing is told nothing: it may be a browser that opened one connection too many.
+            # A connection without a byte gets no answer: it may be a browser's spare connection.
             self._refuse(_TOO_LATE if self._head_bytes else b"")
 
     def _refuse(self, answer: bytes) -> None:
@@ -87,12 +88,12 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 def read_head(environ: Mapping[str, str]) -> float:
-    """Seconds that the head of a request may take; raises SettingError."""
+    """The seconds that the head of a request may take; raises SettingError."""
     return read_number(environ, HEAD, HEAD_S, (0.1, 3_600), "seconds that the head of a request may take,")
 
 
 def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
-    """Serve until a signal says to end."""
+    """Serve until SIGINT or SIGTERM."""
     protocol = type("PatientProtocol", (PatientProtocol,), {"head_s": head_s})
     uvicorn.run(
         app,
@@ -101,7 +102,7 @@ def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
         http=protocol,
         access_log=False,
         server_header=False,
-        # Addresses that a proxy passes on are believed of named ones only: see songline.producers.http.callers.
+        # Only the addresses that configured proxies pass on are trusted: see songline.producers.http.callers.
         proxy_headers=False,
         timeout_graceful_shutdown=5,
     )

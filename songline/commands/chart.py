@@ -24,12 +24,10 @@ REFRESH = 1.0
 @click.option("--scope", default=GLOBAL, help="global, region:DE, or genre:indie.")
 @click.option("--limit", type=click.IntRange(1, CHART_SIZE), default=20, help="How many lines.")
 @click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the API's answer as it is; with --watch, one on each line."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged; with --watch, one a line.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(kind: str, window: str, scope: str, limit: int, watch: bool, as_json: bool, api: str | None) -> None:
-    """Show the KIND chart of the last WINDOW: the songs with the most listens (top), or that rise (trending)."""
+    """Show the KIND chart of the last WINDOW: the songs with the most listens (top), or those that rise (trending)."""
     base = api or address(load())
     with httpx.Client(base_url=base, timeout=10) as client:
         params: dict[str, str | int] = {"scope": scope, "limit": limit}
@@ -46,7 +44,7 @@ def command(kind: str, window: str, scope: str, limit: int, watch: bool, as_json
 
 
 def page(chart: Chart, now: datetime) -> RenderableType:
-    """A chart as a table, with what it says about its freshness below."""
+    """A chart as a table, with its freshness below."""
     table = Table(
         title=f"{chart.kind} · last {chart.window} · {chart.scope}", title_justify="left", box=box.SIMPLE_HEAD
     )
@@ -59,12 +57,12 @@ def page(chart: Chart, now: datetime) -> RenderableType:
         numbers = (f"{entry.listens:,}", f"{entry.likes:,}", f"{entry.score:,.1f}")
         table.add_row(str(entry.rank), movement(entry, chart.compared_with is not None), song(entry), *numbers)
     if not chart.entries:
-        table.add_row("", "", Text("nothing happened here in this time", style="dim"), "", "", "")
+        table.add_row("", "", Text("no listens or likes in this time", style="dim"), "", "", "")
     return Group(table, Text(freshness(chart, now), style="dim"))
 
 
 def movement(entry: ChartEntry, compared: bool) -> Text:
-    """How far the song moved since the snapshot that its chart is compared with; nothing where there is none."""
+    """The song's change of rank since the snapshot that its chart is compared with; empty without one."""
     if not compared:
         return Text()
     if entry.previous_rank is None:
@@ -76,13 +74,14 @@ def movement(entry: ChartEntry, compared: bool) -> Text:
 
 
 def song(entry: ChartEntry) -> Text:
-    """Titles are other people's text: never read as markup, and nothing in them reaches the terminal as control."""
+    """The entry's title and artist. They are untrusted: not read as markup, without control characters."""
     if entry.title is None:
         return Text(entry.song_id, style="dim")
     return Text(visible(f"{entry.title} — {entry.artist}"))
 
 
 def freshness(chart: Chart, now: datetime) -> str:
+    """One line: when the chart was made, how complete it is, and by which policy."""
     through = "nothing yet" if chart.complete_through is None else f"{chart.complete_through:%H:%M:%S} UTC"
     events = sum(offset + 1 for offset in chart.position.values())
     age = (now - chart.as_of).total_seconds()
@@ -103,7 +102,7 @@ def _watch(client: httpx.Client, request: httpx.Request, as_json: bool) -> None:
             try:
                 shown = page(decoded(ask(client, request), Chart), datetime.now(UTC))
             except ApiUnreachableError as error:
-                # It may be starting again; what was shown last would look as if it were now.
+                # The API may be restarting. The last chart would look current, so the error replaces it.
                 shown = Text(f"{error.message}\nTrying again …", style="red")
             live.update(shown, refresh=True)
             time.sleep(REFRESH)

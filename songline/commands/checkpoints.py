@@ -1,4 +1,4 @@
-"""`songline checkpoints`: how far the workers are noted to be, and a way to have them read again."""
+"""`songline checkpoints`: shows and resets the workers' checkpoints."""
 
 import asyncio
 import getpass
@@ -38,14 +38,14 @@ WORKER = click.argument("worker", type=click.Choice(sorted(PROJECTIONS)))
     epilog="Exit codes: 0 done; 1 refused; 2 wrong usage or settings; 3 a service can't be reached.",
 )
 def command() -> None:
-    """How far the workers are noted to be in `music-events`, and a way to have them read again."""
+    """Show or reset the checkpoints of the workers in `music-events`."""
 
 
 @command.command()
 @WORKER
 @click.option("--json", "as_json", is_flag=True, help="A partition a line, as JSON.")
 def show(worker: str, as_json: bool) -> None:
-    """Show what WORKER has noted of each partition, against what the hub holds."""
+    """Show WORKER's recorded position in each partition, and the events that the hub holds."""
     found = _run(_read(worker))
     if as_json:
         for one in found:
@@ -63,16 +63,16 @@ def show(worker: str, as_json: bool) -> None:
 
 @command.command()
 @WORKER
-@click.option("--partition", "partitions", multiple=True, help="This partition, whatever its state.")
-@click.option("--all", "everything", is_flag=True, help="Every partition, whatever its state.")
-@click.option("--note", help="Why, for the log.")
-@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
+@click.option("--partition", "partitions", multiple=True, help="Reset this partition in any state.")
+@click.option("--all", "everything", is_flag=True, help="Reset every partition in any state.")
+@click.option("--note", help="The reason, for the audit log.")
+@click.option("--by", default=getpass.getuser, show_default="the current user", help="Your name, for the audit log.")
 def reset(worker: str, partitions: tuple[str, ...], everything: bool, note: str | None, by: str) -> None:
-    """Have WORKER read again from the first event that the hub holds.
+    """Make WORKER read again from the first event that the hub holds.
 
-    Without options, this mends the partitions that can't go on: the hub was made anew, ends before what was applied, or
-    has deleted events before they were applied. Events that are in already are found applied; nothing counts twice. A
-    worker that runs begins again by itself.
+    Without options, this resets the partitions that can't go on: the hub was created again, ends before the applied
+    position, or has deleted events that were not applied. An event that is applied already is not counted again. A
+    running worker restarts reading by itself.
     """
     if partitions and everything:
         raise click.UsageError("Name partitions, or all of them with --all.")
@@ -110,7 +110,7 @@ async def _reset(worker: str, before: PartitionCheckpoint, note: str | None, by:
         after = await checkpoints.reset(partition)
     if after is None:
         raise CommandError(
-            f"partition {partition}: another reset came between; `show` tells how it is now", ExitCode.REFUSED
+            f"partition {partition}: another reset came first; `show` shows its state now", ExitCode.REFUSED
         )
     lost = f"; {after.lost} events are lost in all" if after.lost else ""
     return f"partition {partition}: {worker} reads again from {after.position + 1}{lost}"
@@ -124,7 +124,7 @@ def _run(job: Coroutine[Any, Any, T]) -> T:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".splitlines()[0]
-        raise CommandError(f"{text}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
+        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
 
 
 def _number(number: int | None) -> str:

@@ -1,4 +1,4 @@
-"""`songline dlq`: commands that died, and a way back."""
+"""`songline dlq`: lists, shows, resubmits and discards the dead letters of `song-commands`."""
 
 import asyncio
 import getpass
@@ -42,40 +42,42 @@ T = TypeVar("T")
 
 @click.group(
     context_settings={"show_default": True},
-    epilog="Exit codes: 0 done; 1 there is no such letter; 2 wrong usage or settings; 3 a service can't be reached.",
+    epilog="Exit codes: 0 done; 1 there is no such dead letter, or one can't be sent again; 2 wrong usage or settings; "
+    "3 a service can't be reached.",
 )
 def command() -> None:
-    """Commands that died: what they were, why they died, and a way back.
+    """List, show, resubmit or discard dead letters: commands that could not be processed.
 
-    A letter is named by its number, which `list` shows. Every change writes a line first, which `log` shows.
+    A dead letter is named by its sequence number, which `list` shows. Every change is first recorded in the audit log,
+    which `log` shows.
     """
 
 
 @command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="A letter a line, as JSON.")
-def list_letters(as_json: bool) -> None:
-    """List them, oldest first."""
-    letters = _run(lambda queue, _: queue.letters())
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+def list_dead_letters(as_json: bool) -> None:
+    """List the dead letters, oldest first."""
+    dead_letters = _run(lambda queue, _: queue.read())
     if as_json:
-        for letter in letters:
+        for letter in dead_letters:
             click.echo(msgspec.json.encode(letter))
         return
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("number", "sent", "tries", "reason", "what", "why"):
         table.add_column(name, overflow="fold")
-    for letter in letters:
+    for letter in dead_letters:
         sent = "" if letter.sent_at is None else f"{letter.sent_at:%Y-%m-%d %H:%M:%S}"
         what = letter.file_name or letter.song_id or letter.command_id or letter.message_id or ""
         cells = (str(letter.number), sent, str(letter.tries), letter.reason or "", what, letter.description or "")
         table.add_row(*(Text(visible(cell)) for cell in cells))
-    Console().print(table if letters else "No command has died.")
+    Console().print(table if dead_letters else "No command has died.")
 
 
 @command.command()
 @click.argument("number", type=int)
 def show(number: int) -> None:
-    """Show all that is known of letter NUMBER, as JSON."""
-    for letter in _run(lambda queue, _: queue.letters()):
+    """Show the dead letter NUMBER as JSON."""
+    for letter in _run(lambda queue, _: queue.read()):
         if letter.number == number:
             click.echo(msgspec.json.format(msgspec.json.encode(letter), indent=2))
             return
@@ -84,30 +86,30 @@ def show(number: int) -> None:
 
 @command.command()
 @click.argument("numbers", nargs=-1, type=int)
-@click.option("--all", "everything", is_flag=True, help="Every letter that is there now.")
-@click.option("--note", help="Why, for the log.")
-@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--note", help="The reason, for the audit log.")
+@click.option("--by", default=getpass.getuser, show_default="the current user", help="Your name, for the audit log.")
 def resubmit(numbers: tuple[int, ...], everything: bool, note: str | None, by: str) -> None:
-    """Send the letters NUMBERS again, with all their tries before them."""
+    """Send the dead letters NUMBERS again. Their delivery counts start at 0."""
     _change("sent again", numbers, everything, by, lambda queue, chosen: queue.resubmit(chosen, note))
 
 
 @command.command()
 @click.argument("numbers", nargs=-1, type=int)
-@click.option("--all", "everything", is_flag=True, help="Every letter that is there now.")
-@click.option("--note", help="Why, for the log and for the uploader.")
-@click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@click.option("--note", help="The reason, for the audit log and for the uploader.")
+@click.option("--by", default=getpass.getuser, show_default="the current user", help="Your name, for the audit log.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 def discard(numbers: tuple[int, ...], everything: bool, note: str | None, by: str, yes: bool) -> None:
-    """Give the letters NUMBERS up for good. Their uploads stay `dead`, and their files go."""
+    """Discard the dead letters NUMBERS for good. Their uploads stay `dead`, and their staged files are deleted."""
     if not yes:
-        click.confirm("What is discarded can't be brought back. Go on?", abort=True)
+        click.confirm("A discarded command can't be restored. Go on?", abort=True)
     _change("discarded", numbers, everything, by, lambda queue, chosen: queue.discard(chosen, note))
 
 
 @command.command()
 def log() -> None:
-    """Show who changed what, and why, oldest first, a line of JSON each."""
+    """Show the audit log of changes, oldest first, a line of JSON each."""
     for line in _run(lambda _, audit: audit.read(SONG_COMMANDS)):
         click.echo(msgspec.json.encode(line))
 
@@ -120,22 +122,22 @@ def _change(
     change: Callable[[DeadLetters, set[int]], AsyncIterator[tuple[DeadLetter, str]]],
 ) -> None:
     if bool(numbers) == everything:
-        raise click.UsageError("Name letters by their numbers, or all of them with --all.")
+        raise click.UsageError("Name dead letters by their numbers, or all of them with --all.")
 
     async def run(queue: DeadLetters, _: AuditLog) -> tuple[set[int], int]:
-        chosen = {letter.number for letter in await queue.letters()} if everything else set(numbers)
+        chosen = {letter.number for letter in await queue.read()} if everything else set(numbers)
         missing = set(chosen)
         refused = 0
         async for letter, why in change(queue, chosen):
             missing.discard(letter.number)
             refused += bool(why)
-            said = why or letter.file_name or letter.command_id or ""
-            click.echo(f"{'refused' if why else done}: {letter.number}  {visible(said)}")
+            details = why or letter.file_name or letter.command_id or ""
+            click.echo(f"{'refused' if why else done}: {letter.number}  {visible(details)}")
         return missing, refused
 
     missing, refused = _run(run, by)
     if refused:
-        raise CommandError(f"{refused} can't be sent again, for they are no commands: discard them", ExitCode.REFUSED)
+        raise CommandError(f"{refused} can't be sent again, because they hold no bytes: discard them", ExitCode.REFUSED)
     if missing:
         raise CommandError(f"there is no dead letter {', '.join(map(str, sorted(missing)))}", ExitCode.REFUSED)
 
@@ -148,7 +150,7 @@ def _run(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str = "") -> 
         raise CommandError(str(error), ExitCode.USAGE) from None
     except AzureError as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error.message}"
-        raise CommandError(f"{text}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
+        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
 
 
 async def _connected(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: str) -> T:

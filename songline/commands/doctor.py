@@ -1,4 +1,4 @@
-"""`songline doctor`: is everything reachable, there, and safely set?"""
+"""`songline doctor`: checks every service, entity and setting that the system needs."""
 
 import asyncio
 import logging
@@ -25,9 +25,9 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def command(as_json: bool) -> None:
     """Check every service, hub, queue and container, and the settings of the Kafka clients.
 
-    Each failing line says how to mend it. The exit code is 1 when one fails; warnings don't count.
+    Each failing line says how to mend it. The exit code is 1 when a check fails, and 0 with warnings only.
     """
-    # The SDKs narrate their retries; what matters of it comes back as a finding.
+    # The SDKs log their retries. A failure comes back as a finding.
     logging.disable(logging.WARNING)
     found = examine(load(os.environ))
     if as_json:
@@ -40,21 +40,22 @@ def command(as_json: bool) -> None:
 
 def examine(environ: Mapping[str, str]) -> list[Finding]:
     """The findings about the system that `environ` names."""
-    # Loading what asks takes a second, which wrong settings need not wait for.
+    # The import of the SDKs takes a second. Wrong settings are reported without it.
     from songline.doctor.gather import DoctorSettings, gather
 
     try:
-        wires = DoctorSettings.read(environ)
+        settings = DoctorSettings.read(environ)
     except SettingError as error:
         mend = f"start a system with `songline up`, or set it: see {SETTINGS_PAGE}"
         return [Finding("settings", "fail", str(error), mend)]
-    facts = asyncio.run(gather(wires, environ, lambda: datetime.now(UTC)))
-    hubs, bus, store = wires.settings.eventhubs, wires.servicebus, wires.settings.cosmos
+    facts = asyncio.run(gather(settings, environ, lambda: datetime.now(UTC)))
+    hubs, bus, store = settings.cloud.eventhubs, settings.servicebus, settings.cloud.cosmos
     seen = f"Event Hubs at {hubs.host}, Kafka at {hubs.kafka}, Service Bus at {bus.host}, Cosmos DB at {store.endpoint}"
     return [Finding("settings", "ok", seen), *findings(facts, CONTAINERS)]
 
 
 def show(found: list[Finding], console: Console) -> None:
+    """Print the findings, then the count of each status."""
     width = max(len(finding.check) for finding in found)
     for finding in found:
         line = Text(f"{finding.status:<5}", style=_STYLES[finding.status])

@@ -1,4 +1,4 @@
-"""`songline ingestion`: an upload's way in the terminal."""
+"""`songline ingestion`: shows the state and the history of an upload."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,17 @@ from songline.processes.environment import API, load
 from songline.projections.ingestions.queries import Step
 from songline.schemas.ingestions import IngestionAnswer, Transition
 
-# A stream says something every quarter of a minute at least, if only that it is there.
+# The event stream sends an event or a keep-alive comment every 15 s.
 SILENCE = 60.0
 
 
 @click.command()
 @click.argument("ingestion_id", metavar="ID")
 @click.option("--follow", is_flag=True, help="Show each step as it happens, until the last.")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is; with --follow, a step a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged; with --follow, a step a line.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(ingestion_id: str, follow: bool, as_json: bool, api: str | None) -> None:
-    """Show how far the upload ID is, and why it did not get in if it didn't."""
+    """Show the state and the history of the upload ID, with the reason if it was rejected or is dead."""
     path = f"/v1/ingestions/{id_in_path(ingestion_id, 'ID')}"
     with httpx.Client(base_url=api or address(load()), timeout=httpx.Timeout(10, read=SILENCE)) as client:
         if follow:
@@ -41,7 +41,7 @@ def command(ingestion_id: str, follow: bool, as_json: bool, api: str | None) -> 
 
 
 def page(answer: IngestionAnswer) -> RenderableType:
-    """What it is, and every state that it was in."""
+    """The facts about the ingestion, and a line for each state that it was in."""
     table = Table.grid(padding=(0, 2))
     for name, value in facts(answer):
         table.add_row(Text(name, style="dim"), Text(visible(value)))
@@ -49,8 +49,9 @@ def page(answer: IngestionAnswer) -> RenderableType:
 
 
 def facts(answer: IngestionAnswer) -> Iterator[tuple[str, str]]:
+    """The facts about the ingestion, as pairs of a label and a text."""
     yield "ingestion", answer.id
-    yield "state", answer.state if answer.removed_at is None else f"{answer.state}, taken away since"
+    yield "state", answer.state if answer.removed_at is None else f"{answer.state}, removed since"
     yield "file", f"{answer.file_name or '(no name)'}, {answer.size:,} bytes, {answer.content_type}"
     yield "uploader", answer.user_id
     if answer.attempts > 1:
@@ -65,12 +66,13 @@ def facts(answer: IngestionAnswer) -> Iterator[tuple[str, str]]:
 
 
 def line(step: Step | Transition) -> str:
+    """A step of the ingestion as one line: time, state and reason."""
     reason = "" if step.reason is None else f"  {step.reason.text}"
     return visible(f"{step.at:%Y-%m-%d %H:%M:%S}  {step.state:<10}{reason}").rstrip()
 
 
 def _follow(client: httpx.Client, request: httpx.Request) -> Iterator[str]:
-    """The data of each event, as it comes. Raises Refused and Unreachable."""
+    """The data of each event, as it comes. Raises ApiRefusalError and ApiUnreachableError."""
     try:
         answer = client.send(request, stream=True)
         try:

@@ -1,4 +1,4 @@
-"""`songline library`: a listener's library in the terminal."""
+"""`songline library`: shows a listener's library."""
 
 from datetime import datetime
 
@@ -18,13 +18,15 @@ from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Rece
 
 @click.command(context_settings={"show_default": True})
 @click.argument("user")
-@click.option("--filter", "only", type=click.Choice(FILTERS), help="Only songs that he liked, played or uploaded.")
-@click.option("--sort", type=click.Choice(SORTS), default="recent", help="What comes first.")
-@click.option("--recent", is_flag=True, help="The last listens instead, one after the other.")
-@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="How many songs on a page.")
-@click.option("--cursor", help="Go on where a page ended, with what it said.")
-@click.option("--min-position", help="Wait until this is in it: PARTITION:SEQUENCE, as publishing says it.")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+@click.option(
+    "--filter", "only", type=click.Choice(FILTERS), help="Only the songs that the listener liked, played or uploaded."
+)
+@click.option("--sort", type=click.Choice(SORTS), default="recent", help="The order of the songs.")
+@click.option("--recent", is_flag=True, help="Show the last listens instead, newest first.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="The number of songs on a page.")
+@click.option("--cursor", help="Show the page that follows the one which printed this cursor.")
+@click.option("--min-position", help="Wait until this event is applied: PARTITION:SEQUENCE, as publishing returns it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(
     user: str,
@@ -39,10 +41,10 @@ def command(
 ) -> None:
     """Show the songs that the listener USER played, likes or uploaded."""
     path = f"/v1/users/{id_in_path(user, 'USER')}"
-    asked: dict[str, str | None] = {"limit": str(min(limit, 50) if recent else limit), "min_position": min_position}
+    query: dict[str, str | None] = {"limit": str(min(limit, 50) if recent else limit), "min_position": min_position}
     if not recent:
-        asked |= {"filter": only, "sort": sort, "cursor": cursor}
-    params = {name: value for name, value in asked.items() if value is not None}
+        query |= {"filter": only, "sort": sort, "cursor": cursor}
+    params = {name: value for name, value in query.items() if value is not None}
     with httpx.Client(base_url=api or address(load()), timeout=10) as client:
         text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
         if as_json:
@@ -54,7 +56,7 @@ def command(
 
 
 def page(library: Library) -> RenderableType:
-    """Entries as a table, with how fresh it is and how to go on below."""
+    """Entries as a table, with its freshness and the next page's cursor below."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("song", overflow="ellipsis", max_width=60)
     for name in ("plays", "time"):
@@ -82,6 +84,7 @@ def listens(recent: Recent) -> RenderableType:
 
 
 def in_sum(summary: LibrarySummary) -> str:
+    """The summary of a library in one line."""
     hours = summary.ms_played / 3_600_000
     return (
         f"{visible(summary.user_id)}: {summary.listens:,} listens to {summary.songs:,} songs in {hours:,.1f} h, "
@@ -94,7 +97,7 @@ def song(entry: LibraryEntry) -> Text:
 
 
 def called(song_id: str, title: str | None, artist: str | None) -> Text:
-    """Titles are other people's text: never read as markup, and nothing in them reaches the terminal as control."""
+    """A song's title and artist, or its id. They are untrusted: not read as markup, without control characters."""
     return Text(song_id, style="dim") if title is None else Text(visible(f"{title} — {artist}"))
 
 

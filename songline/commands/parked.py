@@ -1,4 +1,4 @@
-"""`songline parked`: records that readers passed over, and a way back."""
+"""`songline parked`: lists, shows, resubmits and discards parked records."""
 
 import asyncio
 import getpass
@@ -44,19 +44,19 @@ ANY = "any"
     "3 a service can't be reached.",
 )
 def command() -> None:
-    """Records that a reader of a hub could not apply: what they are, why, and a way back.
+    """List, show, resubmit or discard parked records: those that a reader of a hub could not apply and skipped.
 
-    A record is named by its id, HUB:PARTITION:POSITION, which `list` shows. Every change writes a line first, which
-    `log` shows.
+    A record is named by its id, HUB:PARTITION:POSITION, which `list` shows. Every change is first recorded in the audit
+    log, which `log` shows.
     """
 
 
 def _selecting(function: Callable[..., None]) -> Callable[..., None]:
-    """The options that choose records, as one argument `chosen`."""
+    """Add the options that choose records, and pass them as one argument `chosen`."""
 
-    @click.option("--reason", help="Those of which a reader said this reason.")
-    @click.option("--reader", help="Those that this reader failed on: trending, library or catalog.")
-    @click.option("--older-than", type=Age(), help="Those that were parked so long ago: 90s, 30m, 2h, 7d.")
+    @click.option("--reason", help="Only records that a reader parked for this reason.")
+    @click.option("--reader", help="Only records that this reader parked: trending, library or catalog.")
+    @click.option("--older-than", type=Age(), help="Only records that were parked at least so long ago: 90s, 30m, 2h.")
     @wraps(function)
     def run(*, reason: str | None, reader: str | None, older_than: timedelta | None, **others: Any) -> None:
         function(chosen=ParkedSelection(reason=reason, reader=reader, older_than=older_than), **others)
@@ -65,13 +65,15 @@ def _selecting(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _changing(function: Callable[..., None]) -> Callable[..., None]:
-    """What commands that change something have in common: ids or options that choose, a note, a name, JSON."""
+    """Add the arguments of the commands that change records: ids or options that choose, a note, a name, JSON."""
 
     @click.argument("ids", nargs=-1)
-    @click.option("--all", "everything", is_flag=True, help="All that are parked now.")
-    @click.option("--note", help="Why, for the log.")
-    @click.option("--by", default=getpass.getuser, show_default="who runs this", help="Who says so, for the log.")
-    @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each record.")
+    @click.option("--all", "everything", is_flag=True, help="All parked records.")
+    @click.option("--note", help="The reason, for the audit log.")
+    @click.option(
+        "--by", default=getpass.getuser, show_default="the current user", help="Your name, for the audit log."
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each record.")
     @_selecting
     @wraps(function)
     def run(*, ids: tuple[str, ...], everything: bool, chosen: ParkedSelection, **others: Any) -> None:
@@ -85,12 +87,12 @@ def _changing(function: Callable[..., None]) -> Callable[..., None]:
 
 @command.command("list")
 @click.option(
-    "--state", type=click.Choice([*get_args(ParkedState), ANY]), default="parked", help="Those in this state."
+    "--state", type=click.Choice([*get_args(ParkedState), ANY]), default="parked", help="Only records in this state."
 )
-@click.option("--json", "as_json", is_flag=True, help="A record a line, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each record.")
 @_selecting
 def list_records(chosen: ParkedSelection, state: str, as_json: bool) -> None:
-    """List them, oldest first."""
+    """List parked records, oldest first."""
     wanted = None if state == ANY else msgspec.convert(state, ParkedState)
     entries = _run(lambda records, _: records.entries(msgspec.structs.replace(chosen, state=wanted)))
     if as_json:
@@ -110,9 +112,9 @@ def list_records(chosen: ParkedSelection, state: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("parked_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="All of it in a line of JSON, the body as base64.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, the body as base64.")
 def show(parked_id: str, as_json: bool) -> None:
-    """Show all that is known of record ID, with its whole body while the hub has it."""
+    """Show the record ID, with its whole body while the hub has it."""
     found = _run(lambda records, _: records.show(parked_id))
     if found is None:
         raise CommandError(_unknown([parked_id]), ExitCode.REFUSED)
@@ -129,7 +131,7 @@ def show(parked_id: str, as_json: bool) -> None:
 @command.command()
 @_changing
 def resubmit(chosen: ParkedSelection, note: str | None, by: str, as_json: bool) -> None:
-    """Send records again, to the readers that failed on them. Sent twice, a record counts once."""
+    """Send records again to the readers that parked them. A record that is sent twice counts once."""
 
     async def job(records: ParkedRecords, _: AuditLog) -> tuple[list[str], int]:
         entries = await records.entries(chosen)
@@ -147,12 +149,12 @@ def resubmit(chosen: ParkedSelection, note: str | None, by: str, as_json: bool) 
 
 
 @command.command()
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @_changing
 def discard(chosen: ParkedSelection, note: str | None, by: str, as_json: bool, yes: bool) -> None:
-    """Give records up for good. They stay listed with `--state discarded`."""
+    """Discard records for good. They stay listed with `--state discarded`."""
     if not yes:
-        click.confirm("What is discarded is counted nowhere. Go on?", abort=True)
+        click.confirm("A discarded record is counted nowhere. Go on?", abort=True)
 
     async def job(records: ParkedRecords, _: AuditLog) -> list[str]:
         entries = await records.entries(chosen)
@@ -166,7 +168,7 @@ def discard(chosen: ParkedSelection, note: str | None, by: str, as_json: bool, y
 
 @command.command()
 def log() -> None:
-    """Show who changed what, and why, oldest first, a line of JSON each."""
+    """Show the audit log of changes, oldest first, a line of JSON each."""
     for line in _run(lambda _, audit: audit.read(PARKED)):
         click.echo(msgspec.json.encode(line))
 
@@ -193,10 +195,10 @@ def _run(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str = "") -
     except SettingError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except HubAwayError as error:
-        raise CommandError(f"{error}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
+        raise CommandError(f"{error}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".partition("\n")[0]
-        raise CommandError(f"{text}\n`songline doctor` tells more.", ExitCode.UNREACHABLE) from None
+        raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
 
 
 async def _connected(job: Callable[[ParkedRecords, AuditLog], Awaitable[T]], by: str) -> T:

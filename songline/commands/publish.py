@@ -1,4 +1,4 @@
-"""`songline publish`: events from a file, standard input or options."""
+"""`songline publish`: sends events from a file, standard input or options."""
 
 import asyncio
 import secrets
@@ -32,17 +32,17 @@ KINDS: dict[str, type[Payload]] = {
 
 
 @click.command(
-    epilog="Exit codes: 0 all sent; 1 some refused, the rest sent; 2 wrong usage or settings, or no entry to the hub; "
-    "3 the hub can't be reached, or can't any more; 130 interrupted, 143 by SIGTERM."
+    epilog="Exit codes: 0 all sent; 1 some refused, the rest sent; 2 wrong usage or settings, or no access to the hub; "
+    "3 the hub can't be reached; 130 interrupted, 143 by SIGTERM."
 )
 @click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True, exists=True))
 @click.option("--played", nargs=2, metavar="USER SONG", help="Needs --played-ms, --duration-ms and --region.")
 @click.option("--liked", nargs=2, metavar="USER SONG", help="Takes --region.")
-@click.option("--unliked", nargs=2, metavar="USER SONG", help="A like was taken back. Takes --region.")
+@click.option("--unliked", nargs=2, metavar="USER SONG", help="A listener took a like back. Takes --region.")
 @click.option("--uploaded", nargs=2, metavar="USER SONG", help="Needs --title, --artist and --duration-ms.")
-@click.option("--removed", nargs=2, metavar="USER SONG", help="A song has gone; USER is its uploader.")
-@click.option("--played-ms", type=int, help="How much was heard, in milliseconds.")
-@click.option("--duration-ms", type=int, help="How long the song is, in milliseconds.")
+@click.option("--removed", nargs=2, metavar="USER SONG", help="A song was removed; USER is its uploader.")
+@click.option("--played-ms", type=int, help="The time that was heard, in milliseconds.")
+@click.option("--duration-ms", type=int, help="The length of the song, in milliseconds.")
 @click.option("--region", help="Where the listener was: a country code such as DE.")
 @click.option("--device", help="What it was played on, such as ios.")
 @click.option("--title", help="The song's title.")
@@ -57,10 +57,10 @@ KINDS: dict[str, type[Payload]] = {
     help="Seconds to keep trying while the hub is away.",
 )
 def command(file: str | None, patience: float, **options: Any) -> None:
-    """Send events to the hub: those in FILE (- for standard input), or one that the options tell.
+    """Send events to the hub: those in FILE (- for standard input), or one that the options describe.
 
     FILE has an event a line, in the envelope that docs/publishing.md shows. A line that breaks the contract is
-    reported on standard error with its number, the field, the value that was seen and the rule; the rest is sent.
+    reported on standard error with its number, the field, the value and the rule. The other lines are sent.
 
     \b
     songline publish plays.ndjson
@@ -69,14 +69,14 @@ def command(file: str | None, patience: float, **options: Any) -> None:
     """
     options = {name: value for name, value in options.items() if value is not None}
     if file is not None and options:
-        raise click.UsageError(f"{_shown(options)} can't go with a FILE: they tell of one event.")
+        raise click.UsageError(f"{_shown(options)} can't go with a FILE: they describe one event.")
     if file is None and not options and sys.stdin.isatty():
         raise click.UsageError("Nothing to send: name a FILE, - for standard input, or say what happened.")
     body = encode(_event(options)) if options else None
     submission = Submission(Console(stderr=True))
     try:
         if body is None and file not in (None, "-") and Path(file).is_file():
-            # Before settings are asked for. What is read of a pipe is gone from it: that is judged as it is sent.
+            # A wrong file is reported before missing settings. A pipe can be read only once, so `send_file` checks it.
             with Path(file).open("rb") as opened:
                 judge(opened.read(ENOUGH), file)
         settings = eventhubs()
@@ -101,11 +101,11 @@ def command(file: str | None, patience: float, **options: Any) -> None:
 
 
 def _event(options: dict[str, Any]) -> Event:
-    """The one event that the options tell; raises click.UsageError. Limits are checked when it is sent."""
-    told = [kind for kind in KINDS if kind in options]
-    if len(told) != 1:
+    """The event that the options describe; raises click.UsageError. Its contract is checked when it is sent."""
+    given = [kind for kind in KINDS if kind in options]
+    if len(given) != 1:
         raise click.UsageError(f"Say one thing that happened: {_shown(KINDS)}.")
-    (kind,) = told
+    (kind,) = given
     user_id, song_id = options.pop(kind)
     now = datetime.now(UTC)
     time = _time(options.pop("time")) if "time" in options else now

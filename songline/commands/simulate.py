@@ -1,4 +1,4 @@
-"""`songline simulate`: what realistic listeners do, sent live or written to a file."""
+"""`songline simulate`: the events of simulated listeners, sent live or written to a file."""
 
 import asyncio
 import multiprocessing
@@ -21,7 +21,7 @@ from msgspec import structs
 from songline.cloud.settings import EventHubsSettings
 from songline.options import FiniteRange
 from songline.producers.publishing.errors import AccessDeniedError
-from songline.producers.simulation.config import SimulationConfig, read_dials
+from songline.producers.simulation.config import SimulationConfig, read_config
 from songline.producers.simulation.simulator import Due
 from songline.schemas.envelope import encode
 from songline.schemas.errors import PoisonError
@@ -35,17 +35,17 @@ _FIELDS = msgspec.json.schema(SimulationConfig)["$defs"]["SimulationConfig"]["pr
 
 
 class _SimulateCommand(click.Command):
-    """Shows the dials apart from the other options."""
+    """Lists the options of the simulated world in a section of their own."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, are_dials in (("Options", False), ("The simulated world", True)):
-            params = [each for each in self.get_params(ctx) if (each.name in _FIELDS) is are_dials]
+        for title, are_fields in (("Options", False), ("The simulated world", True)):
+            params = [each for each in self.get_params(ctx) if (each.name in _FIELDS) is are_fields]
             with formatter.section(title):
                 formatter.write_dl([record for each in params if (record := each.get_help_record(ctx)) is not None])
 
 
-def _dials(function: Callable[..., None]) -> Callable[..., None]:
-    """An option for each dial; its limits are where it is declared."""
+def _world_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each field of SimulationConfig, which declares its limits."""
     for field in reversed(structs.fields(SimulationConfig)):
         text = _FIELDS[field.name]["description"]
         function = click.option(
@@ -59,9 +59,12 @@ def _dials(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(
-    cls=_SimulateCommand, epilog="Exit codes: 0 done or interrupted; 2 wrong usage or settings, or no entry to the hub."
+    cls=_SimulateCommand,
+    epilog="Exit codes: 0 done or interrupted; 2 wrong usage or settings, or no access to the hub.",
 )
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed, the same world.")
+@click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(min=0), help="The same seed gives the same world."
+)
 @click.option("--count", type=click.IntRange(min=0), help="Stop after so many events.")
 @click.option("--duration", type=FiniteRange(min=0), help="Stop after so many (simulated) seconds.")
 @click.option(
@@ -70,16 +73,16 @@ def _dials(function: Callable[..., None]) -> Callable[..., None]:
     help="Write NDJSON to a file, or - for standard output, and send nothing.",
 )
 @click.option(
-    "--start", help="When it begins, such as 2026-11-22T14:00:00Z; with --out only.  [default: so that it ends now]"
+    "--start", help="The time it begins, such as 2026-11-22T14:00:00Z; with --out only.  [default: so that it ends now]"
 )
 @click.option(
     "--processes",
     default=1,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="Share the work, for more events a second than one process can send.",
+    help="The number of processes that send, for more events a second than one can send.",
 )
-@_dials
+@_world_options
 def command(
     seed: int,
     count: int | None,
@@ -87,37 +90,37 @@ def command(
     out: str | None,
     start: str | None,
     processes: int,
-    **dials: Any,
+    **world: Any,
 ) -> None:
-    """Do what realistic listeners do: sessions by time of day, favourites, skips, likes, viral songs, bots, and a
-    network that delays and repeats. First come the songs that are there already.
+    """Simulate realistic listeners: sessions by time of day, favourites, skips, likes, viral songs, bots, and a network
+    that delays and repeats events. The uploads of the existing songs come first.
 
-    Live, events happen now, until Ctrl-C. With --out they are written as fast as it goes, and the same seed, start
-    and dials give the same bytes.
+    A live run sends each event at its own time, until Ctrl-C. With --out, events are written as fast as possible, and
+    the same seed, start and options give the same bytes.
 
     \b
     songline simulate --rate 500
     songline simulate --out plays.ndjson --count 100000 --seed 7 --start 2026-11-22T14:00:00Z
     """
     if start is not None and out is None:
-        raise click.UsageError("--start goes with --out: live, everything happens now.")
+        raise click.UsageError("--start goes with --out: a live run starts now.")
     if out is not None and processes > 1:
         raise click.UsageError("--processes is for sending: --out writes from one.")
     try:
-        plan = LiveRunPlan(seed=seed, dials=read_dials(dials), count=count, duration=duration, parts=processes)
+        plan = LiveRunPlan(seed=seed, config=read_config(world), count=count, duration=duration, parts=processes)
         if out is not None:
             _write(out, plan.events(_start(start, plan), 0))
             return
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     except OSError as error:
-        # A name is in the errors of opening a file, and in those of writing to it is none.
+        # An error of opening a file has its name. An error of writing to it has none.
         if error.filename is None:
             where = "the output" if out == "-" else out
             raise CommandError(f"{where} can't be written: {error.strerror}", ExitCode.OUTPUT) from None
         raise CommandError(f"{out}: {error.strerror}", ExitCode.USAGE) from None
-    if processes > plan.dials.listeners:
-        raise click.UsageError(f"--listeners: saw {plan.dials.listeners}, expected at least one a process.")
+    if processes > plan.config.listeners:
+        raise click.UsageError(f"--listeners: saw {plan.config.listeners}, expected at least one a process.")
     settings = eventhubs()
     if processes == 1:
         asyncio.run(_alone(settings, plan))
@@ -126,13 +129,13 @@ def command(
 
 
 def _start(start: str | None, plan: LiveRunPlan) -> datetime:
-    """What was asked for, or as long ago as the plan lasts: the hub takes no events of the future."""
+    """The given start, or as long ago as the plan lasts: the hub takes no events of the future."""
     if start is not None:
         try:
             return read_moment(start)
         except PoisonError:
             raise click.UsageError(f"--start: saw {start!r}, expected {MOMENT_RULE}.") from None
-    lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.dials.rate)
+    lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.config.rate)
     return datetime.now(UTC) - timedelta(seconds=lasts_s if lasts_s < inf else 0)
 
 
@@ -143,7 +146,7 @@ def _write(out: str, events: Iterator[Due]) -> None:
 
 @contextmanager
 def _opened(out: str) -> Iterator[BinaryIO]:
-    """The file to write to. A reader who closes the pipe has seen enough: that is no error."""
+    """The file to write to. A pipe that its reader closes is no error."""
     if out != "-":
         with Path(out).open("wb") as file:
             yield file
@@ -176,7 +179,7 @@ async def _report_on(report: "_LiveRunReport") -> None:
 
 
 def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
-    """Play each part in a process of its own; the first that fails ends them all."""
+    """Run each part in its own process. The first that fails ends them all."""
     context = multiprocessing.get_context("spawn")
     accounts: list[Account] = [context.RawArray("q", 2) for _ in range(plan.parts)]
     players = [
@@ -184,7 +187,7 @@ def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
         for part, account in enumerate(accounts)
     ]
     report = _LiveRunReport(accounts)
-    # A supervisor's SIGTERM must reach the parts, as a terminal's Ctrl-C does by itself.
+    # A supervisor's SIGTERM reaches only this process. A terminal's Ctrl-C reaches the parts as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for player in players:
@@ -193,7 +196,7 @@ def _together(settings: EventHubsSettings, plan: LiveRunPlan) -> None:
             if not wait([each.sentinel for each in running], REPORT_EVERY_S):
                 report.now()
     except KeyboardInterrupt:
-        # That is how it is ended.
+        # Ctrl-C is the regular end of a live run.
         pass
     finally:
         for player in players:
@@ -215,7 +218,7 @@ def _play_part(settings: EventHubsSettings, plan: LiveRunPlan, part: int, accoun
 
 
 class _LiveRunReport:
-    """How fast it goes, on standard error."""
+    """Reports the rate and the counts on standard error."""
 
     def __init__(self, accounts: Sequence[Account]) -> None:
         self._accounts = accounts
@@ -223,12 +226,14 @@ class _LiveRunReport:
         self._sent = 0
 
     def now(self) -> None:
+        """Report the rate since the last report."""
         sent, moment = self._sum(SENT), monotonic()
         rate = (sent - self._sent) / (moment - self._before)
         self._sent, self._before = sent, moment
         self._say(f"{rate:,.1f} events/s" if rate else "waiting for the hub to take events")
 
     def conclude(self) -> None:
+        """Report the end."""
         self._say(f"done after {monotonic() - self._begun:.1f} s")
 
     def _say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""`songline songs`: the catalog in the terminal."""
+"""`songline songs`: shows the songs of the catalog."""
 
 import click
 import httpx
@@ -16,11 +16,11 @@ from songline.schemas.songs import SongsAnswer
 
 @click.command(context_settings={"show_default": True})
 @click.argument("q", required=False)
-@click.option("--artist", help="By this artist, exactly; case and accents are no matter.")
-@click.option("--genre", help="Of this genre, in lower case.")
-@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="How many songs on a page.")
-@click.option("--cursor", help="Go on where a page ended, with what it said.")
-@click.option("--json", "as_json", is_flag=True, help="Print the API's answer as it is.")
+@click.option("--artist", help="Only songs by this artist: the whole name, without regard to case and accents.")
+@click.option("--genre", help="Only songs of this genre, in lower case.")
+@click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="The number of songs on a page.")
+@click.option("--cursor", help="Show the page that follows the one which printed this cursor.")
+@click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(
     q: str | None,
@@ -31,9 +31,9 @@ def command(
     as_json: bool,
     api: str | None,
 ) -> None:
-    """Show the songs of the catalog, the newest first; Q are beginnings of words of title, artist and album."""
-    asked = {"q": q, "artist": artist, "genre": genre, "cursor": cursor, "limit": str(limit)}
-    params = {name: value for name, value in asked.items() if value is not None}
+    """Show the songs of the catalog, newest first. Q holds beginnings of words of title, artist and album."""
+    query = {"q": q, "artist": artist, "genre": genre, "cursor": cursor, "limit": str(limit)}
+    params = {name: value for name, value in query.items() if value is not None}
     with httpx.Client(base_url=api or address(load()), timeout=10) as client:
         text = ask(client, client.build_request("GET", "/v1/songs", params=params))
     if as_json:
@@ -43,7 +43,7 @@ def command(
 
 
 def page(answer: SongsAnswer) -> RenderableType:
-    """Songs as a table, with how fresh it is and how to go on below."""
+    """Songs as a table, with its freshness and the next page's cursor below."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("id", overflow="fold")
     table.add_column("song", overflow="ellipsis", max_width=60)
@@ -52,7 +52,7 @@ def page(answer: SongsAnswer) -> RenderableType:
     table.add_column("length", justify="right", no_wrap=True)
     table.add_column("uploaded", no_wrap=True)
     for song in answer.songs:
-        # Titles are other people's text: never read as markup.
+        # Titles are untrusted: they are not read as markup.
         table.add_row(
             Text(visible(song.id)),
             Text(visible(f"{song.title} — {song.artist}")),
@@ -73,6 +73,7 @@ def length(duration_ms: int) -> str:
 
 
 def freshness(answer: Freshness) -> str:
+    """One line: when the answer was made, and the time through which it is complete."""
     through = answer.complete_through
-    said = "not known yet" if through is None else f"{through:%Y-%m-%d %H:%M:%S} UTC"
-    return f"as of {answer.as_of:%Y-%m-%d %H:%M:%S} UTC, complete through {said}"
+    moment = "not known yet" if through is None else f"{through:%Y-%m-%d %H:%M:%S} UTC"
+    return f"as of {answer.as_of:%Y-%m-%d %H:%M:%S} UTC, complete through {moment}"

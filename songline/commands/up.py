@@ -1,4 +1,4 @@
-"""`songline up`: the whole system on this machine."""
+"""`songline up`: runs the whole system on this machine."""
 
 import asyncio
 import os
@@ -42,7 +42,7 @@ from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
 PATIENCE = 60.0
-# The published keys of Microsoft's emulators, which localcloud takes too. They protect nothing, by design.
+# The published keys of Microsoft's emulators, which localcloud takes too. They are no secrets.
 NAMESPACE_KEY = (
     "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
 )
@@ -64,7 +64,7 @@ PORTS = {
     "--ingestion-port": "SONGLINE_INGESTION_PORT",
     "--library-port": "SONGLINE_LIBRARY_PORT",
 }
-"""Option to the name of the variable that the Procfile reads its port from."""
+"""The variable from which the Procfile reads a port, by option."""
 
 SHARED = (
     EVENTHUB_CONNECTION,
@@ -77,14 +77,19 @@ SHARED = (
     API,
     *WORKERS.values(),
 )
-"""What other terminals need to know of the system that runs."""
+"""The settings that other terminals need to reach the running system."""
 
 
 @click.command(context_settings={"show_default": True})
 @click.option(
-    "--data", type=DataFolder(), envvar=DATA, show_envvar=True, default=DEFAULT_DATA, help="Folder that keeps it all."
+    "--data",
+    type=DataFolder(),
+    envvar=DATA,
+    show_envvar=True,
+    default=DEFAULT_DATA,
+    help="The folder that holds all data.",
 )
-@click.option("--simulator/--no-simulator", default=True, help="Whether simulated listeners play.")
+@click.option("--simulator/--no-simulator", default=True, help="Whether to run simulated listeners.")
 @click.option("--rate", type=FiniteRange(min=1, max=1_000_000), default=50.0, help="Simulated events a second.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, help="The API; 0 takes a free port, here and below."
@@ -100,20 +105,22 @@ SHARED = (
 @click.option("--catalog-port", type=click.IntRange(0, 65535), default=8002, help="The catalog worker's health.")
 @click.option("--ingestion-port", type=click.IntRange(0, 65535), default=8003, help="The ingestion worker's health.")
 @click.option("--library-port", type=click.IntRange(0, 65535), default=8004, help="The library worker's health.")
-@click.option("--logs", is_flag=True, help="Show what every process writes, too.")
-@click.option("--emulators", "contained", is_flag=True, help="Microsoft's emulators, by Docker, instead of localcloud.")
+@click.option("--logs", is_flag=True, help="Show the output of every process, too.")
+@click.option(
+    "--emulators", "contained", is_flag=True, help="Run Microsoft's emulators, by Docker, instead of localcloud."
+)
 def command(data: Path, simulator: bool, rate: float, logs: bool, contained: bool, **ports: int) -> None:
     """Run the whole system on this machine, until Ctrl-C.
 
-    Starts localcloud, the workers, the API and simulated listeners, waits until each is healthy, and says where to
-    look. What happened stays in the data folder: the next `up` goes on from there.
+    Starts localcloud, the workers, the API and simulated listeners, waits until each is healthy, and prints the
+    addresses. All data stays in the data folder, and the next `up` continues with it.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
         with holding(data):
             wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
             settled = settle(wanted)
-            # The containers of emulators take their ports by themselves.
+            # Docker binds the ports of the emulators, so they must be free.
             with kept(() if contained else settled.values()):
                 _run(data, environment(os.environ, data, settled, rate), simulator, logs, contained)
     except (
@@ -129,7 +136,7 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
 
 
 def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int], rate: float) -> dict[str, str]:
-    """The environment of every process: `environ`, with all that names a service pointing at this machine."""
+    """The environment of every process: `environ`, with the settings of all services on this machine."""
     here = {PORTS[option]: str(port) for option, port in ports.items()}
     # `python` in the Procfile is the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)])
@@ -143,7 +150,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{NAMESPACE_KEY}",
         SERVICEBUS_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_SERVICEBUS_PORT']};{NAMESPACE_KEY}",
         SERVICEBUS_MANAGEMENT: f"{HOST}:{here['SONGLINE_SERVICEBUS_ADMIN_PORT']}",
-        # Made by localcloud, for itself.
+        # localcloud creates the certificate.
         SERVICEBUS_CERTIFICATE: str(data.resolve() / "servicebus" / "tls" / "certificate.pem"),
         KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
@@ -157,7 +164,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
 
 
 def services(environ: Mapping[str, str]) -> dict[str, Service]:
-    """The processes of the Procfile by name, each with its health."""
+    """The processes of the Procfile by name, each with its health check."""
     commands: dict[str, str] = parse_procfile(_procfile().read_text(encoding="utf-8")).processes
     control = f"http://{HOST}:{environ['SONGLINE_CONTROL_PORT']}/health"
     ready = {
@@ -171,7 +178,7 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
         **{name: f"{environ[variable]}/health/progress" for name, variable in WORKERS.items()},
     }
     return {
-        # What was acknowledged is on disk, and what was not is sent again: each finds all of it when it starts again.
+        # Restarts lose nothing: acknowledged data is on disk, and the senders repeat what is not acknowledged.
         name: Service(
             name,
             line,
@@ -185,7 +192,7 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
 
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
     if contained:
-        # Their management speaks HTTP, which the SDK does not.
+        # The emulators' management is served over HTTP. The SDK takes HTTPS only.
         environ = {**environ, SERVICEBUS_MANAGEMENT: "", SERVICEBUS_CERTIFICATE: ""}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
@@ -209,13 +216,13 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
             _healthy(supervisor, "ingestion", "uploads become songs")
             _healthy(supervisor, "api", environ[API])
             if simulator:
-                # It is well when what it sends comes out at the other end.
+                # The simulator is healthy when its events appear in the charts.
                 grows = _grows(environ[API], _counted(environ[API]))
                 _healthy(supervisor, "simulator", f"{environ['SONGLINE_RATE']} events a second", grows)
             _say(_where(data, environ[API], time.monotonic() - began))
             supervisor.watch()
         except StopError as reason:
-            _say(f"\n{reason}: stopping. What happened is kept in {data}.")
+            _say(f"\n{reason}: stopping. All data stays in {data}.")
         finally:
             if saved is not None:
                 saved.unlink(missing_ok=True)
@@ -238,14 +245,14 @@ _cloud_health = Decoder(_CloudHealth, "not-an-answer")
 
 
 def _complete(health: str) -> None:
-    """Raises ClickException when localcloud says that it can't serve something: here Blob Storage without Azurite."""
+    """Raise ClickException if localcloud reports a service that it can't serve: Blob Storage without Azurite."""
     missing = _cloud_health.decode(httpx.get(health, timeout=5, trust_env=False).content).unavailable
     if missing:
         raise click.ClickException("; ".join(missing.values()))
 
 
 def _say(line: str) -> None:
-    # Nobody may read it any more, or the file that it goes to may be on a full disk.
+    # The terminal may be gone, or standard output may be a file on a full disk.
     with suppress(OSError):
         click.echo(line)
 
@@ -310,5 +317,5 @@ Songline is up, after {took:.1f} s.
   live      {prefix}songline chart top 1h --watch
   check     {prefix}songline doctor
   logs      {data / "logs"}, a file for each process; --logs shows them here
-  stop      Ctrl-C; what happened is kept in {data}
+  stop      Ctrl-C; all data stays in {data}
 """

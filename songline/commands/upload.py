@@ -1,4 +1,4 @@
-"""`songline upload`: songs from files and folders."""
+"""`songline upload`: uploads songs from files and folders."""
 
 import asyncio
 import getpass
@@ -34,16 +34,16 @@ class _UploadCounts(Struct):
 
 
 @click.command(
-    epilog="Exit codes: 0 all accepted, and ready unless --no-wait; 1 some were refused, rejected or died; 2 wrong "
+    epilog="Exit codes: 0 all accepted, and ready unless --no-wait; 1 some were refused, rejected or are dead; 2 wrong "
     "usage or settings; 3 the API can't be reached, or some are not done yet; 130 interrupted, 143 by SIGTERM."
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="FILE|DIR…")
-@click.option("--user", default=getpass.getuser, show_default="who runs this", help="The uploader.")
-@click.option("--title", help="Goes before what the file's tags say; for a single file.")
-@click.option("--artist", help="Likewise, for every file.")
-@click.option("--album", help="Likewise.")
-@click.option("--genre", help="Likewise.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Whether to wait for what becomes of them.")
+@click.option("--user", default=getpass.getuser, show_default="the current user", help="The uploader.")
+@click.option("--title", help="The title, in place of the one in the file's tags; for a single file.")
+@click.option("--artist", help="The artist of every file, in place of the one in its tags.")
+@click.option("--album", help="The album of every file, in place of the one in its tags.")
+@click.option("--genre", help="The genre of every file, in place of the one in its tags.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Whether to wait until they are processed.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time.")
 @click.option(
     "--patience",
@@ -52,7 +52,7 @@ class _UploadCounts(Struct):
     show_default=True,
     help="Seconds to wait for an outcome, or for the API.",
 )
-@click.option("--anew", is_flag=True, help="Send again what was sent before: each file becomes another song.")
+@click.option("--anew", is_flag=True, help="Send files again that were sent before; each becomes another song.")
 @click.option("--api", help="Address of the API.", show_default="that of the system that runs here")
 def command(
     paths: tuple[Path, ...],
@@ -62,12 +62,12 @@ def command(
     patience: float,
     anew: bool,
     api: str | None,
-    **said: str | None,
+    **tags: str | None,
 ) -> None:
-    """Upload songs: each FILE, and what is called like a song in each DIR and below.
+    """Upload songs: each FILE, and the files in each DIR and below that have the suffix of an audio format.
 
-    What was accepted is remembered in the data folder and not sent again, whether the command was interrupted or the
-    file was renamed; `--anew` sends it all the same.
+    A journal in the data folder records the accepted files. They are not sent again after an interruption, or under
+    another name. `--anew` sends them again.
 
     \b
     songline upload song.mp3 --title "Paper Lanterns"
@@ -79,19 +79,19 @@ def command(
     files = list(dict.fromkeys(file for path in paths for file in songs_in(path)))
     if not files:
         raise CommandError(f"no songs in {', '.join(map(readable, paths))}", ExitCode.USAGE)
-    if said["title"] and len(files) > 1:
+    if tags["title"] and len(files) > 1:
         raise click.UsageError(f"--title is for a single file, and there are {len(files)}.")
     environ = load(os.environ)
     base = api or address(environ)
     try:
-        words = read_metadata({name: value for name, value in said.items() if value})
+        metadata = read_metadata({name: value for name, value in tags.items() if value})
         journal = UploadJournal(data_folder(environ) / JOURNAL)
     except ContractViolationError as refused:
         raise click.UsageError(str(refused)) from None
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}", ExitCode.USAGE) from None
     try:
-        tally = asyncio.run(_upload(files, base, user, words, journal, wait, parallel, patience, anew))
+        tally = asyncio.run(_upload(files, base, user, metadata, journal, wait, parallel, patience, anew))
     except KeyboardInterrupt:
         raise CommandError("interrupted: the same command goes on from here", ExitCode.INTERRUPTED) from None
     click.echo(_summary(tally), err=True)
@@ -105,20 +105,20 @@ async def _upload(
     files: list[Path],
     base: str,
     user: str,
-    said: Metadata,
+    metadata: Metadata,
     journal: UploadJournal,
     wait: bool,
     parallel: int,
     patience: float,
     anew: bool,
 ) -> _UploadCounts:
-    """First all are sent, then all are waited for: a worker that is away holds up no sending."""
+    """Send all files, then wait for all, so that a slow worker doesn't delay sending. Returns the counts."""
     tally = _UploadCounts()
     console = Console(stderr=True)
     columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     timeout = httpx.Timeout(60, connect=5)
     async with httpx.AsyncClient(base_url=base, timeout=timeout, trust_env=False) as http:
-        sender = FileSender(http, user, said, journal, patience, anew)
+        sender = FileSender(http, user, metadata, journal, patience, anew)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
             sent = await _side_by_side(parallel, [partial(_send, sender, bars, file, tally) for file in files])
         accepted = [(file, entry) for file, entry in zip(files, sent, strict=True) if entry is not None]
@@ -132,7 +132,7 @@ async def _upload(
 
 
 async def _side_by_side(parallel: int, jobs: list[Callable[[], object]]) -> list[JournalEntry | None]:
-    """The results, at most `parallel` at a time; what one raises ends all."""
+    """Run the jobs, at most `parallel` at a time, and return their results. An exception of one cancels all."""
     free = asyncio.Semaphore(parallel)
 
     async def run(job: Callable[[], object]) -> JournalEntry | None:
@@ -169,7 +169,7 @@ async def _await(sender: FileSender, file: Path, entry: JournalEntry, tally: _Up
         return
     if answer.removed_at is not None:
         tally.failed += 1
-        _say("removed", file, f"it was uploaded before and taken away again; --anew uploads it again ({answer.id})")
+        _say("removed", file, f"it was uploaded before and removed since; --anew uploads it again ({answer.id})")
         return
     if answer.state == "ready":
         tally.ready += 1
@@ -185,7 +185,7 @@ def _outcome(answer: UploadResponse) -> str:
 
 
 def _say(state: str, file: Path, text: str) -> None:
-    # A reader who has seen enough ends no upload.
+    # A closed pipe doesn't end the upload.
     with suppress(BrokenPipeError):
         click.echo(f"{state:<10} {visible(readable(file))}  {visible(text)}")
 

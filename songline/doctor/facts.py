@@ -1,4 +1,4 @@
-"""What is the case: the outcome of every question that the doctor asks."""
+"""The facts that the doctor gathers: the outcome of every check, as values."""
 
 from collections.abc import Mapping
 
@@ -9,18 +9,17 @@ from songline.schemas.progress_report import ProgressReport
 
 
 class FailedQuestion(Struct, frozen=True):
-    """A question that got no answer, and why."""
+    """A check that got no answer, and why."""
 
     reason: str
 
 
 class MissingEntity(Struct, frozen=True):
-    """What was asked for is not there."""
+    """An entity that doesn't exist."""
 
 
 class StoredContainer(Struct, frozen=True):
-    """A container as it is: its partition key path, the paths that it indexes, and the seconds that what is not
-    written again stays, None for good."""
+    """A container as it exists: its partition key path, its indexed paths, and its time to live in seconds, or None."""
 
     partition_key: str
     indexed: tuple[str, ...]
@@ -28,27 +27,31 @@ class StoredContainer(Struct, frozen=True):
 
 
 class DeadLetterFacts(Struct, frozen=True):
-    """What is set aside in a queue: `count` of its dead letters, and whether there are `more` than were looked at."""
+    """The number of dead letters in a queue. With `more`, there may be more than were peeked."""
 
     count: int
     more: bool
 
 
 class DoctorFacts(Struct, frozen=True, kw_only=True):
-    """`hubs`: partitions by hub, asked over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
-    `behind`: events that the trending worker's group has not read yet. `letters`: of the queue
-    of commands, asked over AMQP; `queue`: its settings, asked of the management, None where there is none to ask.
-    `parked`: records that readers passed over and that nobody has sent again or discarded. `blobs`: by blob container,
-    whether it is there. `health`: by service, the report of a worker, else "" where it is well and the reason where it
-    is not; None where its address is not known. `options`: the worker's Kafka client settings. `skew`: seconds that
-    this machine's clock is ahead of the service's.
+    """Everything that the doctor knows about a system.
+
+    - `hubs`: the number of partitions by hub, over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
+    - `behind`: the number of events that the trending worker's group has not read.
+    - `dead_letters`: those of the queue of commands, over AMQP. `queue`: its settings, over the management endpoint;
+      None without one.
+    - `parked`: the number of parked records that were neither sent again nor discarded.
+    - `blobs`: whether a blob container exists, by name.
+    - `health`: by service, a worker's report, else "" if it is healthy, else the reason; None without an address.
+    - `options`: the settings of the trending worker's Kafka clients.
+    - `skew`: the seconds by which this machine's clock is ahead of the service's.
     """
 
     hubs: Mapping[str, int | MissingEntity] | FailedQuestion
     topics: Mapping[str, int] | FailedQuestion
     behind: int | FailedQuestion
     containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
-    letters: DeadLetterFacts | MissingEntity | FailedQuestion
+    dead_letters: DeadLetterFacts | MissingEntity | FailedQuestion
     parked: int | MissingEntity | FailedQuestion
     queue: QueueDeclaration | FailedQuestion | None
     blobs: Mapping[str, bool] | FailedQuestion

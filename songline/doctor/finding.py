@@ -1,4 +1,4 @@
-"""A line of the doctor's."""
+"""A finding of the doctor."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
-    """One line: what was looked at, how it is, what was seen, and what to do about it (empty when it is well)."""
+    """The result of one check: its name, its status, what was seen, and how to mend it (empty if it is well)."""
 
     check: str
     status: Literal["ok", "warn", "fail"]

@@ -1,4 +1,4 @@
-"""What the facts mean, and how to mend what is wrong. Pure."""
+"""Derives the findings from the facts, with the remedy for each fault. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -15,10 +15,10 @@ from songline.schemas import channels
 from songline.schemas.progress_report import ProgressReport, widened
 
 HUB_QUOTA = 10
-"""Event hubs that a Standard namespace, and Microsoft's emulator, allow."""
+"""The number of event hubs that a Standard namespace, and Microsoft's emulator, allow."""
 SKEW_WARN = 30.0
 SKEW_FAIL = 300.0
-"""Seconds. Signatures carry times: Cosmos DB takes 15 minutes, and freshness is off by as much as the clock."""
+"""Seconds of clock skew. Cosmos DB refuses signatures that are 15 minutes old. Freshness is wrong by the skew."""
 SETTINGS_PAGE = "docs/operations.md"
 
 ALIKE = {
@@ -31,7 +31,7 @@ SINGLE = (channels.TRENDING_TOPS,)
 
 
 def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Finding]:
-    """The findings in the order in which one would mend them."""
+    """The findings, in the order in which to mend them."""
     return [
         *_eventhubs(facts),
         *_kafka(facts),
@@ -189,7 +189,7 @@ def _ttl(seconds: int | None) -> str:
 
 
 def _parked(facts: DoctorFacts) -> Iterator[Finding]:
-    # A container that is missing, or a store that is away, is told already.
+    # `_cosmos` reports a missing container and a store that can't be reached.
     if isinstance(facts.parked, int):
         mend = "see why with `songline parked list`; then `songline parked resubmit` or `discard` them"
         seen = "1 record waits" if facts.parked == 1 else f"{facts.parked:,} records wait"
@@ -204,7 +204,7 @@ def _servicebus(facts: DoctorFacts) -> Iterator[Finding]:
         "--enable-dead-lettering-on-message-expiration true --lock-duration PT1M --max-delivery-count 10` with your "
         "namespace"
     )
-    match facts.letters:
+    match facts.dead_letters:
         case FailedQuestion(reason):
             yield Finding(
                 "Service Bus",
@@ -217,20 +217,20 @@ def _servicebus(facts: DoctorFacts) -> Iterator[Finding]:
             yield Finding("Service Bus", "ok", "reached over AMQP with these credentials")
             mend = f"{create}; on this machine declare it in infra/emulators/servicebus/Config.json"
             yield Finding(check, "fail", "is not there", mend)
-        case letters:
+        case dead_letters:
             yield Finding("Service Bus", "ok", "reached over AMQP with these credentials")
             yield from _queue(check, facts.queue, create)
-            yield _dead(letters)
+            yield _dead_letters(dead_letters)
 
 
 def _queue(check: str, queue: QueueDeclaration | FailedQuestion | None, create: str) -> Iterator[Finding]:
     match queue:
         case None:
-            yield Finding(check, "ok", "is there; what serves it does not tell its settings")
+            yield Finding(check, "ok", "is there; the service has no management endpoint for its settings")
             return
         case FailedQuestion(reason):
-            mend = "its settings take the right to manage it: ask with a key that has it, or look in the portal"
-            yield Finding(check, "warn", f"is there, and its settings can't be asked: {reason}", mend)
+            mend = "reading its settings needs the right Manage: use a key that has it, or look in the portal"
+            yield Finding(check, "warn", f"is there, and its settings can't be read: {reason}", mend)
             return
     anew = f"this can't be changed: let the ingestion workers empty it, delete it, then {create}"
     update = f"`az servicebus queue update --name {channels.SONG_COMMANDS}"
@@ -244,13 +244,13 @@ def _differences(check: str, queue: QueueDeclaration, anew: str, update: str) ->
     if queue.sessions != QUEUE.sessions:
         yield Finding(check, "fail", "asks for sessions, which its commands don't have", anew)
     if queue.duplicates is None:
-        yield Finding(check, "fail", "does not look for duplicates: a command that is sent again is done again", anew)
+        yield Finding(check, "fail", "does not detect duplicates: a command that is sent again is done again", anew)
     elif QUEUE.duplicates is not None and queue.duplicates < QUEUE.duplicates:
         seen = f"knows duplicates for {queue.duplicates}, declared is {QUEUE.duplicates}"
         yield Finding(check, "warn", seen, f"{update} --duplicate-detection-history-time-window PT5M`")
     if not queue.expired_are_kept:
         mend = f"{update} --enable-dead-lettering-on-message-expiration true`"
-        yield Finding(check, "fail", "drops what waits too long: an accepted upload would be lost", mend)
+        yield Finding(check, "fail", "drops expired messages: an accepted upload would be lost", mend)
     if queue.deliveries < QUEUE.deliveries:
         seen = f"gives up after {queue.deliveries} deliveries, declared are {QUEUE.deliveries}"
         yield Finding(check, "warn", seen, f"{update} --max-delivery-count {QUEUE.deliveries}`")
@@ -259,10 +259,10 @@ def _differences(check: str, queue: QueueDeclaration, anew: str, update: str) ->
         yield Finding(check, "warn", seen, f"{update} --lock-duration PT1M`")
 
 
-def _dead(letters: DeadLetterFacts) -> Finding:
-    if not letters.count:
+def _dead_letters(dead_letters: DeadLetterFacts) -> Finding:
+    if not dead_letters.count:
         return Finding("dead letters", "ok", "none")
-    seen = f"{letters.count}{' or more' if letters.more else ''}"
+    seen = f"{dead_letters.count}{' or more' if dead_letters.more else ''}"
     return Finding("dead letters", "warn", seen, "see why with `songline dlq list`; then resubmit or discard them")
 
 
@@ -325,7 +325,7 @@ def _clock(facts: DoctorFacts) -> Iterator[Finding]:
         case skew:
             seen = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the service's"
             lock = facts.queue.lock if isinstance(facts.queue, QueueDeclaration) else QUEUE.lock
-            # One that is ahead keeps the ingestion worker from holding locks.
+            # With a clock that is ahead, the ingestion worker can't hold locks.
             limit = skew_limit_s(lock.total_seconds()) if skew > 0 else SKEW_FAIL
             if abs(skew) < min(SKEW_WARN, limit):
                 yield Finding("clock", "ok", "within a few seconds of the service's" if abs(skew) > 1 else "right")

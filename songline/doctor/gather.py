@@ -1,4 +1,4 @@
-"""Asks the services themselves, with the SDKs and settings that the product uses."""
+"""Gathers the facts from the services, with the SDKs and settings that the product uses."""
 
 import asyncio
 import logging
@@ -49,45 +49,45 @@ T = TypeVar("T")
 
 
 class DoctorSettings(Struct, frozen=True):
-    """Every service that the product needs."""
+    """The settings of every service that the product needs."""
 
-    settings: CloudSettings
+    cloud: CloudSettings
     servicebus: ServiceBusSettings
     blobs: BlobSettings
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Raises SettingError."""
+        """The settings in `environ`; raises SettingError."""
         return cls(CloudSettings.read(environ), read_servicebus(environ), read_blobs(environ))
 
 
-async def gather(wires: DoctorSettings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> DoctorFacts:
-    """Every question at once; one without an answer within PATIENCE seconds fails, and holds up no other."""
-    settings = wires.settings
+async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Callable[[], datetime]) -> DoctorFacts:
+    """The outcome of all checks, which run concurrently. A check without an answer in PATIENCE seconds fails."""
+    cloud = settings.cloud
     addresses = {"API": API, **{f"{name} worker": variable for name, variable in WORKERS.items()}}
     async with asyncio.TaskGroup() as group:
-        ask = group.create_task
-        hubs = ask(_within(_hubs(settings.eventhubs)))
-        kafka = ask(_kafka(settings.eventhubs))
-        containers = ask(_within(_containers(settings.cosmos)))
-        letters = ask(_within(_letters(wires.servicebus)))
-        queue = ask(_within(_queue(wires.servicebus)))
-        parked = ask(_within(_parked(settings.cosmos)))
-        stored = ask(_within(_blobs(wires.blobs)))
-        skew = ask(_within(measure_skew_s(settings.cosmos.endpoint, clock, PATIENCE)))
-        health = {name: ask(_health(environ.get(variable))) for name, variable in addresses.items()}
+        start = group.create_task
+        hubs = start(_within(_hubs(cloud.eventhubs)))
+        kafka = start(_kafka(cloud.eventhubs))
+        containers = start(_within(_containers(cloud.cosmos)))
+        dead_letters = start(_within(_dead_letters(settings.servicebus)))
+        queue = start(_within(_queue(settings.servicebus)))
+        parked = start(_within(_parked(cloud.cosmos)))
+        stored = start(_within(_blobs(settings.blobs)))
+        skew = start(_within(measure_skew_s(cloud.cosmos.endpoint, clock, PATIENCE)))
+        health = {name: start(_health(environ.get(variable))) for name, variable in addresses.items()}
     topics, behind = kafka.result()
     return DoctorFacts(
         hubs=hubs.result(),
         topics=topics,
         behind=behind,
         containers=containers.result(),
-        letters=letters.result(),
+        dead_letters=dead_letters.result(),
         parked=parked.result(),
         queue=queue.result(),
         blobs=stored.result(),
         health={name: answer.result() for name, answer in health.items()},
-        options=_options(settings, environ),
+        options=_options(cloud, environ),
         skew=skew.result(),
     )
 
@@ -119,20 +119,20 @@ async def _partitions(settings: EventHubsSettings, hub: str) -> int | MissingEnt
 
 
 def _is_404(error: BaseException | None) -> bool:
-    """Azure misses an entity when a token is put for it, which the SDKs take for an authentication that failed."""
+    """Whether the entity doesn't exist. Azure says so when a token is put; the SDKs report an authentication error."""
     return "Status code: 404" in str(error)
 
 
 async def _kafka(settings: EventHubsSettings) -> tuple[dict[str, int] | FailedQuestion, int | FailedQuestion]:
     options = {"bootstrap_servers": settings.kafka, **credentials.client(settings)}
-    # The group is only looked at: partitions are assigned by hand, so nobody's share of them is touched.
+    # Partitions are assigned by hand, so the client doesn't join the group and causes no rebalance.
     consumer = AIOKafkaConsumer(group_id=channels.TRENDING_GROUP, enable_auto_commit=False, **options)
-    with _overheard("aiokafka") as said:
+    with _captured_log("aiokafka") as lines:
         try:
             started = await _within(consumer.start())
             if isinstance(started, FailedQuestion):
-                # Why a broker hangs up, a wrong key among other things, the client tells only its log.
-                reason = FailedQuestion("; ".join([started.reason, *said[-1:]]))
+                # The client only logs why the broker closed the connection, such as a wrong key.
+                reason = FailedQuestion("; ".join([started.reason, *lines[-1:]]))
                 return reason, reason
             topics = await _within(_topics(consumer))
             return topics, await _within(_behind(consumer))
@@ -159,26 +159,26 @@ async def _behind(consumer: AIOKafkaConsumer) -> int:
 
 
 @contextmanager
-def _overheard(name: str) -> Iterator[list[str]]:
-    """What a library writes to its log meanwhile, kept from the terminal."""
-    said: list[str] = []
+def _captured_log(name: str) -> Iterator[list[str]]:
+    """The errors that the logger `name` logs while the context lasts, without showing them."""
+    messages: list[str] = []
 
-    class Ear(logging.Handler):
+    class ListHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            messages.append(record.getMessage())
 
-    logger, ear = logging.getLogger(name), Ear(logging.ERROR)
+    logger, handler = logging.getLogger(name), ListHandler(logging.ERROR)
     propagated, logger.propagate = logger.propagate, False
-    logger.addHandler(ear)
+    logger.addHandler(handler)
     try:
-        yield said
+        yield messages
     finally:
-        logger.removeHandler(ear)
+        logger.removeHandler(handler)
         logger.propagate = propagated
 
 
 async def _containers(settings: CosmosSettings) -> dict[str, StoredContainer | MissingEntity]:
-    # Entering the client asks the account, and leaks its session when that fails; the first question asks as well.
+    # `async with` reads the account and leaks its session if that fails. The first read does the same without a leak.
     client = cosmos.client(settings)
     try:
         return {container.name: await _container(client, container.name) for container in CONTAINERS}
@@ -199,18 +199,18 @@ def _stored(properties: Mapping[str, Any]) -> StoredContainer:
         partition_key=properties["partitionKey"]["paths"][0],
         # Cosmos DB adds its own `_etag` rule to every policy.
         indexed=tuple(path["path"] for path in paths if "_etag" not in path["path"]),
-        # -1 lets single documents have a time to live, and the others none.
+        # -1 means no time to live, except for documents that have their own.
         ttl=None if (ttl := properties.get("defaultTtl")) == -1 else ttl,
     )
 
 
-async def _letters(settings: ServiceBusSettings) -> DeadLetterFacts | MissingEntity:
+async def _dead_letters(settings: ServiceBusSettings) -> DeadLetterFacts | MissingEntity:
     async with servicebus.client(settings, retry_total=0) as bus:
         queue = bus.get_queue_receiver(channels.SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         found = 0
         try:
             async with queue as receiver, aclosing(servicebus.peeked(receiver, PEEKED)) as messages:
-                # One answer may hold fewer than were asked for while there are more.
+                # A response may hold fewer messages than requested while there are more.
                 async for _ in messages:
                     found += 1
                     if found == PEEKED:
@@ -239,9 +239,9 @@ async def _queue(settings: ServiceBusSettings) -> QueueDeclaration | None:
         return None
     async with servicebus.administration(settings, retry_total=0) as admin:
         found = await admin.get_queue(channels.SONG_COMMANDS)
-    # The service's own times come as such; only what a caller sets may be text.
+    # The service returns timedelta values. Only the values that a caller sets may be text.
     lock, window = (
-        cast("timedelta", said) for said in (found.lock_duration, found.duplicate_detection_history_time_window)
+        cast("timedelta", value) for value in (found.lock_duration, found.duplicate_detection_history_time_window)
     )
     return QueueDeclaration(
         lock=lock,
@@ -258,8 +258,8 @@ async def _blobs(settings: BlobSettings) -> dict[str, bool]:
 
 
 def _options(settings: CloudSettings, environ: Mapping[str, str]) -> dict[str, int | None] | FailedQuestion:
-    """The settings that the trending worker's own Kafka clients get, Faust's defaults included; of consumer and
-    producer the greater one, since either breaks."""
+    """The settings of the trending worker's Kafka clients, Faust's defaults included. Of the consumer's and the
+    producer's value the greater one counts, because either is unsafe by itself."""
     try:
         conf = faust.App(channels.TRENDING_GROUP, **faust_settings(settings, TrendingConfig.read(environ))).conf
     except SettingError as error:
@@ -274,7 +274,7 @@ def _options(settings: CloudSettings, environ: Mapping[str, str]) -> dict[str, i
 
 
 async def _health(base: str | None) -> ProgressReport | str | None:
-    """What the process says of itself: a report where it has one, else whether it is ready."""
+    """The process's report if it has one; else "" if it is ready, else the reason. None without an address."""
     if base is None:
         return None
     async with httpx.AsyncClient(base_url=base, timeout=PATIENCE, trust_env=False) as client:

@@ -1,4 +1,4 @@
-"""What a worker's own report means: a line when it keeps up, else one for each reason why not. Pure."""
+"""Derives the findings from a worker's report: one if it is ready, else one for each reason. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ READERS = ("trending", "catalog", "library")
 
 
 def worker_findings(check: str, report: ProgressReport, hubs: Mapping[str, int | MissingEntity]) -> Iterator[Finding]:
-    """The findings under `check`; `hubs` are the partitions by hub, as far as they are known."""
+    """The findings, named `check`. `hubs` has the known numbers of partitions, by hub."""
     for reason in report.reasons:
         yield Finding(_place(check, reason), "fail", reason.sentence, reason.mend)
     if report.ready:

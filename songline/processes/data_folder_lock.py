@@ -1,4 +1,4 @@
-"""One system on a data folder at a time."""
+"""The lock that admits one system at a time to a data folder."""
 
 import fcntl
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class DataFolderLockedError(Exception):
-    """Another process has the folder. The operator ends that one or chooses another folder."""
+    """Another process holds the folder. The operator ends that process or chooses another folder."""
 
 
 @contextmanager
 def holding(data: Path) -> Iterator[None]:
-    """Hold the folder while the context lasts; the lock ends with its process, however that ends.
+    """Hold the folder while the context lasts. The lock also ends when its process is killed.
 
-    Raises DataFolderLockedError, which names the process that has it.
+    Raises DataFolderLockedError, which names the process that holds it.
     """
     with (data / "up.lock").open("a+", encoding="ascii") as file:
         try:

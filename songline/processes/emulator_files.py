@@ -1,6 +1,6 @@
-"""The files that declare hubs and queues, in the form of Microsoft's emulators; localcloud reads them too.
+"""The files that declare hubs and queues, in the format of Microsoft's emulators; localcloud reads them too.
 
-`localcloud.json` is laid over `Config.json`: it holds what only localcloud understands.
+`localcloud.json` is merged over `Config.json`: it holds the settings that only localcloud has.
 """
 
 from pathlib import Path
@@ -11,5 +11,5 @@ FOLDER = Path(__file__).parents[1] / "emulator_config"
 
 
 def files(service: Literal["eventhubs", "servicebus"]) -> list[Path]:
-    """`Config.json` and what is laid over it, in this order."""
+    """`Config.json` and the file that is merged over it, in this order."""
     return [FOLDER / service / "Config.json", FOLDER / service / "localcloud.json"]

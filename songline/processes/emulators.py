@@ -1,7 +1,7 @@
-"""Microsoft's emulators in containers, by Docker Compose, where localcloud stands otherwise.
+"""Microsoft's emulators in containers, by Docker Compose, in place of localcloud.
 
-The services are those of `docker-compose.yml`, on the ports that the environment names. They begin empty and end
-without a trace: the emulators of Event Hubs and Service Bus keep nothing over a restart, so nothing else may.
+The services are those of `docker-compose.yml`, on the ports that the environment names. They start empty and keep
+nothing: the emulators of Event Hubs and Service Bus lose their state at a restart, so the other services must too.
 """
 
 import shutil
@@ -17,29 +17,29 @@ OTHERWISE = "Or leave --emulators out: localcloud needs none of it."
 
 
 class EmulatorError(Exception):
-    """The emulators can't be run on this machine. The operator mends what the message names, or does without them."""
+    """The emulators can't run on this machine. The operator mends what the message names, or runs localcloud."""
 
 
 @contextmanager
-def running(environ: Mapping[str, str], tell: Callable[[str], None]) -> Iterator[None]:
-    """The emulators, healthy, for as long as the context lasts. Raises EmulatorError, which says what to do."""
+def running(environ: Mapping[str, str], echo: Callable[[str], None]) -> Iterator[None]:
+    """Run the emulators, healthy, while the context lasts; `echo` shows a line. Raises EmulatorError."""
     docker = _docker(environ)
-    tell(f"Starting Microsoft's emulators; what they write: docker compose --file {COMPOSE_FILE} logs")
+    echo(f"Starting Microsoft's emulators; to see their output: docker compose --file {COMPOSE_FILE} logs")
     compose = [docker, "compose", "--file", str(COMPOSE_FILE)]
-    # Whatever an `up` that was killed has left goes: its containers remember what nobody else does.
+    # The containers of an `up` that was killed go: their state fits no other service's.
     fresh = ["--force-recreate", "--renew-anon-volumes", "--remove-orphans"]
     try:
         begun = _run([*compose, "up", "--detach", "--wait", "--wait-timeout", str(PATIENCE), *fresh], environ)
         if begun != 0:
             _run([*compose, "logs", "--tail", "20"], environ)
-            raise EmulatorError(f"docker compose could not start the emulators: it says why above. {OTHERWISE}")
+            raise EmulatorError(f"docker compose could not start the emulators: its output above says why. {OTHERWISE}")
         yield
     finally:
         _run([*compose, "down", "--volumes", "--remove-orphans"], environ)
 
 
 def _docker(environ: Mapping[str, str]) -> str:
-    """The `docker` to use, once all is there that has to be."""
+    """The path of the `docker` command, after a check of what the emulators need. Raises EmulatorError."""
     if not COMPOSE_FILE.exists():
         raise EmulatorError(f"{COMPOSE_FILE} is not there: --emulators works in a checkout of the project. {OTHERWISE}")
     docker = shutil.which("docker", path=environ.get("PATH"))
@@ -59,7 +59,7 @@ def _docker(environ: Mapping[str, str]) -> str:
 
 
 def _complaint(command: list[str], environ: Mapping[str, str]) -> str:
-    """What `command` said on its way to a failure, empty when it was well."""
+    """The first line of the error output of `command` if it fails; empty if it succeeds."""
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - Docker's
     if done.returncode == 0:
         return ""
@@ -68,5 +68,5 @@ def _complaint(command: list[str], environ: Mapping[str, str]) -> str:
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> int:
-    """Run `command` before the eyes of the user: images of several gigabytes may have to come first."""
+    """Run `command` with its output on the terminal, because it may pull images of several gigabytes first."""
     return subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603 - Docker's

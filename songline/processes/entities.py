@@ -1,5 +1,7 @@
-"""What the system needs to find in Cosmos DB and of its queue; hubs and the queue itself are declared in
-`infra/emulators/*/Config.json`."""
+"""The containers that the system needs in Cosmos DB, and the settings of its queue.
+
+`infra/emulators/*/Config.json` declares the hubs and the queue.
+"""
 
 from datetime import timedelta
 
@@ -15,7 +17,7 @@ from songline.schemas.channels import CHARTS, PLAYS
 
 CONTAINERS = (
     Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
-    # A song's days are read by their ids, and kept a quarter after they changed last. Without any path all are indexed.
+    # A song's days are read by id, and kept for 90 days after their last change. Without a path, all would be indexed.
     Container(PLAYS, partition_key="/songId", indexed=("/songId/?",), ttl=round(timedelta(days=90).total_seconds())),
     catalog.CONTAINER,
     library.CONTAINER,
@@ -27,8 +29,11 @@ CONTAINERS = (
 
 
 class QueueDeclaration(Struct, frozen=True):
-    """A queue's settings. `duplicates`: for how long it knows the ids it has seen, None when it does not look at them;
-    `expired_are_kept`: what waited too long becomes a dead letter, and is not dropped."""
+    """A queue's settings.
+
+    `duplicates` is the window of duplicate detection, None without it. With `expired_are_kept` an expired message
+    becomes a dead letter.
+    """
 
     lock: timedelta
     deliveries: int
@@ -44,4 +49,4 @@ QUEUE = QueueDeclaration(
     expired_are_kept=True,
     sessions=False,
 )
-"""The queue of commands, as it is declared."""
+"""The declared settings of the queue of commands."""

@@ -1,7 +1,7 @@
 """Settings of the system that `songline up` runs, so that a second terminal finds it.
 
-`songline up` writes them to `DATA/songline.env` (readable by its owner only); every other command takes the
-process's environment first and that file for what is missing there.
+`songline up` writes them to `DATA/songline.env` (readable by its owner only). Every other command reads the process's
+environment first, and that file for the variables that are missing there.
 """
 
 import os
@@ -18,11 +18,11 @@ OUTBOX = "SONGLINE_OUTBOX"
 DEFAULT_DATA = Path(".local")
 
 WORKERS = {"trending": TRENDING, "catalog": CATALOG, "library": LIBRARY, "ingestion": INGESTION}
-"""Each worker to the name of the variable that says where its health is."""
+"""The variable that holds the base URL of a worker's health endpoints, by worker."""
 
 
 def save(data: Path, settings: Mapping[str, str]) -> Path:
-    """Write `settings` for other terminals; the file replaces an older one at once."""
+    """Write `settings` for other terminals and return the path. The file replaces an older one atomically."""
     path = _file(data)
     draft = path.with_suffix(".tmp")
     draft.touch(mode=0o600)
@@ -31,7 +31,7 @@ def save(data: Path, settings: Mapping[str, str]) -> Path:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The process's environment over the settings of the system that runs on its data folder, if one does."""
+    """The process's environment, merged over the settings of the system that runs on its data folder, if one does."""
     path = _file(data_folder(environ))
     if not path.exists():
         return dict(environ)
@@ -40,7 +40,7 @@ def load(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:
-    """The folder that `SONGLINE_DATA` names; the usual one where it is not set, or empty."""
+    """The folder that `SONGLINE_DATA` names; the default if it is not set or empty."""
     return Path(environ.get(DATA) or DEFAULT_DATA)
 
 

@@ -1,34 +1,34 @@
-"""What `songline up` tells of its workers' health: what changes, each thing once. The rule; clocks are arguments."""
+"""The lines that `songline up` shows about its workers' health: each change once. Pure; times are arguments."""
 
 from songline.schemas.progress_report import NotReadyCause, ProgressReport
 
 EVERY_S = 15.0
-"""Between two lines about one worker's catching up."""
+"""Seconds between two lines about a worker that catches up."""
 BEHIND_EVENTS = 1_000
 SILENT_S = 60.0
-"""So long a worker that was started may be not ready before it is told why: until then its start is told."""
+"""Seconds after a start in which no reason is shown why the worker is not ready: `up` shows the start itself."""
 BEHIND_S = 10.0
-"""A worker catches up when so many events wait for it and the oldest is so many seconds old: what is less is told by
-its report, and passes while one reads."""
+"""A worker is behind when BEHIND_EVENTS events wait for it and the oldest is BEHIND_S seconds old. A smaller backlog
+is only in its report."""
 
 
 class HealthNews:
-    """Of one worker, over all its starts."""
+    """The state of one worker's health as it was last shown, over all its starts."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._first_s: float | None = None
         self._begun = False
-        self._told: frozenset[NotReadyCause] = frozenset()
+        self._shown: frozenset[NotReadyCause] = frozenset()
         self._behind = False
-        self._told_s = 0.0
+        self._shown_s = 0.0
 
     def started(self) -> None:
-        """The worker was started, once more perhaps."""
+        """Record a start of the worker, the first or a later one."""
         self._first_s, self._begun = None, False
 
     def lines(self, report: ProgressReport, now_s: float) -> list[str]:
-        """What to tell now that `report` has come."""
+        """The lines to show for `report`, which came at `now_s`, in seconds."""
         others = [one for one in report.reasons if one.cause is not NotReadyCause.FAR_BEHIND]
         causes = frozenset(one.cause for one in others)
         behind = is_behind(report)
@@ -38,21 +38,21 @@ class HealthNews:
         self._begun = self._begun or report.ready or now_s - self._first_s >= SILENT_S
         if not self._begun:
             return found
-        if causes - self._told:
-            first = next(one for one in others if one.cause not in self._told)
+        if causes - self._shown:
+            first = next(one for one in others if one.cause not in self._shown)
             more = f" ({len(others) - 1} more: `songline doctor`)" if len(others) > 1 else ""
             found.append(f"{self._name} is not ready: {first.sentence}{more}. To mend it: {first.mend}")
-        elif behind and (not self._behind or now_s - self._told_s >= EVERY_S):
+        elif behind and (not self._behind or now_s - self._shown_s >= EVERY_S):
             found.append(f"{self._name} catches up: {left(report)}")
-            self._told_s = now_s
-        elif (self._told or self._behind) and not causes and not behind:
+            self._shown_s = now_s
+        elif (self._shown or self._behind) and not causes and not behind:
             found.append(f"{self._name} keeps up again")
-        self._told, self._behind = causes, behind
+        self._shown, self._behind = causes, behind
         return found
 
 
 def is_behind(report: ProgressReport) -> bool:
-    """Whether the worker has much to catch up with."""
+    """Whether the worker has a large backlog: it reports so, or BEHIND_EVENTS and BEHIND_S are reached."""
     if any(one.cause is NotReadyCause.FAR_BEHIND for one in report.reasons):
         return True
     events = sum(one.events_behind or 0 for one in report.partitions)
@@ -60,21 +60,21 @@ def is_behind(report: ProgressReport) -> bool:
 
 
 def left(report: ProgressReport) -> str:
-    """What there is to catch up with: events, how fast, and for how long."""
+    """The backlog as text: the events, the rate, and the time to catch up if it is known."""
     events = sum(one.events_behind or 0 for one in report.partitions)
     rate = sum(one.events_per_second or 0 for one in report.partitions)
     waits = [one.seconds_to_catch_up for one in report.partitions if one.events_behind]
-    said = f"{events:,} events left, {rate:,.0f} events/s"
+    text = f"{events:,} events left, {rate:,.0f} events/s"
     known = [wait for wait in waits if wait is not None]
-    return f"{said}, about {max(known):.0f} s" if known and len(known) == len(waits) else said
+    return f"{text}, about {max(known):.0f} s" if known and len(known) == len(waits) else text
 
 
 def catching_up(report: ProgressReport) -> bool:
-    """Whether the worker does all that it can, and only has much to do."""
+    """Whether the backlog is the only reason why the worker is not ready."""
     return bool(report.reasons) and all(one.cause is NotReadyCause.FAR_BEHIND for one in report.reasons)
 
 
 def gets_ready(report: ProgressReport) -> bool:
-    """Whether nothing but time is needed until the worker is ready: its state may be as large as its life is long."""
+    """Whether the worker becomes ready by itself. It may take long: state that moves or is rebuilt may be large."""
     passing = {NotReadyCause.FAR_BEHIND, NotReadyCause.PARTITIONS_MOVING}
     return bool(report.reasons) and all(one.cause in passing for one in report.reasons)

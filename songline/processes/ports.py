@@ -1,4 +1,4 @@
-"""Ports of this machine."""
+"""Chooses and reserves TCP ports of this machine."""
 
 import socket
 import sys
@@ -9,7 +9,7 @@ HOST = "127.0.0.1"
 
 
 class PortTakenError(Exception):
-    """Another process listens on a port that we were told to use. The operator chooses another."""
+    """Another process listens on a port that an option names. The operator chooses another port."""
 
     def __init__(self, port: int, option: str) -> None:
         super().__init__(
@@ -19,19 +19,19 @@ class PortTakenError(Exception):
 
 
 def settle(wanted: Mapping[str, int]) -> dict[str, int]:
-    """The port for each option: the wanted one, a free one where 0 is wanted. Raises PortTakenError."""
-    # All are held until all are known, so that no two options get the same free port.
+    """The port for each option: the wanted one, or a free one for 0. Raises PortTakenError."""
+    # All ports are held until all are known, so that no two options get the same free port.
     with ExitStack() as held:
         return {option: _reserve(held, port, option) for option, port in wanted.items()}
 
 
 @contextmanager
 def kept(ports: Iterable[int]) -> Iterator[None]:
-    """Meanwhile no port goes to somebody who asks for any port, also while its server is between two lives. A client
-    that tries a closed port again and again could otherwise get it as its own, and then is connected to itself."""
+    """Keep the system from assigning `ports` as ephemeral ports while the context lasts, also between two runs of a
+    server. Otherwise a client that retries a closed port may get it as its own port, and connects to itself."""
     with ExitStack() as held:
         for port in ports:
-            # Elsewhere a socket that is only bound keeps the server out, too.
+            # Other systems let no server listen on a port to which another socket is bound.
             if sys.platform == "linux":
                 holder = held.enter_context(socket.socket())
                 holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,10 +53,10 @@ def _reserve(held: ExitStack, port: int, option: str) -> int:
 
 
 def _linger(listener: socket.socket) -> None:
-    """Leave a connection in TIME-WAIT: for a minute the system gives the port to nobody who asks for any port, and only
-    to a server that asks for this one. Source: Yelp's ephemeral-port-reserve."""
+    """Leave a connection in TIME-WAIT: for a minute the system assigns the port only to a server that names it, never
+    as an ephemeral port. Source: Yelp's ephemeral-port-reserve."""
     with socket.create_connection(listener.getsockname()) as client:
         accepted, _ = listener.accept()
-        # The end that closes first is the one that waits.
+        # The end that closes first stays in TIME-WAIT.
         accepted.close()
         client.recv(1)

@@ -1,8 +1,8 @@
-"""`python -m songline.processes.reaper`: ends process groups when whoever started it is gone.
+"""`python -m songline.processes.reaper`: ends process groups when the supervisor that started it is gone.
 
-A supervisor that is killed can't end its children any more. It holds the write end of this process's standard input
-and tells it each group, `+PGID` when it starts and `-PGID` when it has ended; end of file means that the supervisor is
-gone, however that came about.
+A supervisor that is killed can't end its children. It holds the write end of this process's standard input and writes
+a line for each group: `+PGID` when it starts and `-PGID` when it has ended. End of file means that the supervisor is
+gone.
 """
 
 import os
@@ -16,7 +16,7 @@ STEP = 0.05
 
 
 def end(groups: Iterable[int], grace: float = GRACE) -> None:
-    """SIGTERM to each process group, and SIGKILL to what is left of them after `grace` seconds."""
+    """Send SIGTERM to each process group, and SIGKILL to those that are left after `grace` seconds."""
     left = [group for group in groups if _signal(group, signal.SIGTERM)]
     deadline = time.monotonic() + grace
     while left and time.monotonic() < deadline:
@@ -27,7 +27,7 @@ def end(groups: Iterable[int], grace: float = GRACE) -> None:
 
 
 def _signal(group: int, number: int) -> bool:
-    """Whether the group was there to get the signal."""
+    """Send the signal; return whether the group exists."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

@@ -1,10 +1,10 @@
-"""When a process that has ended is started again: the rule. Clocks are arguments."""
+"""The policy for restarts of a process that has ended. Pure; times are arguments."""
 
 import signal
 
 from songline.processors.runtime.process import CRASHED_IN_FOLD
 
-# A restart for each, with a pause in seconds before it; a process that lived for STEADY starts over with the first.
+# One restart for each pause, in seconds. A process that lived for STEADY seconds starts over with the first pause.
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 STEADY = 60.0
 
@@ -12,8 +12,11 @@ UNCOUNTED = frozenset((CRASHED_IN_FOLD, -signal.SIGKILL))
 
 
 class RestartPolicy:
-    """Those of one process. A process that fails of itself again and again is given up; one that was killed, by whom
-    ever, or that has noted its crash, is not: nothing says that it would fail again."""
+    """The restarts of one process.
+
+    A process that fails repeatedly is given up. One that was killed, or that recorded its crash, is restarted without
+    being counted: it need not fail again.
+    """
 
     def __init__(self, pauses: tuple[float, ...] = PAUSES, steady_s: float = STEADY) -> None:
         self._pauses = pauses
@@ -21,8 +24,11 @@ class RestartPolicy:
         self._failures = 0
 
     def after(self, code: int, lived_s: float, ailing: bool = False) -> float | None:
-        """Seconds until the process is to be started again, None when it is given up. `code` is as subprocess has it,
-        negative for a signal; `ailing`: it was ended because it did not answer or stood still."""
+        """Seconds until the next start; None if the process is given up.
+
+        `code` is the exit code as in subprocess, negative for a signal. `lived_s` is its lifetime in seconds. `ailing`
+        means that the supervisor ended it because it did not answer or made no progress.
+        """
         if lived_s >= self._steady_s:
             self._failures = 0
         if ailing or code in UNCOUNTED:

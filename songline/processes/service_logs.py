@@ -1,4 +1,4 @@
-"""What processes write, kept in a file for each; a disk that is full stops nothing and is told once."""
+"""Log files of processes, one for each. A full disk stops no process and is reported once."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 MAX_LOG_BYTES = 10_000_000
 QUIET_S = 5.0
-"""So long no line may have failed before room is told of: a full disk has room for short lines now and then."""
+"""Seconds without a failed write before recovery is reported: a full disk takes a short line now and then."""
 
 
 class _File(Struct):
@@ -21,14 +21,17 @@ class _File(Struct):
 
 
 class ServiceLogs:
-    """The files `NAME.log` in `folder`, each with one older file beside it. `tell` gets a line when they can't be
-    written, and one when they can be again; what came meanwhile is not kept, only counted. `clock` gives seconds."""
+    """The files `NAME.log` in `folder`, each with one older file `NAME.log.1`.
+
+    `echo` shows a line when the files can't be written, and one when they can be written again. Lines in between are
+    counted and lost. `clock` returns seconds.
+    """
 
     def __init__(
-        self, folder: Path, tell: Callable[[str], None], clock: Callable[[], float], max_bytes: int = MAX_LOG_BYTES
+        self, folder: Path, echo: Callable[[str], None], clock: Callable[[], float], max_bytes: int = MAX_LOG_BYTES
     ) -> None:
         self._folder = folder
-        self._tell = tell
+        self._echo = echo
         self._clock = clock
         self._max_bytes = max_bytes
         self._files: dict[str, _File] = {}
@@ -36,10 +39,11 @@ class ServiceLogs:
         self._lost = 0
 
     def path(self, name: str) -> Path:
+        """The log file of the process `name`."""
         return self._folder / f"{name}.log"
 
     def write(self, name: str, line: str) -> None:
-        """Add `line` to the file of `name`. Raises nothing."""
+        """Append `line` to the file of `name`. Raises nothing."""
         file = self._files.setdefault(name, _File(self.path(name)))
         try:
             self._append(file, line.encode(errors="replace") + b"\n")
@@ -48,18 +52,19 @@ class ServiceLogs:
             self._lost += 1
             if self._failed_at is None:
                 what = f"{type(error).__name__}: {error.strerror or error}"
-                self._tell(f"logs in {self._folder} can't be written ({what}); lines are lost until they can be")
+                self._echo(f"logs in {self._folder} can't be written ({what}); lines are lost until they can be")
             self._failed_at = self._clock()
         else:
             self.check()
 
     def check(self) -> None:
-        """Tell that lines are kept again, once none has failed for a while."""
+        """Report recovery when no write has failed for QUIET_S seconds."""
         if self._failed_at is not None and self._clock() - self._failed_at >= QUIET_S:
             lost, self._lost, self._failed_at = self._lost, 0, None
-            self._tell(f"logs in {self._folder} are written again; {lost:,} lines of them were lost")
+            self._echo(f"logs in {self._folder} are written again; {lost:,} lines of them were lost")
 
     def close(self) -> None:
+        """Close all files."""
         for file in self._files.values():
             self._close(file)
 
@@ -72,7 +77,7 @@ class ServiceLogs:
             file.size = os.fstat(file.descriptor).st_size
         if file.cut:
             data = b"\n" + data
-        # Of what is cut off, the next attempt gets the reason from the system.
+        # After a partial write, the next attempt raises the error.
         while data:
             written = os.write(file.descriptor, data)
             file.size += written

@@ -1,8 +1,8 @@
-"""Runs processes side by side: started in order, each healthy before what needs it, and ended together.
+"""The supervisor: starts processes in order, checks their health, restarts them, and ends them together.
 
-The commands are lines of a Procfile; honcho parses it, runs a line in a process group of its own and prints its output.
-honcho's own manager starts everything at once and ends everything with the first that ends, so the order, the health
-and the restarts are here.
+The commands are lines of a Procfile. honcho parses it, runs each line in its own process group and prints its output.
+honcho's own manager starts all processes at once and ends all with the first that ends, so this module has the order,
+the health checks and the restarts.
 """
 
 import os
@@ -23,7 +23,7 @@ from honcho.printer import Message, Printer
 from honcho.process import Popen
 from msgspec import Struct
 
-from songline.processes import reaper as guard
+from songline.processes import reaper
 from songline.processes.health_news import HealthNews, catching_up, gets_ready
 from songline.processes.restarts import UNCOUNTED, RestartPolicy
 from songline.processes.service_logs import ServiceLogs
@@ -31,21 +31,23 @@ from songline.processes.vitals import PERIOD_S, Checkup, CheckupResult, CheckupT
 from songline.schemas.progress_report import ProgressReport
 
 Probe = Callable[[], str]
-"""What a service still waits for; empty when it is healthy."""
+"""Returns what a service still waits for; empty if it is healthy."""
 
 STEP = 0.05
 GRACE = 10.0
 DRAIN = 5.0
-"""Seconds that a process has to end by itself which is stuck, or can't end well without what is gone."""
+"""Seconds until SIGKILL for a process that is stuck, or that can't end cleanly because a service it needs is gone."""
 TAIL = 20
-WAITS_TOLD = 15.0
-"""Seconds between two lines about what a service waits for that is not healthy yet."""
+WAITS_SHOWN_S = 15.0
+"""Seconds between two lines about a service that is not healthy yet."""
 
 
 class Service(Struct, frozen=True):
-    """One process: its shell command, how to tell that it is healthy, and whether it may be started again when it
-    dies or is stuck (which is harmless for what keeps nothing, or finds all of it again). `checkup` asks whether it
-    is."""
+    """One process: its shell command, its health and its restarts.
+
+    `probe` says whether it is healthy. `restarts` says whether it may be started again when it dies or is stuck, which
+    is safe for a process that recovers its state. `checkup` detects that it is stuck.
+    """
 
     name: str
     command: str
@@ -55,20 +57,20 @@ class Service(Struct, frozen=True):
 
 
 class ServiceDiedError(Exception):
-    """A service ended, or never became healthy. Its last lines say why; the operator looks there."""
+    """A service ended, or never became healthy. The message has its last lines, which say why."""
 
     def __init__(self, name: str, what: str, lines: tuple[str, ...], log: Path) -> None:
-        said = "".join(f"\n  {line}" for line in lines) or " nothing at all"
-        super().__init__(f"{name} {what}. Its last lines were:{said}\nAll of them are in {log}")
+        tail = "".join(f"\n  {line}" for line in lines) or " nothing at all"
+        super().__init__(f"{name} {what}. Its last lines were:{tail}\nAll of them are in {log}")
         self.name = name
 
 
 class StopError(Exception):
-    """The operator, or whoever started us, wants an end."""
+    """A signal asks for the end, or the parent process is gone."""
 
 
 class _RunState:
-    """A service with its process, if it has one now."""
+    """A service and its process, if it runs now."""
 
     def __init__(self, service: Service, log: Path, restarts: RestartPolicy) -> None:
         self.service = service
@@ -76,7 +78,7 @@ class _RunState:
         self.tail: deque[str] = deque(maxlen=TAIL)
         self.process: subprocess.Popen[bytes] | None = None
         self.reader: threading.Thread | None = None
-        self.nurse: CheckupThread | None = None
+        self.checkups: CheckupThread | None = None
         self.launch = 0
         self.started_at = 0.0
         self.start_at: float | None = None
@@ -90,19 +92,19 @@ class _RunState:
 
 
 class Supervisor:
-    """Context manager over the processes: whatever leaves it, every one of them ends.
+    """Context manager over the processes: all of them end when the context is left, also by an exception.
 
-    `tell` gets a line for whoever watches; `printer`, if given, every line that a process writes. Each process also
-    writes to `logs/NAME.log`. `restarts` makes the rule of each service, `vitals` that of each process, and checkups
-    are `period_s` seconds apart. Signals for an end, and the death of our own parent, raise StopError out of `wait` and
-    `watch`.
+    `echo` shows a line to the user; `printer`, if given, shows every line that a process writes. The lines of a process
+    are also appended to `logs/NAME.log`. `restarts` makes the restart policy of each service, `vitals` the liveness
+    rule of each process. Checkups are `period_s` seconds apart. SIGINT, SIGTERM, SIGHUP and the death of the parent
+    process raise StopError from `wait` and `watch`.
     """
 
     def __init__(
         self,
         environ: Mapping[str, str],
         logs: Path,
-        tell: Callable[[str], None],
+        echo: Callable[[str], None],
         printer: Printer | None = None,
         clock: Callable[[], float] = time.monotonic,
         restarts: Callable[[], RestartPolicy] = RestartPolicy,
@@ -111,7 +113,7 @@ class Supervisor:
     ) -> None:
         self._environ = dict(environ)
         self._logs = logs
-        self._tell = tell
+        self._echo = echo
         self._files = ServiceLogs(logs, self._say, clock)
         self._printer = printer
         self._clock = clock
@@ -120,45 +122,49 @@ class Supervisor:
         self._period_s = period_s
         self._running: dict[str, _RunState] = {}
         self._lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._answers: queue.Queue[CheckupResult] = queue.Queue()
+        self._results: queue.Queue[CheckupResult] = queue.Queue()
         self._signal: int | None = None
         self._parent = os.getppid()
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
-        # With nohup the end of a terminal, or of the shell that started us, is nothing to us.
+        # With nohup this process outlives its terminal and the shell that started it.
         self._detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         numbers = [signal.SIGINT, signal.SIGTERM, *([] if self._detached else [signal.SIGHUP])]
         self._before = {number: signal.signal(number, self._on_signal) for number in numbers}
-        self._guard = subprocess.Popen(  # noqa: S603 - this very interpreter, and a module of ours
-            [sys.executable, "-m", guard.__name__], stdin=subprocess.PIPE, start_new_session=True, text=True
+        self._reaper = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this package
+            [sys.executable, "-m", reaper.__name__], stdin=subprocess.PIPE, start_new_session=True, text=True
         )
         return self
 
     def __exit__(self, *_: object) -> None:
         self._signal = None
         self._end()
-        assert self._guard.stdin is not None
+        assert self._reaper.stdin is not None
         with suppress(BrokenPipeError):
-            self._guard.stdin.close()
-        self._guard.wait()
+            self._reaper.stdin.close()
+        self._reaper.wait()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def start(self, service: Service) -> None:
+        """Start the service and its checkups; doesn't wait for its health."""
         running = self._running[service.name] = _RunState(service, self._files.path(service.name), self._restarts())
         self._launch(running)
         if service.checkup is not None:
-            running.nurse = CheckupThread(
-                service.name, service.checkup, lambda: running.launch, self._answers, self._period_s
+            running.checkups = CheckupThread(
+                service.name, service.checkup, lambda: running.launch, self._results, self._period_s
             )
 
     def wait(self, name: str, patience: float, probe: Probe | None = None) -> float:
-        """Until the service is healthy, by another `probe` than its own if one is given, or does all that it can and
-        is merely behind: the seconds since its start. Raises ServiceDiedError, for any service, and StopError."""
+        """Wait until the service is healthy, or is only behind; return the seconds since its start.
+
+        `probe` replaces the service's own. `patience` is in seconds. Raises ServiceDiedError for this or any other
+        service, and StopError.
+        """
         running = self._running[name]
         healthy = probe or running.service.probe
-        began = told_at = self._clock()
+        began = shown_at = self._clock()
         while True:
             self._step()
             missing = healthy()
@@ -170,17 +176,17 @@ class Supervisor:
                 began = now
             if now - max(began, running.started_at) > patience:
                 raise self._died(running, f"was not healthy within {patience:g} s ({missing})")
-            if now - told_at >= WAITS_TOLD:
-                told_at = now
+            if now - shown_at >= WAITS_SHOWN_S:
+                shown_at = now
                 self._say(f"{name} waits: {missing}")
 
     def catches_up(self, name: str) -> ProgressReport | None:
-        """The service's last report, if by that it is merely behind."""
+        """The service's last report if it says that the service is only behind; else None."""
         report = self._running[name].report
         return report if report is not None and catching_up(report) else None
 
     def watch(self) -> None:
-        """Until a service dies for good (raises ServiceDiedError) or an end is wanted (raises StopError)."""
+        """Supervise without end. Raises ServiceDiedError when a service is given up, and StopError."""
         for running in self._running.values():
             running.was_healthy = True
         while True:
@@ -191,7 +197,7 @@ class Supervisor:
 
     def _launch(self, running: _RunState) -> None:
         process: subprocess.Popen[bytes] = Popen(running.service.command, env=self._environ, stdin=subprocess.DEVNULL)
-        self._tell_guard(f"+{process.pid}")
+        self._tell_reaper(f"+{process.pid}")
         running.process, running.started_at, running.start_at = process, self._clock(), None
         running.launch += 1
         running.ailment = ""
@@ -207,7 +213,7 @@ class Supervisor:
                 self._lines.put((name, line))
 
     def _step(self) -> None:
-        """One turn: what was written, who has ended or is stuck, who is to be started again."""
+        """Handle once what has happened: signals, output, checkups, ended processes and due restarts."""
         if self._signal is not None:
             raise StopError(signal.Signals(self._signal).name)
         if not self._detached and os.getppid() != self._parent:
@@ -225,26 +231,26 @@ class Supervisor:
                 self._launch(running)
 
     def _examine(self) -> None:
-        """Take in what checkups found; what hangs or is stuck is ended, and started again as what has died."""
+        """Process the results of checkups. A process that hangs or is stuck is ended, and restarted after that."""
         while True:
             try:
-                answer = self._answers.get_nowait()
+                result = self._results.get_nowait()
             except queue.Empty:
                 return
-            running = self._running[answer.name]
-            if answer.launch != running.launch or running.process is None or running.ailment:
+            running = self._running[result.name]
+            if result.launch != running.launch or running.process is None or running.ailment:
                 continue
-            if not answer.answered:
+            if not result.answered:
                 running.vitals.unanswered(self._clock())
             else:
-                running.report = answer.report
-                running.vitals.answered(answer.report, self._clock())
-                if answer.report is not None:
-                    for line in running.news.lines(answer.report, self._clock()):
+                running.report = result.report
+                running.vitals.answered(result.report, self._clock())
+                if result.report is not None:
+                    for line in running.news.lines(result.report, self._clock()):
                         self._say(line)
             running.ailment = running.vitals.ailment()
             if running.ailment:
-                self._say(f"{answer.name} {running.ailment}. It is ended, to be started again")
+                self._say(f"{result.name} {running.ailment}. It is ended, to be started again")
                 self._signal_group(running, signal.SIGTERM)
                 running.kill_at = self._clock() + DRAIN
 
@@ -255,23 +261,23 @@ class Supervisor:
         self._bury(running)
         ailing, running.kill_at = bool(running.ailment), None
         pause: float | None = None
-        # What fails at its first start has a wrong setting, which no restart mends.
+        # A process that fails at its first start has a wrong setting, which a restart doesn't mend.
         if running.service.restarts and (running.was_healthy or ailing or code in UNCOUNTED):
             pause = running.restarts.after(code, self._clock() - running.started_at, ailing)
         if pause is None:
             raise self._died(running, how)
         running.start_at = self._clock() + pause
-        # What was killed says nothing of it.
+        # The last line of a killed process doesn't say why it ended.
         last = f': "{running.tail[-1]}"' if running.tail and code >= 0 else ""
         self._say(f"{running.service.name} {how}{last}. Started again in {pause:g} s; its lines are in {running.path}")
 
     def _bury(self, running: _RunState) -> None:
-        """Forget an ended process, together with what is left of its group."""
+        """Kill what is left of an ended process's group, and forget the process."""
         assert running.process is not None
         assert running.reader is not None
-        guard.end([running.process.pid], grace=0)
-        self._tell_guard(f"-{running.process.pid}")
-        # What left its group and kept the pipe can't hold us up.
+        reaper.end([running.process.pid], grace=0)
+        self._tell_reaper(f"-{running.process.pid}")
+        # The timeout is for a child that left the group and still holds the pipe.
         running.reader.join(timeout=1)
         running.process = None
         self._drain(0)
@@ -294,19 +300,21 @@ class Supervisor:
         if self._printer is None:
             return
         try:
-            self._printer.write(Message("line", line, datetime.now(), running.service.name, None))  # noqa: DTZ005 - shown to whoever sits here
+            self._printer.write(Message("line", line, datetime.now(), running.service.name, None))  # noqa: DTZ005 - local time, for the terminal
         except OSError:
             self._printer = None
 
     def _end(self) -> None:
-        """End every process, the last started first, so that each still finds what it needs to end well; all at once
-        where the first, which they need, is gone. A second signal cuts it short."""
+        """End every process, the last started first, so that each still reaches the services it needs to end cleanly.
+
+        If the first, which all need, is gone, all end at once. A second signal kills what is left.
+        """
         alive = [running for running in reversed(self._running.values()) if running.process is not None]
         for running in self._running.values():
-            if running.nurse is not None:
-                running.nurse.close()
+            if running.checkups is not None:
+                running.checkups.close()
         first = next(iter(self._running.values()), None)
-        # It may have ended a moment ago, without anybody having looked.
+        # It may have ended since the last step.
         together = first is not None and (first.process is None or first.process.poll() is not None)
         if together:
             for running in alive:
@@ -331,13 +339,13 @@ class Supervisor:
         with suppress(ProcessLookupError):
             os.killpg(running.process.pid, number)
 
-    def _tell_guard(self, line: str) -> None:
-        assert self._guard.stdin is not None
-        # Without its guard it goes on: the guard is for the day on which this process is killed.
+    def _tell_reaper(self, line: str) -> None:
+        assert self._reaper.stdin is not None
+        # The supervisor works without its reaper, which is only needed if this process is killed.
         with suppress(BrokenPipeError):
-            print(line, file=self._guard.stdin, flush=True)
+            print(line, file=self._reaper.stdin, flush=True)
 
     def _say(self, line: str) -> None:
-        # The terminal may be gone, and the processes have to be ended all the same.
+        # The terminal may be gone, and the processes must still be ended.
         with suppress(OSError):
-            self._tell(line)
+            self._echo(line)

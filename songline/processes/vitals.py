@@ -1,4 +1,4 @@
-"""Whether a process that runs is to be ended for being stuck: asked by a thread, decided by a rule over the answers."""
+"""Liveness checks of running processes: a thread polls, and a pure rule decides whether a process is stuck."""
 
 import queue
 import threading
@@ -14,22 +14,24 @@ from songline.schemas.progress_report import ProgressReport, decode
 PERIOD_S = 2.0
 PATIENCE_S = 3.0
 HUNG_S = 30.0
-"""After so many seconds without an answer, from a process that has answered before, it hangs."""
+"""Seconds without an answer after which a process that has answered before counts as hung."""
 STUCK_S = 180.0
-"""For so many seconds a worker may say that a partition stands still for no reason; it says so after half a minute. A
-write of all that it holds may take as long where the store is slow."""
+"""Seconds for which a worker may report an unexplained stall of a partition; it reports one after half a minute. A
+write of its whole state to a slow store may take that long."""
 
 Checkup = Callable[[], ProgressReport | None]
-"""Asks a process how it is: its report, None where it answers and has none. Raises UnansweredError."""
+"""Requests a process's health: returns its report, or None if it answers without one. Raises UnansweredError."""
 
 
 class UnansweredError(Exception):
-    """A process did not answer. Asking again may do; it may also hang."""
+    """A process did not answer a checkup. A later checkup may succeed, or the process hangs."""
 
 
 class Vitals:
-    """What is known of one process since its start. Seconds are of a steady clock, and of the checkups only: however
-    long nobody asked, nothing is concluded from that."""
+    """The results of one process's checkups since its start.
+
+    Times are seconds of a monotonic clock at the checkups. A time without checkups has no effect.
+    """
 
     def __init__(self, hung_s: float = HUNG_S, stuck_s: float = STUCK_S) -> None:
         self._hung_s = hung_s
@@ -40,6 +42,7 @@ class Vitals:
         self._stall = ""
 
     def answered(self, report: ProgressReport | None, now_s: float) -> None:
+        """Record an answer, with its report if it has one."""
         self._answered, self._silent = True, None
         stall = None if report is None else unexplained_stall(report)
         if stall is None:
@@ -49,11 +52,12 @@ class Vitals:
             self._stall = stall.sentence
 
     def unanswered(self, now_s: float) -> None:
+        """Record a checkup without an answer. Before the first answer the process is starting, and none counts."""
         if self._answered:
             self._silent = (self._silent[0] if self._silent else now_s, now_s)
 
     def ailment(self) -> str:
-        """Why the process is to be ended and started again; empty when it is not."""
+        """Why the process must be restarted, as a predicate; empty if it need not be."""
         if self._silent is not None and self._silent[1] - self._silent[0] >= self._hung_s:
             return f"has not answered for {self._silent[1] - self._silent[0]:.0f} s"
         if self._stalled is not None and self._stalled[1] - self._stalled[0] >= self._stuck_s:
@@ -62,7 +66,7 @@ class Vitals:
 
 
 class CheckupResult(Struct, frozen=True):
-    """What came of a checkup. `launch`: which start of the service it is of."""
+    """The result of a checkup. `launch` is the number of the service's start that it belongs to."""
 
     name: str
     launch: int
@@ -71,36 +75,37 @@ class CheckupResult(Struct, frozen=True):
 
 
 class CheckupThread:
-    """Asks one service every few seconds, in a thread of its own, until `close`; answers go to `answers`."""
+    """A thread that checks one service every `period_s` seconds until `close`, and puts results into `results`."""
 
     def __init__(
         self,
         name: str,
         checkup: Checkup,
         launch: Callable[[], int],
-        answers: "queue.Queue[CheckupResult]",
+        results: "queue.Queue[CheckupResult]",
         period_s: float,
     ) -> None:
-        self._name, self._checkup, self._launch, self._answers = name, checkup, launch, answers
+        self._name, self._checkup, self._launch, self._results = name, checkup, launch, results
         self._period_s = period_s
         self._closed = threading.Event()
         threading.Thread(target=self._run, name=f"vitals of {name}", daemon=True).start()
 
     def close(self) -> None:
+        """Stop after the checkup that runs."""
         self._closed.set()
 
     def _run(self) -> None:
         while not self._closed.wait(self._period_s):
             launch = self._launch()
             try:
-                answer = CheckupResult(self._name, launch, True, self._checkup())
+                result = CheckupResult(self._name, launch, True, self._checkup())
             except UnansweredError:
-                answer = CheckupResult(self._name, launch, False)
-            self._answers.put(answer)
+                result = CheckupResult(self._name, launch, False)
+            self._results.put(result)
 
 
 def http_checkup(url: str) -> Checkup:
-    """A checkup over HTTP: any answer is one, and a report where the body is a report."""
+    """A checkup by GET `url`. Any HTTP response counts as an answer; its body may be a report."""
 
     def checkup() -> ProgressReport | None:
         try:
@@ -113,7 +118,7 @@ def http_checkup(url: str) -> Checkup:
 
 
 def report_in(answer: httpx.Response) -> ProgressReport | None:
-    """The report that an answer carries; None where it carries none."""
+    """The report in the body of a response; None if it has none."""
     if answer.status_code != 200:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Who interfered, with what, when and why: a line in Cosmos DB for each change by hand, never changed afterwards."""
+"""The audit log: an entry in Cosmos DB for each change by hand, which is never changed afterwards."""
 
 import msgspec
 from azure.cosmos.aio import ContainerProxy
@@ -14,9 +14,12 @@ _LINES = "SELECT * FROM c WHERE c.subject = @subject ORDER BY c.at"
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """`by` is about to do `action` to the message `number` of the queue `subject`, or to a record of `parked`, whose
-    position is `number`. The line comes before the deed: one whose deed failed, or was done again, is there too, and no
-    deed is without one."""
+    """An action that a person is about to take.
+
+    `by` takes `action` on the message with the sequence number `number` of the queue `subject`, or on the record with
+    the position `number` if `subject` is `parked`. The entry is written before the action. So every action has an
+    entry, and an entry may belong to an action that failed or was repeated.
+    """
 
     id: str
     subject: str
@@ -34,17 +37,17 @@ class AuditEntry(Struct, frozen=True, kw_only=True, rename="camel", omit_default
 
 
 class AuditLog:
-    """The container `audit`, in which lines are made and read. Methods raise AzureError (of azure.core)."""
+    """Writes and reads the container `audit`. Methods raise AzureError (of azure.core)."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
     async def write(self, line: AuditEntry) -> None:
-        """There for good when this returns."""
+        """Write the entry; it is durable when this returns."""
         await self._container.create_item(msgspec.to_builtins(line))
 
     async def read(self, subject: str) -> list[AuditEntry]:
-        """Oldest first."""
+        """The entries of `subject`, oldest first."""
         found = self._container.query_items(
             _LINES, parameters=[{"name": "@subject", "value": subject}], partition_key=subject
         )

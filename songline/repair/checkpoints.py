@@ -1,4 +1,4 @@
-"""How far each worker is noted to be, against its hub, and a way to set it back by hand."""
+"""Reads and resets the recorded positions of each worker, compared with the state of its hub."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,8 +33,10 @@ from songline.schemas.types import Moment
 
 
 class ProjectionPlace(Struct, frozen=True):
-    """Where a worker that keeps a projection notes how far it is: `key` is the container's partition key. Trending's
-    group commits to Kafka, and has no `checkpoints` in blobs."""
+    """Where a worker records its positions: its consumer group and its Cosmos DB container.
+
+    `key` is the container's partition key. Trending commits to Kafka, and has no `checkpoints` in Blob Storage.
+    """
 
     worker: str
     group: str
@@ -54,9 +56,12 @@ PROJECTIONS: Mapping[str, ProjectionPlace] = {
 
 
 class PartitionCheckpoint(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A worker's partition: what is noted (`position`, None for nothing; `checkpoint` is where it begins to read), and
-    what the hub holds. `created_at` is when the hub of the position was created. `mismatch` says why the worker can't
-    go on, None where it can."""
+    """A worker's recorded position in a partition, and the state of the hub.
+
+    `position` is the last applied event, None if nothing is recorded. `checkpoint` is where the worker starts to read.
+    `created_at` is the creation time of the hub that the position belongs to. `first` and `last` are the sequence
+    numbers that the hub holds. `mismatch` says why the worker can't go on, None if it can.
+    """
 
     partition: str
     position: int | None
@@ -71,17 +76,17 @@ class PartitionCheckpoint(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ProjectionCheckpoints:
-    """Those of one worker. Methods raise AzureError and EventHubError."""
+    """The checkpoints of one worker. Methods raise AzureError and EventHubError."""
 
-    def __init__(self, hub: HubMetadata, positions: WatermarkStore, kept: Checkpoints | None) -> None:
+    def __init__(self, hub: HubMetadata, positions: WatermarkStore, checkpoints: Checkpoints | None) -> None:
         self._hub = hub
         self._positions = positions
-        self._kept = kept
+        self._checkpoints = checkpoints
 
     async def read(self) -> list[PartitionCheckpoint]:
-        """Those of all partitions that the hub has."""
+        """One for each partition that the hub has or had, by number."""
         noted = await self._positions.read_all()
-        begins = {} if self._kept is None else await self._kept.all()
+        begins = {} if self._checkpoints is None else await self._checkpoints.all()
         hub = await self._hub.describe()
         lost = missing_partitions(noted, hub.partitions, MUSIC_EVENTS)
         rows = []
@@ -91,10 +96,10 @@ class ProjectionCheckpoints:
         return rows
 
     async def reset(self, partition: str) -> Watermark | None:
-        """Have the worker read the partition from the first event that the hub holds; what is noted then.
+        """Make the worker read the partition from the first event that the hub holds; return the new watermark.
 
-        Of a partition that the hub does not have any more, what is noted is forgotten, -1 then. None where another
-        reset came between, and nothing was done.
+        For a partition that the hub doesn't have any more, the record is deleted and the position is -1. Returns None,
+        without a change, if another reset came first.
         """
         hub, before = await self._hub.describe(), await self._positions.read(partition)
         if partition not in hub.partitions:
@@ -107,14 +112,14 @@ class ProjectionCheckpoints:
         after = reset_watermark(before, state)
         if not await self._positions.reset(partition, before, after):
             return None
-        if self._kept is not None:
-            await self._kept.rewind(partition)
+        if self._checkpoints is not None:
+            await self._checkpoints.rewind(partition)
         return after
 
 
 @asynccontextmanager
 async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIterator[ProjectionCheckpoints]:
-    """The checkpoints of a worker; raises SettingError."""
+    """The checkpoints of the worker of `place`, with open clients while the context lasts; raises SettingError."""
     settings, account = read_eventhubs(environ), read_cosmos(environ)
     storage = read_blobs(environ) if place.checkpoints else None
     async with AsyncExitStack() as stack:
@@ -122,12 +127,12 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         await stack.enter_async_context(client)
         database = cosmos.client(account)
         stack.push_async_callback(database.close)
-        kept = None
+        in_blobs = None
         if storage is not None:
             store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
-            kept = Checkpoints(store, eventhubs.namespace(settings), MUSIC_EVENTS, place.group)
+            in_blobs = Checkpoints(store, eventhubs.namespace(settings), MUSIC_EVENTS, place.group)
         positions = WatermarkStore(cosmos.container(database, DATABASE, place.container), place.key)
-        yield ProjectionCheckpoints(HubMetadata(client), positions, kept)
+        yield ProjectionCheckpoints(HubMetadata(client), positions, in_blobs)
 
 
 def _described(

@@ -1,4 +1,4 @@
-"""The dead letters of `song-commands`: what died and why, and a way back."""
+"""Reads, resubmits and discards the dead letters of `song-commands`."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -23,13 +23,15 @@ from songline.schemas.types import Moment
 
 PEEKED = 20
 WAIT_S = 2.0
-# What the broker adds to a message when it sets it aside.
-_ITS_OWN = ("DeadLetterReason", "DeadLetterErrorDescription")
+# The application properties that the broker adds to a dead letter.
+_BROKER_PROPERTIES = ("DeadLetterReason", "DeadLetterErrorDescription")
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A dead letter: `number` is its sequence number, `tries` how often it was delivered. `command_type` and what
-    follows are of the command in it, None where there is none that can be read."""
+    """A dead letter: `number` is its sequence number, `tries` its delivery count, `size` its body's size in bytes.
+
+    The fields from `command_id` on describe the command in it. They are None if it holds no valid command.
+    """
 
     number: int
     message_id: str | None
@@ -47,12 +49,15 @@ class DeadLetter(Struct, frozen=True, kw_only=True, rename="camel", omit_default
 
 
 class NoBlobsError(Exception):
-    """A staged file can't be deleted without Blob Storage. The operator says where that is."""
+    """A staged file can't be deleted because Blob Storage is not configured. The operator sets its address."""
 
 
 class DeadLetters:
-    """Looks at dead letters, and takes them out one way or the other. Each change writes a line first; each may be
-    repeated after a crash. Methods raise AzureError (of azure.core)."""
+    """Reads dead letters, and removes them by resubmission or for good.
+
+    Each change writes an audit entry first. Each change may be repeated after a crash. Methods raise AzureError (of
+    azure.core).
+    """
 
     def __init__(
         self,
@@ -67,18 +72,20 @@ class DeadLetters:
         self._bus, self._ingestions, self._audio, self._audit = bus, ingestions, audio, audit
         self._now, self._new_id, self._by = now, new_id, by
 
-    async def letters(self) -> list[DeadLetter]:
-        """All of them, oldest first."""
+    async def read(self) -> list[DeadLetter]:
+        """All dead letters, oldest first."""
         async with self._receiver() as receiver:
-            return [letter_of(message) async for message in peeked(receiver, PEEKED)]
+            return [dead_letter_of(message) async for message in peeked(receiver, PEEKED)]
 
     async def resubmit(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[DeadLetter, str]]:
-        """Send them again, each under an id that the broker has not seen: it would drop one that it remembers.
+        """Send the dead letters with these numbers again.
 
-        Each comes with why it was not sent, empty where it was: one whose body holds no bytes stays where it is."""
+        Each is sent under a new message id, because the broker would drop an id that it remembers. Yields each with the
+        reason why it was not sent, empty if it was. One whose body holds no bytes stays a dead letter.
+        """
         async with self._receiver() as receiver, self._bus.get_queue_sender(SONG_COMMANDS) as sender:
             async for message in _taken(receiver, numbers):
-                letter = letter_of(message)
+                letter = dead_letter_of(message)
                 try:
                     await self._resubmit(sender, message, letter, note)
                 except PoisonError as error:
@@ -89,13 +96,17 @@ class DeadLetters:
                 yield letter, ""
 
     async def discard(self, numbers: set[int], note: str | None) -> AsyncIterator[tuple[DeadLetter, str]]:
-        """Give them up for good: the ingestion says so, and its staged file goes. Raises NoBlobsError."""
+        """Delete the dead letters with these numbers, record it in their ingestions, and delete their staged files.
+
+        Yields each, with an empty string. Raises NoBlobsError.
+        """
         async with self._receiver() as receiver:
             async for message in _taken(receiver, numbers):
-                letter = letter_of(message)
+                letter = dead_letter_of(message)
                 if letter.blob is not None and self._audio is None:
                     raise NoBlobsError(
-                        f"letter {letter.number} has a staged file, {letter.blob}, which has to go with it"
+                        f"dead letter {letter.number} has a staged file, {letter.blob}, and Blob Storage is not "
+                        "configured: set its connection string or endpoint, so that the file can be deleted"
                     )
                 await self._audit.write(self._line("discard", letter, None, note))
                 await self._record(message, partial(discarded, note=note, now=self._now()))
@@ -107,7 +118,7 @@ class DeadLetters:
     async def _resubmit(
         self, sender: ServiceBusSender, message: ServiceBusReceivedMessage, letter: DeadLetter, note: str | None
     ) -> None:
-        # The same again when a crash comes between sending and completing: within its window the broker takes it once.
+        # A repetition after a crash gives the same id, so the broker takes the message once within its window.
         new_id = derived_id("resubmit", letter.message_id or "", str(letter.number))
         sent = again(message, new_id)
         await self._audit.write(self._line("resubmit", letter, new_id, note))
@@ -115,7 +126,7 @@ class DeadLetters:
         await self._record(message, partial(resent, now=self._now()))
 
     async def _record(self, message: ServiceBusReceivedMessage, step: Callable[[Ingestion], Ingestion]) -> None:
-        """Take a step on the ingestion that the message's command is for, if there is one."""
+        """Apply `step` to the ingestion of the message's command, if there is one."""
         command = _command(message)
         if command is None or not isinstance(command.data, IngestSong):
             return
@@ -142,7 +153,8 @@ class DeadLetters:
         )
 
 
-def letter_of(message: ServiceBusReceivedMessage) -> DeadLetter:
+def dead_letter_of(message: ServiceBusReceivedMessage) -> DeadLetter:
+    """The dead letter in a message."""
     letter = DeadLetter(
         number=message.sequence_number or 0,
         message_id=message.message_id,
@@ -162,7 +174,7 @@ def letter_of(message: ServiceBusReceivedMessage) -> DeadLetter:
 
 
 def again(message: ServiceBusReceivedMessage, message_id: str) -> ServiceBusMessage:
-    """The message as it was sent at first, under another id; raises PoisonError where its body holds no bytes."""
+    """The message as it was first sent, with the id `message_id`; raises PoisonError if its body holds no bytes."""
     properties = {
         name.decode(errors="replace") if isinstance(name, bytes) else name: value
         for name, value in (message.application_properties or {}).items()
@@ -172,17 +184,17 @@ def again(message: ServiceBusReceivedMessage, message_id: str) -> ServiceBusMess
         message_id=message_id,
         subject=message.subject,
         content_type=message.content_type,
-        application_properties={name: value for name, value in properties.items() if name not in _ITS_OWN},
+        application_properties={name: value for name, value in properties.items() if name not in _BROKER_PROPERTIES},
     )
 
 
 def resent(ingestion: Ingestion, now: datetime) -> Ingestion:
-    """Its command is in the queue again; where a worker was faster nothing is changed."""
+    """The ingestion after its command was sent again: queued, unless a worker has changed its state already."""
     return _moved(ingestion, "queued", now, None) if ingestion.state == "dead" else ingestion
 
 
 def discarded(ingestion: Ingestion, note: str | None, now: datetime) -> Ingestion:
-    """Its command is gone for good: dead, unless it came to another end before."""
+    """The ingestion after its command was discarded: dead with the reason `note`, unless it is settled."""
     if ingestion.settled:
         return ingestion
     text = f"It was given up{f': {note}' if note else ''}. Send the file again."
@@ -209,7 +221,7 @@ def _size(message: ServiceBusReceivedMessage) -> int:
 
 
 async def _taken(receiver: ServiceBusReceiver, numbers: set[int]) -> AsyncIterator[ServiceBusReceivedMessage]:
-    """The messages with these numbers, locked. The others are held until these are found, and go back then."""
+    """The messages with these numbers, locked. Other messages stay locked until these are found, and are abandoned."""
     wanted, seen = set(numbers), set[int]()
     others: list[ServiceBusReceivedMessage] = []
     try:
@@ -217,7 +229,7 @@ async def _taken(receiver: ServiceBusReceiver, numbers: set[int]) -> AsyncIterat
             fresh = False
             for message in await receiver.receive_messages(PEEKED, max_wait_time=WAIT_S):
                 number = message.sequence_number or 0
-                # What comes a second time, its lock having run out, ends the search.
+                # A message that comes a second time, because its lock expired, ends the search.
                 fresh |= number not in seen
                 seen.add(number)
                 if number in wanted:

@@ -1,4 +1,4 @@
-"""The whole body of a parked record, from its document or, where that has the beginning only, from the hub."""
+"""Reads the whole body of a parked record, from its document or, if that is incomplete, from the hub."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,15 +19,15 @@ _SAME_MOMENT = timedelta(seconds=1)
 
 
 class BodyGoneError(Exception):
-    """The document has only the beginning of the body, and the hub does not have the record any more."""
+    """The document has only the beginning of the body, and the hub doesn't have the record any more."""
 
 
 class HubAwayError(Exception):
-    """The hub gives no answer."""
+    """The hub doesn't answer."""
 
 
 class ParkedBodies:
-    """Reads records by their positions, in a consumer group that nobody's position is kept for."""
+    """Reads records by their positions, in the consumer group $Default, without checkpoints."""
 
     def __init__(self, settings: EventHubsSettings, patience_s: float = PATIENCE_S) -> None:
         self._settings = settings
@@ -51,7 +51,7 @@ async def _read(consumer: EventHubConsumerClient, parked: ParkedEvent) -> bytes:
     hub = await consumer.get_eventhub_properties()
     gone = f"only the first {len(parked.body_beginning):,} of {parked.body_bytes:,} bytes are kept, and "
     if parked.enqueued_at is not None and _aware(hub["created_at"]) > parked.enqueued_at + _SAME_MOMENT:
-        raise BodyGoneError(f"{gone}hub {parked.hub} was made anew at {hub['created_at']:%Y-%m-%d %H:%M:%S}, after it")
+        raise BodyGoneError(f"{gone}hub {parked.hub} was created again at {hub['created_at']:%Y-%m-%d %H:%M:%S}")
     if parked.partition not in hub["partition_ids"]:
         raise BodyGoneError(f"{gone}hub {parked.hub} has no partition {parked.partition}")
     partition = await consumer.get_partition_properties(parked.partition)
@@ -95,7 +95,7 @@ async def _event(consumer: EventHubConsumerClient, parked: ParkedEvent) -> Event
 
 
 def _body(event: EventData) -> bytes:
-    """The bytes; none where the body is no AMQP data."""
+    """The bytes of the body; empty if it is not an AMQP data section."""
     if event.body_type != AmqpMessageBodyType.DATA:
         return b""
     body = cast("Iterable[bytes] | bytes", event.body)

@@ -1,4 +1,4 @@
-"""Records that readers of a hub passed over, and their way back."""
+"""Lists, resubmits and discards parked records: those that a reader of a hub could not apply."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime, timedelta
@@ -24,7 +24,10 @@ RESUBMIT_FOR = "resubmitfor"
 
 
 class ParkedSelection(Struct, frozen=True, kw_only=True):
-    """Which records: those with one of `ids`, or all that the others name. Empty and None: whichever."""
+    """A selection of records: those with one of `ids`, or, without ids, those that match all other fields.
+
+    None matches any value.
+    """
 
     ids: tuple[str, ...] = ()
     reason: str | None = None
@@ -33,7 +36,7 @@ class ParkedSelection(Struct, frozen=True, kw_only=True):
     state: ParkedState | None = "parked"
 
     def has(self, entry: ParkedEntry, now: datetime) -> bool:
-        """Whether the record is one of them. One that is named by its id is, whatever was done with it."""
+        """Whether the record is selected. `ids` select a record in any state."""
         if self.ids:
             return entry.id in self.ids
         return (
@@ -45,12 +48,15 @@ class ParkedSelection(Struct, frozen=True, kw_only=True):
 
 
 class NotResubmittedError(Exception):
-    """A record that can't be sent again, and why. It stays parked."""
+    """A record can't be sent again, for the reason in the message. It stays parked."""
 
 
 class ParkedRecords:
-    """Lists them, and takes them out one way or the other. Each change writes a line first; each may be repeated after
-    a crash. Methods raise AzureError (of azure.core), HubAwayError and EventHubError."""
+    """Lists parked records, and resubmits or discards them.
+
+    Each change writes an audit entry first. Each change may be repeated after a crash. Methods raise AzureError (of
+    azure.core), HubAwayError and EventHubError.
+    """
 
     def __init__(
         self,
@@ -66,12 +72,12 @@ class ParkedRecords:
         self._bodies = ParkedBodies(hubs)
 
     async def entries(self, chosen: ParkedSelection) -> list[ParkedEntry]:
-        """Those that are chosen, oldest first."""
+        """The selected records, oldest first."""
         now = self._now()
         return [entry async for entry in self._store.entries() if chosen.has(entry, now)]
 
     async def show(self, parked_id: str) -> tuple[ParkedEntry, bytes, str] | None:
-        """The record, its body, and why that is not whole (empty where it is); None where there is no such record."""
+        """The record, its body, and why that is incomplete (empty if it is whole); None if there is no such record."""
         found = await self._store.read(parked_id)
         if found is None:
             return None
@@ -84,7 +90,10 @@ class ParkedRecords:
     async def resubmit(
         self, entries: Iterable[ParkedEntry], note: str | None
     ) -> AsyncIterator[tuple[ParkedEntry, str]]:
-        """Send them again to the readers that failed; each with why it was not sent, empty where it was."""
+        """Send records again to the readers that parked them.
+
+        Yields each with the reason why it was not sent, empty if it was.
+        """
         async with eventhubs.producer(self._hubs, MUSIC_EVENTS) as producer:
             for entry in entries:
                 try:
@@ -95,7 +104,7 @@ class ParkedRecords:
                     yield entry, ""
 
     async def discard(self, entries: Iterable[ParkedEntry], note: str | None) -> AsyncIterator[ParkedEntry]:
-        """Give them up for good. Their documents stay, so that a reader that comes to them again parks nothing new."""
+        """Discard records, and yield each. Their documents stay, so that a reader doesn't park them again."""
         for entry in entries:
             await self._audit.write(self._line("discard", entry, (), note))
             action = ParkedAction(action="discarded", at=self._now(), by=self._by, note=note)
@@ -121,8 +130,8 @@ class ParkedRecords:
 
     async def _body(self, parked: ParkedEvent) -> bytes:
         if parked.hub != MUSIC_EVENTS:
-            text = f"it is a record of {parked.hub}, in which workers tell each other what follows from {MUSIC_EVENTS}"
-            raise NotResubmittedError(f"{text}: they tell it anew; discard it")
+            text = f"it is a record of {parked.hub}, which workers derive from {MUSIC_EVENTS}"
+            raise NotResubmittedError(f"{text}: they publish it again by themselves; discard it")
         try:
             return await self._bodies.read(parked)
         except BodyGoneError as gone:
@@ -147,9 +156,9 @@ _attributes: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
 
 
 def again(parked: ParkedEvent, body: bytes) -> bytes:
-    """The event in `body` with the two attributes that say for whom it is sent again, everything else as it was.
+    """The event in `body` with the attributes `resubmitof` and `resubmitfor`, otherwise unchanged.
 
-    Raises NotResubmittedError where it still breaks the contract.
+    Raises NotResubmittedError if it still breaks the contract.
     """
     try:
         decode(body)
@@ -163,7 +172,7 @@ def again(parked: ParkedEvent, body: bytes) -> bytes:
 
 
 async def _partition(producer: EventHubProducerClient, parked: ParkedEvent) -> str:
-    """The one that the record was in, which has the other events of its listener."""
+    """The partition that the record was in, which has the other events of its listener."""
     partitions = await producer.get_partition_ids()
     if parked.partition not in partitions:
         raise NotResubmittedError(f"hub {parked.hub} has no partition {parked.partition} any more")

@@ -1,4 +1,4 @@
-"""What the commands that send events have in common: exit codes, settings, where they stop."""
+"""Exit codes, settings and errors that the commands share which send events."""
 
 import os
 from enum import IntEnum
@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(click.ClickException):
-    """Ends the command with `message` on standard error and an exit code of our own."""
+    """Ends the command with `message` on standard error and the exit code `code`."""
 
     def __init__(self, message: str, code: ExitCode) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class CommandError(click.ClickException):
 
 
 def eventhubs() -> EventHubsSettings:
-    """Where to send, from the environment or the system that `songline up` runs; raises CommandError."""
+    """The namespace to send to, from the environment or the running `songline up`; raises CommandError."""
     try:
         return read_eventhubs(load(os.environ))
     except SettingError as error:
@@ -39,7 +39,7 @@ def eventhubs() -> EventHubsSettings:
 
 
 def stopped(error: BaseException) -> CommandError:
-    """`error` of a publisher as the end of a command; anything unknown is raised."""
+    """A publisher's `error` as a CommandError; any other error is raised unchanged."""
     if isinstance(error, TransientError):
         return CommandError(str(error), ExitCode.UNREACHABLE)
     if isinstance(error, AccessDeniedError):

@@ -1,4 +1,4 @@
-"""What a file is that is no NDJSON, told by how it begins: one sentence in place of an error for each line."""
+"""Detects a file that is no NDJSON by its first bytes, to report it in one sentence instead of one error per line."""
 
 _PACKED = (
     (b"\x1f\x8b", "a gzip file", "gunzip -c {name} | songline publish -"),
@@ -26,8 +26,10 @@ _LINES = "expected a JSON object on each line"
 
 
 def unfit(head: bytes, name: str, path: str) -> str | None:
-    """What the file `name` that begins with `head` is and what to do, None where it may be NDJSON. `path` is how a
-    shell names it."""
+    """A sentence that says what the file `name` is and how to convert it; None where it may be NDJSON.
+
+    `head` is the beginning of the file. `path` is its name as quoted for a shell.
+    """
     text = head.removeprefix(_BOM).strip()
     lines = [line.strip() for line in text.splitlines()]
     if any(map(_is_object, lines)) and not (text.startswith(b"[") and _is_array(lines)):
@@ -59,12 +61,12 @@ def _is_object(line: bytes) -> bool:
 
 
 def _is_array(lines: list[bytes]) -> bool:
-    """Whether lines of which the first begins with a bracket are those of an array, not NDJSON behind an odd line."""
+    """Whether `lines`, the first of which begins with a bracket, are a JSON array and not NDJSON after a bad line."""
     return len(lines) < 2 or not _is_object(lines[1]) or lines[2:3] == [b"]"]
 
 
 def _encoding(head: bytes) -> str | None:
-    """What else than UTF-8 the text is written in, by its mark or by the zeros in it."""
+    """The encoding of a text that is not UTF-8, by its byte order mark or by its zero bytes; else None."""
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding

@@ -1,4 +1,4 @@
-"""What `songline upload` has sent, so that it sends nothing twice: a line of JSON for each step, as it is made."""
+"""The journal of `songline upload`, a line of JSON for each step, so that no file is sent twice."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from songline.schemas.ingestions import State
 
 
 class FileSighting(Struct, frozen=True):
-    """A file as it lay there: absolute path, size in bytes, and when it was last written, in nanoseconds."""
+    """A file at one moment: absolute path, size in bytes, and time of its last modification in nanoseconds."""
 
     path: str
     size: int
@@ -20,13 +20,13 @@ class FileSighting(Struct, frozen=True):
 
     @classmethod
     def of(cls, path: Path) -> "FileSighting":
-        """Raises OSError."""
+        """The sighting of `path` now; raises OSError."""
         status = path.stat()
         return cls(readable(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
 class JournalEntry(Struct, frozen=True):
-    """A file was accepted as `ingestion`, sent with the Idempotency-Key `key` to `api`; `state` is the last known."""
+    """A file that `api` accepted as `ingestion` under the Idempotency-Key `key`; `state` is the last known one."""
 
     file: FileSighting
     sha256: str
@@ -40,15 +40,15 @@ _entries = Decoder(JournalEntry, "not-an-entry")
 
 
 def readable(path: Path) -> str:
-    """The path as text. A byte that is not UTF-8, as names on disk may have, is told as `\\xff`."""
+    """The path as text. A byte that is not UTF-8, as names on disk may have, is written as `\\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class UploadJournal:
-    """The file `path`. A line that a crash cut off is passed over: what it told is found out again."""
+    """The journal in the file `path`. A line that a crash cut off is skipped: the next run finds out the same again."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError."""
+        """Read the file if it exists; raises OSError."""
         self._path = path
         self._hashes: dict[FileSighting, str] = {}
         self._entries: dict[tuple[str, str], JournalEntry] = {}
@@ -60,14 +60,15 @@ class UploadJournal:
                     continue
 
     def sha256(self, file: FileSighting) -> str | None:
-        """What the file hashed to when it lay there like this."""
+        """The recorded SHA-256 of the file, in hex, if it is unchanged since; else None."""
         return self._hashes.get(file)
 
     def find(self, api: str, key: str) -> JournalEntry | None:
+        """The last entry for `key` at `api`."""
         return self._entries.get((api, key))
 
     def record(self, entry: JournalEntry) -> None:
-        """On disk when this returns; raises OSError."""
+        """Append the entry; it is on disk when this returns. Raises OSError."""
         self._remember(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # A line feed on both sides: the line before may have been cut off.

@@ -1,4 +1,4 @@
-"""Playing a simulation live: events happen now, and are sent now."""
+"""A live run of a simulation: each event is sent at its own time."""
 
 import asyncio
 import signal
@@ -26,27 +26,27 @@ from songline.schemas.live import LiveEvent, PlaybackStarted
 CATCH_UP = timedelta(seconds=10)
 SAMPLES_PER_S = 2.0
 _EARLY_S = 0.005
-_LAST_WORDS_S = 5.0
+_CLOSE_S = 5.0
 _YIELD_EVERY = 500
 
 SENT, PASSED_OVER = 0, 1
-"""Places in an account: events that the hub has, and events that were too long overdue to be sent."""
+"""Indexes in an account: the number of events that the hub has, and of those that were skipped as overdue."""
 
 Account: TypeAlias = MutableSequence[int]
 
 
 class LiveRunPlan(Struct, frozen=True, kw_only=True):
-    """What to play: `count` events or `duration` seconds of them, or without end; in `parts` processes."""
+    """The events of a run: `count` of them, or `duration` seconds of them, or without end; in `parts` processes."""
 
     seed: int
-    dials: SimulationConfig
+    config: SimulationConfig
     count: int | None = None
     duration: float | None = None
     parts: int = 1
 
     def events(self, start: datetime, part: int) -> Iterator[Due]:
-        """What part `part` plays from `start` on; raises ValueError for a start before 2001."""
-        events = iter(Simulation(self.seed, start, self.dials, part=part, parts=self.parts))
+        """The events of part `part` from `start` on; raises ValueError for a start before 2001."""
+        events = iter(Simulation(self.seed, start, self.config, part=part, parts=self.parts))
         if self.duration is not None:
             end = start + timedelta(seconds=self.duration)
             events = takewhile(lambda due: due[0] < end, events)
@@ -56,7 +56,7 @@ class LiveRunPlan(Struct, frozen=True, kw_only=True):
 
 
 class NowPlayingSampler:
-    """Tells of one listener in many what is playing, at most `per_s` a second: enough to look at."""
+    """Announces the song that a sampled listener starts, at most `per_s` times a second."""
 
     def __init__(self, announcer: Announcer, per_s: float = SAMPLES_PER_S) -> None:
         self._announcer, self._pause_s = announcer, 1 / per_s
@@ -64,7 +64,7 @@ class NowPlayingSampler:
         self._publishing: asyncio.Task[None] | None = None
 
     def sample(self, event: Event) -> None:
-        """Perhaps tell that its listener begins to play its song; what can't be told is nobody's loss."""
+        """Announce the song of a play if it is time for a sample. An announcement that fails is dropped."""
         if not isinstance(event.data, SongPlayed) or monotonic() - self._published_at < self._pause_s:
             return
         if self._publishing is None or self._publishing.done():
@@ -79,19 +79,19 @@ class NowPlayingSampler:
 
 
 async def perform(settings: EventHubsSettings, plan: LiveRunPlan, part: int, account: Account) -> None:
-    """Play one part to its end, or until SIGINT or SIGTERM; waits for the hub as long as it takes.
+    """Send the events of one part to their end, or until SIGINT or SIGTERM; counts them in `account`.
 
-    Raises AccessDeniedError. While the hub is away events wait in the publisher's buffer. What is overdue by more than
-    CATCH_UP then is passed over, as if nobody had listened; uploads and removals never are.
+    Raises AccessDeniedError. While the hub is away, events wait in the publisher's buffer, without a limit in time.
+    An event that is then overdue by more than CATCH_UP is skipped, unless it is an upload or a removal.
     """
     loop = asyncio.get_running_loop()
-    asked_to_stop = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked_to_stop.set)
+        loop.add_signal_handler(number, stop_requested.set)
     playing = asyncio.create_task(_play(settings, plan, part, account))
-    stopping = asyncio.create_task(asked_to_stop.wait())
+    stopping = asyncio.create_task(stop_requested.wait())
     await asyncio.wait([playing, stopping], return_when=asyncio.FIRST_COMPLETED)
-    # Once only: a second signal must not cut off what is being sent to the end.
+    # Cancel once only: a second signal must not cut off the closing of the publisher.
     playing.cancel()
     stopping.cancel()
     await asyncio.wait([playing, stopping])
@@ -126,7 +126,7 @@ async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, accou
                 if part == 0:
                     sampler.sample(event)
         except asyncio.CancelledError:
-            await publisher.close(_LAST_WORDS_S)
+            await publisher.close(_CLOSE_S)
             raise
     if failures:
         raise failures[0]

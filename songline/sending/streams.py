@@ -1,4 +1,4 @@
-"""Reading a file or a pipe without holding up everything else."""
+"""Asynchronous reads of a file or a pipe."""
 
 import asyncio
 import os
@@ -11,18 +11,18 @@ _AHEAD = 4
 
 
 async def chunks(descriptor: int) -> AsyncIterator[bytes]:
-    """What can be read from `descriptor`, as it comes, until its end; raises OSError.
+    """The bytes read from `descriptor`, chunk by chunk, until its end; raises OSError.
 
-    A thread of its own reads, at most some chunks ahead: a pipe may be silent for hours. The thread is a daemon and
-    reads the descriptor itself, so that it stands in nobody's way when the process ends.
+    A thread reads at most _AHEAD chunks ahead, because a pipe may be silent for hours. The thread is a daemon and
+    reads the descriptor itself, so that it doesn't delay the end of the process.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | OSError] = asyncio.Queue()
     room = threading.Semaphore(_AHEAD)
 
     def read() -> None:
-        # The loop may be closed while this thread still waits for input: there is no one left to give it to. A
-        # coroutine on its way to a closed loop would be warned of, so what is handed over is a plain call.
+        # The loop may be closed while this thread still waits for input; RuntimeError says so. A coroutine that is
+        # never awaited would cause a warning, so the thread schedules a plain call.
         with suppress(RuntimeError):
             while True:
                 room.acquire()

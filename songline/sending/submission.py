@@ -1,4 +1,4 @@
-"""Sending what somebody else wrote, and keeping account of it."""
+"""Sends events that the user wrote, and counts what is sent and what is refused."""
 
 import asyncio
 import os
@@ -29,23 +29,23 @@ from songline.sending.streams import chunks
 ENOUGH = 4_096
 STDIN = "standard input"
 SHOWN = 100
-"""Refused lines that are shown; the others are summed up."""
+"""The number of refused lines that are shown; the others are counted by kind."""
 KINDS = 10
-_LAST_WORDS_S = 5.0
+_CLOSE_S = 5.0
 _SHOWN_EVERY_S = 0.2
 _COUNTED_EVERY_S = 5.0
 
 
 def judge(head: bytes, name: str) -> None:
-    """Raises CommandError where what begins so is no NDJSON."""
+    """Raise CommandError if the file `name` that begins with `head` is no NDJSON."""
     if (why := unfit(head, name, "FILE" if name == STDIN else quote(visible(name)))) is not None:
         raise CommandError(why, ExitCode.USAGE)
 
 
 class Submission:
-    """Sends events that come as lines. What is refused is reported and passed over; the rest goes through.
+    """Sends events that come as lines. A refused line is reported and skipped; the others are sent.
 
-    `sent` and `refused` count; `failure` is what ended it early, if something did.
+    `sent` and `refused` are counts. `failure` is the error that ended the submission early, if there was one.
     """
 
     def __init__(self, console: Console) -> None:
@@ -56,12 +56,13 @@ class Submission:
         self._begun = monotonic()
 
     async def send_file(self, settings: EventHubsSettings, descriptor: int, patience_s: float, name: str) -> None:
-        """Send the lines of a file or a pipe; raises OSError where it can't be read, Stopped where it is no NDJSON."""
+        """Send the lines of a file or a pipe; raises OSError if it can't be read, CommandError if it is no NDJSON."""
         status = os.fstat(descriptor)
         total = status.st_size if stat.S_ISREG(status.st_mode) else None
         source = chunks(descriptor)
         head = b""
-        # A pipe may bring it byte by byte: what it is, its first line tells, before anything is asked of the hub.
+        # A pipe may deliver single bytes. The kind of file is checked before the first connection to the hub, and the
+        # first line is enough for that.
         async for chunk in source:
             head += chunk
             if len(head) >= ENOUGH or b"\n" in head:
@@ -78,15 +79,16 @@ class Submission:
         await self._send(settings, alone(), len(body), patience_s)
 
     def rest(self) -> list[str]:
-        """What was refused and not shown, in sum: a line for each rule, those that were broken most first."""
-        said = [
+        """The refused lines that were not shown: a line for each kind of fault with its count, most frequent first."""
+        lines = [
             f"{count:,} more: {visible(field)}: expected {visible(rule)}"
             for (field, rule), count in self._unshown.most_common(KINDS)
         ]
         left = len(self._unshown) - KINDS
-        return [*said, f"and {left:,} other kinds of faults"] if left > 0 else said
+        return [*lines, f"and {left:,} other kinds of faults"] if left > 0 else lines
 
     def summary(self) -> str:
+        """The counts and the time so far, in one line."""
         seconds = monotonic() - self._begun
         refused = f", {self.refused:,} refused" if self.refused else ""
         return f"{self.sent:,} sent{refused}, in {seconds:.1f} s"
@@ -100,7 +102,7 @@ class Submission:
                 try:
                     await self._submit(publisher, lines)
                 except asyncio.CancelledError:
-                    await publisher.close(_LAST_WORDS_S)
+                    await publisher.close(_CLOSE_S)
                     raise
         except (TransientError, AccessDeniedError) as error:
             self.failure = self.failure or error
@@ -132,10 +134,10 @@ class Submission:
         if self.refused > SHOWN:
             self._unshown[refused.violation.field, refused.violation.rule] += 1
             if self.refused == SHOWN + 1:
-                self._console.print("More is refused: it is counted, and summed up at the end.", highlight=False)
+                self._console.print("Further refused lines are counted, and summed up at the end.", highlight=False)
             return
         where = f"line {line.number}: " if line.number else ""
-        # Rubbish may hold what a terminal would obey.
+        # The seen value may hold control characters.
         self._console.print(where + visible(str(refused)), markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     async def _lines(self, head: bytes, source: AsyncIterator[bytes]) -> AsyncIterator[EventLine]:
@@ -151,7 +153,7 @@ class Submission:
             yield line
 
     async def _watch(self, total: int | None) -> None:
-        """A bar on a terminal (of bytes read, where the size is known); elsewhere a line now and then."""
+        """Show a progress bar on a terminal (of bytes read, if the size is known); elsewhere a line every 5 s."""
         if not self._console.is_terminal:
             while True:
                 await asyncio.sleep(_COUNTED_EVERY_S)
@@ -165,7 +167,7 @@ class Submission:
 
 
 def _accepted(line: EventLine) -> tuple[Event, bytes]:
-    """The event in a line, and the bytes to send, its texts clean; raises ContractViolationError."""
+    """The event in a line and the bytes to send, with normalized texts; raises ContractViolationError."""
     if line.body is None:
         raise refuse("event", f"{line.size} bytes", f"at most {MAX_EVENT_BYTES} bytes")
     return accepted(line.body, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Sending files to the write API, each once, and asking what became of them."""
+"""Sends files to the write API, each once, and polls the state of their ingestions."""
 
 import asyncio
 import hashlib
@@ -38,11 +38,11 @@ SUFFIXES = {
     ".aiff": "audio/aiff",
     ".aifc": "audio/aiff",
 }
-"""What is looked for in folders, and the type that is claimed for it. What a file is, its content tells."""
+"""The suffixes of songs in folders, with the content type to send. The server detects the format by the content."""
 
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many bytes are sent, and of how many."""
+"""Called with the number of bytes that are sent, and the size of the file in bytes."""
 
 
 class UploadError(Exception):
@@ -50,7 +50,7 @@ class UploadError(Exception):
 
 
 class UploadResponse(Struct, frozen=True, rename="camel"):
-    """As much as matters here of what the API says of an ingestion."""
+    """The fields of the API's answer about an ingestion that this command needs."""
 
     id: str
     state: State
@@ -58,37 +58,37 @@ class UploadResponse(Struct, frozen=True, rename="camel"):
     removed_at: Moment | None = None
 
 
-_answers = Decoder(UploadResponse)
-
-
 class FileSender:
-    """Sends the files of `user` to the API that `http` knows. What passes by itself is tried again for `patience_s`."""
+    """Sends the files of `user` to the API at `http`'s base URL, and retries transient errors for `patience_s` seconds.
+
+    `metadata` takes precedence over the tags in the files. `anew` sends files again that were sent before.
+    """
 
     def __init__(
         self,
         http: httpx.AsyncClient,
         user: str,
-        said: Metadata,
+        metadata: Metadata,
         journal: UploadJournal,
         patience_s: float,
         anew: bool = False,
     ) -> None:
-        self._http, self._user, self._said, self._journal = http, user, said, journal
+        self._http, self._user, self._metadata, self._journal = http, user, metadata, journal
         self._patience_s = patience_s
         self._api = str(http.base_url)
-        # Part of every key: a new word makes every upload a new one.
-        self._word = secrets.token_hex(8) if anew else ""
+        # Part of every key: a new salt makes every upload a new one.
+        self._salt = secrets.token_hex(8) if anew else ""
 
     async def send(self, path: Path, progress: Progress) -> JournalEntry:
-        """The entry of the file, sent now or before; raises UploadError, CommandError and OSError."""
+        """Send the file unless the journal has it, and return its entry; raises UploadError, CommandError, OSError."""
         file = FileSighting.of(path)
         sha256 = self._journal.sha256(file)
         if sha256 is None:
             sha256 = await asyncio.to_thread(_hash, path)
-        metadata = msgspec.json.encode(self._said).decode()
-        key = derived_id("upload", self._user, sha256, metadata, self._word)
+        metadata = msgspec.json.encode(self._metadata).decode()
+        key = derived_id("upload", self._user, sha256, metadata, self._salt)
         entry = self._journal.find(self._api, key)
-        if entry is None or await self._wants_it_again(entry):
+        if entry is None or await self._must_be_sent_again(entry):
             answer = await self._post(path, file, key, progress)
             if FileSighting.of(path) != file:
                 raise UploadError("it was written to while it was sent: send it again when it is done")
@@ -101,10 +101,10 @@ class FileSender:
         return entry
 
     async def outcome(self, entry: JournalEntry) -> UploadResponse:
-        """What became of it, or the state it is still in when patience is over; raises UploadError and CommandError."""
+        """The answer in a final state, or the last one after `patience_s` seconds; raises UploadError, CommandError."""
         deadline = monotonic() + self._patience_s
         while True:
-            answer = await self._ask(entry)
+            answer = await self._poll(entry)
             if answer.state in ENDS or monotonic() > deadline:
                 break
             await asyncio.sleep(POLL_S)
@@ -112,20 +112,20 @@ class FileSender:
             self._journal.record(msgspec.structs.replace(entry, state=answer.state))
         return answer
 
-    async def _wants_it_again(self, entry: JournalEntry) -> bool:
-        """Whether it died, or the API knows nothing of it: another system than it was sent to, at the same address."""
-        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
+    async def _must_be_sent_again(self, entry: JournalEntry) -> bool:
+        """Whether the ingestion is dead or unfinished, or the API at this address doesn't know it (another system)."""
+        answer = await self._with_retries(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
         if answer.status_code == 404:
             return True
         known = _decoded(answer, 200)
         return known.state == "dead" or (known.reason is not None and known.reason.cause == "unfinished")
 
-    async def _ask(self, entry: JournalEntry) -> UploadResponse:
-        answer = await self._patiently(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
+    async def _poll(self, entry: JournalEntry) -> UploadResponse:
+        answer = await self._with_retries(lambda: self._http.get(f"/v1/ingestions/{segment(entry.ingestion)}"))
         return _decoded(answer, 200)
 
     async def _post(self, path: Path, file: FileSighting, key: str, progress: Progress) -> UploadResponse:
-        params = {"fileName": readable(Path(path.name)), **msgspec.to_builtins(self._said)}
+        params = {"fileName": readable(Path(path.name)), **msgspec.to_builtins(self._metadata)}
         headers = {
             "X-User-Id": self._user,
             "Idempotency-Key": key,
@@ -139,15 +139,15 @@ class FileSender:
                 "/v1/songs", params=params, headers=headers, content=_pieces(path, file.size, progress)
             )
 
-        return _decoded(await self._patiently(post), 202)
+        return _decoded(await self._with_retries(post), 202)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-        """The first answer that is none of 503; raises CommandError when patience is over."""
+    async def _with_retries(self, send: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        """The first answer whose status is not 503; raises CommandError after `patience_s` seconds."""
         deadline = monotonic() + self._patience_s
         pause = 0.5
         while True:
             try:
-                answer = await ask()
+                answer = await send()
                 if answer.status_code != 503:
                     return answer
                 seen = words(answer)
@@ -166,7 +166,7 @@ _answers = Decoder(UploadResponse, "not-an-answer")
 
 
 def songs_in(path: Path) -> list[Path]:
-    """The file itself, or the files in a folder and below that are called like songs, by name."""
+    """The file itself, or the files below a folder that have a suffix of SUFFIXES, sorted by path."""
     if not path.is_dir():
         return [path]
     return sorted(
@@ -188,7 +188,7 @@ def _decoded(answer: httpx.Response, expected: int) -> UploadResponse:
 
 
 async def _pieces(path: Path, size: int, progress: Progress) -> AsyncIterator[bytes]:
-    """At most the `size` bytes that were announced; a file that has grown is noticed afterwards."""
+    """The file in pieces, at most the `size` bytes of its Content-Length; `send` detects a file that has grown."""
     sent = 0
     with path.open("rb") as file:
         while piece := await asyncio.to_thread(file.read, min(PIECE, size - sent)):

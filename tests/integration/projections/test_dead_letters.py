@@ -13,7 +13,7 @@ from songline.cloud import cosmos
 from songline.cloud.servicebus import peeked
 from songline.cloud.settings import read_blobs, read_cosmos, read_servicebus
 from songline.doctor.facts import DeadLetterFacts
-from songline.doctor.gather import _letters
+from songline.doctor.gather import _dead_letters
 from songline.processes.entities import CONTAINERS
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
@@ -77,10 +77,10 @@ async def test_every_reader_of_dead_letters_gives_the_same_answer_each_time(app:
         for _ in range(ASKED):
             answer = (await client.get("/v1/deadletters")).json()
             assert ([letter["number"] for letter in answer["letters"]], answer["more"]) == (letters[:PEEKED], True)
-            assert [letter.number for letter in await command.letters()] == letters
+            assert [letter.number for letter in await command.read()] == letters
             found = await reconciler._dead_letters({f"l-{number}" for number in range(LETTERS)})
             assert set(found) == {f"l-{number}" for number in range(LETTERS) if number not in GONE}
-            assert await _letters(bus) == DeadLetterFacts(len(letters), more=False)
+            assert await _dead_letters(bus) == DeadLetterFacts(len(letters), more=False)
 
 
 async def test_peeking_begins_with_the_oldest_whatever_the_receiver_peeked_or_received_before(app: App) -> None:

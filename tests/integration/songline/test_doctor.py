@@ -96,7 +96,7 @@ def test_hubs_and_containers_that_are_missing_or_wrong_are_named(
     made = {f"container {container.name}" for container in CONTAINERS}
     made |= {f"blob container {name}" for name in BLOB_CONTAINERS}
     assert failed.keys() == declared | made
-    assert "drops what waits too long" in failed[f"queue {SONG_COMMANDS}"]["seen"]
+    assert "drops expired messages" in failed[f"queue {SONG_COMMANDS}"]["seen"]
     assert "az eventhubs eventhub create --name now-playing" in failed["hub now-playing"]["mend"]
     assert "has 4 partitions and needs 2" in failed["hub songline-trending-shards-changelog"]["seen"]
     ensure(cloud)

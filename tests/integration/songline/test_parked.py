@@ -151,7 +151,7 @@ def test_a_body_is_shown_whole_while_the_hub_has_it(desk: Desk) -> None:
     (shown,) = desk.lines("show", BIG, "--json")
     assert (shown["bodyIsWhole"], len(shown["body"]) * 3 // 4 >= len(LARGE)) == (True, True)
     assert "\\xff no event" in desk.type("show", JUNK).output
-    for parked_id, why in ((GONE, "has positions 0 to"), (ANEW, "was made anew at")):
+    for parked_id, why in ((GONE, "has positions 0 to"), (ANEW, "was created again at")):
         result = desk.type("show", parked_id)
         assert (result.exit_code, "The body is not whole" in result.stderr, why in result.stderr) == (0, True, True)
     assert desk.type("show", "music-events:0:77").exit_code == 1

@@ -245,7 +245,7 @@ def test_one_that_reads_its_state_is_waited_for(told: list[str], tmp_path: Path)
 def test_what_one_waits_for_is_told_now_and_then(
     told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervise, "WAITS_TOLD", 0.1)
+    monkeypatch.setattr(supervise, "WAITS_SHOWN_S", 0.1)
     with brisk(tmp_path, told) as supervisor:
         supervisor.start(Service("one", FOREVER, lambda: "" if len(told) > 1 else "port 9 is closed"))
         supervisor.wait("one", patience=10)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.producers.simulation.config import SimulationConfig, read_dials
+from songline.producers.simulation.config import SimulationConfig, read_config
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import Event, encode
@@ -24,7 +24,7 @@ CALM: dict[str, Any] = {"duplicates": 0.0, "late": 0.0, "disorder": 0.0}
 
 
 def simulate(count: int, *, seed: int = 1, part: int = 0, parts: int = 1, **dials: Any) -> list[Due]:
-    world = read_dials({"songs": SONGS, "listeners": 2_000, **dials})
+    world = read_config({"songs": SONGS, "listeners": 2_000, **dials})
     return list(islice(Simulation(seed, START, world, part=part, parts=parts), count))
 
 
@@ -223,7 +223,7 @@ def test_small_worlds_go_on(dials: dict[str, Any]) -> None:
 
 def test_wrong_dials_are_named() -> None:
     with pytest.raises(ValueError, match="skips: expected a number, at most"):
-        read_dials({"skips": 1.5})
+        read_config({"skips": 1.5})
     with pytest.raises(ValueError, match="bot_share and uploads"):
         simulate(1, bot_share=0.6, uploads=0.6)
     with pytest.raises(ValueError, match="listeners: saw 2"):

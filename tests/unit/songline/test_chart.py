@@ -61,5 +61,5 @@ def test_a_long_title_takes_no_room_from_the_numbers(width: int) -> None:
 def test_an_empty_chart_says_so() -> None:
     empty = structs.replace(examples.CHART, entries=[], complete_through=None, position={})
     text = printed(empty)
-    assert "nothing happened here in this time" in text
+    assert "no listens or likes in this time" in text
     assert "complete through nothing yet, 0 events" in text

@@ -24,7 +24,7 @@ WELL = DoctorFacts(
     topics=HUBS,
     behind=1234,
     containers={"charts": StoredContainer("/chart", ("/asOf/?",))},
-    letters=DeadLetterFacts(0, more=False),
+    dead_letters=DeadLetterFacts(0, more=False),
     parked=0,
     queue=QUEUE,
     blobs=dict.fromkeys(channels.BLOB_CONTAINERS, True),
@@ -191,12 +191,12 @@ def test_a_clock_that_is_off_warns_and_one_that_is_far_off_fails() -> None:
     ("queue", "status", "words"),
     [
         (structs.replace(QUEUE, sessions=True), "fail", "asks for sessions"),
-        (structs.replace(QUEUE, duplicates=None), "fail", "does not look for duplicates"),
+        (structs.replace(QUEUE, duplicates=None), "fail", "does not detect duplicates"),
         (structs.replace(QUEUE, duplicates=timedelta(seconds=20)), "warn", "knows duplicates for 0:00:20"),
-        (structs.replace(QUEUE, expired_are_kept=False), "fail", "drops what waits too long"),
+        (structs.replace(QUEUE, expired_are_kept=False), "fail", "drops expired messages"),
         (structs.replace(QUEUE, deliveries=3), "warn", "gives up after 3 deliveries"),
         (structs.replace(QUEUE, lock=timedelta(seconds=5)), "warn", "locks a command for 0:00:05"),
-        (FailedQuestion("HttpResponseError: 401"), "warn", "can't be asked: HttpResponseError: 401"),
+        (FailedQuestion("HttpResponseError: 401"), "warn", "can't be read: HttpResponseError: 401"),
     ],
 )
 def test_a_queue_that_is_not_as_declared(queue: QueueDeclaration | FailedQuestion, status: str, words: str) -> None:
@@ -212,10 +212,10 @@ def test_a_queue_that_waits_longer_and_tries_more_often_is_well() -> None:
 
 
 def test_a_missing_queue_dead_letters_and_missing_blob_containers_are_named() -> None:
-    missing = changed(structs.replace(WELL, letters=MissingEntity()))
+    missing = changed(structs.replace(WELL, dead_letters=MissingEntity()))
     assert [(finding.check, finding.status) for finding in missing] == [("queue song-commands", "fail")]
     assert "az servicebus queue create --name song-commands" in missing[0].mend
-    letters = only(structs.replace(WELL, letters=DeadLetterFacts(50, more=True)))
+    letters = only(structs.replace(WELL, dead_letters=DeadLetterFacts(50, more=True)))
     assert (letters.status, letters.seen) == ("warn", "50 or more")
     uploads = only(
         structs.replace(WELL, blobs={**dict.fromkeys(channels.BLOB_CONTAINERS, True), channels.UPLOAD_BLOBS: False})

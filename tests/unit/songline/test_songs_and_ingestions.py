@@ -70,7 +70,7 @@ def test_an_ingestion_is_shown_with_every_step() -> None:
     for expected in ("dusk\ufffd.flac, 1,234,567 bytes", "Dusk — Nova Reed", "flac, 1.5 s", "12:00:02  ready"):
         assert expected in text
     assert "attempts" not in text
-    assert "taken away" in printed(ingestion.page(answer(removed_at=NOON)))
+    assert "removed" in printed(ingestion.page(answer(removed_at=NOON)))
 
 
 def test_why_it_did_not_get_in_is_said_in_words() -> None:
