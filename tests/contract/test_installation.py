@@ -20,10 +20,7 @@ import os
 from datetime import UTC, datetime
 
 from schemas import GREETING
-from songline.cloud.settings import read_eventhubs
-from songline.producers.publishing.publisher import EventPublisher
-from songline.schemas.envelope import Event
-from songline.schemas.events import SongPlayed
+from songline import Event, EventPublisher, SongPlayed, read_eventhubs
 
 
 async def main() -> None:
