@@ -11,7 +11,7 @@ class NoSlotError(Exception):
 
 
 class UploadSlots:
-    """`total` places, `each` at most for one caller. A sender who stalls loses its place to one who has none."""
+    """`total` places, `each` at most for one caller. A sender that stalls loses its place to one that has none."""
 
     def __init__(self, total: int, each: int) -> None:
         self.total, self.each = total, each

@@ -1,4 +1,4 @@
-"""How slow a body may come in: who is slow is waited for, who holds a place and sends next to nothing is not."""
+"""How slow a body may come in: a slow sender is waited for, one that sends next to nothing is not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -60,7 +60,7 @@ class BodyPaceMeter:
         return self._left - (0.0 if self._waiting_since is None else now - self._waiting_since)
 
     def is_stalling(self, now: float) -> bool:
-        """Whether the sender used up half of its silence, so that others, who wait for a place, go before it."""
+        """Whether the sender used up half of its silence, so that a sender that waits for a place goes before it."""
         return self.left(now) < self.pace.silence_s / 2
 
     def displace(self) -> None:
@@ -83,7 +83,7 @@ class BodyPaceMeter:
 
 
 def started(pace: BodyPaceConfig) -> BodyPaceMeter:
-    """The meter of a sender who begins now."""
+    """The meter of a sender that begins now."""
     return BodyPaceMeter(pace, asyncio.get_running_loop().time())
 
 

@@ -1,8 +1,8 @@
-"""Who calls: the address that a connection comes from, or the one that a named proxy says it passes on for.
+"""The caller of a request: the address of its connection, or the one that a named proxy says it passes on for.
 
 Source: RFC 7239 (Forwarded); X-Forwarded-For is what most proxies write instead. Each proxy adds whom it was called by
 at the end, so the last address that is none of the named proxies' is the caller; what stands before it anybody can
-write. Who is named by nobody is believed nothing.
+write. An address that is not a named proxy's is not believed.
 """
 
 import re

@@ -11,7 +11,7 @@ from songline.schemas.events import SongLiked, SongPlayed
 _POSITION = {
     "type": "object",
     "additionalProperties": {"type": "integer"},
-    "description": "Partition to sequence number: whoever has read up to there has read what was sent",
+    "description": "Partition to sequence number: a reader that is there has read what was sent",
 }
 _STATUS = {
     "type": "string",

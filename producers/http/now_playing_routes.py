@@ -1,4 +1,4 @@
-"""What a listener plays at this moment, told to whoever listens. Nothing is stored, and nobody may be listening."""
+"""The route that takes what a listener plays at this moment. It is sent to the hub and stored nowhere."""
 
 import re
 import secrets
@@ -34,7 +34,7 @@ _ID = re.compile(ID_PATTERN)
 _WORDS = {400: "A value breaks its rule", 408: "The body came too slowly", 503: "The hub can't be reached"}
 _OPENAPI: dict[str, Any] = {
     "responses": {
-        204: {"description": "The hub tells it to whoever listens"},
+        204: {"description": "The hub passes it on to the clients that follow"},
         **{
             status: {
                 "description": words,
@@ -85,8 +85,8 @@ def routes(settings: EventHubsSettings, pace: BodyPaceConfig = PACE) -> APIRoute
 
     @router.put("/v1/users/{user_id}/now-playing", status_code=204, summary="A listener begins to play", **_OPENAPI)
     async def tell(request: Request, user_id: Annotated[str, InPath(description="The listener")]) -> Response:
-        """Told to whoever follows `/v1/now-playing` at this moment, and kept nowhere. It is no play: that is told when
-        it is over, to `/v1/songs/{songId}/plays`."""
+        """Sent to the clients that follow `/v1/now-playing` at this moment, and kept nowhere. It is no play: that is
+        told when it is over, to `/v1/songs/{songId}/plays`."""
         announcer: Announcer = request.app.state.announcer
         event = _event(user_id, await _body(request, pace), datetime.now(UTC))
         try:

@@ -138,7 +138,7 @@ def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
 
 
 def uploader(headers: Headers, fields: Mapping[str, str]) -> str:
-    """Who uploads or removes: `X-User-Id` or the field `userId`; raises ContractViolationError.
+    """The user who uploads or removes: `X-User-Id` or the field `userId`; raises ContractViolationError.
 
     The caller is believed. Where callers are authenticated, this is the one place to put the token's subject in: the
     gateway sets the header from it and drops what came from outside.

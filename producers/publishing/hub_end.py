@@ -1,7 +1,7 @@
 """Where the hub ends at this moment: a position that covers everything that was sent before the question.
 
 The SDK's send does not tell where an event came to lie. The end of its partition, asked after the send, is at or behind
-it, and serves whoever wants to read what he wrote. It is asked over the Kafka endpoint (ListOffsets, for all partitions
+it, and serves a client that reads its own writes. It is asked over the Kafka endpoint (ListOffsets, for all partitions
 in one request, over one lasting connection): the SDK opens a connection of its own for each question and partition.
 Event Hubs' Kafka offsets are the sequence numbers.
 """
@@ -38,7 +38,7 @@ class HubEnds:
         """Partition to the sequence number of its last event, -1 while it has none; empty when the hub does not say."""
         if self._next is None:
             self._next = asyncio.create_task(self._ask())
-        # Who gives up waiting must not take the answer from the others.
+        # A caller that is cancelled must not take the answer from the others.
         return await asyncio.shield(self._next)
 
     async def close(self) -> None:

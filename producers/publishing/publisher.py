@@ -4,9 +4,9 @@
         await publisher.publish(event)
 
 The way in is Azure's own client. Around it: batches that fill (by partition, not by listener), a bounded buffer,
-retries that keep the order, and errors named after who must act; with an outbox, a disk that keeps what the hub
-can't take now. `publisher_state` decides, and has all states; what is here and in `partition_sender` and `spillover`
-carries its decisions out.
+retries that keep the order, and errors named after what the caller does about them; with an outbox, a disk that keeps
+what the hub can't take now. `publisher_state` decides, and has all states; what is here and in `partition_sender` and
+`spillover` carries its decisions out.
 """
 
 import asyncio
@@ -134,7 +134,7 @@ class EventPublisher:
         try:
             await self.close()
         except TransientError:
-            # What ended the block is the news; who waited for an event that failed has been told.
+            # What ended the block is the news; each `publish` of an event that failed has raised too.
             if error is None:
                 raise
 
