@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -47,13 +46,14 @@ WORKERS = {
 """The settings of each worker by their prefix."""
 
 
-def _files(*patterns: str) -> list[str]:
-    """The texts of tracked files."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    paths = [ROOT / name for name in listed.split("\0") if name]
-    return [path.read_text() for path in paths if path.is_file() and not path.is_symlink()]
+def _texts(*patterns: str) -> list[str]:
+    """The texts of files; the links below `songline/` are not followed, and npm's packages are left out."""
+    return [
+        path.read_text()
+        for pattern in patterns
+        for path in sorted(ROOT.glob(pattern))
+        if not path.is_symlink() and "node_modules" not in path.parts
+    ]
 
 
 def _constants() -> set[str]:
@@ -61,7 +61,7 @@ def _constants() -> set[str]:
     folders = ("cloud", "processors", "producers", "projections", "schemas", "songline")
     return {
         node.value
-        for text in _files(*(f"{folder}/**.py" for folder in folders))
+        for text in _texts(*(f"{folder}/**/*.py" for folder in folders))
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SETTING.fullmatch(node.value)
     }
@@ -78,7 +78,7 @@ def test_settings_were_found() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_setting_that_a_page_names_is_there(page: Path) -> None:
     beside = {
-        name for text in _files("tests/*.py", "*.yml", "Makefile", ".env.example") for name in SETTING.findall(text)
+        name for text in _texts("tests/**/*.py", "*.yml", "Makefile", ".env.example") for name in SETTING.findall(text)
     }
     named = set(SETTING.findall(page.read_text()))
     assert named <= CONSTANTS.union(beside, *WORKERS.values())
