@@ -104,7 +104,7 @@ def facts(position: int, title: str, song_id: str = "race") -> tuple[Fact, ...]:
     return said.facts[song_id]
 
 
-async def test_who_is_late_tells_what_has_become_of_the_song_meanwhile(
+async def test_a_late_publisher_publishes_the_song_as_it_is_by_then(
     shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
     one, other = CompactedTopicWriter(producer, songs), CompactedTopicWriter(producer, songs)
@@ -176,7 +176,7 @@ async def test_workers_of_all_partitions_agree_in_the_end(
     assert (await told(shared_localcloud))["crowd"][-1] == (await songs.read("crowd")).song
 
 
-async def test_what_was_written_by_one_who_died_before_telling_is_told_when_it_is_read_again(
+async def test_a_song_whose_writer_died_before_publishing_is_published_when_it_is_read_again(
     shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
     record = HubRecord(5, NOON, uploaded("orphan", "Paper Lanterns"))

@@ -66,7 +66,7 @@ async def read_all(catalog: Catalog) -> None:
     await wait_for_async(lambda: catalog.read_up_to(ends), f"the catalog to be at {ends}")
 
 
-async def test_songs_come_and_go_and_poison_holds_nobody_up(
+async def test_songs_come_and_go_and_poison_stops_nothing(
     catalog: Catalog, new_worker: Callable[..., CatalogWorker]
 ) -> None:
     worker = new_worker()
@@ -193,7 +193,7 @@ async def test_it_goes_on_when_the_cloud_does(cloud: LocalCloud, new_worker: Cal
         assert (await after.songs()).keys() == {"song-1", "song-2"}
 
 
-async def test_nobody_who_is_late_takes_progress_back(catalog: Catalog) -> None:
+async def test_a_late_reader_does_not_move_the_watermark_back(catalog: Catalog) -> None:
     positions = WatermarkStore(catalog.container)
     await positions.add(PARTITIONS)
     ahead = Watermark(position=7, through=NOON)

@@ -56,9 +56,7 @@ async def read_all(hub: Libraries) -> None:
     await wait_for_async(lambda: hub.read_up_to(ends), f"the libraries to be at {ends}")
 
 
-async def test_what_a_listener_does_is_in_his_library_and_poison_holds_nobody_up(
-    hub: Libraries, worker: LibraryWorker
-) -> None:
+async def test_actions_are_in_the_library_and_poison_stops_nothing(hub: Libraries, worker: LibraryWorker) -> None:
     liked = event(SongLiked(user_id="ann", song_id="song-2"), "ann-like", 5)
     await hub.tell(played("ann", "song-1", 1), b"\xffnonsense", liked, played("ann", "song-1", 2), partition="1")
     await hub.tell(event(SongUnliked(user_id="bob", song_id="song-9"), "bob-unlike"), partition="3")
@@ -83,9 +81,7 @@ async def test_a_listener_with_more_songs_than_a_transaction_takes(hub: Librarie
     assert (await hub.all())["collector"] == libraries([(0, n, one) for n, one in enumerate(events)])["collector"]
 
 
-async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_stop(
-    song_cloud: LocalCloud, hub: Libraries
-) -> None:
+async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: LocalCloud, hub: Libraries) -> None:
     async with cosmos.client(read_cosmos(song_cloud.environment)) as database:
         await cosmos.ensure(database, DATABASE, (Container("parting", "/userId", ()),))
         container = cosmos.container(database, DATABASE, "parting")
@@ -113,7 +109,7 @@ async def test_what_waits_to_be_written_is_written_when_the_worker_is_told_to_st
         assert shared.waiting == 0
 
 
-async def test_whoever_writes_late_loses_and_finds_it_done(hub: Libraries) -> None:
+async def test_a_late_write_loses_and_finds_its_actions_applied(hub: Libraries) -> None:
     one, other = LibraryStore(hub.container, room=1_000), LibraryStore(hub.container, room=1_000)
     events = [played("stolen", f"song-{number % 3}", number) for number in range(12)]
     records = [HubRecord(number, None, encode(body)) for number, body in enumerate(events)]

@@ -202,7 +202,7 @@ class Look(Struct, frozen=True):
     seen: bool
 
 
-# Of the second kind are those that fall behind: few others do, and for long enough to be told.
+# The second kind falls behind for long enough to be not ready; histories of the first kind hardly ever do.
 LOOKS = st.lists(
     st.builds(Look, st.integers(0, 3), st.integers(0, 4), st.booleans(), st.sampled_from([True, True, False])),
     min_size=1,
@@ -262,7 +262,7 @@ def test_reasons_are_what_the_history_says(looks: list[Look]) -> None:
 
 
 def test_a_history_that_falls_behind_says_so() -> None:
-    """So that what is said above of being far behind is said of something."""
+    """The properties would hold trivially over histories that are never far behind."""
     causes = [
         {reason.cause for reason in report.reasons} for report in lived([Look(3, 1, True, True)] * 30, asked=True)
     ]
