@@ -1,6 +1,5 @@
-"""The one loop that tries a call again, and its policy: growing, random pauses while the error may pass."""
+"""How a call is tried again: by tenacity, with growing, random pauses while the error may pass."""
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -8,6 +7,7 @@ from math import inf
 from typing import TypeVar
 
 from msgspec import Struct
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from songline.cloud.service_fault import is_transient, requested_pause_s
 
@@ -58,15 +58,25 @@ async def retry(
     from 0 to 1, `steady` seconds.
     """
     begun_s = steady()
-    number = 0
-    while True:
-        number += 1
-        try:
-            return await call()
-        except Exception as error:
-            if not retries(error) or steady() - begun_s >= policy.limit_s or gives_up():
-                raise
-            pause_s = max(policy.pause_s(number, chance()), requested_pause_s(error))
-            if on_failure is not None:
-                on_failure(FailedTry(number, error, pause_s))
-        await asyncio.sleep(pause_s)
+
+    def pause_s(state: RetryCallState) -> float:
+        return max(policy.pause_s(state.attempt_number, chance()), requested_pause_s(_error(state)))
+
+    def report(state: RetryCallState) -> None:
+        if on_failure is not None:
+            on_failure(FailedTry(state.attempt_number, _error(state), state.upcoming_sleep))
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, Exception) and retries(error)),
+        stop=lambda _: steady() - begun_s >= policy.limit_s or gives_up(),
+        wait=pause_s,
+        before_sleep=report,
+        reraise=True,
+    )
+    return await retrying(call)
+
+
+def _error(state: RetryCallState) -> Exception:
+    error = None if state.outcome is None else state.outcome.exception()
+    assert isinstance(error, Exception)
+    return error
