@@ -1,4 +1,4 @@
-"""The read API: charts, songs, ingestions and what is going on over HTTP, and the page that shows it all."""
+"""The read API over HTTP: charts, songs, libraries, ingestions and the live feed, and the dashboard."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -88,11 +88,12 @@ def create(
     front: AllowedNames = DEFAULT_FRONT,
     workers: Mapping[str, str] = MappingProxyType({}),
 ) -> FastAPI:
-    """The app. It starts without Cosmos DB being there, and answers 503 until it is. Without `storage` it has no sound,
-    without `hubs` no rates, without `bus` no dead letters.
+    """The application. It also starts without Cosmos DB, and answers 503 until Cosmos DB can be reached.
 
-    `poll` and `heartbeat`, in seconds, are those of streams; `stale_s` is that of live.STALE_S; `front` says whose
-    requests are taken; `workers` are their addresses by name, as far as they are known.
+    Without `storage` it serves no audio, without `hubs` no rates, without `bus` no dead letters. `poll` and `heartbeat`
+    are the periods of the ingestion streams, in seconds. `stale_s` is the age in seconds from which a projection is
+    stale. `front` has the allowed hosts and origins. `workers` has the known base URLs of the workers' health
+    endpoints, by name.
     """
 
     broadcast = Broadcast()
@@ -109,18 +110,18 @@ def create(
             app.state.plays = DocumentStore(cosmos.container(client, DATABASE, PLAYS))
             app.state.parked = DocumentStore(cosmos.container(client, DATABASE, PARKED))
             app.state.titles = TitleCache(app.state.songs)
-            app.state.audio = app.state.letters = app.state.hub = None
+            app.state.audio = app.state.dead_letters = app.state.hub = None
             if hubs is not None:
-                asking = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
-                stack.push_async_callback(asking.close)
-                app.state.hub = HubCreation(asking, time.monotonic)
+                consumer = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
+                stack.push_async_callback(consumer.close)
+                app.state.hub = HubCreation(consumer, time.monotonic)
             if storage is not None:
-                places = blobs.client(storage)
-                stack.push_async_callback(places.close)
-                app.state.audio = SongAudio(places)
+                blob_client = blobs.client(storage)
+                stack.push_async_callback(blob_client.close)
+                app.state.audio = SongAudio(blob_client)
             if bus is not None:
-                app.state.letters = DeadLetterReader(servicebus.client(bus, retry_total=0))
-                stack.push_async_callback(app.state.letters.close)
+                app.state.dead_letters = DeadLetterReader(servicebus.client(bus, retry_total=0))
+                stack.push_async_callback(app.state.dead_letters.close)
             app.state.feed = LiveFeed(
                 FeedStores(app.state.charts, app.state.songs, app.state.library, app.state.ingestions),
                 None if hubs is None else HubCounter(hubs, time.monotonic),
@@ -137,7 +138,7 @@ def create(
         title="Songline",
         version="1",
         lifespan=lifespan,
-        # FastAPI's own route for it would take any parameter.
+        # FastAPI's own route would accept unknown query parameters.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -190,13 +191,13 @@ def _problems(app: FastAPI) -> None:
 
 
 def _rule(detail: dict[str, Any]) -> str:
-    """pydantic's sentence as what is expected."""
+    """The rule that a value breaks, from pydantic's error."""
     if detail["type"] == "literal_error":
         return f"one of {detail['ctx']['expected']}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     if detail["type"] == "string_pattern_mismatch":
-        # As pydantic's engine knows it, which needs no `END`.
+        # pydantic's engine gets the patterns without `END`.
         pattern = detail["ctx"]["pattern"]
         return next((words for known, words in PATTERNS.items() if known.removesuffix(r"(?!\n)") == pattern), pattern)
     return str(detail["msg"]).removeprefix("Input should be ").removeprefix("String should have ")

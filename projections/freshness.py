@@ -1,4 +1,4 @@
-"""How fresh an answer is, from what its worker noted."""
+"""The freshness of an answer, from the watermarks that its worker wrote."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,10 +9,11 @@ from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 
 async def freshness(store: DocumentStore, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:
-    """The fields of Freshness. To be asked for before what they are to be true of. Raises Unavailable.
+    """The fields of Freshness. Raises StoreUnavailableError.
 
-    Of a hub that was created at another moment than `created_at`, None where that is not known, positions say nothing:
-    nothing of this one is applied then.
+    Call it before the documents are read, so that the freshness holds for them. `created_at` is the creation time of
+    the hub, None if it is unknown. Positions of a hub with another creation time don't count: of this hub nothing is
+    applied.
     """
     progress = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
     reached = {} if progress is None else progress.partitions
@@ -31,7 +32,7 @@ async def freshness(store: DocumentStore, now: datetime, created_at: datetime | 
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:
-    """The moment up to which all are complete; None where one of them is not known, or there is none."""
+    """The earliest of `moments`; None if one of them is None, or if there are none."""
     every = list(moments)
     known = [moment for moment in every if moment is not None]
     return min(known) if known and len(known) == len(every) else None

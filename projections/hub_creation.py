@@ -1,4 +1,4 @@
-"""When the hub `music-events` was created: positions of a hub of that name that was there before say nothing of it."""
+"""The creation time of the hub `music-events`: positions of an earlier hub of that name don't apply to it."""
 
 import asyncio
 import logging
@@ -12,39 +12,39 @@ from starlette.datastructures import State
 log = logging.getLogger(__name__)
 
 KEPT_S = 1.0
-"""A hub can't be made anew in less: its namespace takes longer to delete one."""
+"""Seconds for which an answer is cached. A namespace takes longer to delete a hub and create it again."""
 
 PATIENCE_S = 3.0
 
 
 class HubCreation:
-    """Asks the hub through `client`, at most once in KEPT_S; `steady` gives seconds.
+    """Reads the creation time through `client`, at most once in KEPT_S; `steady` returns monotonic seconds.
 
-    `known` is the last answer, None while there was none.
+    `known` is the last answer, None before the first one.
     """
 
     def __init__(self, client: EventHubConsumerClient, steady: Callable[[], float]) -> None:
         self._client = client
         self._steady = steady
-        self._asked_s: float | None = None
+        self._read_s: float | None = None
         self._one = asyncio.Lock()
         self.known: datetime | None = None
 
     async def created_at(self) -> datetime | None:
-        """When the hub was created, as it says now or said within KEPT_S; where it gives no answer, what is known."""
+        """The creation time, at most KEPT_S old; the last known one if the hub doesn't answer."""
         async with self._one:
-            if self._asked_s is None or self._steady() - self._asked_s >= KEPT_S:
-                asked_s = self._steady()
+            if self._read_s is None or self._steady() - self._read_s >= KEPT_S:
+                read_s = self._steady()
                 try:
                     async with asyncio.timeout(PATIENCE_S):
                         self.known = (await self._client.get_eventhub_properties())["created_at"]
                 except (EventHubError, TimeoutError) as error:
-                    log.info("the hub does not say when it was created: %s", error)
-                self._asked_s = asked_s
+                    log.info("the creation time of the hub could not be read: %s", error)
+                self._read_s = read_s
             return self.known
 
 
 def known(state: State) -> datetime | None:
-    """What is known of it without asking, by an app's state; None where nothing is."""
+    """The last known creation time in an app's state, without a request; None if it is unknown."""
     hub: HubCreation | None = state.hub
     return None if hub is None else hub.known

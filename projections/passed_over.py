@@ -1,4 +1,4 @@
-"""What is passed over is said, and not a thousand times a second."""
+"""Rate-limited warnings about skipped records."""
 
 import logging
 from collections.abc import Callable
@@ -8,9 +8,9 @@ EVERY_S = 10.0
 
 
 class PassedOver:
-    """Says what was passed over: the first at once, then at most a line in `every_s` seconds, with how many there were.
+    """Logs skipped records: the first at once, then at most one line in `every_s` seconds, with their number.
 
-    `steady` gives seconds.
+    `steady` returns monotonic seconds.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class PassedOver:
         self.count = 0
 
     def report(self, what: str, why: object) -> None:
-        """`what` was passed over, for `why`."""
+        """Record that `what` was skipped because of `why`."""
         self.count += 1
         now = self._steady()
         if now < self._next:

@@ -1,4 +1,4 @@
-"""The read API as a process: its settings read, and served by uvicorn."""
+"""The process of the read API: reads the settings and serves the application with uvicorn."""
 
 import logging
 import os
@@ -36,8 +36,8 @@ def main(host: str, port: int) -> None:
 
 
 def _storage(environ: Mapping[str, str]) -> BlobSettings | None:
-    """Whoever wants charts only needs no Blob Storage; that there will be no sound is said."""
+    """The settings of Blob Storage; None, with a warning, if it is not configured: it is only needed for audio."""
     if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
         return read_blobs(environ)
-    log.warning("no audio will be served: neither %s nor %s is set", BLOB_CONNECTION, BLOB_ENDPOINT)
+    log.warning("the API serves no audio: neither %s nor %s is set", BLOB_CONNECTION, BLOB_ENDPOINT)
     return None

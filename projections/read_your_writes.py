@@ -1,4 +1,4 @@
-"""Reading what one has written: wait until an answer is as far as the caller asks for."""
+"""Read your writes: waits until a view has applied the position that the caller requires."""
 
 import asyncio
 import re
@@ -21,23 +21,21 @@ MinPosition = Annotated[
     str | None,
     Query(
         max_length=2000,
-        description=f"Answer when this is in it: {POSITION_RULE}. Without it, answer at once",
+        description=f"Wait until this position is applied: {POSITION_RULE}. Without it, answer at once",
         examples=["2:1203"],
     ),
 ]
-Wait = Annotated[
-    float, Query(ge=0, le=LONGEST, description="For how many seconds to wait for `min_position`"), IS_DECIMAL
-]
+Wait = Annotated[float, Query(ge=0, le=LONGEST, description="The seconds to wait for `min_position`"), IS_DECIMAL]
 
 _PAIR = re.compile(r"([0-9]{1,4}):([0-9]{1,18})", re.ASCII)
 
 
 class PositionError(ValueError):
-    """A position that is none. The caller takes the one that publishing answered; POSITION_RULE says how it looks."""
+    """A text that is no position. The caller uses the one that publishing answered; POSITION_RULE has its form."""
 
 
 class BehindError(Exception):
-    """What was asked for is not in the view yet. Asking again a moment later may do."""
+    """The view has not applied the required position yet. The caller may ask again a moment later."""
 
     def __init__(self, view: str, wanted: Mapping[str, int], position: Mapping[str, int], waited: float) -> None:
         missing = [
@@ -49,7 +47,7 @@ class BehindError(Exception):
 
 
 def parse(text: str | None) -> dict[str, int]:
-    """`2:1203,3:88` by partition, nothing for None; raises PositionError."""
+    """The positions in a text such as `2:1203,3:88`, by partition; empty for None. Raises PositionError."""
     wanted: dict[str, int] = {}
     for pair in [] if text is None else text.split(","):
         match = _PAIR.fullmatch(pair.strip())
@@ -62,19 +60,22 @@ def parse(text: str | None) -> dict[str, int]:
 
 async def reaching(
     view: str,
-    look: Callable[[], Awaitable[T]],
+    read: Callable[[], Awaitable[T]],
     position: Callable[[T], Mapping[str, int]],
     wanted: Mapping[str, int],
     wait: float,
 ) -> T:
-    """What `look` finds, as soon as its position covers `wanted`, within `wait` seconds. Raises BehindError."""
+    """The result of `read` as soon as its position covers `wanted`.
+
+    Polls for `wait` seconds, then raises BehindError. `view` names the view in its message.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     while True:
-        found = await look()
-        there = position(found)
-        if all(there.get(partition, -1) >= least for partition, least in wanted.items()):
+        found = await read()
+        applied = position(found)
+        if all(applied.get(partition, -1) >= least for partition, least in wanted.items()):
             return found
         if loop.time() + PAUSE > deadline:
-            raise BehindError(view, wanted, there, wait)
+            raise BehindError(view, wanted, applied, wait)
         await asyncio.sleep(PAUSE)

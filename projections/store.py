@@ -21,14 +21,14 @@ _passed_over = PassedOver(logging.getLogger(__name__))
 
 
 class StoreUnavailableError(Exception):
-    """The store can't answer now. The outside must mend it; asking again later may do."""
+    """The store can't answer now. The caller may ask again later."""
 
 
 class DocumentStore:
     """One container of documents.
 
-    Every method raises StoreUnavailableError when Cosmos DB does not answer within `patience` seconds, refuses for a
-    reason that the caller can't mend, or returns a document that breaks its contract.
+    Every method raises StoreUnavailableError if Cosmos DB doesn't answer within `patience` seconds or answers with an
+    error. `read` also raises it for a document that breaks its contract.
     """
 
     def __init__(self, container: ContainerProxy, patience: float = 5.0) -> None:
@@ -36,8 +36,8 @@ class DocumentStore:
         self._patience = patience
 
     async def read(self, item: str, partition_key: str, kind: type[T]) -> T | None:
-        """The document, None when there is none; fields of Cosmos DB itself (`_etag` and the like) are passed over."""
-        async with self._asking():
+        """The document as `kind`, None if there is none. Cosmos DB's own fields, such as `_etag`, are ignored."""
+        async with self._guarded():
             try:
                 found: Mapping[str, Any] = await self._container.read_item(item, partition_key)
             except CosmosResourceNotFoundError:
@@ -50,7 +50,7 @@ class DocumentStore:
             ) from None
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
-        """The first `limit` documents that the query finds, in all partitions; what is no such document is left out."""
+        """The first `limit` documents that the query finds in all partitions. One that is no `kind` is skipped."""
         return await self._some(query, parameters, limit, kind)
 
     async def values(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
@@ -67,7 +67,7 @@ class DocumentStore:
         self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T], **within: Any
     ) -> list[T]:
         found: list[T] = []
-        async with self._asking():
+        async with self._guarded():
             pages = self._container.query_items(
                 query, parameters=parameters, max_item_count=min(limit, _PAGE), **within
             )
@@ -75,19 +75,19 @@ class DocumentStore:
                 try:
                     found.append(convert(item, kind))
                 except PoisonError as poison:
-                    # One that a stranger wrote, or another version, is not to take the others from the caller.
+                    # A foreign document, or one of another version, must not hide the others from the caller.
                     _passed_over.report(f"a document of {self._container.id!r}", poison)
                 if len(found) == limit:
                     break
         return found
 
     async def check(self) -> None:
-        """Returns when the container is there and can be read."""
-        async with self._asking():
+        """Return if the container exists and can be read."""
+        async with self._guarded():
             await self._container.read()
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
+    async def _guarded(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._patience):
                 yield

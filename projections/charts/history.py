@@ -1,4 +1,4 @@
-"""What charts were: the snapshot of each hour, and what they say of one song."""
+"""The history of charts: a snapshot for each hour, and the history of one song in them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +9,7 @@ from songline.schemas.documents import CURRENT, GLOBAL, Chart, Kind, Window, cha
 from songline.schemas.types import Id, Moment
 
 LONGEST = timedelta(days=7)
-"""What an answer spans at most, 168 snapshots; whoever wants more asks again for what was before."""
+"""The longest span of an answer, 168 snapshots. Earlier snapshots take another request."""
 USUAL = timedelta(days=1)
 
 _SNAPSHOTS = "SELECT * FROM c WHERE c.chart = @chart AND c.id >= @first AND c.id < @end ORDER BY c.id"
@@ -20,7 +20,7 @@ _SONG = (
 
 
 class History(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The first chart of each hour from `since` up to before `until`, oldest first; hours without one are left out."""
+    """The first chart of each hour from `since` to before `until`, oldest first. Hours without a chart are left out."""
 
     kind: Kind
     window: Window
@@ -31,7 +31,7 @@ class History(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Point(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A song in a chart of the last hour: what was listened and liked in the hour before `as_of`, and its rank."""
+    """A song in a chart of the last hour: its rank, and its listens and likes in the hour before `as_of`."""
 
     as_of: Moment
     rank: int
@@ -40,7 +40,7 @@ class Point(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Standing(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A song in the chart of a window now; it is among the first hundred."""
+    """A song in the current chart of a window, which has the first hundred songs."""
 
     window: Window
     rank: int
@@ -50,8 +50,11 @@ class Standing(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SongHistory(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How often a song was listened to: in the last hour of each snapshot of the last week in which it was among the
-    first hundred of the world, oldest first; and in each window now. `as_of` is when it was read."""
+    """How often a song was listened to.
+
+    `points` has the snapshots of the last week in which the song was among the first hundred of the global chart,
+    oldest first. `standings` has the current chart of each window. `as_of` is the time of the request.
+    """
 
     as_of: Moment
     song_id: Id
@@ -62,7 +65,7 @@ class SongHistory(Struct, frozen=True, kw_only=True, rename="camel"):
 async def snapshots(
     store: DocumentStore, kind: Kind, window: Window, scope: str, since: datetime, until: datetime, limit: int
 ) -> History:
-    """The snapshots of a chart, `limit` lines of each. Raises Unavailable."""
+    """The snapshots of a chart, with at most `limit` entries each. Raises StoreUnavailableError."""
     parameters: list[dict[str, object]] = [
         {"name": "@chart", "value": chart_key(kind, window, scope)},
         {"name": "@first", "value": snapshot_id(since.astimezone(UTC))},
@@ -76,7 +79,7 @@ async def snapshots(
 
 
 async def of_song(store: DocumentStore, song_id: Id, windows: tuple[Window, ...], now: datetime) -> SongHistory:
-    """What the global top charts say of the song. Raises Unavailable."""
+    """The song's history in the global top charts. Raises StoreUnavailableError."""
     parameters: list[dict[str, object]] = [
         {"name": "@chart", "value": chart_key("top", "1h", GLOBAL)},
         {"name": "@first", "value": snapshot_id(now.astimezone(UTC) - LONGEST)},
@@ -102,5 +105,5 @@ async def of_song(store: DocumentStore, song_id: Id, windows: tuple[Window, ...]
 
 
 def _end(until: datetime) -> str:
-    """What is behind the ids of all snapshots before `until`, and before that of the next hour."""
+    """An id that sorts after those of all snapshots before `until`, and before that of the next hour."""
     return f"{snapshot_id(until.astimezone(UTC))}~"

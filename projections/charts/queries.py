@@ -1,4 +1,4 @@
-"""Charts as they are asked for: by kind, window and scope."""
+"""Reads charts by kind, window and scope."""
 
 import re
 
@@ -15,7 +15,7 @@ SCOPE_RULE = "global, region:XX (an ISO 3166-1 alpha-2 code) or genre:name (lowe
 
 
 def is_scope(text: str) -> bool:
-    """Whether `text` can name a scope (SCOPE_RULE says so in words); there need not be anything in it."""
+    """Whether `text` has the form of a scope (see SCOPE_RULE). The scope may be empty."""
     name, colon, value = text.partition(":")
     match name:
         case "global":
@@ -29,16 +29,19 @@ def is_scope(text: str) -> bool:
 
 
 async def chart(store: DocumentStore, kind: Kind, window: Window, scope: str, limit: int) -> Chart | None:
-    """The first `limit` lines of a chart. Where nothing happened in the scope the chart is empty; None when the global
-    one of its kind and window has not been computed yet either. Raises Unavailable."""
-    # Asked for first, so that it is true of what is found then.
+    """The first `limit` entries of a chart.
+
+    The chart of a scope without events is empty. None if the global chart of its kind and window is not computed yet.
+    Raises StoreUnavailableError.
+    """
+    # The progress is read first, so that it holds for the chart that is read after it.
     fresh = await store.read(PROGRESS, PROGRESS, Freshness)
     found = await store.read(CURRENT, chart_key(kind, window, scope), Chart)
     if found is None and scope != GLOBAL:
         world = await store.read(CURRENT, chart_key(kind, window, GLOBAL), Chart)
         if world is None:
             return None
-        # The world's chart may be ahead of one that waits to be written for the first time; the progress is not.
+        # The global chart may be ahead of one that is not written yet. The progress is not.
         found = structs.replace(world, scope=scope, entries=[], complete_through=None, position={})
         return found if fresh is None else structs.replace(found, **structs.asdict(fresh))
     if found is None:
@@ -47,7 +50,7 @@ async def chart(store: DocumentStore, kind: Kind, window: Window, scope: str, li
 
 
 def freshest(found: Chart, fresh: Freshness | None) -> Chart:
-    """A stored chart with its own freshness, or that of all charts where this one is newer."""
+    """The stored chart with its own freshness, or with that of all charts if it is newer."""
     if fresh is None or fresh.as_of <= found.as_of:
         return found
     return structs.replace(found, **structs.asdict(fresh))

@@ -1,4 +1,4 @@
-"""Charts over HTTP, of now and of before, in the form that is asked for."""
+"""Charts over HTTP, current and past, as JSON, CSV or Parquet."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,19 +23,19 @@ from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart
 from songline.schemas.plays import SongPlays
 from songline.schemas.regions import REGIONS
 
-# The trending worker writes a chart at most once a second, so a copy is as good as the original for that long.
+# The trending worker writes a chart at most once a second, so a cached copy is valid for that long.
 CHART_CACHE = "public, max-age=1"
 INDEX_CACHE = "public, max-age=3600"
 RETRY_SECONDS = 2
 
-WhichKind = Annotated[Kind, InPath(description="`top` ranks by listens, `trending` by what rises")]
-WhichWindow = Annotated[Window, InPath(description="The time that the chart looks back")]
+WhichKind = Annotated[Kind, InPath(description="`top` ranks by listens, `trending` by growth")]
+WhichWindow = Annotated[Window, InPath(description="The time span of the chart")]
 Scope = Annotated[str, Query(description=charts.SCOPE_RULE, examples=["global", "region:DE"])]
 Accept = Annotated[str | None, Header(description="`application/json`, `text/csv` or `application/vnd.apache.parquet`")]
 
 
 class Index(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What can be asked for. A scope is `global`, or `region:` and one of `regions`, or `genre:` and a genre's name."""
+    """The available charts. A scope is `global`, or `region:` and one of `regions`, or `genre:` and a genre's name."""
 
     kinds: tuple[str, ...] = KINDS
     windows: tuple[str, ...] = WINDOWS
@@ -45,13 +45,13 @@ class Index(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `charts`, a DocumentStore."""
+    """Add the routes of charts. The app's state has `charts`, a DocumentStore."""
     _current(app)
     _before(app, now)
 
 
 def _current(app: FastAPI) -> None:
-    @app.get("/v1/charts", summary="What can be asked for", responses=openapi.answers("Index", 304))
+    @app.get("/v1/charts", summary="The available charts", responses=openapi.answers("Index", 304))
     async def index(request: Request) -> Response:
         return fresh(request, Index(), INDEX_CACHE)
 
@@ -63,20 +63,20 @@ def _current(app: FastAPI) -> None:
         kind: WhichKind,
         window: WhichWindow,
         scope: Scope = GLOBAL,
-        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="How many lines at most"), IS_WHOLE] = CHART_SIZE,
+        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="The most entries"), IS_WHOLE] = CHART_SIZE,
         accept: Accept = None,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
     ) -> Response:
-        """Every answer says how fresh it is: `asOf`, `completeThrough` and `position`. A scope in which nothing
-        happened has no entries. With `If-None-Match` an unchanged chart is 304."""
+        """Every answer has its freshness: `asOf`, `completeThrough` and `position`. A scope without events has no
+        entries. With `If-None-Match`, an unchanged chart is answered with 304."""
         if not charts.is_scope(scope):
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
-        look = partial(charts.chart, request.app.state.charts, kind, window, scope, limit)
-        found = await reaching(f"chart {kind} {window} {scope}", look, _position, parse(min_position), wait)
+        read = partial(charts.chart, request.app.state.charts, kind, window, scope, limit)
+        found = await reaching(f"chart {kind} {window} {scope}", read, _position, parse(min_position), wait)
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
@@ -91,7 +91,7 @@ def _current(app: FastAPI) -> None:
 def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get(
         "/v1/charts/{kind}/{window}/history",
-        summary="What a chart was, hour by hour",
+        summary="The history of a chart, hour by hour",
         responses=openapi.tables("History", 400, 404, 406, 503),
     )
     async def before(
@@ -99,15 +99,15 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         kind: WhichKind,
         window: WhichWindow,
         scope: Scope = GLOBAL,
-        since: Annotated[Moment | None, Query(description="From this moment on; a day before `until`")] = None,
-        until: Annotated[Moment | None, Query(description="Before this moment; now")] = None,
-        limit: Annotated[
-            int, Query(ge=1, le=CHART_SIZE, description="How many lines of each chart at most"), IS_WHOLE
-        ] = 10,
+        since: Annotated[
+            Moment | None, Query(description="From this moment on; the default is a day before `until`")
+        ] = None,
+        until: Annotated[Moment | None, Query(description="Before this moment; the default is now")] = None,
+        limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="The most entries of each chart"), IS_WHOLE] = 10,
         accept: Accept = None,
     ) -> Response:
-        """The first chart of each UTC hour, oldest first, seven days of them at most. An hour in which nobody ran the
-        trending worker has none. As a table each line is a row."""
+        """The first chart of each UTC hour, oldest first, over at most seven days. An hour in which the trending worker
+        did not run has none. As a table, each entry is a row."""
         if not charts.is_scope(scope):
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
         end = until or now()
@@ -129,8 +129,8 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         responses=openapi.answers("SongHistory", 404, 503),
     )
     async def of_song(request: Request, song_id: SongId) -> Response:
-        """Of hours and windows in which it was among the first hundred of the world. A song that never was, or that
-        nobody knows, has no points."""
+        """The hours and windows in which the song was among the first hundred of the global chart. Another song, or an
+        unknown one, has no points."""
         return plain(await history.of_song(request.app.state.charts, song_id, WINDOWS, now()))
 
 
@@ -140,7 +140,7 @@ def _position(chart: Chart | None) -> Mapping[str, int]:
 
 def tabled(found: tuple[Chart, ...] | SongPlays, form: str, name: str) -> Response:
     """The charts, or a song's hours, as a file that a browser saves under `name`."""
-    # The library behind it is a fifth of the API's start, and few ask for tables.
+    # The import of polars takes a fifth of the API's start, and few clients ask for tables.
     from songline.projections.http import tables
 
     ending = "csv" if form == negotiation.CSV else "parquet"
@@ -150,6 +150,7 @@ def tabled(found: tuple[Chart, ...] | SongPlays, form: str, name: str) -> Respon
 
 
 def unacceptable(accept: str | None) -> Response:
+    """The answer 406 to a request whose `Accept` allows none of the available forms."""
     detail = f"Accept: saw {shown(accept)}, expected one of {', '.join(negotiation.FORMS)}."
     return answer(Problem("Nothing that you take", 406, detail))
 

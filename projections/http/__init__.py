@@ -1,1 +1,1 @@
-"""What stands before every route: whose requests are taken, what they may hold, and what HEAD means."""
+"""What the routes share: the layers before them, parameters, problems, and the forms of answers."""

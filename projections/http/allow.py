@@ -1,4 +1,4 @@
-"""405 says in `Allow` all that a path takes, whichever route of it was asked. Source: RFC 9110 section 15.5.6."""
+"""Completes the header `Allow` of a 405 with all methods of the path. Source: RFC 9110 section 15.5.6."""
 
 from starlette.routing import Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,7 +7,7 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class AllowMiddleware:
-    """Complete the `Allow` of answers 405: each of `router`'s routes knows its own methods only."""
+    """Completes `Allow` in answers with status 405, because each of `router`'s routes knows only its own methods."""
 
     def __init__(self, app: ASGIApp, router: Router) -> None:
         self._app, self._router = app, router

@@ -17,39 +17,39 @@ from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours,
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 
-_ASKED = ("Accept", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Range", "X-User-Id")
-_TOLD = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After")
+_REQUEST_HEADERS = ("Accept", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Range", "X-User-Id")
+_RESPONSE_HEADERS = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After")
 
 
 class AllowedNames(Struct, frozen=True):
-    """Names that the API answers under beside its addresses, and origins whose pages may use it."""
+    """The names under which the API answers beside its addresses, and the origins whose pages may use it."""
 
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Raises SettingError."""
+        """The names in `environ`; raises SettingError."""
         return cls(read_hosts(environ), read_origins(environ))
 
     def install(self, app: FastAPI) -> None:
         """Put the layers before the routes of `app`."""
         app.add_middleware(AllowMiddleware, router=app.router)
         app.add_middleware(HeadMiddleware, router=app.router)
-        app.add_middleware(_Guard, front=self)
+        app.add_middleware(_CrossSiteFilter, front=self)
         if self.origins:
             app.add_middleware(
                 CORSMiddleware,
                 allow_origins=self.origins,
                 allow_methods=("GET", "HEAD", "POST", "PUT", "DELETE"),
-                allow_headers=_ASKED,
-                expose_headers=_TOLD,
+                allow_headers=_REQUEST_HEADERS,
+                expose_headers=_RESPONSE_HEADERS,
             )
         app.add_middleware(_NamedHost, front=self)
 
 
 class _NamedHost:
-    """Lets requests pass whose path is text that ends in no line feed, and whose Host is a name of ours."""
+    """Refuses requests whose Host is no name of this API, or whose path is not UTF-8 or ends in a line feed."""
 
     def __init__(self, app: ASGIApp, front: AllowedNames) -> None:
         self._app, self._front = app, front
@@ -59,8 +59,8 @@ class _NamedHost:
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
 
-class _Guard:
-    """Refuses what a page of another site would change."""
+class _CrossSiteFilter:
+    """Refuses writes that a page of another site sends."""
 
     def __init__(self, app: ASGIApp, front: AllowedNames) -> None:
         self._app, self._front = app, front
@@ -71,17 +71,17 @@ class _Guard:
 
 
 def _misnamed(scope: Scope, hosts: tuple[str, ...]) -> Response | None:
-    said = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-    # RFC 9112 section 3.2: exactly one. HTTP/1.0 knows none.
-    if len(said) > 1 or (not said and scope["http_version"] == "1.1") or not all(is_ours(host, hosts) for host in said):
+    seen = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    # RFC 9112 section 3.2: exactly one. HTTP/1.0 needs none.
+    if len(seen) > 1 or (not seen and scope["http_version"] == "1.1") or not all(is_ours(host, hosts) for host in seen):
         rule = f"one address or name of this API; {HOSTS} adds names"
-        return refused(400, "No such host here", (Fault("Host", shown(", ".join(said) or None), rule),))
+        return refused(400, "No such host here", (Fault("Host", shown(", ".join(seen) or None), rule),))
     raw = scope.get("raw_path") or b""
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
         return refused(400, "Bad request", (Fault("path", shown(raw.decode("latin-1")), "UTF-8, percent-encoded"),))
-    # Routes are found by patterns whose `$` matches before a line feed, too.
+    # The patterns of routes end in `$`, which also matches before a line feed.
     if scope["path"].rstrip("/").endswith("\n"):
         rule = "a path without a line feed at its end; /docs tells what there is"
         return refused(404, "Not Found", (Fault("path", shown(raw.decode("latin-1")), rule),))

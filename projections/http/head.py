@@ -1,4 +1,4 @@
-"""HEAD is answered as GET is, without the body. Source: RFC 9110 section 9.3.2."""
+"""Answers HEAD as GET, without the body. Source: RFC 9110 section 9.3.2."""
 
 import asyncio
 
@@ -9,8 +9,11 @@ STREAM = b"text/event-stream"
 
 
 class HeadMiddleware:
-    """Asks the routes of `router` with GET what is asked with HEAD, and drops the body. A stream of events, which would
-    have no end, is left once its headers are there. Routes that know HEAD themselves are asked as they are."""
+    """Passes a HEAD request to the routes of `router` as GET, and drops the body.
+
+    An event stream, which has no end, is cancelled after its headers. A route with its own HEAD gets the request
+    unchanged.
+    """
 
     def __init__(self, app: ASGIApp, router: Router) -> None:
         self._app, self._router = app, router
@@ -32,13 +35,13 @@ class HeadMiddleware:
                 await send({"type": "http.response.body"})
             if over.is_set():
                 await send({"type": "http.response.body"})
-                # It is cancelled while it waits here, before it makes anything of its stream.
+                # The route is cancelled while it waits here, before it sends any event.
                 await asyncio.Event().wait()
 
-        # RFC 9110 section 14.2: Range means something for GET only.
-        asked = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
+        # RFC 9110 section 14.2: Range applies to GET only.
+        headers = [(name, value) for name, value in scope["headers"] if name not in (b"range", b"if-range")]
         answering = asyncio.ensure_future(
-            self._app({**scope, "method": "GET", "headers": asked}, receive, headers_only)
+            self._app({**scope, "method": "GET", "headers": headers}, receive, headers_only)
         )
         leaving = asyncio.ensure_future(over.wait())
         try:

@@ -1,6 +1,6 @@
-"""Whether the API lives, and whether it can answer: `/health/live`, `/health/ready` and `/health/progress`.
+"""The health of the API: `/health/live`, `/health/ready` and `/health/progress`.
 
-How far workers are behind is theirs to tell: an API that answers with what is there is ready.
+The API is ready when its stores can be read. The workers report their own progress.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from songline.projections.store import StoreUnavailableError
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
 
 NAME = "api"
-# Probes and load balancers ask by HEAD, too.
+# Probes and load balancers use HEAD, too.
 METHODS = ["GET", "HEAD"]
 
 
 def routes(app: FastAPI) -> None:
-    """The app's state has `charts`, `plays`, `songs`, `ingestions` and `library`, each a DocumentStore."""
+    """Add the routes. The app's state has `charts`, `plays`, `songs`, `ingestions`, `library`: each a DocumentStore."""
 
     @app.api_route("/health/live", methods=METHODS, include_in_schema=False)
     async def live() -> Response:
@@ -47,7 +47,7 @@ def routes(app: FastAPI) -> None:
 
 
 async def _check(app: FastAPI) -> None:
-    """Raises StoreUnavailableError."""
+    """Read every container; raises StoreUnavailableError."""
     state = app.state
     stores = (state.charts, state.plays, state.songs, state.ingestions, state.library)
     for failure in await asyncio.gather(*(store.check() for store in stores), return_exceptions=True):

@@ -1,7 +1,7 @@
-"""Under which names the API answers, and which pages may write to it.
+"""The names under which the API answers, and the origins whose pages may write to it.
 
-A page of anybody's that a developer visits can send requests to 127.0.0.1. It can't lie about where it comes from:
-its browser says so in `Sec-Fetch-Site` and `Origin`; and a name of its own that it makes lead here stays in `Host`.
+Any page that a developer visits can send requests to 127.0.0.1. The page can't hide its origin: the browser sends it in
+`Sec-Fetch-Site` and `Origin`. A foreign name that resolves to this machine stays visible in `Host`.
 """
 
 import re
@@ -29,8 +29,9 @@ class Headers(Protocol):
 def is_ours(host: str, names: Sequence[str]) -> bool:
     """Whether the API answers under the header `Host`: one of `names`, any address, or a name without a dot.
 
-    Nobody can make an address or such a name (localhost, a container's) theirs, which an attack by rebinding needs;
-    Vite's `server.allowedHosts` and webpack's dev server reason alike. `*.example.com` is every name below it.
+    An attack by DNS rebinding needs a name that the attacker controls. An address or a name without a dot (localhost, a
+    container's name) is none. Vite's `server.allowedHosts` and webpack's dev server have the same rule.
+    `*.example.com` is every name below it.
     """
     match = _HOST.fullmatch(host)
     if match is None:
@@ -42,10 +43,10 @@ def is_ours(host: str, names: Sequence[str]) -> bool:
 
 
 def is_foreign(method: str, headers: Headers, origins: Sequence[str]) -> str | None:
-    """Where a request comes from that another site's page makes to change something; None where it is none.
+    """The foreign origin of a write from another site's page; None for every other request.
 
-    Source: Go's net/http CrossOriginProtection, after "Cross-Site Request Forgery" by F. Valsorda. What is no browser
-    sends neither header.
+    Source: Go's net/http CrossOriginProtection, after "Cross-Site Request Forgery" by F. Valsorda. A client that is no
+    browser sends neither header.
     """
     if method in SAFE:
         return None

@@ -1,4 +1,4 @@
-"""Ids in paths: what can be none is not there, which a 404 with the rule says."""
+"""Ids in paths. A text that can't be an id is answered with 404 and the rule."""
 
 import re
 from typing import Annotated
@@ -15,7 +15,7 @@ _ID = re.compile(ID_PATTERN)
 
 
 def _checked(text: str) -> str:
-    # Python's own engine, for that of pydantic knows less than the pattern may hold.
+    # Python's engine, because pydantic's doesn't support all of the pattern's syntax.
     if _ID.search(text) is None:
         raise ValueError(PATTERNS[ID_PATTERN])
     return text
@@ -25,9 +25,9 @@ _IS_ID = AfterValidator(_checked)
 _SCHEMA = {"pattern": PATTERN}
 
 SongId = Annotated[
-    str, InPath(description="The id of a song, which is that of its ingestion", json_schema_extra=_SCHEMA), _IS_ID
+    str, InPath(description="The id of a song, the same as its ingestion's", json_schema_extra=_SCHEMA), _IS_ID
 ]
 UserId = Annotated[str, InPath(description="The id of a listener", json_schema_extra=_SCHEMA), _IS_ID]
 IngestionId = Annotated[
-    str, InPath(description="The id that the upload was answered with", json_schema_extra=_SCHEMA), _IS_ID
+    str, InPath(description="The id in the answer to the upload", json_schema_extra=_SCHEMA), _IS_ID
 ]

@@ -1,4 +1,4 @@
-"""Moments that callers name: RFC 3339 as in events, in UTC where they say no offset, cut to microseconds."""
+"""Moments in queries: RFC 3339 as in events, in UTC without an offset, cut to microseconds."""
 
 import re
 from datetime import datetime
@@ -17,9 +17,9 @@ _WITHOUT_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:
 
 def read(text: object) -> datetime:
     """The moment in `text`, in UTC; raises ValueError with the rule that it breaks."""
-    said = str(text)
+    given = str(text)
     try:
-        return read_moment(f"{said}Z" if _WITHOUT_OFFSET.fullmatch(said) else said)
+        return read_moment(f"{given}Z" if _WITHOUT_OFFSET.fullmatch(given) else given)
     except PoisonError as poison:
         raise ValueError(RULE if poison.reason == "broken-contract" else MOMENT_RULE) from None
 

@@ -1,16 +1,16 @@
-"""Which form of an answer is asked for. Source: RFC 9110 section 12.5.1 (Accept)."""
+"""Chooses the media type of an answer. Source: RFC 9110 section 12.5.1 (Accept)."""
 
 JSON = "application/json"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 FORMS = (JSON, CSV, PARQUET)
-"""Best first, for whoever takes them all alike."""
+"""In order of preference, for clients that accept all of them equally."""
 
 
 def chosen(accept: str | None) -> str | None:
-    """The form of FORMS that the header `Accept` likes best, None where it takes none of them.
+    """The form of FORMS with the highest weight in the header `Accept`; None if it accepts none of them.
 
-    Weights that can't be read count as 1.
+    A malformed weight counts as 1.
     """
     if accept is None or not accept.strip():
         return JSON

@@ -1,5 +1,5 @@
-"""Numbers that callers name: digits, as JSON writes them. What else Python would read (`1_0`, `+1`, `nan`, digits of
-other scripts) is refused."""
+"""Numbers in queries, as JSON writes them. Other forms that Python reads are refused: `1_0`, `+1`, `nan`, and digits of
+other scripts."""
 
 import re
 
@@ -14,19 +14,19 @@ _DECIMAL = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?([eE][-+]?[0-9]{1,3})?")
 
 
 def checked_whole(text: str) -> str:
-    """`text` as it is; raises ValueError with the rule where it is no whole number."""
+    """`text` unchanged; raises ValueError with the rule if it is no whole number."""
     if _WHOLE.fullmatch(text) is None:
         raise ValueError(WHOLE_RULE)
     return text
 
 
 def checked_decimal(text: str) -> str:
-    """`text` as it is; raises ValueError with the rule where it is no number."""
+    """`text` unchanged; raises ValueError with the rule if it is no number."""
     if _DECIMAL.fullmatch(text) is None:
         raise ValueError(DECIMAL_RULE)
     return text
 
 
-# Behind `Query`, so that its bounds are looked at afterwards, and a refusal shows the text.
+# They stand after `Query`, so that its bounds are checked later and a refusal shows the text.
 IS_WHOLE = BeforeValidator(checked_whole)
 IS_DECIMAL = BeforeValidator(checked_decimal)

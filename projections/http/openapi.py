@@ -1,4 +1,4 @@
-"""The OpenAPI document of the read API, with schemas generated from the types that are served."""
+"""The OpenAPI document of the read API, with schemas generated from the types of its answers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,13 @@ from songline.schemas import examples
 
 _REF = "#/components/schemas/{name}"
 _WORDS = {
-    204: "The last event is seen already; nothing will follow",
+    204: "The client has seen the last event; none will follow",
     304: "Not changed since the ETag that was sent",
     400: "A value breaks its rule; `errors` names each",
-    406: "Nothing that `Accept` allows can be sent",
-    404: "There is no such thing; `detail` says what there is",
-    410: "The song was taken away",
-    416: "The range lies behind the end",
+    406: "`Accept` allows none of the available media types",
+    404: "Not found; `detail` says what was expected",
+    410: "The song was removed",
+    416: "The range begins after the end of the file",
     503: "Not computed yet, or a store can't be reached; `Retry-After` says when to ask again",
 }
 _BODILESS = (204, 304)
@@ -35,29 +35,31 @@ def answers(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
 
 
 def audio(*others: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of an operation that sends a file, whole or in part, and problems."""
+    """The answers of an operation that sends a file, or a range of it, and problems."""
     content = {"audio/*": {"schema": {"type": "string", "format": "binary"}}}
     return {
         200: {"description": "The whole file", "content": content},
-        206: {"description": "The range that was asked for", "content": content},
+        206: {"description": "The requested range", "content": content},
     } | _others((304, *others))
 
 
 def events(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
     """The answers of an operation that sends server-sent events, their data of the schema `name`, and problems."""
     content = {"text/event-stream": {"schema": {"$ref": _REF.format(name=name)}}}
-    return {200: {"description": "Events, each with this in its data", "content": content}} | _others(others)
+    return {200: {"description": "Server-sent events, each with this in its data", "content": content}} | _others(
+        others
+    )
 
 
 def live(*others: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of the stream of everything: events `live`, `chart` and `followed`, and problems."""
+    """The answers of the live stream: events `live`, `chart` and `followed`, and problems."""
     either = {"oneOf": [{"$ref": _REF.format(name=name)} for name in ("Live", "Chart", "Followed")]}
     words = "Events: the data of `live` is a Live, that of `chart` a Chart, that of `followed` a Followed"
     return {200: {"description": words, "content": {"text/event-stream": {"schema": either}}}} | _others(others)
 
 
 def tables(name: str, *others: int) -> dict[int | str, dict[str, Any]]:
-    """The answers of an operation that answers a table too, in the form that `Accept` asks for, and problems."""
+    """The answers of an operation that also answers with a table, in the form that `Accept` selects, and problems."""
     found = answers(name, *others)
     text, file = {"schema": {"type": "string"}}, {"schema": {"type": "string", "format": "binary"}}
     found[200]["content"] |= {negotiation.CSV: text, negotiation.PARQUET: file}
@@ -70,16 +72,16 @@ def _others(statuses: Sequence[int]) -> dict[int | str, dict[str, Any]]:
 
 
 def describe(app: FastAPI, types: Sequence[type[Struct]]) -> None:
-    """Make the app's document carry the schemas of `types`, and no answer that it does not give."""
+    """Add the schemas of `types` to the app's document, and remove the answers that it never gives."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         for operations in document["paths"].values():
             for operation in operations.values():
-                # Every operation refuses parameters that it does not know.
+                # Every operation refuses unknown query parameters.
                 operation["responses"].setdefault("400", _others((400,))[400])
-                # FastAPI's own, for values that are answered with 400 or 404 here.
+                # FastAPI adds 422. This API answers 400 or 404 instead.
                 if operation["responses"].get("422", {}).get("description") == "Validation Error":
                     del operation["responses"]["422"]
         _, schemas = msgspec.json.schema_components(types, ref_template=_REF)

@@ -1,4 +1,4 @@
-"""Pages: the dashboard at `/`, the API's documents at `/docs` and `/docs/events`. None of them asks another host."""
+"""The pages: the dashboard at `/`, the API's documents at `/docs` and `/docs/events`. None uses another host."""
 
 from pathlib import Path
 from string import Template
@@ -14,7 +14,7 @@ from songline.schemas import publish
 
 DASHBOARD = Path(__file__).parents[1] / "dashboard"
 ASSETS = "/docs/assets"
-# What a title or a file name holds can do nothing, even where the page's own care should fail.
+# A title or a file name can't run a script, even if the page fails to escape it.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; media-src 'self' blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
@@ -23,13 +23,13 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # A new version is seen at the next visit; what has not changed is 304.
+    # The browser revalidates at each visit, so that it loads a new version at once.
     "Cache-Control": "no-cache",
 }
 
 
 class Assets(StaticFiles):
-    """Files of the pages, with HEADERS."""
+    """The static files of the pages, served with HEADERS."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -38,6 +38,7 @@ class Assets(StaticFiles):
 
 
 def routes(app: FastAPI) -> None:
+    """Add the routes of the pages and of their static files."""
     frame = Template((DASHBOARD / "page.html").read_text(encoding="utf-8"))
     dashboard = frame.substitute(title="Songline", script="app.js", instead="/docs")
     events = frame.substitute(title="Events and commands · Songline", script="events.js", instead="/asyncapi.json")
@@ -70,6 +71,6 @@ def routes(app: FastAPI) -> None:
             swagger_ui_parameters={"validatorUrl": None},
         )
 
-    # Served from a Python package: the page works on a machine without a way out.
+    # The files come from a Python package, so that the page works without Internet access.
     app.mount(ASSETS, StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static"))
     app.mount("/assets", Assets(directory=DASHBOARD))

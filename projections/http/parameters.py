@@ -1,4 +1,4 @@
-"""Query parameters that nobody knows are refused: what is misspelt would be left out in silence."""
+"""Refuses unknown query parameters: a misspelt one would be ignored without notice."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ MOST = 100
 
 
 class ParametersError(Exception):
-    """The query has parameters that the route does not know, twice the same, or what is no text."""
+    """The query has an unknown parameter, a repeated parameter, or text that is not UTF-8."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__("; ".join(f"{fault.field}: saw {fault.value}, expected {fault.rule}" for fault in faults))
@@ -23,29 +23,29 @@ class ParametersError(Exception):
 
 
 async def known(request: Request) -> None:
-    """A dependency of every route; raises ParametersError."""
+    """Check the query of a request. A dependency of every route; raises ParametersError."""
     if query := request.scope["query_string"]:
         check(query, parameters(request.scope["route"]))
 
 
 def parameters(route: APIRoute) -> list[str]:
-    """The names of the query parameters of `route`, those that its document adds included."""
+    """The names of the query parameters of `route`, including those that only its OpenAPI document has."""
     own = [field.alias for field in route.dependant.query_params]
     added: list[dict[str, Any]] = (route.openapi_extra or {}).get("parameters", [])
     return sorted({*own, *(one["name"] for one in added if one["in"] == "query")})
 
 
 def check(query: bytes, names: Iterable[str]) -> None:
-    """Raises ParametersError unless `query` is text and has only `names`, each once."""
+    """Raise ParametersError unless `query` is UTF-8 and has only `names`, each once."""
     try:
-        # UTF-8, strictly; blank values are values.
-        said = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST)
+        # UTF-8, strictly. Blank values are kept.
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST)
     except UnicodeDecodeError:
         raise ParametersError(Fault("query", shown(query.decode("latin-1")), "UTF-8, percent-encoded")) from None
     except ValueError:
         raise ParametersError(Fault("query", shown(query.decode("latin-1")), f"{MOST} parameters at most")) from None
     allowed, seen, faults = list(names), set[str](), list[Fault]()
-    for name, value in said:
+    for name, value in pairs:
         if name not in allowed:
             rule = nearest(name, allowed) if allowed else "no parameters here"
             faults.append(Fault(name[:100], shown(value), rule))

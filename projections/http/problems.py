@@ -1,4 +1,4 @@
-"""What goes wrong, told to the caller. Source: RFC 9457, "Problem Details for HTTP APIs"."""
+"""Error answers. Source: RFC 9457, "Problem Details for HTTP APIs"."""
 
 import msgspec
 from msgspec import Struct, structs
@@ -10,7 +10,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Fault(Struct, frozen=True):
-    """One value that the caller has to change: where it stands, what was seen, what is expected."""
+    """One value that the caller has to change: its field, the value that was seen, the rule that it breaks."""
 
     field: str
     value: str
@@ -18,7 +18,7 @@ class Fault(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """An answer that is no success. `detail` says what was seen, what was expected and what to do."""
+    """An error answer. `detail` says what was seen, what was expected and what to do."""
 
     title: str
     status: int
@@ -29,7 +29,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
 
 def answer(problem: Problem, retry_after: int | None = None) -> Response:
     """The problem as a response; `retry_after` is in seconds."""
-    # What a caller sent stands in it, and whoever reads it in a terminal is not to be led by that.
+    # The detail may quote the request. Control characters in it must not reach a terminal.
     problem = structs.replace(problem, detail=excerpt(problem.detail, len(problem.detail) * 10))
     headers = {"Cache-Control": "no-store"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
     return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)

@@ -1,33 +1,33 @@
-"""Which bytes are asked for. Source: RFC 9110 sections 13.1.5 (If-Range) and 14 (ranges)."""
+"""Byte ranges of a request. Source: RFC 9110 sections 13.1.5 (If-Range) and 14 (ranges)."""
 
 import re
 
 from msgspec import Struct
 
-# More digits than a file could ever need are still a number; a header of thousands is passed over.
+# More digits than any file size has are still a number. A header with thousands of digits is ignored.
 _ONE = re.compile(r"bytes\s*=\s*(\d{0,1000})\s*-\s*(\d{0,1000})\s*", re.ASCII | re.IGNORECASE)
 
 
 class ByteRange(Struct, frozen=True):
-    """Bytes from `first` up to and with `last`."""
+    """The bytes from `first` to `last`, both inclusive."""
 
     first: int
     last: int
 
     @property
     def length(self) -> int:
+        """The number of bytes."""
         return self.last - self.first + 1
 
 
 class UnsatisfiableRangeError(Exception):
-    """What is asked for lies behind the end. The caller asks for less; 416 tells how much there is."""
+    """The range begins after the end. The caller asks for another range; the 416 answer has the size."""
 
 
 def wanted(header: str | None, if_range: str | None, tag: str, size: int) -> ByteRange | None:
-    """The range to send of `size` bytes with the strong entity tag `tag`; None for all of them.
+    """The range to send of `size` bytes with the strong entity tag `tag`; None for the whole file.
 
-    Several ranges, other units and what is malformed are passed over, as a server may: all is sent. Raises
-    Unsatisfiable.
+    Several ranges, other units and malformed headers are ignored, as RFC 9110 allows. Raises UnsatisfiableRangeError.
     """
     if header is None or (if_range is not None and if_range.strip() != tag):
         return None

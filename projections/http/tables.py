@@ -1,4 +1,4 @@
-"""Answers as tables, for those who calculate with them: a row for each line of each chart, for each hour of a song."""
+"""Answers as tables, for analysis: a row for each entry of each chart, or for each hour of a song."""
 
 from collections.abc import Iterable
 from io import BytesIO
@@ -46,11 +46,11 @@ HOURS_SCHEMA = pl.Schema(
 
 
 FORMULA = r"^[\t\r\n ]*[=+\-@\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]|^[\t\r\n]"
-"""What a spreadsheet takes for the beginning of a formula, also behind white space."""
+"""The beginning of a text that a spreadsheet takes for a formula, also after white space."""
 
 
 def table(charts: Iterable[Chart]) -> pl.DataFrame:
-    """The lines of the charts in their order. The columns are always those of SCHEMA."""
+    """The entries of the charts, in order. The columns are always those of SCHEMA."""
     rows = [
         (
             chart.as_of,
@@ -95,15 +95,15 @@ def hours(plays: SongPlays) -> pl.DataFrame:
 
 
 def guarded(text: pl.Expr) -> pl.Expr:
-    """The text with an apostrophe before it where a spreadsheet would take it for a formula.
+    """The text, with an apostrophe before it if a spreadsheet would take it for a formula.
 
-    Source: OWASP, "CSV Injection"; the signs of full width are what some spreadsheets take for the others.
+    Source: OWASP, "CSV Injection". Some spreadsheets treat the full-width characters like the others.
     """
     return pl.when(text.str.contains(FORMULA)).then(pl.lit("'") + text).otherwise(text).name.keep()
 
 
 def written(made: pl.DataFrame, form: str) -> bytes:
-    """The table in a form of `negotiation`, CSV or PARQUET. Moments are RFC 3339 in CSV, and texts are `guarded`."""
+    """The table as bytes in the form CSV or PARQUET. In CSV, moments are RFC 3339 and texts are `guarded`."""
     target = BytesIO()
     if form == CSV:
         made.with_columns(guarded(pl.col(pl.String))).write_csv(target, datetime_format="%Y-%m-%dT%H:%M:%S%.6fZ")

@@ -1,6 +1,6 @@
-"""A stream of events to somebody who does not read is ended: it would hold its place for ever.
+"""Event streams that end when the client doesn't read: otherwise they would hold a place without limit.
 
-A paused player may leave the sound of a song unread for as long as it likes: only streams have this time.
+Only event streams have this limit. A paused player may leave the audio of a song unread.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ logger = logging.getLogger("songline.projections.http")
 
 UNREAD_S = 60.0
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""A proxy that collects an answer before it passes it on would hold up what happens."""
+"""X-Accel-Buffering keeps a proxy from buffering the stream, which would delay events."""
 
 
 class EventStream(EventSourceResponse):
-    """Server-sent events, ended where the other side takes nothing for `unread_s` seconds."""
+    """Server-sent events. The stream ends when the client reads nothing for `unread_s` seconds."""
 
     def __init__(
         self, events: AsyncIterator[bytes], headers: Mapping[str, str] = _HEADERS, unread_s: float = UNREAD_S
@@ -35,4 +35,4 @@ class EventStream(EventSourceResponse):
         try:
             await super().__call__(scope, receive, read)
         except* (TimeoutError, ClientDisconnect):
-            logger.info("a stream that nobody reads is ended")
+            logger.info("a stream is ended because its client does not read")

@@ -1,4 +1,4 @@
-"""Ingestions as their uploaders see them: how far an upload is, and what happens to it as it happens."""
+"""Reads ingestions, and streams their steps as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,14 +22,14 @@ FINAL: tuple[State, ...] = ("ready", "rejected", "dead")
 
 
 class IngestionsAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Uploads, those that moved last first."""
+    """Uploads, most recently updated first."""
 
     as_of: Moment
     ingestions: tuple[IngestionAnswer, ...]
 
 
 class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The upload `id` came into `state` at a moment; `song_id` once it is ready."""
+    """The upload `id` entered `state` at a moment. `song_id` is set when it is ready."""
 
     id: Id
     state: State
@@ -39,7 +39,7 @@ class Step(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 
 
 def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
-    """The ingestion without what is the worker's own."""
+    """The ingestion for the API, without the worker's own fields."""
     return IngestionAnswer(
         as_of=as_of,
         id=ingestion.id,
@@ -61,7 +61,7 @@ def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
 
 
 async def moved_last(store: DocumentStore, state: State | None, limit: int) -> list[Ingestion]:
-    """The `limit` uploads that moved last, of those in `state`. Raises StoreUnavailableError."""
+    """The `limit` most recently updated uploads, of those in `state` if it is given. Raises StoreUnavailableError."""
     if state is None:
         return await store.find("SELECT * FROM c ORDER BY c.updatedAt DESC", [], limit, Ingestion)
     parameters: list[dict[str, object]] = [{"name": "@state", "value": state}]
@@ -70,7 +70,7 @@ async def moved_last(store: DocumentStore, state: State | None, limit: int) -> l
 
 
 async def waiting(store: DocumentStore) -> Waiting:
-    """How many uploads are in each state. Raises StoreUnavailableError."""
+    """The number of uploads in each state. Raises StoreUnavailableError."""
     counts: dict[State, int] = {}
     for state in STATES:
         (counts[state],) = await store.values(_COUNT, [{"name": "@state", "value": state}], 1, int)
@@ -79,17 +79,17 @@ async def waiting(store: DocumentStore) -> Waiting:
 
 
 def steps(ingestion: Ingestion) -> tuple[Transition, ...]:
-    """Every state with its moment, oldest first; there is always one."""
+    """The states with their moments, oldest first; at least one."""
     return ingestion.history or (Transition(state=ingestion.state, at=ingestion.updated_at, reason=ingestion.reason),)
 
 
 def mark(step: Transition) -> str:
-    """The id of a step in a stream: no two neighbours share moment and state."""
+    """The id of a step in a stream. Two successive steps differ in moment or state."""
     return f"{step.at.isoformat(timespec='microseconds')}/{step.state}"
 
 
 def unseen(history: Sequence[Transition], seen: str | None) -> Sequence[Transition]:
-    """The steps after the one marked `seen`; all of them where that is unknown."""
+    """The steps after the one with the mark `seen`; all steps if that is unknown."""
     for number, step in enumerate(history):
         if mark(step) == seen:
             return history[number + 1 :]
@@ -97,35 +97,37 @@ def unseen(history: Sequence[Transition], seen: str | None) -> Sequence[Transiti
 
 
 def settled(ingestion: Ingestion, seen: str | None) -> bool:
-    """Whether it is in a final state and nothing is left to tell to who has seen `seen`."""
+    """Whether the ingestion is in a final state and has no step after the mark `seen`."""
     return ingestion.state in FINAL and not unseen(steps(ingestion), seen)
 
 
 async def stream(
     store: DocumentStore, ingestion: Ingestion, seen: str | None, poll: float = POLL, heartbeat: float = HEARTBEAT
 ) -> AsyncIterator[bytes]:
-    """Server-sent events: each step after `seen` as it comes, up to a final one; a comment in every quiet `heartbeat`
-    seconds, so that nothing on the way takes the connection for dead.
+    """Server-sent events: each step after `seen` as it comes, up to a final one.
+
+    The document is polled every `poll` seconds. A comment follows after `heartbeat` seconds without a step, so that no
+    proxy closes the connection as idle.
 
     Source: HTML Living Standard, section 9.2 (server-sent events).
     """
     loop = asyncio.get_running_loop()
-    told = loop.time()
+    sent_s = loop.time()
     while True:
         for step in unseen(steps(ingestion), seen):
             seen = mark(step)
-            told = loop.time()
+            sent_s = loop.time()
             yield _event(ingestion, step, seen)
         if ingestion.state in FINAL:
             return
-        if loop.time() - told >= heartbeat:
-            told = loop.time()
+        if loop.time() - sent_s >= heartbeat:
+            sent_s = loop.time()
             yield format_sse_event(comment=ingestion.state)
         await asyncio.sleep(poll)
         try:
             ingestion = await store.read(ingestion.id, ingestion.id, Ingestion) or ingestion
         except StoreUnavailableError:
-            # It comes back, or the caller's patience ends: the heartbeat goes on meanwhile.
+            # The heartbeat continues until the store answers again or the client leaves.
             continue
 
 

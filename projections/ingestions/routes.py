@@ -1,4 +1,4 @@
-"""Ingestions over HTTP: looked up, or followed as server-sent events."""
+"""Ingestions over HTTP: as documents, or followed as server-sent events."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -30,60 +30,66 @@ def routes(
     heartbeat: float,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """The routes of ingestions.
+    """Add the routes of ingestions and dead letters.
 
-    The app's state has `ingestions`, a DocumentStore, and `letters`, a DeadLetterReader or None. `poll` and `heartbeat`
-    are seconds: how often a stream looks at the document, and how often it sends a comment where nothing changes.
+    The app's state has `ingestions`, a DocumentStore, and `dead_letters`, a DeadLetterReader or None. `poll` and
+    `heartbeat` are in seconds: a stream polls the document every `poll`, and sends a comment after `heartbeat` without
+    a change.
     """
 
     @app.get(
         "/v1/ingestions",
-        summary="Uploads, those that moved last first",
+        summary="Uploads, most recently updated first",
         responses=openapi.answers("IngestionsAnswer", 400, 503),
     )
     async def several(
         request: Request,
-        state: Annotated[State | None, Query(description="Only those in this state")] = None,
-        limit: Annotated[int, Query(ge=1, le=ingestions.MAX_LISTED, description="How many at most"), IS_WHOLE] = 20,
+        state: Annotated[State | None, Query(description="Only uploads in this state")] = None,
+        limit: Annotated[int, Query(ge=1, le=ingestions.MAX_LISTED, description="The most uploads"), IS_WHOLE] = 20,
     ) -> Response:
-        """For whoever watches over uploads; an uploader follows its own by its id."""
+        """An overview for operators. An uploader follows an upload by its id."""
         as_of = now()
         found = await ingestions.moved_last(request.app.state.ingestions, state, limit)
         shown = tuple(ingestions.shown(one, as_of) for one in found)
         return plain(ingestions.IngestionsAnswer(as_of=as_of, ingestions=shown))
 
-    @app.get("/v1/deadletters", summary="Commands that died", responses=openapi.answers("LettersAnswer", 503))
+    @app.get(
+        "/v1/deadletters", summary="Dead letters of the command queue", responses=openapi.answers("LettersAnswer", 503)
+    )
     async def dead(request: Request) -> Response:
-        """The oldest of them, with the broker's reason. `songline dlq` sends them again or gives them up."""
-        letters: DeadLetterReader | None = request.app.state.letters
-        if letters is None:
+        """The oldest dead letters, with the broker's reason. `songline dlq` resubmits or discards them."""
+        dead_letters: DeadLetterReader | None = request.app.state.dead_letters
+        if dead_letters is None:
             return answer(Problem("No queue here", 503, NO_QUEUE))
         as_of = now()
-        found = await letters.peek()
+        found = await dead_letters.peek()
         return plain(LettersAnswer(as_of=as_of, letters=tuple(found[:PEEKED]), more=len(found) > PEEKED))
 
     @app.get(
         "/v1/ingestions/{ingestion_id}", summary="An upload", responses=openapi.answers("IngestionAnswer", 404, 503)
     )
     async def one(request: Request, ingestion_id: IngestionId) -> Response:
-        """The truth about it at this moment, straight from where its worker keeps it."""
+        """The current document of the ingestion worker."""
         as_of = now()
         found = await _read(request, ingestion_id)
         return _unknown(ingestion_id) if found is None else plain(ingestions.shown(found, as_of))
 
     @app.get(
         "/v1/ingestions/{ingestion_id}/events",
-        summary="An upload, as it happens",
+        summary="The steps of an upload, as they happen",
         responses=openapi.events("Step", 204, 404, 503),
         response_class=Response,
     )
     async def events(
         request: Request,
         ingestion_id: IngestionId,
-        last_event_id: Annotated[str | None, Header(description="The id of the last event that was seen")] = None,
+        last_event_id: Annotated[
+            str | None, Header(description="The id of the last event that the client has seen")
+        ] = None,
     ) -> Response:
-        """Server-sent events, one for each state with its name, from the first (or after `Last-Event-ID`) to a final
-        one: `ready`, `rejected`, `dead`. Whoever has seen that is answered 204, at which an EventSource ends."""
+        """Server-sent events, one for each state, named after it. They begin with the first state, or after
+        `Last-Event-ID`, and end with a final one: `ready`, `rejected` or `dead`. A client that has seen the final event
+        gets 204, at which an EventSource stops."""
         found = await _read(request, ingestion_id)
         if found is None:
             return _unknown(ingestion_id)

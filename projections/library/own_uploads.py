@@ -1,7 +1,7 @@
-"""Which uploads in a listener's library are theirs.
+"""Filters the uploads in a listener's library by ownership.
 
-A library holds what the listener's own events say, in their order and nothing else. Whose song it is takes all that
-everybody says of it, which is the catalog's affair: so it is asked when the library is read.
+A library is built from the listener's own events only. The owner of a song follows from the events of all users, which
+the catalog has. So the owner is read from the catalog when the library is read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,8 +24,10 @@ def is_stranger(user_id: str, known: CatalogSong) -> bool:
 def judged(
     entries: Iterable[EntryDocument], known: Mapping[str, CatalogSong], uploads_only: bool
 ) -> list[EntryDocument]:
-    """The entries without uploads of songs that are known to be another user's, and without those that were there for
-    nothing else."""
+    """The entries, without uploads of songs that another user is known to own.
+
+    An entry without plays and likes is then left out, and so is any such entry with `uploads_only`.
+    """
     found = []
     for entry in entries:
         if entry.uploads and is_stranger(entry.user_id, known[entry.song_id]):
@@ -38,8 +40,10 @@ def judged(
 
 
 async def strangers(store: DocumentStore, titles: TitleCache, user_id: str) -> int:
-    """How many songs the listener says to have uploaded that are known to be another user's, of the first MAX_COUNTED.
-    Raises Unavailable."""
+    """The number of songs among the listener's first MAX_COUNTED uploads that another user is known to own.
+
+    Raises StoreUnavailableError.
+    """
     songs = await store.find_within(user_id, _UPLOADED, [], MAX_COUNTED, str)
     known = await titles.known(songs)
     return sum(is_stranger(user_id, known[song_id]) for song_id in songs)

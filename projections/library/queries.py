@@ -1,4 +1,4 @@
-"""Listeners' libraries as they are asked for: lists that are sorted and paged, the last listens, the sum."""
+"""Reads listeners' libraries: sorted and paged lists, the last listens, the summary."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any, Literal, get_args
@@ -30,10 +30,10 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 
 MAX_LIMIT = 100
 TITLE_LIMIT = 5_000
-"""By title a library is sorted whole, for titles are the catalog's: so large it may be."""
+"""The most entries of a library that can be sorted by title: titles are the catalog's, so all entries are read."""
 
 MORE = 1_000
-"""Entries read at a time where many that were read don't count."""
+"""Entries per further read, when many entries of the first one are filtered out."""
 
 _cursors: Decoder[tuple[str, ...]] = Decoder(tuple[str, ...])
 # Every order begins with a digit.
@@ -48,7 +48,7 @@ _IN = {
 
 
 class LibraryQuery(Struct, frozen=True):
-    """Which list of a library, from where on: `after` is the place of the last entry of the page before."""
+    """A list of a library, and where to continue it: `after` is the sort key of the previous page's last entry."""
 
     filter: Filter | None
     sort: Sort
@@ -56,26 +56,26 @@ class LibraryQuery(Struct, frozen=True):
 
     @property
     def field(self) -> str:
-        """What the list is sorted by."""
+        """The field by which the list is sorted."""
         return {"recent": _RECENT[self.filter], "plays": "byPlays", "title": "title"}[self.sort]
 
 
 class LibraryCursorError(ValueError):
-    """A cursor that no answer to this question gave. The caller takes the one from the page before, or none."""
+    """A cursor that is invalid, or of a list with another sorting. The caller uses the previous page's, or none."""
 
 
 class LibraryTooLargeError(Exception):
-    """A library with too many songs to be sorted by title. The caller asks for another order."""
+    """A library has too many songs to be sorted by title. The caller chooses another order."""
 
 
 def library_query(filter: Filter | None, sort: Sort, cursor: str | None) -> LibraryQuery:  # noqa: A002  # as the API has it
-    """Raises LibraryCursorError."""
+    """The query for these parameters; raises LibraryCursorError."""
     first = LibraryQuery(filter, sort, None)
     return first if cursor is None else LibraryQuery(filter, sort, _after(first.field, cursor))
 
 
 def cursor(field: str, *place: str) -> str:
-    """The cursor behind `place` in the list sorted by `field`. Opaque: nobody is to rely on what it holds."""
+    """The cursor after `place` in the list sorted by `field`. It is opaque: clients must not rely on its content."""
     return urlsafe_b64encode(msgspec.json.encode([field, *place])).decode().rstrip("=")
 
 
@@ -91,7 +91,7 @@ def _after(field: str, cursor: str) -> tuple[str, ...]:
 
 
 def query(asked: LibraryQuery) -> tuple[str, list[dict[str, object]]]:
-    """The list in Cosmos DB's SQL, for one listener's partition, and its parameters; by title it is not sorted."""
+    """The list in Cosmos DB's SQL for one listener's partition, and its parameters. A list by title is unsorted."""
     if asked.sort == "title":
         return " ".join(("SELECT * FROM c WHERE", _IN[asked.filter])), []
     field = f"c.{asked.field}"
@@ -102,7 +102,7 @@ def query(asked: LibraryQuery) -> tuple[str, list[dict[str, object]]]:
 async def page(
     store: DocumentStore, titles: TitleCache, user_id: str, asked: LibraryQuery, limit: int, fresh: dict[str, Any]
 ) -> Library:
-    """At most `limit` entries, with how `fresh` they are at least.
+    """At most `limit` entries of a list. `fresh` has the fields of Freshness, read before.
 
     Raises LibraryTooLargeError and StoreUnavailableError.
     """
@@ -132,7 +132,7 @@ async def page(
 async def _following(
     store: DocumentStore, titles: TitleCache, user_id: str, asked: LibraryQuery, limit: int
 ) -> list[EntryDocument]:
-    """The next `limit` entries of a sorted list, without uploads that are another user's."""
+    """The next `limit` entries of a sorted list, without uploads of songs that another user owns."""
     found: list[EntryDocument] = []
     size = limit
     while True:
@@ -147,7 +147,7 @@ async def _following(
 
 
 async def recent(store: DocumentStore, titles: TitleCache, user_id: str, limit: int, fresh: dict[str, Any]) -> Recent:
-    """The last listens. Raises Unavailable."""
+    """The last `limit` listens, newest first. Raises StoreUnavailableError."""
     summary = await _summary(store, user_id)
     listens = summary.recent[:limit]
     names = await titles.of(listen.song_id for listen in listens)
@@ -164,7 +164,7 @@ async def recent(store: DocumentStore, titles: TitleCache, user_id: str, limit: 
 
 
 async def summary(store: DocumentStore, titles: TitleCache, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
-    """Raises Unavailable."""
+    """The summary of a library. Raises StoreUnavailableError."""
     found = await _summary(store, user_id)
     others = await strangers(store, titles, user_id) if found.uploaded else 0
     return LibrarySummary(
@@ -181,7 +181,7 @@ async def summary(store: DocumentStore, titles: TitleCache, user_id: str, fresh:
 
 
 async def _summary(store: DocumentStore, user_id: str) -> SummaryDocument:
-    """Of a listener of whom nothing was heard, an empty one."""
+    """The stored summary; an empty one for a listener without events."""
     found = await store.read(SUMMARY, user_id, SummaryDocument)
     return SummaryDocument(id=SUMMARY, user_id=user_id) if found is None else found
 
@@ -208,7 +208,7 @@ def _called(title: Title | None) -> dict[str, Any]:
 
 
 def _place(entry: EntryDocument, names: dict[str, Title | None]) -> tuple[str, str, str]:
-    """By title; songs without one come last."""
+    """The sort key by title. Songs without a title come last."""
     title = names[entry.song_id]
     return ("1", "", entry.song_id) if title is None else ("0", folded(title.title), entry.song_id)
 

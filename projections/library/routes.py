@@ -24,7 +24,10 @@ Now = Callable[[], datetime]
 
 
 def routes(app: FastAPI, now: Now = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `library`, a DocumentStore, `titles`, a TitleCache, and `hub`, a HubCreation or None."""
+    """Add the routes of libraries.
+
+    The app's state has `library`, a DocumentStore, `titles`, a TitleCache, and `hub`, a HubCreation or None.
+    """
     _library(app, now)
     _recent(app, now)
     _summary(app, now)
@@ -44,40 +47,40 @@ def _library(app: FastAPI, now: Now) -> None:
         sort: Annotated[
             Sort,
             Query(
-                description="`recent`: the last played (liked, uploaded) first; `plays`: the most played; by `title`"
+                description="`recent`: last played (liked, uploaded) first; `plays`: most played first; or by `title`"
             ),
         ] = "recent",
-        cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most"), IS_WHOLE] = 20,
+        cursor: Annotated[str | None, Query(max_length=1000, description="`next` of the previous page")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most songs on a page"), IS_WHOLE] = 20,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
     ) -> Response:
-        """Songs that he played, likes or uploaded, with titles of the catalog. Nobody is unknown: who did nothing yet
-        has an empty library. `next` leads to the next page, and is null on the last one."""
+        """The songs that the listener played, likes or uploaded, with titles from the catalog. A listener without any
+        event has an empty library. `next` is the cursor of the next page, and null on the last page."""
         try:
-            asked = libraries.library_query(filter, sort, cursor)
+            query = libraries.library_query(filter, sort, cursor)
         except LibraryCursorError:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
         fresh = await _fresh(request, now, min_position, wait)
         state = request.app.state
-        return plain(await libraries.page(state.library, state.titles, user_id, asked, limit, fresh))
+        return plain(await libraries.page(state.library, state.titles, user_id, query, limit, fresh))
 
 
 def _recent(app: FastAPI, now: Now) -> None:
     @app.get(
         "/v1/users/{user_id}/recent",
-        summary="What a listener heard last",
+        summary="A listener's last listens",
         responses=openapi.answers("Recent", 400, 404, 503),
     )
     async def recent(
         request: Request,
         user_id: UserId,
-        limit: Annotated[int, Query(ge=1, le=RECENT, description="How many listens at most"), IS_WHOLE] = RECENT,
+        limit: Annotated[int, Query(ge=1, le=RECENT, description="The most listens"), IS_WHOLE] = RECENT,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
     ) -> Response:
-        """His last listens by when they happened, newest first."""
+        """The listener's last listens by the time they happened, newest first."""
         fresh = await _fresh(request, now, min_position, wait)
         state = request.app.state
         return plain(await libraries.recent(state.library, state.titles, user_id, limit, fresh))
@@ -86,21 +89,23 @@ def _recent(app: FastAPI, now: Now) -> None:
 def _summary(app: FastAPI, now: Now) -> None:
     @app.get(
         "/v1/users/{user_id}/summary",
-        summary="A listener's library in sum",
+        summary="A listener's totals",
         responses=openapi.answers("LibrarySummary", 400, 404, 503),
     )
     async def summary(
         request: Request, user_id: UserId, min_position: MinPosition = None, wait: Wait = WAIT
     ) -> Response:
-        """How much he listened, and how many songs he has."""
+        """The listener's time of listening, and the number of songs in the library."""
         fresh = await _fresh(request, now, min_position, wait)
         state = request.app.state
         return plain(await libraries.summary(state.library, state.titles, user_id, fresh))
 
 
 async def _fresh(request: Request, now: Now, min_position: str | None, wait: float) -> dict[str, Any]:
-    """How fresh the answer is at least, once it is as fresh as was asked for. Raises PositionError, BehindError and
-    Unavailable."""
+    """The fields of Freshness, once the library has applied `min_position`.
+
+    Raises PositionError, BehindError and StoreUnavailableError.
+    """
 
     hub: HubCreation | None = request.app.state.hub
 
@@ -112,8 +117,8 @@ async def _fresh(request: Request, now: Now, min_position: str | None, wait: flo
         return await freshness(request.app.state.library, now(), created_at)
 
     def position(found: dict[str, Any]) -> Mapping[str, int]:
-        there: Mapping[str, int] = found["position"]
-        return there
+        applied: Mapping[str, int] = found["position"]
+        return applied
 
     return await reaching.reaching("libraries", read, position, reaching.parse(min_position), wait)
 

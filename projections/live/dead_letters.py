@@ -1,4 +1,4 @@
-"""The dead letters of `song-commands`, looked at and left where they are."""
+"""Peeks at the dead letters of `song-commands`, without removing them."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from songline.schemas.errors import PoisonError
 from songline.schemas.types import Id, Moment
 
 PEEKED = 20
-"""Letters that are looked at: whoever has more has another problem than to read them here."""
+"""The most dead letters in an answer."""
 
 
 class Letter(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A dead letter: `number` is its sequence number, `tries` how often it was delivered. What follows is of the
-    command in it, None where there is none that can be read."""
+    """A dead letter: `number` is its sequence number, `tries` its delivery count. The fields from `commandId` on
+    describe the command in it; they are null if it holds no valid command."""
 
     number: int
     reason: str | None
@@ -38,7 +38,7 @@ class Letter(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class LettersAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The oldest dead letters; `more`: there may be others."""
+    """The oldest dead letters. `more` says that there may be others."""
 
     as_of: Moment
     letters: tuple[Letter, ...]
@@ -46,27 +46,28 @@ class LettersAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DeadLetterReader:
-    """The dead-letter queue, over one link that stays open. Methods raise StoreUnavailableError."""
+    """Reads the dead-letter queue over one link, which stays open. Methods raise StoreUnavailableError."""
 
     def __init__(self, bus: ServiceBusClient, patience_s: float = 5.0) -> None:
         self._bus = bus
         self._patience_s = patience_s
-        # The SDK's receivers are not made for several coroutines.
+        # The SDK's receivers don't support concurrent use.
         self._lock = asyncio.Lock()
         self._receiver: ServiceBusReceiver | None = None
 
     async def peek(self) -> list[Letter]:
-        """The oldest letters, PEEKED + 1 at most."""
+        """The oldest dead letters, at most PEEKED + 1."""
         async with self._lock:
             try:
                 async with asyncio.timeout(self._patience_s):
                     return await self._peek()
             except (AzureError, TimeoutError, ValueError) as error:
-                # A link that broke is closed for good, which the SDK tells by a ValueError.
+                # A broken link is closed for good; the SDK then raises ValueError.
                 await self._drop()
                 raise StoreUnavailableError(f"Service Bus can't be reached ({type(error).__name__})") from error
 
     async def close(self) -> None:
+        """Close the link and the client."""
         await self._drop()
         await self._bus.close()
 
@@ -74,7 +75,7 @@ class DeadLetterReader:
         if self._receiver is None:
             self._receiver = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         found: list[Letter] = []
-        # One at a time: a letter comes with the song that it carries, and only one of those is held in memory.
+        # One message at a time, because each may carry a whole song, and only one is held in memory.
         async with aclosing(peeked(self._receiver, 1)) as messages:
             async for message in messages:
                 found.append(letter_of(message))
@@ -89,7 +90,7 @@ class DeadLetterReader:
 
 
 def letter_of(message: ServiceBusReceivedMessage) -> Letter:
-    """The message as it is shown."""
+    """The dead letter in a message."""
     letter = Letter(
         number=message.sequence_number or 0,
         reason=_text(lambda: message.dead_letter_reason),
@@ -115,7 +116,7 @@ def letter_of(message: ServiceBusReceivedMessage) -> Letter:
 
 
 def _text(read: Callable[[], str | None]) -> str | None:
-    """What the SDK reads; it decodes what the sender wrote there, and raises where that is no text."""
+    """The text that `read` returns; None if the SDK can't decode what the sender wrote."""
     try:
         return read()
     except DECODING_ERRORS:

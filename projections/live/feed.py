@@ -1,4 +1,4 @@
-"""One look a second at everything that is shown live, shared by all who watch; none while nobody does."""
+"""The live feed: one snapshot a second, shared by all watchers; none without a watcher."""
 
 import asyncio
 import logging
@@ -36,16 +36,17 @@ from songline.schemas.progress_report import NotReadyReason, ProgressReport
 log = logging.getLogger(__name__)
 
 SPAN = 6
-"""Looks that rates are taken over: five seconds, in which a burst is seen and a pause of one second is not."""
+"""The number of snapshots over which rates are computed. They span five seconds, which shows a burst and smooths out a
+pause of one second."""
 UPLOADS_EVERY = 5
-"""Looks between two counts of uploads, which are six queries."""
+"""Snapshots between two counts of uploads. A count takes six queries."""
 WATCHERS = 200
 WORKERS = {"charts": "trending", "catalog": "catalog", "library": "library"}
-"""Each projection to the worker that keeps it."""
+"""The worker that writes a projection, by projection."""
 
 
 class FeedFullError(Exception):
-    """As many watch as one process serves. The caller comes again later, or asks another process."""
+    """The feed has as many watchers as one process serves. The caller retries later, or at another process."""
 
 
 class FollowedChart(Struct, frozen=True):
@@ -57,7 +58,7 @@ class FollowedChart(Struct, frozen=True):
 
 
 class FeedStores(Struct, frozen=True):
-    """The containers that are looked at."""
+    """The containers that a snapshot reads."""
 
     charts: DocumentStore
     songs: DocumentStore
@@ -66,9 +67,10 @@ class FeedStores(Struct, frozen=True):
 
 
 class LiveFeed:
-    """What is going on, for any number of watchers at the price of one.
+    """Takes snapshots and shares them among the watchers, so that many watchers cost as much as one.
 
-    A watcher that is slow gets the newest look and never a backlog. `tick` is in seconds, `stale_s` as live.STALE_S.
+    A slow watcher gets the newest snapshot and never a backlog. `tick` is the period in seconds. `stale_s` is the age
+    in seconds from which a projection is stale.
     """
 
     def __init__(
@@ -89,7 +91,7 @@ class LiveFeed:
         self._marks: dict[str, deque[tuple[float, int]]] = {}
         self._uploads: Waiting | None = None
         self._watchers = 0
-        self._looking: asyncio.Task[None] | None = None
+        self._sampling: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
         self._number = 0
         self._latest: Live | None = None
@@ -97,46 +99,48 @@ class LiveFeed:
 
     @property
     def full(self) -> bool:
+        """Whether the feed takes no more watchers."""
         return self._watchers >= WATCHERS
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """While inside, looks are taken. Raises FeedFullError."""
+        """Watch while the context lasts: snapshots are taken. Raises FeedFullError."""
         if self.full:
-            raise FeedFullError(f"{WATCHERS} watch already")
+            raise FeedFullError(f"the feed has {WATCHERS} watchers already")
         self._watchers += 1
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._sample_once())
+        if self._sampling is None or self._sampling.done():
+            self._sampling = asyncio.create_task(self._sample_while_watched())
         try:
             yield
         finally:
             self._watchers -= 1
 
     async def after(self, number: int) -> tuple[int, Live]:
-        """The newest look, once there is one behind `number`, and its own number."""
+        """Wait for a snapshot after number `number`; return the newest one and its number."""
         async with self._news:
             await self._news.wait_for(lambda: self._latest is not None and self._number > number)
             assert self._latest is not None
             return self._number, self._latest
 
-    async def chart(self, asked: FollowedChart) -> Chart | None:
-        """The chart as of the newest look, read once for all who follow it. Raises StoreUnavailableError."""
-        task = self._charts.get(asked)
+    async def chart(self, followed: FollowedChart) -> Chart | None:
+        """The chart as of the newest snapshot, read once for all its followers. Raises StoreUnavailableError."""
+        task = self._charts.get(followed)
         if task is None:
-            read = charts.chart(self._stores.charts, asked.kind, asked.window, asked.scope, CHART_SIZE)
-            task = self._charts[asked] = asyncio.create_task(read)
-        # One watcher who leaves must not take the chart from the others.
+            read = charts.chart(self._stores.charts, followed.kind, followed.window, followed.scope, CHART_SIZE)
+            task = self._charts[followed] = asyncio.create_task(read)
+        # A watcher that leaves must not cancel the read for the others.
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        """Stop taking snapshots, and close the client of the workers' reports."""
+        if self._sampling is not None:
+            self._sampling.cancel()
+            await asyncio.gather(self._sampling, return_exceptions=True)
         if self._workers is not None:
             await self._workers.close()
 
-    async def _sample_once(self) -> None:
-        # Somebody may come while the hubs are closed.
+    async def _sample_while_watched(self) -> None:
+        # A watcher may come while the hubs' client is being closed.
         while self._watchers:
             try:
                 await self._sample_repeatedly()
@@ -153,8 +157,8 @@ class LiveFeed:
             try:
                 latest = await self._everything()
             except Exception:
-                # Whoever watches sees that nothing comes; the next look may do.
-                log.exception("a look failed")
+                # The watchers get nothing now. The next snapshot may succeed.
+                log.exception("a snapshot failed")
             else:
                 await self._publish(latest)
             await asyncio.sleep(max(0.0, began + self._tick - asyncio.get_running_loop().time()))
@@ -206,7 +210,7 @@ class LiveFeed:
     async def _reports(self, troubles: list[str]) -> Mapping[str, ProgressReport | NotReadyReason]:
         found = {} if self._workers is None else await self._workers.read()
         for name in found.keys() - set(WORKERS.values()):
-            # It keeps no projection that could tell.
+            # This worker writes no projection, so its reasons are listed as troubles.
             report = found[name]
             reasons = (report,) if isinstance(report, NotReadyReason) else report.reasons
             troubles += [f"The {name} worker is not ready: {live.reason_text(reason)}" for reason in reasons]
@@ -228,7 +232,7 @@ class LiveFeed:
         return found
 
     async def _charts_mark(self) -> ProjectionWatermark | None:
-        # All charts may be a round of writes behind those of the world, which are what is looked at first.
+        # The other charts may be one round of writes behind the global ones, which watchers see first.
         found = await charts.chart(self._stores.charts, "top", "1h", GLOBAL, 0)
         return (
             None

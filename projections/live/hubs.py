@@ -1,7 +1,7 @@
-"""Looks at the hubs: how many events each got, and of what kinds those of `music-events` are.
+"""Counts the events of the hubs, and those of `music-events` by kind.
 
-Ends come by one Kafka request a look, for all hubs together, however much goes on. To know the kinds, events are read;
-of those that are more than a look may cost, only the newest are, and stand for the others.
+The end offsets of all hubs take one Kafka request a sample, at any rate of events. The kinds take reading the events.
+If there are more than BUDGET, only the newest are read, and the others are estimated from them.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from songline.schemas.errors import PoisonError
 
 SHOWN = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS, CATALOG, NOW_PLAYING)
 BUDGET = 1000
-"""Events that a look reads at most: with 2 µs for each, a look never costs more than a few milliseconds."""
+"""The most events that a sample reads. At 2 µs an event, a sample costs a few milliseconds at most."""
 PATIENCE_S = 3.0
 READING_S = 0.3
-# Bounds what the client fetches ahead, of which a look skips what is over the budget.
+# Bounds what the client prefetches; a sample skips what exceeds the budget.
 _FETCH_BYTES = 64 * 1024
 
 
 class HubsUnreachableError(Exception):
-    """The hubs give no answer. The outside must mend it; the next look asks again."""
+    """The hubs don't answer. The next sample tries again."""
 
 
 class _Typed(Struct):
@@ -40,7 +40,7 @@ _types = Decoder(_Typed)
 
 
 class HubCounter:
-    """The hubs of a namespace, from the outside: it joins no group, so nobody's share of partitions is touched."""
+    """Samples the hubs of a namespace. It joins no consumer group, so it causes no rebalance."""
 
     def __init__(self, settings: EventHubsSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
@@ -50,12 +50,12 @@ class HubCounter:
         self._read: dict[TopicPartition, int] = {}
 
     async def count(self) -> Sample:
-        """The hubs now. Raises HubsUnreachableError."""
+        """A sample of the hubs now. Raises HubsUnreachableError."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 consumer = self._consumer or await self._connect()
                 partitions = list(consumer.assignment())
-                # Of the others, the ends are enough.
+                # The other hubs need end offsets only.
                 consumer.pause(*(tp for tp in partitions if tp.topic != MUSIC_EVENTS))
                 ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
                 sampled = await self._count(consumer, {tp: end for tp, end in ends.items() if tp.topic == MUSIC_EVENTS})
@@ -68,14 +68,15 @@ class HubCounter:
         return Sample(self._clock(), found, dict(self._kinds), sampled)
 
     async def close(self) -> None:
+        """Close the client. The next sample opens another."""
         consumer, self._consumer = self._consumer, None
         self._read.clear()
         if consumer is not None:
             await consumer.stop()
 
     async def _connect(self) -> AIOKafkaConsumer:
-        # Kept before it is started, so that one which can't start is closed too. Without a group, a subscription is to
-        # all partitions, and those that are added later are noticed.
+        # The client is stored before it starts, so that `close` also closes one that can't start. Without a group, a
+        # subscription covers all partitions, including those that are added later.
         consumer = self._consumer = AIOKafkaConsumer(
             *SHOWN,
             **client_options(self._settings),
@@ -86,7 +87,7 @@ class HubCounter:
         return consumer
 
     async def _count(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-        """Count what came since the last look by kind; whether some of it is estimated."""
+        """Count the events since the last sample by kind; return whether some are estimated."""
         new = {tp: end - self._read.get(tp, end) for tp, end in ends.items()}
         share = BUDGET // max(1, len(ends))
         wanted: dict[TopicPartition, int] = {}
@@ -123,7 +124,7 @@ class HubCounter:
 
 
 def _kind(body: bytes | None) -> str:
-    """What the event is counted under; what is none, or of a kind unknown here, under nothing that is shown."""
+    """The kind under which an event is counted; "" for an unknown kind or a body that is no event."""
     try:
         return KIND_NAMES.get(_types.decode(body).type, "")
     except PoisonError:

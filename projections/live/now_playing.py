@@ -1,4 +1,4 @@
-"""What is playing at this moment, to whoever listens. Nothing of it is stored: who comes later has missed it."""
+"""Broadcasts what is playing now to the connected clients. Nothing is stored: later clients miss it."""
 
 import asyncio
 import logging
@@ -26,13 +26,13 @@ _passed_over = PassedOver(logger)
 LISTENERS = 1_000
 BACKLOG = 100
 NEWEST = 8
-"""Listeners whose songs are shown to those who look now and then."""
+"""The number of listeners in `newest`, for the live feed."""
 HEARTBEAT = 15.0
 AGAIN_S = 2.0
 
 
 class Playing(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A listener began to play a song at a moment."""
+    """A listener started a song at the moment `at`."""
 
     user_id: Id
     song_id: Id
@@ -40,73 +40,76 @@ class Playing(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class NowPlayingReader:
-    """What one listener has still to read: the newest BACKLOG events. Who reads slowly misses the oldest."""
+    """The unread events of one client: the newest BACKLOG. A slow client misses the oldest."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque(maxlen=BACKLOG)
-        self._stirred = asyncio.Event()
+        self._has_news = asyncio.Event()
 
     def feed(self, chunk: bytes) -> None:
+        """Add an event, as bytes of the stream."""
         self._waiting.append(chunk)
-        self._stirred.set()
+        self._has_news.set()
 
     async def read(self, patience_s: float) -> bytes:
-        """Everything that waits, as soon as there is something; nothing after `patience_s`."""
+        """All unread events, as soon as there is one; empty after `patience_s` seconds."""
         try:
             async with asyncio.timeout(patience_s):
-                await self._stirred.wait()
+                await self._has_news.wait()
         except TimeoutError:
             return b""
-        self._stirred.clear()
+        self._has_news.clear()
         read = b"".join(self._waiting)
         self._waiting.clear()
         return read
 
 
 class Broadcast:
-    """Passes on what is playing to those who listen, to all of it or to one user's. It never waits for any of them."""
+    """Passes on what is playing to its readers: of all listeners, or of one. It never waits for a reader."""
 
     def __init__(self, most: int = LISTENERS) -> None:
         self._most = most
-        self._ears: defaultdict[str | None, set[NowPlayingReader]] = defaultdict(set)
+        self._readers: defaultdict[str | None, set[NowPlayingReader]] = defaultdict(set)
         self._newest: OrderedDict[str, Playing] = OrderedDict()
 
     @property
     def is_full(self) -> bool:
-        return sum(map(len, self._ears.values())) >= self._most
+        """Whether there are as many readers as one process serves."""
+        return sum(map(len, self._readers.values())) >= self._most
 
     @property
     def newest(self) -> tuple[Playing, ...]:
-        """What the NEWEST listeners who began a song last are playing, the newest first."""
+        """The songs of the NEWEST listeners that started one last, newest first."""
         return tuple(reversed(self._newest.values()))
 
     @contextmanager
     def listening(self, user_id: str | None) -> Iterator[NowPlayingReader]:
-        """An reader for `user_id`, or for everybody."""
+        """A reader of the songs of `user_id`, or of all listeners for None."""
         reader = NowPlayingReader()
-        self._ears[user_id].add(reader)
+        self._readers[user_id].add(reader)
         try:
             yield reader
         finally:
-            self._ears[user_id].discard(reader)
-            if not self._ears[user_id]:
-                del self._ears[user_id]
+            self._readers[user_id].discard(reader)
+            if not self._readers[user_id]:
+                del self._readers[user_id]
 
     def publish(self, playing: Playing) -> None:
+        """Pass `playing` on to the readers of its listener and to those of all listeners."""
         self._newest[playing.user_id] = playing
         self._newest.move_to_end(playing.user_id)
         if len(self._newest) > NEWEST:
             self._newest.popitem(last=False)
-        ears = [*self._ears.get(None, ()), *self._ears.get(playing.user_id, ())]
-        if not ears:
+        readers = [*self._readers.get(None, ()), *self._readers.get(playing.user_id, ())]
+        if not readers:
             return
         chunk = format_sse_event(event="playing", data_str=msgspec.json.encode(playing).decode())
-        for reader in ears:
+        for reader in readers:
             reader.feed(chunk)
 
 
 async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = HEARTBEAT) -> AsyncIterator[bytes]:
-    """Server-sent events without end, a comment in every quiet `heartbeat` seconds.
+    """Server-sent events without end, with a comment after `heartbeat` seconds without an event.
 
     Source: HTML Living Standard, section 9.2 (server-sent events).
     """
@@ -117,10 +120,10 @@ async def stream(broadcast: Broadcast, user_id: str | None, heartbeat: float = H
 
 
 async def follow(settings: EventHubsSettings, broadcast: Broadcast) -> None:
-    """Tell what comes into the hub from now on, until cancelled. A record that is no event of ours is passed over.
+    """Publish the events that the hub receives from now on, until cancelled. A record that is no such event is skipped.
 
-    Over the Kafka endpoint and without a group: every process reads all of it, and nobody remembers how far. The AMQP
-    client would open a connection for each partition, and try ten times a second while the hub is away.
+    It reads over the Kafka endpoint without a group: every process reads all partitions and stores no position. The
+    AMQP client would open a connection for each partition, and retry ten times a second while the hub is away.
     """
     while True:
         consumer = AIOKafkaConsumer(
@@ -131,20 +134,20 @@ async def follow(settings: EventHubsSettings, broadcast: Broadcast) -> None:
             async for record in consumer:
                 publish_record(record, broadcast)
         except (KafkaError, OSError) as error:
-            logger.info("listening again: %s: %s", type(error).__name__, error)
+            logger.info("reading %s again: %s: %s", NOW_PLAYING, type(error).__name__, error)
         except Exception:
-            # Not foreseen. Who listens is not to be deaf until somebody starts the API again.
-            logger.exception("listening again")
+            # An unexpected error must not end the broadcast until the API is restarted.
+            logger.exception("reading %s again", NOW_PLAYING)
         finally:
             await consumer.stop()
         await asyncio.sleep(AGAIN_S)
 
 
 def publish_record(record: "ConsumerRecord[bytes, bytes]", broadcast: Broadcast) -> None:
-    """Pass the record on; one that can't be understood is said, and passed over."""
+    """Publish the event in a record. One that breaks its contract is logged and skipped."""
     try:
-        heard = decode(record.value)
+        event = decode(record.value)
     except PoisonError as poison:
         _passed_over.report(f"{record.topic} {record.partition}:{record.offset}", poison)
         return
-    broadcast.publish(Playing(user_id=heard.data.user_id, song_id=heard.data.song_id, at=heard.time))
+    broadcast.publish(Playing(user_id=event.data.user_id, song_id=event.data.song_id, at=event.time))

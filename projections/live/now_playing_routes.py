@@ -1,4 +1,4 @@
-"""What is playing at this moment, over HTTP."""
+"""What is playing now, as server-sent events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,15 +23,15 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
     },
     503: {
-        "description": "As many listen as one process serves",
+        "description": "The process serves as many streams as it can",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     },
 }
-_OF_ONE = {**_ANSWERS, 404: {**_ANSWERS[503], "description": "What was given is no listener's id"}}
+_OF_ONE = {**_ANSWERS, 404: {**_ANSWERS[503], "description": "The text is no listener's id"}}
 
 
 def routes(settings: EventHubsSettings, broadcast: Broadcast) -> APIRouter:
-    """The routes. Every process reads all of the hub, from now on, and passes it on by `broadcast`."""
+    """The routes. Every process reads the whole hub from its start on, and passes events on by `broadcast`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,7 +48,7 @@ def routes(settings: EventHubsSettings, broadcast: Broadcast) -> APIRouter:
         "/v1/now-playing", summary="What is playing, as it happens", responses=_ANSWERS, response_class=Response
     )
     async def everybody() -> Response:
-        """Nothing is kept: whoever comes later, or reads too slowly, has missed it."""
+        """Nothing is stored: a client that connects later, or reads too slowly, misses events."""
         return _answer(None)
 
     @router.get(
@@ -58,7 +58,7 @@ def routes(settings: EventHubsSettings, broadcast: Broadcast) -> APIRouter:
         response_class=Response,
     )
     async def one(request: Request, user_id: UserId) -> Response:
-        """As `/v1/now-playing`, of one listener."""
+        """As `/v1/now-playing`, for one listener."""
         return _answer(user_id)
 
     def _answer(user_id: str | None) -> Response:

@@ -1,4 +1,4 @@
-"""What is going on, as server-sent events."""
+"""The live feed as server-sent events."""
 
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -24,40 +24,40 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5
 RETRY_MS = 2000
-"""How long an EventSource waits before it connects again."""
+"""Milliseconds until an EventSource reconnects."""
 MAX_CHARTS = 32
 SEVERAL_RULE = f"KIND:WINDOW:SCOPE, up to {MAX_CHARTS} with commas between: top:1h:global,trending:7d:region:DE"
 NOTHING: Mapping[str, FollowedChart] = {}
 
 
 class Followed(Struct, frozen=True, kw_only=True):
-    """A chart that is followed by its name, KIND:WINDOW:SCOPE; None while it was never computed."""
+    """A chart that is followed by its name, KIND:WINDOW:SCOPE. `chart` is null until it is computed."""
 
     name: str
     chart: Chart | None
 
 
 def routes(app: FastAPI) -> None:
-    """The app's state has `feed`, a Feed."""
+    """Add the route. The app's state has `feed`, a LiveFeed."""
 
     @app.get(
         "/v1/live",
-        summary="What is going on, as it happens",
+        summary="The live feed: rates, projections, uploads and charts",
         responses=openapi.live(400, 503),
         response_class=Response,
     )
     async def follow(
         request: Request,
         kind: Annotated[Kind | None, Query(description="With `window`: follow this chart too")] = None,
-        window: Annotated[Window | None, Query(description="The time that the chart looks back")] = None,
+        window: Annotated[Window | None, Query(description="The time span of the chart")] = None,
         scope: Annotated[str, Query(description=charts.SCOPE_RULE)] = GLOBAL,
         several: Annotated[
             str | None, Query(alias="charts", max_length=4_000, description=f"Follow these charts: {SEVERAL_RULE}")
         ] = None,
     ) -> Response:
-        """Server-sent events, about one `live` a second, and one `chart` whenever the chart that is followed changes;
-        of `charts`, one `followed` with the name of each that did. Each says all there is to say: whoever reads slowly
-        misses nothing but what is over. The stream has no end."""
+        """Server-sent events without end: about one `live` a second, one `chart` whenever the chart of `kind` and
+        `window` changes, and one `followed` whenever a chart of `charts` changes. Each event is complete: a slow client
+        skips outdated events only."""
         followed = {} if several is None else named(several)
         if followed is None:
             return refused(400, "No such charts", (Fault("charts", shown(several), SEVERAL_RULE),))
@@ -65,15 +65,15 @@ def routes(app: FastAPI) -> None:
             return refused(400, "Half a chart", (Fault("kind", shown(kind), "both kind and window, or neither"),))
         if not charts.is_scope(scope):
             return refused(400, "No such scope", (Fault("scope", shown(scope), charts.SCOPE_RULE),))
-        asked = None if kind is None or window is None else FollowedChart(kind, window, scope)
+        single = None if kind is None or window is None else FollowedChart(kind, window, scope)
         feed: LiveFeed = request.app.state.feed
         if feed.full:
             return answer(Problem("Too many watch", 503, "Come again later, or ask another process."), RETRY_SECONDS)
-        return EventStream(stream(feed, asked, followed))
+        return EventStream(stream(feed, single, followed))
 
 
 def named(text: str) -> dict[str, FollowedChart] | None:
-    """The charts that `text` names (SEVERAL_RULE says how), by their names; None where one of them can be none."""
+    """The charts that `text` names in the form of SEVERAL_RULE, by name; None for an invalid or too long list."""
     found: dict[str, FollowedChart] = {}
     for name in text.split(","):
         kind, _, rest = name.partition(":")
@@ -85,12 +85,15 @@ def named(text: str) -> dict[str, FollowedChart] | None:
 
 
 async def stream(
-    feed: LiveFeed, asked: FollowedChart | None, followed: Mapping[str, FollowedChart] = NOTHING
+    feed: LiveFeed, single: FollowedChart | None, followed: Mapping[str, FollowedChart] = NOTHING
 ) -> AsyncIterator[bytes]:
-    """Events for one watcher. Source: HTML Living Standard, section 9.2 (server-sent events)."""
+    """The events for one watcher: `chart` for `single`, `followed` for the charts by name.
+
+    Source: HTML Living Standard, section 9.2 (server-sent events).
+    """
     yield format_sse_event(retry=RETRY_MS)
-    number, told = 0, dict[str, bytes]()
-    wanted = ({} if asked is None else {"": asked}) | dict(followed)
+    number, sent = 0, dict[str, bytes]()
+    wanted = ({} if single is None else {"": single}) | dict(followed)
     try:
         async with feed.watching():
             while True:
@@ -100,14 +103,14 @@ async def stream(
                     try:
                         chart = await feed.chart(one)
                     except StoreUnavailableError:
-                        # The `live` event says so; the chart that is shown grows older meanwhile.
+                        # The `live` event reports the failure. The client keeps its last chart.
                         continue
                     now = msgspec.json.encode(Followed(name=name, chart=chart) if name else chart)
-                    if now != told.get(name):
-                        told[name] = now
+                    if now != sent.get(name):
+                        sent[name] = now
                         yield _event("followed" if name else "chart", now)
     except FeedFullError:
-        # Another watcher was faster. The stream ends, and an EventSource comes again.
+        # Another watcher took the last place. The stream ends, and an EventSource reconnects.
         return
 
 

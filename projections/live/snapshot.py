@@ -1,4 +1,4 @@
-"""What is going on at this moment: rates, how far each projection is behind, and what waits or died. Values only."""
+"""The snapshot of the live feed: rates, the lag of each projection, and uploads by state. Pure values."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,19 +15,22 @@ from songline.schemas.types import Id, Moment
 N = TypeVar("N", int, float)
 
 STALE_S = 30.0
-"""After so many seconds a projection is told as stale. Each worker notes every few seconds how far it is, though
-nothing changes: several times that is silence."""
+"""The age in seconds from which a projection is stale. Each worker writes its watermark every few seconds, even without
+events; this is several times as long."""
 PLAYING_S = 600.0
-"""What began longer ago, in seconds, is over: few songs are as long."""
+"""The age in seconds from which a song counts as over: few songs are longer."""
 
 Freshness = Literal["fresh", "stale", "unknown"]
 KIND_NAMES = {f"{name}.v{version}": name.rpartition(".")[2] for name, (version, _) in EVENTS.items()}
-"""Type on the wire to the verb that it is counted under: `played`, `liked`, `unliked`, `uploaded`, `removed`."""
+"""The kind under which an event is counted, by its type: `played`, `liked`, `unliked`, `uploaded`, `removed`."""
 
 
 class Sample(Struct, frozen=True):
-    """A look at the hubs. `at`: seconds of a steady clock. `ends`: hub to partition to the number of the last event in
-    it, -1 for none. `kinds`: events of each kind since the looks began. `sampled`: of these, some are estimated."""
+    """A sample of the hubs.
+
+    `at` is in monotonic seconds. `ends` has the sequence number of the last event by hub and partition, -1 for none.
+    `kinds` counts events by kind since the first sample. `sampled` says that some of these counts are estimated.
+    """
 
     at: float
     ends: Mapping[str, Mapping[int, int]]
@@ -36,7 +39,7 @@ class Sample(Struct, frozen=True):
 
 
 class HubNow(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A hub: `rate` in events a second over the last seconds, None while too little is known, and all it ever got."""
+    """A hub: `rate` in events a second over the last seconds, null until it is known, and `events`, the total."""
 
     name: str
     rate: float | None
@@ -44,8 +47,8 @@ class HubNow(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Events of `music-events` a second, by kind. `sampled`: more came than are read here, and the split is that of a
-    sample; their sum is exact even then."""
+    """Events of `music-events` a second, by kind. `sampled` says that the shares of the kinds are estimated from a
+    sample, because there were too many events to read. Their sum is exact."""
 
     played: float
     liked: float
@@ -56,12 +59,13 @@ class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Projection(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How far a projection is. `complete_through`: every event that the hub had by then is in it. `age`: seconds since.
-    `lag`: events of `music-events` that are not in it yet. `rate`: events a second that it took in.
-    `seconds_to_catch_up` and `not_ready`, the reasons with what mends each, are what its worker says; where that is
-    asked, `age` and `lag` are the worse of what it says and of what it has written.
+    """The progress of a projection. `completeThrough`: every event that the hub had by then is applied. `age`: the
+    seconds since then. `lag`: the events of `music-events` that are not applied. `rate`: applied events a second.
+    `secondsToCatchUp` and `notReady`, the reasons with their remedies, come from the worker's report. With a report,
+    `age` and `lag` are the worse of the reported and the stored ones.
 
-    None is for what is not known: the projection was never written, the hubs can't be reached, or where the worker is.
+    A value is null if it is unknown: the projection was never written, the hubs can't be reached, or the worker's
+    address is not configured.
     """
 
     name: str
@@ -75,14 +79,14 @@ class Projection(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Waiting(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Uploads by state, and since when the one on its way that moved longest ago has not moved."""
+    """Uploads by state, and the time of the oldest last update among those in progress."""
 
     states: dict[State, int]
     waiting_since: Moment | None
 
 
 class NowPlaying(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A listener began a song at `at`, and no other since; title and artist are None while they are not known."""
+    """The song that a listener started last, at `at`. Title and artist are null if they are unknown."""
 
     user_id: Id
     song_id: Id
@@ -92,8 +96,8 @@ class NowPlaying(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Live(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Everything that is shown live, as of a moment. `playing`: what this process heard of those who began a song last,
-    the newest first, a few. `troubles`: what could not be looked at, a sentence each."""
+    """The snapshot of the live feed. `playing`: the songs of the few listeners that started one last, newest first.
+    `troubles`: a sentence for each part that could not be read."""
 
     as_of: Moment
     kinds: Kinds | None
@@ -105,26 +109,26 @@ class Live(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ProjectionWatermark(Struct, frozen=True, kw_only=True):
-    """What a projection says of itself: the numbers of the last events that are in it, by partition."""
+    """A projection's own watermark: the sequence number of the last applied event, by partition."""
 
     position: dict[str, int]
     complete_through: datetime | None
 
 
 def apportioned(total: int, counted: Mapping[str, int]) -> dict[str, float]:
-    """`total` events in the shares of those that were `counted`; exact where all of them were."""
+    """`total` events, split in proportion to those that were `counted`; exact if all were counted."""
     seen = sum(counted.values())
     return {kind: total * count / seen for kind, count in counted.items()} if seen else {}
 
 
 def arrived(before: Sample, after: Sample, hub: str) -> int:
-    """Events that came into the hub between two looks."""
+    """The number of events that the hub received between two samples."""
     ends = before.ends.get(hub, {})
     return sum(end - ends.get(partition, end) for partition, end in after.ends.get(hub, {}).items())
 
 
 def hubs(samples: Sequence[Sample]) -> tuple[HubNow, ...]:
-    """Every hub, as of the last of the samples (oldest first), which span the time that rates are taken over."""
+    """Every hub as of the last sample, with its rate over all samples (oldest first)."""
     if not samples:
         return ()
     first, last = samples[0], samples[-1]
@@ -160,7 +164,11 @@ def projection(
     stale_s: float = STALE_S,
     report: ProgressReport | NotReadyReason | None = None,
 ) -> Projection:
-    """A projection as of `now`; `ends` are those of `music-events`, `report` is its worker's."""
+    """A projection as of `now`.
+
+    `ends` are the last sequence numbers of `music-events` by partition. `report` is the worker's report, or the reason
+    why there is none.
+    """
     through = None if mark is None else mark.complete_through
     age = None if through is None else max(0.0, (now - through).total_seconds())
     behind = None if mark is None or ends is None else lag(mark.position, ends)
@@ -171,8 +179,9 @@ def projection(
     elif report is not None:
         reasons, left_s = report.reasons, slowest(report)
         age = _worse(age, *(one.age_seconds for one in report.partitions))
-        told = [one.events_behind for one in report.partitions if one.hub == MUSIC_EVENTS]
-        behind = _worse(behind, sum(one or 0 for one in told)) if told and None not in told else behind
+        reported = [one.events_behind for one in report.partitions if one.hub == MUSIC_EVENTS]
+        known = bool(reported) and None not in reported
+        behind = _worse(behind, sum(one or 0 for one in reported)) if known else behind
     stale = bool(reasons) or (age is not None and age > stale_s)
     freshness: Freshness = "stale" if stale else "unknown" if age is None else "fresh"
     return Projection(
@@ -188,12 +197,12 @@ def projection(
 
 
 def reason_text(reason: NotReadyReason) -> str:
-    """A reason as a sentence, with what mends it."""
+    """A reason with its remedy, as text."""
     return f"{reason.sentence}. To mend it: {reason.mend}."
 
 
 def slowest(report: ProgressReport) -> float | None:
-    """Seconds until every partition has caught up; None where one of them does not."""
+    """The seconds until every partition has caught up; None if one doesn't catch up."""
     waits = [one.seconds_to_catch_up for one in report.partitions]
     known = [wait for wait in waits if wait is not None]
     return max(known) if known and len(known) == len(waits) else None
@@ -204,7 +213,7 @@ def _worse(*numbers: N | None) -> N | None:
 
 
 def lag(position: Mapping[str, int], ends: Mapping[int, int]) -> int:
-    """Events that are in the hub and not in a projection at `position`."""
+    """The number of events in the hub after `position`."""
     return sum(max(0, end - position.get(str(partition), -1)) for partition, end in ends.items())
 
 

@@ -1,4 +1,4 @@
-"""What workers say of themselves, asked at `/health/progress`."""
+"""Reads the workers' progress reports from `/health/progress`."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,22 +12,23 @@ PATIENCE_S = 1.0
 
 
 class WorkerReports:
-    """Of the workers whose `addresses`, `http://HOST:PORT` by name, are known."""
+    """The reports of the workers at `addresses`, which has `http://HOST:PORT` by name."""
 
     def __init__(self, addresses: Mapping[str, str], patience_s: float = PATIENCE_S) -> None:
         self._addresses = dict(addresses)
         self._client = httpx.AsyncClient(timeout=patience_s, trust_env=False)
 
     async def read(self) -> dict[str, ProgressReport | NotReadyReason]:
-        """By worker, its report; the reason that it gave none where it does not answer. One that answers without a
-        report is left out."""
-        answers = await asyncio.gather(*(self._ask(name, base) for name, base in self._addresses.items()))
+        """The report by worker, or the reason why it doesn't answer. A worker that answers without a report is left
+        out."""
+        answers = await asyncio.gather(*(self._read(name, base) for name, base in self._addresses.items()))
         return {name: found for name, found in zip(self._addresses, answers, strict=True) if found is not None}
 
     async def close(self) -> None:
+        """Close the HTTP client."""
         await self._client.aclose()
 
-    async def _ask(self, name: str, base: str) -> ProgressReport | NotReadyReason | None:
+    async def _read(self, name: str, base: str) -> ProgressReport | NotReadyReason | None:
         try:
             answer = await self._client.get(f"{base}/health/progress")
         except httpx.HTTPError as error:

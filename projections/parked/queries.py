@@ -1,4 +1,4 @@
-"""Records that readers of hubs passed over, looked at and left where they are."""
+"""Lists parked records: those that a reader of a hub could not apply and skipped."""
 
 from datetime import datetime
 
@@ -14,8 +14,8 @@ _NEWEST = "SELECT " + ENTRY_COLUMNS + " FROM c WHERE c.state = 'parked' ORDER BY
 
 
 class ParkedAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The records that were parked last and that nobody has sent again or discarded; `waiting` is how many there are,
-    `more`: there are others than those in `records`."""
+    """The records that were parked last and are neither resubmitted nor discarded. `waiting` is the number of all such
+    records. `more` says that there are others than those in `records`."""
 
     as_of: Moment
     records: tuple[ParkedEntry, ...]
@@ -24,7 +24,7 @@ class ParkedAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def parked_last(store: DocumentStore, as_of: datetime) -> ParkedAnswer:
-    """Raises Unavailable."""
+    """The answer as of `as_of`, newest records first. Raises StoreUnavailableError."""
     found = await store.find(_NEWEST, [], LISTED + 1, ParkedEntry)
     (waiting,) = await store.values(WAITING_QUERY, [], 1, int)
     return ParkedAnswer(as_of=as_of, records=tuple(found[:LISTED]), waiting=waiting, more=len(found) > LISTED)

@@ -12,11 +12,15 @@ from songline.projections.parked.queries import parked_last
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `parked`, a DocumentStore."""
+    """Add the route. The app's state has `parked`, a DocumentStore."""
 
-    @app.get("/v1/parked", summary="Records that readers passed over", responses=openapi.answers("ParkedAnswer", 503))
+    @app.get(
+        "/v1/parked",
+        summary="Parked records: those that a reader could not apply",
+        responses=openapi.answers("ParkedAnswer", 503),
+    )
     async def parked(request: Request) -> Response:
-        """Those that were parked last, without their bodies, each with the readers that failed and why.
+        """The records that were parked last, without their bodies, each with the readers that parked it and why.
 
-        `songline parked` shows their bodies, sends them again or discards them."""
+        `songline parked` shows their bodies, resubmits or discards them."""
         return plain(await parked_last(request.app.state.parked, now()))

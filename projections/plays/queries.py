@@ -1,4 +1,4 @@
-"""How often a song was heard, hour by hour, from the days that the trending worker writes."""
+"""Reads a song's plays hour by hour, from the documents per day that the trending worker writes."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardProgressDocument,
 from songline.schemas.types import Id
 
 LONGEST = 168
-"""Hours an answer has at most; whoever wants more asks again for what was before."""
+"""The most hours in an answer. Earlier hours take another request."""
 USUAL = 24
 HOUR = timedelta(hours=1)
 
@@ -21,15 +21,15 @@ _DAYS = "SELECT * FROM c WHERE c.id >= @first AND c.id <= @last"
 
 
 async def known(store: DocumentStore, song_id: Id) -> bool:
-    """Whether there is anything of the song. Raises Unavailable."""
+    """Whether any plays of the song are recorded. Raises StoreUnavailableError."""
     return bool(await store.find_within(song_id, _ANY, [], 1, SongDay))
 
 
 async def of_song(store: DocumentStore, song_id: Id, until: datetime, hours: int, now: datetime) -> SongPlays:
-    """The last `hours` UTC hours that begin before `until`. Raises Unavailable."""
+    """The plays in the last `hours` UTC hours that begin before `until`. Raises StoreUnavailableError."""
     last = _hour(until - timedelta(microseconds=1))
     first = last - (hours - 1) * HOUR
-    # Asked before what it is to be true of.
+    # The progress is read first, so that it holds for the days that are read after it.
     shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument)
     parameters: list[dict[str, object]] = [
         {"name": "@first", "value": day_id(first)},
@@ -43,7 +43,7 @@ async def of_song(store: DocumentStore, song_id: Id, until: datetime, hours: int
 def counted(
     days: Iterable[SongDay], first: datetime, hours: int, complete_through: datetime | None
 ) -> Iterable[HourPlays]:
-    """So many hours from `first` on, zeros where no document has one."""
+    """`hours` hours from `first` on, with zeros for an hour without a document."""
     by_id = {day.id: day for day in days}
     for hour in (first + number * HOUR for number in range(hours)):
         day, place = by_id.get(day_id(hour)), hour.hour
@@ -57,18 +57,18 @@ def counted(
 
 
 def freshness(shards: list[ShardProgressDocument], now: datetime) -> dict[str, Any]:
-    """The fields of Freshness: what holds for every shard, and nothing while one of them has not told yet."""
+    """The fields of Freshness: the minimum over all shards, and unknown until every shard has written its progress."""
     if not shards or len(shards) < max(shard.shards for shard in shards):
         return {"as_of": now, "complete_through": None, "position": {}}
     partitions = sorted({partition for shard in shards for partition in shard.partitions}, key=int)
-    told = {partition: [shard.partitions.get(partition) for shard in shards] for partition in partitions}
-    moments = (None if one is None else one.through for reached in told.values() for one in reached)
+    by_partition = {partition: [shard.partitions.get(partition) for shard in shards] for partition in partitions}
+    moments = (None if one is None else one.through for reached in by_partition.values() for one in reached)
     return {
         "as_of": now,
         "complete_through": earliest(moments),
         "position": {
             partition: min(-1 if one is None else one.position for one in reached)
-            for partition, reached in told.items()
+            for partition, reached in by_partition.items()
         },
     }
 

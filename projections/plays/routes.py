@@ -1,4 +1,4 @@
-"""A song's plays over time over HTTP, in the form that is asked for."""
+"""A song's plays by hour over HTTP, as JSON, CSV or Parquet."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,29 +18,33 @@ from songline.projections.plays import queries as plays
 from songline.projections.songs import queries as songs
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
-"""No event is older than a week before."""
+"""No event is older than 2000-01-01, a week before this moment."""
 AHEAD = timedelta(hours=1)
-"""How far a clock of others may be ahead, as events may be."""
+"""How far a caller's clock may be ahead; the same limit as for events."""
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `plays` and `songs`, both a DocumentStore."""
+    """Add the route. The app's state has `plays` and `songs`, both a DocumentStore."""
 
     @app.get(
         "/v1/songs/{song_id}/plays",
-        summary="How often a song was heard, hour by hour",
+        summary="A song's plays, hour by hour",
         responses=openapi.tables("SongPlays", 400, 404, 406, 410, 503),
     )
     async def of_song(
         request: Request,
         song_id: SongId,
-        hours: Annotated[int, Query(ge=1, le=plays.LONGEST, description="How many UTC hours"), IS_WHOLE] = plays.USUAL,
-        until: Annotated[Moment | None, Query(description="Hours that begin before this moment; now")] = None,
+        hours: Annotated[
+            int, Query(ge=1, le=plays.LONGEST, description="The number of UTC hours"), IS_WHOLE
+        ] = plays.USUAL,
+        until: Annotated[
+            Moment | None, Query(description="Hours that begin before this moment; the default is now")
+        ] = None,
         accept: Accept = None,
     ) -> Response:
-        """Every hour, oldest first, also those in which nobody heard it. `counting` says that an hour may still grow:
-        `completeThrough` has not reached its end. Late events count in the hour of their own time, up to seven days
-        later. A song that was heard and that the catalog does not know has its hours too."""
+        """Every hour, oldest first, also hours without plays. `counting` says that an hour may still grow:
+        `completeThrough` has not reached its end. A late event counts in the hour of its own time, up to seven days
+        later. A song with plays that is not in the catalog has its hours too."""
         moment = now()
         end = until or moment
         if not EARLIEST <= end <= moment + AHEAD:

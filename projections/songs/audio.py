@@ -1,4 +1,4 @@
-"""The sound of songs: bytes out of Blob Storage, as they come, and any part of them."""
+"""The audio of songs: streams bytes, or a range of them, from Blob Storage."""
 
 from collections.abc import AsyncIterator
 
@@ -11,21 +11,20 @@ from songline.schemas.channels import SONG_BLOBS
 
 
 class AudioLostError(Exception):
-    """A song's bytes are not where they are kept. The operator looks why; a song that goes loses them too."""
+    """The blob of a song does not exist. The song was removed meanwhile, or the operator must find the cause."""
 
 
 class SongAudio:
-    """The blob container `songs`. Never more than a block of a song is in memory."""
+    """The blob container `songs`. At most one block of a song is in memory."""
 
     def __init__(self, blobs: BlobServiceClient) -> None:
         self._songs = blobs.get_container_client(SONG_BLOBS)
 
     async def open(self, sha256: str, part: ByteRange) -> AsyncIterator[bytes]:
-        """The bytes of `part`, in pieces, of which the first is there already.
+        """The bytes of `part`, in pieces. The first piece is read before this returns.
 
-        Raises AudioLostError and StoreUnavailableError.
-
-        What breaks off later raises in the middle: the caller of the API sees the connection end and asks for the rest.
+        Raises AudioLostError and StoreUnavailableError. A later failure raises during iteration: the API's client sees
+        the connection end, and requests the rest.
         """
         try:
             download = await self._songs.download_blob(sha256, offset=part.first, length=part.length)

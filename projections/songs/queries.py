@@ -1,4 +1,4 @@
-"""Songs as they are asked for: one by its id, or those that a search finds, newest first."""
+"""Reads songs: one by its id, or those that a search finds, newest first."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
@@ -15,12 +15,12 @@ MAX_WORDS = 8
 # Every order begins with a digit of its year.
 _BEFORE_ALL = "~"
 FOUND = "SELECT c.id, c.facts, c.order FROM c"
-"""What others than the owner say of songs is left where it is: it can be a hundred times as large as the rest."""
+"""The columns of a search. Facts from other users than the owner are left out: they may be a hundred times as large."""
 _BEGINS = "EXISTS(SELECT VALUE word FROM word IN c.words WHERE STARTSWITH(word, {name}))"
 
 
 class SongSearch(Struct, frozen=True, kw_only=True):
-    """What songs are looked for; None for any. `after` is the order of the last song of the page before."""
+    """The conditions of a search; None matches any song. `after` is the order of the previous page's last song."""
 
     artist: str | None = None
     genre: str | None = None
@@ -29,18 +29,21 @@ class SongSearch(Struct, frozen=True, kw_only=True):
 
 
 class SongCursorError(ValueError):
-    """A cursor that no answer gave. The caller takes the one from the page before, or none."""
+    """A text that is no cursor. The caller uses the one from the previous page, or none."""
 
 
 class SongGoneError(Exception):
-    """The song was taken away at the moment `at`. Nobody can have it any more."""
+    """The song was removed at the moment `at`, for good."""
 
     def __init__(self, song_id: str, at: datetime) -> None:
         super().__init__(f"song {song_id} was taken away at {at.isoformat()}")
 
 
 def search(artist: str | None, genre: str | None, q: str | None, cursor: str | None) -> SongSearch:
-    """Raises SongCursorError. Each word of `q` is to begin a word of title, artist or album."""
+    """The search for these parameters; each word of `q` begins a word of title, artist or album.
+
+    Raises SongCursorError.
+    """
     return SongSearch(
         artist=None if artist is None else folded(artist),
         genre=genre,
@@ -50,7 +53,7 @@ def search(artist: str | None, genre: str | None, q: str | None, cursor: str | N
 
 
 def query(search: SongSearch) -> tuple[str, list[dict[str, object]]]:
-    """The search in Cosmos DB's SQL, and its parameters. Songs that have gone have no order, and so match nothing."""
+    """The search in Cosmos DB's SQL, and its parameters. Removed songs have no order, so they never match."""
     conditions = ["c.order < @after"]
     values: dict[str, object] = {"@after": search.after or _BEFORE_ALL}
     if search.artist is not None:
@@ -67,7 +70,7 @@ def query(search: SongSearch) -> tuple[str, list[dict[str, object]]]:
 
 
 def cursor(order: str) -> str:
-    """The cursor behind the song of this order. Opaque, so that nobody comes to rely on what it holds."""
+    """The cursor after the song of this order. It is opaque: clients must not rely on its content."""
     return urlsafe_b64encode(order.encode()).decode().rstrip("=")
 
 
@@ -82,7 +85,7 @@ def after(cursor: str) -> str:
 
 
 async def song(store: DocumentStore, song_id: Id) -> Song | None:
-    """The song, None where there is none of this id. Raises SongGoneError and StoreUnavailableError."""
+    """The song with this id, None if there is none. Raises SongGoneError and StoreUnavailableError."""
     document = await store.read(song_id, song_id, SongDocument)
     latest = None if document is None else document.latest
     if latest is not None and latest.song is None:
@@ -91,9 +94,9 @@ async def song(store: DocumentStore, song_id: Id) -> Song | None:
 
 
 async def page(store: DocumentStore, search: SongSearch, limit: int) -> tuple[tuple[Song, ...], str | None]:
-    """At most `limit` songs that the search finds, and the cursor behind them. Raises Unavailable.
+    """At most `limit` songs that the search finds, and the cursor of the next page. Raises StoreUnavailableError.
 
-    A song that comes or goes between two pages moves no other one across their border.
+    A song that is added or removed between two requests doesn't move other songs to another page.
     """
     text, parameters = query(search)
     found = await store.find(text, parameters, limit + 1, SongDocument)

@@ -1,4 +1,4 @@
-"""Songs and their sound over HTTP."""
+"""Songs and their audio over HTTP."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, SongCursorE
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
-# A song that has gone must not be played from a cache: whoever keeps a copy asks each time whether it still holds.
+# A removed song must not be played from a cache: each use of a cached copy is revalidated.
 AUDIO_CACHE = "no-cache"
 NO_BLOBS = (
     "This API was started without Blob Storage: set AZURE_STORAGEBLOB_CONNECTIONSTRING or "
@@ -30,7 +30,7 @@ NO_BLOBS = (
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """The app's state has `songs`, a DocumentStore, and `audio`, a SongAudio or None."""
+    """Add the routes of songs. The app's state has `songs`, a DocumentStore, and `audio`, a SongAudio or None."""
     _one(app, now)
     _list(app, now)
     _audio(app)
@@ -43,7 +43,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get("/v1/songs/{song_id}", summary="A song", responses=openapi.answers("SongAnswer", 404, 410, 503))
     async def one(request: Request, song_id: SongId) -> Response:
-        """A song that was uploaded a moment ago may not be there yet: `completeThrough` says how far it is read."""
+        """A song that was uploaded a moment ago may be missing: `completeThrough` says up to when uploads are known."""
         store = request.app.state.songs
         fresh = await freshness(store, now(), known(request.app.state))
         found = await songs.song(store, song_id)
@@ -51,22 +51,24 @@ def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
 
 
 def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
-    @app.get("/v1/songs", summary="Songs, the newest first", responses=openapi.answers("SongsAnswer", 400, 503))
+    @app.get("/v1/songs", summary="Songs, newest first", responses=openapi.answers("SongsAnswer", 400, 503))
     async def find(
         request: Request,
-        artist: Annotated[str | None, Query(max_length=300, description="By this artist; case is no matter")] = None,
+        artist: Annotated[
+            str | None, Query(max_length=300, description="Only songs by this artist, without regard to case")
+        ] = None,
         genre: Annotated[
             str | None,
             Query(pattern=GENRE_PATTERN.removesuffix(r"(?!\n)"), description=PATTERNS[GENRE_PATTERN]),
         ] = None,
         q: Annotated[
             str | None,
-            Query(max_length=200, description=f"{MAX_WORDS} beginnings of words of title, artist and album at most"),
+            Query(max_length=200, description=f"At most {MAX_WORDS} beginnings of words of title, artist and album"),
         ] = None,
-        cursor: Annotated[str | None, Query(max_length=400, description="`next` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many songs at most"), IS_WHOLE] = 20,
+        cursor: Annotated[str | None, Query(max_length=400, description="`next` of the previous page")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most songs on a page"), IS_WHOLE] = 20,
     ) -> Response:
-        """Everything that is asked for must hold. `next` leads to the next page, and is null on the last one."""
+        """A song must match all conditions. `next` is the cursor of the next page, and null on the last page."""
         try:
             search = songs.search(artist, genre, q, cursor)
         except SongCursorError:
@@ -82,13 +84,13 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
 def _audio(app: FastAPI) -> None:
     @app.get(
         "/v1/songs/{song_id}/audio",
-        summary="A song's sound",
+        summary="A song's audio",
         responses=openapi.audio(404, 410, 416, 503),
         response_class=Response,
     )
     @app.head("/v1/songs/{song_id}/audio", include_in_schema=False)
     async def audio(request: Request, song_id: SongId) -> Response:
-        """The file as it was uploaded, or with `Range` a part of it (RFC 9110 section 14), so that a player can seek.
+        """The file as it was uploaded, or, with `Range`, a part of it (RFC 9110 section 14), so that a player can seek.
         The `ETag` is the file's SHA-256."""
         found = await songs.song(request.app.state.songs, song_id)
         if found is None:
@@ -104,9 +106,9 @@ async def _play(request: Request, song: Song, sha256: str, size: int) -> Respons
     if is_known(request, tag):
         return Response(status_code=304, headers=headers)
     try:
-        # RFC 9110 section 14.2: Range means something for GET only.
-        asked = request.headers.get("range") if request.method == "GET" else None
-        part = wanted(asked, request.headers.get("if-range"), tag, size)
+        # RFC 9110 section 14.2: Range applies to GET only.
+        header = request.headers.get("range") if request.method == "GET" else None
+        part = wanted(header, request.headers.get("if-range"), tag, size)
     except UnsatisfiableRangeError:
         response = answer(Problem("No such range", 416, f"Song {song.id} has {size} bytes; ask for some of these."))
         response.headers["Content-Range"] = f"bytes */{size}"

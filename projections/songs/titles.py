@@ -1,4 +1,4 @@
-"""What songs are called, for lists of their ids: from the catalog, a query for many and a memory of the last ones."""
+"""A cache of the catalog's songs: titles and owners by id, read in batches."""
 
 import time
 from collections import OrderedDict
@@ -16,7 +16,7 @@ AT_ONCE = 100
 
 
 class Title(Struct, frozen=True):
-    """What a song is called, of whom and what it is."""
+    """A song's title, artist and genre."""
 
     title: str
     artist: str
@@ -24,15 +24,17 @@ class Title(Struct, frozen=True):
 
 
 class CatalogSong(Struct, frozen=True):
-    """What the catalog says of a song: its title while it is available, and its owner, also when it has gone."""
+    """A song in the catalog: its title while it is available, and its owner, also after its removal."""
 
     title: Title | None = None
     owner: str | None = None
 
 
 class TitleCache:
-    """The catalog's songs. What was asked for is remembered for LASTS seconds, ROOM songs at most; that a song is not
-    there too. `steady` gives seconds."""
+    """The catalog's songs, cached for LASTS seconds, at most ROOM of them. Missing songs are cached as well.
+
+    `steady` returns monotonic seconds.
+    """
 
     def __init__(self, songs: DocumentStore, steady: Callable[[], float] = time.monotonic) -> None:
         self._songs = songs
@@ -40,11 +42,11 @@ class TitleCache:
         self._known: OrderedDict[str, tuple[float, CatalogSong]] = OrderedDict()
 
     async def of(self, song_ids: Iterable[str]) -> dict[str, Title | None]:
-        """By song; None for one that is not available. Raises Unavailable."""
+        """The titles by song id; None for a song that is not available. Raises StoreUnavailableError."""
         return {song_id: known.title for song_id, known in (await self.known(song_ids)).items()}
 
     async def known(self, song_ids: Iterable[str]) -> dict[str, CatalogSong]:
-        """By song. Raises Unavailable."""
+        """The songs by id; an empty CatalogSong for an unknown one. Raises StoreUnavailableError."""
         now = self._steady()
         wanted = set(song_ids)
         missing = [song_id for song_id in sorted(wanted) if self._known.get(song_id, (0.0, None))[0] <= now]
