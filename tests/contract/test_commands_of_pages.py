@@ -1,5 +1,6 @@
-"""Commands that pages show exist: those of `songline`, targets of make, modules that Python runs."""
+"""Commands that pages show exist: those of `songline`, targets of make, modules that Python runs or imports."""
 
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -121,3 +122,15 @@ def test_a_module_that_is_run_is_there(page: str, module: str) -> None:
     assert (path / module.replace(".", "/") / "__main__.py").exists() or (
         path / f"{module.replace('.', '/')}.py"
     ).exists()
+
+
+def dotted() -> list[tuple[str, str]]:
+    """Each page with each module, class or function that it names by its import; types of events look alike."""
+    imported = re.compile(r"songline\.(?:api|cloud|processes|processors|producers|projections|schemas)(?:\.\w+)+")
+    found = [(page, imported.match(text)) for page, text in pages.spans()]
+    return sorted({(page, name[0]) for page, name in found if name})
+
+
+@pytest.mark.parametrize(("page", "name"), dotted())
+def test_a_dotted_name_is_there(page: str, name: str) -> None:
+    pkgutil.resolve_name(name)
