@@ -66,6 +66,10 @@ async def retry(
         if on_failure is not None:
             on_failure(FailedTry(state.attempt_number, _error(state), state.upcoming_sleep))
 
+    # tenacity awaits coroutine functions only: it would return the coroutine that a lambda has made.
+    async def attempt() -> T:
+        return await call()
+
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, Exception) and retries(error)),
         stop=lambda _: steady() - begun_s >= policy.limit_s or gives_up(),
@@ -73,7 +77,7 @@ async def retry(
         before_sleep=report,
         reraise=True,
     )
-    return await retrying(call)
+    return await retrying(attempt)
 
 
 def _error(state: RetryCallState) -> Exception:

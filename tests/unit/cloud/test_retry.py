@@ -33,6 +33,11 @@ async def test_a_call_is_tried_until_it_returns() -> None:
     assert failures == [FailedTry(1, first, 0.0), FailedTry(2, second, 0.0)]
 
 
+async def test_a_function_that_returns_an_awaitable_is_tried_as_well() -> None:
+    call = Calls(AzureError("busy"))
+    assert await retry(lambda: call(), AT_ONCE) == 2
+
+
 async def test_an_error_that_does_not_pass_ends_it() -> None:
     call = Calls(AzureError("busy"), ValueError("a bug"), AzureError("never seen"))
     with pytest.raises(ValueError, match="a bug"):
