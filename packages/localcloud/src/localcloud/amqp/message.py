@@ -17,6 +17,8 @@ DATA: Final = 0x75
 SEQUENCE: Final = 0x76
 VALUE: Final = 0x77
 FOOTER: Final = 0x78
+_BEFORE_BODY: Final = DATA - 0.5
+_BEHIND_ALL: Final = FOOTER + 1
 
 _NAMES: Final = {
     "amqp:header:list": HEADER,
@@ -42,9 +44,10 @@ class Section(NamedTuple):
 def sections(data: bytes) -> Iterator[Section]:
     """The sections of a message, in their order. Raises DecodeError for what is none, cut off or out of order.
 
-    Delivery annotations may also come last of all, which is where Azure's Python clients put them.
+    Delivery annotations may also come last of all, which is where Azure's Python clients put them, and the footer in
+    front of the body, which is where the JavaScript ones put it.
     """
-    at, size, last, reached = 0, len(data), 0, 0
+    at, size, last, reached, footers = 0, len(data), 0, 0.0, 0
     while at < size:
         if data[at] == 0 and data[at + 1 : at + 2] == b"\x53" and at + 3 < size:
             code, start = data[at + 2], at + 3
@@ -53,8 +56,14 @@ def sections(data: bytes) -> Iterator[Section]:
             code = _code_of(descriptor)
         else:
             raise DecodeError(f"byte {at} of the message starts no section")
-        place = FOOTER + 1 if code == DELIVERY_ANNOTATIONS and reached >= DATA else code
-        if place < reached or (place == reached and code not in (DATA, SEQUENCE)) or not HEADER <= code <= FOOTER:
+        place: float = code
+        if code == DELIVERY_ANNOTATIONS and reached >= DATA:
+            place = _BEHIND_ALL
+        elif code == FOOTER:
+            footers += 1
+            place = _BEFORE_BODY if reached < DATA else FOOTER
+        in_order = place > reached or (place == reached and code in (DATA, SEQUENCE))
+        if not in_order or footers > 1 or not HEADER <= code <= FOOTER:
             raise DecodeError(f"a section 0x{code:02x} after one of 0x{last:02x}")
         at = skip(data, start)
         last, reached = code, place

@@ -154,8 +154,7 @@ def _sections_of(headers: Headers, value: bytes | None) -> tuple[bytes, Map, byt
         elif name == BODY and encoded == b"\x45" and _is_body(value or b""):
             body = value or b""
         else:
-            simple = 0x40 <= encoded[0] < 0xC0 and encoded != b"\x45"
-            pairs.append((name, encoded if simple else encode(content)))
+            pairs.append((name, encoded))
         at += 1
     return properties + _application_properties(pairs), own, body + footer + delivery
 

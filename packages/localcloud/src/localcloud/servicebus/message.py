@@ -12,6 +12,7 @@ from localcloud.amqp.codec import DecodeError, decode, encode
 from localcloud.amqp.message import (
     APPLICATION_PROPERTIES,
     DELIVERY_ANNOTATIONS,
+    FOOTER,
     HEADER,
     MESSAGE_ANNOTATIONS,
     PROPERTIES,
@@ -116,8 +117,8 @@ def read_content(payload: bytes, new_id: UUID) -> MessageContent:
     header: Value = None
     properties: Properties | None = None
     application: Map = {}
-    body_at: int | None = None
-    body_end = 0
+    body: list[bytes] = []
+    footer = b""
     try:
         start_of_section = 0
         for code, start, end in sections(payload):
@@ -133,9 +134,10 @@ def read_content(payload: bytes, new_id: UUID) -> MessageContent:
                     annotations = _map(value)
                 else:
                     application = _map(value)
+            elif code == FOOTER:
+                footer = payload[start_of_section:end]
             else:
-                body_at = start_of_section if body_at is None else body_at
-                body_end = end
+                body.append(payload[start_of_section:end])
             start_of_section = end
     except DecodeError as error:
         raise InvalidArgumentError(f"the message is malformed: {error}") from None
@@ -153,7 +155,7 @@ def read_content(payload: bytes, new_id: UUID) -> MessageContent:
     return MessageContent(
         annotations=_theirs(annotations),
         bare=bare,
-        body=b"" if body_at is None else payload[body_at:body_end],
+        body=b"".join((*body, footer)),
         message_id=message_id,
         session_id=properties.group_id,
         ttl_ms=_ttl(header, properties),

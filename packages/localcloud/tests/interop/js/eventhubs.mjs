@@ -222,7 +222,8 @@ async function partitionsInTurn() {
 
 async function properties() {
   const start = await ends();
-  const given = { text: "ü", whole: 7, broken: 1.5, yes: true, moment: new Date(1700000000000) };
+  const scalars = { text: "ü", whole: 7, broken: 1.5, yes: true, moment: new Date(1700000000000) };
+  const given = { ...scalars, list: [1, "a"], map: { a: 1 } };
   const event = { body: "x", messageId: "m", correlationId: "c", contentType: "text/plain", properties: given };
   await withProducer((producer) => producer.sendBatch([event], { partitionId: "0" }));
   const [[, seen]] = await receive(1, start["0"], { partitionId: "0" });
@@ -252,7 +253,7 @@ async function annotatedMessages() {
     producer.sendBatch(
       [
         { bodyType: "value", body: "one value", properties: { subject: "s" }, messageAnnotations: { "x-ours": 1 } },
-        { bodyType: "sequence", body: [[1, "two"]] },
+        { bodyType: "sequence", body: [[1, "two"]], footer: { sum: 7 } },
       ],
       { partitionId: "0" },
     ),
@@ -263,6 +264,7 @@ async function annotatedMessages() {
   assert.deepEqual(raw.map(({ bodyType }) => bodyType), ["value", "sequence"]);
   assert.equal(raw[0].properties.subject, "s");
   assert.equal(raw[0].messageAnnotations["x-ours"], 1);
+  assert.equal(raw[1].footer.sum, 7);
 }
 
 async function bufferedProducer() {

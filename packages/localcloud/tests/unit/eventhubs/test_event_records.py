@@ -224,6 +224,33 @@ def test_a_batch_is_its_events(events: list[tuple[str | None, dict[Any, Any], by
     assert stored == expected
 
 
+def test_a_footer_may_come_in_front_of_the_body_and_is_delivered_behind_it() -> None:
+    """Where @azure/event-hubs puts it."""
+    footer, data = encode(Described(Ulong(0x78), {Symbol("f"): 1})), encode(Described(Ulong(0x75), b"a"))
+    annotations = encode(Described(Ulong(0x72), {Symbol("x"): 1}))
+    early = annotations + footer + data
+    _, [record] = records_of(early, 0)
+    message = delivered(record)
+    assert (message.data, message.footer) == ([b"a"], {b"f": 1})
+    _, records = records_of(batch([early, early, encoded(data=[b"a"])]), BATCH_FORMAT)
+    assert records == [record, record, (None, b"a", [])]
+    value = encode(Described(Ulong(0x77), ["a"]))
+    _, [valued] = records_of(footer + value, 0)
+    assert (delivered(valued).value, delivered(valued).footer) == ([b"a"], {b"f": 1})
+    for wrong in (footer + footer + data, footer + data + footer, footer + annotations + data):
+        with pytest.raises(DecodeError, match="after one of 0x7"):
+            records_of(wrong, 0)
+
+
+@pytest.mark.parametrize("content", [[1, b"a"], {b"a": [1]}, [], {}])
+def test_a_property_that_is_a_list_or_a_map_is_delivered_as_sent(content: Any) -> None:
+    """AMQP forbids them, and the clients send them."""
+    sent = encode(Described(Ulong(0x74), {"p": content})) + encode(Described(Ulong(0x75), b""))
+    _, [record] = records_of(sent, 0)
+    assert record[2] == [("p", encode(content))]
+    assert delivered(record).application_properties == {b"p": content}
+
+
 def test_events_of_a_batch_that_differ_only_behind_the_body_stay_apart() -> None:
     plain, with_footer = encoded(data=[b"a"]), encoded(data=[b"a"], footer={b"f": 1})
     valued = encoded(value=1)
