@@ -344,16 +344,11 @@ class AmqpConnection(asyncio.Protocol):
         """End the socket after what is to be sent. Read on for `linger_s`: a reset would lose what was sent last."""
         self._state = self._nothing_more
         self._end_sessions()
-        self.output.flush()
+        self.output.finish()
         self._timer.cancel()
         if self._held >= HELD_LIMIT:
             self._transport.resume_reading()
         self._timer = self._loop.call_later(self._config.linger_s, self._transport.abort)
-        if not self._transport.is_closing():
-            try:
-                self._transport.write_eof()
-            except OSError:  # the client has hung up already
-                self._transport.abort()
 
     def _end_sessions(self) -> None:
         for session in self.sessions.values():

@@ -25,10 +25,16 @@ class OutputBuffer:
         self._unsent = 0
         self._flushing = False
         self._paused = False
+        self._finished = False
         self._waiting: dict[Sender, None] = {}
 
     def send(self, parts: list[bytes], size: int) -> None:
-        """Send whole frames, `size` bytes in all, given in parts; those of one turn of the loop go together."""
+        """Send whole frames, `size` bytes in all, given in parts; those of one turn of the loop go together.
+
+        Nothing is sent once the output is finished: an outcome may be known only after the connection has ended.
+        """
+        if self._finished:
+            return
         self._parts += parts
         self._unsent += size
         if not self._flushing:
@@ -52,6 +58,16 @@ class OutputBuffer:
             self.last = self._loop.time()
             self._transport.write(data)
         self._serve_waiting()
+
+    def finish(self) -> None:
+        """Flush, and tell the client that nothing more comes."""
+        self.flush()
+        self._finished = True
+        if not self._transport.is_closing():
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has hung up already
+                self._transport.abort()
 
     def pause(self) -> None:
         """Stop sending: the transport is full."""

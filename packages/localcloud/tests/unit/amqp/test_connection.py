@@ -61,6 +61,31 @@ async def test_what_breaks_the_connection_is_told_and_ends_it(data: bytes, condi
         assert await run(server, talk) == condition
 
 
+async def test_an_outcome_that_is_known_after_the_connection_has_ended_is_told_to_nobody() -> None:
+    service = Service()
+    service.settle_at_once = False
+    loop = asyncio.get_running_loop()
+    unexpected: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: unexpected.append(context))
+
+    async def accept() -> None:
+        service.deliveries[0].accept()
+        for _ in range(3):  # what is sent is written in the next turn
+            await asyncio.sleep(0)
+
+    def talk(client: RawClient) -> str:
+        client.attach(sending())
+        client.send(transfer(0), b"\x00\x53\x75\xa0\x01a")
+        client.send_bytes(frame(0, b"\x00\x53\x10"))
+        condition = said(client)
+        asyncio.run_coroutine_threadsafe(accept(), loop).result(10)
+        return condition
+
+    async with serving(service) as server:
+        assert await run(server, talk) == "amqp:decode-error"
+    assert (len(service.deliveries), unexpected) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("performatives", "condition"),
     [
