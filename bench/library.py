@@ -96,11 +96,11 @@ async def _compare(cloud: LocalCloud) -> None:
 
 
 def _simulated() -> list[Event]:
-    dials = SimulationConfig(
+    config = SimulationConfig(
         rate=EVENTS / 600, listeners=LISTENERS, songs=300, duplicates=0, bots=0, bot_share=0, late=0
     )
     start = datetime.now(UTC) - timedelta(minutes=20)
-    return [event for _, event in islice(Simulation(11, start, dials), EVENTS)]
+    return [event for _, event in islice(Simulation(11, start, config), EVENTS)]
 
 
 async def _publish(cloud: LocalCloud, begin: int, end: int) -> list[Event]:

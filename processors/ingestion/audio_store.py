@@ -1,4 +1,4 @@
-"""The bytes: files that wait in `uploads`, and songs under the SHA-256 of their content in `songs`."""
+"""The audio files in Blob Storage: staged files in `uploads`, and songs in `songs`, named by their SHA-256."""
 
 import base64
 import logging
@@ -23,12 +23,12 @@ from songline.schemas.channels import SONG_BLOBS, UPLOAD_BLOBS
 
 logger = logging.getLogger("ingestion.audio")
 
-# All of a song is one block: the service copies up to 4,000 MiB at once.
+# A song is one block: the service copies blocks of up to 4,000 MiB.
 _BLOCK_ID = base64.b64encode(b"song").decode()
 
 
 class StagedDownload(Struct, frozen=True):
-    """A staged file that is read: its name, the ETag of the bytes, and these in pieces."""
+    """A staged file that is being read: its name, its ETag, and its bytes in pieces."""
 
     name: str
     etag: str
@@ -36,9 +36,9 @@ class StagedDownload(Struct, frozen=True):
 
 
 class AudioStore:
-    """Blob Storage, as far as songs are concerned.
+    """Reads, stores and deletes audio files in Blob Storage.
 
-    `copy_source` gives a blob as the source of a copy by the service itself; without it every file is sent.
+    `copy_source` returns a blob's URL and authorization for a server-side copy. Without it, every file is uploaded.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class AudioStore:
         return StagedDownload(name, download.properties.etag, download.chunks())
 
     async def keep(self, sha256: str, path: Path, content_type: str, staged: StagedDownload | None) -> None:
-        """Store the file at `path` under its hash. What is there already is kept, and touched, so that an `erase` that
-        has looked at it before leaves it.
+        """Store the file at `path` under its hash.
 
-        The service itself copies the file that `path` was `staged` as, where it can: its bytes need not travel again.
+        A blob that exists already stays and is touched, so that a concurrent `erase` leaves it. If the file was
+        `staged`, the service copies it if possible, so that its bytes are not sent again.
         """
         blob = self._songs.get_blob_client(sha256)
         content = ContentSettings(content_type=content_type)
@@ -73,7 +73,7 @@ class AudioStore:
                 return
 
     async def _is_copied(self, staged: StagedDownload, blob: BlobClient, content: ContentSettings) -> bool:
-        """Whether `blob` is there now, a copy of the very bytes that were read; raises ResourceExistsError."""
+        """Let the service copy the staged bytes to `blob`; return whether it did. Raises ResourceExistsError."""
         if self._copy_source is None:
             return False
         source = await self._copy_source(self._uploads.get_blob_client(staged.name))
@@ -91,13 +91,13 @@ class AudioStore:
         except ResourceExistsError:
             raise
         except HttpResponseError as error:
-            # The file is at hand. An account may be closed to its own service's requests, by a firewall for instance.
-            logger.info("the service does not copy %s, so it is sent: %s", staged.name, error.message)
+            # A firewall may block the service's own requests to the account. The local file is uploaded instead.
+            logger.info("the service does not copy %s, so it is uploaded: %s", staged.name, error.message)
             return False
         return True
 
     async def erase(self, sha256: str, untouched_since: datetime) -> bool:
-        """Whether the bytes are gone. They stay if somebody kept them again since `untouched_since`."""
+        """Delete the song, unless it was stored or touched since `untouched_since`; return whether it is gone."""
         blob = self._songs.get_blob_client(sha256)
         try:
             seen = await blob.get_blob_properties()
@@ -111,12 +111,12 @@ class AudioStore:
         return True
 
     async def staged(self, before: datetime) -> AsyncIterator[str]:
-        """The names of files that wait since `before`."""
+        """The names of the staged files that were last modified before `before`."""
         async for blob in self._uploads.list_blobs():
             if blob.last_modified < before:
                 yield blob.name
 
     async def unstage(self, name: str) -> None:
-        """The staged file is not needed any more."""
+        """Delete the staged file `name`, if it exists."""
         with suppress(ResourceNotFoundError):
             await self._uploads.delete_blob(name)

@@ -1,7 +1,7 @@
-"""Whether this machine's clock lets the worker hold locks.
+"""The skew of this machine's clock, which decides whether the worker can hold locks.
 
-The SDK of Service Bus compares a lock's end, which is of the broker's clock, with the local clock. Where that is ahead
-by more than the lock lasts, each lock counts as lost when the message comes, and can't be settled.
+The SDK of Service Bus compares a lock's end, which is in the broker's time, with the local clock. If the local clock is
+ahead by more than the lock's duration, the SDK counts each lock as lost and settles no message.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ JUMP_S = 2.0
 
 
 def skew_limit_s(lock_s: float) -> float:
-    """By how many seconds the clock may be ahead for locks of `lock_s`: what is left is enough to renew them."""
+    """The most seconds that the clock may be ahead with locks of `lock_s` seconds: enough is left to renew them."""
     return lock_s - max(2.0, lock_s / 6)
 
 
@@ -33,9 +33,10 @@ class _MeasuredSkew(Struct, frozen=True):
 
 
 class ClockSkew:
-    """By how much the local clock is ahead of the services'.
+    """Measures by how much the local clock is ahead of the services'.
 
-    Between two measurements it is followed against the steady clock, so that a jump is seen at once.
+    Between two measurements the local clock is compared with the monotonic one, so that a jump is seen at once.
+    `measure` returns the skew in seconds, `steady` returns monotonic seconds.
     """
 
     def __init__(
@@ -48,15 +49,15 @@ class ClockSkew:
 
     @property
     def seconds(self) -> float:
-        """Negative where the clock is behind; 0 until the first measurement succeeds."""
+        """The skew in seconds, negative if the clock is behind; 0 until the first measurement succeeds."""
         return self._last.skew_s + self._drift_s()
 
     async def refresh(self) -> None:
-        """Measure; what is known stays where the service does not answer."""
+        """Measure the skew. If the service doesn't answer, the last measurement stays."""
         try:
             skew_s = await self._measure()
         except (httpx.HTTPError, ValueError) as error:
-            logger.debug("the services' time is not known: %s", error)
+            logger.debug("the services' time could not be read: %s", error)
             return
         self._last = _MeasuredSkew(skew_s, self._now(), self._steady())
 

@@ -1,4 +1,4 @@
-"""A message of `song-commands` as the command and the file in it. Whoever has the key may send anything."""
+"""Reads the command and the file in a message of `song-commands`. A message may hold anything: any key holder sends."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from songline.schemas.errors import PoisonError
 def command_of(message: ServiceBusReceivedMessage) -> Command:
     """The command that a message carries; raises PoisonError."""
     properties = message.application_properties or {}
-    # AMQP lets a name be of any type, and a key be there as text and as bytes.
+    # In AMQP a property's name may be of any type, so it may be text or bytes.
     written = properties.get(PROPERTY.encode(), properties.get(PROPERTY))
     if not isinstance(written, bytes | str):
         raise PoisonError(
@@ -23,8 +23,7 @@ def command_of(message: ServiceBusReceivedMessage) -> Command:
 
 
 def body_of(message: ServiceBusReceivedMessage) -> list[bytes]:
-    """The pieces of the file in a message, none where it has no body; raises PoisonError for a body that is not AMQP
-    data."""
+    """The pieces of the file in a message, none without a body; raises PoisonError for a body that is no AMQP data."""
     if message.body is None:
         return []
     if message.body_type != AmqpMessageBodyType.DATA:

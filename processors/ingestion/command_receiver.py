@@ -1,7 +1,7 @@
-"""A lane: one receiver of the queue, and one message in hand at a time.
+"""A lane: one receiver of the queue, which handles one message at a time.
 
-The SDK's receivers are not made for several coroutines, and a lane that waits for a service takes no further message,
-which is all the back-pressure there is to do.
+The SDK's receivers don't support concurrent use. A lane that waits for a service takes no further message, which is the
+back-pressure.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from songline.schemas.channels import SONG_COMMANDS
 
 logger = logging.getLogger("ingestion")
 
-# What Service Bus allows for a queue.
+# The limits of Service Bus for a queue.
 SHORTEST_LOCK_S = 5.0
 LONGEST_LOCK_S = 300.0
 USUAL_LOCK_S = 60.0
 SETTLE_TRIES = 5
-# The broker takes 4,096 characters; the message's other properties need room as well.
+# The broker takes 4,096 characters, and the message's other properties need room as well.
 TEXT_MAX = 1024
 
 
 class ReceiverConfig(Struct, frozen=True):
-    """How a worker works. Seconds, but for counts.
+    """The tuning of the receivers: counts, and times in seconds.
 
-    `attempts` is below the queue's own maximum, so that the dead letter says what failed. A command is held for as
-    long as a service is away, its lock renewed; after `stall` the worker is not ready for it.
+    `attempts` is below the queue's maximum delivery count, so that the dead letter says what failed. While a service is
+    away, a command is held and its lock is renewed; after `stall` seconds the worker is not ready because of it.
     """
 
     lanes: int = 4
@@ -48,9 +48,12 @@ class ReceiverConfig(Struct, frozen=True):
 
 
 class CommandReceiver:
-    """`away` says why the broker does not answer, None where it does; `is_denied`: it refuses us. `taken`: the sequence
-    number of the message in hand. `clock_refuses`: the SDK counts a lock as lost that the broker renews. `seen_s`: when
-    it last did something.
+    """Receives messages and settles them by the outcome of their handling.
+
+    - `away`: why the broker doesn't answer, None if it does. `is_denied`: it refuses this worker.
+    - `taken`: the sequence number of the message that is being handled.
+    - `clock_refuses`: the SDK counts a lock as lost that the broker renews.
+    - `seen_s`: the monotonic time of the last activity, in seconds.
     """
 
     def __init__(
@@ -68,7 +71,7 @@ class CommandReceiver:
         self._clock = clock
         self._now = now
         self._steady = steady
-        self.away: str | None = "it was not asked yet"
+        self.away: str | None = "no request was sent yet"
         self.is_denied = False
         self.taken: int | None = None
         self.clock_refuses = False
@@ -76,7 +79,7 @@ class CommandReceiver:
         self.seen_s = steady()
 
     async def run(self, stop: asyncio.Event, may_take: Callable[[], bool]) -> None:
-        """One message after the other, while `may_take`. A broker that is away is waited for."""
+        """Handle one message after the other until `stop`, while `may_take`. Reconnects to a broker that is away."""
         pause_s = 0.5
         while not stop.is_set():
             try:
@@ -101,7 +104,7 @@ class CommandReceiver:
     async def _take(
         self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage, stop: asyncio.Event
     ) -> None:
-        """Handle a message and settle it as its outcome asks for. One whose lock is lost is somebody else's."""
+        """Handle a message and settle it by its outcome. A lost lock cancels the handling."""
         handling = asyncio.ensure_future(self._handling.handle(message))
         self.taken = message.sequence_number
         try:
@@ -131,7 +134,10 @@ class CommandReceiver:
             self.clock_refuses = False
 
     def _learn(self, message: ServiceBusReceivedMessage) -> float:
-        """How soon the lock must be renewed; sets how long one lasts, which the broker tells by its own clock only."""
+        """Set the duration of locks from the message's; return the seconds within which the lock must be renewed.
+
+        The broker only sends the end of the lock, in its own time.
+        """
         ends = message.locked_until_utc
         local_s = self.lock_s if ends is None else (ends - self._now()).total_seconds()
         self.lock_s = min(max(local_s + self._clock.seconds, SHORTEST_LOCK_S), LONGEST_LOCK_S)
@@ -140,7 +146,7 @@ class CommandReceiver:
     async def _settle(
         self, lock: MessageLock, message: ServiceBusReceivedMessage, outcome: Outcome, stop: asyncio.Event
     ) -> None:
-        """Settle it, again and again while its lock is ours and the broker is away or the clock is wrong."""
+        """Settle the message, with retries while its lock is held and the broker is away or the clock is wrong."""
         tries = 0
         while True:
             try:
@@ -149,10 +155,10 @@ class CommandReceiver:
                 self.clock_refuses = isinstance(error, MessageLockLostError)
                 tries += not self.clock_refuses
                 if tries == SETTLE_TRIES and isinstance(outcome, DeadLetterCause):
-                    # What it says may be what the broker does not take.
+                    # The broker may refuse the description itself.
                     outcome = DeadLetterCause(outcome.reason, "")
                 if not await lock.renew() or stop.is_set() or tries > SETTLE_TRIES:
-                    # It comes again, and what is done is found done.
+                    # The message is delivered again, and repeating its command changes nothing.
                     logger.warning("%s could not be settled: %s", message.message_id, error)
                     return
                 await _sleep(stop, PAUSE_S)
@@ -164,7 +170,7 @@ class CommandReceiver:
 
 
 def clock_is_usable(clock: ClockSkew, lock_s: float) -> bool:
-    """Whether the SDK can settle what is locked for `lock_s`."""
+    """Whether the SDK can settle a message that is locked for `lock_s` seconds."""
     return clock.seconds < skew_limit_s(lock_s)
 
 
@@ -184,7 +190,7 @@ def _settlement(outcome: Outcome) -> Settlement:
 
 
 def _sendable(text: str) -> str:
-    """`text` in characters that UTF-8 can carry, not longer than the broker takes."""
+    """`text` without characters that UTF-8 can't encode, cut to the length that the broker takes."""
     return text.encode("utf-8", "backslashreplace").decode()[:TEXT_MAX]
 
 

@@ -1,4 +1,4 @@
-"""Carries commands out, step after step. Each may be the last before a crash, and each may be repeated."""
+"""Carries out commands, step by step. Each step may be the last before a crash, and each may be repeated."""
 
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,7 +20,7 @@ from songline.schemas.ingestions import Ingestion
 
 
 class CommandRunner:
-    """What a worker needs to carry commands out. `now` gives aware times; files are in `folder` while they are read."""
+    """Carries out commands. `now` returns aware times. Files are in `folder` while they are examined."""
 
     def __init__(
         self,
@@ -41,22 +41,22 @@ class CommandRunner:
         self._now = now
 
     async def carry_out(self, command: Command, body: Iterable[bytes]) -> Ingestion | None:
-        """The ingestion when nothing is left to do, None where the song never was one. `body` is the message's, in
-        pieces.
+        """Carry out the command, and return its ingestion, None for a song that is only in the catalog.
 
-        Raises PoisonError or CommandRefused where no worker ever can, and whatever a service raises that is away.
+        `body` is the message's body, in pieces. Raises PoisonError or CommandRefusedError if no worker can ever do
+        it, and the SDKs' errors if a service is away.
         """
         if isinstance(command.data, IngestSong):
             return await self._ingest(command, command.data.upload, body)
         return await self._remove(command, command.data)
 
     async def give_up(self, command: Command, text: str) -> None:
-        """The command goes to the dead letters: say so where its sender looks."""
+        """Record in the ingestion that its command becomes a dead letter because of `text`."""
         if isinstance(command.data, IngestSong):
             await self._ingestions.change(command.id, lambda known: died(known, command, text, self._now()))
 
     async def publish(self, stored: StoredIngestion) -> StoredIngestion:
-        """Send what the outbox holds, and empty it. A crash between the two sends the same events again."""
+        """Publish the events in the outbox, and empty it. A crash in between publishes the same events again."""
         ingestion = stored.ingestion
         if ingestion is None or not ingestion.outbox:
             return stored
@@ -87,7 +87,7 @@ class CommandRunner:
         return (await self.publish(stored)).ingestion
 
     async def _examine(self, upload: Upload, body: Iterable[bytes]) -> ProbedAudio | RefusedAudio:
-        """What the file holds; when it is a song, its bytes are kept before anything says so."""
+        """Probe the file. If it is a song, its bytes are stored before this returns."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             path = Path(folder) / "upload"
             staged = None
@@ -97,8 +97,8 @@ class CommandRunner:
                 else:
                     staged = await self._audio.fetch(upload.blob)
                     await spool(upload, staged.pieces, path)
-            except InvalidAudioError as unfit:
-                return RefusedAudio(reason=unfit.reason)
+            except InvalidAudioError as invalid:
+                return RefusedAudio(reason=invalid.reason)
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", None) == "ContainerNotFound":
                     raise

@@ -1,4 +1,4 @@
-"""How the ingestion worker may be tuned, read once from the environment."""
+"""The configuration of the ingestion worker, read once from the environment."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -11,8 +11,10 @@ _PREFIX = "SONGLINE_INGESTION_"
 
 
 class IngestionConfig(Struct, frozen=True):
-    """`port`: where health is served on 127.0.0.1, 0 for a free port; `lanes`: how many songs to work on at a time;
-    `stall`: after how many seconds a command that waits for a service is told as not ready.
+    """The worker's configuration.
+
+    `port` serves health on 127.0.0.1, 0 takes a free port. `lanes` is the number of songs in work at a time. A command
+    that waits for a service for `stall` seconds makes the worker not ready.
     """
 
     port: int = 0
@@ -21,10 +23,10 @@ class IngestionConfig(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """`SONGLINE_INGESTION_` and the dial's name in capitals; raises SettingError."""
-        usual = cls()
+        """The configuration from `SONGLINE_INGESTION_` and a field's name in capitals; raises SettingError."""
+        default = cls()
         return cls(
-            port=int(read_number(environ, _PREFIX + "PORT", usual.port, (0, 65_535))),
-            lanes=int(read_number(environ, _PREFIX + "LANES", usual.lanes, (1, 64))),
-            stall=read_number(environ, _PREFIX + "STALL", usual.stall, (1, 3_600)),
+            port=int(read_number(environ, _PREFIX + "PORT", default.port, (0, 65_535))),
+            lanes=int(read_number(environ, _PREFIX + "LANES", default.lanes, (1, 64))),
+            stall=read_number(environ, _PREFIX + "STALL", default.stall, (1, 3_600)),
         )

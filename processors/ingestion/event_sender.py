@@ -1,4 +1,4 @@
-"""Events out of an outbox, into the hub."""
+"""Sends the events of an outbox to the hub."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,13 +9,13 @@ from azure.eventhub.aio import EventHubProducerClient
 
 
 class EventSender:
-    """The hub `music-events`, as far as ingestion speaks to it."""
+    """Sends events to the hub `music-events`."""
 
     def __init__(self, producer: EventHubProducerClient) -> None:
         self._producer = producer
 
     async def publish(self, events: Iterable[dict[str, Any]]) -> None:
-        """Returns when the hub has them all, in this order."""
+        """Send the events in order; return when the hub has them all."""
         for event in events:
             batch = await self._producer.create_batch(partition_key=event["partitionkey"])
             batch.add(EventData(msgspec.json.encode(event)))

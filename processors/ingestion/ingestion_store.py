@@ -1,4 +1,4 @@
-"""Ingestions in Cosmos DB, changed step by step under optimistic concurrency."""
+"""Reads and writes ingestions in Cosmos DB with optimistic concurrency."""
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -37,11 +37,11 @@ _SHARED = "SELECT c.id FROM c WHERE c.upload.sha256 = @sha256 AND c.state = 'rea
 
 
 OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
-"""What a write gets when another one came between it and what it had read."""
+"""The errors of a write that lost to another write since the document was read."""
 
 
 class StoredIngestion(Struct, frozen=True):
-    """A document as it was read or written, with its ETag; `ingestion` is None where there is none."""
+    """A document as it was read or written, with its ETag; `ingestion` is None if it doesn't exist."""
 
     id: str
     ingestion: Ingestion | None = None
@@ -55,11 +55,14 @@ class IngestionStore:
         self._container = container
 
     async def read(self, ingestion_id: str) -> Ingestion | None:
+        """The ingestion, None if there is none."""
         return (await self.find(ingestion_id)).ingestion
 
     async def begin(self, command: Command, now: datetime) -> StoredIngestion:
-        """The document after `begin`, by one request where the command is the first that a worker has of it; raises
-        PoisonError."""
+        """Apply the transition `begin` and return the document; raises PoisonError.
+
+        It takes one request if no worker had the command before.
+        """
         operations, condition = begin_patch(command, now)
         try:
             item = await self._container.patch_item(command.id, command.id, operations, filter_predicate=condition)
@@ -68,13 +71,14 @@ class IngestionStore:
         return _stored(item)
 
     async def change(self, ingestion_id: str, step: Callable[[Ingestion | None], Ingestion]) -> Ingestion:
-        """The document after `step`, from what is there now: see `advance`."""
+        """Read the document, apply `step` and return the result: see `advance`."""
         return _there(await self.advance(await self.find(ingestion_id), step))
 
     async def advance(self, stored: StoredIngestion, step: Callable[[Ingestion | None], Ingestion]) -> StoredIngestion:
-        """The document after `step` on what is `stored`; where another write came between, on what is there then.
+        """Apply `step` to the `stored` document, write the result and return it.
 
-        A step that changes nothing writes nothing; what it raises goes through.
+        If another write came first, the step is applied to the current document. A step without a change writes
+        nothing. An exception of the step is raised.
         """
         while True:
             after = step(stored.ingestion)
@@ -86,24 +90,24 @@ class IngestionStore:
                 stored = await self.find(stored.id)
 
     def unpublished(self, before: datetime) -> AsyncIterator[StoredIngestion]:
-        """Those with events in their outbox, unchanged since `before`."""
+        """The ingestions with events in their outbox, unchanged since `before`."""
         return self._query(_UNPUBLISHED, before)
 
     async def stuck(self, before: datetime) -> list[Ingestion]:
-        """Those on their way, unchanged since `before`."""
+        """The ingestions in progress, unchanged since `before`."""
         return [_there(found) async for found in self._query(_STUCK, before)]
 
     async def removed(self, before: datetime) -> list[Ingestion]:
-        """Those whose song was taken away before `before`, and whose bytes may still be there."""
+        """The ingestions whose song was removed before `before`, and whose bytes may still be stored."""
         return [_there(found) async for found in self._query(_REMOVED, before)]
 
     async def is_shared(self, sha256: str) -> bool:
-        """Whether a song that is available has these bytes."""
+        """Whether an available song has the bytes with this hash."""
         found = self._container.query_items(_SHARED, parameters=[{"name": "@sha256", "value": sha256}])
         return bool([item async for item in found])
 
     async def find(self, ingestion_id: str) -> StoredIngestion:
-        """The document, if there is one, with its ETag."""
+        """The document with its ETag; without an ingestion if it doesn't exist."""
         try:
             return _stored(await self._container.read_item(ingestion_id, partition_key=ingestion_id))
         except CosmosResourceNotFoundError:
@@ -125,19 +129,20 @@ class IngestionStore:
             try:
                 found = _stored(item)
             except msgspec.ValidationError as error:
-                # Somebody wrote it by hand: it must not keep the others from being mended.
+                # An invalid document, written by hand, must not stop the repair of the others.
                 logger.warning("%s in %s is no ingestion: %s", item.get("id"), INGESTIONS, error)
                 continue
             yield found
 
 
 class CatalogReader:
-    """The container `songs`, which the catalog keeps: among them songs that never were an ingestion."""
+    """Reads the catalog's container `songs`, which also has songs without an ingestion."""
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
 
     async def read(self, song_id: str) -> SongDocument | None:
+        """The song's document, None if there is none."""
         try:
             item = await self._container.read_item(song_id, partition_key=song_id)
         except CosmosResourceNotFoundError:

@@ -1,4 +1,4 @@
-"""What becomes of a message: its command carried out, tried again while a service is away, and settled accordingly."""
+"""Handles a message: carries out its command, retries while a service is away, and returns how to settle it."""
 
 import asyncio
 import errno
@@ -20,13 +20,13 @@ from songline.schemas.progress_report import NotReadyCause
 
 logger = logging.getLogger("ingestion")
 
-# The first passes by itself; the others when an operator mends them.
+# The first fault ends by itself. An operator mends the others.
 _WAITED_FOR = (ServiceFault.UNAVAILABLE, ServiceFault.ACCESS_DENIED, ServiceFault.MISSING)
 _DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DeadLetterCause(Struct, frozen=True):
-    """The message is to be set aside, with `reason` and `description`."""
+    """The reason and the description with which a message is dead-lettered."""
 
     reason: str
     description: str
@@ -36,7 +36,7 @@ Outcome: TypeAlias = DeadLetterCause | Literal["complete", "abandon"]
 
 
 class HeldCommand(Struct):
-    """A command that waits for a service: since when, in seconds of the steady clock, and for what."""
+    """A command that waits for a service: since when, in monotonic seconds, and why."""
 
     since_s: float
     why: str
@@ -44,9 +44,9 @@ class HeldCommand(Struct):
 
 
 class MessageHandler:
-    """Carries out the commands of messages, one call a message. `held` has those that wait for a service, by id.
+    """Carries out the commands of messages, one call a message. `held` has the commands that wait for a service, by id.
 
-    `attempts`: after so many deliveries a command that fails is given up. `steady` gives seconds.
+    A command that fails is given up after `attempts` deliveries. `steady` returns monotonic seconds.
     """
 
     def __init__(self, work: CommandRunner, attempts: int, longest_pause_s: float, steady: Callable[[], float]) -> None:
@@ -57,7 +57,7 @@ class MessageHandler:
         self.held: dict[str, HeldCommand] = {}
 
     async def handle(self, message: ServiceBusReceivedMessage) -> Outcome:
-        """How the message is to be settled. Raises nothing but CancelledError, whatever is in the message."""
+        """Handle the message and return how to settle it. Raises only CancelledError, for any content."""
         command: Command | None = None
         try:
             command = command_of(message)
@@ -71,13 +71,13 @@ class MessageHandler:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the message must be settled
             return await self._failed(message, command, error)
         if done is None:
-            logger.info("%s %s: it was not uploaded here, and is taken away", command.type, command.id)
+            logger.info("%s %s: the song was not uploaded here; its removal is published", command.type, command.id)
         else:
             logger.info("%s %s: %s", command.type, done.id, done.reason.text if done.reason else done.state)
         return "complete"
 
     async def _patiently(self, command: Command, body: list[bytes]) -> Any:
-        """Carry the command out, again and again while a service is away: that costs no delivery."""
+        """Carry out the command, with retries while a service is away. The retries cost no delivery."""
 
         def hold(failed: FailedTry) -> None:
             error = failed.error
@@ -102,15 +102,15 @@ class MessageHandler:
         if command is not None:
             try:
                 await self._work.give_up(command, text)
-            except Exception as again:  # noqa: BLE001 - the reconciler says it later
-                logger.warning("%s: its ingestion could not be told: %s", command.id, again)
+            except Exception as again:  # noqa: BLE001 - the reconciler records it later
+                logger.warning("%s: its ingestion could not be updated: %s", command.id, again)
         return DeadLetterCause("failed", text)
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the song is not to blame: a service that is busy, away or doesn't let us in, a disk that is full.
+    """Whether the error is not the song's: a service that is busy, away or denies access, or a full disk.
 
-    The song waits until that has passed or is mended, and loses no delivery by it.
+    The command waits until the error ends or is mended, which costs no delivery.
     """
     if isinstance(error, OSError):
         return error.errno in _DISK

@@ -1,7 +1,7 @@
-"""The lock of a message in hand, renewed for as long as it is in hand.
+"""The lock of a message, renewed for as long as the message is being handled.
 
-The SDK's AutoLockRenewer renews for a given time and then ends in silence, ends at the first error, and judges by the
-local clock. This one goes by the broker's answers and by the steady clock.
+The SDK's AutoLockRenewer stops silently after a given time, stops at the first error, and uses the local clock. This
+module uses the broker's answers and the monotonic clock.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from azure.servicebus.exceptions import (
 
 logger = logging.getLogger("ingestion.lock")
 
-# What the broker says when somebody else may have the message.
+# The broker's errors when another receiver may have the message.
 _LOST = (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled)
 # A receiver that was closed by an error raises ValueError from then on.
 BROKER_ERRORS = (AzureError, ValueError, OSError)
@@ -32,11 +32,11 @@ Settlement: TypeAlias = Callable[[ServiceBusReceiver, ServiceBusReceivedMessage]
 
 
 class MessageLock:
-    """Renews the lock of `message` while the block lasts; `on_lost` is called once if somebody else may have it.
+    """Renews the lock of `message` while the block lasts. Calls `on_lost` once if another receiver may have it.
 
-    `receiver` is the one that received it, `open_receiver` gives another where that one has failed. `lock_s`: how long
-    the lock lasts from now on. `renewed_within_s`: how soon it must be renewed for the SDK to count it as held.
-    `steady` gives seconds.
+    `receiver` received the message; `open_receiver` opens another if that one fails. `lock_s` is the duration of the
+    lock from now on, in seconds. The SDK counts the lock as held if it is renewed within `renewed_within_s` seconds.
+    `steady` returns monotonic seconds.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MessageLock:
         self._on_lost = on_lost
         self._steady = steady
         self._ends_s = steady() + lock_s
-        # The SDK's receivers are not made for several coroutines.
+        # The SDK's receivers don't support concurrent use.
         self._in_use = asyncio.Lock()
         self._ended = asyncio.Event()
         self._opened = AsyncExitStack()
@@ -69,19 +69,19 @@ class MessageLock:
 
     async def __aexit__(self, *error: object) -> None:
         self._ended.set()
-        # Not cancelled: an answer that nobody waits for would be taken for that of the next request.
+        # Not cancelled: the SDK would take a late answer for that of the next request.
         await asyncio.gather(self._keeping, return_exceptions=True)
         with suppress(*BROKER_ERRORS):
             await self._opened.aclose()
 
     async def renew(self) -> bool:
-        """Whether the lock is ours. A broker that does not answer leaves it ours until it must have run out."""
+        """Renew the lock; return whether it is held. Without an answer it counts as held until it must have expired."""
         async with self._in_use:
-            asked_s = self._steady()
+            sent_s = self._steady()
             try:
-                async with asyncio.timeout(max(0.0, self._ends_s - asked_s)):
+                async with asyncio.timeout(max(0.0, self._ends_s - sent_s)):
                     await self._receiver.renew_message_lock(self._message)
-                self._ends_s = asked_s + self._lock_s
+                self._ends_s = sent_s + self._lock_s
             except _LOST as error:
                 self._lose(str(error))
             except BROKER_ERRORS as error:
@@ -89,12 +89,12 @@ class MessageLock:
         return not self.is_lost
 
     async def settle(self, how: Settlement) -> None:
-        """Settle the message. Raises MessageLockLostError also where only the local clock says so, BROKER_ERRORS."""
+        """Settle the message. Raises BROKER_ERRORS; MessageLockLostError may come from the local clock only."""
         async with self._in_use:
             await how(self._receiver, self._message)
 
     async def _missed(self, error: Exception) -> None:
-        """The broker did not answer: try over another receiver next time, as long as the lock may last."""
+        """Handle a renewal without an answer: open another receiver for the next one while the lock may last."""
         if self._steady() >= self._ends_s:
             self._lose(f"the broker did not renew it before it ended: {error}")
             return

@@ -1,4 +1,4 @@
-"""The ingestion worker as a process: its settings read, its services opened, its parts put together."""
+"""The process of the ingestion worker: reads the settings, opens the clients and connects the parts."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ from songline.schemas.progress_report import ProgressReport
 
 
 class IngestionSettings(Struct, frozen=True):
-    """Every service that ingestion needs."""
+    """The settings of every service that ingestion needs."""
 
     servicebus: ServiceBusSettings
     eventhubs: EventHubsSettings
@@ -50,18 +50,18 @@ class IngestionSettings(Struct, frozen=True):
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "IngestionSettings":
-        """Raises SettingError."""
+        """The settings in `environ`; raises SettingError."""
         return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
 
 
 async def work(
-    wires: IngestionSettings,
-    dials: IngestionConfig,
-    patience: ReconcilerConfig,
+    settings: IngestionSettings,
+    config: IngestionConfig,
+    reconciling: ReconcilerConfig,
     stop: asyncio.Event,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Carry commands out, and look for what fell between, until `stop`. `now` is this machine's time of day."""
+    """Run the worker and the reconciler until `stop`. `now` returns this machine's time of day."""
     readiness = Readiness()
     worker: IngestionWorker | None = None
 
@@ -71,26 +71,26 @@ async def work(
         return worker.report(readiness.reasons(NAME))
 
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serve_health(dials.port, report))
-        bus = await stack.enter_async_context(servicebus.client(wires.servicebus, retry_total=RETRIES))
-        producer = await stack.enter_async_context(eventhubs.producer(wires.eventhubs, MUSIC_EVENTS))
-        # Not entered: that would ask the account something, and it may be away still.
-        store = cosmos.client(wires.cosmos)
+        await stack.enter_async_context(serve_health(config.port, report))
+        bus = await stack.enter_async_context(servicebus.client(settings.servicebus, retry_total=RETRIES))
+        producer = await stack.enter_async_context(eventhubs.producer(settings.eventhubs, MUSIC_EVENTS))
+        # Without `async with`, which sends a request: the account may still be away.
+        store = cosmos.client(settings.cosmos)
         stack.push_async_callback(store.close)
         container = cosmos.container(store, DATABASE, INGESTIONS)
-        places = await stack.enter_async_context(blobs.client(wires.blobs))
+        blob_client = await stack.enter_async_context(blobs.client(settings.blobs))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
         ingestions = IngestionStore(container)
-        audio = AudioStore(places, lambda blob: blobs.copy_source(wires.blobs, blob, now()))
+        audio = AudioStore(blob_client, lambda blob: blobs.copy_source(settings.blobs, blob, now()))
         catalog = CatalogReader(cosmos.container(store, DATABASE, SONGS))
-        carrying = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now)
-        clock = ClockSkew(lambda: measure_skew_s(wires.cosmos.endpoint, now), now, time.monotonic)
-        worker = IngestionWorker(bus, carrying, ReceiverConfig(lanes=dials.lanes, stall=dials.stall), clock, now)
-        reconciler = Reconciler(bus, ingestions, audio, carrying, now, patience, worker.may_take)
+        runner = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now)
+        clock = ClockSkew(lambda: measure_skew_s(settings.cosmos.endpoint, now), now, time.monotonic)
+        worker = IngestionWorker(bus, runner, ReceiverConfig(lanes=config.lanes, stall=config.stall), clock, now)
+        reconciler = Reconciler(bus, ingestions, audio, runner, now, reconciling, worker.may_take)
 
         arrival = readiness.wait_for_all(
             container.read,
-            *(places.get_container_client(name).get_container_properties for name in (SONG_BLOBS, UPLOAD_BLOBS)),
+            *(blob_client.get_container_client(name).get_container_properties for name in (SONG_BLOBS, UPLOAD_BLOBS)),
             producer.get_eventhub_properties,
         )
         if await run_unless(stop, arrival):

@@ -1,4 +1,4 @@
-"""How many commands wait, and since when."""
+"""The depth of the command queue: the number of waiting commands, and the age of the oldest."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -16,7 +16,7 @@ from songline.schemas.progress_report import PartitionProgress
 EVERY_S = 10.0
 KNOWN_S = 30.0
 COUNTED_MAX = 20
-"""So many are looked at: each comes with the song that it carries, one of which is in memory at a time."""
+"""The most commands that are peeked. Each may carry a song, and one is in memory at a time."""
 
 
 class _SeenQueue(Struct, frozen=True):
@@ -27,9 +27,10 @@ class _SeenQueue(Struct, frozen=True):
 
 
 class QueueDepth:
-    """Looks at the commands that wait, and leaves them where they are.
+    """Peeks at the waiting commands.
 
-    `taken` gives the sequence numbers of those in hand here. `now` is the services' time, `steady` gives seconds.
+    `taken` returns the sequence numbers of the messages that this worker handles. `now` returns the services' time,
+    `steady` returns monotonic seconds.
     """
 
     def __init__(
@@ -46,10 +47,10 @@ class QueueDepth:
         self._seen: _SeenQueue | None = None
 
     def progress(self) -> PartitionProgress | None:
-        """The queue as a partition, None where it could not be looked at for half a minute.
+        """The queue as a partition; None if it could not be peeked for half a minute.
 
-        `position` is the sequence number before that of the oldest command that waits; commands in other workers' hands
-        are among those that wait. `events_behind` is None for more than COUNTED_MAX.
+        `position` is the sequence number before that of the oldest waiting command. Commands that other workers handle
+        count as waiting. `events_behind` is None if it is more than COUNTED_MAX.
         """
         seen = self._seen
         if seen is None or self._steady() - seen.at_s > KNOWN_S:
@@ -69,7 +70,7 @@ class QueueDepth:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look every few seconds until `stop`."""
+        """Peek every EVERY_S seconds until `stop`."""
         while not stop.is_set():
             with suppress(*BROKER_ERRORS):
                 async with self._bus.get_queue_receiver(SONG_COMMANDS) as receiver:

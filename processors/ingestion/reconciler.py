@@ -1,5 +1,7 @@
-"""Looks for what fell between two steps: events that stayed in an outbox, uploads without a command, commands that died
-without a word, bytes that nobody needs."""
+"""The reconciler: repairs what a crash left between two steps.
+
+It finds events in an outbox, uploads without a command, dead letters whose ingestion doesn't say so, and unused bytes.
+"""
 
 import asyncio
 import logging
@@ -36,11 +38,11 @@ _ID = re.compile(ID_PATTERN)
 
 
 class ReconcilerConfig(Struct, frozen=True):
-    """How long a thing may stay as it is before it is looked into.
+    """The times without a change after which the reconciler acts; `every` is the period of its rounds.
 
-    `unpublished` is for an event, `silent` for a command before the dead letters are searched for it, `unfinished` for
-    an upload, `lost` for a command that is nowhere, `staged` for a file nobody asks for, `removed` for the bytes of a
-    song that was taken away. `staged` must be longer than the queue keeps a command.
+    `unpublished` is for an event in an outbox, `silent` for a command before the dead letters are searched for it,
+    `unfinished` for an upload, `lost` for a command that can't be found, `staged` for an unused staged file, `removed`
+    for the bytes of a removed song. `staged` must be longer than the queue's time to live of a command.
     """
 
     every: timedelta = timedelta(minutes=1)
@@ -53,7 +55,7 @@ class ReconcilerConfig(Struct, frozen=True):
 
 
 class ReconcilerCounts(Struct):
-    """What one round found and mended."""
+    """The numbers of repairs in one round."""
 
     published: int = 0
     dead: int = 0
@@ -63,7 +65,7 @@ class ReconcilerCounts(Struct):
 
 
 class Reconciler:
-    """Several may run at a time: each of their steps is one that a worker may take too."""
+    """Runs rounds of repairs. Several may run at a time: each step is one that a worker may take too."""
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Reconciler:
         audio: AudioStore,
         work: CommandRunner,
         now: Callable[[], datetime],
-        patience: ReconcilerConfig,
+        config: ReconcilerConfig,
         clock_is_right: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bus = bus
@@ -80,51 +82,52 @@ class Reconciler:
         self._audio = audio
         self._work = work
         self._now = now
-        self._patience = patience
+        self._config = config
         self._clock_is_right = clock_is_right
 
     async def run(self, stop: asyncio.Event) -> None:
-        """A round at a time until `stop`; what fails is left to the next."""
+        """Run a round every `every` until `stop`. A round that fails is left to the next."""
         while not stop.is_set():
             try:
-                # What is overdue by a wrong clock may have begun a minute ago.
+                # With a wrong clock, an ingestion that began a minute ago may look overdue.
                 tally = await self.round() if self._clock_is_right() else ReconcilerCounts()
                 if tally != ReconcilerCounts():
                     logger.info("mended: %s", tally)
             except (AzureError, EventHubError) as error:
                 logger.warning("a round was cut short: %s: %s", type(error).__name__, error)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._patience.every.total_seconds())
+                await asyncio.wait_for(stop.wait(), self._config.every.total_seconds())
 
     async def round(self) -> ReconcilerCounts:
+        """Run one round; return what it repaired."""
         tally = ReconcilerCounts()
         await self._publish(tally)
-        await self._look_for_the_silent(tally)
-        tally.erased += await erase_removed(self._ingestions, self._audio, self._now(), self._patience.removed)
+        await self._give_up_silent(tally)
+        tally.erased += await erase_removed(self._ingestions, self._audio, self._now(), self._config.removed)
         await self._unstage(tally)
         return tally
 
     async def _publish(self, tally: ReconcilerCounts) -> None:
-        async for stored in self._ingestions.unpublished(self._now() - self._patience.unpublished):
+        async for stored in self._ingestions.unpublished(self._now() - self._config.unpublished):
             await self._work.publish(stored)
             tally.published += len(stored.ingestion.outbox) if stored.ingestion else 0
 
-    async def _look_for_the_silent(self, tally: ReconcilerCounts) -> None:
-        silent = await self._ingestions.stuck(self._now() - self._patience.silent)
-        letters = await self._dead_letters({ingestion.id for ingestion in silent}) if silent else {}
+    async def _give_up_silent(self, tally: ReconcilerCounts) -> None:
+        silent = await self._ingestions.stuck(self._now() - self._config.silent)
+        dead_letters = await self._dead_letters({ingestion.id for ingestion in silent}) if silent else {}
         for ingestion in silent:
-            if ingestion.id in letters:
-                await self._work.give_up(*letters[ingestion.id])
+            if ingestion.id in dead_letters:
+                await self._work.give_up(*dead_letters[ingestion.id])
                 tally.dead += 1
                 continue
             after = await self._ingestions.change(ingestion.id, partial(self._overdue, ingestion))
             tally.overdue += after.state in ("rejected", "dead")
 
     def _overdue(self, seen: Ingestion, known: Ingestion | None) -> Ingestion:
-        return overdue(known or seen, self._now(), self._patience.unfinished, self._patience.lost)
+        return overdue(known or seen, self._now(), self._config.unfinished, self._config.lost)
 
     async def _dead_letters(self, wanted: set[str]) -> dict[str, tuple[Command, str]]:
-        """Of the ingestions that are wanted, those whose command is among the dead letters: the command and why."""
+        """The commands of the `wanted` ingestions that are dead letters, with the reason, by ingestion id."""
         found: dict[str, tuple[Command, str]] = {}
         queue = self._bus.get_queue_receiver(SONG_COMMANDS, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         async with queue as receiver:
@@ -136,19 +139,19 @@ class Reconciler:
         return found
 
     async def _unstage(self, tally: ReconcilerCounts) -> None:
-        async for name in self._audio.staged(self._now() - self._patience.staged):
+        async for name in self._audio.staged(self._now() - self._config.staged):
             if await self._is_wanted(name):
                 continue
             try:
                 await self._audio.unstage(name)
             except HttpResponseError as error:
-                # A name that somebody else gave it may have no address.
+                # A foreign name may not be valid in a URL.
                 logger.warning("the staged file %r can't be deleted: %s", name, error.message)
             else:
                 tally.unstaged += 1
 
     async def _is_wanted(self, name: str) -> bool:
-        """Whether an ingestion may still need the staged file `name`. One whose name is no id is nobody's."""
+        """Whether an ingestion may still need the staged file `name`. No ingestion needs one whose name is no id."""
         if not _ID.search(name):
             return False
         try:

@@ -1,7 +1,7 @@
-"""What becomes of an upload: plain functions from what is known to what is written, without a wire.
+"""The transitions of an ingestion: pure functions from the known document to the one that is written.
 
-Each is a step on the ingestion's document. Done again on its own outcome, a step changes nothing, so that a command may
-be delivered, and its worker may die, at any moment and any number of times.
+Each transition is idempotent: applied to its own result, it changes nothing. So a command may be delivered any number
+of times, and its worker may die at any moment.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ HISTORY_MAX = 50
 
 
 class CommandRefusedError(Exception):
-    """A command that can't be carried out. It is dead-lettered with `reason`; its sender must change it."""
+    """A command that can never be carried out. It is dead-lettered with `reason`; its sender must change it."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -32,9 +32,9 @@ class CommandRefusedError(Exception):
 
 
 def begin(ingestion: Ingestion | None, command: Command, now: datetime) -> Ingestion:
-    """A worker has the command: the ingestion is being processed, unless it is settled; raises PoisonError.
+    """The ingestion after a worker received the command: processing, unless it is settled; raises PoisonError.
 
-    The command carries all that the document says, so that it may come before the document.
+    The command has all fields of the document, because it may arrive before the document is written.
     """
     order = _ingest(command)
     if ingestion is None:
@@ -57,8 +57,7 @@ def begin(ingestion: Ingestion | None, command: Command, now: datetime) -> Inges
 
 
 def begin_patch(command: Command, now: datetime) -> tuple[list[dict[str, Any]], str]:
-    """`begin` as a patch of the document, and the condition under which it does the same: that no worker had the
-    command before.
+    """`begin` as a patch of the document, and the condition under which both are equal: no worker had the command yet.
 
     Source: "Partial document update" and "Conditional patch" of the Cosmos DB documentation.
     """
@@ -79,7 +78,7 @@ def begin_patch(command: Command, now: datetime) -> tuple[list[dict[str, Any]], 
 
 
 def decide(ingestion: Ingestion, command: Command, finding: ProbedAudio | RefusedAudio, now: datetime) -> Ingestion:
-    """The outcome of an ingestion whose file was read: ready, with the event that says so, or rejected."""
+    """The ingestion after its file was probed: ready, with the event `song.uploaded` in its outbox, or rejected."""
     if ingestion.settled:
         return ingestion
     if isinstance(finding, RefusedAudio):
@@ -104,7 +103,7 @@ def decide(ingestion: Ingestion, command: Command, finding: ProbedAudio | Refuse
 
 
 def remove(ingestion: Ingestion | None, command: Command, now: datetime) -> Ingestion:
-    """The song is taken away by its uploader, or its ingestion is called off; raises CommandRefusedError."""
+    """The ingestion after its uploader removed the song or cancelled the upload; raises CommandRefusedError."""
     order = command.data
     assert isinstance(order, RemoveSong)
     if ingestion is None or (ingestion.state == "rejected" and ingestion.removed_at is None):
@@ -122,9 +121,9 @@ def remove(ingestion: Ingestion | None, command: Command, now: datetime) -> Inge
 
 
 def withdraw(known: SongDocument | None, command: Command) -> dict[str, Any] | None:
-    """The event that takes away a song which came in by another way and is in the catalog only; None when it has gone.
+    """The event that removes a song without an ingestion, which is only in the catalog; None if it is removed already.
 
-    There is no document of ours to decide in, so all of the event follows from the command. Raises CommandRefusedError.
+    Without a document to store the event, all of it follows from the command. Raises CommandRefusedError.
     """
     order = command.data
     assert isinstance(order, RemoveSong)
@@ -139,12 +138,12 @@ def withdraw(known: SongDocument | None, command: Command) -> dict[str, Any] | N
 
 
 def published(ingestion: Ingestion, events: tuple[dict[str, Any], ...]) -> Ingestion:
-    """The hub has `events`: they leave the outbox; what came into it meanwhile stays."""
+    """The ingestion after the hub received `events`: its outbox without them. Newer events stay."""
     return structs.replace(ingestion, outbox=tuple(event for event in ingestion.outbox if event not in events))
 
 
 def died(ingestion: Ingestion | None, command: Command, text: str, now: datetime) -> Ingestion:
-    """The command was given up: the ingestion is dead until somebody sends it again."""
+    """The ingestion after its command was given up: dead, until the command is sent again."""
     known = ingestion or begin(None, command, now)
     if known.settled or known.state == "dead":
         return known
@@ -152,9 +151,9 @@ def died(ingestion: Ingestion | None, command: Command, text: str, now: datetime
 
 
 def overdue(ingestion: Ingestion, now: datetime, unfinished: timedelta, lost: timedelta) -> Ingestion:
-    """An upload that was not finished for so long is given up; so is a command of which nothing was heard for so long.
+    """The ingestion: rejected if its upload is unfinished for `unfinished`, dead if its command is silent for `lost`.
 
-    Neither is the last word: a command that comes after all is carried out.
+    A command that arrives later is still carried out.
     """
     quiet = now - ingestion.updated_at
     if ingestion.state == "received" and quiet > unfinished:
@@ -168,12 +167,12 @@ def overdue(ingestion: Ingestion, now: datetime, unfinished: timedelta, lost: ti
 
 
 def erased(ingestion: Ingestion, now: datetime) -> Ingestion:
-    """The bytes of a song that was taken away are gone, or are another song's too."""
+    """The ingestion of a removed song after its bytes were deleted, or found to belong to another song too."""
     return ingestion if ingestion.erased_at else structs.replace(ingestion, erased_at=now)
 
 
 def _quoted(text: str) -> str:
-    """A string of Cosmos DB's SQL, which are JSON's."""
+    """`text` as a string literal of Cosmos DB's SQL, which has JSON's form."""
     return msgspec.json.encode(text).decode()
 
 
@@ -196,7 +195,7 @@ def _audio(order: IngestSong, found: ProbedAudio) -> Audio:
 
 
 def _outgoing(event_id: str, data: Payload, traceparent: str | None, now: datetime) -> dict[str, Any]:
-    """An event as it will be on the wire, down to its time: published twice it is the same event."""
+    """An event in its published form, including its time, so that publishing it twice gives the same event."""
     event = Event(id=event_id, source=SOURCE, time=now.astimezone(UTC), data=data, traceparent=traceparent)
     return msgspec.json.decode(encode(event), type=dict[str, Any])
 

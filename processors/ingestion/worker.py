@@ -1,4 +1,4 @@
-"""The worker: lanes that carry out the commands of `song-commands`, and the reasons for which they don't."""
+"""The ingestion worker: lanes that carry out the commands of `song-commands`, and the reasons why it is not ready."""
 
 import asyncio
 import time
@@ -16,11 +16,14 @@ from songline.schemas.progress_report import NotReadyCause, NotReadyReason, Prog
 
 NAME = "ingestion"
 RETRIES = 1
-"""Of the SDK's client of Service Bus. More would take longer than a lock lasts; the lanes try again themselves."""
+"""The retries of the SDK's Service Bus client. More would take longer than a lock lasts, and the lanes retry too."""
 
 
 class IngestionWorker:
-    """`now` is the time of day, `steady` gives seconds. Without a `clock` this machine's is taken for right."""
+    """Runs the lanes, the clock measurement and the queue depth.
+
+    `now` returns the time of day, `steady` monotonic seconds. Without a `clock`, this machine's clock counts as right.
+    """
 
     def __init__(
         self,
@@ -40,21 +43,21 @@ class IngestionWorker:
         self._queue = QueueDepth(bus, self._taken, self._services_now, steady)
 
     def report(self, waiting: Iterable[NotReadyReason] = ()) -> ProgressReport:
-        """The queue's progress; `waiting`: reasons of before it began."""
+        """The worker's report. `waiting` has the reasons why the worker has not begun yet."""
         queue = self._queue.progress()
         reasons = tuple(waiting) or tuple(self.reasons())
         return ProgressReport(worker=NAME, as_of=self._now(), partitions=(queue,) if queue else (), reasons=reasons)
 
     def why_not(self) -> list[str]:
-        """The reasons for which commands are not carried out, as sentences."""
+        """The reasons why the worker is not ready, as sentences."""
         return [reason.sentence for reason in self.reasons()]
 
     def reasons(self) -> list[NotReadyReason]:
-        """The reasons for which commands are not carried out."""
+        """The reasons why the worker is not ready."""
         return list(self._reasons())
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`; then each lane finishes what it has in hand, or hands it back when `grace` is over."""
+        """Work until `stop`. Then each lane finishes its message within `grace` seconds, or abandons it."""
         await self._clock.refresh()
         lanes = [asyncio.create_task(lane.run(stop, self.may_take)) for lane in self.lanes]
         beside = (self._clock.run(stop), self._queue.run(stop), stop.wait())
@@ -71,7 +74,7 @@ class IngestionWorker:
                 raise result
 
     def may_take(self) -> bool:
-        """Whether the clock is right enough to take commands, and to judge by their ages."""
+        """Whether the clock is right enough to take commands and to compare their ages."""
         return not any(lane.clock_refuses for lane in self.lanes) and clock_is_usable(self._clock, self._lock_s)
 
     def _taken(self) -> set[int]:
@@ -108,7 +111,7 @@ class IngestionWorker:
         for lane in self.lanes:
             still_s = now_s - lane.seen_s
             if lane.taken is None and lane.away is None and still_s >= self._pace.wait + self._pace.stall:
-                sentence = f"the broker has not answered a lane's question for commands for {still_s:.0f} s"
+                sentence = f"the broker has not answered a lane's request for commands for {still_s:.0f} s"
                 yield not_ready(NAME, NotReadyCause.STANDS_STILL, sentence)
 
 

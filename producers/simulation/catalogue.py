@@ -1,4 +1,4 @@
-"""The songs of a simulated world: what they are called, how popular they are, what is new and what goes viral."""
+"""The songs of a simulated world: their names, their popularity, new releases and viral songs."""
 
 from random import Random
 from typing import TypeAlias
@@ -32,9 +32,9 @@ class SimulatedSong(Struct, frozen=True, kw_only=True):
 
 
 def song(number: int) -> SimulatedSong:
-    """Song `number` of the one endless catalogue that every simulation plays from, whatever its seed.
+    """Song `number` of the endless catalogue that all simulations share, with any seed.
 
-    So two runs never tell different tales of the same song id.
+    So two runs never publish different facts about the same song id.
     """
     artist = number // SONGS_AN_ARTIST
     of_artist = Random(f"artist {artist}")
@@ -51,7 +51,7 @@ def song(number: int) -> SimulatedSong:
 
 
 class Catalogue:
-    """Songs by number, ranked by popularity; draws songs, over all or within a genre, by Zipf's law.
+    """Songs by number, ranked by popularity. Draws songs from all or from a genre, by Zipf's law.
 
     Within a list of n songs the song of rank r is drawn with weight r^-exponent.
     """
@@ -65,11 +65,11 @@ class Catalogue:
         self._arrange()
 
     def __len__(self) -> int:
-        """How many songs can be played now."""
+        """The number of songs that can be played now."""
         return len(self._ranking)
 
     def announce(self, random: Generator) -> SimulatedSong:
-        """The next song, new in the catalogue; any order of magnitude of rank is as likely."""
+        """Add the next song to the catalogue and return it. Its rank is log-uniform."""
         new = song(len(self.songs))
         self._ranking.insert(int(len(self._ranking) ** random.random()), len(self.songs))
         self.songs.append(new)
@@ -77,19 +77,19 @@ class Catalogue:
         return new
 
     def withdraw(self, random: Generator) -> SimulatedSong | None:
-        """A song that goes; None while only one is left."""
+        """Remove a random song and return it; None if only one is left."""
         if len(self._ranking) == 1:
             return None
         self._stale = True
         return self.songs[self._ranking.pop(int(random.integers(len(self._ranking))))]
 
     def obscure(self, random: Generator) -> int:
-        """The number of a song from the less popular half: what may go viral."""
+        """The number of a random song from the less popular half, which may go viral."""
         half = len(self._ranking) // 2
         return int(self._ranking[half + int(random.integers(len(self._ranking) - half))])
 
     def go_viral(self, shares: dict[int, float]) -> None:
-        """From now on each song number in `shares` is drawn in that share of cases, whatever the shelf."""
+        """From now on, draw each song number in `shares` with that probability, for every genre."""
         self._viral = np.array(list(shares), dtype=np.int64)
         self._viral_shares = np.cumsum(list(shares.values()))
 
@@ -111,11 +111,11 @@ class Catalogue:
         return drawn
 
     def durations(self, numbers: Ints) -> Ints:
-        """Milliseconds of each of the songs `numbers`."""
+        """The lengths of the songs `numbers`, in milliseconds."""
         return np.asarray(self._durations[numbers])
 
     def _arrange(self) -> None:
-        """Lay out each genre's songs, in order of popularity, one after the other, and all songs at the end."""
+        """Rebuild the arrays: the songs of each genre by popularity, genre after genre, then all songs."""
         ranking = np.array(self._ranking, dtype=np.int64)
         self._durations: Ints = np.array([each.duration_ms for each in self.songs])
         genres = np.array([-1 if each.genre is None else each.genre for each in self.songs])[ranking]

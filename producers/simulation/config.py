@@ -1,4 +1,4 @@
-"""How simulated listeners behave: every number that can be turned."""
+"""The configuration of a simulation."""
 
 from typing import Annotated, Any
 
@@ -11,23 +11,27 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class SimulationConfig(Struct, frozen=True, kw_only=True):
-    """The world that is simulated. Shares are of 0 to 1, durations are in seconds unless the name says otherwise."""
+    """The parameters of the simulated world. Shares are from 0 to 1, durations are in seconds."""
 
     rate: Annotated[float, Meta(gt=0, le=1_000_000, description="events a second, all kinds together")] = 50.0
-    listeners: Annotated[int, Meta(ge=1, le=20_000_000, description="how many listeners there are")] = 20_000
-    songs: Annotated[int, Meta(ge=1, le=1_000_000, description="how many songs there are at the start")] = 2_000
+    listeners: Annotated[int, Meta(ge=1, le=20_000_000, description="number of listeners")] = 20_000
+    songs: Annotated[int, Meta(ge=1, le=1_000_000, description="number of songs at the start")] = 2_000
     popularity: Annotated[float, Meta(ge=0, le=3, description="Zipf exponent of the songs' popularity")] = 0.9
     taste: Annotated[Share, Meta(description="share of plays from the listener's favourite genres")] = 0.6
     session_songs: Annotated[float, Meta(ge=1, le=1000, description="mean number of songs in a session")] = 12.0
     pause: Annotated[float, Meta(gt=0, le=3600, description="median pause between two songs, in seconds")] = 2.0
     skips: Annotated[Share, Meta(description="share of plays that are skipped after a few seconds")] = 0.25
-    likes: Annotated[Share, Meta(description="chance that a listener who heard a song out likes it")] = 0.06
+    likes: Annotated[Share, Meta(description="chance that a listener who heard at least half of a song likes it")] = (
+        0.06
+    )
     unlikes: Annotated[Share, Meta(description="share of likes that are taken back later")] = 0.1
     uploads: Annotated[Share, Meta(description="share of events that are uploads of new songs")] = 0.001
-    removals: Annotated[Share, Meta(description="share of uploads that a removal of some song goes with")] = 0.03
+    removals: Annotated[Share, Meta(description="removals of songs, as a share of uploads")] = 0.03
     spike_every: Annotated[float, Meta(gt=0, description="mean time between songs that go viral, in seconds")] = 900.0
     spike_share: Annotated[Share, Meta(description="share of all plays that a viral song takes at its height")] = 0.15
-    bots: Annotated[int, Meta(ge=0, le=1000, description="listeners that hammer one song each")] = 3
+    bots: Annotated[
+        int, Meta(ge=0, le=1000, description="number of bots, which play one song each without a pause")
+    ] = 3
     bot_share: Annotated[Share, Meta(description="share of events that come from bots")] = 0.01
     duplicates: Annotated[Share, Meta(description="share of events that are sent twice, byte for byte")] = 0.01
     late: Annotated[Share, Meta(description="share of plays that are reported minutes to days late")] = 0.005
@@ -42,7 +46,7 @@ class SimulationConfig(Struct, frozen=True, kw_only=True):
 
 
 def read_config(values: dict[str, Any]) -> SimulationConfig:
-    """Dials from names and values; raises ValueError, which names the dial and the rule it breaks."""
+    """The configuration from names and values; raises ValueError, which names the field and the rule it breaks."""
     try:
         return msgspec.convert(values, SimulationConfig)
     except msgspec.ValidationError as error:

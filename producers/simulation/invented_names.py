@@ -1,4 +1,4 @@
-"""Names of songs and artists that nobody bears, from a few hundred words."""
+"""Invented names of songs and artists, made of a few hundred words."""
 
 from random import Random
 
@@ -34,7 +34,7 @@ _LAST = (
 
 
 def artist_name(random: Random) -> str:
-    """A band ("The Pale Herons") or a person ("Noor Vidal")."""
+    """The name of a band ("The Pale Herons") or a person ("Noor Vidal")."""
     if random.random() < 0.5:
         return f"The {random.choice(_ADJECTIVES)} {random.choice(_CREATURES)}"
     return f"{random.choice(_FIRST)} {random.choice(_LAST)}"

@@ -1,4 +1,4 @@
-"""The listeners of a simulated world: where they live, when they are awake, what they like."""
+"""The listeners of a simulated world: their places, hours and favourite genres."""
 
 import numpy as np
 from msgspec import Struct
@@ -11,7 +11,7 @@ REMEMBERED_LIKES = 16
 
 
 class HomePlace(Struct, frozen=True):
-    """A country: its share of the listeners, its standard time in hours from UTC, and the genre that it favours."""
+    """A country: its weight among the listeners, its standard time in hours from UTC, and its favourite genre."""
 
     region: str
     weight: float
@@ -38,7 +38,7 @@ PLACES = (
 DEVICES = ("ios", "android", "web", "desktop", "speaker", "tv", "car")
 _DEVICE_WEIGHTS = (0.34, 0.36, 0.1, 0.1, 0.05, 0.02, 0.03)
 
-# How many sessions start in each local hour, midnight first, beside an average hour: commutes, evenings, quiet nights.
+# The sessions that start in each local hour, relative to an average hour, from midnight on.
 _BY_HOUR = (
     0.45, 0.28, 0.18, 0.13, 0.14, 0.28, 0.62, 1.10, 1.32, 1.12, 1.02, 1.05,
     1.15, 1.12, 1.08, 1.15, 1.28, 1.50, 1.58, 1.50, 1.42, 1.32, 1.08, 0.75,
@@ -46,7 +46,7 @@ _BY_HOUR = (
 
 
 class Listeners:
-    """Listeners 0 to `count` - 1, sorted by place; who is in a session, and which songs each liked of late."""
+    """Listeners 0 to `count` - 1, sorted by place, with their sessions and their most recent likes."""
 
     def __init__(self, count: int, random: Generator) -> None:
         share = np.array([place.weight for place in PLACES])
@@ -68,12 +68,12 @@ class Listeners:
         return len(self.place)
 
     def shelves(self, who: Ints, taste: float, random: Generator) -> Ints:
-        """For a play of each of `who`: one of the listener's two favourite genres in `taste` of cases, else -1."""
+        """A genre for a play of each of `who`: one of two favourites with probability `taste`, else -1 (all)."""
         favourite = self._favourites[who, (random.random(len(who)) < 0.35).astype(np.int64)]
         return np.where(random.random(len(who)) < taste, favourite, -1)
 
     def start_sessions(self, count: int, utc_s: float, random: Generator) -> Ints:
-        """`count` listeners who weren't in a session and now are, from where it is the time of day for it.
+        """Start sessions of `count` listeners without one, chosen by the local time of day; return the listeners.
 
         At most half of all listeners may be in a session.
         """
@@ -84,7 +84,7 @@ class Listeners:
             if not wanted:
                 return started
             place = np.searchsorted(weights, random.random(wanted) * weights[-1], side="right")
-            # Some listen far more than others: a listener's share of sessions falls with its rank in its place.
+            # Some listeners have many more sessions than others: the share falls with the rank within a place.
             rank = ((self._ends - self._starts)[place] * random.random(wanted) ** 1.6).astype(np.int64)
             drawn = np.unique(self._starts[place] + rank)
             started = np.concatenate((started, self._take(drawn[~self._busy[drawn]])))
@@ -94,17 +94,17 @@ class Listeners:
         return np.concatenate((started, self._take(random.choice(free, size=count - len(started), replace=False))))
 
     def end_sessions(self, who: Ints) -> None:
-        """The sessions of `who` are over; they start none before the next `rest`, unless everyone else is in one."""
+        """End the sessions of `who`. They start none before the next `rest`, unless all others are in one."""
         self._tired.append(who)
 
     def rest(self) -> None:
-        """Time has passed: those whose sessions are over may start another."""
+        """Let the listeners whose sessions have ended start another."""
         for who in self._tired:
             self._busy[who] = False
         self._tired.clear()
 
     def like(self, who: int, song: int) -> bool:
-        """Whether the like is news: False where the listener is known to have liked the song already."""
+        """Record the like; return False if the listener is known to have liked the song already."""
         liked = self._liked[who]
         if song in liked:
             return False
@@ -117,7 +117,7 @@ class Listeners:
         return who
 
     def _awake(self, utc_s: float) -> Floats:
-        """Cumulated over places: listeners there times sessions at this hour there."""
+        """The weights of the places, cumulated: listeners times the sessions at the local hour."""
         hours = [(utc_s / 3600 + place.utc_offset) % 24 for place in PLACES]
         now = np.interp(hours, np.arange(25) + 0.5, [*_BY_HOUR, _BY_HOUR[0]])
         return np.cumsum(now * (self._ends - self._starts))

@@ -1,4 +1,4 @@
-"""Who is listening now, and when each one's song ends."""
+"""The running listening sessions, and the ends of their plays."""
 
 import numpy as np
 from msgspec import Struct
@@ -12,7 +12,7 @@ HEARD = 0.5
 HEARD_OUT = 0.8
 LEFT_AFTER = 0.15
 HEARD_SHARE = HEARD_OUT + (1 - HEARD_OUT) * (1 - HEARD) / (1 - LEFT_AFTER)
-"""Share of the plays that aren't skipped in which at least HEARD of the song is heard."""
+"""The share of the plays without a skip in which at least HEARD of the song is heard."""
 
 _PAUSE_SIGMA = 1.1
 _SAMPLE = 20_000
@@ -20,7 +20,7 @@ _WARM_UP_GAPS = 10
 
 
 class DuePlays(Struct):
-    """Columns of plays: when each ended (seconds since the start), who, which song, how much of it."""
+    """Columns of plays: the end in seconds since the start, listener, song, played and whole milliseconds."""
 
     at: Floats
     who: Ints
@@ -43,15 +43,15 @@ class DuePlays(Struct):
             column[index] = values
 
     def columns(self) -> tuple[Floats, Ints, Ints, Ints, Ints]:
+        """The columns, in the order of the fields."""
         return self.at, self.who, self.song, self.played_ms, self.duration_ms
 
 
 class ListeningSessions:
-    """A fixed number of running sessions; when one ends, another listener's begins.
+    """A fixed number of running sessions. When one ends, a session of another listener begins.
 
-    `plays_per_s` sets how many there are: as many as real listeners need, but at most half of all listeners are in
-    one at a time. Where that is too few for the rate, everyone lives faster (`pace` < 1): a song is over sooner than
-    its length says.
+    The number follows from `plays_per_s`, but at most half of all listeners are in a session at a time. If that is too
+    few for the rate, `time_scale` is below 1: plays and pauses take that share of their normal time.
     """
 
     def __init__(
@@ -59,19 +59,19 @@ class ListeningSessions:
         plays_per_s: float,
         catalogue: Catalogue,
         listeners: Listeners,
-        dials: SimulationConfig,
+        config: SimulationConfig,
         utc_s: float,
         random: Generator,
     ) -> None:
-        self._catalogue, self._listeners, self._dials, self._random = catalogue, listeners, dials, random
-        self.pace = 1.0
+        self._catalogue, self._listeners, self._config, self._random = catalogue, listeners, config, random
+        self.time_scale = 1.0
         nobody = np.zeros(_SAMPLE)
         gap_s = float(np.mean(self._next_plays(nobody, random.integers(len(listeners), size=_SAMPLE)).at))
         count = max(1, min(round(plays_per_s * gap_s), len(listeners) // 2))
-        self.pace = count / (plays_per_s * gap_s)
-        self._left = random.geometric(1 / dials.session_songs, size=count)
-        # All begin at once, long enough ago that by the start they are at as many different points as in real life.
-        since = np.full(count, -_WARM_UP_GAPS * gap_s * self.pace)
+        self.time_scale = count / (plays_per_s * gap_s)
+        self._left = random.geometric(1 / config.session_songs, size=count)
+        # All sessions begin at the same time before the start, early enough to be spread evenly by then.
+        since = np.full(count, -_WARM_UP_GAPS * gap_s * self.time_scale)
         self._running = self._next_plays(since, listeners.start_sessions(count, utc_s, random))
         self.play_until(0.0, utc_s)
 
@@ -79,7 +79,7 @@ class ListeningSessions:
         return len(self._running)
 
     def play_until(self, end_s: float, utc_s: float) -> DuePlays:
-        """Every play that ends before `end_s`, in the order in which they end; `utc_s` is the time of day."""
+        """The plays that end before `end_s`, ordered by their ends; `utc_s` is the time of day."""
         self._listeners.rest()
         waves = []
         while True:
@@ -93,27 +93,27 @@ class ListeningSessions:
         return DuePlays(at, *rest).take(np.argsort(at, kind="stable"))
 
     def _relieved(self, slots: Ints, utc_s: float) -> Ints:
-        """Who goes on in each of `slots`: the same listener, or another where the session is over."""
+        """The next listener of each of `slots`: the same, or another if the session is over."""
         self._left[slots] -= 1
         over = slots[self._left[slots] == 0]
         who = self._running.who
         if len(over):
             self._listeners.end_sessions(who[over])
             who[over] = self._listeners.start_sessions(len(over), utc_s, self._random)
-            self._left[over] = self._random.geometric(1 / self._dials.session_songs, size=len(over))
+            self._left[over] = self._random.geometric(1 / self._config.session_songs, size=len(over))
         return who[slots]
 
     def _next_plays(self, since: Floats, who: Ints) -> DuePlays:
-        """What each of `who` plays next, from `since` on, and when it ends.
+        """The next play of each of `who`, from `since` on.
 
-        A skip comes within 30 s and before the song's half; of the rest 4 in 5 hear the song out.
+        A skip comes within 30 s and before half of the song. Of the other plays, 4 in 5 last to the end.
         """
         count, random = len(who), self._random
-        songs = self._catalogue.draw(self._listeners.shelves(who, self._dials.taste, random), random)
+        songs = self._catalogue.draw(self._listeners.shelves(who, self._config.taste, random), random)
         duration = self._catalogue.durations(songs)
         skip = np.minimum(1_000 * 29 ** random.random(count), duration * 0.45)
         part = np.where(random.random(count) < HEARD_OUT, 1.0, LEFT_AFTER + (1 - LEFT_AFTER) * random.random(count))
-        played = np.where(random.random(count) < self._dials.skips, skip, duration * part)
-        pause = random.lognormal(np.log(self._dials.pause), _PAUSE_SIGMA, size=count)
-        ends = since + (pause + played / 1000) * self.pace
+        played = np.where(random.random(count) < self._config.skips, skip, duration * part)
+        pause = random.lognormal(np.log(self._config.pause), _PAUSE_SIGMA, size=count)
+        ends = since + (pause + played / 1000) * self.time_scale
         return DuePlays(ends, who, songs, played.astype(np.int64), duration)

@@ -1,11 +1,11 @@
-"""What realistic listeners do, as events: a pure function of a seed, a start and the dials.
+"""The events of simulated listeners: a pure function of a seed, a start and a configuration.
 
-Who listens comes from Listeners and Sessions, to what from Catalogue and Spikes. This module lets time pass, in
-blocks, and makes events of what happened in a block: plays and the likes that follow, bots, uploads and removals;
-then comes what a network does to them (late, out of order, twice).
+Listeners and ListeningSessions choose who listens, Catalogue and ViralSpikes to what. This module advances time in
+blocks and makes the events of a block: plays and the likes that follow, bots, uploads and removals. Then it simulates
+the network: late, out of order, repeated.
 
-The same seed, start and dials give the same bytes under the same version of numpy, whose random streams may change
-from one version to another.
+The same seed, start and configuration give the same bytes under the same version of numpy. Its random streams may
+change between versions.
 """
 
 import heapq
@@ -35,41 +35,41 @@ _BOT_PLAYED_MS = 31_000
 _CATALOGUE_AGE_MS = 30 * 86_400_000
 
 Due: TypeAlias = tuple[datetime, Event]
-"""When an event reaches its sender, and the event. Its own `time` may be earlier, or much earlier."""
+"""The moment at which an event reaches its sender, and the event. Its own `time` may be much earlier."""
 _Happened: TypeAlias = tuple[int, Event]
 _Held: TypeAlias = tuple[int, int, Event]
 
 
 class Simulation:
-    """An endless iterator of (due, event), in the order in which they are due; iterate over it once.
+    """An endless iterator of (due, event), ordered by the due time; iterate over it once.
 
-    `start` (aware, 2001 or later, cut to milliseconds) is when it begins; the first events announce the songs that
-    are there already. Several processes share one world as `part` of `parts`: each has listeners of its own, and
-    only part 0 tells of uploads and removals. Raises ValueError where one of these can't be.
+    `start` is its beginning: aware, 2001 or later, cut to milliseconds. The first events announce the existing songs.
+    Several processes share one world as `part` of `parts`: each has its own listeners, and only part 0 publishes
+    uploads and removals. Raises ValueError for an invalid `start` or too few listeners.
     """
 
-    def __init__(self, seed: int, start: datetime, dials: SimulationConfig, *, part: int = 0, parts: int = 1) -> None:
-        if parts > dials.listeners:
-            raise ValueError(f"listeners: saw {dials.listeners}, expected at least one for each of {parts} processes")
+    def __init__(self, seed: int, start: datetime, config: SimulationConfig, *, part: int = 0, parts: int = 1) -> None:
+        if parts > config.listeners:
+            raise ValueError(f"listeners: saw {config.listeners}, expected at least one for each of {parts} processes")
         if start < EARLIEST_START:
             raise ValueError(f"start: saw {start.isoformat()}, expected {EARLIEST_START.isoformat()} or later")
-        self._dials, self._part, self._parts = dials, part, parts
+        self._config, self._part, self._parts = config, part, parts
         self._start = start.replace(microsecond=start.microsecond // 1000 * 1000)
         self._start_ms = round(self._start.timestamp() * 1000)
-        # What all parts must agree on has a stream of its own; so has what is this part's alone.
+        # One random stream for what all parts must agree on, and others for this part alone.
         self._world = _stream(seed, 0)
         self._random = _stream(seed, 1, part)
         self._entropy = _entropy(_stream(seed, 2, part))
-        self._catalogue = Catalogue(dials.songs, dials.popularity, self._world)
-        self._spikes = ViralSpikes(dials, self._world)
-        bot_songs = self._catalogue.draw(np.full(dials.bots, -1), self._world).tolist()
+        self._catalogue = Catalogue(config.songs, config.popularity, self._world)
+        self._spikes = ViralSpikes(config, self._world)
+        bot_songs = self._catalogue.draw(np.full(config.bots, -1), self._world).tolist()
         self._bots = list(enumerate(bot_songs))[part::parts]
-        self._listeners = Listeners(len(range(part, dials.listeners, parts)), self._random)
+        self._listeners = Listeners(len(range(part, config.listeners, parts)), self._random)
         self._sessions = ListeningSessions(
-            _plays_per_s(dials) / parts,
+            _plays_per_s(config) / parts,
             self._catalogue,
             self._listeners,
-            dials,
+            config,
             self._start.timestamp(),
             self._random,
         )
@@ -79,35 +79,35 @@ class Simulation:
     def __iter__(self) -> Iterator[Due]:
         if self._part == 0:
             yield from self._announcements()
-        block_s = min(_LONGEST_BLOCK_S, _BLOCK_EVENTS / self._dials.rate)
+        block_s = min(_LONGEST_BLOCK_S, _BLOCK_EVENTS / self._config.rate)
         for block in count():
             begin_s, end_s = block * block_s, (block + 1) * block_s
             for due_ms, _, event in self._deliver(self._happenings(begin_s, end_s), int(end_s * 1000)):
                 yield self._start + timedelta(milliseconds=due_ms), event
 
     def _announcements(self) -> Iterator[Due]:
-        """The songs that are there at the start, of which the oldest is a month old."""
+        """The uploads of the songs that exist at the start. The oldest is a month old."""
         songs = self._catalogue.songs
         for number, song in enumerate(songs):
             ms = _CATALOGUE_AGE_MS * (number - len(songs)) // len(songs)
             yield self._start, self._event(ms, _uploaded(song))
 
     def _happenings(self, begin_s: float, end_s: float) -> list[_Happened]:
-        """What happens in a block; the world moves first, so that every part's world moves alike."""
+        """The events of a block. The shared world advances first, so that it is the same in every part."""
         happened = self._releases(begin_s, end_s)
         for _ in range(self._spikes.due(begin_s)):
             self._spikes.begin(self._catalogue.obscure(self._world), begin_s)
         self._catalogue.go_viral(self._spikes.shares(begin_s))
         plays = self._sessions.play_until(end_s, self._start.timestamp() + begin_s)
         happened += self._played(plays)
-        happened += self._hammered(begin_s, end_s)
+        happened += self._bot_plays(begin_s, end_s)
         return happened
 
     def _releases(self, begin_s: float, end_s: float) -> list[_Happened]:
-        """Songs that come, and songs that go. Only part 0 says so; the others only know."""
-        uploads = _once(self._dials) * self._dials.uploads
+        """The uploads and removals of a block. All parts apply them, and only part 0 returns events."""
+        uploads = _once(self._config) * self._config.uploads
         come = _moments(uploads, begin_s, end_s, self._world)
-        gone = _moments(uploads * self._dials.removals, begin_s, end_s, self._world)
+        gone = _moments(uploads * self._config.removals, begin_s, end_s, self._world)
         released: list[tuple[int, Payload]] = [(ms, _uploaded(self._catalogue.announce(self._world))) for ms in come]
         for ms in gone:
             song = self._catalogue.withdraw(self._world)
@@ -116,10 +116,10 @@ class Simulation:
         return [(ms, self._event(ms, payload)) for ms, payload in released] if self._part == 0 else []
 
     def _played(self, plays: DuePlays) -> list[_Happened]:
-        dials, random, size = self._dials, self._random, len(plays)
-        late_ms = _late_ms(dials, size, random)
-        likes = (random.random(size) < dials.likes) & (plays.played_ms >= HEARD * plays.duration_ms)
-        unlike_ms = np.where(random.random(size) < dials.unlikes, 60_000 + random.exponential(1_800_000, size), 0)
+        config, random, size = self._config, self._random, len(plays)
+        late_ms = _late_ms(config, size, random)
+        likes = (random.random(size) < config.likes) & (plays.played_ms >= HEARD * plays.duration_ms)
+        unlike_ms = np.where(random.random(size) < config.unlikes, 60_000 + random.exponential(1_800_000, size), 0)
         at_ms = (plays.at * 1000).astype(np.int64)
         happened = []
         for ms, late, who, number, played, duration, place, device, like, unlike in zip(
@@ -153,11 +153,11 @@ class Simulation:
                     happened.append((ms + unlike, self._event(ms + unlike, unliked)))
         return happened
 
-    def _hammered(self, begin_s: float, end_s: float) -> list[_Happened]:
-        """Plays by bots: just long enough to count, one after the other."""
+    def _bot_plays(self, begin_s: float, end_s: float) -> list[_Happened]:
+        """The plays by bots, each just long enough to count."""
         happened = []
         for bot, number in self._bots:
-            user, region = f"user-{self._dials.listeners + bot}", PLACES[bot % len(PLACES)].region
+            user, region = f"user-{self._config.listeners + bot}", PLACES[bot % len(PLACES)].region
             duration = max(_BOT_PLAYED_MS, self._catalogue.songs[number].duration_ms)
             play = SongPlayed(
                 user_id=user,
@@ -166,15 +166,15 @@ class Simulation:
                 duration_ms=duration,
                 region=region,
             )
-            each = _once(self._dials) * self._dials.bot_share / self._dials.bots
+            each = _once(self._config) * self._config.bot_share / self._config.bots
             happened += [(ms, self._event(ms, play)) for ms in _moments(each, begin_s, end_s, self._random)]
         return happened
 
     def _deliver(self, happened: list[_Happened], end_ms: int) -> list[_Held]:
-        """What is due before `end_ms`, in order: some events are held up on the way, some come twice."""
-        dials, random, size = self._dials, self._random, len(happened)
-        slow = np.where(random.random(size) < dials.disorder, random.lognormal(6.7, 1.0, size), 0).astype(np.int64)
-        again = np.where(random.random(size) < dials.duplicates, 1 + random.exponential(3_000, size), 0)
+        """The events that are due before `end_ms`, in order. Some are delayed, and some are repeated."""
+        config, random, size = self._config, self._random, len(happened)
+        slow = np.where(random.random(size) < config.disorder, random.lognormal(6.7, 1.0, size), 0).astype(np.int64)
+        again = np.where(random.random(size) < config.duplicates, 1 + random.exponential(3_000, size), 0)
         arriving: list[_Held] = []
         for (ms, event), slow_ms, again_ms in zip(
             happened, slow.tolist(), again.astype(np.int64).tolist(), strict=True
@@ -214,17 +214,17 @@ def _entropy(random: Generator) -> Iterator[int]:
         yield from (a << 37 | b for a, b in zip(high, low, strict=True))
 
 
-def _once(dials: SimulationConfig) -> float:
+def _once(config: SimulationConfig) -> float:
     """Events a second, each counted once."""
-    return dials.rate / (1 + dials.duplicates)
+    return config.rate / (1 + config.duplicates)
 
 
-def _plays_per_s(dials: SimulationConfig) -> float:
-    """Plays a second by listeners, so that with all that goes with them the rate is what the dial says."""
-    bots = dials.bot_share if dials.bots else 0.0
-    rest = 1 - bots - dials.uploads * (1 + dials.removals)
-    liked = dials.likes * (1 - dials.skips) * HEARD_SHARE
-    return _once(dials) * rest / (1 + liked * (1 + dials.unlikes))
+def _plays_per_s(config: SimulationConfig) -> float:
+    """The listeners' plays a second with which all events together have the configured rate."""
+    bots = config.bot_share if config.bots else 0.0
+    rest = 1 - bots - config.uploads * (1 + config.removals)
+    liked = config.likes * (1 - config.skips) * HEARD_SHARE
+    return _once(config) * rest / (1 + liked * (1 + config.unlikes))
 
 
 def _moments(per_s: float, begin_s: float, end_s: float, random: Generator) -> list[int]:
@@ -234,12 +234,12 @@ def _moments(per_s: float, begin_s: float, end_s: float, random: Generator) -> l
     return ordered
 
 
-def _late_ms(dials: SimulationConfig, size: int, random: Generator) -> Floats:
-    """How late each play is reported: most not at all, some by minutes to days, a few by more than 7 days."""
+def _late_ms(config: SimulationConfig, size: int, random: Generator) -> Floats:
+    """The delay of each play's report in milliseconds: mostly 0, for some minutes to days, for a few over 7 days."""
     days = 60 * (LATE_LIMIT_S / 60) ** (0.99 * random.random(size))
     weeks = LATE_LIMIT_S * (1.01 + 3.2 * random.random(size))
-    lateness = np.where(random.random(size) < dials.too_late, weeks, days)
-    late_ms: Floats = np.where(random.random(size) < dials.late, 1000 * lateness, 0)
+    lateness = np.where(random.random(size) < config.too_late, weeks, days)
+    late_ms: Floats = np.where(random.random(size) < config.late, 1000 * lateness, 0)
     return late_ms
 
 

@@ -1,4 +1,4 @@
-"""Songs that go viral: out of nowhere, and then less and less."""
+"""Viral songs: they start suddenly, and their share decays."""
 
 from math import exp
 
@@ -11,28 +11,29 @@ _FORGOTTEN = 0.05
 
 
 class ViralSpikes:
-    """At most TOGETHER of all plays go to viral songs; each song's share falls to 1/e in some minutes."""
+    """The viral songs. They have at most TOGETHER of all plays; each song's share falls to 1/e in some minutes."""
 
-    def __init__(self, dials: SimulationConfig, random: Generator) -> None:
-        self._dials, self._random = dials, random
-        self._next_s = float(random.exponential(dials.spike_every))
+    def __init__(self, config: SimulationConfig, random: Generator) -> None:
+        self._config, self._random = config, random
+        self._next_s = float(random.exponential(config.spike_every))
         self._running: dict[int, tuple[float, float]] = {}
 
     def due(self, now_s: float) -> int:
-        """How many songs go viral since the last call."""
+        """The number of songs that went viral since the last call."""
         count = 0
         while self._next_s <= now_s:
-            self._next_s += float(self._random.exponential(self._dials.spike_every))
+            self._next_s += float(self._random.exponential(self._config.spike_every))
             count += 1
         return count
 
     def begin(self, song: int, now_s: float) -> None:
+        """Let the song number `song` go viral."""
         self._running[song] = (now_s, float(self._random.lognormal(6.2, 0.5)))
 
     def shares(self, now_s: float) -> dict[int, float]:
-        """Share of all plays of each song that is viral now."""
+        """The share of all plays, by song number, of each song that is viral now."""
         faded = {song: exp((begun_s - now_s) / lasts_s) for song, (begun_s, lasts_s) in self._running.items()}
         self._running = {song: self._running[song] for song, left in faded.items() if left > _FORGOTTEN}
-        shares = {song: self._dials.spike_share * faded[song] for song in self._running}
+        shares = {song: self._config.spike_share * faded[song] for song in self._running}
         excess = max(1.0, sum(shares.values()) / TOGETHER)
         return {song: share / excess for song, share in shares.items()}

@@ -1,4 +1,4 @@
-"""Sending commands to the queue `song-commands`: when `send` returns, the broker has the command on disk."""
+"""Sends commands to the queue `song-commands`. When `send` returns, the broker has stored the command."""
 
 import asyncio
 import logging
@@ -16,17 +16,17 @@ from songline.schemas.commands import PROPERTY, Command, encode
 
 logger = logging.getLogger("songline.producers.uploads.command_sender")
 
-# What a message holds beside its body: the command, at most some kilobytes, and what AMQP says of it.
+# The bytes of a message beside its body: the command, at most some kilobytes, and the AMQP sections.
 PROPERTIES_ROOM = 16 * 1024
 CLOSE_S = 2.0
 POLICY = RetryPolicy(first_pause_s=0.1, longest_pause_s=1.0)
 
 
 class CommandSender:
-    """Sends commands over one link, one at a time: the SDK's senders are not made for several coroutines.
+    """Sends commands over one link, one at a time: the SDK's senders don't support concurrent use.
 
-    What can pass by itself is tried again for `patience_s`, the wait for the link included. The client should not
-    retry by itself: it would hide the cause, and hold up whoever waits.
+    A transient error is retried for `patience_s` seconds, the wait for the link included. The SDK's client must not
+    retry by itself: it would hide the cause and delay the caller.
     """
 
     def __init__(self, bus: ServiceBusClient, queue: str = SONG_COMMANDS, *, patience_s: float = 10.0) -> None:
@@ -35,18 +35,18 @@ class CommandSender:
         self._link: ServiceBusSender | None = None
 
     async def room(self) -> int:
-        """How many bytes a body may have: what the link has negotiated, less what goes with a body.
+        """The most bytes of a body: the link's negotiated message size, less PROPERTIES_ROOM.
 
         Raises TransientError or AccessDeniedError.
         """
         return await self._patiently(None)
 
     async def send(self, command: Command, body: bytes | bytearray = b"", message_id: str | None = None) -> None:
-        """Return when the broker has the command, with a body of at most `room`; raises TransientError or
-        AccessDeniedError.
+        """Send the command with a body of at most `room` bytes; return when the broker has stored it.
 
         The message id is the command's id unless another one is given. Within the queue's window of duplicate
-        detection a message id is taken once, so that to send again is harmless.
+        detection the broker takes a message id once, so sending again is harmless. Raises TransientError or
+        AccessDeniedError.
         """
         message = ServiceBusMessage(
             bytes(body),
@@ -57,13 +57,14 @@ class CommandSender:
         await self._patiently(message)
 
     async def close(self) -> None:
+        """Close the link. The next `send` opens another."""
         link, self._link = self._link, None
         if link is not None:
             with suppress(ServiceBusError, TimeoutError, OSError):
                 await asyncio.wait_for(link.close(), CLOSE_S)
 
     async def _patiently(self, message: ServiceBusMessage | None) -> int:
-        """Send the message, if there is one; the room that the link has."""
+        """Send the message, if there is one, with retries; return the room of the link."""
         seen: list[BaseException] = []
         try:
             async with asyncio.timeout(self._patience_s), self._turn:
@@ -84,13 +85,13 @@ class CommandSender:
             if message is not None:
                 await link.send_messages(message)
         except BaseException as error:
-            # A cancelled send, too, leaves a link of which nobody knows how far it got.
+            # The state of the link is unknown after any failure, also after a cancelled send.
             seen.append(error)
             if not isinstance(error, asyncio.CancelledError):
                 logger.warning("%s: %s: %s", self._queue, type(error).__name__, str(error))
             await asyncio.shield(self.close())
             raise
-        # What a batch may hold is public, and less: a batch may not be as large as a single message of Premium.
+        # The SDK's public limit is that of a batch, which is lower than that of a single message of Premium.
         return link._max_message_size_on_link - PROPERTIES_ROOM
 
     async def _linked(self) -> ServiceBusSender:

@@ -1,4 +1,4 @@
-"""Who was first to upload a song of late, while no document says it yet."""
+"""The first uploaders of recent songs, for the time until the catalog has them."""
 
 import asyncio
 from collections import OrderedDict
@@ -9,11 +9,11 @@ CAPACITY = 100_000
 
 
 class FirstUploaders:
-    """The last `capacity` songs whose first `uploaded` came in here.
+    """The users of the last `capacity` songs whose first `uploaded` this process took.
 
-    The hub tells two uploads of one second apart by their partitions only, and the catalog knows a song a moment after
-    the hub does. Until then the process that took the first one says whose the song is. An event that was not accepted
-    in the end is forgotten.
+    Two uploads in the same second differ in the hub by their partitions only, and the catalog knows a song a moment
+    after the hub. Until then, the process that took the first event decides the owner. An event that is not accepted in
+    the end is forgotten.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -21,11 +21,11 @@ class FirstUploaders:
         self._users: OrderedDict[str, str] = OrderedDict()
 
     def of(self, song_id: str) -> str | None:
-        """The user, None where no upload of the song came in here."""
+        """The user who first uploaded the song here; None if no upload of it came in here."""
         return self._users.get(song_id)
 
     def remember(self, song_id: str, user_id: str, done: asyncio.Future[Outcome]) -> None:
-        """The user's `uploaded` is being accepted, and is with `done`. Somebody who was earlier stays first."""
+        """Record the user of an `uploaded` event, unless the song has one. `done` is its acceptance."""
         if song_id in self._users:
             return
         self._users[song_id] = user_id

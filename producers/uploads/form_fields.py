@@ -1,4 +1,4 @@
-"""The fields of an upload's form: each is known, and there once."""
+"""Checks the fields of an upload's form: only known names, each once."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,7 +12,7 @@ KNOWN = ("userId", *Metadata.__struct_fields__, FILE)
 
 
 def check_field(name: str, before: Collection[str]) -> None:
-    """Raises ContractViolationError for a field that nobody knows, or that is among those `before` it."""
+    """Raise ContractViolationError for an unknown field, or for one that is among the fields `before` it."""
     if name not in KNOWN:
         raise ContractViolationError(Violation(excerpt(name), "a field of that name", nearest(name, KNOWN)))
     if name in before:
@@ -20,7 +20,7 @@ def check_field(name: str, before: Collection[str]) -> None:
 
 
 def check_beside(parameters: Mapping[str, str]) -> None:
-    """Raises ContractViolationError for query parameters beside a form, whose fields and file say the same."""
+    """Raise ContractViolationError for query parameters beside a form, which has fields for the same values."""
     for name, value in parameters.items():
         rule = "no parameters beside a form: its fields and the name of its file say that"
         raise ContractViolationError(Violation(name, repr(excerpt(value)), rule))

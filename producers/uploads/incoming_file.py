@@ -1,4 +1,4 @@
-"""A file on its way in."""
+"""A file that is being uploaded: hashed, and held in memory or staged."""
 
 import hashlib
 
@@ -8,27 +8,28 @@ from songline.schemas.commands import MAX_SONG_BYTES
 
 
 class UploadMemory:
-    """The bytes that all files on their way in may hold together, beside a block for each."""
+    """A budget of memory in bytes, shared by all files that are being uploaded, beside a block for each."""
 
     def __init__(self, size: int) -> None:
         self._free = size
 
     def take(self, size: int) -> bool:
-        """Whether there was room for it. What is taken must be given back."""
+        """Take `size` bytes; return whether they were free. The caller gives them back."""
         if size > self._free:
             return False
         self._free -= size
         return True
 
     def give(self, size: int) -> None:
+        """Give `size` bytes back."""
         self._free += size
 
 
 class IncomingFile:
-    """Hashes a file as it comes, keeps it in memory while it may still go inline, and stages it otherwise."""
+    """Hashes a file as it comes. Holds it in memory while it may be sent inline, and stages it otherwise."""
 
     def __init__(self, staged: StagedFile, memory: UploadMemory, room: int, length: int | None) -> None:
-        """`room` is the most that goes inline; `length` is what the file has at most, if that is known."""
+        """`room` is the most bytes of an inline file. `length` is the most bytes of this file, if that is known."""
         self.size = 0
         self._digest = hashlib.sha256()
         self._held = bytearray()
@@ -39,14 +40,14 @@ class IncomingFile:
         self._is_staged = self._committed = False
 
     async def leave(self) -> None:
-        """However it ended: what is not committed leaves nothing behind."""
+        """Release the memory, and delete staged blocks if the file was not committed. Call it in any case."""
         self._memory.give(self._taken)
         self._taken = 0
         if not self._committed:
             await self._staged.forget()
 
     async def write(self, piece: bytes) -> None:
-        """The next bytes; raises RequestDeclinedError (413) and TransientError."""
+        """Take the next bytes; raises RequestDeclinedError (413) and TransientError."""
         self.size += len(piece)
         if self.size > MAX_SONG_BYTES:
             raise too_large(f"more than {MAX_SONG_BYTES} bytes")
@@ -56,27 +57,29 @@ class IncomingFile:
             await self._stage()
 
     async def end(self) -> None:
-        """All of it has come; raises TransientError."""
+        """Stage what is left of a file that doesn't go inline; raises TransientError."""
         while self._held and (self._is_staged or len(self._held) > self._room):
             await self._stage()
 
     async def commit(self) -> None:
-        """After the end: the file stays where it is; raises TransientError."""
+        """Commit a staged file, after `end`; raises TransientError."""
         if self._is_staged:
             await self._staged.commit()
         self._committed = True
 
     @property
     def is_staged(self) -> bool:
+        """Whether the file is in Blob Storage."""
         return self._is_staged
 
     @property
     def body(self) -> bytearray:
-        """What goes inline, empty for a file that is staged."""
+        """The bytes of an inline file; empty for a staged file."""
         return self._held
 
     @property
     def sha256(self) -> str:
+        """The SHA-256 of the bytes so far, in hex."""
         return self._digest.hexdigest()
 
     async def _stage(self) -> None:

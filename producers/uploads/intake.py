@@ -1,4 +1,4 @@
-"""Uploads, from the first byte until the broker has the command: accepted means kept."""
+"""The intake of uploads, from the first byte until the broker has the command. An accepted upload is never lost."""
 
 import logging
 import re
@@ -33,9 +33,12 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,255}$(?!\n)")
 
 
 class UploadLimits(Struct, frozen=True):
-    """What is taken at a time: `uploads` files, `each` of them from one caller (half of all by default), and
-    `inline_bytes` of memory for those that go inline, beside a block of 4 MiB for each. `pace` says how slow a sender
-    may be; a service that gives no answer for `patience_s` is given up."""
+    """The limits of concurrent uploads.
+
+    `uploads` files at a time, `each` of them from one caller (half of all by default). `inline_bytes` of memory for
+    inline files, beside a block of 4 MiB for each file. `pace` is the slowest allowed sender. A service without an
+    answer for `patience_s` seconds counts as away.
+    """
 
     uploads: int = 16
     each: int | None = None
@@ -46,7 +49,7 @@ class UploadLimits(Struct, frozen=True):
 
 
 class UploadIntake:
-    """Takes files in and sends their commands. `now` gives aware times, `new_id` an id for an upload without a key."""
+    """Takes files and sends their commands. `now` returns aware times, `new_id` an id for an upload without a key."""
 
     def __init__(
         self,
@@ -64,9 +67,9 @@ class UploadIntake:
 
     @contextmanager
     def slot(self, caller: str | None, meter: BodyPaceMeter, now: Callable[[], float]) -> Iterator[None]:
-        """Room for one more upload of `caller`.
+        """Hold a slot for an upload of `caller` while the context lasts.
 
-        Raises RequestDeclinedError (503) when there is none, before anything is read of it.
+        Raises RequestDeclinedError (503) if there is none, before any of the body is read.
         """
         try:
             with self._slots.occupied(caller, meter, now):
@@ -75,7 +78,7 @@ class UploadIntake:
             raise RequestDeclinedError(503, "Too many uploads", f"{error}. Try again later.", RETRY_AFTER_S) from None
 
     async def begin(self, user_id: str, key: str | None, length: int | None) -> "OpenUpload":
-        """A file of at most `length` bytes, if that is known, is about to come.
+        """Open an upload of at most `length` bytes, if that is known.
 
         Raises RequestDeclinedError and ContractViolationError.
         """
@@ -88,9 +91,9 @@ class UploadIntake:
     async def accept(
         self, uploading: "OpenUpload", content_type: str, file_name: str | None, metadata: Metadata
     ) -> Ingestion:
-        """The ingestion, once the broker has its command; raises RequestDeclinedError.
+        """Send the upload's command, and return its ingestion when the broker has the command.
 
-        Where the same upload was accepted before, its ingestion as it is now.
+        If the same upload was accepted before, returns its current ingestion. Raises RequestDeclinedError.
         """
         with _reachable():
             await uploading.arrival.end()
@@ -117,7 +120,7 @@ class UploadIntake:
             metadata=metadata,
             history=(Transition(state="received", at=uploading.since),),
         )
-        # The document decides which bytes an id stands for, so it comes before them.
+        # The document binds an id to its bytes, so it is written before they are committed.
         record = await self._records.open(received)
         known = record.ingestion
         if (known.upload.sha256, known.metadata) != (upload.sha256, metadata):
@@ -136,13 +139,15 @@ class UploadIntake:
         try:
             return await self._records.queued(record, self._now())
         except TransientError as error:
-            # The command is kept, which is what counts; its worker will say the rest.
-            logger.warning("%s is queued, and its document does not say so: %s", known.id, error)
+            # The broker has the command, so the upload is safe. The worker updates the document.
+            logger.warning("%s is queued, and its document could not be updated: %s", known.id, error)
             return known
 
     async def remove(self, user_id: str, song_id: str, key: str | None) -> Ingestion | None:
-        """The ingestion of a song whose removal the broker has been told, None where it is in the catalog without one;
-        raises RequestDeclinedError and ContractViolationError."""
+        """Send the command that removes a song; return its ingestion, None if the song is only in the catalog.
+
+        Raises RequestDeclinedError and ContractViolationError.
+        """
         command_id = self._id(f"removal of {song_id}", user_id, key)
         with _reachable():
             known = await self._records.read(song_id)
@@ -157,8 +162,10 @@ class UploadIntake:
         return known
 
     async def _announced(self, song_id: str) -> tuple[str | None, bool]:
-        """Whose a song is that came in by another way, and whether it has gone; None where it is not known whose it
-        was before that. Raises RequestDeclinedError."""
+        """The owner of a song that is only in the catalog, and whether it is removed.
+
+        The owner is None if it is unknown. Raises RequestDeclinedError.
+        """
         found = await self._records.in_catalog(song_id)
         if found is None or found.latest is None:
             raise _unknown(song_id)
@@ -175,7 +182,7 @@ class UploadIntake:
 
 
 class OpenUpload:
-    """An upload that has begun. A context manager: what is not accepted inside it leaves nothing behind."""
+    """An open upload, as a context manager: a file that is not accepted within it is deleted at its end."""
 
     def __init__(self, ingestion_id: str, user_id: str, since: datetime, arrival: IncomingFile) -> None:
         self.id, self.user_id, self.since, self.arrival = ingestion_id, user_id, since, arrival
@@ -189,13 +196,13 @@ class OpenUpload:
         await self.arrival.leave()
 
     async def write(self, piece: bytes) -> None:
-        """The file's next bytes; raises RequestDeclinedError."""
+        """Take the file's next bytes; raises RequestDeclinedError."""
         with _reachable():
             await self.arrival.write(piece)
 
 
 def _standing(known: Ingestion) -> tuple[str | None, bool]:
-    """Whose an uploaded song is, and whether it has gone; raises RequestDeclinedError."""
+    """The owner of an uploaded song, and whether it is removed; raises RequestDeclinedError."""
     if known.state == "rejected" and known.removed_at is None:
         raise _unknown(known.id)
     return known.user_id, known.removed_at is not None
@@ -206,8 +213,10 @@ def _unknown(song_id: str) -> RequestDeclinedError:
 
 
 def _message_id(known: Ingestion) -> str:
-    """The ingestion's id, so that the broker takes a command once. What died or was given up is sent anew, under an id
-    that the broker has not seen."""
+    """The id of the command's message: the ingestion's id, so that the broker takes the command once.
+
+    A command that is sent again after the ingestion was dead or rejected gets a new id.
+    """
     if known.state == "received":
         return known.id
     return derived_id("again", known.id, known.updated_at.isoformat())
@@ -215,7 +224,7 @@ def _message_id(known: Ingestion) -> str:
 
 @contextmanager
 def _reachable() -> Iterator[None]:
-    """A service that is away is nothing that the caller can mend."""
+    """Turn a failure of a service into RequestDeclinedError (503), because the caller can't mend it."""
     try:
         yield
     except (TransientError, AccessDeniedError) as error:

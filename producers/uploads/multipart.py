@@ -1,4 +1,4 @@
-"""A form with a file in it, taken apart as it comes in. Source: RFC 7578, "multipart/form-data"."""
+"""A streaming parser of forms with files. Source: RFC 7578, "multipart/form-data"."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ HEADER_MAX = 4096
 
 
 class PartHead(Struct, frozen=True):
-    """How a part begins: its name, and what it says of the file that it holds."""
+    """The beginning of a part: its name, and the name and content type of the file in it."""
 
     name: str
     file_name: str | None
@@ -27,17 +27,17 @@ class PartHead(Struct, frozen=True):
 
 
 class PartEnd(Struct, frozen=True):
-    """A part is over."""
+    """The end of a part."""
 
 
 Token: TypeAlias = PartHead | PartEnd | bytes
 
 
 class FormTokens:
-    """Pieces of a form in, tokens out: `PartHead`, bytes, `PartEnd` for each part. `done` once the form is whole."""
+    """Turns pieces of a form into tokens: `PartHead`, bytes, `PartEnd` for each part. `done` once the form is whole."""
 
     def __init__(self, boundary: bytes) -> None:
-        """Raises RequestDeclinedError."""
+        """Raises RequestDeclinedError for an invalid boundary."""
         self.done = False
         self._tokens: list[Token] = []
         self._headers: dict[str, bytes] = {}
@@ -111,18 +111,19 @@ class FormTokens:
 
 
 class FormPart:
-    """One part. Its content is read once, by `pieces` or `text`, before the next part is asked for."""
+    """One part. The caller reads its content once, by `pieces` or `text`, before the next part."""
 
     def __init__(self, head: PartHead, form: "Form") -> None:
         self.head = head
         self._form = form
 
     async def pieces(self) -> AsyncIterator[bytes]:
+        """The content, in pieces; raises RequestDeclinedError."""
         while isinstance(token := await self._form.token(), bytes):
             yield token
 
     async def text(self) -> str:
-        """A field's value; raises RequestDeclinedError when it is longer than a field may be, or is not UTF-8."""
+        """The value of a field; raises RequestDeclinedError if it has more than FIELD_MAX bytes or is not UTF-8."""
         value = b""
         async for piece in self.pieces():
             value += piece
@@ -135,8 +136,7 @@ class FormPart:
 
 
 class Form:
-    """The parts of a form, in the order in which they come; iterating raises RequestDeclinedError where it is no
-    form."""
+    """The parts of a form, in order. Iteration raises RequestDeclinedError if the body is no valid form."""
 
     def __init__(self, stream: AsyncIterator[bytes], content_type: str) -> None:
         """`content_type` is the request's header; raises RequestDeclinedError."""

@@ -1,4 +1,4 @@
-"""Whose songs are, as far as the edge can know: by the catalog's document, or by the ingestion that is on its way."""
+"""The owners of songs for the write API: from the catalog's document, or else from the ingestion."""
 
 import asyncio
 import logging
@@ -19,38 +19,38 @@ PATIENCE_S = 5.0
 
 
 class SongOwners:
-    """The owners of songs. Every question is asked anew: a document that was read a moment ago may be older than the
-    upload that is about to be judged by it."""
+    """Reads the owners of songs. Nothing is cached: a cached document may be older than the upload that is checked."""
 
     def __init__(self, records: UploadRecords, patience_s: float = PATIENCE_S) -> None:
         self._records = records
         self._patience_s = patience_s
 
     async def of(self, song_ids: Collection[str]) -> dict[str, str | None]:
-        """The owner of each song, None where nobody has uploaded it; NOBODY owns what has gone since before owners were
-        written down.
+        """The owner of each song, None if it was never uploaded. NOBODY owns a song that was removed before owners were
+        recorded.
 
-        What Cosmos DB does not say within `patience_s` is left out. The folds judge every fact again.
+        A song for which Cosmos DB gives no answer within `patience_s` seconds is left out. The workers check every fact
+        again.
         """
         gate = asyncio.Semaphore(AT_ONCE)
         found: dict[str, str | None] = {}
 
-        async def ask(song_id: str) -> None:
+        async def read(song_id: str) -> None:
             async with gate:
                 found[song_id] = await self._owner(song_id)
 
-        asking = [asyncio.create_task(ask(song_id)) for song_id in song_ids]
+        reads = [asyncio.create_task(read(song_id)) for song_id in song_ids]
         try:
-            await asyncio.wait(asking, timeout=self._patience_s)
+            await asyncio.wait(reads, timeout=self._patience_s)
         finally:
-            for task in asking:
+            for task in reads:
                 task.cancel()
-        failed = [result for result in await asyncio.gather(*asking, return_exceptions=True) if result is not None]
+        failed = [result for result in await asyncio.gather(*reads, return_exceptions=True) if result is not None]
         for result in failed:
             if not isinstance(result, TransientError | asyncio.CancelledError):
                 raise result
         if failed:
-            logger.warning("facts of %d songs are taken without knowing their owners: %r", len(failed), failed[0])
+            logger.warning("facts of %d songs are taken without a check of their owners: %r", len(failed), failed[0])
         return found
 
     async def _owner(self, song_id: str) -> str | None:
@@ -62,12 +62,12 @@ class SongOwners:
 
 
 def is_fact(event: Event) -> bool:
-    """Whether the event is one of those that only a song's owner may say."""
+    """Whether only the song's owner may publish the event."""
     return isinstance(event.data, SongUploaded | SongRemoved)
 
 
 def stranger(event: Event, owner: str | None) -> ContractViolationError | None:
-    """Why the event is refused where its song belongs to `owner`; None where it is not."""
+    """The error that refuses the event if its song belongs to `owner`; None if the event is allowed."""
     if owner in (None, event.data.user_id) or not is_fact(event):
         return None
     song_id = event.data.song_id

@@ -1,7 +1,7 @@
-"""Files that wait in Blob Storage for their command: sent block by block, and there only once they are whole.
+"""Staged files: sent to Blob Storage block by block, and visible once they are committed.
 
-Source: "Put Block" and "Put Block List" of the Blob service's REST API. Blocks are nothing to anybody until they are
-committed, and uncommitted ones are forgotten after a week.
+Source: "Put Block" and "Put Block List" of the Blob service's REST API. The service deletes uncommitted blocks after a
+week.
 """
 
 import asyncio
@@ -21,8 +21,10 @@ BLOCK = 4 * 1024 * 1024
 
 
 class StagedFile:
-    """One file on its way into the container, under the name `name`. Several attempts may send the same file under the
-    same name: each has block ids of its own, and the first to commit is the one that counts."""
+    """One attempt to send a file into the container under the name `name`.
+
+    Several attempts may send the same file under the same name. Each has its own block ids, and the first commit wins.
+    """
 
     def __init__(self, uploads: ContainerClient, name: str, patience_s: float) -> None:
         self._blob: BlobClient = uploads.get_blob_client(name)
@@ -32,21 +34,21 @@ class StagedFile:
         self._size = 0
 
     async def add(self, block: bytes) -> None:
-        """The next at most `BLOCK` bytes; raises TransientError."""
-        # All ids of a blob must be of one length.
+        """Send the next block, at most `BLOCK` bytes; raises TransientError."""
+        # All block ids of a blob must have the same length.
         block_id = base64.b64encode(f"{self._attempt}{len(self._blocks):08}".encode()).decode()
-        async with self._asking():
+        async with self._guarded():
             await self._blob.stage_block(block_id, block, length=len(block))
         self._blocks.append(BlobBlock(block_id))
         self._size += len(block)
 
     async def commit(self) -> None:
-        """The file is there, from this attempt or from one before; raises TransientError."""
-        async with self._asking():
+        """Commit the file, unless an earlier attempt has; raises TransientError."""
+        async with self._guarded():
             try:
                 await self._blob.commit_block_list(self._blocks, match_condition=MatchConditions.IfMissing)
             except (ResourceExistsError, ResourceModifiedError):
-                # It may be what another attempt forgets at this very moment.
+                # The existing blob may be the empty one that another attempt is deleting.
                 found = (await self._blob.get_blob_properties()).size
                 if found != self._size:
                     raise TransientError(
@@ -54,19 +56,21 @@ class StagedFile:
                     ) from None
 
     async def forget(self) -> None:
-        """Nothing of what was sent is kept. A file that is there under this name stays; what fails is left to the week
-        after which the service forgets by itself."""
+        """Delete this attempt's uncommitted blocks. A committed file under this name stays.
+
+        After a failure, the service deletes the blocks after a week.
+        """
         if not self._blocks:
             return
         with contextlib.suppress(TransientError, ResourceNotFoundError):
-            async with self._asking():
-                # A blob must be there before it can be deleted, and with it what was never committed to it.
+            async with self._guarded():
+                # Uncommitted blocks are deleted with their blob, and the blob must exist for that.
                 made = await self._blob.commit_block_list([], match_condition=MatchConditions.IfMissing)
                 await self._blob.delete_blob(etag=str(made["etag"]), match_condition=MatchConditions.IfNotModified)
 
     @contextlib.asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
-        """The SDK's own retries go on for minutes, and somebody waits."""
+    async def _guarded(self) -> AsyncIterator[None]:
+        """Limit a request to `patience_s` seconds, because the SDK retries for minutes; raises TransientError."""
         try:
             async with asyncio.timeout(self._patience_s):
                 yield

@@ -1,4 +1,4 @@
-"""The document of an upload, as far as the way in writes it: `received` before the command is sent, `queued` after."""
+"""The document of an upload as the write API writes it: `received` before the command is sent, `queued` after."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,16 +25,16 @@ from songline.schemas.songs import SongDocument
 
 
 class UploadRecord(Struct, frozen=True):
-    """A document as it was found or made, and its entity tag."""
+    """A document as it was read or created, and its ETag."""
 
     ingestion: Ingestion
     etag: str
 
 
 class UploadRecords:
-    """The container `ingestions`, and of `catalog`, the container `songs`, what a removal asks.
+    """The container `ingestions`, and `catalog`, the container `songs`, which a removal reads.
 
-    Every method raises TransientError when Cosmos DB gives no answer within `patience_s`."""
+    Every method raises TransientError if Cosmos DB gives no answer within `patience_s` seconds, or an error."""
 
     def __init__(self, container: ContainerProxy, catalog: ContainerProxy, patience_s: float = 10.0) -> None:
         self._container = container
@@ -42,32 +42,32 @@ class UploadRecords:
         self._patience_s = patience_s
 
     async def read(self, ingestion_id: str) -> Ingestion | None:
-        async with self._asking():
+        async with self._guarded():
             try:
                 return _record(await self._container.read_item(ingestion_id, ingestion_id)).ingestion
             except CosmosResourceNotFoundError:
                 return None
 
     async def in_catalog(self, song_id: str) -> SongDocument | None:
-        """The song in the catalog, or what is left there of one that has gone."""
-        async with self._asking():
+        """The song's document in the catalog, also after its removal; None if there is none."""
+        async with self._guarded():
             try:
                 return convert(dict(await self._catalog.read_item(song_id, song_id)), SongDocument)
             except CosmosResourceNotFoundError:
                 return None
 
     async def open(self, ingestion: Ingestion) -> UploadRecord:
-        """What is there under its id: this document, unless there was one before."""
-        async with self._asking():
+        """Create the document and return it; return the existing one if there is one with its id."""
+        async with self._guarded():
             try:
                 return _record(await self._container.create_item(msgspec.to_builtins(ingestion)))
             except CosmosResourceExistsError:
                 return _record(await self._container.read_item(ingestion.id, ingestion.id))
 
     async def queued(self, record: UploadRecord, now: datetime) -> Ingestion:
-        """The broker has the command. Where a worker was faster, what it wrote stays."""
+        """Record that the broker has the command, unless a worker has changed the document; return the current one."""
         after = queued(record.ingestion, now)
-        async with self._asking():
+        async with self._guarded():
             try:
                 await self._container.replace_item(
                     after.id,
@@ -80,7 +80,7 @@ class UploadRecords:
         return after
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[None]:
+    async def _guarded(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._patience_s):
                 yield
@@ -99,12 +99,13 @@ class UploadRecords:
 
 
 def queued(ingestion: Ingestion, now: datetime) -> Ingestion:
+    """The ingestion in the state `queued`."""
     history = (*ingestion.history, Transition(state="queued", at=now))
     return structs.replace(ingestion, state="queued", updated_at=now, reason=None, history=history)
 
 
 def awaits_command(ingestion: Ingestion) -> bool:
-    """Whether a command for it is of use: none is known to be under way, and none has come to an end for cause."""
+    """Whether a command for the ingestion is needed: none is under way, and none has ended for good."""
     if ingestion.removed_at is not None:
         return False
     return ingestion.state in ("received", "dead") or (ingestion.state == "rejected" and not ingestion.settled)

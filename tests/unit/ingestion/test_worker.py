@@ -84,7 +84,7 @@ async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -
     worker = IngestionWorker(
         cast("ServiceBusClient", None), cast("CommandRunner", Away()), pace, steady=lambda: moments[-1]
     )
-    assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
+    assert worker.why_not() == ["the broker does not answer: no request was sent yet"]
     order = RemoveSong(user_id="user-7", song_id="i-1")
     command = Command(id="r-1", source="/tests", time=datetime(2026, 11, 22, tzinfo=UTC), data=order)
     carrying = asyncio.create_task(worker.handling._patiently(command, []))
@@ -96,7 +96,7 @@ async def test_a_worker_without_a_broker_or_whose_commands_wait_is_not_ready() -
     await wait_for_async(told, "the reason")
     carrying.cancel()
     await asyncio.gather(carrying, return_exceptions=True)
-    assert worker.why_not() == ["the broker does not answer: it was not asked yet"]
+    assert worker.why_not() == ["the broker does not answer: no request was sent yet"]
 
 
 def test_a_service_that_refuses_us_is_told_apart_from_one_that_is_away() -> None:

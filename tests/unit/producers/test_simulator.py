@@ -23,8 +23,8 @@ SONGS = 300
 CALM: dict[str, Any] = {"duplicates": 0.0, "late": 0.0, "disorder": 0.0}
 
 
-def simulate(count: int, *, seed: int = 1, part: int = 0, parts: int = 1, **dials: Any) -> list[Due]:
-    world = read_config({"songs": SONGS, "listeners": 2_000, **dials})
+def simulate(count: int, *, seed: int = 1, part: int = 0, parts: int = 1, **fields: Any) -> list[Due]:
+    world = read_config({"songs": SONGS, "listeners": 2_000, **fields})
     return list(islice(Simulation(seed, START, world, part=part, parts=parts), count))
 
 
@@ -153,7 +153,7 @@ def test_songs_go_viral_and_fade() -> None:
     assert highest_share(0.5) > 0.2
 
 
-def test_bots_hammer_one_song_each() -> None:
+def test_bots_play_one_song_each() -> None:
     simulated = simulate(20_000, bots=2, bot_share=0.2, **CALM)
     bots = [play for play in plays(simulated) if int(play.user_id.removeprefix("user-")) >= 2_000]
     assert len(bots) / (len(simulated) - SONGS) == pytest.approx(0.2, abs=0.03)
@@ -213,15 +213,15 @@ def test_parts_share_a_world_and_no_listener() -> None:
     assert {play.song_id for play in plays(parts[1])} <= uploaded
 
 
-@pytest.mark.parametrize("dials", [{"listeners": 1}, {"songs": 1, "removals": 1.0, "uploads": 0.1}, {"rate": 0.01}])
-def test_small_worlds_go_on(dials: dict[str, Any]) -> None:
-    simulated = simulate(2_000, **dials)
+@pytest.mark.parametrize("fields", [{"listeners": 1}, {"songs": 1, "removals": 1.0, "uploads": 0.1}, {"rate": 0.01}])
+def test_small_worlds_go_on(fields: dict[str, Any]) -> None:
+    simulated = simulate(2_000, **fields)
     assert len(simulated) == 2_000
     for due, event in simulated:
         accept(encode(event), due)
 
 
-def test_wrong_dials_are_named() -> None:
+def test_wrong_fields_are_named() -> None:
     with pytest.raises(ValueError, match="skips: expected a number, at most"):
         read_config({"skips": 1.5})
     with pytest.raises(ValueError, match="bot_share and uploads"):
