@@ -82,7 +82,7 @@ def _versions(folder: str, names: Mapping[str, int]) -> list[dict[str, str]]:
 
 
 def breaks(published: Mapping[str, str], made: Mapping[str, str]) -> list[str]:
-    """What of `made` breaks whoever keeps to `published` (path to text, both), a sentence each."""
+    """Return a sentence for each change in `made` that breaks a client of `published` (both: path to text)."""
     return [
         f"{path}: {problem}"
         for path, text in made.items()

@@ -109,8 +109,10 @@ class PartitionReader:
         self._plan: Dissection | None = None
 
     async def resume(self) -> None:
-        """Go on from the watermark in the store, whoever wrote it, and write the stay's attempt. Sets `mismatch` where
-        the hub does not go on from there. Raises AzureError and EventHubError, and may be called again then."""
+        """Go on from the watermark in the store, also one of another worker, and write the stay's attempt.
+
+        Sets `mismatch` where the hub is another one. Raises AzureError and EventHubError, and may be called again then.
+        """
         self._written = await self._shared.watermarks.read(self.partition)
         hub = await self._shared.metadata.read_state(self.partition)
         found = resume_point(self._written, hub, self.place)

@@ -1,4 +1,4 @@
-"""What a file is, by its content. Its name and the type that its sender claims are not asked."""
+"""What a file is, by its content: neither its name nor the type that its sender claims decides."""
 
 from typing import BinaryIO, Literal, get_args
 

@@ -1,4 +1,4 @@
-"""A file that can't become a song, said so that its owner understands."""
+"""A file that can't become a song, with a reason that its owner understands."""
 
 from songline.schemas.ingestions import Cause, Reason
 

@@ -1,4 +1,4 @@
-"""A process for each probe, with limits of time and memory: a hostile file can hurt nobody but its own reader.
+"""A process for each probe, with limits of time and memory: a hostile file can end its own reader only.
 
 Processes are forked from a clean server that has the parsers loaded, so that each costs milliseconds; what comes back
 is JSON of bounded length and never a pickle, since the sender may be under the file's spell.
@@ -41,7 +41,7 @@ _answers: Decoder[Answer] = Decoder(Answer, "not-an-answer")
 
 
 class Sandbox:
-    """Runs probes; as many at a time as are asked for."""
+    """Runs probes, each in a process of its own; the caller limits how many run at a time."""
 
     def __init__(self, limits: SandboxLimits | None = None) -> None:
         self._limits = limits or SandboxLimits()
@@ -90,7 +90,7 @@ def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
 
 def _answer(connection: Connection, path: str, limits: SandboxLimits) -> None:
     """The child: limits first, and only then the file."""
-    # Whoever stops the worker by Ctrl-C means the worker, which ends its probes itself.
+    # Ctrl-C is meant for the worker, which ends its probes itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

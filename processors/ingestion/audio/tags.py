@@ -1,4 +1,4 @@
-"""What a file says of itself, made fit to be shown: tags are written by anybody, with anything in them."""
+"""The tags of a file, cleaned so that they can be shown: anything may stand in them."""
 
 import re
 import unicodedata

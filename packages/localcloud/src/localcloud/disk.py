@@ -41,8 +41,8 @@ class Refusals:
         if self._since_s is None:
             self._since_s, self._count = self._last_s, 1
             log.error(
-                "%s can't write %s: %s. Nothing of it was kept and whoever wrote is told so, now and until this is "
-                "mended; localcloud goes on then by itself.", self._service, what, reason(error),
+                "%s can't write %s: %s. Nothing of it was kept. Writers get an error until this is mended; localcloud "
+                "goes on then by itself.", self._service, what, reason(error),
             )  # fmt: skip
 
     def accepted(self) -> None:

@@ -114,7 +114,7 @@ _PATH = re.compile(r" - at `\$(.*)`$")
 
 
 class FaultRulesError(ValueError):
-    """Whoever wrote the rules must mend them: `field` has `value`, which breaks `rule`."""
+    """The author of the rules must mend them: `field` has `value`, which breaks `rule`."""
 
     def __init__(self, field: str, value: object, rule: str) -> None:
         super().__init__(f"{field} is {value!r}: {rule}")

