@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from localcloud.cosmos import indexing, json_documents, offers, resource_ids
 from localcloud.cosmos.computed_properties import Computed, parse_computed
+from localcloud.cosmos.definition import check_definition
 from localcloud.cosmos.errors import (
     OWNER_NOT_FOUND,
     BadRequestError,
@@ -277,6 +278,7 @@ def complete_container(resource: object) -> Resource:
         **{key: value for key, value in resource.items() if not key.startswith("_")},
     }
     complete["indexingPolicy"] = indexing.complete_policy(_object(complete, "indexingPolicy"))
+    check_definition(complete)
     return complete
 
 

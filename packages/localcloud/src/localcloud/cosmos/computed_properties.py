@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 
 from localcloud.cosmos.errors import BadRequestError
 from localcloud.cosmos.json_documents import Document
+from localcloud.cosmos.query import syntax
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
+from localcloud.cosmos.query.plan import is_aggregated
 from localcloud.cosmos.query.program import compile_query
 from localcloud.cosmos.values import UNDEFINED
 
@@ -42,8 +44,11 @@ def parse_computed(given: object) -> Computed:
 
 def _compile(text: str) -> Callable[[Document], object]:
     tree = parse(text)
-    if not tree.value or len(tree.sources) != 1 or tree.where or tree.order_by or tree.group_by:
+    cut = tree.distinct or tree.top is not None or tree.limit is not None
+    if not tree.value or len(tree.sources) != 1 or tree.where or tree.order_by or tree.group_by or cut:
         raise _invalid(f"the query {text!r} of a computed property has more than SELECT VALUE and FROM")
+    if is_aggregated(tree) or _has_subquery(tree.items):
+        raise _invalid(f"the query {text!r} of a computed property has an aggregate or a subquery")
     program = compile_query(tree, {}, 0)
 
     def compute(document: Document) -> object:
@@ -51,6 +56,14 @@ def _compile(text: str) -> Callable[[Document], object]:
         return UNDEFINED if row is None else program.select(row)
 
     return compute
+
+
+def _has_subquery(node: object) -> bool:
+    """Whether one is anywhere in an expression."""
+    if isinstance(node, syntax.Subquery):
+        return True
+    parts = node if isinstance(node, tuple) else [getattr(node, name) for name in getattr(node, "__slots__", ())]
+    return any(map(_has_subquery, parts))
 
 
 def _invalid(reason: str) -> BadRequestError:

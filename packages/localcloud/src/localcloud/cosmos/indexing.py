@@ -38,7 +38,9 @@ def complete_policy(policy: Mapping[str, object]) -> dict[str, object]:
     kept = {"automatic": mode != "none", **policy, "indexingMode": mode}
     if mode == "none":
         return kept
-    included, excluded = kept.get("includedPaths") or [{"path": "/*"}], kept.get("excludedPaths") or []
+    included, excluded = kept.get("includedPaths") or [], kept.get("excludedPaths") or []
+    if not included and {"path": "/*"} not in (excluded if isinstance(excluded, list) else []):
+        included = [{"path": "/*"}]
     if isinstance(included, list):
         included = [
             {key: value for key, value in entry.items() if key != "indexes"} if isinstance(entry, dict) else entry

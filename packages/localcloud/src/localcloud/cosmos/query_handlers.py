@@ -83,7 +83,7 @@ class QueryHandlers:
         hold results of other ranges. Without both, the caller takes the end of a range for the end of the query. A
         query with the ETag as its token is refused.
         """
-        size = request.number("x-ms-max-item-count") or CLIENT_PAGE
+        size = request.page_size if "x-ms-max-item-count" in request.headers else CLIENT_PAGE
         more = await self._storage.scan(
             lambda session: feed.has_more_results(
                 session, container, tree, parameters, than=size, now_ms=request.now_ms

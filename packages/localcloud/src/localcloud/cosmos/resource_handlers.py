@@ -197,9 +197,11 @@ def _container_reply(status: int, container: Container, charge: float) -> Reply:
 
 def _requested_throughput(request: Request) -> Resource | None:
     manual = request.number("x-ms-offer-throughput")
+    settings = request.headers.get("x-ms-cosmos-offer-autopilot-settings")
+    if manual is not None and settings is not None:
+        raise BadRequestError("The request has manual throughput and autoscale settings: expected one of them.")
     if manual is not None:
         return offers.parse({"offerThroughput": manual})
-    settings = request.headers.get("x-ms-cosmos-offer-autopilot-settings")
     if settings is None:
         return None
     decoded: object = json_documents.decode(settings.encode())

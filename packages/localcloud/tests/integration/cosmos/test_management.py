@@ -145,6 +145,10 @@ def test_ranges_cover_every_key(create_container: CreateContainer) -> None:
         {"partition_key": PartitionKey("/pk"), "unique_key_policy": {"uniqueKeys": [{"paths": []}]}},
         {"partition_key": PartitionKey("/pk"), "indexing_policy": {"includedPaths": [{"path": "/a"}]}},
         {"partition_key": PartitionKey("/pk"), "computed_properties": [{"name": "lower", "query": "SELECT"}]},
+        {"partition_key": PartitionKey("/pk/*")},
+        {"partition_key": PartitionKey("/pk"), "indexing_policy": {"compositeIndexes": [[{"path": "/a"}]]}},
+        {"partition_key": PartitionKey("/pk"), "conflict_resolution_policy": {"mode": "Any"}},
+        {"partition_key": PartitionKey("/pk"), "analytical_storage_ttl": -2},
     ],
 )
 def test_a_definition_is_checked_before_the_id(

@@ -178,6 +178,19 @@ def test_a_client_may_change_its_filter_between_the_pages_of_a_range(requests: C
     assert first.rows + requests.query(rewritten.replace(place, "(c.n >= 0)"), again).rows == whole
 
 
+@pytest.mark.parametrize("size", ["-1", "100", None])
+def test_a_range_of_a_combined_query_is_read_with_any_page_size(requests: CosmosRequests, size: str | None) -> None:
+    head = {
+        "x-ms-documentdb-query-enablecrosspartition": "true",
+        "x-ms-documentdb-partitionkeyrangeid": "0",
+        **({"x-ms-max-item-count": size} if size else {}),
+    }
+    for text in ("SELECT DISTINCT VALUE c.n FROM c", "SELECT TOP 300 VALUE c.n FROM c"):
+        answer = requests.query(text, head)
+        assert (answer.status, "x-ms-continuation" in answer.headers) == (200, False)
+        assert "etag" in answer.headers if size == "100" else "etag" not in answer.headers
+
+
 SERVICE_FORMS = [
     "+RID:~{rid}#RT:1#TRC:3#ISV:2#IEO:65567#QCF:8",
     "-RID:~{rid}#RT:1#SRC:1#TRC:3#ISV:2#IEO:65567#QCF:8#FPC:AgEAAAAFAAAA",
