@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from localcloud.servicebus.changes import QueuedMessage
+
 MAX_UNIX_MS: Final = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -26,3 +28,7 @@ class QueuePolicy:
         lifetimes = [ttl for ttl in (ttl_ms, self.ttl_ms) if ttl is not None]
         expires = enqueued_ms + min(lifetimes) if lifetimes else None
         return expires if expires is not None and expires <= MAX_UNIX_MS else None
+
+    def delivered(self, message: QueuedMessage) -> QueuedMessage:
+        """The message after one more delivery. A dead-letter queue, which has no maximum, counts none."""
+        return message._replace(delivery_count=message.delivery_count + (self.max_delivery_count is not None))

@@ -88,6 +88,7 @@ class MessageQueue:
         source: str | None = None,
         enqueued_sequence: int | None = None,
         hops: int = 0,
+        delivery_count: int = 0,
     ) -> QueuedMessage:
         """Add a message, scheduled when its time is yet to come."""
         scheduled = content.due_ms is not None and content.due_ms > now_ms
@@ -101,6 +102,7 @@ class MessageQueue:
             source=source,
             enqueued_sequence=enqueued_sequence,
             hops=hops,
+            delivery_count=delivery_count,
         )
         self._emit(MessageInserted(self.path, message))
         self.restore(message)
@@ -184,9 +186,8 @@ class MessageQueue:
         self._return(self._locked_message(token, now_ms), now_ms, changes)
 
     def defer(self, token: UUID, now_ms: int, changes: Map) -> None:
-        """Defer it: from now on it is received by its sequence number only."""
-        message = self._locked_message(token, now_ms)
-        self._unlock(message, changes, state=MessageState.DEFERRED)
+        """Defer it: from now on it is received by its sequence number only. It counts as a delivery."""
+        self._unlock(self.policy.delivered(self._locked_message(token, now_ms)), changes, state=MessageState.DEFERRED)
 
     def dead_letter(self, token: UUID, now_ms: int, reason: str | None, description: str | None, changes: Map) -> None:
         """Move it to the dead-letter queue. Raises InvalidArgumentError for a long reason, NotAllowedError if there."""
@@ -264,8 +265,7 @@ class MessageQueue:
     def advance(self, now_ms: int) -> None:
         """Do what is due by `now_ms`: scheduled messages, ends of locks, expiries, ends of session locks."""
         while self._timers and self._timers[0][0] <= now_ms:
-            _, sequence = heappop(self._timers)
-            message = self.messages.get(sequence)
+            message = self.messages.get(heappop(self._timers)[1])
             if message is None:
                 continue
             if message.state is MessageState.SCHEDULED and message.enqueued_ms <= now_ms:
@@ -292,12 +292,17 @@ class MessageQueue:
         changes: Map,
         target: "MessageQueue | None" = None,
     ) -> None:
-        """Move a message of this queue to its dead-letter queue, or to `target`."""
+        """Move a message of this queue to its dead-letter queue, or to `target`. It keeps its delivery count."""
         target = target or self.dead_letters
         assert target is not None
         self.remove(message)
-        content = with_reasons(message.content, reason, description, changes)
-        target.push(content, now_ms, source=self.path, enqueued_sequence=message.sequence)
+        target.push(
+            with_reasons(message.content, reason, description, changes),
+            now_ms,
+            source=self.path,
+            enqueued_sequence=message.sequence,
+            delivery_count=message.delivery_count,
+        )
 
     # Inside
 
@@ -328,21 +333,18 @@ class MessageQueue:
 
     def _return(self, message: QueuedMessage, now_ms: int, changes: Map) -> None:
         limit = self.policy.max_delivery_count
-        count = message.delivery_count + 1
-        if limit is not None and self.dead_letters is not None and count >= limit:
+        message = self.policy.delivered(message)
+        if limit is not None and self.dead_letters is not None and message.delivery_count >= limit:
             text = f"Message could not be consumed after {limit} delivery attempts."
             self.move_to_dead_letters(message, now_ms, "MaxDeliveryCountExceeded", text, changes)
             return
-        self._expire_if_due(self._unlock(message, changes, count=count), now_ms)
+        self._expire_if_due(self._unlock(message, changes), now_ms)
 
-    def _unlock(
-        self, message: QueuedMessage, changes: Map, *, count: int | None = None, state: MessageState | None = None
-    ) -> QueuedMessage:
+    def _unlock(self, message: QueuedMessage, changes: Map, *, state: MessageState | None = None) -> QueuedMessage:
         self._drop_lock(message)
         free = message._replace(
             lock=None,
             content=message.content.with_properties(changes),
-            delivery_count=message.delivery_count if count is None else count,
             state=message.state if state is None else state,
         )
         self.bytes += free.content.size - message.content.size

@@ -245,3 +245,24 @@ def test_everything_durable_is_told() -> None:
     broker.send("q", [content("a"), content("b")], T0)
     assert [type(change) for change in broker.take_changes()] == [MessageInserted, MessageInserted]
     assert broker.take_changes() == []
+
+
+def test_deferring_counts_as_a_delivery_and_a_dead_letter_keeps_its_count() -> None:
+    """As the JavaScript SDK's tests hold against the service: abandoned in the dead-letter queue, it counts no more."""
+    queue = broker_with({"q": entities.QueueDescription()}).queue_at("q")
+    dead, new = queue.dead_letters, tokens()
+    assert dead is not None
+    queue.push(content("a"), T0)
+    (message,) = queue.receive(1, T0, new)
+    for count in (1, 2):
+        assert message.lock is not None
+        queue.defer(message.lock.token, T0, {})
+        (message,) = queue.receive_deferred([message.sequence], T0, new)
+        assert message.delivery_count == count
+    assert message.lock is not None
+    queue.dead_letter(message.lock.token, T0, None, None, {})
+    for _ in range(2):
+        (letter,) = dead.receive(1, T0, new)
+        assert letter.lock is not None
+        assert letter.delivery_count == 2
+        dead.abandon(letter.lock.token, T0, {})

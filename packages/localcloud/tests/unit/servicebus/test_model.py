@@ -152,6 +152,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.model_give_back(entry)
         elif how == "defer":
             entry.state = MessageState.DEFERRED
+            entry.count += 1
         elif how == "dead_letter":
             entry.reason = "why"
 
@@ -204,10 +205,10 @@ class QueueMachine(RuleBasedStateMachine):
             for m in self.queue.peek(0, 10_000)
         } == expected
         dead = {
-            m.content.message_id: m.content.decoded_properties()[1].get("DeadLetterReason")
+            m.content.message_id: (m.content.decoded_properties()[1].get("DeadLetterReason"), m.delivery_count)
             for m in self.dead.peek(0, 10_000)
         }
-        assert dead == {e.name: e.reason for e in self.entries if e.reason is not None}
+        assert dead == {e.name: (e.reason, e.count) for e in self.entries if e.reason is not None}
         assert self.queue.bytes == sum(m.content.size for m in self.queue.messages.values())
 
     @invariant()
