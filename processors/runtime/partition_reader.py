@@ -111,7 +111,8 @@ class PartitionReader:
     async def resume(self) -> None:
         """Go on from the watermark in the store, also one of another worker, and write the stay's attempt.
 
-        Sets `mismatch` where the hub is another one. Raises AzureError and EventHubError, and may be called again then.
+        Sets `mismatch` where the hub does not go on from there. Raises AzureError and EventHubError;
+        it may be called again then.
         """
         self._written = await self._shared.watermarks.read(self.partition)
         hub = await self._shared.metadata.read_state(self.partition)
