@@ -24,6 +24,7 @@ from localcloud_tests.support.kafka import aiokafka_options, confluent_options
 ROUNDS = 4
 ACKNOWLEDGED_A_ROUND = 300
 PARTITIONS = 2
+BATCH = 5
 HUBS = ("aiokafka", "confluent", "amqp")
 
 
@@ -46,8 +47,8 @@ async def with_aiokafka(cloud: LocalCloudProcess, stop: asyncio.Event, acknowled
         async def one_partition(partition: int) -> None:
             number = 0
             while not stop.is_set():
-                events = [b"%d" % (number + n) for n in range(5)]
-                number += 5
+                events = [b"%d" % (number + n) for n in range(BATCH)]
+                number += BATCH
                 sent = [await producer.send("aiokafka", event, partition=partition) for event in events]
                 await asyncio.gather(*sent)
                 acknowledged.events[partition] += events
@@ -80,7 +81,11 @@ def with_confluent(cloud: LocalCloudProcess, stop: threading.Event, acknowledged
 
 
 async def with_amqp(cloud: LocalCloudProcess, partition: int, stop: asyncio.Event, acknowledged: Acknowledged) -> None:
-    """Each batch is sent once; one that fails may be there or not, and its events are not sent again."""
+    """A batch that fails may be there or not, and its events are not sent again.
+
+    `send_batch` sends a second time where its connection ended, whatever `retry_total` says. A batch may be there twice
+    when localcloud is up again by then.
+    """
     number = 0
     while not stop.is_set():
         client = EventHubProducerClient.from_connection_string(
@@ -89,8 +94,8 @@ async def with_amqp(cloud: LocalCloudProcess, partition: int, stop: asyncio.Even
         try:
             async with client:
                 while not stop.is_set():
-                    events = [b"%d" % (number + n) for n in range(5)]
-                    number += 5
+                    events = [b"%d" % (number + n) for n in range(BATCH)]
+                    number += BATCH
                     batch = await client.create_batch(partition_id=str(partition))
                     for event in events:
                         batch.add(EventData(event))
@@ -114,6 +119,14 @@ async def everything(cloud: LocalCloudProcess, hub: str) -> dict[int, list[bytes
                     )
                     found[tp.partition] += [m.value for m in messages]
     return found
+
+
+def without_repeats(events: list[bytes]) -> list[bytes]:
+    """The events without a second copy of a batch behind the first; there is at most one for each kill."""
+    batches = [events[start : start + BATCH] for start in range(0, len(events), BATCH)]
+    kept = [batch for number, batch in enumerate(batches) if number == 0 or batch != batches[number - 1]]
+    assert len(batches) - len(kept) <= ROUNDS
+    return [event for batch in kept for event in batch]
 
 
 # The Event Hubs SDK leaves the sockets of connections that were cut to the garbage collector, which complains.
@@ -149,8 +162,9 @@ async def test_every_acknowledged_event_is_there_once_and_in_order(
     for hub in HUBS:
         found = await everything(cloud, hub)
         for partition, events in acknowledged[hub].events.items():
-            numbers = [int(event) for event in found[partition]]
+            stored = found[partition] if hub != "amqp" else without_repeats(found[partition])
+            numbers = [int(event) for event in stored]
             assert numbers == sorted(numbers), f"{hub}/{partition} is out of order"
-            assert set(events) <= set(found[partition]), f"{hub}/{partition} lost what it had acknowledged"
-            assert Counter(found[partition]).most_common(1)[0][1] == 1, f"{hub}/{partition} has events twice"
+            assert set(events) <= set(stored), f"{hub}/{partition} lost what it had acknowledged"
+            assert Counter(stored).most_common(1)[0][1] == 1, f"{hub}/{partition} has events twice"
     gc.collect()  # while the filter above holds

@@ -4,6 +4,7 @@ The disk is a tmpfs of 32 MiB, mounted by the test; where mounting is not allowe
 """
 
 import asyncio
+import json
 import os
 import subprocess
 import time
@@ -72,7 +73,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def cloud(disk: Disk, tmp_path: Path) -> Iterator[LocalCloudProcess]:
     """Its data is on the small disk, its log is not."""
     config = write_config(tmp_path / "Config.json", ["hub"], 1)
-    cloud = LocalCloudProcess(disk.folder / "data", ["--config", str(config)])
+    queues = {"UserConfig": {"Namespaces": [{"Name": "full-disk", "Queues": [{"Name": "commands"}]}]}}
+    (tmp_path / "queues.json").write_text(json.dumps(queues))
+    files = ["--config", str(config), "--servicebus-config", str(tmp_path / "queues.json")]
+    cloud = LocalCloudProcess(disk.folder / "data", files)
     cloud.data.mkdir()
     (cloud.data / "localcloud.log").symlink_to(tmp_path / "localcloud.log")
     yield cloud.start()
@@ -124,7 +128,7 @@ async def writers(cloud: LocalCloudProcess) -> AsyncIterator[Writers]:
     bus = ServiceBusClient.from_connection_string(cloud.servicebus_connection_string, retry_total=0)
     account = CosmosClient(cloud.cosmos_endpoint, cloud.cosmos_key)
     kafka = await RawClient.connect(cloud.ports["kafka"])
-    async with events, bus, account, bus.get_queue_sender("song-commands") as commands:
+    async with events, bus, account, bus.get_queue_sender("commands") as commands:
         database = await account.create_database_if_not_exists("full-disk")
         items = await database.create_container_if_not_exists("items", PartitionKey("/id"))
         yield Writers(events, kafka, items, commands)
@@ -178,7 +182,7 @@ async def test_a_full_disk_is_told_at_once_and_heals_by_itself_twice(cloud: Loca
     events = await Hub(cloud, "hub").receive(len(kept))
     assert [event.body_as_str().strip() for _, event in events] == kept
     bus = ServiceBusClient.from_connection_string(cloud.servicebus_connection_string)
-    async with bus, bus.get_queue_receiver("song-commands") as receiver:
+    async with bus, bus.get_queue_receiver("commands") as receiver:
         messages = await receiver.receive_messages(max_message_count=4, max_wait_time=2)
     bodies = [str(message).strip() for message in messages]
     assert bodies == [f"{name} kept {outage}" for outage in range(2) for name in ("bus", "large")]
