@@ -4,10 +4,18 @@ from typing import Any
 
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
 from msgspec import Struct
 
 from songline.cloud.credentials import entra
 from songline.cloud.settings import CosmosSettings
+
+OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
+"""What a write gets when another one came between it and what it had read."""
 
 
 class Container(Struct, frozen=True):

@@ -6,21 +6,16 @@ import msgspec
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import (
-    CosmosAccessConditionFailedError,
-    CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
 from msgspec import Struct
 
-from songline.cloud.cosmos import Container
+from songline.cloud.cosmos import OVERTAKEN, Container
 from songline.processors.catalog.fold import apply_facts
 from songline.schemas.channels import SONGS
 from songline.schemas.songs import Fact, Song, SongDocument
 
 CONTAINER = Container(SONGS, partition_key="/id", indexed=("/order/?", "/artist/?", "/genre/?", "/words/[]/?"))
-
-OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
-"""What a write raises where another write came between it and the read before it."""
 
 
 class StoredSong(Struct, frozen=True):

@@ -9,13 +9,11 @@ import msgspec
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import (
-    CosmosAccessConditionFailedError,
-    CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
 from msgspec import Struct
 
-from songline.cloud.cosmos import Container
+from songline.cloud.cosmos import OVERTAKEN, Container
 from songline.processors.ingestion.transitions import begin, begin_patch
 from songline.schemas.channels import INGESTIONS
 from songline.schemas.commands import Command
@@ -34,10 +32,6 @@ _UNPUBLISHED = "SELECT * FROM c WHERE IS_DEFINED(c.outbox) AND c.updatedAt < @be
 _STUCK = "SELECT * FROM c WHERE c.state IN ('received', 'queued', 'processing') AND c.updatedAt < @before"
 _REMOVED = "SELECT * FROM c WHERE c.removedAt < @before AND NOT IS_DEFINED(c.erasedAt)"
 _SHARED = "SELECT c.id FROM c WHERE c.upload.sha256 = @sha256 AND c.state = 'ready' AND NOT IS_DEFINED(c.removedAt)"
-
-
-OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
-"""The errors of a write that lost to another write since the document was read."""
 
 
 class StoredIngestion(Struct, frozen=True):

@@ -6,12 +6,10 @@ import msgspec
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import (
-    CosmosAccessConditionFailedError,
-    CosmosResourceExistsError,
     CosmosResourceNotFoundError,
 )
 
-from songline.cloud.cosmos import Container
+from songline.cloud.cosmos import OVERTAKEN, Container
 from songline.schemas.channels import PARKED
 from songline.schemas.parked import (
     ENTRY_COLUMNS,
@@ -29,8 +27,6 @@ CONTAINER = Container(PARKED, partition_key="/id", indexed=("/parkedAt/?", "/sta
 
 _ENTRIES = "SELECT " + ENTRY_COLUMNS + " FROM c ORDER BY c.parkedAt"  # noqa: S608 - names of fields
 
-_OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
-
 
 class ParkedStore:
     """The container `parked`. A reader parks a record before its watermark or checkpoint moves past it."""
@@ -46,7 +42,7 @@ class ParkedStore:
         while True:
             try:
                 return await self._park(parked)
-            except _OVERTAKEN:
+            except OVERTAKEN:
                 continue
 
     async def read(self, parked_id: str) -> tuple[ParkedEvent, str] | None:
@@ -75,7 +71,7 @@ class ParkedStore:
                 return False
             try:
                 await self._replace(acted(found[0], action), found[1])
-            except _OVERTAKEN:
+            except OVERTAKEN:
                 continue
             return True
 
