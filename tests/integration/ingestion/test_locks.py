@@ -1,5 +1,5 @@
 """One hand at a time, and no delivery used up: storage that is away for longer than a lock, a broker that does not
-renew, a clock that is wrong. Locks last eight seconds here."""
+renew, a clock that is wrong. Locks last LOCK_S seconds here."""
 
 import asyncio
 import gc
@@ -31,7 +31,12 @@ from tests.support.ingestion import App, queue_with
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
-LOCK_S = 8
+LOCK_S = 16
+"""Two renewals that are cut off, and another receiver, take six seconds, and more on a busy machine."""
+
+AHEAD_S = LOCK_S + 12
+"""A clock that is so far ahead or behind makes a held lock look ended, or an ended one held."""
+
 AWAY = {"service": "cosmos", "entity": "songline/ingestions", "kind": "throttle"}
 UNRENEWED = {"service": "servicebus", "entity": f"{SONG_COMMANDS}/$management", "operation": "request", "kind": "drop"}
 PACE = ReceiverConfig(lanes=2, wait=0.5, longest_pause=0.3, stall=1, grace=1)
@@ -143,7 +148,7 @@ async def test_a_command_is_in_one_hand_however_long_storage_is_away_and_whateve
 ) -> None:
     async with working(app, tmp_path, machine) as worker:
         # The SDK would renew when the broker has ended the lock long ago.
-        machine.set(-20)
+        machine.set(-AHEAD_S)
         with song_cloud.faults(AWAY):
             await app.upload("long", song("wav", 0.2))
             await wait_for_async(lambda: taken(worker), "the command to be taken")
@@ -153,7 +158,7 @@ async def test_a_command_is_in_one_hand_however_long_storage_is_away_and_whateve
             await holds(app, worker, "long", LOCK_S)
             assert await caused(worker, NotReadyCause.SERVICE_AWAY)
             # The broker says otherwise, so the command is kept until the clock is set.
-            machine.sdk_ahead = timedelta(seconds=20)
+            machine.sdk_ahead = timedelta(seconds=AHEAD_S)
         await wait_for_async(lambda: caused(worker, NotReadyCause.CLOCK_AHEAD), "the reason")
         await holds(app, worker, "long", 1)
         machine.set(0)
@@ -172,7 +177,7 @@ async def test_a_clock_that_jumps_ahead_stops_the_taking_until_it_is_set(
     async with working(app, tmp_path, machine) as worker:
         await app.upload("before-the-jump", song("wav", 0.2))
         await done(app, "before-the-jump")
-        machine.set(20)
+        machine.set(AHEAD_S)
         await wait_for_async(lambda: caused(worker, NotReadyCause.CLOCK_AHEAD), "the reason")
         await asyncio.sleep(2 * PACE.wait)
         await app.upload("ahead", song("wav", 0.2))
@@ -180,7 +185,9 @@ async def test_a_clock_that_jumps_ahead_stops_the_taking_until_it_is_set(
         assert await deliveries(app, "ahead") == 0
         assert not await taken(worker)
         (reason,) = worker.reasons()
-        assert re.search(r"clock is (19|2\d) s ahead", reason.sentence)
+        found = re.search(r"clock is (\d+) s ahead", reason.sentence)
+        assert found is not None
+        assert AHEAD_S - 1 <= int(found[1]) <= AHEAD_S + 9
         assert reason.mend
         machine.set(0)
         await done(app, "ahead")
