@@ -46,7 +46,7 @@ from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
 from songline.schemas.documents import Chart
 from songline.schemas.ingestions import IngestionAnswer
-from songline.schemas.library import Library, LibrarySummary, Recent
+from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.plays import SongPlays
 from songline.schemas.songs import SongAnswer, SongsAnswer
 from songline.schemas.types import PATTERNS

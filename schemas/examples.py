@@ -10,7 +10,7 @@ from songline.schemas.documents import Chart, ChartEntry
 from songline.schemas.envelope import Event
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.ingestions import Audio, IngestionAnswer, Transition
-from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
+from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
 from songline.schemas.plays import HourPlays, SongPlays
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 

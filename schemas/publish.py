@@ -16,7 +16,7 @@ from songline.schemas.compatibility import incompatibilities
 from songline.schemas.documents import Chart
 from songline.schemas.events import EVENTS, TYPE_NAMES
 from songline.schemas.ingestions import IngestionAnswer
-from songline.schemas.library import Library, LibrarySummary, Recent
+from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.plays import SongPlays
 from songline.schemas.songs import SongAnswer, SongsAnswer
 

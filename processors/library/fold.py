@@ -12,7 +12,15 @@ from msgspec import structs
 
 from songline.processors.library.actions import MARK_LETTERS, UserAction
 from songline.schemas.last_write import is_outdated
-from songline.schemas.library import RECENT, SUMMARY, EntryDocument, FlagState, Listen, SummaryDocument, entry_id
+from songline.schemas.library.answers import (
+    RECENT,
+    SUMMARY,
+    EntryDocument,
+    FlagState,
+    Listen,
+    SummaryDocument,
+    entry_id,
+)
 
 SEEN = 64
 """A repeated event is known again among so many actions of its listener."""

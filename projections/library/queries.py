@@ -11,7 +11,7 @@ from songline.projections.songs.titles import Title, TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
-from songline.schemas.library import (
+from songline.schemas.library.answers import (
     SUMMARY,
     EntryDocument,
     Library,

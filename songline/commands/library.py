@@ -13,7 +13,7 @@ from songline.api_client import address, ask, decoded, echo_json, id_in_path, vi
 from songline.commands.songs import freshness, length
 from songline.processes.environment import API, load
 from songline.projections.library.queries import FILTERS, MAX_LIMIT, SORTS
-from songline.schemas.library import Library, LibraryEntry, LibrarySummary, Recent
+from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent
 
 
 @click.command(context_settings={"show_default": True})

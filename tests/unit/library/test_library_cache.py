@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.library.library_cache import CachedLibrary, LibraryCache
-from songline.schemas.library import EntryDocument
+from songline.schemas.library.answers import EntryDocument
 
 ENTRY = EntryDocument(id="song:s", user_id="u", song_id="s")
 
