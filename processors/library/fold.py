@@ -12,7 +12,7 @@ from msgspec import structs
 
 from songline.processors.library.actions import MARK_LETTERS, UserAction
 from songline.schemas.last_write import is_outdated
-from songline.schemas.library.answers import (
+from songline.schemas.library.listener_documents import (
     RECENT,
     SUMMARY,
     EntryDocument,

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
-from songline.schemas.library.answers import EntryDocument, SummaryDocument
+from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
 
 _SUMMARY_WEIGHT = 10
 """A summary is as large as about so many entries."""

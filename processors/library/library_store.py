@@ -14,7 +14,7 @@ from songline.processors.library.actions import UserAction
 from songline.processors.library.fold import LibraryChange, apply_actions, transaction_size
 from songline.processors.library.library_cache import CachedLibrary, LibraryCache
 from songline.schemas.channels import LIBRARY
-from songline.schemas.library.answers import SUMMARY, EntryDocument, SummaryDocument, entry_id
+from songline.schemas.library.listener_documents import SUMMARY, EntryDocument, SummaryDocument, entry_id
 
 CONTAINER = Container(
     LIBRARY,

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from songline.projections.songs.titles import CatalogSong, TitleCache
 from songline.projections.store import DocumentStore
-from songline.schemas.library.answers import EntryDocument
+from songline.schemas.library.listener_documents import EntryDocument
 
 MAX_COUNTED = 5_000
 _UPLOADED = "SELECT VALUE c.songId FROM c WHERE IS_DEFINED(c.byUploaded)"

@@ -11,16 +11,8 @@ from songline.projections.songs.titles import Title, TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
-from songline.schemas.library.answers import (
-    SUMMARY,
-    EntryDocument,
-    Library,
-    LibraryEntry,
-    LibrarySummary,
-    Recent,
-    RecentListen,
-    SummaryDocument,
-)
+from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
+from songline.schemas.library.listener_documents import SUMMARY, EntryDocument, SummaryDocument
 from songline.schemas.search import folded
 
 Filter = Literal["liked", "played", "uploaded"]

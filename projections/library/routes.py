@@ -18,7 +18,7 @@ from songline.projections.hub_creation import HubCreation, known
 from songline.projections.library import queries as libraries
 from songline.projections.library.queries import MAX_LIMIT, Filter, LibraryCursorError, LibraryTooLargeError, Sort
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
-from songline.schemas.library.answers import RECENT
+from songline.schemas.library.listener_documents import RECENT
 
 Now = Callable[[], datetime]
 

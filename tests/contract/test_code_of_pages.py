@@ -16,7 +16,7 @@ from songline.cloud import kafka
 from songline.cloud.settings import read_eventhubs
 from songline.schemas.channels import CATALOG
 from songline.schemas.envelope import decode
-from songline.schemas.library.answers import EntryDocument, SummaryDocument
+from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
 from songline.schemas.songs import SongDocument
 from tests.support import pages
 from tests.support.localcloud import LocalCloud

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from songline.schemas.library.answers import EntryDocument, SummaryDocument
+from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
 
 Place = tuple[int, int, Event]
 """Partition, position, event."""

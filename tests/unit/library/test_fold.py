@@ -13,7 +13,7 @@ from songline.processors.library.library_store import operations
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from songline.schemas.library.answers import RECENT, EntryDocument, Listen, SummaryDocument
+from songline.schemas.library.listener_documents import RECENT, EntryDocument, Listen, SummaryDocument
 from tests.support.library_reference import Place, Shelf, libraries, shelf_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.library.library_cache import CachedLibrary, LibraryCache
-from songline.schemas.library.answers import EntryDocument
+from songline.schemas.library.listener_documents import EntryDocument
 
 ENTRY = EntryDocument(id="song:s", user_id="u", song_id="s")
 

@@ -11,7 +11,7 @@ from songline.processors.library.fold import apply_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
-from songline.schemas.library.answers import EntryDocument, SummaryDocument
+from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLAYED = SongPlayed(user_id="user-7", song_id="song-1", played_ms=40_000, duration_ms=200_000, region="DE")

@@ -15,7 +15,7 @@ from songline.schemas.acceptance import accept, accepted, refuse
 from songline.schemas.decoding import convert
 from songline.schemas.errors import ContractViolationError, PoisonError
 from songline.schemas.ingestions import Ingestion
-from songline.schemas.library.answers import EntryDocument, SummaryDocument
+from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
 from songline.schemas.live import LiveEvent, PlaybackStarted
 from songline.schemas.plays import SongDay
 from songline.schemas.progress import WatermarkDocument

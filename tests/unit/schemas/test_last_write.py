@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.schemas.last_write import is_outdated, last_write
-from songline.schemas.library.answers import FlagState, flag_since
+from songline.schemas.library.listener_documents import FlagState, flag_since
 from songline.schemas.ownership import Claim, holding
 from songline.schemas.songs import Fact
 

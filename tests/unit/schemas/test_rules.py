@@ -13,7 +13,7 @@ from songline.schemas.envelope import ReceivedEnvelope
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import EVENTS
 from songline.schemas.ingestions import Ingestion
-from songline.schemas.library.answers import EntryDocument, SummaryDocument
+from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
 from songline.schemas.live import LiveEvent
 from songline.schemas.plays import SongDay
 from songline.schemas.progress import WatermarkDocument
