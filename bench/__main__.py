@@ -2,30 +2,63 @@
 
 import platform
 from datetime import UTC, datetime
-from importlib import import_module
+from importlib import import_module, util
+from types import ModuleType
 
 import click
 
-BENCHES = {
-    "trending": "the trending worker beside a bare loop and an idiomatic Faust app",
-    "kafka_endpoint": "localcloud's Kafka endpoint, each way",
-    "eventhubs_amqp": "localcloud's AMQP endpoint beside the SDK on the other end",
-    "publisher": "EventPublisher beside the bare SDK",
-    "events_api": "the events API and the outbox beside EventPublisher alone",
-    "library": "the library worker beside one upsert an event",
-    "cosmos": "localcloud's Cosmos DB",
-    "servicebus": "localcloud's Service Bus",
-}
+from bench import report
+from bench.benches import BENCHES, names_of
+from bench.machine import machine, versions
+from bench.measurement import BenchRun, Measurement, keep_run
+
+THERE = [name for name in BENCHES if util.find_spec(f"bench.{name}")]
+ROWS = sorted({row for name in THERE for row in BENCHES[name].rows})
 
 
-@click.command(epilog="NAMES: " + "; ".join(f"{name}, {what}" for name, what in BENCHES.items()))
-@click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)))
-def main(names: tuple[str, ...]) -> None:
-    """Run the benchmarks of these NAMES, or all of them. Leave the machine alone meanwhile."""
-    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, Python {platform.python_version()}")
-    for name in names or BENCHES:
-        print(f"\n== {name}: {BENCHES[name]}", flush=True)
-        import_module(f"bench.{name}").main()
+@click.command(epilog="CHOSEN: " + "; ".join(f"{name}, {BENCHES[name].what}" for name in THERE))
+@click.argument("chosen", nargs=-1, type=click.Choice([*THERE, *map(str, ROWS)]))
+@click.option("--quick", is_flag=True, help="Small and short, to see that it works; nothing is kept.")
+@click.option("--docs", is_flag=True, help="Write docs/performance.md from the kept results, and measure nothing.")
+def main(chosen: tuple[str, ...], quick: bool, docs: bool) -> None:
+    """Run the benchmarks of these names or rows of docs/performance.md, or all of them, and write that page.
+
+    Leave the machine alone meanwhile.
+    """
+    if not docs:
+        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine()}, Python {platform.python_version()}")
+        for name in names_of(chosen):
+            if name in THERE:
+                _run(name, quick)
+    if not quick:
+        report.write()
+
+
+def _run(name: str, quick: bool) -> None:
+    print(f"\n== {name}: {BENCHES[name].what}", flush=True)
+    module = import_module(f"bench.{name}")
+    if not hasattr(module, "measure"):
+        module.main()
+        return
+    measurements = _measure(module, quick)
+    print("\n".join(report.line(one) for one in measurements), flush=True)
+    if not quick:
+        at = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+        keep_run(
+            BenchRun(
+                bench=name,
+                at=at,
+                machine=machine(),
+                versions=versions(),
+                region=module.REGION,
+                measurements=measurements,
+            )
+        )
+
+
+def _measure(module: ModuleType, quick: bool) -> list[Measurement]:
+    measurements: list[Measurement] = module.measure(quick)
+    return measurements
 
 
 if __name__ == "__main__":

@@ -1,0 +1,45 @@
+"""The machine and the versions that a measurement was made with, and what a process has used."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = (
+    "aiokafka", "azure-cosmos", "azure-eventhub", "azure-servicebus", "azure-storage-blob", "confluent-kafka",
+    "faust-streaming", "msgspec", "numpy",
+)  # fmt: skip
+
+
+def machine() -> str:
+    """The kind of this machine: processors and memory; it names no host."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{platform.machine()}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB"
+
+
+def versions() -> dict[str, str]:
+    """The commit, and the versions of Python and of the packages that take part."""
+    found = {"songline": _commit(), "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU seconds that a process has used so far. Source: proc(5), utime and stime."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_bytes(pid: int) -> int:
+    """The resident memory of a process. Source: proc(5), statm."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _commit() -> str:
+    ran = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return ran.stdout.strip() or "unknown"
