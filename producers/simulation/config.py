@@ -1,6 +1,6 @@
 """The configuration of a simulation."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -9,11 +9,18 @@ from songline.schemas.rules import broken_rule
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
+ACT_EVERY_S = 180.0
+"""Seconds between two events of one listener by real pacing."""
+
 
 class SimulationConfig(Struct, frozen=True, kw_only=True):
     """The parameters of the simulated world. Shares are from 0 to 1, durations are in seconds."""
 
     rate: Annotated[float, Meta(gt=0, le=1_000_000, description="events a second, all kinds together")] = 50.0
+    pacing: Annotated[
+        Literal["rate", "real"],
+        Meta(description="what sets the rate: --rate, or real listeners, each with an event every three minutes"),
+    ] = "rate"
     listeners: Annotated[int, Meta(ge=1, le=20_000_000, description="number of listeners")] = 20_000
     songs: Annotated[int, Meta(ge=1, le=1_000_000, description="number of songs at the start")] = 2_000
     popularity: Annotated[float, Meta(ge=0, le=3, description="Zipf exponent of the songs' popularity")] = 0.9
@@ -37,6 +44,11 @@ class SimulationConfig(Struct, frozen=True, kw_only=True):
     late: Annotated[Share, Meta(description="share of plays that are reported minutes to days late")] = 0.005
     too_late: Annotated[Share, Meta(description="share of the late plays that are 7 to 30 days late")] = 0.02
     disorder: Annotated[Share, Meta(description="share of events that overtake others, by up to some seconds")] = 0.02
+
+    @property
+    def events_per_s(self) -> float:
+        """Events a second, all kinds together: `rate`, or by real pacing one every ACT_EVERY_S of each listener."""
+        return self.rate if self.pacing == "rate" else self.listeners / ACT_EVERY_S
 
     def __post_init__(self) -> None:
         if self.bot_share + self.uploads * (1 + self.removals) >= 1:

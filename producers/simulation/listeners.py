@@ -1,12 +1,16 @@
 """The listeners of a simulated world: their places, hours and favourite genres."""
 
+from typing import TypeAlias
+
 import numpy as np
 from msgspec import Struct
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from songline.producers.simulation.catalogue import GENRES, Floats, Ints
 
-DAY_S = 86_400.0
+Bytes: TypeAlias = NDArray[np.int8]
+
 REMEMBERED_LIKES = 16
 
 
@@ -46,30 +50,34 @@ _BY_HOUR = (
 
 
 class Listeners:
-    """Listeners 0 to `count` - 1, sorted by place, with their sessions and their most recent likes."""
+    """Listeners 0 to `count` - 1, sorted by place, with their sessions and their most recent likes.
+
+    They are columns of the smallest types, so that a million listeners take less than 100 MB.
+    """
 
     def __init__(self, count: int, random: Generator) -> None:
         share = np.array([place.weight for place in PLACES])
-        self.place: Ints = np.sort(random.choice(len(PLACES), size=count, p=share / share.sum()))
-        self.device: Ints = random.choice(len(DEVICES), size=count, p=_DEVICE_WEIGHTS)
-        favoured = np.array([GENRES.index(place.favours) for place in PLACES])
-        anything = random.integers(len(GENRES), size=(count, 2))
+        self.place: Bytes = np.sort(random.choice(len(PLACES), size=count, p=share / share.sum()).astype(np.int8))
+        self.device: Bytes = random.choice(len(DEVICES), size=count, p=_DEVICE_WEIGHTS).astype(np.int8)
+        favoured = np.array([GENRES.index(place.favours) for place in PLACES], dtype=np.int8)
+        anything = random.integers(len(GENRES), size=(count, 2)).astype(np.int8)
         at_home = random.random(count) < 0.4
-        self._favourites: Ints = anything
+        self._favourites: Bytes = anything
         self._favourites[at_home, 0] = favoured[self.place[at_home]]
-        self._ends: Ints = np.searchsorted(self.place, np.arange(len(PLACES)), side="right")
-        self._starts: Ints = np.searchsorted(self.place, np.arange(len(PLACES)), side="left")
+        self._ends: Ints = np.searchsorted(self.place, np.arange(len(PLACES), dtype=np.int8), side="right")
+        self._starts: Ints = np.searchsorted(self.place, np.arange(len(PLACES), dtype=np.int8), side="left")
         self._busy = np.zeros(count, dtype=np.bool_)
         self._tired: list[Ints] = []
-        self._liked = np.full((count, REMEMBERED_LIKES), -1, dtype=np.int64)
-        self._next_like = np.zeros(count, dtype=np.int64)
+        # Numbers of songs and one more: zeros take no memory until something is written over them.
+        self._liked = np.zeros((count, REMEMBERED_LIKES), dtype=np.uint32)
+        self._next_like = np.zeros(count, dtype=np.uint8)
 
     def __len__(self) -> int:
         return len(self.place)
 
     def shelves(self, who: Ints, taste: float, random: Generator) -> Ints:
         """A genre for a play of each of `who`: one of two favourites with probability `taste`, else -1 (all)."""
-        favourite = self._favourites[who, (random.random(len(who)) < 0.35).astype(np.int64)]
+        favourite = self._favourites[who, (random.random(len(who)) < 0.35).astype(np.int64)].astype(np.int64)
         return np.where(random.random(len(who)) < taste, favourite, -1)
 
     def start_sessions(self, count: int, utc_s: float, random: Generator) -> Ints:
@@ -105,11 +113,11 @@ class Listeners:
 
     def like(self, who: int, song: int) -> bool:
         """Record the like; return False if the listener is known to have liked the song already."""
-        liked = self._liked[who]
-        if song in liked:
+        liked, place = self._liked[who], int(self._next_like[who])
+        if song + 1 in liked:
             return False
-        liked[self._next_like[who] % REMEMBERED_LIKES] = song
-        self._next_like[who] += 1
+        liked[place] = song + 1
+        self._next_like[who] = (place + 1) % REMEMBERED_LIKES
         return True
 
     def _take(self, who: Ints) -> Ints:

@@ -16,7 +16,6 @@ HEARD_SHARE = HEARD_OUT + (1 - HEARD_OUT) * (1 - HEARD) / (1 - LEFT_AFTER)
 
 _PAUSE_SIGMA = 1.1
 _SAMPLE = 20_000
-_WARM_UP_GAPS = 10
 
 
 class DuePlays(Struct):
@@ -50,8 +49,9 @@ class DuePlays(Struct):
 class ListeningSessions:
     """A fixed number of running sessions. When one ends, a session of another listener begins.
 
-    The number follows from `plays_per_s`, but at most half of all listeners are in a session at a time. If that is too
-    few for the rate, `time_scale` is below 1: plays and pauses take that share of their normal time.
+    The number follows from `plays_per_s`, but at most half of all listeners are in a session at a time. By real pacing
+    each listener has one, which never ends. Plays and pauses take `time_scale` of their normal time, which is not 1
+    where that number of sessions does not make the rate.
     """
 
     def __init__(
@@ -67,13 +67,14 @@ class ListeningSessions:
         self.time_scale = 1.0
         nobody = np.zeros(_SAMPLE)
         gap_s = float(np.mean(self._next_plays(nobody, random.integers(len(listeners), size=_SAMPLE)).at))
-        count = max(1, min(round(plays_per_s * gap_s), len(listeners) // 2))
-        self.time_scale = count / (plays_per_s * gap_s)
-        self._left = random.geometric(1 / config.session_songs, size=count)
-        # All sessions begin at the same time before the start, early enough to be spread evenly by then.
-        since = np.full(count, -_WARM_UP_GAPS * gap_s * self.time_scale)
-        self._running = self._next_plays(since, listeners.start_sessions(count, utc_s, random))
-        self.play_until(0.0, utc_s)
+        if config.pacing == "real":
+            who: Ints = np.arange(len(listeners))
+        else:
+            count = max(1, min(round(plays_per_s * gap_s), len(listeners) // 2))
+            who = listeners.start_sessions(count, utc_s, random)
+        self.time_scale = len(who) / (plays_per_s * gap_s)
+        self._left: Ints = random.geometric(1 / config.session_songs, size=len(who))
+        self._running = self._plays_under_way(who)
 
     def __len__(self) -> int:
         return len(self._running)
@@ -94,14 +95,27 @@ class ListeningSessions:
 
     def _relieved(self, slots: Ints, utc_s: float) -> Ints:
         """The next listener of each of `slots`: the same, or another if the session is over."""
+        who = self._running.who
+        if self._config.pacing == "real":
+            return who[slots]
         self._left[slots] -= 1
         over = slots[self._left[slots] == 0]
-        who = self._running.who
         if len(over):
             self._listeners.end_sessions(who[over])
             who[over] = self._listeners.start_sessions(len(over), utc_s, self._random)
             self._left[over] = self._random.geometric(1 / self._config.session_songs, size=len(over))
         return who[slots]
+
+    def _plays_under_way(self, who: Ints) -> DuePlays:
+        """A play of each of `who`, at a random moment of it, as if all had listened for long before the start.
+
+        Long plays are met more often, so these are drawn again, by their lengths, from one new play of each.
+        """
+        new = self._next_plays(np.zeros(len(who)), who)
+        ends = np.cumsum(new.at)
+        met = np.searchsorted(ends, self._random.random(len(who)) * ends[-1], side="right")
+        plays = new.take(np.minimum(met, len(who) - 1))
+        return DuePlays(plays.at * self._random.random(len(who)), who, plays.song, plays.played_ms, plays.duration_ms)
 
     def _next_plays(self, since: Floats, who: Ints) -> DuePlays:
         """The next play of each of `who`, from `since` on.

@@ -79,7 +79,7 @@ class Simulation:
     def __iter__(self) -> Iterator[Due]:
         if self._part == 0:
             yield from self._announcements()
-        block_s = min(_LONGEST_BLOCK_S, _BLOCK_EVENTS / self._config.rate)
+        block_s = min(_LONGEST_BLOCK_S, _BLOCK_EVENTS / self._config.events_per_s)
         for block in count():
             begin_s, end_s = block * block_s, (block + 1) * block_s
             for due_ms, _, event in self._deliver(self._happenings(begin_s, end_s), int(end_s * 1000)):
@@ -216,7 +216,7 @@ def _entropy(random: Generator) -> Iterator[int]:
 
 def _once(config: SimulationConfig) -> float:
     """Events a second, each counted once."""
-    return config.rate / (1 + config.duplicates)
+    return config.events_per_s / (1 + config.duplicates)
 
 
 def _plays_per_s(config: SimulationConfig) -> float:

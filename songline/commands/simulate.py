@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import click
 import msgspec
+from click.core import ParameterSource
 from msgspec import structs
 
 from songline.cloud.settings import EventHubsSettings
@@ -44,13 +45,19 @@ class _SimulateCommand(click.Command):
                 formatter.write_dl([record for each in params if (record := each.get_help_record(ctx)) is not None])
 
 
+def _option_type(name: str, default: float | int | str) -> click.ParamType | type[int]:
+    if isinstance(default, str):
+        return click.Choice(_FIELDS[name]["enum"])
+    return FiniteRange() if isinstance(default, float) else int
+
+
 def _world_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add an option for each field of SimulationConfig, which declares its limits."""
     for field in reversed(structs.fields(SimulationConfig)):
         text = _FIELDS[field.name]["description"]
         function = click.option(
             f"--{field.name.replace('_', '-')}",
-            type=FiniteRange() if isinstance(field.default, float) else type(field.default),
+            type=_option_type(field.name, field.default),
             default=field.default,
             show_default=True,
             help=f"{text[0].upper()}{text[1:]}.",
@@ -104,6 +111,11 @@ def command(
     """
     if start is not None and out is None:
         raise click.UsageError("--start goes with --out: a live run starts now.")
+    given = click.get_current_context().get_parameter_source("rate")
+    if world["pacing"] == "real" and given is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "--rate: with --pacing real the number of listeners sets the rate: leave out one of them."
+        )
     if out is not None and processes > 1:
         raise click.UsageError("--processes is for sending: --out writes from one.")
     try:
@@ -135,7 +147,7 @@ def _start(start: str | None, plan: LiveRunPlan) -> datetime:
             return read_moment(start)
         except PoisonError:
             raise click.UsageError(f"--start: saw {start!r}, expected {MOMENT_RULE}.") from None
-    lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.config.rate)
+    lasts_s = min(plan.duration or inf, inf if plan.count is None else plan.count / plan.config.events_per_s)
     return datetime.now(UTC) - timedelta(seconds=lasts_s if lasts_s < inf else 0)
 
 

@@ -204,6 +204,8 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         ("--start 2026-01-01T00:00:00Z", "--start goes with --out"),
         ("--start 1990-01-01T00:00:00Z --out -", "start: saw 1990"),
         ("--out - --processes 2", "--processes is for sending"),
+        ("--rate 4 --pacing real --out -", "--rate: with --pacing real"),
+        ("--pacing slow --out -", "--pacing"),
     ],
 )
 def test_wrong_worlds_end_with_2(arguments: str, said: str) -> None:

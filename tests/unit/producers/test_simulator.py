@@ -1,5 +1,6 @@
 """What a simulation promises: reproducible, at its rate, and each dial does what it says."""
 
+import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -219,6 +220,36 @@ def test_small_worlds_go_on(fields: dict[str, Any]) -> None:
     assert len(simulated) == 2_000
     for due, event in simulated:
         accept(encode(event), due)
+
+
+def test_by_real_pacing_each_listener_acts_every_three_minutes() -> None:
+    world = {"pacing": "real", "listeners": 1_800, "bots": 0, "uploads": 0.0, **CALM}
+    simulated = simulate(SONGS + 18_000, **world)[SONGS:]
+    seconds = (simulated[-1][0] - simulated[0][0]).total_seconds()
+    assert seconds == pytest.approx(10 * 180, rel=0.05)
+    each = Counter(event.partition_key for _, event in simulated)
+    assert len(each) == 1_800
+    assert max(each.values()) < 60
+    # The pace is that of the first minute, too: nobody waits for a song to end that began at the start.
+    minute = [event for due, event in simulated if due - simulated[0][0] < timedelta(minutes=1)]
+    assert len(minute) == pytest.approx(600, rel=0.2)
+    halves = [simulate(SONGS + 9_000, part=part, parts=2, **world)[-1][0] - START for part in (0, 1)]
+    assert [half.total_seconds() for half in halves] == pytest.approx([1_800, 1_800], rel=0.1)
+
+
+@pytest.mark.parametrize("pacing", ["rate", "real"])
+def test_a_listener_takes_few_bytes(pacing: str) -> None:
+    """All that a simulation keeps of a listener: it has no object for each."""
+    config = read_config({"songs": 10, "listeners": 100_000, "rate": 5_000.0, "pacing": pacing})
+    tracemalloc.start()
+    try:
+        simulation = Simulation(1, START, config)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert isinstance(simulation, Simulation)
+    assert kept / config.listeners < 150
+    assert peak / config.listeners < 250
 
 
 def test_wrong_fields_are_named() -> None:
