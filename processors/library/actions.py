@@ -32,7 +32,7 @@ _KINDS: dict[type, Kind] = {
 }
 
 
-class UserAction(Struct, frozen=True, gc=False):
+class ListenerAction(Struct, frozen=True, gc=False):
     """What a listener did with a song at the moment `at`, from the event at `position` (its sequence number).
 
     `mark` stands for the event's id (see `event_mark`). `ms_played` is how long they listened, in milliseconds.
@@ -51,13 +51,13 @@ class UserAction(Struct, frozen=True, gc=False):
 class ParsedActionBatch(Struct, frozen=True):
     """The records of a batch, parsed: actions by listener, in order, and what can't be decoded, by position."""
 
-    actions: dict[str, list[UserAction]]
+    actions: dict[str, list[ListenerAction]]
     poison: dict[int, PoisonError]
 
 
 def parse_actions(records: Iterable[HubRecord]) -> ParsedActionBatch:
     """The actions in `records` of one partition. A play that is no listen is no action."""
-    actions: dict[str, list[UserAction]] = {}
+    actions: dict[str, list[ListenerAction]] = {}
     poison: dict[int, PoisonError] = {}
     for record in records:
         try:
@@ -74,7 +74,7 @@ def parse_actions(records: Iterable[HubRecord]) -> ParsedActionBatch:
                 continue
             ms_played = data.played_ms
         resubmitted_mark = "" if event.resubmit_of is None else event_mark(event.resubmit_of)
-        action = UserAction(
+        action = ListenerAction(
             record.position,
             event_mark(event.id),
             _KINDS[type(data)],

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from songline.processors.library.actions import MARK_LETTERS, UserAction
+from songline.processors.library.actions import MARK_LETTERS, ListenerAction
 from songline.schemas.last_write import is_outdated
 from songline.schemas.library.listener_documents import (
     RECENT,
@@ -36,7 +36,7 @@ class LibraryChange(NamedTuple):
     entries: dict[str, EntryDocument]
 
 
-def transaction_size(actions: Sequence[UserAction], max_songs: int = MAX_SONGS) -> int:
+def transaction_size(actions: Sequence[ListenerAction], max_songs: int = MAX_SONGS) -> int:
     """How many of the first `actions` are about `max_songs` songs at most, and so fit into one transaction."""
     songs: set[str] = set()
     for count, action in enumerate(actions):
@@ -51,7 +51,7 @@ def apply_actions(
     summary: SummaryDocument | None,
     entries: Mapping[str, EntryDocument | None],
     partition: str,
-    actions: Sequence[UserAction],
+    actions: Sequence[ListenerAction],
 ) -> LibraryChange | None:
     """The listener's documents after `actions` of `partition`, in its order; None where nothing changes.
 
@@ -61,7 +61,7 @@ def apply_actions(
     before = summary or SummaryDocument(id=SUMMARY, user_id=user_id)
     applied, seen = before.applied.get(partition, -1), _split_marks(before.seen.get(partition, ""))
     resubmitted = _split_marks(before.resubmitted)
-    fresh: list[UserAction] = []
+    fresh: list[ListenerAction] = []
     for action in actions:
         if action.position > applied and action.mark not in seen and action.resubmitted_mark not in resubmitted:
             fresh.append(action)
@@ -99,7 +99,7 @@ def apply_actions(
     )
 
 
-def _apply_to_entry(before: EntryDocument, partition: str, actions: Sequence[UserAction]) -> EntryDocument:
+def _apply_to_entry(before: EntryDocument, partition: str, actions: Sequence[ListenerAction]) -> EntryDocument:
     """The entry of a song after `actions` about it, in order."""
     listens = [action for action in actions if action.kind == "listen"]
     moments = [action.at for action in listens]
@@ -123,7 +123,7 @@ def _apply_to_entry(before: EntryDocument, partition: str, actions: Sequence[Use
     )
 
 
-def _set_flag(flags: dict[str, FlagState], partition: str, state: FlagState, action: UserAction) -> None:
+def _set_flag(flags: dict[str, FlagState], partition: str, state: FlagState, action: ListenerAction) -> None:
     """Let the partition's flag be `state`, unless `action` was sent again and a later one was applied meanwhile."""
     known = flags.get(partition)
     if not (action.resubmitted_mark and is_outdated(state.at, known.at if known else None)):
@@ -154,8 +154,8 @@ def _sort_key(at: datetime | None, song_id: str) -> str | None:
     return None if at is None else f"{at.isoformat(timespec='microseconds')} {song_id}"
 
 
-def _by_song(actions: Iterable[UserAction]) -> dict[str, list[UserAction]]:
-    found: dict[str, list[UserAction]] = {}
+def _by_song(actions: Iterable[ListenerAction]) -> dict[str, list[ListenerAction]]:
+    found: dict[str, list[ListenerAction]] = {}
     for action in actions:
         found.setdefault(action.song_id, []).append(action)
     return found

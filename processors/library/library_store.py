@@ -10,7 +10,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNot
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
-from songline.processors.library.actions import UserAction
+from songline.processors.library.actions import ListenerAction
 from songline.processors.library.fold import LibraryChange, apply_actions, transaction_size
 from songline.processors.library.library_cache import CachedLibrary, LibraryCache
 from songline.schemas.channels import LIBRARY
@@ -46,7 +46,7 @@ class LibraryStore:
         self._cache = LibraryCache(room)
         self.counts = LibraryWriteCounts()
 
-    async def apply(self, user_id: str, partition: str, actions: Sequence[UserAction]) -> None:
+    async def apply(self, user_id: str, partition: str, actions: Sequence[ListenerAction]) -> None:
         """Return once the listener's documents have `actions` of the partition, in its order, by this write or an
         earlier one. Raises AzureError; some of the actions may be written then, and all may be given again."""
         done = 0

@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec import structs
 
-from songline.processors.library.actions import UserAction, parse_actions
+from songline.processors.library.actions import ListenerAction, parse_actions
 from songline.processors.library.library_store import LibraryStore
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
@@ -71,7 +71,7 @@ class LibraryPartitionProcessor:
         self._partition = partition
         self._shared = shared
         self._retries = retries
-        self._actions: dict[str, list[UserAction]] = {}
+        self._actions: dict[str, list[ListenerAction]] = {}
         self.waiting = 0
 
     @property

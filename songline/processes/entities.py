@@ -11,6 +11,7 @@ from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store as catalog
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import library_store as library
+from songline.processors.library import shelf_store
 from songline.processors.runtime import attempt_store, parked_store
 from songline.repair import audit
 from songline.schemas.channels import CHARTS, PLAYS
@@ -21,6 +22,7 @@ CONTAINERS = (
     Container(PLAYS, partition_key="/songId", indexed=("/songId/?",), ttl=round(timedelta(days=90).total_seconds())),
     catalog.CONTAINER,
     library.CONTAINER,
+    shelf_store.CONTAINER,
     ingestion.CONTAINER,
     audit.CONTAINER,
     parked_store.CONTAINER,

@@ -15,7 +15,7 @@ from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
 from songline.processors.catalog.song_store import SongStore
-from songline.processors.library.actions import Kind, UserAction
+from songline.processors.library.actions import Kind, ListenerAction
 from songline.processors.library.library_store import LibraryStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
@@ -54,9 +54,9 @@ async def api(shared_localcloud: LocalCloud, database: CosmosClient) -> AsyncIte
         yield client
 
 
-def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> UserAction:
+def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> ListenerAction:
     ms = 40_000 if kind == "listen" else 0
-    return UserAction(position, f"{position:08}", kind, song_id, NOON + timedelta(minutes=minute), ms)
+    return ListenerAction(position, f"{position:08}", kind, song_id, NOON + timedelta(minutes=minute), ms)
 
 
 async def pages(api: httpx.AsyncClient, user_id: str, **params: str | int) -> list[list[str]]:

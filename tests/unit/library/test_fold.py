@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.library.actions import UserAction, event_mark, parse_actions
+from songline.processors.library.actions import ListenerAction, event_mark, parse_actions
 from songline.processors.library.fold import MAX_SONGS, SEEN, apply_actions, transaction_size
 from songline.processors.library.library_store import operations
 from songline.processors.runtime.hub_record import HubRecord
@@ -39,7 +39,7 @@ class Library:
         self.summary: SummaryDocument | None = None
         self.entries: dict[str, EntryDocument | None] = {}
 
-    def apply(self, partition: int, acts: list[UserAction]) -> None:
+    def apply(self, partition: int, acts: list[ListenerAction]) -> None:
         known = dict.fromkeys(act.song_id for act in acts) | self.entries
         change = apply_actions(USER, self.summary, known, str(partition), acts)
         if change is not None:
@@ -147,9 +147,9 @@ def test_a_transaction_never_outgrows_what_cosmos_db_takes() -> None:
         act
         for number, song in enumerate(songs)
         for act in (
-            UserAction(3 * number, f"{number:08}", "listen", song, NOON, 86_400_000),
-            UserAction(3 * number + 1, f"{number + 1000:08}", "like", song, NOON),
-            UserAction(3 * number + 2, f"{number + 2000:08}", "upload", song, NOON),
+            ListenerAction(3 * number, f"{number:08}", "listen", song, NOON, 86_400_000),
+            ListenerAction(3 * number + 1, f"{number + 1000:08}", "like", song, NOON),
+            ListenerAction(3 * number + 2, f"{number + 2000:08}", "upload", song, NOON),
         )
     ]
     count = transaction_size(acts)
