@@ -6,6 +6,8 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from songline.processors.trending.action_hashes import HashColumn
+
 Ints = npt.NDArray[np.int64]
 
 REGION_BITS = 10
@@ -44,12 +46,14 @@ class SongIndex(dict[str, int]):
         self.names: list[str] = []
         self._count = shards
         self._shards = array("q")
+        self.hashes = HashColumn()
 
     def __missing__(self, song_id: str) -> int:
         number = len(self.names)
         self[song_id] = number
         self.names.append(song_id)
         self._shards.append(shard_of(song_id, self._count))
+        self.hashes.append(song_id)
         return number
 
     def numbers(self, song_ids: list[str]) -> Ints:
