@@ -10,6 +10,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient
 from msgspec import Struct
 
 from songline.cloud.credentials import entra
+from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import BLOB_CONNECTION, BlobSettings, connection_parts
 
 COPY_WITHIN = timedelta(hours=1)
@@ -27,10 +28,11 @@ PIECES: dict[str, Any] = {
 
 def client(settings: BlobSettings, **options: Any) -> BlobServiceClient:
     """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
+    options = {**PIECES, "transport": HttpTransport(), **options}
     if settings.connection is not None:
-        return BlobServiceClient.from_connection_string(settings.connection.reveal(), **PIECES, **options)
+        return BlobServiceClient.from_connection_string(settings.connection.reveal(), **options)
     assert settings.endpoint is not None
-    return BlobServiceClient(settings.endpoint, credential=entra(), **PIECES, **options)
+    return BlobServiceClient(settings.endpoint, credential=entra(), **options)
 
 
 async def ensure(blobs: BlobServiceClient, containers: tuple[str, ...]) -> None:

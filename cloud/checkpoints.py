@@ -3,12 +3,15 @@
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
 from songline.cloud.credentials import entra
+from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import BlobSettings
 
 
 def store(settings: BlobSettings, container: str) -> BlobCheckpointStore:
     """A checkpoint store in the blob container `container`; close it, or use it as a context manager."""
     if settings.connection is not None:
-        return BlobCheckpointStore.from_connection_string(settings.connection.reveal(), container)
+        return BlobCheckpointStore.from_connection_string(
+            settings.connection.reveal(), container, transport=HttpTransport()
+        )
     assert settings.endpoint is not None
-    return BlobCheckpointStore(settings.endpoint, container, credential=entra())
+    return BlobCheckpointStore(settings.endpoint, container, credential=entra(), transport=HttpTransport())

@@ -12,6 +12,7 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct
 
 from songline.cloud.credentials import entra
+from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import CosmosSettings
 
 OVERTAKEN = (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError)
@@ -39,7 +40,7 @@ class Container(Struct, frozen=True):
 def client(settings: CosmosSettings) -> CosmosClient:
     """An asynchronous client; close it, or use it as a context manager."""
     credential = settings.key.reveal() if settings.key is not None else entra()
-    return CosmosClient(settings.endpoint, credential=credential)
+    return CosmosClient(settings.endpoint, credential=credential, transport=HttpTransport())
 
 
 async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Container, ...]) -> None:

@@ -8,10 +8,12 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from songline.cloud.credentials import entra
 from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubsSettings, connection_parts
+from songline.cloud.tls import client_context
 
 
 def producer(settings: EventHubsSettings, hub: str, **options: Any) -> EventHubProducerClient:
     """A producer client for `hub`; `options` go to the SDK's constructor."""
+    options = {"ssl_context": client_context(), **options}
     if settings.connection is not None:
         return EventHubProducerClient.from_connection_string(
             settings.connection.reveal(), eventhub_name=hub, transport_type=TransportType.Amqp, **options
@@ -23,6 +25,7 @@ def producer(settings: EventHubsSettings, hub: str, **options: Any) -> EventHubP
 
 def consumer(settings: EventHubsSettings, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
     """A consumer client for `hub` in the consumer group `group`; `options` go to the SDK's constructor."""
+    options = {"ssl_context": client_context(), **options}
     if settings.connection is not None:
         return EventHubConsumerClient.from_connection_string(
             settings.connection.reveal(),

@@ -5,7 +5,7 @@ idle for 240 s, so clients must close it and refresh their metadata before that.
 """
 
 from collections.abc import Mapping
-from ssl import SSLContext, create_default_context
+from ssl import SSLContext
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -13,6 +13,7 @@ from aiokafka.abc import AbstractTokenProvider
 
 from songline.cloud.credentials import entra
 from songline.cloud.settings import EventHubsSettings
+from songline.cloud.tls import client_context
 
 IDLE_LIMIT_MS = 240_000
 MAX_REQUEST_LIMIT = 1_046_528
@@ -38,7 +39,7 @@ class EntraToken(AbstractTokenProvider):  # type: ignore[misc] # aiokafka has no
 
 def tls(settings: EventHubsSettings) -> SSLContext | None:
     """The TLS context of the wire, None for an emulator's plain one."""
-    return None if settings.plaintext else create_default_context()
+    return None if settings.plaintext else client_context()
 
 
 def client_options(settings: EventHubsSettings) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Service Bus clients: over AMQP for messages, over HTTPS for management."""
 
 from collections.abc import AsyncGenerator
+from ssl import create_default_context
 from typing import Any, Final
 
 from azure.servicebus import ServiceBusReceivedMessage
@@ -8,7 +9,9 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.aio.management import ServiceBusAdministrationClient
 
 from songline.cloud.credentials import entra
+from songline.cloud.http_transport import HttpTransport
 from songline.cloud.settings import SERVICEBUS_CONNECTION, ServiceBusSettings, connection_parts
+from songline.cloud.tls import client_context
 
 # 0 means "from where the last peek ended" to the SDK's receivers.
 FIRST_SEQUENCE_NUMBER: Final = 1
@@ -16,6 +19,7 @@ FIRST_SEQUENCE_NUMBER: Final = 1
 
 def client(settings: ServiceBusSettings, **options: Any) -> ServiceBusClient:
     """An asynchronous client; close it, or use it as a context manager. `options` go to the SDK's constructor."""
+    options = {"ssl_context": client_context(), **options}
     if settings.connection is not None:
         return ServiceBusClient.from_connection_string(settings.connection.reveal(), **options)
     return ServiceBusClient(settings.host, entra(), **options)
@@ -24,8 +28,8 @@ def client(settings: ServiceBusSettings, **options: Any) -> ServiceBusClient:
 def administration(settings: ServiceBusSettings, **options: Any) -> ServiceBusAdministrationClient:
     """A client of the management, which `settings` must name; close it, or use it as a context manager."""
     assert settings.management is not None
-    if settings.certificate is not None:
-        options["connection_verify"] = settings.certificate
+    own = None if settings.certificate is None else create_default_context(cafile=settings.certificate)
+    options = {"transport": HttpTransport(tls=own), **options}
     if settings.connection is None:
         return ServiceBusAdministrationClient(settings.management, entra(), **options)
     needed = ("SharedAccessKeyName", "SharedAccessKey")

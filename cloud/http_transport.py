@@ -1,0 +1,69 @@
+"""The HTTP transport of the Azure clients: the environment is read once, not for each request."""
+
+from collections.abc import Mapping
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined] # not typed
+
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+from azure.core.pipeline.transport import AioHttpTransport
+
+
+class EnvironmentProxies:
+    """The proxies that the environment names now, by HTTP_PROXY, HTTPS_PROXY and NO_PROXY (either case).
+
+    `proxies` replaces them: by scheme of the request, with the exceptions as `no`, as `getproxies_environment` gives
+    them.
+    """
+
+    def __init__(self, proxies: Mapping[str, str] | None = None) -> None:
+        self._proxies = dict(getproxies_environment() if proxies is None else proxies)
+        self._by_origin: dict[str, str | None] = {}
+
+    def find(self, url: str) -> str | None:
+        """The URL of the proxy for a request to `url`, None for a direct one. User and password stay in it."""
+        origin = "/".join(url.split("/", 3)[:3])
+        if origin not in self._by_origin:
+            self._by_origin[origin] = self._look_up(origin)
+        return self._by_origin[origin]
+
+    def _look_up(self, origin: str) -> str | None:
+        parts = urlsplit(origin)
+        proxy = self._proxies.get(parts.scheme)
+        host = parts.hostname or ""
+        # A name in NO_PROXY may have a port.
+        if not proxy or any(proxy_bypass_environment(one, self._proxies) for one in (host, f"{host}:{parts.port}")):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
+
+
+class HttpTransport(AioHttpTransport):  # type: ignore[misc] # azure-core imports it lazily, without a type
+    """The transport of one client, closed by it.
+
+    `proxies` are those of the environment if not given. `~/.netrc` is not read: no request of these clients takes its
+    user from there, and one that is signed with a key fails if it does. `tls` is the context of HTTPS, that of aiohttp
+    if not given.
+    """
+
+    def __init__(self, proxies: EnvironmentProxies | None = None, tls: SSLContext | None = None) -> None:
+        super().__init__(use_env_settings=False)
+        self._proxies = proxies or EnvironmentProxies()
+        self._tls = tls
+        self._is_tls_set = tls is None
+
+    async def open(self) -> None:
+        """Open the transport, once. Raises ValueError after `close`."""
+        if not self._is_tls_set:
+            # azure-core takes the path of a bundle only, and reads it for each request.
+            self._is_tls_set = True
+            assert self._tls is not None
+            connector = TCPConnector(ssl=self._tls)
+            self.session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
+        await super().open()
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send `request`, through a proxy if there is one for its host. Raises AzureError."""
+        if not (options.get("proxy") or options.get("proxies")) and (proxy := self._proxies.find(request.url)):
+            options["proxy"] = proxy
+        return await super().send(request, **options)

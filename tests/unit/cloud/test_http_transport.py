@@ -1,0 +1,168 @@
+"""HTTP over the real SDKs, to a server that records what it is asked."""
+
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+
+import pytest
+from azure.core.exceptions import AzureError
+
+from localcloud.servicebus.admin import certificate
+from songline.cloud import blobs, checkpoints, cosmos, servicebus
+from songline.cloud.http_transport import EnvironmentProxies
+from songline.cloud.settings import BlobSettings, CosmosSettings, Secret, ServiceBusSettings
+from tests.support.recording_server import RecordingServer
+
+KEY = base64.b64encode(b"key").decode()
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUEST_METHOD")
+
+Ask = Callable[[str, AsyncExitStack], Awaitable[Callable[[], Awaitable[object]]]]
+
+
+async def ask_cosmos(origin: str, stack: AsyncExitStack) -> Callable[[], Awaitable[object]]:
+    client = cosmos.client(CosmosSettings(f"{origin}/", Secret(KEY)))
+    stack.push_async_callback(client.close)
+    return client.get_database_client("music").read
+
+
+async def ask_blobs(origin: str, stack: AsyncExitStack) -> Callable[[], Awaitable[object]]:
+    client = await stack.enter_async_context(blobs.client(_storage(origin), retry_total=0))
+    return client.get_container_client("songs").get_container_properties
+
+
+async def ask_checkpoints(origin: str, stack: AsyncExitStack) -> Callable[[], Awaitable[object]]:
+    store = await stack.enter_async_context(checkpoints.store(_storage(origin), "checkpoints"))
+    return lambda: store.list_ownership("namespace", "hub", "group")
+
+
+async def ask_management(origin: str, stack: AsyncExitStack) -> Callable[[], Awaitable[object]]:
+    address = origin.partition("://")[2]
+    connection = f"Endpoint=sb://{address};SharedAccessKeyName=k;SharedAccessKey={KEY}"
+    settings = ServiceBusSettings(Secret(connection), address, management=address)
+    admin = await stack.enter_async_context(servicebus.administration(settings, retry_total=0))
+    return lambda: admin.get_queue("song-commands")
+
+
+def _storage(origin: str) -> BlobSettings:
+    parts = f"DefaultEndpointsProtocol=http;AccountName=music;AccountKey={KEY};BlobEndpoint={origin}/music;"
+    return BlobSettings(Secret(parts), endpoint=None)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RecordingServer]:
+    async with RecordingServer() as one:
+        yield one
+
+
+async def fail(call: Callable[[], Awaitable[object]]) -> None:
+    with pytest.raises(AzureError):
+        await call()
+
+
+@pytest.mark.parametrize(
+    ("ask", "first"),
+    [
+        (ask_cosmos, "GET http://music.example/"),
+        (ask_blobs, "GET http://music.example/music/songs?restype=container"),
+        (ask_checkpoints, "GET http://music.example/music/checkpoints?"),
+        (ask_management, "CONNECT music.example:443 "),
+    ],
+)
+async def test_requests_go_through_the_proxy_of_the_environment(
+    ask: Ask, first: str, server: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = f"http://user:word@127.0.0.1:{server.port}"
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("https_proxy", proxy)
+    async with AsyncExitStack() as stack:
+        origin = "https://music.example" if ask is ask_management else "http://music.example"
+        await fail(await ask(origin, stack))
+    assert server.targets[0].startswith(first)
+    word = base64.b64encode(b"user:word").decode()
+    assert server.headers[0]["proxy-authorization"] == f"Basic {word}"
+
+
+@pytest.mark.parametrize("ask", [ask_cosmos, ask_blobs, ask_checkpoints])
+async def test_no_proxy_is_respected(ask: Ask, server: RecordingServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "other.example,127.0.0.1")
+    async with AsyncExitStack() as stack:
+        await fail(await ask(f"http://127.0.0.1:{server.port}", stack))
+    assert server.targets[0].startswith("GET /")
+
+
+@pytest.mark.parametrize("ask", [ask_cosmos, ask_blobs, ask_checkpoints])
+async def test_a_client_reads_the_environment_when_it_is_built_and_never_again(
+    ask: Ask, server: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        call = await ask(f"http://127.0.0.1:{server.port}", stack)
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        await fail(call)
+    assert server.targets
+
+
+@pytest.mark.parametrize("ask", [ask_cosmos, ask_blobs, ask_checkpoints])
+async def test_a_user_in_netrc_does_not_replace_the_signature(
+    ask: Ask, server: RecordingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password else\n", encoding="ascii")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with AsyncExitStack() as stack:
+        await fail(await ask(f"http://127.0.0.1:{server.port}", stack))
+    assert server.headers
+    assert not server.headers[0]["authorization"].startswith("Basic")
+
+
+async def test_management_with_a_certificate_of_its_own_keeps_its_connection(tmp_path: Path) -> None:
+    own, key = certificate.ensure(tmp_path, datetime.now(UTC))
+    tls = SSLContext(PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(own, key)
+    async with RecordingServer(tls) as server:
+        address = f"127.0.0.1:{server.port}"
+        connection = f"Endpoint=sb://{address};SharedAccessKeyName=k;SharedAccessKey={KEY}"
+        settings = ServiceBusSettings(Secret(connection), address, management=address, certificate=str(own))
+        async with servicebus.administration(settings, retry_total=0) as admin:
+            for _ in range(3):
+                await fail(lambda: admin.get_queue("song-commands"))
+        assert len(server.targets) == 3
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://music.example/a", "http://proxy.example:3128"),
+        ("https://music.example/a", "http://other.example"),
+        ("http://music.example:8081/a", None),
+        ("http://inner.example/", None),
+        ("http://a.inner.example:80/b?c=http://music.example", None),
+        ("http://[::1]:8081/a", None),
+    ],
+)
+def test_a_proxy_is_found_by_scheme_host_and_port(url: str, proxy: str | None) -> None:
+    proxies = EnvironmentProxies(
+        {
+            "http": "proxy.example:3128",
+            "https": "http://other.example",
+            "no": "music.example:8081, .inner.example,::1",
+        }
+    )
+    assert [proxies.find(url), proxies.find(url)] == [proxy, proxy]
+
+
+def test_without_proxies_all_is_direct() -> None:
+    assert EnvironmentProxies({}).find("https://music.example/") is None
+    assert EnvironmentProxies({"http": "http://proxy.example", "no": "*"}).find("http://music.example/") is None
