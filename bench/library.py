@@ -41,6 +41,7 @@ from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import CATALOG_GROUP, CHECKPOINT_BLOBS, DATABASE, LIBRARY, LIBRARY_GROUP, MUSIC_EVENTS
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongLiked, SongPlayed
+from songline.schemas.listening import is_listen
 from tests.support.localcloud import LocalCloud
 
 EVENTS = 12_000
@@ -211,7 +212,7 @@ async def _check(container: ContainerProxy, events: list[Event]) -> None:
     expected: Counter[str] = Counter()
     for event in events:
         data = event.data
-        if isinstance(data, SongPlayed) and (data.played_ms >= 30_000 or data.played_ms * 2 >= data.duration_ms):
+        if isinstance(data, SongPlayed) and is_listen(data.played_ms, data.duration_ms):
             expected[data.user_id] += 1
     query = container.query_items("SELECT c.userId, c.listens FROM c WHERE c.id = 'summary'", max_item_count=1_000)
     found = {item["userId"]: int(item.get("listens", 0)) async for item in query}

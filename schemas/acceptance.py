@@ -18,7 +18,7 @@ from songline.schemas.envelope import (
 )
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.event_time import EARLIEST, is_too_late
-from songline.schemas.events import EVENTS, TYPE_NAMES
+from songline.schemas.events import ACCEPTED_TYPES, EVENTS, FORMER_EVENTS
 from songline.schemas.moments import read_moment
 from songline.schemas.regions import REGIONS
 from songline.schemas.rules import MOMENT_RULE, broken_rule
@@ -150,13 +150,13 @@ def _explained(body: bytes, poison: PoisonError) -> ContractViolationError:
         name, version = split_type(envelope.type)
     except PoisonError as cause:
         if cause.reason in ("unknown-type", "unknown-version"):
-            return refuse("type", raw["type"], f"one of {', '.join(TYPE_NAMES.values())}")
+            return refuse("type", raw["type"], f"one of {', '.join(ACCEPTED_TYPES)}")
         return refuse("time", raw["time"], _EARLIEST_RULE if cause.reason == "broken-contract" else MOMENT_RULE)
-    if version == EVENTS[name][0]:
-        try:
-            msgspec.convert(raw["data"], EVENTS[name][1])
-        except msgspec.ValidationError as error:
-            return explain_violation(error, raw, prefix="data")
+    today, payload = EVENTS[name]
+    try:
+        msgspec.convert(raw["data"], payload if version == today else FORMER_EVENTS[name, version])
+    except msgspec.ValidationError as error:
+        return explain_violation(error, raw, prefix="data")
     return refuse("event", body, poison.detail)
 
 

@@ -18,10 +18,10 @@ from songline.schemas.channels import (
     TRENDING_PARTIALS,
     TRENDING_TOPS,
 )
-from songline.schemas.events import TYPE_NAMES
+from songline.schemas.events import ACCEPTED_TYPES, FORMER_EVENTS, TYPE_NAMES
 from songline.schemas.jsonschema import tidied
 from songline.schemas.songs import Song
-from songline.schemas.written import written, written_command
+from songline.schemas.written import written, written_command, written_former
 
 VERSION = "3.0.0"
 SONG = "song"
@@ -51,6 +51,7 @@ def document() -> dict[str, Any]:
     """The whole document; equal types make equal documents."""
     kinds: dict[str, type[Struct]] = {
         **{name: written(payload) for payload, name in TYPE_NAMES.items()},
+        **{f"{name}.v{version}": written_former(name, version) for name, version in FORMER_EVENTS},
         **{name: written_command(order) for order, name in commands.TYPE_NAMES.items()},
         live.TYPE: live.LiveEvent,
         SONG: Song,
@@ -83,7 +84,7 @@ def document() -> dict[str, Any]:
             MUSIC_EVENTS: _channel(
                 "eventhubs",
                 "Everything that happens, keyed by the listener (or uploader), so that one's events stay in order.",
-                tuple(TYPE_NAMES.values()),
+                ACCEPTED_TYPES,
             ),
             NOW_PLAYING: _channel(
                 "eventhubs",
@@ -143,6 +144,8 @@ def _message(name: str, kind: type[Struct], schema: dict[str, Any]) -> dict[str,
 
 
 def _example(name: str) -> Any:
+    if name in examples.FORMER_EVENTS:
+        return examples.FORMER_EVENTS[name]
     for payload, event in examples.EVENTS.items():
         if TYPE_NAMES[payload] == name:
             return msgspec.json.decode(envelope.encode(event))

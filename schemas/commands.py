@@ -29,6 +29,7 @@ from songline.schemas.types import (
     Id,
     MediaType,
     Moment,
+    OwnedId,
     Sha256,
     Size,
     Source,
@@ -96,7 +97,7 @@ class RemoveSong(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     """Take the song away. `user_id` asks for it, and must be the uploader."""
 
     user_id: Id
-    song_id: Id
+    song_id: OwnedId
 
 
 CommandPayload: TypeAlias = IngestSong | RemoveSong

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from songline.schemas.texts import SEEN_PATTERN
-from songline.schemas.types import BLOB_NAME_PATTERN, ID_PATTERN, MAX_WHOLE
+from songline.schemas.types import BLOB_NAME_PATTERN, ID_PATTERN, MAX_WHOLE, OWNED_ID_PATTERN
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -26,13 +26,15 @@ _LIMITS = {
 CORRECTIONS = frozenset(
     {
         ("pattern", r"^[A-Za-z0-9._:-]{1,128}$(?!\n)", ID_PATTERN),
+        ("pattern", ID_PATTERN, OWNED_ID_PATTERN),
         ("pattern", None, SEEN_PATTERN),
         ("maximum", None, MAX_WHOLE),
         ("pattern", None, BLOB_NAME_PATTERN),
     }
 )
-"""Limits that were tightened as the mending of a fault: (keyword, before, after). What they refuse could never be used:
-see docs/decisions/0070-what-was-never-of-use-is-refused.md. Nothing else is tightened."""
+"""Limits that were tightened as the mending of a fault: (keyword, before, after). What they refuse could never be used
+(see docs/decisions/0070-what-was-never-of-use-is-refused.md), or would give somebody a song that belongs to nobody (see
+docs/decisions/0139-names-belong-to-nobody.md). Nothing else is tightened."""
 
 
 def incompatibilities(old: Schema, new: Schema) -> list[str]:

@@ -13,7 +13,17 @@ from msgspec import Raw, Struct
 
 from songline.schemas.decoding import DECODING_ERRORS, Body, Decoder, convert, read_whole
 from songline.schemas.errors import PoisonError
-from songline.schemas.events import EVENTS, TYPE_NAMES, Payload, SongPlayed, SongUploaded
+from songline.schemas.events import (
+    ACCEPTED_TYPES,
+    EVENTS,
+    FORMER_EVENTS,
+    TYPE_NAMES,
+    FormerPayload,
+    ListenImported,
+    Payload,
+    SongPlayed,
+    SongUploaded,
+)
 from songline.schemas.moments import read_moment
 from songline.schemas.texts import cleaned, encodable
 from songline.schemas.typename import split_version
@@ -105,11 +115,14 @@ _received = Decoder(ReceivedEnvelope)
 _payloads: dict[str, Decoder[Payload]] = {
     name: Decoder(payload, "broken-contract") for name, (_, payload) in EVENTS.items()
 }
+_former: dict[type[FormerPayload], Decoder[FormerPayload]] = {
+    payload: Decoder(payload, "broken-contract") for payload in FORMER_EVENTS.values()
+}
 _texts = Decoder(str)
-_open: Decoder[dict[str, Any]] = Decoder(dict[str, Any], "broken-contract")
 FREE_TEXTS: dict[type[Payload], tuple[tuple[str, ...], tuple[str, ...]]] = {
     SongPlayed: ((), ("device",)),
     SongUploaded: (("title", "artist"), ("album",)),
+    ListenImported: (("title", "artists"), ("album",)),
 }
 """The free texts of each payload: those that are required, and those that may be missing."""
 
@@ -154,11 +167,13 @@ def open_envelope(received: ReceivedEnvelope, steps: Mapping[tuple[str, int], St
     time = read_moment(received.time)
     name, version = split_type(received.type)
     today, payload = EVENTS[name]
+    body = bytes(received.data)
     if version == today:
-        data = read_whole(_payloads[name], bytes(received.data), payload)
+        data = read_whole(_payloads[name], body, payload)
     else:
-        old = _open.decode(bytes(received.data))
-        data = convert(upcast(name, version, today, old, steps), payload)
+        kind = FORMER_EVENTS[name, version]
+        former = msgspec.to_builtins(read_whole(_former[kind], body, kind))
+        data = convert(upcast(name, version, today, former, steps), payload)
     again = _text(received.resubmitof)
     readers = _text(received.resubmitfor) if again else ""
     return Event(
@@ -202,7 +217,7 @@ def split_type(written: str) -> tuple[str, int]:
     """
     name, version = split_version(written) or ("", 0)
     if name not in EVENTS:
-        raise PoisonError("unknown-type", f"{written[:100]!r} is none of {', '.join(sorted(TYPE_NAMES.values()))}")
+        raise PoisonError("unknown-type", f"{written[:100]!r} is none of {', '.join(sorted(ACCEPTED_TYPES))}")
     if version > EVENTS[name][0]:
         raise PoisonError(
             "unknown-version", f"{written!r} is newer than version {EVENTS[name][0]}, the newest known here"

@@ -8,11 +8,46 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from songline.schemas.types import Device, DurationMs, Genre, Id, MediaType, Region, Sha256, Size, Text, Title
+from songline.schemas.types import (
+    Artists,
+    Device,
+    DurationMs,
+    Genre,
+    HeardMs,
+    Id,
+    Isrc,
+    Mbid,
+    MediaType,
+    Origin,
+    OwnedId,
+    Region,
+    Sha256,
+    Size,
+    Text,
+    Title,
+)
 
 
 class SongPlayed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A listener played a song, for `played_ms` of its `duration_ms`."""
+    """A listener played a song, for `played_ms` of its `duration_ms`.
+
+    Where `played_ms` is missing, the sender says that it was a listen, and not how long it took, as players do that
+    scrobble. Without a region it counts in the global and genre charts only.
+    """
+
+    user_id: Id
+    song_id: Id
+    played_ms: DurationMs | None = None
+    duration_ms: DurationMs | None = None
+    region: Region | None = None
+    device: Device | None = None
+
+
+class SongPlayedV1(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A listener played a song, for `played_ms` of its `duration_ms`: the first version, which senders may still use.
+
+    A `duration_ms` of 0 is that of a song whose length the sender does not know.
+    """
 
     user_id: Id
     song_id: Id
@@ -39,13 +74,13 @@ class SongUnliked(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 class SongUploaded(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """A song has become available. `user_id` is the uploader.
+    """A song has become available. `user_id` is the uploader. Nobody uploads a song that is known by name only.
 
     Its audio is the blob `sha256` of the container `songs`, `size` bytes of the media type `content_type`.
     """
 
     user_id: Id
-    song_id: Id
+    song_id: OwnedId
     title: Title
     artist: Title
     duration_ms: DurationMs
@@ -60,19 +95,50 @@ class SongRemoved(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     """A song has gone. `user_id` is the uploader."""
 
     user_id: Id
+    song_id: OwnedId
+
+
+class ListenImported(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A listener brought along a listen from somewhere else (`origin`, such as `spotify`). The event's time is when the
+    listen began. Libraries have it, charts never do.
+
+    All listens of one import have its `import_id`, so that it can be undone whole. `title`, `artists` and `album` are
+    the words of the origin, and `song_id` is the song that they were matched with: one of the catalog, or `name:` and
+    more for a song that is known by name only. `played_ms` is missing where the origin does not tell it.
+    """
+
+    user_id: Id
     song_id: Id
+    import_id: Id
+    origin: Origin
+    title: Title
+    artists: Artists
+    album: Text | None = None
+    played_ms: HeardMs | None = None
+    duration_ms: DurationMs | None = None
+    recording_mbid: Mbid | None = None
+    isrc: Isrc | None = None
 
 
-Payload: TypeAlias = SongPlayed | SongLiked | SongUnliked | SongUploaded | SongRemoved
+Payload: TypeAlias = SongPlayed | SongLiked | SongUnliked | SongUploaded | SongRemoved | ListenImported
+FormerPayload: TypeAlias = SongPlayedV1
 
 EVENTS: dict[str, tuple[int, type[Payload]]] = {
-    "songline.song.played": (1, SongPlayed),
+    "songline.song.played": (2, SongPlayed),
     "songline.song.liked": (1, SongLiked),
     "songline.song.unliked": (1, SongUnliked),
     "songline.song.uploaded": (1, SongUploaded),
     "songline.song.removed": (1, SongRemoved),
+    "songline.listen.imported": (1, ListenImported),
 }
 """Logical name to (today's version, payload type)."""
 
 TYPE_NAMES: dict[type[Payload], str] = {payload: f"{name}.v{version}" for name, (version, payload) in EVENTS.items()}
 """Payload type to the `type` that it is written under."""
+
+FORMER_EVENTS: dict[tuple[str, int], type[FormerPayload]] = {("songline.song.played", 1): SongPlayedV1}
+"""(logical name, older version) to the type of its data. Senders may still use these versions, and `schemas.upcasts`
+brings their data to today's."""
+
+ACCEPTED_TYPES = (*TYPE_NAMES.values(), *(f"{name}.v{version}" for name, version in FORMER_EVENTS))
+"""Every `type` that an event may have: today's versions, then the older ones."""

@@ -8,7 +8,15 @@ from msgspec import Struct
 from songline.schemas.commands import Command, CommandPayload, IngestSong, Metadata, RemoveSong, Upload
 from songline.schemas.documents import Chart, ChartEntry
 from songline.schemas.envelope import Event
-from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    ListenImported,
+    Payload,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.ingestions import Audio, IngestionAnswer, Transition
 from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent, RecentListen
 from songline.schemas.plays import HourPlays, SongPlays
@@ -29,6 +37,16 @@ _PAYLOADS: tuple[Payload, ...] = (
         genre="indie",
     ),
     SongRemoved(user_id="user-3", song_id="song-42"),
+    ListenImported(
+        user_id="user-7",
+        song_id="name:9f86d081884c7d659a2feaa0c55ad015",
+        import_id="019aabd1-5b7b-7000-8000-0000000000a1",
+        origin="spotify",
+        title="Paper Lanterns",
+        artists=("Nova Reed", "Benno Falk"),
+        album="Harbour",
+        played_ms=184_000,
+    ),
 )
 
 EVENTS: dict[type[Payload], Event] = {
@@ -41,6 +59,29 @@ EVENTS: dict[type[Payload], Event] = {
     )
     for number, payload in enumerate(_PAYLOADS, start=1)
 }
+
+FORMER_EVENTS: dict[str, dict[str, Any]] = {
+    "songline.song.played.v1": {
+        "specversion": "1.0",
+        "id": "019aabd1-5b7b-7000-8000-000000000001",
+        "source": "/services/player",
+        "type": "songline.song.played.v1",
+        "subject": "song-42",
+        "time": "2026-11-22T14:00:00.123Z",
+        "partitionkey": "user-7",
+        "datacontenttype": "application/json",
+        "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "data": {
+            "userId": "user-7",
+            "songId": "song-42",
+            "playedMs": 184_000,
+            "durationMs": 201_000,
+            "region": "DE",
+            "device": "ios",
+        },
+    }
+}
+"""One example of each older version, by its type, as it is on the wire."""
 
 _ORDERS: tuple[CommandPayload, ...] = (
     IngestSong(

@@ -51,11 +51,15 @@ def clean_or_none(text: str | None) -> str | None:
 
 
 def cleaned(data: T, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> T:
-    """`data` with its texts clean, itself where they are; an optional one that shows nothing becomes None."""
-    changes: dict[str, str | None] = {}
+    """`data` with its texts clean, itself where they are; an optional one that shows nothing becomes None. A required
+    one may be several, a tuple of texts."""
+    changes: dict[str, str | tuple[str, ...] | None] = {}
     for name in required:
-        text: str = getattr(data, name)
-        if not _is_clean(text):
+        text: str | tuple[str, ...] = getattr(data, name)
+        if isinstance(text, tuple):
+            if not all(map(_is_clean, text)):
+                changes[name] = tuple(map(clean, text))
+        elif not _is_clean(text):
             changes[name] = clean(text)
     for name in optional:
         said: str | None = getattr(data, name)

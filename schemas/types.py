@@ -13,6 +13,9 @@ END = r"$(?!\n)"
 # An id becomes a path and the id of a document: one of dots only is a folder there ("." and "..", RFC 3986 section
 # 5.2.4), and is rewritten before it is signed.
 ID_PATTERN = rf"^(?!\.+$)[A-Za-z0-9._:-]{{1,128}}{END}"
+# Ids of songs that are known by name only begin so: nobody uploads one, and so nobody owns one.
+NAME_PREFIX = "name:"
+OWNED_ID_PATTERN = rf"^(?!{NAME_PREFIX})(?!\.+$)[A-Za-z0-9._:-]{{1,128}}{END}"
 # What msgspec reads: RFC 3339 with an offset, in which it also passes over a missing colon.
 MOMENT_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:?[0-9]{2})" + END
@@ -24,6 +27,9 @@ MAX_WHOLE = 2**53 - 1
 REGION_PATTERN = rf"^[A-Z]{{2}}{END}"
 GENRE_PATTERN = rf"^[a-z0-9][a-z0-9 &+'-]{{0,63}}{END}"
 TRACEPARENT_PATTERN = rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{2}}{END}"
+ORIGIN_PATTERN = rf"^[a-z0-9][a-z0-9._-]{{0,63}}{END}"
+ISRC_PATTERN = rf"^[A-Z]{{2}}[A-Z0-9]{{3}}[0-9]{{7}}{END}"
+MBID_PATTERN = rf"^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{END}"
 SHA256_PATTERN = rf"^[0-9a-f]{{64}}{END}"
 MEDIA_TYPE_PATTERN = rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}"
 
@@ -34,6 +40,11 @@ BLOB_NAME_PATTERN = rf"^{_SEGMENT}(/{_SEGMENT})*{END}"
 
 PATTERNS = {
     ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-], not dots only",
+    OWNED_ID_PATTERN: "1 to 128 characters of [A-Za-z0-9._:-], not dots only, not beginning with name:, "
+    "which is for songs that are known by name only and belong to nobody",
+    ORIGIN_PATTERN: "1 to 64 of lower-case letters, digits and ._-, not a sign first",
+    ISRC_PATTERN: "an ISRC as 12 characters without hyphens, in upper case, such as DEA123456789",
+    MBID_PATTERN: "a MusicBrainz id, a UUID in lower case",
     REGION_PATTERN: "an ISO 3166-1 alpha-2 country code, in upper case",
     GENRE_PATTERN: "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first",
     SEEN_PATTERN: "text with a character that can be seen",
@@ -45,7 +56,9 @@ PATTERNS = {
 """Each pattern in words."""
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN, description=PATTERNS[ID_PATTERN])]
+OwnedId = Annotated[str, Meta(pattern=OWNED_ID_PATTERN, description=PATTERNS[OWNED_ID_PATTERN])]
 DurationMs = Annotated[int, Meta(ge=0, le=DAY_MS, description="milliseconds, 0 to 24 h")]
+HeardMs = Annotated[int, Meta(ge=1, le=DAY_MS, description="milliseconds, more than none, to 24 h")]
 Region = Annotated[
     str,
     Meta(
@@ -64,6 +77,10 @@ Moment = Annotated[
 ]
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
 Title = Annotated[str, Meta(min_length=1, max_length=300, pattern=SEEN_PATTERN, description=PATTERNS[SEEN_PATTERN])]
+Artists = Annotated[tuple[Title, ...], Meta(min_length=1, max_length=20)]
+Origin = Annotated[str, Meta(pattern=ORIGIN_PATTERN, description=PATTERNS[ORIGIN_PATTERN])]
+Isrc = Annotated[str, Meta(pattern=ISRC_PATTERN, description=PATTERNS[ISRC_PATTERN])]
+Mbid = Annotated[str, Meta(pattern=MBID_PATTERN, description=PATTERNS[MBID_PATTERN])]
 Genre = Annotated[str, Meta(pattern=GENRE_PATTERN, description=PATTERNS[GENRE_PATTERN])]
 Source = Annotated[str, Meta(min_length=1, max_length=256, description="URI reference of the sender")]
 Device = Annotated[str, Meta(min_length=1, max_length=64)]

@@ -12,12 +12,18 @@ from songline.schemas.errors import PoisonError
 Data: TypeAlias = dict[str, Any]
 Step: TypeAlias = Callable[[Data], Data]
 
-UPCASTS: Mapping[tuple[str, int], Step] = {}
-"""(logical name, version) to the step from that version to the next. Every type is at its first version today."""
+UPCASTS: Mapping[tuple[str, int], Step] = {("songline.song.played", 1): dict}
+"""(logical name, version) to the step from that version to the next.
+
+The second version of a play only lets fields be missing that the first one must have, so its data stays as it is.
+"""
 
 
 def upcast(name: str, version: int, target: int, data: Data, steps: Mapping[tuple[str, int], Step] = UPCASTS) -> Data:
-    """`data` of `version` as data of `target`; raises PoisonError where a step is missing or can't make sense of it."""
+    """`data`, which keeps the contract of `version`, as data of `target`.
+
+    Raises PoisonError where a step is missing or can't make sense of it.
+    """
     for at in range(version, target):
         step = steps.get((name, at))
         if step is None:

@@ -8,12 +8,18 @@ from msgspec import Struct, structs
 from songline.schemas import commands
 from songline.schemas.commands import CommandEnvelope, CommandPayload
 from songline.schemas.envelope import Envelope
-from songline.schemas.events import TYPE_NAMES, Payload
+from songline.schemas.events import FORMER_EVENTS, TYPE_NAMES, FormerPayload, Payload
 
 
 def written(payload: type[Payload]) -> type[Struct]:
     """The envelope as a type of its own for `payload`: its `type` is one name and its `data` are open."""
     return _opened(Envelope, f"{payload.__name__}Event", TYPE_NAMES[payload], payload)
+
+
+def written_former(name: str, version: int) -> type[Struct]:
+    """The same for an older version of an event, such as (`songline.song.played`, 1)."""
+    payload: type[FormerPayload] = FORMER_EVENTS[name, version]
+    return _opened(Envelope, f"{payload.__name__}Event", f"{name}.v{version}", payload)
 
 
 def written_command(order: type[CommandPayload]) -> type[Struct]:

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from songline.producers.publishing.state import Outcome
     from songline.schemas.envelope import Event
     from songline.schemas.errors import ContractViolationError, Violation
-    from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+    from songline.schemas.events import (
+        ListenImported,
+        Payload,
+        SongLiked,
+        SongPlayed,
+        SongRemoved,
+        SongUnliked,
+        SongUploaded,
+    )
 
 __all__ = [
     "AccessDeniedError",
@@ -32,6 +40,7 @@ __all__ = [
     "Event",
     "EventHubsSettings",
     "EventPublisher",
+    "ListenImported",
     "OutboxFullError",
     "OutboxLockedError",
     "Outcome",
@@ -55,7 +64,15 @@ _MODULES = {
     "producers.publishing.state": ("Outcome",),
     "schemas.envelope": ("Event",),
     "schemas.errors": ("ContractViolationError", "Violation"),
-    "schemas.events": ("Payload", "SongLiked", "SongPlayed", "SongRemoved", "SongUnliked", "SongUploaded"),
+    "schemas.events": (
+        "ListenImported",
+        "Payload",
+        "SongLiked",
+        "SongPlayed",
+        "SongRemoved",
+        "SongUnliked",
+        "SongUploaded",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

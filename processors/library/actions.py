@@ -12,7 +12,7 @@ from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued
-from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import is_listen
 
 Kind = Literal["listen", "like", "unlike", "upload", "remove"]
@@ -25,6 +25,7 @@ MARK_LETTERS = MARK_BYTES * 4 // 3
 
 _KINDS: dict[type, Kind] = {
     SongPlayed: "listen",
+    ListenImported: "listen",
     SongLiked: "like",
     SongUnliked: "unlike",
     SongUploaded: "upload",
@@ -35,7 +36,8 @@ _KINDS: dict[type, Kind] = {
 class ListenerAction(Struct, frozen=True, gc=False):
     """What a listener did with a song at the moment `at`, from the event at `position` (its sequence number).
 
-    `mark` stands for the event's id (see `event_mark`). `ms_played` is how long they listened, in milliseconds.
+    `mark` stands for the event's id (see `event_mark`). `ms_played` is how long they listened, in
+    milliseconds, 0 where that is not known.
     `resubmitted_mark` stands for the parked record that the event was sent again for; empty where it was not.
     """
 
@@ -69,10 +71,10 @@ def parse_actions(records: Iterable[HubRecord]) -> ParsedActionBatch:
         if not event.is_for(READER):
             continue
         data, ms_played = event.data, 0
-        if isinstance(data, SongPlayed):
-            if not is_listen(data.played_ms, data.duration_ms):
-                continue
-            ms_played = data.played_ms
+        if isinstance(data, SongPlayed) and not is_listen(data.played_ms, data.duration_ms):
+            continue
+        if isinstance(data, SongPlayed | ListenImported):
+            ms_played = data.played_ms or 0
         resubmitted_mark = "" if event.resubmit_of is None else event_mark(event.resubmit_of)
         action = ListenerAction(
             record.position,

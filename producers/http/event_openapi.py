@@ -81,12 +81,21 @@ _EVENT = msgspec.json.decode(encode(examples.EVENTS[SongPlayed]))
 _LIKE = msgspec.json.decode(encode(examples.EVENTS[SongLiked]))
 _PLAYED: dict[str, Any] = {
     "type": "object",
-    "required": ["playedMs", "durationMs", "region"],
     "properties": {
         "userId": {"type": "string"},
-        "playedMs": {"type": "integer", "minimum": 0, "maximum": 86_400_000},
-        "durationMs": {"type": "integer", "minimum": 0, "maximum": 86_400_000},
-        "region": {"type": "string", "description": "ISO 3166-1 alpha-2"},
+        "playedMs": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 86_400_000,
+            "description": "How long it was heard; without it, it was a listen, and how long it took is not known",
+        },
+        "durationMs": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 86_400_000,
+            "description": "How long the song is; without it, thirty seconds make a listen",
+        },
+        "region": {"type": "string", "description": "ISO 3166-1 alpha-2; without it, in no chart of a region"},
         "device": {"type": "string"},
         "time": {"type": "string", "format": "date-time", "description": "When it happened, now by default"},
     },

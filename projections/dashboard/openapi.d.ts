@@ -175,6 +175,7 @@ export interface Kinds {
   unliked: number;
   uploaded: number;
   removed: number;
+  imported: number;
   sampled: boolean;
 }
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 
 from songline.schemas.channels import MUSIC_EVENTS
-from songline.schemas.events import EVENTS
+from songline.schemas.events import ACCEPTED_TYPES
 from songline.schemas.ingestions import State
 from songline.schemas.progress_report import NotReadyReason, ProgressReport
 from songline.schemas.types import Id, Moment
@@ -21,8 +21,9 @@ PLAYING_S = 600.0
 """The age in seconds from which a song counts as over: few songs are longer."""
 
 Freshness = Literal["fresh", "stale", "unknown"]
-KIND_NAMES = {f"{name}.v{version}": name.rpartition(".")[2] for name, (version, _) in EVENTS.items()}
-"""The kind under which an event is counted, by its type: `played`, `liked`, `unliked`, `uploaded`, `removed`."""
+KIND_NAMES = {name: name.split(".")[-2] for name in ACCEPTED_TYPES}
+"""The kind under which an event is counted, by its type: `played` (of both versions), `liked`, `unliked`, `uploaded`,
+`removed`, `imported`."""
 
 
 class Sample(Struct, frozen=True):
@@ -55,6 +56,7 @@ class Kinds(Struct, frozen=True, kw_only=True, rename="camel"):
     unliked: float
     uploaded: float
     removed: float
+    imported: float
     sampled: bool
 
 

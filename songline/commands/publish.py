@@ -36,14 +36,16 @@ KINDS: dict[str, type[Payload]] = {
     "3 the hub can't be reached; 130 interrupted, 143 by SIGTERM."
 )
 @click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True, exists=True))
-@click.option("--played", nargs=2, metavar="USER SONG", help="Needs --played-ms, --duration-ms and --region.")
+@click.option("--played", nargs=2, metavar="USER SONG", help="Takes --played-ms, --duration-ms and --region.")
 @click.option("--liked", nargs=2, metavar="USER SONG", help="Takes --region.")
 @click.option("--unliked", nargs=2, metavar="USER SONG", help="A listener took a like back. Takes --region.")
 @click.option("--uploaded", nargs=2, metavar="USER SONG", help="Needs --title, --artist and --duration-ms.")
 @click.option("--removed", nargs=2, metavar="USER SONG", help="A song was removed; USER is its uploader.")
-@click.option("--played-ms", type=int, help="The time that was heard, in milliseconds.")
+@click.option("--played-ms", type=int, help="The time that was heard, in milliseconds; without it, it was a listen.")
 @click.option("--duration-ms", type=int, help="The length of the song, in milliseconds.")
-@click.option("--region", help="Where the listener was: a country code such as DE.")
+@click.option(
+    "--region", help="Where the listener was: a country code such as DE; without it, in no chart of a region."
+)
 @click.option("--device", help="What it was played on, such as ios.")
 @click.option("--title", help="The song's title.")
 @click.option("--artist", help="The song's artist.")

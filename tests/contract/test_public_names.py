@@ -52,4 +52,4 @@ async def types(publisher: EventPublisher, event: Event, violation: Violation) -
     assert_type(publisher.statistics(), Statistics)
     assert_type(read_eventhubs({}), EventHubsSettings)
     assert_type(violation.rule, str)
-    assert_type(SongPlayed(user_id="u", song_id="s", played_ms=1, duration_ms=1, region="DE").played_ms, int)
+    assert_type(SongPlayed(user_id="u", song_id="s", played_ms=1, duration_ms=1, region="DE").played_ms, int | None)

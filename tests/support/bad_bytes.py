@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from songline.schemas import examples
 from songline.schemas.envelope import encode
-from songline.schemas.events import SongPlayed, SongUploaded
+from songline.schemas.events import ListenImported, SongPlayed, SongRemoved, SongUploaded
 
 NULL_RECORD = None
 OVERSIZE_BYTES = 900_000
@@ -73,12 +73,15 @@ def _changed(base: dict[str, Any], data: dict[str, Any] | None = None, **attribu
 
 
 _PLAYED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongPlayed]))
+_PLAYED_V1: dict[str, Any] = examples.FORMER_EVENTS["songline.song.played.v1"]
 _UPLOADED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongUploaded]))
+_REMOVED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongRemoved]))
+_IMPORTED: dict[str, Any] = json.loads(encode(examples.EVENTS[ListenImported]))
 
 BAD_RECORDS: dict[str, bytes] = {
     **spoiled(encode(examples.EVENTS[SongPlayed])),
     "unknown type": _changed(_PLAYED, type="songline.song.hummed.v1"),
-    "type of a version to come": _changed(_PLAYED, type="songline.song.played.v2"),
+    "type of a version to come": _changed(_PLAYED, type="songline.song.played.v3"),
     "type with a version of 5,000 digits": _changed(_PLAYED, type="songline.song.played.v" + "9" * 5_000),
     "type is null": _changed(_PLAYED, type=None),
     "no type": json.dumps({name: value for name, value in _PLAYED.items() if name != "type"}).encode(),
@@ -102,7 +105,10 @@ BAD_RECORDS: dict[str, bytes] = {
     "play as a string": _changed(_PLAYED, {"playedMs": "184000"}),
     "play of infinity": encode(examples.EVENTS[SongPlayed]).replace(b"184000", b"1e999"),
     "country in lower case": _changed(_PLAYED, {"region": "de"}),
-    "no country": _changed(_PLAYED, {"region": None}),
+    "country is empty": _changed(_PLAYED, {"region": ""}),
+    "first version without a country": _changed(_PLAYED_V1, {"region": None}),
+    "first version without a length": _changed(_PLAYED_V1, {"durationMs": None}),
+    "first version without a time heard": _changed(_PLAYED_V1, {"playedMs": None}),
     "time is no time": _changed(_PLAYED, time="yesterday"),
     "time without an offset": _changed(_PLAYED, time="2026-11-22T14:00:00"),
     "time on a day that is not": _changed(_PLAYED, time="2026-02-30T00:00:00Z"),
@@ -110,10 +116,22 @@ BAD_RECORDS: dict[str, bytes] = {
     "time before the year 1": _changed(_PLAYED, time="0001-01-01T00:00:00+23:59"),
     "time after the year 9999": _changed(_PLAYED, time="9999-12-31T23:59:59-23:59"),
     "upload of two dots": _changed(_UPLOADED, {"songId": ".."}),
+    "upload of a name": _changed(_UPLOADED, {"songId": "name:9f86d081884c7d65"}),
+    "upload of an empty name": _changed(_UPLOADED, {"songId": "name:"}),
+    "removal of a name": _changed(_REMOVED, {"songId": "name:9f86d081884c7d65"}),
     "upload without a title": _changed(_UPLOADED, {"title": ""}),
     "upload with a title that shows nothing": _changed(_UPLOADED, {"title": "\0\u202e\u2066"}),
     "upload with a title of 301 characters": _changed(_UPLOADED, {"title": "x" * 301}),
     "upload of a size beyond 2^53": _changed(_UPLOADED, {"size": 2**53}),
+    "imported listen of nobody": _changed(_IMPORTED, {"artists": []}),
+    "imported listen of an artist that shows nothing": _changed(_IMPORTED, {"artists": ["Nova Reed", "\u200b"]}),
+    "imported listen of one text for artists": _changed(_IMPORTED, {"artists": "Nova Reed"}),
+    "imported listen of 21 artists": _changed(_IMPORTED, {"artists": ["x"] * 21}),
+    "imported listen without a title": _changed(_IMPORTED, {"title": ""}),
+    "imported listen of no import": _changed(_IMPORTED, {"importId": None}),
+    "imported listen of no song": _changed(_IMPORTED, {"songId": None}),
+    "imported listen of no time": _changed(_IMPORTED, {"playedMs": 0}),
+    "imported listen from a sentence": _changed(_IMPORTED, {"origin": "my old phone"}),
 }
 """Records of `music-events` by what is wrong with them: `songline.schemas.envelope.decode` raises PoisonError."""
 

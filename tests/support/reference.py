@@ -1,7 +1,8 @@
 """Charts by brute force, straight from the rules in words, to hold the product against. Uses none of its code.
 
 The rules: of the events of one kind with the same user, song and UTC hour, the first in partition order counts. A
-listen is a play of 30 s or half of the song. Windows end with the bucket of the moment. `trending` weighs a bucket
+listen is a play of 30 s or half of the song, or one of which it is not said how long it took; imported listens are
+none. Windows end with the bucket of the moment. `trending` weighs a bucket
 by its age, in whole multiples of 2^-32. A song's facts are those of its owner, the user of the earliest upload by
 (second at which the hub took it, partition, offset).
 """
@@ -80,12 +81,19 @@ def plays(log: Iterable[tuple[int, int, Event]]) -> dict[tuple[str, str], tuple[
     return {place: (counts["listen"], counts["like"], counts["unlike"]) for place, counts in found.items()}
 
 
+def is_heard(play: SongPlayed) -> bool:
+    """Whether a play is a listen: 30 s, or half of a song of a known length, or by its sender's word."""
+    if play.played_ms is None or play.played_ms >= 30_000:
+        return True
+    return play.duration_ms is not None and 0 < play.played_ms >= play.duration_ms / 2
+
+
 def _that_count(places: list[tuple[int, int, Event]]) -> Iterable[tuple[str, str, str | None, int]]:
     seen = set()
     for partition, _, event in places:
         data = event.data
         if isinstance(data, SongPlayed):
-            if data.played_ms < 30_000 and data.played_ms < data.duration_ms / 2:
+            if not is_heard(data):
                 continue
             kind = "listen"
         elif isinstance(data, SongLiked):

@@ -21,7 +21,15 @@ from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued, is_too_late
-from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    TYPE_NAMES,
+    ListenImported,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.listening import LISTEN_MS, is_listen
 from songline.schemas.moments import may_be_rounded, moment_at
 from songline.schemas.types import Device, DurationMs, Moment, Source, TraceParent
@@ -31,6 +39,15 @@ _Short = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class _Play(Struct, rename="camel", gc=False):
+    user_id: _Short
+    song_id: _Short
+    played_ms: DurationMs | None = None
+    duration_ms: DurationMs | None = None
+    region: str | None = None
+    device: Device | None = None
+
+
+class _PlayV1(Struct, rename="camel", gc=False):
     user_id: _Short
     song_id: _Short
     played_ms: DurationMs
@@ -65,6 +82,10 @@ class _Played(_Envelope, tag=TYPE_NAMES[SongPlayed], gc=False):
     data: _Play
 
 
+class _PlayedV1(_Envelope, tag="songline.song.played.v1", gc=False):
+    data: _PlayV1
+
+
 class _Liked(_Envelope, tag=TYPE_NAMES[SongLiked], gc=False):
     data: _Like
 
@@ -81,7 +102,13 @@ class _Removed(_Envelope, tag=TYPE_NAMES[SongRemoved], gc=False):
     data: SongRemoved
 
 
-_decode: Callable[[bytes], Any] = Decoder(_Played | _Liked | _Unliked | _Uploaded | _Removed).raw
+class _Imported(_Envelope, tag=TYPE_NAMES[ListenImported], gc=False):
+    data: ListenImported
+
+
+_decode: Callable[[bytes], Any] = Decoder(
+    _Played | _PlayedV1 | _Liked | _Unliked | _Uploaded | _Removed | _Imported
+).raw
 # Beyond these an offset may take a moment out of the years that there are, which the contract refuses.
 _FIRST = datetime(1, 1, 2, tzinfo=UTC)
 _LAST = datetime(9999, 12, 30, tzinfo=UTC)
@@ -92,13 +119,14 @@ _ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 _KINDS: dict[type, int] = {
     _Play: LISTENS,
+    _PlayV1: LISTENS,
     SongPlayed: LISTENS,
     _Like: LIKES,
     SongLiked: LIKES,
     _Unlike: UNLIKES,
     SongUnliked: UNLIKES,
 }
-_PLAYS = (_Play, SongPlayed)
+_PLAYS = (_Play, _PlayV1, SongPlayed)
 _FACTS = (SongUploaded, SongRemoved)
 
 KIND_BITS = 2
@@ -134,7 +162,7 @@ def read_batch(
     events: list[Any]
     try:
         events = list(map(_decode, bodies))
-        plain = is_plain(bodies) and _FACT_ENVELOPES.isdisjoint(map(type, events))
+        plain = is_plain(bodies) and _BY_CONTRACT.isdisjoint(map(type, events))
         plain = plain and not any(map(_RESUBMIT_OF, events))
     except DECODING_ERRORS:
         events = []
@@ -145,7 +173,7 @@ def read_batch(
         event
         for event in events
         if (data := event.data).__class__ not in _PLAYS
-        or data.played_ms >= LISTEN_MS
+        or (data.played_ms or 0) >= LISTEN_MS
         or is_listen(data.played_ms, data.duration_ms)
     ]
     return _columns(listens, songs, regions, facts, poison)
@@ -184,7 +212,8 @@ def _buckets(times: list[datetime]) -> tuple[Ints, Ints]:
     return np.divmod(minutes, 60)
 
 
-_FACT_ENVELOPES = frozenset((_Uploaded, _Removed))
+_BY_CONTRACT = frozenset((_Uploaded, _Removed, _Imported))
+"""What the contract reads: rare here, with texts to clean, and no action of a chart."""
 
 
 def _within_rules(actions: Sequence[Any]) -> bool:
@@ -241,7 +270,7 @@ def _actions(
 
     `events`: what the fast decoder made of each body, None where it made nothing.
     """
-    fast = [event for event in events if event is not None and type(event) not in _FACT_ENVELOPES]
+    fast = [event for event in events if event is not None and type(event) not in _BY_CONTRACT]
     within_rules = _within_rules(fast)
     actions = []
     for index, event in enumerate(events):
@@ -249,7 +278,7 @@ def _actions(
         try:
             if (
                 event is None
-                or type(event) in _FACT_ENVELOPES
+                or type(event) in _BY_CONTRACT
                 or not _FIRST <= event.time <= _LAST
                 or is_too_late(event.time, enqueued_at)
                 or event.resubmitof
@@ -264,6 +293,8 @@ def _actions(
         # What is sent again for other readers was applied here before, and may be outside of the window in which an
         # action is known again.
         if isinstance(event, Event) and not event.is_for(READER):
+            continue
+        if isinstance(event.data, ListenImported):
             continue
         if isinstance(event.data, _FACTS):
             facts.append((index, event))

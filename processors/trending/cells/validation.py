@@ -25,7 +25,7 @@ from songline.processors.trending.validation import (
     saved_key,
 )
 from songline.schemas.ownership import NOBODY, UNDATED_S
-from songline.schemas.types import GENRE_PATTERN
+from songline.schemas.types import GENRE_PATTERN, NAME_PREFIX
 
 MAX_REGION = 26 * 26
 
@@ -44,6 +44,8 @@ def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: Song
     check_section(partial.minutes, "minute", shard, limits, songs)
     check_section(partial.hours, "hour", shard, limits, songs)
     for fact in partial.facts:
+        if fact.song_id.startswith(NAME_PREFIX):
+            raise broken(f"{fact.song_id[:80]!r} is known by name only: nobody uploads or removes it")
         check_fact(fact, shard, limits)
 
 

@@ -99,7 +99,7 @@ async def test_standard_input_and_options(localcloud: LocalCloud) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--played u s", "--played needs --played-ms, --duration-ms, --region"),
+        ("--uploaded u s", "--uploaded needs --title, --artist, --duration-ms"),
         ("--liked u s --title x", "--liked takes no --title"),
         ("--liked u s --removed u s", "Say one thing that happened"),
         ("--region DE", "Say one thing that happened"),

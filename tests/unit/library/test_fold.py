@@ -12,7 +12,15 @@ from songline.processors.library.fold import MAX_SONGS, SEEN, apply_actions, tra
 from songline.processors.library.library_store import operations
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
-from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    ListenImported,
+    Payload,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.library.listener_documents import RECENT, EntryDocument, Listen, SummaryDocument
 from tests.support.library_reference import Place, Shelf, libraries, shelf_of
 
@@ -22,6 +30,22 @@ USER = "user-7"
 
 def played(song_id: str = "song-1", played_ms: int = 31_000, duration_ms: int = 200_000) -> SongPlayed:
     return SongPlayed(user_id=USER, song_id=song_id, played_ms=played_ms, duration_ms=duration_ms, region="DE")
+
+
+def scrobbled(song_id: str = "song-1", played_ms: int | None = None, duration_ms: int | None = None) -> SongPlayed:
+    return SongPlayed(user_id=USER, song_id=song_id, played_ms=played_ms, duration_ms=duration_ms)
+
+
+def imported(song_id: str = "song-1", played_ms: int | None = None) -> ListenImported:
+    return ListenImported(
+        user_id=USER,
+        song_id=song_id,
+        import_id="import-1",
+        origin="spotify",
+        title="One",
+        artists=("Two",),
+        played_ms=played_ms,
+    )
 
 
 def event(data: Payload, event_id: str, at: datetime = NOON) -> Event:
@@ -91,6 +115,24 @@ def test_what_is_no_listen_leaves_no_trace(played_ms: int, duration_ms: int, cou
     library = Library()
     library.tell(played(played_ms=played_ms, duration_ms=duration_ms))
     assert (library.summary.listens if library.summary else 0) == counts
+
+
+@pytest.mark.parametrize(
+    ("data", "listens", "ms_played"),
+    [
+        (scrobbled(), 1, 0),
+        (scrobbled(duration_ms=200_000), 1, 0),
+        (scrobbled(played_ms=29_999), 0, 0),
+        (scrobbled(played_ms=30_000), 1, 30_000),
+        (imported(), 1, 0),
+        (imported("name:one", 1_000), 1, 1_000),
+    ],
+)
+def test_a_listen_whose_time_is_not_known_counts_and_adds_no_time(data: Payload, listens: int, ms_played: int) -> None:
+    library = Library()
+    library.tell(data)
+    assert (library.summary or SummaryDocument(id="summary", user_id=USER)).listens == listens
+    assert sum(entry.ms_played for entry in library.entries.values() if entry) == ms_played
 
 
 def test_like_then_unlike_ends_unliked_in_no_list() -> None:
@@ -166,6 +208,8 @@ def test_a_transaction_never_outgrows_what_cosmos_db_takes() -> None:
 SONGS = st.sampled_from(["song-1", "song-2", "song-3"])
 DATA = st.one_of(
     st.builds(played, SONGS, st.sampled_from([1_000, 30_000, 60_000])),
+    st.builds(scrobbled, SONGS, st.sampled_from([None, 1_000, 30_000]), st.sampled_from([None, 1_000])),
+    st.builds(imported, SONGS, st.sampled_from([None, 1_000])),
     st.builds(lambda song: SongLiked(user_id=USER, song_id=song), SONGS),
     st.builds(lambda song: SongUnliked(user_id=USER, song_id=song), SONGS),
     st.builds(lambda song: SongUploaded(user_id=USER, song_id=song, title="T", artist="A", duration_ms=1), SONGS),

@@ -17,6 +17,7 @@ from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from tests.support.reference import is_heard
 
 START = datetime(2026, 11, 22, 14, 0, 0, 123_456, tzinfo=UTC)
 SONGS = 300
@@ -77,7 +78,7 @@ def test_a_listener_hears_one_song_at_a_time() -> None:
             before = ended.get(event.data.user_id)
             if before is not None:
                 # A pace near 1 shortens a song by some parts in a thousand.
-                assert due - before >= 0.99 * timedelta(milliseconds=event.data.played_ms)
+                assert due - before >= 0.99 * timedelta(milliseconds=event.data.played_ms or 0)
                 heard += 1
             ended[event.data.user_id] = due
     assert heard > 5_000
@@ -112,10 +113,10 @@ def test_listeners_have_tastes() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_skips(share: float) -> None:
     heard = plays(simulate(10_000, skips=share, bots=0))
-    skipped = [play for play in heard if play.played_ms < 30_000 and play.played_ms < play.duration_ms / 2]
+    skipped = [play for play in heard if not is_heard(play)]
     # A song that is left early isn't a skip, but may look like one.
     assert len(skipped) / len(heard) == pytest.approx(share, abs=0.04)
-    assert all(play.played_ms <= play.duration_ms for play in heard)
+    assert all((play.played_ms or 0) <= (play.duration_ms or 0) for play in heard)
 
 
 def test_only_what_was_liked_is_unliked_and_nothing_is_liked_while_it_is() -> None:
@@ -193,7 +194,7 @@ def test_disorder_lets_events_overtake_others() -> None:
 def test_the_sun_moves_the_listening_around_the_world() -> None:
     def regions(start: datetime) -> Counter[str]:
         world = SimulationConfig(songs=50, listeners=20_000, rate=50)
-        return Counter(play.region for play in plays(list(islice(Simulation(3, start, world), 8_000))))
+        return Counter(str(play.region) for play in plays(list(islice(Simulation(3, start, world), 8_000))))
 
     night_in_brazil = regions(datetime(2026, 11, 22, 6, tzinfo=UTC))
     evening_in_brazil = regions(datetime(2026, 11, 22, 21, tzinfo=UTC))

@@ -12,12 +12,22 @@ from songline.schemas.acceptance import MAX_EVENT_BYTES, accept, accepted, check
 from songline.schemas.envelope import Event, encode
 from songline.schemas.errors import ContractViolationError, Violation
 from songline.schemas.event_time import EARLIEST, MAX_FUTURE
-from songline.schemas.events import TYPE_NAMES, SongLiked, SongPlayed, SongUploaded
+from songline.schemas.events import (
+    ACCEPTED_TYPES,
+    ListenImported,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUploaded,
+)
 
 NOW = datetime(2026, 11, 22, 14, tzinfo=UTC)
 PLAYED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongPlayed]))
 UPLOADED: dict[str, Any] = json.loads(encode(examples.EVENTS[SongUploaded]))
-ALL_TYPES = "one of " + ", ".join(TYPE_NAMES.values())
+LIKED, REMOVED, IMPORTED = (
+    json.loads(encode(examples.EVENTS[one])) for one in (SongLiked, SongRemoved, ListenImported)
+)
+ALL_TYPES = "one of " + ", ".join(ACCEPTED_TYPES)
 ID_RULE = "1 to 128 characters of [A-Za-z0-9._:-], not dots only"
 REQUIRED = "a value: the field is required"
 MOMENT_RULE = "a moment as RFC 3339 with an offset, such as 2026-11-22T14:00:00Z"
@@ -57,7 +67,7 @@ def test_an_event_that_keeps_the_contract_is_accepted_as_it_is(event: Event) -> 
         ("source", "", "text of at least 1 character"),
         ("source", "s" * 257, "text of at most 256 characters"),
         ("type", "songline.song.hummed.v1", ALL_TYPES),
-        ("type", "songline.song.played.v2", ALL_TYPES),
+        ("type", "songline.song.played.v3", ALL_TYPES),
         ("type", "songline.song.played.v0", ALL_TYPES),
         ("type", "songline.song.played.v01", ALL_TYPES),
         ("type", "songline.song.played.v１", ALL_TYPES),  # noqa: RUF001 - a full-width digit is the point
@@ -86,8 +96,8 @@ def test_an_attribute_that_breaks_its_rule(field: str, value: object, rule: str)
         (PLAYED, "playedMs", -1, "a whole number, at least 0"),
         (PLAYED, "playedMs", 86_400_001, "a whole number, at most 86400000"),
         (PLAYED, "durationMs", 2**70, "a whole number, at most 86400000"),
-        (PLAYED, "durationMs", 1.5, "a whole number"),
-        (PLAYED, "durationMs", True, "a whole number"),
+        (PLAYED, "durationMs", 1.5, "a whole number or null"),
+        (PLAYED, "durationMs", True, "a whole number or null"),
         (PLAYED, "region", "XX", "an ISO 3166-1 alpha-2 country code"),
         (PLAYED, "region", "de", "an ISO 3166-1 alpha-2 country code, in upper case"),
         (PLAYED, "region", "DE\n", "an ISO 3166-1 alpha-2 country code, in upper case"),
@@ -107,11 +117,51 @@ def test_a_missing_attribute_is_named(field: str) -> None:
     assert refused(body) == Violation(field, "null", REQUIRED)
 
 
-@pytest.mark.parametrize("field", ["userId", "songId", "playedMs", "durationMs", "region"])
-def test_a_missing_field_of_the_data_is_named(field: str) -> None:
-    data = {key: value for key, value in PLAYED["data"].items() if key != field}
-    body = json.dumps({**PLAYED, "data": data}).encode()
-    assert refused(body) == Violation(f"data.{field}", "null", REQUIRED)
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("songline.song.played.v1", ["userId", "songId", "playedMs", "durationMs", "region"]),
+        ("songline.song.played.v2", ["userId", "songId"]),
+    ],
+)
+def test_a_missing_field_of_the_data_is_named(kind: str, fields: list[str]) -> None:
+    for field in fields:
+        data = {key: value for key, value in PLAYED["data"].items() if key != field}
+        body = json.dumps({**PLAYED, "type": kind, "data": data}).encode()
+        assert refused(body) == Violation(f"data.{field}", "null", REQUIRED)
+
+
+def test_a_play_of_the_first_version_is_taken_as_it_is_written() -> None:
+    body = json.dumps({**PLAYED, "type": "songline.song.played.v1"}).encode()
+    event, sent = accepted(body, NOW)
+    assert event == examples.EVENTS[SongPlayed]
+    assert sent == body
+
+
+@pytest.mark.parametrize("base", [UPLOADED, REMOVED], ids=["uploaded", "removed"])
+@pytest.mark.parametrize("song_id", ["name:", "name:one", "name:..", "name:" + "x" * 123])
+def test_nobody_takes_a_name_over(base: dict[str, Any], song_id: str) -> None:
+    violation = refused(with_data(base, "songId", song_id))
+    assert (violation.field, violation.value) == ("data.songId", shown(song_id))
+    assert "not beginning with name:" in violation.rule
+
+
+@pytest.mark.parametrize("song_id", ["name", "names:one", "NAME:one", "a:name:one"])
+def test_other_songs_than_names_have_an_uploader(song_id: str) -> None:
+    assert accept(with_data(UPLOADED, "songId", song_id), NOW).data.song_id == song_id
+
+
+@pytest.mark.parametrize("base", [PLAYED, LIKED, IMPORTED], ids=["played", "liked", "imported"])
+def test_names_are_listened_to_and_liked(base: dict[str, Any]) -> None:
+    assert accept(with_data(base, "songId", "name:one"), NOW).data.song_id == "name:one"
+
+
+def test_all_artists_of_an_imported_listen_are_cleaned() -> None:
+    body = with_data(IMPORTED, "artists", ["Nova\tReed", "Benno Falk\u200b"])
+    event, sent = accepted(body, NOW)
+    assert isinstance(event.data, ListenImported)
+    assert event.data.artists == ("Nova Reed", "Benno Falk")
+    assert json.loads(sent)["data"]["artists"] == ["Nova Reed", "Benno Falk"]
 
 
 def test_optional_attributes_may_be_left_out() -> None:

@@ -15,6 +15,7 @@ from songline.schemas.types import DAY_MS
 
 MOMENT = datetime(2026, 11, 22, 14, tzinfo=UTC)
 lengths = st.integers(0, DAY_MS) | st.integers(0, 70_000)
+unsure = st.none() | lengths
 
 
 @pytest.mark.parametrize(
@@ -44,24 +45,31 @@ lengths = st.integers(0, DAY_MS) | st.integers(0, 70_000)
         (DAY_MS, DAY_MS, True),
         (DAY_MS, 0, True),
         (DAY_MS, 1, True),
+        (None, None, True),
+        (None, 0, True),
+        (None, 200_000, True),
+        (0, None, False),
+        (1, None, False),
+        (LISTEN_MS - 1, None, False),
+        (LISTEN_MS, None, True),
     ],
 )
-def test_the_ends_of_the_rule(played_ms: int, duration_ms: int, listen: bool) -> None:
+def test_the_ends_of_the_rule(played_ms: int | None, duration_ms: int | None, listen: bool) -> None:
     assert is_listen(played_ms, duration_ms) is listen
     assert in_trending(played_ms, duration_ms) is listen
 
 
-@given(lengths, lengths)
-def test_trending_counts_what_is_a_listen(played_ms: int, duration_ms: int) -> None:
+@given(unsure, unsure)
+def test_trending_counts_what_is_a_listen(played_ms: int | None, duration_ms: int | None) -> None:
     assert in_trending(played_ms, duration_ms) is is_listen(played_ms, duration_ms)
 
 
-@given(lengths, lengths, st.integers(0, DAY_MS))
-def test_to_hear_more_never_makes_less_of_it(played_ms: int, duration_ms: int, more: int) -> None:
+@given(lengths, unsure, st.integers(0, DAY_MS))
+def test_to_hear_more_never_makes_less_of_it(played_ms: int, duration_ms: int | None, more: int) -> None:
     assert is_listen(played_ms, duration_ms) <= is_listen(min(played_ms + more, DAY_MS), duration_ms)
 
 
-def in_trending(played_ms: int, duration_ms: int) -> bool:
+def in_trending(played_ms: int | None, duration_ms: int | None) -> bool:
     data = SongPlayed(user_id="ana", song_id="s", played_ms=played_ms, duration_ms=duration_ms, region="DE")
     body = encode(Event(id="e", source="/s", time=MOMENT, data=data))
     return len(read_batch([body], [-1], SongIndex(), RegionIndex()).keys) == 1

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from songline.processors.trending.merge.state import Merge
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode
-from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import (
+    ListenImported,
+    Payload,
+    SongLiked,
+    SongPlayed,
+    SongRemoved,
+    SongUnliked,
+    SongUploaded,
+)
 from songline.schemas.moments import milliseconds, moment_at
 from tests.support import reference
 from tests.support.reference import Line
@@ -45,10 +53,20 @@ def event(time: datetime, data: Payload) -> Event:
 def payload(random: Random, user: str) -> Payload:
     song, region = random.choice(SONGS), random.choice(REGIONS)
     perhaps = random.choice([None, region])
-    match random.choices(["play", "like", "unlike", "upload", "remove"], [8, 4, 4, 1, 1])[0]:
+    match random.choices(["play", "like", "unlike", "upload", "remove", "import"], [8, 4, 4, 1, 1, 1])[0]:
         case "play":
             played, length = random.choice([0, 10_000, 29_999, 30_000]), random.choice([20_000, 20_001, 200_000])
-            return SongPlayed(user_id=user, song_id=song, played_ms=played, duration_ms=length, region=region)
+            return SongPlayed(
+                user_id=user,
+                song_id=song,
+                played_ms=random.choice([None, played]),
+                duration_ms=random.choice([None, length]),
+                region=perhaps,
+            )
+        case "import":
+            return ListenImported(
+                user_id=user, song_id=song, import_id="import-1", origin="lastfm", title="One", artists=("Two",)
+            )
         case "like":
             return SongLiked(user_id=user, song_id=song, region=perhaps)
         case "unlike":

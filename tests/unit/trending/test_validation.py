@@ -94,6 +94,8 @@ def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
         ({"minutes": CountSection(["song-1"] * 2, b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "named twice"),
         ({"minutes": CountSection(["a b"], b"\0" * 4, b"\0" * 2, b"\0" * 4, b"\0" * 12)}, "no song id"),
         ({"facts": [SongFact("song-1", 0, 0, False, "x" * 301, None, None)]}, "301 characters"),
+        ({"facts": [SongFact("name:one", 0, 0, False, "a", "b")]}, "known by name only"),
+        ({"facts": [SongFact("name:one", 0, 0, True)]}, "known by name only"),
         ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "One")]}, "'One' is no genre"),
         ({"facts": [SongFact("song-1", 0, 0, False, "a", "b", "a:b")]}, "'a:b' is no genre"),
         ({"facts": [SongFact("song-1", 2**63, 0, False)]}, "time_ms is"),
