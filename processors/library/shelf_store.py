@@ -1,7 +1,144 @@
-"""The container of shelves: see `songline.schemas.library.node`."""
+"""Shelves in Cosmos DB: a flush is one transaction under the ETag of the shelf's root."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from azure.cosmos import CosmosList
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
+from msgspec import Struct
 
 from songline.cloud.cosmos import Container
+from songline.processors.library.node_cache import CachedShelf, NodeCache
+from songline.processors.library.tree import KB, MissingNodes, TreeCapacity, TreeFlush, flush_sizes, plan_flush
 from songline.schemas.channels import LIBRARY_SHELVES
+from songline.schemas.decoding import convert
+from songline.schemas.library.action import UserAction
+from songline.schemas.library.node import NodeDocument, RootDocument
+from songline.schemas.library.shelf import ROOT
 
 # Nodes are asked for by id within a shelf, which needs no path; every path would cost writes.
 CONTAINER = Container(LIBRARY_SHELVES, partition_key="/shelf", indexed=())
+
+_CHARGE = "x-ms-request-charge"
+# Another worker was first: what is created exists, what is replaced has changed, or has gone.
+_OVERTAKEN = (409, 412, 404)
+
+
+class ShelfWriteCounts(Struct):
+    """What the writes cost so far: transactions (`writes`), the documents in them, documents that were read, flushes
+    that another worker overtook (`conflicts`), and request units (`charge`)."""
+
+    writes: int = 0
+    documents: int = 0
+    reads: int = 0
+    conflicts: int = 0
+    charge: float = 0.0
+
+
+class ShelfStore:
+    """The container `library-shelves`. Nodes of `room_kb` kilobytes are cached."""
+
+    def __init__(self, container: ContainerProxy, room_kb: int, capacity: TreeCapacity | None = None) -> None:
+        self._container = container
+        self._cache = NodeCache(room_kb * KB)
+        self._capacity = capacity or TreeCapacity()
+        # Partitions that share a shelf would overtake each other for nothing.
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.counts = ShelfWriteCounts()
+
+    async def apply(self, shelf: str, partition: int, actions: Sequence[UserAction]) -> None:
+        """Return once `actions` of the partition, in its order, are on the shelf, by this write or an earlier one.
+
+        `shelf` is a partition key. Raises AzureError; some of the actions may be written then, and all may be given
+        again.
+        """
+        async with self._locks[shelf]:
+            start = 0
+            for count in flush_sizes(actions):
+                following = actions[start : start + count]
+                while await self._flush(shelf, partition, following):
+                    following = ()
+                start += count
+
+    async def _flush(self, shelf: str, partition: int, actions: Sequence[UserAction]) -> bool:
+        """Write a flush with `actions`; return whether another one must come before more actions."""
+        while True:
+            cached = self._cache.find(shelf) or await self._read_root(shelf)
+            planned = plan_flush(cached.root, cached.nodes, partition, actions, cached.overfull, self._capacity)
+            if isinstance(planned, MissingNodes):
+                await self._read_nodes(shelf, planned.ids)
+            elif planned is None:
+                return False
+            elif await self._write(shelf, cached, planned):
+                return planned.is_urgent
+
+    async def _write(self, shelf: str, cached: CachedShelf, flush: TreeFlush) -> bool:
+        """Write `flush` if the root's ETag still matches; return whether it did. The shelf leaves the cache unless it
+        is what the container holds afterwards."""
+        try:
+            results = await self._container.execute_item_batch(operations(cached.etag, flush), partition_key=shelf)
+        except CosmosBatchOperationError as error:
+            self._cache.drop(shelf)
+            if error.status_code not in _OVERTAKEN:
+                raise
+            self.counts.conflicts += 1
+            return False
+        except BaseException:
+            # Whether it was written is not known.
+            self._cache.drop(shelf)
+            raise
+        self._count_write(results, documents=1 + len(flush.nodes))
+        cached.etag, cached.root, cached.overfull = results[0]["eTag"], flush.root, flush.overfull
+        self._cache.add(shelf, flush.nodes.values())
+        self._cache.shrink()
+        return True
+
+    async def _read_root(self, shelf: str) -> CachedShelf:
+        """The shelf with nothing but its root. Nodes are read later: where they are newer, the write is overtaken."""
+        item = await self._read_item(shelf, ROOT)
+        if item is None:
+            found = CachedShelf(RootDocument(shelf=shelf), None, {})
+        else:
+            found = CachedShelf(convert(item, RootDocument), item["_etag"], {})
+        self._cache.put(shelf, found)
+        return found
+
+    async def _read_nodes(self, shelf: str, ids: Collection[str]) -> None:
+        """Read nodes into the cache. The root leaves it where one of them is missing, for the root is older then."""
+        items = await asyncio.gather(*(self._read_item(shelf, node_id) for node_id in sorted(ids)))
+        if None in items:
+            self._cache.drop(shelf)
+            return
+        self._cache.add(shelf, [convert(item, NodeDocument) for item in items])
+
+    async def _read_item(self, shelf: str, node_id: str) -> dict[str, Any] | None:
+        self.counts.reads += 1
+        try:
+            item = await self._container.read_item(node_id, shelf)
+        except CosmosResourceNotFoundError:
+            self.counts.charge += 1
+            return None
+        self.counts.charge += float(item.get_response_headers()[_CHARGE])
+        return dict(item)
+
+    def _count_write(self, results: CosmosList, documents: int) -> None:
+        headers: Mapping[str, str] = results.get_response_headers()
+        self.counts.writes += 1
+        self.counts.documents += documents
+        self.counts.charge += float(headers[_CHARGE])
+
+
+def operations(etag: str | None, flush: TreeFlush) -> list[tuple[Any, ...]]:
+    """`flush` as a transactional batch, the root first.
+
+    The root is created where `etag` is None, else replaced under it. So nodes need no ETag of their own.
+    """
+    root = msgspec.to_builtins(flush.root)
+    first: tuple[Any, ...] = ("create", (root,))
+    if etag is not None:
+        first = ("replace", (ROOT, root), {"if_match_etag": etag})
+    return [first, *(("upsert", (msgspec.to_builtins(node),)) for node in flush.nodes.values())]

@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 
-from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
@@ -21,6 +22,7 @@ from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.partition_reader import ReaderDependencies
+from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.readiness import Readiness
@@ -44,7 +46,8 @@ class ProjectionDefinition(Struct, frozen=True):
 
     The reader `name` reads in the consumer group `group` and writes into `container`, whose partition key is the field
     `key`. `open_with` makes, of the container, what opens a partition's processor. Each of `needs` raises until
-    something else that the processor writes to is there.
+    something else that the processor writes to is there. `prepare` is done before anything is read, also by every
+    other worker; it gets the account and the hub, and is tried again where a service fails.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ProjectionDefinition(Struct, frozen=True):
     key: str
     open_with: Callable[[ContainerProxy], OpenProcessor]
     needs: tuple[Callable[[], Awaitable[object]], ...] = ()
+    prepare: Callable[[CosmosClient, HubMetadata], Awaitable[None]] | None = None
 
 
 async def run_projection(
@@ -124,6 +128,12 @@ async def run_projection(
             *projection.needs,
         )
         pause_s = chance() * START_SPREAD * config.balance_s
-        if await run_unless(stop, all_there) and await run_unless(stop, asyncio.sleep(pause_s)):
+        if not await run_unless(stop, all_there):
+            return
+        if projection.prepare is not None:
+            preparing = PersistentRetry("the preparation").run(partial(projection.prepare, database, shared.metadata))
+            if not await run_unless(stop, preparing):
+                return
+        if await run_unless(stop, asyncio.sleep(pause_s)):
             readiness.begin()
             await run_unless(stop, reader.run())

@@ -5,14 +5,14 @@ which one worker reads. A shelf has listeners of one partition only, by the hub'
 Nothing relies on that: every write is conditional.
 
 Actions have a key of hexadecimal digits. The first ones are from the hash of the listener, so that a listener's actions
-are together; then from that of the song, and from the event's mark, so that any number of them can be split. The id of
-a node in the shelf's tree is the beginning of the keys of its actions.
+are together; then from that of the song, and from that of the moment and the event's mark, so that any number of them
+can be split. The id of a node in the shelf's tree is the beginning of the keys of its actions.
 """
 
 from functools import lru_cache
 from hashlib import blake2b
 
-from songline.schemas.library.action import MARK_BYTES
+from songline.schemas.library.action import UserAction
 
 ROOT = "root"
 """The id of the root of a shelf's tree: the node of all keys."""
@@ -21,7 +21,8 @@ USER_DIGITS = 6
 """Below so many digits, nodes are of listeners; deeper ones are of one listener's songs (or of a few listeners')."""
 
 SONG_DIGITS = 6
-KEY_DIGITS = USER_DIGITS + SONG_DIGITS + 2 * MARK_BYTES
+EVENT_DIGITS = 12
+KEY_DIGITS = USER_DIGITS + SONG_DIGITS + EVENT_DIGITS
 
 _MASK = 0xFFFF_FFFF
 _REMEMBERED = 1 << 16
@@ -62,9 +63,10 @@ def is_on_path(node_id: str, user_id: str) -> bool:
     return node_id == ROOT or digits.startswith(node_id) or node_id.startswith(digits)
 
 
-def action_key(user_id: str, song_id: str, mark: int) -> str:
+def action_key(action: UserAction) -> str:
     """The key of an action: KEY_DIGITS hexadecimal digits."""
-    return f"{user_digits(user_id)}{_digits(song_id, SONG_DIGITS)}{mark:0{2 * MARK_BYTES}x}"
+    event = _digits(f"{action.mark} {action.at_us}", EVENT_DIGITS)
+    return user_digits(action.user_id) + _digits(action.song_id, SONG_DIGITS) + event
 
 
 @lru_cache(_REMEMBERED)

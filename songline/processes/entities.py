@@ -11,7 +11,7 @@ from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store as catalog
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import library_store as library
-from songline.processors.library import shelf_store
+from songline.processors.library import live_version, shelf_store
 from songline.processors.runtime import attempt_store, parked_store
 from songline.repair import audit
 from songline.schemas.channels import CHARTS, PLAYS
@@ -23,6 +23,7 @@ CONTAINERS = (
     catalog.CONTAINER,
     library.CONTAINER,
     shelf_store.CONTAINER,
+    live_version.CONTAINER,
     ingestion.CONTAINER,
     audit.CONTAINER,
     parked_store.CONTAINER,

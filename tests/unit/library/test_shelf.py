@@ -4,6 +4,7 @@ from azure.eventhub._buffered_producer._partition_resolver import PartitionResol
 from hypothesis import given
 from hypothesis import strategies as st
 
+from songline.schemas.library.action import UserAction
 from songline.schemas.library.node import NodeDocument, RootDocument, torn_reads
 from songline.schemas.library.shelf import (
     KEY_DIGITS,
@@ -33,7 +34,7 @@ def test_an_empty_key_has_a_shelf() -> None:
 
 @given(IDS, IDS, st.integers(0, 2**48 - 1))
 def test_an_action_is_on_its_listeners_path(user: str, song: str, mark: int) -> None:
-    key, path = action_key(user, song, mark), path_of(user)
+    key, path = action_key(UserAction(user, song, 17, mark, "listen", 0, 0)), path_of(user)
     assert len(key) == KEY_DIGITS
     assert all(key.startswith(node_id) for node_id in path[1:])
     nodes = [ROOT]

@@ -1,0 +1,236 @@
+"""A flush of a shelf's tree: what one transaction writes, of the nodes as they are and new actions. Pure.
+
+New actions are put into the root. A node that is over its capacity is pushed down: its actions go to its children by
+the next digit of their keys, and a leaf becomes an inner node by that. A transaction takes MAX_OPERATIONS documents and
+MAX_TRANSACTION_BYTES, so a node may stay over its capacity until a later flush. One that is over MAX_NODE_BYTES is
+pushed down by further flushes before more actions come.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from msgspec import Struct, structs
+
+from songline.schemas.library.action import UserAction, merge_actions
+from songline.schemas.library.action_run import decode_run, encode_run
+from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument
+from songline.schemas.library.shelf import KEY_DIGITS, ROOT, USER_DIGITS, action_key, child_of, depth_of, user_digits
+
+KB = 1024
+
+MAX_OPERATIONS = 100
+"""A transactional batch of Cosmos DB takes so many operations."""
+
+MAX_TRANSACTION_BYTES = 1500 * KB
+"""A batch takes 2 MB of request; quotes and braces come on top of what is counted here."""
+
+MAX_NODE_BYTES = 256 * KB
+"""A node that is larger is pushed down before more actions come, so that with MAX_ADDED_BYTES more, its own and the
+documents that a push changes fit into a transaction."""
+
+MAX_ADDED_BYTES = 400 * KB
+"""So many bytes of actions, not packed yet, are added by one flush at most."""
+
+_ROW_BYTES = 40
+_DOCUMENT_BYTES = 400
+_RUNS = 6
+"""A node with more runs than this has its last ones merged."""
+
+
+class TreeCapacity(Struct, frozen=True):
+    """From how many bytes of runs a node is pushed down. The root's capacity grows with what a flush adds, from `root`
+    to `root_busy`: a larger root means larger pushes, and fewer of them."""
+
+    root: int = 16 * KB
+    root_busy: int = 64 * KB
+    inner: int = 48 * KB
+    leaf: int = 32 * KB
+
+
+class TreeFlush(Struct, frozen=True):
+    """What a transaction writes: the root, and the nodes that change. `overfull` are the nodes that stay over their
+    capacity, the largest first."""
+
+    root: RootDocument
+    nodes: dict[str, NodeDocument]
+    overfull: tuple[str, ...]
+    is_urgent: bool
+    """Whether one of them is over MAX_NODE_BYTES."""
+
+
+class MissingNodes(Struct, frozen=True):
+    """The flush can't be planned before these nodes are read."""
+
+    ids: frozenset[str]
+
+
+def flush_sizes(actions: Sequence[UserAction]) -> Iterator[int]:
+    """How many of the next actions go into each flush."""
+    count = size = 0
+    for action in actions:
+        more = _ROW_BYTES + len(action.user_id) + len(action.song_id)
+        if size + more > MAX_ADDED_BYTES:
+            yield count
+            count = size = 0
+        count, size = count + 1, size + more
+    if count:
+        yield count
+
+
+def plan_flush(
+    root: RootDocument,
+    nodes: Mapping[str, NodeDocument],
+    partition: int,
+    actions: Sequence[UserAction],
+    overfull: Iterable[str] = (),
+    capacity: TreeCapacity | None = None,
+) -> TreeFlush | MissingNodes | None:
+    """The flush that adds `actions` of `partition`, in its order; None where nothing changes.
+
+    `nodes` are those that are known by id, as of `root`. Actions up to the position that the root says is applied are
+    left out. `overfull`: nodes that an earlier flush left over their capacity.
+    """
+    applied = root.applied.get(str(partition), -1)
+    fresh = [action for action in actions if action.position > applied] if actions else []
+    planned = _Plan(root, nodes, capacity or TreeCapacity(), set(overfull))
+    if fresh:
+        planned.add(partition, fresh)
+    return planned.flush(has_changed=bool(fresh))
+
+
+def runs_bytes(runs: Iterable[str]) -> int:
+    """How large a node with these runs is, about."""
+    return sum(map(len, runs))
+
+
+class _Plan:
+    """The nodes while a flush is planned: `_changed` has those that differ from `_nodes`."""
+
+    def __init__(
+        self, root: RootDocument, nodes: Mapping[str, NodeDocument], capacity: TreeCapacity, overfull: set[str]
+    ) -> None:
+        self._flush = root.flushes + 1
+        self._root = structs.replace(root, flushes=self._flush)
+        self._nodes = nodes
+        self._capacity = capacity
+        self._root_capacity = capacity.root
+        self._changed: dict[str, NodeDocument] = {}
+        self._over = overfull
+        self._missing: set[str] = set()
+
+    def add(self, partition: int, actions: Sequence[UserAction]) -> None:
+        run = encode_run(merge_actions([actions]))
+        self._root_capacity = min(self._capacity.root_busy, max(self._capacity.root, 3 * len(run)))
+        applied = {**self._root.applied, str(partition): actions[-1].position}
+        self._put(structs.replace(self._root, applied=applied, runs=append_run(self._root.runs, run)))
+
+    def flush(self, *, has_changed: bool) -> TreeFlush | MissingNodes | None:
+        unable: set[str] = set()
+        pushed = False
+        while True:
+            # The largest first: it is nearest to what a document may hold.
+            node = max(self._overfull(unable), key=lambda one: runs_bytes(one.runs), default=None)
+            if node is None:
+                break
+            if self._push_down(node):
+                pushed = True
+            else:
+                unable.add(node.id)
+        if self._missing:
+            return MissingNodes(frozenset(self._missing))
+        if not has_changed and not pushed:
+            return None
+        left = sorted(self._overfull(set()), key=lambda one: -runs_bytes(one.runs))
+        is_urgent = bool(left) and runs_bytes(left[0].runs) > MAX_NODE_BYTES
+        return TreeFlush(self._root, self._changed, tuple(one.id for one in left), is_urgent)
+
+    def _overfull(self, unable: set[str]) -> Iterator[TreeDocument]:
+        for node_id in [*self._over]:
+            node = self._find(node_id)
+            if node is None:
+                self._missing.add(node_id)
+            elif runs_bytes(node.runs) <= self._capacity_of(node):
+                self._over.discard(node_id)
+                continue
+            elif node_id not in unable:
+                yield node
+
+    def _push_down(self, node: TreeDocument) -> bool:
+        """Push actions of `node` to its children, as far as they fit into the transaction; return whether any did."""
+        parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
+        runs = {digit: encode_run(rows) for digit, rows in parts.items()}
+        children = {digit: self._child(node, digit) for digit in sorted(runs, key=lambda digit: -len(runs[digit]))}
+        if any(child is None for child in children.values()):
+            return False
+        pushed, kept = dict(node.pushed), dict(runs)
+        for digit, child in children.items():
+            assert child is not None
+            if not self._has_room(node, child, len(runs[digit])):
+                continue
+            self._put(structs.replace(child, received=self._flush, runs=append_run(child.runs, runs[digit])))
+            pushed[digit] = self._flush
+            del kept[digit]
+        if len(kept) == len(runs):
+            return False
+        left = (encode_run(merge_actions(parts[digit] for digit in kept)),) if kept else ()
+        self._put(structs.replace(node, runs=left, pushed=pushed))
+        return True
+
+    def _child(self, node: TreeDocument, digit: str) -> NodeDocument | None:
+        """The node's child for a digit, a new one where there is none; None where it must be read first."""
+        child_id = child_of(node.id, digit)
+        found = self._changed.get(child_id) or self._nodes.get(child_id)
+        if found is None and digit in node.pushed:
+            self._missing.add(child_id)
+            return None
+        return found or NodeDocument(id=child_id, shelf=node.shelf, received=0)
+
+    def _has_room(self, node: TreeDocument, child: NodeDocument, added: int) -> bool:
+        """Whether the transaction has room for `node` and its `child`, with so many bytes added to the child."""
+        written = {ROOT: runs_bytes(self._root.runs)}
+        written |= {one.id: runs_bytes(one.runs) for one in (*self._changed.values(), node, child)}
+        size = sum(written.values()) + added + _DOCUMENT_BYTES * len(written)
+        return len(written) <= MAX_OPERATIONS and size <= MAX_TRANSACTION_BYTES
+
+    def _put(self, node: TreeDocument) -> None:
+        if isinstance(node, RootDocument):
+            self._root = node
+        else:
+            self._changed[node.id] = node
+        if runs_bytes(node.runs) > self._capacity_of(node):
+            self._over.add(node.id)
+
+    def _find(self, node_id: str) -> TreeDocument | None:
+        return self._root if node_id == ROOT else self._changed.get(node_id) or self._nodes.get(node_id)
+
+    def _capacity_of(self, node: TreeDocument) -> int:
+        if isinstance(node, RootDocument):
+            return self._root_capacity
+        if len(node.id) == KEY_DIGITS:
+            return MAX_NODE_BYTES * KB  # Actions with one key are copies of each other: they can't be told apart.
+        return self._capacity.inner if node.pushed else self._capacity.leaf
+
+
+def append_run(runs: tuple[str, ...], run: str) -> tuple[str, ...]:
+    """`runs` and `run`, the last ones merged where there are many: each is then larger than what comes behind it."""
+    if len(runs) < _RUNS:
+        return (*runs, run)
+    kept, merged, size = list(runs), [run], len(run)
+    while kept and (len(kept[-1]) <= 2 * size or len(kept) >= _RUNS):
+        size += len(kept[-1])
+        merged.append(kept.pop())
+    return (*kept, encode_run(merge_actions(map(decode_run, merged))))
+
+
+def _by_digit(actions: Sequence[UserAction], depth: int) -> dict[str, list[UserAction]]:
+    """The actions by the digit of their keys at `depth`, each list in order."""
+    found: dict[str, list[UserAction]] = {}
+    if depth < USER_DIGITS:
+        for user_id, rows in groupby(actions, key=itemgetter(0)):
+            found.setdefault(user_digits(user_id)[depth], []).extend(rows)
+    else:
+        for action in actions:
+            key = action_key(action)
+            found.setdefault(key[depth], []).append(action)
+    return found

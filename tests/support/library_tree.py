@@ -1,0 +1,74 @@
+"""A shelf in memory: what the store does with the pure tree, without a store."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import structs
+
+from songline.processors.library.tree import (
+    MAX_OPERATIONS,
+    MissingNodes,
+    TreeCapacity,
+    TreeFlush,
+    flush_sizes,
+    plan_flush,
+)
+from songline.schemas.library.action import UserAction, merge_actions
+from songline.schemas.library.action_run import decode_run
+from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument
+from songline.schemas.library.shelf import ROOT
+
+
+class MemoryShelf:
+    """The documents of one shelf. Nodes are given to the plan only once it asked for them, if `is_cold`."""
+
+    def __init__(self, capacity: TreeCapacity, *, is_cold: bool = False) -> None:
+        self.capacity = capacity
+        self.root = RootDocument(shelf="v1-0")
+        self.nodes: dict[str, NodeDocument] = {}
+        self.history: list[TreeFlush] = []
+        self._overfull: tuple[str, ...] = ()
+        self._is_cold = is_cold
+
+    def add(self, partition: int, actions: Sequence[UserAction]) -> None:
+        """Write `actions`, in as many flushes as they take."""
+        start = 0
+        for count in flush_sizes(actions):
+            urgent = self.flush(partition, actions[start : start + count])
+            start += count
+            while urgent:
+                urgent = self.flush(partition, [])
+
+    def flush(self, partition: int, actions: Sequence[UserAction]) -> bool:
+        """Write one flush; return whether another one must follow."""
+        known = {} if self._is_cold else self.nodes
+        while isinstance(
+            planned := plan_flush(self.root, known, partition, actions, self._overfull, self.capacity), MissingNodes
+        ):
+            assert planned.ids.isdisjoint(known), "it has these"
+            known = {**known, **{node_id: self.nodes[node_id] for node_id in planned.ids}}
+        if planned is None:
+            return False
+        assert 1 + len(planned.nodes) <= MAX_OPERATIONS
+        self.root, self._overfull = planned.root, planned.overfull
+        self.nodes.update(planned.nodes)
+        self.history.append(planned)
+        return planned.is_urgent
+
+    def restart(self) -> None:
+        """What only the writer remembered is gone."""
+        self._overfull = ()
+
+    @property
+    def documents(self) -> dict[str, TreeDocument]:
+        return {ROOT: self.root, **self.nodes}
+
+
+def actions_of(nodes: Iterable[TreeDocument], user_id: str | None = None) -> set[UserAction]:
+    """The actions in `nodes`, all of them or those of a listener."""
+    merged = merge_actions(decode_run(run) for node in nodes for run in node.runs)
+    return {action for action in merged if user_id in (None, action.user_id)}
+
+
+def tiny() -> TreeCapacity:
+    """Every node is full after a few actions."""
+    return structs.replace(TreeCapacity(), root=300, root_busy=500, inner=400, leaf=500)
