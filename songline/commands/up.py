@@ -36,7 +36,7 @@ from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORK
 from songline.processes.health_news import left
 from songline.processes.ports import HOST, PortTakenError, kept, settle
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
-from songline.processes.vitals import http_checkup
+from songline.processes.vitals import http_checkup, http_client
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
@@ -217,8 +217,8 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
             _healthy(supervisor, "api", environ[API])
             if simulator:
                 # The simulator is healthy when its events appear in the charts.
-                grows = _grows(environ[API], _counted(environ[API]))
-                _healthy(supervisor, "simulator", f"{environ['SONGLINE_RATE']} events a second", grows)
+                rate = f"{environ['SONGLINE_RATE']} events a second"
+                _healthy(supervisor, "simulator", rate, _grows(environ[API]))
             _say(_where(data, environ[API], time.monotonic() - began))
             supervisor.watch()
         except StopError as reason:
@@ -265,9 +265,11 @@ async def _ensure(environ: Mapping[str, str]) -> None:
 
 
 def _answers(url: str) -> Probe:
+    client = http_client(2)
+
     def probe() -> str:
         try:
-            answer = httpx.get(url, timeout=2, trust_env=False)
+            answer = client.get(url)
         except httpx.TransportError as error:
             return f"{url}: {type(error).__name__} {error}"
         return "" if answer.status_code == 200 else f"{url} answered {answer.status_code}: {answer.text[:200]}"
@@ -275,8 +277,10 @@ def _answers(url: str) -> Probe:
     return probe
 
 
-def _grows(api: str, before: int) -> Probe:
-    return lambda: "" if _counted(api) > before else "nothing that it sent is in the charts yet"
+def _grows(api: str) -> Probe:
+    client = http_client(5)
+    before = _counted(client, api)
+    return lambda: "" if _counted(client, api) > before else "nothing that it sent is in the charts yet"
 
 
 class _Counted(Struct):
@@ -286,10 +290,10 @@ class _Counted(Struct):
 _charts = Decoder(_Counted, "not-an-answer")
 
 
-def _counted(api: str) -> int:
+def _counted(client: httpx.Client, api: str) -> int:
     """The events that the charts count, 0 while there is no chart."""
     try:
-        answer = httpx.get(f"{api}/v1/charts/top/1h?limit=1", timeout=5, trust_env=False)
+        answer = client.get(f"{api}/v1/charts/top/1h?limit=1")
     except httpx.TransportError:
         return 0
     try:

@@ -34,6 +34,9 @@ Probe = Callable[[], str]
 """Returns what a service still waits for; empty if it is healthy."""
 
 STEP = 0.05
+WATCH_STEP = 0.2
+"""Seconds for which the supervisor waits for output, at most, before it looks at signals, checkups and processes: while
+it starts and ends them, and after that."""
 GRACE = 10.0
 DRAIN = 5.0
 """Seconds until SIGKILL for a process that is stuck, or that can't end cleanly because a service it needs is gone."""
@@ -190,7 +193,7 @@ class Supervisor:
         for running in self._running.values():
             running.was_healthy = True
         while True:
-            self._step()
+            self._step(WATCH_STEP)
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._signal = number
@@ -212,13 +215,13 @@ class Supervisor:
             for line in output:
                 self._lines.put((name, line))
 
-    def _step(self) -> None:
+    def _step(self, patience: float = STEP) -> None:
         """Handle once what has happened: signals, output, checkups, ended processes and due restarts."""
         if self._signal is not None:
             raise StopError(signal.Signals(self._signal).name)
         if not self._detached and os.getppid() != self._parent:
             raise StopError("the process that started this one is gone")
-        self._drain(STEP)
+        self._drain(patience)
         self._files.check()
         self._examine()
         for running in self._running.values():

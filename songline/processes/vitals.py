@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
 import httpx
 from msgspec import Struct
@@ -104,12 +105,19 @@ class CheckupThread:
             self._results.put(result)
 
 
+def http_client(patience_s: float) -> httpx.Client:
+    """A client for processes of this machine, over HTTP without TLS; it keeps its connections. `httpx.get` makes a
+    client, and reads all trusted authorities, for each request."""
+    return httpx.Client(timeout=patience_s, trust_env=False, verify=SSLContext(PROTOCOL_TLS_CLIENT))
+
+
 def http_checkup(url: str) -> Checkup:
     """A checkup by GET `url`. Any HTTP response counts as an answer; its body may be a report."""
+    client = http_client(PATIENCE_S)
 
     def checkup() -> ProgressReport | None:
         try:
-            answer = httpx.get(url, timeout=PATIENCE_S, trust_env=False)
+            answer = client.get(url)
         except httpx.HTTPError as error:
             raise UnansweredError(f"{url}: {type(error).__name__} {error}") from error
         return report_in(answer)

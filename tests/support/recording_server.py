@@ -27,6 +27,10 @@ class RecordingServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """End every connection that there is."""
         for writer in self._writers:
             writer.transport.abort()
 

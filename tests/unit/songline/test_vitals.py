@@ -1,11 +1,14 @@
 """Whether a process is to be ended for being stuck."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import httpx
+import pytest
 
-from songline.processes.vitals import Vitals, report_in
+from songline.processes.vitals import UnansweredError, Vitals, http_checkup, report_in
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
+from tests.support.recording_server import RecordingServer
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -66,3 +69,16 @@ def test_a_report_is_read_and_anything_else_is_merely_an_answer() -> None:
     assert report_in(httpx.Response(200, text='{"worker":"x","asOf":"2026-11-28T12:00:00Z"}')) == ProgressReport(
         worker="x", as_of=NOON
     )
+
+
+async def test_checkups_keep_their_connection_and_make_another_when_it_is_lost() -> None:
+    async with RecordingServer() as server:
+        checkup = http_checkup(f"http://127.0.0.1:{server.port}/health/live")
+        for _ in range(3):
+            assert await asyncio.to_thread(checkup) is None
+        assert server.connections == 1
+        server.cut()
+        assert await asyncio.to_thread(checkup) is None
+        assert server.connections == 2
+    with pytest.raises(UnansweredError):
+        await asyncio.to_thread(checkup)
