@@ -4,8 +4,9 @@ The best of three interleaved rounds of EventPublisher without an outbox; with o
 idle; and with every event on disk before it is sent, as an outbox that is always on the way would have it (the outbox's
 own append and delete around the publisher's send, in groups of 500).
 
-Then the API, a process of its own: batches of 500 from 4 callers, and single events from 32, each answered with its
-position; at last the same batches while the hub is away, answered when they are on disk.
+Then the API, a process of its own: batches of 500 from 4 callers; single events from 32 callers, each of whom waits for
+its answer, and 1,000 a second whatever the answers take (a request's time runs from the moment when it is due); at last
+the same batches while the hub is away, answered when they are on disk. What sends them is a third process.
 """
 
 import asyncio
@@ -17,25 +18,28 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
-import httpx
-
+from bench.http_load import LoadReport, request, run_load
 from songline.cloud.settings import EventHubsSettings
 from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
+from songline.producers.http.event_endpoint import BATCH, ONE
+from songline.producers.http.event_routes import PATH
 from songline.producers.publishing.outbox import Outbox
 from songline.producers.publishing.state import Outcome
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.envelope import encode
+from songline.schemas.events import SongRemoved, SongUploaded
 from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 
 EVENTS = 10_000
 ROUNDS = 3
-SINGLE = 1_000
+SINGLE = 10_000
+CALLERS = 32
+RATE = 1_000
 GROUP = 500
 
 Bodies = Sequence[tuple[bytes, str]]
@@ -103,49 +107,50 @@ async def disk_first(publisher: EventPublisher, path: Path, events: Bodies) -> N
         await loop.run_in_executor(thread, outbox.close)
 
 
-async def over_http(
-    http: httpx.AsyncClient, requests: Sequence[bytes], callers: int, kind: str, status: int
-) -> list[float]:
-    """Seconds that each request took; `callers` send them one after the other."""
-    left = iter(requests)
-    took: list[float] = []
-
-    async def call() -> None:
-        for body in left:
-            begun = perf_counter()
-            response = await http.post("/v1/events", content=body, headers={"content-type": kind})
-            took.append(perf_counter() - begun)
-            # A hub that is slower than a second is helped out by the disk.
-            assert status <= response.status_code <= 202, response.text[:300]
-
-    await asyncio.gather(*(call() for _ in range(callers)))
-    return took
-
-
 def batches(events: Bodies) -> list[bytes]:
     groups = [events[begin : begin + GROUP] for begin in range(0, len(events), GROUP)]
-    return [b"[" + b",".join(body for body, _ in group) + b"]" for group in groups]
+    return [request(PATH, BATCH, b"[" + b",".join(body for body, _ in group) + b"]") for group in groups]
 
 
-async def api(cloud: LocalCloud, address: str, simulated: Iterator[Due]) -> None:
-    one, batch = "application/cloudevents+json", "application/cloudevents-batch+json"
-    async with httpx.AsyncClient(base_url=address, timeout=60, trust_env=False) as http:
-        for body, _ in bodies(simulated, 200):
-            # The first ones open the links, which may take long enough for the disk to be faster.
-            await http.post("/v1/events", content=body, headers={"content-type": one})
-        requests = batches(bodies(simulated, EVENTS))
-        with timed(f"POST /v1/events, batches of {GROUP}, 4 callers", EVENTS):
-            await over_http(http, requests, 4, batch, 200)
-        singles = [body for body, _ in bodies(simulated, SINGLE)]
-        with timed("POST /v1/events, one by one, 32 callers", SINGLE):
-            took = await over_http(http, singles, 32, one, 200)
-        print(f"  {'':46} {median(took) * 1000:9.1f} ms, the median of a request")
-        await asyncio.to_thread(cloud.kill)
-        # The first to find the hub gone wait a moment for it.
-        await over_http(http, batches(bodies(simulated, GROUP)), 1, batch, 202)
-        requests = batches(bodies(simulated, EVENTS))
-        with timed("the same batches, the hub away, on disk", EVENTS):
-            await over_http(http, requests, 4, batch, 202)
+def singles(simulated: Iterator[Due], count: int) -> list[bytes]:
+    """One event a request, as listeners send them: an upload's facts come rarely, and one of them asks Cosmos DB."""
+    listened = (event for _, event in simulated if not isinstance(event.data, SongUploaded | SongRemoved))
+    return [request(PATH, ONE, encode(event)) for event in islice(listened, count)]
+
+
+def measured(api_process: ApiProcess, name: str, run: Callable[[], LoadReport], events_each: int = 1) -> LoadReport:
+    """Print what `run` finds: events a second, the times of requests, and the CPU that the API used for a request."""
+    before = api_process.cpu_s()
+    report = run()
+    cpu_us = (api_process.cpu_s() - before) / len(report.seconds) * 1e6
+    # A hub that is slower than a second is helped out by the disk.
+    assert set(report.statuses) <= {200, 202}, report.statuses
+    tell(name, report.rate * events_each)
+    times = f"median {report.percentile_ms(50):.1f} ms, p99 {report.percentile_ms(99):.1f} ms"
+    print(f"  {'':46} {times}; {cpu_us:,.0f} µs of the API's CPU a request", flush=True)
+    return report
+
+
+def api(cloud: LocalCloud, api_process: ApiProcess, simulated: Iterator[Due]) -> None:
+    port = int(api_process.address.rpartition(":")[2])
+    # The first ones open the links, which may take long enough for the disk to be faster.
+    run_load(port, singles(simulated, 500), callers=8)
+    requests = batches(bodies(simulated, EVENTS))
+    name = f"POST /v1/events, batches of {GROUP}, 4 callers"
+    measured(api_process, name, partial(run_load, port, requests, callers=4), GROUP)
+    requests = singles(simulated, SINGLE)
+    name = f"POST /v1/events, one by one, {CALLERS} callers"
+    measured(api_process, name, partial(run_load, port, requests, callers=CALLERS))
+    requests = singles(simulated, SINGLE)
+    name = f"POST /v1/events, one by one, {RATE} a second"
+    measured(api_process, name, partial(run_load, port, requests, rate=RATE))
+    cloud.kill()
+    # The first to find the hub gone wait a moment for it.
+    run_load(port, batches(bodies(simulated, GROUP)), callers=1)
+    requests = batches(bodies(simulated, EVENTS))
+    name = "the same batches, the hub away, on disk"
+    report = measured(api_process, name, partial(run_load, port, requests, callers=4), GROUP)
+    assert set(report.statuses) == {202}, report.statuses
 
 
 def main() -> None:
@@ -157,7 +162,7 @@ def main() -> None:
         api_process = ApiProcess({**cloud.environment, OUTBOX: str(folder / "api.db")}, folder / "api.log")
         try:
             asyncio.run(alone(cloud.settings().eventhubs, folder, simulated))
-            asyncio.run(api(cloud, api_process.start().address, simulated))
+            api(cloud, api_process.start(), simulated)
         finally:
             api_process.kill()
             cloud.stop()

@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from songline.producers.http.callers import Callers
 from songline.producers.http.problems import RequestDeclinedError
@@ -26,17 +27,17 @@ class BodyMemory:
         self._by_caller: defaultdict[str | None, int] = defaultdict(int)
 
     @contextmanager
-    def reserved(self, request: Request, most: int) -> Iterator["BodyReservation"]:
-        """Memory for the body of a request, of at most `most` bytes, until the end.
+    def reserved(self, scope: Scope, most: int) -> Iterator["BodyReservation"]:
+        """Memory for the body of the request with this ASGI scope, of at most `most` bytes, until the end.
 
         Raises RequestDeclinedError where the body is too large, or where too much is being taken in.
         """
-        length = request.headers.get("content-length", "")
+        length = Headers(scope=scope).get("content-length", "")
         # Python reads no number of more than 4,300 digits, and none that long is small enough.
         size = (int(length) if len(length) < 20 else sys.maxsize) if length.isdecimal() else most
         if size > most:
             raise too_large(size, most)
-        reservation = BodyReservation(self, self._callers.of(request.scope))
+        reservation = BodyReservation(self, self._callers.of(scope))
         try:
             # More is reserved when more has come: to announce much is no way to keep the others out.
             reservation.grow(min(size, EAGER_BYTES))

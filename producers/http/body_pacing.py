@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from songline.cloud.settings import read_number
 from songline.producers.http.problems import RequestDeclinedError
@@ -87,13 +88,14 @@ def started(pace: BodyPaceConfig) -> BodyPaceMeter:
     return BodyPaceMeter(pace, asyncio.get_running_loop().time())
 
 
-async def pieces(request: Request, meter: BodyPaceMeter, title: str) -> AsyncIterator[bytes]:
-    """The body as it comes.
+async def pieces(receive: Receive, meter: BodyPaceMeter, title: str) -> AsyncIterator[bytes]:
+    """The body of a request as it comes; `receive` is ASGI's.
 
     Raises RequestDeclinedError (408, with this title) where it comes too slowly, and ClientDisconnect.
     """
-    stream, loop = request.stream(), asyncio.get_running_loop()
-    while True:
+    loop = asyncio.get_running_loop()
+    is_whole = False
+    while not is_whole:
         try:
             async with asyncio.timeout(None) as timeout:
 
@@ -102,11 +104,12 @@ async def pieces(request: Request, meter: BodyPaceMeter, title: str) -> AsyncIte
                         timeout.reschedule(loop.time())
 
                 timeout.reschedule(meter.wait(loop.time(), cut))
-                piece = await anext(stream, None)
+                message = await receive()
         except TimeoutError:
             raise _too_slow(meter, title) from None
-        if piece is None:
-            return
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece, is_whole = message.get("body", b""), not message.get("more_body", False)
         meter.record(len(piece), loop.time())
         if meter.displaced:
             raise _too_slow(meter, title)

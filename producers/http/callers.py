@@ -7,6 +7,7 @@ write. An address that is not a named proxy's is not believed.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
 
@@ -38,6 +39,8 @@ class Callers(Struct, frozen=True):
         if not client:
             return None
         caller: str = client[0]
+        if not self.proxies:
+            return _house(caller)
         for before in reversed(list(_passed_on(scope.get("headers") or ()))):
             if not self._is_proxy(caller):
                 break
@@ -73,6 +76,7 @@ def _bare(node: str) -> str:
     return node.partition(":")[0] if node.count(":") == 1 else node
 
 
+@lru_cache(1024)
 def _house(address: str) -> str:
     try:
         found = ip_address(address.partition("%")[0])

@@ -21,31 +21,27 @@ from starlette.responses import Response
 
 from songline.cloud import cosmos
 from songline.cloud.settings import CosmosSettings, EventHubsSettings
-from songline.producers.http.body_memory import NO_PROXIES, RETRY_SECONDS, BodyMemory, BodyReservation, too_large
-from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
+from songline.producers.http.body_memory import NO_PROXIES, BodyMemory
+from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
-from songline.producers.http.event_intake import EventIntake, IntakeResult
+from songline.producers.http.event_endpoint import EventEndpoint, json_response
+from songline.producers.http.event_intake import EventIntake
 from songline.producers.http.event_openapi import EVENTS, LIKE, PLAY, UNLIKE
 from songline.producers.http.headers import only
-from songline.producers.http.json_array import split
-from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.recent_events import RecentEvents
 from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.uploads.owners import PATIENCE_S, SongOwners
 from songline.producers.uploads.upload_record import UploadRecords
-from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
+from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse
 from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
-from songline.schemas.errors import ContractViolationError, PoisonError
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
 
-ONE = "application/cloudevents+json"
-BATCH = "application/cloudevents-batch+json"
+PATH = "/v1/events"
 SOURCE = "/songline/api"
-# A comma and a line feed for each event, and the brackets.
-MAX_BATCH_BYTES = MAX_BATCH_EVENTS * (MAX_EVENT_BYTES + 2) + 2
 PACE = BodyPaceConfig(deadline_s=300)
 SPILL_AFTER_S = 1.0
 
@@ -64,52 +60,6 @@ class EventApiSettings(Struct, frozen=True):
     callers: Callers = NO_PROXIES
 
 
-class EventEndpoint:
-    """What the routes share: the publisher, the intake as responses, and the memory for bodies."""
-
-    def __init__(self, publisher: EventPublisher, intake: EventIntake, memory: BodyMemory) -> None:
-        self.publisher, self.memory, self._intake = publisher, memory, intake
-
-    async def respond_to_event(self, body: bytes) -> Response:
-        """Take one event, and answer; raises ContractViolationError and RequestDeclinedError."""
-        taken = await self._take([body])
-        (result,) = taken.results
-        if result.error is not None:
-            raise ContractViolationError(result.error)
-        answer: dict[str, Any] = {"id": result.id, "status": result.status}
-        if result.duplicate:
-            answer["duplicate"] = True
-        if taken.position:
-            answer["position"] = taken.position
-        return _json(answer, 200 if result.status == "sent" else 202)
-
-    async def respond_to_batch(self, body: bytes) -> Response:
-        """Take a batch, and answer with a result for each event.
-
-        Raises ContractViolationError and RequestDeclinedError.
-        """
-        try:
-            events = split(body)
-        except PoisonError as poison:
-            raise refuse("event", excerpt(body), f"a JSON array of events ({poison.detail})") from None
-        if not 1 <= len(events) <= MAX_BATCH_EVENTS:
-            raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
-        taken = await self._take(events)
-        statuses = {result.status for result in taken.results}
-        status = 207 if "refused" in statuses else 202 if "kept" in statuses else 200
-        return _json(taken, status)
-
-    async def _take(self, bodies: list[Any]) -> IntakeResult:
-        taken = await self._intake.accept(bodies)
-        failed = sum(result.status == "failed" for result in taken.results)
-        if failed:
-            detail = (
-                f"{failed} of {len(taken.results)} events could not be taken: {taken.failure}. Send the same again."
-            )
-            raise RequestDeclinedError(503, "Events can't be taken now", detail, RETRY_SECONDS)
-        return taken
-
-
 def routes(settings: EventApiSettings) -> APIRouter:
     """The routes. They start without the hub being there: what comes until it is goes to the outbox."""
 
@@ -123,33 +73,24 @@ def routes(settings: EventApiSettings) -> APIRouter:
             stack.push_async_callback(ends.close)
             owners = None if settings.cosmos is None else SongOwners(await _records(stack, settings.cosmos))
             intake = EventIntake(publisher, ends, RecentEvents(), _now, owners)
-            app.state.events = EventEndpoint(publisher, intake, BodyMemory(settings.callers))
+            app.state.events = EventEndpoint(publisher, intake, BodyMemory(settings.callers), settings.pace)
             yield
 
     router = APIRouter(lifespan=lifespan)
 
-    @router.post("/v1/events", summary="Publish events", **EVENTS)
+    @router.post(PATH, summary="Publish events", **EVENTS)
     async def publish(request: Request) -> Response:
         """One event, or a batch of up to 1,000 in which each gets a result of its own: what breaks the contract is
         refused, and the rest goes through. An event that is sent again (same `source` and `id`) is taken once."""
         endpoint: EventEndpoint = request.app.state.events
-        media_type = (only(request.headers, "Content-Type") or "").partition(";")[0].strip().lower()
-        if media_type not in (ONE, BATCH):
-            seen = repr(media_type or "nothing")
-            raise RequestDeclinedError(
-                415, "Not a way to send events", f"Content-Type: saw {seen}, expected {ONE} or {BATCH}."
-            )
-        most = MAX_EVENT_BYTES if media_type == ONE else MAX_BATCH_BYTES
-        with endpoint.memory.reserved(request, most) as reserved:
-            body = await _body(request, most, reserved, settings.pace)
-            return await (endpoint.respond_to_event(body) if media_type == ONE else endpoint.respond_to_batch(body))
+        return await endpoint.respond(request.scope, request.receive)
 
     @router.post("/v1/songs/{song_id}/plays", summary="A listener played a song", **PLAY)
     async def play(request: Request, song_id: Annotated[str, InPath(description="The song")]) -> Response:
         """With an `Idempotency-Key`, sending it again is harmless."""
         endpoint: EventEndpoint = request.app.state.events
-        with endpoint.memory.reserved(request, MAX_EVENT_BYTES) as reserved:
-            said = _object(await _body(request, MAX_EVENT_BYTES, reserved, settings.pace))
+        with endpoint.memory.reserved(request.scope, MAX_EVENT_BYTES) as reserved:
+            said = _object(await endpoint.read_body(request.receive, MAX_EVENT_BYTES, reserved))
             when = said.pop("time", None)
             user = only(request.headers, "X-User-Id")
             data = {**({} if user is None else {"userId": user}), **said, "songId": song_id}
@@ -182,7 +123,7 @@ def routes(settings: EventApiSettings) -> APIRouter:
         """What a publisher counts, and how old the oldest event on disk is."""
         seen = request.app.state.events.publisher.statistics()
         age = None if seen.outbox_oldest is None else max(0.0, time.time() - seen.outbox_oldest)
-        return _json({**msgspec.structs.asdict(seen), "outbox_age_s": age}, 200)
+        return json_response({**msgspec.structs.asdict(seen), "outbox_age_s": age}, 200)
 
     return router
 
@@ -224,24 +165,6 @@ def _object(body: bytes) -> dict[str, Any]:
         return _objects.decode(body)
     except PoisonError as poison:
         raise refuse("event", excerpt(body), f"one JSON object ({poison.detail})") from None
-
-
-async def _body(request: Request, most: int, reserved: BodyReservation, pace: BodyPaceConfig) -> bytes:
-    """The request's body, of at most `most` bytes.
-
-    Raises RequestDeclinedError where it is larger, or comes too slowly.
-    """
-    body = bytearray()
-    async for piece in pieces(request, started(pace), "Events stalled"):
-        body += piece
-        if len(body) > most:
-            raise too_large(len(body), most)
-        reserved.grow(len(body))
-    return bytes(body)
-
-
-def _json(body: object, status: int) -> Response:
-    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, "application/json")
 
 
 def _now() -> datetime:

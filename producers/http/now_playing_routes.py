@@ -116,7 +116,7 @@ def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
 
 async def _body(request: Request, pace: BodyPaceConfig) -> bytes:
     body = bytearray()
-    async for piece in pieces(request, started(pace), "It stalled"):
+    async for piece in pieces(request.receive, started(pace), "It stalled"):
         body += piece
         if len(body) > MAX_BODY:
             raise refuse("event", f"{len(body)} bytes or more", f"at most {MAX_BODY} bytes")

@@ -170,7 +170,7 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
     head: PartHead | None = None
     async with AsyncExitStack() as stack:
         uploading: OpenUpload | None = None
-        async for part in Form(pieces(request, meter, STALLED), request.headers["content-type"]):
+        async for part in Form(pieces(request.receive, meter, STALLED), request.headers["content-type"]):
             check_field(part.head.name, fields)
             if part.head.name != FILE:
                 fields[part.head.name] = await part.text()
@@ -198,7 +198,7 @@ async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMet
     user_id = uploader(request.headers, fields)
     said = read_metadata(fields)
     async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
-        async for piece in pieces(request, meter, STALLED):
+        async for piece in pieces(request.receive, meter, STALLED):
             await uploading.write(piece)
         return await uploads.accept(uploading, _claimed(media_type), file_name(fields.get("fileName")), said)
 

@@ -118,7 +118,7 @@ def compose(settings: ApiSettings) -> FastAPI:
     if settings.events is None:
         logger.warning("the API takes no events: there is no outbox; %s names its file", OUTBOX)
     else:
-        publishing.serve(app, settings.events)
+        publishing.serve(app, settings.events, refusal)
     if settings.writing is None:
         logger.warning(
             "the API has neither uploads nor audio: there is no Blob Storage; %s or %s names it",
@@ -130,17 +130,21 @@ def compose(settings: ApiSettings) -> FastAPI:
     return app
 
 
-def _declined(app: FastAPI) -> None:
-    """Render the write API's refusals as the read API's problem documents."""
-
-    @app.exception_handler(RequestDeclinedError)
-    async def declined(request: Request, error: RequestDeclinedError) -> Response:
+def refusal(error: RequestDeclinedError | ContractViolationError) -> Response:
+    """What the write API refuses, as the read API's problem document."""
+    if isinstance(error, RequestDeclinedError):
         return answer(Problem(error.title, error.status, error.detail), error.retry_after)
+    seen = error.violation
+    return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
 
-    @app.exception_handler(ContractViolationError)
-    async def broken_rule(request: Request, error: ContractViolationError) -> Response:
-        seen = error.violation
-        return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
+
+def _declined(app: FastAPI) -> None:
+    async def declined(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestDeclinedError | ContractViolationError)
+        return refusal(error)
+
+    app.add_exception_handler(RequestDeclinedError, declined)
+    app.add_exception_handler(ContractViolationError, declined)
 
 
 def _any(environ: Mapping[str, str], *names: str) -> bool:

@@ -1,5 +1,6 @@
 """The API as a process, for tests that speak HTTP to it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -52,3 +53,9 @@ class ApiProcess:
         found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
         assert found
         return int(found[1]) * 1024
+
+    def cpu_s(self) -> float:
+        """Seconds of CPU that the process has used. Source: proc(5), /proc/PID/stat."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
