@@ -1,0 +1,123 @@
+"""The events that benchmarks of libraries are fed with, and how they get into the hub: as bytes, by listener.
+
+An act is an event that changes a library: a listen, a like, an unlike, an upload, a removal. A play that is no listen
+changes none, and one that is sent twice does once.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from aiokafka import AIOKafkaProducer
+from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
+
+from songline.cloud.kafka import client_options
+from songline.cloud.settings import CloudSettings
+from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.simulation.config import SimulationConfig
+from songline.producers.simulation.simulator import Simulation
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.envelope import Event, encode, uuid7
+from songline.schemas.events import SongPlayed
+from songline.schemas.listening import is_listen
+
+PARTITIONS = 4
+_BATCH_BYTES = 400_000
+
+
+def simulated(count: int, listeners: int, *, songs: int = 2_000, rate: float = 5_000.0, seed: int = 11) -> list[Event]:
+    """`count` events of the simulator, which end about now; the uploads of its songs are left out."""
+    config = SimulationConfig(rate=rate, listeners=listeners, songs=songs)
+    start = datetime.now(UTC) - timedelta(seconds=count / rate)
+    return [event for _, event in islice(Simulation(seed, start, config), songs, songs + count)]
+
+
+def once_each(count: int, *, songs: int = 50_000) -> list[Event]:
+    """A listen of each of `count` listeners, one second ago and before, 5,000 a second."""
+    return plays(count, np.arange(count), songs)
+
+
+def plays(count: int, listeners: "np.ndarray[Any, np.dtype[np.int64]]", songs: int, seed: int = 5) -> list[Event]:
+    """`count` listens: the listener of each is that of `listeners`, its song follows Zipf's law."""
+    random = np.random.default_rng(seed)
+    weights = np.arange(1, songs + 1, dtype=np.float64) ** -0.9
+    chosen = random.choice(songs, count, p=weights / weights.sum()).tolist()
+    start = datetime.now(UTC) - timedelta(seconds=1 + count / 5_000)
+    start_ms = int(start.timestamp() * 1_000)
+    entropy = random.integers(1 << 62, size=count).tolist()
+    return [
+        Event(
+            id=uuid7(start_ms + number // 5, entropy[number]),
+            source="/bench",
+            time=start + timedelta(milliseconds=number // 5),
+            data=SongPlayed(
+                user_id=f"user-{user}",
+                song_id=f"song-{song}",
+                played_ms=184_000,
+                duration_ms=201_000,
+                region="DE",
+                device="ios",
+            ),
+        )
+        for number, (user, song) in enumerate(zip(listeners.tolist(), chosen, strict=True))
+    ]
+
+
+def acts_in(events: Iterable[Event]) -> int:
+    """How many of the events change a library."""
+    acting = {event.id for event in events if not isinstance(event.data, SongPlayed) or _is_listen(event.data)}
+    return len(acting)
+
+
+def _is_listen(play: SongPlayed) -> bool:
+    return is_listen(play.played_ms, play.duration_ms)
+
+
+def fill(settings: CloudSettings, events: Iterable[Event], partitions: int = PARTITIONS) -> None:
+    """Write the events into `music-events`, each into the partition in which EventPublisher puts its listener's."""
+    asyncio.run(_fill(settings, events, partitions))
+
+
+async def publish_at(settings: CloudSettings, rate: float, events: Sequence[Event]) -> None:
+    """Publish the events through EventPublisher, at `rate` events a second."""
+    async with EventPublisher(settings.eventhubs) as publisher:
+        begun = monotonic()
+        waiting = []
+        for number, event in enumerate(events):
+            early_s = begun + number / rate - monotonic()
+            if early_s > 0.002:
+                await asyncio.sleep(early_s)
+            waiting.append(await publisher.submit(encode(event), event.partition_key))
+        outcomes = await asyncio.gather(*waiting)
+    assert set(outcomes) <= {"sent"}, set(outcomes)
+
+
+async def _fill(settings: CloudSettings, events: Iterable[Event], partitions: int) -> None:
+    resolver = PartitionResolver([str(number) for number in range(partitions)])  # type: ignore[no-untyped-call]
+    partition_of = lru_cache(2_000_000)(resolver.get_partition_id_by_partition_key)
+    producer = AIOKafkaProducer(
+        max_request_size=1_000_000, max_batch_size=_BATCH_BYTES, **client_options(settings.eventhubs)
+    )
+    await producer.start()
+    try:
+        batches: list[Any] = [producer.create_batch() for _ in range(partitions)]
+        for partition, body in _placed(events, partition_of):
+            if batches[partition].append(key=None, value=body, timestamp=None) is None:
+                await producer.send_batch(batches[partition], MUSIC_EVENTS, partition=partition)
+                batches[partition] = producer.create_batch()
+                batches[partition].append(key=None, value=body, timestamp=None)
+        for partition, batch in enumerate(batches):
+            await producer.send_batch(batch, MUSIC_EVENTS, partition=partition)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+def _placed(events: Iterable[Event], partition_of: Any) -> Iterator[tuple[int, bytes]]:
+    for event in events:
+        yield int(partition_of(event.partition_key)), encode(event)
