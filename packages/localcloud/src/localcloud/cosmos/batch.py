@@ -66,7 +66,8 @@ def parse_operations(
             "Batch request has more operations than what is supported. "
             f"It has {len(listed)}, and {MAX_OPERATIONS} are allowed."
         )
-    return [_parse(number, entry, container, values, parse_patch) for number, entry in enumerate(listed)]
+    shallow = json_documents.is_shallow(data)
+    return [_parse(number, entry, container, values, parse_patch, shallow) for number, entry in enumerate(listed)]
 
 
 def _parse(
@@ -75,6 +76,7 @@ def _parse(
     container: Container,
     values: tuple[Component, ...] | None,
     parse_patch: ParsePatch,
+    shallow: bool,
 ) -> Operation:
     if not isinstance(entry, dict):
         raise BadRequestError(f"Operation {number} of the batch is not a JSON object.")
@@ -90,7 +92,8 @@ def _parse(
     document, change = None, None
     if kind in ("Create", "Upsert", "Replace"):
         document = json_documents.check_document(entry.get("resourceBody"))
-        json_documents.check_depth(document, json_documents.encode(document))
+        if not shallow:
+            json_documents.check_depth(document, json_documents.encode(document))
         key = items.key_of(container, values, str(document["id"]))
         try:
             items.key_of_document(container, document, values)

@@ -51,9 +51,14 @@ def check_document(value: object) -> Document:
     return value
 
 
+def is_shallow(body: bytes) -> bool:
+    """Whether a JSON text has too few objects and arrays for a document in it to be nested too deeply."""
+    return body.count(b"{") + body.count(b"[") <= MAX_DEPTH
+
+
 def check_depth(document: Document, body: bytes) -> None:
     """Raise BadRequestError for more than 128 levels of objects and arrays. `body` is a text with the document."""
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+    if is_shallow(body):
         return
     level: list[object] = [document]
     for _ in range(MAX_DEPTH):

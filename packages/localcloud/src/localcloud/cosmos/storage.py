@@ -23,6 +23,10 @@ Outcome = tuple["asyncio.Future[object]", object, BaseException | None]
 
 SCANNERS = 2
 
+WRITER_CACHE_BYTES, READER_CACHE_BYTES, SCANNER_CACHE_BYTES = 16 << 20, 8 << 20, 4 << 20
+"""The most of the database that each connection keeps in memory: 32 MB in all. What is not there is in the system's
+cache of files."""
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT OR IGNORE INTO counters VALUES ('lsn', 0);
@@ -56,12 +60,12 @@ logger = logging.getLogger(__name__)
 class SqliteSession:
     """A connection and, for the writer, the log sequence number: one counter for all writes of the account."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache_bytes: int) -> None:
         # One thread uses it at a time; another one may close it.
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
-        self.connection.execute("PRAGMA cache_size=-65536")
+        self.connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1024}")
         self.lsn = 0
 
     def prepare(self) -> None:
@@ -185,14 +189,14 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "cosmos.sqlite"
-        session = SqliteSession(self._path)
+        session = SqliteSession(self._path, WRITER_CACHE_BYTES)
         session.prepare()
         self._writer = JobThread(session, "cosmos-writer", transactional=True)
-        self._reader = JobThread(SqliteSession(self._path), "cosmos-reader", transactional=False)
+        self._reader = JobThread(SqliteSession(self._path, READER_CACHE_BYTES), "cosmos-reader", transactional=False)
         self._scanners = ThreadPoolExecutor(SCANNERS, "cosmos-scanner")
         self._idle: queue.SimpleQueue[SqliteSession] = queue.SimpleQueue()
         for _ in range(SCANNERS):
-            self._idle.put(SqliteSession(self._path))
+            self._idle.put(SqliteSession(self._path, SCANNER_CACHE_BYTES))
 
     async def write(self, job: Callable[[SqliteSession], T], *, undo: bool = True) -> T:
         """Run a job in a transaction; it is on disk on return.

@@ -20,7 +20,8 @@ from localcloud.log.store import Hub
 log = logging.getLogger(__name__)
 
 READ_BYTES: Final = 256 << 10
-CACHE_BYTES: Final = 64 << 20
+CACHE_BYTES: Final = 8 << 20
+"""Readers that keep up read within a second of each other: this is several seconds of 5,000 events a second."""
 # Azure's Python SDK keeps every distinct tag for ever; events are sent settled, so that one will do for all.
 _TAG: Final = b"\x00"
 
