@@ -37,9 +37,10 @@ ATTEMPTS = "attempts"
 
 SONG_COMMANDS = "song-commands"
 
-# Blob containers: songs by the SHA-256 of their bytes, files that wait for their command to be carried out, and how far
-# the readers of hubs are.
+# Blob containers: songs by the SHA-256 of their bytes, files that wait for their command to be carried out, how far the
+# readers of hubs are, and trending's hours that are over.
 SONG_BLOBS = "songs"
 UPLOAD_BLOBS = "uploads"
 CHECKPOINT_BLOBS = "checkpoints"
-BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS, CHECKPOINT_BLOBS)
+TRENDING_BLOBS = "trending-hours"
+BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS, CHECKPOINT_BLOBS, TRENDING_BLOBS)

@@ -9,6 +9,7 @@ from typing import Any
 
 from azure.cosmos.aio import ContainerProxy
 from azure.eventhub.aio import EventHubConsumerClient
+from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
 
 from songline.cloud.settings import CloudSettings
@@ -18,7 +19,10 @@ from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.watermark_store import WatermarkStore
+from songline.processors.trending.cells.hour_store import HourStore
+from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.partition_opener import PartitionOpener
+from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.processors.trending.cells.start_positions import StartPositions
 from songline.processors.trending.cells.validation import check_cell
 from songline.processors.trending.cells.worker import CellWorker, wall_clock_ms
@@ -57,18 +61,24 @@ from songline.schemas.progress_report import NotReadyCause, NotReadyReason, Prog
 FAR_BEHIND_SHARE = 0.1
 """The share of its day writes that a worker does while it is far behind: its days would soon be out of date."""
 
+SEAL_S = 5.0
+"""The pause between two looks for hours to seal."""
+
 OBSERVE_S = 1.0
 """The pause between two observations of progress, and between two checks of partitions that wait."""
 
 
 class TrendingServices(Struct, frozen=True):
-    """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub."""
+    """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
+    a worker without Blob Storage. `key`: see `cells.identity_key`."""
 
     charts: ContainerProxy
     plays: ContainerProxy
     parked: ContainerProxy
     attempts: ContainerProxy
     hub: EventHubConsumerClient
+    hours: ContainerClient | None
+    key: IdentityKey
 
 
 class TrendingApp(Struct, frozen=True):
@@ -110,10 +120,12 @@ def build_app(
 
     start_positions = StartPositions(WatermarkStore(services.attempts), HubMetadata(services.hub))
     opener = PartitionOpener(app, start_positions, wall_clock_ms, monotonic)
-    cells = CellWorker(app, cell_table, saved_cells, shards, wall_clock_ms, parking, guards[MUSIC_EVENTS], opener)
+    sealed = None if services.hours is None else SealedHours(services.hours)
+    hours = HourStore(saved_cells, sealed, services.key, lambda: app.producer)
+    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guards[MUSIC_EVENTS], opener)
     whole_ms = round(config.whole_s * 1_000)
     shard_guard = guards[TRENDING_PARTIALS]
-    ranking = ShardWorker(app, shard_table, saved_shards, limits, wall_clock_ms, whole_ms, parking, shard_guard)
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, whole_ms, parking, shard_guard)
     chart_writer = ChartWriter(services.charts, max(1, round(config.chart_writes * config.tick_s)))
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS])
 
@@ -141,6 +153,7 @@ def build_app(
     on_revoked(app, (cells.revoked, ranking.revoked, merge.revoked))
 
     repeat(app, config.flush_s, cells.flush, isolation.run_apart)
+    repeat(app, SEAL_S, cells.seal, isolation.run_apart)
     repeat(app, config.tick_s, ranking.report, isolation.run_apart)
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
     repeat(app, config.tick_s, merge.write, isolation.run_apart)
@@ -150,6 +163,7 @@ def build_app(
         yield "records can't be parked", parking.last_error
         yield "attempts can't be noted", isolation.last_error
         yield "partitions can't be looked at", opener.last_error
+        yield "hours can't be loaded or sealed", hours.last_error
         yield "charts can't be written", chart_writer.last_error
         for key, error in sorted(chart_writer.refused.items()):
             yield f"chart {key} can't be written", error

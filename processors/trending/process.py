@@ -2,26 +2,42 @@
 
 import asyncio
 import gc
+import logging
 import os
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from songline.cloud import cosmos, eventhubs
-from songline.cloud.settings import CloudSettings
+from azure.storage.blob.aio import ContainerClient
+
+from songline.cloud import blobs, cosmos, eventhubs
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, CloudSettings, read_blobs
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.partition_processor import FoldCrashedError
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.trending.app import TrendingApp, TrendingServices, build_app
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust.lifecycle import run_until
 from songline.processors.trending.policy import READER
 from songline.processors.trending.prerequisites import partitions_by_hub
-from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, MUSIC_EVENTS, PARKED, PLAYS, TRENDING_GROUP
+from songline.schemas.channels import (
+    ATTEMPTS,
+    CHARTS,
+    DATABASE,
+    MUSIC_EVENTS,
+    PARKED,
+    PLAYS,
+    TRENDING_BLOBS,
+    TRENDING_GROUP,
+)
 from songline.schemas.progress_report import ProgressReport
+
+log = logging.getLogger(__name__)
 
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""
@@ -52,14 +68,19 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
         await stack.enter_async_context(hub)
         partitions: dict[str, int] = {}
+        keys: list[IdentityKey] = []
 
         async def wait_for_services() -> None:
             partitions.update(await readiness.wait_for(partial(partitions_by_hub, settings.eventhubs)))
             await readiness.wait_for_all(*(container.read for container in (charts, plays, parked, attempts)))
+            keys.append(await readiness.wait_for(partial(read_identity_key, attempts)))
 
         if not await run_unless(stop, wait_for_services()):
             return
-        services = TrendingServices(charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub)
+        hours = await stack.enter_async_context(_hours(environ))
+        services = TrendingServices(
+            charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub, hours=hours, key=keys[0]
+        )
         trending = build_app(settings, config, partitions, services)
         readiness.begin()
         try:
@@ -67,6 +88,18 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         finally:
             if (error := trending.isolation.error) is not None:
                 raise FoldCrashedError(str(error)) from error
+
+
+@asynccontextmanager
+async def _hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | None]:
+    """The blob container of sealed hours, None where the environment names no Blob Storage."""
+    if not environ.get(BLOB_CONNECTION) and not environ.get(BLOB_ENDPOINT):
+        log.warning("no Blob Storage is set: all hours of seven days stay in the changelog")
+        yield None
+        return
+    # Its callers try again.
+    async with blobs.client(read_blobs(environ), retry_total=1) as client:
+        yield client.get_container_client(TRENDING_BLOBS)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def test_what_only_localcloud_needs_is_not_in_production(package: str) -> None:
 
 
 def test_a_certificate_is_made_by_localcloud_alone() -> None:
-    """azure-identity brings cryptography to production; the product does not ask for it."""
+    """The workers encrypt with cryptography; what publishes events asks for none."""
     assert "cryptography" not in declared(ROOT / "pyproject.toml")
 
 

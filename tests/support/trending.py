@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 from itertools import count, islice
 from random import Random
 
+from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.sealed_blocks import pack_block, unpack_block
 from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
-from songline.processors.trending.cells.state import ActionSection
 from songline.processors.trending.cells.validation import check_cell, check_chunk, check_partial
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.merge.state import Merge
@@ -26,6 +28,8 @@ from songline.schemas.plays import SongDay
 Record = tuple[int, bytes]
 """When it was logged (ms), and the body."""
 
+KEY = IdentityKey(b"a key for tests!")
+
 
 class Pipeline:
     def __init__(self, logs: Sequence[Sequence[Record]], shards: int, now_ms: int) -> None:
@@ -35,6 +39,8 @@ class Pipeline:
         self.parked: list[UnappliedRecord] = []
         self._owners = count()
         self._cells: list[dict[str, bytes]] = [{} for _ in logs]
+        self._blobs: dict[tuple[int, int], list[bytes]] = {}
+        """The sealed hours, by partition and hour."""
         self._shard_values: list[dict[str, bytes]] = [{} for _ in range(shards)]
         self._committed = [0] * len(logs)
         self._shard_committed = [0] * shards
@@ -45,12 +51,15 @@ class Pipeline:
         self._sources = [self._source(number) for number in range(len(logs))]
         self._shards = [Shard(number, self._owner()) for number in range(shards)]
         self._lost: dict[int, Shard] = {}
+        self._lost_sources: dict[int, tuple[SourcePartition, int]] = {}
 
     def read(self, number: int, size: int) -> None:
-        start = self._read[number]
-        records = self.logs[number][start : start + size]
+        self._read[number] += self._apply(self._sources[number], self._read[number], size)
+
+    def _apply(self, source: SourcePartition, start: int, size: int) -> int:
+        records = self.logs[source.number][start : start + size]
         if records:
-            self._sources[number].apply(
+            source.apply(
                 Batch(
                     begin=start,
                     end=start + len(records),
@@ -59,10 +68,11 @@ class Pipeline:
                     bodies=[body for _, body in records],
                 )
             )
-            self._read[number] += len(records)
+        return len(records)
 
     def flush(self, number: int, dies_after: int | None = None) -> None:
         """Flush a source; it may die after so many of the steps (messages sent, chunks saved)."""
+        self._load_missing(self._sources[number])
         flush = self._sources[number].flush(self.now_ms)
         self.parked += self._sources[number].take_unapplied()
         steps = len(flush.partials) + len(flush.chunks)
@@ -76,6 +86,42 @@ class Pipeline:
             self._committed[number] = flush.position + 1
         else:
             self.restart(number)
+
+    def seal(self, number: int, dies_after: int | None = None) -> None:
+        """Seal every hour as `HourStore` does; it may die after so many of the steps (blocks added, chunks deleted)."""
+        source, saved = self._sources[number], self._cells[number]
+        steps = 0
+        for hour in sorted({int(key.split("/")[1]) for key in saved}):
+            source.cells.close_chunk(hour)
+            keys = [key for key in saved if key.startswith(hour_prefix(number, hour))]
+            for key in [None, *keys]:
+                if steps == dies_after:
+                    self.restart(number)
+                    return
+                if key is None:
+                    block = pack_block(saved[key] for key in keys)
+                    self._blobs.setdefault((number, hour), []).append(block)
+                else:
+                    del saved[key]
+                steps += 1
+            source.cells.unload(hour)
+
+    def change_source(self, number: int) -> None:
+        """Give the partition to another owner, while the one before goes on without knowing it."""
+        self._lost_sources[number] = self._sources[number], self._read[number]
+        self.restart(number)
+
+    def flush_lost(self, number: int, size: int, allowed: int) -> None:
+        """An owner that has lost the partition reads on, sends and saves; it may die on the way, and can't commit."""
+        if number not in self._lost_sources:
+            return
+        source, start = self._lost_sources.pop(number)
+        self._apply(source, start, size)
+        self._load_missing(source)
+        flush = source.flush(self.now_ms)
+        for shard, body in flush.partials:
+            self.hub[shard].append(body)
+        self._cells[number] |= {key: value for key, value in list(flush.chunks.items())[:allowed] if value is not None}
 
     def restart(self, number: int) -> None:
         self._sources[number] = self._source(number)
@@ -197,17 +243,22 @@ class Pipeline:
         return f"owner-{next(self._owners)}"
 
     def _source(self, number: int) -> SourcePartition:
-        saved = self._cells[number]
+        shared = (len(self.hub), SongIndex(len(self.hub)), RegionIndex(), UserHashes(), KEY)
+        return SourcePartition(number, self._owner(), *shared, self._committed[number] - 1)
 
-        def load(hour: int) -> list[list[ActionSection]]:
-            for key, value in saved.items():
+    def _load_missing(self, source: SourcePartition) -> None:
+        number = source.number
+        for hour in source.cells.missing():
+            cell = source.cells.new_cell(hour)
+            for key, value in self._cells[number].items():
                 check_cell(key.encode(), value, number)
-            return [check_chunk(value) for key, value in saved.items() if key.startswith(hour_prefix(number, hour))]
-
-        shards = len(self.hub)
-        return SourcePartition(
-            number, self._owner(), shards, SongIndex(shards), RegionIndex(), load, self._committed[number] - 1
-        )
+                if key.startswith(hour_prefix(number, hour)):
+                    cell.restore([check_chunk(value, KEY.id)])
+            for block in self._blobs.get((number, hour), []):
+                for chunk in unpack_block(block):
+                    assert isinstance(chunk, bytes)
+                    cell.restore([check_chunk(chunk, KEY.id)])
+            source.cells.add(cell)
 
 
 def hours(days: Iterable[SongDay]) -> dict[tuple[str, str], tuple[int, int, int]]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from msgspec import Meta, Struct
 
+from songline.processors.trending.action_hashes import Hashes, UserHashes, action_hashes
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
 from songline.processors.trending.policy import READER
 from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
@@ -136,13 +137,13 @@ MINUTE_BITS = 6
 class ActionColumns(Struct, frozen=True):
     """The listeners' actions of a batch, in order, and what else is in it.
 
-    `keys`: the action that a listener may take once an hour, `{kind}{user} {song}`. `codes`: song, region, minute of
+    `hashes`: what an action is known by (see `action_hashes`). `codes`: song, region, minute of
     the hour and kind in one integer (see `code`). `hours`: UTC hours since 1970. `facts`: (index in the batch,
     event) of uploads and removals. `poison`: (index, why).
     """
 
-    keys: list[str]
-    codes: list[int]
+    hashes: Hashes
+    codes: Ints
     hours: Ints
     facts: list[tuple[int, Event]]
     poison: list[tuple[int, PoisonError]]
@@ -154,7 +155,7 @@ def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
 
 
 def read_batch(
-    bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex
+    bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex, users: UserHashes
 ) -> ActionColumns:
     """Read `bodies`; `logged_ms` is when the hub took each (Unix milliseconds, -1 where it doesn't say)."""
     facts: list[tuple[int, Event]] = []
@@ -176,13 +177,14 @@ def read_batch(
         or (data.played_ms or 0) >= LISTEN_MS
         or is_listen(data.played_ms, data.duration_ms)
     ]
-    return _columns(listens, songs, regions, facts, poison)
+    return _columns(listens, songs, regions, users, facts, poison)
 
 
 def _columns(
     actions: Sequence[Any],
     songs: SongIndex,
     regions: RegionIndex,
+    users: UserHashes,
     facts: list[tuple[int, Event]],
     poison: list[tuple[int, PoisonError]],
 ) -> ActionColumns:
@@ -191,14 +193,17 @@ def _columns(
     kinds = list(map(_KINDS.__getitem__, map(type, data)))
     song_ids = [action.song_id for action in data]
     hours, minutes = _buckets([action.time for action in actions])
+    numbers = songs.numbers(song_ids)
     codes = code(
-        songs.numbers(song_ids),
+        numbers,
         np.fromiter(map(regions.__getitem__, [action.region for action in data]), np.int64, size),
         minutes,
         np.array(kinds, np.int64),
     )
-    keys = [f"{kind}{action.user_id} {action.song_id}" for kind, action in zip(kinds, data, strict=True)]
-    return ActionColumns(keys, codes.tolist(), hours, facts, poison)
+    hashes = action_hashes(
+        np.array(kinds, np.int64), users.of([action.user_id for action in data]), songs.hashes.of(numbers)
+    )
+    return ActionColumns(hashes, codes, hours, facts, poison)
 
 
 def _buckets(times: list[datetime]) -> tuple[Ints, Ints]:

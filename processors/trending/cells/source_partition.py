@@ -1,12 +1,15 @@
 """The cells of one partition of `music-events` as a whole: batches in; at each flush what to send and what to save."""
 
-from datetime import datetime
+from itertools import count
 
 import numpy as np
 from msgspec import Struct
 
+from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells.columns import read_batch
-from songline.processors.trending.cells.state import LoadChunks, PartitionCells
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.state import PartitionCells
+from songline.processors.trending.cells.validation import cell_key
 from songline.processors.trending.cells.wire import CountRows, SongFact, join_rows, partial_bodies
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord, unapplied_record
@@ -14,12 +17,10 @@ from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS
 from songline.processors.trending.song_index import REGION_BITS, RegionIndex, SongIndex, shard_of
 from songline.processors.trending.watermark import position_at
 from songline.schemas.envelope import Event
+from songline.schemas.errors import PoisonError
 from songline.schemas.events import SongUploaded
 from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import UNDATED_S, Claim
-
-HOT_HOURS = 2
-"""Cells of this hour and the one before stay unpacked; an older one is loaded again for a late event."""
 
 AT_END_MARGIN_MS = 1_000
 """The watermark is so much before the answer of a fetch that found nothing more: the broker looked a while before its
@@ -42,9 +43,9 @@ class SourceFlush(Struct, frozen=True):
 class SourcePartition:
     """One source partition in the hands of one owner.
 
-    `owner` is a name that no other owner of the partition ever has; `load` returns the saved chunks of an hour;
-    `position` is the last offset that was applied before, -1 for none. Shards are sent positions at a level
-    (`watermark.position_at`), since a hub that was made anew begins again at offset 0.
+    `owner` is a name that no other owner of the partition ever has; `position` is the last offset that was applied
+    before, -1 for none. Shards are sent positions at a level (`watermark.position_at`), since a hub that was made anew
+    begins again at offset 0. Hours that `cells` misses have to be loaded before a flush.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class SourcePartition:
         shards: int,
         songs: SongIndex,
         regions: RegionIndex,
-        load: LoadChunks,
+        users: UserHashes,
+        key: IdentityKey,
         position: int,
         level: int = 0,
     ) -> None:
@@ -65,7 +67,8 @@ class SourcePartition:
         self._shards = shards
         self._songs = songs
         self._regions = regions
-        self._cells = PartitionCells(songs, regions, load)
+        self._users = users
+        self.cells = PartitionCells(songs, key, count())
         self._watermark_ms: int | None = None
         self._facts: list[SongFact] = []
         self._unapplied: list[UnappliedRecord] = []
@@ -73,8 +76,8 @@ class SourcePartition:
 
     def apply(self, batch: Batch) -> None:
         """Fold a batch. What was folded before may come again, in its order."""
-        read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions)
-        self._cells.fold(read)
+        read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions, self._users)
+        self.cells.fold(read)
         self._facts += [
             _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index])
             for index, event in read.facts
@@ -103,13 +106,11 @@ class SourcePartition:
         minutes: list[CountRows] = []
         hours: list[CountRows] = []
         chunks: dict[str, bytes | None] = {}
-        for hour, by_minute, by_hour, pieces in self._cells.flush():
-            minutes.append(by_minute.select(np.flatnonzero(by_minute.bucket > now_ms // 60_000 - _MINUTES)))
-            hours.append(by_hour)
-            chunks |= {
-                f"{hour_prefix(self.number, hour)}{self._owner}/{piece}": value for piece, value in pieces.items()
-            }
-        self._cells.unload(now_ms // HOUR_MS - HOT_HOURS + 1)
+        for cell in self.cells.flush(now_ms):
+            shown = np.flatnonzero(cell.minutes.bucket > now_ms // 60_000 - _MINUTES)
+            minutes.append(cell.minutes.select(shown))
+            hours.append(cell.hours)
+            chunks |= {self.chunk_key(cell.hour, piece): value for piece, value in cell.chunks.items()}
         flush = SourceFlush(
             position=self.position,
             partials=self._messages(join_rows(minutes), join_rows(hours), now_ms),
@@ -118,6 +119,10 @@ class SourcePartition:
         self._facts = []
         self._sent = (self.position, self._watermark_ms)
         return flush
+
+    def chunk_key(self, hour: int, piece: int) -> str:
+        """The key of one of this owner's chunks."""
+        return f"{hour_prefix(self.number, hour)}{self._owner}/{piece}"
 
     @property
     def watermark_ms(self) -> int | None:
@@ -153,10 +158,22 @@ def hour_prefix(partition: int, hour: int) -> str:
     return f"{partition}/{hour}/"
 
 
-def outdated(keys: list[str], now: datetime) -> list[str]:
-    """The keys of chunks whose hour no window can show any more."""
-    oldest = milliseconds(now) // HOUR_MS - WEEK_HOURS - 1
-    return [key for key in keys if int(key.split("/")[1]) < oldest]
+def oldest_hour(now_ms: int) -> int:
+    """The oldest hour that a window may show, and one more."""
+    return now_ms // HOUR_MS - WEEK_HOURS - 1
+
+
+def outdated(keys: list[str], number: int, now_ms: int) -> list[str]:
+    """Those of a partition's saved keys whose hour no window can show any more."""
+    found = []
+    for key in keys:
+        try:
+            hour = int(cell_key(key.encode(), number)[1])
+        except PoisonError:
+            continue
+        if hour < oldest_hour(now_ms):
+            found.append(key)
+    return found
 
 
 def _fact(event: Event, offset: int, logged_ms: int) -> SongFact:

@@ -4,91 +4,98 @@ A listener moves a song at most once an hour for each kind of action, and a list
 cell is a *set* of actions in which the first one stays, and counts are a function of it. Folding events that the
 cell has seen before changes nothing, so any part of the log may be replayed in its order.
 
-The set is saved as chunks, and is their union. A chunk is rewritten by each flush until it is full, and is never
+The set is saved as chunks, and is their union. A chunk is rewritten by each flush until it is closed, and is never
 changed again. An owner of the partition writes chunks of its own and leaves those of earlier owners alone, so an owner
 that has lost the partition without noticing it can overwrite nothing.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, ActionColumns, code
+from songline.processors.trending.cells.chunks import (
+    CHUNK_ROWS,
+    Actions,
+    SavedChunk,
+    chunk_actions,
+    encode_chunk,
+    join_actions,
+)
+from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, ActionColumns
+from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows
-from songline.processors.trending.count_table import KINDS, CountTable
-from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
-from songline.schemas.decoding import MsgpackDecoder
+from songline.processors.trending.count_table import KINDS
+from songline.processors.trending.song_index import Ints, SongIndex
+from songline.processors.trending.sorted_columns import CountMap, HashSet
 
-CHUNK_BYTES = 200_000
-SECTION_ROWS = 1_500
-"""Rows a section: at most 128 + 128 + 5 bytes each, so that a chunk and one more section keep below 600 KB."""
-
-
-class ActionSection(Struct, frozen=True, array_like=True):
-    """Actions in columns: `keys` joined by line feeds, minute of the hour (uint8), number of the region (uint16)."""
-
-    keys: str
-    minutes: bytes
-    regions: bytes
-
-    def size_bytes(self) -> int:
-        """About what the section takes when it is encoded."""
-        return len(self.keys) + len(self.minutes) + len(self.regions) + 16
+OPEN_ROWS = 512
+"""A chunk with fewer actions stays open: the next flush writes it again, and has one record less."""
 
 
-LoadChunks: TypeAlias = Callable[[int], list[list[ActionSection]]]
-"""The chunks of an hour, of all owners, as they were last saved."""
+class CellFlush(Struct, frozen=True):
+    """What changed in a cell since its last flush: absolute counts, and chunks to save by number."""
+
+    hour: int
+    minutes: CountRows
+    hours: CountRows
+    chunks: dict[int, bytes]
 
 
 class Cell:
-    """The actions of one partition and hour: what was counted, and what has changed since the last flush."""
+    """The actions of one partition and hour: what was counted, and what is saved in the chunk that is open."""
 
-    def __init__(self, hour: int, songs: SongIndex, chunks: list[list[ActionSection]]) -> None:
+    def __init__(self, hour: int, songs: SongIndex, key: IdentityKey, pieces: Iterator[int]) -> None:
         self.hour = hour
         self._songs = songs
-        self._seen: set[str] = set()
-        self._minutes = CountTable()
-        self._hours = CountTable()
-        self._fresh: list[dict[str, int]] = []
-        self._piece = len(chunks)
-        self._open: list[ActionSection] = []
-        self._size_bytes = 0
-        for chunk in chunks:
-            self._restore(chunk)
+        self._key = key
+        self._pieces = pieces
+        self._known = HashSet()
+        self._minutes = CountMap()
+        self._hours = CountMap()
+        self._open: Actions | None = None
+        self._piece = -1
 
     @property
-    def changed(self) -> bool:
-        return bool(self._fresh)
+    def open_piece(self) -> int | None:
+        """The number of the chunk that the next flush may write again."""
+        return None if self._open is None else self._piece
 
-    def fold(self, keys: list[str], codes: list[int]) -> None:
-        """Count those of the actions, in their order, that are the first of their kind, listener and song."""
-        firsts = dict(zip(reversed(keys), reversed(codes), strict=True))
-        if not self._seen.isdisjoint(firsts):
-            firsts = {key: firsts[key] for key in firsts.keys() - self._seen}
-        if firsts:
-            self._seen.update(firsts)
-            self._fresh.append(firsts)
+    def close_chunk(self) -> None:
+        """Write no chunk again that was written."""
+        self._open = None
 
-    def flush(self) -> tuple[CountRows, CountRows, dict[int, bytes]]:
-        """What changed since the last flush: absolute counts by minute and by hour, and chunks to save by number."""
-        codes = np.concatenate([np.fromiter(firsts.values(), np.int64, len(firsts)) for firsts in self._fresh])
-        rows = self._count(codes)
-        chunks = {}
-        for firsts in self._fresh:
-            for section in _sections(list(firsts), np.fromiter(firsts.values(), np.int64, len(firsts))):
-                self._open.append(section)
-                self._size_bytes += section.size_bytes()
-                if self._size_bytes >= CHUNK_BYTES:
-                    chunks[self._piece] = _encode(self._open)
-                    self._piece += 1
-                    self._open, self._size_bytes = [], 0
-        if self._open:
-            chunks[self._piece] = _encode(self._open)
-        self._fresh = []
-        return (*rows, chunks)
+    def flush(self, fresh: Actions) -> CellFlush:
+        """Count those of the actions, in their order, that are the first of their kind, listener and song.
+
+        `fresh`: actions with their hashes in place of their identities.
+        """
+        actions = self._firsts(Actions(self._key.identities(fresh.identities), fresh.codes))
+        minutes, hours = self._count(actions.codes)
+        return CellFlush(self.hour, minutes, hours, dict(self._chunks(actions)))
+
+    def restore(self, chunks: Iterable[SavedChunk]) -> None:
+        """Count the actions of saved chunks. Chunks may come again, and in any order."""
+        saved = [chunk_actions(chunk, self._songs, self._key) for chunk in chunks]
+        if saved:
+            self._count(self._firsts(join_actions(saved)).codes)
+
+    def _firsts(self, actions: Actions) -> Actions:
+        new = self._known.add(actions.identities)
+        return actions if new.all() else Actions(actions.identities[new], actions.codes[new])
+
+    def _chunks(self, fresh: Actions) -> Iterator[tuple[int, bytes]]:
+        if not len(fresh):
+            return
+        actions = fresh if self._open is None else join_actions([self._open, fresh])
+        for start in range(0, len(actions), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            # Copies, or a few rows would keep the columns of a whole flush.
+            chunk = Actions(actions.identities[part].copy(), actions.codes[part].copy())
+            if self._open is None:
+                self._piece = next(self._pieces)
+            yield self._piece, encode_chunk(chunk, self._songs, self._key)
+            self._open = chunk if len(chunk) < OPEN_ROWS else None
 
     def _count(self, codes: Ints) -> tuple[CountRows, CountRows]:
         minutes, more = _counted(codes)
@@ -99,62 +106,84 @@ class Cell:
             CountRows(
                 minutes >> MINUTE_BITS,
                 self.hour * 60 + (minutes & (1 << MINUTE_BITS) - 1),
-                self._minutes.add(minutes, more),
+                self._minutes.add(minutes.astype(np.uint64), more),
             ),
-            CountRows(pairs, np.full(len(pairs), self.hour, np.int64), self._hours.add(pairs, more_by_hour)),
+            CountRows(
+                pairs,
+                np.full(len(pairs), self.hour, np.int64),
+                self._hours.add(pairs.astype(np.uint64), more_by_hour),
+            ),
         )
-
-    def _restore(self, sections: list[ActionSection]) -> None:
-        for section in sections:
-            keys = section.keys.split("\n")
-            codes = code(
-                self._songs.numbers([key.partition(" ")[2] for key in keys]),
-                np.frombuffer(section.regions, "<u2").astype(np.int64),
-                np.frombuffer(section.minutes, np.uint8).astype(np.int64),
-                np.fromiter([int(key[0]) for key in keys], np.int64, len(keys)),
-            )
-            new = [place for place, key in enumerate(keys) if key not in self._seen]
-            self._seen.update(keys)
-            self._count(codes[new])
 
 
 class PartitionCells:
-    """The cells of one source partition that are in use. The others are packed where they were saved."""
+    """The cells of one source partition that are in memory, and the actions that wait for a flush.
 
-    def __init__(self, songs: SongIndex, regions: RegionIndex, load: LoadChunks) -> None:
+    `pieces` are numbers of chunks, of which none comes twice: a chunk that was sealed and deleted must not be taken
+    for a new one. A cell has to be loaded from what was saved of it before its first flush.
+    """
+
+    def __init__(self, songs: SongIndex, key: IdentityKey, pieces: Iterator[int]) -> None:
         self._songs = songs
-        self._regions = regions
-        self._load = load
+        self._key = key
+        self._pieces = pieces
         self._cells: dict[int, Cell] = {}
+        self._waiting: dict[int, list[Actions]] = {}
+        self._used_ms: dict[int, int] = {}
 
     def fold(self, actions: ActionColumns) -> None:
-        """Count a batch."""
+        """Have a batch wait for the next flush."""
         hours = actions.hours
         if not len(hours):
             return
         if (hours == hours[0]).all():
-            self._cell(int(hours[0])).fold(actions.keys, actions.codes)
+            self._wait(int(hours[0]), Actions(actions.hashes, actions.codes))
             return
         for hour in np.unique(hours).tolist():
-            at = np.flatnonzero(hours == hour).tolist()
-            self._cell(hour).fold([actions.keys[i] for i in at], [actions.codes[i] for i in at])
+            at = np.flatnonzero(hours == hour)
+            self._wait(hour, Actions(actions.hashes[at], actions.codes[at]))
 
-    def flush(self) -> Iterator[tuple[int, CountRows, CountRows, dict[int, bytes]]]:
-        """Hour, counts by minute and by hour, and chunks of each cell that has changed."""
-        for hour, cell in self._cells.items():
-            if cell.changed:
-                yield (hour, *cell.flush())
+    def missing(self) -> list[int]:
+        """The hours that have to be loaded before the next flush."""
+        return [hour for hour in self._waiting if hour not in self._cells]
 
-    def unload(self, before: int) -> None:
-        """Drop the cells of hours before `before`, which are saved; a late event loads its cell again."""
-        for hour in [hour for hour, cell in self._cells.items() if hour < before and not cell.changed]:
-            del self._cells[hour]
+    def new_cell(self, hour: int) -> Cell:
+        """A cell of the hour that is not in use yet: all that was saved of it has to be restored first."""
+        return Cell(hour, self._songs, self._key, self._pieces)
 
-    def _cell(self, hour: int) -> Cell:
+    def add(self, cell: Cell) -> None:
+        """Use a cell that was restored."""
+        self._cells[cell.hour] = cell
+
+    def flush(self, now_ms: int) -> Iterator[CellFlush]:
+        """What has changed in each cell. No hour may be missing."""
+        waiting, self._waiting = self._waiting, {}
+        for hour, parts in waiting.items():
+            self._used_ms[hour] = now_ms
+            yield self._cells[hour].flush(join_actions(parts))
+
+    def loaded(self) -> dict[int, int]:
+        """The hours in memory, each with the moment at which it was used last (Unix ms)."""
+        return {hour: self._used_ms.get(hour, 0) for hour in self._cells}
+
+    def open_piece(self, hour: int) -> int | None:
+        """The number of the hour's chunk that may be written again."""
         cell = self._cells.get(hour)
-        if cell is None:
-            cell = self._cells[hour] = Cell(hour, self._songs, self._load(hour))
-        return cell
+        return None if cell is None else cell.open_piece
+
+    def close_chunk(self, hour: int) -> None:
+        """Write no chunk of the hour again that was written."""
+        if (cell := self._cells.get(hour)) is not None:
+            cell.close_chunk()
+
+    def unload(self, hour: int) -> None:
+        """Drop an hour, which is saved; a late event loads it again."""
+        if hour not in self._waiting:
+            self._cells.pop(hour, None)
+            self._used_ms.pop(hour, None)
+
+    def _wait(self, hour: int, actions: Actions) -> None:
+        self._waiting.setdefault(hour, []).append(actions)
 
 
 def _counted(codes: Ints) -> tuple[Ints, Ints]:
@@ -164,15 +193,3 @@ def _counted(codes: Ints) -> tuple[Ints, Ints]:
     more = np.zeros((len(keys), KINDS), np.int64)
     more[place, distinct & (1 << KIND_BITS) - 1] = times
     return keys, more
-
-
-def _sections(keys: list[str], codes: Ints) -> Iterator[ActionSection]:
-    minutes = (codes >> KIND_BITS & (1 << MINUTE_BITS) - 1).astype(np.uint8)
-    regions = (codes >> KIND_BITS + MINUTE_BITS & (1 << REGION_BITS) - 1).astype("<u2")
-    for start in range(0, len(keys), SECTION_ROWS):
-        end = start + SECTION_ROWS
-        yield ActionSection("\n".join(keys[start:end]), minutes[start:end].tobytes(), regions[start:end].tobytes())
-
-
-_encode = msgspec.msgpack.Encoder().encode
-decode_chunk = MsgpackDecoder(list[ActionSection]).decode

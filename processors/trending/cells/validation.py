@@ -5,7 +5,14 @@ from collections.abc import Container
 
 import numpy as np
 
-from songline.processors.trending.cells.state import ActionSection, decode_chunk
+from songline.processors.trending.cells.chunks import (
+    CHUNK_ROWS,
+    ActionChunk,
+    SavedChunk,
+    TextSection,
+    decode_chunk,
+    decode_mark,
+)
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.policy import UNIT_MS, Unit
@@ -28,6 +35,9 @@ from songline.schemas.ownership import NOBODY, UNDATED_S
 from songline.schemas.types import GENRE_PATTERN, NAME_PREFIX
 
 MAX_REGION = 26 * 26
+
+SEALED = "sealed"
+"""Stands in the place of an owner, in the key of the mark that an hour is sealed."""
 
 _GENRE = re.compile(GENRE_PATTERN)
 _ACTION = re.compile(r"[0-2][A-Za-z0-9._:-]{1,128} [A-Za-z0-9._:-]{1,128}")
@@ -99,32 +109,57 @@ def check_fact(fact: SongFact, shard: int, limits: StageLimits, earliest_claim_s
 
 def check_cell(key: bytes, value: bytes, partition: int) -> None:
     """A record of the cells' changelog. The text of its actions is checked by `check_chunk` when a chunk is used."""
-    cell_key(key, partition)
-    for section in decode_chunk(value):
-        _check_actions(section, section.keys.count("\n") + 1)
+    if cell_key(key, partition)[2] == SEALED:
+        check_number("size", decode_mark(value).size_bytes, 0, MAX_NUMBER)
+        return
+    chunk = decode_chunk(value)
+    if isinstance(chunk, ActionChunk):
+        _check_columns(chunk)
+        return
+    for section in chunk:
+        _check_section(section, section.keys.count("\n") + 1)
 
 
-def check_chunk(value: bytes) -> list[ActionSection]:
-    """The actions of a saved chunk of a cell, which are checked."""
-    sections = decode_chunk(value)
-    for section in sections:
+def check_chunk(value: bytes, key_id: bytes) -> SavedChunk:
+    """A saved chunk of a cell, whose actions are checked. `key_id` is that of the key that actions are known under."""
+    chunk = decode_chunk(value)
+    if isinstance(chunk, ActionChunk):
+        _check_columns(chunk)
+        if chunk.key != key_id:
+            raise broken(f"its actions are known under the key {chunk.key.hex()[:32]}, here under {key_id.hex()}")
+        for song in chunk.songs:
+            if ID.match(song) is None:
+                raise broken(f"{song[:80]!r} is no song id")
+        return chunk
+    for section in chunk:
         keys = section.keys.split("\n")
-        _check_actions(section, len(keys))
+        _check_section(section, len(keys))
         for key in keys:
             if _ACTION.fullmatch(key) is None:
                 raise broken(f"{key[:80]!r} is no action")
-    return sections
+    return chunk
 
 
 def cell_key(key: bytes | None, partition: int) -> list[str]:
-    """`partition/hour/owner/piece`."""
+    """`partition/hour/owner/piece`, or SEALED in the place of the owner."""
     parts = saved_key(key, partition)
     if len(parts) != 4 or not (is_number(parts[1]) and is_number(parts[3])):
         raise broken(f"{key!r:.100} is no key of a cell")
     return parts
 
 
-def _check_actions(section: ActionSection, actions: int) -> None:
+def _check_columns(chunk: ActionChunk) -> None:
+    rows = len(chunk.minute)
+    lengths = (len(chunk.song), len(chunk.region), len(chunk.kind), len(chunk.identities))
+    if rows > CHUNK_ROWS or lengths != (2 * rows, 2 * rows, rows, 16 * rows):
+        raise broken(f"{rows} actions, columns of {', '.join(map(str, lengths))} bytes")
+    check_column("song", np.frombuffer(chunk.song, "<u2"), 0, len(chunk.songs) - 1)
+    check_column("region", np.frombuffer(chunk.region, "<u2"), 0, MAX_REGION)
+    check_column("minute", np.frombuffer(chunk.minute, np.uint8), 0, 59)
+    check_column("kind", np.frombuffer(chunk.kind, np.uint8), 0, KINDS - 1)
+
+
+def _check_section(section: TextSection, actions: int) -> None:
     if len(section.minutes) != actions or len(section.regions) != 2 * actions:
         raise broken(f"{actions} actions, {len(section.minutes)} minutes, {len(section.regions)} bytes of regions")
     check_column("minute", np.frombuffer(section.minutes, np.uint8), 0, 59)

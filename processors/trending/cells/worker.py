@@ -9,29 +9,22 @@ from typing import Any
 
 from faust.types import TP
 
+from songline.processors.trending.action_hashes import UserHashes
+from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.partition_opener import PartitionOpener
-from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, hour_prefix, outdated
+from songline.processors.trending.cells.source_partition import SourceFlush, SourcePartition, oldest_hour, outdated
 from songline.processors.trending.cells.start_positions import StartPosition
-from songline.processors.trending.cells.state import ActionSection, LoadChunks
-from songline.processors.trending.cells.validation import cell_key, check_chunk
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
-from songline.processors.trending.faust.record_sender import (
-    OutgoingRecord,
-    changelog_records,
-    send_records,
-    update_table,
-)
+from songline.processors.trending.faust.record_sender import OutgoingRecord, changelog_records, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.policy import HOUR_MS
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
-from songline.schemas.errors import PoisonError
-from songline.schemas.moments import moment_at
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
@@ -51,8 +44,8 @@ class CellWorker:
     def __init__(
         self,
         app: BatchedApp,
-        table: Any,
         saved: Changelog,
+        hours: HourStore,
         shards: int,
         now_ms: Callable[[], int],
         parking: ParkingQueue,
@@ -60,7 +53,7 @@ class CellWorker:
         opener: PartitionOpener,
     ) -> None:
         self._app = app
-        self._table = table
+        self._hours = hours
         self._shards = shards
         self._now_ms = now_ms
         self._parking = parking
@@ -75,6 +68,7 @@ class CellWorker:
         self._gaps = GapDetector(app, MUSIC_EVENTS, opener.reopen)
         self._songs = SongIndex(shards)
         self._regions = RegionIndex()
+        self._users = UserHashes()
         self._sources: dict[int, SourcePartition] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
@@ -93,6 +87,9 @@ class CellWorker:
                 await asyncio.sleep(PAUSE_S)
             if self._unwritten(message.partition) > MOST_UNWRITTEN:
                 await self.flush(now=True)
+            if self._unwritten(message.partition) > MOST_UNWRITTEN:
+                # An hour can't be loaded: the other partitions go on.
+                self._app.on_hold.add(TP(MUSIC_EVENTS, message.partition))
 
     async def _fold(self, number: int, message: Any, batch: Batch) -> None:
         owner, fetched = self._owner, self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))
@@ -159,8 +156,8 @@ class CellWorker:
 
     def _source(self, number: int, position: int, level: int) -> SourcePartition:
         owner = f"{self._owner}-{next(self._opened)}"
-        load = self._load(number)
-        return SourcePartition(number, owner, self._shards, self._songs, self._regions, load, position, level)
+        shared = (self._shards, self._songs, self._regions, self._users, self._hours.key)
+        return SourcePartition(number, owner, *shared, position, level)
 
     async def revoked(self) -> None:
         """Finish a flush that has begun. The next owner counts again what is not flushed."""
@@ -192,12 +189,13 @@ class CellWorker:
                     flushes[number] = source.flush(now_ms)
             for number, source in list(self._sources.items()):
                 self._advance_at_end(source)
+                if not source.changed or not await self._hours.load_missing(source):
+                    continue
                 # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
-                parked = source.changed and await self._parking.park(MUSIC_EVENTS, number)
-                if parked and self._sources.get(number) is source:
+                parked = await self._parking.park(MUSIC_EVENTS, number)
+                if parked and self._sources.get(number) is source and not source.cells.missing():
                     self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
                     flushes[number] = source.flush(now_ms)
-                    update_table(self._table, flushes[number].chunks)
                     messages[number] = self._messages.pop(number, [])
             await self._send(flushes)
             for number, done in messages.items():
@@ -222,6 +220,19 @@ class CellWorker:
             for record in changelog_records(TRENDING_CELLS_CHANGELOG, number, flush.chunks)
         ]
         await send_records(self._app.producer, chunks)
+        for flush in flushes.values():
+            self._saved.update(flush.chunks)
+
+    async def seal(self) -> None:
+        """Seal what is due of the hours, and drop those that are over from memory."""
+        for number, source in list(self._sources.items()):
+            now_ms = self._now_ms()
+            async with self._flushing:
+                due = list(self._hours.due(source, now_ms))
+            for hour, keys in due:
+                await self._hours.seal(number, hour, keys, lambda: self._sources.get(number) is source)  # noqa: B023
+            async with self._flushing:
+                self._hours.unload(source, now_ms)
 
     def far_behind(self) -> bool:
         """Whether so much is to be read that other work had better wait."""
@@ -243,32 +254,12 @@ class CellWorker:
         if hour == self._swept_hour:
             return
         self._swept_hour = hour
-        held = [read_text(key) for key in self._table.data if _is_cell(key)]
-        for key in outdated(held, moment_at(now_ms)):
-            number = int(key.split("/")[0])
-            if number in self._sources:
-                values: dict[str, bytes | None] = {key: None}
-                await send_records(self._app.producer, changelog_records(TRENDING_CELLS_CHANGELOG, number, values))
-                update_table(self._table, values)
-
-    def _load(self, number: int) -> LoadChunks:
-        def load(hour: int) -> list[list[ActionSection]]:
-            chunks = []
-            for key, value in self._saved.records(hour_prefix(number, hour)):
-                try:
-                    chunks.append(check_chunk(value))
-                except PoisonError as why:
-                    self._saved.remove(key, value, why)
-            return chunks
-
-        return load
-
-
-def _is_cell(key: bytes) -> bool:
-    try:
-        return bool(cell_key(key, int(key.partition(b"/")[0])))
-    except (PoisonError, ValueError):
-        return False
+        for number in list(self._sources):
+            held = [read_text(key) for key, _ in self._saved.records(f"{number}/")]
+            values: dict[str, bytes | None] = dict.fromkeys(outdated(held, number, now_ms))
+            await send_records(self._app.producer, changelog_records(TRENDING_CELLS_CHANGELOG, number, values))
+            self._saved.update(values)
+            await self._hours.delete_before(number, oldest_hour(now_ms))
 
 
 def wall_clock_ms() -> int:

@@ -54,10 +54,12 @@ class Changelog:
             if turn % TURN == 0:
                 await asyncio.sleep(0)
             place = self._places.get(key)
-            if place is not None and place.partition not in partitions:
-                continue
             try:
                 number = place.partition if place is not None else int(saved_key(key, _partition(key))[0])
+                if number not in partitions:
+                    # Of a partition that was held before: its next owner may have deleted it.
+                    self._table.data.pop(key, None)
+                    continue
                 self._check(key, value, number)
             except PoisonError as why:
                 self.remove(key, value, why)
@@ -77,6 +79,30 @@ class Changelog:
         """The records whose keys begin with `prefix`."""
         start = prefix.encode()
         return [(key, value) for key, value in self._table.data.items() if key.startswith(start)]
+
+    def value(self, key: str) -> bytes:
+        """What is held under a key, nothing where it is not held any more."""
+        value: bytes = self._table.data.get(key.encode(), b"")
+        return value
+
+    def clear(self) -> None:
+        """Hold nothing of what was recovered: its owner has made it its state, and saves it without this copy."""
+        self._table.data.clear()
+        self._places.clear()
+
+    def recover_all(self) -> None:
+        """Have the next recovery begin at the changelog's first record, also of partitions that are held already."""
+        offsets = self._table.app.tables.recovery.active_offsets
+        for tp in [tp for tp in offsets if tp.topic == self.hub]:
+            del offsets[tp]
+
+    def update(self, values: dict[str, bytes | None]) -> None:
+        """Hold values that are sent to the changelog by hand, None for a key that is deleted."""
+        for key, value in values.items():
+            if value is None:
+                self._table.data.pop(key.encode(), None)
+            else:
+                self._table.data[key.encode()] = value
 
     async def park(self) -> None:
         """Park what was removed."""

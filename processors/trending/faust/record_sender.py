@@ -36,12 +36,3 @@ async def _send_in_order(producer: Any, records: list[OutgoingRecord]) -> None:
 def changelog_records(hub: str, partition: int, values: dict[str, bytes | None]) -> list[OutgoingRecord]:
     """The records of a table's changelog for values by key, None for a key that is deleted."""
     return [OutgoingRecord(hub, value, partition, key.encode()) for key, value in values.items()]
-
-
-def update_table(table: Any, values: dict[str, bytes | None]) -> None:
-    """Put values that are sent to the changelog by hand into the table that Faust recovers from it."""
-    for key, value in values.items():
-        if value is None:
-            table.data.pop(key.encode(), None)
-        else:
-            table.data[key.encode()] = value

@@ -15,12 +15,7 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
-from songline.processors.trending.faust.record_sender import (
-    OutgoingRecord,
-    changelog_records,
-    send_records,
-    update_table,
-)
+from songline.processors.trending.faust.record_sender import OutgoingRecord, changelog_records, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
 from songline.processors.trending.shards import wire as reports
@@ -37,7 +32,6 @@ class ShardWorker:
     def __init__(
         self,
         app: BatchedApp,
-        table: Any,
         saved: Changelog,
         limits: Callable[[], StageLimits],
         now_ms: Callable[[], int],
@@ -46,7 +40,6 @@ class ShardWorker:
         guard: FoldGuard,
     ) -> None:
         self._app = app
-        self._table = table
         self._saved = saved
         self._limits = limits
         self._parking = parking
@@ -122,12 +115,14 @@ class ShardWorker:
             shard.advance(self._now_ms())
             shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
         self._shards = shards
+        self._saved.clear()
 
     async def revoked(self) -> None:
         """Hold no shard. The next owners apply again what is not saved."""
         async with self._busy:
             self._gaps.start({})
             self._shards = {}
+            self._saved.recover_all()
             self._messages.clear()
             self._parking.forget(TRENDING_PARTIALS)
         await self._guard.close()
@@ -161,7 +156,6 @@ class ShardWorker:
                 messages = self._messages.pop(number, [])
                 if messages or now:
                     values = shard.flush()
-                    update_table(self._table, values)
                     await send_records(self._app.producer, changelog_records(TRENDING_SHARDS_CHANGELOG, number, values))
                     for message in messages:
                         self._app.consumer.ack(message)

@@ -7,6 +7,7 @@ import pytest
 from songline.processors.catalog import fold
 from songline.processors.library import actions
 from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import columns
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.acceptance import check
@@ -30,7 +31,7 @@ def test_every_door_and_every_reader_draws_the_line_in_one_place(time: datetime,
     record = HubRecord(7, NOON, body)
     assert (7 not in fold.parse_songs([record]).poison) is fits
     assert (7 not in actions.parse_actions([record]).poison) is fits
-    trending = columns.read_batch([body], [int(NOON.timestamp()) * 1_000], SongIndex(), RegionIndex())
+    trending = columns.read_batch([body], [int(NOON.timestamp()) * 1_000], SongIndex(), RegionIndex(), UserHashes())
     assert bool(not trending.poison) is fits
     if fits:
         check(event, NOON)

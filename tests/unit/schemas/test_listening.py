@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.schemas.envelope import Event, encode
@@ -72,4 +73,4 @@ def test_to_hear_more_never_makes_less_of_it(played_ms: int, duration_ms: int | 
 def in_trending(played_ms: int | None, duration_ms: int | None) -> bool:
     data = SongPlayed(user_id="ana", song_id="s", played_ms=played_ms, duration_ms=duration_ms, region="DE")
     body = encode(Event(id="e", source="/s", time=MOMENT, data=data))
-    return len(read_batch([body], [-1], SongIndex(), RegionIndex()).keys) == 1
+    return len(read_batch([body], [-1], SongIndex(), RegionIndex(), UserHashes()).codes) == 1

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.processors.trending.action_hashes import UserHashes, hashes_of
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_name
 from songline.schemas.envelope import Event, decode
@@ -155,14 +156,14 @@ def test_so_it_does_where_the_log_says_no_time(batch: list[bytes]) -> None:
 @pytest.mark.parametrize("name", BAD_RECORDS)
 def test_a_bad_record_costs_no_neighbour(name: str) -> None:
     good = msgspec.json.encode(envelope())
-    found = read_batch([good, BAD_RECORDS[name], good], [LOGGED] * 3, SongIndex(), RegionIndex())
+    found = read_batch([good, BAD_RECORDS[name], good], [LOGGED] * 3, SongIndex(), RegionIndex(), UserHashes())
     assert [index for index, _ in found.poison] == [1]
-    assert len(found.keys) == 2
+    assert len(found.codes) == 2
 
 
 def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
     songs = SongIndex()
-    found = read_batch(batch, logged_ms, songs, RegionIndex())
+    found = read_batch(batch, logged_ms, songs, RegionIndex(), UserHashes())
 
     acts, facts, poison = [], [], []
     for index, body in enumerate(batch):
@@ -182,8 +183,8 @@ def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
     assert [(index, why.reason) for index, why in found.poison] == poison
     assert found.facts == facts
     assert [
-        (key, songs.names[code >> 18], region_name(code >> 8 & 1023), hour * 60 + (code >> 2 & 63), code & 3)
-        for key, code, hour in zip(found.keys, found.codes, found.hours.tolist(), strict=True)
+        (known, songs.names[code >> 18], region_name(code >> 8 & 1023), hour * 60 + (code >> 2 & 63), code & 3)
+        for known, code, hour in zip(found.hashes.tolist(), found.codes.tolist(), found.hours.tolist(), strict=True)
     ] == acts
 
 
@@ -192,7 +193,8 @@ def expected(event: Event) -> tuple[Any, ...]:
     assert isinstance(data, SongPlayed | SongLiked | SongUnliked)
     kind = {SongPlayed: 0, SongLiked: 1, SongUnliked: 2}[type(data)]
     minute = milliseconds(event.time) // 60_000
-    return f"{kind}{data.user_id} {data.song_id}", data.song_id, data.region, minute, kind
+    (known,) = hashes_of([(kind, data.user_id, data.song_id)]).tolist()
+    return known, data.song_id, data.region, minute, kind
 
 
 @pytest.mark.parametrize(
@@ -208,5 +210,5 @@ def expected(event: Event) -> tuple[Any, ...]:
 def test_what_is_sent_again_for_other_readers_is_passed_over(extensions: dict[str, Any], counted: int) -> None:
     good = msgspec.json.encode(envelope())
     again = msgspec.json.encode({**envelope(), **extensions})
-    found = read_batch([good, again], [LOGGED] * 2, SongIndex(), RegionIndex())
-    assert (len(found.keys), found.poison) == (1 + counted, [])
+    found = read_batch([good, again], [LOGGED] * 2, SongIndex(), RegionIndex(), UserHashes())
+    assert (len(found.codes), found.poison) == (1 + counted, [])

@@ -111,7 +111,8 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
     source, shard = random.randrange(PARTITIONS), random.randrange(SHARDS)
     dies_after = random.choice([None, None, random.randrange(20)])
     match random.choices(
-        ["read", "flush", "restart", "apply", "save", "restart shard", "again", "tell"], [8, 6, 1, 6, 3, 1, 1, 2]
+        ["read", "flush", "restart", "seal", "lose", "flush lost", "apply", "save", "restart shard", "again", "tell"],
+        [8, 6, 1, 2, 1, 1, 6, 3, 1, 1, 2],
     )[0]:
         case "read":
             pipeline.read(source, random.randint(1, 6))
@@ -119,6 +120,12 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
             pipeline.flush(source, dies_after)
         case "restart":
             pipeline.restart(source)
+        case "seal":
+            pipeline.seal(source, dies_after)
+        case "lose":
+            pipeline.change_source(source)
+        case "flush lost":
+            pipeline.flush_lost(source, random.randint(0, 6), random.randrange(3))
         case "apply":
             pipeline.apply(shard, random.randint(1, 6))
         case "save":

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from songline.processors.catalog.fold import apply_facts, fact_of, parse_songs
 from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition
 from songline.processors.trending.cells.wire import SongFact
@@ -27,6 +28,7 @@ from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import OTHERS, Claim
 from songline.schemas.songs import SongDocument
 from tests.support.ownership import NOON, Line, random_log, removed, steps, uploaded, verdict
+from tests.support.trending import KEY
 
 NOW_MS = milliseconds(NOON)
 STORED = json.loads((Path(__file__).parent / "stored_without_owners.json").read_bytes())
@@ -34,7 +36,7 @@ STORED = json.loads((Path(__file__).parent / "stored_without_owners.json").read_
 
 def told(partition: int, lines: Sequence[Line]) -> list[bytes]:
     """The messages of a source that has read these lines."""
-    source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), lambda hour: [], -1)
+    source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
     for line in lines:
         logged = [milliseconds(line.logged)]
         source.apply(Batch(line.position, line.position + 1, [line.position], logged, [encode(line.event)]))
@@ -98,7 +100,7 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
                 readers = "catalog,trending" if kind < 0.4 else "library"
                 extensions = {"resubmitof": "music-events:0:1", "resubmitfor": readers}
             body = json.dumps({**json.loads(encode(line.event)), **extensions}).encode()
-            source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), lambda hour: [], -1)
+            source = SourcePartition(partition, "owner", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
             at = line.position
             source.apply(Batch(at, at + 1, [at], [milliseconds(line.logged)], [body]))
             for _, message in source.flush(NOW_MS).partials:

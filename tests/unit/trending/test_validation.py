@@ -1,5 +1,6 @@
 """Whatever stands in a hub between the stages, it is poison or does no harm: nothing else is raised, now or later."""
 
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -9,6 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.chunks import ActionChunk, chunk_actions, encode_mark
+from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import check_cell, check_chunk, check_partial
 from songline.processors.trending.cells.wire import CountRows, CountSection, Partial, SongFact, pack
 from songline.processors.trending.merge.state import Merge
@@ -22,8 +25,10 @@ from songline.processors.trending.watermark import ShardWatermark
 from songline.schemas.documents import GLOBAL, chart_key
 from songline.schemas.errors import PoisonError
 from songline.schemas.ownership import Claim
+from tests.support.trending import KEY as SETS
 
 NOW_MS = 1_795_000_000_000
+CHUNK = msgspec.msgpack.encode(ActionChunk(SETS.id, ["song-1"], b"\0\0", b"\1\0", b"\7", b"\0", bytes(16)))
 MINUTE = NOW_MS // 60_000
 HOUR = MINUTE // 60
 LIMITS = StageLimits(shards=1, sources=4, now_ms=NOW_MS)
@@ -186,17 +191,37 @@ def test_a_list_with_songs_that_were_never_reported_is_not_used_and_what_follows
             st.binary(max_size=4),
         ),
         max_size=2,
+    ).map(msgspec.msgpack.encode)
+    | st.builds(
+        ActionChunk,
+        key=st.sampled_from([SETS.id, b"another"]),
+        songs=st.lists(st.sampled_from(["song-1", "song-2", "a b"]), max_size=2),
+        song=st.sampled_from([b"", b"\0\0", b"\1\0", b"\xff\xff"]),
+        region=st.sampled_from([b"", b"\0\0", b"\xff\xff"]),
+        minute=st.sampled_from([b"", b"\7", b"\x3c"]),
+        kind=st.sampled_from([b"", b"\2", b"\3"]),
+        identities=st.sampled_from([b"", bytes(16), bytes(15)]),
     ).map(msgspec.msgpack.encode),
 )
 @example(b"0/5/a/0", msgspec.msgpack.encode([("0user-1 song-1\n1user-1 song-2", b"\x05\x07", b"\x01\x00\x02\x00")]))
+@example(b"0/5/a/0", CHUNK)
+@example(b"0/5/sealed/0", encode_mark(5))
+@example(b"0/5/sealed/0", encode_mark(-1))
+@example(b"0/5/sealed/0", CHUNK)
 def test_no_record_of_the_cells_stops_their_recovery(key: bytes, value: bytes) -> None:
     try:
         check_cell(key, value, 0)
-        sections = check_chunk(value)
+        if key == b"0/5/sealed/0":
+            assert value == encode_mark(5)
+            return
+        chunk = check_chunk(value, SETS.id)
     except PoisonError:
         return
     assert key == b"0/5/a/0"
-    assert all(len(section.keys.split("\n")) == len(section.minutes) for section in sections)
+    songs = SongIndex()
+    actions = chunk_actions(chunk, songs, SETS)
+    assert len(actions.identities) == len(actions.codes) >= len(songs) or isinstance(chunk, ActionChunk)
+    Cell(5, songs, SETS, count()).restore([chunk])
 
 
 @settings(max_examples=300, deadline=None)

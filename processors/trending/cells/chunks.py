@@ -1,0 +1,140 @@
+"""How the actions of a cell are saved: in chunks, in columns of bytes.
+
+A chunk names its songs, since their numbers are those of one process. Chunks of older versions hold an action as
+text, from which its identity is made when they are read.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from songline.processors.trending.action_hashes import Hashes, hashes_of
+from songline.processors.trending.cells.columns import KIND_BITS, MINUTE_BITS, code
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
+from songline.schemas.decoding import MsgpackDecoder
+
+CHUNK_ROWS = 4_000
+"""Actions a chunk: at most 22 bytes each and 131 for the name of its song, so that a chunk keeps below 620 KB."""
+
+
+class ActionChunk(Struct, frozen=True, array_like=True, tag=2):
+    """Actions in columns of equal length.
+
+    `key`: the id of the key under which `identities` (16 bytes each) were made. `song` (uint16) points into `songs`;
+    `region` (uint16) is a region's number; `minute` (uint8) is that of the hour; `kind` (uint8): see `count_table`.
+    """
+
+    key: bytes
+    songs: list[str]
+    song: bytes
+    region: bytes
+    minute: bytes
+    kind: bytes
+    identities: bytes
+
+
+class TextSection(Struct, frozen=True, array_like=True):
+    """Actions as older versions saved them, in lists of such sections. `keys`: `{kind}{user} {song}`, joined by line
+    feeds; minute of the hour (uint8), number of the region (uint16)."""
+
+    keys: str
+    minutes: bytes
+    regions: bytes
+
+
+SavedChunk: TypeAlias = ActionChunk | list[TextSection]
+
+
+class SealedMark(Struct, frozen=True, array_like=True, tag=3):
+    """That an hour was sealed: its blob has so many bytes at least."""
+
+    size_bytes: int
+
+
+class Actions(Struct, frozen=True):
+    """Actions in columns: `identities` (n, 2) and `codes` (see `columns.code`)."""
+
+    identities: Hashes
+    codes: Ints
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def join_actions(parts: list[Actions]) -> Actions:
+    """The actions of at least one part, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    return Actions(np.concatenate([part.identities for part in parts]), np.concatenate([part.codes for part in parts]))
+
+
+def encode_chunk(actions: Actions, songs: SongIndex, key: IdentityKey) -> bytes:
+    """CHUNK_ROWS actions or fewer as a chunk."""
+    codes = actions.codes
+    numbers, song = np.unique(codes >> KIND_BITS + MINUTE_BITS + REGION_BITS, return_inverse=True)
+    return _encode(
+        ActionChunk(
+            key=key.id,
+            songs=[songs.names[number] for number in numbers.tolist()],
+            song=song.astype("<u2").tobytes(),
+            region=(codes >> KIND_BITS + MINUTE_BITS & (1 << REGION_BITS) - 1).astype("<u2").tobytes(),
+            minute=(codes >> KIND_BITS & (1 << MINUTE_BITS) - 1).astype(np.uint8).tobytes(),
+            kind=(codes & (1 << KIND_BITS) - 1).astype(np.uint8).tobytes(),
+            identities=actions.identities.astype("<u8").tobytes(),
+        )
+    )
+
+
+def decode_chunk(value: bytes) -> SavedChunk:
+    """A saved chunk of this version or an older one. Raises PoisonError."""
+    return _decode(value) if value[1:2] == b"\x02" else _decode_text(value)
+
+
+def chunk_actions(chunk: SavedChunk, songs: SongIndex, key: IdentityKey) -> Actions:
+    """The actions of a chunk that was checked (`validation.check_chunk`), by the numbers that songs have here."""
+    if not isinstance(chunk, ActionChunk):
+        return join_actions([_text_actions(section, songs, key) for section in chunk] or [_no_actions()])
+    numbers = songs.numbers(chunk.songs)
+    song = np.frombuffer(chunk.song, "<u2")
+    return Actions(
+        np.frombuffer(chunk.identities, "<u8").astype(np.uint64).reshape(-1, 2),
+        code(
+            numbers[song] if len(song) else numbers,
+            np.frombuffer(chunk.region, "<u2").astype(np.int64),
+            np.frombuffer(chunk.minute, np.uint8).astype(np.int64),
+            np.frombuffer(chunk.kind, np.uint8).astype(np.int64),
+        ),
+    )
+
+
+def _text_actions(section: TextSection, songs: SongIndex, key: IdentityKey) -> Actions:
+    keys = section.keys.split("\n")
+    kinds = [int(one[0]) for one in keys]
+    users = [one[1:].partition(" ")[0] for one in keys]
+    song_ids = [one.partition(" ")[2] for one in keys]
+    return Actions(
+        key.identities(hashes_of(list(zip(kinds, users, song_ids, strict=True)))),
+        code(
+            songs.numbers(song_ids),
+            np.frombuffer(section.regions, "<u2").astype(np.int64),
+            np.frombuffer(section.minutes, np.uint8).astype(np.int64),
+            np.array(kinds, np.int64),
+        ),
+    )
+
+
+def _no_actions() -> Actions:
+    return Actions(np.zeros((0, 2), np.uint64), np.zeros(0, np.int64))
+
+
+def encode_mark(size_bytes: int) -> bytes:
+    return _encode(SealedMark(size_bytes))
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = MsgpackDecoder(ActionChunk).decode
+_decode_text = MsgpackDecoder(list[TextSection]).decode
+decode_mark = MsgpackDecoder(SealedMark).decode

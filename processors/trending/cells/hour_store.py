@@ -1,0 +1,237 @@
+"""The pump between the cells and what is saved of them: hours are loaded, and sealed into Blob Storage.
+
+What is saved of an hour is the union of its chunks in the changelog and of its blob, and what is in both counts once.
+So an hour is sealed in this order: its chunks become a block of the blob; the service says that the block is there; the
+changelog gets a mark that the hour is sealed, and then deletes the chunks. After a crash in between some chunks are in
+both places. An hour is loaded in the other order, chunks first: what moves meanwhile is seen in one place at least.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+
+from songline.processors.trending.cells.chunks import (
+    CHUNK_ROWS,
+    ActionChunk,
+    Actions,
+    SavedChunk,
+    SealedMark,
+    chunk_actions,
+    decode_mark,
+    encode_chunk,
+    encode_mark,
+)
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
+from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
+from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
+from songline.processors.trending.cells.state import Cell
+from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
+from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.faust.record_sender import changelog_records, send_records
+from songline.processors.trending.policy import HOUR_MS
+from songline.processors.trending.song_index import SongIndex
+from songline.schemas.decoding import read_text
+from songline.schemas.errors import PoisonError
+
+log = logging.getLogger(__name__)
+
+OPEN_MS = 600_000
+"""An hour is open for so long after its end: most events that are late have come by then."""
+IDLE_MS = 60_000
+"""An hour that is over stays in memory for so long after the last event that was late."""
+BLOCK_BYTES = 1_000_000
+"""So many bytes of an open hour are sealed when they are there: recovery reads less than this of a partition's hour."""
+MAX_BLOCK_BYTES = 4_000_000
+
+
+class UnsealedHourError(Exception):
+    """A sealed hour can't be loaded, since this worker has no Blob Storage."""
+
+
+class HourStore:
+    """Loads and seals the hours of the cells whose changelog is `saved`. `hours` is None for a worker without Blob
+    Storage: its hours stay in the changelog.
+
+    `last_error` says why an hour could not be loaded or sealed at the last try, None where that went well.
+    """
+
+    def __init__(
+        self,
+        saved: Changelog,
+        hours: SealedHours | None,
+        key: IdentityKey,
+        producer: Callable[[], Any],
+    ) -> None:
+        self.key = key
+        self._saved = saved
+        self._hours = hours
+        self._producer = producer
+        self.last_error: Exception | None = None
+
+    async def load_missing(self, source: SourcePartition) -> bool:
+        """Load the hours that the partition misses; return whether it misses none."""
+        for hour in source.cells.missing():
+            cell = source.cells.new_cell(hour)
+            try:
+                await self._load(source.number, cell)
+            except (AzureError, UnsealedHourError) as error:
+                self._failed(f"hour {hour} of partition {source.number} can't be loaded", error)
+                return False
+            source.cells.add(cell)
+        return not source.cells.missing()
+
+    def due(self, source: SourcePartition, now_ms: int) -> Iterator[tuple[int, list[str]]]:
+        """The hours of which something is to be sealed now, each with the keys of these chunks.
+
+        They are not written again. No flush may be under way.
+        """
+        if self._hours is None:
+            return
+        for hour, keys in sorted(self._chunks_by_hour(source.number).items()):
+            over = _is_over(source, hour, now_ms)
+            if over:
+                source.cells.close_chunk(hour)
+            elif (piece := source.cells.open_piece(hour)) is not None:
+                keys = [key for key in keys if key != source.chunk_key(hour, piece)]
+            if keys and (over or sum(len(self._saved.value(key)) for key in keys) >= BLOCK_BYTES):
+                yield hour, keys
+
+    async def seal(self, number: int, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
+        """Seal chunks of an hour. `is_held`: whether this worker holds the partition still."""
+        try:
+            for group in self._groups(keys):
+                await self._seal(number, hour, group, is_held)
+        except (AzureError, SealingError) as error:
+            self._failed(f"hour {hour} of partition {number} can't be sealed", error)
+        else:
+            self.last_error = None
+
+    def unload(self, source: SourcePartition, now_ms: int) -> None:
+        """Drop the hours that are over from memory. No flush may be under way."""
+        for hour in source.cells.loaded():
+            if _is_over(source, hour, now_ms):
+                source.cells.unload(hour)
+
+    async def delete_before(self, number: int, hour: int) -> None:
+        """Delete the sealed hours of a partition that are before `hour`."""
+        if self._hours is None:
+            return
+        try:
+            await self._hours.delete_before(number, hour)
+        except AzureError as error:
+            # The next hour's turn deletes them.
+            log.warning("sealed hours of partition %d before %d were not deleted: %s", number, hour, error)
+
+    def _chunks_by_hour(self, number: int) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for key, _ in self._saved.records(f"{number}/"):
+            try:
+                parts = cell_key(key, number)
+            except PoisonError:
+                continue
+            if parts[2] != SEALED:
+                found.setdefault(int(parts[1]), []).append(read_text(key))
+        return found
+
+    async def _seal(self, number: int, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
+        assert self._hours is not None
+        chunks = list(self._chunks(keys))
+        values: dict[str, bytes | None] = {}
+        if chunks:
+            block = pack_block(chunks)
+            try:
+                size_bytes = await self._hours.add_block(number, hour, block)
+            except ResourceNotFoundError:
+                await self._hours.make_container()
+                size_bytes = await self._hours.add_block(number, hour, block)
+            values[mark_key(number, hour)] = encode_mark(size_bytes)
+        if is_held():
+            # What was parked is deleted with its whole hour.
+            values |= dict.fromkeys(key for key in keys if self._saved.value(key))
+            await send_records(self._producer(), changelog_records(self._saved.hub, number, values))
+            self._saved.update(values)
+
+    def _groups(self, keys: list[str]) -> Iterator[list[str]]:
+        group: list[str] = []
+        size_bytes = 0
+        for key in keys:
+            group.append(key)
+            size_bytes += len(self._saved.value(key))
+            if size_bytes >= MAX_BLOCK_BYTES:
+                yield group
+                group, size_bytes = [], 0
+        if group:
+            yield group
+
+    def _chunks(self, keys: Iterable[str]) -> Iterator[bytes]:
+        """The chunks under these keys, older ones in today's form. One that breaks a rule is parked."""
+        for key in keys:
+            value = self._saved.value(key)
+            try:
+                chunk = check_chunk(value, self.key.id)
+            except PoisonError as why:
+                self._saved.remove(key.encode(), value, why)
+                continue
+            if isinstance(chunk, ActionChunk):
+                yield value
+                continue
+            songs = SongIndex()
+            actions = chunk_actions(chunk, songs, self.key)
+            for start in range(0, len(actions), CHUNK_ROWS):
+                part = slice(start, start + CHUNK_ROWS)
+                yield encode_chunk(Actions(actions.identities[part], actions.codes[part]), songs, self.key)
+
+    async def _load(self, number: int, cell: Cell) -> None:
+        mark: SealedMark | None = None
+        for key, value in self._saved.records(hour_prefix(number, cell.hour)):
+            try:
+                if cell_key(key, number)[2] == SEALED:
+                    mark = decode_mark(value)
+                else:
+                    cell.restore([check_chunk(value, self.key.id)])
+            except PoisonError as why:
+                self._saved.remove(key, value, why)
+        if self._hours is None:
+            if mark is not None:
+                raise UnsealedHourError(
+                    f"hour {cell.hour} of partition {number} was sealed into Blob Storage: set "
+                    "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
+                )
+            return
+        size_bytes = 0
+        async for block in self._hours.read(number, cell.hour):
+            cell.restore(self._chunks_of(number, cell.hour, block, size_bytes))
+            size_bytes += len(block)
+        if mark is not None and size_bytes < mark.size_bytes:
+            log.error(
+                "the sealed hour %d of partition %d has %d bytes, %d were sealed: late events of it may count twice",
+                *(cell.hour, number, size_bytes, mark.size_bytes),
+            )
+
+    def _chunks_of(self, number: int, hour: int, block: bytes, start: int) -> Iterator[SavedChunk]:
+        for found in unpack_block(block):
+            try:
+                if isinstance(found, BadFrame):
+                    raise PoisonError("broken-contract", f"at byte {start + found.at}: {found.why}")
+                yield check_chunk(found, self.key.id)
+            except PoisonError as why:
+                log.error("passed over a part of the sealed hour %d of partition %d: %s", hour, number, why.detail)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        if self.last_error is None:
+            log.warning("%s, trying again: %s", what, error)
+        self.last_error = error
+
+
+def _is_over(source: SourcePartition, hour: int, now_ms: int) -> bool:
+    """Whether the hour is over, and no late event has come for a while."""
+    used_ms = source.cells.loaded().get(hour, 0)
+    return now_ms >= (hour + 1) * HOUR_MS + OPEN_MS and now_ms - used_ms >= IDLE_MS
+
+
+def mark_key(number: int, hour: int) -> str:
+    """The key of the mark that the hour is sealed."""
+    return f"{hour_prefix(number, hour)}{SEALED}/0"

@@ -1,0 +1,130 @@
+"""The sealed hours of the cells in Blob Storage: one blob a partition and hour, which only grows.
+
+A blob is a list of blocks. To seal is to add a block under the condition that the list is the one that was read, so
+owners that know nothing of each other add to each other's blocks and never replace one. What is committed stays until
+the whole hour is deleted.
+"""
+
+import logging
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import BlobBlock
+from azure.storage.blob.aio import BlobClient, ContainerClient
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+"""Another owner adds a block between two of ours at most a few times: it seals now and then."""
+
+_OVERTAKEN = (400, 404, 409, 412)
+"""Another owner's list came first: the condition failed, or our block was dropped with the list before."""
+
+
+class SealingError(Exception):
+    """A block was not added; says why. What it held stays where it was."""
+
+
+class SealedHours:
+    """The hours in a blob container. Methods raise AzureError."""
+
+    def __init__(self, container: ContainerClient) -> None:
+        self._container = container
+
+    async def add_block(self, partition: int, hour: int, block: bytes) -> int:
+        """Add a block to the hour; return the size of the whole once the service says that the block is in it.
+
+        Raises SealingError where other owners always come between.
+        """
+        blob = self._container.get_blob_client(blob_name(partition, hour))
+        block_id = uuid.uuid4().hex
+        for _ in range(TRIES):
+            try:
+                await self._commit(blob, block_id, block)
+            except HttpResponseError as error:
+                if error.status_code not in _OVERTAKEN or _is_container_missing(error):
+                    raise
+            _, blocks = await _committed(blob)
+            if any(one.id == block_id and one.size == len(block) for one in blocks):
+                return sum(one.size for one in blocks)
+        raise SealingError(f"{blob.blob_name}: no block could be added in {TRIES} tries, others add to it")
+
+    async def read(self, partition: int, hour: int) -> AsyncIterator[bytes]:
+        """The blocks of the hour in their order, none where it was never sealed.
+
+        A blob that changes meanwhile raises ResourceModifiedError.
+        """
+        blob = self._container.get_blob_client(blob_name(partition, hour))
+        _, blocks = await _committed(blob)
+        try:
+            stream = await blob.download_blob()
+        except ResourceNotFoundError:
+            return
+        sizes = [one.size for one in blocks]
+        waiting = bytearray()
+        async for piece in stream.chunks():
+            waiting += piece
+            while sizes and len(waiting) >= sizes[0]:
+                size = sizes.pop(0)
+                yield bytes(waiting[:size])
+                del waiting[:size]
+        if waiting:
+            # A blob that was not written in blocks, or was added to since.
+            yield bytes(waiting)
+
+    async def delete_before(self, partition: int, hour: int) -> None:
+        """Delete the hours of a partition that are before `hour`."""
+        try:
+            found = [one.name async for one in self._container.list_blobs(name_starts_with=f"{partition}/")]
+        except ResourceNotFoundError:
+            return
+        for name in found:
+            sealed = name.removeprefix(f"{partition}/")
+            if sealed.isdecimal() and int(sealed) < hour:
+                try:
+                    await self._container.delete_blob(name)
+                except ResourceNotFoundError:
+                    continue
+
+    async def make_container(self) -> None:
+        """Make the container where it is missing: a worker may be newer than what was set up for it."""
+        if not await self._container.exists():
+            log.warning("made the blob container %s, which was missing", self._container.container_name)
+            await self._container.create_container()
+
+    async def _commit(self, blob: BlobClient, block_id: str, block: bytes) -> None:
+        etag, before = await _committed(blob)
+        if any(one.id == block_id for one in before):
+            # The answer to an earlier try was lost.
+            return
+        await blob.stage_block(block_id, block, validate_content=True)
+        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+        if etag is not None:
+            condition = {"match_condition": MatchConditions.IfNotModified, "etag": etag}
+        blocks = [BlobBlock(one.id) for one in before]
+        await blob.commit_block_list([*blocks, BlobBlock(block_id)], **condition)
+
+
+def blob_name(partition: int, hour: int) -> str:
+    """`partition/hour`, the hour as UTC hours since 1970."""
+    return f"{partition}/{hour}"
+
+
+async def _committed(blob: BlobClient) -> tuple[str | None, list[Any]]:
+    """The blob's ETag, None where it is not there, and its blocks.
+
+    The list is read after the ETag: one that has more makes a condition with that ETag fail.
+    """
+    try:
+        etag: str = (await blob.get_blob_properties()).etag
+        blocks, _ = await blob.get_block_list("committed")
+    except ResourceNotFoundError:
+        return None, []
+    return etag, list(blocks)
+
+
+def _is_container_missing(error: HttpResponseError) -> bool:
+    return getattr(error, "error_code", None) == "ContainerNotFound"

@@ -1,0 +1,185 @@
+"""Rows in columns, sorted by an integer key: as dense as an array, and looked up and extended a batch at a time.
+
+The rows are held in runs, the longest first, each sorted. A batch becomes a run of its own, and a run that is no longer
+much longer than the one behind it is merged with that one (a log-structured merge tree of arrays: O'Neil et al., "The
+log-structured merge-tree", 1996). A merge moves rows inside the longer run from its end on, a block at a time, so it
+needs no copy of the whole.
+"""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+Ints = npt.NDArray[np.int64]
+Column: TypeAlias = "npt.NDArray[Any]"
+
+RATIO = 4
+"""A run is at least so many times as long as the one behind it."""
+BLOCK = 1 << 16
+"""Rows that a merge copies at once."""
+
+
+class Run:
+    """Sorted `keys` and their `values`."""
+
+    def __init__(self, keys: Words, values: Column) -> None:
+        # Copies, since a merge resizes them in their place.
+        self.keys = keys.copy()
+        self.values = values.copy()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def first_at_least(self, keys: Words) -> Ints:
+        """The place of the first row whose key is not below each of `keys`; the run's length where there is none."""
+        return np.searchsorted(self.keys, keys)
+
+    def merge(self, other: "Run") -> None:
+        """Take in the rows of a run that is shorter."""
+        end, left = len(self), len(other)
+        # No view of the columns is ever given away.
+        self.keys.resize(end + left, refcheck=False)
+        self.values.resize((end + left, *self.values.shape[1:]), refcheck=False)
+        while left:
+            start = max(0, end - BLOCK)
+            first = int(np.searchsorted(other.keys[:left], self.keys[start])) if start else 0
+            keys = np.concatenate([self.keys[start:end], other.keys[first:left]])
+            values = np.concatenate([self.values[start:end], other.values[first:left]])
+            order = np.argsort(keys, kind="stable")
+            self.keys[start + first : end + left] = keys[order]
+            self.values[start + first : end + left] = values[order]
+            end, left = start, first
+
+
+class SortedColumns:
+    """Runs of rows, the longest first."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self.runs))
+
+    def insert(self, keys: Words, values: Column) -> None:
+        """Add rows that are not there yet, sorted by key."""
+        if not len(keys):
+            return
+        self.runs.append(Run(keys, values))
+        while len(self.runs) > 1 and RATIO * len(self.runs[-1]) >= len(self.runs[-2]):
+            # The shorter one is merged into the longer one.
+            last, before = self.runs.pop(), self.runs.pop()
+            longer, shorter = (before, last) if len(before) >= len(last) else (last, before)
+            longer.merge(shorter)
+            self.runs.append(longer)
+
+
+class HashSet:
+    """A set of 128-bit hashes, 16 bytes each."""
+
+    def __init__(self) -> None:
+        self._rows = SortedColumns()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, hashes: Words) -> npt.NDArray[np.bool_]:
+        """Add hashes (n, 2); which of them are new, the first one where a hash is there more than once."""
+        order = _order(hashes)
+        keys, values = hashes[order, 0], hashes[order, 1]
+        new = np.ones(len(keys), np.bool_)
+        np.logical_or(keys[1:] != keys[:-1], values[1:] != values[:-1], out=new[1:])
+        for run in self._rows.runs:
+            new &= ~_contains(run, keys, values)
+        self._rows.insert(keys[new], values[new])
+        found = np.zeros(len(keys), np.bool_)
+        found[order[new]] = True
+        return found
+
+
+class CountMap:
+    """Three counts by a key, 20 bytes a key."""
+
+    def __init__(self) -> None:
+        self._rows = SortedColumns()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, keys: Words, more: Ints) -> Ints:
+        """Add `more` (n, 3) to the counts of `keys`, which rise from row to row; the counts afterwards."""
+        counts = more.copy()
+        missing = np.ones(len(keys), np.bool_)
+        for run in self._rows.runs:
+            at, there = _find(run, keys)
+            counts[there] += run.values[at[there]]
+            run.values[at[there]] = counts[there]
+            missing &= ~there
+        self._rows.insert(keys[missing], more[missing].astype(np.uint32))
+        return counts
+
+
+class KeyIndex:
+    """Keys to consecutive slots in the order of their coming, 12 bytes each."""
+
+    def __init__(self) -> None:
+        self._rows = SortedColumns()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def of(self, keys: Ints) -> Ints:
+        """The slots of distinct `keys`, new ones where they are not known."""
+        slots = self.find(keys)
+        new = np.flatnonzero(slots < 0)
+        slots[new] = np.arange(self._size, self._size + len(new))
+        self._size += len(new)
+        new = new[np.argsort(keys[new])]
+        self._rows.insert(keys[new].astype(np.uint64), slots[new].astype(np.uint32))
+        return slots
+
+    def find(self, keys: Ints) -> Ints:
+        """The slots of `keys`, -1 for those that never came."""
+        wanted = keys.astype(np.uint64)
+        slots = np.full(len(keys), -1, np.int64)
+        for run in self._rows.runs:
+            at, there = _find(run, wanted)
+            slots[there] = run.values[at[there]]
+        return slots
+
+
+def _order(hashes: Words) -> Ints:
+    """The order that sorts hashes by their first word, and has equal ones beside each other as they came."""
+    order = np.argsort(hashes[:, 0], kind="stable")
+    keys, values = hashes[order, 0], hashes[order, 1]
+    if ((keys[1:] == keys[:-1]) & (values[1:] != values[:-1])).any():
+        # Two hashes share their first word.
+        order = np.lexsort((hashes[:, 1], hashes[:, 0]))
+    return order
+
+
+def _find(run: Run, keys: Words) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """For each key its place in a run whose keys are distinct, and whether it is there."""
+    at = run.first_at_least(keys)
+    at[at == len(run)] = 0
+    return at, run.keys[at] == keys
+
+
+def _contains(run: Run, keys: Words, values: Words) -> npt.NDArray[np.bool_]:
+    at, same = _find(run, keys)
+    found: npt.NDArray[np.bool_] = same & (run.values[at] == values)
+    left = np.flatnonzero(same & ~found)
+    at = at[left]
+    while len(left):
+        # Rows with the same first word stand behind each other.
+        at += 1
+        inside = at < len(run)
+        left, at = left[inside], at[inside]
+        same = run.keys[at] == keys[left]
+        left, at = left[same], at[same]
+        hit = run.values[at] == values[left]
+        found[left[hit]] = True
+        left, at = left[~hit], at[~hit]
+    return found

@@ -1,0 +1,27 @@
+"""The trending worker, which seals an hour that is over a second after its last event.
+
+`SONGLINE_TEST_DIES=sealed`: it is gone at once when the first block of an hour is in Blob Storage.
+"""
+
+import os
+from typing import Any
+
+from songline.processors.trending import app
+from songline.processors.trending.cells import hour_store
+from songline.processors.trending.cells.sealed_hours import SealedHours
+from songline.processors.trending.process import main
+
+add_block = SealedHours.add_block
+
+
+async def die_after(*arguments: Any) -> int:
+    await add_block(*arguments)
+    os._exit(9)
+
+
+if __name__ == "__main__":
+    hour_store.IDLE_MS = 1_000
+    app.SEAL_S = 0.5
+    if os.environ.get("SONGLINE_TEST_DIES") == "sealed":
+        SealedHours.add_block = die_after  # type: ignore[method-assign, assignment]
+    main()

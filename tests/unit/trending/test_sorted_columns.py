@@ -1,0 +1,71 @@
+"""Sets, counts and slots in sorted columns are what Python's own are."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songline.processors.trending import sorted_columns
+from songline.processors.trending.sorted_columns import CountMap, HashSet, KeyIndex
+
+# Few words, so that hashes share one of theirs, and come again.
+words = st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 2, 2**64 - 1])
+hashes = st.tuples(words, words)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_blocks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sorted_columns, "BLOCK", 7)
+        yield
+
+
+@given(st.lists(st.lists(hashes, max_size=12), max_size=12))
+def test_a_set_says_which_hashes_come_first(batches: list[list[tuple[int, int]]]) -> None:
+    held, seen = HashSet(), set[tuple[int, int]]()
+    for batch in batches:
+        first = []
+        for one in batch:
+            first.append(one not in seen)
+            seen.add(one)
+        assert held.add(np.array(batch, np.uint64).reshape(-1, 2)).tolist() == first
+        assert len(held) == len(seen)
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 3_000), max_size=12))
+def test_a_set_of_many_hashes(seed: int, sizes: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    held, seen = HashSet(), set[tuple[int, int]]()
+    for size in sizes:
+        batch = random.integers(0, 60, (size, 2)).astype(np.uint64)
+        rows = [(int(one), int(two)) for one, two in batch]
+        found = held.add(batch)
+        first = [row for row in dict.fromkeys(rows) if row not in seen]
+        assert [row for row, new in zip(rows, found, strict=True) if new] == first
+        seen |= set(rows)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 40), st.integers(1, 9), max_size=12), max_size=12))
+def test_counts_are_sums(batches: list[dict[int, int]]) -> None:
+    held, sums = CountMap(), Counter[int]()
+    for batch in batches:
+        sums.update(batch)
+        keys = sorted(batch)
+        more = np.array([[batch[key], 0, 2 * batch[key]] for key in keys], np.int64).reshape(-1, 3)
+        found = held.add(np.array(keys, np.uint64), more)
+        assert found.tolist() == [[sums[key], 0, 2 * sums[key]] for key in keys]
+    assert len(held) == len(sums)
+
+
+@given(st.lists(st.lists(st.integers(0, 60), unique=True, max_size=12), max_size=12))
+def test_slots_are_given_in_the_order_of_coming(batches: list[list[int]]) -> None:
+    index, slots = KeyIndex(), dict[int, int]()
+    for batch in batches:
+        for key in batch:
+            slots.setdefault(key, len(slots))
+        assert index.of(np.array(batch, np.int64)).tolist() == [slots[key] for key in batch]
+        assert len(index) == len(slots)
+    assert index.find(np.arange(61)).tolist() == [slots.get(key, -1) for key in range(61)]
