@@ -1,4 +1,6 @@
-"""Checkpoints of a consumer group: where the SDK begins to read a partition. They are kept in Blob Storage."""
+"""What a consumer group keeps in Blob Storage: checkpoints, where the SDK begins to read a partition, and owners."""
+
+from collections.abc import Collection
 
 from azure.eventhub.aio import CheckpointStore
 
@@ -7,8 +9,8 @@ BEGINNING = -1
 
 
 class Checkpoints:
-    """The checkpoints of the consumer group `group` in a hub; `namespace` is its name as the SDK writes it. Methods
-    raise AzureError."""
+    """The checkpoints and owners of the consumer group `group` in a hub; `namespace` is its name as the SDK writes it.
+    Methods raise AzureError."""
 
     def __init__(self, store: CheckpointStore, namespace: str, hub: str, group: str) -> None:
         self._store = store
@@ -34,3 +36,9 @@ class Checkpoints:
                 "sequence_number": BEGINNING,
             }
         )
+
+    async def release(self, owners: Collection[str]) -> int:
+        """Release what `owners`, which are gone, still own, so that any reader may claim it at once; return how many
+        partitions that were. What another reader has claimed meanwhile stays with it."""
+        owned = [one for one in await self._store.list_ownership(*self._names) if one["owner_id"] in owners]
+        return len(list(await self._store.claim_ownership([{**one, "owner_id": ""} for one in owned])))

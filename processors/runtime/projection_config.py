@@ -1,6 +1,7 @@
 """What a worker that keeps a projection reads from the environment, once: where its services are, and its tuning."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 from msgspec import Struct
@@ -53,15 +54,22 @@ class ProjectionConfig(Struct, frozen=True):
         return config
 
 
+DATA = "SONGLINE_DATA"
+OWNERS = "owners"
+
+
 class ProjectionEnvironment(Struct, frozen=True):
-    """Where a projection's services are, and its tuning."""
+    """Where a projection's services are, and its tuning. `owners` is the folder of this machine in which workers note
+    under which names they own partitions; None: they don't."""
 
     cloud: CloudSettings
     blobs: BlobSettings
     config: ProjectionConfig
+    owners: Path | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str], prefix: str, flush_s: float) -> Self:
         """What `environ` says; see `ProjectionConfig.read`. Raises SettingError."""
         config = ProjectionConfig.read(environ, prefix, flush_s)
-        return cls(CloudSettings.read(environ), read_blobs(environ), config)
+        data = environ.get(DATA)
+        return cls(CloudSettings.read(environ), read_blobs(environ), config, Path(data, OWNERS) if data else None)

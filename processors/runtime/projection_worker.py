@@ -1,6 +1,7 @@
 """A worker that keeps a projection of `music-events` in a container of Cosmos DB: its parts, put together."""
 
 import asyncio
+import logging
 import random
 import time
 import uuid
@@ -18,6 +19,7 @@ from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.hub_reader import HubReader
+from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
@@ -26,10 +28,13 @@ from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.readiness import Readiness
+from songline.processors.runtime.recording_checkpoint_store import RecordingCheckpointStore
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
 from songline.schemas.progress_report import ProgressReport
+
+log = logging.getLogger(__name__)
 
 MAX_RECONNECTS = 100
 """Connections that may be cut while a partition is owned; the next cut closes it. The SDK's default is three. It
@@ -87,7 +92,9 @@ async def run_projection(
         stack.push_async_callback(database.close)
         container = cosmos.container(database, DATABASE, projection.container)
         parked, attempts = (cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS))
-        checkpoint_store = await stack.enter_async_context(checkpoints.store(environment.blobs, CHECKPOINT_BLOBS))
+        blob_store = await stack.enter_async_context(checkpoints.store(environment.blobs, CHECKPOINT_BLOBS))
+        owners = stack.enter_context(hold_owner_file(environment.owners, projection.name))
+        checkpoint_store = RecordingCheckpointStore(blob_store, owners)
         blob_service = await stack.enter_async_context(blobs.client(environment.blobs))
         # Its callers try again, with shorter pauses than the SDK's.
         metadata = eventhubs.consumer(cloud.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
@@ -126,8 +133,10 @@ async def run_projection(
             blob_service.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
             metadata.get_eventhub_properties,
             *projection.needs,
+            partial(_release_earlier, owners, group_checkpoints),
         )
-        pause_s = chance() * START_SPREAD * config.balance_s
+        # What follows a process that was killed is not one of many that start together.
+        pause_s = 0.0 if owners.earlier else chance() * START_SPREAD * config.balance_s
         if not await run_unless(stop, all_there):
             return
         if projection.prepare is not None:
@@ -137,3 +146,12 @@ async def run_projection(
         if await run_unless(stop, asyncio.sleep(pause_s)):
             readiness.begin()
             await run_unless(stop, reader.run())
+
+
+async def _release_earlier(owners: OwnerFile, group: Checkpoints) -> None:
+    """Release the partitions of the process that held the file of owners before, and was killed. Raises AzureError."""
+    if not owners.earlier:
+        return
+    if released := await group.release(owners.earlier):
+        log.info("%d partitions of a process that is gone are released", released)
+    owners.forget_earlier()

@@ -104,6 +104,19 @@ async def test_an_idle_partition_says_that_it_is_complete(
     assert all(reached.through and reached.through < datetime.now(UTC) for reached in progress.partitions.values())
 
 
+async def test_a_killed_worker_on_this_machine_is_followed_before_its_claims_expire(
+    catalog: Catalog, new_worker: Callable[..., CatalogWorker], tmp_path: Path
+) -> None:
+    worker = new_worker(SONGLINE_DATA=str(tmp_path), SONGLINE_CATALOG_EXPIRE="600")
+    await catalog.tell(uploaded("song-1"), partition="0")
+    await read_all(catalog)
+    worker.kill()
+    worker.start()
+    await catalog.tell(uploaded("song-2"), partition="2")
+    await read_all(catalog)
+    assert "4 partitions of a process that is gone are released" in worker.said
+
+
 async def test_killed_workers_leave_what_a_fold_of_the_log_gives(
     catalog: Catalog, new_worker: Callable[..., CatalogWorker]
 ) -> None:
