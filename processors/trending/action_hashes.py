@@ -5,6 +5,7 @@ arithmetic on columns. Two actions of an hour share a hash with a chance of 2^-1
 less than 10^-20. The hashes are saved, so the function never changes.
 """
 
+import re
 from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -13,10 +14,14 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
+from songline.schemas.types import ID_PATTERN
+
 Hashes = npt.NDArray[np.uint64]
 """Two words a row, shape (n, 2). Each is distributed evenly, so either may address a table."""
 
 MAX_USERS = 65_536
+
+_ID = re.compile(ID_PATTERN)
 
 # Odd, so that a multiplication loses nothing.
 _SONG_FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -36,6 +41,9 @@ class HashColumn:
         self._words = array("Q")
 
     def append(self, id_: str) -> None:
+        """Add an id's hash; raises ValueError for what is no id."""
+        if _ID.search(id_) is None:
+            raise ValueError(f"{id_[:100]!r} is no id")
         self._words.extend(id_hash(id_))
 
     def of(self, numbers: npt.NDArray[np.int64]) -> Hashes:
@@ -44,23 +52,24 @@ class HashColumn:
 
 
 class UserHashes(dict[str, int]):
-    """Listeners' ids to their places in a column of hashes: those that came last, `MAX_USERS` at most."""
+    """Listeners' ids to their places in `hashes`: of those that came last, since there is no end of listeners.
+
+    Raises ValueError for what is no id.
+    """
 
     def __init__(self) -> None:
-        self._hashes = HashColumn()
+        self.hashes = HashColumn()
 
     def __missing__(self, user_id: str) -> int:
+        self.hashes.append(user_id)
         place = self[user_id] = len(self)
-        self._hashes.append(user_id)
         return place
 
-    def of(self, user_ids: Sequence[str]) -> Hashes:
-        """The hashes of these listeners."""
+    def trim(self) -> None:
+        """Forget all where they are MAX_USERS or more; places that were given are void then."""
         if len(self) >= MAX_USERS:
             self.clear()
-            self._hashes = HashColumn()
-        places = np.fromiter(map(self.__getitem__, user_ids), np.int64, len(user_ids))
-        return self._hashes.of(places)
+            self.hashes = HashColumn()
 
 
 def action_hashes(kinds: npt.NDArray[np.int64], users: Hashes, songs: Hashes) -> Hashes:

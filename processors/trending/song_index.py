@@ -15,12 +15,17 @@ NO_REGION = 0
 
 
 class RegionIndex(dict[str | None, int]):
-    """Region to its number, the same in every process: AA is 1, ZZ is 676, and no region is 0."""
+    """Region to its number, the same in every process: AA is 1, ZZ is 676, and no region is 0.
+
+    Raises ValueError for what is no region.
+    """
 
     def __missing__(self, region: str | None) -> int:
         if region is None:
             number = NO_REGION
         else:
+            if len(region) != 2 or not (region.isascii() and region.isalpha() and region.isupper()):
+                raise ValueError(f"{region[:100]!r} is no region")
             first, second = region.encode("ascii")
             number = 1 + (first - 65) * 26 + second - 65
         self[region] = number
@@ -40,7 +45,10 @@ def shard_of(song_id: str, shards: int) -> int:
 
 
 class SongIndex(dict[str, int]):
-    """Song id to its number in this process: 0, 1, 2, … in the order of their coming."""
+    """Song id to its number in this process: 0, 1, 2, … in the order of their coming.
+
+    Raises ValueError for what is no id.
+    """
 
     def __init__(self, shards: int = 1) -> None:
         self.names: list[str] = []
@@ -49,11 +57,11 @@ class SongIndex(dict[str, int]):
         self.hashes = HashColumn()
 
     def __missing__(self, song_id: str) -> int:
+        self.hashes.append(song_id)
         number = len(self.names)
         self[song_id] = number
         self.names.append(song_id)
         self._shards.append(shard_of(song_id, self._count))
-        self.hashes.append(song_id)
         return number
 
     def numbers(self, song_ids: list[str]) -> Ints:

@@ -1,145 +1,50 @@
-"""Bodies of one partition to columns of actions: decoded and checked a batch at a time.
+"""Bodies of one partition to columns of actions: decoded and checked a piece of a batch at a time.
 
-The contract is that of `schemas.envelope.decode`. The checks that cost a call for each event there (the characters of
-four ids, the region) are made once for a whole batch here. A batch that is not plain is read again by the contract,
-event by event. A property test holds the two to the same verdict.
+The contract is that of `schemas.envelope.decode`. Its checks that cost a call for each event (the characters of ids,
+the time) are made for a column at once here, and those of ids and regions that are known already are not made again.
+What is read otherwise than plainly is read by the contract, event by event. A property test holds the two to the same
+verdict.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import repeat
-from operator import attrgetter, floordiv, sub
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from songline.processors.trending.action_hashes import Hashes, UserHashes, action_hashes
+from songline.processors.trending.cells.event_minutes import event_minutes
+from songline.processors.trending.cells.plain_events import decode_plain
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
-from songline.processors.trending.policy import READER
+from songline.processors.trending.policy import MINUTE_MS, READER
 from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
-from songline.schemas.decoding import DECODING_ERRORS, Decoder, is_plain
+from songline.schemas.decoding import DECODING_ERRORS, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
-from songline.schemas.event_time import check_enqueued, is_too_late
-from songline.schemas.events import (
-    TYPE_NAMES,
-    ListenImported,
-    SongLiked,
-    SongPlayed,
-    SongRemoved,
-    SongUnliked,
-    SongUploaded,
-)
+from songline.schemas.event_time import MAX_FUTURE, check_enqueued
+from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.listening import LISTEN_MS, is_listen
-from songline.schemas.moments import may_be_rounded, moment_at
-from songline.schemas.types import Device, DurationMs, Moment, Source, TraceParent
+from songline.schemas.moments import milliseconds, moment_at
 
-_RESUBMIT_OF = attrgetter("resubmitof")
-_Short = Annotated[str, Meta(min_length=1, max_length=128)]
-
-
-class _Play(Struct, rename="camel", gc=False):
-    user_id: _Short
-    song_id: _Short
-    played_ms: DurationMs | None = None
-    duration_ms: DurationMs | None = None
-    region: str | None = None
-    device: Device | None = None
-
-
-class _PlayV1(Struct, rename="camel", gc=False):
-    user_id: _Short
-    song_id: _Short
-    played_ms: DurationMs
-    duration_ms: DurationMs
-    region: str
-    device: Device | None = None
-
-
-class _Like(Struct, rename="camel", gc=False):
-    user_id: _Short
-    song_id: _Short
-    region: str | None = None
-
-
-class _Unlike(_Like, gc=False):
-    pass
-
-
-class _Envelope(Struct, kw_only=True, tag_field="type", gc=False):
-    specversion: Literal["1.0"]
-    id: _Short
-    source: Source
-    subject: str | None = None
-    time: Moment
-    partitionkey: _Short | None = None
-    datacontenttype: str | None = None
-    traceparent: TraceParent | None = None
-    resubmitof: Any = None
-
-
-class _Played(_Envelope, tag=TYPE_NAMES[SongPlayed], gc=False):
-    data: _Play
-
-
-class _PlayedV1(_Envelope, tag="songline.song.played.v1", gc=False):
-    data: _PlayV1
-
-
-class _Liked(_Envelope, tag=TYPE_NAMES[SongLiked], gc=False):
-    data: _Like
-
-
-class _Unliked(_Envelope, tag=TYPE_NAMES[SongUnliked], gc=False):
-    data: _Unlike
-
-
-class _Uploaded(_Envelope, tag=TYPE_NAMES[SongUploaded], gc=False):
-    data: SongUploaded
-
-
-class _Removed(_Envelope, tag=TYPE_NAMES[SongRemoved], gc=False):
-    data: SongRemoved
-
-
-class _Imported(_Envelope, tag=TYPE_NAMES[ListenImported], gc=False):
-    data: ListenImported
-
-
-_decode: Callable[[bytes], Any] = Decoder(
-    _Played | _PlayedV1 | _Liked | _Unliked | _Uploaded | _Removed | _Imported
-).raw
-# Beyond these an offset may take a moment out of the years that there are, which the contract refuses.
-_FIRST = datetime(1, 1, 2, tzinfo=UTC)
-_LAST = datetime(9999, 12, 30, tzinfo=UTC)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MINUTE = timedelta(minutes=1)
-_HOUR = timedelta(hours=1)
-_ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
-
-_KINDS: dict[type, int] = {
-    _Play: LISTENS,
-    _PlayV1: LISTENS,
-    SongPlayed: LISTENS,
-    _Like: LIKES,
-    SongLiked: LIKES,
-    _Unlike: UNLIKES,
-    SongUnliked: UNLIKES,
-}
-_PLAYS = (_Play, _PlayV1, SongPlayed)
-_FACTS = (SongUploaded, SongRemoved)
+PIECE = 2_048
+"""Bodies that are read at once: few enough that their columns stay in the processor's cache."""
 
 KIND_BITS = 2
 MINUTE_BITS = 6
+_LOW_BITS = MINUTE_BITS + KIND_BITS
+
+_KINDS: dict[type, int] = {SongPlayed: LISTENS, SongLiked: LIKES, SongUnliked: UNLIKES}
+_ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-"
+_MAX_FUTURE_MS = MAX_FUTURE // timedelta(milliseconds=1)
+_ANY_TIME = "1970-01-01T00:00:00Z"
 
 
 class ActionColumns(Struct, frozen=True):
     """The listeners' actions of a batch, in order, and what else is in it.
 
-    `hashes`: what an action is known by (see `action_hashes`). `codes`: song, region, minute of
-    the hour and kind in one integer (see `code`). `hours`: UTC hours since 1970. `facts`: (index in the batch,
-    event) of uploads and removals. `poison`: (index, why).
+    `hashes`: what an action is known by, which a listener may take once an hour (see `action_hashes`). `codes`: song,
+    region, minute of the hour and kind in one integer (see `code`). `hours`: UTC hours since 1970. `facts`: (index in
+    the batch, event) of uploads and removals. `poison`: (index, why).
     """
 
     hashes: Hashes
@@ -157,160 +62,136 @@ def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
 def read_batch(
     bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex, users: UserHashes
 ) -> ActionColumns:
-    """Read `bodies`; `logged_ms` is when the hub took each (Unix milliseconds, -1 where it doesn't say)."""
+    """Read `bodies`; `logged_ms` is when the hub took each (Unix milliseconds, -1 where it doesn't say).
+
+    Songs, regions and listeners become known as they come.
+    """
     facts: list[tuple[int, Event]] = []
     poison: list[tuple[int, PoisonError]] = []
-    events: list[Any]
-    try:
-        events = list(map(_decode, bodies))
-        plain = is_plain(bodies) and _BY_CONTRACT.isdisjoint(map(type, events))
-        plain = plain and not any(map(_RESUBMIT_OF, events))
-    except DECODING_ERRORS:
-        events = []
-        plain = False
-    if not (plain and _within_rules(events) and _in_time(events, bodies, logged_ms)):
-        events = _actions(list(map(_decode_fast, bodies)), bodies, logged_ms, facts, poison)
-    listens = [
-        event
-        for event in events
-        if (data := event.data).__class__ not in _PLAYS
-        or (data.played_ms or 0) >= LISTEN_MS
-        or is_listen(data.played_ms, data.duration_ms)
-    ]
-    return _columns(listens, songs, regions, users, facts, poison)
-
-
-def _columns(
-    actions: Sequence[Any],
-    songs: SongIndex,
-    regions: RegionIndex,
-    users: UserHashes,
-    facts: list[tuple[int, Event]],
-    poison: list[tuple[int, PoisonError]],
-) -> ActionColumns:
-    size = len(actions)
-    data = [action.data for action in actions]
-    kinds = list(map(_KINDS.__getitem__, map(type, data)))
-    song_ids = [action.song_id for action in data]
-    hours, minutes = _buckets([action.time for action in actions])
-    numbers = songs.numbers(song_ids)
-    codes = code(
-        numbers,
-        np.fromiter(map(regions.__getitem__, [action.region for action in data]), np.int64, size),
-        minutes,
-        np.array(kinds, np.int64),
-    )
-    hashes = action_hashes(
-        np.array(kinds, np.int64), users.of([action.user_id for action in data]), songs.hashes.of(numbers)
-    )
+    columns = [_NONE]
+    for start in range(0, len(bodies), PIECE):
+        some, logged = bodies[start : start + PIECE], logged_ms[start : start + PIECE]
+        users.trim()
+        piece = _Piece(songs, regions, users)
+        for place in piece.read(some, logged):
+            try:
+                event = decode(some[place])
+                check_enqueued(event.time, moment_at(logged[place]) if logged[place] >= 0 else None)
+            except PoisonError as why:
+                poison.append((start + place, why))
+                continue
+            # What is sent again for other readers was applied here before, and may be outside of the window in which
+            # an action is known again.
+            if not event.is_for(READER) or isinstance(event.data, ListenImported):
+                continue
+            if isinstance(event.data, SongUploaded | SongRemoved):
+                facts.append((start + place, event))
+            else:
+                piece.put(place, event.data, event.time)
+        columns.append(piece.columns())
+    hashes, codes, hours = map(np.concatenate, zip(*columns, strict=True))
     return ActionColumns(hashes, codes, hours, facts, poison)
 
 
-def _buckets(times: list[datetime]) -> tuple[Ints, Ints]:
-    """UTC hours since 1970, and the minute in the hour."""
-    size = len(times)
-    if size and {time.tzinfo for time in times} == {UTC}:
-        first, last = ((one - _EPOCH) // _HOUR for one in (min(times), max(times)))
-        if first == last:
-            return np.full(size, first, np.int64), np.array([time.minute for time in times], np.int64)
-    minutes = np.fromiter(map(floordiv, map(sub, times, repeat(_EPOCH)), repeat(_MINUTE)), np.int64, size)
-    return np.divmod(minutes, 60)
+class _Piece:
+    """The actions in some bodies, each in the place of its body. A place that is `_absent` has none."""
+
+    def __init__(self, songs: SongIndex, regions: RegionIndex, users: UserHashes) -> None:
+        self._songs = songs
+        self._regions = regions
+        self._users = users
+        self._listeners: list[int] = []
+        self._codes: list[int] = []
+        self._minutes = np.zeros(0, np.int64)
+        self._absent: set[int] = set()
+
+    def read(self, bodies: Sequence[bytes], logged_ms: Sequence[int]) -> Sequence[int]:
+        """Read those of the bodies that are plain, and return the places of the others."""
+        try:
+            if not is_plain(bodies):
+                raise ValueError("a body that is not UTF-8, or too deep")
+            others, ids, times = self._read_plain(bodies)
+            _check_ids(ids)
+            self._minutes = event_minutes(times)
+            _check_in_time(self._minutes, logged_ms)
+        except ValueError:
+            others = list(range(len(bodies)))
+            self._listeners, self._codes = [0] * len(bodies), [0] * len(bodies)
+            self._minutes = np.zeros(len(bodies), np.int64)
+        self._absent.update(others)
+        return others
+
+    def _read_plain(self, bodies: Sequence[bytes]) -> tuple[list[int], list[str], list[str]]:
+        """Places of bodies that are not plain; ids that are to be checked; the time of each body."""
+        songs, regions, users = self._songs, self._regions, self._users
+        listeners, codes = self._listeners, self._codes
+        others: list[int] = []
+        ids: list[str] = []
+        times: list[str] = []
+        stream = iter(bodies)
+        while len(codes) < len(bodies):
+            try:
+                # One loop, in which each event is used while it is in the processor's cache, and goes at once.
+                for event in map(decode_plain, stream):
+                    data = event.data
+                    user_id = data.user_id
+                    listener = users[user_id]
+                    number = (songs[data.song_id] << REGION_BITS | regions[data.region]) << _LOW_BITS | data.kind
+                    if event.partitionkey != user_id and event.partitionkey is not None:
+                        ids.append(event.partitionkey)
+                    played_ms = data.played_ms
+                    if played_ms is not None and played_ms < LISTEN_MS and not is_listen(played_ms, data.duration_ms):
+                        self._absent.add(len(codes))
+                    ids.append(event.id)
+                    times.append(event.time)
+                    listeners.append(listener)
+                    codes.append(number)
+            except DECODING_ERRORS:
+                others.append(len(codes))
+                times.append(times[-1] if times else _ANY_TIME)
+                listeners.append(0)
+                codes.append(0)
+        return others, ids, times
+
+    def put(self, place: int, data: SongPlayed | SongLiked | SongUnliked, time: datetime) -> None:
+        """Put an action that the contract has read in the place of its body."""
+        if isinstance(data, SongPlayed) and not is_listen(data.played_ms, data.duration_ms):
+            return
+        self._listeners[place] = self._users[data.user_id]
+        song, region = self._songs[data.song_id], self._regions[data.region]
+        self._codes[place] = (song << REGION_BITS | region) << _LOW_BITS | _KINDS[type(data)]
+        self._minutes[place] = milliseconds(time) // MINUTE_MS
+        self._absent.discard(place)
+
+    def columns(self) -> tuple[Hashes, Ints, Ints]:
+        """Hashes, codes and hours of the actions, in the order of their bodies."""
+        listeners, codes = np.array(self._listeners, np.int64), np.array(self._codes, np.int64)
+        hours, minutes = np.divmod(self._minutes, 60)
+        if self._absent:
+            absent = list(self._absent)
+            listeners, codes, hours, minutes = (np.delete(one, absent) for one in (listeners, codes, hours, minutes))
+        if not len(codes):
+            return _NONE
+        songs = self._songs.hashes.of(codes >> _LOW_BITS + REGION_BITS)
+        kinds = codes & (1 << KIND_BITS) - 1
+        return action_hashes(kinds, self._users.hashes.of(listeners), songs), codes | minutes << KIND_BITS, hours
 
 
-_BY_CONTRACT = frozenset((_Uploaded, _Removed, _Imported))
-"""What the contract reads: rare here, with texts to clean, and no action of a chart."""
-
-
-def _within_rules(actions: Sequence[Any]) -> bool:
-    """Whether the ids and regions of actions keep the contract's patterns."""
-    data = [action.data for action in actions]
-    users = [action.user_id for action in data]
-    keys = [action.partitionkey for action in actions]
-    ids = [action.id for action in actions]
-    ids += users
-    ids += [action.song_id for action in data]
-    if keys != users:
-        ids += filter(None, keys)
-    regions = {action.region for action in data}
+def _check_ids(ids: list[str]) -> None:
+    """Raise ValueError where one of these texts, none of which is empty, is no id."""
     # "/" is of no id, so that what is left of the joined ids are the joints alone.
     joined = "/".join(ids)
-    if len(joined.encode().translate(None, _ID_CHARACTERS)) != max(0, len(ids) - 1):
-        return False
-    if (joined.startswith(".") or "/." in joined) and not all(map(_has_more_than_dots, ids)):
-        return False
-    return all(
-        region is None or (len(region) == 2 and region.isascii() and region.isalpha() and region.isupper())
-        for region in regions
-    )
+    if len(joined.encode("ascii").translate(None, _ID_CHARACTERS)) != max(0, len(ids) - 1):
+        raise ValueError("an id with another character")
+    if (joined.startswith(".") or "/." in joined) and not all(id_.strip(".") for id_ in ids):
+        raise ValueError("an id of dots only")
 
 
-def _has_more_than_dots(id_: str) -> bool:
-    return id_.strip(".") != ""
+def _check_in_time(minutes: Ints, logged_ms: Sequence[int]) -> None:
+    """Raise ValueError where an event may be later than its log time allows."""
+    logged = np.array(logged_ms, np.int64)
+    if (((minutes + 1) * MINUTE_MS > logged + _MAX_FUTURE_MS) & (logged >= 0)).any():
+        raise ValueError("a time that may be too late")
 
 
-def _in_time(events: Sequence[Any], bodies: Sequence[bytes], logged_ms: Sequence[int]) -> bool:
-    """Whether no event can be later than its log time allows, or in another minute than the contract has it in.
-
-    msgspec rounds what is finer than a microsecond and the contract cuts it, which differs where it rounds up to
-    a whole minute.
-    """
-    if not events:
-        return True
-    times = [event.time for event in events]
-    earliest = min(logged_ms)
-    if earliest < 0 or is_too_late(max(times), moment_at(earliest)) or min(times) < _FIRST:
-        return False
-    suspects = [index for index, time in enumerate(times) if not time.second]
-    return not any(may_be_rounded(times[index], bodies[index]) for index in suspects)
-
-
-def _actions(
-    events: Sequence[Any],
-    bodies: Sequence[bytes],
-    logged_ms: Sequence[int],
-    facts: list[tuple[int, Event]],
-    poison: list[tuple[int, PoisonError]],
-) -> list[Any]:
-    """The actions of a batch that is not plain; facts and poison go to their lists.
-
-    `events`: what the fast decoder made of each body, None where it made nothing.
-    """
-    fast = [event for event in events if event is not None and type(event) not in _BY_CONTRACT]
-    within_rules = _within_rules(fast)
-    actions = []
-    for index, event in enumerate(events):
-        enqueued_at = moment_at(logged_ms[index]) if logged_ms[index] >= 0 else None
-        try:
-            if (
-                event is None
-                or type(event) in _BY_CONTRACT
-                or not _FIRST <= event.time <= _LAST
-                or is_too_late(event.time, enqueued_at)
-                or event.resubmitof
-                or may_be_rounded(event.time, bodies[index])
-                or not (within_rules or _within_rules([event]))
-            ):
-                event = decode(bodies[index])
-            check_enqueued(event.time, enqueued_at)
-        except PoisonError as why:
-            poison.append((index, why))
-            continue
-        # What is sent again for other readers was applied here before, and may be outside of the window in which an
-        # action is known again.
-        if isinstance(event, Event) and not event.is_for(READER):
-            continue
-        if isinstance(event.data, ListenImported):
-            continue
-        if isinstance(event.data, _FACTS):
-            facts.append((index, event))
-        else:
-            actions.append(event)
-    return actions
-
-
-def _decode_fast(body: bytes) -> Any:
-    """What the fast decoder makes of `body`; None where it makes nothing, or the contract may decide otherwise."""
-    try:
-        return _decode(body) if is_plain((body,)) else None
-    except DECODING_ERRORS:
-        return None
+_NONE: tuple[Hashes, Ints, Ints] = (np.zeros((0, 2), np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from songline.processors.trending import action_hashes
 from songline.processors.trending.action_hashes import UserHashes, hashes_of
-from songline.processors.trending.song_index import SongIndex
+from songline.processors.trending.song_index import RegionIndex, SongIndex
 
 ids = st.text("ab-.:", min_size=1, max_size=3)
 
@@ -32,7 +32,9 @@ def test_columns_of_ids_give_the_same_hashes(monkeypatch: pytest.MonkeyPatch) ->
         user_ids = [f"user-{number}" for number in (start, 0, start + 1, start)]
         song_ids = [f"song-{number}" for number in (1, start, start, 0)]
         kinds = np.array([0, 1, 2, 0])
-        rows = action_hashes.action_hashes(kinds, users.of(user_ids), songs.hashes.of(songs.numbers(song_ids)))
+        users.trim()
+        listeners = users.hashes.of(np.array([users[user_id] for user_id in user_ids]))
+        rows = action_hashes.action_hashes(kinds, listeners, songs.hashes.of(songs.numbers(song_ids)))
         wanted = hashes_of(list(zip(kinds.tolist(), user_ids, song_ids, strict=True)))
         assert rows.tolist() == wanted.tolist()
         assert len(users) <= 3 + len(user_ids)
@@ -43,3 +45,20 @@ SAVED = [
     ["7e9d685978b886e9", "b4d74487c95c1bd2"],
     ["0378788a22459670", "6af8257dfabe48ba"],
 ]
+
+
+@pytest.mark.parametrize("odd", ["", "...", "ä", "a b", "a/b", "x" * 129, "a\n"])
+def test_what_is_no_id_is_not_kept(odd: str) -> None:
+    for index in (SongIndex(), UserHashes()):
+        index["a"]
+        with pytest.raises(ValueError, match="is no id"):
+            index[odd]
+        assert (list(index), index["b"]) == (["a"], 1)
+
+
+@pytest.mark.parametrize("odd", ["", "D", "DEU", "de", "D1", "\xc4\xd6"])
+def test_what_is_no_region_is_not_kept(odd: str) -> None:
+    regions = RegionIndex()
+    with pytest.raises(ValueError, match="is no region"):
+        regions[odd]
+    assert not regions

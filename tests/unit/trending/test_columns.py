@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.trending.action_hashes import UserHashes, hashes_of
+from songline.processors.trending.cells import columns
 from songline.processors.trending.cells.columns import read_batch
 from songline.processors.trending.song_index import RegionIndex, SongIndex, region_name
 from songline.schemas.envelope import Event, decode
@@ -47,8 +49,37 @@ ids = st.sampled_from(
         None,
     ]
 )
-times = st.sampled_from(
+
+
+def written_moment(moment: datetime, digits: int, zone: str) -> str:
+    text = moment.replace(microsecond=0).isoformat()
+    return text + ("." + f"{moment.microsecond:06d}9999999"[:digits] if digits else "") + zone
+
+
+any_times = st.builds(
+    written_moment,
+    st.datetimes(datetime(2026, 2, 27, 12), datetime(2026, 3, 2)) | st.datetimes(),  # noqa: DTZ001 - the zone is text
+    st.sampled_from([0, 3, 6, 7, 9, 13]),
+    st.sampled_from(
+        ["Z", "z", "", "+00:00", "-00:00", "+05:30", "-23:59", "+24:00", "+05:60", "+0530", "+05", "-1:00"]
+    ),
+)
+times = any_times | st.sampled_from(
     [
+        "2026-11-22T13:59:60Z",
+        "2026-11-22T13:60:00Z",
+        "2026-11-22T24:00:00Z",
+        "2026-11-22T13:59:5aZ",
+        "2026-11-22T13:59:59.Z",
+        "2026-11-22T13:59:59,5Z",
+        "2026-11-22 13:59:59Z",
+        "2026-02-29T13:59:59Z",
+        "2028-02-29T13:59:59Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "\u0662026-11-22T13:59:59Z",
         "2026-11-22T13:59:59.123Z",
         "2026-11-22T14:30:00Z",
         "2026-11-22T14:30:00.123456+05:30",
@@ -148,6 +179,13 @@ def test_every_body_gets_the_verdict_of_the_contract(batch: list[bytes]) -> None
 
 
 @settings(deadline=None)
+@given(st.lists(bodies, min_size=3, max_size=9), st.integers(1, 4))
+def test_pieces_of_a_batch_are_put_together(batch: list[bytes], size: int) -> None:
+    with patch.object(columns, "PIECE", size):
+        holds_the_verdict(batch, [LOGGED - index % 3 * 3_600_000 for index in range(len(batch))])
+
+
+@settings(deadline=None)
 @given(st.lists(bodies, min_size=1, max_size=3))
 def test_so_it_does_where_the_log_says_no_time(batch: list[bytes]) -> None:
     holds_the_verdict(batch, [-1] * len(batch))
@@ -161,9 +199,40 @@ def test_a_bad_record_costs_no_neighbour(name: str) -> None:
     assert len(found.codes) == 2
 
 
+def test_plain_bodies_are_read_without_the_contract() -> None:
+    batch = [
+        msgspec.json.encode({**envelope(), "type": f"songline.song.{kind}", "time": time})
+        for kind in ("played.v1", "played.v2", "liked.v1", "unliked.v1")
+        for time in PLAIN_TIMES
+    ]
+    batch += [msgspec.json.encode({**envelope(), "data": usual | {"playedMs": ms}}) for ms in (0, 1, 29_999, 30_000)]
+    songs, regions, users = SongIndex(), RegionIndex(), UserHashes()
+    logged_ms = [LOGGED] * len(batch)
+    with patch.object(columns, "decode", side_effect=AssertionError):
+        read = read_batch(batch, logged_ms, songs, regions, users)
+    assert len(read.codes) == len(batch) - 3
+    # One that is not plain costs no other its plain reading.
+    with patch.object(columns, "decode", wraps=decode) as contract:
+        read_batch([*batch, b"{}", *batch], [LOGGED] * (2 * len(batch) + 1), songs, regions, users)
+    assert contract.call_count == 1
+
+
+PLAIN_TIMES = (
+    "2026-11-22T13:59:59Z",
+    "2026-11-22T13:59:59.123Z",
+    "2026-11-22T13:59:59.123456Z",
+    "2026-11-22T13:59:59.9999999Z",
+    "2026-11-22T13:59:59.123456+00:00",
+    "2026-11-22T14:59:59.123+01:00",
+    "2026-11-21T23:59:59Z",
+)
+
+
 def holds_the_verdict(batch: list[bytes], logged_ms: list[int]) -> None:
-    songs = SongIndex()
-    found = read_batch(batch, logged_ms, songs, RegionIndex(), UserHashes())
+    songs, regions, users = SongIndex(), RegionIndex(), UserHashes()
+    found = read_batch(batch, logged_ms, songs, regions, users)
+    again = read_batch(batch, logged_ms, songs, regions, users)
+    assert again.codes.tolist() == found.codes.tolist(), "ids that are known are as they were"
 
     acts, facts, poison = [], [], []
     for index, body in enumerate(batch):
