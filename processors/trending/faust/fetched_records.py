@@ -1,8 +1,9 @@
-"""The records that aiokafka fetched of one partition, read from its record batches without an object for each record.
+"""The records that aiokafka fetched of one partition, read from its record batches into columns.
 
 A hub that is not compacted has no gap between offsets, and none is passed over here: a fetch ends before the gap, so
 that the partition is fetched again from there. Source: Event Hubs gives a partition's events consecutive sequence
-numbers, and its Kafka offsets are these. Control batches, which hold no event, take an offset each as in Kafka.
+numbers, and its Kafka offsets are these; so a batch that has as many records as offsets says the offset of each.
+Control batches, which hold no event, take an offset each as in Kafka.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.record_batches import (
     MAX_TIMESTAMP_MS,
     UnreadableError,
+    columns_of,
     is_intact,
     next_batch,
     records_of,
@@ -65,23 +67,21 @@ class FetchedRecords:
                 break
             if not batch.is_control_batch:
                 try:
-                    records = records_of(batch, source._records.raw)
+                    some_logged, some_bodies = columns_of(batch, source._records.raw)
                 except UnreadableError as error:
                     unreadable[len(bodies)] = f"{batch.next_offset - batch.base_offset} records: {error}"
                     offsets.append(max(batch.base_offset, expected))
                     logged.append(batch.max_timestamp)
                     bodies.append(bytes(source._records.raw))
                 else:
-                    if batch.base_offset < expected:
-                        records = [record for record in records if record.offset >= expected]
-                    taken = [record.offset for record in records]
-                    whole = batch.next_offset - max(batch.base_offset, expected)
-                    if len(taken) != whole or (taken and taken[-1] != batch.next_offset - 1):
-                        self.gap = OffsetGap(expected, f"{len(taken)} of {whole} records")
+                    whole = batch.next_offset - batch.base_offset
+                    if len(some_bodies) != whole:
+                        self.gap = OffsetGap(expected, f"{len(some_bodies)} of {whole} records")
                         break
-                    offsets += taken
-                    logged += [record.timestamp for record in records]
-                    bodies += [record.value or b"" for record in records]
+                    read_before = expected - batch.base_offset
+                    offsets += range(expected, batch.next_offset)
+                    logged += some_logged[read_before:]
+                    bodies += some_bodies[read_before:]
             source.next_fetch_offset = batch.next_offset
         yield Batch(begin, source.next_fetch_offset, offsets, moments(logged, self._now_ms), bodies, unreadable)
 
