@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from azure.eventhub import TransportType
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
+from songline.cloud import eventhub_frames
 from songline.cloud.credentials import entra
 from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubsSettings, connection_parts
 from songline.cloud.tls import client_context
@@ -25,6 +26,7 @@ def producer(settings: EventHubsSettings, hub: str, **options: Any) -> EventHubP
 
 def consumer(settings: EventHubsSettings, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
     """A consumer client for `hub` in the consumer group `group`; `options` go to the SDK's constructor."""
+    eventhub_frames.install()
     options = {"ssl_context": client_context(), **options}
     if settings.connection is not None:
         return EventHubConsumerClient.from_connection_string(

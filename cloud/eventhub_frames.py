@@ -1,0 +1,47 @@
+"""What knows azure-eventhub's inside: frames that have arrived already are taken without a timer for each.
+
+The SDK reads each frame, and so each event, under `asyncio.wait_for`. In Python 3.11 that makes a task and a timer:
+two fifths of the CPU that receiving an event costs. A frame that is in memory as a whole needs neither.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from importlib.metadata import version
+from typing import Any
+
+from azure.eventhub._pyamqp.aio import _transport_async
+
+KNOWN_VERSION = "5.15.1"
+"""The version of azure-eventhub that this was read against. Another one reads frames in its own way."""
+
+_HEADER_BYTES = 8
+_ReceiveFrame = Callable[..., Awaitable[tuple[Any, Any]]]
+
+
+def install() -> bool:
+    """Replace how the SDK receives frames, once; return whether that is so. Without it all works, at a higher cost."""
+    reading: Any = _transport_async.AsyncTransportMixin
+    receive: _ReceiveFrame = reading.receive_frame
+    if hasattr(receive, "__wrapped__"):
+        return True
+    if version("azure-eventhub") != KNOWN_VERSION:
+        return False
+    reading.receive_frame = _without_timer(receive)
+    return True
+
+
+def _without_timer(receive: _ReceiveFrame) -> _ReceiveFrame:
+    @wraps(receive)
+    async def receive_frame(transport: Any, timeout: float | None = None, **options: Any) -> tuple[Any, Any]:  # noqa: ASYNC109 - the SDK's
+        return await receive(transport, timeout=None if _has_whole_frame(transport) else timeout, **options)
+
+    return receive_frame
+
+
+def _has_whole_frame(transport: Any) -> bool:
+    """Whether the next frame is in memory: the four bytes that it begins with are its size."""
+    arrived = getattr(getattr(transport, "reader", None), "_buffer", b"")
+    begun = getattr(transport, "_read_buffer", None)
+    if begun is None or len(arrived) < _HEADER_BYTES or begun.tell() < begun.getbuffer().nbytes:
+        return False
+    return bool(len(arrived) >= int.from_bytes(arrived[:4], "big"))
