@@ -11,8 +11,8 @@ PREFIX = "SONGLINE_LIBRARY_"
 
 
 class LibraryConfig(Struct, frozen=True):
-    """`writes`: how many listeners are written at a time. `buffer`: how many actions may wait to be written. `room`:
-    about how many documents are cached."""
+    """`writes`: how many shelves are written at a time. `buffer`: how many actions may wait to be written. `room`:
+    about how many kilobytes of documents are cached."""
 
     writes: int = 16
     buffer: int = 20_000

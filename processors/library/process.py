@@ -2,29 +2,53 @@
 
 import os
 
-from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.aio import ContainerProxy, CosmosClient
 
+from songline.cloud import cosmos
 from songline.processors.library.actions import READER
 from songline.processors.library.config import PREFIX, LibraryConfig
-from songline.processors.library.library_store import LibraryStore
-from songline.processors.library.processor import LibraryProcessor
+from songline.processors.library.live_version import read_or_create
+from songline.processors.library.processor import LibraryProcessor, ShelfLayout
+from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
-from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
+from songline.schemas.channels import DATABASE, LIBRARY_GROUP, LIBRARY_SHELVES, PROJECTIONS
 
 FLUSH_S = 0.5
 """Short, since an app that likes a song shows the library soon after."""
 
 
+class LibraryParts:
+    """What the worker's parts share: the layout of the live version, which is known once `prepare` is done."""
+
+    def __init__(self, config: LibraryConfig) -> None:
+        self._config = config
+        self._layout: ShelfLayout | None = None
+
+    async def prepare(self, account: CosmosClient, hub: HubMetadata) -> None:
+        """Read the live version, or make the first one. Raises AzureError and EventHubError."""
+        container = cosmos.container(account, DATABASE, PROJECTIONS)
+        live = await read_or_create(container, len((await hub.describe()).partitions))
+        self._layout = ShelfLayout(live.version, live.shelves)
+
+    def open_with(self, container: ContainerProxy) -> OpenProcessor:
+        """What opens the processors of partitions, over the container of shelves."""
+        store = ShelfStore(container, self._config.room)
+        return LibraryProcessor(store, self.layout, self._config.writes, self._config.buffer).open
+
+    def layout(self) -> ShelfLayout:
+        """The layout of the live version."""
+        assert self._layout is not None, "partitions are opened after prepare"
+        return self._layout
+
+
 def projection(config: LibraryConfig) -> ProjectionDefinition:
-    """The projection of `music-events` into the container `library`."""
-
-    def open_with(container: ContainerProxy) -> OpenProcessor:
-        return LibraryProcessor(LibraryStore(container, config.room), config.writes, config.buffer).open
-
-    return ProjectionDefinition(READER, LIBRARY_GROUP, LIBRARY, "userId", open_with)
+    """The projection of `music-events` into the container `library-shelves`."""
+    parts = LibraryParts(config)
+    return ProjectionDefinition(READER, LIBRARY_GROUP, LIBRARY_SHELVES, "shelf", parts.open_with, prepare=parts.prepare)
 
 
 def main() -> None:

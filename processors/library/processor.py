@@ -1,18 +1,20 @@
-"""The library's part of the pump: actions of a partition are held by listener and written a listener at a time."""
+"""The library's part of the pump: actions of a partition are held by shelf and written a shelf at a time."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from songline.processors.library.actions import ListenerAction, parse_actions
-from songline.processors.library.library_store import LibraryStore
+from songline.processors.library.actions import parse_actions
+from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.errors import PoisonError
+from songline.schemas.library.action import UserAction
+from songline.schemas.library.shelf import shelf_key, shelf_of
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +22,28 @@ REPORT_S = 60.0
 """Seconds between two log lines about what was written and what it cost."""
 
 
+class ShelfLayout(Struct, frozen=True):
+    """Which version of the libraries is written, and over how many shelves its listeners are spread."""
+
+    version: int
+    shelves: int
+
+
 class LibraryProcessor:
     """What the partitions of one worker share: a bound on the actions that wait (`buffer`), and one on the writes that
-    are under way (`writes`). `steady` gives seconds."""
+    are under way (`writes`). `layout` is known before a partition is opened. `steady` gives seconds."""
 
     def __init__(
-        self, store: LibraryStore, writes: int, buffer: int, steady: Callable[[], float] = time.monotonic
+        self,
+        store: ShelfStore,
+        layout: Callable[[], ShelfLayout],
+        writes: int,
+        buffer: int,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.gate = asyncio.Semaphore(writes)
-        self.writes = writes
+        self._layout = layout
         self._buffer = buffer
         self._partitions: dict[int, LibraryPartitionProcessor] = {}
         self._steady = steady
@@ -38,7 +52,7 @@ class LibraryProcessor:
 
     def open(self, partition: str, retries: PersistentRetry) -> "LibraryPartitionProcessor":
         """The processor of a partition, until its `close`."""
-        processor = LibraryPartitionProcessor(partition, self, retries)
+        processor = LibraryPartitionProcessor(int(partition), self._layout(), self, retries)
         self._partitions[id(processor)] = processor
         return processor
 
@@ -65,13 +79,14 @@ class LibraryProcessor:
 
 
 class LibraryPartitionProcessor:
-    """The actions of a partition. `waiting` counts those that are not written yet."""
+    """The actions of a partition, by shelf. `waiting` counts those that are not written yet."""
 
-    def __init__(self, partition: str, shared: LibraryProcessor, retries: PersistentRetry) -> None:
+    def __init__(self, partition: int, layout: ShelfLayout, shared: LibraryProcessor, retries: PersistentRetry) -> None:
         self._partition = partition
+        self._layout = layout
         self._shared = shared
         self._retries = retries
-        self._actions: dict[str, list[ListenerAction]] = {}
+        self._actions: dict[int, list[UserAction]] = {}
         self.waiting = 0
 
     @property
@@ -81,30 +96,29 @@ class LibraryPartitionProcessor:
 
     async def process(self, records: Sequence[HubRecord]) -> Mapping[int, PoisonError]:
         """Hold the actions in `records` until `flush`."""
-        batch = parse_actions(records)
-        for user_id, actions in batch.actions.items():
-            self._actions.setdefault(user_id, []).extend(actions)
-            self.waiting += len(actions)
+        batch = parse_actions(self._partition, records)
+        for action in batch.actions:
+            self._actions.setdefault(shelf_of(action.user_id, self._layout.shelves), []).append(action)
+        self.waiting += len(batch.actions)
         return batch.poison
 
     async def flush(self) -> None:
         """Return once all actions are written."""
-        users = iter(list(self._actions))
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._shared.writes, len(self._actions))):
-                group.create_task(self._write(users))
+            for shelf in list(self._actions):
+                group.create_task(self._write(shelf))
 
     def close(self) -> None:
         """Drop what is not written: the partition's next reader reads it again."""
         self._shared.remove(self)
 
-    async def _write(self, users: Iterator[str]) -> None:
-        for user_id in users:
-            await self._retries.run(partial(self._apply, user_id), writes_item=True)
-            count = len(self._actions.pop(user_id))
-            self.waiting -= count
-            self._shared.count_written(count)
+    async def _write(self, shelf: int) -> None:
+        await self._retries.run(partial(self._apply, shelf), writes_item=True)
+        count = len(self._actions.pop(shelf))
+        self.waiting -= count
+        self._shared.count_written(count)
 
-    async def _apply(self, user_id: str) -> None:
+    async def _apply(self, shelf: int) -> None:
         async with self._shared.gate:
-            await self._shared.store.apply(user_id, self._partition, self._actions[user_id])
+            key = shelf_key(self._layout.version, shelf)
+            await self._shared.store.apply(key, self._partition, self._actions[shelf])

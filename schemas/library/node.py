@@ -33,7 +33,7 @@ class NodeDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     pushed: dict[str, int] = {}
 
 
-class RootDocument(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class RootDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """The root of a shelf's tree; `id` is ROOT.
 
     `applied`: partition of `music-events` to the lasting position up to which all its actions of the shelf's listeners

@@ -22,8 +22,8 @@ from songline.schemas.channels import (
     CATALOG_GROUP,
     CHECKPOINT_BLOBS,
     DATABASE,
-    LIBRARY,
     LIBRARY_GROUP,
+    LIBRARY_SHELVES,
     MUSIC_EVENTS,
     SONGS,
     TRENDING_GROUP,
@@ -48,7 +48,7 @@ class ProjectionPlace(Struct, frozen=True):
 PROJECTIONS: Mapping[str, ProjectionPlace] = {
     place.worker: place
     for place in (
-        ProjectionPlace("library", LIBRARY_GROUP, LIBRARY, "userId"),
+        ProjectionPlace("library", LIBRARY_GROUP, LIBRARY_SHELVES, "shelf"),
         ProjectionPlace("catalog", CATALOG_GROUP, SONGS, "id"),
         ProjectionPlace("trending", TRENDING_GROUP, ATTEMPTS, "id", checkpoints=False),
     )

@@ -42,10 +42,10 @@ FAULTS = (
         "operation": "batch",
         "kind": "throttle",
         "retry_after_ms": 50,
-        "probability": 0.05,
+        "probability": 0.15,
         "seed": 1,
     },
-    {"service": "cosmos", "operation": "batch", "kind": "lose", "probability": 0.01, "seed": 2},
+    {"service": "cosmos", "operation": "batch", "kind": "lose", "probability": 0.1, "seed": 2},
     {
         "service": "cosmos",
         "operation": "read",

@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from songline.schemas.channels import LIBRARY
+from songline.schemas.channels import LIBRARY_SHELVES
+from songline.schemas.decoding import convert
+from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument
+from songline.schemas.library.shelf import ROOT
 from songline.schemas.progress import PROGRESS
 from tests.support.library_reference import Shelf, stored
 from tests.support.localcloud import LocalCloud
@@ -30,9 +33,17 @@ class LibraryWorker(WorkerProcess):
 class Libraries(Projection):
     """The libraries."""
 
-    async def all(self) -> dict[str, Shelf | None]:
+    async def all(self) -> dict[str, Shelf]:
+        return stored(await self.nodes())
+
+    async def nodes(self) -> list[TreeDocument]:
+        """The documents of all shelves."""
         query = self.container.query_items("SELECT * FROM c WHERE c.id != @id", parameters=_ID, max_item_count=1000)
-        return stored([item async for item in query])
+        return [_node(item) async for item in query]
+
+
+def _node(item: Mapping[str, object]) -> TreeDocument:
+    return convert(dict(item), RootDocument) if item["id"] == ROOT else convert(dict(item), NodeDocument)
 
 
 _ID: list[dict[str, object]] = [{"name": "@id", "value": PROGRESS}]
@@ -40,5 +51,5 @@ _ID: list[dict[str, object]] = [{"name": "@id", "value": PROGRESS}]
 
 @asynccontextmanager
 async def libraries_on(cloud: LocalCloud) -> AsyncIterator[Libraries]:
-    async with told(cloud, LIBRARY) as (producer, container):
+    async with told(cloud, LIBRARY_SHELVES) as (producer, container):
         yield Libraries(producer, container)

@@ -1,21 +1,24 @@
 """Libraries by brute force, straight from the rules in words, to hold the product against. Uses none of its code.
 
 The rules: a listen is a play of 30 s or half of the song, or one of which it is not said how long it took, or it was
-imported; no other play leaves a trace. A listen whose time is not known adds none. Of a listener's acts in a
-partition, one whose event id is among his last 64 different ones there does not count. What a partition said last of a
-like or an upload stands; between partitions the later one by time, then the higher partition.
+imported; no other play leaves a trace. A listen whose time is not known adds none. A listen of one song, moment and
+event id counts once, wherever and whenever it comes again; a like or an upload likewise in its partition. What a
+partition said last of a like or an upload holds; between partitions the later one by time, then the higher partition.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from songline.schemas.envelope import Event
 from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
+from songline.schemas.library.action import UserAction, merge_actions, moment_of
+from songline.schemas.library.action_run import decode_run
+from songline.schemas.library.fold import fold_actions
+from songline.schemas.library.node import TreeDocument
 from tests.support.reference import is_heard
 
 Place = tuple[int, int, Event]
@@ -23,7 +26,7 @@ Place = tuple[int, int, Event]
 
 
 class Row(Struct, frozen=True):
-    """A song in a library, and its places in the lists of it: recent, by plays, liked, uploaded."""
+    """A song in a library."""
 
     plays: int
     ms_played: int
@@ -31,7 +34,6 @@ class Row(Struct, frozen=True):
     last: datetime | None
     liked_at: datetime | None
     uploaded_at: datetime | None
-    orders: tuple[str | None, ...]
 
 
 class Shelf(Struct, frozen=True):
@@ -43,55 +45,51 @@ class Shelf(Struct, frozen=True):
 def libraries(log: Iterable[Place]) -> dict[str, Shelf]:
     """Every listener's library. `log`: each place in the log once."""
     by_user: dict[str, list[Place]] = {}
-    seen: dict[tuple[str, int], list[str]] = {}
+    seen: set[tuple[object, ...]] = set()
     for partition, position, event in sorted(log, key=lambda place: place[:2]):
         data = event.data
         if isinstance(data, SongPlayed) and not is_heard(data):
             continue
-        ids = seen.setdefault((data.user_id, partition), [])
-        if event.id not in ids[-64:]:
-            ids.append(event.id)
+        place = -1 if isinstance(data, SongPlayed | ListenImported) else partition
+        known = (place, type(data), data.user_id, data.song_id, event.time, event.id)
+        if known not in seen:
+            seen.add(known)
             by_user.setdefault(data.user_id, []).append((partition, position, event))
     return {user: _shelf(places) for user, places in by_user.items()}
 
 
-def shelf_of(summary: SummaryDocument | None, entries: Iterable[EntryDocument]) -> Shelf | None:
-    """What is written, in the terms of the reference."""
-    if summary is None:
-        return None
+def stored(nodes: Iterable[TreeDocument]) -> dict[str, Shelf]:
+    """What is in the documents of shelves, by listener, in the terms of the reference."""
+    actions = merge_actions(decode_run(run) for node in nodes for run in node.runs)
+    return {user: _folded(list(some)) for user, some in groupby(actions, key=lambda action: action.user_id)}
+
+
+def _folded(actions: list[UserAction]) -> Shelf:
+    library = fold_actions(actions)
     rows = {
-        one.song_id: Row(
-            one.plays,
-            one.ms_played,
-            one.first_played_at,
-            one.last_played_at,
-            one.liked_at,
-            one.uploaded_at,
-            (one.by_recent, one.by_plays, one.by_liked, one.by_uploaded),
+        song.song_id: Row(
+            song.plays,
+            song.ms_played,
+            _moment(song.first_us),
+            _moment(song.last_us),
+            _moment(song.liked_us),
+            _moment(song.uploaded_us),
         )
-        for one in entries
+        for song in library.songs
     }
-    totals = (summary.listens, summary.ms_played, summary.songs, summary.liked, summary.uploaded)
-    moments = (summary.first_listen_at, summary.last_listen_at)
-    return Shelf(rows, (*totals, *moments), [(one.at, one.song_id, one.ms_played) for one in summary.recent])
+    totals = (library.listens, library.ms_played, library.heard, library.liked, library.uploaded)
+    moments = (_moment(library.first_us), _moment(library.last_us))
+    return Shelf(rows, (*totals, *moments), [(moment_of(at_us), song, ms) for at_us, song, ms in library.recent])
 
 
-def stored(items: Iterable[dict[str, Any]]) -> dict[str, Shelf | None]:
-    """The documents of the container, by listener, in the terms of the reference."""
-    by_user: dict[str, list[dict[str, Any]]] = {}
-    for item in items:
-        by_user.setdefault(item["userId"], []).append(item)
-    found = {}
-    for user, documents in by_user.items():
-        summary = next((msgspec.convert(one, SummaryDocument) for one in documents if one["id"] == "summary"), None)
-        entries = [msgspec.convert(one, EntryDocument) for one in documents if one["id"].startswith("song:")]
-        found[user] = shelf_of(summary, entries)
-    return found
+def _moment(at_us: int | None) -> datetime | None:
+    return None if at_us is None else moment_of(at_us)
 
 
 def _shelf(places: list[Place]) -> Shelf:
     songs = {event.data.song_id for _, _, event in places}
-    rows = {song: _row(song, [place for place in places if place[2].data.song_id == song]) for song in songs}
+    rows = {song: _row([place for place in places if place[2].data.song_id == song]) for song in songs}
+    rows = {song: row for song, row in rows.items() if row.plays or row.liked_at or row.uploaded_at}
     heard = [
         (event.time, event.data.song_id, event.data.played_ms or 0)
         for _, _, event in places
@@ -110,20 +108,13 @@ def _shelf(places: list[Place]) -> Shelf:
     return Shelf(rows, totals, sorted(heard, reverse=True)[:50])
 
 
-def _row(song: str, places: list[Place]) -> Row:
+def _row(places: list[Place]) -> Row:
     plays = [event.data for _, _, event in places if isinstance(event.data, SongPlayed | ListenImported)]
     moments = [event.time for _, _, event in places if isinstance(event.data, SongPlayed | ListenImported)]
     liked_at, uploaded_at = _since(places, SongLiked, SongUnliked), _since(places, SongUploaded, SongRemoved)
     last = max(moments, default=None)
-    recent = last or max((at for at in (liked_at, uploaded_at) if at is not None), default=None)
-    orders = (
-        _order(recent, song),
-        None if recent is None else f"{len(plays):010} {song}",
-        _order(liked_at, song),
-        _order(uploaded_at, song),
-    )
     heard = sum(play.played_ms or 0 for play in plays)
-    return Row(len(plays), heard, min(moments, default=None), last, liked_at, uploaded_at, orders)
+    return Row(len(plays), heard, min(moments, default=None), last, liked_at, uploaded_at)
 
 
 def _since(places: list[Place], on: type, off: type) -> datetime | None:
@@ -132,7 +123,3 @@ def _since(places: list[Place], on: type, off: type) -> datetime | None:
         return None
     event = max(last.items(), key=lambda said: (said[1].time, said[0]))[1]
     return event.time if isinstance(event.data, on) else None
-
-
-def _order(at: datetime | None, song: str) -> str | None:
-    return None if at is None else f"{at.isoformat(timespec='microseconds')} {song}"

@@ -10,8 +10,7 @@ from pathlib import Path
 from azure.cosmos.aio import ContainerProxy
 
 from songline.processors.library.config import PREFIX, LibraryConfig
-from songline.processors.library.library_store import LibraryStore
-from songline.processors.library.processor import LibraryProcessor
+from songline.processors.library.process import LibraryParts
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.partition_processor import OpenProcessor, PartitionProcessor
 from songline.processors.runtime.persistent_retry import PersistentRetry
@@ -19,7 +18,7 @@ from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.processors.runtime.service_errors import ItemRefusedError
-from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
+from songline.schemas.channels import LIBRARY_GROUP, LIBRARY_SHELVES
 from songline.schemas.errors import PoisonError
 
 RAISES, HANGS_ONCE, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
@@ -67,15 +66,17 @@ class MisbehavingProcessor:
 
 
 def projection(config: LibraryConfig) -> ProjectionDefinition:
+    parts = LibraryParts(config)
+
     def opens(container: ContainerProxy) -> OpenProcessor:
-        shared = LibraryProcessor(LibraryStore(container, config.room), config.writes, config.buffer)
+        inner = parts.open_with(container)
 
         def make(partition: str, retries: PersistentRetry) -> PartitionProcessor:
-            return MisbehavingProcessor(shared.open(partition, retries), Path(os.environ[HUNG]))
+            return MisbehavingProcessor(inner(partition, retries), Path(os.environ[HUNG]))
 
         return make
 
-    return ProjectionDefinition("library", LIBRARY_GROUP, LIBRARY, "userId", opens)
+    return ProjectionDefinition("library", LIBRARY_GROUP, LIBRARY_SHELVES, "shelf", opens, prepare=parts.prepare)
 
 
 def main() -> None:

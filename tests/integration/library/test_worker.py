@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,8 +11,9 @@ from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processors.library.actions import parse_actions
-from songline.processors.library.library_store import LibraryStore
-from songline.processors.library.processor import LibraryPartitionProcessor, LibraryProcessor
+from songline.processors.library.processor import LibraryPartitionProcessor, LibraryProcessor, ShelfLayout
+from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.library.tree import TreeCapacity
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.projection_config import ProjectionConfig, ProjectionEnvironment
@@ -20,13 +21,15 @@ from songline.processors.runtime.projection_worker import ProjectionDefinition, 
 from songline.schemas.channels import DATABASE
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
+from songline.schemas.library.action import UserAction
+from songline.schemas.library.action_run import decode_run
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import Place, Row, Shelf, libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-PARTITIONS = ("0", "1", "2", "3")
+LAYOUT = ShelfLayout(version=1, shelves=4)
 
 
 @pytest.fixture
@@ -83,10 +86,10 @@ async def test_a_listener_with_more_songs_than_a_transaction_takes(hub: Librarie
 
 async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: LocalCloud, hub: Libraries) -> None:
     async with cosmos.client(read_cosmos(song_cloud.environment)) as database:
-        await cosmos.ensure(database, DATABASE, (Container("parting", "/userId", ()),))
+        await cosmos.ensure(database, DATABASE, (Container("parting", "/shelf", ()),))
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
-        shared = LibraryProcessor(LibraryStore(container, room=100), writes=4, buffer=100)
+        shared = LibraryProcessor(ShelfStore(container, room_kb=100), lambda: LAYOUT, writes=4, buffer=100)
         parts: dict[str, LibraryPartitionProcessor] = {}
 
         def take_up(partition: str, retries: PersistentRetry) -> LibraryPartitionProcessor:
@@ -95,7 +98,7 @@ async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: L
 
         # After the first, nothing is written for half a minute.
         config, stop = ProjectionConfig(flush_s=30, look_s=300, balance_s=1, expire_s=3), asyncio.Event()
-        projection = ProjectionDefinition("parting", "$Default", "parting", "userId", lambda _: take_up)
+        projection = ProjectionDefinition("parting", "$Default", "parting", "shelf", lambda _: take_up)
         environment = ProjectionEnvironment(song_cloud.settings(), read_blobs(song_cloud.environment), config)
         reading = asyncio.create_task(run_projection(projection, environment, stop))
         await hub.tell(played("parting", "song-1", 1), partition="2")
@@ -109,44 +112,77 @@ async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: L
         assert shared.waiting == 0
 
 
-async def test_a_late_write_loses_and_finds_its_actions_applied(hub: Libraries) -> None:
-    one, other = LibraryStore(hub.container, room=1_000), LibraryStore(hub.container, room=1_000)
+@pytest.fixture
+async def shelves(song_cloud: LocalCloud, hub: Libraries) -> AsyncIterator[Libraries]:
+    """A container of shelves that no worker writes to."""
+    async with cosmos.client(read_cosmos(song_cloud.environment)) as account:
+        await cosmos.ensure(account, DATABASE, (Container("shelves-alone", "/shelf", ()),))
+        yield Libraries(hub.producer, cosmos.container(account, DATABASE, "shelves-alone"))
+
+
+def actions_of(events: Sequence[Event]) -> list[UserAction]:
+    return parse_actions(2, [HubRecord(number, None, encode(body)) for number, body in enumerate(events)]).actions
+
+
+async def test_a_late_write_loses_and_finds_its_actions_applied(shelves: Libraries) -> None:
+    one, other = (ShelfStore(shelves.container, room_kb=1_000) for _ in range(2))
     events = [played("stolen", f"song-{number % 3}", number) for number in range(12)]
-    records = [HubRecord(number, None, encode(body)) for number, body in enumerate(events)]
-    acts = parse_actions(records).actions["stolen"]
-    await one.apply("stolen", "2", acts[:4])
+    actions = actions_of(events)
+    await one.apply("late", 2, actions[:4])
     # The partition goes to another worker, which begins again at a checkpoint that was behind.
-    await other.apply("stolen", "2", acts[:8])
-    await one.apply("stolen", "2", acts[4:6])
-    await one.apply("stolen", "2", acts[6:10])
-    await other.apply("stolen", "2", acts[8:])
-    assert (await hub.all())["stolen"] == libraries([(2, n, body) for n, body in enumerate(events)])["stolen"]
+    await other.apply("late", 2, actions[:8])
+    await one.apply("late", 2, actions[4:6])
+    await one.apply("late", 2, actions[6:10])
+    await other.apply("late", 2, actions[8:])
+    assert (await shelves.all())["stolen"] == libraries([(2, n, body) for n, body in enumerate(events)])["stolen"]
+    stored = [action for node in await shelves.nodes() for run in node.runs for action in decode_run(run)]
+    assert sorted(action.position for action in stored if action.user_id == "stolen") == list(range(12))
     assert one.counts.conflicts >= 1
     assert other.counts.conflicts >= 1
 
 
-async def test_a_hot_listener_needs_no_reading(hub: Libraries) -> None:
-    documents = LibraryStore(hub.container, room=1_000)
+@pytest.mark.parametrize("room_kb", [0, 10, 1_000])
+async def test_two_writers_of_one_shelf_apply_each_action_once(shelves: Libraries, room_kb: int) -> None:
+    """Both read the same partition, as after a theft that one has not noticed; their writes come in any order."""
+    capacity = TreeCapacity(root=2_000, root_busy=2_000, inner=2_000, leaf=2_000)
+    shelf = f"both-{room_kb}"
+    events = [played(f"{shelf}-{number % 50}", f"song-{number % 7}", number) for number in range(1_500)]
+    actions = actions_of(events)
+
+    async def write(step: int) -> int:
+        store = ShelfStore(shelves.container, room_kb, capacity)
+        for start in range(0, len(actions), step):
+            await store.apply(shelf, 2, actions[start : start + step])
+        return store.counts.conflicts
+
+    conflicts = await asyncio.gather(write(50), write(70))
+    assert sum(conflicts) > 0
+    nodes = [node for node in await shelves.nodes() if node.shelf == shelf]
+    assert len(nodes) > 17
+    stored = [action.position for node in nodes for run in node.runs for action in decode_run(run)]
+    assert sorted(stored) == list(range(1_500))
+
+
+async def test_a_shelf_that_is_cached_needs_no_reading(shelves: Libraries) -> None:
+    store = ShelfStore(shelves.container, room_kb=1_000)
+    actions = actions_of([played("hot", f"song-{number}", number) for number in range(6)])
     for number in range(5):
-        body = encode(played("hot", f"song-{number}", number))
-        await documents.apply("hot", "0", parse_actions([HubRecord(number, None, body)]).actions["hot"])
-    # A listener of whom nothing was known has no entries that would have to be looked for.
-    assert (documents.counts.reads, documents.counts.writes) == (1, 5)
-    without_memory = LibraryStore(hub.container, room=0)
-    await without_memory.apply(
-        "hot", "0", parse_actions([HubRecord(9, None, encode(played("hot", "song-0", 9)))]).actions["hot"]
-    )
-    assert (without_memory.counts.reads, without_memory.counts.writes) == (2, 1)
+        await store.apply("hot", 2, actions[number : number + 1])
+    # A root that was not there has no children that would have to be looked for.
+    assert (store.counts.reads, store.counts.writes) == (1, 5)
+    other = ShelfStore(shelves.container, room_kb=0)
+    await other.apply("hot", 2, actions)
+    assert (other.counts.reads, other.counts.writes) == (1, 1)
+    await other.apply("hot", 2, actions)
+    assert (other.counts.reads, other.counts.writes) == (1, 1)
 
 
 async def _holds(part: LibraryPartitionProcessor) -> bool:
     return part.waiting > 0
 
 
-def _rows(found: dict[str, Shelf | None], user_id: str) -> dict[str, Row]:
-    shelf = found[user_id]
-    assert shelf is not None
-    return shelf.rows
+def _rows(found: dict[str, Shelf], user_id: str) -> dict[str, Row]:
+    return found[user_id].rows
 
 
 async def _has(hub: Libraries, user_id: str) -> bool:

@@ -21,7 +21,7 @@ from songline.processors.library.config import LibraryConfig
 from songline.processors.library.process import projection
 from songline.processors.runtime.projection_config import ProjectionConfig, ProjectionEnvironment
 from songline.processors.runtime.projection_worker import run_projection
-from songline.schemas.channels import DATABASE, LIBRARY, MUSIC_EVENTS
+from songline.schemas.channels import DATABASE, LIBRARY_SHELVES, MUSIC_EVENTS
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongPlayed
 from tests.support.library import DIALS, LibraryWorker, libraries_on
@@ -189,7 +189,7 @@ async def test_a_container_that_is_deleted_is_built_anew_from_the_log(
         await wait_for_async(partial(hub.read_up_to, {"1": 49}), "all to be read", DEADLINE)
         assert worker.stop() == 0, worker.said
     async with cosmos.client(cloud.settings().cosmos) as account:
-        await account.get_database_client(DATABASE).delete_container(LIBRARY)
+        await account.get_database_client(DATABASE).delete_container(LIBRARY_SHELVES)
     async with libraries_on(cloud) as hub:
         worker.start()
         await wait_for_async(partial(hub.read_up_to, {"1": 49}), "all to be read again", DEADLINE)

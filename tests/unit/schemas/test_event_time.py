@@ -30,7 +30,7 @@ def test_every_door_and_every_reader_draws_the_line_in_one_place(time: datetime,
     body = encode(event)
     record = HubRecord(7, NOON, body)
     assert (7 not in fold.parse_songs([record]).poison) is fits
-    assert (7 not in actions.parse_actions([record]).poison) is fits
+    assert (7 not in actions.parse_actions(0, [record]).poison) is fits
     trending = columns.read_batch([body], [int(NOON.timestamp()) * 1_000], SongIndex(), RegionIndex(), UserHashes())
     assert bool(not trending.poison) is fits
     if fits:
