@@ -27,6 +27,8 @@ from songline.projections.hub_creation import HubCreation
 from songline.projections.ingestions import routes as ingestion_api
 from songline.projections.ingestions.queries import HEARTBEAT, POLL, IngestionsAnswer, Step
 from songline.projections.library import routes as library_api
+from songline.projections.library.folded_cache import FoldedCache
+from songline.projections.library.library_reader import LibraryReader
 from songline.projections.live import now_playing_routes as now_playing_api
 from songline.projections.live import routes as live_api
 from songline.projections.live.dead_letters import DeadLetterReader, LettersAnswer
@@ -36,6 +38,7 @@ from songline.projections.live.now_playing import Broadcast
 from songline.projections.live.routes import Followed
 from songline.projections.live.snapshot import STALE_S, Live
 from songline.projections.live.worker_reports import WorkerReports
+from songline.projections.live_version import LiveVersionReader
 from songline.projections.parked import routes as parked_api
 from songline.projections.parked.queries import ParkedAnswer
 from songline.projections.plays import routes as plays_api
@@ -43,7 +46,18 @@ from songline.projections.songs import routes as song_api
 from songline.projections.songs.audio import SongAudio
 from songline.projections.songs.titles import TitleCache
 from songline.projections.store import DocumentStore, StoreUnavailableError
-from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, PARKED, PLAYS, SONGS
+from songline.schemas.channels import (
+    CHARTS,
+    DATABASE,
+    INGESTIONS,
+    LIBRARY,
+    LIBRARY_SHELVES,
+    MUSIC_EVENTS,
+    PARKED,
+    PLAYS,
+    PROJECTIONS,
+    SONGS,
+)
 from songline.schemas.documents import Chart
 from songline.schemas.ingestions import IngestionAnswer
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
@@ -106,7 +120,11 @@ def create(
             app.state.charts = DocumentStore(cosmos.container(client, DATABASE, CHARTS))
             app.state.songs = DocumentStore(cosmos.container(client, DATABASE, SONGS))
             app.state.ingestions = DocumentStore(cosmos.container(client, DATABASE, INGESTIONS))
-            app.state.library = DocumentStore(cosmos.container(client, DATABASE, LIBRARY))
+            app.state.library = DocumentStore(cosmos.container(client, DATABASE, LIBRARY_SHELVES))
+            versions = DocumentStore(cosmos.container(client, DATABASE, PROJECTIONS))
+            app.state.libraries = LibraryReader(
+                app.state.library, LiveVersionReader(versions, LIBRARY, time.monotonic), FoldedCache()
+            )
             app.state.plays = DocumentStore(cosmos.container(client, DATABASE, PLAYS))
             app.state.parked = DocumentStore(cosmos.container(client, DATABASE, PARKED))
             app.state.titles = TitleCache(app.state.songs)

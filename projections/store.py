@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from songline.schemas.errors import PoisonError
 T = TypeVar("T")
 
 _PAGE = 1_000
+_MANY = 100
 _passed_over = PassedOver(logging.getLogger(__name__))
 
 
@@ -42,12 +43,7 @@ class DocumentStore:
                 found: Mapping[str, Any] = await self._container.read_item(item, partition_key)
             except CosmosResourceNotFoundError:
                 return None
-        try:
-            return convert(dict(found), kind)
-        except PoisonError as poison:
-            raise StoreUnavailableError(
-                f"document {item!r} of {self._container.id!r} can't be understood: {poison}"
-            ) from None
+        return self._converted(found, kind)
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
         """The first `limit` documents that the query finds in all partitions. One that is no `kind` is skipped."""
@@ -62,6 +58,33 @@ class DocumentStore:
     ) -> list[T]:
         """The first `limit` documents that the query finds in one partition."""
         return await self._some(query, parameters, limit, kind, partition_key=partition_key)
+
+    async def read_many(self, ids: Sequence[str], partition_key: str, kind_of: Callable[[str], type[T]]) -> list[T]:
+        """The documents with these ids that exist in one partition, each as the type that `kind_of` gives for its id.
+
+        They are read at no one moment. Also raises StoreUnavailableError for a document that breaks its contract.
+        """
+        found: list[T] = []
+        for start in range(0, len(ids), _MANY):
+            some = ids[start : start + _MANY]
+            names = [f"@id{number}" for number in range(len(some))]
+            async with self._guarded():
+                pages = self._container.query_items(
+                    " ".join(("SELECT * FROM c WHERE c.id IN (", ", ".join(names), ")")),
+                    parameters=[{"name": name, "value": value} for name, value in zip(names, some, strict=True)],
+                    partition_key=partition_key,
+                )
+                items = [item async for item in pages]
+            found += [self._converted(item, kind_of(item["id"])) for item in items]
+        return found
+
+    def _converted(self, item: Mapping[str, Any], kind: type[T]) -> T:
+        try:
+            return convert(dict(item), kind)
+        except PoisonError as poison:
+            raise StoreUnavailableError(
+                f"document {item['id']!r} of {self._container.id!r} can't be understood: {poison}"
+            ) from None
 
     async def _some(
         self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T], **within: Any

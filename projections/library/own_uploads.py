@@ -5,15 +5,15 @@ the catalog has. So the owner is read from the catalog when the library is read.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from msgspec import structs
 
+from songline.projections.library.lists import Filter, LibraryLists, library_query
 from songline.projections.songs.titles import CatalogSong, TitleCache
-from songline.projections.store import DocumentStore
-from songline.schemas.library.listener_documents import EntryDocument
+from songline.schemas.library.fold import FoldedSong
 
 MAX_COUNTED = 5_000
-_UPLOADED = "SELECT VALUE c.songId FROM c WHERE IS_DEFINED(c.byUploaded)"
 
 
 def is_stranger(user_id: str, known: CatalogSong) -> bool:
@@ -22,28 +22,33 @@ def is_stranger(user_id: str, known: CatalogSong) -> bool:
 
 
 def judged(
-    entries: Iterable[EntryDocument], known: Mapping[str, CatalogSong], uploads_only: bool
-) -> list[EntryDocument]:
-    """The entries, without uploads of songs that another user is known to own.
+    songs: Iterable[FoldedSong],
+    known: Mapping[str, CatalogSong],
+    user_id: str,
+    filter: Filter | None,  # noqa: A002  # as the API has it
+) -> list[FoldedSong]:
+    """The listener's songs, without uploads of songs that another user is known to own.
 
-    An entry without plays and likes is then left out, and so is any such entry with `uploads_only`.
+    A song without plays and likes is then left out, and so is any such song of a list of uploads. `known` has the
+    songs that are uploaded.
     """
     found = []
-    for entry in entries:
-        if entry.uploads and is_stranger(entry.user_id, known[entry.song_id]):
-            if uploads_only or (not entry.plays and entry.liked_at is None):
+    for song in songs:
+        if song.uploaded_us is not None and is_stranger(user_id, known[song.song_id]):
+            if filter == "uploaded" or (not song.plays and song.liked_us is None):
                 continue
-            found.append(structs.replace(entry, uploads={}))
+            found.append(structs.replace(song, uploaded_us=None))
         else:
-            found.append(entry)
+            found.append(song)
     return found
 
 
-async def strangers(store: DocumentStore, titles: TitleCache, user_id: str) -> int:
-    """The number of songs among the listener's first MAX_COUNTED uploads that another user is known to own.
+async def strangers(lists: LibraryLists, titles: TitleCache, user_id: str) -> int:
+    """The number of songs among the listener's last MAX_COUNTED uploads that another user is known to own.
 
     Raises StoreUnavailableError.
     """
-    songs = await store.find_within(user_id, _UPLOADED, [], MAX_COUNTED, str)
+    uploads = lists.following(library_query("uploaded", "recent", None))
+    songs = [song.song_id for song in islice(uploads, MAX_COUNTED)]
     known = await titles.known(songs)
     return sum(is_stranger(user_id, known[song_id]) for song_id in songs)

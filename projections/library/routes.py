@@ -16,9 +16,11 @@ from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
 from songline.projections.hub_creation import HubCreation, known
 from songline.projections.library import queries as libraries
-from songline.projections.library.queries import MAX_LIMIT, Filter, LibraryCursorError, LibraryTooLargeError, Sort
+from songline.projections.library.library_reader import LibraryReader
+from songline.projections.library.lists import Filter, LibraryCursorError, LibraryLists, Sort, library_query
+from songline.projections.library.queries import MAX_LIMIT, LibraryTooLargeError
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
-from songline.schemas.library.listener_documents import RECENT
+from songline.schemas.library.fold import RECENT
 
 Now = Callable[[], datetime]
 
@@ -26,7 +28,8 @@ Now = Callable[[], datetime]
 def routes(app: FastAPI, now: Now = lambda: datetime.now(UTC)) -> None:
     """Add the routes of libraries.
 
-    The app's state has `library`, a DocumentStore, `titles`, a TitleCache, and `hub`, a HubCreation or None.
+    The app's state has `library`, the DocumentStore of shelves, `libraries`, a LibraryReader over it, `titles`, a
+    TitleCache, and `hub`, a HubCreation or None.
     """
     _library(app, now)
     _recent(app, now)
@@ -58,13 +61,13 @@ def _library(app: FastAPI, now: Now) -> None:
         """The songs that the listener played, likes or uploaded, with titles from the catalog. A listener without any
         event has an empty library. `next` is the cursor of the next page, and null on the last page."""
         try:
-            query = libraries.library_query(filter, sort, cursor)
+            query = library_query(filter, sort, cursor)
         except LibraryCursorError:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
         fresh = await _fresh(request, now, min_position, wait)
-        state = request.app.state
-        return plain(await libraries.page(state.library, state.titles, user_id, query, limit, fresh))
+        lists = await _read(request, user_id)
+        return plain(await libraries.page(lists, request.app.state.titles, user_id, query, limit, fresh))
 
 
 def _recent(app: FastAPI, now: Now) -> None:
@@ -82,8 +85,8 @@ def _recent(app: FastAPI, now: Now) -> None:
     ) -> Response:
         """The listener's last listens by the time they happened, newest first."""
         fresh = await _fresh(request, now, min_position, wait)
-        state = request.app.state
-        return plain(await libraries.recent(state.library, state.titles, user_id, limit, fresh))
+        lists = await _read(request, user_id)
+        return plain(await libraries.recent(lists, request.app.state.titles, user_id, limit, fresh))
 
 
 def _summary(app: FastAPI, now: Now) -> None:
@@ -97,8 +100,14 @@ def _summary(app: FastAPI, now: Now) -> None:
     ) -> Response:
         """The listener's time of listening, and the number of songs in the library."""
         fresh = await _fresh(request, now, min_position, wait)
-        state = request.app.state
-        return plain(await libraries.summary(state.library, state.titles, user_id, fresh))
+        lists = await _read(request, user_id)
+        return plain(await libraries.summary(lists, request.app.state.titles, user_id, fresh))
+
+
+async def _read(request: Request, user_id: str) -> LibraryLists:
+    """The listener's library, to be read after its freshness. Raises StoreUnavailableError."""
+    reader: LibraryReader = request.app.state.libraries
+    return await reader.read(user_id)
 
 
 async def _fresh(request: Request, now: Now, min_position: str | None, wait: float) -> dict[str, Any]:

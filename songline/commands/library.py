@@ -12,7 +12,8 @@ from rich.text import Text
 from songline.api_client import address, ask, decoded, echo_json, id_in_path, visible
 from songline.commands.songs import freshness, length
 from songline.processes.environment import API, load
-from songline.projections.library.queries import FILTERS, MAX_LIMIT, SORTS
+from songline.projections.library.lists import FILTERS, SORTS
+from songline.projections.library.queries import MAX_LIMIT
 from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent
 
 

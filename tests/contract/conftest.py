@@ -12,7 +12,7 @@ from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
 from songline.schemas import examples
-from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY, SONGS
+from songline.schemas.channels import BLOB_CONTAINERS, CHARTS, DATABASE, LIBRARY_SHELVES, SONGS
 from songline.schemas.documents import CURRENT, GLOBAL, KINDS, WINDOWS, chart_key
 from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 from tests.support.api import ApiProcess
@@ -35,9 +35,9 @@ async def fill(cloud: LocalCloud) -> None:
             partition: Watermark(position=position, through=examples.CHART.complete_through)
             for partition, position in examples.CHART.position.items()
         }
-        for name in (SONGS, LIBRARY):
+        for name in (SONGS, LIBRARY_SHELVES):
             progress = msgspec.to_builtins(WatermarkDocument(id=PROGRESS, partitions=reached))
-            key = {"userId": PROGRESS} if name == LIBRARY else {}
+            key = {"shelf": PROGRESS} if name == LIBRARY_SHELVES else {}
             await cosmos.container(client, DATABASE, name).upsert_item({**progress, **key})
 
 

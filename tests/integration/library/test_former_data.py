@@ -10,7 +10,7 @@ from songline.schemas.errors import PoisonError
 from tests.integration.producers.reading import read_all
 from tests.support.former_data import APPLIED, ENDS, former_cloud
 from tests.support.library import Libraries
-from tests.support.library_reference import Place, libraries
+from tests.support.library_reference import Place
 from tests.support.localcloud import LocalCloud
 from tests.support.projection import told
 
@@ -44,4 +44,3 @@ async def test_the_data_is_what_the_former_version_left(cloud: LocalCloud) -> No
         assert {number: one.position for number, one in progress.partitions.items()} == APPLIED
         applied = [place for place in log if place[1] <= APPLIED[str(place[0])]]
         assert len(applied) < len(log)
-        assert await former.all() == libraries(applied)

@@ -1,8 +1,9 @@
 """Listeners' libraries over HTTP, from documents as the workers leave them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import httpx
@@ -15,33 +16,53 @@ from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
 from songline.processors.catalog.song_store import SongStore
-from songline.processors.library.actions import Kind, ListenerAction
-from songline.processors.library.library_store import LibraryStore
+from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
 from songline.projections.songs.titles import LASTS, TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas import examples
-from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, MUSIC_EVENTS, SONGS
+from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, LIBRARY_SHELVES, MUSIC_EVENTS, PROJECTIONS, SONGS
 from songline.schemas.documents import CURRENT, chart_key
+from songline.schemas.library.action import Kind, UserAction, event_mark, microseconds
+from songline.schemas.library.shelf import shelf_key, shelf_of
 from songline.schemas.progress import PROGRESS, Freshness, Watermark
+from songline.schemas.projections import LiveVersionDocument
 from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SHELVES = 4
+POSITIONS = count()
 
 
 @pytest.fixture
 async def database(shared_localcloud: LocalCloud) -> AsyncIterator[CosmosClient]:
     async with cosmos.client(read_cosmos(shared_localcloud.environment)) as client:
         await cosmos.ensure(client, DATABASE, CONTAINERS)
+        live = LiveVersionDocument(id=LIBRARY, version=1, shelves=SHELVES)
+        await cosmos.container(client, DATABASE, PROJECTIONS).upsert_item(msgspec.to_builtins(live))
         yield client
 
 
+class Libraries:
+    """Libraries as the worker writes them."""
+
+    def __init__(self, database: CosmosClient) -> None:
+        self.shelves = ShelfStore(cosmos.container(database, DATABASE, LIBRARY_SHELVES), room_kb=1_000)
+
+    async def apply(self, user_id: str, actions: Sequence[UserAction]) -> None:
+        """Write the actions, made the listener's and partition 1's. A shelf's positions rise."""
+        shelf = shelf_key(1, shelf_of(user_id, SHELVES))
+        first = next(POSITIONS) * 1_000
+        mine = [each._replace(user_id=user_id, position=first + each.position) for each in actions]
+        await self.shelves.apply(shelf, 1, mine)
+
+
 @pytest.fixture
-def libraries(database: CosmosClient) -> LibraryStore:
-    return LibraryStore(cosmos.container(database, DATABASE, LIBRARY), room=1_000)
+def libraries(database: CosmosClient) -> Libraries:
+    return Libraries(database)
 
 
 @pytest.fixture
@@ -54,9 +75,10 @@ async def api(shared_localcloud: LocalCloud, database: CosmosClient) -> AsyncIte
         yield client
 
 
-def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> ListenerAction:
+def act(position: int, kind: Kind, song_id: str, minute: int = 0) -> UserAction:
     ms = 40_000 if kind == "listen" else 0
-    return ListenerAction(position, f"{position:08}", kind, song_id, NOON + timedelta(minutes=minute), ms)
+    at_us = microseconds(NOON + timedelta(minutes=minute))
+    return UserAction("", song_id, at_us, event_mark(f"{position} {song_id}"), kind, 1, position, ms)
 
 
 async def pages(api: httpx.AsyncClient, user_id: str, **params: str | int) -> list[list[str]]:
@@ -80,12 +102,11 @@ async def name(database: CosmosClient, **titles: str) -> None:
 
 
 async def test_lists_are_filtered_sorted_and_paged(
-    libraries: LibraryStore, api: httpx.AsyncClient, database: CosmosClient
+    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
 ) -> None:
     await name(database, lib_a="Zebra", lib_b="älter", lib_c="Aal")
     await libraries.apply(
         "lister",
-        "1",
         [
             act(0, "listen", "lib_a", 1),
             act(1, "listen", "lib_b", 2),
@@ -123,7 +144,7 @@ async def test_lists_are_filtered_sorted_and_paged(
 
 
 async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
-    libraries: LibraryStore, api: httpx.AsyncClient, database: CosmosClient
+    libraries: Libraries, api: httpx.AsyncClient, database: CosmosClient
 ) -> None:
     songs = SongStore(cosmos.container(database, DATABASE, SONGS))
     forged = [f"forged-{number:02}" for number in range(30)]
@@ -143,7 +164,7 @@ async def test_an_upload_of_somebody_elses_song_is_nobodys_but_its_owners(
         "new",
     ]
     acts = [act(number, "upload", song_id, number) for number, song_id in enumerate(uploads)]
-    await libraries.apply("forger", "1", [*acts, act(100, "listen", "forged_heard", 50)])
+    await libraries.apply("forger", [*acts, act(100, "listen", "forged_heard", 50)])
     own = ["new", "mine-2", "mine-1", "mine-0"]
     assert await pages(api, "forger", filter="uploaded", limit=3) == [own[:3], own[3:]]
     assert await pages(api, "forger", filter="uploaded", sort="title") == [["mine-0", "mine-1", "mine-2", "new"]]
@@ -174,8 +195,8 @@ async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -
     assert [title and title.title for title in (await titles.of(["unknown"])).values()] == ["Two"]
 
 
-async def test_the_last_listens_and_the_sum(libraries: LibraryStore, api: httpx.AsyncClient) -> None:
-    await libraries.apply("summed", "1", [act(n, "listen", f"sum-{n % 2}", n) for n in range(60)])
+async def test_the_last_listens_and_the_sum(libraries: Libraries, api: httpx.AsyncClient) -> None:
+    await libraries.apply("summed", [act(n, "listen", f"sum-{n % 2}", n) for n in range(60)])
     recent = (await api.get("/v1/users/summed/recent", params={"limit": 2})).json()
     assert [(one["songId"], one["at"], one["title"]) for one in recent["listens"]] == [
         ("sum-1", "2026-11-22T12:59:00Z", None),
@@ -223,7 +244,7 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
     wires = read_eventhubs(shared_localcloud.environment)
     async with eventhubs.producer(wires, MUSIC_EVENTS) as hub:
         created_at = (await hub.get_eventhub_properties())["created_at"]
-    positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY), "userId")
+    positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY_SHELVES), "shelf")
     await positions.add(("11", "12"))
     await positions.advance("11", Watermark(position=6, through=NOON, created_at=created_at))
     await positions.advance(
@@ -243,7 +264,7 @@ async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
 
 
 async def test_a_reader_waits_until_what_he_wrote_is_there(api: httpx.AsyncClient, database: CosmosClient) -> None:
-    positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY), "userId")
+    positions = WatermarkStore(cosmos.container(database, DATABASE, LIBRARY_SHELVES), "shelf")
     await positions.add(("7", "8"))
     await positions.advance("7", Watermark(position=6, through=NOON))
     late = await api.get("/v1/users/reader/summary", params={"min_position": "7:7", "wait": 0.2})

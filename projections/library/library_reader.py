@@ -1,0 +1,80 @@
+"""Reads listeners' libraries from the container of shelves."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from songline.projections.library.folded_cache import FoldedCache
+from songline.projections.library.lists import LibraryLists
+from songline.projections.library.path_read import PathRead, letters_in, node_kind
+from songline.projections.live_version import LiveVersionReader
+from songline.projections.store import DocumentStore, StoreUnavailableError
+from songline.schemas.library.action_run import RunFormatError
+from songline.schemas.library.fold import fold_actions
+from songline.schemas.library.shelf import shelf_key, shelf_of
+
+T = TypeVar("T")
+
+PATIENCE_S = 10.0
+PAUSE_S = 0.02
+"""Before a node is read again that has not received yet what its parent pushed."""
+
+SMALL_LETTERS = 200_000
+"""So many letters of runs are decoded, and folded, within some milliseconds. More of them get a thread."""
+
+LARGE_AT_ONCE = 2
+"""So many large libraries are folded at a time, since each takes memory for all its actions."""
+
+
+class LibraryReader:
+    """Listeners' libraries in the container of shelves; `cache` has those that were read last."""
+
+    def __init__(self, shelves: DocumentStore, live: LiveVersionReader, cache: FoldedCache) -> None:
+        self._shelves = shelves
+        self._live = live
+        self._cache = cache
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def read(self, user_id: str) -> LibraryLists:
+        """The listener's library in the live version, with every action that was there when the call began.
+
+        Raises StoreUnavailableError.
+        """
+        live = await self._live.read()
+        if live is None:
+            return LibraryLists(fold_actions(()))
+        return await self._read(shelf_key(live.version, shelf_of(user_id, live.shelves)), user_id)
+
+    async def _read(self, shelf: str, user_id: str) -> LibraryLists:
+        path = PathRead(user_id, self._cache.find(shelf, user_id))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while path.wanted:
+                    await self._read_wanted(path, shelf)
+        except TimeoutError:
+            missing = ", ".join(path.wanted[:3])
+            raise StoreUnavailableError(
+                f"shelf {shelf!r} of libraries: no complete read of a listener's nodes within {PATIENCE_S:g} s; "
+                f"{missing} did not come, or not with what was pushed to them"
+            ) from None
+        except RunFormatError as error:
+            raise StoreUnavailableError(
+                f"a node of shelf {shelf!r} of libraries can't be understood: {error}"
+            ) from None
+        library = await self._worked(path.size_letters, path.library)
+        self._cache.put(shelf, user_id, library)
+        return library.lists
+
+    async def _read_wanted(self, path: PathRead, shelf: str) -> None:
+        wanted = path.wanted
+        nodes = await self._shelves.read_many(wanted, shelf, node_kind)
+        await self._worked(sum(map(letters_in, nodes)), lambda: path.add(nodes))
+        if path.wanted == wanted:
+            await asyncio.sleep(PAUSE_S)
+
+    async def _worked(self, letters: int, work: Callable[[], T]) -> T:
+        """The result of `work` on so many letters of runs, from a thread if they are many."""
+        if letters <= SMALL_LETTERS:
+            return work()
+        async with self._large:
+            return await asyncio.to_thread(work)
