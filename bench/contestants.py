@@ -17,7 +17,7 @@ from bench.machine import cpu_s
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
-from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, LIBRARY
+from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, LIBRARY_SHELVES
 from songline.schemas.progress import PROGRESS
 from tests.support.library import libraries_on
 from tests.support.library_reference import libraries
@@ -86,7 +86,7 @@ class Today(Struct, frozen=True):
     """The library worker of this working tree."""
 
     name: str = "today"
-    container: str = LIBRARY
+    container: str = LIBRARY_SHELVES
 
     def run(self, cloud: LocalCloud, tally: Path, config: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         module = "songline.processors.library"

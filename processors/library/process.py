@@ -17,8 +17,8 @@ from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.schemas.channels import DATABASE, LIBRARY_GROUP, LIBRARY_SHELVES, PROJECTIONS
 
-FLUSH_S = 0.5
-"""Short, since an app that likes a song shows the library soon after."""
+FLUSH_S = 1.0
+"""An app that likes a song shows the library soon after; a longer time costs less. After a pause nothing waits."""
 
 
 class LibraryParts:

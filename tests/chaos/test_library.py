@@ -45,7 +45,7 @@ FAULTS = (
         "probability": 0.15,
         "seed": 1,
     },
-    {"service": "cosmos", "operation": "batch", "kind": "lose", "probability": 0.1, "seed": 2},
+    {"service": "cosmos", "operation": "batch", "kind": "lose", "probability": 0.05, "seed": 2},
     {
         "service": "cosmos",
         "operation": "read",

@@ -16,13 +16,13 @@ from songline.cloud import kafka
 from songline.cloud.settings import read_eventhubs
 from songline.schemas.channels import CATALOG
 from songline.schemas.envelope import decode
-from songline.schemas.library.listener_documents import EntryDocument, SummaryDocument
+from songline.schemas.library.node import NodeDocument, RootDocument
 from songline.schemas.songs import SongDocument
 from tests.support import pages
 from tests.support.localcloud import LocalCloud
 from tests.support.pages import ROOT, Example
 
-DOCUMENTS = {"song": EntryDocument, "summary": SummaryDocument, "facts": SongDocument}
+DOCUMENTS = {"root": RootDocument, "node": NodeDocument, "facts": SongDocument}
 
 
 def programs() -> dict[str, str]:
@@ -112,6 +112,6 @@ def test_json_keeps_to_its_contract(block: Example, value: Any) -> None:
     if "specversion" in value:
         assert decode(json.dumps(value).encode()).id == value["id"]
     else:
-        kind = "facts" if "facts" in value else value["id"].partition(":")[0]
+        kind = "facts" if "facts" in value else "node" if "received" in value else value["id"]
         document = msgspec.convert(value, DOCUMENTS[kind])
         assert msgspec.to_builtins(document).keys() == value.keys()
