@@ -15,6 +15,7 @@ BENCHES = {
     "library": Bench("the library worker beside 64129bc", (2, 3)),
     "library_reads": Bench("what a read of a library costs, by its size"),
     "trending": Bench("the trending worker beside bare loops and an idiomatic Faust app", (4,)),
+    "trending_growth": Bench("CPU an event of the trending worker by events, songs and partitions", (11,)),
     "trending_memory": Bench("the trending worker's memory and recovery within an hour", (5,)),
     "publisher": Bench("EventPublisher beside the bare SDK", (6,)),
     "events_api": Bench("`POST /v1/events`, one event a request", (7,)),
