@@ -1,0 +1,227 @@
+"""`python -m bench.system`: the whole system under load: how fresh it is, what it uses, how it comes back.
+
+One run is rows 1, 8 and 13 and the soak: `songline up`, simulated listeners in a process of their own, and this
+process, which asks as an app would. `make bench ARGS=system` is 20 minutes at 5,000 events/s, then the kills, then the
+second world of row 1. A short one for development, which keeps nothing:
+
+    python -m bench.system --minutes 2 --rate 200 --kills 1
+    python -m bench.system --minutes 5 --listeners 900000 --pacing real --kills 0
+"""
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import click
+import numpy as np
+from msgspec import Struct
+
+from bench import report
+from bench.freshness_probes import ApiProbes, ChartAges, running
+from bench.measurement import Measurement
+from bench.recovery import FRESH_S, Owners, Recovery, charts_are_fresh, prober_is_fresh, recover
+from bench.running_system import ProcessUse, RunningSystem, UsageSampler
+from songline.cloud import eventhubs
+from songline.cloud.settings import CloudSettings
+from songline.producers.publishing.publisher import EventPublisher
+from songline.schemas.channels import MUSIC_EVENTS
+
+REGION = (
+    "Inside: `songline up` (localcloud with Azurite, the four workers, the API, the supervisor) and the simulator; for "
+    "freshness, from the hub's acknowledgement of a like to the answer of `GET /v1/users/{id}/library` that has it, "
+    "asked every 50 ms, and of the charts how old the first event is that the chart leaves out, by when the hub took "
+    "it. Outside: this process, which probes, and the first minute (a tenth of a short run). A recovery begins with "
+    "SIGKILL and ends when something acknowledged since is answered as fresh as ever; the supervisor's second of "
+    "pause is inside. Memory: the median of the last tenth beside that of the minute after minute 5."
+)
+
+SETTLED_S = 300.0
+"""After so long no process's memory grows."""
+
+
+class Load(Struct, frozen=True):
+    """What the system is given: by `pacing` real the number of listeners sets the rate."""
+
+    minutes: float = 20.0
+    rate: float = 5_000.0
+    listeners: int = 20_000
+    pacing: str = "rate"
+    kills: int = 3
+
+    @property
+    def options(self) -> list[str]:
+        rate = ["--rate", f"{self.rate:g}"] if self.pacing == "rate" else []
+        return [*rate, "--listeners", str(self.listeners), "--pacing", self.pacing]
+
+    @property
+    def words(self) -> str:
+        pace = f"{self.rate:,.0f} events/s" if self.pacing == "rate" else "an event every three minutes each"
+        return f"{self.listeners:,} listeners, {pace}"
+
+
+class Seen(Struct):
+    """What a run has seen."""
+
+    library_s: list[float]
+    chart_s: list[float]
+    events_per_s: float
+    cores: float
+    use: dict[str, ProcessUse]
+    recoveries: list[Recovery]
+
+
+def measure(quick: bool) -> list[Measurement]:
+    first = Load(minutes=0.5, rate=100, kills=0) if quick else Load()
+    second = Load(minutes=0.25 if quick else 10, listeners=9_000 if quick else 900_000, pacing="real", kills=0)
+    return [*rows(first, run(first)), *rows(second, run(second))]
+
+
+def run(load: Load) -> Seen:
+    """The system under this load, then the kills at the same load."""
+    with tempfile.TemporaryDirectory() as name, RunningSystem(Path(name)) as system:
+        return asyncio.run(_watch(system, load))
+
+
+async def _watch(system: RunningSystem, load: Load) -> Seen:
+    settings = CloudSettings.read(system.environment)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(aiohttp.ClientSession(system.api, timeout=aiohttp.ClientTimeout(10)))
+        publisher = await stack.enter_async_context(EventPublisher(settings.eventhubs))
+        hub = await stack.enter_async_context(eventhubs.producer(settings.eventhubs, MUSIC_EVENTS))
+        system.simulate(*load.options)
+        probes = ApiProbes(client, publisher, secrets.token_hex(4))
+        charts, library = ChartAges(client, hub, 1.0), probes.library(1.0, 120.0)
+        whole_s = load.minutes * 60
+        await asyncio.sleep(min(60.0, whole_s / 10))
+        with UsageSampler(system) as sampler:
+            async with running(charts.run(), library.run()):
+                await asyncio.sleep(whole_s)
+                seen = Seen(
+                    library_s=[one.took_s for one in library.sightings],
+                    chart_s=[age for _, age in charts.ages],
+                    events_per_s=_rate(charts.counted),
+                    cores=sampler.cores(),
+                    use=sampler.use(),
+                    recoveries=[],
+                )
+        if load.kills:
+            seen.recoveries = await _kill(system, settings, probes, charts, load.kills)
+    return seen
+
+
+async def _kill(
+    system: RunningSystem, settings: CloudSettings, probes: ApiProbes, charts: ChartAges, kills: int
+) -> list[Recovery]:
+    found = []
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(Owners.checkpoint_store(system.environment))
+        admin = Owners.admin(settings)
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        owners = Owners(settings, store, admin)
+        async with running(charts.run()):
+            for worker in sorted(FRESH_S) * kills:
+                found.append(await _recovery(system, worker, probes, charts, owners))
+                print(f"  {found[-1]}", flush=True)
+                # It is to be killed at rest, not while it makes up for the last time.
+                await asyncio.sleep(10)
+    return found
+
+
+async def _recovery(
+    system: RunningSystem, worker: str, probes: ApiProbes, charts: ChartAges, owners: Owners
+) -> Recovery:
+    within_s = FRESH_S[worker]
+    if worker == "trending":
+        return await recover(system, worker, charts_are_fresh(charts, within_s), owners.of(worker))
+    make = {"library": probes.library, "catalog": probes.catalog, "ingestion": probes.ingestion}[worker]
+    # A probe that was not seen within that time says nothing any more.
+    prober = make(0.5, within_s)
+    async with running(prober.run()):
+        return await recover(system, worker, prober_is_fresh(prober, within_s), owners.of(worker))
+
+
+def rows(load: Load, seen: Seen) -> list[Measurement]:
+    """The measurements of a run. Raises AssertionError if too little was seen to say anything."""
+    assert len(seen.library_s) >= load.minutes * 20, f"{len(seen.library_s)} probes of the library were answered"
+    assert len(seen.chart_s) >= load.minutes * 20, f"{len(seen.chart_s)} charts were answered"
+    p99 = "<= 3" if load.pacing == "rate" else "<= 5"
+    found = [
+        Measurement(
+            row=1, what=f"{load.words}: events counted by the charts", figure=seen.events_per_s, unit="events/s"
+        ),
+        _seconds(1, f"{load.words}: library, p50", seen.library_s, 50, "<= 1.5" if load.pacing == "rate" else ""),
+        _seconds(1, f"{load.words}: library, p99", seen.library_s, 99, p99),
+        Measurement(
+            row=1, what=f"{load.words}: CPU of all processes", figure=seen.cores, unit="cores", wanted="<= 1.7"
+        ),
+        *(
+            Measurement(
+                row=1, what=f"{load.words}: CPU of {name}", figure=use.cpu_s / (load.minutes * 60), unit="cores"
+            )
+            for name, use in sorted(seen.use.items())
+        ),
+        *(_seconds(8, f"{load.words}: charts, p{p}", seen.chart_s, p, "<= 2" if p == 99 else "") for p in (50, 90, 99)),
+        *(_growth(load, name, use, seen.events_per_s) for name, use in sorted(seen.use.items())),
+    ]
+    for worker in sorted({one.worker for one in seen.recoveries}):
+        took = [one for one in seen.recoveries if one.worker == worker]
+        found.append(
+            _seconds(
+                13, f"{worker}: SIGKILL to fresh, longest of {len(took)}", [one.fresh_s for one in took], 100, "<= 25"
+            )
+        )
+        after = [one.after_owned_s for one in took if one.after_owned_s is not None]
+        if after:
+            found.append(_seconds(13, f"{worker}: of it after its partitions are owned", after, 100, "<= 5"))
+    return found
+
+
+def _growth(load: Load, name: str, use: ProcessUse, events_per_s: float) -> Measurement:
+    """By how much of itself a process grew; of trending, which remembers actions, by how many bytes an event."""
+    last = use.rss[-1][0]
+    begin = SETTLED_S if last > 1.5 * SETTLED_S else last / 4
+    settled = np.median([held for at, held in use.rss if begin <= at <= begin + max(60.0, last / 10)])
+    ended = np.median([held for at, held in use.rss if at >= last * 0.9])
+    if name == "trending":
+        grown = (ended - settled) / max(1.0, events_per_s * (last * 0.95 - begin))
+        return Measurement(
+            row=8, what=f"{load.words}: {name} grew ({ended / 2**20:.0f} MiB at the end)", figure=float(grown),
+            unit="bytes an event", wanted="<= 64",
+        )  # fmt: skip
+    return Measurement(
+        row=8, what=f"{load.words}: {name} grew ({ended / 2**20:.0f} MiB at the end)",
+        figure=float(100 * (ended / settled - 1)), unit="%", wanted="<= 5",
+    )  # fmt: skip
+
+
+def _seconds(row: int, what: str, values: Sequence[float], percentile: int, wanted: str) -> Measurement:
+    return Measurement(
+        row=row, what=what, figure=float(np.percentile(values, percentile, method="higher")), unit="s", wanted=wanted
+    )
+
+
+def _rate(counted: list[tuple[float, int]]) -> float:
+    (begun, before), (ended, after) = counted[0], counted[-1]
+    return (after - before) / max(ended - begun, 1e-3)
+
+
+@click.command()
+@click.option("--minutes", default=20.0, show_default=True, help="How long it is watched, the kills not included.")
+@click.option("--rate", default=5_000.0, show_default=True, help="Events a second.")
+@click.option("--listeners", default=20_000, show_default=True, help="Simulated listeners.")
+@click.option("--pacing", type=click.Choice(["rate", "real"]), default="rate", show_default=True)
+@click.option("--kills", default=3, show_default=True, help="How often each worker is killed after that.")
+def main(**load: float | int | str) -> None:
+    """Watch the whole system under a load, print what was seen, and keep nothing."""
+    asked = Load(**load)  # type: ignore[arg-type]
+    for one in rows(asked, run(asked)):
+        print(report.line(one))
+
+
+if __name__ == "__main__":
+    main()
