@@ -55,5 +55,14 @@ async def ensure(cosmos: CosmosClient, database: str, containers: tuple[Containe
         )
 
 
+async def exists(cosmos: CosmosClient, database: str, name: str) -> bool:
+    """Whether there is a container of this name. Raises AzureError."""
+    try:
+        await container(cosmos, database, name).read()
+    except CosmosResourceNotFoundError:
+        return False
+    return True
+
+
 def container(cosmos: CosmosClient, database: str, name: str) -> ContainerProxy:
     return cosmos.get_database_client(database).get_container_client(name)

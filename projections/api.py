@@ -123,7 +123,10 @@ def create(
             app.state.library = DocumentStore(cosmos.container(client, DATABASE, LIBRARY_SHELVES))
             versions = DocumentStore(cosmos.container(client, DATABASE, PROJECTIONS))
             app.state.libraries = LibraryReader(
-                app.state.library, LiveVersionReader(versions, LIBRARY, time.monotonic), FoldedCache()
+                app.state.library,
+                DocumentStore(cosmos.container(client, DATABASE, LIBRARY)),
+                LiveVersionReader(versions, LIBRARY, time.monotonic),
+                FoldedCache(),
             )
             app.state.plays = DocumentStore(cosmos.container(client, DATABASE, PLAYS))
             app.state.parked = DocumentStore(cosmos.container(client, DATABASE, PARKED))

@@ -12,6 +12,7 @@ class NotReadyCause(StrEnum):
     """Every cause for which a process is not ready. `docs/operations.md` lists each with what mends it."""
 
     STARTING = "starting"
+    CONVERTING = "converting"
     SERVICE_AWAY = "service-away"
     ACCESS_DENIED = "access-denied"
     PARTITIONS_MOVING = "partitions-moving"
@@ -32,6 +33,7 @@ _RESET = "songline checkpoints reset {worker}"
 _LOOK = "songline doctor"
 MENDS: dict[NotReadyCause, str] = {
     NotReadyCause.STARTING: _LOOK,
+    NotReadyCause.CONVERTING: "wait until it is done; it goes on where it was after a restart",
     NotReadyCause.SERVICE_AWAY: _LOOK,
     NotReadyCause.ACCESS_DENIED: _LOOK,
     NotReadyCause.PARTITIONS_MOVING: "wait for two minutes; then restart the {worker} worker",

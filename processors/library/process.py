@@ -1,13 +1,18 @@
 """The library worker as a process: its configuration is read, its services are opened, its parts are put together."""
 
 import os
+import uuid
+from collections.abc import Callable
+from functools import partial
 
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from songline.cloud import cosmos
+from songline.processors.library import live_version, shelf_store
 from songline.processors.library.actions import READER
 from songline.processors.library.config import PREFIX, LibraryConfig
 from songline.processors.library.live_version import read_or_create
+from songline.processors.library.migration import MigrationParts, migrate
 from songline.processors.library.processor import LibraryProcessor, ShelfLayout
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.hub_metadata import HubMetadata
@@ -15,7 +20,7 @@ from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
-from songline.schemas.channels import DATABASE, LIBRARY_GROUP, LIBRARY_SHELVES, PROJECTIONS
+from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_GROUP, LIBRARY_SHELVES, PROJECTIONS
 
 FLUSH_S = 1.0
 """An app that likes a song shows the library soon after; a longer time costs less. After a pause nothing waits."""
@@ -28,10 +33,21 @@ class LibraryParts:
         self._config = config
         self._layout: ShelfLayout | None = None
 
-    async def prepare(self, account: CosmosClient, hub: HubMetadata) -> None:
-        """Read the live version, or make the first one. Raises AzureError and EventHubError."""
-        container = cosmos.container(account, DATABASE, PROJECTIONS)
-        live = await read_or_create(container, len((await hub.describe()).partitions))
+    async def prepare(self, account: CosmosClient, hub: HubMetadata, say: Callable[[str], None]) -> None:
+        """Read the live version; or make the first one, of what the former version stored. `say` is called with what
+        is done at the moment. Raises AzureError and EventHubError."""
+        former, shelves, projections = (
+            cosmos.container(account, DATABASE, name) for name in (LIBRARY, LIBRARY_SHELVES, PROJECTIONS)
+        )
+        parts = MigrationParts(
+            former=former,
+            shelves=shelves,
+            store=ShelfStore(shelves, self._config.room),
+            projections=projections,
+            worker=uuid.uuid4().hex,
+            say=say,
+        )
+        live = await read_or_create(projections, len((await hub.describe()).partitions), partial(migrate, parts))
         self._layout = ShelfLayout(live.version, live.shelves)
 
     def open_with(self, container: ContainerProxy) -> OpenProcessor:
@@ -48,7 +64,16 @@ class LibraryParts:
 def projection(config: LibraryConfig) -> ProjectionDefinition:
     """The projection of `music-events` into the container `library-shelves`."""
     parts = LibraryParts(config)
-    return ProjectionDefinition(READER, LIBRARY_GROUP, LIBRARY_SHELVES, "shelf", parts.open_with, prepare=parts.prepare)
+    return ProjectionDefinition(
+        name=READER,
+        group=LIBRARY_GROUP,
+        container=LIBRARY_SHELVES,
+        key="shelf",
+        open_with=parts.open_with,
+        former=LIBRARY,
+        added=(shelf_store.CONTAINER, live_version.CONTAINER),
+        prepare=parts.prepare,
+    )
 
 
 def main() -> None:

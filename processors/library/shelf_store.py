@@ -56,6 +56,16 @@ class ShelfStore:
         `shelf` is a partition key. Raises AzureError; some of the actions may be written then, and all may be given
         again.
         """
+        await self._apply(shelf, partition, actions)
+
+    async def add(self, shelf: str, rows: Sequence[UserAction]) -> None:
+        """Return once `rows`, which are of no position, are on the shelf. What is added again changes nothing.
+
+        Raises AzureError; some of the rows may be written then, and all may be given again.
+        """
+        await self._apply(shelf, None, rows)
+
+    async def _apply(self, shelf: str, partition: int | None, actions: Sequence[UserAction]) -> None:
         async with self._locks[shelf]:
             start = 0
             for count in flush_sizes(actions):
@@ -64,7 +74,7 @@ class ShelfStore:
                     following = ()
                 start += count
 
-    async def _flush(self, shelf: str, partition: int, actions: Sequence[UserAction]) -> bool:
+    async def _flush(self, shelf: str, partition: int | None, actions: Sequence[UserAction]) -> bool:
         """Write a flush with `actions`; return whether another one must come before more actions."""
         while True:
             cached = self._cache.find(shelf) or await self._read_root(shelf)

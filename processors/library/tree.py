@@ -81,7 +81,7 @@ def flush_sizes(actions: Sequence[UserAction]) -> Iterator[int]:
 def plan_flush(
     root: RootDocument,
     nodes: Mapping[str, NodeDocument],
-    partition: int,
+    partition: int | None,
     actions: Sequence[UserAction],
     overfull: Iterable[str] = (),
     capacity: TreeCapacity | None = None,
@@ -89,10 +89,12 @@ def plan_flush(
     """The flush that adds `actions` of `partition`, in its order; None where nothing changes.
 
     `nodes` are those that are known by id, as of `root`. Actions up to the position that the root says is applied are
-    left out. `overfull`: nodes that an earlier flush left over their capacity.
+    left out; those of no partition (None) are all added. `overfull`: nodes that an earlier flush left too large.
     """
-    applied = root.applied.get(str(partition), -1)
-    fresh = [action for action in actions if action.position > applied] if actions else []
+    fresh = actions
+    if partition is not None and actions:
+        applied = root.applied.get(str(partition), -1)
+        fresh = [action for action in actions if action.position > applied]
     planned = _Plan(root, nodes, capacity or TreeCapacity(), set(overfull))
     if fresh:
         planned.add(partition, fresh)
@@ -119,10 +121,12 @@ class _Plan:
         self._over = overfull
         self._missing: set[str] = set()
 
-    def add(self, partition: int, actions: Sequence[UserAction]) -> None:
+    def add(self, partition: int | None, actions: Sequence[UserAction]) -> None:
         run = encode_run(merge_actions([actions]))
         self._root_capacity = min(self._capacity.root_busy, max(self._capacity.root, 3 * len(run)))
-        applied = {**self._root.applied, str(partition): actions[-1].position}
+        applied = self._root.applied
+        if partition is not None:
+            applied = {**applied, str(partition): actions[-1].position}
         self._put(structs.replace(self._root, applied=applied, runs=append_run(self._root.runs, run)))
 
     def flush(self, *, has_changed: bool) -> TreeFlush | MissingNodes | None:

@@ -14,6 +14,8 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
+from songline.cloud.cosmos import Container
+from songline.processors.runtime import attempt_store, parked_store
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serve_health
@@ -51,8 +53,10 @@ class ProjectionDefinition(Struct, frozen=True):
 
     The reader `name` reads in the consumer group `group` and writes into `container`, whose partition key is the field
     `key`. `open_with` makes, of the container, what opens a partition's processor. Each of `needs` raises until
-    something else that the processor writes to is there. `prepare` is done before anything is read, also by every
-    other worker; it gets the account and the hub, and is tried again where a service fails.
+    something else that the processor writes to is there. Where an account has the container `former`, of an earlier
+    version, `added` are made that it does not have yet. `prepare` is done before anything is read, also by every other
+    worker; it gets the account, the hub, and what it calls with what it does at the moment, and is tried again where a
+    service fails.
     """
 
     name: str
@@ -61,7 +65,9 @@ class ProjectionDefinition(Struct, frozen=True):
     key: str
     open_with: Callable[[ContainerProxy], OpenProcessor]
     needs: tuple[Callable[[], Awaitable[object]], ...] = ()
-    prepare: Callable[[CosmosClient, HubMetadata], Awaitable[None]] | None = None
+    former: str = ""
+    added: tuple[Container, ...] = ()
+    prepare: Callable[[CosmosClient, HubMetadata, Callable[[str], None]], Awaitable[None]] | None = None
 
 
 async def run_projection(
@@ -127,6 +133,7 @@ async def run_projection(
         group_checkpoints = Checkpoints(checkpoint_store, namespace, MUSIC_EVENTS, projection.group)
         reader = HubReader(client, shared, config, group_checkpoints, lambda: str(uuid.uuid4()))
         all_there = readiness.wait_for_all(
+            partial(_make_added, database, projection),
             container.read,
             parked.read,
             attempts.read,
@@ -140,7 +147,9 @@ async def run_projection(
         if not await run_unless(stop, all_there):
             return
         if projection.prepare is not None:
-            preparing = PersistentRetry("the preparation").run(partial(projection.prepare, database, shared.metadata))
+            preparing = PersistentRetry("the preparation").run(
+                partial(projection.prepare, database, shared.metadata, readiness.say)
+            )
             if not await run_unless(stop, preparing):
                 return
         if await run_unless(stop, asyncio.sleep(pause_s)):
@@ -155,3 +164,14 @@ async def _release_earlier(owners: OwnerFile, group: Checkpoints) -> None:
     if released := await group.release(owners.earlier):
         log.info("%d partitions of a process that is gone are released", released)
     owners.forget_earlier()
+
+
+async def _make_added(account: CosmosClient, projection: ProjectionDefinition) -> None:
+    """Make the containers that an earlier version did not have, in an account that it ran on. Raises AzureError."""
+    former = projection.former or projection.container
+    if await cosmos.exists(account, DATABASE, former):
+        added = (parked_store.CONTAINER, attempt_store.CONTAINER, *projection.added)
+        missing = tuple([one for one in added if not await cosmos.exists(account, DATABASE, one.name)])
+        if missing:
+            log.info("makes what an earlier version did not have: %s", ", ".join(one.name for one in missing))
+            await cosmos.ensure(account, DATABASE, missing)

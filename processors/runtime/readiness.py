@@ -36,6 +36,10 @@ class Readiness:
         for look in looks:
             await self.wait_for(look)
 
+    def say(self, sentence: str) -> None:
+        """Report `sentence`: what is done at the moment, before the worker begins."""
+        self._cause, self._waiting_for = NotReadyCause.CONVERTING, sentence
+
     def begin(self) -> None:
         """All is there; from now on the worker's parts say what is wrong."""
         self._begun = True

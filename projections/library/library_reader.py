@@ -12,6 +12,7 @@ from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.library.action_run import RunFormatError
 from songline.schemas.library.fold import fold_actions
 from songline.schemas.library.shelf import shelf_key, shelf_of
+from songline.schemas.progress import PROGRESS, WatermarkDocument
 
 T = TypeVar("T")
 
@@ -27,10 +28,14 @@ LARGE_AT_ONCE = 2
 
 
 class LibraryReader:
-    """Listeners' libraries in the container of shelves; `cache` has those that were read last."""
+    """Listeners' libraries in the container of shelves; `cache` has those that were read last. `former` is the
+    container of the former version, whose libraries may have to be converted first."""
 
-    def __init__(self, shelves: DocumentStore, live: LiveVersionReader, cache: FoldedCache) -> None:
+    def __init__(
+        self, shelves: DocumentStore, former: DocumentStore, live: LiveVersionReader, cache: FoldedCache
+    ) -> None:
         self._shelves = shelves
+        self._former = former
         self._live = live
         self._cache = cache
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -42,6 +47,11 @@ class LibraryReader:
         """
         live = await self._live.read()
         if live is None:
+            if await self._former.read(PROGRESS, PROGRESS, WatermarkDocument) is not None:
+                raise StoreUnavailableError(
+                    "libraries of the former version are not converted yet: the library worker does it, and says at "
+                    "/health/progress how far it is"
+                )
             return LibraryLists(fold_actions(()))
         return await self._read(shelf_key(live.version, shelf_of(user_id, live.shelves)), user_id)
 

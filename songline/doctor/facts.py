@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from songline.processes.entities import QueueDeclaration
 from songline.schemas.progress_report import ProgressReport
+from songline.schemas.projections import LiveVersionDocument, MigrationDocument
 
 
 class FailedQuestion(Struct, frozen=True):
@@ -33,11 +34,21 @@ class DeadLetterFacts(Struct, frozen=True):
     more: bool
 
 
+class LibraryVersionFacts(Struct, frozen=True):
+    """The live version of the libraries, None where no worker has made one; the conversion of the former version's,
+    None where none was begun; and whether the container of the former version is there, with libraries in it."""
+
+    live: LiveVersionDocument | None
+    migration: MigrationDocument | None
+    has_former: bool
+
+
 class DoctorFacts(Struct, frozen=True, kw_only=True):
     """Everything that the doctor knows about a system.
 
     - `hubs`: the number of partitions by hub, over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
     - `behind`: the number of events that the trending worker's group has not read.
+    - `versions`: the live version of the libraries, and what an upgrade has left to do.
     - `dead_letters`: those of the queue of commands, over AMQP. `queue`: its settings, over the management endpoint;
       None without one.
     - `parked`: the number of parked records that were neither sent again nor discarded.
@@ -51,6 +62,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     topics: Mapping[str, int] | FailedQuestion
     behind: int | FailedQuestion
     containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
+    versions: LibraryVersionFacts | FailedQuestion
     dead_letters: DeadLetterFacts | MissingEntity | FailedQuestion
     parked: int | MissingEntity | FailedQuestion
     queue: QueueDeclaration | FailedQuestion | None

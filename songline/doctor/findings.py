@@ -8,6 +8,7 @@ from songline.cloud.kafka import unsafe
 from songline.doctor import workers
 from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
 from songline.doctor.finding import Finding
+from songline.doctor.projections import version_findings
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processors.ingestion.clock_skew import skew_limit_s
@@ -36,6 +37,7 @@ def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Findin
         *_eventhubs(facts),
         *_kafka(facts),
         *_cosmos(facts, containers),
+        *version_findings(facts.versions),
         *_parked(facts),
         *_servicebus(facts),
         *_blobs(facts),

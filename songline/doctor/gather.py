@@ -32,6 +32,7 @@ from songline.cloud.settings import (
     read_servicebus,
 )
 from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
+from songline.doctor.projections import ask_versions
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
@@ -70,6 +71,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         hubs = start(_within(_hubs(cloud.eventhubs)))
         kafka = start(_kafka(cloud.eventhubs))
         containers = start(_within(_containers(cloud.cosmos)))
+        versions = start(_within(ask_versions(cloud.cosmos)))
         dead_letters = start(_within(_dead_letters(settings.servicebus)))
         queue = start(_within(_queue(settings.servicebus)))
         parked = start(_within(_parked(cloud.cosmos)))
@@ -82,6 +84,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         topics=topics,
         behind=behind,
         containers=containers.result(),
+        versions=versions.result(),
         dead_letters=dead_letters.result(),
         parked=parked.result(),
         queue=queue.result(),

@@ -13,15 +13,13 @@ from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import live_version, shelf_store
 from songline.processors.runtime import attempt_store, parked_store
 from songline.repair import audit
-from songline.schemas.channels import CHARTS, LIBRARY, PLAYS
+from songline.schemas.channels import CHARTS, PLAYS
 
 CONTAINERS = (
     Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
     # A song's days are read by id, and kept for 90 days after their last change. Without a path, all would be indexed.
     Container(PLAYS, partition_key="/songId", indexed=("/songId/?",), ttl=round(timedelta(days=90).total_seconds())),
     catalog.CONTAINER,
-    # Libraries of the first version: a document a song. Nothing writes to it any more.
-    Container(LIBRARY, partition_key="/userId", indexed=()),
     shelf_store.CONTAINER,
     live_version.CONTAINER,
     ingestion.CONTAINER,

@@ -76,5 +76,5 @@ def catching_up(report: ProgressReport) -> bool:
 
 def gets_ready(report: ProgressReport) -> bool:
     """Whether the worker becomes ready by itself. It may take long: state that moves or is rebuilt may be large."""
-    passing = {NotReadyCause.FAR_BEHIND, NotReadyCause.PARTITIONS_MOVING}
+    passing = {NotReadyCause.FAR_BEHIND, NotReadyCause.PARTITIONS_MOVING, NotReadyCause.CONVERTING}
     return bool(report.reasons) and all(one.cause in passing for one in report.reasons)

@@ -1,18 +1,35 @@
-"""Today's system goes on with the data folder that commit 64129bc left behind."""
+"""Today's system goes on with the data folder that commit 64129bc left behind, without a command."""
 
+import asyncio
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 
 import pytest
+from azure.cosmos.aio import CosmosClient
+from msgspec import structs
 
-from songline.schemas.channels import LIBRARY
+from songline.cloud import cosmos
+from songline.cloud.cosmos import Container
+from songline.cloud.settings import read_cosmos
+from songline.processors.library import live_version, migration
+from songline.processors.library.migration import MigrationParts, migrate
+from songline.processors.library.shelf_store import ShelfStore
+from songline.projections.library.folded_cache import FoldedCache
+from songline.projections.library.library_reader import LibraryReader
+from songline.projections.live_version import LiveVersionReader
+from songline.projections.store import DocumentStore, StoreUnavailableError
+from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_SHELVES, PROJECTIONS
 from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
+from songline.schemas.projections import LiveVersionDocument
 from tests.integration.producers.reading import read_all
 from tests.support.former_data import APPLIED, ENDS, former_cloud
-from tests.support.library import Libraries
-from tests.support.library_reference import Place
+from tests.support.library import Libraries, LibraryWorker, libraries_on
+from tests.support.library_reference import Place, libraries
 from tests.support.localcloud import LocalCloud
-from tests.support.projection import told
+from tests.support.waiting import wait_for_async
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +51,81 @@ async def log_of(cloud: LocalCloud) -> list[Place]:
     return places
 
 
-async def test_the_data_is_what_the_former_version_left(cloud: LocalCloud) -> None:
+async def test_the_library_worker_goes_on_without_a_command(cloud: LocalCloud, tmp_path: Path) -> None:
     log = await log_of(cloud)
-    async with told(cloud, LIBRARY) as (producer, container):
-        former = Libraries(producer, container)
-        assert await former.ends() == ENDS
-        progress = await former.progress()
+    applied = libraries([place for place in log if place[1] <= APPLIED[str(place[0])]])
+    async with cosmos.client(read_cosmos(cloud.environment)) as account:
+        # There is what the former version had, as in an account that nobody has prepared.
+        assert not await cosmos.exists(account, DATABASE, LIBRARY_SHELVES)
+        worker = LibraryWorker(cloud, tmp_path / "log").start()
+        reader = library_reader(account)
+        with pytest.raises(StoreUnavailableError, match="not converted yet"):
+            await reader.read("user-0")
+
+        async def is_live() -> bool:
+            return await live_version.read(cosmos.container(account, DATABASE, PROJECTIONS)) is not None
+
+        await wait_for_async(is_live, "the live version")
+        listens = (await reader.read("user-0")).library.listens
+        assert listens >= applied["user-0"].totals[0] > 50
+    async with libraries_on(cloud) as found:
+        await wait_for_async(lambda: found.read_up_to(ENDS), "the libraries to be at the hub's end")
+        assert await found.all() == libraries(log)
+    assert worker.stop() == 0
+    assert "all 22 listeners are converted" in worker.said
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_migration_that_is_killed_goes_on(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = Random(seed)
+    monkeypatch.setattr(migration, "LISTENERS_AT_ONCE", 2)
+    monkeypatch.setattr(migration, "RECORD_S", 0.0)
+    monkeypatch.setattr(migration, "LEASE_S", 0.0)
+    shelves = Container(f"shelves-{seed}", partition_key="/shelf", indexed=())
+    projections = Container(f"projections-{seed}", partition_key="/id", indexed=())
+    first = LiveVersionDocument(id=LIBRARY, version=3, shelves=8)
+    async with cosmos.client(read_cosmos(cloud.environment)) as account:
+        await cosmos.ensure(account, DATABASE, (shelves, projections))
+        container = cosmos.container(account, DATABASE, shelves.name)
+        said: list[str] = []
+
+        def parts(worker: int) -> MigrationParts:
+            return MigrationParts(
+                former=cosmos.container(account, DATABASE, LIBRARY),
+                shelves=container,
+                store=ShelfStore(container, 1_000),
+                projections=cosmos.container(account, DATABASE, projections.name),
+                worker=f"worker-{worker}",
+                say=said.append,
+            )
+
+        cut = 0
+        for worker in range(4):
+            # Two at a time, who take it from each other, for neither's lease lasts.
+            trying = asyncio.gather(*(migrate(parts(2 * worker + one), first) for one in range(2)))
+            try:
+                await asyncio.wait_for(trying, random.uniform(0.02, 0.3))
+            except TimeoutError:
+                cut += 1
+        assert cut > 0
+        # The hub may have got a partition meanwhile: what was begun is finished.
+        version = await asyncio.wait_for(migrate(parts(99), structs.replace(first, shelves=5)), 60)
+        assert version == first
+        found = Libraries(producer=None, container=container)  # type: ignore[arg-type]  # nothing is sent
+        log = [place for place in await log_of(cloud) if place[1] <= APPLIED[str(place[0])]]
+        assert await found.all() == libraries(log)
+        progress = await found.progress()
         assert progress is not None
         assert {number: one.position for number, one in progress.partitions.items()} == APPLIED
-        applied = [place for place in log if place[1] <= APPLIED[str(place[0])]]
-        assert len(applied) < len(log)
+        assert "22 of 22 listeners" in said[-1]
+
+
+def library_reader(account: CosmosClient) -> LibraryReader:
+    stores = {
+        name: DocumentStore(cosmos.container(account, DATABASE, name))
+        for name in (LIBRARY, LIBRARY_SHELVES, PROJECTIONS)
+    }
+    live = LiveVersionReader(stores[PROJECTIONS], LIBRARY, time.monotonic)
+    return LibraryReader(stores[LIBRARY_SHELVES], stores[LIBRARY], live, FoldedCache())

@@ -1,29 +1,39 @@
 """What the doctor makes of the facts."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec import structs
 
 from songline.cloud import kafka
 from songline.cloud.cosmos import Container
-from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
+from songline.doctor.facts import (
+    DeadLetterFacts,
+    DoctorFacts,
+    FailedQuestion,
+    LibraryVersionFacts,
+    MissingEntity,
+    StoredContainer,
+)
 from songline.doctor.finding import Finding
 from songline.doctor.findings import findings
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.schemas import channels
 from songline.schemas.progress_report import widened
+from songline.schemas.projections import LiveVersionDocument, MigrationDocument
 
 CONTAINERS = (Container("charts", "/chart", ("/asOf/?",)),)
 HUBS = {
     **dict.fromkeys(channels.HUBS, 4),
     channels.TRENDING_TOPS: 1,
 }
+LIVE = LiveVersionDocument(id="library", version=1, shelves=4)
 WELL = DoctorFacts(
     hubs=HUBS,
     topics=HUBS,
     behind=1234,
     containers={"charts": StoredContainer("/chart", ("/asOf/?",))},
+    versions=LibraryVersionFacts(LIVE, None, has_former=False),
     dead_letters=DeadLetterFacts(0, more=False),
     parked=0,
     queue=QUEUE,
@@ -221,3 +231,37 @@ def test_a_missing_queue_dead_letters_and_missing_blob_containers_are_named() ->
         structs.replace(WELL, blobs={**dict.fromkeys(channels.BLOB_CONTAINERS, True), channels.UPLOAD_BLOBS: False})
     )
     assert (uploads.check, uploads.status) == ("blob container uploads", "fail")
+
+
+@pytest.mark.parametrize(
+    ("versions", "status", "seen"),
+    [
+        (LibraryVersionFacts(None, None, has_former=False), "ok", "makes the first one"),
+        (LibraryVersionFacts(None, None, has_former=True), "warn", "wait to be converted"),
+        (
+            LibraryVersionFacts(
+                None,
+                MigrationDocument(
+                    id="library-migration",
+                    version=1,
+                    shelves=4,
+                    worker="w",
+                    recorded_at=datetime(2026, 11, 28, tzinfo=UTC),
+                    listeners=20_000,
+                    converted=1_200,
+                ),
+                has_former=True,
+            ),
+            "warn",
+            "1,200 of 20,000 listeners",
+        ),
+        (LibraryVersionFacts(LIVE, None, has_former=True), "ok", "can be deleted"),
+        (FailedQuestion("no answer"), "fail", "no answer"),
+    ],
+)
+def test_what_is_left_of_an_upgrade_is_said(
+    versions: LibraryVersionFacts | FailedQuestion, status: str, seen: str
+) -> None:
+    finding = only(structs.replace(WELL, versions=versions))
+    assert finding.status == status
+    assert seen in finding.seen
