@@ -61,6 +61,7 @@ def parse_actions(partition: int, records: Iterable[HubRecord]) -> ParsedActionB
                 position=record.position,
                 ms_played=ms_played,
                 is_resubmitted=event.resubmit_of is not None,
+                import_mark=event_mark(data.import_id) if isinstance(data, ListenImported) else 0,
             )
         )
     return ParsedActionBatch(actions, poison)

@@ -38,7 +38,8 @@ class UserAction(NamedTuple):
     `mark`: 48 bits that stand for the event's id, see `event_mark`; listens of one song at one moment are told apart by
     them. `ms_played`: how long they listened, in milliseconds; 0 where the sender does not know. `is_resubmitted`: the
     event was parked, and sent again. `plays` and `first_us` are of `carried` rows; see Kind. `song_id` is empty where a
-    row is about no song.
+    row is about no song. `import_mark`, of `imported` rows: 48 bits that stand for the import's id, so that what one
+    import brought can be told from the rest; 0 for all others.
 
     The order of the fields is that of rows in a run.
     """
@@ -54,10 +55,12 @@ class UserAction(NamedTuple):
     is_resubmitted: bool = False
     plays: int = 1
     first_us: int = 0
+    import_mark: int = 0
 
 
 IDENTITY = 6
-"""So many of the first fields say which action a row is of: a second event that agrees in them is a copy."""
+"""So many of the first fields, and `import_mark`, say which action a row is of: a second event that agrees in them is a
+copy. A listen that two imports brought has a row of each, and counts once."""
 
 
 def merge_actions(parts: Iterable[Iterable[UserAction]]) -> list[UserAction]:
@@ -73,11 +76,23 @@ def merge_actions(parts: Iterable[Iterable[UserAction]]) -> list[UserAction]:
         if identity != before:
             found.append(row)
             before = identity
+        elif not _has_import(found, row):
+            found.append(row)
     return found
 
 
+def _has_import(found: list[UserAction], row: UserAction) -> bool:
+    """Whether one of the last rows of `found`, those of the action that `row` is of, is of its import too."""
+    for other in reversed(found):
+        if other[:IDENTITY] != row[:IDENTITY]:
+            return False
+        if other.import_mark == row.import_mark:
+            return True
+    return False
+
+
 def event_mark(event_id: str) -> int:
-    """48 bits that stand for an event's id, as `UserAction.mark` has them."""
+    """48 bits that stand for an event's or an import's id, as `mark` and `import_mark` of UserAction have them."""
     return int.from_bytes(blake2b(event_id.encode(errors="replace"), digest_size=MARK_BYTES).digest(), "big")
 
 

@@ -50,6 +50,7 @@ class _Columns(Struct, frozen=True, array_like=True):
     ms_played: Column
     resubmitted: list[int]
     carried: dict[int, tuple[int, int]]
+    import_mark: Column = (0, 1, 0, b"")
 
 
 _columns = MsgpackDecoder(_Columns)
@@ -60,7 +61,7 @@ def encode_run(actions: Sequence[UserAction]) -> str:
     if not actions:
         none = _column(())
         return _text(_Columns(0, [], [], [], none, none, none, none, none, none, none, [], {}))
-    users, songs, at_us, marks, kinds, partitions, positions, ms_played, resubmitted, plays, firsts = zip(
+    users, songs, at_us, marks, kinds, partitions, positions, ms_played, resubmitted, plays, firsts, imports = zip(
         *actions, strict=True
     )
     counts: dict[str, int] = {}
@@ -90,6 +91,7 @@ def encode_run(actions: Sequence[UserAction]) -> str:
             ms_played=_column(ms_played),
             resubmitted=[row for row, again in enumerate(resubmitted) if again] if any(resubmitted) else [],
             carried=carried,
+            import_mark=_column(imports) if any(imports) else _column(()),
         )
     )
 
@@ -151,6 +153,7 @@ def _rows(columns: _Columns) -> list[UserAction]:
             resubmitted,
             plays,
             firsts,
+            _numbers(columns.import_mark, count),
             strict=True,
         )
     ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from songline.schemas.library.action import IDENTITY, Kind, UserAction, event_mark, mark_text, merge_actions
 from songline.schemas.library.action_run import RunFormatError, count_actions, decode_run, encode_run
+from songline.schemas.library.fold import fold_actions
 
 MOMENTS = st.integers(946_684_800_000_000, 4_102_444_800_000_000)
 ACTIONS = st.builds(
@@ -27,6 +28,7 @@ ACTIONS = st.builds(
     is_resubmitted=st.booleans(),
     plays=st.just(1) | st.integers(0, 2**31),
     first_us=st.just(0) | MOMENTS,
+    import_mark=st.sampled_from([0, 1, 2**48 - 1]),
 )
 PLAIN = UserAction("user-1", "song-1", 1_764_000_000_000_000, 7, "listen", 2, 41, 180_000)
 
@@ -53,6 +55,14 @@ def test_of_copies_the_first_of_the_partition_stays() -> None:
     copy = PLAIN._replace(position=99)
     other = PLAIN._replace(mark=8)
     assert merge_actions([[copy], [other, PLAIN]]) == [PLAIN, other]
+
+
+def test_a_listen_that_two_imports_brought_has_a_row_of_each() -> None:
+    first, second = (PLAIN._replace(kind="imported", import_mark=number, position=number) for number in (8, 9))
+    again = first._replace(position=10)
+    assert merge_actions([[again, second], [first]]) == [first, second]
+    assert decode_run(encode_run([first, second])) == [first, second]
+    assert fold_actions([first, second, again]).listens == 1
 
 
 def test_a_run_of_many_actions_is_small() -> None:

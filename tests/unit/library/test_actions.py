@@ -93,7 +93,8 @@ def test_a_listen_whose_time_is_not_known_counts_and_adds_no_time(data: Payload,
 
 
 def test_an_imported_listen_is_known_as_one() -> None:
-    assert [action.kind for action in parse_actions(0, [record(0, event(imported(), "one"))]).actions] == ["imported"]
+    (action,) = parse_actions(0, [record(0, event(imported(), "one"))]).actions
+    assert (action.kind, action.import_mark) == ("imported", event_mark("import-1"))
 
 
 def test_like_then_unlike_ends_unliked_in_no_list() -> None:
