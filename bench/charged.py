@@ -1,10 +1,11 @@
 """Runs a worker and counts what Cosmos DB charges it, whatever version of the product the worker is of.
 
-    python bench/charged.py TALLY MODULE
+    python bench/charged.py TALLY MODULE [ARGUMENT…]
 
-is `python -m MODULE`, and the file TALLY says at any moment what the process was charged so far (`Tally`). Counted is
-every answer that aiohttp brings with `x-ms-request-charge`: retries, batches, queries and deletes too. Nothing of the
-product or of the SDKs is imported here, since this runs under the packages of another version as well.
+is `python -m MODULE` with the arguments, and the file TALLY says at any moment what the process was charged so far
+(`Tally`). Counted is every answer that aiohttp brings with `x-ms-request-charge`: retries, batches, queries and deletes
+too. Nothing of the product or of the SDKs is imported here, since this runs under the packages of another version as
+well.
 """
 
 import json
@@ -92,10 +93,10 @@ async def _lost(answer: Any) -> bool:
 
 def main() -> None:
     """Run the module that the command line names, as `python -m` does."""
-    _, tally, module = sys.argv
+    _, tally, module, *arguments = sys.argv
     # As `python -m` has it: modules of the folder in which this runs, not those beside this file.
     sys.path[0] = ""
-    sys.argv = [module]
+    sys.argv = [module, *arguments]
     _count_into(Path(tally))
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
