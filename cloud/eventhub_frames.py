@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from importlib.metadata import version
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from azure.eventhub._pyamqp.aio import _transport_async
 
@@ -31,9 +32,19 @@ def install() -> bool:
 
 
 def _without_timer(receive: _ReceiveFrame) -> _ReceiveFrame:
+    # How many reads with a timer each transport has. The SDK reads in two tasks, one of which keeps the connection
+    # alive. A timed read hands on its frame some turns of the loop after it took it: another one would overtake it.
+    timed: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
     @wraps(receive)
     async def receive_frame(transport: Any, timeout: float | None = None, **options: Any) -> tuple[Any, Any]:  # noqa: ASYNC109 - the SDK's
-        return await receive(transport, timeout=None if _has_whole_frame(transport) else timeout, **options)
+        if not timed.get(transport) and _has_whole_frame(transport):
+            return await receive(transport, timeout=None, **options)
+        timed[transport] = timed.get(transport, 0) + 1
+        try:
+            return await receive(transport, timeout=timeout, **options)
+        finally:
+            timed[transport] -= 1
 
     return receive_frame
 

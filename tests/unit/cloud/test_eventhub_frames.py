@@ -1,5 +1,6 @@
 """How the SDK reads frames: what is in memory without a timer, all else as it does by itself."""
 
+import asyncio
 from io import BytesIO
 from typing import Any
 
@@ -22,6 +23,10 @@ class _Transport:
         self._read_buffer.seek(read)
 
 
+class _UnknownTransport:
+    """Has none of the names that are known."""
+
+
 @pytest.mark.parametrize(
     ("transport", "passed_on"),
     [
@@ -32,7 +37,7 @@ class _Transport:
         (_Transport(FRAME[:7]), 0.2),
         (_Transport(FRAME[:15]), 0.2),
         (_Transport(FRAME, begun=b"half"), 0.2),
-        (object(), 0.2),
+        (_UnknownTransport(), 0.2),
     ],
 )
 async def test_only_a_frame_that_has_arrived_is_read_without_a_timer(
@@ -46,6 +51,55 @@ async def test_only_a_frame_that_has_arrived_is_read_without_a_timer(
 
     assert await eventhub_frames._without_timer(receive)(transport, timeout=0.2, kept=1) == (None, 1)
     assert seen == [passed_on]
+
+
+class _SharedTransport:
+    """Frames that two tasks read, as the SDK's transport gives them out: under a lock, and under `wait_for`."""
+
+    def __init__(self) -> None:
+        self.reader = _Reader(b"")
+        self._read_buffer = BytesIO()
+        self._lock = asyncio.Lock()
+        self._arrived = asyncio.Event()
+
+    def arrive(self, frames: int) -> None:
+        self.reader._buffer += FRAME * frames
+        self._arrived.set()
+
+    async def read(self) -> int:
+        async with self._lock:
+            while not self.reader._buffer:
+                self._arrived.clear()
+                await self._arrived.wait()
+            del self.reader._buffer[: len(FRAME)]
+            self.taken = getattr(self, "taken", -1) + 1
+            return self.taken
+
+
+async def test_frames_keep_their_order_between_the_two_tasks_that_read() -> None:
+    transport = _SharedTransport()
+    seen: list[int] = []
+
+    async def receive(transport: _SharedTransport, **options: Any) -> tuple[object, object]:
+        return None, await asyncio.wait_for(transport.read(), options["timeout"])
+
+    receive_frame = eventhub_frames._without_timer(receive)
+
+    async def listen(frames: int) -> None:
+        for _ in range(frames):
+            _, number = await receive_frame(transport, timeout=5.0)
+            seen.append(number)
+
+    for turns in range(6):
+        before = len(seen)
+        first = asyncio.create_task(listen(3))
+        for _ in range(4):
+            await asyncio.sleep(0)
+        transport.arrive(6)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.gather(first, asyncio.create_task(listen(3)))
+        assert seen[before:] == list(range(before, before + 6)), turns
 
 
 def test_the_installed_sdk_is_the_one_that_is_known() -> None:
