@@ -2,20 +2,14 @@
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from hashlib import blake2b
-
-from msgspec import Struct
 
 from songline.producers.publishing.state import Outcome
 from songline.schemas.acceptance import refuse
 from songline.schemas.envelope import Event
 
 CAPACITY = 100_000
-
-
-class _RecentEvent(Struct):
-    content: int
-    outcome: asyncio.Future[Outcome] | Outcome
 
 
 class RecentEvents:
@@ -27,7 +21,8 @@ class RecentEvents:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._seen: OrderedDict[bytes, _RecentEvent] = OrderedDict()
+        # A tuple of what has no references costs the garbage collector nothing: there may be 100,000 of them.
+        self._seen: OrderedDict[bytes, tuple[int, asyncio.Future[Outcome] | Outcome]] = OrderedDict()
 
     def find(self, event: Event) -> asyncio.Future[Outcome] | Outcome | None:
         """What became of it, or will, None where it is new.
@@ -37,26 +32,27 @@ class RecentEvents:
         seen = self._seen.get(_key(event))
         if seen is None:
             return None
-        if seen.content != _content(event):
+        content, outcome = seen
+        if content != _content(event):
             raise refuse("id", event.id, "an id of its own: this source has used it for another event")
-        return seen.outcome
+        return outcome
 
     def remember(self, event: Event, done: asyncio.Future[Outcome]) -> None:
         """It is being accepted, and is with `done`."""
         key = _key(event)
-        self._seen[key] = _RecentEvent(_content(event), done)
-        done.add_done_callback(lambda done: self._settle(key, done))
+        self._seen[key] = (_content(event), done)
+        done.add_done_callback(partial(self._settle, key))
         if len(self._seen) > self._capacity:
             self._seen.popitem(last=False)
 
     def _settle(self, key: bytes, done: asyncio.Future[Outcome]) -> None:
-        seen = self._seen.get(key)
-        if seen is None or seen.outcome is not done:
+        content, outcome = self._seen.get(key, (0, None))
+        if outcome is not done:
             return
         if done.cancelled() or done.exception() is not None:
             del self._seen[key]
         else:
-            seen.outcome = done.result()
+            self._seen[key] = (content, done.result())
 
 
 def _key(event: Event) -> bytes:

@@ -3,22 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from time import monotonic
 
 from azure.eventhub import EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
-from azure.eventhub.amqp import AmqpAnnotatedMessage
 
 from songline.cloud.retry import RetryPolicy, retry
 from songline.cloud.service_fault import is_transient
+from songline.producers.publishing.direct_batch import add_function
 from songline.producers.publishing.hub_errors import translate
 from songline.producers.publishing.publisher_state import PublisherState
-from songline.producers.publishing.state import Effects, QueuedEvent, SenderState
+from songline.producers.publishing.state import Effects, SenderState
 
 logger = logging.getLogger("songline.producers.publishing.publisher")
 
-_PARTITION_KEY = b"x-opt-partition-key"
 RETRIES = RetryPolicy(first_pause_s=0.1, longest_pause_s=2.0)
 
 
@@ -67,20 +67,34 @@ class PartitionSender:
 
     async def _send_batch(self) -> None:
         batch = await self._client.create_batch(partition_id=self._partition)
-        self._execute(self._state.fill(self._partition, lambda event: _add(batch, event)))
+        self._execute(self._state.fill(self._partition, partial(add_function(), batch)))
         if self._queue.state is not SenderState.SENDING:
             return
         try:
-            await retry(lambda: self._try(batch), RETRIES, retries=self._is_repeated)
+            await self._send(batch)
         except Exception as error:  # noqa: BLE001 - the state has heard of it, and so has each sender of an event
             logger.debug("partition %s: a batch was given up: %s", self._partition, error)
         else:
             self._execute(self._state.acknowledged(self._partition))
 
-    async def _try(self, batch: EventDataBatch) -> None:
-        if self._queue.state is SenderState.PAUSED:
+    async def _send(self, batch: EventDataBatch) -> None:
+        """Send `batch`, with retries; raises the last error."""
+        failures: list[Exception] = []
+        try:
+            await self._client.send_batch(batch)
+        except Exception as error:  # noqa: BLE001 - it is raised again as the failure of the first try
+            failures.append(error)
+        else:
+            return
+
+        async def attempt() -> None:
+            # The first try is made without the retry loop, which costs as much CPU as the send itself.
+            if failures:
+                raise failures.pop()
             self._state.resume(self._partition)
-        await self._client.send_batch(batch)
+            await self._client.send_batch(batch)
+
+        await retry(attempt, RETRIES, retries=self._is_repeated)
 
     def _is_repeated(self, error: Exception) -> bool:
         now, transient = monotonic(), is_transient(error)
@@ -90,13 +104,3 @@ class PartitionSender:
         if repeated and not transient:
             logger.error("%s", failure)
         return repeated
-
-
-def _add(batch: EventDataBatch, event: QueuedEvent) -> bool:
-    """Whether there was room for `event` in `batch`."""
-    message = AmqpAnnotatedMessage(data_body=event.body, annotations={_PARTITION_KEY: event.partition_key})
-    try:
-        batch.add(message)
-    except ValueError:
-        return False
-    return True

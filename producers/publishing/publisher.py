@@ -27,6 +27,7 @@ from msgspec import structs
 from songline.cloud.eventhubs import producer
 from songline.cloud.retry import retry
 from songline.cloud.settings import EventHubsSettings
+from songline.producers.publishing.buffer_room import BufferRoom
 from songline.producers.publishing.errors import AccessDeniedError, OutboxFullError, TransientError
 from songline.producers.publishing.hub_errors import translate
 from songline.producers.publishing.outbox import MAX_BYTES, MAX_EVENTS
@@ -98,7 +99,7 @@ class EventPublisher:
         self._batch_events, self._linger_s, self._patience_s = batch_events, linger_ms / 1000, patience_s
         self._path, self._spill_after_s = outbox, spill_after_s
         self._outbox_events, self._outbox_bytes = outbox_events, outbox_bytes
-        self._buffer = asyncio.Semaphore(buffer_events)
+        self._room = BufferRoom(buffer_events)
         self._state = PublisherState()
         self._senders: dict[str, PartitionSender] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -158,12 +159,12 @@ class EventPublisher:
         """
         if len(body) > MAX_EVENT_BYTES:
             raise refuse("event", f"{len(body)} bytes", f"at most {MAX_EVENT_BYTES} bytes")
-        await self._buffer.acquire()
+        await self._room.take()
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
             effects = self._state.accept(QueuedEvent(body, partition_key, monotonic(), done))
         except (OutboxFullError, RuntimeError):
-            self._buffer.release()
+            self._room.give_back(1)
             raise
         if effects is not NOTHING:
             self._execute(effects)
@@ -222,8 +223,8 @@ class EventPublisher:
                 done.set_exception(outcome)
             else:
                 done.set_result(outcome)
-        for _ in range(effects.released):
-            self._buffer.release()
+        if effects.released:
+            self._room.give_back(effects.released)
         for partition in effects.wake_senders:
             self._senders[partition].wake()
         if self._spillover is not None:

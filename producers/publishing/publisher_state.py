@@ -6,7 +6,7 @@ partition's queue, about to be written to the outbox, held in memory, in the out
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, Literal
 
 from songline.producers.publishing.errors import OutboxFullError, TransientError
 from songline.producers.publishing.outbox_room import OutboxRoom
@@ -143,7 +143,7 @@ class PublisherState:
         if not dropped:
             return NOTHING
         answers: list[tuple[Any, Outcome | Exception]] = []
-        released = sum(self._settle(event, error, answers) for event, error in dropped)
+        released = sum(self._settle([event], error, answers) for event, error in dropped)
         return Effects(answers=answers, released=released, wake_replay=not self._unsettled)
 
     def resume(self, partition: str) -> None:
@@ -324,24 +324,34 @@ class PublisherState:
         settled = self.queues[partition].settle(trigger)
         self.counts.batches += trigger != "cancelled"
         answers: list[tuple[Any, Outcome | Exception]] = []
-        released = sum(self._settle(event, failure, answers) for event in settled)
+        released = self._settle(settled, failure, answers)
         return Effects(answers=answers, released=released, wake_replay=not self._unsettled)
 
     def _settle(
-        self, event: QueuedEvent, failure: Exception | None, answers: list[tuple[Any, Outcome | Exception]]
-    ) -> bool:
-        """The hub has `event`, or never will; return whether it leaves the buffer with that."""
-        event.is_queued = False
-        event.at_hub = failure or "sent"
+        self,
+        events: Sequence[QueuedEvent],
+        failure: Exception | None,
+        answers: list[tuple[Any, Outcome | Exception]],
+    ) -> int:
+        """The hub has `events`, or never will; return how many leave the buffer with that."""
+        outcome: Literal["sent"] | Exception = failure or "sent"
+        stored = 0
+        for event in events:
+            event.is_queued = False
+            event.at_hub = outcome
+            if event.copy != "none":
+                stored += 1
+            elif event.reply is not None:
+                answers.append((event.reply, outcome))
+                event.reply = None
+        self._unsettled -= stored
+        released = len(events) - stored
         if failure is None:
-            self.counts.sent += 1
-            self.counts.bytes += len(event.body)
-        if event.copy != "none":
-            self._unsettled -= 1
-            return False
-        self.counts.failed += failure is not None
-        self._answer(event, event.at_hub, answers)
-        return True
+            self.counts.sent += len(events)
+            self.counts.bytes += sum([len(event.body) for event in events])
+        else:
+            self.counts.failed += released
+        return released
 
     @staticmethod
     def _answer(

@@ -6,6 +6,7 @@ keep-alive limits idle connections.
 """
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -95,6 +96,10 @@ def read_head(environ: Mapping[str, str]) -> float:
 def serve(app: ASGIApp, host: str, port: int, head_s: float = HEAD_S) -> None:
     """Serve until SIGINT or SIGTERM."""
     protocol = type("PatientProtocol", (PatientProtocol,), {"head_s": head_s})
+    # What is here now stays, 130,000 objects. Going through them takes a full collection 75 ms, in which no
+    # request is answered.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
         app,
         host=host,
