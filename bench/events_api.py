@@ -13,7 +13,6 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -21,6 +20,7 @@ from pathlib import Path
 from time import perf_counter
 
 from bench.http_load import LoadReport, request, run_load
+from bench.measurement import Measurement
 from songline.cloud.settings import EventHubsSettings
 from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
@@ -36,8 +36,11 @@ from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 
 EVENTS = 10_000
+REGION = (
+    "Inside: a request from the moment when it is due to its whole answer, which has its position; the load comes from "
+    "a third process. Outside: opening links. The publisher alone: from the first event handed in to the last outcome."
+)
 ROUNDS = 3
-SINGLE = 10_000
 CALLERS = 32
 RATE = 1_000
 GROUP = 500
@@ -50,15 +53,8 @@ def bodies(simulated: Iterator[Due], count: int) -> Bodies:
     return [(encode(event), event.partition_key) for _, event in islice(simulated, count)]
 
 
-@contextmanager
-def timed(name: str, count: int) -> Iterator[None]:
-    begun = perf_counter()
-    yield
-    tell(name, count / (perf_counter() - begun))
-
-
-def tell(name: str, rate: float) -> None:
-    print(f"  {name:46} {rate:9,.0f} events/s", flush=True)
+def told(what: str, rate: float, row: int = 0, wanted: str = "") -> Measurement:
+    return Measurement(row=row, what=what, figure=round(rate), unit="events/s", wanted=wanted)
 
 
 async def publish(publisher: EventPublisher, events: Bodies) -> None:
@@ -66,7 +62,7 @@ async def publish(publisher: EventPublisher, events: Bodies) -> None:
     assert set(outcomes) == {"sent"}, set(outcomes)
 
 
-async def alone(settings: EventHubsSettings, folder: Path, simulated: Iterator[Due]) -> None:
+async def alone(settings: EventHubsSettings, folder: Path, simulated: Iterator[Due], count: int) -> list[Measurement]:
     async with (
         EventPublisher(settings) as bare,
         EventPublisher(settings, outbox=folder / "idle.db", spill_after_s=30) as insured,
@@ -81,12 +77,11 @@ async def alone(settings: EventHubsSettings, folder: Path, simulated: Iterator[D
             await way(bodies(simulated, 1_000))
         for _ in range(ROUNDS):
             for name, way in ways.items():
-                events = bodies(simulated, EVENTS)
+                events = bodies(simulated, count)
                 begun = perf_counter()
                 await way(events)
-                best[name] = max(best[name], EVENTS / (perf_counter() - begun))
-    for name, rate in best.items():
-        tell(name, rate)
+                best[name] = max(best[name], count / (perf_counter() - begun))
+    return [told(name, rate) for name, rate in best.items()]
 
 
 async def disk_first(publisher: EventPublisher, path: Path, events: Bodies) -> None:
@@ -118,55 +113,60 @@ def singles(simulated: Iterator[Due], count: int) -> list[bytes]:
     return [request(PATH, ONE, encode(event)) for event in islice(listened, count)]
 
 
-def measured(api_process: ApiProcess, name: str, run: Callable[[], LoadReport], events_each: int = 1) -> LoadReport:
-    """Print what `run` finds: events a second, the times of requests, and the CPU that the API used for a request."""
+def over_http(api_process: ApiProcess, run: Callable[[], LoadReport]) -> tuple[LoadReport, Measurement]:
+    """What `run` finds, and the CPU of the API a request."""
     before = api_process.cpu_s()
     report = run()
     cpu_us = (api_process.cpu_s() - before) / len(report.seconds) * 1e6
     # A hub that is slower than a second is helped out by the disk.
     assert set(report.statuses) <= {200, 202}, report.statuses
-    tell(name, report.rate * events_each)
-    times = f"median {report.percentile_ms(50):.1f} ms, p99 {report.percentile_ms(99):.1f} ms"
-    print(f"  {'':46} {times}; {cpu_us:,.0f} µs of the API's CPU a request", flush=True)
-    return report
+    return report, Measurement(row=0, what="its CPU of the API a request", figure=round(cpu_us), unit="µs")
 
 
-def api(cloud: LocalCloud, api_process: ApiProcess, simulated: Iterator[Due]) -> None:
+def times(report: LoadReport, what: str, median_ms: str = "", p99_ms: str = "") -> Iterator[Measurement]:
+    for percent, wanted in ((50, median_ms), (99, p99_ms)):
+        yield Measurement(
+            row=7,
+            what=f"{what}, p{percent} of a request",
+            figure=round(report.percentile_ms(percent), 1),
+            unit="ms",
+            wanted=wanted,
+        )
+
+
+def api(cloud: LocalCloud, api_process: ApiProcess, simulated: Iterator[Due], count: int) -> Iterator[Measurement]:
     port = int(api_process.address.rpartition(":")[2])
     # The first ones open the links, which may take long enough for the disk to be faster.
     run_load(port, singles(simulated, 500), callers=8)
-    requests = batches(bodies(simulated, EVENTS))
-    name = f"POST /v1/events, batches of {GROUP}, 4 callers"
-    measured(api_process, name, partial(run_load, port, requests, callers=4), GROUP)
-    requests = singles(simulated, SINGLE)
-    name = f"POST /v1/events, one by one, {CALLERS} callers"
-    measured(api_process, name, partial(run_load, port, requests, callers=CALLERS))
-    requests = singles(simulated, SINGLE)
-    name = f"POST /v1/events, one by one, {RATE} a second"
-    measured(api_process, name, partial(run_load, port, requests, rate=RATE))
+    what = f"{CALLERS} callers, one event a request"
+    report, cpu = over_http(api_process, partial(run_load, port, singles(simulated, count), callers=CALLERS))
+    yield told(what, report.rate, 7, ">= 1500")
+    yield from times(report, what)
+    yield cpu
+    what = f"{RATE:,} requests a second, one event each"
+    report, cpu = over_http(api_process, partial(run_load, port, singles(simulated, count), rate=RATE))
+    yield from times(report, what, "<= 15", "<= 50")
+    yield cpu
+    report, _ = over_http(api_process, partial(run_load, port, batches(bodies(simulated, count)), callers=4))
+    yield told(f"batches of {GROUP}, 4 callers", report.rate * GROUP)
     cloud.kill()
     # The first to find the hub gone wait a moment for it.
     run_load(port, batches(bodies(simulated, GROUP)), callers=1)
-    requests = batches(bodies(simulated, EVENTS))
-    name = "the same batches, the hub away, on disk"
-    report = measured(api_process, name, partial(run_load, port, requests, callers=4), GROUP)
+    report, _ = over_http(api_process, partial(run_load, port, batches(bodies(simulated, count)), callers=4))
     assert set(report.statuses) == {202}, report.statuses
+    yield told("the same batches, the hub away, on disk", report.rate * GROUP)
 
 
-def main() -> None:
-    """Print all of it, against a localcloud and an API of their own."""
+def measure(quick: bool) -> list[Measurement]:
+    count = 2_000 if quick else EVENTS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         simulated: Iterator[Due] = iter(Simulation(1, datetime.now(UTC), SimulationConfig(rate=1_000, duplicates=0)))
         cloud = LocalCloud(folder / "cloud").start()
         api_process = ApiProcess({**cloud.environment, OUTBOX: str(folder / "api.db")}, folder / "api.log")
         try:
-            asyncio.run(alone(cloud.settings().eventhubs, folder, simulated))
-            api(cloud, api_process.start(), simulated)
+            found = asyncio.run(alone(cloud.settings().eventhubs, folder, simulated, count))
+            return [*api(cloud, api_process.start(), simulated, count), *found]
         finally:
             api_process.kill()
             cloud.stop()
-
-
-if __name__ == "__main__":
-    main()
