@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from azure.cosmos import CosmosList
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError, CosmosResourceNotFoundError
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
@@ -26,6 +26,9 @@ CONTAINER = Container(LIBRARY_SHELVES, partition_key="/shelf", indexed=())
 _CHARGE = "x-ms-request-charge"
 # Another worker was first: what is created exists, what is replaced has changed, or has gone.
 _OVERTAKEN = (409, 412, 404)
+_TORN_READS = 3
+"""So often in a row nodes are read that do not fit their parents, before the caller has to wait and try again."""
+_RETRY_WITH = 449
 
 
 class ShelfWriteCounts(Struct):
@@ -76,11 +79,18 @@ class ShelfStore:
 
     async def _flush(self, shelf: str, partition: int | None, actions: Sequence[UserAction]) -> bool:
         """Write a flush with `actions`; return whether another one must come before more actions."""
+        torn = 0
         while True:
             cached = self._cache.find(shelf) or await self._read_root(shelf)
             planned = plan_flush(cached.root, cached.nodes, partition, actions, cached.overfull, self._capacity)
             if isinstance(planned, MissingNodes):
-                await self._read_nodes(shelf, planned.ids)
+                if not await self._read_nodes(shelf, cached, planned.ids):
+                    torn += 1
+                if torn == _TORN_READS:
+                    sentence = (
+                        f"shelf {shelf}: of {', '.join(sorted(planned.ids))}, one is missing, or older than its parent"
+                    )
+                    raise CosmosHttpResponseError(status_code=_RETRY_WITH, message=sentence)  # type: ignore[no-untyped-call]
             elif planned is None:
                 return False
             elif await self._write(shelf, cached, planned):
@@ -117,13 +127,16 @@ class ShelfStore:
         self._cache.put(shelf, found)
         return found
 
-    async def _read_nodes(self, shelf: str, ids: Collection[str]) -> None:
-        """Read nodes into the cache. The root leaves it where one of them is missing, for the root is older then."""
+    async def _read_nodes(self, shelf: str, cached: CachedShelf, ids: Collection[str]) -> bool:
+        """Read nodes into the cache; return whether all were there, as new as their parents. If not, the shelf leaves
+        the cache: another worker was first, or the account answered with an older state."""
         items = await asyncio.gather(*(self._read_item(shelf, node_id) for node_id in sorted(ids)))
-        if None in items:
+        nodes = [convert(item, NodeDocument) for item in items if item is not None]
+        if len(nodes) < len(ids) or not all(_has_received(cached, node) for node in nodes):
             self._cache.drop(shelf)
-            return
-        self._cache.add(shelf, [convert(item, NodeDocument) for item in items])
+            return False
+        self._cache.add(shelf, nodes)
+        return True
 
     async def _read_item(self, shelf: str, node_id: str) -> dict[str, Any] | None:
         self.counts.reads += 1
@@ -140,6 +153,12 @@ class ShelfStore:
         self.counts.writes += 1
         self.counts.documents += documents
         self.counts.charge += float(headers[_CHARGE])
+
+
+def _has_received(cached: CachedShelf, node: NodeDocument) -> bool:
+    """Whether the node has what its parent pushed to it; true where the parent is not known."""
+    parent = cached.root if len(node.id) == 1 else cached.nodes.get(node.id[:-1])
+    return parent is None or node.received >= parent.pushed.get(node.id[-1], 0)
 
 
 def operations(etag: str | None, flush: TreeFlush) -> list[tuple[Any, ...]]:

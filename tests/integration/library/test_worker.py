@@ -5,7 +5,9 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
+from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
@@ -29,6 +31,7 @@ from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+TORN = r"shelf gone: of .* one is missing, or older than its parent"
 LAYOUT = ShelfLayout(version=1, shelves=4)
 
 
@@ -175,6 +178,25 @@ async def test_a_shelf_that_is_cached_needs_no_reading(shelves: Libraries) -> No
     assert (other.counts.reads, other.counts.writes) == (1, 1)
     await other.apply("hot", 2, actions)
     assert (other.counts.reads, other.counts.writes) == (1, 1)
+
+
+async def test_a_node_that_is_gone_is_told_and_nothing_is_written_over_it(shelves: Libraries) -> None:
+    """Neither deleted by hand, nor read as it was before its parent's last push, does a node count as empty."""
+    capacity = TreeCapacity(root=500, root_busy=500, inner=2_000, leaf=2_000)
+    actions = actions_of([played(f"gone-{number}", "song-1", number) for number in range(400)])
+    await ShelfStore(shelves.container, 1_000, capacity).apply("gone", 2, actions[:200])
+    nodes = [node for node in await shelves.nodes() if node.shelf == "gone"]
+    for node in nodes:
+        if len(node.id) == 1:
+            document = {**msgspec.to_builtins(node), "received": 0}
+            await shelves.container.upsert_item(document)
+    with pytest.raises(CosmosHttpResponseError, match=TORN):
+        await ShelfStore(shelves.container, 1_000, capacity).apply("gone", 2, actions)
+    for node in nodes:
+        if len(node.id) == 1:
+            await shelves.container.delete_item(node.id, "gone")
+    with pytest.raises(CosmosHttpResponseError, match=TORN):
+        await ShelfStore(shelves.container, 1_000, capacity).apply("gone", 2, actions)
 
 
 async def _holds(part: LibraryPartitionProcessor) -> bool:
