@@ -140,6 +140,13 @@ class KeyIndex:
         self._rows.insert(keys[new].astype(np.uint64), slots[new].astype(np.uint32))
         return slots
 
+    def keys(self) -> Ints:
+        """The keys in the order of their slots."""
+        keys = np.zeros(self._size, np.int64)
+        for run in self._rows.runs:
+            keys[run.values] = run.keys
+        return keys
+
     def find(self, keys: Ints) -> Ints:
         """The slots of `keys`, -1 for those that never came."""
         wanted = keys.astype(np.uint64)

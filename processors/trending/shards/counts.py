@@ -95,11 +95,11 @@ class ShardCounts:
         """The pieces that have changed since the last call: each with its table and its number there."""
         changed, self._changed = self._changed, {}
         for key, pieces in changed.items():
-            table = self._tables[key]
+            keys, counts = self._tables[key].keys, self._tables[key].counts
             for piece in pieces:
                 part = slice(piece * ROWS, (piece + 1) * ROWS)
-                pairs = table.keys[part]
-                yield key, piece, CountRows(pairs, np.full(len(pairs), key.bucket, np.int64), table.counts[part])
+                pairs = keys[part]
+                yield key, piece, CountRows(pairs, np.full(len(pairs), key.bucket, np.int64), counts[part])
 
     def forget_changes(self) -> None:
         """Everything is as it was saved."""

@@ -4,29 +4,30 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable, SlotIndex
+from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.policy import LIKE_WEIGHT, SPANS, Span, Unit
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
+from songline.processors.trending.sorted_columns import KeyIndex
 
 
 class WindowSums:
-    """Counts of the three kinds and the trending score, by a number that grows from 0."""
+    """Counts of the three kinds and the trending score, by a number that grows from 0: 20 bytes a number."""
 
     def __init__(self) -> None:
-        self.counts = np.zeros((0, KINDS), np.int64)
+        self.counts = np.zeros((0, KINDS), np.int32)
         self.scores = np.zeros(0, np.int64)
 
     def add(self, at: Ints, more: Ints, weight: int) -> None:
         """Add `more` (number, kind) of one bucket; numbers may repeat."""
-        np.add.at(self.counts, at, more)
+        np.add.at(self.counts, at, more.astype(np.int32))
         np.add.at(self.scores, at, weight * (more[:, LISTENS] + LIKE_WEIGHT * (more[:, LIKES] - more[:, UNLIKES])))
 
     def make_room(self, size: int) -> None:
         """Have room for the numbers below `size`."""
         have = len(self.scores)
         if size > have:
-            room = max(size, 2 * have) - have
-            self.counts = np.concatenate([self.counts, np.zeros((room, KINDS), np.int64)])
+            room = max(size - have, have // 8)
+            self.counts = np.concatenate([self.counts, np.zeros((room, KINDS), np.int32)])
             self.scores = np.concatenate([self.scores, np.zeros(room, np.int64)])
 
     def clear(self) -> None:
@@ -80,14 +81,14 @@ class ShardWindows:
 
     def __init__(self) -> None:
         self._windows = {name: SlidingWindow(span) for name, span in SPANS.items()}
-        self._rows = SlotIndex()
-        self._row_song = np.zeros(0, np.int64)
-        self._row_region = np.zeros(0, np.int64)
+        self._rows = KeyIndex()
+        self._row_song = np.zeros(0, np.int32)
+        self._row_region = np.zeros(0, np.int16)
 
     def add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
         """Add counts of a bucket to the windows of its unit."""
         rows = self._rows_of(pairs)
-        songs, regions = self._row_song[rows], self._row_region[rows]
+        songs, regions = self.songs_of(rows), self._row_region[rows].astype(np.int64)
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.add(bucket, rows, songs, regions, more)
@@ -123,14 +124,14 @@ class ShardWindows:
 
     def songs_of(self, rows: Ints) -> Ints:
         """The song of each row."""
-        return self._row_song[rows]
+        return self._row_song[rows].astype(np.int64)
 
     def _rows_of(self, pairs: Ints) -> Ints:
         rows = self._rows.of(pairs)
         if len(self._rows) > len(self._row_song):
-            room = max(len(self._rows), 2 * len(self._row_song)) - len(self._row_song)
-            self._row_song = np.concatenate([self._row_song, np.zeros(room, np.int64)])
-            self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int64)])
+            room = max(len(self._rows) - len(self._row_song), len(self._row_song) // 8)
+            self._row_song = np.concatenate([self._row_song, np.zeros(room, np.int32)])
+            self._row_region = np.concatenate([self._row_region, np.full(room, -1, np.int16)])
         self._row_song[rows] = pairs >> REGION_BITS
         self._row_region[rows] = pairs & (1 << REGION_BITS) - 1
         return rows

@@ -69,3 +69,4 @@ def test_slots_are_given_in_the_order_of_coming(batches: list[list[int]]) -> Non
         assert index.of(np.array(batch, np.int64)).tolist() == [slots[key] for key in batch]
         assert len(index) == len(slots)
     assert index.find(np.arange(61)).tolist() == [slots.get(key, -1) for key in range(61)]
+    assert index.keys().tolist() == list(slots)
