@@ -111,6 +111,8 @@ class CellWorker:
         if number in self._sources:
             await self._guard.fold(number, batch, owner, None if fetched is None else fetched.end, apply, complete)
         if self._owner == owner and number in self._sources:
+            # Its offset is acknowledged by a flush; its bodies may be megabytes until then.
+            message.value = None
             self._messages[number].append(message)
             if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))

@@ -61,9 +61,11 @@ class MergeWorker:
             merge = self._merge
             await self._fold(merge, event.value)
             if self._merge is merge:
-                self._messages.append(event.message)
                 self._applied = event.message.offset
                 self._logged_ms = event.value.logged_ms[-1] if event.value.logged_ms else None
+                # Its offset is acknowledged once whole reports follow it; its bodies may be megabytes until then.
+                event.message.value = None
+                self._messages.append(event.message)
 
     async def _fold(self, merge: Merge, batch: Batch) -> None:
         tp = TP(TRENDING_TOPS, 0)

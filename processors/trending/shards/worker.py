@@ -69,9 +69,11 @@ class ShardWorker:
             if shard is not None:
                 await self._fold(shard, event.value)
                 if self._shards.get(message.partition) is shard:
-                    self._messages[message.partition].append(message)
                     logged = event.value.logged_ms
                     self._applied[message.partition] = message.offset, logged[-1] if logged else None
+                    # Its offset is acknowledged by a save; its bodies may be megabytes until then.
+                    message.value = None
+                    self._messages[message.partition].append(message)
 
     async def _fold(self, shard: Shard, batch: Batch) -> None:
         tp = TP(TRENDING_PARTIALS, shard.number)
