@@ -12,7 +12,7 @@ from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
 from bench.baseline import ROOT, Checkout
-from bench.charged import Tally, command
+from bench.charged import JOURNAL, Tally, command
 from bench.machine import cpu_s
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
@@ -134,11 +134,19 @@ class Baseline(Struct, frozen=True):
 class RunningWorker:
     """A worker of a contestant on a localcloud, until the end of the block: how far it is, what it has used."""
 
-    def __init__(self, contestant: Contestant, cloud: LocalCloud, folder: Path, name: str = "worker") -> None:
+    def __init__(
+        self,
+        contestant: Contestant,
+        cloud: LocalCloud,
+        folder: Path,
+        name: str = "worker",
+        journal: Path | None = None,
+    ) -> None:
         self._contestant, self._cloud = contestant, cloud
         self._tally = folder / f"{contestant.name}-{name}.tally"
         self._tally.unlink(missing_ok=True)
-        self._process = contestant.run(cloud, self._tally, CONFIG)
+        noted = {} if journal is None else {JOURNAL: str(journal)}
+        self._process = contestant.run(cloud, self._tally, {**CONFIG, **noted})
 
     def __enter__(self) -> Self:
         return self
