@@ -41,7 +41,7 @@ async def test_poison_is_parked_and_the_partition_goes_on(localcloud: LocalCloud
     settings = localcloud.settings()
     await make_containers(settings)
     future = play(3, datetime.now(UTC) + timedelta(hours=2))
-    newer = play(4).replace(b"song.played.v1", b"song.played.v9")
+    newer = play(4).replace(b"song.played.v2", b"song.played.v9")
     await send(settings, [(0, play(1)), (0, b"no event"), (0, future), (0, newer), (0, play(2))])
     worker = TrendingWorker(localcloud, tmp_path / "worker.log").start()
     try:
