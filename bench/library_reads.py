@@ -64,28 +64,33 @@ def measure(quick: bool) -> list[Measurement]:
         before = _costs(sizes, checkout, quick)
     now = _costs(sizes, None, quick)
     found = []
-    for (what, charge, ms), (_, charge_before, ms_before) in zip(now, before, strict=True):
-        print(f"  64129bc: {what}: {charge_before:.2f} RU, {ms_before:.1f} ms", flush=True)
-        typical = what.startswith("1,000 songs")
-        found.append(
-            Measurement(
-                row=0,
-                what=f"request units, {what}",
-                figure=charge,
-                unit="RU",
-                wanted="<= 20" if typical else "",
-                peer="64129bc",
-                peer_figure=charge_before,
+    for what, (charge, ms) in now.items():
+        charge_before, ms_before = before.get(what, (None, None))
+        print(
+            f"  64129bc: {what}: "
+            + ("no answer" if ms_before is None else f"{charge_before:.2f} RU, {ms_before:.1f} ms")
+        )
+        wanted = "<= 20" if what.startswith("1,000 songs") else ""
+        for name, figure, unit, peer in (
+            ("request units", charge, "RU", charge_before),
+            ("time", ms, "ms", ms_before),
+        ):
+            found.append(
+                Measurement(
+                    row=0,
+                    what=f"{name}, {what}",
+                    figure=figure,
+                    unit=unit,
+                    wanted=wanted if unit == "RU" else "",
+                    peer="64129bc",
+                    peer_figure=peer,
+                )
             )
-        )
-        found.append(
-            Measurement(row=0, what=f"time, {what}", figure=ms, unit="ms", peer="64129bc", peer_figure=ms_before)
-        )
     return found
 
 
-def _costs(sizes: Sequence[int], checkout: Checkout | None, quick: bool) -> list[tuple[str, float, float]]:
-    """What was read, the request units of it, and the milliseconds."""
+def _costs(sizes: Sequence[int], checkout: Checkout | None, quick: bool) -> dict[str, tuple[float, float]]:
+    """By what was read, the request units of it, and the milliseconds. What gets no answer (503) is left out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cloud = LocalCloud(folder / "cloud", ["--blobs"]).start()
@@ -96,34 +101,40 @@ def _costs(sizes: Sequence[int], checkout: Checkout | None, quick: bool) -> list
             else:
                 asyncio.run(_write_shelf(cloud, sizes, 200 if quick else OTHERS))
             with _api(cloud, checkout, folder) as (address, tally):
-                return [cost for songs in sizes for cost in _read(address, tally, songs)]
+                return {what: cost for songs in sizes for what, cost in _read(address, tally, songs)}
         finally:
             cloud.stop()
 
 
-def _read(address: str, tally: Path, songs: int) -> Iterator[tuple[str, float, float]]:
+def _read(address: str, tally: Path, songs: int) -> Iterator[tuple[str, tuple[float, float]]]:
     with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
-        path = f"/v1/users/{_user(songs)}"
+        path = f"/v1/users/{_user(songs)}/library"
 
-        def cost(**params: str | int) -> tuple[float, float, str | None]:
+        def cost(**params: str | int) -> tuple[tuple[float, float], str | None] | None:
             before, start_s = Tally.read(tally), time.perf_counter()
-            answer = client.get(f"{path}/library", params={"limit": PAGE, **params}).raise_for_status().json()
+            answer = client.get(path, params={"limit": PAGE, **params})
             ms = 1_000 * (time.perf_counter() - start_s)
-            return Tally.read(tally).since(before).charge, ms, answer["next"]
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                return None
+            return (Tally.read(tally).since(before).charge, ms), answer.raise_for_status().json()["next"]
 
         # What the process reads once, such as account and containers, is not the listener's.
         client.get("/v1/users/nobody/library").raise_for_status()
-        charge, ms, cursor = cost()
-        yield f"{songs:,} songs, first page, cold", charge, ms
-        charge, ms, _ = cost()
-        yield f"{songs:,} songs, first page again", charge, ms
+        first = cost()
+        if first is None:
+            return
+        yield f"{songs:,} songs, first page, cold", first[0]
+        again = cost()
+        if again is not None:
+            yield f"{songs:,} songs, first page again", again[0]
         pages: list[tuple[float, float]] = []
-        while cursor is not None and len(pages) < PAGES:
-            charge, ms, cursor = cost(cursor=cursor)
-            pages.append((charge, ms))
+        cursor = first[1]
+        while cursor is not None and len(pages) < PAGES and (found := cost(cursor=cursor)) is not None:
+            pages.append(found[0])
+            cursor = found[1]
         if pages:
             charges, times = zip(*pages, strict=True)
-            yield f"{songs:,} songs, a following page", statistics.median(charges), statistics.median(times)
+            yield f"{songs:,} songs, a following page", (statistics.median(charges), statistics.median(times))
 
 
 @contextmanager
