@@ -43,12 +43,25 @@ class LibraryVersionFacts(Struct, frozen=True):
     has_former: bool
 
 
+class ShelfFacts(Struct, frozen=True):
+    """How much the container of shelves holds, in KB, and over how many shelves of the live version it is spread.
+
+    `largest`: partition keys that the service names for their size, with their KB. Azure names some; none is named by
+    an emulator.
+    """
+
+    total_kb: int
+    shelves: int
+    largest: Mapping[str, int]
+
+
 class DoctorFacts(Struct, frozen=True, kw_only=True):
     """Everything that the doctor knows about a system.
 
     - `hubs`: the number of partitions by hub, over AMQP. `topics`: the same over Kafka, for every hub of the namespace.
     - `behind`: the number of events that the trending worker's group has not read.
     - `versions`: the live version of the libraries, and what an upgrade has left to do.
+    - `shelves`: the size of the libraries' shelves; None while there are none.
     - `dead_letters`: those of the queue of commands, over AMQP. `queue`: its settings, over the management endpoint;
       None without one.
     - `parked`: the number of parked records that were neither sent again nor discarded.
@@ -63,6 +76,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     behind: int | FailedQuestion
     containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
     versions: LibraryVersionFacts | FailedQuestion
+    shelves: ShelfFacts | FailedQuestion | None = None
     dead_letters: DeadLetterFacts | MissingEntity | FailedQuestion
     parked: int | MissingEntity | FailedQuestion
     queue: QueueDeclaration | FailedQuestion | None

@@ -9,6 +9,7 @@ from songline.doctor import workers
 from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
 from songline.doctor.finding import Finding
 from songline.doctor.projections import version_findings
+from songline.doctor.shelves import shelf_findings
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processors.ingestion.clock_skew import skew_limit_s
@@ -38,6 +39,7 @@ def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Findin
         *_kafka(facts),
         *_cosmos(facts, containers),
         *version_findings(facts.versions),
+        *shelf_findings(facts.shelves),
         *_parked(facts),
         *_servicebus(facts),
         *_blobs(facts),

@@ -33,6 +33,7 @@ from songline.cloud.settings import (
 )
 from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
 from songline.doctor.projections import ask_versions
+from songline.doctor.shelves import ask_shelves
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
@@ -72,6 +73,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         kafka = start(_kafka(cloud.eventhubs))
         containers = start(_within(_containers(cloud.cosmos)))
         versions = start(_within(ask_versions(cloud.cosmos)))
+        shelves = start(_within(ask_shelves(cloud.cosmos)))
         dead_letters = start(_within(_dead_letters(settings.servicebus)))
         queue = start(_within(_queue(settings.servicebus)))
         parked = start(_within(_parked(cloud.cosmos)))
@@ -85,6 +87,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         behind=behind,
         containers=containers.result(),
         versions=versions.result(),
+        shelves=shelves.result(),
         dead_letters=dead_letters.result(),
         parked=parked.result(),
         queue=queue.result(),
