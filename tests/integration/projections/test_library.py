@@ -19,13 +19,16 @@ from songline.processors.catalog.song_store import SongStore
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
+from songline.projections.library import library_reader
+from songline.projections.live_version import KEPT_S
 from songline.projections.songs.titles import LASTS, TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas import examples
 from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, LIBRARY_SHELVES, MUSIC_EVENTS, PROJECTIONS, SONGS
 from songline.schemas.documents import CURRENT, chart_key
 from songline.schemas.library.action import Kind, UserAction, event_mark, microseconds
-from songline.schemas.library.shelf import shelf_key, shelf_of
+from songline.schemas.library.node import RootDocument
+from songline.schemas.library.shelf import path_of, shelf_key, shelf_of
 from songline.schemas.progress import PROGRESS, Freshness, Watermark
 from songline.schemas.projections import LiveVersionDocument
 from songline.schemas.songs import Song
@@ -236,6 +239,32 @@ async def test_what_breaks_a_rule_is_named(api: httpx.AsyncClient, path: str, fi
     answer = await api.get(f"/v1/users/lister/{path}")
     assert answer.status_code == 400
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("damage", ["a run that is none", "a run of a newer version", "a node that is missing"])
+async def test_a_shelf_that_is_damaged_is_told(
+    database: CosmosClient, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(library_reader, "PATIENCE_S", 0.3)
+    # A listener on a shelf where nobody else is, since it is of no use to others.
+    user_id = f"damaged-{damage.split()[-1]}"
+    live = LiveVersionDocument(id=LIBRARY, version=9, shelves=1)
+    versions = cosmos.container(database, DATABASE, PROJECTIONS)
+    root = RootDocument(shelf=shelf_key(9, 0), flushes=1)
+    if damage == "a node that is missing":
+        root = structs.replace(root, pushed={path_of(user_id)[1]: 1})
+    else:
+        root = structs.replace(root, runs=("AAAA" if "newer" not in damage else "/w==",))
+    await cosmos.container(database, DATABASE, LIBRARY_SHELVES).upsert_item(msgspec.to_builtins(root))
+    await versions.upsert_item(msgspec.to_builtins(live))
+    try:
+        await asyncio.sleep(KEPT_S)
+        answer = await api.get(f"/v1/users/{user_id}/library")
+    finally:
+        await versions.upsert_item(msgspec.to_builtins(structs.replace(live, version=1, shelves=SHELVES)))
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert "'v9-0'" in answer.json()["detail"]
 
 
 async def test_positions_of_a_hub_that_was_there_before_are_none_of_this_one(
