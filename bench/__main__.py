@@ -1,6 +1,7 @@
 """`python -m bench [NAME…]`: speeds, each beside what it is compared with, in one run."""
 
 import platform
+import traceback
 from datetime import UTC, datetime
 from importlib import import_module, util
 from types import ModuleType
@@ -25,13 +26,24 @@ def main(chosen: tuple[str, ...], quick: bool, docs: bool) -> None:
 
     Leave the machine alone meanwhile.
     """
+    failed: list[str] = []
     if not docs:
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine()}, Python {platform.python_version()}")
-        for name in names_of(chosen):
-            if name in THERE:
-                _run(name, quick)
+        failed = [name for name in names_of(chosen) if name in THERE and not _run_safely(name, quick)]
     if not quick:
         report.write()
+    if failed:
+        raise click.ClickException(f"these failed: {', '.join(failed)}")
+
+
+def _run_safely(name: str, quick: bool) -> bool:
+    """Whether the benchmark came to its end. One that fails does not keep the others from running for hours."""
+    try:
+        _run(name, quick)
+    except Exception:  # noqa: BLE001  # whatever it is, the others go on
+        traceback.print_exc()
+        return False
+    return True
 
 
 def _run(name: str, quick: bool) -> None:
