@@ -40,8 +40,11 @@ LONGEST_FLUSH_S = 10.0
 """However far behind, the watermark is written so often: otherwise the partition seems to stand still."""
 
 CHECKPOINT_S = 5.0
-"""Seconds between two checkpoints of a partition. A checkpoint only says where to begin reading; what is applied is in
-the watermark, which every commit writes."""
+CHECKPOINT_EVENTS = 1_000
+LONGEST_CHECKPOINT_S = 30.0
+"""A partition gets a checkpoint after CHECKPOINT_S seconds in which so many events were applied, or after
+LONGEST_CHECKPOINT_S. It only says where to begin reading, so that few events are read again; what is applied is in the
+watermark, which every commit writes."""
 
 CLOSING_S = 8.0
 """How long the end of a partition may take: a worker that is told to stop has ten seconds."""
@@ -179,7 +182,7 @@ class HubReader:
         try:
             async with asyncio.timeout(CLOSING_S):
                 if reason is CloseReason.SHUTDOWN and reader.can_commit:
-                    await self._commit(context, owned, checkpoint_every_s=0)
+                    await self._commit(context, owned, checkpoints=True)
                 await reader.retries.run(reader.close)
         except TimeoutError:
             log.warning("partition %s: its next reader processes again what came last", partition)
@@ -252,10 +255,18 @@ class HubReader:
     def _is_commit_due(self, owned: OwnedPartition, newest: EventData | None) -> bool:
         """`newest` is the last event of the batch, None where the partition held nothing more."""
         enqueued_at = None if newest is None else newest.enqueued_time
-        interval_s = self._config.flush_s
+        now_s, interval_s = self._shared.steady(), self._config.flush_s
         if enqueued_at is not None and self._shared.now() - enqueued_at > FAR_BEHIND:
             interval_s = min(LONGEST_FLUSH_S, interval_s * FAR_BEHIND_FACTOR)
-        return owned.reader.is_full or self._shared.steady() - owned.committed_s >= interval_s
+            return owned.reader.is_full or now_s - owned.committed_s >= interval_s
+        # All partitions are due in the same moment, so that their watermarks are one write.
+        return owned.reader.is_full or now_s // interval_s > owned.committed_s // interval_s
+
+    def _is_checkpoint_due(self, owned: OwnedPartition, position: int) -> bool:
+        """Whether a checkpoint at `position` is worth its request."""
+        passed_s = self._shared.steady() - owned.checkpointed_s
+        events = position - owned.checkpointed_position
+        return passed_s >= LONGEST_CHECKPOINT_S or (passed_s >= CHECKPOINT_S and events >= CHECKPOINT_EVENTS)
 
     async def _handle_gap(self, context: PartitionContext, owned: OwnedPartition, seen: int) -> None:
         """The batch has `seen` where `next_position` was to come: retention deleted what is between, the checkpoint is
@@ -314,15 +325,15 @@ class HubReader:
         owned.reader.record_end(last, asked_at)
         self._observe(owned.reader, last)
 
-    async def _commit(
-        self, context: PartitionContext, owned: OwnedPartition, checkpoint_every_s: float = CHECKPOINT_S
-    ) -> None:
-        """Write what was processed and the watermark, and only then move the checkpoint: events that are read again are
-        found applied."""
+    async def _commit(self, context: PartitionContext, owned: OwnedPartition, *, checkpoints: bool = False) -> None:
+        """Write what was processed and the watermark, and only then move the checkpoint, if that is due or wanted by
+        `checkpoints`: events that are read again are found applied."""
         await owned.reader.commit()
-        if owned.last_event is not None and self._shared.steady() - owned.checkpointed_s >= checkpoint_every_s:
-            await owned.reader.retries.run(partial(context.update_checkpoint, owned.last_event))
+        last = owned.last_event
+        if last is not None and (checkpoints or self._is_checkpoint_due(owned, position_of(last))):
+            await owned.reader.retries.run(partial(context.update_checkpoint, last))
             owned.last_event, owned.checkpointed_s = None, self._shared.steady()
+            owned.checkpointed_position = position_of(last)
         owned.committed_s = self._shared.steady()
         self._observe(owned.reader)
 

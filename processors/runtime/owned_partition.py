@@ -7,7 +7,7 @@ from songline.processors.runtime.partition_reader import PartitionReader
 
 class OwnedPartition:
     """The reader of the partition, and in seconds of a steady clock when it was last committed (`committed_s`), asked
-    for its end (`checked_s`), and checkpointed (`checkpointed_s`).
+    for its end (`checked_s`), and checkpointed (`checkpointed_s`), with `checkpointed_position`, -1 before the first.
 
     `last_event` is what was processed last and is not checkpointed. `has_processed` is False until something was.
     `is_misplaced`: the checkpoint from which the SDK reads is beyond the watermark.
@@ -21,3 +21,4 @@ class OwnedPartition:
         self.committed_s = 0.0
         self.checked_s = 0.0
         self.checkpointed_s = 0.0
+        self.checkpointed_position = -1

@@ -1,5 +1,6 @@
 """The watermarks of a projection: how far each partition is applied, in one document of the projection's container."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -14,6 +15,13 @@ from azure.cosmos.exceptions import (
 
 from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
+GATHER_S = 0.06
+"""Watermarks that are moved within so many seconds are one request. The SDK's readers look at their partitions 20 times
+a second."""
+
+GATHERED_MAX = 10
+"""The most operations that Cosmos DB takes in a patch."""
+
 
 class PositionResetError(Exception):
     """An operator set the position by hand while a reader went on from another one: it must begin again from there."""
@@ -25,6 +33,8 @@ class WatermarkStore:
     def __init__(self, container: ContainerProxy, key: str = "id") -> None:
         self._container = container
         self._key = key
+        self._gathered: dict[str, tuple[Watermark, asyncio.Future[None]]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def add(self, partitions: Iterable[str], created_at: datetime | None = None) -> None:
         """Add partitions of the hub that was created at `created_at`, with nothing applied, where they are missing."""
@@ -50,11 +60,53 @@ class WatermarkStore:
         return (await self.read_all()).get(partition)
 
     async def advance(self, partition: str, watermark: Watermark) -> None:
-        """Move the partition's watermark, unless it is further already. Raises PositionResetError."""
-        path = _path(partition)
-        further = f"{path}.position <= {watermark.position}"
-        same_resets = _has_resets(path, watermark.resets)
-        if await self._set(partition, watermark, f"NOT IS_DEFINED({path}) OR ({same_resets} AND {further})"):
+        """Move the partition's watermark, unless it is further already. Raises PositionResetError.
+
+        Those of several partitions that are moved at about the same time are written together.
+        """
+        if partition in self._gathered:
+            await self._advance(partition, watermark)
+            return
+        moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered[partition] = watermark, moved
+        if len(self._gathered) == 1:
+            task = asyncio.create_task(self._write_gathered())
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+        await moved
+
+    async def _write_gathered(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        gathered, self._gathered = self._gathered, {}
+        # Whoever was cancelled waits for nothing any more; the watermark may be written or not.
+        items = [(partition, *one) for partition, one in gathered.items()]
+        for start in range(0, len(items), GATHERED_MAX):
+            await self._write_together(items[start : start + GATHERED_MAX])
+
+    async def _write_together(self, items: list[tuple[str, Watermark, asyncio.Future[None]]]) -> None:
+        try:
+            together = {partition: watermark for partition, watermark, _ in items}
+            conditions = [f"({_may_move(partition, watermark)})" for partition, watermark in together.items()]
+            if len(items) > 1 and await self._set_all(together, " AND ".join(conditions)):
+                results: list[BaseException | None] = [None] * len(items)
+            else:
+                # One of them is not as it was; each may say that for itself.
+                results = await asyncio.gather(
+                    *(self._advance(partition, watermark) for partition, watermark in together.items()),
+                    return_exceptions=True,
+                )
+        except Exception as error:  # noqa: BLE001 - each of those who wait gets it
+            results = [error] * len(items)
+        for (_, _, moved), result in zip(items, results, strict=True):
+            if moved.done():
+                continue
+            if result is None:
+                moved.set_result(None)
+            else:
+                moved.set_exception(result)
+
+    async def _advance(self, partition: str, watermark: Watermark) -> None:
+        if await self._set(partition, watermark, _may_move(partition, watermark)):
             return
         found = await self.read(partition)
         if found is not None and found.resets != watermark.resets:
@@ -80,12 +132,18 @@ class WatermarkStore:
             )
 
     async def _set(self, partition: str, watermark: Watermark, condition: str) -> bool:
-        """Set the watermark where `condition` holds of the document; return whether it did."""
+        return await self._set_all({partition: watermark}, condition)
+
+    async def _set_all(self, watermarks: Mapping[str, Watermark], condition: str) -> bool:
+        """Set the watermarks, by partition, where `condition` holds of the document; return whether it did."""
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
                 PROGRESS,
                 PROGRESS,
-                [{"op": "set", "path": f"/partitions/{partition}", "value": msgspec.to_builtins(watermark)}],
+                [
+                    {"op": "set", "path": f"/partitions/{partition}", "value": msgspec.to_builtins(watermark)}
+                    for partition, watermark in watermarks.items()
+                ],
                 filter_predicate=f"FROM c WHERE {condition}",
                 no_response=True,
             )
@@ -95,6 +153,13 @@ class WatermarkStore:
 
 def _path(partition: str) -> str:
     return f'c.partitions["{partition}"]'
+
+
+def _may_move(partition: str, watermark: Watermark) -> str:
+    """The condition that the partition's watermark is not further, and was not set by hand meanwhile."""
+    path = _path(partition)
+    further = f"{path}.position <= {watermark.position}"
+    return f"NOT IS_DEFINED({path}) OR ({_has_resets(path, watermark.resets)} AND {further})"
 
 
 def _has_resets(path: str, resets: int) -> str:

@@ -1,5 +1,6 @@
 """Handlers for items: one item, a batch, and all items of a partition key."""
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,13 +16,16 @@ from localcloud.cosmos.items import ItemKey, Operation, Result
 from localcloud.cosmos.json_documents import Document
 from localcloud.cosmos.query.expressions import ROOT
 from localcloud.cosmos.query.parser import parse
-from localcloud.cosmos.query.program import compile_query
+from localcloud.cosmos.query.program import Program, compile_query
 from localcloud.cosmos.query_handlers import QueryHandlers
 from localcloud.cosmos.storage import SqliteSession, Storage
 from localcloud.cosmos.targets import find_container, named_extent
 from localcloud.cosmos.throughput import Throughput
 
 T = TypeVar("T")
+
+# Strings come first, so that no number inside of one is found. An index stays: a parameter is none.
+_NUMBER_OR_STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?<![\w.@\[])\d{1,15}(?![\w.])""")
 
 
 class ItemHandlers:
@@ -176,10 +180,29 @@ def parse_patch(now_ms: int) -> Callable[[object], patch.Patch]:
         condition = body.get("condition")
         if condition is None:
             return patch.Patch(steps)
-        program = compile_query(parse(f"SELECT * {condition}"), {}, now_ms)
+        program = _compile_condition(f"SELECT * {condition}", now_ms)
         return patch.Patch(steps, lambda document: any(True for _ in program.rows({ROOT: document})))
 
     return parse_body
+
+
+def _compile_condition(text: str, now_ms: int) -> Program:
+    """The compiled query. Texts that differ in whole numbers only (positions, versions) are parsed once."""
+    numbers: dict[str, object] = {}
+
+    def lift(found: re.Match[str]) -> str:
+        if not found[0].isdecimal():
+            return found[0]
+        name = f"@number{len(numbers)}"
+        numbers[name] = int(found[0])
+        return name
+
+    lifted = _NUMBER_OR_STRING.sub(lift, text)
+    try:
+        return compile_query(parse(lifted), numbers, now_ms)
+    except BadRequestError:
+        # Its message is about the text as it came.
+        return compile_query(parse(text), {}, now_ms)
 
 
 def _no_partition_key() -> CosmosError:
