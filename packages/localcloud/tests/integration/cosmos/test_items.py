@@ -384,27 +384,3 @@ def test_a_batch_checks_its_documents_before_their_ids(container: ContainerProxy
     with pytest.raises(CosmosHttpResponseError) as caught:
         container.execute_item_batch([("create", ({"id": "a", "pk": "p", "deep": deep},))], "p")
     assert caught.value.status_code == 400
-
-
-def test_conditions_of_patches_that_differ_in_numbers_are_each_their_own(container: ContainerProxy) -> None:
-    container.create_item({"id": "1", "pk": "a", "list": [4, 5], "p": {"2": 7}, "text": "a 9 b", "n": 1})
-    steps = [{"op": "incr", "path": "/n", "value": 1}]
-
-    def patched(condition: str) -> bool:
-        try:
-            container.patch_item("1", "a", steps, filter_predicate=f"FROM c WHERE {condition}")
-        except CosmosAccessConditionFailedError:
-            return False
-        return True
-
-    assert [patched(f'c.p["2"] <= {number}') for number in (6, 7, 8, 6)] == [False, True, True, False]
-    assert [patched(f"c.list[{index}] = {number}") for index, number in ((0, 4), (1, 4), (1, 5))] == [True, False, True]
-    assert [patched(f"c.text = 'a {number} b'") for number in (8, 9)] == [False, True]
-    assert [patched(f'c.text = "a {number} b" AND c.n > -{number} AND c.n < 1{number}.5') for number in (8, 9)] == [
-        False,
-        True,
-    ]
-    for number in ("1", "100000"):
-        place = len(f"SELECT * FROM c WHERE c.n < {number} AND ")
-        with pytest.raises(CosmosHttpResponseError, match=f'"start": {place},'):
-            container.patch_item("1", "a", steps, filter_predicate=f"FROM c WHERE c.n < {number} AND = 1")
