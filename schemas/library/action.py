@@ -3,7 +3,6 @@
 A library is a set of these. What is shown of it is a pure fold of the set, so nothing else is stored.
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -94,11 +93,6 @@ def _has_import(found: list[UserAction], row: UserAction) -> bool:
 def event_mark(event_id: str) -> int:
     """48 bits that stand for an event's or an import's id, as `mark` and `import_mark` of UserAction have them."""
     return int.from_bytes(blake2b(event_id.encode(errors="replace"), digest_size=MARK_BYTES).digest(), "big")
-
-
-def mark_text(mark: int) -> str:
-    """The mark as the eight letters that documents of the first format hold (`seen`)."""
-    return urlsafe_b64encode(mark.to_bytes(MARK_BYTES, "big")).decode()
 
 
 def microseconds(moment: datetime) -> int:

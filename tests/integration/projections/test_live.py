@@ -26,7 +26,7 @@ from songline.projections.live.worker_reports import WorkerReports
 from songline.projections.songs.titles import TitleCache
 from songline.projections.store import DocumentStore
 from songline.schemas import examples
-from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY, MUSIC_EVENTS, SONGS
+from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY_SHELVES, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import chart_key
 from songline.schemas.envelope import encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed
@@ -63,7 +63,8 @@ async def feed(
     song_cloud: LocalCloud, database: CosmosClient, hubs: HubCounter, broadcast: Broadcast
 ) -> AsyncIterator[LiveFeed]:
     charts, songs, library, ingestions = (
-        DocumentStore(cosmos.container(database, DATABASE, name)) for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
+        DocumentStore(cosmos.container(database, DATABASE, name))
+        for name in (CHARTS, SONGS, LIBRARY_SHELVES, INGESTIONS)
     )
     stores = FeedStores(charts, songs, library, ingestions)
     feed = LiveFeed(stores, hubs, broadcast, TitleCache(songs), lambda: datetime.now(UTC), tick=0.1)
@@ -198,7 +199,7 @@ async def test_workers_are_asked_how_they_are(
         stores = FeedStores(
             *(
                 DocumentStore(cosmos.container(database, DATABASE, name))
-                for name in (CHARTS, SONGS, LIBRARY, INGESTIONS)
+                for name in (CHARTS, SONGS, LIBRARY_SHELVES, INGESTIONS)
             )
         )
         titles = TitleCache(stores.songs)
