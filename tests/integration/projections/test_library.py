@@ -19,7 +19,7 @@ from songline.processors.catalog.song_store import SongStore
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
-from songline.projections.library import library_reader
+from songline.projections.library import library_reader, queries
 from songline.projections.live_version import KEPT_S
 from songline.projections.songs.titles import LASTS, TitleCache
 from songline.projections.store import DocumentStore
@@ -239,6 +239,22 @@ async def test_what_breaks_a_rule_is_named(api: httpx.AsyncClient, path: str, fi
     answer = await api.get(f"/v1/users/lister/{path}")
     assert answer.status_code == 400
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+
+
+async def test_a_large_library_is_folded_and_sorted_in_a_thread(
+    libraries: Libraries, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_reader, "SMALL_LETTERS", 0)
+    monkeypatch.setattr(queries, "LARGE_SONGS", 0)
+    songs = [f"large-{number:03}" for number in range(250)]
+    await libraries.apply("collector", [act(number, "listen", song, number) for number, song in enumerate(songs)])
+    found = await pages(api, "collector", limit=100)
+    assert [len(page) for page in found] == [100, 100, 50]
+    assert [song for page in found for song in page] == songs[::-1]
+    # What is heard meanwhile is in the next read, though the library is cached.
+    await libraries.apply("collector", [act(0, "listen", songs[0], 500)])
+    assert (await pages(api, "collector", limit=100))[0][0] == songs[0]
+    assert (await get(api, "/v1/users/collector/summary"))["listens"] == 251
 
 
 @pytest.mark.parametrize("damage", ["a run that is none", "a run of a newer version", "a node that is missing"])
