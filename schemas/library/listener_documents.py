@@ -1,4 +1,5 @@
-"""A listener's documents in the container `library`: a summary, and an entry for each song.
+"""A listener's documents in the container `library`, as the former version stored them: a summary, and an entry for
+each song. They are read to be carried over, and never written.
 
 A listener's documents share a partition key. The summary has the position up to which each partition of `music-events`
 is applied, and is written in one transaction with the entries that change.
@@ -12,8 +13,6 @@ from songline.schemas.last_write import last_write
 from songline.schemas.types import DurationMs, Id, Moment
 
 SUMMARY = "summary"
-RECENT = 50
-"""How many listens a summary holds."""
 
 
 class FlagState(Struct, frozen=True):
