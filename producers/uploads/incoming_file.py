@@ -84,7 +84,9 @@ class IncomingFile:
 
     async def _stage(self) -> None:
         self._is_staged = True
-        block = bytes(self._held[:BLOCK])
+        # A slice of the bytearray would be a second copy.
+        with memoryview(self._held) as held:
+            block = bytes(held[:BLOCK])
         del self._held[:BLOCK]
         await self._staged.add(block)
 

@@ -36,13 +36,13 @@ class UploadLimits(Struct, frozen=True):
     """The limits of concurrent uploads.
 
     `uploads` files at a time, `each` of them from one caller (half of all by default). `inline_bytes` of memory for
-    inline files, beside a block of 4 MiB for each file. `pace` is the slowest allowed sender. A service without an
+    inline files, beside blocks of 1 MiB for each file. `pace` is the slowest allowed sender. A service without an
     answer for `patience_s` seconds counts as away.
     """
 
     uploads: int = 16
     each: int | None = None
-    inline_bytes: int = 16 * 1024 * 1024
+    inline_bytes: int = 8 * 1024 * 1024
     patience_s: float = 10.0
     pace: BodyPaceConfig = BodyPaceConfig()
     callers: Callers = Callers()

@@ -43,6 +43,11 @@ class ApiProcess:
             self._process = None
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         return self._log.read_text()
 
