@@ -5,7 +5,7 @@ changes none, and one that is sent twice does once.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -78,12 +78,24 @@ def _is_listen(play: SongPlayed) -> bool:
     return is_listen(play.played_ms, play.duration_ms)
 
 
-def fill(settings: CloudSettings, events: Iterable[Event], partitions: int = PARTITIONS) -> None:
+def encode_v1(event: Event) -> bytes:
+    """The event as the baseline reads it: its plays are of the first version, whose fields are all there."""
+    return encode(event).replace(b'"songline.song.played.v2"', b'"songline.song.played.v1"')
+
+
+def fill(
+    settings: CloudSettings,
+    events: Iterable[Event],
+    partitions: int = PARTITIONS,
+    to_bytes: Callable[[Event], bytes] = encode,
+) -> None:
     """Write the events into `music-events`, each into the partition in which EventPublisher puts its listener's."""
-    asyncio.run(_fill(settings, events, partitions))
+    asyncio.run(_fill(settings, events, partitions, to_bytes))
 
 
-async def publish_at(settings: CloudSettings, rate: float, events: Sequence[Event]) -> None:
+async def publish_at(
+    settings: CloudSettings, rate: float, events: Sequence[Event], to_bytes: Callable[[Event], bytes] = encode
+) -> None:
     """Publish the events through EventPublisher, at `rate` events a second."""
     async with EventPublisher(settings.eventhubs) as publisher:
         begun = monotonic()
@@ -92,12 +104,14 @@ async def publish_at(settings: CloudSettings, rate: float, events: Sequence[Even
             early_s = begun + number / rate - monotonic()
             if early_s > 0.002:
                 await asyncio.sleep(early_s)
-            waiting.append(await publisher.submit(encode(event), event.partition_key))
+            waiting.append(await publisher.submit(to_bytes(event), event.partition_key))
         outcomes = await asyncio.gather(*waiting)
     assert set(outcomes) <= {"sent"}, set(outcomes)
 
 
-async def _fill(settings: CloudSettings, events: Iterable[Event], partitions: int) -> None:
+async def _fill(
+    settings: CloudSettings, events: Iterable[Event], partitions: int, to_bytes: Callable[[Event], bytes]
+) -> None:
     resolver = PartitionResolver([str(number) for number in range(partitions)])  # type: ignore[no-untyped-call]
     partition_of = lru_cache(2_000_000)(resolver.get_partition_id_by_partition_key)
     producer = AIOKafkaProducer(
@@ -106,7 +120,7 @@ async def _fill(settings: CloudSettings, events: Iterable[Event], partitions: in
     await producer.start()
     try:
         batches: list[Any] = [producer.create_batch() for _ in range(partitions)]
-        for partition, body in _placed(events, partition_of):
+        for partition, body in _placed(events, partition_of, to_bytes):
             if batches[partition].append(key=None, value=body, timestamp=None) is None:
                 await producer.send_batch(batches[partition], MUSIC_EVENTS, partition=partition)
                 batches[partition] = producer.create_batch()
@@ -118,6 +132,8 @@ async def _fill(settings: CloudSettings, events: Iterable[Event], partitions: in
         await producer.stop()
 
 
-def _placed(events: Iterable[Event], partition_of: Any) -> Iterator[tuple[int, bytes]]:
+def _placed(
+    events: Iterable[Event], partition_of: Any, to_bytes: Callable[[Event], bytes]
+) -> Iterator[tuple[int, bytes]]:
     for event in events:
-        yield int(partition_of(event.partition_key)), encode(event)
+        yield int(partition_of(event.partition_key)), to_bytes(event)

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
+from bench.acts import encode_v1
 from bench.baseline import ROOT, Checkout
 from bench.charged import JOURNAL, Tally, command
 from bench.machine import cpu_s
@@ -18,6 +19,7 @@ from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, LIBRARY_SHELVES
+from songline.schemas.envelope import Event, encode
 from songline.schemas.progress import PROGRESS
 from tests.support.library import libraries_on
 from tests.support.library_reference import libraries
@@ -75,6 +77,9 @@ class Contestant(Protocol):
     def run(self, cloud: LocalCloud, tally: Path, config: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         """Start the worker, with its charges counted into `tally`."""
 
+    def to_bytes(self, event: Event) -> bytes:
+        """The event in the newest version that it reads."""
+
     def prepare(self, cloud: LocalCloud) -> None:
         """Create the containers that it needs."""
 
@@ -91,6 +96,9 @@ class Today(Struct, frozen=True):
     def run(self, cloud: LocalCloud, tally: Path, config: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         module = "songline.processors.library"
         return _start(sys.executable, ROOT, {**cloud.environment, **config}, tally, module)
+
+    def to_bytes(self, event: Event) -> bytes:
+        return encode(event)
 
     def prepare(self, cloud: LocalCloud) -> None:
         asyncio.run(_ensure(cloud.environment))
@@ -112,6 +120,9 @@ class Baseline(Struct, frozen=True):
     def run(self, cloud: LocalCloud, tally: Path, config: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         folder, python = self.checkout.folder, str(self.checkout.python)
         return _start(python, folder, {**cloud.environment, **config}, tally, "processors.library")
+
+    def to_bytes(self, event: Event) -> bytes:
+        return encode_v1(event)
 
     def prepare(self, cloud: LocalCloud) -> None:
         self._script(cloud, _PREPARE)

@@ -7,7 +7,7 @@ listeners of whom each acts once. Then, in the first world, events that come at 
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -101,9 +101,9 @@ def run_world(
         cloud = LocalCloud(folder / "cloud", ["--blobs"]).start()
         try:
             contestant.prepare(cloud)
-            fill(cloud.settings(), log)
+            fill(cloud.settings(), log, to_bytes=contestant.to_bytes)
             with RunningWorker(contestant, cloud, folder) as worker:
-                result = asyncio.run(_measured(cloud, worker, log, later, paces))
+                result = asyncio.run(_measured(cloud, worker, log, later, paces, contestant.to_bytes))
             contestant.check(cloud)
             return result
         finally:
@@ -111,7 +111,12 @@ def run_world(
 
 
 async def _measured(
-    cloud: LocalCloud, worker: RunningWorker, log: Sequence[Event], later: Sequence[Event], paces: dict[int, float]
+    cloud: LocalCloud,
+    worker: RunningWorker,
+    log: Sequence[Event],
+    later: Sequence[Event],
+    paces: dict[int, float],
+    to_bytes: Callable[[Event], bytes],
 ) -> WorldResult:
     first = await worker.reach(1)
     begun, used, served = time.monotonic(), worker.cpu_s(), cpu_s(cloud.pid)
@@ -128,13 +133,20 @@ async def _measured(
     for pace, seconds in paces.items():
         events = list(islice(coming, int(pace * seconds)))
         there += len(events)
-        paced[pace] = await _paced(cloud, worker, pace, events, there)
+        paced[pace] = await _paced(cloud, worker, pace, events, there, to_bytes)
     return WorldResult(full, paced)
 
 
-async def _paced(cloud: LocalCloud, worker: RunningWorker, pace: int, events: Sequence[Event], there: int) -> Cost:
+async def _paced(
+    cloud: LocalCloud,
+    worker: RunningWorker,
+    pace: int,
+    events: Sequence[Event],
+    there: int,
+    to_bytes: Callable[[Event], bytes],
+) -> Cost:
     begun, used, served, before = time.monotonic(), worker.cpu_s(), cpu_s(cloud.pid), worker.tally
-    await publish_at(cloud.settings(), pace, events)
+    await publish_at(cloud.settings(), pace, events, to_bytes)
     await worker.reach(there)
     return Cost(
         acts_in(events),
