@@ -3,7 +3,7 @@
 import platform
 import traceback
 from datetime import UTC, datetime
-from importlib import import_module, util
+from importlib import import_module
 from types import ModuleType
 
 import click
@@ -13,12 +13,11 @@ from bench.benches import BENCHES, names_of
 from bench.machine import machine, versions
 from bench.measurement import BenchRun, Measurement, keep_run
 
-THERE = [name for name in BENCHES if util.find_spec(f"bench.{name}")]
-ROWS = sorted({row for name in THERE for row in BENCHES[name].rows})
+ROWS = sorted({row for bench in BENCHES.values() for row in bench.rows})
 
 
-@click.command(epilog="CHOSEN: " + "; ".join(f"{name}, {BENCHES[name].what}" for name in THERE))
-@click.argument("chosen", nargs=-1, type=click.Choice([*THERE, *map(str, ROWS)]))
+@click.command(epilog="CHOSEN: " + "; ".join(f"{name}, {BENCHES[name].what}" for name in BENCHES))
+@click.argument("chosen", nargs=-1, type=click.Choice([*BENCHES, *map(str, ROWS)]))
 @click.option("--quick", is_flag=True, help="Small and short, to see that it works; nothing is kept.")
 @click.option("--docs", is_flag=True, help="Write docs/performance.md from the kept results, and measure nothing.")
 def main(chosen: tuple[str, ...], quick: bool, docs: bool) -> None:
@@ -29,7 +28,7 @@ def main(chosen: tuple[str, ...], quick: bool, docs: bool) -> None:
     failed: list[str] = []
     if not docs:
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine()}, Python {platform.python_version()}")
-        failed = [name for name in names_of(chosen) if name in THERE and not _run_safely(name, quick)]
+        failed = [name for name in names_of(chosen) if not _run_safely(name, quick)]
     if not quick:
         report.write()
     if failed:

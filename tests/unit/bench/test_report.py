@@ -1,5 +1,6 @@
 """The page of results is written from the kept runs, and leaves alone what is written by hand."""
 
+from importlib import util
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def test_a_page_without_marks_is_refused() -> None:
 def test_the_page_says_what_the_kept_results_say() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert with_results(page, read_runs()) == page, "write it again: python -m bench --docs"
+
+
+def test_each_benchmark_is_there() -> None:
+    assert [name for name in BENCHES if util.find_spec(f"bench.{name}") is None] == []
 
 
 def test_each_row_has_a_benchmark() -> None:
