@@ -38,7 +38,7 @@ class FetchedRecords:
     """
 
     def __init__(self, records: Any, now_ms: int) -> None:
-        self._records = records
+        self._records = without_cycle(records)
         self._now_ms = now_ms
         self.gap: OffsetGap | None = None
 
@@ -93,7 +93,7 @@ class ReadableRecords:
     """
 
     def __init__(self, records: Any, unreadable: Callable[[Any, int, bytes, str], None]) -> None:
-        self._records = records
+        self._records = without_cycle(records)
         self._unreadable = unreadable
 
     @property
@@ -117,6 +117,13 @@ class ReadableRecords:
                     if record.offset >= source.next_fetch_offset:
                         yield source._consumer_record(source._tp, record)
             source.next_fetch_offset = batch.next_offset
+
+
+def without_cycle(records: Any) -> Any:
+    """aiokafka's PartitionRecords without the generator in it, which is not used here and refers to them: the bytes of
+    each fetch would stay until the collector of cycles runs, which is seldom."""
+    records._records_iterator = None
+    return records
 
 
 def moments(logged: list[int], now_ms: int) -> list[int]:

@@ -1,6 +1,9 @@
 """A fetch has no gap that is passed over, and no record batch in it stops the others."""
 
+import gc
+import weakref
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -151,6 +154,19 @@ def fetch(data: bytes, start: int) -> tuple[list[int], OffsetGap | None, int]:
     assert batch.begin == start
     assert batch.end == found.next_fetch_offset
     return list(batch.offsets), found.gap, batch.end
+
+
+@pytest.mark.parametrize("wrap", [lambda one: FetchedRecords(one, NOW_MS), lambda one: ReadableRecords(one, print)])
+def test_the_bytes_of_a_fetch_go_without_the_collector_of_cycles(wrap: Callable[[Any], Any]) -> None:
+    gc.disable()
+    try:
+        found = partition_records(record_batch(0, 2), 0)
+        kept = weakref.ref(found)
+        list(wrap(found))
+        del found
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def partition_records(data: bytes, start: int) -> Any:
