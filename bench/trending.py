@@ -94,6 +94,10 @@ class WorkerOfVersion(TrendingWorker):
             )
         return self
 
+    async def is_ready(self) -> bool:
+        """Whether it may read. The one of 64129bc answers only later that it is ready, and logs this before."""
+        return await super().is_ready() if self._checkout is None else "Worker ready" in self.said
+
 
 def measure(quick: bool, events: int = 0, baseline: bool = False) -> list[Measurement]:
     total = events or (QUICK_EVENTS if quick else EVENTS)
