@@ -25,11 +25,13 @@ LONG = (
     "contract/test_installation.py::test_an_extra_brings",
     "contract/test_local_installation.py",
     "integration/ingestion/test_locks.py",
+    "integration/library/test_former_data.py::test_a_migration_that_is_killed",
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",
     "integration/songline/test_parked_way.py",
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",
+    "integration/trending/test_sealing.py::test_an_hour_that_is_over",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
 
