@@ -38,8 +38,7 @@ def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Findin
         *_eventhubs(facts),
         *_kafka(facts),
         *_cosmos(facts, containers),
-        *version_findings(facts.versions),
-        *shelf_findings(facts.shelves),
+        *_libraries(facts),
         *_parked(facts),
         *_servicebus(facts),
         *_blobs(facts),
@@ -190,6 +189,13 @@ def _named(paths: Sequence[str]) -> str:
 
 def _ttl(seconds: int | None) -> str:
     return "" if seconds is None else f" --ttl {seconds}"
+
+
+def _libraries(facts: DoctorFacts) -> Iterator[Finding]:
+    # Where Cosmos DB can't be reached at all, `_cosmos` says so once.
+    if not isinstance(facts.containers, FailedQuestion):
+        yield from version_findings(facts.versions)
+        yield from shelf_findings(facts.shelves)
 
 
 def _parked(facts: DoctorFacts) -> Iterator[Finding]:
