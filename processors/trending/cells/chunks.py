@@ -36,6 +36,11 @@ class ActionChunk(Struct, frozen=True, array_like=True, tag=2):
     identities: bytes
 
 
+_COLUMNS = b"\x98\x02"
+"""How an ActionChunk begins: an array of eight, the first of which is its tag. An older chunk begins with the number of
+its sections, of which a quiet hour has some hundreds: in three bytes, and the second may be that of the tag."""
+
+
 class TextSection(Struct, frozen=True, array_like=True):
     """Actions as older versions saved them, in lists of such sections. `keys`: `{kind}{user} {song}`, joined by line
     feeds; minute of the hour (uint8), number of the region (uint16)."""
@@ -90,7 +95,7 @@ def encode_chunk(actions: Actions, songs: SongIndex, key: IdentityKey) -> bytes:
 
 def decode_chunk(value: bytes) -> SavedChunk:
     """A saved chunk of this version or an older one. Raises PoisonError."""
-    return _decode(value) if value[1:2] == b"\x02" else _decode_text(value)
+    return _decode(value) if value[:2] == _COLUMNS else _decode_text(value)
 
 
 def chunk_actions(chunk: SavedChunk, songs: SongIndex, key: IdentityKey) -> Actions:
@@ -102,7 +107,7 @@ def chunk_actions(chunk: SavedChunk, songs: SongIndex, key: IdentityKey) -> Acti
     return Actions(
         np.frombuffer(chunk.identities, "<u8").astype(np.uint64).reshape(-1, 2),
         code(
-            numbers[song] if len(song) else numbers,
+            numbers[song] if len(numbers) else numbers,
             np.frombuffer(chunk.region, "<u2").astype(np.int64),
             np.frombuffer(chunk.minute, np.uint8).astype(np.int64),
             np.frombuffer(chunk.kind, np.uint8).astype(np.int64),

@@ -59,7 +59,8 @@ def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str],
     counts = sums.counts[at[[place for _, _, place in ranked]]] if ranked else np.zeros((0, COUNT_KINDS), np.int64)
     return TopK(
         song=[song_id for _, song_id, _ in ranked],
-        listens=counts[:, LISTENS].tolist(),
+        # A sum of forged counts may be more than 32 bits hold. The merge takes no list with less than no listens.
+        listens=np.maximum(counts[:, LISTENS], 0).tolist(),
         likes=counts[:, LIKES].tolist(),
         value=[-value for value, _, _ in ranked],
     )

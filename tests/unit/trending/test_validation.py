@@ -82,6 +82,19 @@ def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
     Shard(0, "next").restore((key, value) for key, value in saved.items() if value is not None)
 
 
+def test_counts_that_do_not_fit_together_stop_no_report() -> None:
+    shard = Shard(0, "owner")
+    shard.advance(NOW_MS)
+    some = rows(*[("song-1", 1, MINUTE - age, (1_500_000_000, 0, 0)) for age in (50, 51)])
+    found = partials.decode(partial(minutes=some))
+    check_partial(found, 0, LIMITS, shard.songs)
+    shard.apply(found)
+    songs, tops = shard.report(whole=True)
+    assert tops["trending:1h:global"].song == ["song-1"]
+    for part in reports.report_bodies(0, True, songs, tops, shard.watermark(NOW_MS)):
+        check_report_part(reports.decode(part), LIMITS)
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
@@ -205,6 +218,7 @@ def test_a_list_with_songs_that_were_never_reported_is_not_used_and_what_follows
 )
 @example(b"0/5/a/0", msgspec.msgpack.encode([("0user-1 song-1\n1user-1 song-2", b"\x05\x07", b"\x01\x00\x02\x00")]))
 @example(b"0/5/a/0", CHUNK)
+@example(b"0/5/a/0", msgspec.msgpack.encode(ActionChunk(SETS.id, ["song-1", "song-2"], *[b""] * 5)))
 @example(b"0/5/sealed/0", encode_mark(5))
 @example(b"0/5/sealed/0", encode_mark(-1))
 @example(b"0/5/sealed/0", CHUNK)
@@ -222,6 +236,13 @@ def test_no_record_of_the_cells_stops_their_recovery(key: bytes, value: bytes) -
     actions = chunk_actions(chunk, songs, SETS)
     assert len(actions.identities) == len(actions.codes) >= len(songs) or isinstance(chunk, ActionChunk)
     Cell(5, songs, SETS, count()).restore([chunk])
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 511, 512, 600, 767, 768])
+def test_a_chunk_of_an_older_version_is_read_however_many_sections_it_has(count: int) -> None:
+    value = msgspec.msgpack.encode([(f"0user-{number} song-1", b"\7", b"\1\0") for number in range(count)])
+    check_cell(b"0/5/a/0", value, 0)
+    assert len(chunk_actions(check_chunk(value, SETS.id), SongIndex(), SETS)) == count
 
 
 @settings(max_examples=300, deadline=None)
