@@ -38,7 +38,7 @@ def _without_timer(receive: _ReceiveFrame) -> _ReceiveFrame:
 
     @wraps(receive)
     async def receive_frame(transport: Any, timeout: float | None = None, **options: Any) -> tuple[Any, Any]:  # noqa: ASYNC109 - the SDK's
-        if not timed.get(transport) and _has_whole_frame(transport):
+        if not timed.get(transport) and _is_free(transport) and _has_whole_frame(transport):
             return await receive(transport, timeout=None, **options)
         timed[transport] = timed.get(transport, 0) + 1
         try:
@@ -47,6 +47,13 @@ def _without_timer(receive: _ReceiveFrame) -> _ReceiveFrame:
             timed[transport] -= 1
 
     return receive_frame
+
+
+def _is_free(transport: Any) -> bool:
+    """Whether a read gets the transport's lock at once. One that waits for it, behind a write, may find that the other
+    task has taken the frame: without a timer it would hold the lock until the next frame comes, and nothing is sent."""
+    lock = getattr(transport, "socket_lock", None)
+    return lock is not None and not lock.locked() and not lock._waiters
 
 
 def _has_whole_frame(transport: Any) -> bool:

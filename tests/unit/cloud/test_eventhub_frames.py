@@ -18,6 +18,7 @@ class _Reader:
 
 class _Transport:
     def __init__(self, arrived: bytes, begun: bytes = b"", read: int = 0) -> None:
+        self.socket_lock = asyncio.Lock()
         self.reader = _Reader(arrived)
         self._read_buffer = BytesIO(begun)
         self._read_buffer.seek(read)
@@ -59,7 +60,7 @@ class _SharedTransport:
     def __init__(self) -> None:
         self.reader = _Reader(b"")
         self._read_buffer = BytesIO()
-        self._lock = asyncio.Lock()
+        self.socket_lock = asyncio.Lock()
         self._arrived = asyncio.Event()
 
     def arrive(self, frames: int) -> None:
@@ -67,7 +68,7 @@ class _SharedTransport:
         self._arrived.set()
 
     async def read(self) -> int:
-        async with self._lock:
+        async with self.socket_lock:
             while not self.reader._buffer:
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -100,6 +101,25 @@ async def test_frames_keep_their_order_between_the_two_tasks_that_read() -> None
             await asyncio.sleep(0)
         await asyncio.gather(first, asyncio.create_task(listen(3)))
         assert seen[before:] == list(range(before, before + 6)), turns
+
+
+async def test_no_task_waits_without_a_timer_for_a_frame_that_the_other_one_took() -> None:
+    transport = _SharedTransport()
+
+    async def receive(transport: _SharedTransport, **options: Any) -> tuple[object, object]:
+        try:
+            return None, await asyncio.wait_for(transport.read(), options["timeout"])
+        except TimeoutError:
+            return None, None
+
+    receive_frame = eventhub_frames._without_timer(receive)
+    transport.arrive(1)
+    async with transport.socket_lock:
+        # A write that the peer is slow to take: both tasks find the frame, and wait.
+        tasks = [asyncio.ensure_future(receive_frame(transport, timeout=0.2)) for _ in range(2)]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*tasks) == [(None, 0), (None, None)]
 
 
 def test_the_installed_sdk_is_the_one_that_is_known() -> None:
