@@ -21,7 +21,7 @@ from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.hub_reader import HubReader
-from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file
+from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file, running_machine
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
@@ -99,7 +99,7 @@ async def run_projection(
         container = cosmos.container(database, DATABASE, projection.container)
         parked, attempts = (cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS))
         blob_store = await stack.enter_async_context(checkpoints.store(environment.blobs, CHECKPOINT_BLOBS))
-        owners = stack.enter_context(hold_owner_file(environment.owners, projection.name))
+        owners = stack.enter_context(hold_owner_file(environment.owners, projection.name, running_machine()))
         checkpoint_store = RecordingCheckpointStore(blob_store, owners)
         blob_service = await stack.enter_async_context(blobs.client(environment.blobs))
         # Its callers try again, with shorter pauses than the SDK's.
