@@ -163,7 +163,7 @@ def build_app(
         yield "records can't be parked", parking.last_error
         yield "attempts can't be noted", isolation.last_error
         yield "partitions can't be looked at", opener.last_error
-        yield "hours can't be loaded or sealed", hours.last_error
+        yield "hours can't be loaded or sealed", cells.hours_error
         yield "charts can't be written", chart_writer.last_error
         for key, error in sorted(chart_writer.refused.items()):
             yield f"chart {key} can't be written", error

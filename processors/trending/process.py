@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""
 
+CONNECT_S = 5
+"""How long Blob Storage may take to accept a connection."""
+
 
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     """Write the charts until `stop` is set. Raises SettingError, FoldCrashedError, and what the app crashed with."""
@@ -97,8 +100,8 @@ async def _hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | 
         log.warning("no Blob Storage is set: all hours of seven days stay in the changelog")
         yield None
         return
-    # Its callers try again.
-    async with blobs.client(read_blobs(environ), retry_total=1) as client:
+    # Its callers try again soon: the SDK's first pause is 15 seconds, for which no partition could be flushed.
+    async with blobs.client(read_blobs(environ), retry_total=0, connection_timeout=CONNECT_S) as client:
         yield client.get_container_client(TRENDING_BLOBS)
 
 

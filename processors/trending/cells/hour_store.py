@@ -3,11 +3,12 @@
 What is saved of an hour is the union of its chunks in the changelog and of its blob, and what is in both counts once.
 So an hour is sealed in this order: its chunks become a block of the blob; the service says that the block is there; the
 changelog gets a mark that the hour is sealed, and then deletes the chunks. After a crash in between some chunks are in
-both places. An hour is loaded in the other order, chunks first: what moves meanwhile is seen in one place at least.
+both places. An hour is loaded in the other order, chunks first: what moves meanwhile is seen in one place at least. An
+hour without a mark is in the changelog as a whole.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -26,7 +27,7 @@ from songline.processors.trending.cells.chunks import (
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
 from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
-from songline.processors.trending.cells.source_partition import SourcePartition, hour_prefix
+from songline.processors.trending.cells.source_partition import SourcePartition, first_counted_hour, hour_prefix
 from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
@@ -54,8 +55,6 @@ class UnsealedHourError(Exception):
 class HourStore:
     """Loads and seals the hours of the cells whose changelog is `saved`. `hours` is None for a worker without Blob
     Storage: its hours stay in the changelog.
-
-    `last_error` says why an hour could not be loaded or sealed at the last try, None where that went well.
     """
 
     def __init__(
@@ -69,27 +68,44 @@ class HourStore:
         self._saved = saved
         self._hours = hours
         self._producer = producer
-        self.last_error: Exception | None = None
+        self._load_errors: dict[int, Exception] = {}
+        """Why the hours that a partition misses can't be loaded."""
+        self._seal_errors: dict[tuple[int, int], Exception] = {}
+        """Why an hour of a partition can't be sealed."""
 
-    async def load_missing(self, source: SourcePartition) -> bool:
-        """Load the hours that the partition misses; return whether it misses none."""
+    async def load_missing(self, source: SourcePartition, now_ms: int) -> bool:
+        """Load the hours that the partition misses; return whether it misses none.
+
+        What waits of hours that no shard counts is dropped: there may be years of them, each a request or more.
+        """
+        source.cells.drop_before(first_counted_hour(now_ms))
         for hour in source.cells.missing():
             cell = source.cells.new_cell(hour)
             try:
                 await self._load(source.number, cell)
             except (AzureError, UnsealedHourError) as error:
-                self._failed(f"hour {hour} of partition {source.number} can't be loaded", error)
+                if source.number not in self._load_errors:
+                    log.warning("%s can't be loaded, trying again: %s", _name(source.number, hour), error)
+                self._load_errors[source.number] = error
                 return False
             source.cells.add(cell)
+        self._load_errors.pop(source.number, None)
         return not source.cells.missing()
 
-    def due(self, source: SourcePartition, now_ms: int) -> Iterator[tuple[int, list[str]]]:
+    def last_error(self, partitions: Container[int]) -> Exception | None:
+        """Why an hour of these partitions could not be loaded or sealed at the last try, None where that went well."""
+        loading = [error for number, error in self._load_errors.items() if number in partitions]
+        sealing = [error for (number, _), error in self._seal_errors.items() if number in partitions]
+        return next(iter(loading + sealing), None)
+
+    def due(self, source: SourcePartition, now_ms: int) -> dict[int, list[str]]:
         """The hours of which something is to be sealed now, each with the keys of these chunks.
 
         They are not written again. No flush may be under way.
         """
+        found: dict[int, list[str]] = {}
         if self._hours is None:
-            return
+            return found
         for hour, keys in sorted(self._chunks_by_hour(source.number).items()):
             over = _is_over(source, hour, now_ms)
             if over:
@@ -97,7 +113,10 @@ class HourStore:
             elif (piece := source.cells.open_piece(hour)) is not None:
                 keys = [key for key in keys if key != source.chunk_key(hour, piece)]
             if keys and (over or sum(len(self._saved.value(key)) for key in keys) >= BLOCK_BYTES):
-                yield hour, keys
+                found[hour] = keys
+        for key in [key for key in self._seal_errors if key[0] == source.number and key[1] not in found]:
+            del self._seal_errors[key]
+        return found
 
     async def seal(self, number: int, hour: int, keys: list[str], is_held: Callable[[], bool]) -> None:
         """Seal chunks of an hour. `is_held`: whether this worker holds the partition still."""
@@ -105,9 +124,11 @@ class HourStore:
             for group in self._groups(keys):
                 await self._seal(number, hour, group, is_held)
         except (AzureError, SealingError) as error:
-            self._failed(f"hour {hour} of partition {number} can't be sealed", error)
+            if (number, hour) not in self._seal_errors:
+                log.warning("%s can't be sealed, trying again: %s", _name(number, hour), error)
+            self._seal_errors[number, hour] = error
         else:
-            self.last_error = None
+            self._seal_errors.pop((number, hour), None)
 
     def unload(self, source: SourcePartition, now_ms: int) -> None:
         """Drop the hours that are over from memory. No flush may be under way."""
@@ -186,25 +207,32 @@ class HourStore:
 
     async def _load(self, number: int, cell: Cell) -> None:
         mark: SealedMark | None = None
+        is_sealed = False
         for key, value in self._saved.records(hour_prefix(number, cell.hour)):
             try:
                 if cell_key(key, number)[2] == SEALED:
+                    is_sealed = True
                     mark = decode_mark(value)
                 else:
                     cell.restore([check_chunk(value, self.key.id)])
             except PoisonError as why:
                 self._saved.remove(key, value, why)
         if self._hours is None:
-            if mark is not None:
+            if is_sealed:
                 raise UnsealedHourError(
-                    f"hour {cell.hour} of partition {number} was sealed into Blob Storage: set "
+                    f"{_name(number, cell.hour)} was sealed into Blob Storage: set "
                     "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
                 )
             return
         size_bytes = 0
-        async for block in self._hours.read(number, cell.hour):
-            cell.restore(self._chunks_of(number, cell.hour, block, size_bytes))
-            size_bytes += len(block)
+        try:
+            async for block in self._hours.read(number, cell.hour):
+                cell.restore(self._chunks_of(number, cell.hour, block, size_bytes))
+                size_bytes += len(block)
+        except AzureError as error:
+            if is_sealed:
+                raise
+            log.info("%s is taken from the changelog alone: %s", _name(number, cell.hour), error)
         if mark is not None and size_bytes < mark.size_bytes:
             log.error(
                 "the sealed hour %d of partition %d has %d bytes, %d were sealed: late events of it may count twice",
@@ -220,10 +248,9 @@ class HourStore:
             except PoisonError as why:
                 log.error("passed over a part of the sealed hour %d of partition %d: %s", hour, number, why.detail)
 
-    def _failed(self, what: str, error: Exception) -> None:
-        if self.last_error is None:
-            log.warning("%s, trying again: %s", what, error)
-        self.last_error = error
+
+def _name(number: int, hour: int) -> str:
+    return f"hour {hour} of partition {number}"
 
 
 def _is_over(source: SourcePartition, hour: int, now_ms: int) -> bool:

@@ -143,6 +143,11 @@ class PartitionCells:
             at = np.flatnonzero(hours == hour)
             self._wait(hour, Actions(actions.hashes[at], actions.codes[at]))
 
+    def drop_before(self, hour: int) -> None:
+        """Have nothing wait of the hours before this one."""
+        for old in [one for one in self._waiting if one < hour]:
+            del self._waiting[old]
+
     def missing(self) -> list[int]:
         """The hours that have to be loaded before the next flush."""
         return [hour for hour in self._waiting if hour not in self._cells]

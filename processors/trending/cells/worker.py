@@ -148,6 +148,11 @@ class CellWorker:
         if level is not None:
             self._void[number] = self._source(number, -1, level)
 
+    @property
+    def hours_error(self) -> Exception | None:
+        """Why an hour of the partitions that are held could not be loaded or sealed at the last try."""
+        return self._hours.last_error(self._sources)
+
     def flushed(self, number: int) -> int:
         """The position up to which the partition is flushed."""
         return self._flushed.get(number, -1)
@@ -191,7 +196,7 @@ class CellWorker:
                     flushes[number] = source.flush(now_ms)
             for number, source in list(self._sources.items()):
                 self._advance_at_end(source)
-                if not source.changed or not await self._hours.load_missing(source):
+                if not source.changed or not await self._hours.load_missing(source, now_ms):
                     continue
                 # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
                 parked = await self._parking.park(MUSIC_EVENTS, number)
@@ -230,8 +235,8 @@ class CellWorker:
         for number, source in list(self._sources.items()):
             now_ms = self._now_ms()
             async with self._flushing:
-                due = list(self._hours.due(source, now_ms))
-            for hour, keys in due:
+                due = self._hours.due(source, now_ms)
+            for hour, keys in due.items():
                 await self._hours.seal(number, hour, keys, lambda: self._sources.get(number) is source)  # noqa: B023
             async with self._flushing:
                 self._hours.unload(source, now_ms)
