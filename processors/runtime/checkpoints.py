@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from azure.core.exceptions import AzureError
 from azure.eventhub.aio import CheckpointStore
 
 BEGINNING = -1
@@ -41,4 +42,9 @@ class Checkpoints:
         """Release what `owners`, which are gone, still own, so that any reader may claim it at once; return how many
         partitions that were. What another reader has claimed meanwhile stays with it."""
         owned = [one for one in await self._store.list_ownership(*self._names) if one["owner_id"] in owners]
-        return len(list(await self._store.claim_ownership([{**one, "owner_id": ""} for one in owned])))
+        etags = {one["partition_id"]: one["etag"] for one in owned}
+        claims = list(await self._store.claim_ownership([{**one, "owner_id": ""} for one in owned]))
+        # Where the service fails the store logs it, and returns the claim as it was.
+        if failed := [one["partition_id"] for one in claims if one["etag"] == etags[one["partition_id"]]]:
+            raise AzureError(f"partitions {', '.join(failed)} could not be released")
+        return len(claims)
