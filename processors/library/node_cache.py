@@ -13,13 +13,11 @@ class CachedShelf(Struct):
     """The nodes of a shelf that are known, as of `root`, whose ETag is `etag`; None while there is no root.
 
     Every flush replaces the root. So either what is known is what the container holds, or a write under `etag` fails.
-    `overfull`: the nodes that the last flush left over their capacity.
     """
 
     root: RootDocument
     etag: str | None
     nodes: dict[str, NodeDocument]
-    overfull: tuple[str, ...] = ()
 
 
 class NodeCache:

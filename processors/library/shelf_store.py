@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from azure.cosmos import CosmosList
@@ -16,9 +16,13 @@ from songline.processors.library.node_cache import CachedShelf, NodeCache
 from songline.processors.library.tree import KB, MissingNodes, TreeCapacity, TreeFlush, flush_sizes, plan_flush
 from songline.schemas.channels import LIBRARY_SHELVES
 from songline.schemas.decoding import convert
+from songline.schemas.errors import PoisonError
 from songline.schemas.library.action import UserAction
+from songline.schemas.library.action_run import RunFormatError
 from songline.schemas.library.node import NodeDocument, RootDocument
 from songline.schemas.library.shelf import ROOT
+
+T = TypeVar("T")
 
 # Nodes are asked for by id within a shelf, which needs no path; every path would cost writes.
 CONTAINER = Container(LIBRARY_SHELVES, partition_key="/shelf", indexed=())
@@ -82,15 +86,17 @@ class ShelfStore:
         torn = 0
         while True:
             cached = self._cache.find(shelf) or await self._read_root(shelf)
-            planned = plan_flush(cached.root, cached.nodes, partition, actions, cached.overfull, self._capacity)
+            try:
+                planned = plan_flush(cached.root, cached.nodes, partition, actions, self._capacity)
+            except RunFormatError as error:
+                self._cache.drop(shelf)
+                raise _unreadable(shelf, str(error)) from error
             if isinstance(planned, MissingNodes):
                 if not await self._read_nodes(shelf, cached, planned.ids):
                     torn += 1
                 if torn == _TORN_READS:
-                    sentence = (
-                        f"shelf {shelf}: of {', '.join(sorted(planned.ids))}, one is missing, or older than its parent"
-                    )
-                    raise CosmosHttpResponseError(status_code=_RETRY_WITH, message=sentence)  # type: ignore[no-untyped-call]
+                    nodes = ", ".join(sorted(planned.ids))
+                    raise _unreadable(shelf, f"of {nodes}, one is missing, or older than its parent")
             elif planned is None:
                 return False
             elif await self._write(shelf, cached, planned):
@@ -112,7 +118,7 @@ class ShelfStore:
             self._cache.drop(shelf)
             raise
         self._count_write(results, documents=1 + len(flush.nodes))
-        cached.etag, cached.root, cached.overfull = results[0]["eTag"], flush.root, flush.overfull
+        cached.etag, cached.root = results[0]["eTag"], flush.root
         self._cache.add(shelf, flush.nodes.values())
         self._cache.shrink()
         return True
@@ -123,7 +129,7 @@ class ShelfStore:
         if item is None:
             found = CachedShelf(RootDocument(shelf=shelf), None, {})
         else:
-            found = CachedShelf(convert(item, RootDocument), item["_etag"], {})
+            found = CachedShelf(_converted(shelf, item, RootDocument), item["_etag"], {})
         self._cache.put(shelf, found)
         return found
 
@@ -131,7 +137,7 @@ class ShelfStore:
         """Read nodes into the cache; return whether all were there, as new as their parents. If not, the shelf leaves
         the cache: another worker was first, or the account answered with an older state."""
         items = await asyncio.gather(*(self._read_item(shelf, node_id) for node_id in sorted(ids)))
-        nodes = [convert(item, NodeDocument) for item in items if item is not None]
+        nodes = [_converted(shelf, item, NodeDocument) for item in items if item is not None]
         if len(nodes) < len(ids) or not all(_has_received(cached, node) for node in nodes):
             self._cache.drop(shelf)
             return False
@@ -153,6 +159,22 @@ class ShelfStore:
         self.counts.writes += 1
         self.counts.documents += documents
         self.counts.charge += float(headers[_CHARGE])
+
+
+def _unreadable(shelf: str, what: str) -> CosmosHttpResponseError:
+    """What a caller gets who may try again later: nothing is written over a document that can't be read."""
+    sentence = (
+        f"shelf {shelf}: {what}. It is read again; where it stays so, restore the container {LIBRARY_SHELVES} from a "
+        "backup, or run the version that wrote it"
+    )
+    return CosmosHttpResponseError(status_code=_RETRY_WITH, message=sentence)  # type: ignore[no-untyped-call]
+
+
+def _converted(shelf: str, item: Mapping[str, Any], kind: type[T]) -> T:
+    try:
+        return convert(dict(item), kind)
+    except PoisonError as poison:
+        raise _unreadable(shelf, f"document {item['id']!r} can't be understood: {poison}") from None
 
 
 def _has_received(cached: CachedShelf, node: NodeDocument) -> bool:

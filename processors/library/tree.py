@@ -2,8 +2,8 @@
 
 New actions are put into the root. A node that is over its capacity is pushed down: its actions go to its children by
 the next digit of their keys, and a leaf becomes an inner node by that. A transaction takes MAX_OPERATIONS documents and
-MAX_TRANSACTION_BYTES, so a node may stay over its capacity until a later flush. One that is over MAX_NODE_BYTES is
-pushed down by further flushes before more actions come.
+MAX_TRANSACTION_BYTES, so a node may stay over its capacity until a later flush; the root says which ones do, also to
+the next writer. One that is over MAX_NODE_BYTES is pushed down by further flushes before more actions come.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -49,14 +49,11 @@ class TreeCapacity(Struct, frozen=True):
 
 
 class TreeFlush(Struct, frozen=True):
-    """What a transaction writes: the root, and the nodes that change. `overfull` are the nodes that stay over their
-    capacity, the largest first."""
+    """What a transaction writes: the root, and the nodes that change. `is_urgent`: a node is over MAX_NODE_BYTES."""
 
     root: RootDocument
     nodes: dict[str, NodeDocument]
-    overfull: tuple[str, ...]
     is_urgent: bool
-    """Whether one of them is over MAX_NODE_BYTES."""
 
 
 class MissingNodes(Struct, frozen=True):
@@ -83,19 +80,18 @@ def plan_flush(
     nodes: Mapping[str, NodeDocument],
     partition: int | None,
     actions: Sequence[UserAction],
-    overfull: Iterable[str] = (),
     capacity: TreeCapacity | None = None,
 ) -> TreeFlush | MissingNodes | None:
     """The flush that adds `actions` of `partition`, in its order; None where nothing changes.
 
     `nodes` are those that are known by id, as of `root`. Actions up to the position that the root says is applied are
-    left out; those of no partition (None) are all added. `overfull`: nodes that an earlier flush left too large.
+    left out; those of no partition (None) are all added.
     """
     fresh = actions
     if partition is not None and actions:
         applied = root.applied.get(str(partition), -1)
         fresh = [action for action in actions if action.position > applied]
-    planned = _Plan(root, nodes, capacity or TreeCapacity(), set(overfull))
+    planned = _Plan(root, nodes, capacity or TreeCapacity())
     if fresh:
         planned.add(partition, fresh)
     return planned.flush(has_changed=bool(fresh))
@@ -109,16 +105,14 @@ def runs_bytes(runs: Iterable[str]) -> int:
 class _Plan:
     """The nodes while a flush is planned: `_changed` has those that differ from `_nodes`."""
 
-    def __init__(
-        self, root: RootDocument, nodes: Mapping[str, NodeDocument], capacity: TreeCapacity, overfull: set[str]
-    ) -> None:
+    def __init__(self, root: RootDocument, nodes: Mapping[str, NodeDocument], capacity: TreeCapacity) -> None:
         self._flush = root.flushes + 1
         self._root = structs.replace(root, flushes=self._flush)
         self._nodes = nodes
         self._capacity = capacity
         self._root_capacity = capacity.root
         self._changed: dict[str, NodeDocument] = {}
-        self._over = overfull
+        self._over = set(root.overfull)
         self._missing: set[str] = set()
 
     def add(self, partition: int | None, actions: Sequence[UserAction]) -> None:
@@ -147,7 +141,8 @@ class _Plan:
             return None
         left = sorted(self._overfull(set()), key=lambda one: -runs_bytes(one.runs))
         is_urgent = bool(left) and runs_bytes(left[0].runs) > MAX_NODE_BYTES
-        return TreeFlush(self._root, self._changed, tuple(one.id for one in left), is_urgent)
+        root = structs.replace(self._root, overfull=tuple(one.id for one in left))
+        return TreeFlush(root, self._changed, is_urgent)
 
     def _overfull(self, unable: set[str]) -> Iterator[TreeDocument]:
         for node_id in [*self._over]:
@@ -162,6 +157,8 @@ class _Plan:
 
     def _push_down(self, node: TreeDocument) -> bool:
         """Push actions of `node` to its children, as far as they fit into the transaction; return whether any did."""
+        if not self._has_room(node, node, 0, runs_bytes(node.runs)):
+            return False  # What it holds takes as much room in its children: nothing need be unpacked to know it.
         parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
         runs = {digit: encode_run(rows) for digit, rows in parts.items()}
         children = {digit: self._child(node, digit) for digit in sorted(runs, key=lambda digit: -len(runs[digit]))}
@@ -170,7 +167,10 @@ class _Plan:
         pushed, kept = dict(node.pushed), dict(runs)
         for digit, child in children.items():
             assert child is not None
-            if not self._has_room(node, child, len(runs[digit])):
+            if not self._has_room(node, child, runs_bytes(kept.values()), len(runs[digit])):
+                if runs_bytes(child.runs) > self._capacity_of(child):
+                    # An earlier writer left it so. It makes room once it is pushed down itself.
+                    self._over.add(child.id)
                 continue
             self._put(structs.replace(child, received=self._flush, runs=append_run(child.runs, runs[digit])))
             pushed[digit] = self._flush
@@ -190,10 +190,12 @@ class _Plan:
             return None
         return found or NodeDocument(id=child_id, shelf=node.shelf, received=0)
 
-    def _has_room(self, node: TreeDocument, child: NodeDocument, added: int) -> bool:
-        """Whether the transaction has room for `node` and its `child`, with so many bytes added to the child."""
+    def _has_room(self, node: TreeDocument, child: TreeDocument, kept: int, added: int) -> bool:
+        """Whether the transaction has room for `node` and its `child`, when of the `kept` bytes that are left in the
+        node `added` bytes go to the child."""
         written = {ROOT: runs_bytes(self._root.runs)}
-        written |= {one.id: runs_bytes(one.runs) for one in (*self._changed.values(), node, child)}
+        written |= {one.id: runs_bytes(one.runs) for one in (*self._changed.values(), child)}
+        written[node.id] = kept - added
         size = sum(written.values()) + added + _DOCUMENT_BYTES * len(written)
         return len(written) <= MAX_OPERATIONS and size <= MAX_TRANSACTION_BYTES
 

@@ -37,7 +37,8 @@ class RootDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     """The root of a shelf's tree; `id` is ROOT.
 
     `applied`: partition of `music-events` to the lasting position up to which all its actions of the shelf's listeners
-    are in the tree. `flushes` counts the transactions. `runs` and `pushed`: as in NodeDocument.
+    are in the tree. `flushes` counts the transactions. `runs` and `pushed`: as in NodeDocument. `overfull`: the nodes
+    that stay over their capacity until a later flush has room for them, the largest first.
     """
 
     shelf: str
@@ -46,6 +47,7 @@ class RootDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     applied: dict[str, int] = {}
     runs: tuple[str, ...] = ()
     pushed: dict[str, int] = {}
+    overfull: tuple[str, ...] = ()
 
 
 TreeDocument: TypeAlias = RootDocument | NodeDocument

@@ -26,7 +26,6 @@ class MemoryShelf:
         self.root = RootDocument(shelf="v1-0")
         self.nodes: dict[str, NodeDocument] = {}
         self.history: list[TreeFlush] = []
-        self._overfull: tuple[str, ...] = ()
         self._is_cold = is_cold
 
     def add(self, partition: int, actions: Sequence[UserAction]) -> None:
@@ -41,22 +40,16 @@ class MemoryShelf:
     def flush(self, partition: int, actions: Sequence[UserAction]) -> bool:
         """Write one flush; return whether another one must follow."""
         known = {} if self._is_cold else self.nodes
-        while isinstance(
-            planned := plan_flush(self.root, known, partition, actions, self._overfull, self.capacity), MissingNodes
-        ):
+        while isinstance(planned := plan_flush(self.root, known, partition, actions, self.capacity), MissingNodes):
             assert planned.ids.isdisjoint(known), "it has these"
             known = {**known, **{node_id: self.nodes[node_id] for node_id in planned.ids}}
         if planned is None:
             return False
         assert 1 + len(planned.nodes) <= MAX_OPERATIONS
-        self.root, self._overfull = planned.root, planned.overfull
+        self.root = planned.root
         self.nodes.update(planned.nodes)
         self.history.append(planned)
         return planned.is_urgent
-
-    def restart(self) -> None:
-        """What only the writer remembered is gone."""
-        self._overfull = ()
 
     @property
     def documents(self) -> dict[str, TreeDocument]:

@@ -11,6 +11,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
+from songline.cloud.service_fault import is_transient
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processors.library.actions import parse_actions
 from songline.processors.library.processor import LibraryPartitionProcessor, LibraryProcessor, ShelfLayout
@@ -25,13 +26,14 @@ from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from songline.schemas.library.action import UserAction
 from songline.schemas.library.action_run import decode_run
+from songline.schemas.library.shelf import ROOT
 from tests.support.library import Libraries, LibraryWorker, libraries_on
 from tests.support.library_reference import Place, Row, Shelf, libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-TORN = r"shelf gone: of .* one is missing, or older than its parent"
+TORN = r"shelf gone: of .* one is missing, or older than its parent\. .* restore the container library-shelves"
 LAYOUT = ShelfLayout(version=1, shelves=4)
 
 
@@ -197,6 +199,35 @@ async def test_a_node_that_is_gone_is_told_and_nothing_is_written_over_it(shelve
             await shelves.container.delete_item(node.id, "gone")
     with pytest.raises(CosmosHttpResponseError, match=TORN):
         await ShelfStore(shelves.container, 1_000, capacity).apply("gone", 2, actions)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"runs": ["/w=="]}, "format version 255, and this program reads version 1"),
+        ({"runs": ["AAAA"]}, "format version 0"),
+        ({"pushed": 7}, "document '.*' can't be understood"),
+    ],
+)
+@pytest.mark.parametrize("node_id", ["root", "child"])
+async def test_a_node_that_cannot_be_read_is_told_and_waited_for(
+    shelves: Libraries, node_id: str, change: dict[str, object], told: str
+) -> None:
+    """Nothing is wrong with the actions, so none of them may be parked: the error is one that is tried again."""
+    capacity = TreeCapacity(root=500, root_busy=500, inner=2_000, leaf=2_000)
+    shelf = f"unread-{node_id}-{told[:4]}-{len(told)}"
+    actions = actions_of([played(f"unread-{number}", "song-1", number) for number in range(400)])
+    await ShelfStore(shelves.container, 1_000, capacity).apply(shelf, 2, actions[:200])
+    nodes = [node for node in await shelves.nodes() if node.shelf == shelf]
+    damaged = [node for node in nodes if (node.id == ROOT if node_id == "root" else len(node.id) == 1)]
+    for node in damaged:
+        await shelves.container.upsert_item({**msgspec.to_builtins(node), **change})
+    smaller = TreeCapacity(root=500, root_busy=500, inner=100, leaf=100)
+    with pytest.raises(CosmosHttpResponseError, match=f"shelf {shelf}: .*{told}") as raised:
+        await ShelfStore(shelves.container, 1_000, smaller).apply(shelf, 2, actions)
+    for node in damaged:
+        await shelves.container.delete_item(node.id, shelf)
+    assert is_transient(raised.value)
 
 
 async def _holds(part: LibraryPartitionProcessor) -> bool:
