@@ -8,10 +8,11 @@ the shelves. The former documents stay as they are.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from azure.core import MatchConditions
@@ -26,6 +27,7 @@ from msgspec import Struct, structs
 from songline.processors.library.former_library import TornLibraryError, carried_actions
 from songline.processors.library.shelf_store import ShelfStore
 from songline.schemas.decoding import convert
+from songline.schemas.errors import PoisonError
 from songline.schemas.library.action import UserAction
 from songline.schemas.library.listener_documents import SUMMARY, EntryDocument, SummaryDocument
 from songline.schemas.library.shelf import shelf_key, shelf_of, user_digits
@@ -33,6 +35,8 @@ from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 from songline.schemas.projections import LIBRARY_MIGRATION, LiveVersionDocument, MigrationDocument
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEASE_S = 20.0
 """A worker that has not recorded for so long how far it is has died; another one goes on."""
@@ -128,20 +132,22 @@ class _Migration:
         return True
 
     async def _convert(self) -> None:
-        shelves = self._document.shelves
-        places = sorted([(shelf_of(user, shelves), user_digits(user), user) for user in await self._users()])
-        done = [place for place in places if _cursor(place) <= self._document.cursor]
-        left = places[len(done) :]
-        await self._record(listeners=len(places), converted=len(done))
-        began_s = time.monotonic()
-        while left:
-            some = [place for place in left[:LISTENERS_AT_ONCE] if place[0] == left[0][0]]
-            await self._convert_some(some[0][0], [user for _, _, user in some])
-            left = left[len(some) :]
-            converted = len(places) - len(left)
+        users = await self._renewing(self._users())
+        # A million listeners take some ten seconds.
+        places = await self._renewing(asyncio.to_thread(_places, users, self._document.shelves))
+        done = bisect_right(places, self._document.cursor, key=_cursor)
+        await self._record(listeners=len(places), converted=done)
+        began_s, converted = time.monotonic(), done
+        while converted < len(places):
+            following = places[converted : converted + LISTENERS_AT_ONCE]
+            shelf = following[0][0]
+            some = [place for place in following if place[0] == shelf]
+            await self._renewing(self._convert_some(shelf, [user for _, _, user in some]))
+            converted += len(some)
             self._document = structs.replace(self._document, cursor=_cursor(some[-1]), converted=converted)
-            rate = (converted - len(done)) / max(time.monotonic() - began_s, 0.001)
-            text = f"{_so_far(self._document)}, {rate:.0f} a second, about {len(left) / rate:.0f} s left"
+            rate = (converted - done) / max(time.monotonic() - began_s, 0.001)
+            left_s = (len(places) - converted) / rate
+            text = f"{_so_far(self._document)}, {rate:.0f} a second, about {left_s:.0f} s left"
             self._parts.say(f"libraries of the former version are converted: {text}")
             if time.monotonic() - self._recorded_s >= RECORD_S:
                 await self._record()
@@ -152,6 +158,18 @@ class _Migration:
             "more and can be deleted",
             len(places),
         )
+
+    async def _renewing(self, work: Awaitable[T]) -> T:
+        """The result of `work`, during which the lease is renewed every RECORD_S seconds. Raises
+        CosmosAccessConditionFailedError where another worker took over."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait((working,), timeout=RECORD_S))[0]:
+                await self._record()
+        finally:
+            working.cancel()
+            await asyncio.wait((working,))
+        return working.result()
 
     async def _convert_some(self, shelf: int, users: Sequence[str]) -> None:
         gate = asyncio.Semaphore(READS_AT_ONCE)
@@ -164,16 +182,18 @@ class _Migration:
         await self._parts.store.add(shelf_key(self._document.version, shelf), rows)
 
     async def _carried(self, user_id: str) -> list[UserAction]:
-        """The rows of a listener. Documents that never add up count as they are: nothing may end a migration."""
+        """The rows of a listener. Documents that never add up count as they are, and one that can't be understood is
+        left out: nothing may end a migration."""
         tries = 0
         while True:
             items = self._parts.former.query_items("SELECT * FROM c", partition_key=user_id)
             documents = [dict(item) async for item in items]
-            summary = next((one for one in documents if one["id"] == SUMMARY), {"id": SUMMARY, "userId": user_id})
-            entries = [convert(one, EntryDocument) for one in documents if one["id"] != SUMMARY]
+            summaries = _understood((one for one in documents if one["id"] == SUMMARY), SummaryDocument)
+            entries = _understood((one for one in documents if one["id"] != SUMMARY), EntryDocument)
+            summary = summaries[0] if summaries else SummaryDocument(id=SUMMARY, user_id=user_id)
             tries += 1
             try:
-                return carried_actions(convert(summary, SummaryDocument), entries, strict=tries < TRIES)
+                return carried_actions(summary, entries, strict=tries < TRIES)
             except TornLibraryError as error:
                 log.warning("read again: %s", error)
                 await asyncio.sleep(_PAUSE_S)
@@ -193,6 +213,28 @@ class _Migration:
             match_condition=MatchConditions.IfNotModified,
         )
         self._document, self._etag, self._recorded_s = document, found["_etag"], time.monotonic()
+
+
+def _places(users: Iterable[str], shelves: int) -> list[tuple[int, str, str]]:
+    """The listeners with their shelves and digits, in the order in which they are converted."""
+    return sorted((shelf_of(user, shelves), user_digits(user), user) for user in users)
+
+
+def _understood(documents: Iterable[Mapping[str, Any]], kind: type[T]) -> list[T]:
+    """The documents that are of this kind. The others are logged."""
+    found = []
+    for document in documents:
+        try:
+            found.append(convert(dict(document), kind))
+        except PoisonError as poison:
+            log.error(
+                "document %r of listener %r in the container `library` is left out of the libraries: %s; mend it "
+                "before the container is deleted, and report it",
+                document["id"],
+                document.get("userId"),
+                poison,
+            )
+    return found
 
 
 def _cursor(place: tuple[int, str, str]) -> str:

@@ -23,7 +23,7 @@ from songline.processors.runtime.projection_worker import ProjectionDefinition, 
 from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_GROUP, LIBRARY_SHELVES, PROJECTIONS
 
 FLUSH_S = 1.0
-"""An app that likes a song shows the library soon after; a longer time costs less. After a pause nothing waits."""
+"""An app that likes a song shows the library soon after; a longer time costs less."""
 
 
 class LibraryParts:
@@ -31,6 +31,8 @@ class LibraryParts:
 
     def __init__(self, config: LibraryConfig) -> None:
         self._config = config
+        # One for all tries: another worker's lease would have to be waited for.
+        self._worker = uuid.uuid4().hex
         self._layout: ShelfLayout | None = None
 
     async def prepare(self, account: CosmosClient, hub: HubMetadata, say: Callable[[str], None]) -> None:
@@ -44,7 +46,7 @@ class LibraryParts:
             shelves=shelves,
             store=ShelfStore(shelves, self._config.room),
             projections=projections,
-            worker=uuid.uuid4().hex,
+            worker=self._worker,
             say=say,
         )
         live = await read_or_create(projections, len((await hub.describe()).partitions), partial(migrate, parts))

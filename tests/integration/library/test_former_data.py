@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 
@@ -120,6 +120,77 @@ async def test_a_migration_that_is_killed_goes_on(
         assert progress is not None
         assert {number: one.position for number, one in progress.partitions.items()} == APPLIED
         assert "22 of 22 listeners" in said[-1]
+
+
+async def test_a_batch_that_takes_longer_than_the_lease_is_done_once(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or two workers take it from each other for ever."""
+    monkeypatch.setattr(migration, "RECORD_S", 0.1)
+    monkeypatch.setattr(migration, "LEASE_S", 0.5)
+    monkeypatch.setattr(migration, "_PAUSE_S", 0.1)
+    convert_some, list_users, begun = migration._Migration._convert_some, migration._Migration._users, []
+
+    async def slowly(self: migration._Migration, shelf: int, users: Sequence[str]) -> None:
+        begun.append(shelf)
+        await asyncio.sleep(1)
+        await convert_some(self, shelf, users)
+
+    async def list_slowly(self: migration._Migration) -> list[str]:
+        await asyncio.sleep(1)
+        return await list_users(self)
+
+    monkeypatch.setattr(migration._Migration, "_convert_some", slowly)
+    monkeypatch.setattr(migration._Migration, "_users", list_slowly)
+    shelves = Container("shelves-slow", partition_key="/shelf", indexed=())
+    projections = Container("projections-slow", partition_key="/id", indexed=())
+    first = LiveVersionDocument(id=LIBRARY, version=3, shelves=2)
+    async with cosmos.client(read_cosmos(cloud.environment)) as account:
+        await cosmos.ensure(account, DATABASE, (shelves, projections))
+        container = cosmos.container(account, DATABASE, shelves.name)
+
+        def parts(worker: str) -> MigrationParts:
+            return MigrationParts(
+                former=cosmos.container(account, DATABASE, LIBRARY),
+                shelves=container,
+                store=ShelfStore(container, 1_000),
+                projections=cosmos.container(account, DATABASE, projections.name),
+                worker=worker,
+                say=lambda _: None,
+            )
+
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(migrate(parts(worker), first) for worker in ("one", "other")))
+        assert begun == [0, 1]
+
+
+async def test_a_document_that_cannot_be_understood_ends_no_migration(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(migration, "_PAUSE_S", 0.0)
+    foreign = {"id": "song:foreign", "userId": "user-0", "songId": "foreign", "plays": "many"}
+    shelves = Container("shelves-foreign", partition_key="/shelf", indexed=())
+    projections = Container("projections-foreign", partition_key="/id", indexed=())
+    async with cosmos.client(read_cosmos(cloud.environment)) as account:
+        await cosmos.ensure(account, DATABASE, (shelves, projections))
+        container, former = (cosmos.container(account, DATABASE, name) for name in (shelves.name, LIBRARY))
+        await former.create_item(foreign)
+        try:
+            parts = MigrationParts(
+                former=former,
+                shelves=container,
+                store=ShelfStore(container, 1_000),
+                projections=cosmos.container(account, DATABASE, projections.name),
+                worker="one",
+                say=lambda _: None,
+            )
+            await migrate(parts, LiveVersionDocument(id=LIBRARY, version=3, shelves=2))
+        finally:
+            await former.delete_item(foreign["id"], foreign["userId"])
+        found = Libraries(producer=None, container=container)  # type: ignore[arg-type]  # nothing is sent
+        log = [place for place in await log_of(cloud) if place[1] <= APPLIED[str(place[0])]]
+        assert await found.all() == libraries(log)
+    assert "document 'song:foreign' of listener 'user-0'" in caplog.text
 
 
 def library_reader(account: CosmosClient) -> LibraryReader:
