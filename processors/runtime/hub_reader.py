@@ -72,6 +72,7 @@ class HubReader:
         self._new_id = new_id
         self._owned: dict[str, OwnedPartition] = {}
         self._watch = HubWatch(shared, self._owned, self._observe)
+        self._beginning = PersistentRetry(f"the hub {shared.hub}", shared.steady)
         self._balancing_error: tuple[float, str] | None = None
         self._gaps: dict[str, tuple[int, str]] = {}
         self._crashed: asyncio.Future[None] | None = None
@@ -81,7 +82,7 @@ class HubReader:
     async def run(self) -> None:
         """Read until cancelled; what was processed by then is committed. Raises FoldCrashedError."""
         self._crashed = asyncio.get_running_loop().create_future()
-        await PersistentRetry(f"the hub {self._shared.hub}", self._shared.steady).run(self._watch.check)
+        await self._beginning.run(self._watch.check)
         watching = asyncio.create_task(self._watch.run(self._config.look_s, self._crash))
         try:
             while True:
@@ -126,6 +127,9 @@ class HubReader:
         if self._shared.bound.reason:
             sentence = f"nothing is folded or parked any more: {self._shared.bound.reason}"
             yield not_ready(worker, NotReadyCause.TOO_MANY_PARKED, sentence)
+        if (failing_s := self._beginning.failing_for_s()) >= self._config.stall_s:
+            sentence = f"reading can't begin for {failing_s:.0f} s: {self._beginning.trouble}"
+            yield not_ready(worker, self._beginning.cause, sentence, hub=hub)
         for partition, owned in self._owned.items():
             reader = owned.reader
             if partition not in self._watch.partitions:

@@ -8,7 +8,7 @@ from azure.core.exceptions import HttpResponseError
 
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import ServiceFault, access_hint, fault_of
-from songline.processors.runtime.service_errors import ItemRefusedError
+from songline.processors.runtime.service_errors import ItemRefusedError, last_line
 from songline.schemas.progress_report import NotReadyCause
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class PersistentRetry:
 
     def _record(self, failed: FailedTry) -> None:
         error = failed.error
-        self.trouble = f"{type(error).__name__}: {error}".splitlines()[0]
+        self.trouble = last_line(error)
         if fault_of(error) is ServiceFault.ACCESS_DENIED:
             self.cause = NotReadyCause.ACCESS_DENIED
             self.trouble += f"; see {access_hint(error)}"

@@ -26,7 +26,6 @@ from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.partition_reader import ReaderDependencies
-from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.readiness import Readiness
@@ -147,9 +146,7 @@ async def run_projection(
         if not await run_unless(stop, all_there):
             return
         if projection.prepare is not None:
-            preparing = PersistentRetry("the preparation").run(
-                partial(projection.prepare, database, shared.metadata, readiness.say)
-            )
+            preparing = readiness.wait_for(partial(projection.prepare, database, shared.metadata, readiness.say))
             if not await run_unless(stop, preparing):
                 return
         if await run_unless(stop, asyncio.sleep(pause_s)):

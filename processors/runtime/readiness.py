@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import fault_of, is_denied
+from songline.processors.runtime.service_errors import last_line
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Readiness:
         self._begun = True
 
     def _record(self, failed: FailedTry) -> None:
-        reason = f"waiting: {type(failed.error).__name__} {failed.error}".splitlines()[0]
+        reason = f"waiting: {last_line(failed.error)}"
         if reason != self._waiting_for:
             log.warning(reason)
             self._waiting_for = reason

@@ -22,6 +22,7 @@ from songline.api_client import visible
 from songline.cloud import cosmos
 from songline.cloud.settings import SettingError, read_cosmos
 from songline.processes.environment import load
+from songline.processors.runtime.service_errors import last_line
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
 from songline.schemas.channels import AUDIT, DATABASE
@@ -123,7 +124,7 @@ def _run(job: Coroutine[Any, Any, T]) -> T:
     except SettingError as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except (AzureError, EventHubError) as error:
-        text = f"a service can't be reached, or lacks something: {type(error).__name__}: {error}".splitlines()[0]
+        text = f"a service can't be reached, or lacks something: {last_line(error)}"
         raise CommandError(f"{text}\n`songline doctor` shows details.", ExitCode.UNREACHABLE) from None
 
 

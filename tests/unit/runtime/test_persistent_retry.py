@@ -80,6 +80,7 @@ async def test_it_tells_a_service_that_is_away_from_one_that_refuses(error: Azur
 
     await retries.run(job)
     assert retries.cause is cause
+    assert str(error).splitlines()[-1] in retries.trouble
 
 
 async def test_a_refused_key_is_named_for_the_operator() -> None:
