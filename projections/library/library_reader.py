@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 PATIENCE_S = 10.0
 PAUSE_S = 0.02
-"""Before a node is read again that has not received yet what its parent pushed."""
+LONGEST_PAUSE_S = 1.0
+"""Before a node is read again that has not received yet what its parent pushed; each pause is twice the one before."""
 
 SMALL_LETTERS = 200_000
 """So many letters of runs are decoded, and folded, within some milliseconds. More of them get a thread."""
@@ -59,8 +60,12 @@ class LibraryReader:
         path = PathRead(user_id, self._cache.find(shelf, user_id))
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while path.wanted:
+                pause_s = PAUSE_S
+                while wanted := path.wanted:
                     await self._read_wanted(path, shelf)
+                    if path.wanted == wanted:
+                        await asyncio.sleep(pause_s)
+                        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         except TimeoutError:
             missing = ", ".join(path.wanted[:3])
             raise StoreUnavailableError(
@@ -76,15 +81,20 @@ class LibraryReader:
         return library.lists
 
     async def _read_wanted(self, path: PathRead, shelf: str) -> None:
-        wanted = path.wanted
-        nodes = await self._shelves.read_many(wanted, shelf, node_kind)
+        nodes = await self._shelves.read_many(path.wanted, shelf, node_kind)
         await self._worked(sum(map(letters_in, nodes)), lambda: path.add(nodes))
-        if path.wanted == wanted:
-            await asyncio.sleep(PAUSE_S)
 
     async def _worked(self, letters: int, work: Callable[[], T]) -> T:
         """The result of `work` on so many letters of runs, from a thread if they are many."""
         if letters <= SMALL_LETTERS:
             return work()
-        async with self._large:
-            return await asyncio.to_thread(work)
+        await self._large.acquire()
+        working = asyncio.ensure_future(asyncio.to_thread(work))
+        # A thread can't be cancelled: it counts until it has ended, though nobody waits for it any more.
+        working.add_done_callback(self._release)
+        return await asyncio.shield(working)
+
+    def _release(self, working: asyncio.Future[T]) -> None:
+        self._large.release()
+        if not working.cancelled():
+            working.exception()

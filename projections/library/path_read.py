@@ -17,7 +17,7 @@ from songline.schemas.library.fold import fold_actions
 from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument, torn_reads
 from songline.schemas.library.shelf import ROOT, path_of
 
-_NO_ACTIONS = hash(())
+_NO_ACTIONS = hash(frozenset())
 
 
 class SeenNode(Struct, frozen=True, gc=False):
@@ -67,7 +67,8 @@ class PathRead:
             if isinstance(document, ReadRoot):
                 self._tree = document.rid
             self._actions[document.id] = actions
-            self._digests[document.id] = hash(tuple(actions))
+            # The worker merges runs, which puts the same actions in another order.
+            self._digests[document.id] = hash(frozenset(actions))
         if self._seen is not None and self._seen.tree != self._tree:
             self._known, self._seen = {}, None
         self.wanted = sorted(

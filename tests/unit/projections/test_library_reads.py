@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.lists import LibraryLists
 from songline.projections.library.path_read import PathRead, ReadRoot, SeenLibrary, node_kind
-from songline.schemas.library.action import UserAction, event_mark
+from songline.schemas.library.action import UserAction, event_mark, merge_actions
+from songline.schemas.library.action_run import encode_run
 from songline.schemas.library.fold import FoldedLibrary, FoldedSong, fold_actions
 from songline.schemas.library.node import RootDocument, TreeDocument
 from songline.schemas.library.shelf import ROOT
@@ -114,6 +115,18 @@ def test_a_library_that_did_not_change_costs_the_root() -> None:
     shelf.add([(user_id, 7)])
     changed, _ = read(shelf, user_id, again)
     assert changed.lists.library == shelf.expected(user_id)
+
+
+def test_runs_that_the_worker_merged_are_no_change() -> None:
+    user_id = USERS[0]
+    actions = [[listen(1, user_id, 5)], [listen(2, user_id, 3)]]
+    found: list[SeenLibrary] = []
+    for runs in (map(encode_run, actions), [encode_run(merge_actions(actions))]):
+        path = PathRead(user_id, found[-1] if found else None)
+        path.add([read_back(RootDocument(shelf="v1-0", flushes=len(found) + 1, runs=tuple(runs)), "rid-1")])
+        assert path.wanted == []
+        found.append(path.library())
+    assert found[0].lists is found[1].lists
 
 
 def test_a_large_library_is_read_out_of_many_nodes() -> None:
