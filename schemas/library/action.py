@@ -69,25 +69,21 @@ def merge_actions(parts: Iterable[Iterable[UserAction]]) -> list[UserAction]:
     """
     rows = sorted(set(chain.from_iterable(parts)))
     before: tuple[object, ...] = ()
+    imports: set[int] = set()
     found: list[UserAction] = []
     for row in rows:
         identity = row[:IDENTITY]
-        if identity != before:
-            found.append(row)
-            before = identity
-        elif not _has_import(found, row):
-            found.append(row)
+        if identity == before:
+            # Nearly every action has one row, and needs no set.
+            imports = imports or {found[-1].import_mark}
+            if row.import_mark in imports:
+                continue
+            imports.add(row.import_mark)
+        elif imports:
+            imports = set()
+        before = identity
+        found.append(row)
     return found
-
-
-def _has_import(found: list[UserAction], row: UserAction) -> bool:
-    """Whether one of the last rows of `found`, those of the action that `row` is of, is of its import too."""
-    for other in reversed(found):
-        if other[:IDENTITY] != row[:IDENTITY]:
-            return False
-        if other.import_mark == row.import_mark:
-            return True
-    return False
 
 
 def event_mark(event_id: str) -> int:

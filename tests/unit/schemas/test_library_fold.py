@@ -1,6 +1,7 @@
 """A library is a fold of a set of actions: what counts, and that order, runs and copies change nothing."""
 
 from collections.abc import Sequence
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,18 @@ def test_an_imported_listen_counts_at_its_own_date() -> None:
         [action(0, at_us=50), action(1, "imported", at_us=-5), action(2, "imported", mark=1, at_us=-5)]
     )
     assert song(library) == FoldedSong("song-1", 2, 80_000, -5, 50, None, None)
+
+
+def test_a_listen_that_many_imports_brought_is_merged_in_a_moment() -> None:
+    """A sender may give all its imports the same event, and a new import id each time."""
+    rows = [
+        action(position, "imported", mark=5)._replace(import_mark=position % 9_000 + 1) for position in range(18_000)
+    ]
+    began_s = process_time()
+    merged = merge_actions([rows])
+    assert process_time() - began_s < 1
+    assert [row.position for row in merged] == list(range(9_000))
+    assert fold_actions(rows).listens == 1
 
 
 def test_the_last_like_of_a_partition_holds_whatever_its_time() -> None:
