@@ -42,6 +42,7 @@ from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
 from songline.processors.trending.faust.settings import faust_settings
 from songline.schemas import channels
+from songline.schemas.errors import PoisonError
 from songline.schemas.progress_report import ProgressReport
 
 PATIENCE = 15.0
@@ -104,7 +105,7 @@ async def _within(question: Awaitable[T]) -> T | FailedQuestion:
             return await question
     except TimeoutError:
         return FailedQuestion(f"no answer within {PATIENCE:g} s")
-    except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError) as error:
+    except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError, PoisonError) as error:
         return FailedQuestion(_words(error))
 
 
