@@ -38,6 +38,10 @@ _BY_STATUS = {
     449: ServiceFault.UNAVAILABLE,
 }
 
+_PARTITION_FULL = 1014
+"""The sub-status of Cosmos DB's 403 where a logical partition has its 20 GB: no key or role mends that. Source:
+"Troubleshoot Azure Cosmos DB forbidden exceptions"."""
+
 # By the condition of an AMQP error, behind its first colon. Source: "AMQP errors" in the troubleshooting guide of Azure
 # messaging, and AMQP 1.0 sections 2.8.15 and following.
 _BY_CONDITION = {
@@ -79,6 +83,8 @@ def fault_of(error: BaseException) -> ServiceFault | None:
     if isinstance(error, ClientAuthenticationError):
         return ServiceFault.ACCESS_DENIED
     if isinstance(error, HttpResponseError) and error.status_code is not None:
+        if error.status_code == 403 and _PARTITION_FULL in _sub_statuses(error):
+            return ServiceFault.REQUEST_REFUSED
         other = ServiceFault.REQUEST_REFUSED if 400 <= error.status_code < 500 else ServiceFault.UNAVAILABLE
         return _BY_STATUS.get(error.status_code, other)
     return _named_fault(names)
@@ -122,6 +128,12 @@ def _eventhub_fault(error: EventHubError) -> ServiceFault:
             return ServiceFault.REQUEST_REFUSED
         case _:
             return _BY_CONDITION.get(error.error or "", ServiceFault.UNAVAILABLE)
+
+
+def _sub_statuses(error: HttpResponseError) -> set[object]:
+    """The sub-statuses of an answer of Cosmos DB; those of a batch are of its operations."""
+    operations = getattr(error, "operation_responses", None) or ()
+    return {getattr(error, "sub_status", None), *(one.get("subStatusCode") for one in operations)}
 
 
 def _named_fault(names: set[str]) -> ServiceFault:

@@ -12,7 +12,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 from azure.eventhub.exceptions import (
     AuthenticationError,
     ClientClosedError,
@@ -86,6 +86,14 @@ CASES: dict[ServiceFault | None, list[BaseException]] = {
     ServiceFault.REQUEST_REFUSED: [
         answered(405),
         answered(416),
+        CosmosHttpResponseError(status_code=403, message="20 GB", sub_status=1014),  # type: ignore[no-untyped-call]  # as above
+        CosmosBatchOperationError(  # type: ignore[no-untyped-call]  # as above
+            error_index=1,
+            headers={},
+            status_code=403,
+            message="no",
+            operation_responses=[{"statusCode": 424}, {"statusCode": 403, "subStatusCode": 1014}],
+        ),
         amqp(ClientClosedError),
         amqp(EventDataSendError, "not-allowed"),
     ],
