@@ -94,7 +94,7 @@ async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: L
         await cosmos.ensure(database, DATABASE, (Container("parting", "/shelf", ()),))
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
-        shared = LibraryProcessor(ShelfStore(container, room_kb=100), lambda: LAYOUT, writes=4, buffer=100)
+        shared = LibraryProcessor(ShelfStore(container, room_kb=100), lambda: LAYOUT, writes=4, buffer=10_000)
         parts: dict[str, LibraryPartitionProcessor] = {}
 
         def take_up(partition: str, retries: PersistentRetry) -> LibraryPartitionProcessor:
