@@ -68,13 +68,14 @@ def check_section(
     lengths = (len(section.region), len(section.bucket), len(section.counts))
     if rest or lengths != (rows * 2, rows * 4, rows * 4 * KINDS):
         raise broken(f"columns of {len(section.song)}, {', '.join(map(str, lengths))} bytes are not of equal length")
-    if not rows:
-        return
     if len(set(section.songs)) != len(section.songs):
         raise broken("a song is named twice")
+    # Also those of no row: all of them get a number when the section is read.
     for song in section.songs:
         if song not in known:
             check_song(song, shard, limits)
+    if not rows:
+        return
     song_column = np.frombuffer(section.song, "<i4").astype(np.int64)
     region = np.frombuffer(section.region, "<u2").astype(np.int64)
     bucket = np.frombuffer(section.bucket, "<i4").astype(np.int64)

@@ -49,6 +49,8 @@ sections = st.builds(
     CountSection, st.lists(names, max_size=3), column("<i4"), column("<u2"), column("<i4"), column("<i4")
 )
 facts = st.builds(SongFact, names, numbers, numbers, st.booleans(), texts, texts, texts)
+NAMELESS = CountSection([""], b"", b"", b"", b"")
+"""A section of no rows that names what is no song."""
 foreign_partials = st.builds(
     Partial, numbers, st.none() | numbers, st.none() | numbers, sections, sections, st.lists(facts, max_size=2)
 )
@@ -56,6 +58,7 @@ foreign_partials = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(foreign_partials.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=4))
+@example([msgspec.msgpack.encode(Partial(0, 0, 0, NAMELESS, NAMELESS, []))])
 def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
     shard = Shard(0, "owner")
     shard.advance(NOW_MS)
@@ -258,6 +261,7 @@ def test_a_chunk_of_an_older_version_is_read_however_many_sections_it_has(count:
     | st.lists(st.tuples(names, numbers), max_size=2).map(msgspec.msgpack.encode)
     | st.lists(st.tuples(numbers, facts), max_size=2).map(msgspec.msgpack.encode),
 )
+@example(f"minute/{MINUTE}/0/0", msgspec.msgpack.encode(CountSection([""], b"", b"", b"", b"")))
 @example("facts/0", msgspec.msgpack.encode([(0, SongFact("song-1", 0, 0, False, "a", "b", "One"))]))
 def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -> None:
     key = f"0/owner/{rest}"
