@@ -13,10 +13,9 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-from aiokafka import AIOKafkaProducer
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
 
-from songline.cloud.kafka import client_options
+from bench.hub_filling import filling_producer, send_bodies
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import SimulationConfig
@@ -27,7 +26,6 @@ from songline.schemas.events import SongPlayed
 from songline.schemas.listening import is_listen
 
 PARTITIONS = 4
-_BATCH_BYTES = 400_000
 
 
 def simulated(count: int, listeners: int, *, songs: int = 2_000, rate: float = 5_000.0, seed: int = 11) -> list[Event]:
@@ -114,22 +112,8 @@ async def _fill(
 ) -> None:
     resolver = PartitionResolver([str(number) for number in range(partitions)])  # type: ignore[no-untyped-call]
     partition_of = lru_cache(2_000_000)(resolver.get_partition_id_by_partition_key)
-    producer = AIOKafkaProducer(
-        max_request_size=1_000_000, max_batch_size=_BATCH_BYTES, **client_options(settings.eventhubs)
-    )
-    await producer.start()
-    try:
-        batches: list[Any] = [producer.create_batch() for _ in range(partitions)]
-        for partition, body in _placed(events, partition_of, to_bytes):
-            if batches[partition].append(key=None, value=body, timestamp=None) is None:
-                await producer.send_batch(batches[partition], MUSIC_EVENTS, partition=partition)
-                batches[partition] = producer.create_batch()
-                batches[partition].append(key=None, value=body, timestamp=None)
-        for partition, batch in enumerate(batches):
-            await producer.send_batch(batch, MUSIC_EVENTS, partition=partition)
-        await producer.flush()
-    finally:
-        await producer.stop()
+    async with filling_producer(settings) as producer:
+        await send_bodies(producer, MUSIC_EVENTS, partitions, _placed(events, partition_of, to_bytes))
 
 
 def _placed(

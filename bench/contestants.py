@@ -186,7 +186,7 @@ class RunningWorker:
                 self._process.kill()
                 self._process.wait()
 
-    async def reach(self, events: int) -> int:
+    async def wait_until_applied(self, events: int) -> int:
         """Wait until so many events of the hub are applied; how many are then.
 
         Raises RuntimeError if the worker has ended, TimeoutError after DEADLINE_S.

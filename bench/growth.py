@@ -81,9 +81,9 @@ def run(size: Size) -> Grown:
             today.prepare(cloud)
             fill(cloud.settings(), log, size.partitions)
             with RunningWorker(today, cloud, folder) as worker:
-                first = asyncio.run(worker.reach(1))
+                first = asyncio.run(worker.wait_until_applied(1))
                 begun = worker.cpu_s()
-                asyncio.run(worker.reach(size.events))
+                asyncio.run(worker.wait_until_applied(size.events))
                 cpu_us = (worker.cpu_s() - begun) / max(1, size.events - first) * 1e6
                 tally, rss = worker.tally, rss_bytes(worker.pid)
                 worker.end(signal.SIGKILL)
@@ -102,7 +102,7 @@ def _restart(today: Today, cloud: LocalCloud, folder: Path, size: Size) -> float
     asyncio.run(publish_at(cloud.settings(), 1, new))
     begun = time.monotonic()
     with RunningWorker(today, cloud, folder, "again") as worker:
-        asyncio.run(worker.reach(size.events + 1))
+        asyncio.run(worker.wait_until_applied(size.events + 1))
         return time.monotonic() - begun
 
 

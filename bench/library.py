@@ -118,9 +118,9 @@ async def _measured(
     paces: dict[int, float],
     to_bytes: Callable[[Event], bytes],
 ) -> WorldResult:
-    first = await worker.reach(1)
+    first = await worker.wait_until_applied(1)
     begun, used, served = time.monotonic(), worker.cpu_s(), cpu_s(cloud.pid)
-    await worker.reach(len(log))
+    await worker.wait_until_applied(len(log))
     full = Cost(
         acts_in(log),
         len(log) - first,
@@ -147,7 +147,7 @@ async def _paced(
 ) -> Cost:
     begun, used, served, before = time.monotonic(), worker.cpu_s(), cpu_s(cloud.pid), worker.tally
     await publish_at(cloud.settings(), pace, events, to_bytes)
-    await worker.reach(there)
+    await worker.wait_until_applied(there)
     return Cost(
         acts_in(events),
         len(events),

@@ -1,14 +1,14 @@
 """Plays by Zipf's law in `music-events`, and what is to be counted of them, without an object for each."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from aiokafka import AIOKafkaProducer
 from msgspec import Struct
 
-from songline.cloud.kafka import client_options
+from bench.hub_filling import filling_producer, send_bodies
 from songline.cloud.settings import CloudSettings
 from songline.schemas.documents import CHART_SIZE
 from songline.schemas.envelope import Event, encode
@@ -110,21 +110,12 @@ _TYPE = (
 
 async def fill(settings: CloudSettings, hub: str, plays: Plays) -> None:
     """Write all plays into the hub, in batches as large as the service takes."""
-    producer = AIOKafkaProducer(
-        max_request_size=1_000_000, max_batch_size=400_000, **client_options(settings.eventhubs)
-    )
-    await producer.start()
-    try:
-        batches: list[Any] = [producer.create_batch() for _ in range(plays.partitions)]
-        for start in range(0, len(plays), _BLOCK):
-            partitions = (plays.users[start : start + _BLOCK] % plays.partitions).tolist()
-            for partition, body in zip(partitions, plays.bodies(start), strict=True):
-                if batches[partition].append(key=None, value=body, timestamp=None) is None:
-                    await producer.send_batch(batches[partition], hub, partition=partition)
-                    batches[partition] = producer.create_batch()
-                    batches[partition].append(key=None, value=body, timestamp=None)
-        for partition, batch in enumerate(batches):
-            await producer.send_batch(batch, hub, partition=partition)
-        await producer.flush()
-    finally:
-        await producer.stop()
+    async with filling_producer(settings) as producer:
+        await send_bodies(producer, hub, plays.partitions, _placed(plays))
+
+
+def _placed(plays: Plays) -> Iterator[tuple[int, bytes]]:
+    """The bodies of all plays, each with its partition."""
+    for start in range(0, len(plays), _BLOCK):
+        partitions = (plays.users[start : start + _BLOCK] % plays.partitions).tolist()
+        yield from zip(partitions, plays.bodies(start), strict=True)

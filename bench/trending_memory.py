@@ -13,15 +13,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
+from bench.hub_filling import filling_producer, send_bodies
 from bench.measurement import Measurement
 from songline.cloud import cosmos
-from songline.cloud.kafka import client_options
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode
@@ -66,15 +65,7 @@ def bodies(first: int, count: int, start: datetime) -> Iterator[tuple[int, bytes
 
 
 async def feed(producer: AIOKafkaProducer, first: int, count: int, start: datetime) -> None:
-    batches: list[Any] = [producer.create_batch() for _ in range(PARTITIONS)]
-    for partition, body in bodies(first, count, start):
-        if batches[partition].append(key=None, value=body, timestamp=None) is None:
-            await producer.send_batch(batches[partition], MUSIC_EVENTS, partition=partition)
-            batches[partition] = producer.create_batch()
-            batches[partition].append(key=None, value=body, timestamp=None)
-    for partition, batch in enumerate(batches):
-        await producer.send_batch(batch, MUSIC_EVENTS, partition=partition)
-    await producer.flush()
+    await send_bodies(producer, MUSIC_EVENTS, PARTITIONS, bodies(first, count, start))
 
 
 async def counted(container: ContainerProxy, total: int) -> Chart | None:
@@ -101,12 +92,8 @@ async def run(cloud: LocalCloud, log: Path, total: int) -> list[Measurement]:
     settings = cloud.settings()
     await make_containers(settings)
     worker = TrendingWorker(cloud, log, config=SESSION).start()
-    producer = AIOKafkaProducer(
-        max_request_size=1_000_000, max_batch_size=400_000, **client_options(settings.eventhubs)
-    )
-    await producer.start()
     try:
-        async with cosmos.client(settings.cosmos) as client:
+        async with filling_producer(settings) as producer, cosmos.client(settings.cosmos) as client:
             container = cosmos.container(client, DATABASE, CHARTS)
             await wait_for_async(worker.is_ready, "the worker to be ready", 60)
             start = open_hour(datetime.now(UTC))
@@ -127,7 +114,6 @@ async def run(cloud: LocalCloud, log: Path, total: int) -> list[Measurement]:
             ]
     finally:
         worker.kill()
-        await producer.stop()
     return [
         Measurement(row=5, what=f"{what}, {total:,} actions", figure=figure, unit=unit, wanted=wanted)
         for what, figure, unit, wanted in found

@@ -78,9 +78,9 @@ def run(workers: int, log: Sequence[Event], later: Sequence[Event]) -> Halves:
             ]
             asyncio.run(_share(cloud, workers))
             fill(cloud.settings(), log)
-            asyncio.run(running[0].reach(len(log)))
+            asyncio.run(running[0].wait_until_applied(len(log)))
             asyncio.run(publish_at(cloud.settings(), PACE, later))
-            asyncio.run(running[0].reach(len(log) + len(later)))
+            asyncio.run(running[0].wait_until_applied(len(log) + len(later)))
         finally:
             for worker in running:
                 worker.end(signal.SIGTERM)
