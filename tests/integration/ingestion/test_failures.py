@@ -11,7 +11,8 @@ import pytest
 
 from songline.cloud import cosmos, eventhubs, servicebus
 from songline.cloud.settings import CosmosSettings, read_cosmos, read_eventhubs, read_servicebus
-from songline.processors.ingestion.audio.sandbox import Sandbox, SandboxLimits
+from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
+from songline.processors.ingestion.audio.sandbox import ProbeFailedError, Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_receiver import ReceiverConfig
 from songline.processors.ingestion.command_runner import CommandRunner
@@ -25,6 +26,13 @@ from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
 PACE = ReceiverConfig(lanes=1, wait=0.5, attempts=2, longest_pause=0.2, grace=1.0)
+
+
+class FailingSandbox(Sandbox):
+    """Its probes give no answer. A real one that has no time may still answer, where the machine is quick."""
+
+    async def probe(self, path: Path) -> ProbedAudio | RefusedAudio:
+        raise ProbeFailedError(f"the probe of {path.name} ended with code 1")
 
 
 @asynccontextmanager
@@ -49,8 +57,7 @@ async def working(app: App, folder: Path, sandbox: Sandbox, store: CosmosSetting
 
 
 async def test_what_fails_too_often_is_a_dead_letter_that_says_why(app: App, tmp_path: Path) -> None:
-    hasty = Sandbox(SandboxLimits(seconds=0))
-    async with working(app, tmp_path, hasty, read_cosmos(app.environment)):
+    async with working(app, tmp_path, FailingSandbox(), read_cosmos(app.environment)):
         await app.upload("unprobed", song("wav", 0.5))
         ingestion = await app.settled("unprobed")
     assert (ingestion.state, ingestion.attempts) == ("dead", 2)
