@@ -74,7 +74,7 @@ azurite: $(AZURITE)     ## install the local Blob service, and Node for it where
 
 # Production has no localcloud; this machine has all.
 COMPILE := $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-PRODUCTION := --extra api --extra cli --extra entra --extra workers
+PRODUCTION := --extra api --extra cli --extra entra --extra history --extra workers
 LOCAL := pyproject.toml --all-extras --no-emit-package localcloud-azure --group build
 lock: $(VENV)/.dev      ## resolve pyproject.toml again
 	$(COMPILE) pyproject.toml $(PRODUCTION) -o requirements/run.txt
