@@ -43,10 +43,10 @@ from songline.processors.trending.merge.chart_writer import ChartWriter
 from songline.processors.trending.merge.worker import MergeWorker
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.plays.writer import PlaysWriter
-from songline.processors.trending.policy import READER
 from songline.processors.trending.progress_observer import ProgressObserver
 from songline.processors.trending.shards.validation import check_saved
 from songline.processors.trending.shards.worker import ShardWorker
+from songline.processors.trending.spans import READER
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import (
     MUSIC_EVENTS,

@@ -23,7 +23,7 @@ from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.crash_isolation import NOTE_TIMEOUT_S, CrashIsolation
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord
-from songline.processors.trending.policy import READER
+from songline.processors.trending.spans import READER
 from songline.schemas.parked import CRASHES_THE_FOLD
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.trending.faust.batch import Batch
-from songline.processors.trending.policy import READER
+from songline.processors.trending.spans import READER
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
 from songline.schemas.parked import ParkedEvent, parked_event

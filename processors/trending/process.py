@@ -23,8 +23,8 @@ from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust.lifecycle import run_until
-from songline.processors.trending.policy import READER
 from songline.processors.trending.prerequisites import partitions_by_hub
+from songline.processors.trending.spans import READER
 from songline.schemas.channels import (
     ATTEMPTS,
     CHARTS,

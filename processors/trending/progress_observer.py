@@ -12,7 +12,7 @@ from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.progress import ProgressObservation, ProgressTracker
 from songline.processors.runtime.service_errors import SERVICE_ERRORS, last_line
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.policy import READER
+from songline.processors.trending.spans import READER
 from songline.schemas.channels import PLAYS
 from songline.schemas.moments import moment_at
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready

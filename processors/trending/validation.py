@@ -10,8 +10,8 @@ import re
 import numpy as np
 from msgspec import Struct
 
-from songline.processors.trending.policy import HOUR_MS
 from songline.processors.trending.song_index import shard_of
+from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.errors import PoisonError
 from songline.schemas.types import ID_PATTERN
 

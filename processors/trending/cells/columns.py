@@ -16,8 +16,8 @@ from songline.processors.trending.action_hashes import Hashes, UserHashes, actio
 from songline.processors.trending.cells.event_minutes import event_minutes
 from songline.processors.trending.cells.plain_events import decode_plain
 from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES
-from songline.processors.trending.policy import MINUTE_MS, READER
 from songline.processors.trending.song_index import REGION_BITS, Ints, RegionIndex, SongIndex
+from songline.processors.trending.spans import MINUTE_MS, READER
 from songline.schemas.decoding import DECODING_ERRORS, is_plain
 from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError

@@ -32,8 +32,8 @@ from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.record_sender import changelog_records, send_records
-from songline.processors.trending.policy import HOUR_MS
 from songline.processors.trending.song_index import SongIndex
+from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 

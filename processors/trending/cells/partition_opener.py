@@ -18,7 +18,7 @@ from songline.processors.trending.cells.start_positions import (
     mismatch,
 )
 from songline.processors.trending.faust.batched_app import BatchedApp
-from songline.processors.trending.policy import READER
+from songline.processors.trending.spans import READER
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.moments import moment_at
 from songline.schemas.progress import Watermark

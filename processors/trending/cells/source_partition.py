@@ -13,8 +13,8 @@ from songline.processors.trending.cells.validation import cell_key
 from songline.processors.trending.cells.wire import CountRows, SongFact, join_rows, partial_bodies
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.parking_queue import UnappliedRecord, unapplied_record
-from songline.processors.trending.policy import HOUR_MS, SPANS, WEEK_HOURS
 from songline.processors.trending.song_index import REGION_BITS, RegionIndex, SongIndex, shard_of
+from songline.processors.trending.spans import HOUR_MS, SPANS, WEEK_HOURS
 from songline.processors.trending.watermark import position_at
 from songline.schemas.envelope import Event
 from songline.schemas.errors import PoisonError

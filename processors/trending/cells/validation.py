@@ -15,8 +15,8 @@ from songline.processors.trending.cells.chunks import (
 )
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.count_table import KINDS
-from songline.processors.trending.policy import UNIT_MS, Unit
 from songline.processors.trending.song_index import REGION_BITS, SongIndex
+from songline.processors.trending.spans import UNIT_MS, Unit
 from songline.processors.trending.validation import (
     AHEAD_MS,
     ID,

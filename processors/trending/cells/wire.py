@@ -8,8 +8,8 @@ import numpy as np
 from msgspec import Struct, structs
 
 from songline.processors.trending.count_table import KINDS
-from songline.processors.trending.policy import Unit
 from songline.processors.trending.song_index import REGION_BITS, Ints, SongIndex
+from songline.processors.trending.spans import Unit
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.ownership import NOBODY, Claim
 

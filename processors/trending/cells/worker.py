@@ -21,8 +21,8 @@ from songline.processors.trending.faust.gap_detection import GapDetector
 from songline.processors.trending.faust.record_sender import OutgoingRecord, changelog_records, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
-from songline.processors.trending.policy import HOUR_MS
 from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
-from songline.processors.trending.policy import MINUTE_MS, VERSION
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.spans import MINUTE_MS, VERSION
 from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
 from songline.schemas.documents import WINDOWS, Chart, Kind, Window
 from songline.schemas.errors import PoisonError

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from songline.processors.trending.cells.wire import ROWS, CountRows
 from songline.processors.trending.count_table import CountTable
-from songline.processors.trending.policy import SPANS, UNIT_MS, Unit
 from songline.processors.trending.song_index import Ints
+from songline.processors.trending.spans import SPANS, UNIT_MS, Unit
 from songline.schemas.plays import HOURS
 
 _LONGEST: dict[Unit, int] = {

@@ -13,7 +13,6 @@ from msgspec import Struct
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.wire import CountRows, Partial
 from songline.processors.trending.plays.state import SongDays
-from songline.processors.trending.policy import UNIT_MS, Unit
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
@@ -23,6 +22,7 @@ from songline.processors.trending.shards.top_k import changed_lists
 from songline.processors.trending.shards.windows import ShardWindows
 from songline.processors.trending.shards.wire import SongLabel, TopK
 from songline.processors.trending.song_index import REGION_BITS, SongIndex
+from songline.processors.trending.spans import UNIT_MS, Unit
 from songline.processors.trending.watermark import ShardWatermark, SourceWatermarks
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.errors import PoisonError

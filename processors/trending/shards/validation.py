@@ -7,10 +7,10 @@ import numpy as np
 
 from songline.processors.trending.cells.validation import check_fact, check_section
 from songline.processors.trending.plays.backlog import decode_segment
-from songline.processors.trending.policy import SPANS
 from songline.processors.trending.shards.song_facts import decode_facts
 from songline.processors.trending.shards.state import decode_head, decode_section
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.spans import SPANS
 from songline.processors.trending.validation import (
     AHEAD_MS,
     ID,

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
-from songline.processors.trending.policy import LIKE_WEIGHT, SPANS, Span, Unit
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
 from songline.processors.trending.sorted_columns import KeyIndex
+from songline.processors.trending.spans import LIKE_WEIGHT, SPANS, Span, Unit
 
 
 class WindowSums:

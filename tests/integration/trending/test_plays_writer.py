@@ -12,9 +12,9 @@ from songline.cloud.cosmos import Container
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.wire import CountRows
 from songline.processors.trending.plays.writer import PlaysWriter
-from songline.processors.trending.policy import HOUR_MS, Unit
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.song_index import SongIndex, pair
+from songline.processors.trending.spans import HOUR_MS, Unit
 from songline.schemas.channels import DATABASE
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from songline.processors.trending.cells.wire import ROWS, CountRows
 from songline.processors.trending.count_table import KINDS, LISTENS
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
-from songline.processors.trending.policy import SCALE_BITS
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
@@ -15,6 +14,7 @@ from songline.processors.trending.shards.song_genres import SongGenres
 from songline.processors.trending.shards.top_k import top_k
 from songline.processors.trending.shards.windows import WindowSums
 from songline.processors.trending.shards.wire import SongLabel, TopK
+from songline.processors.trending.spans import SCALE_BITS
 from songline.processors.trending.watermark import SourceWatermarks
 from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
 
