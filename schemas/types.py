@@ -30,6 +30,7 @@ TRACEPARENT_PATTERN = rf"^[0-9a-f]{{2}}-[0-9a-f]{{32}}-[0-9a-f]{{16}}-[0-9a-f]{{
 ORIGIN_PATTERN = rf"^[a-z0-9][a-z0-9._-]{{0,63}}{END}"
 ISRC_PATTERN = rf"^[A-Z]{{2}}[A-Z0-9]{{3}}[0-9]{{7}}{END}"
 MBID_PATTERN = rf"^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{END}"
+POLICY_NAME_PATTERN = rf"^[a-z0-9][a-z0-9-]{{0,31}}{END}"
 SHA256_PATTERN = rf"^[0-9a-f]{{64}}{END}"
 MEDIA_TYPE_PATTERN = rf"^[a-z0-9!#$&^_.+-]{{1,64}}/[a-z0-9!#$&^_.+-]{{1,64}}{END}"
 
@@ -49,6 +50,7 @@ PATTERNS = {
     GENRE_PATTERN: "1 to 64 of lower-case letters, digits, space and &+'-, not a sign first",
     SEEN_PATTERN: "text with a character that can be seen",
     BLOB_NAME_PATTERN: "segments between slashes, none empty or with a dot at its end, no backslash or control",
+    POLICY_NAME_PATTERN: "1 to 32 of lower-case letters, digits and -, not - first",
     SHA256_PATTERN: "a SHA-256 as 64 lower-case hexadecimal digits",
     MEDIA_TYPE_PATTERN: "a media type in lower case, such as audio/flac",
     TRACEPARENT_PATTERN: "a W3C traceparent, 00-TRACE-PARENT-FLAGS in lower-case hexadecimal digits",

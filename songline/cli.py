@@ -17,6 +17,7 @@ COMMANDS = {
     "dlq": "List, show, resubmit or discard dead letters.",
     "parked": "List, show, resubmit or discard parked records.",
     "chart": "Show a chart, once or live.",
+    "policy": "Check or show the rules of the charts.",
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",
     "ingestion": "Show the state of an upload.",

@@ -56,6 +56,7 @@ from songline.schemas.channels import (
     TRENDING_SHARDS_CHANGELOG,
     TRENDING_TOPS,
 )
+from songline.schemas.policy import ChartPolicy
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
 
 FAR_BEHIND_SHARE = 0.1
@@ -70,7 +71,7 @@ OBSERVE_S = 1.0
 
 class TrendingServices(Struct, frozen=True):
     """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
-    a worker without Blob Storage. `key`: see `cells.identity_key`."""
+    a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts."""
 
     charts: ContainerProxy
     plays: ContainerProxy
@@ -79,6 +80,7 @@ class TrendingServices(Struct, frozen=True):
     hub: EventHubConsumerClient
     hours: ContainerClient | None
     key: IdentityKey
+    policy: ChartPolicy
 
 
 class TrendingApp(Struct, frozen=True):
@@ -122,12 +124,13 @@ def build_app(
     opener = PartitionOpener(app, start_positions, wall_clock_ms, monotonic)
     sealed = None if services.hours is None else SealedHours(services.hours)
     hours = HourStore(saved_cells, sealed, services.key, lambda: app.producer)
-    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guards[MUSIC_EVENTS], opener)
+    policy = services.policy
+    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guards[MUSIC_EVENTS], opener, policy)
     whole_ms = round(config.whole_s * 1_000)
     shard_guard = guards[TRENDING_PARTIALS]
-    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, whole_ms, parking, shard_guard)
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, whole_ms, parking, shard_guard, policy)
     chart_writer = ChartWriter(services.charts, max(1, round(config.chart_writes * config.tick_s)))
-    merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS])
+    merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy)
 
     def day_writes() -> int:
         share = FAR_BEHIND_SHARE if cells.far_behind() else 1

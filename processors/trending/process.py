@@ -35,6 +35,7 @@ from songline.schemas.channels import (
     TRENDING_BLOBS,
     TRENDING_GROUP,
 )
+from songline.schemas.policy import V1
 from songline.schemas.progress_report import ProgressReport
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
             return
         hours = await stack.enter_async_context(_hours(environ))
         services = TrendingServices(
-            charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub, hours=hours, key=keys[0]
+            charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub, hours=hours, key=keys[0], policy=V1
         )
         trending = build_app(settings, config, partitions, services)
         readiness.begin()

@@ -1,22 +1,13 @@
-"""The rules of the charts, with their version: how much a bucket weighs, what a window is. What a listen is stands in
-`songline.schemas.listening`.
-
-A rebuild under another version changes the past on purpose, so a rule is never edited in place.
+"""The windows of the charts and their buckets: what no policy changes, since messages and saved keys are made of them.
+What a bucket weighs, and what a listen is, stand in `songline.schemas.policy`.
 """
 
-from math import exp2
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 READER = "trending"
 """The name under which the worker parks records, and for which they are sent again."""
-
-VERSION = "v1"
-
-LIKE_WEIGHT = 4
-SCALE_BITS = 32
-"""Weights and scores are whole multiples of 2^-32, so that a sum is the same in any order and on any machine."""
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -31,10 +22,6 @@ class Span(Struct, frozen=True):
 
     unit: Unit
     buckets: int
-
-    def weights(self) -> tuple[int, ...]:
-        """The weight of a bucket by its age in buckets, 0 for the current one: half as much every half window."""
-        return tuple(round(exp2(-age / (self.buckets / 2)) * (1 << SCALE_BITS)) for age in range(self.buckets))
 
 
 SPANS: dict[str, Span] = {

@@ -23,8 +23,8 @@ from songline.schemas.envelope import Event, decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import MAX_FUTURE, check_enqueued
 from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from songline.schemas.listening import LISTEN_MS, is_listen
 from songline.schemas.moments import milliseconds, moment_at
+from songline.schemas.policy import V1, ChartPolicy
 
 PIECE = 2_048
 """Bodies that are read at once: few enough that their columns stay in the processor's cache."""
@@ -60,9 +60,16 @@ def code(song: Ints, region: Ints, minute: Ints, kind: Ints) -> Ints:
 
 
 def read_batch(
-    bodies: Sequence[bytes], logged_ms: Sequence[int], songs: SongIndex, regions: RegionIndex, users: UserHashes
+    bodies: Sequence[bytes],
+    logged_ms: Sequence[int],
+    songs: SongIndex,
+    regions: RegionIndex,
+    users: UserHashes,
+    policy: ChartPolicy = V1,
 ) -> ActionColumns:
     """Read `bodies`; `logged_ms` is when the hub took each (Unix milliseconds, -1 where it doesn't say).
+
+    The policy says what a listen is, and whose actions are none.
 
     Songs, regions and listeners become known as they come.
     """
@@ -72,7 +79,7 @@ def read_batch(
     for start in range(0, len(bodies), PIECE):
         some, logged = bodies[start : start + PIECE], logged_ms[start : start + PIECE]
         users.trim()
-        piece = _Piece(songs, regions, users)
+        piece = _Piece(songs, regions, users, policy)
         for place in piece.read(some, logged):
             try:
                 event = decode(some[place])
@@ -96,7 +103,8 @@ def read_batch(
 class _Piece:
     """The actions in some bodies, each in the place of its body. A place that is `_absent` has none."""
 
-    def __init__(self, songs: SongIndex, regions: RegionIndex, users: UserHashes) -> None:
+    def __init__(self, songs: SongIndex, regions: RegionIndex, users: UserHashes, policy: ChartPolicy) -> None:
+        self._policy = policy
         self._songs = songs
         self._regions = regions
         self._users = users
@@ -125,6 +133,7 @@ class _Piece:
         """Places of bodies that are not plain; ids that are to be checked; the time of each body."""
         songs, regions, users = self._songs, self._regions, self._users
         listeners, codes = self._listeners, self._codes
+        least_ms, is_listen = self._policy.listen.least_ms, self._policy.listen.is_listen
         others: list[int] = []
         ids: list[str] = []
         times: list[str] = []
@@ -140,7 +149,7 @@ class _Piece:
                     if event.partitionkey != user_id and event.partitionkey is not None:
                         ids.append(event.partitionkey)
                     played_ms = data.played_ms
-                    if played_ms is not None and played_ms < LISTEN_MS and not is_listen(played_ms, data.duration_ms):
+                    if played_ms is not None and played_ms < least_ms and not is_listen(played_ms, data.duration_ms):
                         self._absent.add(len(codes))
                     ids.append(event.id)
                     times.append(event.time)
@@ -155,7 +164,7 @@ class _Piece:
 
     def put(self, place: int, data: SongPlayed | SongLiked | SongUnliked, time: datetime) -> None:
         """Put an action that the contract has read in the place of its body."""
-        if isinstance(data, SongPlayed) and not is_listen(data.played_ms, data.duration_ms):
+        if isinstance(data, SongPlayed) and not self._policy.listen.is_listen(data.played_ms, data.duration_ms):
             return
         self._listeners[place] = self._users[data.user_id]
         song, region = self._songs[data.song_id], self._regions[data.region]
@@ -167,6 +176,9 @@ class _Piece:
         """Hashes, codes and hours of the actions, in the order of their bodies."""
         listeners, codes = np.array(self._listeners, np.int64), np.array(self._codes, np.int64)
         hours, minutes = np.divmod(self._minutes, 60)
+        if self._policy.excluded_listeners:
+            excluded = [self._users[one] for one in self._policy.excluded_listeners if one in self._users]
+            self._absent.update(np.flatnonzero(np.isin(listeners, excluded)).tolist())
         if self._absent:
             absent = list(self._absent)
             listeners, codes, hours, minutes = (np.delete(one, absent) for one in (listeners, codes, hours, minutes))

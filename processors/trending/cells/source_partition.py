@@ -22,6 +22,7 @@ from songline.schemas.events import SongUploaded
 from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import UNDATED_S, Claim
 from songline.schemas.plays import HOURS
+from songline.schemas.policy import V1, ChartPolicy
 
 AT_END_MARGIN_MS = 1_000
 """The watermark is so much before the answer of a fetch that found nothing more: the broker looked a while before its
@@ -60,11 +61,13 @@ class SourcePartition:
         key: IdentityKey,
         position: int,
         level: int = 0,
+        policy: ChartPolicy = V1,
     ) -> None:
         self.number = number
         self._owner = owner
         self.position = position
         self._level = level
+        self._policy = policy
         self._shards = shards
         self._songs = songs
         self._regions = regions
@@ -77,7 +80,7 @@ class SourcePartition:
 
     def apply(self, batch: Batch) -> None:
         """Fold a batch. What was folded before may come again, in its order."""
-        read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions, self._users)
+        read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions, self._users, self._policy)
         self.cells.fold(read)
         self._facts += [
             _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index])

@@ -25,6 +25,7 @@ from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
+from songline.schemas.policy import ChartPolicy
 
 FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
@@ -51,6 +52,7 @@ class CellWorker:
         parking: ParkingQueue,
         guard: FoldGuard,
         opener: PartitionOpener,
+        policy: ChartPolicy,
     ) -> None:
         self._app = app
         self._hours = hours
@@ -59,6 +61,7 @@ class CellWorker:
         self._parking = parking
         self._guard = guard
         self._opener = opener
+        self._policy = policy
         self._opened = count()
         self._void: dict[int, SourcePartition] = {}
         """Partitions of which nothing is applied at their level; a flush reports that to the shards."""
@@ -164,7 +167,7 @@ class CellWorker:
     def _source(self, number: int, position: int, level: int) -> SourcePartition:
         owner = f"{self._owner}-{next(self._opened)}"
         shared = (self._shards, self._songs, self._regions, self._users, self._hours.key)
-        return SourcePartition(number, owner, *shared, position, level)
+        return SourcePartition(number, owner, *shared, position, level, self._policy)
 
     async def revoked(self) -> None:
         """Finish a flush that has begun. The next owner counts again what is not flushed."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from songline.processors.trending.shards.wire import SongLabel, TopK
-from songline.processors.trending.spans import SCALE_BITS
 from songline.schemas.documents import CHART_SIZE, ChartEntry, Kind
+from songline.schemas.policy import SCALE_BITS
 
 
 class RankedSong(Struct, frozen=True):

@@ -6,11 +6,12 @@ from msgspec import Struct
 
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
-from songline.processors.trending.spans import MINUTE_MS, VERSION
+from songline.processors.trending.spans import MINUTE_MS
 from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
 from songline.schemas.documents import WINDOWS, Chart, Kind, Window
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
+from songline.schemas.policy import V1, ChartPolicy
 from songline.schemas.progress import Freshness
 
 _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
@@ -27,8 +28,9 @@ class ShardReport(Struct):
 class Merge:
     """Charts of a number of shards, once each of them has reported everything and all are in the same minute."""
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, policy: ChartPolicy = V1) -> None:
         self._shards = shards
+        self._policy = policy.label
         self._reports: dict[int, ShardReport] = {}
         self._parts: dict[int, list[ReportPart]] = {}
         self._broken: set[int] = set()
@@ -92,7 +94,7 @@ class Merge:
             kind=kind,
             window=_WINDOWS[window],
             scope=scope,
-            policy=VERSION,
+            policy=self._policy,
             as_of=fresh.as_of,
             complete_through=fresh.complete_through,
             position=fresh.position,

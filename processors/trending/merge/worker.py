@@ -20,6 +20,7 @@ from songline.processors.trending.shards.wire import ReportPart
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_TOPS
 from songline.schemas.errors import PoisonError
+from songline.schemas.policy import ChartPolicy
 
 
 class MergeWorker:
@@ -37,12 +38,14 @@ class MergeWorker:
         limits: Callable[[], StageLimits],
         parking: ParkingQueue,
         guard: FoldGuard,
+        policy: ChartPolicy,
     ) -> None:
         self._app = app
         self._writer = writer
         self._limits = limits
         self._parking = parking
         self._guard = guard
+        self._policy = policy
         self._owner = ""
         self._logged_ms: int | None = None
         self._shards = shards
@@ -101,7 +104,7 @@ class MergeWorker:
         if start is not None:
             self._owner = owner
             self._gaps.start({0: start})
-            self._merge = Merge(self._shards)
+            self._merge = Merge(self._shards, self._policy)
             self._applied = start - 1
 
     async def revoked(self) -> None:

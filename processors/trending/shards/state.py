@@ -26,6 +26,7 @@ from songline.processors.trending.spans import UNIT_MS, Unit
 from songline.processors.trending.watermark import ShardWatermark, SourceWatermarks
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.errors import PoisonError
+from songline.schemas.policy import V1, ChartPolicy
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,14 @@ class Shard:
     `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time.
     """
 
-    def __init__(self, number: int, owner: str) -> None:
+    def __init__(self, number: int, owner: str, policy: ChartPolicy = V1) -> None:
         self.number = number
         self.songs = SongIndex()
         """The songs that the shard counts, or knows facts of."""
         self._keys = SavedKeys(number, owner)
         self._watermarks = SourceWatermarks()
         self._counts = ShardCounts()
-        self._windows = ShardWindows()
+        self._windows = ShardWindows(policy)
         self._facts = SongFacts()
         self._genres = SongGenres()
         self._reported = ReportedLists()

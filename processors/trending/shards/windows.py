@@ -7,20 +7,23 @@ import numpy as np
 from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
 from songline.processors.trending.sorted_columns import KeyIndex
-from songline.processors.trending.spans import LIKE_WEIGHT, SPANS, Span, Unit
+from songline.processors.trending.spans import SPANS, Span, Unit
+from songline.schemas.policy import ChartPolicy, Weights
 
 
 class WindowSums:
     """Counts of the three kinds and the trending score, by a number that grows from 0: 20 bytes a number."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
         self.counts = np.zeros((0, KINDS), np.int32)
         self.scores = np.zeros(0, np.int64)
 
     def add(self, at: Ints, more: Ints, weight: int) -> None:
         """Add `more` (number, kind) of one bucket; numbers may repeat."""
         np.add.at(self.counts, at, more.astype(np.int32))
-        np.add.at(self.scores, at, weight * (more[:, LISTENS] + LIKE_WEIGHT * (more[:, LIKES] - more[:, UNLIKES])))
+        listen, like = self._weights.listen, self._weights.like
+        np.add.at(self.scores, at, weight * (listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])))
 
     def make_room(self, size: int) -> None:
         """Have room for the numbers below `size`."""
@@ -41,15 +44,15 @@ class SlidingWindow:
     `changed_regions` and `changed_songs` are those that changed since `clear_changes`; `all_changed`: all may have.
     """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, name: str, span: Span, policy: ChartPolicy) -> None:
         self.span = span
-        self.rows = WindowSums()
-        self.songs = WindowSums()
+        self.rows = WindowSums(policy.weights)
+        self.songs = WindowSums(policy.weights)
         self.newest: int | None = None
         self.all_changed = True
         self.changed_regions: set[int] = set()
         self.changed_songs: set[int] = set()
-        self._weights = span.weights()
+        self._weights = policy.bucket_weights(name, span.buckets)
 
     def place(self, newest: int) -> None:
         """Move to end at the bucket `newest`, and be empty: what is inside has to be added again."""
@@ -79,8 +82,8 @@ class SlidingWindow:
 class ShardWindows:
     """All windows of one shard, over the rows that it has seen."""
 
-    def __init__(self) -> None:
-        self._windows = {name: SlidingWindow(span) for name, span in SPANS.items()}
+    def __init__(self, policy: ChartPolicy) -> None:
+        self._windows = {name: SlidingWindow(name, span, policy) for name, span in SPANS.items()}
         self._rows = KeyIndex()
         self._row_song = np.zeros(0, np.int32)
         self._row_region = np.zeros(0, np.int16)

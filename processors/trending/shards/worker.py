@@ -24,6 +24,7 @@ from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
+from songline.schemas.policy import ChartPolicy
 
 
 class ShardWorker:
@@ -38,12 +39,14 @@ class ShardWorker:
         whole_ms: int,
         parking: ParkingQueue,
         guard: FoldGuard,
+        policy: ChartPolicy,
     ) -> None:
         self._app = app
         self._saved = saved
         self._limits = limits
         self._parking = parking
         self._guard = guard
+        self._policy = policy
         self._owner = ""
         self._applied: dict[int, tuple[int, int | None]] = {}
         self._now_ms = now_ms
@@ -113,7 +116,7 @@ class ShardWorker:
         await self._saved.prune(set(starts))
         shards = {}
         for number in starts:
-            shard = shards[number] = Shard(number, owner)
+            shard = shards[number] = Shard(number, owner, self._policy)
             shard.advance(self._now_ms())
             shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
         self._shards = shards

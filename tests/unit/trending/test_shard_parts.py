@@ -14,9 +14,9 @@ from songline.processors.trending.shards.song_genres import SongGenres
 from songline.processors.trending.shards.top_k import top_k
 from songline.processors.trending.shards.windows import WindowSums
 from songline.processors.trending.shards.wire import SongLabel, TopK
-from songline.processors.trending.spans import SCALE_BITS
 from songline.processors.trending.watermark import SourceWatermarks
 from songline.schemas.documents import CHART_SIZE, UNKNOWN_GENRE
+from songline.schemas.policy import SCALE_BITS, V1
 
 small = st.integers(0, 3)
 reports = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 4), small), max_size=12)
@@ -89,7 +89,7 @@ def test_keys_of_a_bucket_are_deleted_with_those_of_earlier_owners() -> None:
     st.lists(st.tuples(small, st.integers(0, 2**40)), min_size=1, max_size=2 * CHART_SIZE), st.sets(st.integers(0, 9))
 )
 def test_the_top_list_is_that_of_sorting(values: list[tuple[int, int]], removed: set[int]) -> None:
-    sums = WindowSums()
+    sums = WindowSums(V1.weights)
     sums.make_room(len(values))
     for song, (listens, score) in enumerate(values):
         sums.counts[song, LISTENS] = listens
