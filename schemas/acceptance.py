@@ -19,6 +19,7 @@ from songline.schemas.envelope import (
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.event_time import EARLIEST, is_too_late
 from songline.schemas.events import ACCEPTED_TYPES, EVENTS, FORMER_EVENTS
+from songline.schemas.forgotten import OUTSIDE_RULE, is_forgotten
 from songline.schemas.moments import read_moment
 from songline.schemas.regions import REGIONS
 from songline.schemas.rules import MOMENT_RULE, broken_rule
@@ -64,6 +65,8 @@ def check(event: Event, now: datetime) -> Event:
         raise refuse("time", event.time.isoformat(), f"at most one hour after now, {now.isoformat()}")
     if event.time < EARLIEST:
         raise refuse("time", event.time.isoformat(), _EARLIEST_RULE)
+    if is_forgotten(event.data.user_id):
+        raise refuse("data.userId", event.data.user_id, OUTSIDE_RULE)
     region = getattr(event.data, "region", None)
     if region is not None and region not in REGIONS:
         raise refuse("data.region", region, "an ISO 3166-1 alpha-2 country code")

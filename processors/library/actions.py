@@ -9,6 +9,7 @@ from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from songline.schemas.event_time import check_enqueued
 from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.forgotten import is_forgotten
 from songline.schemas.library.action import Kind, UserAction, event_mark, microseconds
 from songline.schemas.listening import is_listen
 
@@ -46,6 +47,8 @@ def parse_actions(partition: int, records: Iterable[HubRecord]) -> ParsedActionB
         if not event.is_for(READER):
             continue
         data, ms_played = event.data, 0
+        if is_forgotten(data.user_id):
+            continue  # An event that the archive kept for the charts: nobody's library has it.
         if isinstance(data, SongPlayed) and not is_listen(data.played_ms, data.duration_ms):
             continue
         if isinstance(data, SongPlayed | ListenImported):

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
+from songline.processors.library.forgetting import ForgettingFlush, plan_forgetting
 from songline.processors.library.node_cache import CachedShelf, NodeCache
 from songline.processors.library.tree import KB, MissingNodes, TreeCapacity, TreeFlush, flush_sizes, plan_flush
 from songline.schemas.channels import LIBRARY_SHELVES
@@ -23,6 +25,7 @@ from songline.schemas.library.node import NodeDocument, RootDocument
 from songline.schemas.library.shelf import ROOT
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 # Nodes are asked for by id within a shelf, which needs no path; every path would cost writes.
 CONTAINER = Container(LIBRARY_SHELVES, partition_key="/shelf", indexed=())
@@ -72,6 +75,25 @@ class ShelfStore:
         """
         await self._apply(shelf, None, rows)
 
+    async def forget(self, shelf: str, user_id: str, bounds: Mapping[int, int]) -> int:
+        """Return once the shelf has none of the listener's actions up to `bounds` (see `plan_forgetting`), and how many
+        were taken out of it.
+
+        A worker that writes the shelf meanwhile is overtaken, or overtakes: each is written under the root's ETag.
+        Raises AzureError, and may be called again.
+        """
+        removed = 0
+        async with self._locks[shelf]:
+            while True:
+                planned = await self._plan(shelf, partial(_planned_forgetting, user_id, bounds))
+                if planned is None:
+                    return removed
+                cached, found = planned
+                if await self._write(shelf, cached, found.flush):
+                    removed += found.removed
+                    if not found.flush.is_urgent:
+                        return removed
+
     async def _apply(self, shelf: str, partition: int | None, actions: Sequence[UserAction]) -> None:
         async with self._locks[shelf]:
             start = 0
@@ -83,24 +105,36 @@ class ShelfStore:
 
     async def _flush(self, shelf: str, partition: int | None, actions: Sequence[UserAction]) -> bool:
         """Write a flush with `actions`; return whether another one must come before more actions."""
+        while True:
+            planned = await self._plan(
+                shelf, lambda known: plan_flush(known.root, known.nodes, partition, actions, self._capacity)
+            )
+            if planned is None:
+                return False
+            cached, flush = planned
+            if await self._write(shelf, cached, flush):
+                return flush.is_urgent
+
+    async def _plan(
+        self, shelf: str, plan: Callable[[CachedShelf], P | MissingNodes | None]
+    ) -> tuple[CachedShelf, P] | None:
+        """What `plan` makes of the shelf, once all nodes that it needs are read, and the shelf that it is made of; None
+        where it makes nothing."""
         torn = 0
         while True:
             cached = self._cache.find(shelf) or await self._read_root(shelf)
             try:
-                planned = plan_flush(cached.root, cached.nodes, partition, actions, self._capacity)
+                planned = plan(cached)
             except RunFormatError as error:
                 self._cache.drop(shelf)
                 raise _unreadable(shelf, str(error)) from error
-            if isinstance(planned, MissingNodes):
-                if not await self._read_nodes(shelf, cached, planned.ids):
-                    torn += 1
-                if torn == _TORN_READS:
-                    nodes = ", ".join(sorted(planned.ids))
-                    raise _unreadable(shelf, f"of {nodes}, one is missing, or older than its parent")
-            elif planned is None:
-                return False
-            elif await self._write(shelf, cached, planned):
-                return planned.is_urgent
+            if not isinstance(planned, MissingNodes):
+                return None if planned is None else (cached, planned)
+            if not await self._read_nodes(shelf, cached, planned.ids):
+                torn += 1
+            if torn == _TORN_READS:
+                nodes = ", ".join(sorted(planned.ids))
+                raise _unreadable(shelf, f"of {nodes}, one is missing, or older than its parent")
 
     async def _write(self, shelf: str, cached: CachedShelf, flush: TreeFlush) -> bool:
         """Write `flush` if the root's ETag still matches; return whether it did. The shelf leaves the cache unless it
@@ -159,6 +193,12 @@ class ShelfStore:
         self.counts.writes += 1
         self.counts.documents += documents
         self.counts.charge += float(headers[_CHARGE])
+
+
+def _planned_forgetting(
+    user_id: str, bounds: Mapping[int, int], known: CachedShelf
+) -> ForgettingFlush | MissingNodes | None:
+    return plan_forgetting(known.root, known.nodes, user_id, bounds)
 
 
 def _unreadable(shelf: str, what: str) -> CosmosHttpResponseError:

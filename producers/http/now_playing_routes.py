@@ -21,6 +21,7 @@ from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
 from songline.schemas.errors import PoisonError
+from songline.schemas.forgotten import OUTSIDE_RULE, is_forgotten
 from songline.schemas.live import LiveEvent, PlaybackStarted
 from songline.schemas.types import ID_PATTERN, PATTERNS, Id
 
@@ -102,6 +103,8 @@ def _event(user_id: str, body: bytes, now: datetime) -> LiveEvent:
     """The event of a request; raises ContractViolationError."""
     if not _ID.search(user_id):
         raise refuse("userId", user_id, PATTERNS[ID_PATTERN])
+    if is_forgotten(user_id):
+        raise refuse("userId", user_id, OUTSIDE_RULE)
     try:
         song_id = _bodies.decode(body).song_id
     except PoisonError:

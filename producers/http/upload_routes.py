@@ -39,6 +39,7 @@ from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
 from songline.schemas.decoding import convert, excerpt
 from songline.schemas.envelope import uuid7
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
+from songline.schemas.forgotten import OUTSIDE_RULE, is_forgotten
 from songline.schemas.ingestions import Ingestion, State
 from songline.schemas.texts import clean_file_name
 from songline.schemas.types import ID_PATTERN, PATTERNS, MediaType
@@ -155,6 +156,8 @@ def uploader(headers: Headers, fields: Mapping[str, str]) -> str:
     (user_id,) = names
     if not _ID.search(user_id):
         raise ContractViolationError(Violation("userId", repr(user_id[:100]), PATTERNS[ID_PATTERN]))
+    if is_forgotten(user_id):
+        raise ContractViolationError(Violation("userId", repr(user_id), OUTSIDE_RULE))
     return user_id
 
 
