@@ -28,6 +28,7 @@ from localcloud.eventhubs.record_headers import (
     PARTITION_KEY,
     RESERVED,
     Headers,
+    is_short_ascii,
     skip_property_headers,
 )
 from localcloud.log.batch import AMQP_HEADERS, header_of
@@ -76,7 +77,7 @@ class _MessageEncoder:
             + _symbol("x-opt-offset")
             + b"\xa1"
         )
-        self._frames: dict[tuple[int, bytes], tuple[bytes, bytes, bytes]] = {}
+        self._frames: dict[tuple[int, int, int], tuple[bytes, bytes]] = {}
         self._keys: dict[bytes | None, bytes] = {None: b""}
 
     def from_kafka(self, offset: int, key: bytes | None, value: bytes | None, headers: Headers) -> bytes:
@@ -98,6 +99,8 @@ class _MessageEncoder:
 
     def _partition_key(self, encoded: bytes | None) -> bytes:
         """The annotation for a header, which is an encoded string."""
+        if encoded is not None and is_short_ascii(encoded):
+            return _PARTITION_KEY_SYMBOL + encoded
         annotation = self._keys.get(encoded)
         if annotation is None:
             text = _decoded(encoded or b"")
@@ -107,16 +110,16 @@ class _MessageEncoder:
     def _message(self, offset: int, own: bytes, own_count: int, after: bytes) -> bytes:
         """`own`: encoded annotations beside those of every event; `own_count`: of how many values."""
         digits = b"%d" % offset
-        frame = self._frames.get((len(digits), own)) or self._frame(len(digits), own, own_count)
-        before, middle, tail = frame
-        return b"".join((before, offset.to_bytes(8), middle, digits, tail, after))
+        shape = len(digits), len(own), own_count
+        before, middle = self._frames.get(shape) or self._frame(*shape)
+        return b"".join((before, offset.to_bytes(8), middle, digits, own, after))
 
-    def _frame(self, digits: int, own: bytes, own_count: int) -> tuple[bytes, bytes, bytes]:
-        """The bytes of the annotations around the sequence number and around the offset."""
+    def _frame(self, digits: int, own: int, own_count: int) -> tuple[bytes, bytes]:
+        """The bytes of the annotations before the sequence number, and between that and the offset."""
         middle = self._middle + bytes((digits,))
-        size = 4 + len(_SEQUENCE_NUMBER) + 8 + len(middle) + digits + len(own)
+        size = 4 + len(_SEQUENCE_NUMBER) + 8 + len(middle) + digits + own
         before = b"\x00\x53\x72\xd1" + struct.pack(">II", size, 6 + own_count) + _SEQUENCE_NUMBER
-        frame = self._frames[digits, own] = before, middle, own
+        frame = self._frames[digits, own, own_count] = before, middle
         return frame
 
 

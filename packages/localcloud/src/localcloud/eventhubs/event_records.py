@@ -22,7 +22,7 @@ from localcloud.amqp.message import (
     VALUE,
     sections,
 )
-from localcloud.amqp.types import Map
+from localcloud.amqp.types import Map, Symbol
 from localcloud.eventhubs.record_headers import (
     BODY,
     KAFKA_KEY,
@@ -30,14 +30,15 @@ from localcloud.eventhubs.record_headers import (
     RESERVED,
     Headers,
     Record,
+    is_short_ascii,
     property_headers,
 )
 from localcloud.log.batch import AMQP_HEADERS, with_attributes
 
 BATCH_FORMAT: Final = 0x80013700
 
-_Parsed = tuple[str | None, bytes | None, Headers]
-"""Partition key, value, headers but for the one of the partition key."""
+_Parsed = tuple[bytes | None, bytes | None, Headers]
+"""Partition key as its header has it, value, headers but for the one of the partition key."""
 
 # Set by the service on the way out; a client that sends them on, say from another hub, means nothing by it.
 _OURS: Final = frozenset({PARTITION_KEY, KAFKA_KEY, "x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time"})
@@ -46,6 +47,10 @@ _NULL: Final = b"\x40"
 _EMPTY_LIST: Final = b"\x45"
 _DATA: Final = b"\x00\x53\x75"
 _MAX_BATCH: Final = 2**31 - 1
+# Annotations in front of the string of a partition key that is all they hold. The byte between is their size.
+_ANNOTATIONS: Final = b"\x00\x53\x72\xc1"
+_ONE_KEY: Final = b"\x02" + encode(Symbol(PARTITION_KEY))
+_KEY_AT: Final = len(_ANNOTATIONS) + 1 + len(_ONE_KEY)
 
 
 def records_of(payload: bytes, message_format: int, *, compacted: bool = False) -> tuple[str | None, list[Record]]:
@@ -59,12 +64,11 @@ def records_of(payload: bytes, message_format: int, *, compacted: bool = False) 
     else:
         event = _event(payload, 0, len(payload))[0]
         routing, events = event[0], [event]
-    return routing, _records(events, routing, compacted)
+    return None if routing is None else _text(routing), _records(events, routing, compacted)
 
 
-def _records(events: list[_Parsed], routing: str | None, compacted: bool) -> list[Record]:
+def _records(events: list[_Parsed], routing: bytes | None, compacted: bool) -> list[Record]:
     """With the header of their partition keys; `routing` is the key of those that have none of their own."""
-    encoded: dict[str, bytes] = {}
     records: list[Record] = []
     for own, value, headers in events:
         key = routing if own is None else own
@@ -72,47 +76,67 @@ def _records(events: list[_Parsed], routing: str | None, compacted: bool) -> lis
             # The first header is read as the partition key: a property of that name must not be it.
             named = bool(headers) and headers[0][0] == PARTITION_KEY
             records.append((None, value, [(PARTITION_KEY, None), *headers] if named else headers))
-            continue
-        header = encoded.get(key)
-        if header is None:
-            header = encoded[key] = encode(key)
-        records.append((key.encode() if compacted else None, value, [(PARTITION_KEY, header), *headers]))
+        else:
+            records.append((_text(key).encode() if compacted else None, value, [(PARTITION_KEY, key), *headers]))
     return records
 
 
-def _batch(payload: bytes) -> tuple[str | None, list[_Parsed]]:
+def _text(encoded: bytes) -> str:
+    key, _ = decode(encoded)
+    assert isinstance(key, str)
+    return key
+
+
+def _batch(payload: bytes) -> tuple[bytes | None, list[_Parsed]]:
     """A batch is a message whose data sections each hold one encoded event.
 
-    Events of a batch mostly begin with the same bytes (the same annotations and properties, or none) and end with one
-    data section; so what the beginning means is worked out once and then recognized.
+    Events of a batch mostly begin with the same bytes, but for the partition key (the same properties, or none), and
+    end with one data section; so what the beginning means is worked out once and then recognized.
     """
     routing, at = _head(payload)
-    prefix: bytes | None = b""
-    key: str | None = None
+    known: bytes | None = b""  # what stood between the key, where that was recognized, and the data
+    known_key: bytes | None = None
+    known_is_keyed = False
     headers: Headers = []
     events: list[_Parsed] = []
     size = len(payload)
     while payload.startswith(_DATA, at):
         start, at = _binary(payload, at + 3, size)
-        if prefix is not None and payload.startswith(prefix, start):
-            body = start + len(prefix)
+        key, rest = _recognized_key(payload, start)
+        is_keyed = key is not None
+        if known is not None and payload.startswith(known, rest) and (is_keyed is known_is_keyed or not known):
+            body = rest + len(known)
             if payload.startswith(_DATA, body) and body + 4 < at:
                 first, last = _binary(payload, body + 3, at)
                 if last == at:
-                    events.append((key, payload[first:at], headers))
+                    events.append((key if is_keyed else known_key, payload[first:at], headers))
                     continue
         event, length = _event(payload, start, at)
-        key, _, headers = event
-        prefix = None if length is None else payload[start : start + length]
+        own, _, headers = event
+        known_key, known_is_keyed = None if is_keyed else own, is_keyed
+        known = None if length is None else payload[rest : start + length]
         events.append(event)
     if any(code != FOOTER for code, _, _ in sections(payload[at:])):
         raise DecodeError("a batch has nothing but data sections behind its annotations")
     return routing, events
 
 
-def _head(payload: bytes) -> tuple[str | None, int]:
+def _recognized_key(payload: bytes, start: int) -> tuple[bytes | None, int]:
+    """The partition key, encoded, of an event that begins with annotations of nothing else, and where these end.
+
+    None and `start` for other events. These may have a key, too: only a short string of ASCII is recognized.
+    """
+    if payload.startswith(_ANNOTATIONS, start) and payload.startswith(_ONE_KEY, start + 5):
+        end = start + 5 + payload[start + 4]  # the size counts the bytes behind it
+        key = payload[start + _KEY_AT : end]
+        if is_short_ascii(key):
+            return key, end
+    return None, start
+
+
+def _head(payload: bytes) -> tuple[bytes | None, int]:
     """The partition key of a batch, and where its data begin."""
-    key: str | None = None
+    key: bytes | None = None
     at = 0
     for code, start, end in sections(payload):
         if code in (DATA, SEQUENCE, VALUE, FOOTER):
@@ -145,7 +169,7 @@ def _event(payload: bytes, start: int, end: int) -> tuple[_Parsed, int | None]:
     With it, the length of what comes before the body, when that is one data section with nothing behind it.
     """
     event = payload[start:end]
-    key: str | None = None
+    key: bytes | None = None
     headers: Headers = []
     bodies: list[tuple[int, int, int]] = []
     at = first_body = 0
@@ -191,14 +215,14 @@ def _require(event: bytes, at: int, kind: type) -> None:
         raise DecodeError(f"a {type(value).__name__} where a {kind.__name__} belongs")
 
 
-def _annotations(event: bytes, at: int) -> tuple[str | None, Map]:
-    """The partition key, and the annotations that are the client's own."""
+def _annotations(event: bytes, at: int) -> tuple[bytes | None, Map]:
+    """The partition key, encoded, and the annotations that are the client's own."""
     annotations, _ = decode(event, at)
     if not isinstance(annotations, dict):
         raise DecodeError(f"message annotations are a map, not a {type(annotations).__name__}")
     key = annotations.get(PARTITION_KEY)
     rest = {name: value for name, value in annotations.items() if name not in _OURS}
-    return str(key) if isinstance(key, str) else None, rest
+    return encode(str(key)) if isinstance(key, str) else None, rest
 
 
 def _application_properties(event: bytes, at: int, end: int) -> Headers:

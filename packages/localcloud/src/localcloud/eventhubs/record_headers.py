@@ -55,6 +55,11 @@ _AS_TEXT: Final = frozenset(
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def is_short_ascii(encoded: bytes) -> bool:
+    """Whether the bytes are a string of AMQP, in its short encoding and of ASCII alone: no decoder need look at it."""
+    return len(encoded) > 1 and encoded[0] == 0xA1 and encoded[1] == len(encoded) - 2 and encoded[2:].isascii()
+
+
 def property_headers(encoded: bytes) -> Headers:
     """The reserved header of a properties section, and one for each of its fields. Raises DecodeError."""
     fields, _ = decode(encoded)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from azure.eventhub._pyamqp._decode import decode_payload
 from azure.eventhub._pyamqp._encode import encode_payload
 from azure.eventhub._pyamqp.message import BatchMessage, Header, Message, Properties
@@ -191,39 +191,6 @@ def test_other_bodies_survive(fields: dict[str, Any]) -> None:
         assert message.data == fields["data"]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.none() | st.text(max_size=9),
-            st.dictionaries(TEXT, SCALAR, max_size=3),
-            st.binary(max_size=20) | st.binary(min_size=250, max_size=300),
-        ),
-        max_size=8,
-    ),
-    st.none() | st.text(max_size=9),
-)
-def test_a_batch_is_its_events(events: list[tuple[str | None, dict[Any, Any], bytes]], routing: str | None) -> None:
-    """Whatever the order of plain and decorated events, which share beginnings or don't."""
-    parts: list[bytes] = []
-    expected: list[Record] = []
-    for key, properties, body in events:
-        sent = b""
-        if key is not None:
-            sent += encode(Described(Ulong(0x72), {Symbol(KEY.decode()): key}))
-        if properties:
-            sent += encode(Described(Ulong(0x74), properties))
-        parts.append(sent + encode(Described(Ulong(0x75), body)))
-        record_key = routing if key is None else key
-        headers: Headers = [] if record_key is None else header(record_key)
-        headers += [(name, encode(value)) for name, value in properties.items()]
-        expected.append((None, body, headers))
-    assert records_of(batch(parts, routing), BATCH_FORMAT) == (routing, expected)
-    if not expected:
-        return
-    stored = [(r.key, r.value, r.headers) for r in DefaultRecordBatch(record_batch(expected, 1000))]
-    assert stored == expected
-
-
 def test_a_footer_may_come_in_front_of_the_body_and_is_delivered_behind_it() -> None:
     """Where @azure/event-hubs puts it."""
     footer, data = encode(Described(Ulong(0x78), {Symbol("f"): 1})), encode(Described(Ulong(0x75), b"a"))
@@ -249,13 +216,6 @@ def test_a_property_that_is_a_list_or_a_map_is_delivered_as_sent(content: Any) -
     _, [record] = records_of(sent, 0)
     assert record[2] == [("p", encode(content))]
     assert delivered(record).application_properties == {b"p": content}
-
-
-def test_events_of_a_batch_that_differ_only_behind_the_body_stay_apart() -> None:
-    plain, with_footer = encoded(data=[b"a"]), encoded(data=[b"a"], footer={b"f": 1})
-    valued = encoded(value=1)
-    _, records = records_of(batch([plain, with_footer, plain, valued, plain]), BATCH_FORMAT)
-    assert [[name for name, _ in headers] for _, _, headers in records] == [[], ["amqp:footer"], [], ["amqp:body"], []]
 
 
 @pytest.mark.parametrize(
