@@ -12,9 +12,12 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def is_too_late(time: datetime, received: datetime | None) -> bool:
-    """Whether `time` is further ahead than MAX_FUTURE allows of the moment at which it was `received`; False where that
-    moment is not known."""
-    return received is not None and time > received + MAX_FUTURE
+    """Whether `time` is further ahead than MAX_FUTURE allows of the second in which it was `received`; False where that
+    is not known.
+
+    Whole seconds, as the archive of a hub has them: what is read again from there is decided as it was before.
+    """
+    return received is not None and time > received.replace(microsecond=0) + MAX_FUTURE
 
 
 def check_enqueued(time: datetime, enqueued_at: datetime | None) -> None:

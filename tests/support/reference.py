@@ -11,12 +11,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
 WINDOWS = {"5m": (60, 5), "1h": (60, 60), "24h": (3600, 24), "7d": (3600, 168)}
+
+
+class Rules(Struct, frozen=True):
+    """What a chart policy may say; the usual one is that of the rules above."""
+
+    least_ms: int = 30_000
+    share_percent: int = 50
+    listen_weight: int = 1
+    like_weight: int = 4
+    half_life_percent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WINDOWS, 50))
+    excluded: tuple[str, ...] = ()
+
+
+USUAL = Rules()
 
 
 class Line(Struct, frozen=True):
@@ -31,12 +45,15 @@ class Line(Struct, frozen=True):
 
 
 def charts(
-    log: Iterable[tuple[int, int, Event]], moment: datetime, second: Callable[[int], int] = lambda offset: 0
+    log: Iterable[tuple[int, int, Event]],
+    moment: datetime,
+    second: Callable[[int], int] = lambda offset: 0,
+    rules: Rules = USUAL,
 ) -> dict[str, list[Line]]:
     """Every chart that is not empty, by key. `log`: (partition, offset, event), each place in the log once. `second`
     tells of an offset when the hub took it; it is of no matter where each song has one uploader."""
     places = sorted(log, key=lambda place: place[:2])
-    moved = list(_that_count(places))
+    moved = list(_that_count(places, rules))
     facts = _facts(places, second)
     scopes: dict[str, list[tuple[str, str, int]]] = {}
     for kind, song, region, seconds in moved:
@@ -50,7 +67,9 @@ def charts(
     found = {}
     for window, (length, buckets) in WINDOWS.items():
         current = int(moment.timestamp()) // length
-        weights = [round(2 ** (-age / (buckets / 2)) * 2**32) for age in range(buckets)]
+        half = buckets * rules.half_life_percent[window] / 100
+        weights = [round(2 ** (-age / half) * 2**32) for age in range(buckets)]
+        kinds = {"listen": rules.listen_weight, "like": rules.like_weight, "unlike": -rules.like_weight}
         for scope, actions in scopes.items():
             listens: Counter[str] = Counter()
             likes: Counter[str] = Counter()
@@ -60,7 +79,7 @@ def charts(
                 if 0 <= age < buckets:
                     listens[song] += kind == "listen"
                     likes[song] += kind == "like"
-                    scores[song] += weights[age] * {"listen": 1, "like": 4, "unlike": -4}[kind]
+                    scores[song] += weights[age] * kinds[kind]
             for chart, values, unit in (("top", listens, 1), ("trending", scores, 2**32)):
                 shown = [song for song, value in values.items() if value > 0 and not _gone(facts, song)]
                 ranked = sorted(shown, key=lambda song: (-values[song], song))[:100]
@@ -81,19 +100,23 @@ def plays(log: Iterable[tuple[int, int, Event]]) -> dict[tuple[str, str], tuple[
     return {place: (counts["listen"], counts["like"], counts["unlike"]) for place, counts in found.items()}
 
 
-def is_heard(play: SongPlayed) -> bool:
+def is_heard(play: SongPlayed, rules: Rules = USUAL) -> bool:
     """Whether a play is a listen: 30 s, or half of a song of a known length, or by its sender's word."""
-    if play.played_ms is None or play.played_ms >= 30_000:
+    if play.played_ms is None or play.played_ms >= rules.least_ms:
         return True
-    return play.duration_ms is not None and 0 < play.played_ms >= play.duration_ms / 2
+    return play.duration_ms is not None and 0 < play.played_ms >= play.duration_ms * rules.share_percent / 100
 
 
-def _that_count(places: list[tuple[int, int, Event]]) -> Iterable[tuple[str, str, str | None, int]]:
+def _that_count(
+    places: list[tuple[int, int, Event]], rules: Rules = USUAL
+) -> Iterable[tuple[str, str, str | None, int]]:
     seen = set()
     for partition, _, event in places:
         data = event.data
+        if data.user_id in rules.excluded:
+            continue
         if isinstance(data, SongPlayed):
-            if not is_heard(data):
+            if not is_heard(data, rules):
                 continue
             kind = "listen"
         elif isinstance(data, SongLiked):

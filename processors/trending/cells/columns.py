@@ -202,7 +202,7 @@ def _check_ids(ids: list[str]) -> None:
 def _check_in_time(minutes: Ints, logged_ms: Sequence[int]) -> None:
     """Raise ValueError where an event may be later than its log time allows."""
     logged = np.array(logged_ms, np.int64)
-    if (((minutes + 1) * MINUTE_MS > logged + _MAX_FUTURE_MS) & (logged >= 0)).any():
+    if (((minutes + 1) * MINUTE_MS > logged // 1_000 * 1_000 + _MAX_FUTURE_MS) & (logged >= 0)).any():
         raise ValueError("a time that may be too late")
 
 

@@ -1,0 +1,131 @@
+"""The charts of a history: trending's pure stages in one process, with the hub's time as the clock.
+
+The stages are those of the live worker (`processors.trending`), so charts are decided by one piece of code. What is
+different: nothing is saved on the way, every hour's first moment is met exactly, and no event is ahead of the clock.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from songline.processors.trending.action_hashes import UserHashes
+from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.processors.trending.cells.source_partition import (
+    AT_END_MARGIN_MS,
+    SourcePartition,
+    first_counted_hour,
+)
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.merge.state import Merge
+from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.shards.wire import ReportPart
+from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.spans import HOUR_MS
+from songline.schemas.documents import Chart
+from songline.schemas.moments import moment_at
+from songline.schemas.policy import ChartPolicy
+
+MAX_WAITING = 500_000
+"""Events that wait for a flush: they take 24 bytes each, and the same songs come again and are counted at once."""
+
+
+Ranks = Mapping[str, Mapping[str, int]]
+"""The ranks of songs, by chart and song."""
+
+
+class ChartReplay:
+    """Charts of these `partitions` of a hub, which come to `shards` shards.
+
+    Events are applied in the order of each partition, all those of an hour before `advance` is called with its end.
+    `first_hour` is that of the history's first event where the events to come are not all of it. `unapplied` counts
+    what the live worker would have parked.
+    """
+
+    def __init__(
+        self,
+        partitions: Iterable[int],
+        policy: ChartPolicy,
+        key: IdentityKey,
+        shards: int = 1,
+        first_hour: int | None = None,
+    ) -> None:
+        songs, regions, users = SongIndex(shards), RegionIndex(), UserHashes()
+        self._sources = {
+            number: SourcePartition(number, "replay", shards, songs, regions, users, key, -1, 0, policy)
+            for number in partitions
+        }
+        self._policy = policy
+        self.shards = [Shard(number, "replay", policy) for number in range(shards)]
+        self._waiting = 0
+        self._ranks: dict[int, Ranks] = {}
+        """Of the last two hourly snapshots, by hour."""
+        self._first_hour = first_hour
+        self.unapplied = 0
+        self.events = 0
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """The last position that was applied of each partition, -1 for none."""
+        return {number: source.position for number, source in self._sources.items()}
+
+    def apply(
+        self, partition: int, positions: Sequence[int], enqueued_s: Sequence[int], bodies: Sequence[bytes]
+    ) -> None:
+        """Apply the events of a partition that follow the ones before. `enqueued_s`: see ArchivedBatch."""
+        if not bodies:
+            return
+        if self._first_hour is None or enqueued_s[0] * 1_000 // HOUR_MS < self._first_hour:
+            self._first_hour = enqueued_s[0] * 1_000 // HOUR_MS
+        logged_ms = [second * 1_000 for second in enqueued_s]
+        source = self._sources[partition]
+        source.apply(Batch(positions[0], positions[-1] + 1, positions, logged_ms, bodies))
+        self.unapplied += len(source.take_unapplied())
+        self.events += len(bodies)
+        self._waiting += len(bodies)
+        if self._waiting >= MAX_WAITING:
+            # An earlier moment than that of any chart to come leaves out no minute that one of them shows.
+            self._flush(logged_ms[0] // HOUR_MS * HOUR_MS)
+
+    def advance(self, now_ms: int) -> None:
+        """Have the windows end at this moment: all that the hub had taken before it is applied. Moments rise, and no
+        hour is passed over in which an event was applied."""
+        for source in self._sources.values():
+            source.at_end(now_ms + AT_END_MARGIN_MS)
+        self._flush(now_ms)
+        for shard in self.shards:
+            shard.advance(now_ms)
+
+    def charts(self, now_ms: int) -> dict[str, Chart]:
+        """All charts that are not empty, by key, at the moment to which the windows were moved last."""
+        merge = Merge(len(self.shards), self._policy)
+        for shard in self.shards:
+            songs, tops = shard.report(whole=True)
+            merge.apply(ReportPart(shard.number, True, True, songs, tops, shard.watermark(now_ms)))
+        hour_before = now_ms // HOUR_MS - 1
+        ranks = self._ranks.get(hour_before, {})
+        compared = None
+        if self._first_hour is not None and self._first_hour < hour_before:
+            compared = moment_at(hour_before * HOUR_MS)
+        charts = {key: merge.chart(key, dict(ranks.get(key, {})), compared) for key in sorted(merge.keys())}
+        return {key: chart for key, chart in charts.items() if chart.entries}
+
+    def snapshot(self, hour: int) -> dict[str, Chart]:
+        """The charts at the first moment of an hour (UTC hours since 1970). Those of the next hour are compared with
+        them."""
+        self.advance(hour * HOUR_MS)
+        charts = self.charts(hour * HOUR_MS)
+        ranks = {key: {entry.song_id: entry.rank for entry in chart.entries} for key, chart in charts.items()}
+        self._ranks = {number: known for number, known in self._ranks.items() if number == hour - 1} | {hour: ranks}
+        return charts
+
+    def _flush(self, now_ms: int) -> None:
+        self._waiting = 0
+        oldest = first_counted_hour(now_ms)
+        for source in self._sources.values():
+            source.cells.drop_before(oldest)
+            for hour in source.cells.missing():
+                source.cells.add(source.cells.new_cell(hour))
+            for shard, body in source.flush(now_ms).partials:
+                self.shards[shard].apply(partials.decode(body))
+            for hour in source.cells.loaded():
+                if hour < oldest:
+                    source.cells.unload(hour)
