@@ -27,6 +27,7 @@ class NotReadyCause(StrEnum):
     PARTITIONS_ADDED = "partitions-added"
     CLOCK_AHEAD = "clock-ahead"
     NOT_ANSWERING = "not-answering"
+    VERSION_UNKNOWN = "version-unknown"
 
 
 _RESET = "songline checkpoints reset {worker}"
@@ -48,6 +49,7 @@ MENDS: dict[NotReadyCause, str] = {
     NotReadyCause.PARTITIONS_ADDED: _LOOK,
     NotReadyCause.CLOCK_AHEAD: "timedatectl set-ntp true",
     NotReadyCause.NOT_ANSWERING: "restart the {worker} worker (`songline up` does)",
+    NotReadyCause.VERSION_UNKNOWN: "songline projection list",
 }
 """What mends each cause: a command, or what to do where there is none. `{worker}` is the worker's name."""
 

@@ -19,6 +19,7 @@ from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.schemas.channels import CATALOG, CATALOG_GROUP, SONGS
+from songline.schemas.projections import LiveVersionDocument
 
 PREFIX = "SONGLINE_CATALOG_"
 FLUSH_S = 1.0
@@ -30,7 +31,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     environment = ProjectionEnvironment.read(environ, PREFIX, FLUSH_S)
     producer = kafka.producer(environment.cloud.eventhubs)
 
-    def open_with(container: ContainerProxy) -> OpenProcessor:
+    def open_with(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
         songs = SongStore(container)
         topic = CompactedTopicWriter(producer, songs)
         return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic, retries)

@@ -22,6 +22,10 @@ REPORT_S = 60.0
 """Seconds between two log lines about what was written and what it cost."""
 
 
+SHELVES_PER_PARTITION = 1
+"""Each flush of a shelf costs a write of its root, so more shelves cost more; one worker's writes still overlap."""
+
+
 class ShelfLayout(Struct, frozen=True):
     """Which version of the libraries is written, and over how many shelves its listeners are spread."""
 
@@ -31,12 +35,12 @@ class ShelfLayout(Struct, frozen=True):
 
 class LibraryProcessor:
     """What the partitions of one worker share: a bound on the actions that wait (`buffer`), and one on the writes that
-    are under way (`writes`). `layout` is known before a partition is opened. `steady` gives seconds."""
+    are under way (`writes`). `steady` gives seconds."""
 
     def __init__(
         self,
         store: ShelfStore,
-        layout: Callable[[], ShelfLayout],
+        layout: ShelfLayout,
         writes: int,
         buffer: int,
         steady: Callable[[], float] = time.monotonic,
@@ -52,7 +56,7 @@ class LibraryProcessor:
 
     def open(self, partition: str, retries: PersistentRetry) -> "LibraryPartitionProcessor":
         """The processor of a partition, until its `close`."""
-        processor = LibraryPartitionProcessor(int(partition), self._layout(), self, retries)
+        processor = LibraryPartitionProcessor(int(partition), self._layout, self, retries)
         self._partitions[id(processor)] = processor
         return processor
 

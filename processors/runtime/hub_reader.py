@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -11,7 +11,7 @@ from azure.eventhub import CloseReason, EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.exceptions import EventHubError
 
-from songline.processors.runtime.checkpoints import BEGINNING, Checkpoints
+from songline.processors.runtime.checkpoints import BEGINNING
 from songline.processors.runtime.event_data import position_of, record_of
 from songline.processors.runtime.gap_detection import following_events
 from songline.processors.runtime.hub_watch import HubWatch
@@ -53,8 +53,8 @@ CLOSING_S = 8.0
 class HubReader:
     """Processes the partitions that `client` gets.
 
-    `client` mends its connections. `shared.metadata` fails soon where the hub is away. `checkpoints` say where the SDK
-    begins to read. `new_id` makes names that no other stay has.
+    `client` mends its connections. `shared.metadata` fails soon where the hub is away. `begun` has the positions behind
+    which the SDK began to read, by partition. `new_id` makes names that no other stay has.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class HubReader:
         client: EventHubConsumerClient,
         shared: ReaderDependencies,
         config: ProjectionConfig,
-        checkpoints: Checkpoints,
+        begun: Mapping[str, int],
         new_id: Callable[[], str],
     ) -> None:
         self._client = client
         self._shared = shared
         self._config = config
-        self._checkpoints = checkpoints
+        self._begun = begun
         self._new_id = new_id
         self._owned: dict[str, OwnedPartition] = {}
         self._watch = HubWatch(shared, self._owned, self._observe)
@@ -164,18 +164,10 @@ class HubReader:
             log.error("%s: nothing of it is folded", reader.mismatch.sentence)
         else:
             log.info("partition %s is ours, applied up to %d", partition, reader.watermark.position)
-            await reader.retries.run(partial(self._check_checkpoint, self._owned[partition]))
+            # An operator may have set the watermark back after the SDK had been told where to begin.
+            begun = self._begun.get(partition, BEGINNING)
+            self._owned[partition].is_misplaced = begun > reader.watermark.position
         self._observe(reader)
-
-    async def _check_checkpoint(self, owned: OwnedPartition) -> None:
-        """Rewind a checkpoint that is beyond the watermark: the events between would never come."""
-        reader = owned.reader
-        checkpoint = (await self._checkpoints.all()).get(reader.partition, BEGINNING)
-        if checkpoint > reader.watermark.position:
-            message = "%s: the checkpoint, %d, is beyond what is applied: it is set back"
-            log.warning(message, reader.place, checkpoint)
-            await self._checkpoints.rewind(reader.partition)
-            owned.is_misplaced = True
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
         partition = context.partition_id
@@ -229,7 +221,7 @@ class HubReader:
         if self._shared.bound.reason:
             await _wait_for_ever()
         if owned.is_misplaced:
-            raise ReadAgainError("its checkpoint was beyond what is applied")
+            raise ReadAgainError("reading began beyond what is applied")
         found = following_events(reader.next_position, [position_of(event) for event in events])
         if found.fresh:
             fresh = [events[index] for index in found.fresh]
@@ -273,8 +265,8 @@ class HubReader:
         return passed_s >= LONGEST_CHECKPOINT_S or (passed_s >= CHECKPOINT_S and events >= CHECKPOINT_EVENTS)
 
     async def _handle_gap(self, context: PartitionContext, owned: OwnedPartition, seen: int) -> None:
-        """The batch has `seen` where `next_position` was to come: retention deleted what is between, the checkpoint is
-        ahead, or the hub skipped events."""
+        """The batch has `seen` where `next_position` was to come: retention deleted what is between, or the hub
+        skipped events."""
         reader = owned.reader
         expected = reader.next_position
         hub = await reader.read_hub_state()
@@ -291,10 +283,6 @@ class HubReader:
             reader.mismatch = HubMismatch(NotReadyCause.RETENTION_PASSED, sentence)
             log.error(sentence)
             return
-        if not owned.has_processed:
-            log.warning("%s: saw %d first, expected %d: the checkpoint is set back", reader.place, seen, expected)
-            await reader.retries.run(partial(self._checkpoints.rewind, reader.partition))
-            raise ReadAgainError(f"saw {seen} first, expected {expected}")
         sentence = f"{reader.place}: saw {seen}, expected {expected}, which the hub has; it is read again"
         self._gaps[reader.partition] = (expected, sentence)
         log.error(sentence)

@@ -10,7 +10,7 @@ class OwnedPartition:
     for its end (`checked_s`), and checkpointed (`checkpointed_s`), with `checkpointed_position`, -1 before the first.
 
     `last_event` is what was processed last and is not checkpointed. `has_processed` is False until something was.
-    `is_misplaced`: the checkpoint from which the SDK reads is beyond the watermark.
+    `is_misplaced`: the SDK reads from a position beyond the watermark.
     """
 
     def __init__(self, reader: PartitionReader) -> None:

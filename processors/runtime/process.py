@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from songline.cloud.settings import SettingError
+from songline.processors.runtime.live_version import VersionChangedError
 from songline.processors.runtime.partition_processor import FoldCrashedError
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,10 @@ CRASHED_IN_FOLD = 75
 """The exit code (EX_TEMPFAIL of sysexits.h) of a worker whose fold or write raised an error that is not foreseen, or
 hung. It has written which records it was about to fold, and the next worker takes them apart: a supervisor may start
 that at once, without counting the exit as a failure."""
+
+VERSION_CHANGED = 76
+"""The exit code of a worker that ended well because another version of its projection is live: a supervisor starts it
+again at once, and it begins as that version."""
 
 CHATTY_LOGGERS = ("azure", "aiokafka", "httpx")
 """Libraries that log every request, and every lost connection that they mend themselves."""
@@ -31,7 +36,8 @@ def configure_logging() -> None:
 def run_worker(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run `work`, whose argument is set by SIGTERM or SIGINT.
 
-    A SettingError ends the process with its message, a FoldCrashedError with CRASHED_IN_FOLD.
+    A SettingError ends the process with its message, a FoldCrashedError with CRASHED_IN_FOLD, a VersionChangedError
+    with VERSION_CHANGED.
     """
     configure_logging()
     try:
@@ -42,6 +48,9 @@ def run_worker(name: str, work: Callable[[asyncio.Event], Awaitable[None]]) -> N
         message = "%s ends with code %d, nothing of it acknowledged: %s"
         log.critical(message, name, CRASHED_IN_FOLD, error, exc_info=error)
         raise SystemExit(CRASHED_IN_FOLD) from None
+    except VersionChangedError as change:
+        log.warning("%s ends with code %d, to be started again: %s", name, VERSION_CHANGED, change)
+        raise SystemExit(VERSION_CHANGED) from None
 
 
 async def run_unless(stop: asyncio.Event, job: Coroutine[Any, Any, None]) -> bool:

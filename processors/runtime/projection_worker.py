@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from songline.cloud import blobs, checkpoints, cosmos, eventhubs
 from songline.cloud.cosmos import Container
-from songline.processors.runtime import attempt_store, parked_store
+from songline.processors.runtime import attempt_store, live_version, parked_store
 from songline.processors.runtime.attempt_store import AttemptStore
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.hub_reader import HubReader
+from songline.processors.runtime.live_version import LiveVersionWatch
 from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file, running_machine
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
@@ -32,8 +33,10 @@ from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.recording_checkpoint_store import RecordingCheckpointStore
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.runtime.watermark_store import WatermarkStore
-from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED
+from songline.processors.runtime.watermarked_checkpoint_store import WatermarkedCheckpointStore
+from songline.schemas.channels import ATTEMPTS, CHECKPOINT_BLOBS, DATABASE, MUSIC_EVENTS, PARKED, PROJECTIONS
 from songline.schemas.progress_report import ProgressReport
+from songline.schemas.projections import FIRST_VERSION, LiveVersionDocument, container_of
 
 log = logging.getLogger(__name__)
 
@@ -50,23 +53,26 @@ START_SPREAD = 0.25
 class ProjectionDefinition(Struct, frozen=True):
     """What a worker reads and writes.
 
-    The reader `name` reads in the consumer group `group` and writes into `container`, whose partition key is the field
-    `key`. `open_with` makes, of the container, what opens a partition's processor. Each of `needs` raises until
-    something else that the processor writes to is there. Where an account has the container `former`, of an earlier
-    version, `added` are made that it does not have yet. `prepare` is done before anything is read, also by every other
-    worker; it gets the account, the hub, and what it calls with what it does at the moment, and is tried again where a
-    service fails.
+    The reader `name` reads in the consumer group `group` and writes into the container of the live version of
+    `projection`, whose partition key is the field `key`. `open_with` makes, of the container and the live version, what
+    opens a partition's processor. Each of `needs` raises until something else that the processor writes to is there.
+    Where an account has the container `former`, of an earlier release, `added` are made that it does not have yet.
+    `make_first` makes the first version live and returns the live one, where a worker must prepare it before anything
+    is read; it gets the account, the hub, and what it calls with what it does at the moment, and is tried again where
+    a service fails.
     """
 
     name: str
     group: str
-    container: str
+    projection: str
     key: str
-    open_with: Callable[[ContainerProxy], OpenProcessor]
+    open_with: Callable[[ContainerProxy, LiveVersionDocument], OpenProcessor]
     needs: tuple[Callable[[], Awaitable[object]], ...] = ()
     former: str = ""
     added: tuple[Container, ...] = ()
-    prepare: Callable[[CosmosClient, HubMetadata, Callable[[str], None]], Awaitable[None]] | None = None
+    make_first: Callable[[CosmosClient, HubMetadata, Callable[[str], None]], Awaitable[LiveVersionDocument]] | None = (
+        None
+    )
 
 
 async def run_projection(
@@ -77,17 +83,18 @@ async def run_projection(
 ) -> None:
     """Read until `stop`, together with every other worker of the same group. Waits for what is not there yet.
 
-    `chance` gives a number from 0 to 1. Raises FoldCrashedError.
+    `chance` gives a number from 0 to 1. Raises FoldCrashedError, and VersionChangedError once another version is live.
     """
     cloud, config = environment.cloud, environment.config
     readiness = Readiness()
     reader: HubReader | None = None
+    watch: LiveVersionWatch | None = None
 
     def report() -> ProgressReport:
         reasons = readiness.reasons(projection.name)
-        if reader is None:
+        if reader is None or watch is None:
             return ProgressReport(worker=projection.name, as_of=datetime.now(UTC), reasons=tuple(reasons))
-        return reader.report(reasons)
+        return reader.report([*reasons, *watch.reasons(projection.name)])
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(config.port, report))
@@ -95,8 +102,9 @@ async def run_projection(
         # Not entered: that asks the account, which may not be there yet.
         database = cosmos.client(cloud.cosmos)
         stack.push_async_callback(database.close)
-        container = cosmos.container(database, DATABASE, projection.container)
-        parked, attempts = (cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS))
+        parked, attempts, projections = (
+            cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS, PROJECTIONS)
+        )
         blob_store = await stack.enter_async_context(checkpoints.store(environment.blobs, CHECKPOINT_BLOBS))
         owners = stack.enter_context(hold_owner_file(environment.owners, projection.name, running_machine()))
         checkpoint_store = RecordingCheckpointStore(blob_store, owners)
@@ -104,36 +112,11 @@ async def run_projection(
         # Its callers try again, with shorter pauses than the SDK's.
         metadata = eventhubs.consumer(cloud.eventhubs, MUSIC_EVENTS, projection.group, retry_total=0)
         await stack.enter_async_context(metadata)
-        client = eventhubs.consumer(
-            cloud.eventhubs,
-            MUSIC_EVENTS,
-            projection.group,
-            checkpoint_store=checkpoint_store,
-            load_balancing_interval=config.balance_s,
-            partition_ownership_expiration_interval=config.expire_s,
-            retry_total=MAX_RECONNECTS,
-            retry_backoff_max=LONGEST_PAUSE_S,
-        )
-        await stack.enter_async_context(client)
-        shared = ReaderDependencies(
-            reader=projection.name,
-            hub=MUSIC_EVENTS,
-            open=projection.open_with(container),
-            watermarks=WatermarkStore(container, projection.key),
-            attempts=AttemptStore(attempts),
-            parked=ParkedStore(parked),
-            bound=ParkingBound(),
-            metadata=HubMetadata(metadata),
-            now=lambda: datetime.now(UTC),
-            steady=time.monotonic,
-            piece_lock=asyncio.Lock(),
-        )
+        hub = HubMetadata(metadata)
         namespace = eventhubs.namespace(cloud.eventhubs)
         group_checkpoints = Checkpoints(checkpoint_store, namespace, MUSIC_EVENTS, projection.group)
-        reader = HubReader(client, shared, config, group_checkpoints, lambda: str(uuid.uuid4()))
         all_there = readiness.wait_for_all(
             partial(_make_added, database, projection),
-            container.read,
             parked.read,
             attempts.read,
             blob_service.get_container_client(CHECKPOINT_BLOBS).get_container_properties,
@@ -145,13 +128,64 @@ async def run_projection(
         pause_s = 0.0 if owners.earlier else chance() * START_SPREAD * config.balance_s
         if not await run_unless(stop, all_there):
             return
-        if projection.prepare is not None:
-            preparing = readiness.wait_for(partial(projection.prepare, database, shared.metadata, readiness.say))
-            if not await run_unless(stop, preparing):
-                return
+        live: LiveVersionDocument | None = None
+
+        async def find_live() -> None:
+            nonlocal live
+            live = await _find_live(database, projections, projection, hub, readiness.say)
+
+        if not await run_unless(stop, readiness.wait_for(find_live)):
+            return
+        assert live is not None
+        container = cosmos.container(database, DATABASE, container_of(projection.projection, live.version))
+        if not await run_unless(stop, readiness.wait_for_all(container.read)):
+            return
+        watermarks = WatermarkStore(container, projection.key)
+        begins = WatermarkedCheckpointStore(checkpoint_store, watermarks)
+        client = eventhubs.consumer(
+            cloud.eventhubs,
+            MUSIC_EVENTS,
+            projection.group,
+            checkpoint_store=begins,
+            load_balancing_interval=config.balance_s,
+            partition_ownership_expiration_interval=config.expire_s,
+            retry_total=MAX_RECONNECTS,
+            retry_backoff_max=LONGEST_PAUSE_S,
+        )
+        await stack.enter_async_context(client)
+        shared = ReaderDependencies(
+            reader=projection.name,
+            hub=MUSIC_EVENTS,
+            open=projection.open_with(container, live),
+            watermarks=watermarks,
+            attempts=AttemptStore(attempts),
+            parked=ParkedStore(parked),
+            bound=ParkingBound(),
+            metadata=hub,
+            now=lambda: datetime.now(UTC),
+            steady=time.monotonic,
+            piece_lock=asyncio.Lock(),
+        )
+        watch = LiveVersionWatch(projections, live)
+        reader = HubReader(client, shared, config, begins.given, lambda: str(uuid.uuid4()))
         if await run_unless(stop, asyncio.sleep(pause_s)):
             readiness.begin()
-            await run_unless(stop, reader.run())
+            await run_unless(stop, watch.run_beside(reader.run()))
+
+
+async def _find_live(
+    account: CosmosClient,
+    projections: ContainerProxy,
+    projection: ProjectionDefinition,
+    hub: HubMetadata,
+    say: Callable[[str], None],
+) -> LiveVersionDocument:
+    """The live version, once there is one. Raises AzureError, EventHubError and DamagedVersionError."""
+    live = await live_version.read(projections, projection.projection)
+    if projection.make_first is not None and not live.shelves:
+        live = await projection.make_first(account, hub, say)
+    log.info("version %d of %s is live", live.version, projection.projection)
+    return live
 
 
 async def _release_earlier(owners: OwnerFile, group: Checkpoints) -> None:
@@ -164,10 +198,10 @@ async def _release_earlier(owners: OwnerFile, group: Checkpoints) -> None:
 
 
 async def _make_added(account: CosmosClient, projection: ProjectionDefinition) -> None:
-    """Make the containers that an earlier version did not have, in an account that it ran on. Raises AzureError."""
-    former = projection.former or projection.container
+    """Make the containers that an earlier release did not have, in an account that it ran on. Raises AzureError."""
+    former = projection.former or container_of(projection.projection, FIRST_VERSION)
     if await cosmos.exists(account, DATABASE, former):
-        added = (parked_store.CONTAINER, attempt_store.CONTAINER, *projection.added)
+        added = (parked_store.CONTAINER, attempt_store.CONTAINER, live_version.CONTAINER, *projection.added)
         missing = tuple([one for one in added if not await cosmos.exists(account, DATABASE, one.name)])
         if missing:
             log.info("makes what an earlier version did not have: %s", ", ".join(one.name for one in missing))

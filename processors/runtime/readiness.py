@@ -8,6 +8,7 @@ from songline.cloud.retry import FailedTry, RetryPolicy, retry
 from songline.cloud.service_fault import fault_of, is_denied
 from songline.processors.runtime.service_errors import last_line
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, not_ready
+from songline.schemas.projections import DamagedVersionError
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,9 @@ class Readiness:
         return [] if self._begun else [not_ready(worker, self._cause, self._waiting_for)]
 
     async def wait_for(self, look: Callable[[], Awaitable[T]]) -> T:
-        """What `look` returns, called until no service fails it. Each new failure is logged."""
-        return await retry(look, POLICY, lambda error: fault_of(error) is not None, self._record)
+        """What `look` returns, called until no service fails it and the live version is known. Each new failure is
+        logged."""
+        return await retry(look, POLICY, _is_waited_out, self._record)
 
     async def wait_for_all(self, *looks: Callable[[], Awaitable[object]]) -> None:
         """Return when each of `looks` has returned; they are called one after another."""
@@ -50,4 +52,11 @@ class Readiness:
         if reason != self._waiting_for:
             log.warning(reason)
             self._waiting_for = reason
-            self._cause = NotReadyCause.ACCESS_DENIED if is_denied(failed.error) else NotReadyCause.SERVICE_AWAY
+            if isinstance(failed.error, DamagedVersionError):
+                self._cause = NotReadyCause.VERSION_UNKNOWN
+            else:
+                self._cause = NotReadyCause.ACCESS_DENIED if is_denied(failed.error) else NotReadyCause.SERVICE_AWAY
+
+
+def _is_waited_out(error: Exception) -> bool:
+    return isinstance(error, DamagedVersionError) or fault_of(error) is not None

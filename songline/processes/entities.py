@@ -10,8 +10,8 @@ from msgspec import Struct
 from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store as catalog
 from songline.processors.ingestion import ingestion_store as ingestion
-from songline.processors.library import live_version, shelf_store
-from songline.processors.runtime import attempt_store, parked_store
+from songline.processors.library import shelf_store
+from songline.processors.runtime import attempt_store, live_version, parked_store
 from songline.repair import audit
 from songline.schemas.channels import CHARTS, PLAYS
 

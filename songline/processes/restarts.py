@@ -2,20 +2,20 @@
 
 import signal
 
-from songline.processors.runtime.process import CRASHED_IN_FOLD
+from songline.processors.runtime.process import CRASHED_IN_FOLD, VERSION_CHANGED
 
 # One restart for each pause, in seconds. A process that lived for STEADY seconds starts over with the first pause.
 PAUSES = (1.0, 2.0, 4.0, 8.0)
 STEADY = 60.0
 
-UNCOUNTED = frozenset((CRASHED_IN_FOLD, -signal.SIGKILL))
+UNCOUNTED = frozenset((CRASHED_IN_FOLD, VERSION_CHANGED, -signal.SIGKILL))
 
 
 class RestartPolicy:
     """The restarts of one process.
 
     A process that fails repeatedly is given up. One that was killed, or that recorded its crash, is restarted without
-    being counted: it need not fail again.
+    being counted: it need not fail again. Neither is one that ended to begin as another version, which starts at once.
     """
 
     def __init__(self, pauses: tuple[float, ...] = PAUSES, steady_s: float = STEADY) -> None:
@@ -31,6 +31,8 @@ class RestartPolicy:
         """
         if lived_s >= self._steady_s:
             self._failures = 0
+        if code == VERSION_CHANGED and not ailing:
+            return 0.0
         if ailing or code in UNCOUNTED:
             return self._pauses[0]
         if self._failures == len(self._pauses):

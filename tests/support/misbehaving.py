@@ -18,8 +18,9 @@ from songline.processors.runtime.process import run_worker
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.projection_worker import ProjectionDefinition, run_projection
 from songline.processors.runtime.service_errors import ItemRefusedError
-from songline.schemas.channels import LIBRARY_GROUP, LIBRARY_SHELVES
+from songline.schemas.channels import LIBRARY, LIBRARY_GROUP
 from songline.schemas.errors import PoisonError
+from songline.schemas.projections import LiveVersionDocument
 
 RAISES, HANGS_ONCE, KILLS, RAISES_IN_FLUSH = "song-raises", "song-hangs", "song-kills", "song-raises-late"
 REFUSED = "song-refused"
@@ -68,15 +69,15 @@ class MisbehavingProcessor:
 def projection(config: LibraryConfig) -> ProjectionDefinition:
     parts = LibraryParts(config)
 
-    def opens(container: ContainerProxy) -> OpenProcessor:
-        inner = parts.open_with(container)
+    def opens(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
+        inner = parts.open_with(container, live)
 
         def make(partition: str, retries: PersistentRetry) -> PartitionProcessor:
             return MisbehavingProcessor(inner(partition, retries), Path(os.environ[HUNG]))
 
         return make
 
-    return ProjectionDefinition("library", LIBRARY_GROUP, LIBRARY_SHELVES, "shelf", opens, prepare=parts.prepare)
+    return ProjectionDefinition("library", LIBRARY_GROUP, LIBRARY, "shelf", opens, make_first=parts.make_first)
 
 
 def main() -> None:

@@ -13,9 +13,10 @@ from msgspec import structs
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_cosmos
-from songline.processors.library import live_version, migration
+from songline.processors.library import migration
 from songline.processors.library.migration import MigrationParts, migrate
 from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.runtime import live_version
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.library_reader import LibraryReader
 from songline.projections.live_version import LiveVersionReader
@@ -63,7 +64,7 @@ async def test_the_library_worker_goes_on_without_a_command(cloud: LocalCloud, t
             await reader.read("user-0")
 
         async def is_live() -> bool:
-            return await live_version.read(cosmos.container(account, DATABASE, PROJECTIONS)) is not None
+            return (await live_version.read(cosmos.container(account, DATABASE, PROJECTIONS), LIBRARY)).shelves > 0
 
         await wait_for_async(is_live, "the live version")
         listens = (await reader.read("user-0")).library.listens

@@ -94,7 +94,7 @@ async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: L
         await cosmos.ensure(database, DATABASE, (Container("parting", "/shelf", ()),))
         container = cosmos.container(database, DATABASE, "parting")
         own = Libraries(hub.producer, container)
-        shared = LibraryProcessor(ShelfStore(container, room_kb=100), lambda: LAYOUT, writes=4, buffer=10_000)
+        shared = LibraryProcessor(ShelfStore(container, room_kb=100), LAYOUT, writes=4, buffer=10_000)
         parts: dict[str, LibraryPartitionProcessor] = {}
 
         def take_up(partition: str, retries: PersistentRetry) -> LibraryPartitionProcessor:
@@ -103,7 +103,7 @@ async def test_unwritten_actions_are_written_when_the_worker_stops(song_cloud: L
 
         # After the first, nothing is written for half a minute.
         config, stop = ProjectionConfig(flush_s=30, look_s=300, balance_s=1, expire_s=3), asyncio.Event()
-        projection = ProjectionDefinition("parting", "$Default", "parting", "shelf", lambda _: take_up)
+        projection = ProjectionDefinition("parting", "$Default", "parting", "shelf", lambda *_: take_up)
         environment = ProjectionEnvironment(song_cloud.settings(), read_blobs(song_cloud.environment), config)
         reading = asyncio.create_task(run_projection(projection, environment, stop))
         await hub.tell(played("parting", "song-1", 1), partition="2")

@@ -3,7 +3,7 @@
 import signal
 
 from songline.processes.restarts import RestartPolicy
-from songline.processors.runtime.process import CRASHED_IN_FOLD
+from songline.processors.runtime.process import CRASHED_IN_FOLD, VERSION_CHANGED
 
 
 def test_what_fails_again_and_again_is_given_up() -> None:
@@ -23,3 +23,9 @@ def test_a_noted_crash_a_kill_and_an_ailment_are_not_counted() -> None:
     assert [restarts.after(code, lived_s=5) for code in codes] == [1, 1, 1]
     assert restarts.after(-signal.SIGTERM, lived_s=5, ailing=True) == 1
     assert [restarts.after(1, lived_s=5) for _ in range(2)] == [2, None]
+
+
+def test_what_begins_as_another_version_starts_at_once_however_often() -> None:
+    restarts = RestartPolicy((1, 2), steady_s=60)
+    assert [restarts.after(VERSION_CHANGED, lived_s=5) for _ in range(9)] == [0.0] * 9
+    assert [restarts.after(1, lived_s=5) for _ in range(3)] == [1, 2, None]
