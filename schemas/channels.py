@@ -38,9 +38,11 @@ ATTEMPTS = "attempts"
 SONG_COMMANDS = "song-commands"
 
 # Blob containers: songs by the SHA-256 of their bytes, files that wait for their command to be carried out, how far the
-# readers of hubs are, and trending's hours that are over.
+# readers of hubs are, trending's hours that are over, all events as Event Hubs Capture writes them, an index of these.
 SONG_BLOBS = "songs"
 UPLOAD_BLOBS = "uploads"
 CHECKPOINT_BLOBS = "checkpoints"
 TRENDING_BLOBS = "trending-hours"
-BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS, CHECKPOINT_BLOBS, TRENDING_BLOBS)
+ARCHIVE_BLOBS = "archive"
+ARCHIVE_INDEX_BLOBS = "archive-index"
+BLOB_CONTAINERS = (SONG_BLOBS, UPLOAD_BLOBS, CHECKPOINT_BLOBS, TRENDING_BLOBS, ARCHIVE_BLOBS, ARCHIVE_INDEX_BLOBS)

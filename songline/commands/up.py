@@ -50,6 +50,9 @@ COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbI
 BLOB_ACCOUNT = "devstoreaccount1"
 BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
+CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
+"""Seconds of a window of Event Hubs Capture, for localcloud."""
+
 PORTS = {
     "--port": "SONGLINE_PORT",
     "--eventhubs-port": "SONGLINE_EVENTHUBS_PORT",
@@ -156,6 +159,7 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
         BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
         f"BlobEndpoint=http://{HOST}:{here['SONGLINE_BLOB_PORT']}/{BLOB_ACCOUNT};",
+        CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
         OUTBOX: str(data / "outbox.db"),
         "SONGLINE_RATE": f"{rate:g}",
         "PATH": path,

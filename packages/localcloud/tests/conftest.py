@@ -10,6 +10,7 @@ from localcloud_tests.support import fuzzing, skips
 
 HERE = Path(__file__).parent
 LONG = (
+    "chaos/test_capture_killed.py",
     "chaos/test_localcloud_killed.py",
     "integration/eventhubs/test_growth.py",
     "integration/localcloud/test_full_disk.py",

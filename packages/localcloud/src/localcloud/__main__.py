@@ -16,7 +16,8 @@ import click
 from localcloud import azurite_install
 from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
-from localcloud.config import ConfigError, read_hubs
+from localcloud.capture.declaration import MAX_INTERVAL_S
+from localcloud.config import ConfigError, read_hubs, with_capture_interval
 from localcloud.log.errors import LogError
 from localcloud.log.store import SEGMENT_BYTES
 from localcloud.namespace import HOST, CloudNamespace, NamespaceSettings
@@ -73,6 +74,12 @@ logger = logging.getLogger("localcloud")
     type=click.IntRange(1),
     help="Size at which a file of a hub's log is full.",
 )
+@click.option(
+    "--capture-interval",
+    type=click.IntRange(1, MAX_INTERVAL_S),
+    show_default="as declared",
+    help="Seconds of a window of Event Hubs Capture, for all hubs that are declared with it.",
+)
 @click.option("--until-eof", is_flag=True, help="End when standard input does: with the process that holds it open.")
 @click.pass_context
 def main(
@@ -92,6 +99,7 @@ def main(
     throttle: bool,
     create_topics: bool,
     segment_bytes: int,
+    capture_interval: int | None,
     until_eof: bool,
 ) -> None:
     """Event Hubs (AMQP and Kafka), Service Bus and Cosmos DB on this machine, on 127.0.0.1.
@@ -102,6 +110,7 @@ def main(
         return
     logging.raiseExceptions = False  # a line that finds no room must not make a traceback of its own
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK has several lines for each request of Capture
     ports = {
         "eventhubs": eventhubs_port,
         "kafka": kafka_port,
@@ -116,7 +125,7 @@ def main(
         data.mkdir(parents=True, exist_ok=True)
         (data / READY).unlink(missing_ok=True)
         settings = NamespaceSettings(
-            hubs=read_hubs(configs),
+            hubs=[with_capture_interval(hub, capture_interval) for hub in read_hubs(configs)],
             bus=read_namespace(servicebus_configs),
             cosmos_key=cosmos_key,
             throttle=throttle,

@@ -5,6 +5,8 @@ an optional `Properties` object beside them, in a second file that is laid over 
 file stays valid for Microsoft's emulator:
 
     {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 24, "TimestampType": "AppendTime"}}
+
+`CaptureDescription` among them turns Event Hubs Capture on (see `capture.declaration`).
 """
 
 from collections.abc import Sequence
@@ -13,10 +15,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from localcloud.capture.declaration import CaptureConfig, CaptureDescriptionError, capture_config
 from localcloud.unreadable import UNREADABLE
 
 HOUR_MS = 3_600_000
 DEFAULT_RETENTION_MS = 168 * HOUR_MS
+DEFAULT_NAMESPACE = "localcloud"
 
 
 class HubConfig(msgspec.Struct, frozen=True):
@@ -24,7 +28,8 @@ class HubConfig(msgspec.Struct, frozen=True):
 
     `consumer_groups` are the declared ones (`$Default` is implicit). `retention_ms` is how long events are kept,
     None for ever; a compacted hub keeps the last event of each partition key instead. With `append_time` Kafka readers
-    see when the hub took a record; else what its sender says.
+    see when the hub took a record; else what its sender says. `namespace` and `capture` are for the files of Capture;
+    None where the hub is not captured.
     """
 
     name: str
@@ -33,6 +38,8 @@ class HubConfig(msgspec.Struct, frozen=True):
     compacted: bool = False
     retention_ms: int | None = DEFAULT_RETENTION_MS
     append_time: bool = False
+    namespace: str = DEFAULT_NAMESPACE
+    capture: CaptureConfig | None = None
 
 
 class ConfigError(Exception):
@@ -47,6 +54,7 @@ class _Properties(msgspec.Struct, rename="pascal"):
     cleanup_policy: Literal["Delete", "Compact"] | None = None
     retention_in_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
     timestamp_type: Literal["AppendTime", "CreateTime"] | None = None
+    capture_description: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Entity(msgspec.Struct, rename="pascal"):
@@ -58,6 +66,7 @@ class _Entity(msgspec.Struct, rename="pascal"):
 
 class _HubNamespace(msgspec.Struct, rename="pascal"):
     entities: list[_Entity]
+    name: str | None = None
 
 
 class _HubUserConfig(msgspec.Struct, rename="pascal"):
@@ -75,22 +84,31 @@ def read_hubs(files: Sequence[Path]) -> list[HubConfig]:
     """
     hubs: dict[str, HubConfig] = {}
     for file in files:
-        for entity in _entities(file):
-            hubs[entity.name.lower()] = _merged(file, entity, hubs.get(entity.name.lower()))
+        for namespace in _namespaces(file):
+            for entity in namespace.entities:
+                key = entity.name.lower()
+                hubs[key] = _merged(file, namespace.name, entity, hubs.get(key))
     return list(hubs.values())
 
 
-def _entities(file: Path) -> list[_Entity]:
+def with_capture_interval(hub: HubConfig, interval_s: int | None) -> HubConfig:
+    """The hub with windows of that length where it is captured; None: as it is declared."""
+    if interval_s is None or hub.capture is None:
+        return hub
+    return msgspec.structs.replace(hub, capture=msgspec.structs.replace(hub.capture, interval_s=interval_s))
+
+
+def _namespaces(file: Path) -> list[_HubNamespace]:
     try:
         document = msgspec.json.decode(file.read_bytes(), type=_HubDocument)
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; expected a Config.json of the Event Hubs emulator") from None
     except UNREADABLE as error:
         raise ConfigError(f"{file}: {error}; expected the shape of the Event Hubs emulator's Config.json") from None
-    return [entity for namespace in document.user_config.namespace_config for entity in namespace.entities]
+    return document.user_config.namespace_config
 
 
-def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
+def _merged(file: Path, namespace: str | None, entity: _Entity, below: HubConfig | None) -> HubConfig:
     partitions = entity.partition_count or (below.partitions if below else None)
     if partitions is None:
         raise ConfigError(f"{file}: hub {entity.name} has no PartitionCount; expected 1 to 2000")
@@ -99,6 +117,12 @@ def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
     compacted = properties.cleanup_policy == "Compact" if properties.cleanup_policy else bool(below and below.compacted)
     kind = properties.timestamp_type
     append_time = kind == "AppendTime" if kind else bool(below and below.append_time)
+    capture = _capture(file, entity.name, properties, below)
+    if capture and compacted:
+        raise ConfigError(
+            f"{file}: hub {entity.name}: CleanupPolicy is Compact; expected Delete where CaptureDescription is "
+            "enabled: compaction takes events away, captured or not"
+        )
     return HubConfig(
         name=below.name if below else entity.name,
         partitions=partitions,
@@ -107,4 +131,16 @@ def _merged(file: Path, entity: _Entity, below: HubConfig | None) -> HubConfig:
         compacted=compacted,
         retention_ms=hours * HOUR_MS if hours else below.retention_ms if below else DEFAULT_RETENTION_MS,
         append_time=append_time,
+        namespace=namespace or (below.namespace if below else DEFAULT_NAMESPACE),
+        capture=capture,
     )
+
+
+def _capture(file: Path, hub: str, properties: _Properties, below: HubConfig | None) -> CaptureConfig | None:
+    """A file's description stands for the whole of an earlier one's."""
+    if properties.capture_description is msgspec.UNSET:
+        return below.capture if below else None
+    try:
+        return capture_config(bytes(properties.capture_description))
+    except CaptureDescriptionError as error:
+        raise ConfigError(f"{file}: hub {hub}: {error}") from None

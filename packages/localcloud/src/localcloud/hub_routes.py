@@ -3,7 +3,7 @@
 What Azure's management plane does; its SDK for Python speaks to Azure Resource Manager, which is not served here.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
 import msgspec
@@ -23,30 +23,36 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
     partitions: Annotated[int, msgspec.Meta(ge=1, le=2000)] | None = None
 
 
-def hub_routes(store: LogStore, forget: Callable[[str], Awaitable[None]]) -> list[Route]:
-    """GET /hubs; GET, PUT and DELETE /hubs/NAME. `forget` drops what consumer groups have committed of a hub."""
+def hub_routes(
+    store: LogStore, forget: Callable[[str], Awaitable[None]], captured: Callable[[Hub], Sequence[int] | None]
+) -> list[Route]:
+    """GET /hubs; GET, PUT and DELETE /hubs/NAME. `forget` drops what consumer groups have committed of a hub;
+    `captured` says how far its partitions are captured, None where they are not."""
+
+    def described(hub: Hub) -> dict[str, object]:
+        return _described(hub, captured(hub))
 
     async def every(request: Request) -> Response:
-        return JSONResponse([_described(hub) for hub in store.hubs()])
+        return JSONResponse([described(hub) for hub in store.hubs()])
 
     async def one(request: Request) -> Response:
         name = request.path_params["name"]
         try:
             if request.method == "PUT":
-                return _put(store, name, await request.body())
+                return _put(store, name, await request.body(), described)
             hub = store.hub(name)
-            described = _described(hub)
+            was = described(hub)
             if request.method == "DELETE":
                 store.delete_hub(name)
                 await forget(name)
-            return JSONResponse(described)
+            return JSONResponse(was)
         except UnknownHubError as error:
             return _refused("name", name, str(error), 404)
 
     return [Route("/hubs", every), Route("/hubs/{name}", one, methods=["GET", "PUT", "DELETE"])]
 
 
-def _put(store: LogStore, name: str, body: bytes) -> Response:
+def _put(store: LogStore, name: str, body: bytes, described: Callable[[Hub], dict[str, object]]) -> Response:
     """Create the hub, as it is declared or plain, or grow it. The count that it has already changes nothing."""
     try:
         wanted = msgspec.json.decode(body, type=_Wanted)
@@ -61,7 +67,7 @@ def _put(store: LogStore, name: str, body: bytes) -> Response:
             return _refused("partitions", None, f"Hub {name!r} is not declared: expected how many partitions it gets.")
         config = msgspec.structs.replace(declared, partitions=count) if declared else HubConfig(name, count)
         try:
-            return JSONResponse(_described(store.create_hub(config)), status_code=201)
+            return JSONResponse(described(store.create_hub(config)), status_code=201)
         except InvalidHubNameError as error:
             return _refused("name", name, str(error))
     if wanted.partitions not in (None, len(hub.partitions)):
@@ -69,18 +75,19 @@ def _put(store: LogStore, name: str, body: bytes) -> Response:
             store.grow_hub(name, wanted.partitions)
         except PartitionCountError as error:
             return _refused("partitions", wanted.partitions, str(error), 409)
-    return JSONResponse(_described(hub))
+    return JSONResponse(described(hub))
 
 
-def _described(hub: Hub) -> dict[str, object]:
-    """`end` is the position that the next event gets."""
+def _described(hub: Hub, captured: Sequence[int] | None) -> dict[str, object]:
+    """`end` is the position that the next event gets, `captured` that of the first event in no file of Capture."""
+    partitions = [{"begin": partition.start_offset, "end": partition.high_watermark} for partition in hub.partitions]
+    for partition, position in zip(partitions, captured or (), strict=False):
+        partition["captured"] = position
     return {
         "name": hub.name,
         "created_at_ms": hub.created_at_ms,
         "compacted": hub.config.compacted,
-        "partitions": [
-            {"begin": partition.start_offset, "end": partition.high_watermark} for partition in hub.partitions
-        ],
+        "partitions": partitions,
     }
 
 

@@ -13,6 +13,8 @@ from starlette.routing import Route
 
 from localcloud import control
 from localcloud.blob_service import BlobAccount
+from localcloud.capture.archive_blobs import ArchiveBlobs
+from localcloud.capture.service import CaptureService
 from localcloud.config import HubConfig
 from localcloud.cosmos.server import CosmosServer
 from localcloud.eventhubs.server import EventHubsServer
@@ -77,7 +79,7 @@ class CloudNamespace:
         self.blobs = blobs
         self.ports = {"blob": blobs.port} if blobs else {}
         self._wanted = wanted
-        self._unavailable = unavailable or {}
+        self._unavailable = dict(unavailable or {})
         self._routes = routes
 
     @property
@@ -99,6 +101,10 @@ class CloudNamespace:
                 self.folder / "hubs", settings.hubs, now_ms=_now_ms, segment_bytes=settings.segment_bytes
             )
             await stack.enter_async_context(store)
+            archive = ArchiveBlobs(self.blobs, HOST) if self.blobs else None
+            capture = await stack.enter_async_context(CaptureService(store, archive, _now_ms))
+            if capture.unavailable and capture.declared:
+                self._unavailable["capture"] = capture.unavailable
             wanted = {name: self._wanted.get(name, 0) for name in SERVICES}
             bus = ServiceBusServer(
                 self.folder / "servicebus", settings.bus, keys, host=HOST, port=wanted["servicebus"], faults=faults
@@ -119,7 +125,7 @@ class CloudNamespace:
                 self._unavailable,
                 faults,
                 lambda: cosmos.throughput,
-                [*hub_routes(store, kafka.forget_hub), *self._routes],
+                [*hub_routes(store, kafka.forget_hub, capture.positions), *self._routes],
             )
             servers: dict[str, _Server] = {
                 "eventhubs": EventHubsServer(store, keys, host=HOST, port=wanted["eventhubs"], faults=faults),

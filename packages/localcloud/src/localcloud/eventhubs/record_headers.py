@@ -34,7 +34,7 @@ RESERVED: Final = {
 }
 BODY: Final = "amqp:body"
 
-_FIELDS: Final = (
+FIELDS: Final = (
     "message-id",
     "user-id",
     "to",
@@ -81,7 +81,7 @@ def skip_property_headers(headers: Headers, at: int) -> int:
 def _field_headers(fields: list[Value]) -> Headers:
     return [
         (name, _text(value) if name in _AS_TEXT else encode(value))
-        for name, value in zip(_FIELDS, fields, strict=False)
+        for name, value in zip(FIELDS, fields, strict=False)
         if value is not None
     ]
 

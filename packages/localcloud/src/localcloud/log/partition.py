@@ -84,6 +84,8 @@ class PartitionLog:
         self.failures = 0  # how often appends failed that already had their offsets
         self._subscribers: dict[Callable[[], None], None] = {}
         self._compacted_to = -1
+        self.keep_from: int | None = None
+        """Retention deletes nothing from this offset on; None: it goes by age alone."""
 
     @classmethod
     def open(
@@ -117,6 +119,12 @@ class PartitionLog:
     def size(self) -> int:
         """Bytes on disk."""
         return sum(segment.size for segment in self._segments)
+
+    def bytes_from(self, offset: int) -> int:
+        """Bytes on disk from `offset` on, or up to 4 KiB more."""
+        first = self._segment_number(offset)
+        later = sum(segment.size for segment in self._segments[first + 1 :])
+        return later + self._segments[first].size - self._segments[first].index.position_of(offset)
 
     def read(self, offset: int, max_bytes: int) -> list[StoredBatch]:
         """Batches from the one that holds `offset` on, below the high watermark.
@@ -344,7 +352,11 @@ class PartitionLog:
     def _retain(self, not_before_ms: int) -> None:
         """Oldest first, so that a crash in between leaves no gap; the active segment always stays."""
         expired = 0
-        while expired < len(self._segments) - 1 and self._segments[expired].index.last_enqueued_ms < not_before_ms:
+        for segment in self._segments[:-1]:
+            if segment.index.last_enqueued_ms >= not_before_ms:
+                break
+            if self.keep_from is not None and segment.index.last_offset >= self.keep_from:
+                break
             expired += 1
         for segment in self._segments[:expired]:
             unlink(segment)

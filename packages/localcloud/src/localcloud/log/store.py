@@ -79,6 +79,7 @@ class LogStore:
         self._deleted_at_ms: dict[str, int] = {}
         self._internal: dict[str, PartitionLog] = {}
         self._refusals = Refusals("Event Hubs")
+        self._watchers: list[Callable[[], None]] = []
 
     @classmethod
     def open(
@@ -122,6 +123,10 @@ class LogStore:
     def hubs(self) -> list[Hub]:
         return list(self._hubs.values())
 
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, in the loop, when a hub was created, grown or deleted."""
+        self._watchers.append(callback)
+
     def check_new(self, config: HubConfig) -> None:
         """Raises what `create_hub` would."""
         if not is_hub_name(config.name):
@@ -142,7 +147,9 @@ class LogStore:
         HubFile.of(config, created_at_ms, self._declared.get(key)).write(fresh)
         fresh.rename(parent / key)
         sync_folder(parent)
-        return self._opened(parent / key, config, created_at_ms)
+        hub = self._opened(parent / key, config, created_at_ms)
+        self._changed()
+        return hub
 
     def check_growth(self, name: str, partitions: int) -> Hub:
         """The hub of that name. Raises what `grow_hub` would."""
@@ -166,6 +173,7 @@ class LogStore:
         HubFile.of(grown, hub.created_at_ms, self._declared.get(name.lower())).write(path)
         hub.grow(added)
         log.info("event hub %s has grown from %d to %d partitions", hub.name, before, partitions)
+        self._changed()
         return hub
 
     def declaration(self, name: str) -> HubConfig | None:
@@ -179,6 +187,7 @@ class LogStore:
         del self._hubs[name.lower()]
         for partition in hub.partitions:
             partition.drop()
+        self._changed()
         parent = self.folder / "hubs"
         gone = parent / _DELETED
         shutil.rmtree(gone, ignore_errors=True)
@@ -223,6 +232,10 @@ class LogStore:
         self._upkeep.cancel()
         await asyncio.wait((self._upkeep,))
         await self.close()
+
+    def _changed(self) -> None:
+        for callback in self._watchers:
+            callback()
 
     def _partitions(self) -> list[PartitionLog]:
         return [partition for hub in self._hubs.values() for partition in hub.partitions] + list(
