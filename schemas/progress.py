@@ -48,3 +48,9 @@ GENERATION = 1 << 42
 def lasting_position(generation: int, position: int) -> int:
     """A position that is beyond all those of earlier generations: what projections keep beside what they applied."""
     return generation * GENERATION + position
+
+
+def split_position(lasting: int) -> tuple[int, int]:
+    """The generation of a lasting position, and the position within it; -1 is (0, -1)."""
+    generation, position = divmod(lasting + 1, GENERATION)
+    return generation, position - 1

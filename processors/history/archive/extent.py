@@ -1,0 +1,76 @@
+"""What an archive holds of a partition, and what its hub holds beside it. Pure."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from songline.processors.history.archive.errors import Damage, Hole
+from songline.processors.history.archive.generations import PlacedFile
+from songline.processors.runtime.resume_point import HubState
+from songline.schemas.progress import split_position
+
+
+class PartitionExtent(Struct, frozen=True):
+    """What there is of a partition.
+
+    `first` and `last` are lasting positions in the archive, `first_s` and `last_s` the Unix seconds of these events;
+    None where the archive has no event. `holes` are between files: what is missing within a file, reading finds.
+    `damages` are those that the ends of files show. `hub_first` and `hub_last` are the hub's own positions, None where
+    the hub was not asked or lacks the partition; `waiting` is how many of its events the archive does not have yet.
+    """
+
+    partition: str
+    has_container: bool
+    files: int
+    size_bytes: int
+    first: int | None
+    last: int | None
+    first_s: int | None
+    last_s: int | None
+    holes: tuple[Hole, ...]
+    damages: tuple[Damage, ...]
+    hub_first: int | None
+    hub_last: int | None
+    waiting: int | None
+
+
+def extent_of(partition: str, placed: Sequence[PlacedFile], hub: HubState | None, *, is_there: bool) -> PartitionExtent:
+    """The extent of files that are in the order of their first positions. `is_there`: the container is."""
+    ranges = [one.range for one in placed if one.range is not None]
+    last = max((one.last for one in placed if one.range is not None), default=None)
+    waiting = None
+    if hub is not None:
+        generation, position = split_position(-1 if last is None else last)
+        first_s = min((one.range.first_s for one in placed if one.range and one.generation == generation), default=0)
+        same = last is not None and first_s >= int(hub.created_at.timestamp() // 1)
+        waiting = max(0, hub.last - (max(position, hub.first - 1) if same else hub.first - 1))
+    return PartitionExtent(
+        partition=partition,
+        has_container=is_there,
+        files=len(placed),
+        size_bytes=sum(one.file.size_bytes for one in placed),
+        first=min((one.first for one in placed if one.range is not None), default=None),
+        last=last,
+        first_s=min((one.first_s for one in ranges), default=None),
+        last_s=max((one.last_s for one in ranges), default=None),
+        holes=tuple(_holes(partition, placed)),
+        damages=tuple(one.damage for one in placed if one.damage is not None),
+        hub_first=None if hub is None else hub.first,
+        hub_last=None if hub is None else hub.last,
+        waiting=waiting,
+    )
+
+
+def _holes(partition: str, placed: Sequence[PlacedFile]) -> list[Hole]:
+    holes: list[Hole] = []
+    before: PlacedFile | None = None
+    for one in placed:
+        if one.range is None:
+            continue
+        known = -1 if before is None or before.generation != one.generation else split_position(before.last)[1]
+        if one.range.first > known + 1:
+            path = None if before is None else before.file.path
+            holes.append(Hole(partition, one.generation, known + 1, one.range.first - 1, path, one.file.path))
+        if before is None or one.last > before.last:
+            before = one
+    return holes

@@ -1,0 +1,252 @@
+"""The history of a hub: all events of a partition in order, from the archive and then from the hub's tail."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from songline.processors.history.archive.blob_files import ArchiveFiles
+from songline.processors.history.archive.capture_records import Records
+from songline.processors.history.archive.errors import ArchiveHoleError, Damage, DamagedFileError, Hole
+from songline.processors.history.archive.extent import PartitionExtent, extent_of
+from songline.processors.history.archive.file_facts import FileFacts, read_facts
+from songline.processors.history.archive.generations import PlacedFile, placed_files
+from songline.processors.history.archive.hub_tail import HubTail
+from songline.processors.history.archive.merge import FileMerge
+from songline.processors.runtime.resume_point import HubState
+from songline.schemas.progress import lasting_position, split_position
+
+NO_ARCHIVE = "there is no archive: turn Capture on for the hub, into this container"
+_AT_ONCE = 8
+"""Files of which the ends are read at the same time."""
+
+
+class ArchivedBatch(Struct, frozen=True, gc=False):
+    """Events of one partition in order, without gaps.
+
+    `positions` are lasting ones (see `songline.schemas.progress`): sequence numbers, which stay as they are until a hub
+    is made anew. `enqueued_s` are the whole Unix seconds at which the hub took the events. `bodies` are their bytes.
+    """
+
+    partition: str
+    positions: list[int]
+    enqueued_s: list[int]
+    bodies: list[bytes]
+
+
+class SkippedReport(Struct):
+    """What was passed over: positions that are missing, and files that are damaged, each once."""
+
+    holes: list[Hole] = []
+    damages: list[Damage] = []
+
+    @property
+    def missing(self) -> int:
+        """How many events are missing."""
+        return sum(hole.count for hole in self.holes)
+
+
+class HubHistory:
+    """The events of a hub, read from the files of its archive and then, where `tail` is given, from the hub itself.
+
+    With `skip`, what is missing or damaged is passed over and stands in `skipped`; without, it raises ArchiveHoleError
+    and DamagedFileError. All methods raise AzureError and, with a tail, EventHubError.
+    """
+
+    def __init__(self, files: ArchiveFiles, tail: HubTail | None = None, *, skip: bool = False) -> None:
+        self.skipped = SkippedReport()
+        self.files = files
+        self.tail = tail
+        self._skip = skip
+        self._facts: dict[tuple[str, str], FileFacts] = {}
+        self._has_container = True
+
+    async def partitions(self) -> list[str]:
+        """The partitions of which there are events, or may be."""
+        found = {file.name.partition for file in await self.files.list() or ()}
+        if self.tail is not None:
+            found |= (await self.tail.describe()).partitions
+        return sorted(found, key=lambda partition: (len(partition), partition))
+
+    async def extent(self, partition: str) -> PartitionExtent:
+        """What the archive holds of a partition, what the hub holds, and how far the archive is behind."""
+        placed = await self.placed(partition)
+        return extent_of(partition, placed, await self.hub_state(partition), is_there=self._has_container)
+
+    async def placed(self, partition: str) -> list[PlacedFile]:
+        """The files of a partition as they are now, by their first position."""
+        listed = await self.files.list()
+        self._has_container = listed is not None
+        mine = [file for file in listed or () if file.name.partition == partition]
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def facts(file_key: tuple[str, str], place: int) -> None:
+            async with limit:
+                self._facts[file_key] = await read_facts(self.files, mine[place])
+
+        keys = [(file.path, file.etag) for file in mine]
+        async with asyncio.TaskGroup() as group:
+            for place, key in enumerate(keys):
+                if key not in self._facts:
+                    group.create_task(facts(key, place))
+        return placed_files(self._facts[key] for key in keys)
+
+    async def read(self, partition: str, after: int = -1, until_s: int | None = None) -> AsyncGenerator[ArchivedBatch]:
+        """The events after the lasting position `after`, up to the hub's end as it is when it is asked for, or to the
+        first one that the hub took at the Unix second `until_s` or later.
+
+        The hub's end is asked for once, when all files are read: what comes in later is not read. Raises
+        HubUnreadableError too.
+        """
+        reading = _Reading(self, partition, after + 1)
+        async with aclosing(reading.run()) as found:
+            async for records in found:
+                stop = _before(records, until_s)
+                if stop:
+                    kept = records if stop == len(records) else records.cut(0, stop)
+                    yield ArchivedBatch(partition, kept.positions, kept.enqueued_s, kept.bodies)
+                if stop < len(records):
+                    return
+
+    async def hub_state(self, partition: str) -> HubState | None:
+        """The partition as its hub has it now, None without a hub or where the hub lacks it."""
+        return None if self.tail is None else await self.tail.read_state(partition)
+
+    def note_damage(self, damage: Damage) -> None:
+        """Report a damage, or raise it."""
+        if not self._skip:
+            raise DamagedFileError(damage)
+        if damage not in self.skipped.damages:
+            self.skipped.damages.append(damage)
+
+    def note_hole(self, hole: Hole) -> None:
+        """Report a hole, or raise it."""
+        if not self._skip:
+            raise ArchiveHoleError(hole, "" if self._has_container else NO_ARCHIVE)
+        if hole not in self.skipped.holes:
+            self.skipped.holes.append(hole)
+
+
+class _Reading:
+    """One reading of a partition. `_expected` is the lasting position of the event that comes next."""
+
+    def __init__(self, history: HubHistory, partition: str, expected: int) -> None:
+        self._history = history
+        self._partition = partition
+        self._expected = expected
+        self._placed: list[PlacedFile] = []
+        self._is_read = False
+        """Whether all files are read."""
+        self._end: int | None = None
+        """The lasting position of the hub's last event, as it was when all files were read."""
+        self._hub_next = 0
+
+    async def run(self) -> AsyncGenerator[Records]:
+        stuck_at = -1
+        while True:
+            self._placed = await self._history.placed(self._partition)
+            # Capture may have written meanwhile what the hub does not hold any more: only what is missing when both
+            # are asked again is missing.
+            is_stuck, stuck_at = stuck_at == self._expected, self._expected
+            async for records in self._read_files(is_stuck=is_stuck):
+                yield records
+            if self._is_read:
+                async for records in self._read_tail(is_stuck=is_stuck):
+                    yield records
+                if self._end is None or self._expected > self._end:
+                    return
+
+    async def _read_files(self, *, is_stuck: bool) -> AsyncGenerator[Records]:
+        wanted = [one for one in self._placed if one.last + (one.damage is not None) >= self._expected]
+        merge = FileMerge(wanted, self._history.files.download, self._history.note_damage)
+        self._is_read = False
+        try:
+            while (found := await merge.read(self._expected)) is not None:
+                if isinstance(found, Records):
+                    yield found
+                    self._expected = found.positions[-1] + 1
+                    continue
+                generation, _ = split_position(found)
+                if generation != split_position(self._expected)[0]:
+                    self._expected = lasting_position(generation, 0)
+                    continue
+                # The hub may hold what the archive lacks.
+                state = await self._history.hub_state(self._partition)
+                async for records in self._read_hub(state, found - 1):
+                    yield records
+                if self._expected < found:
+                    if not is_stuck:
+                        return
+                    self._pass_over(found)
+            self._is_read = True
+        finally:
+            await merge.close()
+
+    async def _read_tail(self, *, is_stuck: bool) -> AsyncGenerator[Records]:
+        state = await self._history.hub_state(self._partition)
+        if state is None:
+            return
+        base = self._base(state)
+        if self._end is None:
+            self._end = base + state.last
+        self._expected = max(self._expected, base)
+        if self._expected > self._end:
+            return
+        async for records in self._read_hub(state, self._end):
+            yield records
+        if self._expected <= self._end and is_stuck:
+            self._pass_over(min(self._end + 1, max(self._hub_next, self._expected + 1)))
+
+    async def _read_hub(self, state: HubState | None, last: int) -> AsyncGenerator[Records]:
+        """What the hub holds from the expected event on without a gap, up to the lasting position `last`. Sets
+        `_hub_next`: the lasting position of what it has instead of the event that is expected then."""
+        tail = self._history.tail
+        if tail is None or state is None:
+            return
+        base = self._base(state)
+        first, self._hub_next = self._expected - base, base + state.first
+        if not state.first <= first <= min(last - base, state.last):
+            return
+        async with aclosing(tail.read(self._partition, first, min(last - base, state.last))) as found:
+            async for records in found:
+                if isinstance(records, int):
+                    self._hub_next = base + records
+                    return
+                positions = [base + at for at in records.positions] if base else records.positions
+                yield Records(positions, records.enqueued_s, records.bodies)
+                self._expected = positions[-1] + 1
+
+    def _base(self, state: HubState) -> int:
+        """What is added to the hub's positions: it may have been made anew after the last event of the archive."""
+        last = max((one.generation for one in self._placed), default=0)
+        seconds = [one.range.first_s for one in self._placed if one.generation == last and one.range is not None]
+        made_anew = bool(seconds) and min(seconds) < int(state.created_at.timestamp() // 1)
+        return lasting_position(max(last + made_anew, split_position(self._expected)[0]), 0)
+
+    def _pass_over(self, found: int) -> None:
+        """Go on at the lasting position `found`: nobody has what is before. Raises ArchiveHoleError."""
+        generation, first = split_position(self._expected)
+        before = max((one for one in self._placed if one.first < self._expected), key=_last, default=None)
+        after = next((one for one in self._placed if one.first >= found), None)
+        hole = Hole(
+            self._partition,
+            generation,
+            first,
+            split_position(found)[1] - 1,
+            None if before is None else before.file.path,
+            None if after is None else after.file.path,
+        )
+        self._history.note_hole(hole)
+        self._expected = found
+
+
+def _last(placed: PlacedFile) -> int:
+    return placed.last
+
+
+def _before(records: Records, until_s: int | None) -> int:
+    """How many of the records come before the first that is of `until_s` or later."""
+    if until_s is None or max(records.enqueued_s) < until_s:
+        return len(records)
+    return next(place for place, second in enumerate(records.enqueued_s) if second >= until_s)

@@ -1,0 +1,61 @@
+"""Opening the history of `music-events` over the services that the environment names."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from msgspec import Struct
+
+from songline.cloud import blobs, eventhubs
+from songline.cloud.settings import EventHubsSettings, SettingError, read_blobs, read_eventhubs
+from songline.processors.history.archive.blob_files import BlobFiles
+from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.archive.hub_tail import HubTail
+from songline.processors.history.archive.name_format import DEFAULT_FORMAT, NameFormat, NameFormatError
+from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
+
+ARCHIVE_CONTAINER = "SONGLINE_ARCHIVE_CONTAINER"
+ARCHIVE_FORMAT = "SONGLINE_ARCHIVE_FORMAT"
+
+TAIL_GROUP = "$Default"
+"""No worker reads in this group: readers with an owner level would disconnect those without one."""
+
+
+class ArchiveSettings(Struct, frozen=True):
+    """Where the archive is: its blob container, and the name format that Capture has."""
+
+    container: str
+    names: NameFormat
+
+
+def read_archive(environ: Mapping[str, str]) -> ArchiveSettings:
+    """The archive's settings; raises SettingError."""
+    written = environ.get(ARCHIVE_FORMAT) or DEFAULT_FORMAT
+    try:
+        names = NameFormat(written, MUSIC_EVENTS)
+    except NameFormatError as error:
+        raise SettingError(ARCHIVE_FORMAT, repr(written), f"a name format of Capture: {error}") from None
+    return ArchiveSettings(environ.get(ARCHIVE_CONTAINER) or ARCHIVE_BLOBS, names)
+
+
+@asynccontextmanager
+async def open_history(
+    environ: Mapping[str, str], *, skip: bool = False, with_tail: bool = True
+) -> AsyncIterator[HubHistory]:
+    """The history of `music-events`; without `with_tail` of its archive alone. Raises SettingError."""
+    settings = read_archive(environ)
+    hub = read_eventhubs(environ) if with_tail else None
+    async with AsyncExitStack() as stack:
+        account = await stack.enter_async_context(blobs.client(read_blobs(environ)))
+        files = BlobFiles(account.get_container_client(settings.container), settings.names, _namespace(hub))
+        tail = None
+        if hub is not None:
+            consumer = partial(eventhubs.consumer, hub, MUSIC_EVENTS, TAIL_GROUP)
+            tail = HubTail(consumer, HubMetadata(await stack.enter_async_context(consumer())))
+        yield HubHistory(files, tail, skip=skip)
+
+
+def _namespace(hub: EventHubsSettings | None) -> str | None:
+    """The namespace whose files are read; any with an emulator, whose host is not its name."""
+    return None if hub is None or hub.plaintext else hub.host.partition(".")[0]
