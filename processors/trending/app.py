@@ -39,11 +39,13 @@ from songline.processors.trending.faust.lifecycle import (
 )
 from songline.processors.trending.faust.settings import faust_settings
 from songline.processors.trending.fold_guard import FoldGuard
-from songline.processors.trending.merge.chart_writer import ChartWriter
+from songline.processors.trending.merge.chart_writer import IN_FLIGHT, ChartWriter
 from songline.processors.trending.merge.worker import MergeWorker
+from songline.processors.trending.merge.write_rate import WriteRate
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.plays.writer import PlaysWriter
 from songline.processors.trending.progress_observer import ProgressObserver
+from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.validation import check_saved
 from songline.processors.trending.shards.worker import ShardWorker
 from songline.processors.trending.spans import READER
@@ -64,6 +66,15 @@ FAR_BEHIND_SHARE = 0.1
 
 SEAL_S = 5.0
 """The pause between two looks for hours to seal."""
+
+DAYS_S = 1.0
+"""The pause between two writes of songs' days."""
+
+IDLE_S = 1.0
+"""The pause between two looks for what time alone changes."""
+
+LEAST_SHARE = 0.8
+"""A flush that is woken comes after this share of the pause: what is gathered for as long is on its way for a while."""
 
 OBSERVE_S = 1.0
 """The pause between two observations of progress, and between two checks of partitions that wait."""
@@ -96,7 +107,8 @@ def build_app(
 ) -> TrendingApp:
     """The app for a namespace whose hubs have so many `partitions`. It starts nothing."""
     batched = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)
-    app = BatchedApp(TRENDING_GROUP, batched=batched, **faust_settings(settings, config))
+    gathered = {MUSIC_EVENTS: config.flush_s}
+    app = BatchedApp(TRENDING_GROUP, batched=batched, gathered=gathered, **faust_settings(settings, config))
     # As many as songs were shared out among: a partition that is added has no place in the changelog, and no song.
     shards = min(partitions[TRENDING_PARTIALS], partitions[TRENDING_SHARDS_CHANGELOG])
 
@@ -126,15 +138,15 @@ def build_app(
     hours = HourStore(saved_cells, sealed, services.key, lambda: app.producer)
     policy = services.policy
     cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guards[MUSIC_EVENTS], opener, policy)
-    whole_ms = round(config.whole_s * 1_000)
+    turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard = guards[TRENDING_PARTIALS]
-    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, whole_ms, parking, shard_guard, policy)
-    chart_writer = ChartWriter(services.charts, max(1, round(config.chart_writes * config.tick_s)))
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, policy)
+    chart_writer = ChartWriter(services.charts, WriteRate(config.chart_writes, monotonic))
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy)
 
     def day_writes() -> int:
         share = FAR_BEHIND_SHARE if cells.far_behind() else 1
-        return max(1, round(config.day_writes * config.tick_s * share))
+        return max(1, round(config.day_writes * DAYS_S * share))
 
     plays = PlaysWriter(services.plays, lambda: ranking.shards, shards, day_writes, wall_clock_ms, monotonic)
 
@@ -155,12 +167,15 @@ def build_app(
     shard_table.on_recover(crash_on_error(app, hold_shards))
     on_revoked(app, (cells.revoked, ranking.revoked, merge.revoked))
 
-    repeat(app, config.flush_s, cells.flush, isolation.run_apart)
+    least_s = config.flush_s * LEAST_SHARE
+    repeat(app, config.flush_s, cells.flush, isolation.run_apart, wake=cells.news, least_s=least_s)
     repeat(app, SEAL_S, cells.seal, isolation.run_apart)
-    repeat(app, config.tick_s, ranking.report, isolation.run_apart)
+    repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=config.tick_s)
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
-    repeat(app, config.tick_s, merge.write, isolation.run_apart)
-    repeat(app, config.tick_s, plays.write, isolation.run_apart)
+    # The global charts, which come first, leave at least half of the writes to the others.
+    least_s = max(config.tick_s, min(1.0, 2 * IN_FLIGHT / config.chart_writes))
+    repeat(app, IDLE_S, merge.write, isolation.run_apart, wake=merge.news, least_s=least_s)
+    repeat(app, DAYS_S, plays.write, isolation.run_apart)
 
     def errors() -> Iterator[tuple[str, Exception | None]]:
         yield "records can't be parked", parking.last_error

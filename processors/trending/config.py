@@ -15,8 +15,9 @@ _PREFIX = "SONGLINE_TRENDING_"
 class TrendingConfig(Struct, frozen=True):
     """What an operator may set.
 
-    `port`: where health is served on 127.0.0.1, 0 for a free port. `flush_s`, `save_s`: the pause between flushes of
-    cells and saves of shards; `tick_s`: between shard reports, and between writes. `whole_s`: the pause between
+    `port`: where health is served on 127.0.0.1, 0 for a free port. `flush_s`: for how long events are gathered
+    before they are fetched and flushed. `save_s`: the pause between saves of shards. `tick_s`: the least pause between
+    shard reports, and between writes. `whole_s`: the pause between
     reports with everything. `chart_writes`, `day_writes`: charts and songs' days written a second at most.
     `session_ms`: after which the group takes a silent worker for dead. `stall_s`: how long events may wait in a
     partition of which none is applied before the worker is not ready. `hang_s`: how long the event loop may have no
@@ -24,9 +25,9 @@ class TrendingConfig(Struct, frozen=True):
     """
 
     port: int = 0
-    flush_s: float = 1.0
+    flush_s: float = 0.5
     save_s: float = 5.0
-    tick_s: float = 1.0
+    tick_s: float = 0.25
     whole_s: float = 30.0
     chart_writes: int = 30
     day_writes: int = 20

@@ -217,11 +217,11 @@ class Pipeline:
         for shard, messages in enumerate(self.hub):
             self.apply(shard, len(messages))
 
-    def tell(self, merge: Merge, now_ms: int, *, whole: bool) -> None:
+    def tell(self, merge: Merge, now_ms: int, *, whole: bool, scoped: bool = True) -> None:
         for number, shard in enumerate(self._shards):
             shard.advance(now_ms)
-            songs, tops = shard.report(whole=whole)
-            for body in reports.report_bodies(number, whole, songs, tops, shard.watermark(now_ms)):
+            songs, tops = shard.report(whole=whole, scoped=scoped)
+            for body in reports.report_bodies(number, whole, songs, tops, shard.watermark(now_ms), scoped=scoped):
                 part = reports.decode(body)
                 check_report_part(part, StageLimits(len(self.hub), len(self.logs), now_ms))
                 merge.apply(part)

@@ -105,6 +105,11 @@ class SourcePartition:
         """Whether the shards were not sent the position and the watermark yet."""
         return self._sent != (self.position, self._watermark_ms)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the shards were not sent the position yet."""
+        return self._sent is None or self._sent[0] != self.position
+
     def flush(self, now_ms: int) -> SourceFlush:
         """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
         minutes: list[CountRows] = []

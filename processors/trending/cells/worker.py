@@ -31,6 +31,9 @@ FAR_BEHIND = 20_000
 CATCH_UP_MS = 4_000
 """The pause between flushes with more than FAR_BEHIND events to read: the same songs come again, and are sent once."""
 
+QUIET_MS = 2_000
+"""The pause between flushes that say no more than that nothing came."""
+
 MOST_UNWRITTEN = 150_000
 """Records of a partition that are counted and not flushed: the record that ended a worker is among so many."""
 
@@ -76,6 +79,9 @@ class CellWorker:
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._flushing = asyncio.Lock()
         self._flushed_ms = 0
+        self._sent_ms = 0
+        self.news = asyncio.Event()
+        """Set when a partition is read to its end and there is something to flush."""
         self._swept_hour = 0
 
     async def consume(self, stream: Any) -> None:
@@ -117,6 +123,8 @@ class CellWorker:
             # Its offset is acknowledged by a flush; its bodies may be megabytes until then.
             message.value = None
             self._messages[number].append(message)
+            if self._is_at_end(self._sources[number]):
+                self.news.set()
             if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))
 
@@ -197,8 +205,12 @@ class CellWorker:
             for number, source in list(self._void.items()):
                 if source.changed:
                     flushes[number] = source.flush(now_ms)
-            for number, source in list(self._sources.items()):
+            sources = list(self._sources.items())
+            for _, source in sources:
                 self._advance_at_end(source)
+            if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
+                sources = []
+            for number, source in sources:
                 if not source.changed or not await self._hours.load_missing(source, now_ms):
                     continue
                 # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
@@ -207,6 +219,8 @@ class CellWorker:
                     self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
                     flushes[number] = source.flush(now_ms)
                     messages[number] = self._messages.pop(number, [])
+            if flushes:
+                self._sent_ms = now_ms
             await self._send(flushes)
             for number, done in messages.items():
                 if number in self._sources:
@@ -257,6 +271,11 @@ class CellWorker:
         fetched = self._app.consumer.fetch_position(TP(MUSIC_EVENTS, source.number))
         if fetched is not None and source.position + 1 >= fetched.end:
             source.at_end(fetched.polled_ms)
+
+    def _is_at_end(self, source: SourcePartition) -> bool:
+        """Whether the partition is read to the end that was seen last."""
+        fetched = self._app.consumer.fetch_position(TP(MUSIC_EVENTS, source.number))
+        return fetched is not None and source.position + 1 >= fetched.end
 
     async def _delete_outdated(self, now_ms: int) -> None:
         """Once an hour, delete the cells that no window can show any more."""

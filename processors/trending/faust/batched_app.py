@@ -33,6 +33,7 @@ from msgspec import Struct
 
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.fetched_records import FetchedRecords, OffsetGap, ReadableRecords, moments
+from songline.processors.trending.faust.gathering import Gathering
 from songline.processors.trending.faust.record_batches import RecordBytes
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         super().__post_init__()
         self._opened: dict[Any, FetchedRecords] = {}
         self._held_until: dict[Any, float] = {}
+        self._gathering = Gathering(self.app.gathered)
 
     async def _fetch_records(
         self,
@@ -75,6 +77,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
             raise ConsumerStoppedError
+        self._gathering.attach(fetcher)
         with fetcher._subscriptions.fetch_context():
             fetched = await self._fetched(fetcher, active_partitions)
             if not fetched and timeout:
@@ -110,6 +113,7 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
             self._record_gap(tp, self._opened.pop(tp, None), now)
             if fetched[tp][0].begin == fetched[tp][0].end:
                 del fetched[tp]
+        self._gathering.begin(fetched)
         return fetched
 
     def _unreadable(self, tp: Any, offset: int, raw: bytes, why: str) -> None:
@@ -218,6 +222,7 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
     """A Faust app that gets the hubs named in `batched` a fetch at a time.
 
     `unreadable` has, by other hubs, what to call with a record batch that can't be read: partition, offset, bytes, why.
+    `gathered`: hub to the seconds for which what comes to its partitions is gathered once they are read to their end.
     `gaps` are those at which partitions are. Partitions that are `on_hold` or `unopened` are not handed over at all.
     """
 
@@ -225,9 +230,11 @@ class BatchedApp(faust.App):  # type: ignore[misc] # Faust has no types
         self,
         *args: Any,
         batched: Iterable[str],
+        gathered: Mapping[str, float] | None = None,
         **options: Any,
     ) -> None:
         self.batched = frozenset(batched)
+        self.gathered = dict(gathered or {})
         self.unreadable: dict[str, Callable[[int, int, bytes, str], None]] = {}
         self.gaps: dict[TP, GapRead] = {}
         self.on_hold: set[TP] = set()

@@ -10,8 +10,10 @@ import faust
 from songline.processors.runtime.process import run_unless
 from songline.processors.trending.faust.batched_app import BatchedApp
 
-REST = 1.0
-"""A timer rests at least as long as its work took, so that folding gets its share of the time."""
+REST = 0.5
+"""A timer rests at least for this share of the time that its work took, so that folding gets its share."""
+GATHER_S = 0.02
+"""What is woken waits so long: the records of several partitions come right after each other."""
 
 
 async def run_until(app: faust.App, stop: asyncio.Event) -> None:
@@ -67,16 +69,29 @@ def repeat(
     pause_s: float,
     work: Callable[[], Awaitable[None]],
     guard: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]],
+    *,
+    wake: asyncio.Event | None = None,
+    least_s: float = 0.0,
 ) -> None:
-    """Have the app call `guard` with `work` every `pause_s` seconds, for as long as it runs."""
+    """Have the app call `guard` with `work` every `pause_s` seconds, for as long as it runs.
+
+    `wake` is set when there is work to do before: it is done then, but no sooner than `least_s` after it was begun
+    last.
+    """
 
     async def loop() -> None:
-        rest_s = pause_s
+        due_s = soonest_s = monotonic()
         while not app.should_stop:
-            await app.sleep(rest_s)
+            if wake is None:
+                await app.sleep(max(0.0, due_s - monotonic()))
+            else:
+                await app.wait(wake.wait(), timeout=max(0.0, due_s - monotonic()))
+                # What comes together is done together.
+                await app.sleep(max(GATHER_S, soonest_s - monotonic()))
+                wake.clear()
             start_s = monotonic()
             await guard(work)
-            took_s = monotonic() - start_s
-            rest_s = max(pause_s - took_s, took_s * REST)
+            rested_s = monotonic() + (monotonic() - start_s) * REST
+            due_s, soonest_s = max(start_s + pause_s, rested_s), max(start_s + least_s, rested_s)
 
     app.task(loop)

@@ -3,7 +3,7 @@ all charts are, also those in which nothing changes."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
 """Charts written at a time: as many as there are global ones, which come first."""
+
+SCOPED = "region or genre"
+"""Stands for all scopes but GLOBAL: they are of the same reports."""
 
 _NEWEST_BEFORE = "SELECT TOP 1 * FROM c WHERE c.id < @hour ORDER BY c.id DESC"
 
@@ -52,13 +55,13 @@ UNKNOWN = Freshness(as_of=moment_at(0), complete_through=None, position={})
 
 
 class ChartWriter:
-    """Writes the charts of a merge, `writes` a call at most.
+    """Writes the charts of a merge, `writes()` a call at most.
 
     `last_error` is the error of the last write, None once one is done. `refused` has the error of each chart that
     Cosmos DB refuses, until the chart is written.
     """
 
-    def __init__(self, container: ContainerProxy, writes: int) -> None:
+    def __init__(self, container: ContainerProxy, writes: Callable[[], int]) -> None:
         self._container = container
         self._writes = writes
         self._previous: dict[str, PreviousRanks] = {}
@@ -70,7 +73,8 @@ class ChartWriter:
     def forget(self) -> None:
         """Forget everything: another worker may write from now on."""
         self._due: dict[str, DueChart] = {}
-        self._fresh = UNKNOWN
+        self._fresh = dict.fromkeys((GLOBAL, SCOPED), UNKNOWN)
+        self._written = UNKNOWN
         self._hour = ""
         self._calls = 0
         self._previous.clear()
@@ -84,39 +88,42 @@ class ChartWriter:
         What can't be written stays due; a later call writes it as it is then.
         """
         self._calls += 1
-        fresh = merge.freshness()
-        if any(fresh.position.get(partition, -1) < position for partition, position in self._fresh.position.items()):
-            self._lower_freshness(fresh)
-        self._collect_due(merge, snapshot_id(fresh.as_of))
+        fresh = {scope: merge.freshness(scope) for scope in (GLOBAL, SCOPED)}
+        for scope, now in fresh.items():
+            if _falls(self._fresh[scope].position, now.position):
+                self._lower_freshness(scope, now)
+        self._collect_due(merge, snapshot_id(fresh[GLOBAL].as_of))
         self._fresh = fresh
-        chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key].call, key))[: self._writes]
+        chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key].call, key))
+        chosen = chosen[: self._writes()]
         for start in range(0, len(chosen), IN_FLIGHT):
             if not await self._write_some(merge, chosen[start : start + IN_FLIGHT]):
                 return
-        await self._write_freshness(
-            min((due.stored for due in self._due.values() if due.stored), key=_as_of, default=fresh)
-        )
+        stored = [due.stored for due in self._due.values() if due.stored is not None]
+        await self._write_freshness(min([*stored, *fresh.values()], key=_as_of))
 
     def _collect_due(self, merge: Merge, hour: str) -> None:
         for key in merge.changed:
-            due = self._due.setdefault(key, DueChart(self._calls, self._fresh))
-            due.stored = due.stored or self._fresh
+            before = self._fresh[_scope(key)]
+            due = self._due.setdefault(key, DueChart(self._calls, before))
+            due.stored = due.stored or before
         merge.changed.clear()
         if hour != self._hour:
             for key in sorted(merge.keys()):
                 self._due.setdefault(key, DueChart(self._calls, None))
             self._hour = hour
 
-    def _lower_freshness(self, fresh: Freshness) -> None:
+    def _lower_freshness(self, scope: str, fresh: Freshness) -> None:
         """Positions fell, since they were of another hub, or a shard begins again from what it had saved."""
-        self._fresh = structs.replace(self._fresh, position=fresh.position, complete_through=None)
-        for due in self._due.values():
-            if due.stored is not None:
+        before = self._fresh[scope]
+        self._fresh[scope] = structs.replace(before, position=fresh.position, complete_through=None)
+        for key, due in self._due.items():
+            if due.stored is not None and _scope(key) == scope:
                 due.stored = structs.replace(due.stored, position=fresh.position, complete_through=None)
 
     async def _write_freshness(self, fresh: Freshness) -> None:
         """Write how fresh all charts are at least: a chart in which nothing changes is not written."""
-        if fresh is UNKNOWN:
+        if fresh in (UNKNOWN, self._written):
             return
         try:
             document = {**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}
@@ -124,6 +131,7 @@ class ChartWriter:
         except AzureError as error:
             self._record(error, "how fresh the charts are was not written")
         else:
+            self._written = fresh
             self.last_error = None
 
     def _record(self, error: AzureError, what: str) -> None:
@@ -203,6 +211,14 @@ class ChartWriter:
 
 def _as_of(fresh: Freshness) -> datetime:
     return fresh.as_of
+
+
+def _falls(before: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    return any(now.get(partition, -1) < position for partition, position in before.items())
+
+
+def _scope(key: str) -> str:
+    return GLOBAL if _is_global(key) else SCOPED
 
 
 def _is_global(key: str) -> bool:

@@ -8,7 +8,7 @@ from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.spans import MINUTE_MS
 from songline.processors.trending.watermark import ShardWatermark, common_positions, common_watermark_ms
-from songline.schemas.documents import WINDOWS, Chart, Kind, Window
+from songline.schemas.documents import GLOBAL, WINDOWS, Chart, Kind, Window
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import moment_at
 from songline.schemas.policy import V1, ChartPolicy
@@ -18,9 +18,11 @@ _WINDOWS: dict[str, Window] = {window: window for window in WINDOWS}
 
 
 class ShardReport(Struct):
-    """Everything that a shard has reported: the labels of songs by id, and top lists by chart, as of its watermark."""
+    """Everything that a shard has reported: the labels of songs by id, and top lists by chart, the global ones as of
+    `watermark`, those of regions and genres as of `scoped`."""
 
     watermark: ShardWatermark
+    scoped: ShardWatermark
     songs: dict[str, SongLabel]
     tops: dict[str, TopK]
 
@@ -56,9 +58,12 @@ class Merge:
 
     @property
     def ready(self) -> bool:
-        """Whether all shards have reported and are in the same minute: only then do their lists fit together."""
-        minutes = {report.watermark.as_of_ms // MINUTE_MS for report in self._reports.values()}
-        return len(self._reports) == self._shards and len(minutes) == 1
+        """Whether all shards have reported and are in the same minute: only then do their lists fit together.
+
+        The first report of a minute has the lists of regions and genres, too.
+        """
+        found = [one for report in self._reports.values() for one in (report.watermark, report.scoped)]
+        return len(self._reports) == self._shards and len({one.as_of_ms // MINUTE_MS for one in found}) == 1
 
     @property
     def missing_shards(self) -> list[int]:
@@ -69,9 +74,10 @@ class Merge:
         """The keys of all charts."""
         return {key for report in self._reports.values() for key in report.tops}
 
-    def freshness(self) -> Freshness:
-        """How fresh every chart is that is made now."""
-        watermarks = [report.watermark for report in self._reports.values()]
+    def freshness(self, scope: str = GLOBAL) -> Freshness:
+        """How fresh every chart of the scope is that is made now."""
+        of_world = scope == GLOBAL
+        watermarks = [report.watermark if of_world else report.scoped for report in self._reports.values()]
         complete_ms = common_watermark_ms(watermarks)
         return Freshness(
             as_of=moment_at(min(one.as_of_ms for one in watermarks)),
@@ -89,7 +95,7 @@ class Merge:
             if (top := report.tops.get(key)) is not None
             for song in ranked_songs(top, report.songs)
         ]
-        fresh = self.freshness()
+        fresh = self.freshness(scope)
         return Chart(
             kind=kind,
             window=_WINDOWS[window],
@@ -107,13 +113,14 @@ class Merge:
         before = self._reports.get(shard)
         if not whole and (before is None or shard in self._broken):
             return
-        before = before or ShardReport(watermark, {}, {})
+        before = before or ShardReport(watermark, watermark, {}, {})
         songs = {song.song_id: song for part in parts for song in part.songs}
         tops = {key: top for part in parts for key, top in part.tops.items()}
         if whole:
-            after = ShardReport(watermark, songs, tops)
+            after = ShardReport(watermark, watermark, songs, tops)
         else:
-            after = ShardReport(watermark, before.songs | songs, before.tops | tops)
+            scoped = watermark if parts[0].scoped else before.scoped
+            after = ShardReport(watermark, scoped, before.songs | songs, before.tops | tops)
         unknown = {song for top in tops.values() for song in top.song} - after.songs.keys()
         if unknown:
             self._broken.add(shard)

@@ -1,5 +1,6 @@
 """The pump of the merge: the shards' reports in `trending-tops` to charts, which the chart writer writes."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -55,6 +56,8 @@ class MergeWorker:
         self._whole_at: dict[int, int] = {}
         self._begun_at: dict[int, int] = {}
         self._applied = -1
+        self.news = asyncio.Event()
+        """Set when a report was applied."""
 
     async def consume(self, stream: Any) -> None:
         """Apply the batches of a stream, for as long as it lasts."""
@@ -69,6 +72,7 @@ class MergeWorker:
                 # Its offset is acknowledged once whole reports follow it; its bodies may be megabytes until then.
                 event.message.value = None
                 self._messages.append(event.message)
+                self.news.set()
 
     async def _fold(self, merge: Merge, batch: Batch) -> None:
         tp = TP(TRENDING_TOPS, 0)

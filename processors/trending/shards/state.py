@@ -90,9 +90,10 @@ class Shard:
         """How far the shard is; `now_ms` is the moment to which its windows were slid."""
         return self._watermarks.as_of(now_ms)
 
-    def report(self, *, whole: bool) -> tuple[list[SongLabel], dict[str, TopK]]:
-        """The songs and top lists that differ from what was reported last; `whole`: all of them."""
-        lists = changed_lists(self._windows, self.songs, self._genres, whole=whole)
+    def report(self, *, whole: bool, scoped: bool = True) -> tuple[list[SongLabel], dict[str, TopK]]:
+        """The songs and top lists that differ from what was reported last; `whole`: all of them. Without `scoped` the
+        lists of regions and genres are left for a later report."""
+        lists = changed_lists(self._windows, self.songs, self._genres, whole=whole, scoped=scoped)
         song_ids, changed = self._reported.report(lists, whole=whole)
         return [self._label(song_id) for song_id in song_ids], changed
 

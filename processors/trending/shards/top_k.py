@@ -14,15 +14,19 @@ from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_ke
 
 
 def changed_lists(
-    windows: ShardWindows, songs: SongIndex, genres: SongGenres, *, whole: bool
+    windows: ShardWindows, songs: SongIndex, genres: SongGenres, *, whole: bool, scoped: bool
 ) -> Iterator[tuple[str, TopK]]:
-    """Key and list of each chart in which anything has changed; `whole`: of every chart."""
+    """Key and list of each chart in which anything has changed; `whole`: of every chart. Those of regions and genres
+    are left out unless `scoped`."""
+    for name, window in windows.changed_worlds(whole=whole):
+        some = np.arange(min(len(songs), len(window.songs.scores)))
+        yield from _lists(name, GLOBAL, window.songs, some, some, songs, genres)
+    if not (whole or scoped):
+        return
     rows_by_region = windows.rows_by_region()
     for name, window in windows.changed(whole=whole):
         everything = whole or window.all_changed
         known = len(window.songs.scores)
-        some = np.arange(min(len(songs), known))
-        yield from _lists(name, GLOBAL, window.songs, some, some, songs, genres)
         for region in rows_by_region if everything else window.changed_regions:
             if (scope := region_scope(region)) is not None:
                 rows = rows_by_region[region]

@@ -41,7 +41,8 @@ class WindowSums:
 class SlidingWindow:
     """One window; `newest` is its newest bucket, None until it is placed for the first time.
 
-    `changed_regions` and `changed_songs` are those that changed since `clear_changes`; `all_changed`: all may have.
+    `world_changed`: the counts of all regions together have changed since this was set to False. `changed_regions` and
+    `changed_songs` are those that changed since `clear_changes`; `all_changed`: all may have.
     """
 
     def __init__(self, name: str, span: Span, policy: ChartPolicy) -> None:
@@ -49,6 +50,7 @@ class SlidingWindow:
         self.rows = WindowSums(policy.weights)
         self.songs = WindowSums(policy.weights)
         self.newest: int | None = None
+        self.world_changed = True
         self.all_changed = True
         self.changed_regions: set[int] = set()
         self.changed_songs: set[int] = set()
@@ -57,7 +59,7 @@ class SlidingWindow:
     def place(self, newest: int) -> None:
         """Move to end at the bucket `newest`, and be empty: what is inside has to be added again."""
         self.newest = newest
-        self.all_changed = True
+        self.change_all()
         self.rows.clear()
         self.songs.clear()
 
@@ -69,9 +71,14 @@ class SlidingWindow:
         self.songs.make_room(int(songs.max()) + 1)
         self.rows.add(rows, more, self._weights[age])
         self.songs.add(songs, more, self._weights[age])
+        self.world_changed = True
         if not self.all_changed:
             self.changed_regions.update(np.unique(regions).tolist())
             self.changed_songs.update(np.unique(songs).tolist())
+
+    def change_all(self) -> None:
+        """Every list may differ."""
+        self.world_changed = self.all_changed = True
 
     def clear_changes(self) -> None:
         self.all_changed = False
@@ -107,10 +114,18 @@ class ShardWindows:
     def change_all(self) -> None:
         """Every list may differ: what is known of a song has changed."""
         for window in self._windows.values():
-            window.all_changed = True
+            window.change_all()
+
+    def changed_worlds(self, *, whole: bool) -> Iterator[tuple[str, SlidingWindow]]:
+        """Name and window of those of which the global lists may have changed since they were last taken here."""
+        for name, window in self._windows.items():
+            if whole or window.world_changed:
+                window.world_changed = False
+                yield name, window
 
     def changed(self, *, whole: bool) -> Iterator[tuple[str, SlidingWindow]]:
-        """Name and window of those that changed since they were last taken here; `whole`: of all of them."""
+        """Name and window of those of which a region or song has changed since they were last taken here; `whole`: of
+        all of them."""
         for name, window in self._windows.items():
             if whole or window.all_changed or window.changed_songs:
                 yield name, window

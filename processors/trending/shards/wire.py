@@ -32,7 +32,8 @@ class ReportPart(Struct, frozen=True, array_like=True):
     """A part of a shard's report: top lists that are new, by chart, and the labels of the songs in them.
 
     A whole report replaces everything that the shard reported before. The parts of a report follow each other: the
-    first one has `first`, and the last one has the watermark.
+    first one has `first`, and the last one has the watermark. A report that is not `scoped` has the global lists only:
+    those of regions and genres are as of the last report that was. Older versions reported all of them each time.
     """
 
     shard: int
@@ -41,6 +42,7 @@ class ReportPart(Struct, frozen=True, array_like=True):
     songs: list[SongLabel]
     tops: dict[str, TopK]
     watermark: ShardWatermark | None
+    scoped: bool = True
 
 
 SONGS = 150
@@ -50,7 +52,13 @@ TOPS = 20
 
 
 def report_bodies(
-    shard: int, whole: bool, songs: list[SongLabel], tops: dict[str, TopK], watermark: ShardWatermark
+    shard: int,
+    whole: bool,
+    songs: list[SongLabel],
+    tops: dict[str, TopK],
+    watermark: ShardWatermark,
+    *,
+    scoped: bool = True,
 ) -> Iterator[bytes]:
     """The parts of a report, in their order."""
     keys = list(tops)
@@ -64,6 +72,7 @@ def report_bodies(
                 songs=songs[part * SONGS : (part + 1) * SONGS],
                 tops={key: tops[key] for key in keys[part * TOPS : (part + 1) * TOPS]},
                 watermark=watermark if part == count - 1 else None,
+                scoped=scoped,
             )
         )
 

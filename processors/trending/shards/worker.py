@@ -19,6 +19,7 @@ from songline.processors.trending.faust.record_sender import OutgoingRecord, cha
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
 from songline.processors.trending.shards import wire as reports
+from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
@@ -36,7 +37,7 @@ class ShardWorker:
         saved: Changelog,
         limits: Callable[[], StageLimits],
         now_ms: Callable[[], int],
-        whole_ms: int,
+        turns: ReportTurns,
         parking: ParkingQueue,
         guard: FoldGuard,
         policy: ChartPolicy,
@@ -50,12 +51,13 @@ class ShardWorker:
         self._owner = ""
         self._applied: dict[int, tuple[int, int | None]] = {}
         self._now_ms = now_ms
-        self._whole_ms = whole_ms
+        self._turns = turns
         self._gaps = GapDetector(app, TRENDING_PARTIALS)
         self._shards: dict[int, Shard] = {}
-        self._reported_whole_ms: dict[int, int] = {}
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._busy = asyncio.Lock()
+        self.news = asyncio.Event()
+        """Set when something was applied that is not reported."""
 
     @property
     def shards(self) -> Mapping[int, Shard]:
@@ -77,6 +79,7 @@ class ShardWorker:
                     # Its offset is acknowledged by a save; its bodies may be megabytes until then.
                     message.value = None
                     self._messages[message.partition].append(message)
+                    self.news.set()
 
     async def _fold(self, shard: Shard, batch: Batch) -> None:
         tp = TP(TRENDING_PARTIALS, shard.number)
@@ -111,7 +114,7 @@ class ShardWorker:
         self._owner = owner
         self._applied = {number: (start - 1, None) for number, start in starts.items()}
         self._gaps.start(starts)
-        self._reported_whole_ms = {}
+        self._turns.clear()
         self._shards = {}
         await self._saved.prune(set(starts))
         shards = {}
@@ -137,17 +140,22 @@ class ShardWorker:
             yield TP(TRENDING_PARTIALS, number), *self._applied[number]
 
     async def report(self) -> None:
-        """Slide the windows to now, and report what changed; everything, where that was not reported for a while."""
+        """Slide the windows of the shards whose turn it is to now, and report what changed."""
         async with self._busy:
             now_ms = self._now_ms()
-            for number, shard in list(self._shards.items()):
+            records: list[OutgoingRecord] = []
+            for number, shard in self._shards.items():
+                applied = self._applied[number][0]
+                turn = self._turns.next(number, now_ms, applied)
+                if turn is None:
+                    continue
                 shard.advance(now_ms)
-                whole = now_ms - self._reported_whole_ms.get(number, 0) >= self._whole_ms
-                songs, tops = shard.report(whole=whole)
-                bodies = reports.report_bodies(number, whole, songs, tops, shard.watermark(now_ms))
-                await send_records(self._app.producer, [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies])
-                if whole:
-                    self._reported_whole_ms[number] = now_ms
+                songs, tops = shard.report(whole=turn.whole, scoped=turn.scoped)
+                watermark = shard.watermark(now_ms)
+                bodies = reports.report_bodies(number, turn.whole, songs, tops, watermark, scoped=turn.scoped)
+                records += [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies]
+                self._turns.reported(number, turn, now_ms, applied, len(tops))
+            await send_records(self._app.producer, records)
 
     async def save(self, *, now: bool = False) -> None:
         """Save what was applied, and then let its offsets be committed; `now`: of every shard, and all of it."""

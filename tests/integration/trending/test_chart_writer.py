@@ -36,7 +36,7 @@ async def container(shared_localcloud: LocalCloud) -> AsyncIterator[ContainerPro
 async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_with_it(
     container: ContainerProxy,
 ) -> None:
-    sink, merge = ChartWriter(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     say(merge, TWO + timedelta(minutes=1), ["song-a", "song-b"])
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None), "song-b": (2, None)}
@@ -53,11 +53,11 @@ async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_
 
 
 async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: ContainerProxy) -> None:
-    before, merge = ChartWriter(container, writes=10), Merge(1)
+    before, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     for minute, songs in ((0, ["song-a", "song-b"]), (60, ["song-b", "song-a"])):
         say(merge, TWO + timedelta(minutes=minute), songs)
         await before.write(merge)
-    after, merge = ChartWriter(container, writes=10), Merge(1)
+    after, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     # After a pause of hours the newest snapshot is the one to compare with, however old it is.
     say(merge, TWO + timedelta(hours=1, minutes=5), ["song-a"])
     await after.write(merge)
@@ -69,7 +69,7 @@ async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: C
 
 
 async def test_freshness_is_written_though_no_chart_changes(container: ContainerProxy) -> None:
-    sink, merge = ChartWriter(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
     await sink.write(merge)
     assert await told(container) == ("2026-11-22T14:00:00Z", {"0": 3})
@@ -80,7 +80,7 @@ async def test_freshness_is_written_though_no_chart_changes(container: Container
 
 
 async def test_a_chart_that_waits_to_be_written_holds_back_the_freshness(container: ContainerProxy) -> None:
-    sink, merge = ChartWriter(container, writes=1), Merge(1)
+    sink, merge = ChartWriter(container, writes=lambda: 1), Merge(1)
     say(merge, TWO, ["song-a"], position=3)
     await sink.write(merge)
     second = TWO + timedelta(seconds=1)
@@ -99,7 +99,7 @@ async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(share
         await cosmos.ensure(client, DATABASE, ())
         place = new_place()
         container = cosmos.container(client, DATABASE, place.name)
-        sink, merge = ChartWriter(container, writes=10), Merge(1)
+        sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
         say(merge, TWO, ["song-a"])
         await sink.write(merge)
         await cosmos.ensure(client, DATABASE, (place,))
@@ -147,7 +147,7 @@ async def ranks(container: ContainerProxy, item: str) -> dict[str, tuple[int, in
 
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 async def test_a_chart_that_is_refused_costs_no_other_and_is_named(container: ContainerProxy) -> None:
-    sink, merge = ChartWriter(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     large, region = "x" * 3_000_000, chart_key("top", "1h", "region:DE")
     songs = [SongLabel("song-a", None, None, None), SongLabel("song-b", large, None, None)]
     tops = {KEY: TopK(["song-a"], [1], [0], [1]), region: TopK(["song-b"], [1], [0], [1])}
@@ -167,7 +167,7 @@ async def test_a_failed_write_is_reported_until_one_succeeds(shared_localcloud: 
     async with cosmos.client(shared_localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, ())
         place = new_place()
-        sink, merge = ChartWriter(cosmos.container(client, DATABASE, place.name), writes=10), Merge(1)
+        sink, merge = ChartWriter(cosmos.container(client, DATABASE, place.name), writes=lambda: 10), Merge(1)
         say(merge, TWO, ["song-a"])
         await sink.write(merge)
         assert in_trouble(sink)
@@ -179,14 +179,14 @@ async def test_a_failed_write_is_reported_until_one_succeeds(shared_localcloud: 
 
 async def test_a_snapshot_that_is_none_of_ours_is_not_compared_with(container: ContainerProxy) -> None:
     await container.create_item({"id": "2026-11-22T13", "chart": KEY, "entries": "none of ours"})
-    sink, merge = ChartWriter(container, writes=10), Merge(1)
+    sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
     say(merge, TWO, ["song-a"])
     await sink.write(merge)
     assert await ranks(container, CURRENT) == {"song-a": (1, None)}
 
 
 async def test_a_chart_that_waits_claims_nothing_of_a_hub_that_is_gone(container: ContainerProxy) -> None:
-    sink, merge = ChartWriter(container, writes=1), Merge(1)
+    sink, merge = ChartWriter(container, writes=lambda: 1), Merge(1)
     say(merge, TWO, ["song-a"], position=39)
     await sink.write(merge)
     second = TWO + timedelta(seconds=1)

@@ -75,3 +75,16 @@ def one_listen() -> Partial:
 
 
 LENGTHS = {"minute": 60_000, "hour": 3_600_000}
+
+
+def test_a_report_of_global_lists_claims_nothing_of_the_others() -> None:
+    """Their charts are as of the last report that had them, whatever was applied since."""
+    merge = Merge(1)
+    regional = "top:1h:region:DE"
+    merge.apply(report({KEY: TopK(["s"], [1], [0], [1]), regional: TopK(["s"], [1], [0], [1])}))
+    later = ShardWatermark(NOW_MS + 500, {0: 2}, {0: NOW_MS + 500})
+    tops = {KEY: TopK(["s"], [2], [0], [2])}
+    merge.apply(ReportPart(shard=0, first=True, whole=False, songs=[], tops=tops, watermark=later, scoped=False))
+    assert merge.ready
+    assert [merge.chart(key, {}).position for key in (KEY, regional)] == [{"0": 2}, {"0": 1}]
+    assert merge.chart(regional, {}).as_of < merge.chart(KEY, {}).as_of

@@ -139,7 +139,8 @@ def disturb(random: Random, pipeline: Pipeline, merge: Merge) -> None:
         case "again":
             pipeline.deliver_again(shard, random)
         case _:
-            pipeline.tell(merge, NOW_MS, whole=random.random() < 0.3)
+            whole = random.random() < 0.3
+            pipeline.tell(merge, NOW_MS, whole=whole, scoped=whole or random.random() < 0.5)
 
 
 @settings(max_examples=80, deadline=None)

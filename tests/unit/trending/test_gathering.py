@@ -1,0 +1,65 @@
+"""What comes to partitions that are read to their end is gathered, and no other partition waits for it."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.structs import TopicPartition
+
+from songline.processors.trending.faust.gathering import MAX_WAIT_MS, Gathering
+
+EVENTS, OTHER = TopicPartition("music-events", 0), TopicPartition("music-events", 1)
+PARTIALS = TopicPartition("trending-partials", 0)
+PAUSE_S = 0.2
+
+
+class OneFetcher:
+    """As much of aiokafka's Fetcher as is used: its plan says which partitions it asks for, and for how long."""
+
+    def __init__(self, ends: dict[TopicPartition, tuple[int, int]]) -> None:
+        self._fetch_max_wait_ms = 500
+        states = {tp: _state(position, end) for tp, (position, end) in ends.items()}
+        self._assignment = SimpleNamespace(tps=list(states), state_value=states.__getitem__)
+        self._subscriptions = SimpleNamespace(subscription=SimpleNamespace(assignment=self._assignment))
+
+    def _get_actions_per_node(self, assignment: Any) -> tuple[set[TopicPartition], int]:
+        return {tp for tp in assignment.tps if not assignment.state_value(tp).paused}, self._fetch_max_wait_ms
+
+    def plan(self) -> tuple[set[TopicPartition], int]:
+        return self._get_actions_per_node(self._assignment)
+
+
+def _state(position: int, end: int) -> TopicPartitionState:
+    state = TopicPartitionState(SimpleNamespace())
+    state._position, state.highwater = position, end
+    return state
+
+
+async def test_partitions_at_their_end_are_left_out_for_a_while() -> None:
+    fetcher = OneFetcher({EVENTS: (7, 7), OTHER: (9, 9), PARTIALS: (3, 3)})
+    gathering = Gathering({"music-events": PAUSE_S})
+    gathering.attach(fetcher)
+    assert fetcher.plan() == ({EVENTS, OTHER, PARTIALS}, MAX_WAIT_MS)
+    gathering.begin([EVENTS])
+    asked, wait_ms = fetcher.plan()
+    assert asked == {PARTIALS}
+    assert 0 < wait_ms <= PAUSE_S * 1_000, "a fetch of the others is over when the pause is"
+    await asyncio.sleep(PAUSE_S + 0.05)
+    assert fetcher.plan() == ({EVENTS, OTHER, PARTIALS}, MAX_WAIT_MS)
+
+
+async def test_a_partition_that_is_behind_is_asked_for_at_once() -> None:
+    fetcher = OneFetcher({EVENTS: (7, 7), OTHER: (9, 5_000)})
+    gathering = Gathering({"music-events": PAUSE_S})
+    gathering.attach(fetcher)
+    gathering.begin([EVENTS, OTHER])
+    assert fetcher.plan()[0] == {OTHER}
+
+
+async def test_other_hubs_are_not_gathered() -> None:
+    fetcher = OneFetcher({EVENTS: (7, 7), PARTIALS: (3, 3)})
+    gathering = Gathering({"music-events": PAUSE_S})
+    gathering.attach(fetcher)
+    gathering.begin([PARTIALS])
+    assert fetcher.plan() == ({EVENTS, PARTIALS}, MAX_WAIT_MS)
