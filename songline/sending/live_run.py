@@ -25,6 +25,8 @@ from songline.schemas.live import LiveEvent, PlaybackStarted
 
 CATCH_UP = timedelta(seconds=10)
 SAMPLES_PER_S = 2.0
+LINGER_MS = 250.0
+"""How long an event waits for others of its partition: the hub and its readers have work for each batch."""
 _EARLY_S = 0.005
 _CLOSE_S = 5.0
 _YIELD_EVERY = 500
@@ -108,7 +110,10 @@ async def _play(settings: EventHubsSettings, plan: LiveRunPlan, part: int, accou
         else:
             failures.append(failure)
 
-    async with Announcer(settings) as announcer, EventPublisher(settings, patience_s=inf) as publisher:
+    async with (
+        Announcer(settings) as announcer,
+        EventPublisher(settings, patience_s=inf, linger_ms=LINGER_MS) as publisher,
+    ):
         sampler = NowPlayingSampler(announcer)
         try:
             for number, (due, event) in enumerate(plan.events(datetime.now(UTC), part)):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from localcloud.log.batch import BatchHeader
+from localcloud.log.segment import Segment
 from songline.cli import main
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
@@ -47,6 +49,12 @@ def lines(count: int) -> list[bytes]:
 
 async def bodies(cloud: LocalCloud) -> list[bytes]:
     return [value for partition in await read_all(cloud) for _, value in partition]
+
+
+def batches(cloud: LocalCloud) -> Iterator[BatchHeader]:
+    """The batches in which the hub got its events."""
+    for path in (cloud.data / "hubs" / "hubs" / "music-events").glob("*/*.log"):
+        yield from Segment.recover(path).headers()
 
 
 async def test_a_file_full_of_bad_lines_loses_only_those(localcloud: LocalCloud, tmp_path: Path) -> None:
@@ -129,12 +137,14 @@ def test_missing_settings_end_with_2_and_no_hub_with_3(tmp_path: Path) -> None:
 
 
 async def test_simulate_sends_as_many_as_asked(localcloud: LocalCloud) -> None:
-    world = "--rate 2000 --songs 100 --listeners 500 --duplicates 0 --seed 4"
+    world = "--rate 500 --songs 100 --listeners 500 --duplicates 0 --seed 4"
     done = songline("simulate", *world.split(), "--count", "1000", environment=localcloud.environment)
     assert (done.returncode, b"1,000 sent" in done.stderr) == (0, True)
     sent = [decode(body) for body in await bodies(localcloud)]
     assert len(sent) == len({event.id for event in sent}) == 1_000
     assert sum(isinstance(event.data, SongUploaded) for event in sent) >= 100
+    # Each batch is work for the hub and for each of its readers.
+    assert len(list(batches(localcloud))) < 60
 
 
 async def test_simulate_shares_the_work_among_processes(localcloud: LocalCloud) -> None:
