@@ -1,11 +1,12 @@
 """Random histories of a hub, as an archive has them: events with the second at which the hub took each."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
 from msgspec import Struct
 
+from songline.processors.history.as_of.readable import FileSpan
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload
 from songline.schemas.moments import moment_at
@@ -66,3 +67,38 @@ async def batches(random: Random, events: Iterable[HistoryEvent], partition: int
         yield HistoryBatch(
             [one.position for one in some], [one.second for one in some], [encode(one.event) for one in some]
         )
+
+
+class HistoryInFiles:
+    """A History over events in memory: files of any size, and a tail that is in none. `reads` counts what was read."""
+
+    def __init__(self, random: Random, events: Sequence[HistoryEvent], partitions: int) -> None:
+        self._random = random
+        self._events = {str(number): [one for one in events if one.partition == number] for number in range(partitions)}
+        self._spans = {partition: self._cut(found) for partition, found in self._events.items()}
+        self.reads = 0
+
+    async def partitions(self) -> list[str]:
+        return list(self._events)
+
+    async def spans(self, partition: str) -> Sequence[FileSpan]:
+        return self._spans[partition]
+
+    async def read(
+        self, partition: str, after: int = -1, until_s: int | None = None
+    ) -> AsyncGenerator[HistoryBatch, None]:
+        following = [one for one in self._events[partition] if one.position > after]
+        until = next((at for at, one in enumerate(following) if until_s is not None and one.second >= until_s), None)
+        async for batch in batches(self._random, following[:until], int(partition)):
+            self.reads += len(batch.bodies)
+            yield batch
+
+    def _cut(self, events: Sequence[HistoryEvent]) -> list[FileSpan]:
+        end = len(events) - self._random.choice([0, 0, 1, 5, len(events)])
+        spans, at = [], 0
+        while at < end:
+            some = events[at : min(end, at + self._random.randint(1, 6))]
+            path = f"{some[0].partition}/{at}"
+            spans.append(FileSpan(path, "1", some[0].position, some[-1].position, some[0].second, some[-1].second))
+            at += len(some)
+        return spans

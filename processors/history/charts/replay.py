@@ -5,6 +5,7 @@ different: nothing is saved on the way, every hour's first moment is met exactly
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
@@ -85,6 +86,10 @@ class ChartReplay:
             # An earlier moment than that of any chart to come leaves out no minute that one of them shows.
             self._flush(logged_ms[0] // HOUR_MS * HOUR_MS)
 
+    def pass_over(self, partition: int, position: int) -> None:
+        """Take the events of a partition up to this position for applied: they are of no matter for charts to come."""
+        self._sources[partition].apply(Batch(position, position + 1, (), (), ()))
+
     def advance(self, now_ms: int) -> None:
         """Have the windows end at this moment: all that the hub had taken before it is applied. Moments rise, and no
         hour is passed over in which an event was applied."""
@@ -96,17 +101,16 @@ class ChartReplay:
 
     def charts(self, now_ms: int) -> dict[str, Chart]:
         """All charts that are not empty, by key, at the moment to which the windows were moved last."""
-        merge = Merge(len(self.shards), self._policy)
-        for shard in self.shards:
-            songs, tops = shard.report(whole=True)
-            merge.apply(ReportPart(shard.number, True, True, songs, tops, shard.watermark(now_ms)))
+        merge = self._merge(now_ms)
         hour_before = now_ms // HOUR_MS - 1
         ranks = self._ranks.get(hour_before, {})
-        compared = None
-        if self._first_hour is not None and self._first_hour < hour_before:
-            compared = moment_at(hour_before * HOUR_MS)
+        compared = self._compared_with(hour_before)
         charts = {key: merge.chart(key, dict(ranks.get(key, {})), compared) for key in sorted(merge.keys())}
         return {key: chart for key, chart in charts.items() if chart.entries}
+
+    def empty_chart(self, key: str, now_ms: int) -> Chart:
+        """The chart of a key that has no entries, at the moment to which the windows were moved last."""
+        return self._merge(now_ms).chart(key, {}, self._compared_with(now_ms // HOUR_MS - 1))
 
     def snapshot(self, hour: int) -> dict[str, Chart]:
         """The charts at the first moment of an hour (UTC hours since 1970). Those of the next hour are compared with
@@ -116,6 +120,19 @@ class ChartReplay:
         ranks = {key: {entry.song_id: entry.rank for entry in chart.entries} for key, chart in charts.items()}
         self._ranks = {number: known for number, known in self._ranks.items() if number == hour - 1} | {hour: ranks}
         return charts
+
+    def _merge(self, now_ms: int) -> Merge:
+        merge = Merge(len(self.shards), self._policy)
+        for shard in self.shards:
+            songs, tops = shard.report(whole=True)
+            merge.apply(ReportPart(shard.number, True, True, songs, tops, shard.watermark(now_ms)))
+        return merge
+
+    def _compared_with(self, hour: int) -> datetime | None:
+        """The moment of an hour's snapshot; None where nothing had come before it."""
+        if self._first_hour is None or self._first_hour >= hour:
+            return None
+        return moment_at(hour * HOUR_MS)
 
     def _flush(self, now_ms: int) -> None:
         self._waiting = 0

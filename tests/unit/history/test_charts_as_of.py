@@ -1,0 +1,63 @@
+"""The charts as of a moment are the fold of what the hub had taken by then, though only a week of it is read."""
+
+import asyncio
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from msgspec import structs
+
+from songline.processors.history.as_of.charts import HOURS_READ, charts_as_of
+from songline.processors.history.as_of.errors import MomentError, NoHistoryError
+from songline.processors.history.as_of.song_events import SongEventStore
+from songline.schemas.events import SongUploaded
+from songline.schemas.policy import V1
+from tests.support.history import HistoryInFiles, random_history
+from tests.support.trending import KEY
+from tests.unit.history.test_chart_replay import (
+    BEGIN_S,
+    HOUR_S,
+    act,
+    expected,
+    random_policy,
+    replayed,
+    seeds,
+)
+from tests.unit.trending.test_pipeline import PARTITIONS, lines
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds)
+def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
+    random = Random(seed)
+    policy, rules = random_policy(random)
+    history = random_history(random, BEGIN_S, random.choice([1, 40, 80]), act)
+    if not history:
+        return
+    second = random.choice(history).second + random.choice([0, 0, 1, 3_600, 86_400, 700_000])
+    files = HistoryInFiles(random, history, PARTITIONS)
+    found = asyncio.run(charts_as_of(files, SongEventStore(None), second, policy, KEY))
+    assert lines(found.charts) == expected(history, second, second, rules)
+    _, whole = asyncio.run(replayed(random, history, second, policy, 1))
+    assert found.charts == whole, "previous ranks, freshness and policy are those of a rebuild until then"
+
+
+def test_of_what_is_older_than_a_week_only_uploads_and_removals_are_applied() -> None:
+    random = Random(3)
+    old = random_history(random, BEGIN_S, 60, act)
+    now_s = old[-1].second + (HOURS_READ + 2) * HOUR_S
+    history = old + [structs.replace(one, second=now_s, position=1_000 + one.position) for one in old[:1]]
+    files = HistoryInFiles(random, history, PARTITIONS)
+    found = asyncio.run(charts_as_of(files, SongEventStore(None), now_s, V1, KEY))
+    uploads = sum(isinstance(one.event.data, SongUploaded) for one in old)
+    assert uploads < found.events < 60
+
+
+def test_a_moment_before_the_history_and_no_history_are_said_so() -> None:
+    history = random_history(Random(1), BEGIN_S, 5, act)
+    files = HistoryInFiles(Random(1), history, PARTITIONS)
+    with pytest.raises(MomentError, match="the history begins at 2026-"):
+        asyncio.run(charts_as_of(files, SongEventStore(None), history[0].second - 1, V1, KEY))
+    asyncio.run(charts_as_of(files, SongEventStore(None), history[0].second, V1, KEY))
+    with pytest.raises(NoHistoryError, match="turn Capture on"):
+        asyncio.run(charts_as_of(HistoryInFiles(Random(1), [], 2), SongEventStore(None), BEGIN_S, V1, KEY))
