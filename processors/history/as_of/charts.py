@@ -50,8 +50,7 @@ async def charts_as_of(
     partitions = {}
     for partition, files in spans.items():
         start = _start(files, begin_s)
-        if start >= 0 and files:
-            known = [(file.path, file.etag) for file in files if file.last <= start]
+        if known := [(file.path, file.etag) for file in files if file.last <= start]:
             older = await song_events.read(history, partition, known, files[0].first, start)
             replay.apply(int(partition), older.positions, older.enqueued_s, older.bodies)
             replay.pass_over(int(partition), start)
