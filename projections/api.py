@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import BlobSettings, CosmosSettings, EventHubsSettings, ServiceBusSettings
+from songline.projections import past
 from songline.projections.charts import routes as chart_api
 from songline.projections.charts.history import History, SongHistory
 from songline.projections.charts.routes import Index
@@ -174,6 +175,7 @@ def create(
     library_api.routes(app)
     ingestion_api.routes(app, poll, heartbeat)
     parked_api.routes(app)
+    past.install(app)
     health_api.routes(app)
     pages.routes(app)
     _problems(app)

@@ -37,6 +37,20 @@ def read_moment(text: str, reason: str = "not-an-event") -> datetime:
     return moment if moment.tzinfo is UTC else in_utc(moment)
 
 
+_WITHOUT_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?")
+NO_UTC_RULE = "a moment that has a form in UTC, in the years 1 to 9999"
+
+
+def read_asked_moment(text: object) -> datetime:
+    """The moment in the `text` of a parameter or an option, in UTC, which it is where it has no offset. Raises
+    ValueError with the rule that it breaks."""
+    given = str(text)
+    try:
+        return read_moment(f"{given}Z" if _WITHOUT_OFFSET.fullmatch(given) else given)
+    except PoisonError as poison:
+        raise ValueError(NO_UTC_RULE if poison.reason == "broken-contract" else MOMENT_RULE) from None
+
+
 def in_utc(moment: datetime) -> datetime:
     """The same moment in UTC; raises PoisonError for one whose offset takes it out of the years 1 to 9999."""
     try:

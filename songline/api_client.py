@@ -26,6 +26,10 @@ _ID = re.compile(ID_PATTERN)
 _problems = Decoder(_ProblemBody, "not-an-answer")
 
 
+PAST_S = 900
+"""How long an answer about the past may take, which is folded from the archive; the API sets its own limit."""
+
+
 class ApiRefusalError(click.ClickException):
     """The API refuses the request. The message is the `detail` of its answer, which says what to change."""
 
@@ -71,7 +75,11 @@ def check(answer: httpx.Response) -> None:
     if answer.status_code == 503:
         raise ApiUnreachableError(words(answer))
     if not answer.is_success:
-        raise ApiRefusalError(words(answer))
+        refusal = ApiRefusalError(words(answer))
+        if answer.status_code == 400 and "asOf" in answer.request.url.params:
+            # A moment that there is not, like any other option that is wrong.
+            refusal.exit_code = 2
+        raise refusal
 
 
 def unreachable(request: httpx.Request, error: httpx.TransportError) -> ApiUnreachableError:

@@ -8,6 +8,10 @@ from typing import Any
 
 import click
 
+from songline.schemas.decoding import excerpt
+from songline.schemas.moments import read_asked_moment
+from songline.schemas.texts import encodable
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -33,6 +37,19 @@ class DataFolder(click.Path):
         if value == "":
             self.fail("the name of a folder is empty; `.` names the current one.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class PastMoment(click.ParamType):
+    """A moment as RFC 3339, UTC where it has no offset: the value is the text, which the API reads by the same rule."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            read_asked_moment(value)
+        except ValueError as error:
+            self.fail(f"saw {excerpt(encodable(str(value)))!r}, expected {error}.", param, ctx)
+        return str(value)
 
 
 class Age(click.ParamType):

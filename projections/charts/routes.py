@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
 from fastapi import Path as InPath
-from msgspec import Struct
+from msgspec import Struct, structs
 from starlette.responses import Response
 
+from songline.projections import past
 from songline.projections.charts import history
 from songline.projections.charts import queries as charts
 from songline.projections.http import negotiation, openapi
@@ -18,8 +19,9 @@ from songline.projections.http.moments import Moment
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import fresh, plain, shown
+from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
-from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
+from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window, chart_key
 from songline.schemas.plays import SongPlays
 from songline.schemas.regions import REGIONS
 
@@ -46,17 +48,17 @@ class Index(Struct, frozen=True, kw_only=True, rename="camel"):
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     """Add the routes of charts. The app's state has `charts`, a DocumentStore."""
-    _current(app)
+    _current(app, now)
     _before(app, now)
 
 
-def _current(app: FastAPI) -> None:
+def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get("/v1/charts", summary="The available charts", responses=openapi.answers("Index", 304))
     async def index(request: Request) -> Response:
         return fresh(request, Index(), INDEX_CACHE)
 
     @app.get(
-        "/v1/charts/{kind}/{window}", summary="A chart", responses=openapi.tables("Chart", 304, 400, 404, 406, 503)
+        "/v1/charts/{kind}/{window}", summary="A chart", responses=openapi.tables("Chart", 304, 400, 404, 406, 501, 503)
     )
     async def chart(
         request: Request,
@@ -67,6 +69,7 @@ def _current(app: FastAPI) -> None:
         accept: Accept = None,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        as_of: AsOf = None,
     ) -> Response:
         """Every answer has its freshness: `asOf`, `completeThrough` and `position`. A scope without events has no
         entries. With `If-None-Match`, an unchanged chart is answered with 304."""
@@ -75,8 +78,12 @@ def _current(app: FastAPI) -> None:
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
-        read = partial(charts.chart, request.app.state.charts, kind, window, scope, limit)
-        found = await reaching(f"chart {kind} {window} {scope}", read, _position, parse(min_position), wait)
+        if as_of is not None:
+            past.only_one(min_position)
+            found = await _past(request, chart_key(kind, window, scope), past.second_of(as_of, now()), limit)
+        else:
+            read = partial(charts.chart, request.app.state.charts, kind, window, scope, limit)
+            found = await reaching(f"chart {kind} {window} {scope}", read, _position, parse(min_position), wait)
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
@@ -132,6 +139,13 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         """The hours and windows in which the song was among the first hundred of the global chart. Another song, or an
         unknown one, has no points."""
         return plain(await history.of_song(request.app.state.charts, song_id, WINDOWS, now()))
+
+
+async def _past(request: Request, key: str, second: int, limit: int) -> Chart | None:
+    """The first entries of a chart of the past. Raises the errors of `songline.projections.past`."""
+    reader: PastReader = request.app.state.past
+    found = await reader.chart(key, second)
+    return structs.replace(found, entries=found.entries[:limit])
 
 
 def _position(chart: Chart | None) -> Mapping[str, int]:

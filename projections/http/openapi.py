@@ -20,6 +20,7 @@ _WORDS = {
     404: "Not found; `detail` says what was expected",
     410: "The song was removed",
     416: "The range begins after the end of the file",
+    501: "`asOf`: this API can't read the archive; `detail` says what it lacks",
     503: "Not computed yet, or a store can't be reached; `Retry-After` says when to ask again",
 }
 _BODILESS = (204, 304)

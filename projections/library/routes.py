@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
+from songline.projections import past
 from songline.projections import read_your_writes as reaching
 from songline.projections.freshness import freshness
 from songline.projections.http import openapi
@@ -19,6 +20,7 @@ from songline.projections.library import queries as libraries
 from songline.projections.library.library_reader import LibraryReader
 from songline.projections.library.lists import Filter, LibraryCursorError, LibraryLists, Sort, library_query
 from songline.projections.library.queries import MAX_LIMIT, LibraryTooLargeError
+from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
 from songline.schemas.library.fold import RECENT
 
@@ -41,7 +43,7 @@ def _library(app: FastAPI, now: Now) -> None:
     @app.get(
         "/v1/users/{user_id}/library",
         summary="A listener's library",
-        responses=openapi.answers("Library", 400, 404, 503),
+        responses=openapi.answers("Library", 400, 404, 501, 503),
     )
     async def library(
         request: Request,
@@ -57,6 +59,7 @@ def _library(app: FastAPI, now: Now) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most songs on a page"), IS_WHOLE] = 20,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        as_of: AsOf = None,
     ) -> Response:
         """The songs that the listener played, likes or uploaded, with titles from the catalog. A listener without any
         event has an empty library. `next` is the cursor of the next page, and null on the last page."""
@@ -65,8 +68,7 @@ def _library(app: FastAPI, now: Now) -> None:
         except LibraryCursorError:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
-        fresh = await _fresh(request, now, min_position, wait)
-        lists = await _read(request, user_id)
+        fresh, lists = await _read_at(request, now, user_id, min_position, wait, as_of)
         return plain(await libraries.page(lists, request.app.state.titles, user_id, query, limit, fresh))
 
 
@@ -74,7 +76,7 @@ def _recent(app: FastAPI, now: Now) -> None:
     @app.get(
         "/v1/users/{user_id}/recent",
         summary="A listener's last listens",
-        responses=openapi.answers("Recent", 400, 404, 503),
+        responses=openapi.answers("Recent", 400, 404, 501, 503),
     )
     async def recent(
         request: Request,
@@ -82,10 +84,10 @@ def _recent(app: FastAPI, now: Now) -> None:
         limit: Annotated[int, Query(ge=1, le=RECENT, description="The most listens"), IS_WHOLE] = RECENT,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        as_of: AsOf = None,
     ) -> Response:
         """The listener's last listens by the time they happened, newest first."""
-        fresh = await _fresh(request, now, min_position, wait)
-        lists = await _read(request, user_id)
+        fresh, lists = await _read_at(request, now, user_id, min_position, wait, as_of)
         return plain(await libraries.recent(lists, request.app.state.titles, user_id, limit, fresh))
 
 
@@ -93,15 +95,37 @@ def _summary(app: FastAPI, now: Now) -> None:
     @app.get(
         "/v1/users/{user_id}/summary",
         summary="A listener's totals",
-        responses=openapi.answers("LibrarySummary", 400, 404, 503),
+        responses=openapi.answers("LibrarySummary", 400, 404, 501, 503),
     )
     async def summary(
-        request: Request, user_id: UserId, min_position: MinPosition = None, wait: Wait = WAIT
+        request: Request,
+        user_id: UserId,
+        min_position: MinPosition = None,
+        wait: Wait = WAIT,
+        as_of: AsOf = None,
     ) -> Response:
         """The listener's time of listening, and the number of songs in the library."""
-        fresh = await _fresh(request, now, min_position, wait)
-        lists = await _read(request, user_id)
+        fresh, lists = await _read_at(request, now, user_id, min_position, wait, as_of)
         return plain(await libraries.summary(lists, request.app.state.titles, user_id, fresh))
+
+
+async def _read_at(
+    request: Request, now: Now, user_id: str, min_position: str | None, wait: float, as_of: datetime | None
+) -> tuple[dict[str, Any], LibraryLists]:
+    """The listener's library and its freshness: of now, or of a moment of the past.
+
+    Raises PositionError, BehindError, StoreUnavailableError, and the errors of `songline.projections.past`.
+    """
+    if as_of is None:
+        fresh = await _fresh(request, now, min_position, wait)
+        return fresh, await _read(request, user_id)
+    past.only_one(min_position)
+    second = past.second_of(as_of, now())
+    reader: PastReader = request.app.state.past
+    found = await reader.library(user_id, second)
+    moment = datetime.fromtimestamp(second, UTC)
+    fresh = {"as_of": moment, "complete_through": moment, "position": found.position}
+    return fresh, LibraryLists(found.library)
 
 
 async def _read(request: Request, user_id: str) -> LibraryLists:

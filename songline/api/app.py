@@ -10,6 +10,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from songline.api import publishing
+from songline.api.past_folds import past_reader
 from songline.api.serving import read_head, serve
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -39,6 +40,7 @@ from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.live.snapshot import STALE_S
+from songline.projections.past import PastReader
 from songline.schemas.errors import ContractViolationError
 
 logger = logging.getLogger("api")
@@ -102,8 +104,8 @@ def read_stale(environ: Mapping[str, str]) -> float:
     return read_number(environ, STALE, STALE_S, (1, 86_400), "seconds after which a projection is stale,")
 
 
-def compose(settings: ApiSettings) -> FastAPI:
-    """The whole API as one application."""
+def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
+    """The whole API as one application; `past` reads moments of the past."""
     storage = None if settings.writing is None else settings.writing.blobs
     app = create(
         settings.reading,
@@ -114,6 +116,8 @@ def compose(settings: ApiSettings) -> FastAPI:
         front=settings.front,
         workers=settings.workers,
     )
+    if past is not None:
+        app.state.past = past
     _declined(app)
     if settings.events is None:
         logger.warning("the API takes no events: there is no outbox; %s names its file", OUTBOX)
@@ -163,6 +167,7 @@ def main(host: str, port: int) -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         settings, head_s = ApiSettings.read(os.environ), read_head(os.environ)
+        past = past_reader(os.environ)
     except SettingError as error:
         raise SystemExit(f"api: {error}") from None
-    serve(compose(settings), host, port, head_s)
+    serve(compose(settings, past), host, port, head_s)

@@ -8,8 +8,9 @@ removals, which say what songs are called.
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from msgspec import Struct, structs
+from msgspec import structs
 
+from songline.processors.history.as_of.answers import PastCharts
 from songline.processors.history.as_of.errors import MomentError, NoHistoryError
 from songline.processors.history.as_of.readable import EventsRead, FileSpan, ReadableHistory
 from songline.processors.history.as_of.song_events import SongEventStore
@@ -17,20 +18,12 @@ from songline.processors.history.charts.hub_hours import HOUR_S, PartitionEvents
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.spans import WEEK_HOURS
-from songline.schemas.documents import GLOBAL, Chart, chart_key
+from songline.schemas.documents import GLOBAL, chart_key
 from songline.schemas.moments import moment_at
 from songline.schemas.policy import ChartPolicy
 
 HOURS_READ = WEEK_HOURS + 1
 """Full hours before that of the moment: the week before the hour before it, and one hour by which events are ahead."""
-
-
-class PastCharts(Struct, frozen=True):
-    """All charts that are not empty, by key, and one that is: what any other chart is. `events` were read."""
-
-    charts: dict[str, Chart]
-    empty: Chart
-    events: int
 
 
 async def charts_as_of(
@@ -42,9 +35,7 @@ async def charts_as_of(
     """
     spans = {partition: await history.spans(partition) for partition in await history.partitions()}
     first_s = await first_second(history, spans)
-    if second < first_s:
-        begin = moment_at(first_s * 1_000).isoformat().replace("+00:00", "Z")
-        raise MomentError(f"the history begins at {begin}; nothing is known of moments before")
+    check_moment(second, first_s)
     begin_s = (second // HOUR_S - HOURS_READ) * HOUR_S
     replay = ChartReplay([int(one) for one in spans], policy, key, first_hour=first_s // HOUR_S)
     partitions = {}
@@ -78,6 +69,13 @@ async def first_second(history: ReadableHistory, spans: dict[str, Sequence[FileS
             "the archive has no events, and the hub has none: turn Capture on for the hub music-events"
         )
     return min(found)
+
+
+def check_moment(second: int, first_s: int) -> None:
+    """Raise MomentError for a second before that of the history's first event."""
+    if second < first_s:
+        begin = moment_at(first_s * 1_000).isoformat().replace("+00:00", "Z")
+        raise MomentError(f"the history begins at {begin}; nothing is known of moments before")
 
 
 def _start(files: Sequence[FileSpan], begin_s: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.projections.http.moments import read
+from songline.schemas.moments import read_asked_moment as read
 from songline.schemas.rules import MOMENT_RULE
 
 DAY = timedelta(days=1)

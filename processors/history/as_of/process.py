@@ -1,0 +1,85 @@
+"""The process that folds one moment of the past: a question on standard input, its answer on standard output.
+
+A fold takes a core for as long as it lasts. In a process of its own it takes none of the API's, and can be ended.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.archive.history import History
+from songline.processors.history.archive.opening import open_history
+
+from songline.cloud import blobs
+from songline.cloud.settings import SettingError, read_blobs
+from songline.processors.history.as_of.answers import (
+    Answer,
+    ChartsQuestion,
+    FoldFailure,
+    LibraryQuestion,
+    MomentRefusal,
+    Question,
+)
+from songline.processors.history.as_of.charts import charts_as_of
+from songline.processors.history.as_of.errors import MomentError, NoHistoryError
+from songline.processors.history.as_of.library import library_as_of
+from songline.processors.history.as_of.readable import FileSpan
+from songline.processors.history.as_of.song_events import SongEventStore
+from songline.processors.runtime.service_errors import last_line
+from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
+from songline.schemas.channels import ARCHIVE_INDEX_BLOBS
+from songline.schemas.policy import V1
+
+LONGEST_S = 900
+"""A process that nobody waits for any more ends after so long."""
+
+
+class SpannedHistory(History):
+    """A History that says where its files are, as moments of the past ask for it."""
+
+    async def spans(self, partition: str) -> Sequence[FileSpan]:
+        """The files of a partition that have events, by their first position."""
+        return [
+            FileSpan(one.file.path, one.file.etag, one.first, one.last, one.range.first_s, one.range.last_s)
+            for one in await self.placed(partition)
+            if one.range is not None
+        ]
+
+
+async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
+    """The answer to a question, from the history that the environment names."""
+    try:
+        async with open_history(environ) as opened, blobs.client(read_blobs(environ)) as account:
+            history = SpannedHistory(opened.files, opened.tail)
+            match question:
+                case ChartsQuestion(second):
+                    store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS))
+                    # Nothing of it is saved, so any key will do.
+                    key = IdentityKey(os.urandom(KEY_BYTES))
+                    return await charts_as_of(history, store, second, V1, key)
+                case LibraryQuestion(second, user_id):
+                    return await library_as_of(history, user_id, second)
+    except MomentError as error:
+        return MomentRefusal(str(error))
+    except (NoHistoryError, HistoryError, SettingError) as error:
+        return FoldFailure(str(error))
+    except (AzureError, EventHubError) as error:
+        return FoldFailure(f"the history can't be read: {last_line(error)}")
+
+
+def main() -> None:
+    """Answer the question on standard input. Settings come from the environment."""
+    signal.alarm(LONGEST_S)
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    found = asyncio.run(answer(question, os.environ))
+    sys.stdout.buffer.write(msgspec.json.encode(found))
+    sys.stdout.buffer.flush()

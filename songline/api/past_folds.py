@@ -1,0 +1,164 @@
+"""Moments of the past for the API: each is folded by a process of its own, a few at a time, and its answer is kept."""
+
+import asyncio
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct, structs
+
+from songline.cloud.extras import DISTRIBUTION
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, read_number
+from songline.processors.history.as_of.answers import ChartsQuestion, LibraryQuestion
+from songline.projections.past import (
+    ListenerAsOf,
+    NoPast,
+    PastMomentError,
+    PastReader,
+    PastUnavailableError,
+)
+from songline.schemas.documents import Chart
+
+AS_OF_S = "SONGLINE_AS_OF_SECONDS"
+AS_OF_AT_ONCE = "SONGLINE_AS_OF_AT_ONCE"
+
+WAITING = 8
+"""So many folds may wait for their turn; more are refused."""
+KEPT = 16
+"""Answers that are kept: those of charts take some megabytes each."""
+SETTLED_S = 10
+"""What the hub takes in a second may be read so long after it. The answer about a later second is not kept."""
+
+MODULE = "songline.processors.history.as_of"
+NEEDED = ("fastavro", "cramjam", "numpy")
+
+T = TypeVar("T")
+
+
+class PastConfig(Struct, frozen=True):
+    """A fold may take `longest_s` seconds, and `at_once` are done at a time."""
+
+    longest_s: float = 120.0
+    at_once: int = 1
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "PastConfig":
+        """The configuration in the environment's variables; raises SettingError."""
+        return cls(
+            longest_s=read_number(environ, AS_OF_S, 120.0, (1, 600), "seconds that a fold of the past may take,"),
+            at_once=int(read_number(environ, AS_OF_AT_ONCE, 1, (1, 16), "folds of the past at a time,")),
+        )
+
+
+def past_reader(environ: Mapping[str, str]) -> PastReader:
+    """The past of the archive that the environment names. Raises SettingError."""
+    if missing := next((name for name in NEEDED if find_spec(name) is None), None):
+        return NoPast(f"this API lacks {missing}: pip install '{DISTRIBUTION}[history]'")
+    if not environ.get(BLOB_CONNECTION) and not environ.get(BLOB_ENDPOINT):
+        return NoPast(f"this API has no Blob Storage with the archive: {BLOB_CONNECTION} or {BLOB_ENDPOINT} names it")
+    return PastFolds((sys.executable, "-m", MODULE), environ, PastConfig.read(environ), time.time)
+
+
+class PastFolds:
+    """Folds moments by the program `command`, which reads a question and writes its answer. `now_s` is Unix seconds.
+
+    Who asks what is being folded waits for that fold.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], config: PastConfig, now_s: Callable[[], float]
+    ) -> None:
+        self._command = command
+        self._environ = dict(environ)
+        self._config = config
+        self._now_s = now_s
+        self._turns = asyncio.Semaphore(config.at_once)
+        self._folds: dict[bytes, asyncio.Task[bytes]] = {}
+        self._kept: OrderedDict[bytes, object] = OrderedDict()
+
+    async def chart(self, key: str, second: int) -> Chart:
+        """The chart of a key as of a Unix second. Raises PastMomentError and PastUnavailableError."""
+        found = await self._answer(ChartsQuestion(second), _Charts)
+        kind, window, scope = key.split(":", 2)
+        if (chart := found.charts.get(key)) is not None:
+            return chart
+        return structs.replace(found.empty, kind=kind, window=window, scope=scope)
+
+    async def library(self, user_id: str, second: int) -> ListenerAsOf:
+        """A listener's library as of a Unix second. Raises PastMomentError and PastUnavailableError."""
+        return await self._answer(LibraryQuestion(second, user_id), ListenerAsOf)
+
+    async def _answer(self, question: ChartsQuestion | LibraryQuestion, kind: type[T]) -> T:
+        asked = msgspec.json.encode(question)
+        kept = self._kept.get(asked)
+        if isinstance(kept, kind):
+            self._kept.move_to_end(asked)
+            return kept
+        fold = self._folds.get(asked)
+        if fold is None:
+            if len(self._folds) >= self._config.at_once + WAITING:
+                raise PastUnavailableError(f"{len(self._folds)} moments are being folded; ask again later")
+            fold = self._folds[asked] = asyncio.create_task(self._fold(asked))
+            fold.add_done_callback(lambda done: self._forget(asked, done))
+        began_s = self._now_s()
+        written = await asyncio.shield(fold)
+        outcome = msgspec.json.decode(written, type=_Outcome)
+        if outcome.type == "refusal":
+            raise PastMomentError(outcome.sentence)
+        if outcome.type == "failure":
+            raise PastUnavailableError(outcome.sentence)
+        # A library or a week of charts takes milliseconds to decode; the loop waits for no fold.
+        found = await asyncio.to_thread(msgspec.json.decode, written, type=kind)
+        if question.second + SETTLED_S <= began_s:
+            self._kept[asked] = found
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    async def _fold(self, asked: bytes) -> bytes:
+        async with self._turns:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env=self._environ,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            try:
+                async with asyncio.timeout(self._config.longest_s):
+                    written, said = await process.communicate(asked)
+            except TimeoutError:
+                raise PastUnavailableError(
+                    f"the fold was ended after {self._config.longest_s:g} s, which {AS_OF_S} sets; a moment with less "
+                    "before it, or a longer time, may have an answer"
+                ) from None
+            finally:
+                if process.returncode is None:
+                    with suppress(ProcessLookupError):
+                        process.kill()
+                    await process.wait()
+        if process.returncode:
+            last = said.decode(errors="replace").strip().rpartition("\n")[2]
+            raise PastUnavailableError(f"the fold ended with code {process.returncode}: {last[:300]}")
+        return written
+
+    def _forget(self, asked: bytes, done: asyncio.Task[bytes]) -> None:
+        del self._folds[asked]
+        if not done.cancelled():
+            # Nobody may be waiting for it any more.
+            done.exception()
+
+
+class _Charts(Struct, frozen=True):
+    charts: dict[str, Chart]
+    empty: Chart
+
+
+class _Outcome(Struct, frozen=True):
+    type: str
+    sentence: str = ""

@@ -1,0 +1,106 @@
+"""Moments of the past for the API: each folded by a process that is bounded in number and time, its answer kept."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from songline.api.past_folds import AS_OF_S, SETTLED_S, PastConfig, PastFolds, past_reader
+from songline.cloud.settings import BLOB_CONNECTION
+from songline.processors.history.as_of.answers import MomentRefusal, PastCharts, PastLibrary
+from songline.projections.past import PastMissingError, PastMomentError, PastUnavailableError
+from songline.schemas.examples import CHART
+from songline.schemas.library.fold import fold_actions
+
+NOW_S = 1_795_000_000.0
+PAST_S = int(NOW_S) - 3_600
+
+PROGRAM = """
+import pathlib, sys, time
+asked = sys.stdin.read()
+with open({log!r}, "a") as log:
+    log.write(asked + "\\n")
+{more}
+sys.stdout.write(pathlib.Path({answer!r}).read_text())
+"""
+
+
+class Folding:
+    """A PastFolds over a program of this test, which answers what is in a file. `asked` are its questions."""
+
+    def __init__(self, folder: Path, answer: object = None, more: str = "", config: PastConfig | None = None) -> None:
+        self.log = folder / "asked"
+        self.log.touch()
+        (folder / "answer").write_bytes(msgspec.json.encode(answer))
+        text = PROGRAM.format(log=str(self.log), answer=str(folder / "answer"), more=more)
+        command = (sys.executable, "-S", "-c", text)
+        self.past = PastFolds(command, {}, config or PastConfig(longest_s=30), lambda: NOW_S)
+
+    @property
+    def asked(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+CHARTS = PastCharts({"top:1h:global": CHART}, CHART, 7)
+
+
+async def test_all_charts_of_a_moment_are_folded_once(tmp_path: Path) -> None:
+    folding = Folding(tmp_path, CHARTS)
+    found = await asyncio.gather(*[folding.past.chart("top:1h:global", PAST_S) for _ in range(5)])
+    assert found == [CHART] * 5
+    other = await folding.past.chart("trending:5m:region:DE", PAST_S)
+    assert (other.kind, other.window, other.scope) == ("trending", "5m", "region:DE")
+    assert len(folding.asked) == 1
+    await folding.past.chart("top:1h:global", PAST_S - 1)
+    assert len(folding.asked) == 2
+
+
+async def test_an_answer_about_a_second_that_may_still_grow_is_not_kept(tmp_path: Path) -> None:
+    folding = Folding(tmp_path, CHARTS)
+    for _ in range(2):
+        await folding.past.chart("top:1h:global", int(NOW_S) - SETTLED_S + 1)
+    assert len(folding.asked) == 2
+
+
+async def test_a_library_is_read_as_it_was_folded(tmp_path: Path) -> None:
+    library = fold_actions(())
+    folding = Folding(tmp_path, PastLibrary(library, {"0": 7, "1": -1}))
+    found = await folding.past.library("ana", PAST_S)
+    assert found.library == library
+    assert found.position == {"0": 7, "1": -1}
+    assert [msgspec.json.decode(one) for one in folding.asked] == [
+        {"type": "library", "second": PAST_S, "user_id": "ana"}
+    ]
+
+
+async def test_a_fold_that_takes_too_long_is_ended_and_said_so(tmp_path: Path) -> None:
+    folding = Folding(tmp_path, CHARTS, more="time.sleep(600)", config=PastConfig(longest_s=0.5))
+    with pytest.raises(PastUnavailableError, match=f"ended after 0.5 s.*{AS_OF_S}"):
+        await folding.past.chart("top:1h:global", PAST_S)
+
+
+async def test_what_keeps_a_fold_from_an_answer_is_said(tmp_path: Path) -> None:
+    folding = Folding(tmp_path, CHARTS, more="sys.exit('no such thing')")
+    with pytest.raises(PastUnavailableError, match="code 1: no such thing"):
+        await folding.past.chart("top:1h:global", PAST_S)
+    refused = Folding(tmp_path, MomentRefusal("the history begins later"))
+    with pytest.raises(PastMomentError, match="begins later"):
+        await refused.past.library("ana", PAST_S)
+
+
+async def test_more_folds_than_may_wait_are_refused(tmp_path: Path) -> None:
+    folding = Folding(tmp_path, CHARTS, more="time.sleep(0.2)")
+    found = await asyncio.gather(
+        *[folding.past.chart("top:1h:global", PAST_S - number) for number in range(12)], return_exceptions=True
+    )
+    refused = [one for one in found if isinstance(one, PastUnavailableError)]
+    assert len(refused) == 3
+    assert "9 moments are being folded" in str(refused[0])
+    assert sum(one == CHART for one in found) == 9
+
+
+async def test_an_api_without_blob_storage_says_that_it_has_no_archive() -> None:
+    with pytest.raises(PastMissingError, match=BLOB_CONNECTION):
+        await past_reader({}).library("ana", PAST_S)
