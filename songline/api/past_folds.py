@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct, structs
@@ -22,7 +22,9 @@ from songline.projections.past import (
     PastReader,
     PastUnavailableError,
 )
+from songline.schemas.decoding import Decoder
 from songline.schemas.documents import Chart
+from songline.schemas.errors import PoisonError
 
 AS_OF_S = "SONGLINE_AS_OF_SECONDS"
 AS_OF_AT_ONCE = "SONGLINE_AS_OF_AT_ONCE"
@@ -79,11 +81,11 @@ class PastFolds:
         self._now_s = now_s
         self._turns = asyncio.Semaphore(config.at_once)
         self._folds: dict[bytes, asyncio.Task[bytes]] = {}
-        self._kept: OrderedDict[bytes, object] = OrderedDict()
+        self._kept: OrderedDict[bytes, Any] = OrderedDict()
 
     async def chart(self, key: str, second: int) -> Chart:
         """The chart of a key as of a Unix second. Raises PastMomentError and PastUnavailableError."""
-        found = await self._answer(ChartsQuestion(second), _Charts)
+        found = await self._answer(ChartsQuestion(second), _charts)
         kind, window, scope = key.split(":", 2)
         if (chart := found.charts.get(key)) is not None:
             return chart
@@ -91,13 +93,13 @@ class PastFolds:
 
     async def library(self, user_id: str, second: int) -> ListenerAsOf:
         """A listener's library as of a Unix second. Raises PastMomentError and PastUnavailableError."""
-        return await self._answer(LibraryQuestion(second, user_id), ListenerAsOf)
+        return await self._answer(LibraryQuestion(second, user_id), _libraries)
 
-    async def _answer(self, question: ChartsQuestion | LibraryQuestion, kind: type[T]) -> T:
+    async def _answer(self, question: ChartsQuestion | LibraryQuestion, decoder: Decoder[T]) -> T:
         asked = msgspec.json.encode(question)
-        kept = self._kept.get(asked)
-        if isinstance(kept, kind):
+        if asked in self._kept:
             self._kept.move_to_end(asked)
+            kept: T = self._kept[asked]
             return kept
         fold = self._folds.get(asked)
         if fold is None:
@@ -107,13 +109,16 @@ class PastFolds:
             fold.add_done_callback(lambda done: self._forget(asked, done))
         began_s = self._now_s()
         written = await asyncio.shield(fold)
-        outcome = msgspec.json.decode(written, type=_Outcome)
-        if outcome.type == "refusal":
-            raise PastMomentError(outcome.sentence)
-        if outcome.type == "failure":
-            raise PastUnavailableError(outcome.sentence)
-        # A library or a week of charts takes milliseconds to decode; the loop waits for no fold.
-        found = await asyncio.to_thread(msgspec.json.decode, written, type=kind)
+        try:
+            outcome = _outcomes.decode(written)
+            if outcome.type == "refusal":
+                raise PastMomentError(outcome.sentence)
+            if outcome.type == "failure":
+                raise PastUnavailableError(outcome.sentence)
+            # All charts of a moment take some milliseconds to decode, for which the loop need not wait.
+            found = await asyncio.to_thread(decoder.decode, written)
+        except PoisonError as poison:
+            raise PastUnavailableError(f"what the fold wrote is no answer: {poison.detail}") from None
         if question.second + SETTLED_S <= began_s:
             self._kept[asked] = found
             while len(self._kept) > KEPT:
@@ -162,3 +167,8 @@ class _Charts(Struct, frozen=True):
 class _Outcome(Struct, frozen=True):
     type: str
     sentence: str = ""
+
+
+_charts = Decoder(_Charts, "not-an-answer")
+_libraries = Decoder(ListenerAsOf, "not-an-answer")
+_outcomes = Decoder(_Outcome, "not-an-answer")

@@ -36,7 +36,9 @@ def command(
         raise click.UsageError("--watch shows what changes; nothing of the past does.")
     base = api or address(load())
     with httpx.Client(base_url=base, timeout=10 if as_of is None else PAST_S) as client:
-        params: dict[str, str | int] = {"scope": scope, "limit": limit} | ({} if as_of is None else {"asOf": as_of})
+        params: dict[str, str | int] = {"scope": scope, "limit": limit}
+        if as_of is not None:
+            params["asOf"] = as_of
         request = client.build_request("GET", f"/v1/charts/{kind}/{window}", params=params)
         try:
             if watch:

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
-from songline.processors.history.archive.errors import HistoryError
-from songline.processors.history.archive.history import History
-from songline.processors.history.archive.opening import open_history
 
 from songline.cloud import blobs
 from songline.cloud.settings import SettingError, read_blobs
+from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.archive.opening import open_history
 from songline.processors.history.as_of.answers import (
     Answer,
     ChartsQuestion,
@@ -35,14 +35,15 @@ from songline.processors.history.as_of.song_events import SongEventStore
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
 from songline.schemas.channels import ARCHIVE_INDEX_BLOBS
+from songline.schemas.decoding import Decoder
 from songline.schemas.policy import V1
 
 LONGEST_S = 900
 """A process that nobody waits for any more ends after so long."""
 
 
-class SpannedHistory(History):
-    """A History that says where its files are, as moments of the past ask for it."""
+class SpannedHistory(HubHistory):
+    """A HubHistory that says where its files are, as moments of the past ask for it."""
 
     async def spans(self, partition: str) -> Sequence[FileSpan]:
         """The files of a partition that have events, by their first position."""
@@ -79,7 +80,10 @@ def main() -> None:
     signal.alarm(LONGEST_S)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("azure").setLevel(logging.CRITICAL)
-    question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    question = _questions.decode(sys.stdin.buffer.read())
     found = asyncio.run(answer(question, os.environ))
     sys.stdout.buffer.write(msgspec.json.encode(found))
     sys.stdout.buffer.flush()
+
+
+_questions: Decoder[Question] = Decoder(Question, "not-a-question")

@@ -1,4 +1,4 @@
-"""Charts and libraries as of a moment, over HTTP: what the past is asked, what comes of it, and why there is nothing."""
+"""Charts and libraries as of a moment, over HTTP: what the past is asked, and what comes of it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

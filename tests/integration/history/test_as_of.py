@@ -1,0 +1,158 @@
+"""Charts and libraries as of a moment, from the archive in Blob Storage through the API to the terminal."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from random import Random
+
+import httpx
+import msgspec
+import pytest
+
+from songline.cli import main
+from songline.cloud import blobs
+from songline.cloud.settings import read_blobs
+from songline.processors.history.archive.name_format import NameFormat
+from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
+from songline.schemas.documents import Chart
+from songline.schemas.envelope import encode
+from songline.schemas.library.answers import Library, LibrarySummary, Recent
+from songline.schemas.moments import moment_at
+from tests.support.api import ApiProcess
+from tests.support.capture_files import capture_file, record
+from tests.support.history import HistoryEvent, random_history
+from tests.support.localcloud import LocalCloud
+from tests.support.reference import Rules
+from tests.support.worker import make_containers
+from tests.unit.history.test_chart_replay import act, expected
+from tests.unit.history.test_library_as_of import prefix_library
+from tests.unit.trending.test_pipeline import USERS, lines
+
+DAY_S = 86_400
+NAMES = NameFormat.default(MUSIC_EVENTS)
+
+
+async def write_archive(cloud: LocalCloud, history: Sequence[HistoryEvent]) -> None:
+    """Write the history into the archive as Capture does, three files a partition."""
+    by_partition = defaultdict(list)
+    for one in history:
+        by_partition[one.partition].append(one)
+    async with blobs.client(read_blobs(cloud.environment)) as account:
+        container = account.get_container_client(ARCHIVE_BLOBS)
+        if not await container.exists():
+            await container.create_container()
+        for partition, events in by_partition.items():
+            for start in range(0, len(events), 8):
+                some = events[start : start + 8]
+                records = [record(one.position, one.second, encode(one.event)) for one in some]
+                moment = moment_at(some[-1].second * 1_000 + start)
+                path = NAMES.path("emulatorNs1", MUSIC_EVENTS, str(partition), moment)
+                await container.upload_blob(path, capture_file(records))
+
+
+def numbered(history: Sequence[HistoryEvent]) -> list[HistoryEvent]:
+    """The history with the positions of a hub, which begin at 0 in each partition."""
+    following: dict[int, int] = defaultdict(int)
+    found = []
+    for one in history:
+        found.append(msgspec.structs.replace(one, position=following[one.partition]))
+        following[one.partition] += 1
+    return found
+
+
+@pytest.fixture(scope="module")
+def history() -> list[HistoryEvent]:
+    return random_history(Random(11), int(time.time()) - 20 * DAY_S, 70, act)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, history: list[HistoryEvent]) -> Iterator[LocalCloud]:
+    cloud = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
+    asyncio.run(make_containers(cloud.settings()))
+    asyncio.run(write_archive(cloud, numbered(history)))
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture(scope="module")
+def api(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    api = ApiProcess(cloud.environment, tmp_path_factory.mktemp("api") / "log").start()
+    yield api
+    api.kill()
+
+
+def as_of(second: int) -> str:
+    return moment_at(second * 1_000).isoformat()
+
+
+def test_charts_of_moments_are_the_folds_of_what_the_hub_had_then(api: ApiProcess, history: list[HistoryEvent]) -> None:
+    with httpx.Client(base_url=api.address, timeout=120) as client:
+        for second in (history[len(history) // 2].second, history[-1].second):
+            wanted = expected(history, second, second, Rules())
+            keys = [*wanted, "top:5m:region:ZW"]
+            began_s = time.monotonic()
+            for key in keys:
+                kind, window, scope = key.split(":", 2)
+                answer = client.get(f"/v1/charts/{kind}/{window}", params={"scope": scope, "asOf": as_of(second)})
+                assert answer.status_code == 200, answer.text
+                chart = msgspec.json.decode(answer.content, type=Chart)
+                assert lines({key: chart})[key] == wanted.get(key, []), key
+                assert chart.as_of == chart.complete_through == moment_at(second * 1_000)
+                assert (chart.kind, chart.window, chart.scope) == (kind, window, scope)
+            # One fold, and the rest from what is kept: a process starts in more than half a second.
+            assert time.monotonic() - began_s < 0.5 * len(keys)
+
+
+def test_libraries_of_moments_are_the_folds_of_what_the_hub_had_then(
+    api: ApiProcess, history: list[HistoryEvent]
+) -> None:
+    second = history[len(history) // 2].second
+    params = {"asOf": as_of(second)}
+    with httpx.Client(base_url=api.address, timeout=120) as client:
+        for user in USERS[:2]:
+            wanted = prefix_library(numbered(history), user, second)
+            found = client.get(f"/v1/users/{user}/library", params={**params, "limit": "100"})
+            assert found.status_code == 200, found.text
+            library = msgspec.json.decode(found.content, type=Library)
+            assert {one.song_id: one.plays for one in library.entries} == {
+                one.song_id: one.plays for one in wanted.songs
+            }
+            summary = msgspec.json.decode(
+                client.get(f"/v1/users/{user}/summary", params=params).content, type=LibrarySummary
+            )
+            assert (summary.listens, summary.liked) == (wanted.listens, wanted.liked)
+            recent = msgspec.json.decode(client.get(f"/v1/users/{user}/recent", params=params).content, type=Recent)
+            assert [one.song_id for one in recent.listens] == [song_id for _, song_id, _ in wanted.recent]
+            assert recent.complete_through == moment_at(second * 1_000)
+
+
+def command(*arguments: str, api: ApiProcess, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--api", api.address])
+    out, err = capsys.readouterr()
+    return int(end.value.code or 0), out, err
+
+
+def test_the_terminal_shows_the_past_and_refuses_what_is_none(
+    api: ApiProcess, history: list[HistoryEvent], capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = history[-1].second
+    code, out, _ = command("chart", "top", "7d", "--as-of", as_of(second), api=api, capsys=capsys)
+    assert code == 0
+    assert f"as of {moment_at(second * 1_000):%Y-%m-%d %H:%M:%S} UTC" in out
+    code, out, _ = command("library", USERS[0], "--as-of", as_of(second), api=api, capsys=capsys)
+    assert code == 0
+    assert USERS[0] in out
+    for text, words in (
+        ("yesterday", "expected a moment as RFC 3339"),
+        (as_of(int(time.time()) + 3_600), "a moment that is over"),
+        (as_of(history[0].second - 1), "the history begins at"),
+    ):
+        for arguments in (("chart", "top", "1h"), ("library", USERS[0])):
+            code, _, err = command(*arguments, "--as-of", text, api=api, capsys=capsys)
+            assert code == 2, err
+            assert words in err
+    code, _, err = command("chart", "top", "1h", "--watch", "--as-of", as_of(second), api=api, capsys=capsys)
+    assert code == 2
+    assert "--watch" in err

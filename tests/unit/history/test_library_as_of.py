@@ -1,0 +1,52 @@
+"""A library as of a moment is the fold of what the listener had done of all that the hub had taken by then."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+
+from songline.processors.history.as_of.errors import MomentError
+from songline.processors.history.as_of.library import library_as_of
+from songline.processors.library.actions import parse_actions
+from songline.processors.runtime.hub_record import HubRecord
+from songline.schemas.envelope import encode
+from songline.schemas.library.fold import FoldedLibrary, fold_actions
+from tests.support.history import HistoryEvent, HistoryInFiles, random_history
+from tests.unit.history.test_chart_replay import BEGIN_S, act, seeds
+from tests.unit.trending.test_pipeline import PARTITIONS, USERS
+
+
+def prefix_library(history: Sequence[HistoryEvent], user_id: str, second: int) -> FoldedLibrary:
+    """The listener's library of all that the hub had taken by a second: the fold of the prefix, event by event."""
+    actions = []
+    for one in history:
+        if one.second <= second and one.event.data.user_id == user_id:
+            body = encode(one.event)
+            enqueued = datetime.fromtimestamp(one.second, UTC)
+            actions += parse_actions(one.partition, [HubRecord(one.position, enqueued, body)]).actions
+    return fold_actions(actions)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
+    random = Random(seed)
+    history = random_history(random, BEGIN_S, random.choice([1, 30, 90]), act)
+    if not history:
+        return
+    second = random.choice(history).second + random.choice([0, 0, 1, 3_600])
+    user = random.choice([*USERS, "nobody"])
+    found = asyncio.run(library_as_of(HistoryInFiles(random, history, PARTITIONS), user, second))
+    assert found.library == prefix_library(history, user, second)
+    assert found.position == {str(number): -1 for number in range(PARTITIONS)} | {
+        str(one.partition): one.position for one in history if one.second <= second
+    }
+
+
+def test_a_moment_before_the_history_is_refused() -> None:
+    history = random_history(Random(1), BEGIN_S, 5, act)
+    with pytest.raises(MomentError, match="the history begins at"):
+        asyncio.run(library_as_of(HistoryInFiles(Random(1), history, PARTITIONS), "user-1", history[0].second - 1))
