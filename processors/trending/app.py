@@ -1,7 +1,7 @@
 """The Faust app of the trending worker, put together: three agents, two tables, and what is done by the clock."""
 
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
@@ -103,9 +103,16 @@ class TrendingApp(Struct, frozen=True):
 
 
 def build_app(
-    settings: CloudSettings, config: TrendingConfig, partitions: Mapping[str, int], services: TrendingServices
+    settings: CloudSettings,
+    config: TrendingConfig,
+    partitions: Mapping[str, int],
+    services: TrendingServices,
+    record_owners: Callable[[Collection[str]], None],
 ) -> TrendingApp:
-    """The app for a namespace whose hubs have so many `partitions`. It starts nothing."""
+    """The app for a namespace whose hubs have so many `partitions`. It starts nothing.
+
+    `record_owners` is called with the name under which the group knows this worker.
+    """
     batched = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)
     gathered = {MUSIC_EVENTS: config.flush_s}
     app = BatchedApp(TRENDING_GROUP, batched=batched, gathered=gathered, **faust_settings(settings, config))
@@ -204,6 +211,12 @@ def build_app(
         wall_clock_ms,
         monotonic,
     )
+
+    async def record_member() -> None:
+        if (member := app.consumer.member) and len(member.split()) == 1:
+            record_owners([member])
+
+    repeat(app, OBSERVE_S, record_member, isolation.run)
     repeat(app, OBSERVE_S, opener.poll, isolation.run)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)
     return TrendingApp(app, observer.report, isolation)

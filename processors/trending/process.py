@@ -8,20 +8,24 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from azure.storage.blob.aio import ContainerClient
 
 from songline.cloud import blobs, cosmos, eventhubs
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, CloudSettings, read_blobs
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, CloudSettings, EventHubsSettings, read_blobs
 from songline.processors.runtime.health import serve_health
+from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file, running_machine
 from songline.processors.runtime.partition_processor import FoldCrashedError
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run_worker
+from songline.processors.runtime.projection_config import DATA, OWNERS
 from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.trending.app import TrendingApp, TrendingServices, build_app
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.config import TrendingConfig
+from songline.processors.trending.faust.group_members import remove_members
 from songline.processors.trending.faust.lifecycle import run_until
 from songline.processors.trending.prerequisites import partitions_by_hub
 from songline.processors.trending.spans import READER
@@ -71,6 +75,8 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         # Each question to the hub is tried again soon: the SDK's own pauses would outlast an outage by half a minute.
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
         await stack.enter_async_context(hub)
+        data = environ.get(DATA)
+        owners = stack.enter_context(hold_owner_file(Path(data, OWNERS) if data else None, READER, running_machine()))
         partitions: dict[str, int] = {}
         keys: list[IdentityKey] = []
 
@@ -78,6 +84,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
             partitions.update(await readiness.wait_for(partial(partitions_by_hub, settings.eventhubs)))
             await readiness.wait_for_all(*(container.read for container in (charts, plays, parked, attempts)))
             keys.append(await readiness.wait_for(partial(read_identity_key, attempts)))
+            await readiness.wait_for(partial(_remove_earlier, settings.eventhubs, owners))
 
         if not await run_unless(stop, wait_for_services()):
             return
@@ -85,13 +92,22 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         services = TrendingServices(
             charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub, hours=hours, key=keys[0], policy=V1
         )
-        trending = build_app(settings, config, partitions, services)
+        trending = build_app(settings, config, partitions, services, owners.record)
         readiness.begin()
         try:
             await run_until(trending.app, stop)
         finally:
             if (error := trending.isolation.error) is not None:
                 raise FoldCrashedError(str(error)) from error
+
+
+async def _remove_earlier(settings: EventHubsSettings, owners: OwnerFile) -> None:
+    """Remove the process that held the file of owners before from the group, if it was killed. Raises KafkaError."""
+    if not owners.earlier:
+        return
+    if removed := await remove_members(settings, TRENDING_GROUP, owners.earlier):
+        log.info("%d members of the group, whose processes are gone, are removed", removed)
+    owners.forget_earlier()
 
 
 @asynccontextmanager

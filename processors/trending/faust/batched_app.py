@@ -139,6 +139,12 @@ class BatchedConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc
         if tp not in self.app.on_hold and tp not in self.app.unopened:
             super().verify_event_path(now, tp)
 
+    @property
+    def member(self) -> str:
+        """The name under which the group knows this consumer, empty while it is in none."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator
+        return "" if coordinator is None else coordinator.member_id or ""
+
     def fetch_position(self, tp: TP) -> FetchPosition | None:
         """Where the partition's fetching stands, None while that is not known."""
         if self._consumer is None:
@@ -206,6 +212,12 @@ class BatchedConsumer(driver.Consumer):  # type: ignore[misc] # Faust has no typ
     def fetch_position(self, tp: TP) -> FetchPosition | None:
         """Where the partition's fetching stands, None while that is not known."""
         found: FetchPosition | None = self._thread.fetch_position(tp)
+        return found
+
+    @property
+    def member(self) -> str:
+        """The name under which the group knows this consumer, empty while it is in none."""
+        found: str = self._thread.member
         return found
 
     def known_partitions(self, hub: str) -> frozenset[int]:

@@ -1,14 +1,21 @@
-"""The worker starts as every worker does: it serves health while it waits, and ends at SIGTERM."""
+"""The worker starts as every worker does: it serves health while it waits, takes over from the process before that was
+killed, and ends at SIGTERM."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import msgspec
+from aiokafka import AIOKafkaConsumer
 
+from songline.cloud.kafka import client_options
+from songline.processors.runtime.projection_config import DATA
+from songline.processors.trending.faust.group_members import remove_members
+from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.progress_report import NotReadyCause, ProgressReport
-from tests.support.localcloud import nobody
-from tests.support.waiting import wait_for
-from tests.support.worker import TrendingWorker
+from tests.support.localcloud import LocalCloud, nobody
+from tests.support.waiting import wait_for, wait_for_async
+from tests.support.worker import QUICK, TrendingWorker, make_containers
 
 
 def test_it_serves_health_while_the_hub_is_away_and_ends_at_once(tmp_path: Path) -> None:
@@ -26,3 +33,45 @@ def test_it_serves_health_while_the_hub_is_away_and_ends_at_once(tmp_path: Path)
     finally:
         worker.kill()
     assert "Traceback" not in worker.said
+
+
+async def test_a_member_that_is_removed_is_in_the_group_no_more(localcloud: LocalCloud) -> None:
+    settings = localcloud.settings()
+    options = client_options(settings.eventhubs)
+    consumer = AIOKafkaConsumer(MUSIC_EVENTS, group_id="removals", session_timeout_ms=300_000, **options)
+    await consumer.start()
+    try:
+        await wait_for_async(_assigned(consumer), "the consumer to have joined", 30)
+        member = consumer._coordinator.member_id
+        assert await remove_members(settings.eventhubs, "removals", [member, "never-there"]) == 1
+        assert await remove_members(settings.eventhubs, "removals", [member]) == 0
+    finally:
+        await consumer.stop()
+
+
+async def test_nobody_waits_for_the_session_of_a_process_that_was_killed(
+    localcloud: LocalCloud, tmp_path: Path
+) -> None:
+    await make_containers(localcloud.settings())
+    config = {**QUICK, DATA: str(tmp_path), "SONGLINE_TRENDING_SESSION_MS": "300000"}
+    worker = TrendingWorker(localcloud, tmp_path / "worker.log", config).start()
+    try:
+        await wait_for_async(worker.is_ready, "the worker to be ready", 60)
+        # Its name is noted a moment later.
+        owners = tmp_path / "owners" / "trending-0.txt"
+        wait_for(lambda: owners.exists() and len(owners.read_text().splitlines()) == 2, "its name in the file")
+        worker.kill()
+        again = TrendingWorker(localcloud, tmp_path / "again.log", config).start()
+        try:
+            await wait_for_async(again.is_ready, "the next worker to be ready", 60)
+        finally:
+            again.stop()
+    finally:
+        worker.kill()
+
+
+def _assigned(consumer: AIOKafkaConsumer) -> Callable[[], Awaitable[bool]]:
+    async def assigned() -> bool:
+        return bool(consumer.assignment())
+
+    return assigned

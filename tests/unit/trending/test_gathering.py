@@ -7,11 +7,17 @@ from typing import Any
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.structs import TopicPartition
 
-from songline.processors.trending.faust.gathering import MAX_WAIT_MS, Gathering
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.gathering import FEW, MAX_WAIT_MS, Gathering
 
 EVENTS, OTHER = TopicPartition("music-events", 0), TopicPartition("music-events", 1)
 PARTIALS = TopicPartition("trending-partials", 0)
 PAUSE_S = 0.2
+
+
+def fetched(*tps: TopicPartition, events: int = FEW) -> dict[TopicPartition, list[Batch]]:
+    batch = Batch(0, events, range(events), [0] * events, [b""] * events)
+    return {tp: [batch] for tp in tps}
 
 
 class OneFetcher:
@@ -41,7 +47,7 @@ async def test_partitions_at_their_end_are_left_out_for_a_while() -> None:
     gathering = Gathering({"music-events": PAUSE_S})
     gathering.attach(fetcher)
     assert fetcher.plan() == ({EVENTS, OTHER, PARTIALS}, MAX_WAIT_MS)
-    gathering.begin([EVENTS])
+    gathering.begin(fetched(EVENTS))
     asked, wait_ms = fetcher.plan()
     assert asked == {PARTIALS}
     assert 0 < wait_ms <= PAUSE_S * 1_000, "a fetch of the others is over when the pause is"
@@ -53,7 +59,7 @@ async def test_a_partition_that_is_behind_is_asked_for_at_once() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7), OTHER: (9, 5_000)})
     gathering = Gathering({"music-events": PAUSE_S})
     gathering.attach(fetcher)
-    gathering.begin([EVENTS, OTHER])
+    gathering.begin(fetched(EVENTS, OTHER))
     assert fetcher.plan()[0] == {OTHER}
 
 
@@ -61,5 +67,13 @@ async def test_other_hubs_are_not_gathered() -> None:
     fetcher = OneFetcher({EVENTS: (7, 7), PARTIALS: (3, 3)})
     gathering = Gathering({"music-events": PAUSE_S})
     gathering.attach(fetcher)
-    gathering.begin([PARTIALS])
+    gathering.begin(fetched(PARTIALS))
     assert fetcher.plan() == ({EVENTS, PARTIALS}, MAX_WAIT_MS)
+
+
+async def test_few_events_are_gathered_for_twice_as_long() -> None:
+    fetcher = OneFetcher({EVENTS: (7, 7)})
+    gathering = Gathering({"music-events": PAUSE_S})
+    gathering.attach(fetcher)
+    gathering.begin(fetched(EVENTS, events=FEW - 1))
+    assert fetcher.plan()[1] > PAUSE_S * 1_000
