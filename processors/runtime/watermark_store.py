@@ -28,20 +28,22 @@ class PositionResetError(Exception):
 
 
 class WatermarkStore:
-    """The document `@progress` of `container`, whose partition key is the field `key`. Methods raise AzureError."""
+    """The document `@progress` of `container`, or another one, whose partition key is the field `key`. Methods raise
+    AzureError."""
 
-    def __init__(self, container: ContainerProxy, key: str = "id") -> None:
+    def __init__(self, container: ContainerProxy, key: str = "id", document: str = PROGRESS) -> None:
         self._container = container
         self._key = key
+        self._document = document
         self._gathered: dict[str, tuple[Watermark, asyncio.Future[None]]] = {}
         self._writing: set[asyncio.Task[None]] = set()
 
     async def add(self, partitions: Iterable[str], created_at: datetime | None = None) -> None:
         """Add partitions of the hub that was created at `created_at`, with nothing applied, where they are missing."""
         nothing = {one: Watermark(position=-1, through=None, created_at=created_at) for one in partitions}
-        document = msgspec.to_builtins(WatermarkDocument(id=PROGRESS, partitions=nothing))
+        document = msgspec.to_builtins(WatermarkDocument(id=self._document, partitions=nothing))
         try:
-            await self._container.create_item({**document, self._key: PROGRESS}, no_response=True)
+            await self._container.create_item({**document, self._key: self._document}, no_response=True)
         except CosmosResourceExistsError:
             known = await self.read_all()
             for partition in nothing.keys() - known.keys():
@@ -50,7 +52,7 @@ class WatermarkStore:
     async def read_all(self) -> Mapping[str, Watermark]:
         """The watermarks by partition."""
         try:
-            item = await self._container.read_item(PROGRESS, PROGRESS)
+            item = await self._container.read_item(self._document, self._document)
         except CosmosResourceNotFoundError:
             return {}
         return msgspec.convert(dict(item), WatermarkDocument).partitions
@@ -124,8 +126,8 @@ class WatermarkStore:
         """Remove a partition that the hub no longer has."""
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
-                PROGRESS,
-                PROGRESS,
+                self._document,
+                self._document,
                 [{"op": "remove", "path": f"/partitions/{partition}"}],
                 filter_predicate=f"FROM c WHERE IS_DEFINED({_path(partition)})",
                 no_response=True,
@@ -138,8 +140,8 @@ class WatermarkStore:
         """Set the watermarks, by partition, where `condition` holds of the document; return whether it did."""
         with suppress(CosmosAccessConditionFailedError):
             await self._container.patch_item(
-                PROGRESS,
-                PROGRESS,
+                self._document,
+                self._document,
                 [
                     {"op": "set", "path": f"/partitions/{partition}", "value": msgspec.to_builtins(watermark)}
                     for partition, watermark in watermarks.items()

@@ -49,11 +49,11 @@ from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.validation import check_saved
 from songline.processors.trending.shards.worker import ShardWorker
 from songline.processors.trending.spans import READER
+from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import (
     MUSIC_EVENTS,
     TRENDING_CELLS_CHANGELOG,
-    TRENDING_GROUP,
     TRENDING_PARTIALS,
     TRENDING_SHARDS_CHANGELOG,
     TRENDING_TOPS,
@@ -82,7 +82,8 @@ OBSERVE_S = 1.0
 
 class TrendingServices(Struct, frozen=True):
     """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
-    a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts."""
+    a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts, `version` is
+    that of the state, and so of the charts."""
 
     charts: ContainerProxy
     plays: ContainerProxy
@@ -92,6 +93,7 @@ class TrendingServices(Struct, frozen=True):
     hours: ContainerClient | None
     key: IdentityKey
     policy: ChartPolicy
+    version: StateVersion = FIRST
 
 
 class TrendingApp(Struct, frozen=True):
@@ -115,7 +117,8 @@ def build_app(
     """
     batched = (MUSIC_EVENTS, TRENDING_PARTIALS, TRENDING_TOPS)
     gathered = {MUSIC_EVENTS: config.flush_s}
-    app = BatchedApp(TRENDING_GROUP, batched=batched, gathered=gathered, **faust_settings(settings, config))
+    version = services.version
+    app = BatchedApp(version.group, batched=batched, gathered=gathered, **faust_settings(settings, config))
     # As many as songs were shared out among: a partition that is added has no place in the changelog, and no song.
     shards = min(partitions[TRENDING_PARTIALS], partitions[TRENDING_SHARDS_CHANGELOG])
 
@@ -127,29 +130,34 @@ def build_app(
     isolation = CrashIsolation(AttemptStore(services.attempts), ParkingBound(), parking, app.crash)
     guards = {hub: FoldGuard(hub, isolation) for hub in batched}
 
-    cell_table, shard_table = _table(app, "cells", partitions[MUSIC_EVENTS]), _table(app, "shards", shards)
-    saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cell_table, parking, check_cell)
+    cell_table = _table(app, "cells", TRENDING_CELLS_CHANGELOG, partitions[MUSIC_EVENTS])
+    shard_table = _table(app, "shards", TRENDING_SHARDS_CHANGELOG, shards)
+    saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cell_table, parking, check_cell, version)
     saved_shards = Changelog(
         TRENDING_SHARDS_CHANGELOG,
         shard_table,
         parking,
         lambda key, value, shard: check_saved(key, value, shard, limits()),
+        version,
     )
     for table, saved in ((cell_table, saved_cells), (shard_table, saved_shards)):
-        table._on_changelog_event = saved.record
+        table._on_changelog_event, table.apply_changelog_batch = saved.record, saved.apply
         app.unreadable[saved.hub] = saved.add_unreadable
 
-    start_positions = StartPositions(WatermarkStore(services.attempts), HubMetadata(services.hub))
+    start_positions = StartPositions(
+        WatermarkStore(services.attempts, document=version.positions), HubMetadata(services.hub)
+    )
     opener = PartitionOpener(app, start_positions, wall_clock_ms, monotonic)
-    sealed = None if services.hours is None else SealedHours(services.hours)
+    sealed = None if services.hours is None else SealedHours(services.hours, version.prefix)
     hours = HourStore(saved_cells, sealed, services.key, lambda: app.producer)
     policy = services.policy
-    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guards[MUSIC_EVENTS], opener, policy)
+    guard = guards[MUSIC_EVENTS]
+    cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, policy, version)
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard = guards[TRENDING_PARTIALS]
-    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, policy)
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, policy, version)
     chart_writer = ChartWriter(services.charts, WriteRate(config.chart_writes, monotonic))
-    merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy)
+    merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy, version)
 
     def day_writes() -> int:
         share = FAR_BEHIND_SHARE if cells.far_behind() else 1
@@ -222,10 +230,13 @@ def build_app(
     return TrendingApp(app, observer.report, isolation)
 
 
-def _table(app: BatchedApp, name: str, partitions: int) -> Any:
+def _table(app: BatchedApp, name: str, hub: str, partitions: int) -> Any:
     # With these types Faust leaves keys and values as they are. Its usual codec would fail on each of them, and its
     # recovery passes over what it can't decode with no more than a warning.
-    return app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
+    table = app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
+    # Faust's own name begins with that of the group, and all versions share the hub.
+    table._changelog_topic_name = lambda: hub
+    return table
 
 
 def _agent(

@@ -11,10 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from azure.storage.blob.aio import ContainerClient
+from msgspec import structs
 
 from songline.cloud import blobs, cosmos, eventhubs
 from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, CloudSettings, EventHubsSettings, read_blobs
+from songline.processors.runtime import live_version
 from songline.processors.runtime.health import serve_health
+from songline.processors.runtime.live_version import LiveVersionWatch, VersionChangedError
 from songline.processors.runtime.owner_file import OwnerFile, hold_owner_file, running_machine
 from songline.processors.runtime.partition_processor import FoldCrashedError
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run_worker
@@ -22,13 +25,15 @@ from songline.processors.runtime.projection_config import DATA, OWNERS
 from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.trending.app import TrendingApp, TrendingServices, build_app
-from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.config import TrendingConfig
+from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.group_members import remove_members
 from songline.processors.trending.faust.lifecycle import run_until
 from songline.processors.trending.prerequisites import partitions_by_hub
 from songline.processors.trending.spans import READER
+from songline.processors.trending.state_version import StateVersion
+from songline.processors.trending.version_policy import read_policy
 from songline.schemas.channels import (
     ATTEMPTS,
     CHARTS,
@@ -36,11 +41,12 @@ from songline.schemas.channels import (
     MUSIC_EVENTS,
     PARKED,
     PLAYS,
+    PROJECTIONS,
     TRENDING_BLOBS,
     TRENDING_GROUP,
 )
-from songline.schemas.policy import V1
 from songline.schemas.progress_report import ProgressReport
+from songline.schemas.projections import LiveVersionDocument, container_of
 
 log = logging.getLogger(__name__)
 
@@ -52,16 +58,20 @@ CONNECT_S = 5
 
 
 async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
-    """Write the charts until `stop` is set. Raises SettingError, FoldCrashedError, and what the app crashed with."""
+    """Write the charts until `stop` is set. Raises SettingError, FoldCrashedError, VersionChangedError once another
+    version of what is written is live, and what the app crashed with."""
     settings, config = CloudSettings.read(environ), TrendingConfig.read(environ)
     readiness = Readiness()
     trending: TrendingApp | None = None
+    watches: list[LiveVersionWatch] = []
 
     def report() -> ProgressReport:
         if trending is None:
             reasons = tuple(readiness.reasons(READER))
             return ProgressReport(worker=READER, as_of=datetime.now(UTC), reasons=reasons)
-        return trending.report()
+        report = trending.report()
+        watched = [one for watch in watches for one in watch.reasons(READER)]
+        return structs.replace(report, reasons=(*report.reasons, *watched))
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serve_health(config.port, report))
@@ -69,8 +79,8 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         # Entering the Cosmos client calls the account, which may not be there yet.
         database = cosmos.client(settings.cosmos)
         stack.push_async_callback(database.close)
-        charts, plays, parked, attempts = (
-            cosmos.container(database, DATABASE, name) for name in (CHARTS, PLAYS, PARKED, ATTEMPTS)
+        parked, attempts, projections = (
+            cosmos.container(database, DATABASE, name) for name in (PARKED, ATTEMPTS, PROJECTIONS)
         )
         # Each question to the hub is tried again soon: the SDK's own pauses would outlast an outage by half a minute.
         hub = eventhubs.consumer(settings.eventhubs, MUSIC_EVENTS, TRENDING_GROUP, retry_total=0)
@@ -78,36 +88,79 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
         data = environ.get(DATA)
         owners = stack.enter_context(hold_owner_file(Path(data, OWNERS) if data else None, READER, running_machine()))
         partitions: dict[str, int] = {}
-        keys: list[IdentityKey] = []
+        found: list[TrendingServices] = []
+        live: dict[str, LiveVersionDocument] = {}
 
         async def wait_for_services() -> None:
             partitions.update(await readiness.wait_for(partial(partitions_by_hub, settings.eventhubs)))
-            await readiness.wait_for_all(*(container.read for container in (charts, plays, parked, attempts)))
-            keys.append(await readiness.wait_for(partial(read_identity_key, attempts)))
-            await readiness.wait_for(partial(_remove_earlier, settings.eventhubs, owners))
+            await readiness.wait_for_all(parked.read, attempts.read)
+            for name in (CHARTS, PLAYS):
+                live[name] = await readiness.wait_for(partial(live_version.read, projections, name))
+            charts, plays = (
+                cosmos.container(database, DATABASE, container_of(name, one.version)) for name, one in live.items()
+            )
+            await readiness.wait_for_all(charts.read, plays.read)
+            version = live[CHARTS].version
+            services = TrendingServices(
+                charts=charts,
+                plays=plays,
+                parked=parked,
+                attempts=attempts,
+                hub=hub,
+                hours=None,
+                key=await readiness.wait_for(partial(read_identity_key, attempts)),
+                policy=await readiness.wait_for(partial(read_policy, projections, version)),
+                version=StateVersion(version),
+            )
+            found.append(services)
+            await readiness.wait_for(partial(_remove_earlier, settings.eventhubs, services.version.group, owners))
 
         if not await run_unless(stop, wait_for_services()):
             return
         hours = await stack.enter_async_context(_hours(environ))
-        services = TrendingServices(
-            charts=charts, plays=plays, parked=parked, attempts=attempts, hub=hub, hours=hours, key=keys[0], policy=V1
-        )
+        watches += [LiveVersionWatch(projections, one) for one in live.values()]
+        services = structs.replace(found[0], hours=hours)
         trending = build_app(settings, config, partitions, services, owners.record)
         readiness.begin()
         try:
-            await run_until(trending.app, stop)
+            await _run_live(trending.app, stop, watches)
         finally:
             if (error := trending.isolation.error) is not None:
                 raise FoldCrashedError(str(error)) from error
 
 
-async def _remove_earlier(settings: EventHubsSettings, owners: OwnerFile) -> None:
+async def _remove_earlier(settings: EventHubsSettings, group: str, owners: OwnerFile) -> None:
     """Remove the process that held the file of owners before from the group, if it was killed. Raises KafkaError."""
     if not owners.earlier:
         return
-    if removed := await remove_members(settings, TRENDING_GROUP, owners.earlier):
+    if removed := await remove_members(settings, group, owners.earlier):
         log.info("%d members of the group, whose processes are gone, are removed", removed)
     owners.forget_earlier()
+
+
+async def _run_live(app: BatchedApp, stop: asyncio.Event, watches: list[LiveVersionWatch]) -> None:
+    """Run the app until `stop` is set, or until another version is live. Raises VersionChangedError then, and what the
+    app crashed with."""
+    ending = asyncio.Event()
+    changes: list[LiveVersionDocument] = []
+
+    async def wait_for_stop() -> None:
+        await stop.wait()
+        ending.set()
+
+    async def wait_for_change(watch: LiveVersionWatch) -> None:
+        changes.append(await watch.run())
+        ending.set()
+
+    waiting = [asyncio.create_task(one) for one in (wait_for_stop(), *map(wait_for_change, watches))]
+    try:
+        await run_until(app, ending)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+    if changes and not stop.is_set():
+        raise VersionChangedError(f"version {changes[0].version} of {changes[0].id} is live, which this worker is not")
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from songline.processors.trending.cells.source_partition import SourcePartition,
 from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
 from songline.processors.trending.faust.changelog import Changelog
-from songline.processors.trending.faust.record_sender import changelog_records, send_records
+from songline.processors.trending.faust.record_sender import send_records
 from songline.processors.trending.song_index import SongIndex
 from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.decoding import read_text
@@ -172,7 +172,7 @@ class HourStore:
         if is_held():
             # What was parked is deleted with its whole hour.
             values |= dict.fromkeys(key for key in keys if self._saved.value(key))
-            await send_records(self._producer(), changelog_records(self._saved.hub, number, values))
+            await send_records(self._producer(), self._saved.outgoing(number, values))
             self._saved.update(values)
 
     def _groups(self, keys: list[str]) -> Iterator[list[str]]:

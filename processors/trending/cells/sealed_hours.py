@@ -29,17 +29,18 @@ class SealingError(Exception):
 
 
 class SealedHours:
-    """The hours in a blob container. Methods raise AzureError."""
+    """The hours in a blob container, whose names begin with `prefix`. Methods raise AzureError."""
 
-    def __init__(self, container: ContainerClient) -> None:
+    def __init__(self, container: ContainerClient, prefix: str = "") -> None:
         self._container = container
+        self._prefix = prefix
 
     async def add_block(self, partition: int, hour: int, block: bytes) -> int:
         """Add a block to the hour; return the size of the whole once the service says that the block is in it.
 
         Raises SealingError where other owners always come between.
         """
-        blob = self._container.get_blob_client(blob_name(partition, hour))
+        blob = self._container.get_blob_client(self._prefix + blob_name(partition, hour))
         block_id = uuid.uuid4().hex
         for _ in range(TRIES):
             try:
@@ -57,7 +58,7 @@ class SealedHours:
 
         A blob that changes meanwhile raises ResourceModifiedError.
         """
-        blob = self._container.get_blob_client(blob_name(partition, hour))
+        blob = self._container.get_blob_client(self._prefix + blob_name(partition, hour))
         _, blocks = await _committed(blob)
         try:
             stream = await blob.download_blob()
@@ -78,11 +79,12 @@ class SealedHours:
     async def delete_before(self, partition: int, hour: int) -> None:
         """Delete the hours of a partition that are before `hour`."""
         try:
-            found = [one.name async for one in self._container.list_blobs(name_starts_with=f"{partition}/")]
+            begin = f"{self._prefix}{partition}/"
+            found = [one.name async for one in self._container.list_blobs(name_starts_with=begin)]
         except ResourceNotFoundError:
             return
         for name in found:
-            sealed = name.removeprefix(f"{partition}/")
+            sealed = name.removeprefix(begin)
             if sealed.isdecimal() and int(sealed) < hour:
                 try:
                     await self._container.delete_blob(name)

@@ -18,12 +18,13 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
-from songline.processors.trending.faust.record_sender import OutgoingRecord, changelog_records, send_records
+from songline.processors.trending.faust.record_sender import OutgoingRecord, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.spans import HOUR_MS
-from songline.schemas.channels import MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG, TRENDING_PARTIALS
+from songline.processors.trending.state_version import FIRST, StateVersion
+from songline.schemas.channels import MUSIC_EVENTS, TRENDING_PARTIALS
 from songline.schemas.decoding import read_text
 from songline.schemas.policy import ChartPolicy
 
@@ -56,7 +57,9 @@ class CellWorker:
         guard: FoldGuard,
         opener: PartitionOpener,
         policy: ChartPolicy,
+        version: StateVersion = FIRST,
     ) -> None:
+        self._version = version
         self._app = app
         self._hours = hours
         self._shards = shards
@@ -233,16 +236,12 @@ class CellWorker:
     async def _send(self, flushes: dict[int, SourceFlush]) -> None:
         """Send the shards what changed, and then save it."""
         partials = [
-            OutgoingRecord(TRENDING_PARTIALS, body, shard)
+            OutgoingRecord(TRENDING_PARTIALS, self._version.wrap(body), shard)
             for flush in flushes.values()
             for shard, body in flush.partials
         ]
         await send_records(self._app.producer, partials)
-        chunks = [
-            record
-            for number, flush in flushes.items()
-            for record in changelog_records(TRENDING_CELLS_CHANGELOG, number, flush.chunks)
-        ]
+        chunks = [record for number, flush in flushes.items() for record in self._saved.outgoing(number, flush.chunks)]
         await send_records(self._app.producer, chunks)
         for flush in flushes.values():
             self._saved.update(flush.chunks)
@@ -286,7 +285,7 @@ class CellWorker:
         for number in list(self._sources):
             held = [read_text(key) for key, _ in self._saved.records(f"{number}/")]
             values: dict[str, bytes | None] = dict.fromkeys(outdated(held, number, now_ms))
-            await send_records(self._app.producer, changelog_records(TRENDING_CELLS_CHANGELOG, number, values))
+            await send_records(self._app.producer, self._saved.outgoing(number, values))
             self._saved.update(values)
             await self._hours.delete_before(number, oldest_hour(now_ms))
 

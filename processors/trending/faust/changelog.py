@@ -1,12 +1,14 @@
 """The records of a table's changelog; those that the table can't have written are removed and parked."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
 
+from songline.processors.trending.faust.record_sender import OutgoingRecord
 from songline.processors.trending.parking_queue import ParkingQueue, UnappliedRecord
+from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import saved_key
 from songline.schemas.errors import PoisonError
 
@@ -25,11 +27,20 @@ class ChangelogPlace(Struct, frozen=True):
 class Changelog:
     """The records of the Faust `table` whose changelog is `hub`; unusable ones are removed and go to `parking`.
 
-    `check` raises PoisonError for a record (key, value, partition) that the table did not write.
+    `check` raises PoisonError for a record (key, value, partition) that the table did not write. The table holds the
+    records of `version` alone, under the keys that its stages know.
     """
 
-    def __init__(self, hub: str, table: Any, parking: ParkingQueue, check: Callable[[bytes, bytes, int], None]) -> None:
+    def __init__(
+        self,
+        hub: str,
+        table: Any,
+        parking: ParkingQueue,
+        check: Callable[[bytes, bytes, int], None],
+        version: StateVersion = FIRST,
+    ) -> None:
         self.hub = hub
+        self._version = version
         self._table = table
         self._parking = parking
         self._check = check
@@ -38,11 +49,32 @@ class Changelog:
     async def record(self, event: Any) -> None:
         """Record where a record stands that is about to be recovered."""
         message = event.message
+        if not self._version.owns_key(message.key):
+            return
+        key = None if message.key is None else self._version.without_prefix(message.key)
         if message.value is None:
-            self._places.pop(message.key, None)
+            self._places.pop(key, None)
         else:
             logged_ms = -1 if message.timestamp is None else round(message.timestamp * 1_000)
-            self._places[message.key] = ChangelogPlace(message.partition, message.offset, logged_ms)
+            self._places[key] = ChangelogPlace(message.partition, message.offset, logged_ms)
+
+    def apply(self, events: Iterable[Any]) -> None:
+        """Hold what recovered records of this version say, in the place of the table's own method."""
+        for event in events:
+            key, value = event.message.key, event.message.value
+            if key is None:
+                raise TypeError(f"{self.hub}: a record without a key: {event.message!r:.200}")
+            if self._version.owns_key(key):
+                if value is None:
+                    self._table.data.pop(self._version.without_prefix(key), None)
+                else:
+                    self._table.data[self._version.without_prefix(key)] = value
+
+    def outgoing(self, partition: int, values: dict[str, bytes | None]) -> list[OutgoingRecord]:
+        """The records for values by key, None for a key that is deleted."""
+        return [
+            OutgoingRecord(self.hub, value, partition, self._version.with_prefix(key)) for key, value in values.items()
+        ]
 
     def add_unreadable(self, partition: int, position: int, raw: bytes, why: str) -> None:
         """Park a record batch that can't be read at all."""

@@ -31,8 +31,3 @@ async def send_records(producer: Any, records: Iterable[OutgoingRecord]) -> None
 async def _send_in_order(producer: Any, records: list[OutgoingRecord]) -> None:
     sent = [await producer.send(one.hub, one.key, one.body, one.partition, None, None) for one in records]
     await asyncio.gather(*sent)
-
-
-def changelog_records(hub: str, partition: int, values: dict[str, bytes | None]) -> list[OutgoingRecord]:
-    """The records of a table's changelog for values by key, None for a key that is deleted."""
-    return [OutgoingRecord(hub, value, partition, key.encode()) for key, value in values.items()]

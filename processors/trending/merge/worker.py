@@ -18,6 +18,7 @@ from songline.processors.trending.parking_queue import ParkingQueue, unapplied_r
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.validation import check_report_part
 from songline.processors.trending.shards.wire import ReportPart
+from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import StageLimits
 from songline.schemas.channels import TRENDING_TOPS
 from songline.schemas.errors import PoisonError
@@ -40,7 +41,9 @@ class MergeWorker:
         parking: ParkingQueue,
         guard: FoldGuard,
         policy: ChartPolicy,
+        version: StateVersion = FIRST,
     ) -> None:
+        self._version = version
         self._app = app
         self._writer = writer
         self._limits = limits
@@ -92,7 +95,9 @@ class MergeWorker:
 
     def _apply(self, merge: Merge, batch: Batch) -> None:
         limits = self._limits()
-        for index, body in enumerate(batch.bodies):
+        for index, message in enumerate(batch.bodies):
+            if (body := self._version.unwrap(message)) is None:
+                continue
             try:
                 part = reports.decode(body)
                 check_report_part(part, limits)

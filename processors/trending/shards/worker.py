@@ -15,14 +15,15 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
 from songline.processors.trending.faust.gap_detection import GapDetector
-from songline.processors.trending.faust.record_sender import OutgoingRecord, changelog_records, send_records
+from songline.processors.trending.faust.record_sender import OutgoingRecord, send_records
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
 from songline.processors.trending.shards import wire as reports
 from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.state_version import FIRST, StateVersion
 from songline.processors.trending.validation import StageLimits
-from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_SHARDS_CHANGELOG, TRENDING_TOPS
+from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_TOPS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 from songline.schemas.policy import ChartPolicy
@@ -41,7 +42,9 @@ class ShardWorker:
         parking: ParkingQueue,
         guard: FoldGuard,
         policy: ChartPolicy,
+        version: StateVersion = FIRST,
     ) -> None:
+        self._version = version
         self._app = app
         self._saved = saved
         self._limits = limits
@@ -97,7 +100,9 @@ class ShardWorker:
 
     def _apply(self, shard: Shard, batch: Batch) -> None:
         limits = self._limits()
-        for index, body in enumerate(batch.bodies):
+        for index, message in enumerate(batch.bodies):
+            if (body := self._version.unwrap(message)) is None:
+                continue
             try:
                 found = partials.decode(body)
                 check_partial(found, shard.number, limits, shard.songs)
@@ -153,7 +158,7 @@ class ShardWorker:
                 songs, tops = shard.report(whole=turn.whole, scoped=turn.scoped)
                 watermark = shard.watermark(now_ms)
                 bodies = reports.report_bodies(number, turn.whole, songs, tops, watermark, scoped=turn.scoped)
-                records += [OutgoingRecord(TRENDING_TOPS, body, 0) for body in bodies]
+                records += [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in bodies]
                 self._turns.reported(number, turn, now_ms, applied, len(tops))
             await send_records(self._app.producer, records)
 
@@ -169,6 +174,6 @@ class ShardWorker:
                 messages = self._messages.pop(number, [])
                 if messages or now:
                     values = shard.flush()
-                    await send_records(self._app.producer, changelog_records(TRENDING_SHARDS_CHANGELOG, number, values))
+                    await send_records(self._app.producer, self._saved.outgoing(number, values))
                     for message in messages:
                         self._app.consumer.ack(message)

@@ -1,0 +1,107 @@
+"""What one version of trending's state stores and sends is nothing to another one."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.validation import check_cell
+from songline.processors.trending.cells.wire import join_rows
+from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.shards import wire as reports
+from songline.processors.trending.song_index import SongIndex
+from songline.processors.trending.state_version import FIRST, StateVersion
+from songline.processors.trending.watermark import ShardWatermark
+from songline.schemas.channels import TRENDING_GROUP
+from songline.schemas.progress import PROGRESS
+
+SECOND = StateVersion(2)
+LATER = st.integers(2, 999_999).map(StateVersion)
+
+
+def test_the_first_version_writes_as_releases_without_versions_did() -> None:
+    assert FIRST.with_prefix("3/7/owner/0") == b"3/7/owner/0"
+    assert FIRST.wrap(b"body") == b"body"
+    assert (FIRST.prefix, FIRST.group, FIRST.positions) == ("", TRENDING_GROUP, PROGRESS)
+    assert (SECOND.prefix, SECOND.group, SECOND.positions) == ("v2/", f"{TRENDING_GROUP}-v2", f"{PROGRESS}-v2")
+
+
+@given(LATER, LATER, st.text("0123456789/abcsealed", min_size=1))
+def test_a_key_is_of_one_version(one: StateVersion, other: StateVersion, key: str) -> None:
+    stored = one.with_prefix(key)
+    assert one.owns_key(stored)
+    assert one.without_prefix(stored) == key.encode()
+    assert other.owns_key(stored) == (one == other)
+    assert not FIRST.owns_key(stored)
+
+
+def bodies() -> list[bytes]:
+    """A message of a source partition, and one of a shard."""
+    empty = join_rows([])
+    rows: Any = {"minute": empty, "hour": empty}
+    return [
+        *partials.partial_bodies(3, 17, None, rows, [], SongIndex()),
+        *reports.report_bodies(0, True, [], {}, ShardWatermark(5, {}, {})),
+    ]
+
+
+@given(LATER, LATER)
+def test_a_message_is_of_one_version(one: StateVersion, other: StateVersion) -> None:
+    for body in bodies():
+        message = one.wrap(body)
+        assert one.unwrap(message) == body
+        assert other.unwrap(message) == (body if one == other else None)
+        assert FIRST.unwrap(message) is None
+        assert FIRST.unwrap(body) == body
+        assert one.unwrap(body) is None
+        assert msgspec.msgpack.decode(message)[0] == one.number
+
+
+@pytest.mark.parametrize("message", [b"", b"\x92", b"\x92\x01", b"\x92\xa1v", b"no message", b"\x96\x02"])
+def test_what_is_of_no_version_is_looked_at_by_the_first(message: bytes) -> None:
+    assert FIRST.unwrap(message) == message
+    assert SECOND.unwrap(message) is None
+
+
+class Parking:
+    def __init__(self) -> None:
+        self.added: list[tuple[str, int, Any]] = []
+
+    def add(self, hub: str, partition: int, record: Any) -> None:
+        self.added.append((hub, partition, record))
+
+
+def event(key: bytes | None, value: bytes | None, offset: int) -> Any:
+    message = SimpleNamespace(key=key, value=value, partition=0, offset=offset, timestamp=1.0)
+    return SimpleNamespace(message=message, key=key, value=value)
+
+
+async def test_a_changelog_holds_and_parks_what_is_of_its_version_alone() -> None:
+    mark = b"\x92\x03\x05"
+    records = [
+        event(b"0/7/sealed/0", mark, 0),
+        event(b"v2/0/7/sealed/0", mark, 1),
+        event(b"v3/0/7/sealed/0", mark, 2),
+        event(b"0/7/what", b"?", 3),
+        event(b"v2/0/7/what", b"?", 4),
+        event(b"v2/0/8/sealed/0", mark, 5),
+        event(b"v2/0/8/sealed/0", None, 6),
+    ]
+    for version, bad in ((FIRST, 3), (SECOND, 4)):
+        parking = Parking()
+        data: dict[bytes, bytes] = {}
+        table: Any = SimpleNamespace(data=data)
+        saved = Changelog("cells", table, parking, check_cell, version)  # type: ignore[arg-type] # it is only added to
+        for one in records:
+            await saved.record(one)
+        saved.apply(records)
+        await saved.prune({0})
+        assert data == {b"0/7/sealed/0": mark}
+        assert [(hub, record.position) for hub, _, record in parking.added] == [("cells", bad)]
+        (sent,) = saved.outgoing(0, {"0/7/sealed/0": None})
+        assert (sent.hub, sent.partition, sent.body) == ("cells", 0, None)
+        assert sent.key == version.with_prefix("0/7/sealed/0")
