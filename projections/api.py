@@ -39,25 +39,21 @@ from songline.projections.live.now_playing import Broadcast
 from songline.projections.live.routes import Followed
 from songline.projections.live.snapshot import STALE_S, Live
 from songline.projections.live.worker_reports import WorkerReports
-from songline.projections.live_version import LiveVersionReader
+from songline.projections.live_version import VersionedStores
 from songline.projections.parked import routes as parked_api
 from songline.projections.parked.queries import ParkedAnswer
 from songline.projections.plays import routes as plays_api
 from songline.projections.songs import routes as song_api
 from songline.projections.songs.audio import SongAudio
-from songline.projections.songs.titles import TitleCache
+from songline.projections.songs.served_songs import SongVersions
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import (
-    CHARTS,
     DATABASE,
     INGESTIONS,
     LIBRARY,
-    LIBRARY_SHELVES,
     MUSIC_EVENTS,
     PARKED,
-    PLAYS,
     PROJECTIONS,
-    SONGS,
 )
 from songline.schemas.documents import Chart
 from songline.schemas.ingestions import IngestionAnswer
@@ -118,20 +114,15 @@ def create(
         async with AsyncExitStack() as stack:
             client = cosmos.client(settings)
             stack.push_async_callback(client.close)
-            app.state.charts = DocumentStore(cosmos.container(client, DATABASE, CHARTS))
-            app.state.songs = DocumentStore(cosmos.container(client, DATABASE, SONGS))
-            app.state.ingestions = DocumentStore(cosmos.container(client, DATABASE, INGESTIONS))
-            app.state.library = DocumentStore(cosmos.container(client, DATABASE, LIBRARY_SHELVES))
-            versions = DocumentStore(cosmos.container(client, DATABASE, PROJECTIONS))
-            app.state.libraries = LibraryReader(
-                app.state.library,
-                DocumentStore(cosmos.container(client, DATABASE, LIBRARY)),
-                LiveVersionReader(versions, LIBRARY, time.monotonic),
-                FoldedCache(),
-            )
-            app.state.plays = DocumentStore(cosmos.container(client, DATABASE, PLAYS))
-            app.state.parked = DocumentStore(cosmos.container(client, DATABASE, PARKED))
-            app.state.titles = TitleCache(app.state.songs)
+
+            def store(name: str) -> DocumentStore:
+                return DocumentStore(cosmos.container(client, DATABASE, name))
+
+            versions = app.state.versions = VersionedStores(store(PROJECTIONS), store, time.monotonic)
+            songs = app.state.songs = SongVersions(versions)
+            app.state.ingestions = store(INGESTIONS)
+            app.state.libraries = LibraryReader(store(LIBRARY), FoldedCache())
+            app.state.parked = store(PARKED)
             app.state.audio = app.state.dead_letters = app.state.hub = None
             if hubs is not None:
                 consumer = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
@@ -145,10 +136,9 @@ def create(
                 app.state.dead_letters = DeadLetterReader(servicebus.client(bus, retry_total=0))
                 stack.push_async_callback(app.state.dead_letters.close)
             app.state.feed = LiveFeed(
-                FeedStores(app.state.charts, app.state.songs, app.state.library, app.state.ingestions),
+                FeedStores(versions, songs, app.state.ingestions),
                 None if hubs is None else HubCounter(hubs, time.monotonic),
                 broadcast,
-                app.state.titles,
                 lambda: datetime.now(UTC),
                 stale_s=stale_s,
                 workers=WorkerReports(workers),

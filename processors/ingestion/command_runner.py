@@ -12,8 +12,9 @@ from songline.processors.ingestion.audio.probe import ProbedAudio, RefusedAudio
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio.spool import spool
 from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.catalog_reader import CatalogReader
 from songline.processors.ingestion.event_sender import EventSender
-from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore, StoredIngestion
+from songline.processors.ingestion.ingestion_store import IngestionStore, StoredIngestion
 from songline.processors.ingestion.transitions import decide, died, published, remove, withdraw
 from songline.schemas.commands import Command, IngestSong, RemoveSong, Upload
 from songline.schemas.ingestions import Ingestion

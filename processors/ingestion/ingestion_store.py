@@ -18,7 +18,6 @@ from songline.processors.ingestion.transitions import begin, begin_patch
 from songline.schemas.channels import INGESTIONS
 from songline.schemas.commands import Command
 from songline.schemas.ingestions import Ingestion
-from songline.schemas.songs import SongDocument
 
 CONTAINER = Container(
     INGESTIONS,
@@ -127,21 +126,6 @@ class IngestionStore:
                 logger.warning("%s in %s is no ingestion: %s", item.get("id"), INGESTIONS, error)
                 continue
             yield found
-
-
-class CatalogReader:
-    """Reads the catalog's container `songs`, which also has songs without an ingestion."""
-
-    def __init__(self, container: ContainerProxy) -> None:
-        self._container = container
-
-    async def read(self, song_id: str) -> SongDocument | None:
-        """The song's document, None if there is none."""
-        try:
-            item = await self._container.read_item(song_id, partition_key=song_id)
-        except CosmosResourceNotFoundError:
-            return None
-        return msgspec.convert(dict(item), SongDocument)
 
 
 def _stored(item: Mapping[str, Any]) -> StoredIngestion:

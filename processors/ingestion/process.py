@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -25,18 +26,19 @@ from songline.cloud.settings import (
 )
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.catalog_reader import CatalogReader
 from songline.processors.ingestion.clock_skew import ClockSkew
 from songline.processors.ingestion.command_receiver import ReceiverConfig
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.ingestion.event_sender import EventSender
-from songline.processors.ingestion.ingestion_store import CatalogReader, IngestionStore
+from songline.processors.ingestion.ingestion_store import IngestionStore
 from songline.processors.ingestion.reconciler import Reconciler, ReconcilerConfig
 from songline.processors.ingestion.worker import NAME, RETRIES, IngestionWorker
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.process import run_unless, run_worker
 from songline.processors.runtime.readiness import Readiness
-from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, SONGS, UPLOAD_BLOBS
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONG_BLOBS, UPLOAD_BLOBS
 from songline.schemas.progress_report import ProgressReport
 
 
@@ -82,7 +84,7 @@ async def work(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="songline-ingestion-")))
         ingestions = IngestionStore(container)
         audio = AudioStore(blob_client, lambda blob: blobs.copy_source(settings.blobs, blob, now()))
-        catalog = CatalogReader(cosmos.container(store, DATABASE, SONGS))
+        catalog = CatalogReader(partial(cosmos.container, store, DATABASE))
         runner = CommandRunner(ingestions, catalog, audio, EventSender(producer), Sandbox(), folder, now)
         clock = ClockSkew(lambda: measure_skew_s(settings.cosmos.endpoint, now), now, time.monotonic)
         worker = IngestionWorker(bus, runner, ReceiverConfig(lanes=config.lanes, stall=config.stall), clock, now)

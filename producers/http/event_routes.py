@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,10 +32,11 @@ from songline.producers.http.headers import only
 from songline.producers.http.recent_events import RecentEvents
 from songline.producers.publishing.hub_end import HubEnds
 from songline.producers.publishing.publisher import EventPublisher
+from songline.producers.uploads.catalog_songs import CatalogSongs
 from songline.producers.uploads.owners import PATIENCE_S, SongOwners
 from songline.producers.uploads.upload_record import UploadRecords
 from songline.schemas.acceptance import MAX_EVENT_BYTES, refuse
-from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS, SONGS
+from songline.schemas.channels import DATABASE, INGESTIONS, MUSIC_EVENTS
 from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
 from songline.schemas.errors import PoisonError
@@ -131,8 +133,8 @@ def routes(settings: EventApiSettings) -> APIRouter:
 async def _records(stack: AsyncExitStack, settings: CosmosSettings) -> UploadRecords:
     store = cosmos.client(settings)
     stack.push_async_callback(store.close)
-    ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
-    return UploadRecords(ingestions, songs, PATIENCE_S)
+    catalog = CatalogSongs(partial(cosmos.container, store, DATABASE), time.monotonic)
+    return UploadRecords(cosmos.container(store, DATABASE, INGESTIONS), catalog, PATIENCE_S)
 
 
 def _event(payload: type[Payload], data: dict[str, Any], request: Request, when: object = None) -> bytes:

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -28,13 +29,14 @@ from songline.producers.http.body_pacing import BodyPaceMeter, pieces, started
 from songline.producers.http.headers import only
 from songline.producers.http.problems import RequestDeclinedError
 from songline.producers.http.upload_openapi import REMOVE, UPLOAD
+from songline.producers.uploads.catalog_songs import CatalogSongs
 from songline.producers.uploads.command_sender import CommandSender
 from songline.producers.uploads.form_fields import FILE, check_beside, check_field
 from songline.producers.uploads.incoming_file import too_large
 from songline.producers.uploads.intake import OpenUpload, UploadIntake, UploadLimits
 from songline.producers.uploads.multipart import Form, PartHead, malformed
 from songline.producers.uploads.upload_record import UploadRecords
-from songline.schemas.channels import DATABASE, INGESTIONS, SONGS, UPLOAD_BLOBS
+from songline.schemas.channels import DATABASE, INGESTIONS, UPLOAD_BLOBS
 from songline.schemas.commands import MAX_SONG_BYTES, read_metadata
 from songline.schemas.decoding import convert, excerpt
 from songline.schemas.envelope import uuid7
@@ -88,8 +90,8 @@ def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
             store = cosmos.client(wires.cosmos)
             stack.push_async_callback(store.close)
             storage = await stack.enter_async_context(blobs.client(wires.blobs))
-            ingestions, songs = (cosmos.container(store, DATABASE, name) for name in (INGESTIONS, SONGS))
-            records = UploadRecords(ingestions, songs, limits.patience_s)
+            catalog = CatalogSongs(partial(cosmos.container, store, DATABASE), time.monotonic)
+            records = UploadRecords(cosmos.container(store, DATABASE, INGESTIONS), catalog, limits.patience_s)
             staging = storage.get_container_client(UPLOAD_BLOBS)
             app.state.uploads = UploadIntake(sender, staging, records, limits, _now, _new_id)
             yield

@@ -18,9 +18,11 @@ from azure.cosmos.exceptions import (
 from msgspec import Struct, structs
 
 from songline.producers.publishing.errors import TransientError
+from songline.producers.uploads.catalog_songs import CatalogSongs
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
 from songline.schemas.ingestions import Ingestion, Transition
+from songline.schemas.projections import DamagedVersionError
 from songline.schemas.songs import SongDocument
 
 
@@ -32,11 +34,11 @@ class UploadRecord(Struct, frozen=True):
 
 
 class UploadRecords:
-    """The container `ingestions`, and `catalog`, the container `songs`, which a removal reads.
+    """The container `ingestions`, and the songs of the `catalog`, which a removal reads.
 
     Every method raises TransientError if Cosmos DB gives no answer within `patience_s` seconds, or an error."""
 
-    def __init__(self, container: ContainerProxy, catalog: ContainerProxy, patience_s: float = 10.0) -> None:
+    def __init__(self, container: ContainerProxy, catalog: CatalogSongs, patience_s: float = 10.0) -> None:
         self._container = container
         self._catalog = catalog
         self._patience_s = patience_s
@@ -51,10 +53,7 @@ class UploadRecords:
     async def in_catalog(self, song_id: str) -> SongDocument | None:
         """The song's document in the catalog, also after its removal; None if there is none."""
         async with self._guarded():
-            try:
-                return convert(dict(await self._catalog.read_item(song_id, song_id)), SongDocument)
-            except CosmosResourceNotFoundError:
-                return None
+            return await self._catalog.read(song_id)
 
     async def open(self, ingestion: Ingestion) -> UploadRecord:
         """Create the document and return it; return the existing one if there is one with its id."""
@@ -92,6 +91,8 @@ class UploadRecords:
             raise TransientError(
                 f"Cosmos DB: saw {type(error).__name__}, expected the upload to be recorded"
             ) from error
+        except DamagedVersionError as error:
+            raise TransientError(str(error)) from None
         except PoisonError as poison:
             raise TransientError(
                 f"Cosmos DB: saw a document that can't be understood ({poison}), expected one of ours"

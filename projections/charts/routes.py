@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Query, Request
@@ -19,8 +18,11 @@ from songline.projections.http.moments import Moment
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import fresh, plain, shown
+from songline.projections.live_version import VersionedStores
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
+from songline.projections.store import DocumentStore
+from songline.schemas.channels import CHARTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window, chart_key
 from songline.schemas.plays import SongPlays
 from songline.schemas.regions import REGIONS
@@ -47,7 +49,7 @@ class Index(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Add the routes of charts. The app's state has `charts`, a DocumentStore."""
+    """Add the routes of charts. The app's state has `versions`, the VersionedStores, and `past`, a PastReader."""
     _current(app, now)
     _before(app, now)
 
@@ -78,11 +80,15 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
+
+        async def read() -> Chart | None:
+            # Asked each time: the version before does not go on once another one is live.
+            return await charts.chart(await _store(request), kind, window, scope, limit)
+
         if as_of is not None:
             past.only_one(min_position)
             found = await _past(request, chart_key(kind, window, scope), past.second_of(as_of, now()), limit)
         else:
-            read = partial(charts.chart, request.app.state.charts, kind, window, scope, limit)
             found = await reaching(f"chart {kind} {window} {scope}", read, _position, parse(min_position), wait)
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
@@ -124,7 +130,7 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
-        found = await history.snapshots(request.app.state.charts, kind, window, scope, begin, end, limit)
+        found = await history.snapshots(await _store(request), kind, window, scope, begin, end, limit)
         name = f"{kind}-{window}-history"
         response = plain(found) if form == negotiation.JSON else tabled(found.charts, form, name)
         response.headers["Vary"] = "Accept"
@@ -138,7 +144,13 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
     async def of_song(request: Request, song_id: SongId) -> Response:
         """The hours and windows in which the song was among the first hundred of the global chart. Another song, or an
         unknown one, has no points."""
-        return plain(await history.of_song(request.app.state.charts, song_id, WINDOWS, now()))
+        return plain(await history.of_song(await _store(request), song_id, WINDOWS, now()))
+
+
+async def _store(request: Request) -> DocumentStore:
+    """The container of the live version. Raises StoreUnavailableError."""
+    versions: VersionedStores = request.app.state.versions
+    return (await versions.live(CHARTS)).store
 
 
 async def _past(request: Request, key: str, second: int, limit: int) -> Chart | None:

@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from songline.cloud.service_fault import is_denied
 from songline.projections.http.responses import plain
-from songline.projections.store import StoreUnavailableError
+from songline.projections.live_version import VersionedStores, VersionUnknownError
+from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.progress_report import NotReadyCause, ProgressReport, not_ready
+from songline.schemas.projections import PROJECTIONS_OF_VERSIONS
 
 NAME = "api"
 # Probes and load balancers use HEAD, too.
@@ -21,7 +23,7 @@ METHODS = ["GET", "HEAD"]
 
 
 def routes(app: FastAPI) -> None:
-    """Add the routes. The app's state has `charts`, `plays`, `songs`, `ingestions`, `library`: each a DocumentStore."""
+    """Add the routes. The app's state has `versions`, the VersionedStores, and `ingestions`, a DocumentStore."""
 
     @app.api_route("/health/live", methods=METHODS, include_in_schema=False)
     async def live() -> Response:
@@ -40,6 +42,8 @@ def routes(app: FastAPI) -> None:
         except StoreUnavailableError as error:
             denied = error.__cause__ is not None and is_denied(error.__cause__)
             cause = NotReadyCause.ACCESS_DENIED if denied else NotReadyCause.SERVICE_AWAY
+            if isinstance(error, VersionUnknownError):
+                cause = NotReadyCause.VERSION_UNKNOWN
             report = ProgressReport(worker=NAME, as_of=now, reasons=(not_ready(NAME, cause, str(error)),))
         else:
             report = ProgressReport(worker=NAME, as_of=now)
@@ -47,9 +51,14 @@ def routes(app: FastAPI) -> None:
 
 
 async def _check(app: FastAPI) -> None:
-    """Read every container; raises StoreUnavailableError."""
-    state = app.state
-    stores = (state.charts, state.plays, state.songs, state.ingestions, state.library)
-    for failure in await asyncio.gather(*(store.check() for store in stores), return_exceptions=True):
+    """Read every container that is served; raises StoreUnavailableError."""
+    versions: VersionedStores = app.state.versions
+    ingestions: DocumentStore = app.state.ingestions
+
+    async def check(projection: str) -> None:
+        await (await versions.live(projection)).store.check()
+
+    checks = (*map(check, PROJECTIONS_OF_VERSIONS), ingestions.check())
+    for failure in await asyncio.gather(*checks, return_exceptions=True):
         if failure is not None:
             raise failure

@@ -7,7 +7,7 @@ from typing import TypeVar
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.lists import LibraryLists
 from songline.projections.library.path_read import PathRead, letters_in, node_kind
-from songline.projections.live_version import LiveVersionReader
+from songline.projections.live_version import ServedVersion
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.library.action_run import RunFormatError
 from songline.schemas.library.fold import fold_actions
@@ -29,40 +29,36 @@ LARGE_AT_ONCE = 2
 
 
 class LibraryReader:
-    """Listeners' libraries in the container of shelves; `cache` has those that were read last. `former` is the
-    container of the former version, whose libraries may have to be converted first."""
+    """Listeners' libraries in versions of the container of shelves; `cache` has those that were read last. `former` is
+    the container of an earlier release, whose libraries may have to be converted first."""
 
-    def __init__(
-        self, shelves: DocumentStore, former: DocumentStore, live: LiveVersionReader, cache: FoldedCache
-    ) -> None:
-        self._shelves = shelves
+    def __init__(self, former: DocumentStore, cache: FoldedCache) -> None:
         self._former = former
-        self._live = live
         self._cache = cache
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def read(self, user_id: str) -> LibraryLists:
-        """The listener's library in the live version, with every action that was there when the call began.
+    async def read(self, served: ServedVersion, user_id: str) -> LibraryLists:
+        """The listener's library in a version, with every action that was there when the call began.
 
         Raises StoreUnavailableError.
         """
-        live = await self._live.read()
-        if live is None:
+        if not served.shelves:
             if await self._former.read(PROGRESS, PROGRESS, WatermarkDocument) is not None:
                 raise StoreUnavailableError(
                     "libraries of the former version are not converted yet: the library worker does it, and says at "
                     "/health/progress how far it is"
                 )
             return LibraryLists(fold_actions(()))
-        return await self._read(shelf_key(live.version, shelf_of(user_id, live.shelves)), user_id)
+        shelf = shelf_key(served.version, shelf_of(user_id, served.shelves))
+        return await self._read(served.store, shelf, user_id)
 
-    async def _read(self, shelf: str, user_id: str) -> LibraryLists:
+    async def _read(self, store: DocumentStore, shelf: str, user_id: str) -> LibraryLists:
         path = PathRead(user_id, self._cache.find(shelf, user_id))
         try:
             async with asyncio.timeout(PATIENCE_S):
                 pause_s = PAUSE_S
                 while wanted := path.wanted:
-                    await self._read_wanted(path, shelf)
+                    await self._read_wanted(path, store, shelf)
                     if path.wanted == wanted:
                         await asyncio.sleep(pause_s)
                         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -80,8 +76,8 @@ class LibraryReader:
         self._cache.put(shelf, user_id, library)
         return library.lists
 
-    async def _read_wanted(self, path: PathRead, shelf: str) -> None:
-        nodes = await self._shelves.read_many(path.wanted, shelf, node_kind)
+    async def _read_wanted(self, path: PathRead, store: DocumentStore, shelf: str) -> None:
+        nodes = await store.read_many(path.wanted, shelf, node_kind)
         await self._worked(sum(map(letters_in, nodes)), lambda: path.add(nodes))
 
     async def _worked(self, letters: int, work: Callable[[], T]) -> T:

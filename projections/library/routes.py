@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
+from msgspec import structs
 from starlette.responses import Response
 
 from songline.projections import past
@@ -20,18 +21,25 @@ from songline.projections.library import queries as libraries
 from songline.projections.library.library_reader import LibraryReader
 from songline.projections.library.lists import Filter, LibraryCursorError, LibraryLists, Sort, library_query
 from songline.projections.library.queries import MAX_LIMIT, LibraryTooLargeError
+from songline.projections.live_version import ServedVersion, VersionedStores, VersionGoneError
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
+from songline.projections.songs.served_songs import SongVersions
+from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
+from songline.schemas.channels import LIBRARY
 from songline.schemas.library.fold import RECENT
+from songline.schemas.projections import FIRST_VERSION
 
 Now = Callable[[], datetime]
+
+GONE = "`next` of the page before; its version of the list was dropped: begin with the first page"
 
 
 def routes(app: FastAPI, now: Now = lambda: datetime.now(UTC)) -> None:
     """Add the routes of libraries.
 
-    The app's state has `library`, the DocumentStore of shelves, `libraries`, a LibraryReader over it, `titles`, a
-    TitleCache, and `hub`, a HubCreation or None.
+    The app's state has `versions`, the VersionedStores, `songs`, the SongVersions in them, `libraries`, a
+    LibraryReader, and `hub`, a HubCreation or None.
     """
     _library(app, now)
     _recent(app, now)
@@ -64,12 +72,18 @@ def _library(app: FastAPI, now: Now) -> None:
         """The songs that the listener played, likes or uploaded, with titles from the catalog. A listener without any
         event has an empty library. `next` is the cursor of the next page, and null on the last page."""
         try:
-            query = library_query(filter, sort, cursor)
-        except LibraryCursorError:
+            (version, songs_version), place = split_versions(cursor, 2)
+            query = library_query(filter, sort, place)
+        except (LibraryCursorError, VersionCursorError):
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
-        fresh, lists = await _read_at(request, now, user_id, min_position, wait, as_of)
-        return plain(await libraries.page(lists, request.app.state.titles, user_id, query, limit, fresh))
+        try:
+            songs = await _songs(request).of(songs_version)
+            fresh, lists, read_version = await _read_at(request, now, user_id, min_position, wait, as_of, version)
+        except VersionGoneError:
+            return refused(400, "No such page", (Fault("cursor", shown(cursor), GONE),))
+        page = await libraries.page(lists, songs.titles, user_id, query, limit, fresh)
+        return plain(structs.replace(page, next=with_versions(page.next, read_version, songs.version)))
 
 
 def _recent(app: FastAPI, now: Now) -> None:
@@ -87,8 +101,9 @@ def _recent(app: FastAPI, now: Now) -> None:
         as_of: AsOf = None,
     ) -> Response:
         """The listener's last listens by the time they happened, newest first."""
-        fresh, lists = await _read_at(request, now, user_id, min_position, wait, as_of)
-        return plain(await libraries.recent(lists, request.app.state.titles, user_id, limit, fresh))
+        titles = (await _songs(request).live()).titles
+        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, as_of)
+        return plain(await libraries.recent(lists, titles, user_id, limit, fresh))
 
 
 def _summary(app: FastAPI, now: Now) -> None:
@@ -105,52 +120,72 @@ def _summary(app: FastAPI, now: Now) -> None:
         as_of: AsOf = None,
     ) -> Response:
         """The listener's time of listening, and the number of songs in the library."""
-        fresh, lists = await _read_at(request, now, user_id, min_position, wait, as_of)
-        return plain(await libraries.summary(lists, request.app.state.titles, user_id, fresh))
+        titles = (await _songs(request).live()).titles
+        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, as_of)
+        return plain(await libraries.summary(lists, titles, user_id, fresh))
 
 
 async def _read_at(
-    request: Request, now: Now, user_id: str, min_position: str | None, wait: float, as_of: datetime | None
-) -> tuple[dict[str, Any], LibraryLists]:
-    """The listener's library and its freshness: of now, or of a moment of the past.
+    request: Request,
+    now: Now,
+    user_id: str,
+    min_position: str | None,
+    wait: float,
+    as_of: datetime | None,
+    version: int | None = None,
+) -> tuple[dict[str, Any], LibraryLists, int]:
+    """The listener's library, its freshness and its version: of now, the live one without `version`; or of a moment of
+    the past, which is of no version and counts as the first.
 
-    Raises PositionError, BehindError, StoreUnavailableError, and the errors of `songline.projections.past`.
+    Raises PositionError, BehindError, VersionGoneError, StoreUnavailableError, and the errors of
+    `songline.projections.past`.
     """
     if as_of is None:
-        fresh = await _fresh(request, now, min_position, wait)
-        return fresh, await _read(request, user_id)
+        fresh, served = await _fresh(request, now, min_position, wait, version)
+        return fresh, await _read(request, served, user_id), served.version
     past.only_one(min_position)
     second = past.second_of(as_of, now())
     reader: PastReader = request.app.state.past
     found = await reader.library(user_id, second)
     moment = datetime.fromtimestamp(second, UTC)
     fresh = {"as_of": moment, "complete_through": moment, "position": found.position}
-    return fresh, LibraryLists(found.library)
+    return fresh, LibraryLists(found.library), FIRST_VERSION
 
 
-async def _read(request: Request, user_id: str) -> LibraryLists:
+async def _read(request: Request, served: ServedVersion, user_id: str) -> LibraryLists:
     """The listener's library, to be read after its freshness. Raises StoreUnavailableError."""
     reader: LibraryReader = request.app.state.libraries
-    return await reader.read(user_id)
+    return await reader.read(served, user_id)
 
 
-async def _fresh(request: Request, now: Now, min_position: str | None, wait: float) -> dict[str, Any]:
-    """The fields of Freshness, once the library has applied `min_position`.
+def _songs(request: Request) -> SongVersions:
+    songs: SongVersions = request.app.state.songs
+    return songs
 
-    Raises PositionError, BehindError and StoreUnavailableError.
+
+async def _fresh(
+    request: Request, now: Now, min_position: str | None, wait: float, version: int | None = None
+) -> tuple[dict[str, Any], ServedVersion]:
+    """The fields of Freshness, once the library has applied `min_position`, and the version that they are of: the live
+    one without `version`.
+
+    Raises PositionError, BehindError, VersionGoneError and StoreUnavailableError.
     """
 
     hub: HubCreation | None = request.app.state.hub
+    versions: VersionedStores = request.app.state.versions
 
-    async def read() -> dict[str, Any]:
+    async def read() -> tuple[dict[str, Any], ServedVersion]:
+        # Asked each time: the version before does not go on once another one is live.
+        served = await versions.of(LIBRARY, version)
         if hub is None or min_position is None:
             created_at = known(request.app.state)
         else:
             created_at = await hub.created_at()
-        return await freshness(request.app.state.library, now(), created_at)
+        return await freshness(served.store, now(), created_at), served
 
-    def position(found: dict[str, Any]) -> Mapping[str, int]:
-        applied: Mapping[str, int] = found["position"]
+    def position(found: tuple[dict[str, Any], ServedVersion]) -> Mapping[str, int]:
+        applied: Mapping[str, int] = found[0]["position"]
         return applied
 
     return await reaching.reaching("libraries", read, position, reaching.parse(min_position), wait)

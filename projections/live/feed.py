@@ -26,9 +26,10 @@ from songline.projections.live.snapshot import (
     Waiting,
 )
 from songline.projections.live.worker_reports import WorkerReports
-from songline.projections.songs.titles import TitleCache
+from songline.projections.live_version import VersionedStores
+from songline.projections.songs.served_songs import SongVersions
 from songline.projections.store import DocumentStore, StoreUnavailableError
-from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.channels import CHARTS, LIBRARY, MUSIC_EVENTS, SONGS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, Chart, Kind, Window
 from songline.schemas.progress import PROGRESS, WatermarkDocument
 from songline.schemas.progress_report import NotReadyReason, ProgressReport
@@ -58,12 +59,15 @@ class FollowedChart(Struct, frozen=True):
 
 
 class FeedStores(Struct, frozen=True):
-    """The containers that a snapshot reads."""
+    """The containers that a snapshot reads: those of live versions, with the titles of songs, and the ingestions."""
 
-    charts: DocumentStore
-    songs: DocumentStore
-    library: DocumentStore
+    versions: VersionedStores
+    songs: SongVersions
     ingestions: DocumentStore
+
+    async def live(self, projection: str) -> DocumentStore:
+        """The container of the live version. Raises StoreUnavailableError."""
+        return (await self.versions.live(projection)).store
 
 
 class LiveFeed:
@@ -78,13 +82,12 @@ class LiveFeed:
         stores: FeedStores,
         hubs: HubCounter | None,
         broadcast: Broadcast,
-        titles: TitleCache,
         now: Callable[[], datetime],
         tick: float = 1.0,
         stale_s: float = live.STALE_S,
         workers: WorkerReports | None = None,
     ) -> None:
-        self._stores, self._hubs, self._broadcast, self._titles = stores, hubs, broadcast, titles
+        self._stores, self._hubs, self._broadcast = stores, hubs, broadcast
         self._workers = workers
         self._now, self._tick, self._stale_s = now, tick, stale_s
         self._samples: deque[Sample] = deque(maxlen=SPAN)
@@ -126,10 +129,13 @@ class LiveFeed:
         """The chart as of the newest snapshot, read once for all its followers. Raises StoreUnavailableError."""
         task = self._charts.get(followed)
         if task is None:
-            read = charts.chart(self._stores.charts, followed.kind, followed.window, followed.scope, CHART_SIZE)
-            task = self._charts[followed] = asyncio.create_task(read)
+            task = self._charts[followed] = asyncio.create_task(self._read_chart(followed))
         # A watcher that leaves must not cancel the read for the others.
         return await asyncio.shield(task)
+
+    async def _read_chart(self, followed: FollowedChart) -> Chart | None:
+        store = await self._stores.live(CHARTS)
+        return await charts.chart(store, followed.kind, followed.window, followed.scope, CHART_SIZE)
 
     async def close(self) -> None:
         """Stop taking snapshots, and close the client of the workers' reports."""
@@ -219,8 +225,8 @@ class LiveFeed:
     async def _marks_now(self, troubles: list[str]) -> Sequence[tuple[str, ProjectionWatermark | None]]:
         readers: dict[str, Callable[[], Awaitable[ProjectionWatermark | None]]] = {
             "charts": self._charts_mark,
-            "catalog": partial(self._read_by, self._stores.songs),
-            "library": partial(self._read_by, self._stores.library),
+            "catalog": partial(self._read_by, SONGS),
+            "library": partial(self._read_by, LIBRARY),
         }
         found: list[tuple[str, ProjectionWatermark | None]] = []
         for name, reading in readers.items():
@@ -233,14 +239,15 @@ class LiveFeed:
 
     async def _charts_mark(self) -> ProjectionWatermark | None:
         # The other charts may be one round of writes behind the global ones, which watchers see first.
-        found = await charts.chart(self._stores.charts, "top", "1h", GLOBAL, 0)
+        found = await charts.chart(await self._stores.live(CHARTS), "top", "1h", GLOBAL, 0)
         return (
             None
             if found is None
             else ProjectionWatermark(position=found.position, complete_through=found.complete_through)
         )
 
-    async def _read_by(self, store: DocumentStore) -> ProjectionWatermark | None:
+    async def _read_by(self, projection: str) -> ProjectionWatermark | None:
+        store = await self._stores.live(projection)
         found = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
         if found is None:
             return None
@@ -262,7 +269,7 @@ class LiveFeed:
         since = self._now() - timedelta(seconds=PLAYING_S)
         newest = [one for one in self._broadcast.newest if one.at >= since]
         try:
-            titles = await self._titles.of(one.song_id for one in newest)
+            titles = await (await self._stores.songs.live()).titles.of(one.song_id for one in newest)
         except StoreUnavailableError as error:
             troubles.append(f"{error}.")
             titles = {}

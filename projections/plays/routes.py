@@ -14,8 +14,11 @@ from songline.projections.http.moments import Moment
 from songline.projections.http.numbers import IS_WHOLE
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import plain, shown
+from songline.projections.live_version import VersionedStores
 from songline.projections.plays import queries as plays
 from songline.projections.songs import queries as songs
+from songline.projections.songs.served_songs import SongVersions
+from songline.schemas.channels import PLAYS
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
 """No event is older than 2000-01-01, a week before this moment."""
@@ -24,7 +27,7 @@ AHEAD = timedelta(hours=1)
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Add the route. The app's state has `plays` and `songs`, both a DocumentStore."""
+    """Add the route. The app's state has `versions`, the VersionedStores, and `songs`, the SongVersions."""
 
     @app.get(
         "/v1/songs/{song_id}/plays",
@@ -53,11 +56,14 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
-        song = await songs.song(request.app.state.songs, song_id)
-        if song is None and not await plays.known(request.app.state.plays, song_id):
+        catalog: SongVersions = request.app.state.songs
+        versions: VersionedStores = request.app.state.versions
+        store = (await versions.live(PLAYS)).store
+        song = await songs.song((await catalog.live()).store, song_id)
+        if song is None and not await plays.known(store, song_id):
             detail = f"The catalog knows no song {song_id}, and nobody heard one. /v1/songs lists songs."
             return answer(Problem("No such song", 404, detail))
-        found = await plays.of_song(request.app.state.plays, song_id, end, hours, moment)
+        found = await plays.of_song(store, song_id, end, hours, moment)
         response = plain(found) if form == negotiation.JSON else tabled(found, form, f"{song_id}-plays")
         response.headers["Vary"] = "Accept"
         return response

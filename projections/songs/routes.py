@@ -15,14 +15,18 @@ from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.ranges import ByteRange, UnsatisfiableRangeError, wanted
 from songline.projections.http.responses import is_known, plain, shown
 from songline.projections.hub_creation import known
+from songline.projections.live_version import VersionGoneError
 from songline.projections.songs import queries as songs
 from songline.projections.songs.audio import AudioLostError, SongAudio
 from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, SongCursorError, SongGoneError, SongSearch
+from songline.projections.songs.served_songs import SongVersions
+from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
 
 # A removed song must not be played from a cache: each use of a cached copy is revalidated.
 AUDIO_CACHE = "no-cache"
+GONE = "`next` of the page before; its version of the list was dropped: begin with the first page"
 NO_BLOBS = (
     "This API was started without Blob Storage: set AZURE_STORAGEBLOB_CONNECTIONSTRING or "
     "AZURE_STORAGEBLOB_RESOURCEENDPOINT."
@@ -30,7 +34,7 @@ NO_BLOBS = (
 
 
 def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-    """Add the routes of songs. The app's state has `songs`, a DocumentStore, and `audio`, a SongAudio or None."""
+    """Add the routes of songs. The app's state has `songs`, the SongVersions, and `audio`, a SongAudio or None."""
     _one(app, now)
     _list(app, now)
     _audio(app)
@@ -44,7 +48,7 @@ def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get("/v1/songs/{song_id}", summary="A song", responses=openapi.answers("SongAnswer", 404, 410, 503))
     async def one(request: Request, song_id: SongId) -> Response:
         """A song that was uploaded a moment ago may be missing: `completeThrough` says up to when uploads are known."""
-        store = request.app.state.songs
+        store = (await _versions(request).live()).store
         fresh = await freshness(store, now(), known(request.app.state))
         found = await songs.song(store, song_id)
         return _unknown(song_id) if found is None else plain(SongAnswer(song=found, **fresh))
@@ -70,15 +74,19 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
     ) -> Response:
         """A song must match all conditions. `next` is the cursor of the next page, and null on the last page."""
         try:
-            search = songs.search(artist, genre, q, cursor)
-        except SongCursorError:
+            (version,), place = split_versions(cursor, 1)
+            search = songs.search(artist, genre, q, place)
+        except (SongCursorError, VersionCursorError):
             return refused(400, "No such page", (Fault("cursor", shown(cursor), "`next` of the page before"),))
         if fault := _fault(q, search):
             return refused(400, "Nothing to look for", (fault,))
-        store = request.app.state.songs
-        fresh = await freshness(store, now(), known(request.app.state))
-        found, following = await songs.page(store, search, limit)
-        return plain(SongsAnswer(songs=found, next=following, **fresh))
+        try:
+            served = await _versions(request).of(version)
+        except VersionGoneError:
+            return refused(400, "No such page", (Fault("cursor", shown(cursor), GONE),))
+        fresh = await freshness(served.store, now(), known(request.app.state))
+        found, following = await songs.page(served.store, search, limit)
+        return plain(SongsAnswer(songs=found, next=with_versions(following, served.version), **fresh))
 
 
 def _audio(app: FastAPI) -> None:
@@ -92,12 +100,17 @@ def _audio(app: FastAPI) -> None:
     async def audio(request: Request, song_id: SongId) -> Response:
         """The file as it was uploaded, or, with `Range`, a part of it (RFC 9110 section 14), so that a player can seek.
         The `ETag` is the file's SHA-256."""
-        found = await songs.song(request.app.state.songs, song_id)
+        found = await songs.song((await _versions(request).live()).store, song_id)
         if found is None:
             return _unknown(song_id)
         if found.sha256 is None or found.size is None:
             return answer(Problem("No audio", 404, f"Song {song_id} was announced without its audio."))
         return await _play(request, found, found.sha256, found.size)
+
+
+def _versions(request: Request) -> SongVersions:
+    versions: SongVersions = request.app.state.songs
+    return versions
 
 
 async def _play(request: Request, song: Song, sha256: str, size: int) -> Response:

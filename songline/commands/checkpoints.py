@@ -27,6 +27,7 @@ from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
 from songline.schemas.channels import AUDIT, DATABASE
 from songline.schemas.envelope import uuid7
+from songline.schemas.projections import DamagedVersionError
 from songline.sending.exits import CommandError, ExitCode
 
 T = TypeVar("T")
@@ -121,7 +122,7 @@ def _run(job: Coroutine[Any, Any, T]) -> T:
     """The result of `job`; raises CommandError."""
     try:
         return asyncio.run(job)
-    except SettingError as error:
+    except (SettingError, DamagedVersionError) as error:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {last_line(error)}"

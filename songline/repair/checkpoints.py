@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from songline.cloud import checkpoints, cosmos, eventhubs
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs
+from songline.processors.runtime import live_version
 from songline.processors.runtime.checkpoints import Checkpoints
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.processors.runtime.resume_point import (
@@ -22,25 +23,30 @@ from songline.schemas.channels import (
     CATALOG_GROUP,
     CHECKPOINT_BLOBS,
     DATABASE,
+    LIBRARY,
     LIBRARY_GROUP,
-    LIBRARY_SHELVES,
     MUSIC_EVENTS,
     SONGS,
     TRENDING_GROUP,
 )
+from songline.schemas.channels import (
+    PROJECTIONS as LIVE_VERSIONS,
+)
 from songline.schemas.progress import Watermark
+from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, container_of
 from songline.schemas.types import Moment
 
 
 class ProjectionPlace(Struct, frozen=True):
-    """Where a worker records its positions: its consumer group and its Cosmos DB container.
+    """Where a worker records its positions: its consumer group and its Cosmos DB container, which is that of the live
+    version where the projection has versions.
 
     `key` is the container's partition key. Trending commits to Kafka, and has no `checkpoints` in Blob Storage.
     """
 
     worker: str
     group: str
-    container: str
+    projection: str
     key: str
     checkpoints: bool = True
 
@@ -48,7 +54,7 @@ class ProjectionPlace(Struct, frozen=True):
 PROJECTIONS: Mapping[str, ProjectionPlace] = {
     place.worker: place
     for place in (
-        ProjectionPlace("library", LIBRARY_GROUP, LIBRARY_SHELVES, "shelf"),
+        ProjectionPlace("library", LIBRARY_GROUP, LIBRARY, "shelf"),
         ProjectionPlace("catalog", CATALOG_GROUP, SONGS, "id"),
         ProjectionPlace("trending", TRENDING_GROUP, ATTEMPTS, "id", checkpoints=False),
     )
@@ -119,7 +125,8 @@ class ProjectionCheckpoints:
 
 @asynccontextmanager
 async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIterator[ProjectionCheckpoints]:
-    """The checkpoints of the worker of `place`, with open clients while the context lasts; raises SettingError."""
+    """The checkpoints of the worker of `place`, with open clients while the context lasts; raises SettingError,
+    AzureError and DamagedVersionError."""
     settings, account = read_eventhubs(environ), read_cosmos(environ)
     storage = read_blobs(environ) if place.checkpoints else None
     async with AsyncExitStack() as stack:
@@ -131,7 +138,11 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         if storage is not None:
             store = await stack.enter_async_context(checkpoints.store(storage, CHECKPOINT_BLOBS))
             in_blobs = Checkpoints(store, eventhubs.namespace(settings), MUSIC_EVENTS, place.group)
-        positions = WatermarkStore(cosmos.container(database, DATABASE, place.container), place.key)
+        container = place.projection
+        if container in PROJECTIONS_OF_VERSIONS:
+            live = await live_version.read(cosmos.container(database, DATABASE, LIVE_VERSIONS), place.projection)
+            container = container_of(place.projection, live.version)
+        positions = WatermarkStore(cosmos.container(database, DATABASE, container), place.key)
         yield ProjectionCheckpoints(HubMetadata(client), positions, in_blobs)
 
 

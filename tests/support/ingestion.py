@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,8 @@ from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import read_blobs, read_cosmos, read_eventhubs, read_servicebus
 from songline.processes import emulator_files
 from songline.processors.catalog.song_store import CONTAINER as CATALOG
-from songline.processors.ingestion.ingestion_store import CONTAINER, CatalogReader, IngestionStore
+from songline.processors.ingestion.catalog_reader import CatalogReader
+from songline.processors.ingestion.ingestion_store import CONTAINER, IngestionStore
 from songline.schemas.channels import (
     BLOB_CONTAINERS,
     DATABASE,
@@ -64,7 +66,7 @@ class App:
         self.blobs: BlobServiceClient = blobs.client(read_blobs(self.environment))
         self.cosmos: CosmosClient = cosmos.client(read_cosmos(self.environment))
         self.ingestions = IngestionStore(cosmos.container(self.cosmos, DATABASE, INGESTIONS))
-        self.catalog = CatalogReader(cosmos.container(self.cosmos, DATABASE, SONGS))
+        self.catalog = CatalogReader(partial(cosmos.container, self.cosmos, DATABASE))
 
     async def __aenter__(self) -> Self:
         await cosmos.ensure(self.cosmos, DATABASE, (CONTAINER, CATALOG))

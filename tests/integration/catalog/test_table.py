@@ -143,7 +143,9 @@ async def test_a_new_song_costs_two_requests(
 ) -> None:
     counted = CountedContainer(container)
     songs = SongStore(cast("ContainerProxy", counted))
-    processor = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs), PersistentRetry("3"))
+    processor = CatalogPartitionProcessor(
+        "3", songs, CompactedTopicWriter(producer, songs).publish, PersistentRetry("3")
+    )
     await processor.process([HubRecord(7, NOON, uploaded("thrifty", "Two Requests"))])
     assert counted.requests == ["create_item", "replace_item"]
     counted.requests.clear()
@@ -165,7 +167,7 @@ async def test_workers_of_all_partitions_agree_in_the_end(
 
     async def work(partition: str) -> None:
         part = CatalogPartitionProcessor(
-            partition, songs, CompactedTopicWriter(producer, songs), PersistentRetry(partition)
+            partition, songs, CompactedTopicWriter(producer, songs).publish, PersistentRetry(partition)
         )
         for number in range(10):
             await part.process([of(partition, number)])
@@ -182,9 +184,9 @@ async def test_a_song_whose_writer_died_before_publishing_is_published_when_it_i
     record = HubRecord(5, NOON, uploaded("orphan", "Paper Lanterns"))
     await songs.apply("orphan", "2", parse_songs([record]).facts["orphan"])
     assert "orphan" not in await told(shared_localcloud)
-    await CatalogPartitionProcessor("2", songs, CompactedTopicWriter(producer, songs), PersistentRetry("2")).process(
-        [record]
-    )
+    await CatalogPartitionProcessor(
+        "2", songs, CompactedTopicWriter(producer, songs).publish, PersistentRetry("2")
+    ).process([record])
     assert (await told(shared_localcloud))["orphan"] == [(await songs.read("orphan")).song]
 
 
@@ -192,7 +194,7 @@ async def test_a_hub_that_is_away_holds_the_partition_up_and_loses_nothing(
     shared_localcloud: LocalCloud, songs: SongStore, producer: AIOKafkaProducer
 ) -> None:
     retries = PersistentRetry("3")
-    part = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs), retries)
+    part = CatalogPartitionProcessor("3", songs, CompactedTopicWriter(producer, songs).publish, retries)
 
     async def stuck() -> bool:
         return retries.failing_for_s() > 0

@@ -19,7 +19,8 @@ from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime import live_version
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.library_reader import LibraryReader
-from songline.projections.live_version import LiveVersionReader
+from songline.projections.library.lists import LibraryLists
+from songline.projections.live_version import VersionedStores
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_SHELVES, PROJECTIONS
 from songline.schemas.envelope import decode
@@ -59,15 +60,14 @@ async def test_the_library_worker_goes_on_without_a_command(cloud: LocalCloud, t
         # There is what the former version had, as in an account that nobody has prepared.
         assert not await cosmos.exists(account, DATABASE, LIBRARY_SHELVES)
         worker = LibraryWorker(cloud, tmp_path / "log").start()
-        reader = library_reader(account)
         with pytest.raises(StoreUnavailableError, match="not converted yet"):
-            await reader.read("user-0")
+            await read_library(account, "user-0")
 
         async def is_live() -> bool:
             return (await live_version.read(cosmos.container(account, DATABASE, PROJECTIONS), LIBRARY)).shelves > 0
 
         await wait_for_async(is_live, "the live version")
-        listens = (await reader.read("user-0")).library.listens
+        listens = (await read_library(account, "user-0")).library.listens
         assert listens >= applied["user-0"].totals[0] > 50
     async with libraries_on(cloud) as found:
         await wait_for_async(lambda: found.read_up_to(ENDS), "the libraries to be at the hub's end")
@@ -194,10 +194,9 @@ async def test_a_document_that_cannot_be_understood_ends_no_migration(
     assert "document 'song:foreign' of listener 'user-0'" in caplog.text
 
 
-def library_reader(account: CosmosClient) -> LibraryReader:
-    stores = {
-        name: DocumentStore(cosmos.container(account, DATABASE, name))
-        for name in (LIBRARY, LIBRARY_SHELVES, PROJECTIONS)
-    }
-    live = LiveVersionReader(stores[PROJECTIONS], LIBRARY, time.monotonic)
-    return LibraryReader(stores[LIBRARY_SHELVES], stores[LIBRARY], live, FoldedCache())
+async def read_library(account: CosmosClient, user_id: str) -> LibraryLists:
+    def store(name: str) -> DocumentStore:
+        return DocumentStore(cosmos.container(account, DATABASE, name))
+
+    versions = VersionedStores(store(PROJECTIONS), store, time.monotonic)
+    return await LibraryReader(store(LIBRARY), FoldedCache()).read(await versions.live(LIBRARY), user_id)

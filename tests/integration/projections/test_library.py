@@ -16,6 +16,7 @@ from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
 from songline.processes.entities import CONTAINERS
 from songline.processors.catalog.song_store import SongStore
+from songline.processors.library import shelf_store
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.projections.api import create
@@ -30,7 +31,7 @@ from songline.schemas.library.action import Kind, UserAction, event_mark, micros
 from songline.schemas.library.node import RootDocument
 from songline.schemas.library.shelf import path_of, shelf_key, shelf_of
 from songline.schemas.progress import PROGRESS, Freshness, Watermark
-from songline.schemas.projections import LiveVersionDocument
+from songline.schemas.projections import LiveVersionDocument, container_of
 from songline.schemas.songs import Song
 from tests.support.catalog import stated, taken_away
 from tests.support.localcloud import LocalCloud
@@ -271,7 +272,9 @@ async def test_a_shelf_that_is_damaged_is_told(
         root = structs.replace(root, pushed={path_of(user_id)[1]: 1})
     else:
         root = structs.replace(root, runs=("AAAA" if "newer" not in damage else "/w==",))
-    await cosmos.container(database, DATABASE, LIBRARY_SHELVES).upsert_item(msgspec.to_builtins(root))
+    name = container_of(LIBRARY, live.version)
+    await cosmos.ensure(database, DATABASE, (structs.replace(shelf_store.CONTAINER, name=name),))
+    await cosmos.container(database, DATABASE, name).upsert_item(msgspec.to_builtins(root))
     await versions.upsert_item(msgspec.to_builtins(live))
     try:
         await asyncio.sleep(KEPT_S)

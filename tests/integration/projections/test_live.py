@@ -23,10 +23,11 @@ from songline.projections.live.now_playing import Broadcast, Playing
 from songline.projections.live.routes import MAX_CHARTS, named, stream
 from songline.projections.live.snapshot import Live
 from songline.projections.live.worker_reports import WorkerReports
-from songline.projections.songs.titles import TitleCache
+from songline.projections.live_version import VersionedStores
+from songline.projections.songs.served_songs import SongVersions
 from songline.projections.store import DocumentStore
 from songline.schemas import examples
-from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, LIBRARY_SHELVES, MUSIC_EVENTS, SONGS
+from songline.schemas.channels import CHARTS, DATABASE, INGESTIONS, MUSIC_EVENTS, PROJECTIONS, SONGS
 from songline.schemas.documents import chart_key
 from songline.schemas.envelope import encode
 from songline.schemas.events import Payload, SongLiked, SongPlayed
@@ -58,16 +59,19 @@ def broadcast() -> Broadcast:
     return Broadcast()
 
 
+def feed_stores(database: CosmosClient) -> FeedStores:
+    def store(name: str) -> DocumentStore:
+        return DocumentStore(cosmos.container(database, DATABASE, name))
+
+    versions = VersionedStores(store(PROJECTIONS), store, time.monotonic)
+    return FeedStores(versions, SongVersions(versions), store(INGESTIONS))
+
+
 @pytest.fixture
 async def feed(
     song_cloud: LocalCloud, database: CosmosClient, hubs: HubCounter, broadcast: Broadcast
 ) -> AsyncIterator[LiveFeed]:
-    charts, songs, library, ingestions = (
-        DocumentStore(cosmos.container(database, DATABASE, name))
-        for name in (CHARTS, SONGS, LIBRARY_SHELVES, INGESTIONS)
-    )
-    stores = FeedStores(charts, songs, library, ingestions)
-    feed = LiveFeed(stores, hubs, broadcast, TitleCache(songs), lambda: datetime.now(UTC), tick=0.1)
+    feed = LiveFeed(feed_stores(database), hubs, broadcast, lambda: datetime.now(UTC), tick=0.1)
     yield feed
     await feed.close()
 
@@ -164,8 +168,9 @@ async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None
     hubs = HubCounter(read_eventhubs(nowhere), time.monotonic)
     heard = Broadcast()
     heard.publish(Playing(user_id="user-7", song_id="song-42", at=datetime.now(UTC)))
-    stores = FeedStores(missing, missing, missing, missing)
-    feed = LiveFeed(stores, hubs, heard, TitleCache(missing), lambda: datetime.now(UTC), tick=0.1)
+    versions = VersionedStores(missing, lambda _: missing, time.monotonic)
+    stores = FeedStores(versions, SongVersions(versions), missing)
+    feed = LiveFeed(stores, hubs, heard, lambda: datetime.now(UTC), tick=0.1)
     async with asyncio.timeout(20), feed.watching():
         _, found = await feed.after(0)
     await feed.close()
@@ -196,15 +201,8 @@ async def test_workers_are_asked_how_they_are(
             "trending": "http://127.0.0.1:9",
             "ingestion": "http://127.0.0.1:9",
         }
-        stores = FeedStores(
-            *(
-                DocumentStore(cosmos.container(database, DATABASE, name))
-                for name in (CHARTS, SONGS, LIBRARY_SHELVES, INGESTIONS)
-            )
-        )
-        titles = TitleCache(stores.songs)
         feed = LiveFeed(
-            stores, hubs, broadcast, titles, lambda: datetime.now(UTC), 0.1, workers=WorkerReports(addresses)
+            feed_stores(database), hubs, broadcast, lambda: datetime.now(UTC), 0.1, workers=WorkerReports(addresses)
         )
         try:
             async with feed.watching(), asyncio.timeout(20):

@@ -10,7 +10,7 @@ from songline.projections.library.library_reader import LARGE_AT_ONCE, SMALL_LET
 
 async def test_a_thread_counts_until_its_end_though_nobody_waits_for_it() -> None:
     nothing = cast("Any", None)
-    reader = LibraryReader(nothing, nothing, nothing, FoldedCache())
+    reader = LibraryReader(nothing, FoldedCache())
     begun, may_end, after = threading.Semaphore(0), threading.Event(), threading.Event()
 
     def work() -> None:
