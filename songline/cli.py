@@ -21,9 +21,15 @@ COMMANDS = {
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",
     "ingestion": "Show the state of an upload.",
+    "rebuild": "Build a projection's next version from the archive.",
+    "projection": "List, switch, roll back or drop versions of projections.",
     "checkpoints": "Show or reset the workers' checkpoints.",
     "doctor": "Check every service, entity and setting.",
 }
+
+
+EXTRAS = {"up": "local", "rebuild": "history"}
+"""The extra that brings what a command imports, if it is not `cli`."""
 
 
 class _Commands(click.Group):
@@ -44,7 +50,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = load(f"songline.commands.{name}", "local" if name == "up" else "cli").command  # type: ignore[attr-defined]
+        command = load(f"songline.commands.{name}", EXTRAS.get(name, "cli")).command  # type: ignore[attr-defined]
         assert isinstance(command, click.Command)
         return command
 

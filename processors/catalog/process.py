@@ -34,7 +34,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
     def open_with(container: ContainerProxy, live: LiveVersionDocument) -> OpenProcessor:
         songs = SongStore(container)
         topic = CompactedTopicWriter(producer, songs)
-        return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic, retries)
+        return lambda partition, retries: CatalogPartitionProcessor(partition, songs, topic.publish, retries)
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:

@@ -1,12 +1,11 @@
 """The catalog's part of the pump: the songs of a batch are written and published at once."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.fold import ParsedSongBatch, parse_songs
-from songline.processors.catalog.song_store import SongStore
+from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.errors import PoisonError
@@ -16,12 +15,19 @@ IN_FLIGHT = 8
 
 
 class CatalogPartitionProcessor:
-    """A partition of `music-events`. It holds nothing between two batches."""
+    """A partition of `music-events`. It holds nothing between two batches. `publish` returns once readers of the hub
+    `catalog` get a song that was written."""
 
-    def __init__(self, partition: str, songs: SongStore, topic: CompactedTopicWriter, retries: PersistentRetry) -> None:
+    def __init__(
+        self,
+        partition: str,
+        songs: SongStore,
+        publish: Callable[[StoredSong], Awaitable[None]],
+        retries: PersistentRetry,
+    ) -> None:
         self._partition = partition
         self._songs = songs
-        self._topic = topic
+        self._publish = publish
         self._retries = retries
         self._gate = asyncio.Semaphore(IN_FLIGHT)
 
@@ -49,4 +55,4 @@ class CatalogPartitionProcessor:
         async with self._gate:
             # Published also where nothing changed: the worker that wrote the facts may have died before publishing.
             stored = await self._songs.apply(song_id, self._partition, facts, resubmitted)
-            await self._topic.publish(stored)
+            await self._publish(stored)

@@ -7,18 +7,16 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store as catalog
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import shelf_store
 from songline.processors.runtime import attempt_store, live_version, parked_store
+from songline.processors.trending.containers import CHARTS_CONTAINER, PLAYS_CONTAINER
 from songline.repair import audit
-from songline.schemas.channels import CHARTS, PLAYS
 
 CONTAINERS = (
-    Container(CHARTS, partition_key="/chart", indexed=("/asOf/?",)),
-    # A song's days are read by id, and kept for 90 days after their last change. Without a path, all would be indexed.
-    Container(PLAYS, partition_key="/songId", indexed=("/songId/?",), ttl=round(timedelta(days=90).total_seconds())),
+    CHARTS_CONTAINER,
+    PLAYS_CONTAINER,
     catalog.CONTAINER,
     shelf_store.CONTAINER,
     live_version.CONTAINER,

@@ -1,0 +1,94 @@
+"""Rebuilds of `library` and `songs`: their partitions are folded by the processors of their workers."""
+
+import asyncio
+import time
+
+from azure.cosmos.aio import ContainerProxy
+
+from songline.processors.catalog import song_store
+from songline.processors.catalog.processor import CatalogPartitionProcessor
+from songline.processors.catalog.song_store import SongStore, StoredSong
+from songline.processors.history.rebuild.partition_fold import FoldParts, PartitionFold
+from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
+from songline.processors.library import shelf_store
+from songline.processors.library.config import LibraryConfig
+from songline.processors.library.processor import SHELVES_PER_PARTITION, LibraryProcessor, ShelfLayout
+from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.runtime.partition_processor import OpenProcessor
+from songline.processors.runtime.watermark_store import WatermarkStore
+from songline.schemas.channels import LIBRARY, SONGS
+from songline.schemas.progress import lasting_position
+from songline.schemas.projections import VersionDocument
+
+NEAR_S = 2.0
+"""A pass over all partitions that took no longer has reached the hub's end, as far as that can be reached."""
+
+
+async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProcessor) -> None:
+    """Fold all partitions at once until they are at the hub's end, or have all from before `until_s`."""
+    hub = await parts.hub.describe()
+    watermarks = WatermarkStore(parts.container, key)
+    await watermarks.add(sorted(hub.partitions), hub.created_at)
+    shared = FoldParts(open_processor, watermarks, hub.created_at, parts.count)
+    partitions = sorted({*await parts.history.partitions(), *hub.partitions}, key=int)
+    folds = [PartitionFold(partition, shared) for partition in partitions]
+    for fold in folds:
+        await fold.resume()
+    while True:
+        await _ask_ends(parts)
+        began_s = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for fold in folds:
+                group.create_task(fold.run(parts.history, parts.until_s))
+        # Of live traffic more came in while the last partition was folded.
+        if parts.until_s is not None or time.monotonic() - began_s <= NEAR_S:
+            return
+
+
+async def _ask_ends(parts: RebuildParts) -> None:
+    """Note where the hub ends, for the time that is left."""
+    for partition, count in parts.count.partitions.items():
+        if partition in (await parts.hub.describe()).partitions:
+            _, last = await parts.hub.read_ends(partition)
+            generation = max(0, count.position) // lasting_position(1, 0)
+            count.end = lasting_position(generation, last)
+        else:
+            count.end = count.position
+
+
+def open_libraries(container: ContainerProxy, version: VersionDocument) -> OpenProcessor:
+    """What opens the processors of a version of the libraries."""
+    config = LibraryConfig()
+    layout = ShelfLayout(version.version, version.shelves)
+    return LibraryProcessor(ShelfStore(container, config.room), layout, config.writes, config.buffer).open
+
+
+def open_songs(container: ContainerProxy, version: VersionDocument) -> OpenProcessor:
+    """What opens the processors of a version of the songs. The hub `catalog` is the live version's: nothing is
+    published."""
+
+    async def publish(stored: StoredSong) -> None:
+        return
+
+    store = SongStore(container)
+    return lambda partition, retries: CatalogPartitionProcessor(partition, store, publish, retries)
+
+
+async def rebuild_libraries(parts: RebuildParts) -> None:
+    """Fold the history into a version of the libraries. Raises as PartitionFold does."""
+    await fold_history(parts, LIBRARIES.key, open_libraries(parts.container, parts.version))
+
+
+async def rebuild_songs(parts: RebuildParts) -> None:
+    """Fold the history into a version of the songs. Raises as PartitionFold does."""
+    await fold_history(parts, CATALOG_SONGS.key, open_songs(parts.container, parts.version))
+
+
+LIBRARIES = RebuiltProjection(
+    LIBRARY,
+    shelf_store.CONTAINER,
+    "shelf",
+    rebuild_libraries,
+    lambda partitions: partitions * SHELVES_PER_PARTITION,
+)
+CATALOG_SONGS = RebuiltProjection(SONGS, song_store.CONTAINER, "id", rebuild_songs)

@@ -1,0 +1,74 @@
+"""The lease of a rebuild on the version that it makes: one process writes a version, and another one takes over what it
+has left."""
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from msgspec import structs
+
+from songline.processors.history.versions.version_store import StoredVersion, VersionStore
+from songline.processors.runtime.owner_file import running_machine
+from songline.schemas.projections import VersionDocument
+
+LEASE_S = 10.0
+"""A rebuild that has recorded nothing for so long has ended."""
+
+
+class RebuildRefusedError(Exception):
+    """The rebuild is not begun; the message says why, and what to do."""
+
+
+def own_name() -> str:
+    """The name of this process, which tells others on this machine whether it lives."""
+    return f"{running_machine()}:{os.getpid()}"
+
+
+def has_ended(worker: str) -> bool:
+    """Whether the process `worker` is known to have ended: it was one of this machine."""
+    machine, _, process = worker.rpartition(":")
+    if machine != running_machine() or not process.isdecimal() or int(process) == os.getpid():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class RebuildLease:
+    """The lease of `worker` on a version in `store`. `now` gives the time of day."""
+
+    def __init__(self, store: VersionStore, stored: StoredVersion, worker: str, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._stored = stored
+        self._worker = worker
+        self._now = now
+
+    @property
+    def document(self) -> VersionDocument:
+        """The version's document as it was written last."""
+        return self._stored.document
+
+    async def take(self) -> None:
+        """Take the version over for building. Raises RebuildRefusedError while another process builds it, and
+        VersionOvertakenError where one begins to do so in this moment."""
+        document = self.document
+        if document.worker not in ("", self._worker) and document.recorded_at is not None:
+            is_silent = self._now() - document.recorded_at > timedelta(seconds=LEASE_S)
+            if not is_silent and not has_ended(document.worker):
+                raise RebuildRefusedError(
+                    f"version {document.version} of {document.projection} is built by another process "
+                    f"({document.worker.rpartition(':')[2]}) at the moment, which was at {document.events:,} events at "
+                    f"{document.recorded_at:%H:%M:%S} UTC: wait for it, or stop it; one that was killed is taken over "
+                    f"after {LEASE_S:g} s"
+                )
+        state = "building" if document.state != "building" else document.state
+        since = document.since if document.state == "building" else self._now()
+        await self.record(structs.replace(document, state=state, since=since, worker=self._worker))
+
+    async def record(self, document: VersionDocument) -> None:
+        """Write the version's document, which renews the lease. Raises VersionOvertakenError where it is lost."""
+        self._stored = await self._store.replace(self._stored, structs.replace(document, recorded_at=self._now()))

@@ -1,0 +1,51 @@
+"""Opening what the commands about versions need, over the services that the environment names."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+from azure.cosmos.aio import CosmosClient
+from msgspec import Struct
+
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_cosmos, read_eventhubs
+from songline.processors.history.versions.lag import LagMeter
+from songline.processors.history.versions.projections import VersionedProjection
+from songline.processors.history.versions.switching import VersionSwitcher
+from songline.processors.history.versions.version_store import VersionStore
+from songline.processors.runtime.hub_metadata import HubMetadata
+from songline.schemas.channels import DATABASE, MUSIC_EVENTS, PROJECTIONS
+
+READ_GROUP = "$Default"
+"""No worker reads in this group."""
+
+
+class VersionServices(Struct, frozen=True):
+    """The account, the documents of versions in it, and the hub. `now` gives the time of day."""
+
+    account: CosmosClient
+    store: VersionStore
+    hub: HubMetadata
+    lag: LagMeter
+    now: Callable[[], datetime]
+
+    def switcher(self, projection: VersionedProjection) -> VersionSwitcher:
+        """What switches the versions of a projection."""
+        return VersionSwitcher(projection, self.account, self.store, self.lag, self.now)
+
+
+@asynccontextmanager
+async def open_versions(environ: Mapping[str, str]) -> AsyncIterator[VersionServices]:
+    """The services while the context lasts. Raises SettingError."""
+    account_settings, hub_settings = read_cosmos(environ), read_eventhubs(environ)
+    async with AsyncExitStack() as stack:
+        account = cosmos.client(account_settings)
+        stack.push_async_callback(account.close)
+        client = eventhubs.consumer(hub_settings, MUSIC_EVENTS, READ_GROUP)
+        await stack.enter_async_context(client)
+        store = VersionStore(cosmos.container(account, DATABASE, PROJECTIONS), _now)
+        yield VersionServices(account, store, HubMetadata(client), LagMeter(MUSIC_EVENTS, client, _now), _now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

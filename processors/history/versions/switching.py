@@ -1,0 +1,158 @@
+"""Switches of the live version, and dropping one."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from azure.cosmos.aio import ContainerProxy, CosmosClient
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from msgspec import Struct, structs
+
+from songline.cloud import cosmos
+from songline.processors.history.versions.lag import LagMeter, VersionLag
+from songline.processors.history.versions.projections import VersionedProjection
+from songline.processors.history.versions.version_store import VersionStore
+from songline.schemas.channels import DATABASE
+from songline.schemas.progress import Watermark
+from songline.schemas.projections import DamagedVersionError, LiveVersionDocument, VersionDocument, container_of
+
+FAR_S = 10.0
+"""A version that is further behind is not made live."""
+
+SETTLING_S = 5.0
+"""So long after a switch readers and workers may still use the version before."""
+
+
+class SwitchRefusedError(Exception):
+    """The version is not made live, or not dropped; the message says why, and what to do."""
+
+
+class VersionSwitch(Struct, frozen=True):
+    """A switch that was done: from the version `before`, None where that was not known, to `after`, with its `lag`."""
+
+    before: int | None
+    after: VersionDocument
+    lag: VersionLag
+
+
+class VersionSwitcher:
+    """Switches, rolls back and drops versions of `projection`. `lag` measures them. `now` gives the time of day.
+    Methods raise SwitchRefusedError, VersionOvertakenError, DamagedVersionError, AzureError and EventHubError."""
+
+    def __init__(
+        self,
+        projection: VersionedProjection,
+        account: CosmosClient,
+        store: VersionStore,
+        lag: LagMeter,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._projection = projection
+        self._account = account
+        self._store = store
+        self._lag = lag
+        self._now = now
+
+    def container(self, version: int) -> ContainerProxy:
+        """The container of a version."""
+        return cosmos.container(self._account, DATABASE, container_of(self._projection.name, version))
+
+    async def watermarks(self, version: int) -> Mapping[str, Watermark]:
+        """How far a version is."""
+        return await self._projection.watermarks(self.container(version))
+
+    async def switch(self, version: int | None, *, force: bool) -> VersionSwitch:
+        """Make `version` live; None: the newest one that is ready. With `force` also where it is behind, is not ready,
+        or where the live document is damaged."""
+        live = await self._live(force=force)
+        versions = await self._versions(live)
+        if version is None:
+            ready = [one.version for one in versions if one.state == "ready"]
+            if not ready:
+                raise SwitchRefusedError(f"no version of {self._name} is ready: see `songline projection list`")
+            version = max(ready)
+        return await self._make_live(live, self._of(versions, version), force=force)
+
+    async def roll_back(self, *, force: bool) -> VersionSwitch:
+        """Make the version live again that was so before."""
+        live = await self._live(force=force)
+        former = [one for one in await self._versions(live) if one.state == "former"]
+        if not former:
+            raise SwitchRefusedError(f"no version of {self._name} was live before: see `songline projection list`")
+        return await self._make_live(live, max(former, key=lambda one: one.since), force=force)
+
+    async def drop(self, version: int) -> VersionDocument:
+        """Delete a version's container. The live one is never dropped, nor one that a rebuild writes."""
+        live = await self._live(force=False)
+        document = self._of(await self._versions(live), version)
+        if document.version == live.version:  # type: ignore[union-attr]  # it is known without force
+            raise SwitchRefusedError(f"version {version} of {self._name} is live: switch to another one first")
+        if document.worker:
+            raise SwitchRefusedError(f"version {version} of {self._name} is being built: stop the rebuild first")
+        # Answers that began with it, and its worker, need it for a moment.
+        settled_s = (self._now() - document.since).total_seconds()
+        if document.state == "former" and settled_s < SETTLING_S:
+            await asyncio.sleep(SETTLING_S - settled_s)
+        stored = await self._store.read(self._name, version)
+        assert stored is not None, "it was listed just now"
+        after = structs.replace(stored.document, state="dropped", since=self._now(), worker="")
+        # Said first: no reader goes on in a version that is dropped.
+        await self._store.replace(stored, after)
+        with suppress(CosmosResourceNotFoundError):
+            await self._account.get_database_client(DATABASE).delete_container(container_of(self._name, version))
+        return after
+
+    @property
+    def _name(self) -> str:
+        return self._projection.name
+
+    async def _live(self, *, force: bool) -> LiveVersionDocument | None:
+        """The live version; None where it is not known, with `force`."""
+        try:
+            return await self._store.live(self._name)
+        except DamagedVersionError:
+            if force:
+                return None
+            raise
+
+    async def _versions(self, live: LiveVersionDocument | None) -> list[VersionDocument]:
+        if live is None:
+            return await self._store.read_all(self._name)
+        await self._store.ensure(live)
+        return await self._store.settle(self._name)
+
+    def _of(self, versions: list[VersionDocument], version: int) -> VersionDocument:
+        found = next((one for one in versions if one.version == version), None)
+        if found is None:
+            known = ", ".join(str(one.version) for one in versions if one.state != "dropped") or "none"
+            raise SwitchRefusedError(f"there is no version {version} of {self._name}: there are {known}")
+        if found.state == "dropped":
+            raise SwitchRefusedError(f"version {version} of {self._name} was dropped at {found.since:%Y-%m-%d %H:%M}")
+        return found
+
+    async def _make_live(
+        self, live: LiveVersionDocument | None, document: VersionDocument, *, force: bool
+    ) -> VersionSwitch:
+        what = f"version {document.version} of {self._name}"
+        if live is not None and live.version == document.version:
+            raise SwitchRefusedError(f"{what} is live already")
+        if not await cosmos.exists(self._account, DATABASE, container_of(self._name, document.version)):
+            raise SwitchRefusedError(f"{what} has no container any more: rebuild it")
+        lag = await self._lag.measure(await self.watermarks(document.version))
+        if lag.gone and not force:
+            raise SwitchRefusedError(
+                f"{what} can't go on from where it is: {lag.gone}. Rebuild it from the archive (`songline rebuild "
+                f"{self._name}`), or accept what it lacks with --force"
+            )
+        if (lag.age_s > FAR_S or document.state == "building") and not force:
+            unready = "is not built yet" if document.state == "building" else "is too far behind"
+            until = f"; it was built until {document.until:%Y-%m-%d %H:%M:%S}" if document.until else ""
+            raise SwitchRefusedError(
+                f"{what} {unready}: {lag}{until}. Build on with `songline rebuild {self._name}`, or switch with --force"
+            )
+        await self._store.make_live(live, document)
+        stored = await self._store.read(self._name, document.version)
+        return VersionSwitch(
+            None if live is None else live.version, document if stored is None else stored.document, lag
+        )

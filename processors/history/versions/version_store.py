@@ -1,0 +1,157 @@
+"""The documents of versions in the container `projections`, and the one that says which version is live."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy
+from msgspec import Struct, structs
+
+from songline.cloud.cosmos import OVERTAKEN
+from songline.processors.runtime import live_version
+from songline.processors.runtime.live_version import read_document
+from songline.schemas.decoding import convert
+from songline.schemas.errors import PoisonError
+from songline.schemas.projections import (
+    DamagedVersionError,
+    LiveVersionDocument,
+    VersionDocument,
+    VersionState,
+    version_id,
+)
+
+_OF_PROJECTION = "SELECT * FROM c WHERE c.projection = @projection"
+
+
+class VersionOvertakenError(Exception):
+    """Another process changed the version, or which one is live, meanwhile. Look again, then repeat the command."""
+
+
+class StoredVersion(Struct, frozen=True):
+    """A version's document as it was read or written, with its ETag."""
+
+    document: VersionDocument
+    etag: str
+
+
+class VersionStore:
+    """The container `projections`. `now` gives the time of day. Methods raise AzureError, and DamagedVersionError for a
+    document that can't be understood."""
+
+    def __init__(self, projections: ContainerProxy, now: Callable[[], datetime]) -> None:
+        self._projections = projections
+        self._now = now
+
+    async def live(self, projection: str) -> LiveVersionDocument:
+        """Which version is live."""
+        return await live_version.read(self._projections, projection)
+
+    async def read(self, projection: str, version: int) -> StoredVersion | None:
+        """The version's document, None where there is none."""
+        item = await read_document(self._projections, version_id(projection, version))
+        return None if item is None else StoredVersion(_understood(item), item["_etag"])
+
+    async def read_all(self, projection: str) -> list[VersionDocument]:
+        """All versions of the projection that have a document, by number."""
+        parameters: list[dict[str, object]] = [{"name": "@projection", "value": projection}]
+        items = self._projections.query_items(_OF_PROJECTION, parameters=parameters)
+        found = [_understood(dict(item)) async for item in items]
+        return sorted(found, key=lambda one: one.version)
+
+    async def create(self, document: VersionDocument) -> StoredVersion:
+        """The new document. Raises VersionOvertakenError where there is one."""
+        try:
+            written = await self._projections.create_item(msgspec.to_builtins(document))
+        except OVERTAKEN:
+            raise VersionOvertakenError(_overtaken(document)) from None
+        return StoredVersion(document, written["_etag"])
+
+    async def replace(self, stored: StoredVersion, after: VersionDocument) -> StoredVersion:
+        """`after` in the place of `stored`. Raises VersionOvertakenError where that has changed."""
+        try:
+            written = await self._projections.replace_item(
+                after.id,
+                msgspec.to_builtins(after),
+                etag=stored.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+        except OVERTAKEN:
+            raise VersionOvertakenError(_overtaken(after)) from None
+        return StoredVersion(after, written["_etag"])
+
+    async def ensure(self, live: LiveVersionDocument) -> StoredVersion:
+        """The document of the live version, made where there is none: the first one is older than such documents. Once
+        it is there, a live document that is gone is noticed."""
+        found = await self.read(live.id, live.version)
+        if found is not None:
+            return found
+        now = self._now()
+        document = VersionDocument(
+            id=version_id(live.id, live.version),
+            projection=live.id,
+            version=live.version,
+            state="live",
+            since=now,
+            started_at=now,
+            shelves=live.shelves,
+        )
+        return await self.create(document)
+
+    async def make_live(self, before: LiveVersionDocument | None, document: VersionDocument) -> None:
+        """Make a version live instead of `before`, None where that is damaged, in one write; then say so in the
+        documents of both. Raises VersionOvertakenError where another version became live meanwhile."""
+        after = LiveVersionDocument(id=document.projection, version=document.version, shelves=document.shelves)
+        item = await read_document(self._projections, after.id)
+        if before is not None and await self.live(after.id) != before:
+            raise VersionOvertakenError(f"another version of {after.id} became live meanwhile: look again")
+        body = msgspec.to_builtins(after)
+        try:
+            if item is None:
+                await self._projections.create_item(body, no_response=True)
+            else:
+                await self._projections.replace_item(
+                    after.id,
+                    body,
+                    etag=item["_etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                    no_response=True,
+                )
+        except OVERTAKEN:
+            raise VersionOvertakenError(f"another version of {after.id} became live meanwhile: look again") from None
+        await self.settle(after.id)
+
+    async def settle(self, projection: str) -> list[VersionDocument]:
+        """All versions, after the states of those are mended that say otherwise than the live document: a switch is one
+        write, and a process that ends behind it leaves the rest to the next one."""
+        live = await self.live(projection)
+        settled = []
+        for document in await self.read_all(projection):
+            state: VersionState = document.state
+            if document.version == live.version:
+                state = "live"
+            elif state == "live":
+                state = "former"
+            if state == document.state:
+                settled.append(document)
+                continue
+            stored = await self.read(projection, document.version)
+            after = structs.replace(document, state=state, since=self._now())
+            settled.append(after)
+            if stored is not None:
+                await self.replace(stored, structs.replace(stored.document, state=state, since=after.since))
+        return settled
+
+
+def _understood(item: dict[str, object]) -> VersionDocument:
+    try:
+        return convert(item, VersionDocument)
+    except PoisonError as poison:
+        raise DamagedVersionError(
+            f"document {item['id']!r} of the container `projections` can't be understood ({poison.detail}): restore "
+            "it, or delete it if the version's container is gone too"
+        ) from None
+
+
+def _overtaken(document: VersionDocument) -> str:
+    return f"version {document.version} of {document.projection} was changed meanwhile by another process: look again"

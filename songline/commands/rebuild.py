@@ -1,0 +1,104 @@
+"""`songline rebuild`: builds a projection's next version from the archive and the hub."""
+
+import os
+from datetime import UTC, datetime
+
+import click
+
+from songline.processes.environment import load
+from songline.processors.history.archive.opening import open_history
+from songline.processors.history.rebuild.progress import RebuildCount
+from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
+from songline.processors.history.rebuild.registry import REBUILT
+from songline.processors.history.versions.opening import VersionServices
+from songline.processors.history.versions.projections import VERSIONED
+from songline.processors.history.versions.switching import SwitchRefusedError, VersionSwitch
+from songline.schemas.projections import VersionDocument
+from songline.sending.exits import CommandError, ExitCode
+from songline.versioning import EXIT_CODES, PROJECTION, MomentOption, run_with_versions
+
+SWITCH_TRIES = 3
+"""So often what came in meanwhile is folded before a switch that is refused is given up."""
+
+
+@click.command(context_settings={"show_default": True}, epilog=EXIT_CODES)
+@PROJECTION
+@click.option("--until", type=MomentOption(), help="Only events that the hub had taken by this time.")
+@click.option("--switch", "switches", is_flag=True, help="Make the version live once it is built.")
+@click.option("--drop-former", is_flag=True, help="With --switch: drop the version that was live before.")
+@click.option("--skip", is_flag=True, help="Pass over what is missing or damaged in the archive, and count it.")
+def command(projection: str, until: datetime | None, switches: bool, drop_former: bool, skip: bool) -> None:
+    """Build the next version of PROJECTION beside the live one, from the archive and then the hub's tail.
+
+    It is saved as it goes: stopped or killed, the same command goes on where it was. The live version is not touched
+    before a switch.
+    """
+    if drop_former and not switches:
+        raise click.UsageError("--drop-former needs --switch: the live version is never dropped.")
+    if until is not None and until > datetime.now(UTC):
+        raise click.UsageError(f"--until {until.isoformat()} is not over yet.")
+    if projection not in REBUILT:
+        message = f"{projection} can't be rebuilt: {', '.join(REBUILT)} can."
+        raise CommandError(message, ExitCode.USAGE)
+
+    async def work(services: VersionServices) -> None:
+        done = await _rebuild(services, projection, until, skip=skip)
+        _say(_summary(done))
+        if not switches:
+            _say(f"To make it live: songline projection switch {projection} {done.version}")
+            return
+        switched = await _switch(services, projection, done, skip=skip)
+        _say(f"version {done.version} of {projection} is live")
+        if drop_former and switched.before is not None:
+            await services.switcher(VERSIONED[projection]).drop(switched.before)
+            _say(f"version {switched.before} of {projection} is dropped")
+
+    run_with_versions(work)
+
+
+async def _rebuild(
+    services: VersionServices, projection: str, until: datetime | None, *, skip: bool
+) -> VersionDocument:
+    async with open_history(load(os.environ), skip=skip) as history:
+        switcher = services.switcher(VERSIONED[projection])
+        return await run_rebuild(
+            REBUILT[projection],
+            RebuildServices(
+                account=services.account,
+                store=services.store,
+                history=history,
+                hub=services.hub,
+                now=services.now,
+            ),
+            RebuildOptions(until=until),
+            _show,
+            lambda version: switcher.watermarks(version.version),
+        )
+
+
+async def _switch(services: VersionServices, projection: str, done: VersionDocument, *, skip: bool) -> VersionSwitch:
+    for attempt in range(SWITCH_TRIES):
+        try:
+            return await services.switcher(VERSIONED[projection]).switch(done.version, force=False)
+        except SwitchRefusedError:
+            if done.until is not None or attempt == SWITCH_TRIES - 1:
+                raise
+            await _rebuild(services, projection, None, skip=skip)
+    raise AssertionError("the last try raises or returns")
+
+
+def _show(version: VersionDocument, count: RebuildCount, passed_s: float) -> None:
+    line = count.line(passed_s, version.events - count.events)
+    _say(f"version {version.version} of {version.projection}: {line}")
+
+
+def _summary(done: VersionDocument) -> str:
+    until = "" if done.until is None else f" until {done.until:%Y-%m-%d %H:%M:%S} UTC"
+    text = f"version {done.version} of {done.projection} is built{until}: {done.events:,} events"
+    if done.unreadable:
+        text += f", {done.unreadable:,} of them can't be decoded, as `songline parked list` says"
+    return f"{text}, {done.missing:,} are missing" if done.missing else text
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

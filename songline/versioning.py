@@ -1,0 +1,76 @@
+"""What the commands about versions share: their arguments, and their failures as sentences and exit codes."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+
+from songline.cloud.settings import SettingError
+from songline.processes.environment import load
+from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.rebuild.lease import RebuildRefusedError
+from songline.processors.history.rebuild.partition_fold import FoldFailedError
+from songline.processors.history.versions.opening import VersionServices, open_versions
+from songline.processors.history.versions.switching import SwitchRefusedError
+from songline.processors.history.versions.version_store import VersionOvertakenError
+from songline.processors.runtime.service_errors import last_line, leaves
+from songline.schemas.errors import PoisonError
+from songline.schemas.moments import read_moment
+from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
+from songline.schemas.rules import MOMENT_RULE
+from songline.sending.exits import CommandError, ExitCode
+
+T = TypeVar("T")
+
+PROJECTION = click.argument("projection", type=click.Choice(PROJECTIONS_OF_VERSIONS))
+
+EXIT_CODES = "Exit codes: 0 done; 2 refused, or wrong usage or settings; 3 a service can't be reached."
+
+_REFUSALS = (
+    SwitchRefusedError,
+    RebuildRefusedError,
+    VersionOvertakenError,
+    DamagedVersionError,
+    HistoryError,
+    FoldFailedError,
+)
+
+
+class MomentOption(click.ParamType):
+    """A moment with its offset."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return read_moment(value)
+        except PoisonError:
+            self.fail(f"{value!r} is no time: expected {MOMENT_RULE}.", param, ctx)
+
+
+def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
+    """The result of `work`. Raises CommandError for all that services, settings and refusals raise."""
+
+    async def run() -> T:
+        async with open_versions(load(os.environ)) as services:
+            return await work(services)
+
+    try:
+        return asyncio.run(run())
+    except SettingError as error:
+        message = f"{error}. Or start a system of your own with `songline up`."
+        raise CommandError(message, ExitCode.USAGE) from None
+    except Exception as error:
+        first = next(leaves(error))
+        if isinstance(first, _REFUSALS):
+            raise CommandError(f"{first}.", ExitCode.USAGE) from None
+        if isinstance(first, AzureError | EventHubError):
+            raise CommandError(f"a service can't be reached: {last_line(first)}", ExitCode.UNREACHABLE) from None
+        raise
