@@ -66,10 +66,12 @@ async def recent(lists: LibraryLists, titles: TitleCache, user_id: str, limit: i
     )
 
 
-async def summary(lists: LibraryLists, titles: TitleCache, user_id: str, fresh: dict[str, Any]) -> LibrarySummary:
-    """The summary of a library. Raises StoreUnavailableError."""
+async def summary(
+    lists: LibraryLists, titles: TitleCache | None, user_id: str, fresh: dict[str, Any]
+) -> LibrarySummary:
+    """The summary of a library; without `titles` all uploads in it count. Raises StoreUnavailableError."""
     library = lists.library
-    others = await strangers(lists, titles, user_id) if library.uploaded else 0
+    others = await strangers(lists, titles, user_id) if library.uploaded and titles is not None else 0
     return LibrarySummary(
         user_id=user_id,
         listens=library.listens,

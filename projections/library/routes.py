@@ -78,8 +78,8 @@ def _library(app: FastAPI, now: Now) -> None:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
         try:
-            songs = await _songs(request).of(songs_version)
             fresh, lists, read_version = await _read_at(request, now, user_id, min_position, wait, as_of, version)
+            songs = await _songs(request).of(songs_version)
         except VersionGoneError:
             return refused(400, "No such page", (Fault("cursor", shown(cursor), GONE),))
         page = await libraries.page(lists, songs.titles, user_id, query, limit, fresh)
@@ -101,9 +101,9 @@ def _recent(app: FastAPI, now: Now) -> None:
         as_of: AsOf = None,
     ) -> Response:
         """The listener's last listens by the time they happened, newest first."""
-        titles = (await _songs(request).live()).titles
         fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, as_of)
-        return plain(await libraries.recent(lists, titles, user_id, limit, fresh))
+        songs = await _songs(request).live()
+        return plain(await libraries.recent(lists, songs.titles, user_id, limit, fresh))
 
 
 def _summary(app: FastAPI, now: Now) -> None:
@@ -120,9 +120,10 @@ def _summary(app: FastAPI, now: Now) -> None:
         as_of: AsOf = None,
     ) -> Response:
         """The listener's time of listening, and the number of songs in the library."""
-        titles = (await _songs(request).live()).titles
         fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, as_of)
-        return plain(await libraries.summary(lists, titles, user_id, fresh))
+        # The catalog is asked for the owners of uploads alone.
+        songs = await _songs(request).live() if lists.library.uploaded else None
+        return plain(await libraries.summary(lists, None if songs is None else songs.titles, user_id, fresh))
 
 
 async def _read_at(
