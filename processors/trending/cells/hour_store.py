@@ -7,9 +7,10 @@ both places. An hour is loaded in the other order, chunks first: what moves mean
 hour without a mark is in the changelog as a whole.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
@@ -26,7 +27,7 @@ from songline.processors.trending.cells.chunks import (
 )
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.sealed_blocks import BadFrame, pack_block, unpack_block
-from songline.processors.trending.cells.sealed_hours import SealedHours, SealingError
+from songline.processors.trending.cells.sealed_hours import ANSWER_S, SealedHours, SealingError
 from songline.processors.trending.cells.source_partition import SourcePartition, first_counted_hour, hour_prefix
 from songline.processors.trending.cells.state import Cell
 from songline.processors.trending.cells.validation import SEALED, cell_key, check_chunk
@@ -46,6 +47,20 @@ IDLE_MS = 60_000
 BLOCK_BYTES = 1_000_000
 """So many bytes of an open hour are sealed when they are there: recovery reads less than this of a partition's hour."""
 MAX_BLOCK_BYTES = 4_000_000
+
+
+UNSEALED_ANSWER_S = 1.0
+"""Blob Storage may take so long to say that it has nothing of an hour that has no mark."""
+
+LOAD_WAIT_S = 0.5
+"""A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
+
+
+class HourLoad(NamedTuple):
+    """The loading of what a partition misses."""
+
+    source: SourcePartition
+    task: asyncio.Task[None]
 
 
 class UnsealedHourError(Exception):
@@ -68,17 +83,35 @@ class HourStore:
         self._saved = saved
         self._hours = hours
         self._producer = producer
+        self._loads: dict[int, HourLoad] = {}
         self._load_errors: dict[int, Exception] = {}
         """Why the hours that a partition misses can't be loaded."""
         self._seal_errors: dict[tuple[int, int], Exception] = {}
         """Why an hour of a partition can't be sealed."""
 
-    async def load_missing(self, source: SourcePartition, now_ms: int) -> bool:
-        """Load the hours that the partition misses; return whether it misses none.
+    async def load_missing(self, sources: Collection[SourcePartition], now_ms: int) -> None:
+        """Load the hours that these partitions miss, and no longer those of others.
 
-        What waits of hours that no shard counts is dropped: there may be years of them, each a request or more.
+        Returns after LOAD_WAIT_S at the latest. What is not there by then is loaded meanwhile, so a Blob Storage that
+        does not answer holds up the partitions alone that need it. What waits of hours that no shard counts is
+        dropped: there may be years of them, each a request or more.
         """
-        source.cells.drop_before(first_counted_hour(now_ms))
+        held = {source.number: source for source in sources}
+        for number in [number for number, load in self._loads.items() if held.get(number) is not load.source]:
+            self._loads.pop(number).task.cancel()
+        for number in [number for number, load in self._loads.items() if load.task.done()]:
+            self._loads.pop(number).task.result()
+        begun = set()
+        for source in sources:
+            source.cells.drop_before(first_counted_hour(now_ms))
+            if source.cells.missing() and source.number not in self._loads:
+                task = asyncio.create_task(self._load_all(source))
+                self._loads[source.number] = HourLoad(source, task)
+                begun.add(task)
+        if begun:
+            await asyncio.wait(begun, timeout=LOAD_WAIT_S)
+
+    async def _load_all(self, source: SourcePartition) -> None:
         for hour in source.cells.missing():
             cell = source.cells.new_cell(hour)
             try:
@@ -87,10 +120,9 @@ class HourStore:
                 if source.number not in self._load_errors:
                     log.warning("%s can't be loaded, trying again: %s", _name(source.number, hour), error)
                 self._load_errors[source.number] = error
-                return False
+                return
             source.cells.add(cell)
         self._load_errors.pop(source.number, None)
-        return not source.cells.missing()
 
     def last_error(self, partitions: Container[int]) -> Exception | None:
         """Why an hour of these partitions could not be loaded or sealed at the last try, None where that went well."""
@@ -226,7 +258,8 @@ class HourStore:
             return
         size_bytes = 0
         try:
-            async for block in self._hours.read(number, cell.hour):
+            answer_s = ANSWER_S if is_sealed else UNSEALED_ANSWER_S
+            async for block in self._hours.read(number, cell.hour, answer_s):
                 cell.restore(self._chunks_of(number, cell.hour, block, size_bytes))
                 size_bytes += len(block)
         except AzureError as error:

@@ -5,13 +5,15 @@ owners that know nothing of each other add to each other's blocks and never repl
 the whole hour is deleted.
 """
 
+import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError, ServiceResponseError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 
 TRIES = 8
 """Another owner adds a block between two of ours at most a few times: it seals now and then."""
+
+ANSWER_S = 10.0
+"""How long the service may take for an answer, or for the next piece of one."""
 
 _OVERTAKEN = (400, 404, 409, 412)
 """Another owner's list came first: the condition failed, or our block was dropped with the list before."""
@@ -53,20 +58,27 @@ class SealedHours:
                 return sum(one.size for one in blocks)
         raise SealingError(f"{blob.blob_name}: no block could be added in {TRIES} tries, others add to it")
 
-    async def read(self, partition: int, hour: int) -> AsyncIterator[bytes]:
+    async def read(self, partition: int, hour: int, answer_s: float = ANSWER_S) -> AsyncIterator[bytes]:
         """The blocks of the hour in their order, none where it was never sealed.
 
-        A blob that changes meanwhile raises ResourceModifiedError.
+        Each answer, and each piece of one, may take `answer_s`. A blob that changes meanwhile raises
+        ResourceModifiedError.
         """
         blob = self._container.get_blob_client(self._prefix + blob_name(partition, hour))
-        _, blocks = await _committed(blob)
+        _, blocks = await _committed(blob, answer_s)
         try:
-            stream = await blob.download_blob()
+            async with _answer(answer_s):
+                stream = await blob.download_blob()
         except ResourceNotFoundError:
             return
         sizes = [one.size for one in blocks]
         waiting = bytearray()
-        async for piece in stream.chunks():
+        pieces = aiter(stream.chunks())
+        while True:
+            async with _answer(answer_s):
+                piece = await anext(pieces, None)
+            if piece is None:
+                break
             waiting += piece
             while sizes and len(waiting) >= sizes[0]:
                 size = sizes.pop(0)
@@ -102,12 +114,14 @@ class SealedHours:
         if any(one.id == block_id for one in before):
             # The answer to an earlier try was lost.
             return
-        await blob.stage_block(block_id, block, validate_content=True)
+        async with _answer():
+            await blob.stage_block(block_id, block, validate_content=True)
         condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
         if etag is not None:
             condition = {"match_condition": MatchConditions.IfNotModified, "etag": etag}
         blocks = [BlobBlock(one.id) for one in before]
-        await blob.commit_block_list([*blocks, BlobBlock(block_id)], **condition)
+        async with _answer():
+            await blob.commit_block_list([*blocks, BlobBlock(block_id)], **condition)
 
 
 def blob_name(partition: int, hour: int) -> str:
@@ -115,17 +129,29 @@ def blob_name(partition: int, hour: int) -> str:
     return f"{partition}/{hour}"
 
 
-async def _committed(blob: BlobClient) -> tuple[str | None, list[Any]]:
+async def _committed(blob: BlobClient, answer_s: float = ANSWER_S) -> tuple[str | None, list[Any]]:
     """The blob's ETag, None where it is not there, and its blocks.
 
     The list is read after the ETag: one that has more makes a condition with that ETag fail.
     """
     try:
-        etag: str = (await blob.get_blob_properties()).etag
-        blocks, _ = await blob.get_block_list("committed")
+        async with _answer(answer_s):
+            etag: str = (await blob.get_blob_properties()).etag
+        async with _answer(answer_s):
+            blocks, _ = await blob.get_block_list("committed")
     except ResourceNotFoundError:
         return None, []
     return etag, list(blocks)
+
+
+@asynccontextmanager
+async def _answer(answer_s: float = ANSWER_S) -> AsyncIterator[None]:
+    """Raise ServiceResponseError where no answer comes: the transport alone would wait for five minutes."""
+    try:
+        async with asyncio.timeout(answer_s):
+            yield
+    except TimeoutError:
+        raise ServiceResponseError(f"Blob Storage did not answer for {answer_s:g} s") from None
 
 
 def _is_container_missing(error: HttpResponseError) -> bool:

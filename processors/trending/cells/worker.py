@@ -188,6 +188,7 @@ class CellWorker:
             self._sources, self._void = {}, {}
             self._opener.revoked()
             self._messages.clear()
+            await self._hours.load_missing((), self._now_ms())
             self._parking.forget(MUSIC_EVENTS)
             self._app.on_hold.clear()
         await self._guard.close()
@@ -213,8 +214,9 @@ class CellWorker:
                 self._advance_at_end(source)
             if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
                 sources = []
+            await self._hours.load_missing([source for _, source in sources], now_ms)
             for number, source in sources:
-                if not source.changed or not await self._hours.load_missing(source, now_ms):
+                if not source.changed or source.cells.missing():
                     continue
                 # Nothing is folded between the end of parking and the flush: what is acknowledged is parked.
                 parked = await self._parking.park(MUSIC_EVENTS, number)

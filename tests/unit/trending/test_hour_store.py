@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from azure.core.exceptions import AzureError
 
 from songline.cloud.settings import BLOB_CONNECTION
 from songline.processors.trending.action_hashes import UserHashes
+from songline.processors.trending.cells import hour_store
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import HourStore, mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
@@ -29,22 +31,23 @@ from tests.support.trending import KEY
 NOW = datetime(2026, 11, 22, 14, 3, 30, tzinfo=UTC)
 NOW_MS = milliseconds(NOW)
 HOUR = NOW_MS // 3_600_000
-AWAY = "DefaultEndpointsProtocol=http;AccountName=one;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/one"
+AWAY_PORT = 1
+AWAY = "DefaultEndpointsProtocol=http;AccountName=one;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:{port}/one"
 
 
 @asynccontextmanager
-async def away(saved: dict[bytes, bytes]) -> AsyncIterator[HourStore]:
-    """The hours of a worker whose Blob Storage takes no connection, and whose changelog holds `saved`."""
+async def away(saved: dict[bytes, bytes], port: int = AWAY_PORT) -> AsyncIterator[HourStore]:
+    """The hours of a worker whose Blob Storage takes no connection, or is at `port`; the changelog holds `saved`."""
     nowhere: Any = None
     changelog = Changelog("cells", SimpleNamespace(data=saved), nowhere, check_cell)
-    async with asyncio.timeout(10), _hours({BLOB_CONNECTION: AWAY}) as container:
+    async with asyncio.timeout(10), _hours({BLOB_CONNECTION: AWAY.format(port=port)}) as container:
         assert container is not None
         yield HourStore(changelog, SealedHours(container), KEY, nowhere)
 
 
-def listened(at: datetime = NOW) -> SourcePartition:
+def listened(at: datetime = NOW, number: int = 0) -> SourcePartition:
     """A partition in which a listener has played a song at this moment, and which was not flushed."""
-    source = SourcePartition(0, "me", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
+    source = SourcePartition(number, "me", 1, SongIndex(1), RegionIndex(), UserHashes(), KEY, -1)
     data = SongPlayed(user_id="user-1", song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
     source.apply(Batch(0, 1, [0], [NOW_MS], [encode(Event(id="e", source="/tests", time=at, data=data))]))
     return source
@@ -53,7 +56,8 @@ def listened(at: datetime = NOW) -> SourcePartition:
 async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
     source = listened()
     async with away({}) as hours:
-        assert await hours.load_missing(source, NOW_MS)
+        await hours.load_missing([source], NOW_MS)
+        assert not source.cells.missing()
         assert hours.last_error({0}) is None
     assert source.flush(NOW_MS).chunks
 
@@ -61,11 +65,13 @@ async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
 async def test_a_sealed_hour_waits_for_its_blob_and_says_so_no_longer_than_that() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:
-        assert not await hours.load_missing(source, NOW_MS)
+        await hours.load_missing([source], NOW_MS)
+        assert source.cells.missing()
         assert isinstance(hours.last_error({0}), AzureError)
         assert hours.last_error({1}) is None, "another worker has the partition by now"
         saved.clear()
-        assert await hours.load_missing(source, NOW_MS)
+        await hours.load_missing([source], NOW_MS)
+        assert not source.cells.missing()
         assert hours.last_error({0}) is None
 
 
@@ -73,7 +79,8 @@ async def test_an_hour_that_can_not_be_sealed_is_told_while_it_is_due() -> None:
     source, saved = listened(), dict[bytes, bytes]()
     over_ms = NOW_MS + 2 * 3_600_000
     async with away(saved) as hours:
-        assert await hours.load_missing(source, NOW_MS)
+        await hours.load_missing([source], NOW_MS)
+        assert not source.cells.missing()
         saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
         due = hours.due(source, over_ms)
         await hours.seal(0, HOUR, due[HOUR], lambda: True)
@@ -92,6 +99,31 @@ async def test_years_of_old_events_load_no_hours(hours_ago: int, is_dropped: boo
     at = NOW - timedelta(hours=hours_ago)
     source, saved = listened(at), {mark_key(0, milliseconds(at) // 3_600_000).encode(): encode_mark(5)}
     async with away(saved) as hours:
-        assert await hours.load_missing(source, NOW_MS) == is_dropped
+        await hours.load_missing([source], NOW_MS)
+        assert (not source.cells.missing()) == is_dropped
     if is_dropped:
         assert (source.flush(NOW_MS).position, source.flush(NOW_MS).chunks) == (0, {})
+
+
+async def test_a_blob_storage_that_does_not_answer_holds_up_no_other_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hour_store, "ANSWER_S", 1.5)
+    monkeypatch.setattr(hour_store, "UNSEALED_ANSWER_S", 0.5)
+    sealed, unsealed, saved = listened(), listened(number=1), {mark_key(0, HOUR).encode(): encode_mark(5)}
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    async with server, away(saved, server.sockets[0].getsockname()[1]) as hours:
+        began_s = monotonic()
+        while unsealed.cells.missing() or hours.last_error({0}) is None:
+            await hours.load_missing([sealed, unsealed], NOW_MS)
+            if unsealed.cells.missing():
+                assert monotonic() - began_s < 1.4, "it waits for the other one"
+            await asyncio.sleep(0.05)
+        assert sealed.cells.missing()
+        assert "did not answer" in str(hours.last_error({0}))
+        # A partition that is given up is loaded no more.
+        await hours.load_missing((), NOW_MS)
+        assert not hours._loads
