@@ -1,10 +1,13 @@
 """An archive in memory: what `BlobFiles` is over a container."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from songline.processors.history.archive.blob_files import ArchiveFile
 from songline.processors.history.archive.name_format import NameFormat
+from songline.processors.history.index.manifest import Manifest, decode_manifest, encode_manifest
 
 NAMES = NameFormat.default("music-events")
 _START = datetime(2025, 11, 22, tzinfo=UTC)
@@ -49,9 +52,49 @@ class MemoryFiles:
             found.append(ArchiveFile(path, name, len(data), str(hash(data))))
         return sorted(found, key=lambda file: (file.name, file.path))
 
-    async def read_part(self, path: str, start: int, size: int) -> bytes:
+    async def read_part(self, path: str, start: int, size: int, etag: str | None = None) -> bytes:
+        if etag not in (None, str(hash(self.files[path]))):
+            raise ResourceModifiedError
         return self.files[path][start : start + size]
 
     def download(self, path: str) -> MemoryDownload:
         self.downloads.append(path)
         return MemoryDownload(self.files[path], self._piece_bytes)
+
+
+class MemoryIndex:
+    """What `IndexBlobs` is over a container. `others_write` is called before each write of a manifest."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[str, tuple[Manifest, str]] = {}
+        self.segments: dict[str, bytes] = {}
+        self.others_write: Callable[[], None] = lambda: None
+        self._writes = 0
+
+    async def read_manifest(self, partition: str) -> tuple[Manifest, str] | None:
+        found = self.manifests.get(partition)
+        return None if found is None else (decode_manifest(encode_manifest(found[0])), found[1])
+
+    async def write_manifest(self, partition: str, manifest: Manifest, etag: str | None) -> str | None:
+        self.others_write()
+        if etag is not None and self.manifests[partition][1] != etag:
+            return None
+        self._writes += 1
+        self.manifests[partition] = manifest, str(self._writes)
+        return str(self._writes)
+
+    async def write_segment(self, name: str, data: bytes) -> None:
+        self.segments[name] = data
+
+    async def read_segment(self, name: str, start: int, size: int) -> bytes:
+        if name not in self.segments:
+            raise ResourceNotFoundError
+        return self.segments[name][start : start + size]
+
+    async def delete_segments(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.segments.pop(name, None)
+
+    async def drop(self) -> None:
+        self.manifests.clear()
+        self.segments.clear()

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
+from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 from msgspec import Struct
@@ -13,6 +14,7 @@ from songline.processors.history.archive.name_format import FileName, NameFormat
 
 AHEAD_PIECES = 2
 """Pieces of a file that wait to be read, at most; a piece has 4 MB at most, as `songline.cloud.blobs` asks for them."""
+_UNCHANGED = MatchConditions.IfNotModified
 TRIES = 5
 """A file that is written anew while it is read is read again."""
 
@@ -42,8 +44,9 @@ class ArchiveFiles(Protocol):
     async def list(self) -> list[ArchiveFile] | None:
         """All files, by moment and partition; None where there is no container."""
 
-    async def read_part(self, path: str, start: int, size: int) -> bytes:
-        """At most `size` bytes of a file from `start` on."""
+    async def read_part(self, path: str, start: int, size: int, etag: str | None = None) -> bytes:
+        """At most `size` bytes of a file from `start` on; raises ResourceModifiedError where it has another ETag than
+        `etag`."""
 
     def download(self, path: str) -> FileBytes:
         """A file's bytes."""
@@ -72,10 +75,13 @@ class BlobFiles:
             return None
         return sorted(found, key=lambda file: (file.name, file.path))
 
-    async def read_part(self, path: str, start: int, size: int) -> bytes:
-        """At most `size` bytes of the file from `start` on."""
-        part = await self._container.get_blob_client(path).download_blob(offset=start, length=size)
-        return await part.readall()
+    async def read_part(self, path: str, start: int, size: int, etag: str | None = None) -> bytes:
+        """At most `size` bytes of the file from `start` on; raises ResourceModifiedError where it has another ETag than
+        `etag`."""
+        condition: dict[str, Any] = {} if etag is None else {"etag": etag, "match_condition": _UNCHANGED}
+        part = await self._container.get_blob_client(path).download_blob(offset=start, length=size, **condition)
+        data: bytes = await part.readall()
+        return data
 
     def download(self, path: str) -> "Download":
         """The file's bytes, of which the first are asked for at once."""

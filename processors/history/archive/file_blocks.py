@@ -13,14 +13,18 @@ GROUP_BYTES = 256 * 1024
 class FileBlocks:
     """The records of the file `path`, whose bytes are given piece by piece.
 
-    What can't be read is yielded as Damage. A damaged block whose frame is whole is passed over; after any other damage
-    nothing of the file is read.
+    `header` is the file's header, once it is here, and `header_bytes` are its bytes. `span` is where in the file the
+    records are that were yielded last: offset and size of their blocks. What can't be read is yielded as Damage. A
+    damaged block whose frame is whole is passed over; after any other damage nothing of the file is read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, group_bytes: int = GROUP_BYTES) -> None:
+        self.header: AvroHeader | None = None
+        self.header_bytes = b""
+        self.span = (0, 0)
         self._path = path
+        self._group_bytes = group_bytes
         self._waiting = bytearray()
-        self._header: AvroHeader | None = None
         self._reader: RecordReader | None = None
         self._at = 0
         self._block = 0
@@ -31,7 +35,7 @@ class FileBlocks:
         if self._broken:
             return
         self._waiting += piece
-        if self._header is None and not (yield from self._begin()):
+        if self.header is None and not (yield from self._begin()):
             return
         yield from self._read_blocks()
 
@@ -39,34 +43,35 @@ class FileBlocks:
         """What is wrong with the end of the file, which is here."""
         if self._broken:
             return
-        if self._header is None:
+        if self.header is None:
             yield self._damage(None, self._at, f"the file ends after {len(self._waiting)} bytes")
         elif self._waiting:
             yield self._damage(self._block, self._at, f"the file ends within it, after {len(self._waiting)} bytes")
 
     def _begin(self) -> Generator[Damage, None, bool]:
         try:
-            self._header = read_header(bytes(self._waiting))
-            if self._header is None:
+            self.header = read_header(bytes(self._waiting))
+            if self.header is None:
                 return False
-            self._reader = RecordReader(self._header)
+            self._reader = RecordReader(self.header)
         except BlockError as error:
             self._broken = True
             yield self._damage(None, 0, str(error))
             return False
-        self._at = self._header.size
+        self._at = self.header.size
+        self.header_bytes = bytes(self._waiting[: self._at])
         del self._waiting[: self._at]
         return True
 
     def _read_blocks(self) -> Iterator[Records | Damage]:
-        assert self._header is not None
+        assert self.header is not None
         group: list[AvroBlock] = []
         start = at = 0
         try:
-            while (block := read_block(self._header, self._waiting, at)) is not None:
+            while (block := read_block(self.header, self._waiting, at)) is not None:
                 group.append(block)
                 at += block.size
-                if at - start >= GROUP_BYTES:
+                if at - start >= self._group_bytes:
                     yield from self._decode(group)
                     group, start = [], at
         except BlockError as error:
@@ -91,6 +96,7 @@ class FileBlocks:
                 return
             yield self._damage(self._block, self._at, str(error))
         else:
+            self.span = (self._at, sum(block.size for block in group))
             yield found
         self._block += len(group)
         self._at += sum(block.size for block in group)

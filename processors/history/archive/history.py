@@ -1,7 +1,7 @@
 """The history of a hub: all events of a partition in order, from the archive and then from the hub's tail."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -73,6 +73,10 @@ class HubHistory:
         """What the archive holds of a partition, what the hub holds, and how far the archive is behind."""
         placed = await self.placed(partition)
         return extent_of(partition, placed, await self.hub_state(partition), is_there=self._has_container)
+
+    def know(self, facts: Iterable[FileFacts]) -> None:
+        """Take what is known of files, instead of reading their ends."""
+        self._facts.update(((one.file.path, one.file.etag), one) for one in facts)
 
     async def placed(self, partition: str) -> list[PlacedFile]:
         """The files of a partition as they are now, by their first position."""

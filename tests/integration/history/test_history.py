@@ -18,8 +18,12 @@ from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.name_format import NameFormat
 from songline.processors.history.archive.opening import open_history
+from songline.processors.history.index.archive_index import is_of_listener
+from songline.processors.history.index.opening import open_index
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongLiked
 from tests.support.capture_files import NOON, capture_file, record
 from tests.support.localcloud import LocalCloud
 
@@ -192,3 +196,32 @@ async def test_a_file_that_is_written_anew_while_it_is_read_is_read_whole(archiv
     found += [batch async for batch in reading]
     assert [at for batch in found for at in batch.positions] == list(range(3_000))
     assert found[-1].bodies[-1] == b"new" * 3_000
+
+
+async def test_the_index_of_an_archive_in_blobs_finds_what_a_reading_finds(
+    song_cloud: LocalCloud, archive: Archive, producer: EventHubProducerClient
+) -> None:
+    """Also of what only the hub has."""
+    liked = [
+        Event(
+            id=f"e-{at}", source="/t", time=datetime.now(UTC), data=SongLiked(user_id=f"u-{at % 3}", song_id=f"s-{at}")
+        )
+        for at in range(40)
+    ]
+    await send(producer, "3", [encode(one) for one in liked])
+    environ = {**song_cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": archive.container.container_name}
+    for _ in range(2):
+        async with open_history(environ) as history, open_index(environ, history) as index:
+            events = [batch async for batch in history.read("3")]
+            bodies = [body for batch in events for body in batch.bodies]
+            found = await index.listener_events("u-1")
+            assert [event.body for event in found] == [body for body in bodies if is_of_listener(body, "u-1")]
+            assert len(found) >= 13
+            last = events[-1].positions[-1]
+        # The next time, a file has the half of it.
+        captured = [
+            record(at, second, body)
+            for batch in events
+            for at, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True)
+        ][: last - 20]
+        await archive.write("3", captured)

@@ -1,0 +1,288 @@
+"""The index of an archive: made of each file once, when it is first asked for, and asked for a listener's events."""
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import AsyncGenerator, Callable, Container, Iterator, Sequence
+from contextlib import aclosing, suppress
+
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from msgspec import Struct
+
+from songline.processors.history.archive.avro_blocks import BlockError, read_block, read_header
+from songline.processors.history.archive.blob_files import ArchiveFile
+from songline.processors.history.archive.capture_records import RecordReader
+from songline.processors.history.archive.generations import PlacedFile
+from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.index.file_scan import FileScan, ScannedFile
+from songline.processors.history.index.index_blobs import IndexStore
+from songline.processors.history.index.manifest import IndexedFile, IndexSegment, Manifest, joined_with
+from songline.processors.history.index.segment import (
+    IndexedSpan,
+    SegmentHead,
+    SegmentRows,
+    hash_listener,
+    head_bytes,
+    joined,
+    rows_of_files,
+    segment_bytes,
+)
+from songline.schemas.envelope import decode
+from songline.schemas.errors import PoisonError
+from songline.schemas.progress import lasting_position, split_position
+
+log = logging.getLogger(__name__)
+
+SAVE_FILES = 64
+SAVE_ROWS = 1_000_000
+"""So many files or rows are scanned at most before they are saved."""
+AT_ONCE = 16
+"""Parts of files that are read at the same time."""
+TRIES = 20
+"""How often another process may write the index first."""
+
+
+class ListenerEvent(Struct, frozen=True):
+    """An event of a listener: its partition, its lasting position there, the Unix second at which the hub took it."""
+
+    partition: str
+    position: int
+    enqueued_s: int
+    body: bytes
+
+
+class ArchiveIndex:
+    """The index over the archive of `history`, in `blobs`.
+
+    Methods raise AzureError and EventHubError, and what reading the history raises. Nothing is kept for good but in
+    `blobs`; the heads of segments stay in memory.
+    """
+
+    def __init__(
+        self,
+        history: HubHistory,
+        blobs: IndexStore,
+        random: Callable[[int], bytes] = os.urandom,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._history = history
+        self._blobs = blobs
+        self._random = random
+        self._new_id = new_id
+        self._manifests: dict[str, tuple[Manifest, str | None]] = {}
+        self._heads: dict[str, SegmentHead] = {}
+
+    async def listener_events(self, user_id: str, until_s: int | None = None) -> list[ListenerEvent]:
+        """The listener's events that keep the contract, by partition and position: those before the first one that the
+        hub took at the Unix second `until_s` or later, and without it all up to the hub's end."""
+        partitions = await self._history.partitions()
+        found = await asyncio.gather(*(self._tried(one, user_id, until_s) for one in partitions))
+        return [event for events in found for event in events]
+
+    async def update(self, partition: str) -> list[PlacedFile]:
+        """Put the files into the index that are not in it yet; return all files of the partition as they are now."""
+        for _ in range(TRIES):
+            files = [one for one in await self._history.files.list() or () if one.name.partition == partition]
+            manifest = await self._read(partition)
+            missing = manifest.missing(files)
+            if not missing:
+                self._history.know(manifest.facts(files))
+                return await self._history.placed(partition)
+            await self._add(partition, missing)
+        raise RuntimeError(f"the index of partition {partition} is written by others all the time")
+
+    async def drop(self) -> None:
+        """Delete the index. It is made anew when it is asked for."""
+        await self._blobs.drop()
+        self._manifests.clear()
+        self._heads.clear()
+
+    async def _tried(self, partition: str, user_id: str, until_s: int | None) -> list[ListenerEvent]:
+        for _ in range(TRIES):
+            with suppress(ResourceModifiedError, ResourceNotFoundError):
+                return await self._events(partition, user_id, until_s)
+            # A file was written anew between listing and reading it, or another process joined segments.
+        return await self._events(partition, user_id, until_s)
+
+    async def _events(self, partition: str, user_id: str, until_s: int | None) -> list[ListenerEvent]:
+        placed = await self.update(partition)
+        manifest, _ = self._manifests[partition]
+        before = [one for one in placed if until_s is None or one.range is None or one.range.first_s < until_s]
+        if not _is_plain(before, manifest):
+            # Only a reading of all of it tells what is missing, and whether the hub has it.
+            return [one async for one in self._scanned(partition, user_id, -1, until_s)]
+        found = await self._looked_up(partition, manifest, before, user_id)
+        events = [one for one in found if until_s is None or one.enqueued_s < until_s]
+        last = max(before, key=_last, default=None)
+        if len(before) == len(placed) and (last is None or until_s is None or _last_s(last) < until_s):
+            events += [
+                one async for one in self._scanned(partition, user_id, -1 if last is None else last.last, until_s)
+            ]
+        return events
+
+    async def _scanned(
+        self, partition: str, user_id: str, after: int, until_s: int | None
+    ) -> AsyncGenerator[ListenerEvent, None]:
+        async with aclosing(self._history.read(partition, after, until_s)) as reading:
+            async for batch in reading:
+                for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True):
+                    if is_of_listener(body, user_id):
+                        yield ListenerEvent(partition, position, second, body)
+
+    async def _looked_up(
+        self, partition: str, manifest: Manifest, placed: Sequence[PlacedFile], user_id: str
+    ) -> list[ListenerEvent]:
+        by_key = {(one.file.path, one.file.etag): one for one in placed}
+        hashed = hash_listener(user_id, manifest.key)
+        wanted: list[tuple[IndexedFile, PlacedFile, IndexedSpan]] = []
+        for segment in manifest.segments:
+            for span in await self._spans(segment, hashed):
+                indexed = segment.files[span.file]
+                file = by_key.get((indexed.path, indexed.etag))
+                if file is not None:
+                    wanted.append((indexed, file, span))
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def read(indexed: IndexedFile, file: PlacedFile, span: IndexedSpan) -> list[ListenerEvent]:
+            async with limit:
+                data = await self._history.files.read_part(indexed.path, span.at, span.size, indexed.etag)
+            header = manifest.headers[indexed.header] + indexed.sync
+            return list(_events_in(partition, header, data, file, user_id))
+
+        parts = await asyncio.gather(*(read(*one) for one in wanted))
+        # A file may be there twice, and files may overlap.
+        events = {event.position: event for part in parts for event in part}
+        return [events[position] for position in sorted(events)]
+
+    async def _spans(self, segment: IndexSegment, hashed: int) -> list[IndexedSpan]:
+        head = self._heads.get(segment.blob)
+        if head is None:
+            size = head_bytes(segment.rows, segment.spans)
+            head = SegmentHead.read(await self._blobs.read_segment(segment.blob, 0, size), segment.rows, segment.spans)
+            self._heads[segment.blob] = head
+        at, size = head.rows_of(hashed)
+        return head.spans_in(await self._blobs.read_segment(segment.blob, at, size), hashed) if size else []
+
+    async def _read(self, partition: str) -> Manifest:
+        found = await self._blobs.read_manifest(partition)
+        manifest, etag = found if found is not None else (Manifest(self._random(32)), None)
+        self._manifests[partition] = manifest, etag
+        return manifest
+
+    async def _add(self, partition: str, missing: Sequence[ArchiveFile]) -> None:
+        """Scan some of the missing files and save what is found, unless another process was first."""
+        manifest, etag = self._manifests[partition]
+        hashes: dict[str, int] = {}
+
+        def hash_of(user_id: str) -> int:
+            found = hashes.get(user_id)
+            if found is None:
+                found = hashes[user_id] = hash_listener(user_id, manifest.key)
+            return found
+
+        scanned: list[ScannedFile] = []
+        rows = 0
+        for file in missing[:SAVE_FILES]:
+            scanned.append(await FileScan(file, hash_of).run(self._history.files))
+            rows += scanned[-1].rows.count
+            if rows >= SAVE_ROWS:
+                break
+        kept = len(manifest.segments) - joined_with([one.rows for one in manifest.segments], rows)
+        old = manifest.segments[kept:]
+        headers = manifest.headers
+        files: list[IndexedFile] = []
+        parts: list[tuple[SegmentRows, Sequence[int]]] = []
+        written_anew = {one.file.path for one in scanned}
+        for segment in old:
+            numbers, live = _numbered(segment.files, written_anew, len(files))
+            parts.append((await self._rows(segment), numbers))
+            files += live
+        parts.append((rows_of_files([one.rows for one in scanned]), range(len(files), len(files) + len(scanned))))
+        for one in scanned:
+            headers = headers if one.header in headers else (*headers, one.header)
+            files.append(_indexed(one, headers.index(one.header)))
+        found = joined(parts)
+        name = f"{partition}/{self._new_id()}"
+        await self._blobs.write_segment(name, found.encode())
+        fresh = IndexSegment(name, len(found.rows), len(found.spans), tuple(files))
+        made = Manifest(manifest.key, headers, (*manifest.segments[:kept], fresh))
+        if await self._blobs.write_manifest(partition, made, etag) is None:
+            await self._blobs.delete_segments([name])
+            return
+        await self._blobs.delete_segments([one.blob for one in old])
+
+    async def _rows(self, segment: IndexSegment) -> SegmentRows:
+        size = segment_bytes(segment.rows, segment.spans)
+        data = await self._blobs.read_segment(segment.blob, 0, size)
+        return SegmentRows.decode(data, segment.rows, segment.spans)
+
+
+def _numbered(
+    files: Sequence[IndexedFile], written_anew: Container[str], start: int
+) -> tuple[list[int], list[IndexedFile]]:
+    """The new numbers of a segment's files from `start` on, -1 for those that were written anew; and the others."""
+    numbers: list[int] = []
+    live: list[IndexedFile] = []
+    for file in files:
+        is_live = file.path not in written_anew
+        numbers.append(start + len(live) if is_live else -1)
+        live += [file] if is_live else []
+    return numbers, live
+
+
+def _indexed(one: ScannedFile, header: int) -> IndexedFile:
+    return IndexedFile(one.file.path, one.file.etag, one.range, one.count, one.is_rising, header, one.sync, one.damage)
+
+
+def is_of_listener(body: bytes, user_id: str) -> bool:
+    """Whether the body is an event of this listener that keeps the contract."""
+    try:
+        return decode(body).data.user_id == user_id
+    except PoisonError:
+        return False
+
+
+def _events_in(partition: str, header: bytes, data: bytes, file: PlacedFile, user_id: str) -> Iterator[ListenerEvent]:
+    """The listener's events in a span of a file. Raises BlockError."""
+    avro = read_header(header)
+    assert avro is not None
+    reader = RecordReader(avro)
+    base = lasting_position(file.generation, 0)
+    at = 0
+    while at < len(data):
+        block = read_block(avro, data, at)
+        if block is None:
+            raise BlockError(f"{file.file.path}: a span of the index ends within a block; delete the index")
+        at += block.size
+        records = reader.read([block])
+        for position, second, body in zip(records.positions, records.enqueued_s, records.bodies, strict=True):
+            if is_of_listener(body, user_id):
+                yield ListenerEvent(partition, base + position, second, body)
+
+
+def _is_plain(placed: Sequence[PlacedFile], manifest: Manifest) -> bool:
+    """Whether nothing of these files is missing, damaged or out of order: a lookup finds then what a reading does."""
+    known = {(one.path, one.etag): one for one in manifest.files}
+    before: PlacedFile | None = None
+    for one in placed:
+        indexed = known.get((one.file.path, one.file.etag))
+        if indexed is None or not indexed.is_whole or one.range is None:
+            return False
+        if before is None or before.generation != one.generation:
+            if split_position(one.first)[1] != 0:
+                return False
+        elif one.first > before.last + 1 or (one.first > before.last and one.range.first_s < _last_s(before)):
+            return False
+        if before is None or one.last >= before.last:
+            before = one
+    return True
+
+
+def _last(placed: PlacedFile) -> int:
+    return placed.last
+
+
+def _last_s(placed: PlacedFile) -> int:
+    assert placed.range is not None
+    return placed.range.last_s

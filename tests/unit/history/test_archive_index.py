@@ -1,0 +1,195 @@
+"""The index finds of a listener what a reading of the whole archive finds, whatever is in the archive."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from songline.processors.history.archive.errors import ArchiveHoleError
+from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.index.archive_index import ArchiveIndex, ListenerEvent, is_of_listener
+from songline.processors.history.index.manifest import MAX_ROWS, joined_with
+from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes, joined, rows_of_files
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongLiked
+from tests.support.archive_files import MemoryFiles, MemoryIndex
+from tests.support.capture_files import NOON, capture_file, record
+
+LISTENERS = ("ann", "bob", "cem", "dora")
+
+
+def body_of(position: int, generation: int = 0) -> bytes:
+    """An event of a listener; some bodies are none."""
+    if position % 11 == 5:
+        return b'{"data":{"userId":"ann"}}' if position % 2 else b"\xff"
+    liked = SongLiked(user_id=LISTENERS[position * 7 % 4], song_id=f"song-{generation}-{position}")
+    return encode(Event(id=f"e-{position}", source="/t", time=datetime.fromtimestamp(NOON, UTC), data=liked))
+
+
+def records(positions: Sequence[int], generation: int = 0, moved: int = 0) -> list[dict[str, Any]]:
+    return [record(at, NOON + 1_000 * generation + at // 3, body_of(at + moved, generation)) for at in positions]
+
+
+async def scanned(files: MemoryFiles, user_id: str, until_s: int | None) -> list[ListenerEvent]:
+    history = HubHistory(files)
+    return [
+        ListenerEvent(partition, position, second, body)
+        for partition in await history.partitions()
+        async for batch in history.read(partition, -1, until_s)
+        for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True)
+        if is_of_listener(body, user_id)
+    ]
+
+
+async def check(files: MemoryFiles, index: ArchiveIndex, until_s: int | None = None) -> None:
+    for user_id in (*LISTENERS, "nobody"):
+        assert await index.listener_events(user_id, until_s) == await scanned(files, user_id, until_s)
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+async def test_a_lookup_equals_a_reading_of_everything(data: st.DataObject) -> None:
+    """Files come one after the other, some twice, some overlapping, some written anew, over two lives of a hub."""
+    files, blobs = MemoryFiles(3_000), MemoryIndex()
+    minute = 0
+    for generation in range(data.draw(st.integers(1, 2))):
+        moved = {"0": 0, "1": 0}
+        held: dict[str, list[tuple[str, range]]] = {"0": [], "1": []}
+        for _ in range(data.draw(st.integers(1, 4))):
+            partition = data.draw(st.sampled_from(["0", "1"]))
+            end = held[partition][-1][1].stop if held[partition] else 0
+            positions = range(max(0, end - data.draw(st.sampled_from([0, 0, 10]))), end + data.draw(st.integers(0, 60)))
+            codec = data.draw(st.sampled_from(["null", "deflate", "snappy"]))
+            block_bytes = data.draw(st.sampled_from([1, 2_000]))
+            minute += 1
+            made = capture_file(records(positions, generation, moved[partition]), codec=codec, block_bytes=block_bytes)
+            held[partition].append((files.add(made, minute, partition), positions))
+            if data.draw(st.booleans()):
+                await check(files, ArchiveIndex(HubHistory(files), blobs))
+            if data.draw(st.booleans()):
+                # As an erasure does it: other bodies at the same positions, in all files that hold them.
+                moved[partition] += 1
+                for path, own in held[partition]:
+                    files.files[path] = capture_file(records(own, generation, moved[partition]), codec=codec)
+    index = ArchiveIndex(HubHistory(files), blobs)
+    await check(files, index)
+    for until in data.draw(st.lists(st.integers(-1, 1_040), max_size=2)):
+        await check(files, index, NOON + until)
+
+
+async def test_each_file_is_read_once() -> None:
+    files, blobs = MemoryFiles(), MemoryIndex()
+    first = files.add(capture_file(records(range(50))), 0)
+    await check(files, ArchiveIndex(HubHistory(files), blobs))
+    files.downloads.clear()
+    second = files.add(capture_file(records(range(50, 90))), 1)
+    index = ArchiveIndex(HubHistory(files), blobs)
+    await index.listener_events("ann")
+    await index.listener_events("bob")
+    assert files.downloads == [second]
+    assert first not in files.downloads
+
+
+async def test_what_is_missing_in_the_archive_is_missing_for_a_lookup() -> None:
+    files, index = MemoryFiles(), MemoryIndex()
+    files.add(capture_file(records(range(50))), 0)
+    files.add(capture_file(records(range(60, 90))), 1)
+    with pytest.raises(ArchiveHoleError):
+        await ArchiveIndex(HubHistory(files), index).listener_events("ann")
+    history = HubHistory(files, skip=True)
+    found = await ArchiveIndex(history, index).listener_events("ann")
+    assert found
+    assert history.skipped.missing == 10
+    # What is asked for lies before what is missing.
+    assert await ArchiveIndex(HubHistory(files), index).listener_events("ann", NOON + 16)
+
+
+async def test_two_processes_make_one_index() -> None:
+    """The second to write finds that it was not the first, and goes on from what is there."""
+    files, blobs = MemoryFiles(), MemoryIndex()
+    for minute in range(6):
+        files.add(capture_file(records(range(20 * minute, 20 * minute + 20))), minute)
+        interfered: list[int] = []
+
+        def write_once(seen: list[int] = interfered) -> None:
+            if not seen and "0" in blobs.manifests:
+                seen.append(1)
+                manifest, etag = blobs.manifests["0"]
+                blobs.manifests["0"] = manifest, f"{etag}+"
+
+        blobs.others_write = write_once
+        await check(files, ArchiveIndex(HubHistory(files), blobs))
+    manifest, _ = blobs.manifests["0"]
+    assert {one.path for one in manifest.files} == set(files.files)
+    assert set(blobs.segments) == {one.blob for one in manifest.segments}
+
+
+async def test_ids_do_not_stand_in_the_index() -> None:
+    files, blobs = MemoryFiles(), MemoryIndex()
+    files.add(capture_file(records(range(50))), 0)
+    index = ArchiveIndex(HubHistory(files), blobs)
+    await index.listener_events("ann")
+    stored = b"".join(blobs.segments.values()) + b"".join(repr(one).encode() for one in blobs.manifests.values())
+    assert not any(user_id.encode() in stored for user_id in LISTENERS)
+    await index.drop()
+    assert not blobs.segments
+    await check(files, index)
+
+
+@given(st.lists(st.lists(st.lists(st.integers(0, 40), max_size=8), max_size=40), max_size=4), st.data())
+def test_a_segment_gives_each_hash_its_spans(files: list[list[list[int]]], data: st.DataObject) -> None:
+    """Also joined with others, of which some files were dropped."""
+    scale = (1 << 64) // 41
+    made = [
+        FileRows([(place * 100, 90) for place in range(len(spans))], [{one * scale for one in span} for span in spans])
+        for spans in files
+    ]
+    half = data.draw(st.integers(0, len(made)))
+    gone = set(data.draw(st.lists(st.integers(0, max(0, len(made) - 1)))))
+    numbers = [-1 if place in gone else place for place in range(len(made))]
+    total = joined([(rows_of_files(made[:half]), numbers[:half]), (rows_of_files(made[half:]), numbers[half:])])
+    stored = total.encode()
+    head = SegmentHead.read(stored[: head_bytes(len(total.rows), len(total.spans))], len(total.rows), len(total.spans))
+    for wanted in range(41):
+        at, size = head.rows_of(wanted * scale)
+        found = {(one.file, one.at) for one in head.spans_in(stored[at : at + size], wanted * scale)}
+        assert found == {
+            (number, place * 100)
+            for number, spans in enumerate(files)
+            for place, span in enumerate(spans)
+            if wanted in span and number not in gone
+        }
+
+
+def test_many_rows_of_one_hash_lie_over_several_fences() -> None:
+    spans = 3_000
+    rows = rows_of_files(
+        [
+            FileRows(
+                [(place, 1) for place in range(spans)],
+                [{5, 7} | ({6} if place == 9 else set()) for place in range(spans)],
+            )
+        ]
+    )
+    stored = rows.encode()
+    head = SegmentHead.read(stored, len(rows.rows), len(rows.spans))
+    for hashed, count in ((4, 0), (5, spans), (6, 1), (7, spans), (8, 0)):
+        at, size = head.rows_of(hashed)
+        assert len(head.spans_in(stored[at : at + size], hashed)) == count
+
+
+@given(st.lists(st.integers(1, 5_000), min_size=1, max_size=300))
+def test_there_are_few_segments_and_rows_are_written_a_few_times(fresh: list[int]) -> None:
+    sizes: list[int] = []
+    written = 0
+    for rows in fresh:
+        count = joined_with(sizes, rows)
+        rows += sum(sizes[len(sizes) - count :])
+        sizes = [*sizes[: len(sizes) - count], rows]
+        written += rows
+    assert len(sizes) <= 2 + sum(fresh).bit_length()
+    assert written <= sum(fresh) * (2 + 2 * sum(fresh).bit_length())
+    assert joined_with([MAX_ROWS], MAX_ROWS) == 0
