@@ -34,6 +34,7 @@ PROJECTIONS = "projections"
 AUDIT = "audit"
 PARKED = "parked"
 ATTEMPTS = "attempts"
+ERASURES = "erasures"
 
 SONG_COMMANDS = "song-commands"
 

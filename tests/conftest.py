@@ -24,6 +24,7 @@ LONG = (
     "chaos/test_trending_killed.py",
     "contract/test_installation.py::test_an_extra_brings",
     "contract/test_local_installation.py",
+    "integration/history/test_erasure.py::test_a_listener_is_erased_though",
     "integration/ingestion/test_locks.py",
     "integration/library/test_former_data.py::test_a_migration_that_is_killed",
     "integration/runtime/test_isolation.py",

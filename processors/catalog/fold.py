@@ -77,10 +77,11 @@ def apply_facts(
         after = learn(after, int(partition), fact)
     for fact in resubmitted:
         after = learn(after, int(partition), fact, again=True)
-    return document if document is not None and after is before else _document(song_id, after)
+    return document if document is not None and after is before else document_of(song_id, after)
 
 
-def _document(song_id: str, known: Mapping[Key, Fact]) -> SongDocument:
+def document_of(song_id: str, known: Mapping[Key, Fact]) -> SongDocument:
+    """The document of a song of which these facts are known."""
     facts, others = filed(known)
     document = SongDocument(id=song_id, facts=facts, others=others)
     song = document.song

@@ -4,6 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ from songline.cloud.settings import (
     read_eventhubs,
     read_servicebus,
 )
+from songline.processors.history.erasure.assembly import ErasureServices, eraser
+from songline.processors.history.erasure.capture_progress import CaptureProgress
+from songline.processors.history.erasure.config import ErasureConfig
 from songline.processors.ingestion.audio.sandbox import Sandbox
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.catalog_reader import CatalogReader
@@ -49,11 +53,20 @@ class IngestionSettings(Struct, frozen=True):
     eventhubs: EventHubsSettings
     cosmos: CosmosSettings
     blobs: BlobSettings
+    erasure: ErasureConfig
+    archive: CaptureProgress
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "IngestionSettings":
         """The settings in `environ`; raises SettingError."""
-        return cls(read_servicebus(environ), read_eventhubs(environ), read_cosmos(environ), read_blobs(environ))
+        return cls(
+            read_servicebus(environ),
+            read_eventhubs(environ),
+            read_cosmos(environ),
+            read_blobs(environ),
+            ErasureConfig.read(environ),
+            CaptureProgress(environ),
+        )
 
 
 async def work(
@@ -89,6 +102,18 @@ async def work(
         clock = ClockSkew(lambda: measure_skew_s(settings.cosmos.endpoint, now), now, time.monotonic)
         worker = IngestionWorker(bus, runner, ReceiverConfig(lanes=config.lanes, stall=config.stall), clock, now)
         reconciler = Reconciler(bus, ingestions, audio, runner, now, reconciling, worker.may_take)
+        services = ErasureServices(
+            account=store,
+            blobs=blob_client,
+            bus=bus,
+            eventhubs=settings.eventhubs,
+            archive=settings.archive.container,
+            behind=settings.archive.behind,
+            audio=audio,
+            now=now,
+            runner=runner,
+        )
+        erasing = eraser(services, producer, settings.erasure, uuid.uuid4().hex)
 
         arrival = readiness.wait_for_all(
             container.read,
@@ -100,6 +125,7 @@ async def work(
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run(stop))
                 group.create_task(reconciler.run(stop))
+                group.create_task(erasing.run(stop))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from songline.processors.catalog import song_store as catalog
+from songline.processors.history.erasure import erasure_store
 from songline.processors.ingestion import ingestion_store as ingestion
 from songline.processors.library import shelf_store
 from songline.processors.runtime import attempt_store, live_version, parked_store
@@ -24,6 +25,7 @@ CONTAINERS = (
     audit.CONTAINER,
     parked_store.CONTAINER,
     attempt_store.CONTAINER,
+    erasure_store.CONTAINER,
 )
 
 

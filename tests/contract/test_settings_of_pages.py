@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from songline.processors.history.erasure.config import ErasureConfig
 from songline.processors.ingestion.config import IngestionConfig
 from songline.processors.library.config import LibraryConfig
 from songline.processors.runtime.projection_config import ProjectionConfig
@@ -42,6 +43,7 @@ WORKERS = {
     CATALOG: _asked(lambda environ: ProjectionConfig.read(environ, CATALOG, 1.0)),
     LIBRARY: _asked(lambda environ: ProjectionConfig.read(environ, LIBRARY, 1.0), LibraryConfig.read),
     "SONGLINE_INGESTION_": _asked(IngestionConfig.read),
+    "SONGLINE_ERASURE_": _asked(ErasureConfig.read),
 }
 """The settings of each worker by their prefix."""
 

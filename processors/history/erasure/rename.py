@@ -50,21 +50,23 @@ def may_mention(body: bytes, user_id: str) -> bool:
     return user_id.encode() in body or b"\\" in body
 
 
-def renamed_body(body: bytes, user_id: str, names: ForgottenNames, enqueued_s: int) -> bytes:
-    """The body without the listener; `body` itself where it is no event of theirs and does not name them.
+def renamed_body(body: bytes, user_id: str, names: ForgottenNames, enqueued_s: int) -> tuple[bytes, str]:
+    """The body without the listener, and the name that they have in it; `body` itself where it is no event of theirs
+    and does not name them.
 
     A body that is no event gets the name of the hour in which the hub took it, `enqueued_s`, in place of every text
     that is the listener's id.
     """
+    of_hour = names.of_hour(enqueued_s)
     if not may_mention(body, user_id):
-        return body
+        return body, of_hour
     try:
         event = decode(body)
     except PoisonError:
-        return _without_quoted(body, user_id, names.of_hour(enqueued_s))
+        return _without_quoted(body, user_id, of_hour), of_hour
     if event.data.user_id != user_id:
-        return body
-    return _renamed(body, event, user_id, names)
+        return body, of_hour
+    return _renamed(body, event, user_id, names), name_of(event, names)
 
 
 def renamed_properties(properties: Mapping[str, Any], user_id: str, name: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def body_of(kind: type[Payload] = SongPlayed, user_id: str = USER, **attributes:
 
 
 def renamed(body: bytes, user_id: str = USER) -> bytes:
-    return renamed_body(body, user_id, NAMES, NOON_S)
+    return renamed_body(body, user_id, NAMES, NOON_S)[0]
 
 
 @pytest.mark.parametrize("kind", examples.EVENTS)

@@ -1,0 +1,127 @@
+"""Puts erasure together: its places, its steps in their order, and the eraser."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+
+from azure.cosmos.aio import CosmosClient, DatabaseProxy
+from azure.eventhub.aio import EventHubProducerClient
+from azure.servicebus.aio import ServiceBusClient
+from azure.storage.blob.aio import BlobServiceClient
+from msgspec import Struct
+
+from songline.cloud import kafka
+from songline.cloud.settings import EventHubsSettings
+from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
+from songline.processors.catalog.song_store import SongStore
+from songline.processors.history.erasure.config import ErasureConfig
+from songline.processors.history.erasure.eraser import Eraser
+from songline.processors.history.erasure.erasure_store import ErasureStore
+from songline.processors.history.erasure.hub_bounds import HubBounds, read_ends
+from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HoldingPlace, StepResult, count_held
+from songline.processors.history.erasure.places.captured_files import Captured, CapturedFiles
+from songline.processors.history.erasure.places.library_shelves import LibraryShelves
+from songline.processors.history.erasure.places.song_documents import SongDocuments
+from songline.processors.history.erasure.places.stored_documents import StoredDocuments
+from songline.processors.history.erasure.places.uploads import Uploads
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.ingestion_store import IngestionStore
+from songline.schemas.channels import DATABASE, ERASURES, INGESTIONS
+from songline.schemas.erasures import joined
+
+
+class ErasureServices(Struct, frozen=True):
+    """The open clients that erasure needs. `archive` is the blob container of the archive, `behind` says how far
+    Capture is. `now` returns aware times. Without a `runner`, nothing can be carried out, but all can be read."""
+
+    account: CosmosClient
+    blobs: BlobServiceClient
+    bus: ServiceBusClient
+    eventhubs: EventHubsSettings
+    archive: str
+    behind: Captured
+    audio: AudioStore
+    now: Callable[[], datetime]
+    runner: CommandRunner | None = None
+
+
+class ErasureParts:
+    """The places that hold something of a listener, and the steps by which it is erased there."""
+
+    def __init__(self, services: ErasureServices) -> None:
+        database: DatabaseProxy = services.account.get_database_client(DATABASE)
+        ingestions = database.get_container_client(INGESTIONS)
+        self._libraries = LibraryShelves(database)
+        self._catalog = SongDocuments(database, partial(_open_topic, services.eventhubs))
+        self._uploads = Uploads(
+            ingestions,
+            IngestionStore(ingestions),
+            services.bus,
+            services.audio,
+            services.runner,
+            self._catalog,
+            services.now,
+        )
+        self._records = StoredDocuments(database)
+        self._archive = CapturedFiles(services.blobs.get_container_client(services.archive), services.behind)
+        self.store = ErasureStore(database.get_container_client(ERASURES))
+
+    @property
+    def places(self) -> tuple[HoldingPlace, ...]:
+        """All places that can be asked what they hold."""
+        return (self._libraries, self._catalog, self._uploads, self._records, self._archive)
+
+    def steps(self, bounds: HubBounds) -> tuple[ErasureStepRunner, ...]:
+        """The steps in their order.
+
+        Songs are removed first, since that is told to the hub: then the end of the hub is up to where the listener is
+        forgotten. Libraries and catalog come before the archive, which may have to wait for Capture, and once more
+        after it: a rebuild may have read of the archive what it was before.
+        """
+        return (
+            _NamedStep("found", self._found),
+            _NamedStep("songs", self._uploads.withdraw),
+            bounds,
+            self._libraries,
+            self._catalog,
+            self._uploads,
+            self._records,
+            self._archive,
+            _NamedStep("again", self._again),
+        )
+
+    async def _found(self, job: ErasureJob) -> StepResult:
+        """Count what is there before anything is erased: a step that a crash repeats finds less."""
+        return StepResult(await count_held(self.places[:-1], job.user_id))
+
+    async def _again(self, job: ErasureJob) -> StepResult:
+        results = [await place.run(job) for place in (self._libraries, self._catalog, self._records)]
+        return StepResult(joined(result.counts for result in results))
+
+
+def eraser(services: ErasureServices, producer: EventHubProducerClient, config: ErasureConfig, worker: str) -> Eraser:
+    """The eraser of a worker of this name; `producer` is one of `music-events`."""
+    parts = ErasureParts(services)
+    steps = parts.steps(HubBounds(producer, config.retention))
+    return Eraser(parts.store, steps, lambda: read_ends(producer), worker, services.now, config.look)
+
+
+class _NamedStep:
+    def __init__(self, name: str, run: Callable[[ErasureJob], Awaitable[StepResult]]) -> None:
+        self.name = name
+        self._run = run
+
+    async def run(self, job: ErasureJob) -> StepResult:
+        return await self._run(job)
+
+
+@asynccontextmanager
+async def _open_topic(settings: EventHubsSettings, songs: SongStore) -> AsyncIterator[CompactedTopicWriter]:
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        yield CompactedTopicWriter(producer, songs)
+    finally:
+        await producer.stop()

@@ -1,0 +1,42 @@
+"""How far Capture is: whether the archive has every event up to an erasure's bounds, so that it can be rewritten."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from songline.cloud.extras import load
+from songline.schemas.channels import ARCHIVE_BLOBS
+
+ARCHIVE_CONTAINER = "SONGLINE_ARCHIVE_CONTAINER"
+EXTRA = "history"
+"""The extra that brings what reads an archive."""
+
+
+class CaptureProgress:
+    """Compares the archive that `environ` names with the hub."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    async def behind(self, bounds: Mapping[str, int]) -> str:
+        """Which partition the archive is behind in, as a sentence; empty for none.
+
+        What the hub has deleted can't come into the archive any more, and is not waited for. Raises AzureError,
+        EventHubError and MissingExtraError.
+        """
+        opening: Any = load("songline.processors.history.archive.opening", EXTRA)
+        async with opening.open_history(self._environ) as history:
+            for partition, bound in sorted(bounds.items()):
+                if bound < 0:
+                    continue
+                extent = await history.extent(partition)
+                if extent.hub_last is None:
+                    continue
+                captured = extent.hub_last - extent.waiting
+                if captured < bound:
+                    return f"Capture is at {captured} of {bound} in partition {partition}"
+        return ""
+
+    @property
+    def container(self) -> str:
+        """The blob container of the archive."""
+        return self._environ.get(ARCHIVE_CONTAINER) or ARCHIVE_BLOBS

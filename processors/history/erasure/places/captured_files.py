@@ -1,0 +1,149 @@
+"""The archive: every file that names a listener is written anew without them, in its place."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import IO, Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties, ContentSettings
+from azure.storage.blob.aio import ContainerClient
+from msgspec import structs
+
+from songline.cloud.extras import load
+from songline.processors.history.erasure.capture_progress import EXTRA
+from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
+from songline.processors.history.erasure.rename import renamed_body
+from songline.processors.history.erasure.rewriting import CaptureFileError, RewriteCounts
+from songline.schemas.erasures import joined
+from songline.schemas.forgotten import ForgottenNames
+
+SPOOL_BYTES = 8 * 1024 * 1024
+"""A file that is larger is on disk while it is read and written."""
+
+LONGEST_WINDOW = timedelta(minutes=20)
+"""Capture writes a file after 15 minutes at the latest. An archive that has none by now gets none of what was there."""
+
+NO_ARCHIVE = "there is no archive"
+FILES = "archive files"
+RENAMED = "archived events"
+
+Rewrite = Callable[[IO[bytes], IO[bytes], str, ForgottenNames], RewriteCounts]
+
+Captured = Callable[[Mapping[str, int]], Awaitable[str]]
+"""Says which partition the archive has not passed a bound in yet, as a sentence; empty for none."""
+
+
+class CapturedFiles:
+    """The Blob container `archive`. `behind` says whether Capture has written all of the listener's events."""
+
+    name = "archive"
+
+    def __init__(self, container: ContainerClient, behind: Captured) -> None:
+        self._container = container
+        self._behind = behind
+
+    async def run(self, job: ErasureJob) -> StepResult:
+        """Rewrite the files one after the other; after a crash it goes on behind the last that is recorded.
+
+        A file is replaced in one step, under the ETag that it was read with: what reads it has it as it was or as it
+        is then. Raises NotYetError while Capture has not passed the bounds, and where a file can't be read.
+        """
+        if not await self._exists():
+            return StepResult({}, NO_ARCHIVE)
+        if sentence := await self._behind(job.bounds):
+            began = job.erasure.begun_at or job.now()
+            if job.now() - began > LONGEST_WINDOW and not [blob async for blob in self._blobs()]:
+                return StepResult({}, NO_ARCHIVE)
+            raise NotYetError(sentence)
+        rewrite: Rewrite = load("songline.processors.history.erasure.capture_file", EXTRA).rewrite  # type: ignore[attr-defined]
+        progress = job.progress(self.name)
+        async for blob in self._blobs():
+            if blob.name <= progress.last:
+                continue
+            try:
+                counts = await self._rewrite(blob.name, rewrite, job)
+            except CaptureFileError as error:
+                raise NotYetError(f"file {blob.name}: {error}. Mend it, or delete it") from None
+            more = {FILES: int(counts.renamed > 0), RENAMED: counts.renamed}
+            progress = structs.replace(progress, last=blob.name, counts=joined((progress.counts, more)))
+            await job.record(progress)
+        return StepResult(progress.counts)
+
+    async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
+        """The listener's events in the archive."""
+        # Loaded late: a worker of a hub needs no reader of archives, and may not have one.
+        fastavro: Any = load("fastavro", EXTRA)
+        names = ForgottenNames(bytes(32))
+        if not await self._exists():
+            return
+        async for blob in self._blobs():
+            with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
+                await self._download(blob.name, file)
+                for record in fastavro.reader(file):
+                    assert isinstance(record, dict)
+                    body = record.get("Body") or b""
+                    if renamed_body(body, user_id, names, 0)[0] is body:
+                        continue
+                    position = record.get("SequenceNumber")
+                    value = {
+                        "file": blob.name,
+                        "position": position,
+                        "enqueuedAt": record.get("EnqueuedTimeUtc"),
+                        "body": body.decode("utf-8", "replace"),
+                    }
+                    yield HeldRecord(place=self.name, kind="event", id=f"{blob.name}:{position}", value=value)
+
+    async def _rewrite(self, name: str, rewrite: Rewrite, job: ErasureJob) -> RewriteCounts:
+        while True:
+            with (
+                tempfile.SpooledTemporaryFile(SPOOL_BYTES) as source,
+                tempfile.SpooledTemporaryFile(SPOOL_BYTES) as target,
+            ):
+                properties = await self._download(name, source)
+                if properties is None:
+                    return RewriteCounts(0, 0)
+                # Its own thread: reading a large file takes seconds, and others' work goes on meanwhile.
+                counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names)
+                if not counts.renamed:
+                    return counts
+                size = target.tell()
+                target.seek(0)
+                settings = properties.content_settings
+                try:
+                    await self._container.get_blob_client(name).upload_blob(
+                        target,
+                        length=size,
+                        overwrite=True,
+                        metadata=properties.metadata,
+                        content_settings=ContentSettings(content_type=settings.content_type),
+                        etag=properties.etag,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                except ResourceModifiedError:
+                    continue
+                return counts
+
+    async def _download(self, name: str, target: IO[bytes]) -> BlobProperties | None:
+        """The properties of a file that is now in `target`, None where it has gone."""
+        try:
+            download = await self._container.download_blob(name)
+            await download.readinto(target)
+        except ResourceNotFoundError:
+            return None
+        target.seek(0)
+        properties: BlobProperties = download.properties
+        return properties
+
+    async def _exists(self) -> bool:
+        try:
+            await self._container.get_container_properties()
+        except ResourceNotFoundError:
+            return False
+        return True
+
+    async def _blobs(self) -> AsyncIterator[BlobProperties]:
+        async for blob in self._container.list_blobs():
+            yield blob

@@ -1,0 +1,120 @@
+"""A listener is erased in every place, by an eraser that is killed after each of its steps; another one stays whole."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
+from songline.processors.history.erasure.requests import TooLateError, undo_erasure
+from songline.schemas.erasures import SongsChoice
+from tests.support.erasure import ErasureSystem, erasure_system, events_of
+from tests.support.ingestion import App
+from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
+
+USER, OTHER = "anna-7", "benno-8"
+
+
+@pytest.fixture(scope="module")
+def captured_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A localcloud whose hub is captured every second."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs", "--capture-interval", "1"]).start()
+    yield cloud
+    cloud.stop()
+
+
+@pytest.fixture
+async def system(captured_cloud: LocalCloud, tmp_path: Path) -> AsyncIterator[ErasureSystem]:
+    async with App(captured_cloud) as app, erasure_system(app, tmp_path) as found:
+        yield found
+
+
+class EndsAfter:
+    """A step after which the process is killed, before it is recorded that the step is done."""
+
+    def __init__(self, step: ErasureStepRunner, killed: set[str], is_killed: asyncio.Event) -> None:
+        self.name = step.name
+        self._step, self._killed, self._is_killed = step, killed, is_killed
+
+    async def run(self, job: ErasureJob) -> StepResult:
+        result = await self._step.run(job)
+        if self.name not in self._killed:
+            self._killed.add(self.name)
+            self._is_killed.set()
+            await asyncio.Event().wait()
+        return result
+
+
+async def run_until_killed(system: ErasureSystem, worker: str, killed: set[str]) -> None:
+    """A look of an eraser, which is killed after the first step that none was killed after yet."""
+    is_killed = asyncio.Event()
+    round_ = asyncio.create_task(system.eraser(worker, lambda step: EndsAfter(step, killed, is_killed)).round())
+    killing = asyncio.create_task(is_killed.wait())
+    await asyncio.wait((round_, killing), return_when=asyncio.FIRST_COMPLETED)
+    for task in (round_, killing):
+        task.cancel()
+    for result in await asyncio.gather(round_, killing, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+def written(records: list[HeldRecord]) -> set[str]:
+    """What is held, to compare with."""
+    return {msgspec.json.encode(record, order="sorted").decode() for record in records}
+
+
+@pytest.mark.parametrize("songs", ["remove", "keep"])
+async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
+    system: ErasureSystem, songs: SongsChoice
+) -> None:
+    user_id, other = f"{USER}-{songs}", f"{OTHER}-{songs}"
+    for one in (user_id, other):
+        await system.leave_traces(one)
+    await system.apply()
+    await wait_for_async(partial(system.is_captured, user_id, len(events_of(user_id))), "Capture to write a file", 60)
+    before = await system.held(user_id)
+    assert {record.place for record in before} == {"libraries", "catalog", "uploads", "records", "archive"}
+    assert {record.kind for record in before} >= {"listen", "upload", "fact", "ingestion", "dead letter", "parked"}
+    kept = written(await system.held(other))
+
+    erasure = await system.request(user_id, songs)
+    assert (await system.request(user_id, songs)).id == erasure.id, "asked twice is asked once"
+    killed: set[str] = set()
+    found = erasure
+    for life in range(300):
+        await run_until_killed(system, f"worker-{life}", killed)
+        await system.apply()
+        found = await system.read(erasure.id)
+        if found.state == "done":
+            break
+        # The next worker takes it once the lease is over.
+        await asyncio.sleep(0.3)
+    assert killed == {"found", "songs", "hub", "libraries", "catalog", "uploads", "records", "archive", "again"}
+    assert found.state == "done", found
+    counted, archived = found.step("found"), found.step("archive")
+    assert counted is not None
+    assert counted.counts["listen"] == 2 * 3, "in each of two versions"
+    assert archived is not None
+    assert archived.counts["archived events"] >= len(events_of(user_id))
+    assert not [record for record in await system.held(user_id) if record.place != "hub"]
+    assert written(await system.held(other)) == kept
+    assert user_id not in msgspec.json.encode(found).decode()
+    with pytest.raises(TooLateError):
+        await undo_erasure(system.parts.store, erasure.id, system.now())
+
+
+async def test_a_request_is_taken_back_while_its_window_lasts(system: ErasureSystem) -> None:
+    erasure = await system.request("carla-9", "keep", timedelta(hours=24))
+    await system.eraser("worker").round()
+    assert (await system.read(erasure.id)).state == "waiting"
+    undone = await undo_erasure(system.parts.store, erasure.id, system.now())
+    assert undone.state == "undone"
+    assert "carla-9" not in msgspec.json.encode(undone).decode()
+    system.ahead += timedelta(days=2)
+    await system.eraser("worker").round()
+    assert await system.read(erasure.id) == undone

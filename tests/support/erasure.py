@@ -1,0 +1,258 @@
+"""A system that holds something of two listeners in every place, and an eraser on it, in this process."""
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+
+from songline.cloud import cosmos, eventhubs
+from songline.cloud.settings import read_eventhubs
+from songline.processes.entities import CONTAINERS
+from songline.processors.catalog.fold import parse_songs
+from songline.processors.catalog.song_store import SongStore
+from songline.processors.history.erasure.assembly import ErasureParts, ErasureServices
+from songline.processors.history.erasure.capture_progress import CaptureProgress
+from songline.processors.history.erasure.eraser import Eraser
+from songline.processors.history.erasure.hub_bounds import HubBounds, read_ends
+from songline.processors.history.erasure.job import ErasureStepRunner, HeldRecord
+from songline.processors.history.erasure.requests import request_erasure
+from songline.processors.ingestion.audio.sandbox import Sandbox
+from songline.processors.ingestion.audio_store import AudioStore
+from songline.processors.ingestion.command_runner import CommandRunner
+from songline.processors.ingestion.event_sender import EventSender
+from songline.processors.library.actions import parse_actions
+from songline.processors.library.shelf_store import ShelfStore
+from songline.processors.runtime.event_data import record_of
+from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.parked_store import ParkedStore
+from songline.processors.runtime.watermark_store import WatermarkStore
+from songline.repair.audit import AuditEntry, AuditLog
+from songline.schemas.channels import (
+    ARCHIVE_BLOBS,
+    ATTEMPTS,
+    AUDIT,
+    DATABASE,
+    LIBRARY_SHELVES,
+    MUSIC_EVENTS,
+    PARKED,
+    PROJECTIONS,
+    SONG_COMMANDS,
+    SONGS,
+)
+from songline.schemas.commands import Command, IngestSong, Upload
+from songline.schemas.envelope import Event
+from songline.schemas.envelope import encode as encode_event
+from songline.schemas.erasures import Erasure, SongsChoice
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUploaded
+from songline.schemas.library.shelf import shelf_key, shelf_of
+from songline.schemas.parked import parked_event
+from songline.schemas.progress import Watermark
+from tests.support import audio
+from tests.support.ingestion import App
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SHELVES = 4
+
+
+class ErasureSystem:
+    """Two listeners' traces on a localcloud with Blob Storage, written by the product's own stores."""
+
+    def __init__(self, app: App, producer: EventHubProducerClient, folder: Path) -> None:
+        self.app, self.producer = app, producer
+        self.database = app.cosmos.get_database_client(DATABASE)
+        audio_store = AudioStore(app.blobs)
+        self.runner = CommandRunner(
+            app.ingestions, app.catalog, audio_store, EventSender(producer), Sandbox(), folder, self.now
+        )
+        services = ErasureServices(
+            account=app.cosmos,
+            blobs=app.blobs,
+            bus=app.bus,
+            eventhubs=read_eventhubs(app.environment),
+            archive=ARCHIVE_BLOBS,
+            behind=CaptureProgress(app.environment).behind,
+            audio=audio_store,
+            now=self.now,
+            runner=self.runner,
+        )
+        self.parts = ErasureParts(services)
+        self.ahead = timedelta()
+        self._applied: dict[str, int] = {}
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    async def request(self, user_id: str, songs: SongsChoice, window: timedelta = timedelta()) -> Erasure:
+        return await request_erasure(self.parts.store, user_id, songs, window, "tests", self.now(), secrets.token_hex)
+
+    async def is_captured(self, user_id: str, events: int) -> bool:
+        """Whether the archive has so many events of the listener."""
+        (archive,) = (place for place in self.parts.places if place.name == "archive")
+        return len([record async for record in archive.held(user_id)]) >= events
+
+    async def read(self, erasure_id: str) -> Erasure:
+        """The erasure as it is."""
+        found = await self.parts.store.read(erasure_id)
+        assert found is not None
+        return found
+
+    def eraser(self, worker: str, wrap: Callable[[ErasureStepRunner], ErasureStepRunner] = lambda step: step) -> Eraser:
+        """An eraser whose steps are wrapped."""
+        steps = self.parts.steps(HubBounds(self.producer, timedelta(days=7)))
+        return Eraser(
+            self.parts.store,
+            [*map(wrap, steps)],
+            lambda: read_ends(self.producer),
+            worker,
+            self.now,
+            every_s=0.1,
+            lease=timedelta(seconds=2),
+        )
+
+    async def held(self, user_id: str) -> list[HeldRecord]:
+        """All that is held of a listener, in every place."""
+        return [record for place in self.parts.places async for record in place.held(user_id)]
+
+    async def tell(self, *events: Event) -> None:
+        """Send events to the hub, and have every projection apply what the hub has of them."""
+        for event in events:
+            batch = await self.producer.create_batch(partition_key=event.partition_key)
+            batch.add(EventData(encode_event(event)))
+            await self.producer.send_batch(batch)
+
+    async def apply(self) -> None:
+        """Apply what is new in the hub to two versions of libraries and of songs, as the workers do."""
+        hub = await read_ends(self.producer)
+        if all(self._applied.get(partition, -1) >= last for partition, (_, last) in hub.partitions.items()):
+            return
+        by_partition = {
+            partition: [record for record in records if record.position > self._applied.get(partition, -1)]
+            for partition, records in (await read_hub(self.app)).items()
+        }
+        for version, suffix in ((1, ""), (2, "-v2")):
+            shelves = self.database.get_container_client(LIBRARY_SHELVES + suffix)
+            songs = self.database.get_container_client(SONGS + suffix)
+            store, catalog = ShelfStore(shelves, 1_000), SongStore(songs)
+            for partition, records in by_partition.items():
+                actions = parse_actions(int(partition), records).actions
+                for shelf in range(SHELVES):
+                    some = [action for action in actions if shelf_of(action.user_id, SHELVES) == shelf]
+                    await store.apply(shelf_key(version, shelf), int(partition), some)
+                for song_id, facts in parse_songs(records).facts.items():
+                    await catalog.apply(song_id, partition, facts)
+            for container, key in ((shelves, "shelf"), (songs, "id")):
+                marks = WatermarkStore(container, key)
+                await marks.add(by_partition)
+                for partition, records in by_partition.items():
+                    last = records[-1].position if records else self._applied.get(partition, -1)
+                    await marks.advance(partition, Watermark(position=last, through=None))
+        self._applied |= {partition: last for partition, (_, last) in hub.partitions.items()}
+
+    async def leave_traces(self, user_id: str) -> None:
+        """Have something of a listener in every place."""
+        await self.tell(*events_of(user_id))
+        song = audio.song("wav", 0.2, pitch=300 + len(user_id) * 7 + ord(user_id[-1]))
+        for kind, body in (("ready", song), ("rejected", b"no audio")):
+            await self.runner.carry_out(_ingest(user_id, f"{kind}-{user_id[::-1]}", body), [body])
+        await self.app.upload(f"dead-{user_id[::-1]}", b"x", user=user_id, inline=False)
+        async with self.app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
+            for message in await receiver.receive_messages(1, max_wait_time=5):
+                await receiver.dead_letter_message(message, reason="tests")
+        body = encode_event(events_of(user_id)[0])
+        parked = parked_event("library", MUSIC_EVENTS, "0", ord(user_id[-1]), NOON, body, "tests", "none", NOON)
+        await ParkedStore(self.database.get_container_client(PARKED)).park(parked)
+        line = AuditEntry(
+            id=f"audit-{user_id[::-1]}",
+            subject=PARKED,
+            at=NOON,
+            by="ops",
+            action="discard",
+            number=1,
+            note=f"as {user_id} asks",
+        )
+        await AuditLog(self.database.get_container_client(AUDIT)).write(line)
+        attempts = self.database.get_container_client(ATTEMPTS)
+        await attempts.upsert_item({"id": f"tests:{user_id[::-1]}", "error": f"KeyError: '{user_id}'"})
+
+
+@asynccontextmanager
+async def erasure_system(app: App, folder: Path) -> AsyncIterator[ErasureSystem]:
+    """A system with a second version of libraries and songs, and an archive."""
+    versions = [
+        msgspec.structs.replace(one, name=f"{one.name}-v2")
+        for one in CONTAINERS
+        if one.name in (LIBRARY_SHELVES, SONGS)
+    ]
+    await cosmos.ensure(app.cosmos, DATABASE, (*CONTAINERS, *versions))
+    documents = app.cosmos.get_database_client(DATABASE).get_container_client(PROJECTIONS)
+    for projection in ("library", SONGS):
+        await documents.upsert_item({"id": projection, "version": 1, "shelves": SHELVES})
+        await documents.upsert_item(
+            {"id": f"{projection}:2", "projection": projection, "version": 2, "state": "ready", "shelves": SHELVES}
+        )
+    async with eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer:
+        yield ErasureSystem(app, producer, folder)
+
+
+def events_of(user_id: str) -> Sequence[Event]:
+    """What a listener did: in two hours, with a song of theirs that stays and one that went."""
+
+    def event(number: int, data: Payload, hours: float = 0) -> Event:
+        at = NOON + timedelta(hours=hours, seconds=number)
+        return Event(id=f"{user_id}-{number}", source=f"/apps/{user_id}", time=at, data=data)
+
+    played = SongPlayed(
+        user_id=user_id, song_id="song-1", played_ms=40_000, duration_ms=50_000, device="x", region="DE"
+    )
+    uploaded = {
+        name: SongUploaded(
+            user_id=user_id, song_id=f"{name}-of-{user_id[::-1]}", title="T", artist="A", duration_ms=1_000
+        )
+        for name in ("kept", "gone")
+    }
+    gone = SongRemoved(user_id=user_id, song_id=uploaded["gone"].song_id)
+    said: tuple[Payload, ...] = (played, played, SongLiked(user_id=user_id, song_id="song-2"), *uploaded.values())
+    return [*(event(number, data) for number, data in enumerate(said)), event(9, gone, 3), event(10, played, 5)]
+
+
+async def read_hub(app: App) -> dict[str, list[HubRecord]]:
+    """Every record in the hub, by partition."""
+    consumer = eventhubs.consumer(read_eventhubs(app.environment), MUSIC_EVENTS, "$Default")
+    async with consumer:
+        partitions = await consumer.get_partition_ids()
+        read = await asyncio.gather(*(_read(consumer, one) for one in partitions))
+    return dict(zip(partitions, read, strict=True))
+
+
+async def _read(consumer: EventHubConsumerClient, partition: str) -> list[HubRecord]:
+    found: list[HubRecord] = []
+    state = await consumer.get_partition_properties(partition)
+    last = state["last_enqueued_sequence_number"]
+    if state["is_empty"]:
+        return found
+    done = asyncio.Event()
+
+    async def take(_: object, event: EventData | None) -> None:
+        if event is not None:
+            found.append(record_of(event))
+            if found[-1].position >= last:
+                done.set()
+
+    reading = asyncio.create_task(consumer.receive(take, partition_id=partition, starting_position="-1"))
+    await asyncio.wait_for(done.wait(), 30)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    return found
+
+
+def _ingest(user_id: str, ingestion_id: str, body: bytes) -> Command:
+    upload = Upload(sha256=hashlib.sha256(body).hexdigest(), size=len(body), content_type="application/octet-stream")
+    order = IngestSong(user_id=user_id, upload=upload, file_name=f"{user_id}.wav")
+    return Command(id=ingestion_id, source="/tests", time=datetime.now(UTC), data=order)

@@ -1,0 +1,134 @@
+"""Capture files without a listener: their events are renamed, and the rest of the file stays as it was."""
+
+import contextlib
+import io
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from songline.processors.history.erasure.capture_file import rewrite
+from songline.processors.history.erasure.rewriting import CaptureFileError, RewriteCounts
+from songline.schemas.envelope import Event, decode, encode
+from songline.schemas.events import SongPlayed
+from songline.schemas.forgotten import ForgottenNames, is_forgotten
+
+NAMES = ForgottenNames(bytes(range(32)))
+USER = "user-7"
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+VALUES = ["long", "double", "string", "bytes"]
+SCHEMA = {
+    "type": "record",
+    "name": "EventData",
+    "namespace": "Microsoft.ServiceBus.Messaging",
+    "fields": [
+        {"name": "SequenceNumber", "type": "long"},
+        {"name": "Offset", "type": "string"},
+        {"name": "EnqueuedTimeUtc", "type": "string"},
+        {"name": "SystemProperties", "type": {"type": "map", "values": VALUES}},
+        {"name": "Properties", "type": {"type": "map", "values": [*VALUES, "null"]}},
+        {"name": "Body", "type": ["null", "bytes"]},
+    ],
+}
+
+
+def record(position: int, user_id: str, body: bytes | None = None) -> dict[str, Any]:
+    event = Event(id=f"e-{position}", source="/tests", time=NOON, data=SongPlayed(user_id=user_id, song_id="song-1"))
+    return {
+        "SequenceNumber": position,
+        "Offset": str(100 * position),
+        "EnqueuedTimeUtc": "11/22/2026 12:00:01 PM",
+        "SystemProperties": {"x-opt-partition-key": user_id, "x-opt-sequence-number": position},
+        "Properties": {"weight": 1.5, "raw": b"\x00", "by": user_id},
+        "Body": encode(event) if body is None else body,
+    }
+
+
+def file_of(records: Sequence[dict[str, Any]], codec: str = "null", block_bytes: int = 2_000) -> bytes:
+    target = io.BytesIO()
+    fastavro.writer(target, SCHEMA, records, codec=codec, sync_interval=block_bytes)
+    return target.getvalue()
+
+
+def rewritten(data: bytes, user_id: str = USER) -> tuple[bytes, RewriteCounts]:
+    target = io.BytesIO()
+    counts = rewrite(io.BytesIO(data), target, user_id, NAMES)
+    return target.getvalue(), counts
+
+
+def records_of(data: bytes) -> list[Any]:
+    return list(fastavro.reader(io.BytesIO(data)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(5, 8), max_size=60), st.sampled_from(["null", "deflate", "snappy"]))
+def test_the_listeners_records_are_renamed_and_no_others(users: list[int], codec: str) -> None:
+    before = [record(position, f"user-{user}") for position, user in enumerate(users)]
+    data = file_of(before, codec)
+    after, counts = rewritten(data)
+    assert counts == RewriteCounts(len(users), users.count(7))
+    found = records_of(after)
+    assert len(found) == len(before)
+    for was, now in zip(before, found, strict=True):
+        if was["SystemProperties"]["x-opt-partition-key"] != USER:
+            assert now == was
+            continue
+        name = decode(now["Body"]).data.user_id
+        assert is_forgotten(name)
+        assert now["SystemProperties"] == {**was["SystemProperties"], "x-opt-partition-key": name}
+        assert now["Properties"] == {**was["Properties"], "by": name}
+        assert (now["SequenceNumber"], now["Offset"]) == (was["SequenceNumber"], was["Offset"])
+    assert USER not in str(found)
+    assert rewritten(after) == (after, RewriteCounts(len(users), 0))
+
+
+def test_blocks_without_the_listener_are_copied() -> None:
+    data = file_of([record(position, "user-8") for position in range(50)], "deflate")
+    assert rewritten(data)[0] == data
+
+
+@pytest.mark.parametrize("body", [b"", b"not json user-7", json.dumps({"userId": USER}).encode()])
+def test_what_is_no_event_is_renamed_too(body: bytes) -> None:
+    after, counts = rewritten(file_of([record(0, USER, body)]))
+    assert counts.renamed == 1
+    (found,) = records_of(after)
+    assert USER not in str(found)
+    assert found["SystemProperties"]["x-opt-partition-key"] == NAMES.of_hour(int(NOON.timestamp()))
+
+
+def test_an_empty_body_and_an_empty_file_stay() -> None:
+    nothing = {**record(0, "user-8"), "Body": None}
+    data = file_of([nothing])
+    assert records_of(rewritten(data)[0]) == [nothing]
+    empty = file_of([])
+    assert rewritten(empty) == (empty, RewriteCounts(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "does not begin"),
+        (b"PK\x03\x04 something", "does not begin"),
+        (file_of([record(0, USER)])[:-20], "cut"),
+        (file_of([record(0, USER)])[:-1] + b"!", "another one than the file's"),
+        (file_of([record(0, USER)], "bzip2"), "codec is 'bzip2', expected one of null, deflate, snappy"),
+    ],
+)
+def test_what_can_not_be_rewritten_is_told(data: bytes, why: str) -> None:
+    with pytest.raises(CaptureFileError, match=why):
+        rewritten(data)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_damaged_file_raises_nothing_else(data: st.DataObject) -> None:
+    whole = bytearray(file_of([record(position, USER) for position in range(5)], "deflate"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(CaptureFileError):
+        rewritten(bytes(whole))
