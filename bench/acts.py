@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from time import monotonic
-from typing import Any
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from azure.eventhub._buffered_producer._partition_resolver import PartitionResolver
+from msgspec import Struct
 
 from bench.hub_filling import filling_producer, send_bodies
 from songline.cloud.settings import CloudSettings
@@ -27,6 +28,10 @@ from songline.schemas.listening import is_listen
 
 PARTITIONS = 4
 
+Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
+
+_BLOCK = 50_000
+
 
 def simulated(count: int, listeners: int, *, songs: int = 2_000, rate: float = 5_000.0, seed: int = 11) -> list[Event]:
     """`count` events of the simulator, which end about now; the uploads of its songs are left out."""
@@ -37,33 +42,49 @@ def simulated(count: int, listeners: int, *, songs: int = 2_000, rate: float = 5
 
 def once_each(count: int, *, songs: int = 50_000) -> list[Event]:
     """A listen of each of `count` listeners, one second ago and before, 5,000 a second."""
-    return plays(count, np.arange(count), songs)
+    return list(Listens.drawn(np.arange(count), songs).events())
 
 
-def plays(count: int, listeners: "np.ndarray[Any, np.dtype[np.int64]]", songs: int, seed: int = 5) -> list[Event]:
-    """`count` listens: the listener of each is that of `listeners`, its song follows Zipf's law."""
-    random = np.random.default_rng(seed)
-    weights = np.arange(1, songs + 1, dtype=np.float64) ** -0.9
-    chosen = random.choice(songs, count, p=weights / weights.sum()).tolist()
-    start = datetime.now(UTC) - timedelta(seconds=1 + count / 5_000)
-    start_ms = int(start.timestamp() * 1_000)
-    entropy = random.integers(1 << 62, size=count).tolist()
-    return [
-        Event(
-            id=uuid7(start_ms + number // 5, entropy[number]),
-            source="/bench",
-            time=start + timedelta(milliseconds=number // 5),
-            data=SongPlayed(
-                user_id=f"user-{user}",
-                song_id=f"song-{song}",
-                played_ms=184_000,
-                duration_ms=201_000,
-                region="DE",
-                device="ios",
-            ),
-        )
-        for number, (user, song) in enumerate(zip(listeners.tolist(), chosen, strict=True))
-    ]
+class Listens(Struct, frozen=True):
+    """Listens in columns, of listeners and songs by number: as events they would not all fit into memory."""
+
+    users: Ints
+    songs: Ints
+    start: datetime
+    entropy: Ints
+
+    @classmethod
+    def drawn(cls, listeners: Ints, songs: int, seed: int = 5) -> Self:
+        """A listen of each of `listeners`, 5,000 a second, the last one a second ago; songs follow Zipf's law."""
+        random, count = np.random.default_rng(seed), len(listeners)
+        weights = np.arange(1, songs + 1, dtype=np.float64) ** -0.9
+        chosen = random.choice(songs, count, p=weights / weights.sum())
+        start = datetime.now(UTC) - timedelta(seconds=1 + count / 5_000)
+        return cls(listeners, chosen, start, random.integers(1 << 62, size=count))
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def events(self) -> Iterator[Event]:
+        """The events, in order."""
+        start_ms = int(self.start.timestamp() * 1_000)
+        for begin in range(0, len(self), _BLOCK):
+            block = slice(begin, begin + _BLOCK)
+            columns = (column[block].tolist() for column in (self.users, self.songs, self.entropy))
+            for number, (user, song, entropy) in enumerate(zip(*columns, strict=True), begin):
+                yield Event(
+                    id=uuid7(start_ms + number // 5, entropy),
+                    source="/bench",
+                    time=self.start + timedelta(milliseconds=number // 5),
+                    data=SongPlayed(
+                        user_id=f"user-{user}",
+                        song_id=f"song-{song}",
+                        played_ms=184_000,
+                        duration_ms=201_000,
+                        region="DE",
+                        device="ios",
+                    ),
+                )
 
 
 def acts_in(events: Iterable[Event]) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, Self
@@ -30,7 +31,7 @@ CONFIG = {"SONGLINE_LIBRARY_LOOK": "0.5", "SONGLINE_LIBRARY_BALANCE": "1", "SONG
 """Partitions are shared out soon, so that little of a measurement is waiting. All that costs anything is as it is by
 default."""
 
-DEADLINE_S = 900.0
+DEADLINE_S, AN_EVENT_S = 900.0, 500e-6
 POLL_S = 0.05
 
 # Run under the baseline's Python, with its modules.
@@ -142,6 +143,15 @@ class Baseline(Struct, frozen=True):
         assert ran.returncode == 0, ran.stderr[-3_000:]
 
 
+class LogRun(Struct, frozen=True):
+    """What a worker and its localcloud used for `events` events of a log."""
+
+    events: int
+    seconds: float
+    cpu_s: float
+    server_cpu_s: float
+
+
 class RunningWorker:
     """A worker of a contestant on a localcloud, until the end of the block: how far it is, what it has used."""
 
@@ -157,6 +167,7 @@ class RunningWorker:
         self._tally = folder / f"{contestant.name}-{name}.tally"
         self._tally.unlink(missing_ok=True)
         noted = {} if journal is None else {JOURNAL: str(journal)}
+        self._started, self._served = time.monotonic(), cpu_s(cloud.pid)
         self._process = contestant.run(cloud, self._tally, {**CONFIG, **noted})
 
     def __enter__(self) -> Self:
@@ -186,12 +197,27 @@ class RunningWorker:
                 self._process.kill()
                 self._process.wait()
 
+    async def run_through(self, events: int) -> LogRun:
+        """What applying a log of so many events takes, from when the worker says for the first time how far it is.
+
+        Of a worker that has applied all by then, as it does with a few thousand, its start counts too. Raises as
+        `wait_until_applied` does.
+        """
+        first, begun, used, served = 0, self._started, 0.0, self._served
+        applied = await self.wait_until_applied(1)
+        if applied < events:
+            first, begun, used, served = applied, time.monotonic(), self.cpu_s(), cpu_s(self._cloud.pid)
+            await self.wait_until_applied(events)
+        served = cpu_s(self._cloud.pid) - served
+        return LogRun(events - first, time.monotonic() - begun, self.cpu_s() - used, served)
+
     async def wait_until_applied(self, events: int) -> int:
         """Wait until so many events of the hub are applied; how many are then.
 
-        Raises RuntimeError if the worker has ended, TimeoutError after DEADLINE_S.
+        Raises RuntimeError if the worker has ended, TimeoutError after DEADLINE_S, or AN_EVENT_S for each event.
         """
-        async with asyncio.timeout(DEADLINE_S), cosmos.client(read_cosmos(self._cloud.environment)) as client:
+        deadline_s = max(DEADLINE_S, events * AN_EVENT_S)
+        async with asyncio.timeout(deadline_s), cosmos.client(read_cosmos(self._cloud.environment)) as client:
             container = cosmos.container(client, DATABASE, self._contestant.container)
             while True:
                 applied = await _applied(container)

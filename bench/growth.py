@@ -5,14 +5,16 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
-from bench.acts import fill, plays, publish_at
+from bench.acts import Listens, fill, publish_at
 from bench.contestants import RunningWorker, Today
 from bench.machine import rss_bytes
 from bench.measurement import Measurement
@@ -20,17 +22,20 @@ from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processes import emulator_files
 from songline.schemas.channels import DATABASE, LIBRARY_SHELVES, MUSIC_EVENTS
-from songline.schemas.envelope import Event
+from songline.schemas.library.action_run import decode_run
 from tests.support.localcloud import LocalCloud
 
 REGION = (
     "CPU: of the worker, from the moment at which it says for the first time how far it is until all is applied; its "
     "start is outside, localcloud's CPU too. Every event is a listen of one of 20,000 listeners. Bytes: all documents "
-    "of the container as JSON, by action and by song in a library. Start-up: SIGKILL, an event that is published "
+    "of the container as JSON, by action and by song in a library; the listens in them are counted by listener, and of "
+    "every hundredth listener by song, and compared with what was sent. Start-up: SIGKILL, an event that is published "
     "behind it, and the time from the start of the next process until that event is applied."
 )
 
 LISTENERS = 20_000
+CHECKED_EVERY = 100
+"""Of every hundredth listener each song's plays are compared with what was sent, of the others their number."""
 
 
 class Size(Struct, frozen=True):
@@ -56,8 +61,8 @@ class Grown(Struct):
 
 def measure(quick: bool) -> list[Measurement]:
     base = Size(3_000 if quick else 300_000)
-    few, many = (1_500, 6_000) if quick else (100_000, 1_000_000)
-    sizes = [Size(few), Size(many), *(Size(base.events, songs) for songs in (1_000, 1_000_000))]
+    by_events = (1_500, 6_000) if quick else (100_000, 1_000_000, 10_000_000)
+    sizes = [*map(Size, by_events), *(Size(base.events, songs) for songs in (1_000, 1_000_000))]
     sizes += [Size(base.events, partitions=partitions) for partitions in (1, 32)]
     if quick:
         sizes = [sizes[0], sizes[-1]]
@@ -71,34 +76,32 @@ def measure(quick: bool) -> list[Measurement]:
 
 def run(size: Size) -> Grown:
     """A worker over a full log of this size, then killed and started again."""
-    users = np.random.default_rng(3).integers(0, LISTENERS, size.events)
-    log = plays(size.events, users, size.songs)
+    log = Listens.drawn(np.random.default_rng(3).integers(0, LISTENERS, size.events), size.songs)
     with tempfile.TemporaryDirectory() as name:
         folder, today = Path(name), Today()
         hubs = _hubs(folder, size.partitions)
         cloud = LocalCloud(folder / "cloud", ["--blobs", "--config", str(hubs)]).start()
         try:
             today.prepare(cloud)
-            fill(cloud.settings(), log, size.partitions)
+            fill(cloud.settings(), log.events(), size.partitions)
             with RunningWorker(today, cloud, folder) as worker:
-                first = asyncio.run(worker.wait_until_applied(1))
-                begun = worker.cpu_s()
-                asyncio.run(worker.wait_until_applied(size.events))
-                cpu_us = (worker.cpu_s() - begun) / max(1, size.events - first) * 1e6
+                ran = asyncio.run(worker.run_through(size.events))
+                cpu_us = ran.cpu_s / ran.events * 1e6
                 tally, rss = worker.tally, rss_bytes(worker.pid)
                 worker.end(signal.SIGKILL)
-            stored = asyncio.run(_stored_bytes(cloud))
             start_s = _restart(today, cloud, folder, size)
-            today.check(cloud)
+            stored = asyncio.run(_read_stored(cloud))
         finally:
             cloud.stop()
-    songs = len({(event.data.user_id, event.data.song_id) for event in log})
-    return Grown(cpu_us, tally.charge / size.events, stored / size.events, stored / songs, rss / 2**20, start_s)
+    stored.assert_are(log)
+    songs = len(np.unique(log.users * size.songs + log.songs))
+    ru, size_bytes = tally.charge / size.events, stored.size_bytes
+    return Grown(cpu_us, ru, size_bytes / size.events, size_bytes / songs, rss / 2**20, start_s)
 
 
 def _restart(today: Today, cloud: LocalCloud, folder: Path, size: Size) -> float:
     """Seconds from the start of a worker, behind one that was killed, until a new event is applied."""
-    new: Sequence[Event] = plays(1, np.array([LISTENERS]), size.songs, seed=99)
+    new = list(Listens.drawn(np.array([LISTENERS]), size.songs, seed=99).events())
     asyncio.run(publish_at(cloud.settings(), 1, new))
     begun = time.monotonic()
     with RunningWorker(today, cloud, folder, "again") as worker:
@@ -106,11 +109,46 @@ def _restart(today: Today, cloud: LocalCloud, folder: Path, size: Size) -> float
         return time.monotonic() - begun
 
 
-async def _stored_bytes(cloud: LocalCloud) -> int:
+class StoredListens(Struct):
+    """What documents of shelves hold: their bytes, listens by listener, and by song of every hundredth listener."""
+
+    size_bytes: int
+    by_user: Counter[str]
+    by_song: Counter[tuple[str, str]]
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        self.size_bytes += len(msgspec.json.encode(document))
+        for run in document.get("runs", ()):
+            for action in decode_run(run):
+                self.by_user[action.user_id] += 1
+                if _is_checked(action.user_id):
+                    self.by_song[action.user_id, action.song_id] += 1
+
+    def assert_are(self, log: Listens) -> None:
+        """Raise AssertionError if these are not the listens of `log`, and the one behind it."""
+        counts = np.bincount(log.users, minlength=LISTENERS + 1)
+        counts[LISTENERS] += 1
+        wanted = {f"user-{user}": int(count) for user, count in enumerate(counts) if count}
+        wrong = [user for user in wanted.keys() | self.by_user.keys() if wanted.get(user) != self.by_user.get(user)]
+        assert not wrong, (len(wrong), len(wanted), wrong[:3])
+        for user in range(0, LISTENERS, CHECKED_EVERY):
+            name = f"user-{user}"
+            songs = Counter(f"song-{song}" for song in log.songs[log.users == user].tolist())
+            assert songs == {song: count for (of, song), count in self.by_song.items() if of == name}, name
+
+
+def _is_checked(user_id: str) -> bool:
+    return int(user_id.removeprefix("user-")) in range(0, LISTENERS, CHECKED_EVERY)
+
+
+async def _read_stored(cloud: LocalCloud) -> StoredListens:
+    """Read document after document, since they would not all fit into memory."""
+    found = StoredListens(0, Counter(), Counter())
     async with cosmos.client(read_cosmos(cloud.environment)) as client:
         container = cosmos.container(client, DATABASE, LIBRARY_SHELVES)
-        query = container.query_items("SELECT * FROM c", max_item_count=100)
-        return sum([len(msgspec.json.encode(item)) async for item in query])
+        async for item in container.query_items("SELECT * FROM c", max_item_count=20):
+            found.add(item)
+    return found
 
 
 def _hubs(folder: Path, partitions: int) -> Path:

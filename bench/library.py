@@ -26,7 +26,8 @@ REGION = (
     "Log full: rates and CPU from the moment at which the worker says for the first time how far it is until it has "
     "applied all: reading, folding, writing, merging and checkpoints are inside; its start and the sharing out of "
     "partitions are outside. Request units are those of its whole life, every request counted, by `charges.py` as it "
-    "was at the baseline. Paced: request units from the first event published until all are applied. An act is an "
+    "was at the baseline. Of a worker that has applied all when it says so for the first time, as in a short run, its "
+    "start is inside. Paced: request units from the first event published until all are applied. An act is an "
     "event that changes a library. The baseline reads a first part of the same log, since it takes so long. Both "
     "are compared with the reference when they have applied all."
 )
@@ -118,17 +119,8 @@ async def _measured(
     paces: dict[int, float],
     to_bytes: Callable[[Event], bytes],
 ) -> WorldResult:
-    first = await worker.wait_until_applied(1)
-    begun, used, served = time.monotonic(), worker.cpu_s(), cpu_s(cloud.pid)
-    await worker.wait_until_applied(len(log))
-    full = Cost(
-        acts_in(log),
-        len(log) - first,
-        max(time.monotonic() - begun, 1e-3),
-        worker.cpu_s() - used,
-        cpu_s(cloud.pid) - served,
-        worker.tally,
-    )
+    ran = await worker.run_through(len(log))
+    full = Cost(acts_in(log), ran.events, ran.seconds, ran.cpu_s, ran.server_cpu_s, worker.tally)
     paced, there, coming = {}, len(log), iter(later)
     for pace, seconds in paces.items():
         events = list(islice(coming, int(pace * seconds)))
