@@ -98,8 +98,13 @@ def _is_listen(play: SongPlayed) -> bool:
 
 
 def encode_v1(event: Event) -> bytes:
-    """The event as the baseline reads it: its plays are of the first version, whose fields are all there."""
-    return encode(event).replace(b'"songline.song.played.v2"', b'"songline.song.played.v1"')
+    """The event as the baseline reads it."""
+    return as_v1(encode(event))
+
+
+def as_v1(body: bytes) -> bytes:
+    """The body of an event, of a play in the first version, whose fields are all there."""
+    return body.replace(b'"songline.song.played.v2"', b'"songline.song.played.v1"')
 
 
 def fill(

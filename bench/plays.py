@@ -1,6 +1,6 @@
 """Plays by Zipf's law in `music-events`, and what is to be counted of them, without an object for each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Self
 
@@ -108,14 +108,17 @@ _TYPE = (
 )
 
 
-async def fill(settings: CloudSettings, hub: str, plays: Plays) -> None:
-    """Write all plays into the hub, in batches as large as the service takes."""
+async def fill(
+    settings: CloudSettings, hub: str, plays: Plays, version: Callable[[bytes], bytes] | None = None
+) -> None:
+    """Write all plays into the hub, in batches as large as the service takes; `version` makes another one of a body."""
     async with filling_producer(settings) as producer:
-        await send_bodies(producer, hub, plays.partitions, _placed(plays))
+        await send_bodies(producer, hub, plays.partitions, _placed(plays, version))
 
 
-def _placed(plays: Plays) -> Iterator[tuple[int, bytes]]:
+def _placed(plays: Plays, version: Callable[[bytes], bytes] | None) -> Iterator[tuple[int, bytes]]:
     """The bodies of all plays, each with its partition."""
     for start in range(0, len(plays), _BLOCK):
         partitions = (plays.users[start : start + _BLOCK] % plays.partitions).tolist()
-        yield from zip(partitions, plays.bodies(start), strict=True)
+        bodies = plays.bodies(start)
+        yield from zip(partitions, bodies if version is None else map(version, bodies), strict=True)

@@ -23,6 +23,7 @@ import click
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
+from bench.acts import as_v1
 from bench.baseline import Checkout, checked_out
 from bench.machine import cpu_s, rss_bytes
 from bench.measurement import Measurement
@@ -113,7 +114,7 @@ def measure(quick: bool, events: int = 0, baseline: bool = False) -> list[Measur
             "trending worker": asyncio.run(worker(cloud, plays)),
         }
     if baseline:
-        with checked_out() as checkout, filled(plays) as cloud:
+        with checked_out() as checkout, filled(plays, checkout) as cloud:
             others[f"trending worker of {checkout.name}"] = asyncio.run(worker(cloud, plays, checkout))
     return [one for name, run in others.items() for one in _measurements(name, run, loop)]
 
@@ -154,22 +155,25 @@ def _measurements(name: str, run: Run, loop: Run) -> Iterator[Measurement]:
 
 
 @contextmanager
-def filled(plays: Plays) -> Iterator[LocalCloud]:
-    """A localcloud of its own whose `music-events` has these plays."""
+def filled(plays: Plays, checkout: Checkout | None = None) -> Iterator[LocalCloud]:
+    """A localcloud of its own whose `music-events` has these plays; with a checkout, as its version reads them."""
     with tempfile.TemporaryDirectory(prefix="songline-bench-") as name:
         folder = Path(name)
-        cloud = LocalCloud(folder / "cloud", ["--config", str(_hubs(folder, plays.partitions))]).start()
+        cloud = LocalCloud(folder / "cloud", ["--config", str(_hubs(folder, plays.partitions, checkout))]).start()
         try:
             asyncio.run(make_containers(cloud.settings()))
-            asyncio.run(fill(cloud.settings(), MUSIC_EVENTS, plays))
+            asyncio.run(fill(cloud.settings(), MUSIC_EVENTS, plays, None if checkout is None else as_v1))
             yield cloud
         finally:
             cloud.stop()
 
 
-def _hubs(folder: Path, partitions: int) -> Path:
-    """The product's hubs, with so many partitions of `music-events`, and those of the idiomatic app."""
-    config = json.loads(emulator_files.files("eventhubs")[0].read_text())
+def _hubs(folder: Path, partitions: int, checkout: Checkout | None) -> Path:
+    """The product's hubs, or a checkout's, with so many partitions of `music-events`, and those of the idiomatic
+    app."""
+    today = emulator_files.files("eventhubs")[0]
+    declared = today if checkout is None else checkout.folder / "infra" / "emulators" / "eventhubs" / today.name
+    config = json.loads(declared.read_text())
     entities = config["UserConfig"]["NamespaceConfig"][0]["Entities"]
     for entity in entities:
         if entity["Name"] in (MUSIC_EVENTS, TRENDING_CELLS_CHANGELOG):
