@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from azure.core import MatchConditions
 from azure.core.exceptions import AzureError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
@@ -29,7 +30,7 @@ class DocumentStore:
     """One container of documents.
 
     Every method raises StoreUnavailableError if Cosmos DB doesn't answer within `patience` seconds or answers with an
-    error. `read` also raises it for a document that breaks its contract.
+    error. `read` and `read_if_changed` also raise it for a document that breaks its contract.
     """
 
     def __init__(self, container: ContainerProxy, patience: float = 5.0) -> None:
@@ -44,6 +45,18 @@ class DocumentStore:
             except CosmosResourceNotFoundError:
                 return None
         return self._converted(found, kind)
+
+    async def read_if_changed(self, item: str, partition_key: str, kind: type[T], etag: str) -> list[T] | None:
+        """The document in a list, which is empty if there is none; None if its ETag still is `etag`."""
+        async with self._guarded():
+            try:
+                found: Mapping[str, Any] = await self._container.read_item(
+                    item, partition_key, etag=etag, match_condition=MatchConditions.IfModified
+                )
+            except CosmosResourceNotFoundError:
+                return []
+        # An answer 304 has no body.
+        return [self._converted(found, kind)] if found else None
 
     async def find(self, query: str, parameters: list[dict[str, object]], limit: int, kind: type[T]) -> list[T]:
         """The first `limit` documents that the query finds in all partitions. One that is no `kind` is skipped."""

@@ -1,17 +1,18 @@
 """Reads listeners' libraries from the container of shelves."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from songline.projections.library.folded_cache import FoldedCache
 from songline.projections.library.lists import LibraryLists
-from songline.projections.library.path_read import PathRead, letters_in, node_kind
+from songline.projections.library.path_read import PathRead, ReadRoot, letters_in, node_kind
 from songline.projections.live_version import ServedVersion
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.library.action_run import RunFormatError
 from songline.schemas.library.fold import fold_actions
-from songline.schemas.library.shelf import shelf_key, shelf_of
+from songline.schemas.library.node import TreeDocument
+from songline.schemas.library.shelf import ROOT, shelf_key, shelf_of
 from songline.schemas.progress import PROGRESS, WatermarkDocument
 
 T = TypeVar("T")
@@ -53,9 +54,15 @@ class LibraryReader:
         return await self._read(served.store, shelf, user_id)
 
     async def _read(self, store: DocumentStore, shelf: str, user_id: str) -> LibraryLists:
-        path = PathRead(user_id, self._cache.find(shelf, user_id))
+        seen = self._cache.find(shelf, user_id)
+        path = PathRead(user_id, seen)
         try:
             async with asyncio.timeout(PATIENCE_S):
+                if seen is not None and seen.etag:
+                    roots = await store.read_if_changed(ROOT, shelf, ReadRoot, seen.etag)
+                    if roots is None:
+                        return seen.lists
+                    await self._add(path, roots)
                 pause_s = PAUSE_S
                 while wanted := path.wanted:
                     await self._read_wanted(path, store, shelf)
@@ -77,7 +84,9 @@ class LibraryReader:
         return library.lists
 
     async def _read_wanted(self, path: PathRead, store: DocumentStore, shelf: str) -> None:
-        nodes = await store.read_many(path.wanted, shelf, node_kind)
+        await self._add(path, await store.read_many(path.wanted, shelf, node_kind))
+
+    async def _add(self, path: PathRead, nodes: Sequence[TreeDocument]) -> None:
         await self._worked(sum(map(letters_in, nodes)), lambda: path.add(nodes))
 
     async def _worked(self, letters: int, work: Callable[[], T]) -> T:

@@ -29,17 +29,20 @@ class SeenNode(Struct, frozen=True, gc=False):
 
 class SeenLibrary(Struct, frozen=True):
     """A listener's library, and the nodes that it was read from, by id. `tree` is the resource id of the root: another
-    one where the shelf was deleted and written anew, whose flushes are counted from 1 again."""
+    one where the shelf was deleted and written anew, whose flushes are counted from 1 again. `etag` is the root's, or
+    empty without one: each flush writes the root, so that nothing has changed while the root has not."""
 
     lists: LibraryLists
     nodes: Mapping[str, SeenNode]
     tree: str
+    etag: str
 
 
 class ReadRoot(RootDocument, frozen=True, kw_only=True, rename="camel"):
-    """A root as it is read, with the resource id that Cosmos DB gave it."""
+    """A root as it is read, with the resource id and the ETag that Cosmos DB gave it."""
 
     rid: str = field(name="_rid")
+    etag: str = field(name="_etag")
 
 
 class PathRead:
@@ -53,7 +56,7 @@ class PathRead:
         self._user_id = user_id
         self._seen = seen
         self._known: Mapping[str, SeenNode] = {} if seen is None else seen.nodes
-        self._tree = ""
+        self._tree = self._etag = ""
         self._nodes: dict[str, TreeDocument] = {}
         self._actions: dict[str, list[UserAction]] = {}
         self._digests: dict[str, int] = {}
@@ -65,7 +68,7 @@ class PathRead:
             actions = [action for run in document.runs for action in decode_run(run) if action.user_id == self._user_id]
             self._nodes[document.id] = document
             if isinstance(document, ReadRoot):
-                self._tree = document.rid
+                self._tree, self._etag = document.rid, document.etag
             self._actions[document.id] = actions
             # The worker merges runs, which puts the same actions in another order.
             self._digests[document.id] = hash(frozenset(actions))
@@ -88,9 +91,9 @@ class PathRead:
         """The library, once nothing is wanted."""
         nodes = {node_id: SeenNode(_received(self._nodes[node_id]), each) for node_id, each in self._digests.items()}
         if self._seen is not None:
-            return SeenLibrary(self._seen.lists, {**self._seen.nodes, **nodes}, self._tree)
+            return SeenLibrary(self._seen.lists, {**self._seen.nodes, **nodes}, self._tree, self._etag)
         actions = (action for of_node in self._actions.values() for action in of_node)
-        return SeenLibrary(LibraryLists(fold_actions(actions)), nodes, self._tree)
+        return SeenLibrary(LibraryLists(fold_actions(actions)), nodes, self._tree, self._etag)
 
     def _is_known(self, node_id: str) -> bool:
         """Whether the node has the actions that it had when it was read before, and so has all that is below it."""

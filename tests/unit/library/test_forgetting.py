@@ -1,6 +1,7 @@
 """A listener's actions taken out of a shelf's tree: all of theirs up to a position, and nobody else's."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,6 +44,10 @@ def forget(shelf: MemoryShelf, user_id: str, bounds: Mapping[int, int], *, is_co
     return removed, flushes
 
 
+def fields_of(root: RootDocument) -> dict[str, Any]:
+    return {name: getattr(root, name) for name in root.__struct_fields__}
+
+
 class CachedReader:
     """A listener's library as the API reads it: with what it read before in mind."""
 
@@ -54,7 +59,9 @@ class CachedReader:
         path = PathRead(self._user_id, self._seen)
         while wanted := path.wanted:
             found: list[NodeDocument | RootDocument] = [
-                ReadRoot(**{name: getattr(shelf.root, name) for name in shelf.root.__struct_fields__}, rid="1")
+                ReadRoot(
+                    **{name: getattr(shelf.root, name) for name in shelf.root.__struct_fields__}, rid="1", etag="e"
+                )
                 if node_id == ROOT
                 else shelf.nodes[node_id]
                 for node_id in wanted

@@ -27,7 +27,8 @@ def listen(position: int, user_id: str, song: int = 0) -> UserAction:
 
 def read_back(document: TreeDocument, rid: str) -> TreeDocument:
     """The document as a reader gets it."""
-    return msgspec.convert({**msgspec.to_builtins(document), "_rid": rid}, node_kind(document.id))
+    etag = f'"{getattr(document, "flushes", 0)}"'
+    return msgspec.convert({**msgspec.to_builtins(document), "_rid": rid, "_etag": etag}, node_kind(document.id))
 
 
 class Shelf:
@@ -156,16 +157,29 @@ def test_a_listener_without_a_shelf_has_an_empty_library() -> None:
     assert read(Shelf(), USERS[0], found)[0].lists.library.songs == ()
 
 
-def test_a_root_is_read_with_its_resource_id() -> None:
+def test_a_root_is_read_with_its_resource_id_and_its_etag() -> None:
     root = read_back(RootDocument(shelf="v1-0", flushes=3), "rid-9")
     assert isinstance(root, ReadRoot)
-    assert (root.rid, root.flushes) == ("rid-9", 3)
+    assert (root.rid, root.etag, root.flushes) == ("rid-9", '"3"', 3)
+
+
+def test_a_read_knows_the_root_that_it_read() -> None:
+    shelf, user_id = Shelf(), USERS[0]
+    assert read(shelf, user_id, None)[0].etag == ""
+    shelf.add([(user_id, 1)])
+    first, _ = read(shelf, user_id, None)
+    # What is of others changes the root, too, and keeps the library as it was.
+    shelf.add([(USERS[1], 1)])
+    second, _ = read(shelf, user_id, first)
+    assert second.lists is first.lists
+    roots = [version[ROOT] for version in shelf.versions[-2:]]
+    assert [first.etag, second.etag] == [root.etag for root in roots if isinstance(root, ReadRoot)]
 
 
 def test_the_cache_is_bounded_by_bytes_and_keeps_the_last() -> None:
     def library(songs: int) -> SeenLibrary:
         rows = tuple(FoldedSong(f"song-{number}", 1, 1, 1, 1, None, None) for number in range(songs))
-        return SeenLibrary(LibraryLists(FoldedLibrary(rows, 0, 0, 0, 0, 0, None, None, ())), {}, "")
+        return SeenLibrary(LibraryLists(FoldedLibrary(rows, 0, 0, 0, 0, 0, None, None, ())), {}, "", "")
 
     cache = FoldedCache(room_bytes=1_000_000)
     for number in range(100):
