@@ -33,6 +33,7 @@ LONG = (
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",
     "integration/trending/test_sealing.py::test_an_hour_that_is_over",
+    "integration/trending/test_versions.py",
     "integration/trending/test_start.py::test_nobody_waits",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""

@@ -30,6 +30,7 @@ from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.crash_isolation import CrashIsolation
 from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.faust.hub_table import add_table
 from songline.processors.trending.faust.lifecycle import (
     committed_offsets,
     crash_on_error,
@@ -130,8 +131,8 @@ def build_app(
     isolation = CrashIsolation(AttemptStore(services.attempts), ParkingBound(), parking, app.crash)
     guards = {hub: FoldGuard(hub, isolation) for hub in batched}
 
-    cell_table = _table(app, "cells", TRENDING_CELLS_CHANGELOG, partitions[MUSIC_EVENTS])
-    shard_table = _table(app, "shards", TRENDING_SHARDS_CHANGELOG, shards)
+    cell_table = add_table(app, "cells", TRENDING_CELLS_CHANGELOG, partitions[MUSIC_EVENTS])
+    shard_table = add_table(app, "shards", TRENDING_SHARDS_CHANGELOG, shards)
     saved_cells = Changelog(TRENDING_CELLS_CHANGELOG, cell_table, parking, check_cell, version)
     saved_shards = Changelog(
         TRENDING_SHARDS_CHANGELOG,
@@ -228,15 +229,6 @@ def build_app(
     repeat(app, OBSERVE_S, opener.poll, isolation.run)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)
     return TrendingApp(app, observer.report, isolation)
-
-
-def _table(app: BatchedApp, name: str, hub: str, partitions: int) -> Any:
-    # With these types Faust leaves keys and values as they are. Its usual codec would fail on each of them, and its
-    # recovery passes over what it can't decode with no more than a warning.
-    table = app.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
-    # Faust's own name begins with that of the group, and all versions share the hub.
-    table._changelog_topic_name = lambda: hub
-    return table
 
 
 def _agent(

@@ -74,11 +74,11 @@ async def test_charts_equal_the_reference_after_three_kills(localcloud: LocalClo
         assert lines(chart) == expected[minute(chart)].get(key, []), (key, chart.as_of)
 
 
-def simulated() -> list[Event]:
+def simulated(count: int = EVENTS) -> list[Event]:
     """Listeners of the last twenty minutes, with duplicates, late events, uploads, removals, likes and unlikes."""
     start = datetime.now(UTC) - timedelta(minutes=20)
-    config = SimulationConfig(rate=EVENTS / 1_200, listeners=4_000, songs=800, duplicates=0.05, late=0.03, uploads=0.01)
-    return [event for _, event in islice(Simulation(7, start, config), EVENTS)]
+    config = SimulationConfig(rate=count / 1_200, listeners=4_000, songs=800, duplicates=0.05, late=0.03, uploads=0.01)
+    return [event for _, event in islice(Simulation(7, start, config), count)]
 
 
 def batched(events: list[Event], size: int) -> Iterator[list[Event]]:

@@ -1,0 +1,165 @@
+"""The pump of a hand-over: writes a version's state to the hubs, to Blob Storage and to Cosmos DB; and removes one.
+
+Its worker must not run: the version is not live yet, or not any more. Methods raise KafkaError and AzureError.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from azure.core.exceptions import ResourceNotFoundError
+from azure.cosmos.aio import ContainerProxy
+from azure.storage.blob.aio import ContainerClient
+
+from songline.cloud import kafka
+from songline.cloud.settings import EventHubsSettings
+from songline.processors.trending.cells.chunks import encode_mark
+from songline.processors.trending.cells.hour_store import mark_key
+from songline.processors.trending.cells.sealed_hours import SealedHours
+from songline.processors.trending.handover import Hour, chunks_by_hour, sealed_blocks, shard_values
+from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.state_version import StateVersion
+from songline.schemas.channels import (
+    TRENDING_CELLS_CHANGELOG,
+    TRENDING_PARTIALS,
+    TRENDING_SHARDS_CHANGELOG,
+    TRENDING_TOPS,
+)
+from songline.schemas.progress import Watermark, WatermarkDocument
+
+_POLL_MS = 500
+
+
+class StateWriter:
+    """Writes the state of `version`: first all hours, then the shards, and how far the sources are in the end.
+
+    `hours` is None for a system without Blob Storage: all hours go into the changelog.
+    """
+
+    def __init__(
+        self,
+        version: StateVersion,
+        settings: EventHubsSettings,
+        producer: AIOKafkaProducer,
+        hours: SealedHours | None,
+        attempts: ContainerProxy,
+    ) -> None:
+        self._version = version
+        self._settings = settings
+        self._producer = producer
+        self._hours = hours
+        self._attempts = attempts
+
+    async def write_chunks(self, chunks: Mapping[str, bytes | None]) -> None:
+        """Write chunks of source partitions' flushes, by key. Those of one hour may come in several calls."""
+        if self._hours is None:
+            for key, chunk in chunks.items():
+                await self._save(TRENDING_CELLS_CHANGELOG, int(key.partition("/")[0]), {key: chunk})
+            return
+        for hour, some in chunks_by_hour(chunks).items():
+            await self._seal(self._hours, hour, some)
+
+    async def finish(self, shards: Iterable[Shard], sources: Mapping[int, Watermark]) -> None:
+        """Write the shards, and how far each partition of `music-events` is applied: the worker goes on from there."""
+        for shard in shards:
+            await self._save(TRENDING_SHARDS_CHANGELOG, shard.number, shard_values(shard, sources))
+        partitions = {str(number): one for number, one in sorted(sources.items())}
+        document = WatermarkDocument(id=self._version.positions, partitions=partitions)
+        await self._attempts.upsert_item(msgspec.to_builtins(document), no_response=True)
+        await self._pass_over_stages()
+
+    async def _seal(self, hours: SealedHours, hour: Hour, chunks: list[bytes]) -> None:
+        size_bytes = 0
+        for block in sealed_blocks(chunks):
+            try:
+                size_bytes = await hours.add_block(*hour, block)
+            except ResourceNotFoundError:
+                await hours.make_container()
+                size_bytes = await hours.add_block(*hour, block)
+        await self._save(TRENDING_CELLS_CHANGELOG, hour[0], {mark_key(*hour): encode_mark(size_bytes)})
+
+    async def _save(self, changelog: str, partition: int, values: Mapping[str, bytes | None]) -> None:
+        keys = ((self._version.with_prefix(key), value) for key, value in values.items())
+        sent = [await self._producer.send(changelog, value, key, partition) for key, value in keys]
+        await asyncio.gather(*sent)
+
+    async def _pass_over_stages(self) -> None:
+        """Have the version's group begin at the ends of the hubs between the stages, which hold nothing of it."""
+        async with _consumer(self._settings, group_id=self._version.group, enable_auto_commit=False) as consumer:
+            tps = await _partitions(self._producer, (TRENDING_PARTIALS, TRENDING_TOPS))
+            consumer.assign(tps)
+            await consumer.commit(await consumer.end_offsets(tps))
+
+
+@asynccontextmanager
+async def open_state_writer(
+    version: StateVersion, settings: EventHubsSettings, hours: ContainerClient | None, attempts: ContainerProxy
+) -> AsyncIterator[StateWriter]:
+    """A writer of the version's state, while the context lasts."""
+    sealed = None if hours is None else SealedHours(hours, version.prefix)
+    async with kafka.producer(settings) as producer:
+        yield StateWriter(version, settings, producer, sealed, attempts)
+
+
+async def remove_state(
+    version: StateVersion, settings: EventHubsSettings, hours: ContainerClient | None, attempts: ContainerProxy
+) -> int:
+    """Remove all that is saved of a version, and return how many records and sealed hours that were.
+
+    What it has sent between the stages goes with the retention of these hubs.
+    """
+    removed = 0
+    async with kafka.producer(settings) as producer:
+        for changelog in (TRENDING_CELLS_CHANGELOG, TRENDING_SHARDS_CHANGELOG):
+            tps = await _partitions(producer, (changelog,))
+            for partition, keys in (await _saved_keys(version, settings, tps)).items():
+                sent = [await producer.send(changelog, None, key, partition) for key in keys]
+                await asyncio.gather(*sent)
+                removed += len(sent)
+    if hours is not None:
+        with suppress(ResourceNotFoundError):
+            names = [one.name async for one in hours.list_blobs(name_starts_with=version.prefix)]
+            for name in [one for one in names if version.owns_key(one.encode())]:
+                await hours.delete_blob(name)
+                removed += 1
+    with suppress(ResourceNotFoundError):
+        await attempts.delete_item(version.positions, version.positions)
+    return removed
+
+
+async def _saved_keys(
+    version: StateVersion, settings: EventHubsSettings, tps: list[TopicPartition]
+) -> dict[int, list[bytes]]:
+    """The keys of a version that a changelog, of which these are all partitions, holds by partition."""
+    found: dict[int, dict[bytes, None]] = {}
+    async with _consumer(settings, auto_offset_reset="earliest") as consumer:
+        consumer.assign(tps)
+        ends: dict[Any, int] = await consumer.end_offsets(tps)
+        while [tp for tp in tps if await consumer.position(tp) < ends[tp]]:
+            for tp, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+                held = found.setdefault(tp.partition, {})
+                for record in records:
+                    if record.key is None or not version.owns_key(record.key):
+                        continue
+                    if record.value is None:
+                        held.pop(record.key, None)
+                    else:
+                        held[record.key] = None
+    return {partition: list(keys) for partition, keys in found.items()}
+
+
+async def _partitions(producer: AIOKafkaProducer, hubs: Iterable[str]) -> list[TopicPartition]:
+    return [TopicPartition(hub, number) for hub in hubs for number in sorted(await producer.partitions_for(hub))]
+
+
+@asynccontextmanager
+async def _consumer(settings: EventHubsSettings, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**kafka.client_options(settings), **options)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
