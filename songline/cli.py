@@ -20,6 +20,8 @@ COMMANDS = {
     "policy": "Check or show the rules of the charts.",
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",
+    "export": "Write all that is held about a listener.",
+    "forget": "Erase a listener.",
     "ingestion": "Show the state of an upload.",
     "rebuild": "Build a projection's next version from the archive.",
     "projection": "List, switch, roll back or drop versions of projections.",

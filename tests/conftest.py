@@ -25,6 +25,7 @@ LONG = (
     "contract/test_installation.py::test_an_extra_brings",
     "contract/test_local_installation.py",
     "integration/history/test_erasure.py::test_a_listener_is_erased_though",
+    "integration/history/test_forget_commands.py::test_a_listener_is_exported",
     "integration/ingestion/test_locks.py",
     "integration/library/test_former_data.py::test_a_migration_that_is_killed",
     "integration/runtime/test_isolation.py",

@@ -107,6 +107,7 @@ async def work(
             blobs=blob_client,
             bus=bus,
             eventhubs=settings.eventhubs,
+            environ=settings.archive.environ,
             archive=settings.archive.container,
             behind=settings.archive.behind,
             audio=audio,

@@ -76,6 +76,7 @@ class ErasureSystem:
             blobs=app.blobs,
             bus=app.bus,
             eventhubs=read_eventhubs(app.environment),
+            environ=app.environment,
             archive=ARCHIVE_BLOBS,
             behind=CaptureProgress(app.environment).behind,
             audio=audio_store,

@@ -10,8 +10,9 @@ from songline.cloud import blobs, eventhubs
 from songline.cloud.settings import EventHubsSettings, SettingError, read_blobs, read_eventhubs
 from songline.processors.history.archive.blob_files import BlobFiles
 from songline.processors.history.archive.history import HubHistory
-from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.name_format import DEFAULT_FORMAT, NameFormat, NameFormatError
+from songline.processors.history.erasure.forgetting_tail import ForgettingTail
+from songline.processors.history.erasure.tail_names import read_keyed
 from songline.processors.runtime.hub_metadata import HubMetadata
 from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
 
@@ -52,7 +53,8 @@ async def open_history(
         tail = None
         if hub is not None:
             consumer = partial(eventhubs.consumer, hub, MUSIC_EVENTS, TAIL_GROUP)
-            tail = HubTail(consumer, HubMetadata(await stack.enter_async_context(consumer())))
+            metadata = HubMetadata(await stack.enter_async_context(consumer()))
+            tail = ForgettingTail(consumer, metadata, partial(read_keyed, environ))
         yield HubHistory(files, tail, skip=skip)
 
 

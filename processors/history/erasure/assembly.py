@@ -1,6 +1,6 @@
 """Puts erasure together: its places, its steps in their order, and the eraser."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,9 @@ from songline.processors.history.erasure.eraser import Eraser
 from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.erasure.hub_bounds import HubBounds, read_ends
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HoldingPlace, StepResult, count_held
+from songline.processors.history.erasure.places.archive_index import ArchiveIndexBlobs
 from songline.processors.history.erasure.places.captured_files import Captured, CapturedFiles
+from songline.processors.history.erasure.places.hub_tail_events import HubTailEvents
 from songline.processors.history.erasure.places.library_shelves import LibraryShelves
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.places.stored_documents import StoredDocuments
@@ -28,18 +30,20 @@ from songline.processors.history.erasure.places.uploads import Uploads
 from songline.processors.ingestion.audio_store import AudioStore
 from songline.processors.ingestion.command_runner import CommandRunner
 from songline.processors.ingestion.ingestion_store import IngestionStore
-from songline.schemas.channels import DATABASE, ERASURES, INGESTIONS
+from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, DATABASE, ERASURES, INGESTIONS
 from songline.schemas.erasures import joined
 
 
 class ErasureServices(Struct, frozen=True):
-    """The open clients that erasure needs. `archive` is the blob container of the archive, `behind` says how far
-    Capture is. `now` returns aware times. Without a `runner`, nothing can be carried out, but all can be read."""
+    """The open clients that erasure needs. `environ` names the archive, whose blob container is `archive`; `behind`
+    says how far Capture is. `now` returns aware times. Without a `runner`, all can be read and nothing carried out.
+    """
 
     account: CosmosClient
     blobs: BlobServiceClient
     bus: ServiceBusClient
     eventhubs: EventHubsSettings
+    environ: Mapping[str, str]
     archive: str
     behind: Captured
     audio: AudioStore
@@ -66,12 +70,18 @@ class ErasureParts:
         )
         self._records = StoredDocuments(database)
         self._archive = CapturedFiles(services.blobs.get_container_client(services.archive), services.behind)
+        self._index = ArchiveIndexBlobs(services.blobs.get_container_client(ARCHIVE_INDEX_BLOBS))
+        self._tail = HubTailEvents(services.environ)
         self.store = ErasureStore(database.get_container_client(ERASURES))
 
     @property
     def places(self) -> tuple[HoldingPlace, ...]:
         """All places that can be asked what they hold."""
-        return (self._libraries, self._catalog, self._uploads, self._records, self._archive)
+        return (*self._documents, self._archive, self._tail)
+
+    @property
+    def _documents(self) -> tuple[HoldingPlace, ...]:
+        return (self._libraries, self._catalog, self._uploads, self._records)
 
     def steps(self, bounds: HubBounds) -> tuple[ErasureStepRunner, ...]:
         """The steps in their order.
@@ -89,15 +99,16 @@ class ErasureParts:
             self._uploads,
             self._records,
             self._archive,
+            self._index,
             _NamedStep("again", self._again),
         )
 
     async def _found(self, job: ErasureJob) -> StepResult:
         """Count what is there before anything is erased: a step that a crash repeats finds less."""
-        return StepResult(await count_held(self.places[:-1], job.user_id))
+        return StepResult(await count_held(self._documents, job.user_id))
 
     async def _again(self, job: ErasureJob) -> StepResult:
-        results = [await place.run(job) for place in (self._libraries, self._catalog, self._records)]
+        results = [await place.run(job) for place in (self._libraries, self._catalog, self._records, self._index)]
         return StepResult(joined(result.counts for result in results))
 
 

@@ -15,7 +15,7 @@ class CaptureProgress:
     """Compares the archive that `environ` names with the hub."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+        self.environ = environ
 
     async def behind(self, bounds: Mapping[str, int]) -> str:
         """Which partition the archive is behind in, as a sentence; empty for none.
@@ -24,7 +24,7 @@ class CaptureProgress:
         EventHubError and MissingExtraError.
         """
         opening: Any = load("songline.processors.history.archive.opening", EXTRA)
-        async with opening.open_history(self._environ) as history:
+        async with opening.open_history(self.environ) as history:
             for partition, bound in sorted(bounds.items()):
                 if bound < 0:
                     continue
@@ -39,4 +39,4 @@ class CaptureProgress:
     @property
     def container(self) -> str:
         """The blob container of the archive."""
-        return self._environ.get(ARCHIVE_CONTAINER) or ARCHIVE_BLOBS
+        return self.environ.get(ARCHIVE_CONTAINER) or ARCHIVE_BLOBS

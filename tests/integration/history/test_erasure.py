@@ -17,6 +17,7 @@ from tests.support.ingestion import App
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 
+STEPS = ("found", "songs", "hub", "libraries", "catalog", "uploads", "records", "archive", "index", "again")
 USER, OTHER = "anna-7", "benno-8"
 
 
@@ -78,7 +79,7 @@ async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
     await system.apply()
     await wait_for_async(partial(system.is_captured, user_id, len(events_of(user_id))), "Capture to write a file", 60)
     before = await system.held(user_id)
-    assert {record.place for record in before} == {"libraries", "catalog", "uploads", "records", "archive"}
+    assert {record.place for record in before} >= {"libraries", "catalog", "uploads", "records", "archive"}
     assert {record.kind for record in before} >= {"listen", "upload", "fact", "ingestion", "dead letter", "parked"}
     kept = written(await system.held(other))
 
@@ -94,14 +95,14 @@ async def test_a_listener_is_erased_though_its_worker_is_killed_after_each_step(
             break
         # The next worker takes it once the lease is over.
         await asyncio.sleep(0.3)
-    assert killed == {"found", "songs", "hub", "libraries", "catalog", "uploads", "records", "archive", "again"}
+    assert killed == set(STEPS)
     assert found.state == "done", found
     counted, archived = found.step("found"), found.step("archive")
     assert counted is not None
     assert counted.counts["listen"] == 2 * 3, "in each of two versions"
     assert archived is not None
     assert archived.counts["archived events"] >= len(events_of(user_id))
-    assert not [record for record in await system.held(user_id) if record.place != "hub"]
+    assert not await system.held(user_id)
     assert written(await system.held(other)) == kept
     assert user_id not in msgspec.json.encode(found).decode()
     with pytest.raises(TooLateError):

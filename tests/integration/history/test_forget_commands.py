@@ -1,0 +1,99 @@
+"""`songline forget` and `songline export` on a system that holds something of a listener."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from click.testing import CliRunner, Result
+
+from songline.cli import main
+from tests.support.erasure import ErasureSystem, erasure_system, events_of
+from tests.support.ingestion import App
+from tests.support.localcloud import LocalCloud, nobody
+
+USER = "dora-5"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    found = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+async def system(cloud: LocalCloud, tmp_path: Path) -> AsyncIterator[ErasureSystem]:
+    async with App(cloud) as app, erasure_system(app, tmp_path) as found:
+        yield found
+
+
+async def songline(system: ErasureSystem, *arguments: str, status: int = 0) -> Result:
+    result = await asyncio.to_thread(
+        CliRunner().invoke, main, list(arguments), env=dict(system.app.environment), catch_exceptions=False
+    )
+    assert result.exit_code == status, result.output
+    return result
+
+
+async def test_a_listener_is_exported_and_an_erasure_asked_for_and_taken_back(
+    system: ErasureSystem, tmp_path: Path
+) -> None:
+    await system.tell(*events_of(USER))
+    await system.apply()
+    held = await system.held(USER)
+    folder = tmp_path / "export"
+    await songline(system, "export", USER, "-o", str(folder))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["userId"] == USER
+    assert sum(sum(kinds.values()) for kinds in manifest["counts"].values()) == len(held)
+    for place, kinds in manifest["counts"].items():
+        lines = [json.loads(line) for line in (folder / f"{place}.jsonl").read_text().splitlines()]
+        rows = pyarrow.parquet.read_table(folder / f"{place}.parquet").to_pylist()
+        assert len(lines) == len(rows) == sum(kinds.values())
+        assert [line["value"] for line in lines] == [json.loads(row["value"]) for row in rows]
+    assert manifest["counts"]["libraries"]["listen"] == 6
+    assert sum(manifest["counts"][place].get(kind, 0) for place, kind in TAIL) == len(events_of(USER))
+
+    counted = json.loads((await songline(system, "forget", USER, "--dry-run", "--json")).stdout)
+    assert counted == manifest["counts"]
+    request = ("forget", USER, "--songs", "keep", "--undo-window", "1h", "--by", "tests", "--json")
+    asked = json.loads((await songline(system, *request, "--yes")).stdout)
+    assert (asked["state"], asked["songs"]) == ("waiting", "keep")
+    assert USER not in json.dumps(asked)
+    assert asked["id"] in (await songline(system, "forget", "list")).stdout
+    assert "begins at" in (await songline(system, "forget", "show", asked["id"])).stdout
+    again = json.loads((await songline(system, *request, "--yes")).stdout)
+    assert again["id"] == asked["id"]
+    for _ in range(2):
+        undone = json.loads((await songline(system, "forget", "--undo", asked["id"], "--json")).stdout)
+        assert undone["state"] == "undone"
+
+
+TAIL = (("archive", "event"), ("hub", "event of the hub"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("forget",), 2, "Name one listener"),
+        (("forget", "a", "b"), 2, "Name one listener"),
+        (("forget", "a b", "--dry-run"), 2, "expected 1 to 128 characters"),
+        (("forget", "forgotten:" + "0" * 32, "--dry-run"), 2, "stands for a listener who was forgotten"),
+        (("forget", USER), 2, "--songs remove"),
+        (("forget", "show", "nothing"), 1, "there is no erasure nothing: `songline forget list`"),
+        (("forget", "--undo", "nothing"), 1, "there is no erasure nothing"),
+    ],
+)
+async def test_what_can_not_be_done_is_a_sentence(
+    system: ErasureSystem, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    assert said in (await songline(system, *arguments, status=status)).output
+
+
+def test_a_service_that_is_away_is_told(cloud: LocalCloud) -> None:
+    result = CliRunner().invoke(main, ["forget", "list"], env=dict(nobody(cloud.data).environment))
+    assert result.exit_code == 3
+    assert "songline doctor" in result.output
