@@ -48,7 +48,8 @@ class VersionDocument(Struct, frozen=True, kw_only=True, rename="camel"):
     - `policy`: of charts the name and version of their policy, else empty.
     - `until`: only what the hub had taken by then was folded; None: all.
     - `positions`: how far it was when that was recorded last, by partition; the container's watermarks are exact.
-    - `events`: how many were folded by rebuilds, `unreadable` of them could not be decoded, `missing` were not found.
+    - `events`: how many were folded by rebuilds. At least `unreadable` of them could not be decoded, and at least
+      `missing` others were not found: what a rebuild that is killed had counted in its last seconds is lost.
     - `worker`: the rebuild that writes it, empty for none, which recorded that at `recorded_at`.
     """
 

@@ -26,6 +26,7 @@ LONG = (
     "contract/test_local_installation.py",
     "integration/history/test_erasure.py::test_a_listener_is_erased_though",
     "integration/history/test_forget_commands.py::test_a_listener_is_exported",
+    "integration/history/test_rebuild.py::test_rebuilds_that_are_killed",
     "integration/ingestion/test_locks.py",
     "integration/library/test_former_data.py::test_a_migration_that_is_killed",
     "integration/runtime/test_isolation.py",

@@ -1,5 +1,7 @@
 """`songline projection`: lists, switches, rolls back and drops the versions of projections."""
 
+import asyncio
+
 import click
 import msgspec
 from rich import box
@@ -32,11 +34,8 @@ def list_all(projection: str | None, as_json: bool) -> None:
 
     async def work(services: VersionServices) -> list[ListedVersion]:
         names = PROJECTIONS_OF_VERSIONS if projection is None else (projection,)
-        return [
-            version
-            for name in names
-            for version in await list_versions(VERSIONED[name], services.account, services.store, services.lag)
-        ]
+        lists = [list_versions(VERSIONED[name], services.account, services.store, services.lag) for name in names]
+        return [version for found in await asyncio.gather(*lists) for version in found]
 
     found = run_with_versions(work)
     if as_json:

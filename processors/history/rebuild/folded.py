@@ -9,6 +9,7 @@ from songline.processors.catalog import song_store
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.rebuild.partition_fold import FoldParts, PartitionFold
+from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.library import shelf_store
 from songline.processors.library.config import LibraryConfig
@@ -17,10 +18,10 @@ from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import LIBRARY, SONGS
-from songline.schemas.progress import lasting_position
+from songline.schemas.progress import lasting_position, split_position
 from songline.schemas.projections import VersionDocument
 
-NEAR_S = 2.0
+NEAR_S = 5.0
 """A pass over all partitions that took no longer has reached the hub's end, as far as that can be reached."""
 
 
@@ -47,13 +48,15 @@ async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProces
 
 async def _ask_ends(parts: RebuildParts) -> None:
     """Note where the hub ends, for the time that is left."""
-    for partition, count in parts.count.partitions.items():
-        if partition in (await parts.hub.describe()).partitions:
+    there = (await parts.hub.describe()).partitions
+
+    async def ask(partition: str, count: PartitionFoldCount) -> None:
+        count.end = count.position
+        if partition in there:
             _, last = await parts.hub.read_ends(partition)
-            generation = max(0, count.position) // lasting_position(1, 0)
-            count.end = lasting_position(generation, last)
-        else:
-            count.end = count.position
+            count.end = lasting_position(split_position(count.position)[0], last)
+
+    await asyncio.gather(*(ask(partition, count) for partition, count in parts.count.partitions.items()))
 
 
 def open_libraries(container: ContainerProxy, version: VersionDocument) -> OpenProcessor:

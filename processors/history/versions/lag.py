@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import datetime
 
-from azure.eventhub import EventData
-from azure.eventhub.aio import EventHubConsumerClient
-from azure.eventhub.exceptions import EventHubError
 from msgspec import Struct
 
-from songline.processors.runtime.hub_metadata import HubMetadata
-from songline.processors.runtime.resume_point import HubMismatch, HubState, missing_partitions, resume_point
+from songline.processors.history.archive.errors import HubUnreadableError
+from songline.processors.history.archive.hub_tail import HubTail
+from songline.processors.runtime.resume_point import HubMismatch, missing_partitions, resume_point
 from songline.schemas.progress import Watermark
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 15.0
 
 
 class VersionLag(Struct, frozen=True):
@@ -34,63 +32,52 @@ class VersionLag(Struct, frozen=True):
 
 
 class LagMeter:
-    """Measures versions of `hub` by a client of that hub, which reads nothing else. `now` gives the time of day."""
+    """Measures versions of `hub`, whose events `tail` reads. `now` gives the time of day."""
 
-    def __init__(self, hub: str, client: EventHubConsumerClient, now: Callable[[], datetime]) -> None:
+    def __init__(self, hub: str, tail: HubTail, now: Callable[[], datetime]) -> None:
         self._hub = hub
-        self._client = client
-        self._metadata = HubMetadata(client)
+        self._tail = tail
         self._now = now
 
     async def measure(self, watermarks: Mapping[str, Watermark]) -> VersionLag:
         """The lag of a version with these watermarks. Raises EventHubError."""
-        described = await self._metadata.describe()
-        events, age_s = 0, 0.0
-        gone = [mismatch.sentence for mismatch in self._missing(watermarks, described.partitions)]
-        for partition in sorted(described.partitions, key=int):
-            watermark = watermarks.get(partition) or Watermark(position=-1, through=None)
-            state = HubState(described.created_at, *await self._metadata.read_ends(partition))
-            found = resume_point(watermark, state, f"{self._hub}/{partition}")
-            if isinstance(found, HubMismatch):
-                gone.append(found.sentence)
-                continue
-            first = found.next_position
-            if watermark.position < 0 and state.first > 0:
-                gone.append(f"{self._hub}/{partition}: nothing is applied, and the hub begins at {state.first}")
-            if first > state.last:
-                continue
-            events += state.last - first + 1
-            taken_at = await self._enqueued_at(partition, first) or watermark.through
-            # Nothing is known of when: as old as can be.
-            age_s = max(age_s, float("inf") if taken_at is None else (self._now() - taken_at).total_seconds())
-        return VersionLag(events, age_s, "; ".join(gone))
-
-    def _missing(self, watermarks: Mapping[str, Watermark], partitions: frozenset[str]) -> list[HubMismatch]:
+        described = await self._tail.describe()
         applied = {partition: one for partition, one in watermarks.items() if one.position >= 0}
-        return list(missing_partitions(applied, partitions, self._hub).values())
+        gone = [one.sentence for one in missing_partitions(applied, described.partitions, self._hub).values()]
+        partitions = sorted(described.partitions, key=int)
+        found = await asyncio.gather(*(self._of(one, watermarks.get(one)) for one in partitions))
+        gone += [one.gone for one in found if one.gone]
+        age_s = max((one.age_s for one in found), default=0.0)
+        return VersionLag(sum(one.events for one in found), age_s, "; ".join(gone))
 
-    async def _enqueued_at(self, partition: str, position: int) -> datetime | None:
-        """When the hub took the event at a position; None where it does not give it."""
-        first: asyncio.Future[EventData] = asyncio.get_running_loop().create_future()
+    async def _of(self, partition: str, stored: Watermark | None) -> VersionLag:
+        watermark = stored or Watermark(position=-1, through=None)
+        asked_s = self._now().timestamp()
+        state = await self._tail.read_state(partition)
+        if state is None:
+            return VersionLag(0, 0.0)
+        place = f"{self._hub}/{partition}"
+        found = resume_point(watermark, state, place)
+        if isinstance(found, HubMismatch):
+            return VersionLag(0, 0.0, found.sentence)
+        gone = ""
+        if watermark.position < 0 and state.first > 0:
+            gone = f"{place}: nothing is applied, and the hub begins at {state.first}"
+        events = state.last - found.next_position + 1
+        if events <= 0:
+            return VersionLag(0, 0.0, gone)
+        taken_s: float | None = await self._enqueued_s(partition, found.next_position)
+        if taken_s is None and watermark.through is not None:
+            taken_s = watermark.through.timestamp()
+        # Where nothing is known of when, it is as old as can be.
+        age_s = float("inf") if taken_s is None else max(0.0, asked_s - taken_s)
+        return VersionLag(events, age_s, gone)
 
-        async def take(_: object, events: list[EventData]) -> None:
-            if events and not first.done():
-                first.set_result(events[0])
-
-        receiving = asyncio.create_task(
-            self._client.receive_batch(
-                take,
-                partition_id=partition,
-                starting_position=position,
-                starting_position_inclusive=True,
-                max_batch_size=1,
-                prefetch=1,
-            )
-        )
-        try:
-            await asyncio.wait((receiving, first), timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            receiving.cancel()
-            with suppress(asyncio.CancelledError, EventHubError):
-                await receiving
-        return first.result().enqueued_time if first.done() else None
+    async def _enqueued_s(self, partition: str, position: int) -> int | None:
+        """The second at which the hub took the event at a position; None where it does not give it."""
+        reading = self._tail.read(partition, position, position)
+        with suppress(HubUnreadableError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S), aclosing(reading) as batches:
+                async for batch in batches:
+                    return None if isinstance(batch, int) else batch.enqueued_s[0]
+        return None

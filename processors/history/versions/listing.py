@@ -1,5 +1,6 @@
 """The versions of a projection as they are listed: their documents, with their lag and size."""
 
+import asyncio
 import re
 
 from azure.cosmos.aio import CosmosClient
@@ -64,7 +65,7 @@ async def list_versions(
 async def _listed(
     projection: VersionedProjection, account: CosmosClient, lag: LagMeter, documents: list[VersionDocument]
 ) -> list[ListedVersion]:
-    return [await _measured(projection, account, lag, _of(one)) for one in documents]
+    return await asyncio.gather(*(_measured(projection, account, lag, _of(one)) for one in documents))
 
 
 def _of(document: VersionDocument) -> ListedVersion:

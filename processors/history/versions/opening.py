@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from azure.cosmos.aio import CosmosClient
 from msgspec import Struct
 
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import read_cosmos, read_eventhubs
+from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.versions.lag import LagMeter
 from songline.processors.history.versions.projections import VersionedProjection
 from songline.processors.history.versions.switching import VersionSwitcher
@@ -41,10 +43,10 @@ async def open_versions(environ: Mapping[str, str]) -> AsyncIterator[VersionServ
     async with AsyncExitStack() as stack:
         account = cosmos.client(account_settings)
         stack.push_async_callback(account.close)
-        client = eventhubs.consumer(hub_settings, MUSIC_EVENTS, READ_GROUP)
-        await stack.enter_async_context(client)
+        consumer = partial(eventhubs.consumer, hub_settings, MUSIC_EVENTS, READ_GROUP)
+        hub = HubMetadata(await stack.enter_async_context(consumer()))
         store = VersionStore(cosmos.container(account, DATABASE, PROJECTIONS), _now)
-        yield VersionServices(account, store, HubMetadata(client), LagMeter(MUSIC_EVENTS, client, _now), _now)
+        yield VersionServices(account, store, hub, LagMeter(MUSIC_EVENTS, HubTail(consumer, hub), _now), _now)
 
 
 def _now() -> datetime:

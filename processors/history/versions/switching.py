@@ -75,12 +75,13 @@ class VersionSwitcher:
         return await self._make_live(live, self._of(versions, version), force=force)
 
     async def roll_back(self, *, force: bool) -> VersionSwitch:
-        """Make the version live again that was so before."""
+        """Make the version live again that was so before. It goes on from where it was, however far that is behind, if
+        the hub still has what it lacks."""
         live = await self._live(force=force)
         former = [one for one in await self._versions(live) if one.state == "former"]
         if not former:
             raise SwitchRefusedError(f"no version of {self._name} was live before: see `songline projection list`")
-        return await self._make_live(live, max(former, key=lambda one: one.since), force=force)
+        return await self._make_live(live, max(former, key=lambda one: one.since), force=force, may_lag=True)
 
     async def drop(self, version: int) -> VersionDocument:
         """Delete a version's container. The live one is never dropped, nor one that a rebuild writes."""
@@ -132,7 +133,7 @@ class VersionSwitcher:
         return found
 
     async def _make_live(
-        self, live: LiveVersionDocument | None, document: VersionDocument, *, force: bool
+        self, live: LiveVersionDocument | None, document: VersionDocument, *, force: bool, may_lag: bool = False
     ) -> VersionSwitch:
         what = f"version {document.version} of {self._name}"
         if live is not None and live.version == document.version:
@@ -145,7 +146,7 @@ class VersionSwitcher:
                 f"{what} can't go on from where it is: {lag.gone}. Rebuild it from the archive (`songline rebuild "
                 f"{self._name}`), or accept what it lacks with --force"
             )
-        if (lag.age_s > FAR_S or document.state == "building") and not force:
+        if (lag.age_s > FAR_S or document.state == "building") and not (force or may_lag):
             unready = "is not built yet" if document.state == "building" else "is too far behind"
             until = f"; it was built until {document.until:%Y-%m-%d %H:%M:%S}" if document.until else ""
             raise SwitchRefusedError(

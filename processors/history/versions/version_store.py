@@ -81,8 +81,10 @@ class VersionStore:
         return StoredVersion(after, written["_etag"])
 
     async def ensure(self, live: LiveVersionDocument) -> StoredVersion:
-        """The document of the live version, made where there is none: the first one is older than such documents. Once
-        it is there, a live document that is gone is noticed."""
+        """The document of the live version, made where there is none: the first one is older than such documents.
+
+        Once it is there, a live document that is gone is noticed. So that is made before it."""
+        await live_version.create(self._projections, live)
         found = await self.read(live.id, live.version)
         if found is not None:
             return found

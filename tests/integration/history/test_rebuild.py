@@ -1,0 +1,182 @@
+"""Libraries and songs are rebuilt under live traffic by commands that are killed, and the new versions go on."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from azure.cosmos.aio import CosmosClient
+
+from songline.cloud import cosmos
+from songline.cloud.settings import read_cosmos
+from songline.schemas.channels import DATABASE, LIBRARY, SONGS
+from songline.schemas.envelope import Event
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.projections import container_of
+from tests.support.catalog import Catalog, CatalogWorker, catalog_on
+from tests.support.library import Libraries, LibraryWorker, libraries_on
+from tests.support.library_reference import libraries
+from tests.support.localcloud import LocalCloud
+from tests.support.process import WorkerProcess
+from tests.support.versions import Operator, kill_midway
+from tests.support.waiting import wait_for_async
+from tests.support.worker import read_hub, told_apart
+
+KILLS = 3
+PARTITIONS = 4
+DEADLINE = 120.0
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
+    return start_localcloud("--blobs")
+
+
+@pytest.fixture
+def operator(cloud: LocalCloud) -> Operator:
+    return Operator(cloud)
+
+
+@pytest.fixture
+def workers(cloud: LocalCloud, tmp_path: Path) -> Iterator[list[WorkerProcess]]:
+    started = [LibraryWorker(cloud, tmp_path / "library.log"), CatalogWorker(cloud, tmp_path / "catalog.log")]
+    yield [worker.start() for worker in started]
+    for worker in started:
+        worker.kill()
+
+
+@pytest.fixture
+async def account(cloud: LocalCloud) -> AsyncIterator[CosmosClient]:
+    async with cosmos.client(read_cosmos(cloud.environment)) as client:
+        yield client
+
+
+def invented(chance: random.Random, number: int) -> Event:
+    """An event of one of a few listeners, about one of a few songs."""
+    user, song = f"user-{chance.randrange(12)}", f"song-{chance.randrange(30)}"
+    kinds: list[Callable[[], Payload]] = [
+        lambda: SongPlayed(user_id=user, song_id=song, played_ms=40_000, duration_ms=90_000, region="DE"),
+        lambda: SongLiked(user_id=user, song_id=song),
+        lambda: SongUnliked(user_id=user, song_id=song),
+        lambda: SongUploaded(user_id=user, song_id=song, title=f"Title {number}", artist="Nova", duration_ms=90_000),
+        lambda: SongRemoved(user_id=user, song_id=song),
+    ]
+    data = chance.choices(kinds, weights=(10, 2, 1, 3, 1))[0]()
+    return Event(id=f"event-{number}", source="/tests", time=NOON + timedelta(seconds=number), data=data)
+
+
+class Traffic:
+    """Events without end while the context lasts, a batch in each partition every `pause_s` seconds."""
+
+    def __init__(self, hub: Libraries, seed: int, pause_s: float = 0.1) -> None:
+        self._hub = hub
+        self._chance = random.Random(seed)
+        self._pause_s = pause_s
+        self._number = 0
+
+    async def send(self, batches: int, size: int = 10) -> None:
+        for _ in range(batches):
+            for partition in range(PARTITIONS):
+                events: list[Event | bytes] = [invented(self._chance, self._number + one) for one in range(size)]
+                self._number += size
+                if self._chance.random() < 0.1:
+                    events.insert(3, b"\xffnonsense")
+                await self._hub.tell(*events, partition=str(partition))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async def run() -> None:
+            while True:
+                await self.send(1, 3)
+                await asyncio.sleep(self._pause_s)
+
+        sending = asyncio.create_task(run())
+        try:
+            yield
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError):
+                await sending
+
+
+async def restarted(worker: WorkerProcess) -> None:
+    """Start a worker again that ended because another version is live, as its supervisor does."""
+
+    async def has_ended() -> bool:
+        return not worker.running
+
+    await wait_for_async(has_ended, "the worker to end", DEADLINE)
+    assert worker.ended() == 76, worker.said
+    worker.start()
+
+
+async def test_rebuilds_that_are_killed_equal_the_live_versions_and_go_on(
+    cloud: LocalCloud, operator: Operator, workers: list[WorkerProcess], account: CosmosClient
+) -> None:
+    chance = random.Random(11)
+    async with libraries_on(cloud) as first, catalog_on(cloud) as songs:
+        traffic = Traffic(first, 7)
+        await traffic.send(30, 20)
+        ends = await first.ends()
+        await wait_for_async(partial(first.read_up_to, ends), "the libraries to be at the hub's end", DEADLINE)
+        killed = 0
+        async with traffic.running():
+            for _ in range(KILLS):
+                for projection in (LIBRARY, SONGS):
+                    process = await operator.begin("rebuild", projection)
+                    killed += await kill_midway(process, chance.uniform(1.0, 3.0))
+            built = [await operator.done("rebuild", projection) for projection in (LIBRARY, SONGS)]
+            assert all("version 2 of" in said for said in built), built
+        assert killed, "no kill met a rebuild"
+        ends = await first.ends()
+        for hub in (first, songs):
+            await wait_for_async(partial(hub.read_up_to, ends), "the live versions to be at the hub's end", DEADLINE)
+        # The last of what came in while it was built.
+        for projection in (LIBRARY, SONGS):
+            await operator.done("rebuild", projection)
+        log, bad = told_apart(await read_hub(cloud.settings()))
+        built_libraries = Libraries(first.producer, cosmos.container(account, DATABASE, container_of(LIBRARY, 2)))
+        built_songs = Catalog(first.producer, cosmos.container(account, DATABASE, container_of(SONGS, 2)))
+        assert await built_libraries.all() == await first.all() == libraries(log)
+        assert await built_songs.songs() == await songs.songs()
+        for projection in (LIBRARY, SONGS):
+            live, ready = await operator.versions(projection)
+            assert (live.state, ready.state) == ("live", "ready")
+            assert (ready.positions, ready.events_behind) == (ends, 0)
+            assert ready.positions == live.positions
+            assert ready.events == len(log) + len(bad)
+            # What a rebuild that is killed had counted in its last seconds is not known.
+            assert ready.unreadable <= len(bad)
+
+        async with traffic.running():
+            for projection, worker in zip((LIBRARY, SONGS), workers, strict=True):
+                assert f"version 2 of {projection} is live" in await operator.done("rebuild", projection, "--switch")
+                await restarted(worker)
+            await asyncio.sleep(1.0)
+            for worker in workers:
+                worker.kill()
+                worker.start()
+        ends = await first.ends()
+        for hub in (built_libraries, built_songs):
+            await wait_for_async(partial(hub.read_up_to, ends), "the new versions to be at the hub's end", DEADLINE)
+        log, _ = told_apart(await read_hub(cloud.settings()))
+        assert await built_libraries.all() == libraries(log)
+
+        # Back, and what was missed comes to the version that was live before.
+        await operator.done("projection", "rollback", LIBRARY)
+        await restarted(workers[0])
+        await wait_for_async(partial(first.read_up_to, ends), "the first version to be at the hub's end", DEADLINE)
+        assert await first.all() == libraries(log)
+        refused = await operator.run("projection", "drop", LIBRARY, "1")
+        assert (refused.code, "is live: switch to another one first" in refused.said) == (2, True)
+        await operator.done("projection", "drop", LIBRARY, "2")
+        assert not await cosmos.exists(account, DATABASE, container_of(LIBRARY, 2))
+        assert [one.state for one in await operator.versions(LIBRARY)] == ["live", "dropped"]
+        for command in ("switch", "drop"):
+            gone = await operator.run("projection", command, LIBRARY, "2")
+            assert (gone.code, "was dropped at" in gone.said) == (2, True)
