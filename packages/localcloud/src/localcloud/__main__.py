@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from localcloud import azurite_install
+from localcloud.allocator import share_arena
 from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
 from localcloud.capture.declaration import MAX_INTERVAL_S
@@ -108,6 +109,7 @@ def main(
     """
     if context.invoked_subcommand is not None:
         return
+    share_arena()
     logging.raiseExceptions = False  # a line that finds no room must not make a traceback of its own
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK has several lines for each request of Capture

@@ -16,9 +16,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Final, Self
 
 from localcloud import azurite_install
+from localcloud.allocator import ARENAS
 from localcloud.azurite_install import AzuriteError
 from localcloud.published_keys import BLOB_ACCOUNT
 
@@ -27,6 +28,9 @@ logger = logging.getLogger("localcloud.azurite")
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 LISTENING = re.compile(r"successfully listens on http://[^:]+:(\d+)")
+
+_SMALL_HEAP: Final = ("--max-semi-space-size=1", "--heap-growing-percent=20")
+"""Options of V8, which lets garbage grow with the machine's memory. Nearly all that Azurite's heap holds is garbage."""
 
 
 class AzuriteServer:
@@ -91,12 +95,13 @@ class AzuriteServer:
     async def _spawn(self, program: Path, modules: Path, lock: IO[str]) -> Process:
         return await asyncio.create_subprocess_exec(
             str(program),
+            *_SMALL_HEAP,
             str(azurite_install.HERE / "serve.js"),
             *("--blobHost", self._host, "--blobPort", str(self.port)),
             *("--location", str(self._folder.resolve()), "--silent", "--disableTelemetry"),
             # SDKs are ahead of the API versions that Azurite knows by name; what they use of them is old.
             "--skipApiVersionCheck",
-            env={**os.environ, "NODE_PATH": str(modules)},
+            env={ARENAS: "1", **os.environ, "NODE_PATH": str(modules)},
             stdin=PIPE,
             stdout=PIPE,
             stderr=asyncio.subprocess.STDOUT,
