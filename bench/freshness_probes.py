@@ -17,9 +17,9 @@ from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongUploaded
 from tests.support.audio import song
 
-POLL_S, POLL_PART = 0.05, 0.02
+POLL_S, POLL_PART = 0.05, 0.05
 """A probe is asked for every POLL_S at first, and of what is late every POLL_PART of its age: where a worker is far
-behind, hundreds of probes wait."""
+behind, hundreds of probes wait. What is asked for more seldom is seen later, never earlier."""
 
 NO_ANSWER = (aiohttp.ClientError, TimeoutError)
 
@@ -49,16 +49,24 @@ class Prober:
 
     def __init__(self, send: Send, seen: Seen, period_s: float, patience_s: float) -> None:
         self._send, self._seen, self._period_s, self._patience_s = send, seen, period_s, patience_s
+        self._ended = asyncio.Event()
         self.sightings: list[Sighting] = []
+        self.asked = 0
+        """How often it has asked."""
 
     async def run(self) -> None:
-        """Probe until cancelled. What is not seen yet counts as not seen."""
+        """Probe until `end`, and then until all that was sent is seen or given up: the last ones may be the latest."""
         async with asyncio.TaskGroup() as group:
             number = 0
-            while True:
+            while not self._ended.is_set():
                 group.create_task(self._probe(number))
                 number += 1
-                await asyncio.sleep(self._period_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), self._period_s)
+
+    def end(self) -> None:
+        """Send no more probes."""
+        self._ended.set()
 
     async def _probe(self, number: int) -> None:
         known = await self._send(number)
@@ -71,6 +79,7 @@ class Prober:
         self.sightings.append(Sighting(acknowledged, time.monotonic()))
 
     async def _asked(self, number: int, known: str) -> bool:
+        self.asked += 1
         try:
             return await self._seen(number, known)
         except NO_ANSWER:

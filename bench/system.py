@@ -33,10 +33,11 @@ from songline.schemas.channels import MUSIC_EVENTS
 REGION = (
     "Inside: `songline up` (localcloud with Azurite, the four workers, the API, the supervisor) and the simulator; for "
     "freshness, from the hub's acknowledgement of a like to the answer of `GET /v1/users/{id}/library` that has it, "
-    "asked every 50 ms, and of the charts how old the first event is that the chart leaves out, by when the hub took "
-    "it. Outside: this process, which probes, and the first minute (a tenth of a short run). A recovery begins with "
-    "SIGKILL and ends when something acknowledged since is answered as fresh as ever; the supervisor's second of "
-    "pause is inside. Memory: the median of the last tenth beside that of the minute after minute 5."
+    "asked every 50 ms, or every twentieth of its age; and of the charts how old the first event is that the chart "
+    "leaves out, by when the hub took it. What the probes cost the API and localcloud is inside. Outside: this "
+    "process, which probes, and the first minute (a tenth of a short run). A recovery begins with SIGKILL and ends "
+    "when something acknowledged since is answered as fresh as ever; the supervisor's second of pause is inside. "
+    "Memory: the median of the last tenth beside that of the minute after minute 5."
 )
 
 SETTLED_S = 300.0
@@ -70,7 +71,10 @@ class Seen(Struct):
     chart_s: list[float]
     events_per_s: float
     cores: float
+    asks_per_s: float
     use: dict[str, ProcessUse]
+    api_unprobed_s: float
+    """CPU seconds that the API uses in as long a time while it is not probed, as far as the first minute tells."""
     recoveries: list[Recovery]
 
 
@@ -96,18 +100,28 @@ async def _watch(system: RunningSystem, load: Load) -> Seen:
         probes = ApiProbes(client, publisher, secrets.token_hex(4))
         charts, library = ChartAges(client, hub, 1.0), probes.library(1.0, 120.0)
         whole_s = load.minutes * 60
-        await asyncio.sleep(min(60.0, whole_s / 10))
+        settling_s = min(60.0, whole_s / 10)
         with UsageSampler(system) as sampler:
-            async with running(charts.run(), library.run()):
+            await asyncio.sleep(settling_s)
+            api_unprobed_s = sampler.use()["api"].cpu_s * whole_s / settling_s
+        with UsageSampler(system) as sampler:
+            async with running(charts.run()):
+                probing = asyncio.create_task(library.run())
                 await asyncio.sleep(whole_s)
-                seen = Seen(
-                    library_s=[one.took_s for one in library.sightings],
-                    chart_s=[age for _, age in charts.ages],
-                    events_per_s=_rate(charts.counted),
-                    cores=sampler.cores(),
-                    use=sampler.use(),
-                    recoveries=[],
-                )
+                cores, use, asks_per_s = sampler.cores(), sampler.use(), library.asked / whole_s
+                ages, events_per_s = [age for _, age in charts.ages], _rate(charts.counted)
+                library.end()
+                await probing
+        seen = Seen(
+            library_s=[one.took_s for one in library.sightings],
+            chart_s=ages,
+            events_per_s=events_per_s,
+            cores=cores,
+            asks_per_s=asks_per_s,
+            use=use,
+            api_unprobed_s=api_unprobed_s,
+            recoveries=[],
+        )
         if load.kills:
             seen.recoveries = await _kill(system, settings, probes, charts, load.kills)
     return seen
@@ -165,6 +179,13 @@ def rows(load: Load, seen: Seen) -> list[Measurement]:
             )
             for name, use in sorted(seen.use.items())
         ),
+        Measurement(
+            row=1,
+            what=f"{load.words}: CPU of api while it is not probed",
+            figure=seen.api_unprobed_s / (load.minutes * 60),
+            unit="cores",
+        ),
+        Measurement(row=1, what=f"{load.words}: how often the probes ask", figure=seen.asks_per_s, unit="requests/s"),
         *(_seconds(8, f"{load.words}: charts, p{p}", seen.chart_s, p, "<= 2" if p == 99 else "") for p in (50, 90, 99)),
         *(_growth(load, name, use, seen.events_per_s) for name, use in sorted(seen.use.items())),
     ]

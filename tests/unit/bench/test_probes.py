@@ -1,0 +1,50 @@
+"""Probes of freshness: what is late when the probing ends is waited for, and counts."""
+
+import asyncio
+from math import inf
+
+from bench.freshness_probes import Prober
+
+
+async def test_what_is_late_at_the_end_counts() -> None:
+    late, fourth = asyncio.Event(), asyncio.Event()
+
+    async def send(number: int) -> str:
+        return str(number)
+
+    async def seen(number: int, known: str) -> bool:
+        assert known == str(number)
+        if number == 3:
+            fourth.set()
+        return number == 0 or late.is_set()
+
+    prober = Prober(send, seen, 0.01, 60.0)
+    probing = asyncio.create_task(prober.run())
+    async with asyncio.timeout(10):
+        await fourth.wait()
+    prober.end()
+    await asyncio.sleep(0.02)
+    assert not probing.done()
+    late.set()
+    await probing
+    assert len(prober.sightings) >= 2
+    assert max(one.took_s for one in prober.sightings) >= 0.02
+
+
+async def test_what_is_never_seen_is_given_up_and_counts_as_never() -> None:
+    async def send(number: int) -> str:
+        return ""
+
+    async def seen(number: int, known: str) -> bool:
+        raise TimeoutError
+
+    prober = Prober(send, seen, 60.0, 0.05)
+    prober.end()
+    await prober.run()
+    assert prober.sightings == []
+    again = Prober(send, seen, 60.0, 0.05)
+    probing = asyncio.create_task(again.run())
+    await asyncio.sleep(0)
+    again.end()
+    await probing
+    assert [one.took_s for one in again.sightings] == [inf]
