@@ -55,6 +55,28 @@ class ShelfFacts(Struct, frozen=True):
     largest: Mapping[str, int]
 
 
+class ArchiveFacts(Struct, frozen=True):
+    """What is known of the archive.
+
+    `is_there`: whether the `container` is, `can_capture` whether the hub's service has Capture at all. `files` and
+    `size_bytes` are of all partitions, `day_files` and `day_bytes` of the last 24 hours. Of the newest files of each
+    partition: `holes` and `damages` as sentences. `waiting`: how many of the hub's events are in no file, the oldest of
+    them for `oldest_s` seconds; None where none waits.
+    """
+
+    container: str
+    is_there: bool
+    can_capture: bool
+    files: int = 0
+    size_bytes: int = 0
+    day_files: int = 0
+    day_bytes: int = 0
+    holes: tuple[str, ...] = ()
+    damages: tuple[str, ...] = ()
+    waiting: int = 0
+    oldest_s: float | None = None
+
+
 class DoctorFacts(Struct, frozen=True, kw_only=True):
     """Everything that the doctor knows about a system.
 
@@ -65,7 +87,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     - `dead_letters`: those of the queue of commands, over AMQP. `queue`: its settings, over the management endpoint;
       None without one.
     - `parked`: the number of parked records that were neither sent again nor discarded.
-    - `blobs`: whether a blob container exists, by name.
+    - `blobs`: whether a blob container exists, by name. `archive`: see ArchiveFacts; None where it was not asked for.
     - `health`: by service, a worker's report, else "" if it is healthy, else the reason; None without an address.
     - `options`: the settings of the trending worker's Kafka clients.
     - `skew`: the seconds by which this machine's clock is ahead of the service's.
@@ -81,6 +103,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     parked: int | MissingEntity | FailedQuestion
     queue: QueueDeclaration | FailedQuestion | None
     blobs: Mapping[str, bool] | FailedQuestion
+    archive: ArchiveFacts | FailedQuestion | None = None
     health: Mapping[str, ProgressReport | str | None]
     options: Mapping[str, int | None] | FailedQuestion
     skew: float | FailedQuestion

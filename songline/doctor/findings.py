@@ -6,6 +6,7 @@ from typing import Literal
 from songline.cloud.cosmos import Container
 from songline.cloud.kafka import unsafe
 from songline.doctor import workers
+from songline.doctor.archive import archive_findings
 from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
 from songline.doctor.finding import Finding
 from songline.doctor.projections import version_findings
@@ -42,6 +43,7 @@ def findings(facts: DoctorFacts, containers: Sequence[Container]) -> list[Findin
         *_parked(facts),
         *_servicebus(facts),
         *_blobs(facts),
+        *_archive(facts),
         *_options(facts),
         *_health(facts),
         *_clock(facts),
@@ -296,6 +298,12 @@ def _blobs(facts: DoctorFacts) -> Iterator[Finding]:
                 else:
                     mend = f"`az storage container create --name {name}`; on this machine `songline up` creates it"
                     yield Finding(check, "fail", "is not there", mend)
+
+
+def _archive(facts: DoctorFacts) -> Iterator[Finding]:
+    # Where Blob Storage can't be reached at all, `_blobs` says so once.
+    if facts.archive is not None and not isinstance(facts.blobs, FailedQuestion):
+        yield from archive_findings(facts.archive)
 
 
 def _options(facts: DoctorFacts) -> Iterator[Finding]:

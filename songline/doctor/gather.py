@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any, Self, TypeVar, cast
 
 import faust
@@ -21,6 +22,7 @@ from msgspec import Struct
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.clock import measure_skew_s
+from songline.cloud.extras import MissingExtraError, load
 from songline.cloud.settings import (
     BlobSettings,
     CloudSettings,
@@ -31,12 +33,20 @@ from songline.cloud.settings import (
     read_blobs,
     read_servicebus,
 )
-from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
+from songline.doctor.facts import (
+    ArchiveFacts,
+    DeadLetterFacts,
+    DoctorFacts,
+    FailedQuestion,
+    MissingEntity,
+    StoredContainer,
+)
 from songline.doctor.projections import ask_versions
 from songline.doctor.shelves import ask_shelves
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
+from songline.processors.history.archive.errors import HistoryError
 from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
@@ -79,6 +89,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         queue = start(_within(_queue(settings.servicebus)))
         parked = start(_within(_parked(cloud.cosmos)))
         stored = start(_within(_blobs(settings.blobs)))
+        archive = start(_within(_archive(settings, environ, clock())))
         skew = start(_within(measure_skew_s(cloud.cosmos.endpoint, clock, PATIENCE)))
         health = {name: start(_health(environ.get(variable))) for name, variable in addresses.items()}
     topics, behind = kafka.result()
@@ -93,6 +104,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         parked=parked.result(),
         queue=queue.result(),
         blobs=stored.result(),
+        archive=archive.result(),
         health={name: answer.result() for name, answer in health.items()},
         options=_options(cloud, environ),
         skew=skew.result(),
@@ -105,7 +117,10 @@ async def _within(question: Awaitable[T]) -> T | FailedQuestion:
             return await question
     except TimeoutError:
         return FailedQuestion(f"no answer within {PATIENCE:g} s")
-    except (AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError, PoisonError) as error:
+    except (
+        *(AzureError, EventHubError, httpx.HTTPError, KafkaError, OSError, ValueError, PoisonError),
+        *(HistoryError, MissingExtraError, SettingError),
+    ) as error:
         return FailedQuestion(_words(error))
 
 
@@ -262,6 +277,12 @@ async def _queue(settings: ServiceBusSettings) -> QueueDeclaration | None:
 async def _blobs(settings: BlobSettings) -> dict[str, bool]:
     async with blobs.client(settings, retry_total=0) as client:
         return {name: await client.get_container_client(name).exists() for name in channels.BLOB_CONTAINERS}
+
+
+async def _archive(settings: DoctorSettings, environ: Mapping[str, str], now: datetime) -> ArchiveFacts:
+    reading = cast("ModuleType", load("songline.doctor.archive_reading", "history"))
+    facts: ArchiveFacts = await reading.read_archive_facts(environ, settings.cloud.eventhubs, settings.servicebus, now)
+    return facts
 
 
 def _options(settings: CloudSettings, environ: Mapping[str, str]) -> dict[str, int | None] | FailedQuestion:
