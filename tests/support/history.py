@@ -6,7 +6,7 @@ from random import Random
 
 from msgspec import Struct
 
-from songline.processors.history.as_of.readable import FileSpan
+from songline.processors.history.charts.readable import FileSpan
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload
 from songline.schemas.moments import moment_at

@@ -4,8 +4,9 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 from songline.processors.history.as_of.answers import PastLibrary
-from songline.processors.history.as_of.charts import check_moment, first_second
-from songline.processors.history.as_of.readable import EventColumns, EventsRead, ReadableHistory
+from songline.processors.history.as_of.errors import check_moment
+from songline.processors.history.charts.beginning import first_second, read_spans
+from songline.processors.history.charts.readable import EventColumns, EventsRead, ReadableHistory
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.library.action import UserAction
@@ -29,7 +30,7 @@ async def library_as_of(history: ReadableHistory, user_id: str, second: int) -> 
 
     Raises NoHistoryError, MomentError, and what reading the history raises.
     """
-    spans = {partition: await history.spans(partition) for partition in await history.partitions()}
+    spans = await read_spans(history)
     check_moment(second, await first_second(history, spans))
     actions: list[UserAction] = []
     positions = {}

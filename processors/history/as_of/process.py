@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 from azure.core.exceptions import AzureError
@@ -17,7 +17,6 @@ from azure.eventhub.exceptions import EventHubError
 from songline.cloud import blobs
 from songline.cloud.settings import SettingError, read_blobs
 from songline.processors.history.archive.errors import HistoryError
-from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.as_of.answers import (
     Answer,
@@ -28,10 +27,10 @@ from songline.processors.history.as_of.answers import (
     Question,
 )
 from songline.processors.history.as_of.charts import charts_as_of
-from songline.processors.history.as_of.errors import MomentError, NoHistoryError
+from songline.processors.history.as_of.errors import MomentError
 from songline.processors.history.as_of.library import library_as_of
-from songline.processors.history.as_of.readable import FileSpan
-from songline.processors.history.as_of.song_events import SongEventStore
+from songline.processors.history.charts.beginning import NoHistoryError, SpannedHistory
+from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
 from songline.schemas.channels import ARCHIVE_INDEX_BLOBS
@@ -42,23 +41,11 @@ LONGEST_S = 900
 """A process that nobody waits for any more ends after so long."""
 
 
-class SpannedHistory(HubHistory):
-    """A HubHistory that says where its files are, as moments of the past ask for it."""
-
-    async def spans(self, partition: str) -> Sequence[FileSpan]:
-        """The files of a partition that have events, by their first position."""
-        return [
-            FileSpan(one.file.path, one.file.etag, one.first, one.last, one.range.first_s, one.range.last_s)
-            for one in await self.placed(partition)
-            if one.range is not None
-        ]
-
-
 async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
     """The answer to a question, from the history that the environment names."""
     try:
         async with open_history(environ) as opened, blobs.client(read_blobs(environ)) as account:
-            history = SpannedHistory(opened.files, opened.tail)
+            history = SpannedHistory(opened)
             match question:
                 case ChartsQuestion(second):
                     store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS))

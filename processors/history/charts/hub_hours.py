@@ -1,5 +1,6 @@
 """A history in the order of the hub's hours: of all partitions what came before an hour, then its snapshot."""
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping
 from itertools import accumulate
@@ -57,6 +58,8 @@ class PartitionEvents:
             part = slice(self._at, end)
             replay.apply(partition, self._positions[part], self._enqueued_s[part], self._bodies[part])
             self._at = end
+            # The loop has others to serve, also where no event has to be waited for.
+            await asyncio.sleep(0)
 
 
 class HourSnapshot(Struct, frozen=True):
@@ -66,6 +69,42 @@ class HourSnapshot(Struct, frozen=True):
     charts: dict[str, Chart]
 
 
+class HubHours:
+    """All partitions in the order of the hub's hours, from `first_hour` on, up to the second `until_s`."""
+
+    def __init__(
+        self, replay: ChartReplay, partitions: Mapping[int, PartitionEvents], until_s: int, first_hour: int
+    ) -> None:
+        self._replay = replay
+        self._partitions = partitions
+        self._until_s = until_s
+        self._hour = first_hour
+
+    async def next_hour(self, *, pass_over_quiet: bool) -> int | None:
+        """Apply all events before the next hour, and return it; None where that is not over by the last second.
+
+        `pass_over_quiet`: hours before which nothing comes in are passed over.
+        """
+        if pass_over_quiet:
+            events = self._partitions.values()
+            starts = [start for one in events if (start := await one.next_s()) is not None]
+            if not starts:
+                return None
+            self._hour = max(self._hour, min(starts) // HOUR_S + 1)
+        if self._hour * HOUR_S > self._until_s:
+            return None
+        for number, one in self._partitions.items():
+            await one.apply_before(self._hour * HOUR_S, number, self._replay)
+        self._hour += 1
+        return self._hour - 1
+
+    async def finish(self) -> None:
+        """Apply what is left up to the last second, in which the windows end then."""
+        for number, one in self._partitions.items():
+            await one.apply_before(self._until_s + 1, number, self._replay)
+        self._replay.advance(self._until_s * 1_000)
+
+
 async def replay_hours(
     replay: ChartReplay, partitions: Mapping[int, PartitionEvents], until_s: int, first_hour: int = 0
 ) -> AsyncIterator[HourSnapshot]:
@@ -73,23 +112,10 @@ async def replay_hours(
 
     Hours in which no chart has an entry have none. Once it ends, the windows end in the second `until_s`.
     """
-    shown = False
-    hour = first_hour
-    while True:
-        if not shown:
-            starts = [start for events in partitions.values() if (start := await events.next_s()) is not None]
-            if not starts:
-                break
-            hour = max(hour, min(starts) // HOUR_S + 1)
-        if hour * HOUR_S > until_s:
-            break
-        for number, events in partitions.items():
-            await events.apply_before(hour * HOUR_S, number, replay)
+    hours = HubHours(replay, partitions, until_s, first_hour)
+    charts: dict[str, Chart] = {}
+    while (hour := await hours.next_hour(pass_over_quiet=not charts)) is not None:
         charts = replay.snapshot(hour)
-        shown = bool(charts)
-        if shown:
+        if charts:
             yield HourSnapshot(hour, charts)
-        hour += 1
-    for number, events in partitions.items():
-        await events.apply_before(until_s + 1, number, replay)
-    replay.advance(until_s * 1_000)
+    await hours.finish()

@@ -1,0 +1,110 @@
+"""Where a replay begins: at the history's first event, or later, with what older events say of songs."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+
+from msgspec import Struct
+
+from songline.processors.history.archive.history import HubHistory
+from songline.processors.history.charts.hub_hours import HOUR_S, PartitionEvents
+from songline.processors.history.charts.readable import EventsRead, FileSpan, ReadableHistory
+from songline.processors.history.charts.replay import ChartReplay
+from songline.processors.history.charts.song_events import SongEventStore
+from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.schemas.policy import ChartPolicy
+
+
+class NoHistoryError(Exception):
+    """There is no archive, or nothing in it; the message is a sentence with what to do."""
+
+
+class SpannedHistory:
+    """A HubHistory that says where its files are."""
+
+    def __init__(self, history: HubHistory) -> None:
+        self._history = history
+        self.read = history.read
+        self.partitions = history.partitions
+
+    async def spans(self, partition: str) -> Sequence[FileSpan]:
+        """The files of a partition that have events, by their first position."""
+        return [
+            FileSpan(one.file.path, one.file.etag, one.first, one.last, one.range.first_s, one.range.last_s)
+            for one in await self._history.placed(partition)
+            if one.range is not None
+        ]
+
+
+class BegunReplay(Struct, frozen=True):
+    """A replay, and by partition the position after which it goes on."""
+
+    replay: ChartReplay
+    starts: Mapping[int, int]
+
+
+async def read_spans(history: ReadableHistory) -> dict[str, Sequence[FileSpan]]:
+    """The files of all partitions."""
+    return {partition: await history.spans(partition) for partition in await history.partitions()}
+
+
+async def first_second(history: ReadableHistory, spans: Mapping[str, Sequence[FileSpan]]) -> int:
+    """The Unix second of the first event of a history. Raises NoHistoryError, and what reading the history raises."""
+    found = []
+    for partition, files in spans.items():
+        if files:
+            found.append(min(file.first_s for file in files))
+            continue
+        async with aclosing(history.read(partition)) as batches:
+            async for batch in batches:
+                found.append(batch.enqueued_s[0])
+                break
+    if not found:
+        raise NoHistoryError(
+            "the archive has no events, and the hub has none: turn Capture on for the hub music-events"
+        )
+    return min(found)
+
+
+async def begin_replay(
+    history: ReadableHistory,
+    song_events: SongEventStore,
+    begin_s: int,
+    policy: ChartPolicy,
+    key: IdentityKey,
+    shards: int = 1,
+) -> BegunReplay:
+    """A replay to which everything is to be applied that the hub took from the second `begin_s` on, and more where that
+    is in the same files. Raises NoHistoryError, and what reading the history raises."""
+    spans = await read_spans(history)
+    first_s = await first_second(history, spans)
+    replay = ChartReplay([int(one) for one in spans], policy, key, shards, first_hour=first_s // HOUR_S)
+    starts = {}
+    for partition, files in spans.items():
+        start = _start(files, begin_s)
+        if known := [(file.path, file.etag) for file in files if file.last <= start]:
+            older = await song_events.read(history, partition, known, files[0].first, start)
+            replay.apply(int(partition), older.positions, older.enqueued_s, older.bodies)
+            replay.pass_over(int(partition), start)
+        starts[int(partition)] = start
+    return BegunReplay(replay, starts)
+
+
+def events_after(history: ReadableHistory, positions: Mapping[int, int], second: int) -> dict[int, PartitionEvents]:
+    """Of each partition the events after its position, up to those of `second`."""
+    return {number: PartitionEvents(_read(history, str(number), after, second)) for number, after in positions.items()}
+
+
+def _start(files: Sequence[FileSpan], begin_s: int) -> int:
+    """The position after which everything is that was taken from `begin_s` on: that before the first file with such."""
+    start = -1
+    for file in files:
+        if file.last_s >= begin_s:
+            break
+        start = max(start, file.last)
+    return start
+
+
+async def _read(history: ReadableHistory, partition: str, after: int, second: int) -> AsyncGenerator[EventsRead, None]:
+    async with aclosing(history.read(partition, after, second + 1)) as found:
+        async for batch in found:
+            yield batch
