@@ -13,12 +13,13 @@ from azure.eventhub.exceptions import EventHubError
 from songline.cloud.settings import SettingError
 from songline.processes.environment import load
 from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.charts.beginning import MomentError, NoHistoryError
 from songline.processors.history.rebuild.lease import RebuildRefusedError
 from songline.processors.history.rebuild.partition_fold import FoldFailedError
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.switching import SwitchRefusedError
 from songline.processors.history.versions.version_store import VersionOvertakenError
-from songline.processors.runtime.service_errors import last_line, leaves
+from songline.processors.runtime.service_errors import ItemRefusedError, last_line, leaves
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
 from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
@@ -38,6 +39,9 @@ _REFUSALS = (
     DamagedVersionError,
     HistoryError,
     FoldFailedError,
+    ItemRefusedError,
+    MomentError,
+    NoHistoryError,
 )
 
 

@@ -2,19 +2,21 @@
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
+from songline.commands.policy import read_policy as read_policy_file
 from songline.processes.environment import load
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
-from songline.processors.history.rebuild.registry import REBUILT
+from songline.processors.history.rebuild.registry import ChosenRebuild, choose_rebuild
 from songline.processors.history.versions.opening import VersionServices
 from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.history.versions.switching import SwitchRefusedError, VersionSwitch
+from songline.schemas.channels import CHARTS, PLAYS
 from songline.schemas.projections import VersionDocument
-from songline.sending.exits import CommandError, ExitCode
 from songline.versioning import EXIT_CODES, PROJECTION, MomentOption, run_with_versions
 
 SWITCH_TRIES = 3
@@ -24,10 +26,18 @@ SWITCH_TRIES = 3
 @click.command(context_settings={"show_default": True}, epilog=EXIT_CODES)
 @PROJECTION
 @click.option("--until", type=MomentOption(), help="Only events that the hub had taken by this time.")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of charts: the rules, a file as of `songline policy`. Those of the live version by default.",
+)
 @click.option("--switch", "switches", is_flag=True, help="Make the version live once it is built.")
 @click.option("--drop-former", is_flag=True, help="With --switch: drop the version that was live before.")
 @click.option("--skip", is_flag=True, help="Pass over what is missing or damaged in the archive, and count it.")
-def command(projection: str, until: datetime | None, switches: bool, drop_former: bool, skip: bool) -> None:
+def command(
+    projection: str, until: datetime | None, policy_file: Path | None, switches: bool, drop_former: bool, skip: bool
+) -> None:
     """Build the next version of PROJECTION beside the live one, from the archive and then the hub's tail.
 
     It is saved as it goes: stopped or killed, the same command goes on where it was. The live version is not touched
@@ -37,17 +47,19 @@ def command(projection: str, until: datetime | None, switches: bool, drop_former
         raise click.UsageError("--drop-former needs --switch: the live version is never dropped.")
     if until is not None and until > datetime.now(UTC):
         raise click.UsageError(f"--until {until.isoformat()} is not over yet.")
-    if projection not in REBUILT:
-        message = f"{projection} can't be rebuilt: {', '.join(REBUILT)} can."
-        raise CommandError(message, ExitCode.USAGE)
+    if policy_file is not None and projection != CHARTS:
+        of_plays = "; songs' plays are counted by the rules of the live charts" if projection == PLAYS else ""
+        raise click.UsageError(f"--policy is of charts, not of {projection}{of_plays}.")
+    policy = None if policy_file is None else read_policy_file(policy_file)
 
     async def work(services: VersionServices) -> None:
-        done = await _rebuild(services, projection, until, skip=skip)
+        making = await choose_rebuild(services.account, load(os.environ), projection, policy)
+        done = await _rebuild(services, making, until, skip=skip)
         _say(_summary(done))
         if not switches:
             _say(f"To make it live: songline projection switch {projection} {done.version}")
             return
-        switched = await _switch(services, projection, done, skip=skip)
+        switched = await _switch(services, making, done, skip=skip)
         _say(f"version {done.version} of {projection} is live")
         if drop_former and switched.before is not None:
             await services.switcher(VERSIONED[projection]).drop(switched.before)
@@ -57,12 +69,12 @@ def command(projection: str, until: datetime | None, switches: bool, drop_former
 
 
 async def _rebuild(
-    services: VersionServices, projection: str, until: datetime | None, *, skip: bool
+    services: VersionServices, making: ChosenRebuild, until: datetime | None, *, skip: bool
 ) -> VersionDocument:
     async with open_history(load(os.environ), skip=skip) as history:
-        switcher = services.switcher(VERSIONED[projection])
+        switcher = services.switcher(VERSIONED[making.projection.name])
         return await run_rebuild(
-            REBUILT[projection],
+            making.projection,
             RebuildServices(
                 account=services.account,
                 store=services.store,
@@ -70,20 +82,22 @@ async def _rebuild(
                 hub=services.hub,
                 now=services.now,
             ),
-            RebuildOptions(until=until),
+            RebuildOptions(until=until, policy=making.policy),
             _show,
             lambda version: switcher.watermarks(version.version),
         )
 
 
-async def _switch(services: VersionServices, projection: str, done: VersionDocument, *, skip: bool) -> VersionSwitch:
+async def _switch(
+    services: VersionServices, making: ChosenRebuild, done: VersionDocument, *, skip: bool
+) -> VersionSwitch:
     for attempt in range(SWITCH_TRIES):
         try:
-            return await services.switcher(VERSIONED[projection]).switch(done.version, force=False)
+            return await services.switcher(VERSIONED[making.projection.name]).switch(done.version, force=False)
         except SwitchRefusedError:
             if done.until is not None or attempt == SWITCH_TRIES - 1:
                 raise
-            await _rebuild(services, projection, None, skip=skip)
+            await _rebuild(services, making, None, skip=skip)
     raise AssertionError("the last try raises or returns")
 
 

@@ -5,11 +5,14 @@ what the hub took from 170 hours before the moment on, late events among it; and
 removals, which say what songs are called.
 """
 
-from msgspec import structs
-
 from songline.processors.history.as_of.answers import PastCharts
-from songline.processors.history.as_of.errors import check_moment
-from songline.processors.history.charts.beginning import begin_replay, events_after, first_second, read_spans
+from songline.processors.history.charts.beginning import (
+    begin_replay,
+    check_moment,
+    events_after,
+    first_second,
+    read_spans,
+)
 from songline.processors.history.charts.hub_hours import HOUR_S, replay_hours
 from songline.processors.history.charts.readable import ReadableHistory
 from songline.processors.history.charts.song_events import SongEventStore
@@ -36,4 +39,4 @@ async def charts_as_of(
     async for _ in replay_hours(replay, events_after(history, begun.starts, second), second, hour - 1):
         pass
     empty = replay.empty_chart(chart_key("top", "1h", GLOBAL), second * 1_000)
-    return PastCharts(replay.charts(second * 1_000), structs.replace(empty, entries=[]), replay.events)
+    return PastCharts(replay.charts(second * 1_000), empty, replay.events)

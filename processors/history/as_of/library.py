@@ -4,8 +4,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 
 from songline.processors.history.as_of.answers import PastLibrary
-from songline.processors.history.as_of.errors import check_moment
-from songline.processors.history.charts.beginning import first_second, read_spans
+from songline.processors.history.charts.beginning import check_moment, first_second, read_spans
 from songline.processors.history.charts.readable import EventColumns, EventsRead, ReadableHistory
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord

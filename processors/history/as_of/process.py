@@ -27,9 +27,8 @@ from songline.processors.history.as_of.answers import (
     Question,
 )
 from songline.processors.history.as_of.charts import charts_as_of
-from songline.processors.history.as_of.errors import MomentError
 from songline.processors.history.as_of.library import library_as_of
-from songline.processors.history.charts.beginning import NoHistoryError, SpannedHistory
+from songline.processors.history.charts.beginning import MomentError, NoHistoryError, SpannedHistory
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey

@@ -11,11 +11,23 @@ from songline.processors.history.charts.readable import EventsRead, FileSpan, Re
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.trending.cells.identity_key import IdentityKey
+from songline.schemas.moments import moment_at
 from songline.schemas.policy import ChartPolicy
 
 
 class NoHistoryError(Exception):
     """There is no archive, or nothing in it; the message is a sentence with what to do."""
+
+
+class MomentError(ValueError):
+    """The history has no such moment; the message is a sentence that names those that it has."""
+
+
+def check_moment(second: int, first_s: int) -> None:
+    """Raise MomentError for a second before that of the history's first event."""
+    if second < first_s:
+        begin = moment_at(first_s * 1_000).isoformat().replace("+00:00", "Z")
+        raise MomentError(f"the history begins at {begin}; nothing is known of moments before")
 
 
 class SpannedHistory:
@@ -72,12 +84,16 @@ async def begin_replay(
     policy: ChartPolicy,
     key: IdentityKey,
     shards: int = 1,
+    owner: str = "",
 ) -> BegunReplay:
     """A replay to which everything is to be applied that the hub took from the second `begin_s` on, and more where that
-    is in the same files. Raises NoHistoryError, and what reading the history raises."""
+    is in the same files. With an `owner`, the replay can be handed over.
+
+    Raises NoHistoryError, and what reading the history raises."""
     spans = await read_spans(history)
     first_s = await first_second(history, spans)
-    replay = ChartReplay([int(one) for one in spans], policy, key, shards, first_hour=first_s // HOUR_S)
+    hour = first_s // HOUR_S
+    replay = ChartReplay([int(one) for one in spans], policy, key, shards, hour, owner, keeps_chunks=bool(owner))
     starts = {}
     for partition, files in spans.items():
         start = _start(files, begin_s)

@@ -7,6 +7,8 @@ different: nothing is saved on the way, every hour's first moment is met exactly
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
+from msgspec import structs
+
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
@@ -38,7 +40,8 @@ class ChartReplay:
 
     Events are applied in the order of each partition, all those of an hour before `advance` is called with its end.
     `first_hour` is that of the history's first event where the events to come are not all of it. `unapplied` counts
-    what the live worker would have parked.
+    what the live worker would have parked. `owner`: as which what is saved of the replay is known, a name that nobody
+    else ever has. With `keeps_chunks`, the sets of hours that shards count are kept to be handed over.
     """
 
     def __init__(
@@ -48,14 +51,19 @@ class ChartReplay:
         key: IdentityKey,
         shards: int = 1,
         first_hour: int | None = None,
+        owner: str = "replay",
+        *,
+        keeps_chunks: bool = False,
     ) -> None:
         songs, regions, users = SongIndex(shards), RegionIndex(), UserHashes()
         self._sources = {
-            number: SourcePartition(number, "replay", shards, songs, regions, users, key, -1, 0, policy)
+            number: SourcePartition(number, owner, shards, songs, regions, users, key, -1, 0, policy)
             for number in partitions
         }
         self._policy = policy
-        self.shards = [Shard(number, "replay", policy) for number in range(shards)]
+        self.shards = [Shard(number, owner, policy) for number in range(shards)]
+        self._chunks: dict[str, bytes | None] | None = {} if keeps_chunks else None
+        self._oldest = 0
         self._waiting = 0
         self._ranks: dict[int, Ranks] = {}
         """Of the last two hourly snapshots, by hour."""
@@ -84,7 +92,12 @@ class ChartReplay:
         self._waiting += len(bodies)
         if self._waiting >= MAX_WAITING:
             # An earlier moment than that of any chart to come leaves out no minute that one of them shows.
-            self._flush(logged_ms[0] // HOUR_MS * HOUR_MS)
+            self.flush(logged_ms[0] // HOUR_MS * HOUR_MS)
+
+    def take_chunks(self) -> dict[str, bytes | None]:
+        """The chunks of sets, by key, that are new since the last call."""
+        chunks, self._chunks = self._chunks, {}
+        return chunks or {}
 
     def pass_over(self, partition: int, position: int) -> None:
         """Take the events of a partition up to this position for applied: they are of no matter for charts to come."""
@@ -93,9 +106,11 @@ class ChartReplay:
     def advance(self, now_ms: int) -> None:
         """Have the windows end at this moment: all that the hub had taken before it is applied. Moments rise, and no
         hour is passed over in which an event was applied."""
+        # An event that came just before the moment counts also for a day that is over with it.
+        self.flush(now_ms - 1)
         for source in self._sources.values():
             source.at_end(now_ms + AT_END_MARGIN_MS)
-        self._flush(now_ms)
+        self.flush(now_ms)
         for shard in self.shards:
             shard.advance(now_ms)
 
@@ -110,7 +125,8 @@ class ChartReplay:
 
     def empty_chart(self, key: str, now_ms: int) -> Chart:
         """The chart of a key that has no entries, at the moment to which the windows were moved last."""
-        return self._merge(now_ms).chart(key, {}, self._compared_with(now_ms // HOUR_MS - 1))
+        chart = self._merge(now_ms).chart(key, {}, self._compared_with(now_ms // HOUR_MS - 1))
+        return structs.replace(chart, entries=[])
 
     def snapshot(self, hour: int) -> dict[str, Chart]:
         """The charts at the first moment of an hour (UTC hours since 1970). Those of the next hour are compared with
@@ -134,15 +150,22 @@ class ChartReplay:
             return None
         return moment_at(hour * HOUR_MS)
 
-    def _flush(self, now_ms: int) -> None:
+    def flush(self, now_ms: int) -> None:
+        """Have the shards count what was applied, at a moment that is no later than that of any chart to come."""
         self._waiting = 0
         oldest = first_counted_hour(now_ms)
         for source in self._sources.values():
             source.cells.drop_before(oldest)
             for hour in source.cells.missing():
                 source.cells.add(source.cells.new_cell(hour))
-            for shard, body in source.flush(now_ms).partials:
+            flush = source.flush(now_ms)
+            for shard, body in flush.partials:
                 self.shards[shard].apply(partials.decode(body))
+            if self._chunks is not None:
+                self._chunks |= flush.chunks
             for hour in source.cells.loaded():
                 if hour < oldest:
                     source.cells.unload(hour)
+        if self._chunks and oldest > self._oldest:
+            self._chunks = {key: chunk for key, chunk in self._chunks.items() if int(key.split("/")[1]) >= oldest}
+        self._oldest = oldest

@@ -88,6 +88,8 @@ class VersionStore:
         found = await self.read(live.id, live.version)
         if found is not None:
             return found
+        # First, or a version would have a document while the live one seemed to be gone.
+        await live_version.create(self._projections, live)
         now = self._now()
         document = VersionDocument(
             id=version_id(live.id, live.version),

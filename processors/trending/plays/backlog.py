@@ -32,6 +32,9 @@ class Backlog:
         self.end = 0
         """The place of the next day that is added."""
 
+    def __len__(self) -> int:
+        return len(self._places)
+
     @property
     def begin(self) -> int:
         """The place of the day that has waited longest; all days before it are written."""

@@ -1,5 +1,6 @@
 """The songs of a shard hour by hour: their counts over all source partitions and regions, and which days to write."""
 
+from collections.abc import Iterator
 from datetime import date
 from itertools import repeat
 
@@ -60,6 +61,14 @@ class SongDays:
                 # Its hours are dropped, or were never saved and come again with their events.
                 self.backlog.remove(day)
         return days
+
+    def take_before(self, day: int) -> Iterator[SongDay]:
+        """The days before a UTC day (since 1970) that wait, each of which waits no more once it is taken here."""
+        for waiting in self.backlog.oldest(len(self.backlog)):
+            if waiting[1] < day:
+                self.backlog.remove(waiting)
+                if (document := self._document(waiting)).total:
+                    yield document
 
     def written(self, document: SongDay) -> None:
         """The document, or one that counts more, is stored."""

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from msgspec import structs
 
 from songline.processors.history.as_of.charts import HOURS_READ, charts_as_of
-from songline.processors.history.as_of.errors import MomentError
-from songline.processors.history.charts.beginning import NoHistoryError
+from songline.processors.history.charts.beginning import MomentError, NoHistoryError
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.events import SongUploaded
 from songline.schemas.policy import V1

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 
-from songline.processors.history.as_of.errors import MomentError
 from songline.processors.history.as_of.library import library_as_of
+from songline.processors.history.charts.beginning import MomentError
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import encode
