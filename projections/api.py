@@ -56,6 +56,7 @@ from songline.schemas.channels import (
     PROJECTIONS,
 )
 from songline.schemas.documents import Chart
+from songline.schemas.erasures import ErasureAnswer
 from songline.schemas.ingestions import IngestionAnswer
 from songline.schemas.library.answers import Library, LibrarySummary, Recent
 from songline.schemas.plays import SongPlays
@@ -64,6 +65,7 @@ from songline.schemas.types import PATTERNS
 
 SERVED = (
     Chart,
+    ErasureAnswer,
     Followed,
     History,
     Index,

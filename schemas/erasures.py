@@ -8,9 +8,9 @@ back to the listener but for the receipt's id, which the caller has.
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from songline.schemas.types import Id, Moment
 
@@ -110,8 +110,7 @@ class ErasureRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     """What a caller asks for: what becomes of the songs, and after how many seconds it begins."""
 
     songs: SongsChoice
-    undo_window_s: int = round(UNDO_WINDOW.total_seconds())
-    by: str = "the API"
+    undo_window_s: Annotated[int, Meta(ge=0, le=31_536_000)] = round(UNDO_WINDOW.total_seconds())
 
 
 def answer_of(erasure: Erasure) -> ErasureAnswer:

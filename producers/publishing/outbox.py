@@ -54,6 +54,7 @@ class Outbox(OutboxRoom):
                 "locking_mode=EXCLUSIVE",
                 "journal_mode=WAL",
                 "synchronous=FULL",
+                "secure_delete=ON",  # An event that the hub has is not in the file either.
             ):
                 self._database.execute(f"PRAGMA {pragma}")
             self._database.execute("BEGIN IMMEDIATE")

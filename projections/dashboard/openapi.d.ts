@@ -24,6 +24,35 @@ export interface ChartEntry {
   previousRank: number | null;
 }
 
+export interface ErasureAnswer {
+  id: string;
+  state: "done" | "running" | "undone" | "waiting";
+  songs: "keep" | "remove";
+  requestedAt: string;
+  dueAt: string;
+  begunAt: string | null;
+  doneAt: string | null;
+  undoneAt: string | null;
+  steps: ErasureStep[];
+  progress: StepProgress | null;
+  tailUntil: string | null;
+  chartsUntil: string | null;
+}
+
+export interface ErasureStep {
+  name: string;
+  doneAt: string;
+  counts?: Record<string, number>;
+  note?: string;
+}
+
+export interface StepProgress {
+  name: string;
+  counts?: Record<string, number>;
+  last?: string;
+  waitsFor?: string;
+}
+
 export interface Followed {
   name: string;
   chart: Chart | null;
@@ -365,6 +394,7 @@ export interface GetAnswers {
   "/v1/deadletters": LettersAnswer;
   "/v1/ingestions/{ingestion_id}": IngestionAnswer;
   "/v1/parked": ParkedAnswer;
+  "/v1/erasures/{erasure_id}": ErasureAnswer;
 }
 
 export interface PostAnswers {
@@ -379,6 +409,7 @@ export interface PostAnswers {
     duplicate?: boolean;
     position?: Record<string, number>;
   };
+  "/v1/listeners/{user_id}/erasure": ErasureAnswer;
   "/v1/events": {
     id: string;
     status: "sent" | "kept" | "refused";

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from songline.api import publishing
+from songline.api import erasure_routes, publishing
 from songline.api.past_folds import past_reader
 from songline.api.serving import read_head, serve
 from songline.cloud.settings import (
@@ -55,7 +55,8 @@ class ApiSettings(Struct, frozen=True):
 
     `writing` is None without Blob Storage: uploads need it. `events` is None without an outbox: the API then takes no
     events. Without `hubs` the API has no rates, without `bus` no dead letters. A projection older than `stale_s`
-    seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name.
+    seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name. `erasures` is the
+    environment where erasure and access are offered, else None.
     """
 
     reading: CosmosSettings
@@ -67,6 +68,7 @@ class ApiSettings(Struct, frozen=True):
     events: events_api.EventApiSettings | None
     front: AllowedNames = AllowedNames()
     workers: Mapping[str, str] = {}
+    erasures: Mapping[str, str] | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
@@ -76,10 +78,11 @@ class ApiSettings(Struct, frozen=True):
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
         events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
+        erasures = erasure_routes.read(environ)
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
-            return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers)
+            return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers, erasures)
         writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers)
+        return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers, erasures)
 
 
 def read_limits(environ: Mapping[str, str]) -> UploadLimits:
@@ -119,6 +122,8 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
     if past is not None:
         app.state.past = past
     _declined(app)
+    if settings.erasures is not None:
+        app.include_router(erasure_routes.routes(settings.erasures))
     if settings.events is None:
         logger.warning("the API takes no events: there is no outbox; %s names its file", OUTBOX)
     else:

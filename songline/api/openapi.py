@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from songline.api.app import ApiSettings, compose
+from songline.api.erasure_routes import ERASURES
 from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_ENDPOINT,
@@ -20,6 +21,7 @@ _SETTINGS = {
     BLOB_ENDPOINT: "https://songline.blob.core.windows.net/",
     COSMOS_ENDPOINT: "https://songline.documents.azure.com:443/",
     OUTBOX: "outbox.sqlite",
+    ERASURES: "on",
 }
 
 

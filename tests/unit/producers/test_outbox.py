@@ -1,5 +1,6 @@
 """The outbox's file: order, bounds, one process, nothing lost by opening it again."""
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def test_it_is_a_queue_that_survives(steps: list[tuple[str, list[bytes] | int | 
         outbox.close()
         assert [each.body for each in kept] == model
         assert [each.number for each in kept] == sorted({each.number for each in kept})
+
+
+def test_what_the_hub_has_is_not_in_the_file(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db")
+    append(outbox, *(b"user-7 played song %d." % number for number in range(500)))
+    outbox.delete(outbox.read(0, 499)[-1].number)
+    outbox.close()
+    found = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert re.findall(rb"song (\d+)\.", found) == [b"499"]
 
 
 @pytest.mark.parametrize(("events", "size", "taken"), [(3, 1_000, 3), (100, 28, 2)])

@@ -65,6 +65,8 @@ class SqliteSession:
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
+        # What is deleted is overwritten: a document that is gone is not in the file either.
+        self.connection.execute("PRAGMA secure_delete=ON")
         self.connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1024}")
         self.lsn = 0
 

@@ -90,6 +90,8 @@ class MessageStore:
         self._database = sqlite3.connect(folder / "messages.sqlite", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
+        # What is deleted is overwritten: a message that is gone is not in the file either.
+        self._database.execute("PRAGMA secure_delete=ON")
         self._database.executescript(SCHEMA)
         self._references: Counter[str] = Counter()
         self._jobs: queue.SimpleQueue[_Commit | None] = queue.SimpleQueue()

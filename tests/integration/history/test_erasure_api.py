@@ -1,0 +1,78 @@
+"""Erasure and access over HTTP: off by default, the same requests as the commands where they are on."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from songline.api import erasure_routes
+from songline.api.app import ApiSettings, compose
+from songline.cloud.settings import SettingError
+from tests.support.erasure import ErasureSystem, erasure_system, events_of
+from tests.support.ingestion import App
+from tests.support.localcloud import LocalCloud
+
+USER = "emma-6"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    found = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+async def system(cloud: LocalCloud, tmp_path: Path) -> AsyncIterator[ErasureSystem]:
+    async with App(cloud) as app, erasure_system(app, tmp_path) as found:
+        yield found
+
+
+def client(system: ErasureSystem, **settings: str) -> httpx.AsyncClient:
+    app = compose(ApiSettings.read({**system.app.environment, **settings}))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000", timeout=60)
+
+
+async def test_an_erasure_is_asked_for_shown_and_taken_back(system: ErasureSystem) -> None:
+    await system.tell(*events_of(USER))
+    async with client(system, SONGLINE_ERASURES="on") as http:
+        lines = (await http.get(f"/v1/listeners/{USER}/export")).text.splitlines()
+        assert json.loads(lines[-1]) == {"records": len(lines) - 1}
+        assert len(lines) - 1 == len(events_of(USER)), "the hub and the archive have them, nothing is applied yet"
+        asked = await http.post(f"/v1/listeners/{USER}/erasure", json={"songs": "keep"})
+        assert asked.status_code == 202, asked.text
+        assert USER not in asked.text
+        where = asked.headers["Location"]
+        assert (await http.get(where)).json() == asked.json()
+        assert (await http.post(f"{where}/undo")).json()["state"] == "undone"
+        later = (await http.post(f"/v1/listeners/{USER}/erasure", json={"songs": "keep", "undoWindowS": 0})).json()
+        await system.apply()
+        await system.eraser("worker").round()
+        late = await http.post(f"/v1/erasures/{later['id']}/undo")
+        assert late.status_code == 409, late.text
+        for method, path, body, status in (
+            ("GET", "/v1/erasures/nothing", None, 404),
+            ("POST", "/v1/erasures/nothing/undo", None, 404),
+            ("POST", f"/v1/listeners/{USER}/erasure", {"songs": "sell"}, 400),
+            ("POST", f"/v1/listeners/{USER}/erasure", {}, 400),
+            ("POST", f"/v1/listeners/{USER}/erasure", {"songs": "keep", "undoWindowS": -1}, 400),
+            ("POST", f"/v1/listeners/{USER}/erasure", {"songs": "keep", "more": 1}, 400),
+            ("POST", f"/v1/listeners/forgotten:{'0' * 32}/erasure", {"songs": "keep"}, 400),
+        ):
+            answer = await http.request(method, path, json=body)
+            assert answer.status_code == status, answer.text
+            assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_it_is_off_unless_a_setting_turns_it_on(system: ErasureSystem) -> None:
+    async with client(system) as http:
+        for path in ("/v1/erasures/nothing", f"/v1/listeners/{USER}/export"):
+            assert (await http.get(path)).status_code == 404
+        assert (await http.post(f"/v1/listeners/{USER}/erasure", json={"songs": "keep"})).status_code == 404
+
+
+def test_a_wrong_setting_is_named() -> None:
+    with pytest.raises(SettingError, match="SONGLINE_ERASURES"):
+        erasure_routes.read({"SONGLINE_ERASURES": "yes"})
