@@ -28,8 +28,10 @@ LISTENERS = 50
 
 
 class Sighting(Struct, frozen=True):
-    """When something was acknowledged and when an answer had it; monotonic seconds, inf if that was given up."""
+    """When something was sent, when it was acknowledged, as far as this process had heard of it, and when an answer
+    had it; monotonic seconds, inf if that was given up."""
 
+    sent: float
     acknowledged: float
     seen: float
 
@@ -69,14 +71,15 @@ class Prober:
         self._ended.set()
 
     async def _probe(self, number: int) -> None:
+        sent = time.monotonic()
         known = await self._send(number)
         acknowledged = time.monotonic()
         while not await self._asked(number, known):
             if time.monotonic() - acknowledged > self._patience_s:
-                self.sightings.append(Sighting(acknowledged, float("inf")))
+                self.sightings.append(Sighting(sent, acknowledged, float("inf")))
                 return
             await asyncio.sleep(max(POLL_S, POLL_PART * (time.monotonic() - acknowledged)))
-        self.sightings.append(Sighting(acknowledged, time.monotonic()))
+        self.sightings.append(Sighting(sent, acknowledged, time.monotonic()))
 
     async def _asked(self, number: int, known: str) -> bool:
         self.asked += 1

@@ -62,8 +62,12 @@ async def recover(
 
 
 def prober_is_fresh(prober: Prober, within_s: float) -> Callable[[float], bool]:
-    """Whether something that was acknowledged after a moment was answered within so many seconds."""
-    return lambda since: any(one.acknowledged >= since and one.took_s <= within_s for one in prober.sightings)
+    """Whether something that was sent after a moment was answered within so many seconds of its acknowledgement.
+
+    Of what was acknowledged after the moment, the worker may have had it before: looking for its process takes time in
+    which acknowledgements wait.
+    """
+    return lambda since: any(one.sent >= since and one.took_s <= within_s for one in prober.sightings)
 
 
 def charts_are_fresh(charts: ChartAges, within_s: float) -> Callable[[float], bool]:

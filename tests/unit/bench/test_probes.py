@@ -3,7 +3,8 @@
 import asyncio
 from math import inf
 
-from bench.freshness_probes import Prober
+from bench.freshness_probes import Prober, Sighting
+from bench.recovery import prober_is_fresh
 
 
 async def test_what_is_late_at_the_end_counts() -> None:
@@ -48,3 +49,18 @@ async def test_what_is_never_seen_is_given_up_and_counts_as_never() -> None:
     again.end()
     await probing
     assert [one.took_s for one in again.sightings] == [inf]
+
+
+def test_a_worker_is_fresh_again_by_what_was_sent_after_its_end() -> None:
+    async def never(*_: object) -> str:
+        raise AssertionError
+
+    prober = Prober(never, never, 1.0, 1.0)  # type: ignore[arg-type]  # nothing is sent
+    is_fresh = prober_is_fresh(prober, 3.0)
+    # The hub had the first one before the worker's end at 10 s, and so did the worker.
+    prober.sightings.append(Sighting(9.9, 10.1, 10.2))
+    assert not is_fresh(10.0)
+    prober.sightings.append(Sighting(11.0, 11.1, 14.2))
+    assert not is_fresh(10.0)
+    prober.sightings.append(Sighting(12.0, 12.1, 14.2))
+    assert is_fresh(10.0)
