@@ -24,7 +24,7 @@ COMMANDS = {
     "forget": "Erase a listener.",
     "ingestion": "Show the state of an upload.",
     "rebuild": "Build a projection's next version from the archive.",
-    "projection": "List, switch, roll back or drop versions of projections.",
+    "projection": "List, compare, switch, roll back or drop versions.",
     "checkpoints": "Show or reset the workers' checkpoints.",
     "doctor": "Check every service, entity and setting.",
 }

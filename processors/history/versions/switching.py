@@ -10,6 +10,8 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct, structs
 
 from songline.cloud import cosmos
+from songline.processors.history.compare.compare import ComparedVersion
+from songline.processors.history.rebuild.rebuild import lasting
 from songline.processors.history.versions.lag import LagMeter, VersionLag
 from songline.processors.history.versions.projections import VersionedProjection
 from songline.processors.history.versions.version_store import VersionStore
@@ -82,6 +84,13 @@ class VersionSwitcher:
         if not former:
             raise SwitchRefusedError(f"no version of {self._name} was live before: see `songline projection list`")
         return await self._make_live(live, max(former, key=lambda one: one.since), force=force, may_lag=True)
+
+    async def compared(self, version: int) -> ComparedVersion:
+        """A version that has a container, to be compared with another one."""
+        live = await self._live(force=False)
+        document = self._of(await self._versions(live), version)
+        positions = lasting(await self.watermarks(version))
+        return ComparedVersion(version, self.container(version), document.shelves, positions)
 
     async def drop(self, version: int) -> VersionDocument:
         """Delete a version's container. The live one is never dropped, nor one that a rebuild writes."""

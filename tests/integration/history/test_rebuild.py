@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from azure.cosmos.aio import CosmosClient
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
+from songline.processors.history.compare.comparison import VersionComparison
 from songline.schemas.channels import DATABASE, LIBRARY, SONGS
 from songline.schemas.envelope import Event
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
@@ -145,6 +147,10 @@ async def test_rebuilds_that_are_killed_equal_the_live_versions_and_go_on(
         assert await built_libraries.all() == await first.all() == libraries(log)
         assert await built_songs.songs() == await songs.songs()
         for projection in (LIBRARY, SONGS):
+            said = await operator.done("projection", "compare", projection, "--json")
+            compared = msgspec.json.decode(said, type=VersionComparison)
+            assert (compared.differing, compared.missing, compared.later) == (0, {}, 0)
+            assert compared.equal == len(await (first.all() if projection == LIBRARY else songs.songs()))
             live, ready = await operator.versions(projection)
             assert (live.state, ready.state) == ("live", "ready")
             assert (ready.positions, ready.events_behind) == (ends, 0)
