@@ -1,65 +1,181 @@
-"""What knows azure-eventhub's inside: frames that have arrived already are taken without a timer for each.
+"""What knows azure-eventhub's inside: events that have arrived are taken from memory all at once.
 
-The SDK reads each frame, and so each event, under `asyncio.wait_for`. In Python 3.11 that makes a task and a timer:
-two fifths of the CPU that receiving an event costs. A frame that is in memory as a whole needs neither.
+The SDK reads each frame, and so each event, under `asyncio.wait_for`, decodes all of it into some ten objects, and
+remembers its delivery-tag for ever. Here the frames that are in memory are cut apart, and the messages in them stay as
+they are, in a `ReceivedEvent`: its position, time and body are read, and all else is decoded by the SDK when it is
+asked for. Connections, links, credit, errors, and what is no event stay the SDK's.
 """
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime
+from functools import partial, wraps
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from azure.eventhub._pyamqp.aio import _transport_async
+from azure.eventhub import EventData
+from azure.eventhub._pyamqp._decode import decode_payload
+from azure.eventhub._pyamqp.aio._connection_async import Connection
+from azure.eventhub._pyamqp.aio._receiver_async import ReceiverLink
+from azure.eventhub.aio._consumer_async import EventHubConsumer
+from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
+
+from songline.cloud.eventhub_messages import read_event, read_transfer
 
 KNOWN_VERSION = "5.15.1"
-"""The version of azure-eventhub that this was read against. Another one reads frames in its own way."""
+"""The version of azure-eventhub that this was read against. Another one receives in its own way."""
 
-_HEADER_BYTES = 8
-_ReceiveFrame = Callable[..., Awaitable[tuple[Any, Any]]]
+_MORE_BYTES = 32 * 1024
+"""So many bytes that have arrived meanwhile are taken in the same round."""
+
+_ReadFrame: TypeAlias = Callable[..., Coroutine[Any, Any, bool]]
+_IncomingTransfer: TypeAlias = Callable[[Any, list[Any]], Awaitable[None]]
+_NextMessage: TypeAlias = Callable[[Any], EventData]
+
+
+class ReceivedEvent(EventData):
+    """An event as it was received: `message_bytes` is its AMQP message, `fields` what readers need of it; None where it
+    is written in an unusual way.
+
+    What the SDK needs of it to begin to read again is had without decoding, which fails for some types of AMQP.
+    """
+
+    def __init__(self, message: bytes) -> None:
+        self.message_bytes = message
+        self.fields = read_event(message)
+
+    @property
+    def sequence_number(self) -> int | None:
+        return self.fields.position if self.fields else super().sequence_number
+
+    @property
+    def offset(self) -> str | None:
+        return self.fields.offset.decode("utf-8", "replace") if self.fields and self.fields.offset else super().offset
+
+    @property
+    def enqueued_time(self) -> datetime | None:
+        return self.fields.enqueued_at if self.fields else super().enqueued_time
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not set yet: the SDK's own fields.
+        if "_raw_amqp_message" in self.__dict__:
+            raise AttributeError(name)
+        decoded = EventData._from_message(decode_payload(memoryview(self.message_bytes)))
+        self.__dict__.update(decoded.__dict__)
+        return getattr(self, name)
 
 
 def install() -> bool:
-    """Replace how the SDK receives frames, once; return whether that is so. Without it all works, at a higher cost."""
-    reading: Any = _transport_async.AsyncTransportMixin
-    receive: _ReceiveFrame = reading.receive_frame
-    if hasattr(receive, "__wrapped__"):
+    """Replace how the SDK receives events, once; return whether that is so. Without it all works, at a higher cost."""
+    connection: Any = Connection
+    link: Any = ReceiverLink
+    consumer: Any = EventHubConsumer
+    if hasattr(connection._read_frame, "__wrapped__"):
         return True
     if version("azure-eventhub") != KNOWN_VERSION:
         return False
-    reading.receive_frame = _without_timer(receive)
+    connection._read_frame = _taking_what_arrived(connection._read_frame)
+    link._incoming_transfer = _taking_messages(link._incoming_transfer)
+    consumer._next_message_in_buffer = _giving_messages(consumer._next_message_in_buffer)
     return True
 
 
-def _without_timer(receive: _ReceiveFrame) -> _ReceiveFrame:
-    # How many reads with a timer each transport has. The SDK reads in two tasks, one of which keeps the connection
-    # alive. A timed read hands on its frame some turns of the loop after it took it: another one would overtake it.
-    timed: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+def _taking_what_arrived(read_frame: _ReadFrame) -> _ReadFrame:
+    # How many frames the SDK itself reads on each connection at the moment. It reads in two tasks, one of which keeps
+    # the connection alive, and hands on a frame some turns of the loop after it took it: nothing may overtake that.
+    reading: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
-    @wraps(receive)
-    async def receive_frame(transport: Any, timeout: float | None = None, **options: Any) -> tuple[Any, Any]:  # noqa: ASYNC109 - the SDK's
-        if not timed.get(transport) and _is_free(transport) and _has_whole_frame(transport):
-            return await receive(transport, timeout=None, **options)
-        timed[transport] = timed.get(transport, 0) + 1
+    @wraps(read_frame)
+    async def take_or_read(connection: Any, wait: float | bool = True, **options: Any) -> bool:
+        if not reading.get(connection) and (link := await _take_arrived(connection)) is not None:
+            # True ends the round. The SDK begins the next one soon, and until then more arrives, to be taken at once.
+            # Where no credit is left, more would be waited for in vain.
+            return link.current_link_credit <= 0 or len(connection._transport.reader._buffer) < _MORE_BYTES
+        reading[connection] = reading.get(connection, 0) + 1
         try:
-            return await receive(transport, timeout=timeout, **options)
+            return await read_frame(connection, wait=wait, **options)
         finally:
-            timed[transport] -= 1
+            reading[connection] -= 1
 
-    return receive_frame
-
-
-def _is_free(transport: Any) -> bool:
-    """Whether a read gets the transport's lock at once. One that waits for it, behind a write, may find that the other
-    task has taken the frame: without a timer it would hold the lock until the next frame comes, and nothing is sent."""
-    lock = getattr(transport, "socket_lock", None)
-    return lock is not None and not lock.locked() and not lock._waiters
+    return take_or_read
 
 
-def _has_whole_frame(transport: Any) -> bool:
-    """Whether the next frame is in memory: the four bytes that it begins with are its size."""
-    arrived = getattr(getattr(transport, "reader", None), "_buffer", b"")
-    begun = getattr(transport, "_read_buffer", None)
-    if begun is None or len(arrived) < _HEADER_BYTES or begun.tell() < begun.getbuffer().nbytes:
-        return False
-    return bool(len(arrived) >= int.from_bytes(arrived[:4], "big"))
+async def _take_arrived(connection: Any) -> Any:
+    """Take the events that have arrived whole, up to what is no event; the link of the last one, None for none.
+
+    It never waits, so that no other task takes anything meanwhile.
+    """
+    transport = connection._transport
+    reader, begun = getattr(transport, "reader", None), getattr(transport, "_read_buffer", None)
+    if reader is None or begun is None or transport.socket_lock.locked() or not connection._can_read():
+        return None
+    if begun.tell() < begun.getbuffer().nbytes or reader.exception() is not None:
+        return None
+    arrived = bytes(reader._buffer)
+    start, link = 0, None
+    while (transfer := read_transfer(arrived, start)) is not None:
+        session = connection._incoming_endpoints.get(transfer.channel)
+        of_transfer = None if session is None else session._input_handles.get(transfer.handle)
+        consumer = None if of_transfer is None else _consumer_of(of_transfer)
+        # After the last frame of its window a session sends a flow, which is the SDK's to do.
+        if consumer is None or session.incoming_window <= 1:
+            break
+        link = of_transfer
+        session.next_incoming_id += 1
+        session.remote_outgoing_window -= 1
+        session.incoming_window -= 1
+        _take_message(link, consumer, transfer.delivery_id, arrived[transfer.payload : transfer.end])
+        start = transfer.end
+    if link is not None:
+        connection._last_frame_received_time = time.time()
+        await reader.readexactly(start)
+    return link
+
+
+def _taking_messages(incoming_transfer: _IncomingTransfer) -> _IncomingTransfer:
+    @wraps(incoming_transfer)
+    async def take(link: Any, frame: list[Any]) -> None:
+        """Take a transfer that the SDK read, as `ReceiverLink._incoming_transfer` does it."""
+        consumer = _consumer_of(link)
+        delivery_id, more, payload = frame[1], frame[5], frame[11]
+        if consumer is None:
+            await incoming_transfer(link, frame)
+        elif more:
+            link.received_delivery_id = delivery_id
+            link._received_payload.extend(payload)
+        else:
+            _take_message(link, consumer, delivery_id, bytes(payload))
+
+    return take
+
+
+def _take_message(link: Any, consumer: Any, delivery_id: int | None, end: bytes) -> None:
+    """Count a message whose last transfer brings `end`, and put it where the SDK's consumer takes it from."""
+    link.received_delivery_id = delivery_id
+    link.delivery_count += 1
+    link.current_link_credit -= 1
+    if link._received_payload:
+        link._received_payload.extend(end)
+        end = bytes(link._received_payload)
+        link._received_payload = bytearray()
+    consumer._message_buffer.append(end)
+
+
+def _consumer_of(link: Any) -> Any:
+    """The consumer of a hub that gets the messages of `link`; None where that is something else of the SDK."""
+    callback = getattr(getattr(link._on_transfer, "__self__", None), "_message_received_callback", None)
+    if isinstance(callback, partial) and callback.func is PyamqpTransportAsync.message_received_async:
+        return callback.args[0]
+    return None
+
+
+def _giving_messages(next_message: _NextMessage) -> _NextMessage:
+    @wraps(next_message)
+    def give(consumer: Any) -> EventData:
+        if not isinstance(consumer._message_buffer[0], bytes):
+            return next_message(consumer)
+        event = consumer._last_received_event = ReceivedEvent(consumer._message_buffer.popleft())
+        return event
+
+    return give

@@ -6,11 +6,14 @@ from typing import cast
 from azure.eventhub import EventData
 from azure.eventhub.amqp import AmqpMessageBodyType
 
+from songline.cloud.eventhub_frames import ReceivedEvent
 from songline.processors.runtime.hub_record import HubRecord
 
 
 def record_of(event: EventData) -> HubRecord:
     """The event as a record."""
+    if isinstance(event, ReceivedEvent) and (fields := event.fields) is not None:
+        return HubRecord(fields.position, fields.enqueued_at, fields.body)
     return HubRecord(position_of(event), event.enqueued_time, body_of(event))
 
 

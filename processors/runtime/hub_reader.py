@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from azure.eventhub import CloseReason, EventData
@@ -222,12 +222,18 @@ class HubReader:
             await _wait_for_ever()
         if owned.is_misplaced:
             raise ReadAgainError("reading began beyond what is applied")
-        found = following_events(reader.next_position, [position_of(event) for event in events])
+        records = [record_of(event) for event in events]
+        newest_at = records[-1].enqueued_at if records else None
+        found = following_events(reader.next_position, [record.position for record in records])
         if found.fresh:
-            fresh = [events[index] for index in found.fresh]
             owned.has_processed = True
-            for start in range(0, len(fresh), PORTION):
-                await self._process_portion(context, owned, fresh[start : start + PORTION], events[-1])
+            for start in range(0, len(found.fresh), PORTION):
+                portion = found.fresh[start : start + PORTION]
+                await reader.process([records[index] for index in portion])
+                owned.last_event = events[portion[-1]]
+                # A slow store must not look like a standstill.
+                if portion[-1] != found.fresh[-1] and self._is_commit_due(owned, newest_at):
+                    await self._commit(context, owned)
             if reader.next_position > self._gaps.get(context.partition_id, (-1, ""))[0]:
                 self._gaps.pop(context.partition_id, None)
         if found.gap is not None:
@@ -235,24 +241,13 @@ class HubReader:
             return
         if self._shared.steady() - owned.checked_s >= self._config.look_s:
             await self._check_end(owned)
-        if self._is_commit_due(owned, events[-1] if events else None):
+        if self._is_commit_due(owned, newest_at):
             await self._commit(context, owned)
 
-    async def _process_portion(
-        self, context: PartitionContext, owned: OwnedPartition, events: list[EventData], newest: EventData
-    ) -> None:
-        """Process some of a batch that ends with `newest`, and commit where that is due: a slow store must not look
-        like a standstill."""
-        await owned.reader.process([record_of(event) for event in events])
-        owned.last_event = events[-1]
-        if events[-1] is not newest and self._is_commit_due(owned, newest):
-            await self._commit(context, owned)
-
-    def _is_commit_due(self, owned: OwnedPartition, newest: EventData | None) -> bool:
-        """`newest` is the last event of the batch, None where the partition held nothing more."""
-        enqueued_at = None if newest is None else newest.enqueued_time
+    def _is_commit_due(self, owned: OwnedPartition, newest_at: datetime | None) -> bool:
+        """`newest_at` is when the last event of the batch was enqueued, None where the partition held nothing more."""
         now_s, interval_s = self._shared.steady(), self._config.flush_s
-        if enqueued_at is not None and self._shared.now() - enqueued_at > FAR_BEHIND:
+        if newest_at is not None and self._shared.now() - newest_at > FAR_BEHIND:
             interval_s = min(LONGEST_FLUSH_S, interval_s * FAR_BEHIND_FACTOR)
             return owned.reader.is_full or now_s - owned.committed_s >= interval_s
         # All partitions are due in the same moment, so that their watermarks are one write.

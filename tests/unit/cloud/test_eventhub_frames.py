@@ -1,125 +1,233 @@
-"""How the SDK reads frames: what is in memory without a timer, all else as it does by itself."""
+"""How events are taken from what a connection has in memory, beside what the SDK reads by itself."""
 
 import asyncio
+from functools import partial
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.eventhub import EventData
+from azure.eventhub._pyamqp._decode import decode_payload
+from azure.eventhub.aio._transport._pyamqp_transport_async import PyamqpTransportAsync
 
+from localcloud.amqp.types import Char, Symbol, Uint
 from songline.cloud import eventhub_frames
+from songline.cloud.eventhub_frames import ReceivedEvent
+from songline.cloud.eventhub_messages import read_event
+from tests.unit.cloud.test_eventhub_messages import APPLICATION, AT, DATA, HUB, KEY, frame, message
 
-FRAME = (16).to_bytes(4, "big") + bytes(12)
-
-
-class _Reader:
-    def __init__(self, arrived: bytes) -> None:
-        self._buffer = bytearray(arrived)
+FLOW = frame(0, 0, b"", b"").replace(b"\x00\x53\x14", b"\x00\x53\x13")
 
 
-class _Transport:
-    def __init__(self, arrived: bytes, begun: bytes = b"", read: int = 0) -> None:
-        self.socket_lock = asyncio.Lock()
-        self.reader = _Reader(arrived)
-        self._read_buffer = BytesIO(begun)
-        self._read_buffer.seek(read)
+class _Client:
+    def __init__(self, consumer: Any) -> None:
+        self._message_received_callback = partial(PyamqpTransportAsync.message_received_async, consumer)
+
+    async def _message_received_async(self, frame: Any, message: Any) -> None: ...
 
 
-class _UnknownTransport:
-    """Has none of the names that are known."""
+class _Connection:
+    """A connection with a session on channel 1 and, at handle 0, the link of a consumer with so much credit."""
+
+    def __init__(self, credit: int = 1_000, window: int = 65_536) -> None:
+        self.consumer = SimpleNamespace(_message_buffer=[])
+        self.client = _Client(self.consumer)
+        self.link = SimpleNamespace(
+            _on_transfer=self.client._message_received_async,
+            _received_payload=bytearray(),
+            delivery_count=0,
+            current_link_credit=credit,
+            received_delivery_id=None,
+        )
+        self.session = SimpleNamespace(
+            next_incoming_id=5, remote_outgoing_window=9_000, incoming_window=window, _input_handles={0: self.link}
+        )
+        self._incoming_endpoints = {1: self.session}
+        self._transport = SimpleNamespace(
+            reader=asyncio.StreamReader(), _read_buffer=BytesIO(), socket_lock=asyncio.Lock()
+        )
+        self._last_frame_received_time = 0.0
+
+    def _can_read(self) -> bool:
+        return True
+
+    def arrive(self, *frames: bytes) -> None:
+        self._transport.reader.feed_data(b"".join(frames))
+
+    @property
+    def taken(self) -> list[bytes]:
+        found: list[bytes] = self.consumer._message_buffer
+        return found
+
+    @property
+    def left(self) -> bytes:
+        return bytes(self._transport.reader._buffer)
 
 
-@pytest.mark.parametrize(
-    ("transport", "passed_on"),
-    [
-        (_Transport(FRAME), None),
-        (_Transport(FRAME + FRAME[:5]), None),
-        (_Transport(FRAME, begun=b"gone", read=4), None),
-        (_Transport(b""), 0.2),
-        (_Transport(FRAME[:7]), 0.2),
-        (_Transport(FRAME[:15]), 0.2),
-        (_Transport(FRAME, begun=b"half"), 0.2),
-        (_UnknownTransport(), 0.2),
-    ],
-)
-async def test_only_a_frame_that_has_arrived_is_read_without_a_timer(
-    transport: object, passed_on: float | None
-) -> None:
-    seen: list[float | None] = []
-
-    async def receive(transport: object, **options: Any) -> tuple[object, object]:
-        seen.append(options["timeout"])
-        return None, options["kept"]
-
-    assert await eventhub_frames._without_timer(receive)(transport, timeout=0.2, kept=1) == (None, 1)
-    assert seen == [passed_on]
+def transfers(first: int, count: int) -> list[bytes]:
+    return [frame(0, number, b"tag", b"%d" % number) for number in range(first, first + count)]
 
 
-class _SharedTransport:
-    """Frames that two tasks read, as the SDK's transport gives them out: under a lock, and under `wait_for`."""
+def listening(reads: list[int]) -> Any:
+    """What reads a frame, over an SDK that counts its own reads and finds nothing."""
 
-    def __init__(self) -> None:
-        self.reader = _Reader(b"")
-        self._read_buffer = BytesIO()
-        self.socket_lock = asyncio.Lock()
-        self._arrived = asyncio.Event()
-
-    def arrive(self, frames: int) -> None:
-        self.reader._buffer += FRAME * frames
-        self._arrived.set()
-
-    async def read(self) -> int:
-        async with self.socket_lock:
-            while not self.reader._buffer:
-                self._arrived.clear()
-                await self._arrived.wait()
-            del self.reader._buffer[: len(FRAME)]
-            self.taken = getattr(self, "taken", -1) + 1
-            return self.taken
-
-
-async def test_frames_keep_their_order_between_the_two_tasks_that_read() -> None:
-    transport = _SharedTransport()
-    seen: list[int] = []
-
-    async def receive(transport: _SharedTransport, **options: Any) -> tuple[object, object]:
-        return None, await asyncio.wait_for(transport.read(), options["timeout"])
-
-    receive_frame = eventhub_frames._without_timer(receive)
-
-    async def listen(frames: int) -> None:
-        for _ in range(frames):
-            _, number = await receive_frame(transport, timeout=5.0)
-            seen.append(number)
-
-    for turns in range(6):
-        before = len(seen)
-        first = asyncio.create_task(listen(3))
-        for _ in range(4):
-            await asyncio.sleep(0)
-        transport.arrive(6)
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await asyncio.gather(first, asyncio.create_task(listen(3)))
-        assert seen[before:] == list(range(before, before + 6)), turns
-
-
-async def test_no_task_waits_without_a_timer_for_a_frame_that_the_other_one_took() -> None:
-    transport = _SharedTransport()
-
-    async def receive(transport: _SharedTransport, **options: Any) -> tuple[object, object]:
-        try:
-            return None, await asyncio.wait_for(transport.read(), options["timeout"])
-        except TimeoutError:
-            return None, None
-
-    receive_frame = eventhub_frames._without_timer(receive)
-    transport.arrive(1)
-    async with transport.socket_lock:
-        # A write that the peer is slow to take: both tasks find the frame, and wait.
-        tasks = [asyncio.ensure_future(receive_frame(transport, timeout=0.2)) for _ in range(2)]
+    async def read_frame(connection: Any, wait: float = 0, **_: Any) -> bool:
+        reads.append(1)
         await asyncio.sleep(0)
-    async with asyncio.timeout(5):
-        assert await asyncio.gather(*tasks) == [(None, 0), (None, None)]
+        return True
+
+    return eventhub_frames._taking_what_arrived(read_frame)
+
+
+async def test_all_that_has_arrived_whole_is_taken_at_once() -> None:
+    connection, reads = _Connection(), list[int]()
+    half = frame(0, 9, b"tag", b"half")
+    connection.arrive(*transfers(0, 3), half[:-1])
+    assert await listening(reads)(connection, wait=0.2)
+    assert (connection.taken, connection.left, reads) == ([b"0", b"1", b"2"], half[:-1], [])
+    assert (connection.link.delivery_count, connection.link.current_link_credit) == (3, 997)
+    assert connection.link.received_delivery_id == 2
+    session = connection.session
+    assert (session.next_incoming_id, session.remote_outgoing_window, session.incoming_window) == (8, 8_997, 65_533)
+    assert connection._last_frame_received_time > 0
+
+
+async def test_what_is_no_event_of_a_consumer_is_the_sdks() -> None:
+    for other in (FLOW, frame(1, 3, b"", b"x"), frame(0, 3, b"", b"x", channel=2), frame(0, 3, b"", b"x", more=True)):
+        connection, reads = _Connection(), list[int]()
+        connection.arrive(*transfers(0, 3), other, *transfers(4, 1))
+        read = listening(reads)
+        assert await read(connection)
+        assert await read(connection)
+        assert (connection.taken, reads) == ([b"0", b"1", b"2"], [1])
+        assert connection.left.startswith(other)
+
+
+async def test_the_answers_of_a_management_link_are_the_sdks() -> None:
+    connection, reads = _Connection(), list[int]()
+    connection.link._on_transfer = partial(print)
+    connection.arrive(*transfers(0, 1))
+    assert await listening(reads)(connection)
+    assert (connection.taken, reads) == ([], [1])
+
+
+async def test_the_last_frame_of_a_window_is_the_sdks() -> None:
+    connection, reads = _Connection(window=3), list[int]()
+    connection.arrive(*transfers(0, 3))
+    read = listening(reads)
+    assert await read(connection)
+    assert await read(connection)
+    assert (connection.taken, reads) == ([b"0", b"1"], [1])
+
+
+async def test_a_round_goes_on_while_much_has_arrived_and_there_is_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [frame(0, number, b"tag", b"x" * 1_000) for number in range(100)]
+    connection = _Connection()
+    take = eventhub_frames._take_arrived
+
+    async def taking_while_more_comes(given: Any) -> Any:
+        link = await take(given)
+        connection.arrive(*many)
+        return link
+
+    monkeypatch.setattr(eventhub_frames, "_take_arrived", taking_while_more_comes)
+    connection.arrive(*many)
+    assert not await listening([])(connection)
+    connection.link.current_link_credit = 100
+    assert await listening([])(connection)
+
+
+async def test_nothing_overtakes_a_frame_that_the_sdk_reads() -> None:
+    connection = _Connection()
+    reads, go_on = list[int](), asyncio.Event()
+
+    async def read_frame(connection: Any, wait: float = 0, **_: Any) -> bool:
+        reads.append(1)
+        await go_on.wait()
+        return False
+
+    read = eventhub_frames._taking_what_arrived(read_frame)
+    first = asyncio.create_task(read(connection))
+    await asyncio.sleep(0)
+    connection.arrive(*transfers(0, 2))
+    second = asyncio.create_task(read(connection))
+    await asyncio.sleep(0)
+    assert (len(reads), connection.taken) == (2, [])
+    go_on.set()
+    await asyncio.gather(first, second)
+    await read(connection)
+    assert connection.taken == [b"0", b"1"]
+
+
+async def test_nothing_is_taken_behind_a_frame_that_has_begun_or_under_another_lock() -> None:
+    connection, reads = _Connection(), list[int]()
+    connection.arrive(*transfers(0, 1))
+    connection._transport._read_buffer = BytesIO(b"half")
+    await listening(reads)(connection)
+    connection._transport._read_buffer.read()
+    async with connection._transport.socket_lock:
+        await listening(reads)(connection)
+    assert (connection.taken, reads) == ([], [1, 1])
+    await listening(reads)(connection)
+    assert connection.taken == [b"0"]
+
+
+async def test_a_transport_that_is_not_known_is_left_to_the_sdk() -> None:
+    connection, reads = _Connection(), list[int]()
+    connection._transport = SimpleNamespace(socket_lock=asyncio.Lock())
+    assert await listening(reads)(connection)
+    assert reads == [1]
+
+
+async def test_a_message_of_several_frames_is_put_together() -> None:
+    connection, reads = _Connection(), list[int]()
+
+    async def by_sdk(link: Any, frame: list[Any]) -> None:
+        raise AssertionError("the consumer's transfers are taken here")
+
+    take = eventhub_frames._taking_messages(by_sdk)
+    for number, more, payload in ((7, True, b"on"), (None, True, b"c")):
+        await take(connection.link, [0, number, b"", 0, True, more, None, None, None, None, None, memoryview(payload)])
+    # The last part looks like a message of its own.
+    connection.arrive(frame(0, 7, b"", b"e"), *transfers(8, 1))
+    await listening(reads)(connection)
+    assert connection.taken == [b"once", b"8"]
+    assert (connection.link.delivery_count, connection.link.current_link_credit) == (2, 998)
+    await take(connection.link, [0, 9, b"", 0, True, False, None, None, None, None, None, memoryview(b"whole")])
+    assert connection.taken[2:] == [b"whole"]
+
+
+def test_an_event_is_decoded_when_it_is_asked() -> None:
+    encoded = message({**HUB, **KEY, Symbol("x-opt-kafka-key"): b"k"}, (APPLICATION, {"a": 1}), (DATA, b"{}"))
+    event, by_sdk = ReceivedEvent(encoded), EventData._from_message(decode_payload(memoryview(encoded)))
+    assert vars(event) == {"message_bytes": encoded, "fields": read_event(encoded)}
+    assert event.sequence_number == by_sdk.sequence_number == 1187
+    assert event.enqueued_time == by_sdk.enqueued_time == AT
+    assert event.offset == by_sdk.offset == "4711"
+    assert "_raw_amqp_message" not in vars(event)
+    assert event.partition_key == by_sdk.partition_key == b"user-3"
+    assert event.properties == by_sdk.properties == {b"a": 1}
+    assert event.system_properties == by_sdk.system_properties
+    assert event.body_as_str() == by_sdk.body_as_str() == "{}"
+    assert (str(event), repr(event)) == (str(by_sdk), repr(by_sdk))
+    assert event.raw_amqp_message.annotations == by_sdk.raw_amqp_message.annotations
+    assert not hasattr(event, "no_such_field")
+
+
+def test_where_to_begin_again_is_known_also_of_an_event_that_the_sdk_can_not_decode() -> None:
+    event = ReceivedEvent(message(HUB, (APPLICATION, {"x": Char("x")}), (DATA, b"{}")))
+    assert (event.sequence_number, event.offset, event.enqueued_time) == (1187, "4711", AT)
+    with pytest.raises(TypeError):
+        event.properties  # noqa: B018
+    assert str(event)
+
+
+def test_an_event_in_an_unusual_form_is_the_sdks() -> None:
+    encoded = message({**HUB, Symbol("x-opt-sequence-number"): Uint(7)}, (DATA, b"{}"))
+    event = ReceivedEvent(encoded)
+    assert event.fields is None
+    assert (event.sequence_number, event.offset, event.enqueued_time) == (7, "4711", AT)
 
 
 def test_the_installed_sdk_is_the_one_that_is_known() -> None:
