@@ -1,5 +1,6 @@
 """`songline rebuild`: builds a projection's next version from the archive and the hub."""
 
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 from songline.commands.policy import read_policy as read_policy_file
 from songline.processes.environment import load
 from songline.processors.history.archive.opening import open_history
+from songline.processors.history.charts.beginning import SpannedHistory, check_moment, first_second, read_spans
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
 from songline.processors.history.rebuild.registry import ChosenRebuild, choose_rebuild
@@ -51,6 +53,8 @@ def command(
         of_plays = "; songs' plays are counted by the rules of the live charts" if projection == PLAYS else ""
         raise click.UsageError(f"--policy is of charts, not of {projection}{of_plays}.")
     policy = None if policy_file is None else read_policy_file(policy_file)
+    # It says of every connection to an emulator that this has no TLS.
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
 
     async def work(services: VersionServices) -> None:
         making = await choose_rebuild(services.account, load(os.environ), projection, policy)
@@ -72,6 +76,7 @@ async def _rebuild(
     services: VersionServices, making: ChosenRebuild, until: datetime | None, *, skip: bool
 ) -> VersionDocument:
     async with open_history(load(os.environ), skip=skip) as history:
+        await _check_begin(SpannedHistory(history), making.projection.name, until)
         switcher = services.switcher(VERSIONED[making.projection.name])
         return await run_rebuild(
             making.projection,
@@ -86,6 +91,13 @@ async def _rebuild(
             _show,
             lambda version: switcher.watermarks(version.version),
         )
+
+
+async def _check_begin(history: SpannedHistory, projection: str, until: datetime | None) -> None:
+    """Raise NoHistoryError or MomentError before a version is begun that would have nothing in it."""
+    if until is not None or projection in (CHARTS, PLAYS):
+        first_s = await first_second(history, await read_spans(history))
+        check_moment(first_s if until is None else int(until.timestamp() // 1), first_s)
 
 
 async def _switch(

@@ -1,54 +1,65 @@
 """A listener's library as of a moment: the fold of what they had done of all that the hub had taken by then."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Protocol
 
 from songline.processors.history.as_of.answers import PastLibrary
 from songline.processors.history.charts.beginning import check_moment, first_second, read_spans
-from songline.processors.history.charts.readable import EventColumns, EventsRead, ReadableHistory
+from songline.processors.history.charts.readable import ReadableHistory
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.library.action import UserAction
 from songline.schemas.library.fold import fold_actions
 from songline.schemas.progress import split_position
 
-_ESCAPE = b"\\u"
+
+class EventOfListener(Protocol):
+    """An event as the index of the archive has it: see ListenerEvent."""
+
+    @property
+    def partition(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def enqueued_s(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
 
 
-def listener_actions(user_id: str, partition: str, batch: EventsRead) -> list[UserAction]:
-    """The listener's actions in a batch."""
-    records = (
-        HubRecord(position, datetime.fromtimestamp(second, UTC), body)
-        for position, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True)
-    )
-    return [one for one in parse_actions(int(partition), records).actions if one.user_id == user_id]
+FindEvents = Callable[[str, int], Awaitable[Iterable[EventOfListener]]]
+"""Finds a listener's events by partition and position: those before the first that the hub took at a second or
+later."""
 
 
-async def library_as_of(history: ReadableHistory, user_id: str, second: int) -> PastLibrary:
-    """The library of all that the hub had taken by the Unix second `second`, by a reading of the whole history.
+async def library_as_of(history: ReadableHistory, find: FindEvents, user_id: str, second: int) -> PastLibrary:
+    """The library of all that the hub had taken by the Unix second `second`.
 
     Raises NoHistoryError, MomentError, and what reading the history raises.
     """
-    spans = await read_spans(history)
-    check_moment(second, await first_second(history, spans))
+    check_moment(second, await first_second(history, await read_spans(history)))
+    events = await find(user_id, second + 1)
     actions: list[UserAction] = []
-    positions = {}
-    wanted = user_id.encode()
-    for partition in spans:
+    for partition, found in groupby(events, attrgetter("partition")):
+        records = (HubRecord(one.position, datetime.fromtimestamp(one.enqueued_s, UTC), one.body) for one in found)
+        actions += [one for one in parse_actions(int(partition), records).actions if one.user_id == user_id]
+    return PastLibrary(fold_actions(actions), await positions_at(history, second))
+
+
+async def positions_at(history: ReadableHistory, second: int) -> dict[str, int]:
+    """The position of the last event of each partition that the hub had taken by a second, -1 for none."""
+    found = {}
+    for partition in await history.partitions():
         last = -1
-        async with aclosing(history.read(partition, -1, second + 1)) as found:
-            async for batch in found:
+        for file in await history.spans(partition):
+            if file.last_s > second:
+                break
+            last = max(last, file.last)
+        async with aclosing(history.read(partition, last, second + 1)) as batches:
+            async for batch in batches:
                 last = batch.positions[-1]
-                actions += listener_actions(user_id, partition, _some(batch, wanted))
-        positions[partition] = split_position(last)[1]
-    return PastLibrary(fold_actions(actions), positions)
-
-
-def _some(batch: EventsRead, wanted: bytes) -> EventsRead:
-    """Of the events those in which the listener may be named: as they are written, or with escapes."""
-    places = [at for at, body in enumerate(batch.bodies) if wanted in body or _ESCAPE in body]
-    return EventColumns(
-        [batch.positions[at] for at in places],
-        [batch.enqueued_s[at] for at in places],
-        [batch.bodies[at] for at in places],
-    )
+        found[partition] = split_position(last)[1]
+    return found

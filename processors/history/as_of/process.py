@@ -14,8 +14,8 @@ import msgspec
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
-from songline.cloud import blobs
-from songline.cloud.settings import SettingError, read_blobs
+from songline.cloud import blobs, cosmos
+from songline.cloud.settings import SettingError, read_blobs, read_cosmos
 from songline.processors.history.archive.errors import HistoryError
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.as_of.answers import (
@@ -30,11 +30,15 @@ from songline.processors.history.as_of.charts import charts_as_of
 from songline.processors.history.as_of.library import library_as_of
 from songline.processors.history.charts.beginning import MomentError, NoHistoryError, SpannedHistory
 from songline.processors.history.charts.song_events import SongEventStore
+from songline.processors.history.index.opening import open_index
+from songline.processors.runtime import live_version
 from songline.processors.runtime.service_errors import last_line
 from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
-from songline.schemas.channels import ARCHIVE_INDEX_BLOBS
+from songline.processors.trending.version_policy import read_policy
+from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, CHARTS, DATABASE, PROJECTIONS
 from songline.schemas.decoding import Decoder
-from songline.schemas.policy import V1
+from songline.schemas.policy import ChartPolicy
+from songline.schemas.projections import DamagedVersionError
 
 LONGEST_S = 900
 """A process that nobody waits for any more ends after so long."""
@@ -50,15 +54,23 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                     store = SongEventStore(account.get_container_client(ARCHIVE_INDEX_BLOBS))
                     # Nothing of it is saved, so any key will do.
                     key = IdentityKey(os.urandom(KEY_BYTES))
-                    return await charts_as_of(history, store, second, V1, key)
+                    return await charts_as_of(history, store, second, await _live_policy(environ), key)
                 case LibraryQuestion(second, user_id):
-                    return await library_as_of(history, user_id, second)
+                    async with open_index(environ, opened) as index:
+                        return await library_as_of(history, index.listener_events, user_id, second)
     except MomentError as error:
         return MomentRefusal(str(error))
-    except (NoHistoryError, HistoryError, SettingError) as error:
+    except (NoHistoryError, HistoryError, SettingError, DamagedVersionError) as error:
         return FoldFailure(str(error))
     except (AzureError, EventHubError) as error:
         return FoldFailure(f"the history can't be read: {last_line(error)}")
+
+
+async def _live_policy(environ: Mapping[str, str]) -> ChartPolicy:
+    """The policy of the live charts."""
+    async with cosmos.client(read_cosmos(environ)) as account:
+        projections = cosmos.container(account, DATABASE, PROJECTIONS)
+        return await read_policy(projections, (await live_version.read(projections, CHARTS)).version)
 
 
 def main() -> None:

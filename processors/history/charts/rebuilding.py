@@ -10,14 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from songline.processors.history.charts.beginning import (
-    SpannedHistory,
-    begin_replay,
-    check_moment,
-    events_after,
-    first_second,
-    read_spans,
-)
+from songline.processors.history.charts.beginning import SpannedHistory, begin_replay, events_after
 from songline.processors.history.charts.chart_documents import RebuiltDocuments
 from songline.processors.history.charts.hub_hours import HOUR_S, HubHours
 from songline.processors.history.charts.replay import ChartReplay
@@ -59,13 +52,11 @@ class ReplayRebuild:
     async def rebuild(self, parts: RebuildParts) -> None:
         """Fold the history behind what the version has, to the hub's end or to `until_s`, and write what comes of it.
 
-        Raises NoHistoryError, MomentError, ItemRefusedError, and what reading the history raises.
+        Raises NoHistoryError, ItemRefusedError, and what reading the history raises.
         """
         history = SpannedHistory(parts.history)
         documents = self.open_documents(parts)
         if self.replay is None:
-            if parts.until_s is not None:
-                check_moment(parts.until_s - 1, await first_second(history, await read_spans(history)))
             await self.prepare(parts)
             self.replay = await self._begin(history, documents)
         async with self._counting(parts, self.replay, documents):

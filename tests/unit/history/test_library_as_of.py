@@ -8,8 +8,9 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 
-from songline.processors.history.as_of.library import library_as_of
+from songline.processors.history.as_of.library import FindEvents, library_as_of
 from songline.processors.history.charts.beginning import MomentError
+from songline.processors.history.index.archive_index import ListenerEvent
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import encode
@@ -30,6 +31,19 @@ def prefix_library(history: Sequence[HistoryEvent], user_id: str, second: int) -
     return fold_actions(actions)
 
 
+def found_in(history: Sequence[HistoryEvent]) -> FindEvents:
+    """What finds a listener's events in a history, by reading all of it."""
+
+    async def find(user_id: str, until_s: int) -> list[ListenerEvent]:
+        return [
+            ListenerEvent(str(one.partition), one.position, one.second, encode(one.event))
+            for one in sorted(history, key=lambda one: (one.partition, one.position))
+            if one.second < until_s and one.event.data.user_id == user_id
+        ]
+
+    return find
+
+
 @settings(max_examples=60, deadline=None)
 @given(seeds)
 def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
@@ -39,7 +53,7 @@ def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
         return
     second = random.choice(history).second + random.choice([0, 0, 1, 3_600])
     user = random.choice([*USERS, "nobody"])
-    found = asyncio.run(library_as_of(HistoryInFiles(random, history, PARTITIONS), user, second))
+    found = asyncio.run(library_as_of(HistoryInFiles(random, history, PARTITIONS), found_in(history), user, second))
     assert found.library == prefix_library(history, user, second)
     assert found.position == {str(number): -1 for number in range(PARTITIONS)} | {
         str(one.partition): one.position for one in history if one.second <= second
@@ -48,5 +62,6 @@ def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
 
 def test_a_moment_before_the_history_is_refused() -> None:
     history = random_history(Random(1), BEGIN_S, 5, act)
+    files = HistoryInFiles(Random(1), history, PARTITIONS)
     with pytest.raises(MomentError, match="the history begins at"):
-        asyncio.run(library_as_of(HistoryInFiles(Random(1), history, PARTITIONS), "user-1", history[0].second - 1))
+        asyncio.run(library_as_of(files, found_in(history), "user-1", history[0].second - 1))
