@@ -4,22 +4,25 @@ Keys get consecutive slots in the order of their coming, so that a stretch of sl
 that can be saved by itself.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from songline.processors.trending.song_index import Ints
-from songline.processors.trending.sorted_columns import KeyIndex
+from songline.processors.trending.sorted_columns import KeyIndex, widened
 
 LISTENS, LIKES, UNLIKES = range(3)
 KINDS = 3
 
 
 class CountTable:
-    """A table of three counts a key, 24 bytes a key. The keys of one call are distinct."""
+    """A table of three counts a key, 18 bytes a key; 24 once a count has more than 16 bits. The keys of one call are
+    distinct."""
 
     def __init__(self) -> None:
         self._slots = KeyIndex()
-        self._counts: npt.NDArray[np.int32] = np.zeros((0, KINDS), np.int32)
+        self._counts: npt.NDArray[Any] = np.zeros((0, KINDS), np.uint16)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -42,8 +45,8 @@ class CountTable:
     def add(self, keys: Ints, more: Ints) -> Ints:
         """Add `more` (key, kind); the counts of these keys afterwards."""
         slots = self._of(keys)
-        after = self._counts[slots] + more
-        self._counts[slots] = after
+        after: Ints = self._counts[slots] + more
+        self._set(slots, after)
         return after
 
     def raise_to(self, keys: Ints, counts: Ints) -> tuple[Ints, Ints]:
@@ -56,13 +59,17 @@ class CountTable:
         slots = self._of(keys)
         before = self._counts[slots].astype(np.int64)
         after = np.maximum(before, counts)
-        self._counts[slots] = after
+        self._set(slots, after)
         return slots, after - before
+
+    def _set(self, slots: Ints, counts: Ints) -> None:
+        self._counts = widened(self._counts, counts)
+        self._counts[slots] = counts
 
     def _of(self, keys: Ints) -> Ints:
         slots = self._slots.of(keys)
         size = len(self._counts)
         if len(self._slots) > size:
             room = max(len(self._slots) - size, size // 8)
-            self._counts = np.concatenate([self._counts, np.zeros((room, KINDS), np.int32)])
+            self._counts = np.concatenate([self._counts, np.zeros((room, KINDS), self._counts.dtype)])
         return slots

@@ -39,6 +39,8 @@ class Run:
     def merge(self, other: "Run") -> None:
         """Take in the rows of a run that is shorter."""
         end, left = len(self), len(other)
+        if self.values.dtype != other.values.dtype:
+            self.values = self.values.astype(np.promote_types(self.values.dtype, other.values.dtype))
         # No view of the columns is ever given away.
         self.keys.resize(end + left, refcheck=False)
         self.values.resize((end + left, *self.values.shape[1:]), refcheck=False)
@@ -99,7 +101,7 @@ class HashSet:
 
 
 class CountMap:
-    """Three counts by a key, 20 bytes a key."""
+    """Three counts by a key, 14 bytes a key; 20 in a run that has a count of more than 16 bits."""
 
     def __init__(self) -> None:
         self._rows = SortedColumns()
@@ -114,9 +116,10 @@ class CountMap:
         for run in self._rows.runs:
             at, there = _find(run, keys)
             counts[there] += run.values[at[there]]
+            run.values = widened(run.values, counts[there])
             run.values[at[there]] = counts[there]
             missing &= ~there
-        self._rows.insert(keys[missing], more[missing].astype(np.uint32))
+        self._rows.insert(keys[missing], more[missing].astype(widened(_NARROW, more[missing]).dtype))
         return counts
 
 
@@ -155,6 +158,17 @@ class KeyIndex:
             at, there = _find(run, wanted)
             slots[there] = run.values[at[there]]
         return slots
+
+
+def widened(column: Column, values: Ints) -> Column:
+    """The column, or a copy of it with numbers of 32 bits where those of 16 bits don't hold `values`."""
+    if column.dtype == np.uint16 and len(values) and not (values.min() >= 0 and values.max() <= _NARROW_MAX):
+        return column.astype(np.int32)
+    return column
+
+
+_NARROW = np.zeros(0, np.uint16)
+_NARROW_MAX = np.iinfo(np.uint16).max
 
 
 def _order(hashes: Words) -> Ints:

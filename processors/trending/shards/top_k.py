@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from songline.processors.trending.count_table import KINDS as COUNT_KINDS
 from songline.processors.trending.count_table import LIKES, LISTENS
 from songline.processors.trending.shards.song_genres import SongGenres
-from songline.processors.trending.shards.windows import ShardWindows, WindowSums, region_scope
+from songline.processors.trending.shards.windows import SHOWN_KINDS, ShardWindows, WindowSums, region_scope
 from songline.processors.trending.shards.wire import TopK
 from songline.processors.trending.song_index import Ints, SongIndex
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, Kind, chart_key
@@ -60,7 +59,7 @@ def top_k(kind: Kind, sums: WindowSums, at: Ints, songs: Ints, names: list[str],
         which = which[values[which] >= least]
     ids = [names[song] for song in songs[which].tolist()]
     ranked = sorted(zip((-values[which]).tolist(), ids, which.tolist(), strict=True))[:CHART_SIZE]
-    counts = sums.counts[at[[place for _, _, place in ranked]]] if ranked else np.zeros((0, COUNT_KINDS), np.int64)
+    counts = sums.counts[at[[place for _, _, place in ranked]]] if ranked else np.zeros((0, SHOWN_KINDS), np.int64)
     return TopK(
         song=[song_id for _, song_id, _ in ranked],
         # A sum of forged counts may be more than 32 bits hold. The merge takes no list with less than no listens.

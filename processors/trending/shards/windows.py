@@ -4,24 +4,27 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from songline.processors.trending.count_table import KINDS, LIKES, LISTENS, UNLIKES, CountTable
+from songline.processors.trending.count_table import LIKES, LISTENS, UNLIKES, CountTable
 from songline.processors.trending.song_index import REGION_BITS, Ints, region_name
 from songline.processors.trending.sorted_columns import KeyIndex
 from songline.processors.trending.spans import SPANS, Span, Unit
 from songline.schemas.policy import ChartPolicy, Weights
 
+SHOWN_KINDS = 2
+"""Charts show listens and likes; what was taken back is in the score."""
+
 
 class WindowSums:
-    """Counts of the three kinds and the trending score, by a number that grows from 0: 20 bytes a number."""
+    """Counts of listens and likes and the trending score, by a number that grows from 0: 16 bytes a number."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
-        self.counts = np.zeros((0, KINDS), np.int32)
+        self.counts = np.zeros((0, SHOWN_KINDS), np.int32)
         self.scores = np.zeros(0, np.int64)
 
     def add(self, at: Ints, more: Ints, weight: int) -> None:
         """Add `more` (number, kind) of one bucket; numbers may repeat."""
-        np.add.at(self.counts, at, more.astype(np.int32))
+        np.add.at(self.counts, at, more[:, :SHOWN_KINDS].astype(np.int32))
         listen, like = self._weights.listen, self._weights.like
         np.add.at(self.scores, at, weight * (listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])))
 
@@ -30,7 +33,7 @@ class WindowSums:
         have = len(self.scores)
         if size > have:
             room = max(size - have, have // 8)
-            self.counts = np.concatenate([self.counts, np.zeros((room, KINDS), np.int32)])
+            self.counts = np.concatenate([self.counts, np.zeros((room, SHOWN_KINDS), np.int32)])
             self.scores = np.concatenate([self.scores, np.zeros(room, np.int64)])
 
     def clear(self) -> None:

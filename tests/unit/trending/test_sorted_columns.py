@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songline.processors.trending import sorted_columns
+from songline.processors.trending.count_table import CountTable
 from songline.processors.trending.sorted_columns import CountMap, HashSet, KeyIndex
 
 # Few words, so that hashes share one of theirs, and come again.
@@ -48,7 +49,11 @@ def test_a_set_of_many_hashes(seed: int, sizes: list[int]) -> None:
         seen |= set(rows)
 
 
-@given(st.lists(st.dictionaries(st.integers(0, 40), st.integers(1, 9), max_size=12), max_size=12))
+# Counts of more than 16 bits are held otherwise than those of fewer.
+counts = st.one_of(st.integers(1, 9), st.sampled_from([30_000, 40_000, 2**28]))
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 40), counts, max_size=12), max_size=3))
 def test_counts_are_sums(batches: list[dict[int, int]]) -> None:
     held, sums = CountMap(), Counter[int]()
     for batch in batches:
@@ -58,6 +63,18 @@ def test_counts_are_sums(batches: list[dict[int, int]]) -> None:
         found = held.add(np.array(keys, np.uint64), more)
         assert found.tolist() == [[sums[key], 0, 2 * sums[key]] for key in keys]
     assert len(held) == len(sums)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 40), counts, max_size=12), max_size=12))
+def test_a_table_keeps_the_greater_of_two_counts(batches: list[dict[int, int]]) -> None:
+    held, greatest = CountTable(), dict[int, int]()
+    for batch in batches:
+        before = {key: greatest.get(key, 0) for key in batch}
+        greatest |= {key: max(count, before[key]) for key, count in batch.items()}
+        columns = np.array([[count, 0, 1] for count in batch.values()], np.int64).reshape(-1, 3)
+        _, more = held.raise_to(np.array(list(batch), np.int64), columns)
+        assert more[:, 0].tolist() == [greatest[key] - before[key] for key in batch]
+    assert dict(zip(held.keys.tolist(), held.counts[:, 0].tolist(), strict=True)) == greatest
 
 
 @given(st.lists(st.lists(st.integers(0, 60), unique=True, max_size=12), max_size=12))
