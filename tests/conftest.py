@@ -19,6 +19,7 @@ BETWEEN = 4
 """Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
 
 LONG = (
+    "chaos/test_erasure.py",
     "chaos/test_ingestion.py",
     "chaos/test_outbox.py",
     "chaos/test_trending_killed.py",

@@ -1,6 +1,7 @@
 """Moments of the past for the API: each is folded by a process of its own, a few at a time, and its answer is kept."""
 
 import asyncio
+import math
 import sys
 import time
 from collections import OrderedDict
@@ -33,6 +34,8 @@ WAITING = 8
 """So many folds may wait for their turn; more are refused."""
 KEPT = 16
 """Answers that are kept: those of charts take some megabytes each."""
+LISTENER_KEPT_S = 30.0
+"""A listener's library is kept for so long, for the pages of a list: the past of one who is forgotten changes."""
 SETTLED_S = 10
 """What the hub takes in a second may be read so long after it. The answer about a later second is not kept."""
 
@@ -81,7 +84,7 @@ class PastFolds:
         self._now_s = now_s
         self._turns = asyncio.Semaphore(config.at_once)
         self._folds: dict[bytes, asyncio.Task[bytes]] = {}
-        self._kept: OrderedDict[bytes, Any] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[Any, float]] = OrderedDict()
 
     async def chart(self, key: str, second: int) -> Chart:
         """The chart of a key as of a Unix second. Raises PastMomentError and PastUnavailableError."""
@@ -97,9 +100,10 @@ class PastFolds:
 
     async def _answer(self, question: ChartsQuestion | LibraryQuestion, decoder: Decoder[T]) -> T:
         asked = msgspec.json.encode(question)
+        self._drop_old()
         if asked in self._kept:
             self._kept.move_to_end(asked)
-            kept: T = self._kept[asked]
+            kept: T = self._kept[asked][0]
             return kept
         fold = self._folds.get(asked)
         if fold is None:
@@ -120,10 +124,16 @@ class PastFolds:
         except PoisonError as poison:
             raise PastUnavailableError(f"what the fold wrote is no answer: {poison.detail}") from None
         if question.second + SETTLED_S <= began_s:
-            self._kept[asked] = found
+            lasts_s = LISTENER_KEPT_S if isinstance(question, LibraryQuestion) else math.inf
+            self._kept[asked] = found, self._now_s() + lasts_s
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return found
+
+    def _drop_old(self) -> None:
+        now_s = self._now_s()
+        for asked in [one for one, (_, until_s) in self._kept.items() if until_s <= now_s]:
+            del self._kept[asked]
 
     async def _fold(self, asked: bytes) -> bytes:
         async with self._turns:

@@ -184,22 +184,25 @@ class ErasureSystem:
 
 
 @asynccontextmanager
-async def erasure_system(app: App, folder: Path) -> AsyncIterator[ErasureSystem]:
-    """A system with a second version of libraries and songs, and an archive."""
-    versions = [
-        msgspec.structs.replace(one, name=f"{one.name}-v2")
-        for one in CONTAINERS
-        if one.name in (LIBRARY_SHELVES, SONGS)
-    ]
-    await cosmos.ensure(app.cosmos, DATABASE, (*CONTAINERS, *versions))
+async def erasure_system(app: App, folder: Path, *, versions: bool = True) -> AsyncIterator[ErasureSystem]:
+    """A system with a second version of libraries and songs, unless `versions` says no."""
+    if versions:
+        await _add_versions(app)
+    await cosmos.ensure(app.cosmos, DATABASE, CONTAINERS)
+    async with eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer:
+        yield ErasureSystem(app, producer, folder)
+
+
+async def _add_versions(app: App) -> None:
+    names = (LIBRARY_SHELVES, SONGS)
+    second = [msgspec.structs.replace(one, name=f"{one.name}-v2") for one in CONTAINERS if one.name in names]
+    await cosmos.ensure(app.cosmos, DATABASE, (*CONTAINERS, *second))
     documents = app.cosmos.get_database_client(DATABASE).get_container_client(PROJECTIONS)
     for projection in ("library", SONGS):
         await documents.upsert_item({"id": projection, "version": 1, "shelves": SHELVES})
         await documents.upsert_item(
             {"id": f"{projection}:2", "projection": projection, "version": 2, "state": "ready", "shelves": SHELVES}
         )
-    async with eventhubs.producer(read_eventhubs(app.environment), MUSIC_EVENTS) as producer:
-        yield ErasureSystem(app, producer, folder)
 
 
 def events_of(user_id: str) -> Sequence[Event]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from songline.api.past_folds import AS_OF_S, SETTLED_S, PastConfig, PastFolds, past_reader
+from songline.api.past_folds import AS_OF_S, LISTENER_KEPT_S, SETTLED_S, PastConfig, PastFolds, past_reader
 from songline.cloud.settings import BLOB_CONNECTION
 from songline.processors.history.as_of.answers import MomentRefusal, PastCharts, PastLibrary
 from songline.projections.past import PastMissingError, PastMomentError, PastUnavailableError
@@ -36,7 +36,8 @@ class Folding:
         (folder / "answer").write_bytes(msgspec.json.encode(answer))
         text = PROGRAM.format(log=str(self.log), answer=str(folder / "answer"), more=more)
         command = (sys.executable, "-S", "-c", text)
-        self.past = PastFolds(command, {}, config or PastConfig(longest_s=30), lambda: NOW_S)
+        self.now_s = NOW_S
+        self.past = PastFolds(command, {}, config or PastConfig(longest_s=30), lambda: self.now_s)
 
     @property
     def asked(self) -> list[str]:
@@ -73,6 +74,15 @@ async def test_a_library_is_read_as_it_was_folded(tmp_path: Path) -> None:
     assert [msgspec.json.decode(one) for one in folding.asked] == [
         {"type": "library", "second": PAST_S, "user_id": "ana"}
     ]
+
+
+async def test_a_listener_s_past_is_not_kept_for_long(tmp_path: Path) -> None:
+    """Who is forgotten has none any more."""
+    folding = Folding(tmp_path, PastLibrary(fold_actions(()), {"0": 7}))
+    for later_s, folds in ((0, 1), (LISTENER_KEPT_S - 1, 1), (LISTENER_KEPT_S + 1, 2)):
+        folding.now_s = NOW_S + later_s
+        await folding.past.library("ana", PAST_S)
+        assert len(folding.asked) == folds
 
 
 async def test_a_fold_that_takes_too_long_is_ended_and_said_so(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ class _Name(msgspec.Struct, rename="pascal"):
 class _Properties(msgspec.Struct, rename="pascal"):
     cleanup_policy: Literal["Delete", "Compact"] | None = None
     retention_in_hours: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    retention_in_seconds: Annotated[int, msgspec.Meta(ge=1)] | None = None
     timestamp_type: Literal["AppendTime", "CreateTime"] | None = None
     capture_description: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
@@ -113,7 +114,7 @@ def _merged(file: Path, namespace: str | None, entity: _Entity, below: HubConfig
     if partitions is None:
         raise ConfigError(f"{file}: hub {entity.name} has no PartitionCount; expected 1 to 2000")
     properties = entity.properties or _Properties()
-    hours = properties.retention_in_hours
+    seconds = properties.retention_in_seconds or 3_600 * (properties.retention_in_hours or 0)
     compacted = properties.cleanup_policy == "Compact" if properties.cleanup_policy else bool(below and below.compacted)
     kind = properties.timestamp_type
     append_time = kind == "AppendTime" if kind else bool(below and below.append_time)
@@ -129,7 +130,7 @@ def _merged(file: Path, namespace: str | None, entity: _Entity, below: HubConfig
         consumer_groups=tuple(group.name for group in entity.consumer_groups)
         or (below.consumer_groups if below else ()),
         compacted=compacted,
-        retention_ms=hours * HOUR_MS if hours else below.retention_ms if below else DEFAULT_RETENTION_MS,
+        retention_ms=1_000 * seconds if seconds else below.retention_ms if below else DEFAULT_RETENTION_MS,
         append_time=append_time,
         namespace=namespace or (below.namespace if below else DEFAULT_NAMESPACE),
         capture=capture,

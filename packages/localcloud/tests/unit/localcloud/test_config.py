@@ -23,6 +23,8 @@ def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
         tmp_path / "b.json", {"Name": "songs", "Properties": {"CleanupPolicy": "Compact", "RetentionInHours": 3}}
     )
     assert read_hubs([base, over]) == [HubConfig("Songs", 2, ("cg1",), compacted=True, retention_ms=3 * HOUR_MS)]
+    short = write(tmp_path / "d.json", {"Name": "songs", "Properties": {"RetentionInSeconds": 90}})
+    assert read_hubs([base, over, short])[0].retention_ms == 90_000
     times = write(tmp_path / "c.json", {"Name": "songs", "Properties": {"TimestampType": "AppendTime"}})
     for again in ([base, over, times], [base, times, over]):
         (hub,) = read_hubs(again)
