@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS items (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS items_by_key ON items (container, epk, pk, id);
 CREATE UNIQUE INDEX IF NOT EXISTS items_by_lsn ON items (container, lsn);
+CREATE INDEX IF NOT EXISTS items_by_end ON items (container, ts + ttl) WHERE ttl > 0;
 CREATE TABLE IF NOT EXISTS unique_values (
     container INTEGER NOT NULL, pk TEXT NOT NULL, constraint_number INTEGER NOT NULL, value TEXT NOT NULL,
     id TEXT NOT NULL, PRIMARY KEY (container, pk, constraint_number, value)
