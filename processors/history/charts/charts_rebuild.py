@@ -84,9 +84,10 @@ class ChartsRebuild(ReplayRebuild):
         return ChartDocuments(parts.container)
 
     async def write_hour(self, replay: ChartReplay, documents: RebuiltDocuments, hour: int) -> bool:
-        """Write the snapshot of an hour; whether it has any chart."""
+        """Write the snapshot of an hour, if later ones are not only compared with it; whether it has any chart."""
         charts = replay.snapshot(hour)
-        await cast(ChartDocuments, documents).write_snapshots(charts)
+        if hour >= self.written_from:
+            await cast(ChartDocuments, documents).write_snapshots(charts)
         return bool(charts)
 
     async def write_end(self, replay: ChartReplay, documents: RebuiltDocuments, second: int) -> None:

@@ -36,15 +36,18 @@ COUNT_S = 0.5
 
 
 class ReplayRebuild:
-    """The rebuild of a version by a replay under `policy`. `now_s` is the time of day in Unix seconds.
+    """The rebuild of a version by a replay under `policy`. `now_s` is the time of day in Unix seconds. The hour up to
+    which all is written is saved every `save_s` seconds.
 
     `rebuild` may be called again: what was folded before is still there.
     """
 
-    def __init__(self, policy: ChartPolicy, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, policy: ChartPolicy, now_s: Callable[[], float] = time.time, save_s: float = SAVE_S) -> None:
         self.policy = policy
+        self._save_s = save_s
         self._now_s = now_s
         self._next_hour = 0
+        self.written_from = 0
         self._saved_s = 0.0
         self._counted = 0
         self.replay: ChartReplay | None = None
@@ -108,7 +111,8 @@ class ReplayRebuild:
         key, shards, owner = self.identity_key(), self.shards(), self.owner()
         begun = await begin_replay(history, SongEventStore(None), begin_s, self.policy, key, shards, owner)
         if hour is not None:
-            self._next_hour = hour
+            # The hour before is not written again: what it is compared with is not read.
+            self._next_hour, self.written_from = hour - 1, hour
             self.go_on(begun.replay, hour)
         self._counted = begun.replay.events
         return begun.replay
@@ -120,7 +124,7 @@ class ReplayRebuild:
         goes_on = False
         while (hour := await hours.next_hour(pass_over_quiet=not goes_on)) is not None:
             goes_on = await self.write_hour(replay, documents, hour)
-            if time.monotonic() - self._saved_s >= SAVE_S:
+            if time.monotonic() - self._saved_s >= self._save_s:
                 await documents.write_hour(hour)
                 self._saved_s = time.monotonic()
         await hours.finish()
