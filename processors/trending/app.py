@@ -61,6 +61,7 @@ from songline.schemas.channels import (
 )
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.progress_report import NotReadyCause, NotReadyReason, ProgressReport, not_ready
+from songline.schemas.projections import FIRST_VERSION
 
 FAR_BEHIND_SHARE = 0.1
 """The share of its day writes that a worker does while it is far behind: its days would soon be out of date."""
@@ -84,7 +85,7 @@ OBSERVE_S = 1.0
 class TrendingServices(Struct, frozen=True):
     """What the worker writes to, and `hub`: a client of `music-events` for questions about the hub. `hours` is None for
     a worker without Blob Storage. `key`: see `cells.identity_key`. `policy` has the rules of the charts, `version` is
-    that of the state, and so of the charts."""
+    that of the state, and so of the charts; `plays_version` is that of the songs' days in `plays`."""
 
     charts: ContainerProxy
     plays: ContainerProxy
@@ -95,6 +96,7 @@ class TrendingServices(Struct, frozen=True):
     key: IdentityKey
     policy: ChartPolicy
     version: StateVersion = FIRST
+    plays_version: int = FIRST_VERSION
 
 
 class TrendingApp(Struct, frozen=True):
@@ -155,8 +157,8 @@ def build_app(
     guard = guards[MUSIC_EVENTS]
     cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, policy, version)
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
-    shard_guard = guards[TRENDING_PARTIALS]
-    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, policy, version)
+    shard_guard, rules = guards[TRENDING_PARTIALS], (policy, version, services.plays_version)
+    ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, *rules)
     chart_writer = ChartWriter(services.charts, WriteRate(config.chart_writes, monotonic))
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy, version)
 

@@ -6,11 +6,9 @@ began anew: sets are united, and counts are raised.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import msgspec
-
 from songline.processors.trending.cells.hour_store import MAX_BLOCK_BYTES
 from songline.processors.trending.cells.sealed_blocks import pack_block
-from songline.processors.trending.shards.state import Shard, ShardHead
+from songline.processors.trending.shards.state import Shard, ShardHead, encode_head
 from songline.processors.trending.watermark import position_at
 from songline.schemas.moments import milliseconds
 from songline.schemas.progress import Watermark
@@ -53,7 +51,7 @@ def shard_values(shard: Shard, sources: Mapping[int, Watermark]) -> dict[str, by
     """
     values = shard.flush()
     head = next(key for key in values if key.endswith(_HEAD))
-    values[head] = _encode(
+    values[head] = encode_head(
         ShardHead(
             {number: position_at(2 * one.generation, one.position) for number, one in sources.items()},
             {number: None if one.through is None else milliseconds(one.through) for number, one in sources.items()},
@@ -61,6 +59,3 @@ def shard_values(shard: Shard, sources: Mapping[int, Watermark]) -> dict[str, by
         )
     )
     return values
-
-
-_encode = msgspec.msgpack.Encoder().encode

@@ -112,6 +112,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 key=await readiness.wait_for(partial(read_identity_key, attempts)),
                 policy=await readiness.wait_for(partial(read_policy, projections, version)),
                 version=StateVersion(version),
+                plays_version=live[PLAYS].version,
             )
             found.append(services)
             await readiness.wait_for(partial(_remove_earlier, settings.eventhubs, services.version.group, owners))

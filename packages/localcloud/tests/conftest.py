@@ -13,6 +13,7 @@ LONG = (
     "chaos/test_capture_killed.py",
     "chaos/test_localcloud_killed.py",
     "integration/eventhubs/test_growth.py",
+    "integration/localcloud/test_capture_later.py",
     "integration/localcloud/test_full_disk.py",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases."""

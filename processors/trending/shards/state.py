@@ -27,6 +27,7 @@ from songline.processors.trending.watermark import ShardWatermark, SourceWaterma
 from songline.schemas.decoding import DECODING_ERRORS, MsgpackDecoder
 from songline.schemas.errors import PoisonError
 from songline.schemas.policy import V1, ChartPolicy
+from songline.schemas.projections import FIRST_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -35,21 +36,27 @@ _UNITS: tuple[Unit, ...] = tuple(UNIT_MS)
 
 class ShardHead(Struct, frozen=True, array_like=True):
     """How far each source partition is applied, and whether what waits to be written is saved as well: it was not
-    before songs' days were written."""
+    before songs' days were written. It waits to be written to the version `plays` of these, which is another one than
+    before for the `turn`th time; neither is saved before the first."""
 
     positions: dict[int, int]
     watermarks_ms: dict[int, int | None]
     waiting: bool = False
+    plays: int = FIRST_VERSION
+    turn: int = 0
 
 
 class Shard:
     """One shard in the hands of one owner. `flush` returns what to save by key; `restore` applies it.
 
-    `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time.
+    `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time, for the
+    version `plays` of songs' days.
     """
 
-    def __init__(self, number: int, owner: str, policy: ChartPolicy = V1) -> None:
+    def __init__(self, number: int, owner: str, policy: ChartPolicy = V1, plays: int = FIRST_VERSION) -> None:
         self.number = number
+        self._plays = plays
+        self._turn = 0 if plays == FIRST_VERSION else 1
         self.songs = SongIndex()
         """The songs that the shard counts, or knows facts of."""
         self._keys = SavedKeys(number, owner)
@@ -110,19 +117,23 @@ class Shard:
         for piece, facts in self._facts.flush():
             values[self._keys.facts(piece)] = facts
         values |= dict.fromkeys(written)
-        head = ShardHead(self._watermarks.positions, self._watermarks.watermarks_ms, waiting=True)
-        values[self._keys.head] = _encode(head)
+        head = ShardHead(self._watermarks.positions, self._watermarks.watermarks_ms, True, self._plays, self._turn)
+        values[self._keys.head] = encode_head(head)
         return values
 
     def restore(self, saved: Iterable[tuple[str, bytes]]) -> None:
-        """Apply what `flush` returned to all owners of the shard, so far as it still holds."""
+        """Apply what `flush` returned to all owners of the shard, so far as it still holds.
+
+        Where another version of songs' days was written last, all days wait: what has changed since is in that one.
+        """
         waiting: list[tuple[str, bytes]] = []
-        is_waiting_saved = False
+        last: tuple[int, int] | None = None
         for key, value in saved:
             match key.split("/")[2:]:
                 case ["head"]:
                     head = decode_head(value)
-                    is_waiting_saved = is_waiting_saved or head.waiting
+                    if head.waiting:
+                        last = max(last or (0, FIRST_VERSION), (head.turn, head.plays))
                     for source, position in head.positions.items():
                         self._watermarks.advance(source, position, head.watermarks_ms.get(source))
                 case ["facts", _]:
@@ -138,8 +149,10 @@ class Shard:
         for song_id in self._facts.songs():
             self._place(song_id)
         self._counts.forget_changes()
-        if is_waiting_saved:
-            self.days.restored()
+        if last is not None:
+            self._turn = last[0] + (last[1] != self._plays)
+            if last[1] == self._plays:
+                self.days.restored()
         for key, value in waiting:
             self.days.backlog.inherit(key, value)
 
@@ -166,6 +179,12 @@ class Shard:
         if fact is None:
             return SongLabel(song_id, None, None, None)
         return SongLabel(song_id, fact.title, fact.artist, fact.genre)
+
+
+def encode_head(head: ShardHead) -> bytes:
+    """The head as it is saved: without what no release before versions saved, where there is none of it."""
+    fields = (head.positions, head.watermarks_ms, head.waiting)
+    return _encode((*fields, head.plays, head.turn) if head.turn else fields)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -27,6 +27,7 @@ from songline.schemas.channels import TRENDING_PARTIALS, TRENDING_TOPS
 from songline.schemas.decoding import read_text
 from songline.schemas.errors import PoisonError
 from songline.schemas.policy import ChartPolicy
+from songline.schemas.projections import FIRST_VERSION
 
 
 class ShardWorker:
@@ -43,7 +44,9 @@ class ShardWorker:
         guard: FoldGuard,
         policy: ChartPolicy,
         version: StateVersion = FIRST,
+        plays: int = FIRST_VERSION,
     ) -> None:
+        self._plays = plays
         self._version = version
         self._app = app
         self._saved = saved
@@ -124,7 +127,7 @@ class ShardWorker:
         await self._saved.prune(set(starts))
         shards = {}
         for number in starts:
-            shard = shards[number] = Shard(number, owner, self._policy)
+            shard = shards[number] = Shard(number, owner, self._policy, self._plays)
             shard.advance(self._now_ms())
             shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
         self._shards = shards

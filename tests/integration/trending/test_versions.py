@@ -1,9 +1,9 @@
 """The worker follows the live version of the charts: on from what was handed over, and back from where it was."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,6 +24,7 @@ from songline.schemas.channels import (
     ATTEMPTS,
     CHARTS,
     DATABASE,
+    PLAYS,
     PROJECTIONS,
     TRENDING_BLOBS,
 )
@@ -34,11 +35,23 @@ from tests.chaos.test_trending_killed import batched, complete, lasting, lines, 
 from tests.support import reference
 from tests.support.localcloud import LocalCloud
 from tests.support.reference import Rules
+from tests.support.trending import hours as hours_of
 from tests.support.trending_rebuild import hand_over
 from tests.support.waiting import wait_for_async
-from tests.support.worker import TrendingWorker, current, make_containers, parked_records, read_hub, told_apart
+from tests.support.worker import (
+    QUICK,
+    TrendingWorker,
+    current,
+    make_containers,
+    parked_records,
+    read_hub,
+    shards_reached,
+    song_days,
+    told_apart,
+)
 
 SHARE = 1_500
+Counts = tuple[int, int, int]
 SECOND = StateVersion(2)
 """Its rules are others, so that the two can't be taken for each other."""
 OTHER = structs.replace(V1, name="other", weights=Weights(listen=1, like=9))
@@ -52,7 +65,7 @@ async def test_a_switch_and_a_switch_back_count_everything_once(
     settings = cloud.settings()
     await make_containers(settings)
     shares = list(islice(batched(simulated(4 * SHARE), SHARE), 4))
-    worker = TrendingWorker(cloud, tmp_path / "worker.log").start()
+    worker = TrendingWorker(cloud, tmp_path / "worker.log", {**QUICK, "SONGLINE_TRENDING_PLAYS": "1000"}).start()
     async with AsyncExitStack() as stack:
         stack.callback(worker.stop)
         account = await stack.enter_async_context(cosmos.client(settings.cosmos))
@@ -66,8 +79,8 @@ async def test_a_switch_and_a_switch_back_count_everything_once(
         declared = next(one for one in CONTAINERS if one.name == CHARTS)
         await cosmos.ensure(account, DATABASE, (structs.replace(declared, name=second.id),))
 
-        async def switch(version: int) -> None:
-            document = LiveVersionDocument(id=CHARTS, version=version)
+        async def switch(version: int, projection: str = CHARTS) -> None:
+            document = LiveVersionDocument(id=projection, version=version)
             await projections.upsert_item(msgspec.to_builtins(document))
             assert await asyncio.to_thread(worker.wait) == VERSION_CHANGED, worker.said
             worker.start()
@@ -105,6 +118,19 @@ async def test_a_switch_and_a_switch_back_count_everything_once(
         await equal(first, reference.USUAL)
         assert await parked_records(settings) == []
 
+        # All days go to another version of them, also those that are written already.
+        days = cosmos.container(account, DATABASE, container_of(PLAYS, 2))
+        declared = next(one for one in CONTAINERS if one.name == PLAYS)
+        await cosmos.ensure(account, DATABASE, (structs.replace(declared, name=days.id),))
+        await switch(2, PLAYS)
+        records = await read_hub(settings)
+        ends = {str(partition): offset for partition, offset in _ends(records).items()}
+        await wait_for_async(partial(shards_reached, days, ends), "all songs' days in the second version of them", 120)
+        # Days that no window shows are a rebuild's to write.
+        oldest = f"{datetime.now(UTC) - timedelta(days=6):%Y-%m-%dT%H}"
+        found, right = hours_of(await song_days(days)), reference.plays(told_apart(records)[0])
+        assert _since(oldest, found) == _since(oldest, right)
+
         assert await remove_state(SECOND, settings.eventhubs, hours, attempts) > 0
         assert worker.running, worker.said
         worker.kill()
@@ -115,3 +141,7 @@ async def test_a_switch_and_a_switch_back_count_everything_once(
 
 def _ends(records: Sequence[tuple[int, int, bytes]]) -> dict[int, int]:
     return {partition: offset for partition, offset, _ in sorted(records)}
+
+
+def _since(hour: str, counts: Mapping[tuple[str, str], Counts]) -> dict[tuple[str, str], Counts]:
+    return {place: count for place, count in counts.items() if place[1] >= hour}

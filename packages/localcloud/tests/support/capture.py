@@ -1,6 +1,8 @@
 """What Capture wrote, as a reader of its files finds it: listed by name, read by fastavro."""
 
+import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
@@ -22,6 +24,13 @@ def description(**changes: object) -> dict[str, object]:
         "Destination": {"BlobContainer": CONTAINER},
     }
     return {"CaptureDescription": {**capture, **changes}}
+
+
+def declared(path: Path, properties: dict[str, object]) -> Path:
+    """A declaration of one hub, `events`, of one partition."""
+    entity = {"Name": "events", "PartitionCount": 1, "Properties": properties}
+    path.write_text(json.dumps({"UserConfig": {"NamespaceConfig": [{"Entities": [entity]}]}}))
+    return path
 
 
 class CapturedFile(NamedTuple):
