@@ -25,6 +25,9 @@ from songline.schemas.projections import FIRST_VERSION, LiveVersionDocument
 FLUSH_S = 1.0
 """An app that likes a song shows the library soon after; a longer time costs less."""
 
+BEHIND_FLUSH_S = 3.0
+"""Fuller flushes cost less CPU an action, and a longer time would hide how far a backlog is."""
+
 
 class LibraryParts:
     """What makes the worker's parts with `config`."""
@@ -72,6 +75,7 @@ def projection(config: LibraryConfig) -> ProjectionDefinition:
         former=LIBRARY,
         added=(shelf_store.CONTAINER,),
         make_first=parts.make_first,
+        behind_flush_s=BEHIND_FLUSH_S,
     )
 
 

@@ -31,13 +31,11 @@ BATCH = 1_000
 """Events that the SDK gives in one call, at most."""
 
 PORTION = 100
-"""Events that are processed before it is checked whether a commit is due."""
+"""Events that are processed before it is checked whether a commit is due. Where they are folded in pieces, each of
+which is committed, the whole batch is given, so that pieces grow."""
 
 FAR_BEHIND = timedelta(seconds=10)
-FAR_BEHIND_FACTOR = 30
-"""Far behind, commits are so many times less frequent: fewer and fuller writes. Having caught up ends it at once."""
-LONGEST_FLUSH_S = 10.0
-"""However far behind, the watermark is written so often: otherwise the partition seems to stand still."""
+"""Behind events of this age, a projection may be flushed less often."""
 
 CHECKPOINT_S = 5.0
 CHECKPOINT_EVENTS = 1_000
@@ -54,7 +52,8 @@ class HubReader:
     """Processes the partitions that `client` gets.
 
     `client` mends its connections. `shared.metadata` fails soon where the hub is away. `begun` has the positions behind
-    which the SDK began to read, by partition. `new_id` makes names that no other stay has.
+    which the SDK began to read, by partition. `new_id` makes names that no other stay has. `behind_flush_s`: far
+    behind, events are held for so long.
     """
 
     def __init__(
@@ -64,12 +63,14 @@ class HubReader:
         config: ProjectionConfig,
         begun: Mapping[str, int],
         new_id: Callable[[], str],
+        behind_flush_s: float = 0.0,
     ) -> None:
         self._client = client
         self._shared = shared
         self._config = config
         self._begun = begun
         self._new_id = new_id
+        self._behind_flush_s = max(config.flush_s, behind_flush_s)
         self._owned: dict[str, OwnedPartition] = {}
         self._watch = HubWatch(shared, self._owned, self._observe)
         self._beginning = PersistentRetry(f"the hub {shared.hub}", shared.steady)
@@ -227,8 +228,9 @@ class HubReader:
         found = following_events(reader.next_position, [record.position for record in records])
         if found.fresh:
             owned.has_processed = True
-            for start in range(0, len(found.fresh), PORTION):
-                portion = found.fresh[start : start + PORTION]
+            size = len(found.fresh) if reader.folds_in_pieces else PORTION
+            for start in range(0, len(found.fresh), size):
+                portion = found.fresh[start : start + size]
                 await reader.process([records[index] for index in portion])
                 owned.last_event = events[portion[-1]]
                 # A slow store must not look like a standstill.
@@ -246,12 +248,10 @@ class HubReader:
 
     def _is_commit_due(self, owned: OwnedPartition, newest_at: datetime | None) -> bool:
         """`newest_at` is when the last event of the batch was enqueued, None where the partition held nothing more."""
-        now_s, interval_s = self._shared.steady(), self._config.flush_s
-        if newest_at is not None and self._shared.now() - newest_at > FAR_BEHIND:
-            interval_s = min(LONGEST_FLUSH_S, interval_s * FAR_BEHIND_FACTOR)
-            return owned.reader.is_full or now_s - owned.committed_s >= interval_s
+        is_behind = newest_at is not None and self._shared.now() - newest_at > FAR_BEHIND
+        interval_s = self._behind_flush_s if is_behind else self._config.flush_s
         # All partitions are due in the same moment, so that their watermarks are one write.
-        return owned.reader.is_full or now_s // interval_s > owned.committed_s // interval_s
+        return owned.reader.is_full or self._shared.steady() // interval_s > owned.committed_s // interval_s
 
     def _is_checkpoint_due(self, owned: OwnedPartition, position: int) -> bool:
         """Whether a checkpoint at `position` is worth its request."""

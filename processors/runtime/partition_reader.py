@@ -138,6 +138,11 @@ class PartitionReader:
         return self._processor is not None and self._processor.is_full
 
     @property
+    def folds_in_pieces(self) -> bool:
+        """Whether the next records are folded in pieces, since the last reader did not end well."""
+        return self._plan is not None
+
+    @property
     def can_commit(self) -> bool:
         """Whether what was processed may be written."""
         return self.mismatch is None and not self._crashed and self._processor is not None
