@@ -41,8 +41,10 @@ fuzz: export FUZZ_SEED := $(FUZZ_SEED)
 fuzz: $(VENV)/.dev      ## the random tests by new seeds for FUZZ_SECONDS, or from FUZZ_SEED on
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-chaos: $(VENV)/.dev $(AZURITE)   ## libraries at their full size: 200,000 events of 5,000 listeners
+chaos: $(VENV)/.dev $(AZURITE)   ## libraries, rebuilds and switches at their full size
 	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)
+	SONGLINE_REBUILD_EVENTS=200000 SONGLINE_REBUILD_KILLS=5 $(BIN)/pytest --timeout 3600 tests/integration/history/test_rebuild.py $(ARGS)
+	SONGLINE_SWITCH_READS=200 SONGLINE_SWITCHES=20 $(BIN)/pytest tests/integration/projections/test_version_switch.py $(ARGS)
 
 check: $(VENV)/.dev $(DASHBOARD)
 	$(BIN)/ruff format --check .

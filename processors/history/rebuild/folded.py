@@ -35,6 +35,9 @@ async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProces
     folds = [PartitionFold(partition, shared) for partition in partitions]
     for fold in folds:
         await fold.resume()
+    for partition, count in parts.count.partitions.items():
+        # A write of the rebuild before may have been under way when the version's positions were read.
+        parts.count.events += max(0, count.position - parts.version.positions.get(partition, -1))
     while True:
         await _ask_ends(parts)
         began_s = time.monotonic()

@@ -1,0 +1,227 @@
+"""Switches and rollbacks under reads: no read fails, none is of two versions, and a list is read to its end in one."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+
+from songline.cloud import cosmos
+from songline.cloud.settings import read_cosmos
+from songline.processes.entities import CONTAINERS
+from songline.processors.history.rebuild.folded import CATALOG_SONGS, LIBRARIES, open_libraries, open_songs
+from songline.processors.history.versions.opening import VersionServices, open_versions
+from songline.processors.history.versions.projections import VERSIONED
+from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.persistent_retry import PersistentRetry
+from songline.processors.runtime.watermark_store import WatermarkStore
+from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS, SONGS
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import Payload, SongPlayed, SongUploaded
+from songline.schemas.projections import LiveVersionDocument, VersionDocument, container_of, version_id
+from tests.support.api import ApiProcess
+from tests.support.localcloud import LocalCloud
+
+READS_A_SECOND = int(os.environ.get("SONGLINE_SWITCH_READS", "40"))
+SWITCHES = int(os.environ.get("SONGLINE_SWITCHES", "2"))
+SONGS_EACH = 25
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def history(version: int) -> list[bytes]:
+    """What a version is made of: in version 2 every title is another one, and every song was played twice."""
+
+    def event(data: Payload, number: int) -> bytes:
+        return encode(Event(id=f"e-{number}", source="/tests", time=NOW + timedelta(seconds=number), data=data))
+
+    bodies = []
+    for number in range(SONGS_EACH):
+        title = f"Title {number} of {version}"
+        bodies.append(
+            event(
+                SongUploaded(user_id="maker", song_id=f"song-{number}", title=title, artist="Nova", duration_ms=90_000),
+                number,
+            )
+        )
+        for again in range(version):
+            played = SongPlayed(user_id="ann", song_id=f"song-{number}", played_ms=40_000, region="DE")
+            bodies.append(event(played, 100 + 10 * number + again))
+    return bodies
+
+
+async def make_version(services: VersionServices, version: int) -> None:
+    """Both projections in a version, which is ready."""
+    now = datetime.now(UTC)
+    for projection, opens in ((LIBRARIES, open_libraries), (CATALOG_SONGS, open_songs)):
+        name = container_of(projection.name, version)
+        await cosmos.ensure(services.account, DATABASE, (structs.replace(projection.container, name=name),))
+        container = cosmos.container(services.account, DATABASE, name)
+        document = VersionDocument(
+            id=version_id(projection.name, version),
+            projection=projection.name,
+            version=version,
+            state="ready",
+            since=now,
+            started_at=now,
+            shelves=projection.shelves(4),
+        )
+        processor = opens(container, document)("0", PersistentRetry("0"))
+        await processor.process([HubRecord(at, NOW, body) for at, body in enumerate(history(version))])
+        await processor.flush()
+        processor.close()
+        await WatermarkStore(container, projection.key).add("0123")
+        if version == 1:
+            live = LiveVersionDocument(id=projection.name, version=1, shelves=document.shelves)
+            await services.store.ensure(live)
+        else:
+            await services.store.create(document)
+
+
+@pytest.fixture
+def cloud(start_localcloud: Callable[..., LocalCloud]) -> LocalCloud:
+    return start_localcloud("--blobs")
+
+
+@pytest.fixture
+async def services(cloud: LocalCloud) -> AsyncIterator[VersionServices]:
+    async with cosmos.client(read_cosmos(cloud.environment)) as account:
+        await cosmos.ensure(account, DATABASE, CONTAINERS)
+    async with open_versions(cloud.environment) as found:
+        for version in (1, 2):
+            await make_version(found, version)
+        yield found
+
+
+class Reader:
+    """Reads without end, and holds every answer to be of one version. `answers` counts them, `lists` those lists that
+    were read to their ends."""
+
+    def __init__(self, address: str, seed: int) -> None:
+        self._client = httpx.AsyncClient(base_url=address, timeout=20)
+        self._chance = random.Random(seed)
+        self.answers = 0
+        self.lists = 0
+        self.versions: set[tuple[int, int]] = set()
+
+    async def run(self, until: asyncio.Event, pause_s: float) -> None:
+        async with self._client:
+            while not until.is_set():
+                began_s = time.monotonic()
+                before = self.answers
+                await self._chance.choice([self._library, self._recent, self._songs, self._song])()
+                await asyncio.sleep(max(0.0, pause_s * (self.answers - before) - (time.monotonic() - began_s)))
+
+    async def _get(self, path: str, **params: str | int) -> dict[str, Any]:
+        answer = await self._client.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        self.answers += 1
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def _library(self) -> None:
+        seen: list[tuple[int, int]] = []
+        cursor: dict[str, str] = {}
+        count = 0
+        while True:
+            body = await self._get("/v1/users/ann/library", limit=5, **cursor)
+            seen += [(entry["plays"], of_title(entry["title"])) for entry in body["entries"]]
+            count += len(body["entries"])
+            if body["next"] is None:
+                break
+            cursor = {"cursor": body["next"]}
+        assert len(set(seen)) == 1, f"a list of several versions: {seen}"
+        assert count == SONGS_EACH
+        self.versions.add(seen[0])
+        self.lists += 1
+
+    async def _recent(self) -> None:
+        body = await self._get("/v1/users/ann/recent", limit=50)
+        titles = {of_title(listen["title"]) for listen in body["listens"]}
+        assert len(titles) == 1, body
+        assert len(body["listens"]) in (SONGS_EACH, 2 * SONGS_EACH)
+
+    async def _songs(self) -> None:
+        titles: list[int] = []
+        cursor: dict[str, str] = {}
+        while True:
+            body = await self._get("/v1/songs", limit=7, **cursor)
+            titles += [of_title(song["title"]) for song in body["songs"]]
+            if body["next"] is None:
+                break
+            cursor = {"cursor": body["next"]}
+        assert len(titles) == SONGS_EACH
+        assert len(set(titles)) == 1, f"a list of several versions: {titles}"
+        self.lists += 1
+
+    async def _song(self) -> None:
+        body = await self._get(f"/v1/songs/song-{self._chance.randrange(SONGS_EACH)}")
+        assert of_title(body["song"]["title"]) in (1, 2)
+
+
+def of_title(title: str) -> int:
+    """The version that a title is of."""
+    return int(title.rpartition(" ")[2])
+
+
+@pytest.fixture
+def api(cloud: LocalCloud, services: VersionServices, tmp_path: Path) -> Iterator[ApiProcess]:
+    process = ApiProcess(cloud.environment, tmp_path / "api.log").start()
+    yield process
+    process.kill()
+
+
+async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServices, api: ApiProcess) -> None:
+    until, readers = asyncio.Event(), [Reader(api.address, seed) for seed in range(8)]
+    reading = [asyncio.create_task(one.run(until, len(readers) / READS_A_SECOND)) for one in readers]
+    try:
+        for turn in range(SWITCHES):
+            await asyncio.sleep(1.2)
+            for projection in (LIBRARY, SONGS):
+                switcher = services.switcher(VERSIONED[projection])
+                if turn % 2:
+                    await switcher.roll_back(force=False)
+                else:
+                    await switcher.switch(2, force=False)
+            live = [(await services.store.live(projection)).version for projection in (LIBRARY, SONGS)]
+            assert live == [1 if turn % 2 else 2] * 2
+            assert not [one for one in reading if one.done()]
+    finally:
+        until.set()
+        results = await asyncio.gather(*reading, return_exceptions=True)
+    assert results == [None] * len(readers)
+    assert sum(one.answers for one in readers) > 100
+    assert {versions for one in readers for versions in one.versions} >= {(1, 1), (2, 2)}
+
+    # A list whose version is dropped says so; the live one goes on.
+    async with httpx.AsyncClient(base_url=api.address) as client:
+        await services.switcher(VERSIONED[LIBRARY]).switch(2, force=False)
+        await asyncio.sleep(1.1)
+        first = (await client.get("/v1/users/ann/library", params={"limit": 5})).json()
+        await services.switcher(VERSIONED[LIBRARY]).roll_back(force=False)
+        await asyncio.sleep(1.1)
+        following = await client.get("/v1/users/ann/library", params={"limit": 5, "cursor": first["next"]})
+        assert [entry["plays"] for entry in following.json()["entries"]] == [2] * 5
+        await services.switcher(VERSIONED[LIBRARY]).drop(2)
+        gone = await client.get("/v1/users/ann/library", params={"limit": 5, "cursor": first["next"]})
+        assert (gone.status_code, "was dropped" in gone.text) == (400, True)
+        assert (await client.get("/v1/users/ann/library")).status_code == 200
+
+        # Nothing is guessed where the live document is damaged, and other projections are served.
+        projections = cosmos.container(services.account, DATABASE, PROJECTIONS)
+        await projections.upsert_item({"id": LIBRARY, "version": 0, "shelves": 4})
+        await asyncio.sleep(1.1)
+        damaged = await client.get("/v1/users/ann/library")
+        assert (damaged.status_code, "songline projection switch library" in damaged.text) == (503, True)
+        assert (await client.get("/v1/songs")).status_code == 200
+        report = (await client.get("/health/progress")).json()
+        assert [one["cause"] for one in report["reasons"]] == ["version-unknown"]
+        await services.switcher(VERSIONED[LIBRARY]).switch(1, force=True)
+        await asyncio.sleep(1.1)
+        assert (await client.get("/v1/users/ann/library")).status_code == 200
