@@ -31,6 +31,8 @@ LONG = (
     "integration/history/test_erasure_api.py::test_an_erasure_is_asked_for",
     "integration/history/test_forget_commands.py::test_a_listener_is_exported",
     "integration/history/test_rebuild.py::test_rebuilds_that_are_killed",
+    "integration/history/test_history.py::test_the_archive_and_the_hub_are_asked_in_sql",
+    "integration/history/test_history.py::test_the_index_of_an_archive_in_blobs",
     "integration/ingestion/test_locks.py",
     "integration/library/test_former_data.py::test_a_migration_that_is_killed",
     "integration/runtime/test_isolation.py",

@@ -96,6 +96,16 @@ class HubHistory:
                     group.create_task(facts(key, place))
         return placed_files(self._facts[key] for key in keys)
 
+    async def position_before(self, partition: str, since_s: int) -> int:
+        """A lasting position up to which all events that the archive has are of seconds before `since_s`; -1 for none.
+        By the files' times: what follows may be older too."""
+        last = -1
+        for one in await self.placed(partition):
+            if one.range is None or one.range.last_s >= since_s:
+                break
+            last = max(last, one.last)
+        return last
+
     async def read(self, partition: str, after: int = -1, until_s: int | None = None) -> AsyncGenerator[ArchivedBatch]:
         """The events after the lasting position `after`, up to the hub's end as it is when it is asked for, or to the
         first one that the hub took at the Unix second `until_s` or later.
@@ -103,7 +113,7 @@ class HubHistory:
         The hub's end is asked for once, when all files are read: what comes in later is not read. Raises
         HubUnreadableError too.
         """
-        reading = _Reading(self, partition, after + 1)
+        reading = _Reading(self, partition, after + 1, until_s)
         async with aclosing(reading.run()) as found:
             async for records in found:
                 stop = _before(records, until_s)
@@ -135,10 +145,11 @@ class HubHistory:
 class _Reading:
     """One reading of a partition. `_expected` is the lasting position of the event that comes next."""
 
-    def __init__(self, history: HubHistory, partition: str, expected: int) -> None:
+    def __init__(self, history: HubHistory, partition: str, expected: int, until_s: int | None) -> None:
         self._history = history
         self._partition = partition
         self._expected = expected
+        self._until_s = until_s
         self._placed: list[PlacedFile] = []
         self._is_read = False
         """Whether all files are read."""
@@ -162,7 +173,7 @@ class _Reading:
                     return
 
     async def _read_files(self, *, is_stuck: bool) -> AsyncGenerator[Records]:
-        wanted = [one for one in self._placed if one.last + (one.damage is not None) >= self._expected]
+        wanted = self._wanted()
         merge = FileMerge(wanted, self._history.files.download, self._history.note_damage)
         self._is_read = False
         try:
@@ -186,6 +197,16 @@ class _Reading:
             self._is_read = True
         finally:
             await merge.close()
+
+    def _wanted(self) -> list[PlacedFile]:
+        """The files that may have what is expected, up to the first one that begins at `until_s` or later."""
+        wanted = []
+        for one in self._placed:
+            if one.last + (one.damage is not None) >= self._expected:
+                wanted.append(one)
+                if self._until_s is not None and one.range is not None and one.range.first_s >= self._until_s:
+                    break
+        return wanted
 
     async def _read_tail(self, *, is_stuck: bool) -> AsyncGenerator[Records]:
         state = await self._history.hub_state(self._partition)

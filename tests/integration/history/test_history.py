@@ -1,7 +1,9 @@
 """The history over Blob Storage and a hub: events in flight, and files that Capture writes at the same moment."""
 
 import asyncio
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
@@ -225,3 +227,38 @@ async def test_the_index_of_an_archive_in_blobs_finds_what_a_reading_finds(
             for at, second, body in zip(batch.positions, batch.enqueued_s, batch.bodies, strict=True)
         ][: last - 20]
         await archive.write("3", captured)
+
+
+async def test_the_archive_and_the_hub_are_asked_in_sql(
+    song_cloud: LocalCloud, archive: Archive, producer: EventHubProducerClient
+) -> None:
+    container = archive.container.container_name
+    environ = {**song_cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": container, "SONGLINE_DATA": "nowhere"}
+    liked = Event(id="sql-1", source="/t", time=datetime.now(UTC), data=SongLiked(user_id="sql-user", song_id="s-1"))
+    await send(producer, "1", [encode(liked)])
+
+    async def sql(*arguments: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "songline", "sql", *arguments, env=environ, stdout=PIPE, stderr=PIPE
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    wanted = "select song_id from liked where user_id = 'sql-user'"
+    answers = await asyncio.gather(
+        sql(wanted, "--format", "csv"),
+        sql(wanted, "--no-tail", "--format", "json"),
+        sql("select song from liked"),
+        sql("select 1", "--since", "soon"),
+    )
+    assert answers[0][:2] == (0, "song_id\ns-1\n")
+    # The archive has nothing yet.
+    assert answers[1][:2] == (0, "")
+    assert (answers[2][0], "song" in answers[2][2], "Traceback" in answers[2][2]) == (2, True, False)
+    assert (answers[3][0], "'soon' is no moment" in answers[3][2]) == (2, True)
+    damaged = NAMES.path("ns", MUSIC_EVENTS, "0", datetime(2025, 11, 22, tzinfo=UTC))
+    await archive.container.upload_blob(damaged, b"nothing")
+    code, _, err = await sql("select count(*) from events")
+    assert code == 2
+    assert damaged in " ".join(err.split()).replace("- ", "-")

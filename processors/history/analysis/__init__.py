@@ -1,0 +1,1 @@
+"""Analysis of an archive: events as typed tables, asked in SQL or exported."""

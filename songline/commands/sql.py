@@ -1,0 +1,111 @@
+"""`songline sql`: asks the archive in SQL."""
+
+import asyncio
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
+from rich.console import Console
+
+from songline.cloud.extras import missing_extra
+from songline.cloud.settings import SettingError
+from songline.processes import environment
+from songline.schemas.errors import PoisonError
+from songline.schemas.moments import read_moment
+from songline.sending.exits import ExitCode
+
+try:
+    from songline.processors.history.analysis import answers
+    from songline.processors.history.analysis.database import EventDatabase, QueryError
+    from songline.processors.history.analysis.event_tables import SCHEMAS, EventRows
+    from songline.processors.history.analysis.loading import event_tables
+    from songline.processors.history.analysis.pruning import SecondBounds, bounds_of
+    from songline.processors.history.archive.errors import HistoryError
+    from songline.processors.history.archive.opening import open_history
+except ModuleNotFoundError as error:
+    raise missing_extra("songline sql", error.name or "", "history") from None
+
+
+class MomentInUtc(click.ParamType):
+    """A moment in RFC 3339, or a day: its first moment in UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return read_moment(f"{value}T00:00:00Z" if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) else value)
+        except PoisonError:
+            self.fail(f"{value!r} is no moment: expected one as in 2026-11-22 or 2026-11-22T14:00:00Z.", param, ctx)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("statement", metavar="SELECT")
+@click.option("--since", type=MomentInUtc(), help="Only events that the hub took at this moment or later.")
+@click.option("--until", type=MomentInUtc(), help="Only events that the hub took before this moment.")
+@click.option("--format", "form", type=click.Choice(answers.FORMS), default="table", help="How the answer is written.")
+@click.option("--skip", is_flag=True, help="Pass over what is missing or damaged in the archive, and say what.")
+@click.option("--tail/--no-tail", default=True, help="Read what the hub has beyond the archive, too.")
+def command(statement: str, since: datetime | None, until: datetime | None, form: str, skip: bool, tail: bool) -> None:
+    """Ask the archive: one SELECT over `events` and a view of each event type, such as `played`.
+
+    `describe played` shows the columns. Moments are in UTC. Bounds on `enqueued_at`, by options or as `where
+    enqueued_at >= '2026-11-22'`, save reading the files before and after.
+    """
+    bounds = SecondBounds(_second(since), _second(until))
+    with tempfile.TemporaryDirectory(prefix="songline-sql-") as folder:
+        database = EventDatabase(Path(folder))
+        try:
+            database.check(statement)
+            bounds = bounds.within(bounds_of(database.parsed(statement), database.moment))
+            names = [name for name in SCHEMAS if re.search(rf"\b{name}\b", statement, re.IGNORECASE)]
+            if names:
+                asyncio.run(_fill(database, environment.load(), bounds, names, skip=skip, tail=tail))
+            answers.write(database.query(statement), form, sys.stdout)
+        except QueryError as error:
+            raise click.UsageError(str(error)) from None
+        finally:
+            database.close()
+
+
+async def _fill(
+    database: EventDatabase,
+    environ: Mapping[str, str],
+    bounds: SecondBounds,
+    names: list[str],
+    *,
+    skip: bool,
+    tail: bool,
+) -> None:
+    rows = EventRows(names)
+    console = Console(stderr=True)
+    try:
+        async with open_history(environ, skip=skip, with_tail=tail) as history:
+            with console.status("reading the archive") as status:
+                async for tables in event_tables(history, bounds, rows):
+                    database.add(tables)
+                    status.update(f"reading the archive: {rows.count:,} events")
+    except SettingError as error:
+        raise click.UsageError(str(error)) from None
+    except HistoryError as error:
+        raise click.UsageError(str(error)) from None
+    except (AzureError, EventHubError) as error:
+        console.print(f"Error: the archive can't be read: {error}", markup=False, highlight=False)
+        raise SystemExit(ExitCode.UNREACHABLE) from None
+    if rows.invalid:
+        console.print(f"{rows.invalid:,} of {rows.count:,} events keep no contract and are left out", highlight=False)
+    for what in (*history.skipped.holes, *history.skipped.damages):
+        console.print(f"passed over: {what}", markup=False, highlight=False)
+
+
+def _second(moment: datetime | None) -> int | None:
+    """The first whole second that is not before the moment: events have whole seconds."""
+    return None if moment is None else -int(-moment.astimezone(UTC).timestamp() // 1)
