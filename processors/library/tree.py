@@ -112,6 +112,9 @@ class _Plan:
         self._capacity = capacity
         self._root_capacity = capacity.root
         self._changed: dict[str, NodeDocument] = {}
+        # Of the documents that are written: bytes of runs by id, and their sum.
+        self._sizes = {ROOT: runs_bytes(root.runs)}
+        self._size = self._sizes[ROOT]
         self._over = set(root.overfull)
         self._missing: set[str] = set()
 
@@ -157,7 +160,7 @@ class _Plan:
 
     def _push_down(self, node: TreeDocument) -> bool:
         """Push actions of `node` to its children, as far as they fit into the transaction; return whether any did."""
-        if not self._has_room(node, node, 0, runs_bytes(node.runs)):
+        if not self._has_room(node, node, 0):
             return False  # What it holds takes as much room in its children: nothing need be unpacked to know it.
         parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
         runs = {digit: encode_run(rows) for digit, rows in parts.items()}
@@ -167,7 +170,7 @@ class _Plan:
         pushed, kept = dict(node.pushed), dict(runs)
         for digit, child in children.items():
             assert child is not None
-            if not self._has_room(node, child, runs_bytes(kept.values()), len(runs[digit])):
+            if not self._has_room(node, child, runs_bytes(kept.values())):
                 if runs_bytes(child.runs) > self._capacity_of(child):
                     # An earlier writer left it so. It makes room once it is pushed down itself.
                     self._over.add(child.id)
@@ -190,21 +193,23 @@ class _Plan:
             return None
         return found or NodeDocument(id=child_id, shelf=node.shelf, received=0)
 
-    def _has_room(self, node: TreeDocument, child: TreeDocument, kept: int, added: int) -> bool:
-        """Whether the transaction has room for `node` and its `child`, when of the `kept` bytes that are left in the
-        node `added` bytes go to the child."""
-        written = {ROOT: runs_bytes(self._root.runs)}
-        written |= {one.id: runs_bytes(one.runs) for one in (*self._changed.values(), child)}
-        written[node.id] = kept - added
-        size = sum(written.values()) + added + _DOCUMENT_BYTES * len(written)
-        return len(written) <= MAX_OPERATIONS and size <= MAX_TRANSACTION_BYTES
+    def _has_room(self, node: TreeDocument, child: TreeDocument, kept: int) -> bool:
+        """Whether the transaction has room for `node` and its `child`, between which `kept` bytes are shared out."""
+        size = self._size - self._sizes.get(node.id, 0) + kept
+        count = len(self._sizes) + (node.id not in self._sizes)
+        if child.id != node.id and child.id not in self._sizes:
+            size, count = size + runs_bytes(child.runs), count + 1
+        return count <= MAX_OPERATIONS and size + _DOCUMENT_BYTES * count <= MAX_TRANSACTION_BYTES
 
     def _put(self, node: TreeDocument) -> None:
         if isinstance(node, RootDocument):
             self._root = node
         else:
             self._changed[node.id] = node
-        if runs_bytes(node.runs) > self._capacity_of(node):
+        size = runs_bytes(node.runs)
+        self._size += size - self._sizes.get(node.id, 0)
+        self._sizes[node.id] = size
+        if size > self._capacity_of(node):
             self._over.add(node.id)
 
     def _find(self, node_id: str) -> TreeDocument | None:
