@@ -24,7 +24,6 @@ from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run
 from songline.processors.runtime.projection_config import DATA, OWNERS
 from songline.processors.runtime.readiness import Readiness
 from songline.processors.runtime.watchdog import watchdog
-from songline.processors.trending.allocator import map_large_pieces
 from songline.processors.trending.app import TrendingApp, TrendingServices, build_app
 from songline.processors.trending.cells.identity_key_store import read_identity_key
 from songline.processors.trending.config import TrendingConfig
@@ -179,6 +178,5 @@ async def _hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT. CloudSettings come from the environment: see docs/trending.md."""
-    map_large_pieces()
     gc.set_threshold(GC_THRESHOLD, 10, 10)
     run_worker(READER, partial(work, os.environ))
