@@ -20,7 +20,7 @@ COMMANDS = {
     "policy": "Check or show the rules of the charts.",
     "songs": "Show the songs of the catalog.",
     "library": "Show what a listener played, likes and uploaded.",
-    "export": "Write all that is held about a listener.",
+    "export": "Write all that is held about a listener, or all events.",
     "forget": "Erase a listener.",
     "ingestion": "Show the state of an upload.",
     "rebuild": "Build a projection's next version from the archive.",

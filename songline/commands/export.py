@@ -1,26 +1,44 @@
-"""`songline export`: writes all that is held about a listener."""
+"""`songline export`: writes all that is held about a listener, or the events of everybody by day."""
 
+import asyncio
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
+from azure.core.exceptions import AzureError
+from azure.eventhub.exceptions import EventHubError
 
+from songline.cloud.settings import SettingError
 from songline.erasing import EXIT_CODES, checked_listener, run_erasing
 from songline.options import DataFolder
 from songline.processes.environment import load
+from songline.processors.history.analysis.day_export import export_days
+from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.archive.opening import open_history
 from songline.processors.history.erasure.listener_export import MANIFEST, ExportManifest, export_listener
 from songline.processors.history.erasure.opening import open_parts
+from songline.sending.exits import ExitCode
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("user_id", metavar="USER")
+@click.argument("user_id", metavar="[USER]", required=False)
 @click.option("-o", "--output", "folder", type=DataFolder(), required=True, help="The folder; it is made.")
-def command(user_id: str, folder: Path) -> None:
+@click.option("--events", is_flag=True, help="Write all events of the days before today instead, as Parquet.")
+@click.option("--skip", is_flag=True, help="With --events: pass over what is missing or damaged, and say what.")
+def command(user_id: str | None, folder: Path, events: bool, skip: bool) -> None:
     """Write all that is held about the listener USER, from every place, as JSON lines and as Parquet.
 
     The manifest, with counts, is written last: without it the export is not whole.
+
+    With --events, each UTC day becomes a folder with a file for each event type. Days that are there are not written
+    again.
     """
+    if events == (user_id is not None):
+        raise click.UsageError("name a USER, or say --events: one of the two is exported")
+    if user_id is None:
+        _export_events(folder, skip=skip)
+        return
     checked_listener(user_id)
 
     async def work() -> ExportManifest:
@@ -34,3 +52,25 @@ def command(user_id: str, folder: Path) -> None:
 
 def _show(place: str, count: int) -> None:
     click.echo(f"{place}: {count:,}", err=True)
+
+
+def _export_events(folder: Path, *, skip: bool) -> None:
+    async def work() -> None:
+        async with open_history(load(os.environ), skip=skip) as history:
+            days = await export_days(history, folder, datetime.now(UTC).date(), _show_day)
+        for what in (*history.skipped.holes, *history.skipped.damages):
+            click.echo(f"passed over: {what}", err=True)
+        click.echo(f"{len(days):,} days were written to {folder}")
+
+    try:
+        asyncio.run(work())
+    except (SettingError, HistoryError) as error:
+        raise click.UsageError(str(error)) from None
+    except (AzureError, EventHubError) as error:
+        click.echo(f"Error: the archive can't be read: {error}", err=True)
+        raise SystemExit(ExitCode.UNREACHABLE) from None
+
+
+def _show_day(day: date, events: int, invalid: int) -> None:
+    left_out = f", of which {invalid:,} keep no contract and are left out" if invalid else ""
+    click.echo(f"{day.isoformat()}: {events:,} events{left_out}", err=True)
