@@ -18,9 +18,11 @@ from songline.processors.runtime.resume_point import (
     resume_point,
 )
 from songline.processors.runtime.watermark_store import WatermarkStore
+from songline.processors.trending.state_version import StateVersion
 from songline.schemas.channels import (
     ATTEMPTS,
     CATALOG_GROUP,
+    CHARTS,
     CHECKPOINT_BLOBS,
     DATABASE,
     LIBRARY,
@@ -32,16 +34,19 @@ from songline.schemas.channels import (
 from songline.schemas.channels import (
     PROJECTIONS as LIVE_VERSIONS,
 )
-from songline.schemas.progress import Watermark
+from songline.schemas.progress import PROGRESS, Watermark
 from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, container_of
 from songline.schemas.types import Moment
+
+TRENDING = "trending"
 
 
 class ProjectionPlace(Struct, frozen=True):
     """Where a worker records its positions: its consumer group and its Cosmos DB container, which is that of the live
     version where the projection has versions.
 
-    `key` is the container's partition key. Trending commits to Kafka, and has no `checkpoints` in Blob Storage.
+    `key` is the container's partition key. Trending commits to Kafka, and has no `checkpoints` in Blob Storage; its
+    positions are those of the live version of the charts.
     """
 
     worker: str
@@ -56,7 +61,7 @@ PROJECTIONS: Mapping[str, ProjectionPlace] = {
     for place in (
         ProjectionPlace("library", LIBRARY_GROUP, LIBRARY, "shelf"),
         ProjectionPlace("catalog", CATALOG_GROUP, SONGS, "id"),
-        ProjectionPlace("trending", TRENDING_GROUP, ATTEMPTS, "id", checkpoints=False),
+        ProjectionPlace(TRENDING, TRENDING_GROUP, ATTEMPTS, "id", checkpoints=False),
     )
 }
 
@@ -142,7 +147,11 @@ async def opened(place: ProjectionPlace, environ: Mapping[str, str]) -> AsyncIte
         if container in PROJECTIONS_OF_VERSIONS:
             live = await live_version.read(cosmos.container(database, DATABASE, LIVE_VERSIONS), place.projection)
             container = container_of(place.projection, live.version)
-        positions = WatermarkStore(cosmos.container(database, DATABASE, container), place.key)
+        document = PROGRESS
+        if place.worker == TRENDING:
+            live = await live_version.read(cosmos.container(database, DATABASE, LIVE_VERSIONS), CHARTS)
+            document = StateVersion(live.version).positions
+        positions = WatermarkStore(cosmos.container(database, DATABASE, container), place.key, document)
         yield ProjectionCheckpoints(HubMetadata(client), positions, in_blobs)
 
 

@@ -20,6 +20,7 @@ from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import remove_state
 from songline.processors.trending.version_policy import write_policy
 from songline.producers.publishing.publisher import EventPublisher
+from songline.repair import checkpoints
 from songline.schemas.channels import (
     ATTEMPTS,
     CHARTS,
@@ -111,6 +112,9 @@ async def test_a_switch_and_a_switch_back_count_everything_once(
         worker.kill()
         worker.start()
         await equal(second, OTHER_RULES)
+        async with checkpoints.opened(checkpoints.PROJECTIONS["trending"], cloud.environment) as of_trending:
+            noted = {int(one.partition): one.position for one in await of_trending.read()}
+        assert all((noted[number] or -1) >= position for number, position in positions.items()), noted
         assert {chart.policy for chart in (await current(second)).values()} == {OTHER.label}
 
         await switch(1)
