@@ -24,6 +24,7 @@ BENCHES = {
     "growth": Bench("the library worker by events, songs and partitions; start-up after a crash", (11,)),
     "two_workers": Bench("two library workers on two halves of the partitions", (12,)),
     "archive": Bench("reading an archive beside bare fastavro, and a listener's events over its index", (14,)),
+    "rebuild": Bench("a whole rebuild of the charts beside the live worker", (15,)),
     "kafka_endpoint": Bench("localcloud's Kafka endpoint, each way"),
     "eventhubs_amqp": Bench("localcloud's AMQP endpoint beside the SDK on the other end"),
     "cosmos": Bench("localcloud's Cosmos DB"),
@@ -45,6 +46,7 @@ ROWS = {
     12: "two library workers on two halves",
     13: "restore, from SIGKILL to fresh",
     14: "reading 2,000,000 archived events",
+    15: "a whole rebuild of the charts",
 }
 
 

@@ -23,16 +23,18 @@ _BLOCK = 100_000
 
 
 class Plays(Struct, frozen=True):
-    """Plays of the last five minutes: numbers of songs, listeners and regions, in columns. `start_s`: Unix seconds."""
+    """Plays of the last five minutes, or of `span_s` seconds: numbers of songs, listeners and regions, in columns.
+    `start_s`: Unix seconds."""
 
     songs: Ints
     users: Ints
     regions: Ints
     start_s: int
     partitions: int
+    span_s: int = SPAN_S
 
     @classmethod
-    def drawn(cls, count: int, songs: int, partitions: int, now: datetime) -> Self:
+    def drawn(cls, count: int, songs: int, partitions: int, now: datetime, span_s: int = SPAN_S) -> Self:
         """So many plays of so many songs. A listener's partition is their number modulo `partitions`."""
         random = np.random.default_rng(7)
         weights = 1 / np.arange(1, songs + 1) ** ZIPF
@@ -40,8 +42,9 @@ class Plays(Struct, frozen=True):
             random.choice(songs, count, p=weights / weights.sum()),
             random.integers(0, LISTENERS, count),
             random.integers(0, len(REGIONS), count),
-            int(now.timestamp()) - SPAN_S,
+            int(now.timestamp()) - span_s,
             partitions,
+            span_s,
         )
 
     def __len__(self) -> int:
@@ -49,7 +52,7 @@ class Plays(Struct, frozen=True):
 
     def microseconds(self) -> Ints:
         """Unix microseconds of the plays. The first of a block is no whole second, which has no digits behind it."""
-        return self.start_s * 1_000_000 + 1 + np.arange(len(self)) * (SPAN_S * 1_000_000) // len(self)
+        return self.start_s * 1_000_000 + 1 + np.arange(len(self)) * (self.span_s * 1_000_000) // len(self)
 
     def position(self) -> dict[str, int]:
         """The position of the last play in each partition."""

@@ -66,10 +66,14 @@ class SlidingWindow:
         self.rows.clear()
         self.songs.clear()
 
+    def covers(self, bucket: int) -> bool:
+        """Whether the bucket is inside."""
+        return self.newest is not None and 0 <= self.newest - bucket < self.span.buckets
+
     def add(self, bucket: int, rows: Ints, songs: Ints, regions: Ints, more: Ints) -> None:
-        """Add counts of a bucket if it is inside."""
-        if self.newest is None or not 0 <= (age := self.newest - bucket) < self.span.buckets:
-            return
+        """Add counts of a bucket that it covers."""
+        assert self.newest is not None
+        age = self.newest - bucket
         self.rows.make_room(int(rows.max()) + 1)
         self.songs.make_room(int(songs.max()) + 1)
         self.rows.add(rows, more, self._weights[age])
@@ -100,11 +104,14 @@ class ShardWindows:
 
     def add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
         """Add counts of a bucket to the windows of its unit."""
+        windows = [one for one in self._windows.values() if one.span.unit == unit and one.covers(bucket)]
+        if not windows:
+            # A replay counts an hour before its windows get there: looking up its rows would be for nothing.
+            return
         rows = self._rows_of(pairs)
         songs, regions = self.songs_of(rows), self._row_region[rows].astype(np.int64)
-        for window in self._windows.values():
-            if window.span.unit == unit:
-                window.add(bucket, rows, songs, regions, more)
+        for window in windows:
+            window.add(bucket, rows, songs, regions, more)
 
     def slide(self, unit: Unit, newest: int, tables: Iterable[tuple[int, CountTable]]) -> None:
         """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit."""
