@@ -1,12 +1,13 @@
 """The facts that the doctor gathers: the outcome of every check, as values."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from msgspec import Struct
 
 from songline.processes.entities import QueueDeclaration
 from songline.schemas.progress_report import ProgressReport
-from songline.schemas.projections import LiveVersionDocument, MigrationDocument
+from songline.schemas.projections import LiveVersionDocument, MigrationDocument, VersionDocument, container_of
 
 
 class FailedQuestion(Struct, frozen=True):
@@ -41,6 +42,21 @@ class LibraryVersionFacts(Struct, frozen=True):
     live: LiveVersionDocument | None
     migration: MigrationDocument | None
     has_former: bool
+
+
+class VersionFacts(Struct, frozen=True):
+    """The live version of each projection, by name, where that is known; what is wrong where it isn't (`damaged`); the
+    `others`; all as of `now`."""
+
+    live: Mapping[str, int]
+    damaged: tuple[str, ...]
+    others: tuple[VersionDocument, ...]
+    now: datetime
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """The containers of versions that were dropped."""
+        return frozenset(container_of(one.projection, one.version) for one in self.others if one.state == "dropped")
 
 
 class ShelfFacts(Struct, frozen=True):
@@ -98,6 +114,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     behind: int | FailedQuestion
     containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
     versions: LibraryVersionFacts | FailedQuestion
+    states: VersionFacts | FailedQuestion | None = None
     shelves: ShelfFacts | FailedQuestion | None = None
     dead_letters: DeadLetterFacts | MissingEntity | FailedQuestion
     parked: int | MissingEntity | FailedQuestion

@@ -7,10 +7,18 @@ from songline.cloud.cosmos import Container
 from songline.cloud.kafka import unsafe
 from songline.doctor import workers
 from songline.doctor.archive import archive_findings
-from songline.doctor.facts import DeadLetterFacts, DoctorFacts, FailedQuestion, MissingEntity, StoredContainer
+from songline.doctor.facts import (
+    DeadLetterFacts,
+    DoctorFacts,
+    FailedQuestion,
+    MissingEntity,
+    StoredContainer,
+    VersionFacts,
+)
 from songline.doctor.finding import Finding
 from songline.doctor.projections import version_findings
 from songline.doctor.shelves import shelf_findings
+from songline.doctor.versions import version_state_findings
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processors.ingestion.clock_skew import skew_limit_s
@@ -147,7 +155,12 @@ def _cosmos(facts: DoctorFacts, containers: Sequence[Container]) -> Iterator[Fin
             )
         case found:
             yield Finding("Cosmos DB", "ok", f"reached with these credentials, database {channels.DATABASE}")
-            yield from (_container(container, found.get(container.name, MissingEntity())) for container in containers)
+            # What was dropped may be gone.
+            dropped = facts.states.dropped if isinstance(facts.states, VersionFacts) else frozenset()
+            for container in containers:
+                stored = found.get(container.name, MissingEntity())
+                if not (container.name in dropped and isinstance(stored, MissingEntity)):
+                    yield _container(container, stored)
 
 
 def _container(wanted: Container, found: StoredContainer | MissingEntity) -> Finding:
@@ -196,6 +209,7 @@ def _ttl(seconds: int | None) -> str:
 def _libraries(facts: DoctorFacts) -> Iterator[Finding]:
     # Where Cosmos DB can't be reached at all, `_cosmos` says so once.
     if not isinstance(facts.containers, FailedQuestion):
+        yield from version_state_findings(facts.states)
         yield from version_findings(facts.versions)
         yield from shelf_findings(facts.shelves)
 

@@ -43,6 +43,7 @@ from songline.doctor.facts import (
 )
 from songline.doctor.projections import ask_versions
 from songline.doctor.shelves import ask_shelves
+from songline.doctor.versions import ask_version_states
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
@@ -84,6 +85,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         kafka = start(_kafka(cloud.eventhubs))
         containers = start(_within(_containers(cloud.cosmos)))
         versions = start(_within(ask_versions(cloud.cosmos)))
+        states = start(_within(ask_version_states(cloud.cosmos)))
         shelves = start(_within(ask_shelves(cloud.cosmos)))
         dead_letters = start(_within(_dead_letters(settings.servicebus)))
         queue = start(_within(_queue(settings.servicebus)))
@@ -99,6 +101,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         behind=behind,
         containers=containers.result(),
         versions=versions.result(),
+        states=states.result(),
         shelves=shelves.result(),
         dead_letters=dead_letters.result(),
         parked=parked.result(),

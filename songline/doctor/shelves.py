@@ -10,9 +10,9 @@ from songline.cloud import cosmos
 from songline.cloud.settings import CosmosSettings
 from songline.doctor.facts import FailedQuestion, ShelfFacts
 from songline.doctor.finding import Finding
-from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_SHELVES, PROJECTIONS
+from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS
 from songline.schemas.decoding import convert
-from songline.schemas.projections import LiveVersionDocument
+from songline.schemas.projections import LiveVersionDocument, container_of
 
 LIMIT_GB = 20
 """A logical partition takes no more than this. Source: "Azure Cosmos DB service quotas"."""
@@ -29,8 +29,9 @@ async def ask_shelves(settings: CosmosSettings) -> ShelfFacts | None:
     """The sizes, None while there is no live version. Raises AzureError."""
     client = cosmos.client(settings)
     try:
-        live = await cosmos.container(client, DATABASE, PROJECTIONS).read_item(LIBRARY, LIBRARY)
-        found = await cosmos.container(client, DATABASE, LIBRARY_SHELVES).read(
+        item = await cosmos.container(client, DATABASE, PROJECTIONS).read_item(LIBRARY, LIBRARY)
+        live = convert(dict(item), LiveVersionDocument)
+        found = await cosmos.container(client, DATABASE, container_of(LIBRARY, live.version)).read(
             populate_partition_key_range_statistics=True, populate_quota_info=True
         )
     except CosmosResourceNotFoundError:
@@ -38,8 +39,7 @@ async def ask_shelves(settings: CosmosSettings) -> ShelfFacts | None:
     finally:
         await client.close()
     usage = _SIZE.search(found.get_response_headers().get(_USAGE, ""))
-    shelves = convert(dict(live), LiveVersionDocument).shelves
-    return ShelfFacts(0 if usage is None else int(usage[1]), shelves, named_keys(found))
+    return ShelfFacts(0 if usage is None else int(usage[1]), live.shelves, named_keys(found))
 
 
 def named_keys(container: Mapping[str, Any]) -> dict[str, int]:
