@@ -30,6 +30,7 @@ from songline.processors.history.as_of.charts import charts_as_of
 from songline.processors.history.as_of.library import library_as_of
 from songline.processors.history.charts.beginning import MomentError, NoHistoryError, SpannedHistory
 from songline.processors.history.charts.song_events import SongEventStore
+from songline.processors.history.erasure.tail_names import is_being_forgotten, read_keyed
 from songline.processors.history.index.opening import open_index
 from songline.processors.runtime import live_version
 from songline.processors.runtime.service_errors import last_line
@@ -39,6 +40,8 @@ from songline.schemas.channels import ARCHIVE_INDEX_BLOBS, CHARTS, DATABASE, PRO
 from songline.schemas.decoding import Decoder
 from songline.schemas.policy import ChartPolicy
 from songline.schemas.projections import DamagedVersionError
+
+BEING_FORGOTTEN = "this listener is being forgotten: the past is answered again once the archive is without them"
 
 LONGEST_S = 900
 """A process that nobody waits for any more ends after so long."""
@@ -56,6 +59,8 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                     key = IdentityKey(os.urandom(KEY_BYTES))
                     return await charts_as_of(history, store, second, await _live_policy(environ), key)
                 case LibraryQuestion(second, user_id):
+                    if is_being_forgotten(user_id, await read_keyed(environ)):
+                        return FoldFailure(BEING_FORGOTTEN)
                     async with open_index(environ, opened) as index:
                         return await library_as_of(history, index.listener_events, user_id, second)
     except MomentError as error:

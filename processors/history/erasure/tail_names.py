@@ -59,6 +59,13 @@ def _renamed(body: bytes, enqueued_s: int, known: Iterable[_Forgotten]) -> bytes
     return body
 
 
+def is_being_forgotten(user_id: str, erasures: Iterable[Erasure]) -> bool:
+    """Whether an erasure of the listener has begun, and is not done."""
+    return any(
+        one.state == "running" and listener_hash(user_id, bytes.fromhex(one.key)) == one.listener for one in erasures
+    )
+
+
 async def read_keyed(environ: Mapping[str, str]) -> list[Erasure]:
     """The erasures whose listeners' events may be in the tail; none where the environment names no Cosmos DB, or where
     the account has no erasures yet. Raises AzureError and SettingError."""

@@ -1,6 +1,7 @@
 """Erasure and access over HTTP: off by default, the same requests as the commands where they are on."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from songline.api import erasure_routes
 from songline.api.app import ApiSettings, compose
 from songline.cloud.settings import SettingError
+from songline.processors.history.as_of.answers import FoldFailure, LibraryQuestion
+from songline.processors.history.as_of.process import BEING_FORGOTTEN, answer
 from tests.support.erasure import ErasureSystem, erasure_system, events_of
 from tests.support.ingestion import App
 from tests.support.localcloud import LocalCloud
@@ -19,7 +22,8 @@ USER = "emma-6"
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    found = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
+    """A localcloud on which an erasure waits for Capture for as long as a test lasts."""
+    found = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs", "--capture-interval", "900"]).start()
     yield found
     found.stop()
 
@@ -50,6 +54,8 @@ async def test_an_erasure_is_asked_for_shown_and_taken_back(system: ErasureSyste
         later = (await http.post(f"/v1/listeners/{USER}/erasure", json={"songs": "keep", "undoWindowS": 0})).json()
         await system.apply()
         await system.eraser("worker").round()
+        running = await answer(LibraryQuestion(int(time.time()) - 5, USER), system.app.environment)
+        assert running == FoldFailure(BEING_FORGOTTEN), "the archive still has them"
         late = await http.post(f"/v1/erasures/{later['id']}/undo")
         assert late.status_code == 409, late.text
         for method, path, body, status in (
@@ -61,9 +67,9 @@ async def test_an_erasure_is_asked_for_shown_and_taken_back(system: ErasureSyste
             ("POST", f"/v1/listeners/{USER}/erasure", {"songs": "keep", "more": 1}, 400),
             ("POST", f"/v1/listeners/forgotten:{'0' * 32}/erasure", {"songs": "keep"}, 400),
         ):
-            answer = await http.request(method, path, json=body)
-            assert answer.status_code == status, answer.text
-            assert answer.headers["Content-Type"] == "application/problem+json"
+            refused = await http.request(method, path, json=body)
+            assert refused.status_code == status, refused.text
+            assert refused.headers["Content-Type"] == "application/problem+json"
 
 
 async def test_it_is_off_unless_a_setting_turns_it_on(system: ErasureSystem) -> None:

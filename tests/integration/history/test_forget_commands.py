@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from songline.cli import main
+from songline.schemas.channels import ARCHIVE_BLOBS
 from tests.support.erasure import ErasureSystem, erasure_system, events_of
 from tests.support.ingestion import App
 from tests.support.localcloud import LocalCloud, nobody
@@ -70,6 +71,10 @@ async def test_a_listener_is_exported_and_an_erasure_asked_for_and_taken_back(
     for _ in range(2):
         undone = json.loads((await songline(system, "forget", "--undo", asked["id"], "--json")).stdout)
         assert undone["state"] == "undone"
+    await system.app.blobs.get_blob_client(ARCHIVE_BLOBS, "damaged.avro").upload_blob(b"Obj no more")
+    said = (await songline(system, "export", USER, "-o", str(folder), status=3)).output
+    assert "file damaged.avro of the archive can't be read" in said
+    assert not (folder / "manifest.json").exists()
 
 
 TAIL = (("archive", "event"), ("hub", "event of the hub"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import IO, Any
 
@@ -82,8 +82,7 @@ class CapturedFiles:
         async for blob in self._blobs():
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
                 await self._download(blob.name, file)
-                for record in fastavro.reader(file):
-                    assert isinstance(record, dict)
+                for record in _records(fastavro, file, blob.name):
                     body = record.get("Body") or b""
                     if renamed_body(body, user_id, names, 0)[0] is body:
                         continue
@@ -147,3 +146,15 @@ class CapturedFiles:
     async def _blobs(self) -> AsyncIterator[BlobProperties]:
         async for blob in self._container.list_blobs():
             yield blob
+
+
+def _records(fastavro: Any, file: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
+    """The records of a file. Raises NotYetError for one that can't be read."""
+    try:
+        for record in fastavro.reader(file):
+            if isinstance(record, dict):
+                yield record
+    except Exception as error:
+        # The reader raises whatever its bytes lead it to.
+        why = f"{type(error).__name__}: {error}"
+        raise NotYetError(f"file {name} of the archive can't be read: {why}. Mend it, or delete it") from error
