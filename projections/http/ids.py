@@ -31,3 +31,4 @@ UserId = Annotated[str, InPath(description="The id of a listener", json_schema_e
 IngestionId = Annotated[
     str, InPath(description="The id in the answer to the upload", json_schema_extra=_SCHEMA), _IS_ID
 ]
+ErasureId = Annotated[str, InPath(description="The id in the answer to the request", json_schema_extra=_SCHEMA), _IS_ID]

@@ -17,7 +17,7 @@ from songline.processors.history.erasure.listener_export import held_records
 from songline.processors.history.erasure.opening import open_erasures, open_parts
 from songline.processors.history.erasure.requests import TooLateError, request_erasure, undo_erasure
 from songline.producers.http.problems import RequestDeclinedError
-from songline.projections.http.ids import UserId
+from songline.projections.http.ids import ErasureId, UserId
 from songline.projections.http.responses import plain
 from songline.schemas.acceptance import refuse
 from songline.schemas.decoding import Decoder
@@ -110,7 +110,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         description="How far it is. Nothing in it says who the listener is." + _ADMINS,
         **_answers(200, 400, 404, 503),
     )
-    async def read_one(erasure_id: str) -> Response:
+    async def read_one(erasure_id: ErasureId) -> Response:
         async with open_erasures(environ) as store:
             erasure = await _served(store.read(erasure_id))
         if erasure is None:
@@ -123,7 +123,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         description="As long as it has not begun." + _ADMINS,
         **_answers(200, 400, 404, 409, 503),
     )
-    async def undo(erasure_id: str) -> Response:
+    async def undo(erasure_id: ErasureId) -> Response:
         async with open_erasures(environ) as store:
             try:
                 return _shown(await _served(undo_erasure(store, erasure_id, datetime.now(UTC))))
@@ -185,7 +185,7 @@ async def _served(asked: Awaitable[T]) -> T:
 
 
 def _unknown(erasure_id: str) -> RequestDeclinedError:
-    return RequestDeclinedError(404, "No such erasure", f"{erasure_id[:100]!r} is no erasure's id.")
+    return RequestDeclinedError(404, "No such erasure", f"{erasure_id!r} is no erasure's id.")
 
 
 def _shown(erasure: Erasure, status: int = 200) -> Response:

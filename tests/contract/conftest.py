@@ -46,7 +46,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("asked")
     cloud = LocalCloud(folder / "cloud", ["--blobs"]).start()
     asyncio.run(fill(cloud))
-    api = ApiProcess({**cloud.environment, "SONGLINE_OUTBOX": str(folder / "outbox.sqlite")}, folder / "api.log")
+    settings = {"SONGLINE_OUTBOX": str(folder / "outbox.sqlite"), "SONGLINE_ERASURES": "on"}
+    api = ApiProcess({**cloud.environment, **settings}, folder / "api.log")
     yield api.start().address
     api.kill()
     cloud.stop()
