@@ -40,7 +40,7 @@ from tests.support.worker import TrendingWorker, make_containers, one_chart
 REGION = (
     "The loops and the idiomatic app: from their first record to their last. The worker: from the moment at which it "
     "may read until the global chart in Cosmos DB says that it counts the last event, so flush, changelog, merge and "
-    "write are inside; these take some three seconds after the last event whatever the number of events. Decoding "
+    "write are inside; these take about a second after the last event whatever the number of events. Decoding "
     "differs as it does in life: the loops and the idiomatic app trust their input, the worker checks it. All counts "
     "are compared with what was sent, the worker's after its rule of one action an hour. CPU is that of the process, "
     "user and system; memory is resident at the end."
