@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import click
+from aiokafka.errors import KafkaError
 from azure.core.exceptions import AzureError
 from azure.eventhub.exceptions import EventHubError
 
@@ -77,6 +78,6 @@ def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
         first = next(leaves(error))
         if isinstance(first, _REFUSALS):
             raise CommandError(f"{first}.", ExitCode.USAGE) from None
-        if isinstance(first, AzureError | EventHubError):
+        if isinstance(first, AzureError | EventHubError | KafkaError):
             raise CommandError(f"a service can't be reached: {last_line(first)}", ExitCode.UNREACHABLE) from None
         raise

@@ -2,17 +2,15 @@
 trending worker."""
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import cast
 
-from azure.storage.blob.aio import ContainerClient
-
-from songline.cloud import blobs, cosmos
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, read_blobs, read_eventhubs
+from songline.cloud import cosmos
+from songline.cloud.settings import read_eventhubs
 from songline.processors.history.charts.chart_documents import ChartDocuments, RebuiltDocuments
 from songline.processors.history.charts.rebuilding import ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
+from songline.processors.history.charts.trending_state import open_hours
 from songline.processors.history.rebuild.lease import RebuildRefusedError
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.runtime import live_version
@@ -28,7 +26,6 @@ from songline.schemas.channels import (
     CHARTS,
     DATABASE,
     PROJECTIONS,
-    TRENDING_BLOBS,
     TRENDING_PARTIALS,
     TRENDING_SHARDS_CHANGELOG,
 )
@@ -108,17 +105,9 @@ class ChartsRebuild(ReplayRebuild):
             )
         attempts = cosmos.container(parts.account, DATABASE, ATTEMPTS)
         version, settings = StateVersion(parts.version.version), read_eventhubs(self._environ)
-        async with self._hours() as hours, open_state_writer(version, settings, hours, attempts) as writer:
+        async with open_hours(self._environ) as hours, open_state_writer(version, settings, hours, attempts) as writer:
             await writer.write_chunks(replay.take_chunks())
             await writer.finish(replay.shards, sources)
-
-    @asynccontextmanager
-    async def _hours(self) -> AsyncIterator[ContainerClient | None]:
-        if not self._environ.get(BLOB_CONNECTION) and not self._environ.get(BLOB_ENDPOINT):
-            yield None
-            return
-        async with blobs.client(read_blobs(self._environ)) as account:
-            yield account.get_container_client(TRENDING_BLOBS)
 
 
 def charts_rebuilt(policy: ChartPolicy, environ: Mapping[str, str]) -> RebuiltProjection:

@@ -30,10 +30,11 @@ class VersionServices(Struct, frozen=True):
     hub: HubMetadata
     lag: LagMeter
     now: Callable[[], datetime]
+    environ: Mapping[str, str]
 
     def switcher(self, projection: VersionedProjection) -> VersionSwitcher:
         """What switches the versions of a projection."""
-        return VersionSwitcher(projection, self.account, self.store, self.lag, self.now)
+        return VersionSwitcher(projection, self.account, self.store, self.lag, self.environ, self.now)
 
 
 @asynccontextmanager
@@ -46,7 +47,7 @@ async def open_versions(environ: Mapping[str, str]) -> AsyncIterator[VersionServ
         consumer = partial(eventhubs.consumer, hub_settings, MUSIC_EVENTS, READ_GROUP)
         hub = HubMetadata(await stack.enter_async_context(consumer()))
         store = VersionStore(cosmos.container(account, DATABASE, PROJECTIONS), _now)
-        yield VersionServices(account, store, hub, LagMeter(MUSIC_EVENTS, HubTail(consumer, hub), _now), _now)
+        yield VersionServices(account, store, hub, LagMeter(MUSIC_EVENTS, HubTail(consumer, hub), _now), _now, environ)
 
 
 def _now() -> datetime:

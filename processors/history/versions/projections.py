@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.aio import ContainerProxy, CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct
 
 from songline.cloud.cosmos import Container
 from songline.processors.catalog import song_store
+from songline.processors.history.charts.trending_state import remove_charts_state
 from songline.processors.library import shelf_store
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.processors.trending.containers import CHARTS_CONTAINER, PLAYS_CONTAINER
@@ -17,6 +18,7 @@ from songline.schemas.plays import SHARDS_KEY, ShardProgressDocument
 from songline.schemas.progress import PROGRESS, Freshness, Watermark
 
 ReadWatermarks = Callable[[ContainerProxy], Awaitable[Mapping[str, Watermark]]]
+RemoveRest = Callable[[int, CosmosClient, Mapping[str, str]], Awaitable[None]]
 
 
 class VersionedProjection(Struct, frozen=True):
@@ -27,6 +29,7 @@ class VersionedProjection(Struct, frozen=True):
     worker: str
     container: Container
     watermarks: ReadWatermarks
+    remove_rest: RemoveRest | None = None
 
 
 def _stored(key: str) -> ReadWatermarks:
@@ -67,7 +70,7 @@ async def _of_plays(container: ContainerProxy) -> Mapping[str, Watermark]:
 VERSIONED: Mapping[str, VersionedProjection] = {
     one.name: one
     for one in (
-        VersionedProjection(CHARTS, "trending", CHARTS_CONTAINER, _of_charts),
+        VersionedProjection(CHARTS, "trending", CHARTS_CONTAINER, _of_charts, remove_charts_state),
         VersionedProjection(PLAYS, "trending", PLAYS_CONTAINER, _of_plays),
         VersionedProjection(LIBRARY, "library", shelf_store.CONTAINER, _stored("shelf")),
         VersionedProjection(SONGS, "catalog", song_store.CONTAINER, _stored("id")),

@@ -39,8 +39,12 @@ class VersionSwitch(Struct, frozen=True):
 
 
 class VersionSwitcher:
-    """Switches, rolls back and drops versions of `projection`. `lag` measures them. `now` gives the time of day.
-    Methods raise SwitchRefusedError, VersionOvertakenError, DamagedVersionError, AzureError and EventHubError."""
+    """Switches, rolls back and drops versions of `projection`.
+
+    `lag` measures them, `now` gives the time of day, and `environ` names the services in which a version has more than
+    its container. Methods raise SwitchRefusedError, VersionOvertakenError, DamagedVersionError, AzureError,
+    EventHubError and KafkaError.
+    """
 
     def __init__(
         self,
@@ -48,12 +52,14 @@ class VersionSwitcher:
         account: CosmosClient,
         store: VersionStore,
         lag: LagMeter,
+        environ: Mapping[str, str],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._projection = projection
         self._account = account
         self._store = store
         self._lag = lag
+        self._environ = environ
         self._now = now
 
     def container(self, version: int) -> ContainerProxy:
@@ -93,7 +99,8 @@ class VersionSwitcher:
         return ComparedVersion(version, self.container(version), document.shelves, positions)
 
     async def drop(self, version: int) -> VersionDocument:
-        """Delete a version's container. The live one is never dropped, nor one that a rebuild writes."""
+        """Delete a version's container, and what it has beside it. The live one is never dropped, nor one that a
+        rebuild writes."""
         live = await self._live(force=False)
         document = self._of(await self._versions(live), version)
         if document.version == live.version:  # type: ignore[union-attr]  # it is known without force
@@ -111,6 +118,8 @@ class VersionSwitcher:
         await self._store.replace(stored, after)
         with suppress(CosmosResourceNotFoundError):
             await self._account.get_database_client(DATABASE).delete_container(container_of(self._name, version))
+        if self._projection.remove_rest is not None:
+            await self._projection.remove_rest(version, self._account, self._environ)
         return after
 
     @property

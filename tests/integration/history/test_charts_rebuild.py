@@ -15,9 +15,12 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
+from songline.processors.history.charts.trending_state import open_hours
 from songline.processors.runtime.process import VERSION_CHANGED
+from songline.processors.trending.state_version import StateVersion
+from songline.processors.trending.state_writer import remove_state
 from songline.producers.publishing.publisher import EventPublisher
-from songline.schemas.channels import CHARTS, DATABASE, PLAYS
+from songline.schemas.channels import ATTEMPTS, CHARTS, DATABASE, PLAYS
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
 from songline.schemas.envelope import Event
 from songline.schemas.moments import moment_at
@@ -170,5 +173,10 @@ async def test_a_switched_version_goes_on_where_the_rebuild_ended(
             for key, chart in charts.items():
                 assert lines_of(chart) == wanted[minute(chart)].get(key, []), (key, chart.as_of)
             assert {chart.policy for chart in charts.values()} == {"calm-v2"}
+
+            await operator.done("projection", "drop", CHARTS, "1")
+            attempts = cosmos.container(account, DATABASE, ATTEMPTS)
+            async with open_hours(cloud.environment) as hours_left:
+                assert await remove_state(StateVersion(1), settings.eventhubs, hours_left, attempts) == 0
     finally:
         worker.stop()
