@@ -138,9 +138,15 @@ def _taking_messages(incoming_transfer: _IncomingTransfer) -> _IncomingTransfer:
     async def take(link: Any, frame: list[Any]) -> None:
         """Take a transfer that the SDK read, as `ReceiverLink._incoming_transfer` does it."""
         consumer = _consumer_of(link)
-        delivery_id, more, payload = frame[1], frame[5], frame[11]
+        delivery_id, more, aborted, payload = frame[1], frame[5], frame[9], frame[11]
         if consumer is None:
             await incoming_transfer(link, frame)
+        elif aborted:
+            # The hub gives the delivery up, which has used credit nonetheless.
+            link.received_delivery_id = delivery_id
+            link.delivery_count += 1
+            link.current_link_credit -= 1
+            link._received_payload = bytearray()
         elif more:
             link.received_delivery_id = delivery_id
             link._received_payload.extend(payload)

@@ -19,9 +19,22 @@ _OFFSET = b"x-opt-offset"
 _MESSAGE_ANNOTATIONS, _DATA, _LAST_SECTION = 0x72, 0x75, 0x78
 _SMALL_MAP, _LARGE_MAP = 0xC1, 0xD1
 _NULL, _TIMESTAMP = 0x40, 0x83
+_SMALL_ULONG, _ULONG = 0x53, 0x80
 _LONG, _SMALL_LONG = 0x81, 0x55
 # The SDK takes strings, symbols and binaries alike for bytes.
 _SMALL_BYTES, _LARGE_BYTES = frozenset({0xA0, 0xA1, 0xA3}), frozenset({0xB0, 0xB1, 0xB3})
+
+_SECTIONS = {
+    b"amqp:header:list": 0x70,
+    b"amqp:delivery-annotations:map": 0x71,
+    b"amqp:message-annotations:map": _MESSAGE_ANNOTATIONS,
+    b"amqp:properties:list": 0x73,
+    b"amqp:application-properties:map": 0x74,
+    b"amqp:data:binary": _DATA,
+    b"amqp:amqp-sequence:list": 0x76,
+    b"amqp:amqp-value:*": 0x77,
+    b"amqp:footer:map": _LAST_SECTION,
+}
 
 # By the upper half of a constructor: the bytes of a value of fixed width, or those of its size.
 _WIDTHS = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
@@ -39,7 +52,9 @@ _TRANSFER = re.compile(
     # Handle, delivery-id, delivery-tag, message-format, settled, more.
     rb"(?:(\x43)|\x52(.)|\x70(.{4}))(?:(\x43)|\x52(.)|\x70(.{4}))\xa0"
     + _short_values(32)
-    + rb"(?:[\x40\x43]|\x52.|\x70.{4})(?:[\x40-\x42]|\x56.)(?:[\x40\x42]|\x56\x00)",
+    + rb"(?:[\x40\x43]|\x52.|\x70.{4})(?:[\x40-\x42]|\x56.)(?:[\x40\x42]|\x56\x00)"
+    # Receiver-settle-mode, no state, resume, not aborted.
+    rb"(?:\x40|\x50.)\x40(?:[\x40-\x42]|\x56.)(?:[\x40\x42]|\x56\x00)",
     re.DOTALL,
 )
 
@@ -109,7 +124,7 @@ def _read_plain_event(message: bytes) -> EventFields | None:
     if found is None:
         return None
     large_map, small_map, position, enqueued_ms, offset, _, large_body, small_body = found.groups()
-    mapped = found.end(1) + int.from_bytes(large_map) if large_map else found.end(2) - 1 + small_map[0]
+    mapped = found.end(1) + int.from_bytes(large_map) if large_map else found.end(2) + small_map[0]
     start = found.end()
     size = int.from_bytes(large_body) if large_body else small_body[0]
     if position is None or offset is None or mapped != found.end(6) or start + size != len(message):
@@ -124,10 +139,8 @@ def _read_event(message: bytes) -> EventFields | None:
     enqueued_ms, offset = 0, b""
     body, bodies = b"", 0
     while start < end:
-        # Described by a small number.
-        if message[start] or message[start + 1] != 0x53:
-            return None
-        section, value, start = message[start + 2], start + 3, _after(message, start + 3)
+        section, value = _section_at(message, start)
+        start = _after(message, value)
         if section == _DATA:
             bodies += 1
             body = _bytes_at(message, value, start)
@@ -138,6 +151,18 @@ def _read_event(message: bytes) -> EventFields | None:
     if position is None or start != end:
         return None
     return EventFields(position, _moment(enqueued_ms) if enqueued_ms else None, offset, body if bodies == 1 else b"")
+
+
+def _section_at(message: bytes, start: int) -> tuple[int, int]:
+    """The code of the section at `start`, and where its value begins. A sender may describe it by a number of any
+    width, or by its name."""
+    if message[start]:
+        raise ValueError
+    value = _after(message, start + 1)
+    constructor = message[start + 1]
+    if constructor in (_SMALL_ULONG, _ULONG):
+        return int.from_bytes(message[start + 2 : value]), value
+    return _SECTIONS[_bytes_at(message, start + 1, value)], value
 
 
 def _annotations(message: bytes, start: int) -> tuple[int | None, int, bytes]:
@@ -170,16 +195,23 @@ def _annotations(message: bytes, start: int) -> tuple[int | None, int, bytes]:
 
 def _after(message: bytes, start: int) -> int:
     """Where the value that begins at `start` ends."""
-    constructor = message[start]
-    kind = constructor >> 4
-    if kind == 0xA:
-        return start + 2 + message[start + 1]
-    if kind in _SIZES:
-        size = _SIZES[kind]
-        return start + 1 + size + int.from_bytes(message[start + 1 : start + 1 + size])
-    if constructor == 0:
-        return _after(message, _after(message, start + 1))
-    return start + 1 + _WIDTHS[kind]
+    pending = 1
+    while pending:
+        constructor = message[start]
+        kind = constructor >> 4
+        if constructor == 0:
+            # What describes a value stands before it; both may be described in turn, to any depth.
+            start, pending = start + 1, pending + 1
+            continue
+        if kind == 0xA:
+            start += 2 + message[start + 1]
+        elif kind in _SIZES:
+            size = _SIZES[kind]
+            start += 1 + size + int.from_bytes(message[start + 1 : start + 1 + size])
+        else:
+            start += 1 + _WIDTHS[kind]
+        pending -= 1
+    return start
 
 
 def _bytes_at(message: bytes, start: int, end: int) -> bytes:

@@ -198,6 +198,16 @@ async def test_a_message_of_several_frames_is_put_together() -> None:
     assert connection.taken[2:] == [b"whole"]
 
 
+async def test_a_delivery_that_the_hub_gives_up_is_no_message() -> None:
+    connection = _Connection()
+    take = eventhub_frames._taking_messages(connection.client._message_received_async)
+    for is_more, is_aborted, payload in ((True, None, b"half of one"), (False, True, b""), (False, False, b"whole")):
+        fields = [0, 7, b"", 0, True, is_more, None, None, None, is_aborted, None, memoryview(payload)]
+        await take(connection.link, fields)
+    assert connection.taken == [b"whole"]
+    assert (connection.link.delivery_count, connection.link.current_link_credit) == (2, 998)
+
+
 def test_an_event_is_decoded_when_it_is_asked() -> None:
     encoded = message({**HUB, **KEY, Symbol("x-opt-kafka-key"): b"k"}, (APPLICATION, {"a": 1}), (DATA, b"{}"))
     event, by_sdk = ReceivedEvent(encoded), EventData._from_message(decode_payload(memoryview(encoded)))

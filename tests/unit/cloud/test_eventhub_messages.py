@@ -10,10 +10,11 @@ from azure.eventhub._pyamqp._decode import decode_frame, decode_payload
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud.amqp.codec import encode
 from localcloud.amqp.message import section
 from localcloud.amqp.sending_link import transfer_head
 from localcloud.amqp.types import Char, Decimal32, Symbol, Timestamp, Uint
-from songline.cloud.eventhub_messages import EventFields, read_event, read_transfer
+from songline.cloud.eventhub_messages import EventFields, _read_plain_event, read_event, read_transfer
 from songline.processors.runtime.event_data import body_of, position_of
 
 HEADER, DELIVERY, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
@@ -116,6 +117,35 @@ def test_a_message_that_is_cut_is_no_event(body: bytes) -> None:
         assert read_event(encoded[:cut]) == (EventFields(1187, AT, b"4711", b"") if cut == len(bare) else None)
 
 
+@pytest.mark.parametrize("constructor", [b"\xc1", b"\xd1"])
+def test_a_plain_event_is_read_by_its_pattern(constructor: bytes) -> None:
+    """Azure writes small maps, localcloud writes large ones."""
+    pairs = b"".join(encode(value) for pair in {**HUB, **KEY}.items() for value in pair)
+    width = 1 if constructor == b"\xc1" else 4
+    size, count = (width + len(pairs)).to_bytes(width), (8).to_bytes(width)
+    encoded = b"\x00\x53\x72" + constructor + size + count + pairs + section(DATA, b"{}")
+    assert _read_plain_event(encoded) == EventFields(1187, AT, b"4711", b"{}") == read_by_sdk(encoded)
+
+
+@pytest.mark.parametrize("before", [b"\x53\x75", b"\x80" + (0x75).to_bytes(8), encode(Symbol("amqp:data:binary"))])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_section_may_be_described_in_any_way(before: bytes, count: int) -> None:
+    """A hub hands on what it was sent, and the SDK reads no other descriptors than small numbers."""
+    found = read_event(message(HUB) + (b"\x00" + before + encode(b"{}")) * count)
+    assert found == EventFields(1187, AT, b"4711", b"{}" if count == 1 else b"")
+
+
+def test_a_section_that_is_none_is_no_event() -> None:
+    for before in (b"\x53\x79", b"\x44", b"\x80" + (0x175).to_bytes(8), encode(Symbol("amqp:data")), encode("x")):
+        assert read_event(message(HUB) + b"\x00" + before + encode(b"{}")) is None
+
+
+def test_values_may_be_described_to_any_depth() -> None:
+    depth = 5_000
+    encoded = message(HUB) + b"\x00\x53\x77" + b"\x00" * depth + b"\x40" * (depth + 1)
+    assert read_event(encoded) == EventFields(1187, AT, b"4711", b"")
+
+
 def test_a_message_without_a_position_is_no_event() -> None:
     assert read_event(message(KEY, (DATA, b"{}"))) is None
     assert read_event(section(DATA, b"{}")) is None
@@ -125,6 +155,12 @@ def frame(handle: int, delivery_id: int, tag: bytes, payload: bytes, *, more: bo
     head = transfer_head(handle, delivery_id, tag, 0, settled=True, more=more)
     rest = b"\x02\x00" + channel.to_bytes(2) + head + payload
     return (4 + len(rest)).to_bytes(4) + rest
+
+
+def aborted(encoded: bytes) -> bytes:
+    """The frame of a delivery that the hub gives up."""
+    assert encoded.count(b"\x40\x40\x42\x42\x42") == 1
+    return encoded.replace(b"\x40\x40\x42\x42\x42", b"\x40\x40\x42\x41\x42")
 
 
 @given(st.integers(0, 255), st.integers(0, (1 << 32) - 1), st.binary(max_size=32), st.binary(max_size=99))
@@ -145,6 +181,7 @@ def test_a_frame_that_has_not_arrived_whole_is_left() -> None:
 
 
 def test_other_frames_are_left() -> None:
+    assert read_transfer(aborted(frame(0, 7, b"tag", b"x")), 0) is None
     assert read_transfer(frame(0, 7, b"tag", b"x", more=True), 0) is None
     assert read_transfer(frame(0, 7, b"tag", b"x").replace(b"\x00\x53\x14", b"\x00\x53\x16"), 0) is None
     assert read_transfer(bytes((0, 0, 0, 8, 2, 0, 0, 0)), 0) is None
