@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from aiokafka.errors import KafkaError
 from azure.storage.blob.aio import ContainerClient
 from msgspec import structs
 
@@ -23,6 +24,7 @@ from songline.processors.runtime.partition_processor import FoldCrashedError
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless, run_worker
 from songline.processors.runtime.projection_config import DATA, OWNERS
 from songline.processors.runtime.readiness import Readiness
+from songline.processors.runtime.service_errors import last_line
 from songline.processors.runtime.watchdog import watchdog
 from songline.processors.trending.app import TrendingApp, TrendingServices, build_app
 from songline.processors.trending.cells.identity_key_store import read_identity_key
@@ -52,6 +54,9 @@ log = logging.getLogger(__name__)
 
 GC_THRESHOLD = 200_000
 """Batches of thousands of short-lived events make the collector run for nothing at its usual 700."""
+
+REMOVE_S = 10.0
+"""How long a worker tries to remove members whose processes are gone. By itself their session ends in half a minute."""
 
 CONNECT_S = 5
 """How long Blob Storage may take to accept a connection."""
@@ -114,7 +119,7 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
                 plays_version=live[PLAYS].version,
             )
             found.append(services)
-            await readiness.wait_for(partial(_remove_earlier, settings.eventhubs, services.version.group, owners))
+            await _remove_earlier(settings.eventhubs, services.version.group, owners)
 
         if not await run_unless(stop, wait_for_services()):
             return
@@ -131,11 +136,18 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
 
 
 async def _remove_earlier(settings: EventHubsSettings, group: str, owners: OwnerFile) -> None:
-    """Remove the process that held the file of owners before from the group, if it was killed. Raises KafkaError."""
+    """Remove the process that held the file of owners before from the group, if it was killed. Where that can't be
+    done, its session ends by itself."""
     if not owners.earlier:
         return
-    if removed := await remove_members(settings, group, owners.earlier):
-        log.info("%d members of the group, whose processes are gone, are removed", removed)
+    try:
+        async with asyncio.timeout(REMOVE_S):
+            removed = await remove_members(settings, group, owners.earlier)
+    except (KafkaError, OSError) as error:
+        log.warning("members of the group, whose processes are gone, stay for their session: %s", last_line(error))
+    else:
+        if removed:
+            log.info("%d members of the group, whose processes are gone, are removed", removed)
     owners.forget_earlier()
 
 

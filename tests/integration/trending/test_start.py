@@ -6,10 +6,13 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import pytest
 from aiokafka import AIOKafkaConsumer
 
 from songline.cloud.kafka import client_options
+from songline.processors.runtime.owner_file import hold_owner_file
 from songline.processors.runtime.projection_config import DATA
+from songline.processors.trending import process
 from songline.processors.trending.faust.group_members import remove_members
 from songline.schemas.channels import MUSIC_EVENTS
 from songline.schemas.progress_report import NotReadyCause, ProgressReport
@@ -47,6 +50,21 @@ async def test_a_member_that_is_removed_is_in_the_group_no_more(localcloud: Loca
         assert await remove_members(settings.eventhubs, "removals", [member]) == 0
     finally:
         await consumer.stop()
+
+
+@pytest.mark.parametrize("place", ["nowhere", "refused"])
+async def test_a_worker_starts_also_where_members_can_not_be_removed(
+    shared_localcloud: LocalCloud, tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    (tmp_path / "trending-0.txt").write_text("here one two")
+    cloud = nobody(tmp_path / "data") if place == "nowhere" else shared_localcloud
+    # No group has an empty name.
+    with hold_owner_file(tmp_path, "trending", "here") as owners:
+        assert owners.earlier == {"one", "two"}
+        await process._remove_earlier(cloud.settings().eventhubs, "", owners)
+        assert not owners.earlier
+    said = {"nowhere": ["stay for their session"], "refused": ["member one is not", "member two is not"]}
+    assert all(line in caplog.text for line in said[place])
 
 
 async def test_nobody_waits_for_the_session_of_a_process_that_was_killed(
