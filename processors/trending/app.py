@@ -190,7 +190,7 @@ def build_app(
     repeat(app, SEAL_S, cells.seal, isolation.run_apart)
     repeat(app, IDLE_S, ranking.report, isolation.run_apart, wake=ranking.news, least_s=config.tick_s)
     repeat(app, config.save_s, ranking.save, isolation.run_apart)
-    # The global charts, which come first, leave at least half of the writes to the others.
+    # Global charts get half of the writes: there are enough for all of them.
     least_s = max(config.tick_s, min(1.0, 2 * IN_FLIGHT / config.chart_writes))
     repeat(app, IDLE_S, merge.write, isolation.run_apart, wake=merge.news, least_s=least_s)
     repeat(app, DAYS_S, plays.write, isolation.run_apart)

@@ -1,5 +1,5 @@
-"""Charts to Cosmos DB: at most so many a call, the global ones first, with a snapshot of each every hour, and how fresh
-all charts are, also those in which nothing changes."""
+"""Charts to Cosmos DB: at most so many a call, the global ones first up to half of them, with a snapshot of each every
+hour, and how fresh all charts are, also those in which nothing changes."""
 
 import asyncio
 import logging
@@ -94,13 +94,22 @@ class ChartWriter:
                 self._lower_freshness(scope, now)
         self._collect_due(merge, snapshot_id(fresh[GLOBAL].as_of))
         self._fresh = fresh
-        chosen = sorted(self._due, key=lambda key: (not _is_global(key), self._due[key].call, key))
-        chosen = chosen[: self._writes()]
+        chosen = self._chosen(self._writes())
         for start in range(0, len(chosen), IN_FLIGHT):
             if not await self._write_some(merge, chosen[start : start + IN_FLIGHT]):
                 return
         stored = [due.stored for due in self._due.values() if due.stored is not None]
         await self._write_freshness(min([*stored, *fresh.values()], key=_as_of))
+
+    def _chosen(self, writes: int) -> list[str]:
+        """Keys of the charts to write now: the global ones first, which leave half of the writes to others that wait.
+        With one write it is the chart that waits longest."""
+        if writes == 1:
+            return sorted(self._due, key=lambda key: (self._due[key].call, not _is_global(key), key))[:1]
+        due = sorted(self._due, key=lambda key: (self._due[key].call, key))
+        of_world, others = [key for key in due if _is_global(key)], [key for key in due if not _is_global(key)]
+        chosen = of_world[: writes - min(len(others), writes // 2)]
+        return chosen + others[: writes - len(chosen)]
 
     def _collect_due(self, merge: Merge, hour: str) -> None:
         for key in merge.changed:

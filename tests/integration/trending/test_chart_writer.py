@@ -15,7 +15,7 @@ from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.watermark import ShardWatermark, position_at
 from songline.schemas.channels import DATABASE
-from songline.schemas.documents import CURRENT, GLOBAL, chart_key
+from songline.schemas.documents import CURRENT, GLOBAL, WINDOWS, Window, chart_key
 from songline.schemas.moments import milliseconds
 from songline.schemas.progress import PROGRESS
 from tests.support.localcloud import LocalCloud
@@ -94,6 +94,19 @@ async def test_a_chart_that_waits_to_be_written_holds_back_the_freshness(contain
     assert await told(container) == ("2026-11-22T14:00:02Z", {"0": 5})
 
 
+@pytest.mark.parametrize("writes", [1, 2, 3])
+async def test_no_chart_waits_for_ever(container: ContainerProxy, writes: int) -> None:
+    """The global charts, which change all the time, leave half of the writes to others."""
+    sink, merge = ChartWriter(container, writes=lambda: writes), Merge(1)
+    scopes = (GLOBAL, "region:DE", "region:FR")
+    for second in range(8):
+        at = TWO + timedelta(seconds=second)
+        say(merge, at, [f"song-{second}"], scopes=scopes, windows=WINDOWS)
+        await sink.write(merge)
+    for region in scopes[1:]:
+        await container.read_item(CURRENT, chart_key("top", "1h", region))
+
+
 async def test_what_could_not_be_written_is_written_later_as_it_is_by_then(shared_localcloud: LocalCloud) -> None:
     async with cosmos.client(shared_localcloud.settings().cosmos) as client:
         await cosmos.ensure(client, DATABASE, ())
@@ -117,12 +130,19 @@ def new_place() -> Container:
     return Container(f"charts-{uuid4().hex}", partition_key="/chart", indexed=("/asOf/?",))
 
 
-def say(merge: Merge, at: datetime, songs: list[str], position: int = 0, scopes: tuple[str, ...] = (GLOBAL,)) -> None:
-    """A whole report: these songs in this order, in these scopes."""
+def say(
+    merge: Merge,
+    at: datetime,
+    songs: list[str],
+    position: int = 0,
+    scopes: tuple[str, ...] = (GLOBAL,),
+    windows: tuple[Window, ...] = ("1h",),
+) -> None:
+    """A whole report: these songs in this order, in these scopes and windows."""
     count = len(songs)
     top = TopK(songs, [count - place for place in range(count)], [0] * count, [count - place for place in range(count)])
     known = [SongLabel(song, None, None, None) for song in songs]
-    tops = {chart_key("top", "1h", scope): top for scope in scopes}
+    tops = {chart_key("top", window, scope): top for scope in scopes for window in windows}
     merge.apply(ReportPart(0, True, True, known, tops, ShardWatermark(milliseconds(at), {0: position}, {0: None})))
 
 
