@@ -21,6 +21,7 @@ BETWEEN = 4
 LONG = (
     "chaos/test_erasure.py",
     "chaos/test_ingestion.py",
+    "chaos/test_library.py",
     "chaos/test_outbox.py",
     "chaos/test_trending_killed.py",
     "contract/test_installation.py::test_an_extra_brings",
@@ -30,19 +31,21 @@ LONG = (
     "integration/history/test_erasure.py::test_a_listener_is_erased_though",
     "integration/history/test_erasure_api.py::test_an_erasure_is_asked_for",
     "integration/history/test_forget_commands.py::test_a_listener_is_exported",
-    "integration/history/test_rebuild.py::test_rebuilds_that_are_killed",
     "integration/history/test_history.py::test_the_archive_and_the_hub_are_asked_in_sql",
     "integration/history/test_history.py::test_the_index_of_an_archive_in_blobs",
+    "integration/history/test_history.py::test_what_the_archive_lacks",
+    "integration/history/test_rebuild.py::test_rebuilds_that_are_killed",
     "integration/ingestion/test_locks.py",
     "integration/library/test_former_data.py::test_a_migration_that_is_killed",
+    "integration/projections/test_version_switch.py",
     "integration/runtime/test_isolation.py",
     "integration/runtime/test_other_hub.py",
     "integration/songline/test_parked_way.py",
     "integration/trending/test_isolation.py",
     "integration/trending/test_other_hub.py",
     "integration/trending/test_sealing.py::test_an_hour_that_is_over",
-    "integration/trending/test_versions.py",
     "integration/trending/test_start.py::test_nobody_waits",
+    "integration/trending/test_versions.py",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
 

@@ -60,6 +60,8 @@ def command(statement: str, since: datetime | None, until: datetime | None, form
     `describe played` shows the columns. Moments are in UTC. Bounds on `enqueued_at`, by options or as `where
     enqueued_at >= '2026-11-22'`, save reading the files before and after.
     """
+    # DuckDB raises a TypeError for what is no text; `songline` tells this one.
+    statement.encode()
     bounds = SecondBounds(_second(since), _second(until))
     with tempfile.TemporaryDirectory(prefix="songline-sql-") as folder:
         database = EventDatabase(Path(folder))
