@@ -40,6 +40,15 @@ def read_archive(environ: Mapping[str, str]) -> ArchiveSettings:
     return ArchiveSettings(environ.get(ARCHIVE_CONTAINER) or ARCHIVE_BLOBS, names)
 
 
+def partition_of(environ: Mapping[str, str], path: str) -> str | None:
+    """The partition that the file `path` is of, None where it is no file of this hub's archive. Raises SettingError."""
+    name = read_archive(environ).names.parse(path)
+    namespace = _namespace(read_eventhubs(environ))
+    if name is None or (namespace is not None and name.namespace.lower() != namespace.lower()):
+        return None
+    return name.partition
+
+
 @asynccontextmanager
 async def open_history(
     environ: Mapping[str, str], *, skip: bool = False, with_tail: bool = True

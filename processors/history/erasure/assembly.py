@@ -15,6 +15,7 @@ from songline.cloud import kafka
 from songline.cloud.settings import EventHubsSettings
 from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
 from songline.processors.catalog.song_store import SongStore
+from songline.processors.history.erasure.capture_progress import CaptureProgress
 from songline.processors.history.erasure.config import ErasureConfig
 from songline.processors.history.erasure.eraser import Eraser
 from songline.processors.history.erasure.erasure_store import ErasureStore
@@ -69,7 +70,11 @@ class ErasureParts:
             services.now,
         )
         self._records = StoredDocuments(database)
-        self._archive = CapturedFiles(services.blobs.get_container_client(services.archive), services.behind)
+        self._archive = CapturedFiles(
+            services.blobs.get_container_client(services.archive),
+            services.behind,
+            CaptureProgress(services.environ).partition_of,
+        )
         self._index = ArchiveIndexBlobs(services.blobs.get_container_client(ARCHIVE_INDEX_BLOBS))
         self._tail = HubTailEvents(services.environ)
         self.store = ErasureStore(database.get_container_client(ERASURES))

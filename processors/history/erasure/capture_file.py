@@ -17,8 +17,10 @@ import cramjam
 import fastavro
 from msgspec import structs
 
+from songline.processors.history.archive.avro_blocks import BlockError
+from songline.processors.history.archive.capture_records import enqueued_second
 from songline.processors.history.erasure.rename import renamed_body, renamed_properties
-from songline.processors.history.erasure.rewriting import CaptureFileError, RewriteCounts
+from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
 from songline.schemas.decoding import Decoder
 from songline.schemas.forgotten import ForgottenNames
 
@@ -37,8 +39,11 @@ class _Header(NamedTuple):
     sync: bytes
 
 
-def rewrite(source: IO[bytes], target: IO[bytes], user_id: str, names: ForgottenNames) -> RewriteCounts:
-    """Write `source` to `target` without the listener. Raises CaptureFileError; `target` is void then."""
+def rewrite(
+    source: IO[bytes], target: IO[bytes], user_id: str, names: ForgottenNames, up_to: ForgottenUpTo | None = None
+) -> RewriteCounts:
+    """Write `source` to `target` without the listener, of what they did up to `up_to`, None for all. Raises
+    CaptureFileError; `target` is void then."""
     header = _read_header(source)
     codec = _CODECS.get(header.codec)
     if codec is None:
@@ -54,7 +59,7 @@ def rewrite(source: IO[bytes], target: IO[bytes], user_id: str, names: Forgotten
         plain = _plain(codec, data)
         renamed = 0
         if user_id.encode() in plain or b"\\" in plain:
-            plain, renamed = _renamed_block(plain, count, header.schema, user_id, names)
+            plain, renamed = _renamed_block(plain, count, header.schema, user_id, names, up_to)
             if renamed:
                 data = codec.pack(plain)
         target.write(_long(count) + _long(len(data)) + data + header.sync)
@@ -73,12 +78,27 @@ def renamed_record(record: Mapping[str, Any], user_id: str, names: ForgottenName
     return record if after == record else after
 
 
-def _renamed_block(plain: bytes, count: int, schema: Any, user_id: str, names: ForgottenNames) -> tuple[bytes, int]:
+def is_after(record: Mapping[str, Any], up_to: ForgottenUpTo) -> bool:
+    """Whether the hub took the record's event after `up_to`. Never of one that does not say clearly when."""
+    position = record.get("SequenceNumber")
+    if not isinstance(position, int) or position <= up_to.position:
+        return False
+    try:
+        # An event of a hub before, at the same partition, may have any position.
+        return enqueued_second(record.get("EnqueuedTimeUtc")) > up_to.created_s
+    except BlockError:
+        return False
+
+
+def _renamed_block(
+    plain: bytes, count: int, schema: Any, user_id: str, names: ForgottenNames, up_to: ForgottenUpTo | None
+) -> tuple[bytes, int]:
     source, target, renamed = io.BytesIO(plain), io.BytesIO(), 0
     for _ in range(count):
         try:
             record = fastavro.schemaless_reader(source, schema, None)
-            after = renamed_record(record, user_id, names)
+            is_kept = up_to is not None and is_after(record, up_to)
+            after = record if is_kept else renamed_record(record, user_id, names)
             fastavro.schemaless_writer(target, schema, after)
         except Exception as error:
             # The reader raises whatever its bytes lead it to.

@@ -36,6 +36,13 @@ class CaptureProgress:
                     return f"Capture is at {captured} of {bound} in partition {partition}"
         return ""
 
+    def partition_of(self, path: str) -> str | None:
+        """The partition of `music-events` that a file of the archive is of, None for a file of something else. Raises
+        SettingError and MissingExtraError."""
+        opening: Any = load("songline.processors.history.archive.opening", EXTRA)
+        partition: str | None = opening.partition_of(self.environ, path)
+        return partition
+
     @property
     def container(self) -> str:
         """The blob container of the archive."""

@@ -16,7 +16,7 @@ from songline.cloud.extras import load
 from songline.processors.history.erasure.capture_progress import EXTRA
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
 from songline.processors.history.erasure.rename import renamed_body
-from songline.processors.history.erasure.rewriting import CaptureFileError, RewriteCounts
+from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
 from songline.schemas.erasures import joined
 from songline.schemas.forgotten import ForgottenNames
 
@@ -30,20 +30,22 @@ NO_ARCHIVE = "there is no archive"
 FILES = "archive files"
 RENAMED = "archived events"
 
-Rewrite = Callable[[IO[bytes], IO[bytes], str, ForgottenNames], RewriteCounts]
+Rewrite = Callable[[IO[bytes], IO[bytes], str, ForgottenNames, ForgottenUpTo | None], RewriteCounts]
 
 Captured = Callable[[Mapping[str, int]], Awaitable[str]]
 """Says which partition the archive has not passed a bound in yet, as a sentence; empty for none."""
 
 
 class CapturedFiles:
-    """The Blob container `archive`. `behind` says whether Capture has written all of the listener's events."""
+    """The Blob container `archive`. `behind` says whether Capture has written all of the listener's events;
+    `partition_of`, of which partition of the hub a file is, None for a file of something else."""
 
     name = "archive"
 
-    def __init__(self, container: ContainerClient, behind: Captured) -> None:
+    def __init__(self, container: ContainerClient, behind: Captured, partition_of: Callable[[str], str | None]) -> None:
         self._container = container
         self._behind = behind
+        self._partition_of = partition_of
 
     async def run(self, job: ErasureJob) -> StepResult:
         """Rewrite the files one after the other; after a crash it goes on behind the last that is recorded.
@@ -95,7 +97,13 @@ class CapturedFiles:
                     }
                     yield HeldRecord(place=self.name, kind="event", id=f"{blob.name}:{position}", value=value)
 
+    def _up_to(self, name: str, job: ErasureJob) -> ForgottenUpTo | None:
+        """Up to where the listener is forgotten in a file; None for all of it."""
+        bound, created_at = job.bounds.get(self._partition_of(name) or ""), job.erasure.hub_created_at
+        return None if bound is None or created_at is None else ForgottenUpTo(bound, int(created_at.timestamp() // 1))
+
     async def _rewrite(self, name: str, rewrite: Rewrite, job: ErasureJob) -> RewriteCounts:
+        up_to = self._up_to(name, job)
         while True:
             with (
                 tempfile.SpooledTemporaryFile(SPOOL_BYTES) as source,
@@ -105,7 +113,7 @@ class CapturedFiles:
                 if properties is None:
                     return RewriteCounts(0, 0)
                 # Its own thread: reading a large file takes seconds, and others' work goes on meanwhile.
-                counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names)
+                counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names, up_to)
                 if not counts.renamed:
                     return counts
                 size = target.tell()

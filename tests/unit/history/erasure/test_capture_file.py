@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fastavro
@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.history.erasure.capture_file import rewrite
-from songline.processors.history.erasure.rewriting import CaptureFileError, RewriteCounts
+from songline.processors.history.erasure.capture_progress import CaptureProgress
+from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.forgotten import ForgottenNames, is_forgotten
@@ -132,3 +133,42 @@ def test_a_damaged_file_raises_nothing_else(data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(CaptureFileError):
         rewritten(bytes(whole))
+
+
+@pytest.mark.parametrize(("created", "renamed"), [(NOON, 4), (NOON + timedelta(hours=1), 6)])
+def test_what_they_did_after_they_were_forgotten_stays_theirs(created: datetime, renamed: int) -> None:
+    before = [record(position, USER) for position in range(6)]
+    target, up_to = io.BytesIO(), ForgottenUpTo(3, int(created.timestamp()))
+    counts = rewrite(io.BytesIO(file_of(before)), target, USER, NAMES, up_to)
+    found = records_of(target.getvalue())
+    assert counts == RewriteCounts(6, renamed), "a hub before the present one had positions of its own"
+    assert [is_forgotten(decode(one["Body"]).data.user_id) for one in found] == [at < renamed for at in range(6)]
+    assert found[renamed:] == before[renamed:]
+
+
+@pytest.mark.parametrize("time", ["", "then", "2026-11-22T12:00:01.500Z"])
+def test_only_what_says_clearly_when_it_was_is_after_that(time: str) -> None:
+    target = io.BytesIO()
+    some = [{**record(9, USER), "EnqueuedTimeUtc": time}]
+    counts = rewrite(io.BytesIO(file_of(some)), target, USER, NAMES, ForgottenUpTo(3, int(NOON.timestamp())))
+    assert counts.renamed == (not time.startswith("2026"))
+
+
+def test_files_of_the_hub_have_a_partition() -> None:
+    emulator = "Endpoint=sb://localhost:5672;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true"
+    progress = CaptureProgress({"AZURE_EVENTHUB_CONNECTIONSTRING": emulator})
+    assert progress.partition_of("ns/music-events/3/2026/11/22/12/00/00.avro") == "3"
+    assert progress.partition_of("ns/other-hub/3/2026/11/22/12/00/00.avro") is None
+    azure = "Endpoint=sb://NS.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b"
+    assert (
+        CaptureProgress({"AZURE_EVENTHUB_CONNECTIONSTRING": azure}).partition_of(
+            "ns2/music-events/3/2026/11/22/12/00/00.avro"
+        )
+        is None
+    )
+    assert (
+        CaptureProgress({"AZURE_EVENTHUB_CONNECTIONSTRING": azure}).partition_of(
+            "ns/music-events/3/2026/11/22/12/00/00.avro"
+        )
+        == "3"
+    )
