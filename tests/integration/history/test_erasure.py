@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from songline.processors.catalog.compacted_topic_writer import CompactedTopicWriter
+from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, HeldRecord, StepResult
+from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.history.erasure.requests import TooLateError, undo_erasure
 from songline.schemas.erasures import SongsChoice
 from tests.support.erasure import ErasureSystem, erasure_system, events_of
@@ -119,3 +123,56 @@ async def test_a_request_is_taken_back_while_its_window_lasts(system: ErasureSys
     system.ahead += timedelta(days=2)
     await system.eraser("worker").round()
     assert await system.read(erasure.id) == undone
+
+
+class TopicOfKilled(CompactedTopicWriter):
+    """The hub `catalog` for a process that is killed before it tells it the first song."""
+
+    def __init__(self) -> None:
+        self.is_killed = False
+        self.told: set[str] = set()
+
+    async def publish(self, stored: StoredSong) -> None:
+        if not self.is_killed:
+            self.is_killed = True
+            raise ConnectionError("killed")
+        self.told.add(stored.id)
+
+
+async def test_the_hub_is_told_of_songs_that_were_renamed_before_a_kill(system: ErasureSystem) -> None:
+    user_id = "dora-3"
+    await system.tell(*events_of(user_id))
+    await system.apply()
+    erasure = await system.request(user_id, "keep", timedelta(hours=24))
+    job = ErasureJob(system.parts.store, erasure, "worker", system.now)
+    topic = TopicOfKilled()
+
+    @asynccontextmanager
+    async def open_topic(_: SongStore) -> AsyncIterator[CompactedTopicWriter]:
+        yield topic
+
+    documents = SongDocuments(system.database, open_topic)
+    with pytest.raises(ConnectionError):
+        await documents.run(job)
+    await documents.run(job)
+    assert topic.told == {f"{name}-of-{user_id[::-1]}" for name in ("kept", "gone")}
+    assert not [fact async for fact in documents.held(user_id)]
+    await undo_erasure(system.parts.store, erasure.id, system.now())
+
+
+async def test_what_they_do_after_they_were_forgotten_is_archived_as_theirs(system: ErasureSystem) -> None:
+    user_id = "emil-4"
+    await system.tell(*events_of(user_id)[:3])
+    erasure = await system.request(user_id, "keep")
+    killed = set(STEPS) - {"hub"}
+    await system.apply()
+    await run_until_killed(system, "worker-1", killed)
+    await system.tell(*events_of(user_id)[:2])
+    for life in range(100):
+        await system.apply()
+        await asyncio.sleep(0.3)
+        await system.eraser(f"worker-{life + 2}").round()
+        if (await system.read(erasure.id)).state == "done":
+            break
+    await wait_for_async(partial(system.is_captured, user_id, 2), "Capture to write what came after", 60)
+    assert len([one for one in await system.held(user_id) if one.place == "archive"]) == 2

@@ -45,14 +45,19 @@ class SongDocuments:
         for container in await self._versions.all():
             bounds = await self._versions.lasting(container, job.bounds)
             store = SongStore(container)
-            found = [stored async for stored in _songs(container) if _renamed(stored, job, bounds) != stored.document]
+            is_live = container.id == live.id
+            found = [
+                stored
+                async for stored in _songs(container)
+                if _renamed(stored, job, bounds) != stored.document or (is_live and _is_renamed(stored, job))
+            ]
             if not found:
                 continue
             async with self._open_topic(store) as topic:
                 for stored in found:
                     written = await _rename(container, store, stored, job, bounds)
-                    songs += 1
-                    if container.id == live.id:
+                    songs += written.document != stored.document
+                    if is_live:
                         await topic.publish(written)
         return StepResult({"songs": songs})
 
@@ -95,6 +100,12 @@ def _renamed(stored: StoredSong, job: ErasureJob, bounds: Mapping[int, int]) -> 
     if stored.document is None:
         return None
     return renamed_song(stored.document, job.user_id, job.names.of_song(stored.id), bounds)
+
+
+def _is_renamed(stored: StoredSong, job: ErasureJob) -> bool:
+    """Whether the document has the listener's name already. A crash may have come before the hub was told."""
+    name = job.names.of_song(stored.id)
+    return stored.document is not None and any(user == name for _, user in stored.document.all_facts)
 
 
 async def _rename(
