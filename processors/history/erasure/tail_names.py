@@ -16,6 +16,7 @@ from songline.schemas.envelope import decode
 from songline.schemas.erasures import Erasure, listener_hash
 from songline.schemas.errors import PoisonError
 from songline.schemas.forgotten import ForgottenNames
+from songline.schemas.progress import Watermark
 
 
 class _Forgotten(Struct, frozen=True):
@@ -64,6 +65,27 @@ def is_being_forgotten(user_id: str, erasures: Iterable[Erasure]) -> bool:
     return any(
         one.state == "running" and listener_hash(user_id, bytes.fromhex(one.key)) == one.listener for one in erasures
     )
+
+
+def would_return(erasures: Iterable[Erasure], watermarks: Mapping[str, Watermark]) -> bool:
+    """Whether a worker that goes on from these watermarks reads what a listener did before they were forgotten: the hub
+    has it under their id."""
+    reached = {partition: watermark.position for partition, watermark in watermarks.items()}
+    bounds = [bound for one in erasures if one.key for bound in one.bounds.items()]
+    return any(last > reached.get(partition, -1) for partition, last in bounds)
+
+
+def would_reread(
+    erasures: Iterable[Erasure], created_at: datetime, partition: str, first: int, position: int | None
+) -> bool:
+    """Whether a worker that has applied a partition up to `position` reads once more what a listener did before they
+    were forgotten, if it begins again at `first`, of the hub that was created at `created_at`."""
+    bounds = [
+        one.bounds.get(partition, -1)
+        for one in erasures
+        if one.key and one.hub_created_at is not None and same_hub(one.hub_created_at, created_at)
+    ]
+    return position is not None and any(first <= bound <= position for bound in bounds)
 
 
 async def read_keyed(environ: Mapping[str, str]) -> list[Erasure]:

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from songline.processors.history.erasure.tail_names import ForgottenListeners
+from songline.processors.history.erasure.tail_names import ForgottenListeners, would_reread, would_return
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.erasures import Erasure, ended, finished, listener_hash
 from songline.schemas.events import SongPlayed
 from songline.schemas.forgotten import ForgottenNames
+from songline.schemas.progress import Watermark
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -56,3 +57,25 @@ def test_a_receipt_has_neither_listener_nor_key_in_the_end() -> None:
     assert receipt.user_id is None
     assert receipt.key
     assert (ended(receipt).key, ended(receipt).listener) == ("", "")
+
+
+def test_a_version_that_has_not_read_up_to_the_bound_would_bring_them_back() -> None:
+    def at(position: int) -> dict[str, Watermark]:
+        return {"0": Watermark(position=position, through=None)}
+
+    assert would_return([ERASURE], at(2))
+    assert would_return([ERASURE], {})
+    assert not would_return([ERASURE], at(3))
+    assert not would_return([structs.replace(ERASURE, bounds={"0": -1})], {})
+    assert not would_return([ended(ERASURE)], at(2))
+
+
+def test_a_worker_that_begins_again_before_the_bound_would_read_them_once_more() -> None:
+    assert would_reread([ERASURE], NOON, "0", 0, 3)
+    assert would_reread([ERASURE], NOON, "0", 3, 9)
+    assert not would_reread([ERASURE], NOON, "0", 4, 9), "the hub has deleted it"
+    assert not would_reread([ERASURE], NOON, "0", 0, 2), "it has not been read yet"
+    assert not would_reread([ERASURE], NOON, "0", 0, None)
+    assert not would_reread([ERASURE], NOON, "1", 0, 9)
+    assert not would_reread([ERASURE], NOON + timedelta(hours=1), "0", 0, 9), "the hub was made anew"
+    assert not would_reread([ended(ERASURE)], NOON, "0", 0, 9)
