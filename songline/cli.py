@@ -31,7 +31,7 @@ COMMANDS = {
 }
 
 
-EXTRAS = {"up": "local", "rebuild": "history"}
+EXTRAS = {"up": "local", "rebuild": "history", "export": "history"}
 """The extra that brings what a command imports, if it is not `cli`."""
 
 

@@ -11,6 +11,7 @@ from azure.eventhub.exceptions import EventHubError
 from songline.api_client import visible
 from songline.cloud.extras import MissingExtraError
 from songline.cloud.settings import SettingError
+from songline.processors.history.archive.errors import HistoryError
 from songline.processors.history.erasure.erasure_store import NoErasureError
 from songline.processors.history.erasure.job import NotYetError
 from songline.processors.history.erasure.requests import TooLateError
@@ -49,7 +50,7 @@ def run_erasing(work: Callable[[], Awaitable[T]]) -> T:
         raise CommandError(str(error), ExitCode.USAGE) from None
     except (NoErasureError, TooLateError) as error:
         raise CommandError(f"{error}: `songline forget list` shows all", ExitCode.REFUSED) from None
-    except NotYetError as error:
+    except (NotYetError, HistoryError) as error:
         raise CommandError(str(error), ExitCode.UNREACHABLE) from None
     except (AzureError, EventHubError) as error:
         text = f"a service can't be reached, or lacks something: {last_line(error)}"

@@ -14,7 +14,7 @@ from songline.erasing import EXIT_CODES, checked_listener, run_erasing
 from songline.options import DataFolder
 from songline.processes.environment import load
 from songline.processors.history.analysis.day_export import export_days
-from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.archive.errors import HistoryError, HubUnreadableError
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.erasure.listener_export import MANIFEST, ExportManifest, export_listener
 from songline.processors.history.erasure.opening import open_parts
@@ -64,11 +64,11 @@ def _export_events(folder: Path, *, skip: bool) -> None:
 
     try:
         asyncio.run(work())
-    except (SettingError, HistoryError) as error:
-        raise click.UsageError(str(error)) from None
-    except (AzureError, EventHubError) as error:
+    except (AzureError, EventHubError, HubUnreadableError) as error:
         click.echo(f"Error: the archive can't be read: {error}", err=True)
         raise SystemExit(ExitCode.UNREACHABLE) from None
+    except (SettingError, HistoryError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _show_day(day: date, events: int, invalid: int) -> None:

@@ -27,7 +27,7 @@ try:
     from songline.processors.history.analysis.event_tables import SCHEMAS, EventRows
     from songline.processors.history.analysis.loading import event_tables
     from songline.processors.history.analysis.pruning import SecondBounds, bounds_of
-    from songline.processors.history.archive.errors import HistoryError
+    from songline.processors.history.archive.errors import HistoryError, HubUnreadableError
     from songline.processors.history.archive.opening import open_history
 except ModuleNotFoundError as error:
     raise missing_extra("songline sql", error.name or "", "history") from None
@@ -95,13 +95,11 @@ async def _fill(
                 async for tables in event_tables(history, bounds, rows):
                     database.add(tables)
                     status.update(f"reading the archive: {rows.count:,} events")
-    except SettingError as error:
-        raise click.UsageError(str(error)) from None
-    except HistoryError as error:
-        raise click.UsageError(str(error)) from None
-    except (AzureError, EventHubError) as error:
+    except (AzureError, EventHubError, HubUnreadableError) as error:
         console.print(f"Error: the archive can't be read: {error}", markup=False, highlight=False)
         raise SystemExit(ExitCode.UNREACHABLE) from None
+    except (SettingError, HistoryError) as error:
+        raise click.UsageError(str(error)) from None
     if rows.invalid:
         console.print(f"{rows.invalid:,} of {rows.count:,} events keep no contract and are left out", highlight=False)
     for what in (*history.skipped.holes, *history.skipped.damages):

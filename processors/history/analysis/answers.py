@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, TextIO
 
+import duckdb
 import msgspec
+import pyarrow as pa
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from songline.processors.history.analysis.database import QueryError, sentence
 
 FORMS = ("table", "csv", "json")
 TABLE_ROWS = 1_000
@@ -31,8 +35,12 @@ def write(reader: Any, form: str, file: TextIO) -> None:
 
 
 def _rows(reader: Any) -> Iterator[tuple[Any, ...]]:
-    for batch in reader:
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    try:
+        for batch in reader:
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    except (duckdb.Error, pa.ArrowException, OverflowError, ValueError) as error:
+        # Rows are made as they are read. Python has no moments before the year 1 and after 9999.
+        raise QueryError(sentence(error)) from None
 
 
 def _write_table(names: list[str], rows: Iterator[tuple[Any, ...]], file: TextIO) -> None:

@@ -15,6 +15,7 @@ from songline.processors.history.archive.generations import PlacedFile, placed_f
 from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.merge import FileMerge
 from songline.processors.runtime.resume_point import HubState
+from songline.processors.runtime.service_errors import leaves
 from songline.schemas.progress import lasting_position, split_position
 
 NO_ARCHIVE = "there is no archive: turn Capture on for the hub, into this container"
@@ -90,10 +91,14 @@ class HubHistory:
                 self._facts[file_key] = await read_facts(self.files, mine[place])
 
         keys = [(file.path, file.etag) for file in mine]
-        async with asyncio.TaskGroup() as group:
-            for place, key in enumerate(keys):
-                if key not in self._facts:
-                    group.create_task(facts(key, place))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for place, key in enumerate(keys):
+                    if key not in self._facts:
+                        group.create_task(facts(key, place))
+        except ExceptionGroup as errors:
+            # One service, and most often one cause: callers know its errors, and no groups.
+            raise next(leaves(errors)) from None
         return placed_files(self._facts[key] for key in keys)
 
     async def position_before(self, partition: str, since_s: int) -> int:

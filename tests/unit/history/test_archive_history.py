@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -189,3 +190,18 @@ async def test_the_ends_of_a_file_tell_what_the_whole_tells(count: int, block_by
 def test_a_lasting_position_is_split_into_what_it_was_made_of(position: int) -> None:
     generation, own = split_position(position)
     assert lasting_position(generation, own) == position
+
+
+class UnreachableFiles(MemoryFiles):
+    """Files that are listed, and whose service is away then."""
+
+    async def read_part(self, path: str, start: int, size: int, etag: str | None = None) -> bytes:
+        raise ServiceRequestError("away")
+
+
+async def test_a_service_that_is_away_is_told_as_its_own_error() -> None:
+    files = UnreachableFiles()
+    for minute in range(2):
+        files.add(capture_file(records([minute])), minute)
+    with pytest.raises(ServiceRequestError):
+        await read(HubHistory(files))

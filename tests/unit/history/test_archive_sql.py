@@ -191,3 +191,21 @@ async def test_files_outside_of_the_bounds_are_not_read() -> None:
     ]
     assert [at for tables in found for at in tables["events"]["position"].to_pylist()] == list(range(25, 38))
     assert not {paths[0], paths[1], paths[5]} & set(files.downloads)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select cast(user_id as integer) from played",
+        "select timestamp '290000-01-01 00:00:00' as t",
+        "select date '-0044-03-15' as d",
+        "select error('stop') from played",
+        "select unnest(range(30000)) // 0 as n, sqrt(unnest(range(30000)) - 20000) as s",
+    ],
+)
+@pytest.mark.parametrize("form", answers.FORMS)
+def test_a_statement_that_fails_as_it_runs_says_so_in_a_sentence(tmp_path: Path, sql: str, form: str) -> None:
+    database = filled(tmp_path, [body_of(EVENTS[0], 0)])
+    with pytest.raises(QueryError, match=r"^[^\n]+$"):
+        asked(database, sql, form)
+    database.close()
