@@ -48,6 +48,7 @@ class ReplayRebuild:
         self._now_s = now_s
         self._next_hour = 0
         self.written_from = 0
+        self._goes_on = False
         self._saved_s = 0.0
         self._counted = 0
         self.replay: ChartReplay | None = None
@@ -121,15 +122,16 @@ class ReplayRebuild:
         self, history: SpannedHistory, replay: ChartReplay, documents: RebuiltDocuments, until_s: int
     ) -> None:
         hours = HubHours(replay, events_after(history, replay.positions, until_s), until_s, self._next_hour)
-        goes_on = False
-        while (hour := await hours.next_hour(pass_over_quiet=not goes_on)) is not None:
-            goes_on = await self.write_hour(replay, documents, hour)
+        while (hour := await hours.next_hour(pass_over_quiet=not self._goes_on)) is not None:
+            self._goes_on = await self.write_hour(replay, documents, hour)
             if time.monotonic() - self._saved_s >= self._save_s:
                 await documents.write_hour(hour)
                 self._saved_s = time.monotonic()
         await hours.finish()
         await self.write_end(replay, documents, until_s)
         self._next_hour = until_s // HOUR_S + 1
+        # Also if nothing more comes in before it: what was folded makes its snapshot.
+        self._goes_on = True
         await documents.write_hour(until_s // HOUR_S)
 
     @asynccontextmanager

@@ -20,7 +20,7 @@ from songline.processors.history.rebuild.projection import RebuildParts
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.schemas.plays import SongDay
-from songline.schemas.policy import ChartPolicy
+from songline.schemas.policy import V1, ChartPolicy
 from tests.support import reference
 from tests.support.history import HistoryInFiles, random_history
 from tests.support.reference import USUAL
@@ -147,3 +147,35 @@ def test_a_rebuild_that_is_killed_ends_as_one_that_is_not(kind: type[Charts] | t
         if not late and rules == USUAL:
             days = [msgspec.convert(dict(document), SongDay) for document in stored.values() if "total" in document]
             assert hours(days) == reference.plays(prefix)
+
+
+class ChartsOfPasses(Charts):
+    """Charts that are handed over by nobody."""
+
+    async def hand_over(self, parts: RebuildParts, replay: ChartReplay, second: int) -> None:
+        return
+
+
+@settings(max_examples=15, deadline=None)
+@given(seeds)
+def test_a_rebuild_in_two_passes_has_the_snapshots_of_one(seed: int) -> None:
+    """Also of an hour between them before which nothing more came in."""
+    random = Random(seed)
+    events = random_history(random, BEGIN_S, random.choice([1, 3, 12]), act)
+    if not events:
+        return
+    first_s = random.choice(events).second + random.choice([1, 600])
+    until_s = max(first_s, events[-1].second) + random.choice([1, 3_601, 9_000])
+    history = HistoryInFiles(random, events, PARTITIONS)
+    found = []
+    for passes in ([until_s], [first_s, until_s]):
+        stored: Stored = {}
+        rebuild = ChartsOfPasses(V1, StoredDocuments(stored, "chart", None))
+
+        async def run(rebuild: ChartsOfPasses = rebuild, passes: list[int] = passes) -> None:
+            for end_s in passes:
+                await rebuild.rebuild(parts_of(history, end_s))
+
+        asyncio.run(run())
+        found.append({place: one for place, one in stored.items() if place[1] not in ("current", "@progress")})
+    assert found[1] == found[0]
