@@ -7,6 +7,7 @@ import msgspec
 from azure.cosmos.aio import ContainerProxy
 from msgspec import Struct
 
+from songline.processors.history.charts.chart_documents import STATE
 from songline.processors.history.compare.comparison import VersionComparison, difference_of, joined
 from songline.processors.history.compare.shelf_walk import ListenerActions, listeners
 from songline.schemas.channels import CHARTS, LIBRARY, SONGS
@@ -120,7 +121,7 @@ async def _pages(container: ContainerProxy, key: str) -> AsyncIterator[dict[tupl
     """All documents, some at a time, by partition key and id."""
     page: dict[tuple[str, str], dict[str, Any]] = {}
     async for item in container.query_items("SELECT * FROM c", max_item_count=_AT_ONCE):
-        if item["id"] == PROGRESS or item.get(key) in (PROGRESS, SHARDS_KEY):
+        if item["id"] == PROGRESS or item.get(key) in (PROGRESS, SHARDS_KEY, STATE):
             continue
         page[item[key], item["id"]] = dict(item)
         if len(page) == _AT_ONCE:
@@ -134,11 +135,11 @@ async def _same(
     container: ContainerProxy, key: str, items: Mapping[tuple[str, str], object]
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """The documents of another version with the same keys and ids."""
-    names = [f"@key{number}" for number in range(len(items))]
-    parameters: list[dict[str, object]] = [
-        {"name": name, "value": one} for name, (one, _) in zip(names, items, strict=True)
-    ]
-    query = f"SELECT * FROM c WHERE c.{key} IN ({', '.join(names)})"  # noqa: S608 - names of fields and parameters
+    values = {f"@key{number}": one for number, one in enumerate(sorted({one for one, _ in items}))}
+    ids = {f"@id{number}": one for number, one in enumerate(sorted({one for _, one in items}))}
+    parameters: list[dict[str, object]] = [{"name": name, "value": one} for name, one in (values | ids).items()]
+    # By ids too: a chart has thousands of documents, and a page is of few of them.
+    query = f"SELECT * FROM c WHERE c.{key} IN ({', '.join(values)}) AND c.id IN ({', '.join(ids)})"  # noqa: S608
     found = {(item[key], item["id"]): dict(item) async for item in container.query_items(query, parameters=parameters)}
     return {place: item for place, item in found.items() if place in items}
 

@@ -12,11 +12,12 @@ from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_cosmos
 from songline.processors.catalog.fold import parse_songs
 from songline.processors.catalog.song_store import SongStore
+from songline.processors.history.charts.chart_documents import STATE
 from songline.processors.history.compare.compare import ComparedVersion, compare
 from songline.processors.library.shelf_store import ShelfStore
 from songline.processors.library.tree import TreeCapacity
 from songline.processors.runtime.hub_record import HubRecord
-from songline.schemas.channels import DATABASE, LIBRARY, SONGS
+from songline.schemas.channels import CHARTS, DATABASE, LIBRARY, SONGS
 from songline.schemas.library.action import UserAction
 from songline.schemas.library.shelf import shelf_key, shelf_of
 from tests.integration.catalog.test_worker import NOON, uploaded
@@ -104,3 +105,18 @@ async def test_songs_are_compared_document_by_document(account: CosmosClient) ->
     assert found.documents == {"1": 130, "2": 130}
     assert [one.id for one in found.differences] in (["song-17", "song-40"], ["song-40", "song-17"])
     assert msgspec.json.encode(found)
+
+
+async def test_of_charts_what_a_rebuild_notes_for_itself_is_not_compared(account: CosmosClient) -> None:
+    versions = []
+    for version in (1, 2):
+        charts = await container(account, f"compared-charts-{version}", "/chart")
+        for number in range(230):
+            await charts.upsert_item({"chart": f"top:1h:{number % 2}", "id": f"hour-{number}", "entries": [number]})
+        if version == 2:
+            await charts.upsert_item({"chart": STATE, "id": STATE, "hour": 7})
+            await charts.upsert_item({"chart": "top:1h:1", "id": "hour-7", "entries": [8]})
+        versions.append(ComparedVersion(version, charts, 0, {"1": 230}))
+    found = await compare(CHARTS, *versions)
+    assert (found.equal, found.differing, found.missing) == (229, 1, {})
+    assert found.documents == {"1": 230, "2": 230}
