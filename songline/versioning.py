@@ -22,6 +22,7 @@ from songline.processors.history.versions.opening import VersionServices, open_v
 from songline.processors.history.versions.switching import SwitchRefusedError
 from songline.processors.history.versions.version_store import VersionOvertakenError
 from songline.processors.runtime.service_errors import ItemRefusedError, last_line, leaves
+from songline.processors.runtime.watermark_store import PositionResetError
 from songline.schemas.errors import PoisonError
 from songline.schemas.moments import read_moment
 from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
@@ -45,6 +46,7 @@ _REFUSALS = (
     MomentError,
     NoHistoryError,
     UnsettledShelfError,
+    PositionResetError,
 )
 
 
@@ -78,6 +80,8 @@ def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
         first = next(leaves(error))
         if isinstance(first, _REFUSALS):
             raise CommandError(f"{first}.", ExitCode.USAGE) from None
+        if isinstance(first, PoisonError):
+            raise CommandError(f"a stored document can't be understood: {first}.", ExitCode.USAGE) from None
         if isinstance(first, AzureError | EventHubError | KafkaError):
             raise CommandError(f"a service can't be reached: {last_line(first)}", ExitCode.UNREACHABLE) from None
         raise

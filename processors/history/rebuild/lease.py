@@ -38,6 +38,13 @@ def has_ended(worker: str) -> bool:
     return False
 
 
+def is_built(document: VersionDocument, now: datetime) -> bool:
+    """Whether a rebuild writes the version, as far as is known: one that was killed has left its name."""
+    if not document.worker or document.recorded_at is None or has_ended(document.worker):
+        return False
+    return now - document.recorded_at <= timedelta(seconds=LEASE_S)
+
+
 class RebuildLease:
     """The lease of `worker` on a version in `store`. `now` gives the time of day."""
 
@@ -56,15 +63,13 @@ class RebuildLease:
         """Take the version over for building. Raises RebuildRefusedError while another process builds it, and
         VersionOvertakenError where one begins to do so in this moment."""
         document = self.document
-        if document.worker not in ("", self._worker) and document.recorded_at is not None:
-            is_silent = self._now() - document.recorded_at > timedelta(seconds=LEASE_S)
-            if not is_silent and not has_ended(document.worker):
-                raise RebuildRefusedError(
-                    f"version {document.version} of {document.projection} is built by another process "
-                    f"({document.worker.rpartition(':')[2]}) at the moment, which was at {document.events:,} events at "
-                    f"{document.recorded_at:%H:%M:%S} UTC: wait for it, or stop it; one that was killed is taken over "
-                    f"after {LEASE_S:g} s"
-                )
+        if document.worker != self._worker and is_built(document, self._now()):
+            raise RebuildRefusedError(
+                f"version {document.version} of {document.projection} is built by another process "
+                f"({document.worker.rpartition(':')[2]}) at the moment, which was at {document.events:,} events at "
+                f"{document.recorded_at:%H:%M:%S} UTC: wait for it, or stop it; one that was killed is taken over "
+                f"after {LEASE_S:g} s"
+            )
         state = "building" if document.state != "building" else document.state
         since = document.since if document.state == "building" else self._now()
         await self.record(structs.replace(document, state=state, since=since, worker=self._worker))

@@ -12,10 +12,11 @@ from msgspec import Struct, structs
 from songline.cloud import cosmos
 from songline.processors.history.compare.compare import ComparedVersion
 from songline.processors.history.erasure.tail_names import read_keyed, would_return
+from songline.processors.history.rebuild.lease import is_built
 from songline.processors.history.rebuild.rebuild import lasting
 from songline.processors.history.versions.lag import LagMeter, VersionLag
 from songline.processors.history.versions.projections import VersionedProjection
-from songline.processors.history.versions.version_store import VersionStore
+from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
 from songline.schemas.channels import DATABASE, LIBRARY, SONGS
 from songline.schemas.progress import Watermark
 from songline.schemas.projections import DamagedVersionError, LiveVersionDocument, VersionDocument, container_of
@@ -102,26 +103,45 @@ class VersionSwitcher:
     async def drop(self, version: int) -> VersionDocument:
         """Delete a version's container, and what it has beside it. The live one is never dropped, nor one that a
         rebuild writes."""
-        live = await self._live(force=False)
-        document = self._of(await self._versions(live), version)
-        if document.version == live.version:  # type: ignore[union-attr]  # it is known without force
-            raise SwitchRefusedError(f"version {version} of {self._name} is live: switch to another one first")
-        if document.worker:
-            raise SwitchRefusedError(f"version {version} of {self._name} is being built: stop the rebuild first")
+        document = await self._droppable(version)
         # Answers that began with it, and its worker, need it for a moment.
         settled_s = (self._now() - document.since).total_seconds()
         if document.state == "former" and settled_s < SETTLING_S:
             await asyncio.sleep(SETTLING_S - settled_s)
+            # Meanwhile it may have become live again.
+            document = await self._droppable(version)
         stored = await self._store.read(self._name, version)
         assert stored is not None, "it was listed just now"
-        after = structs.replace(stored.document, state="dropped", since=self._now(), worker="")
-        # Said first: no reader goes on in a version that is dropped.
-        await self._store.replace(stored, after)
-        with suppress(CosmosResourceNotFoundError):
-            await self._account.get_database_client(DATABASE).delete_container(container_of(self._name, version))
+        if stored.document != document:
+            raise VersionOvertakenError(f"version {version} of {self._name} was changed meanwhile: look again")
+        after = document
+        if document.state != "dropped":
+            after = structs.replace(document, state="dropped", since=self._now(), worker="")
+            # Said first: no reader goes on in a version that is dropped.
+            marked = await self._store.replace(stored, after)
+            if (await self._store.live(self._name)).version == version:
+                await self._store.replace(marked, document)
+                raise SwitchRefusedError(f"version {version} of {self._name} became live meanwhile: look again")
         if self._projection.remove_rest is not None:
             await self._projection.remove_rest(version, self._account, self._environ)
+        # Last: while it is there, not all is removed, and the command can be repeated.
+        with suppress(CosmosResourceNotFoundError):
+            await self._account.get_database_client(DATABASE).delete_container(container_of(self._name, version))
         return after
+
+    async def _droppable(self, version: int) -> VersionDocument:
+        """A version that can be dropped, or of which an earlier drop that was cut off has left something."""
+        live = await self._store.live(self._name)
+        versions = await self._versions(live)
+        left_over = [one for one in versions if one.version == version and one.state == "dropped"]
+        if left_over and await cosmos.exists(self._account, DATABASE, container_of(self._name, version)):
+            return left_over[0]
+        document = self._of(versions, version)
+        if version == live.version:
+            raise SwitchRefusedError(f"version {version} of {self._name} is live: switch to another one first")
+        if is_built(document, self._now()):
+            raise SwitchRefusedError(f"version {version} of {self._name} is being built: stop the rebuild first")
+        return document
 
     @property
     def _name(self) -> str:
@@ -178,6 +198,8 @@ class VersionSwitcher:
             raise SwitchRefusedError(
                 f"{what} {unready}: {lag}{until}. Build on with `songline rebuild {self._name}`, or switch with --force"
             )
+        # Measuring takes seconds, in which it may have been dropped.
+        self._of(await self._versions(live), document.version)
         await self._store.make_live(live, document)
         stored = await self._store.read(self._name, document.version)
         return VersionSwitch(

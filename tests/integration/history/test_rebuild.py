@@ -11,11 +11,14 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import msgspec
 import pytest
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ServiceRequestError
 from azure.cosmos.aio import CosmosClient
+from msgspec import structs
 
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
@@ -25,6 +28,7 @@ from songline.processors.history.rebuild import partition_fold
 from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefusedError
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
 from songline.processors.history.rebuild.registry import REBUILT
+from songline.processors.history.versions import switching
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.history.versions.switching import SwitchRefusedError
@@ -264,8 +268,41 @@ async def test_a_rebuild_that_is_stopped_goes_on_and_another_one_is_refused(
 
         switched = await services.switcher(VERSIONED[LIBRARY]).switch(None, force=False)
         assert (switched.before, switched.after.version, switched.lag.events) == (1, 2, 0)
+        # What becomes live again while a drop waits for its readers stays.
+        switcher = services.switcher(VERSIONED[LIBRARY])
+
+        async def roll_back(seconds: float) -> None:
+            await switcher.roll_back(force=True)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(switching, "SETTLING_S", 60.0)
+            patch.setattr(switching, "asyncio", SimpleNamespace(sleep=roll_back))
+            with pytest.raises(SwitchRefusedError, match="version 1 of library is live"):
+                await switcher.drop(1)
+        await switcher.roll_back(force=True)
         # What had come in by a moment: nothing, for it is before the first event.
         past = await _build(services, cloud.environment, LIBRARY, until=NOON)
         assert (past.version, past.until, past.events) == (3, NOON, 0)
         with pytest.raises(SwitchRefusedError, match=r"is too far behind: .* it was built until 2026-11-22 12:00:00"):
             await services.switcher(VERSIONED[LIBRARY]).switch(3, force=False)
+
+        # What a rebuild that was killed has left is dropped, and what a drop has left that was cut off.
+        stored = await services.store.read(LIBRARY, 3)
+        assert stored is not None
+        worker = structs.replace(stored.document, worker="another-machine:7", recorded_at=services.now())
+        stored = await services.store.replace(stored, worker)
+        with pytest.raises(SwitchRefusedError, match="is being built"):
+            await switcher.drop(3)
+        await services.store.replace(stored, structs.replace(worker, recorded_at=NOON - timedelta(minutes=1)))
+        with monkeypatch.context() as patch:
+            patch.setattr(services.account, "get_database_client", _unreachable)
+            with pytest.raises(AzureError):
+                await switcher.drop(3)
+        await switcher.drop(3)
+        assert not await cosmos.exists(services.account, DATABASE, container_of(LIBRARY, 3))
+        with pytest.raises(SwitchRefusedError, match="was dropped at"):
+            await switcher.drop(3)
+
+
+def _unreachable(database: str) -> NoReturn:
+    raise ServiceRequestError(f"{database} can't be reached")
