@@ -1,8 +1,8 @@
-"""Places are given in turn, none is lost and none is given twice, whoever is cancelled meanwhile."""
+"""Places are given in turn, none is lost and none is given twice, whichever task is cancelled meanwhile."""
 
 import asyncio
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from songline.producers.publishing.buffer_room import BufferRoom
@@ -11,6 +11,7 @@ STEPS = st.lists(st.sampled_from(["take", "give back", "cancel first", "cancel l
 
 
 @given(st.integers(1, 4), STEPS)
+@example(1, ["take", "take", "take", "take", "cancel last"])
 def test_places_are_neither_lost_nor_doubled(places: int, steps: list[str]) -> None:
     async def run() -> None:
         room, held = BufferRoom(places), 0
@@ -38,7 +39,10 @@ def test_places_are_neither_lost_nor_doubled(places: int, steps: list[str]) -> N
             for _ in range(3):
                 await asyncio.sleep(0)
             served = [task for task in asked if task.done()]
-            assert asked[: len(served)] == served
+            # One that was cancelled in the last step has ended before its turn.
+            waiting = [task for task in asked if not task.cancelled()]
+            with_place = [task for task in waiting if task.done()]
+            assert waiting[: len(with_place)] == with_place
             held = sum(not task.cancelled() for task in served)
             assert held <= places
             asked = [task for task in asked if task not in served]
