@@ -12,7 +12,7 @@ class PartitionFoldCount(Struct):
 
 
 class RebuildCount(Struct):
-    """What a rebuild has done. Its folds change it; whoever shows it reads it.
+    """What a rebuild has done. Its folds change it; what shows it only reads it.
 
     `events` were folded since it began or went on, `unreadable` of them could not be decoded, and `refused` were
     refused by the store. `trouble` is what is waited out at the moment, empty for nothing.

@@ -19,8 +19,8 @@ SIZE_CHECK_S: Final = 1.0
 SETTLE_S: Final = 5.0
 """How long the end of a window waits for events that were taken before it and are not on disk yet."""
 KEEP_PLAN_MS: Final = 60_000
-"""Azurite writes down within some seconds what it has acknowledged. A file that it lost is written again by whoever
-starts next, as long as its plan is kept."""
+"""Azurite writes down within some seconds what it has acknowledged. A file that it lost is written again at the
+next start, as long as its plan is kept."""
 
 
 class PartitionCapture:
