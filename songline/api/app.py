@@ -3,15 +3,17 @@
 import logging
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import click
 from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from songline.api import erasure_routes, publishing
+from songline.api import erasure_setting, publishing
 from songline.api.past_folds import past_reader
 from songline.api.serving import read_head, serve
+from songline.cloud.extras import load
 from songline.cloud.settings import (
     BLOB_CONNECTION,
     BLOB_ENDPOINT,
@@ -78,7 +80,7 @@ class ApiSettings(Struct, frozen=True):
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
         events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
-        erasures = erasure_routes.read(environ)
+        erasures = erasure_setting.read(environ)
         if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
             return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers, erasures)
         writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
@@ -123,7 +125,9 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
         app.state.past = past
     _declined(app)
     if settings.erasures is not None:
-        app.include_router(erasure_routes.routes(settings.erasures))
+        # Imported here: it needs what the extra `api` does not bring.
+        offered: Any = load("songline.api.erasure_routes", "workers")
+        app.include_router(offered.routes(settings.erasures))
     if settings.events is None:
         logger.warning("the API takes no events: there is no outbox; %s names its file", OUTBOX)
     else:

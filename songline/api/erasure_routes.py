@@ -10,7 +10,6 @@ from azure.core.exceptions import AzureError
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from songline.cloud.settings import SettingError
 from songline.processors.history.erasure.erasure_store import NoErasureError
 from songline.processors.history.erasure.job import HeldRecord
 from songline.processors.history.erasure.listener_export import held_records
@@ -25,7 +24,6 @@ from songline.schemas.erasures import Erasure, ErasureRequest, answer_of
 from songline.schemas.errors import PoisonError
 from songline.schemas.forgotten import OUTSIDE_RULE, is_forgotten
 
-ERASURES = "SONGLINE_ERASURES"
 MAX_BODY_BYTES = 1_024
 RETRY_S = 10
 
@@ -59,17 +57,6 @@ _WORDS = {
     409: "It has begun, or is over",
     503: "A store can't be reached; `Retry-After` says when to ask again",
 }
-
-
-def read(environ: Mapping[str, str]) -> Mapping[str, str] | None:
-    """`environ` where the setting turns the routes on, else None; raises SettingError."""
-    match environ.get(ERASURES, ""):
-        case "" | "off":
-            return None
-        case "on":
-            return environ
-        case seen:
-            raise SettingError(ERASURES, repr(seen), "on or off")
 
 
 def _answers(status: int, *others: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from songline.api.app import ApiSettings, compose
-from songline.api.erasure_routes import ERASURES
+from songline.api.erasure_setting import ERASURES
 from songline.cloud.settings import (
     BLOB_ENDPOINT,
     COSMOS_ENDPOINT,

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from songline.api import erasure_routes
+from songline.api import erasure_setting
 from songline.api.app import ApiSettings, compose
 from songline.cloud.settings import SettingError
 from songline.processors.history.as_of.answers import FoldFailure, LibraryQuestion
@@ -81,4 +81,4 @@ async def test_it_is_off_unless_a_setting_turns_it_on(system: ErasureSystem) -> 
 
 def test_a_wrong_setting_is_named() -> None:
     with pytest.raises(SettingError, match="SONGLINE_ERASURES"):
-        erasure_routes.read({"SONGLINE_ERASURES": "yes"})
+        erasure_setting.read({"SONGLINE_ERASURES": "yes"})
