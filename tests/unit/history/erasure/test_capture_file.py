@@ -18,24 +18,11 @@ from songline.processors.history.erasure.rewriting import CaptureFileError, Forg
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
 from songline.schemas.forgotten import ForgottenNames, is_forgotten
+from tests.support.capture_files import CAPTURE_SCHEMA
 
 NAMES = ForgottenNames(bytes(range(32)))
 USER = "user-7"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-VALUES = ["long", "double", "string", "bytes"]
-SCHEMA = {
-    "type": "record",
-    "name": "EventData",
-    "namespace": "Microsoft.ServiceBus.Messaging",
-    "fields": [
-        {"name": "SequenceNumber", "type": "long"},
-        {"name": "Offset", "type": "string"},
-        {"name": "EnqueuedTimeUtc", "type": "string"},
-        {"name": "SystemProperties", "type": {"type": "map", "values": VALUES}},
-        {"name": "Properties", "type": {"type": "map", "values": [*VALUES, "null"]}},
-        {"name": "Body", "type": ["null", "bytes"]},
-    ],
-}
 
 
 def record(position: int, user_id: str, body: bytes | None = None) -> dict[str, Any]:
@@ -52,7 +39,7 @@ def record(position: int, user_id: str, body: bytes | None = None) -> dict[str, 
 
 def file_of(records: Sequence[dict[str, Any]], codec: str = "null", block_bytes: int = 2_000) -> bytes:
     target = io.BytesIO()
-    fastavro.writer(target, SCHEMA, records, codec=codec, sync_interval=block_bytes)
+    fastavro.writer(target, CAPTURE_SCHEMA, records, codec=codec, sync_interval=block_bytes)
     return target.getvalue()
 
 
