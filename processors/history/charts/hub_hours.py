@@ -4,25 +4,14 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Mapping
 from itertools import accumulate
-from typing import Protocol
 
 from msgspec import Struct
 
+from songline.processors.history.charts.readable import EventsRead
 from songline.processors.history.charts.replay import ChartReplay
 from songline.schemas.documents import Chart
 
 HOUR_S = 3_600
-
-
-class EventBatch(Protocol):
-    """What is read of a batch of a history: see ArchivedBatch."""
-
-    @property
-    def positions(self) -> list[int]: ...
-    @property
-    def enqueued_s(self) -> list[int]: ...
-    @property
-    def bodies(self) -> list[bytes]: ...
 
 
 class PartitionEvents:
@@ -32,7 +21,7 @@ class PartitionEvents:
     the partition has had.
     """
 
-    def __init__(self, batches: AsyncIterator[EventBatch]) -> None:
+    def __init__(self, batches: AsyncIterator[EventsRead]) -> None:
         self._batches = batches
         self._positions: list[int] = []
         self._enqueued_s: list[int] = []
