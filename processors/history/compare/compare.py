@@ -87,10 +87,7 @@ async def _compare_documents(
         for place, item in items.items():
             found.count(one.version)
             if place not in theirs:
-                if _is_later(projection, item, found.position):
-                    found.later += 1
-                else:
-                    found.note_missing(_named(place), other.version)
+                _note_missing(found, projection, place, item, other.version)
             elif detail := difference_of(_content(item), _content(theirs[place])):
                 if any(_is_later(projection, each, found.position) for each in (item, theirs[place])):
                     found.later += 1
@@ -103,10 +100,17 @@ async def _compare_documents(
         for place, item in items.items():
             found.count(other.version)
             if place not in ours:
-                if _is_later(projection, item, found.position):
-                    found.later += 1
-                else:
-                    found.note_missing(_named(place), one.version)
+                _note_missing(found, projection, place, item, one.version)
+
+
+def _note_missing(
+    found: VersionComparison, projection: str, place: tuple[str, str], item: Mapping[str, Any], version: int
+) -> None:
+    """Note that a version lacks a document, unless the document is of what came later."""
+    if _is_later(projection, item, found.position):
+        found.later += 1
+    else:
+        found.note_missing(_named(place), version)
 
 
 def _is_later(projection: str, item: Mapping[str, Any], position: Mapping[str, int]) -> bool:
