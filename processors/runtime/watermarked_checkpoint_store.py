@@ -10,13 +10,14 @@ from typing import Any
 
 from azure.eventhub.aio import CheckpointStore
 
+from songline.processors.runtime.checkpoint_store_wrapper import CheckpointStoreWrapper
 from songline.processors.runtime.checkpoints import BEGINNING
 from songline.processors.runtime.watermark_store import WatermarkStore
 
 log = logging.getLogger(__name__)
 
 
-class WatermarkedCheckpointStore(CheckpointStore):
+class WatermarkedCheckpointStore(CheckpointStoreWrapper):
     """`store`, whose checkpoints are never given as beyond `watermarks`. `given` has the position behind which the SDK
     begins to read, by partition, -1 for the beginning.
 
@@ -25,7 +26,7 @@ class WatermarkedCheckpointStore(CheckpointStore):
     """
 
     def __init__(self, store: CheckpointStore, watermarks: WatermarkStore) -> None:
-        self._store = store
+        super().__init__(store)
         self._watermarks = watermarks
         self.given: dict[str, int] = {}
 
@@ -33,7 +34,7 @@ class WatermarkedCheckpointStore(CheckpointStore):
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
     ) -> Iterable[dict[str, Any]]:
         names = (fully_qualified_namespace, eventhub_name, consumer_group)
-        found = {one["partition_id"]: one for one in await self._store.list_checkpoints(*names, **kwargs)}
+        found = {one["partition_id"]: one for one in await super().list_checkpoints(*names, **kwargs)}
         watermarks = await self._watermarks.read_all()
         for partition in found.keys() | watermarks.keys():
             applied = watermarks[partition].position if partition in watermarks else BEGINNING
@@ -55,16 +56,3 @@ class WatermarkedCheckpointStore(CheckpointStore):
                 "sequence_number": applied,
             }
         return list(found.values())
-
-    async def list_ownership(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
-    ) -> Iterable[dict[str, Any]]:
-        return await self._store.list_ownership(fully_qualified_namespace, eventhub_name, consumer_group, **kwargs)
-
-    async def claim_ownership(
-        self, ownership_list: Iterable[dict[str, Any]], **kwargs: Any
-    ) -> Iterable[dict[str, Any]]:
-        return await self._store.claim_ownership(ownership_list, **kwargs)
-
-    async def update_checkpoint(self, checkpoint: dict[str, str | int | None], **kwargs: Any) -> None:
-        await self._store.update_checkpoint(checkpoint, **kwargs)
