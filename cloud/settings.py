@@ -110,6 +110,11 @@ def read_servicebus(environ: Mapping[str, str]) -> ServiceBusSettings:
     return ServiceBusSettings(connection, host, management or None, environ.get(SERVICEBUS_CERTIFICATE) or None)
 
 
+def names_blobs(environ: Mapping[str, str]) -> bool:
+    """Whether `environ` says where Blob Storage is."""
+    return bool(environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT))
+
+
 def read_blobs(environ: Mapping[str, str]) -> BlobSettings:
     """The Blob Storage part alone; raises SettingError."""
     text = environ.get(BLOB_CONNECTION, "")

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 import click
 import uvicorn
 
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, BlobSettings, SettingError, read_blobs, read_cosmos
+from songline.cloud.settings import (
+    BLOB_CONNECTION,
+    BLOB_ENDPOINT,
+    BlobSettings,
+    SettingError,
+    names_blobs,
+    read_blobs,
+    read_cosmos,
+)
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
 
@@ -37,7 +45,7 @@ def main(host: str, port: int) -> None:
 
 def _storage(environ: Mapping[str, str]) -> BlobSettings | None:
     """The settings of Blob Storage; None, with a warning, if it is not configured: it is only needed for audio."""
-    if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
+    if names_blobs(environ):
         return read_blobs(environ)
     log.warning("the API serves no audio: neither %s nor %s is set", BLOB_CONNECTION, BLOB_ENDPOINT)
     return None

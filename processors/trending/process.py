@@ -15,7 +15,7 @@ from azure.storage.blob.aio import ContainerClient
 from msgspec import structs
 
 from songline.cloud import blobs, cosmos, eventhubs
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, CloudSettings, EventHubsSettings, read_blobs
+from songline.cloud.settings import CloudSettings, EventHubsSettings, names_blobs, read_blobs
 from songline.processors.runtime import live_version
 from songline.processors.runtime.health import serve_health
 from songline.processors.runtime.live_version import LiveVersionWatch, VersionChangedError
@@ -179,7 +179,7 @@ async def _run_live(app: BatchedApp, stop: asyncio.Event, watches: list[LiveVers
 @asynccontextmanager
 async def _hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | None]:
     """The blob container of sealed hours, None where the environment names no Blob Storage."""
-    if not environ.get(BLOB_CONNECTION) and not environ.get(BLOB_ENDPOINT):
+    if not names_blobs(environ):
         log.warning("no Blob Storage is set: all hours of seven days stay in the changelog")
         yield None
         return

@@ -25,6 +25,7 @@ from songline.cloud.settings import (
     EventHubsSettings,
     ServiceBusSettings,
     SettingError,
+    names_blobs,
     read_blobs,
     read_cosmos,
     read_eventhubs,
@@ -81,7 +82,7 @@ class ApiSettings(Struct, frozen=True):
         events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
         erasures = erasure_setting.read(environ)
-        if not _any(environ, BLOB_CONNECTION, BLOB_ENDPOINT):
+        if not names_blobs(environ):
             return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers, erasures)
         writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
         return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers, erasures)

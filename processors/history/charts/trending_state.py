@@ -7,7 +7,7 @@ from azure.cosmos.aio import CosmosClient
 from azure.storage.blob.aio import ContainerClient
 
 from songline.cloud import blobs, cosmos
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, read_blobs, read_eventhubs
+from songline.cloud.settings import names_blobs, read_blobs, read_eventhubs
 from songline.processors.trending.state_version import StateVersion
 from songline.processors.trending.state_writer import remove_state
 from songline.schemas.channels import ATTEMPTS, DATABASE, TRENDING_BLOBS
@@ -16,7 +16,7 @@ from songline.schemas.channels import ATTEMPTS, DATABASE, TRENDING_BLOBS
 @asynccontextmanager
 async def open_hours(environ: Mapping[str, str]) -> AsyncIterator[ContainerClient | None]:
     """The container of sealed hours; None where `environ` names no Blob Storage."""
-    if not environ.get(BLOB_CONNECTION) and not environ.get(BLOB_ENDPOINT):
+    if not names_blobs(environ):
         yield None
         return
     async with blobs.client(read_blobs(environ)) as account:
