@@ -21,8 +21,6 @@ up: $(VENV)/.run $(AZURITE)
 
 test: $(VENV)/.dev $(AZURITE) browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
-	@# Every operation of the API is a test here, all under one id, and of tests with one id xdist runs one.
-	$(BIN)/pytest -q tests/contract/test_schemathesis.py
 
 test-all: $(VENV)/.dev $(AZURITE) browser   ## what `make test` leaves out: long tests, and long state machines
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long $(ARGS)

@@ -19,6 +19,16 @@ from tests.support.api import ApiProcess
 from tests.support.localcloud import LocalCloud
 
 
+# First, so that `-m`, the order and xdist see the ids.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each operation of the API an id: schemathesis names them all alike, and of such tests xdist runs one."""
+    for item in items:
+        if item.path.name == "test_schemathesis.py":
+            _, bracket, operation = item.name.partition("[")
+            item._id = item.id.with_params(operation.removesuffix("]") if bracket else None)
+
+
 async def fill(cloud: LocalCloud) -> None:
     """What there is once the workers have run."""
     async with blobs.client(read_blobs(cloud.environment)) as places:

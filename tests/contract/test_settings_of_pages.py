@@ -64,6 +64,8 @@ def _constants() -> set[str]:
     return {
         node.value
         for text in _texts(*(f"{folder}/**/*.py" for folder in folders))
+        # Each process of a run comes through here: only what names one is parsed.
+        if SETTING.search(text)
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SETTING.fullmatch(node.value)
     }
