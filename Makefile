@@ -41,7 +41,7 @@ fuzz: $(VENV)/.dev      ## the random tests by new seeds for FUZZ_SECONDS, or fr
 
 chaos: $(VENV)/.dev $(AZURITE)   ## libraries, rebuilds and switches at their full size
 	SONGLINE_CHAOS_EVENTS=200000 $(BIN)/pytest tests/chaos/test_library.py $(ARGS)
-	SONGLINE_REBUILD_EVENTS=200000 SONGLINE_REBUILD_KILLS=5 $(BIN)/pytest --timeout 3600 tests/integration/history/test_rebuild.py $(ARGS)
+	SONGLINE_REBUILD_EVENTS=200000 SONGLINE_REBUILD_KILLS=5 SONGLINE_REBUILD_RATE=1000 $(BIN)/pytest --timeout 3600 tests/integration/history/test_rebuild.py $(ARGS)
 	SONGLINE_SWITCH_READS=200 SONGLINE_SWITCHES=20 $(BIN)/pytest tests/integration/projections/test_version_switch.py $(ARGS)
 
 check: $(VENV)/.dev $(DASHBOARD)

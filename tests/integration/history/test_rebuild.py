@@ -49,6 +49,8 @@ from tests.support.worker import read_hub, told_apart
 
 EVENTS = int(os.environ.get("SONGLINE_REBUILD_EVENTS", "2400"))
 KILLS = int(os.environ.get("SONGLINE_REBUILD_KILLS", "2"))
+RATE = int(os.environ.get("SONGLINE_REBUILD_RATE", "30"))
+PAUSE_S = 0.4
 PARTITIONS = 4
 DEADLINE = 120.0 + EVENTS / 200
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -93,12 +95,12 @@ def invented(chance: random.Random, number: int) -> Event:
 
 
 class Traffic:
-    """Events without end while the context lasts, a batch in each partition every `pause_s` seconds."""
+    """Up to RATE events a second without end while the context lasts, a batch in each partition every PAUSE_S
+    seconds."""
 
-    def __init__(self, hub: Libraries, seed: int, pause_s: float = 0.1) -> None:
+    def __init__(self, hub: Libraries, seed: int) -> None:
         self._hub = hub
         self._chance = random.Random(seed)
-        self._pause_s = pause_s
         self._number = 0
 
     async def send(self, batches: int, size: int = 10) -> None:
@@ -114,8 +116,8 @@ class Traffic:
     async def running(self) -> AsyncIterator[None]:
         async def run() -> None:
             while True:
-                await self.send(1, 3)
-                await asyncio.sleep(self._pause_s)
+                await self.send(1, max(1, round(RATE * PAUSE_S / PARTITIONS)))
+                await asyncio.sleep(PAUSE_S)
 
         sending = asyncio.create_task(run())
         try:
@@ -137,6 +139,8 @@ async def restarted(worker: WorkerProcess) -> None:
     worker.start()
 
 
+# It runs twenty commands one after the other: about 100 s of CPU, beside three other tests on two cores.
+@pytest.mark.timeout(900 + EVENTS / 20)
 async def test_rebuilds_that_are_killed_equal_the_live_versions_and_go_on(
     cloud: LocalCloud, operator: Operator, workers: list[WorkerProcess], account: CosmosClient
 ) -> None:
