@@ -13,6 +13,7 @@ from songline.processors.catalog.compacted_topic_writer import CompactedTopicWri
 from songline.processors.catalog.fold import READER
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore
+from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.runtime.hub_reader import CLOSING_S
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.process import run_worker
@@ -38,9 +39,10 @@ async def work(environ: Mapping[str, str], stop: asyncio.Event) -> None:
 
     needs = (producer.start, partial(producer.partitions_for, CATALOG))
     try:
-        await run_projection(
-            ProjectionDefinition(READER, CATALOG_GROUP, SONGS, "id", open_with, needs), environment, stop
+        definition = ProjectionDefinition(
+            READER, CATALOG_GROUP, SONGS, "id", open_with, needs, watch_forgotten=watch_forgotten
         )
+        await run_projection(definition, environment, stop)
     finally:
         # The partition's next reader publishes what could not be published by then.
         with suppress(TimeoutError):

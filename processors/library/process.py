@@ -7,6 +7,7 @@ from collections.abc import Callable
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from songline.cloud import cosmos
+from songline.processors.history.erasure.forgotten_watch import watch_forgotten
 from songline.processors.library import shelf_store
 from songline.processors.library.actions import READER
 from songline.processors.library.config import PREFIX, LibraryConfig
@@ -76,6 +77,7 @@ def projection(config: LibraryConfig) -> ProjectionDefinition:
         added=(shelf_store.CONTAINER,),
         make_first=parts.make_first,
         behind_flush_s=BEHIND_FLUSH_S,
+        watch_forgotten=watch_forgotten,
     )
 
 

@@ -29,6 +29,7 @@ from songline.processors.runtime.partition_processor import (
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.piece_fold import PieceFold
 from songline.processors.runtime.record_parker import RecordParker
+from songline.processors.runtime.record_renaming import RecordRenaming
 from songline.processors.runtime.resume_point import HubMismatch, HubState, resume_point
 from songline.processors.runtime.service_errors import is_item_refusal, last_line
 from songline.processors.runtime.watermark_store import WatermarkStore
@@ -63,6 +64,7 @@ class ReaderDependencies(Struct, frozen=True):
     now: Callable[[], datetime]
     steady: Callable[[], float]
     piece_lock: asyncio.Lock
+    renaming: RecordRenaming
 
 
 class PartitionReader:
@@ -122,6 +124,8 @@ class PartitionReader:
             self.mismatch = found
             return
         self.watermark, self.next_position = found.watermark, found.next_position
+        # A listener may have been forgotten while nobody, or another version, read the partition.
+        await self._shared.renaming.refresh()
         self._plan = await self._attempts.begin(self.next_position, hub.last)
         self._shared.bound.begin(self.partition, self._attempts.earlier_parked_in_a_row)
         self._processor = self._open()
@@ -160,6 +164,7 @@ class PartitionReader:
     async def process(self, records: Sequence[HubRecord]) -> None:
         """Process records, the first of which is at `next_position`. Raises FoldCrashedError and
         ParkingStoppedError."""
+        records = self._shared.renaming.renamed(self.partition, records)
         if self._plan is not None:
             records = await self._fold_in_pieces(records, self._plan, parks_crashes=True)
             if records:

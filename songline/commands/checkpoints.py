@@ -22,7 +22,6 @@ from songline.api_client import visible
 from songline.cloud import cosmos
 from songline.cloud.settings import SettingError, read_cosmos
 from songline.processes.environment import load
-from songline.processors.history.erasure.tail_names import read_keyed, would_reread
 from songline.processors.runtime.service_errors import last_line
 from songline.repair.audit import AuditEntry, AuditLog
 from songline.repair.checkpoints import PROJECTIONS, PartitionCheckpoint, opened
@@ -32,9 +31,6 @@ from songline.schemas.projections import DamagedVersionError
 from songline.sending.exits import CommandError, ExitCode
 
 T = TypeVar("T")
-
-OF_LISTENERS = ("library", "catalog")
-"""Workers whose projections have listeners' ids."""
 
 WORKER = click.argument("worker", type=click.Choice(sorted(PROJECTIONS)))
 
@@ -89,16 +85,6 @@ def reset(worker: str, partitions: tuple[str, ...], everything: bool, note: str 
     if not chosen:
         click.echo("Every partition can go on: nothing was reset. `--partition` or `--all` resets it nevertheless.")
         return
-    if worker in OF_LISTENERS:
-        erasures = _run(read_keyed(load(os.environ)))
-        for one in (found[partition] for partition in chosen):
-            if would_reread(erasures, one.hub_created_at, one.partition, one.first, one.position):
-                raise CommandError(
-                    f"partition {one.partition}: the hub still has what a listener did before they were forgotten, and "
-                    f"{worker} would bring them back. Rebuild instead, or wait until the hub has deleted it: `songline "
-                    "forget list` shows the receipts, which say when",
-                    ExitCode.REFUSED,
-                )
     for partition in chosen:
         click.echo(_run(_reset(worker, found[partition], note, by)))
 

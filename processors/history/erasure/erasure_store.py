@@ -1,5 +1,6 @@
-"""The container `erasures`."""
+"""The container `erasures`. Documents in it that are no erasures are passed over, and named once in the log."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
@@ -12,6 +13,9 @@ from songline.cloud.cosmos import OVERTAKEN, Container
 from songline.schemas.channels import ERASURES
 from songline.schemas.decoding import convert
 from songline.schemas.erasures import Erasure
+from songline.schemas.errors import PoisonError
+
+log = logging.getLogger(__name__)
 
 CONTAINER = Container(ERASURES, partition_key="/id", indexed=("/state/?", "/userId/?", "/requestedAt/?"))
 
@@ -30,6 +34,7 @@ class ErasureStore:
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
+        self._foreign: set[str] = set()
 
     async def create(self, erasure: Erasure) -> None:
         """Write the request; it is durable when this returns."""
@@ -54,8 +59,12 @@ class ErasureStore:
         return sorted((one for one in found if is_due(one, now)), key=lambda one: one.due_at)
 
     async def keyed(self) -> list[Erasure]:
-        """Those that a reader of the hub must know: their listeners' events may be in its tail."""
-        return [one async for one in self._query(_KEYED)]
+        """Those that a reader of the hub must know: their listeners' events may be in its tail. None where the account
+        has no erasures yet."""
+        try:
+            return [one async for one in self._query(_KEYED)]
+        except CosmosResourceNotFoundError:
+            return []
 
     async def change(self, erasure_id: str, step: Callable[[Erasure], Erasure]) -> Erasure:
         """Apply `step` and return the result. What `step` raises is raised, and so is NoErasureError."""
@@ -84,12 +93,24 @@ class ErasureStore:
             item = await self._container.read_item(erasure_id, erasure_id)
         except CosmosResourceNotFoundError:
             return None
-        return convert(dict(item), Erasure), item["_etag"]
+        erasure = self._erasure(dict(item))
+        return None if erasure is None else (erasure, item["_etag"])
 
     async def _query(self, query: str, user_id: str | None = None) -> AsyncIterator[Erasure]:
         parameters: list[dict[str, object]] = [] if user_id is None else [{"name": "@user", "value": user_id}]
         async for item in self._container.query_items(query, parameters=parameters):
-            yield convert(dict(item), Erasure)
+            if (erasure := self._erasure(dict(item))) is not None:
+                yield erasure
+
+    def _erasure(self, item: dict[str, object]) -> Erasure | None:
+        try:
+            return convert(item, Erasure)
+        except PoisonError as error:
+            name = str(item.get("id"))
+            if name not in self._foreign:
+                self._foreign.add(name)
+                log.error("document %r of the container %s is no erasure: %s", name, ERASURES, error.detail)
+            return None
 
 
 def is_due(erasure: Erasure, now: datetime) -> bool:

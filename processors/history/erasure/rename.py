@@ -5,8 +5,10 @@ and the import get other names; the source stays where it does not name the list
 whatever no contract has, go.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw
@@ -40,6 +42,11 @@ _FIELDS = {
     for name in payload.__struct_encode_fields__
 } - {*_DROPPED}
 
+# What an id may be made of, and `:` as it is in a URL.
+_WORD = re.compile(r"(?:[A-Za-z0-9._:-]|%3[Aa])+")
+_MAX_ID = 128
+_PUNCTUATION = (".", ":")
+
 _anything: Decoder[Any] = Decoder(Any)
 _members: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
@@ -47,7 +54,7 @@ _encode = msgspec.json.Encoder().encode
 
 def may_mention(body: bytes, user_id: str) -> bool:
     """Whether `body` may be of the listener or name them: cheap, and never wrong where it says no."""
-    return user_id.encode() in body or b"\\" in body
+    return user_id.encode() in body or b"\\" in body or (":" in user_id and b"%3" in body)
 
 
 def renamed_body(body: bytes, user_id: str, names: ForgottenNames, enqueued_s: int) -> tuple[bytes, str]:
@@ -126,20 +133,60 @@ def replaced_texts(value: Any, user_id: str, name: str) -> Any:
 
 
 def replaced_in(text: str, user_id: str, name: str) -> str:
-    """`text` with the id replaced where it is a word of its own: not within a longer id."""
-    if user_id not in text:
+    """`text` with the id replaced where it is a word of its own: not within a longer id.
+
+    Every sign that an id may have is part of a word. So `bob:2`, `bob.smith` and `bob.` do not name `bob`, but for a
+    full stop or a colon that ends a word of a sentence.
+    """
+    if user_id not in text and not (":" in user_id and "%3" in text):
         return text
-    parts, start = [], 0
-    while (place := text.find(user_id, start)) >= 0:
-        end = place + len(user_id)
-        is_word = not _is_of_id(text[place - 1 : place]) and not _is_of_id(text[end : end + 1])
-        parts += [text[start:place], name if is_word else user_id]
-        start = end
-    return "".join((*parts, text[start:]))
+
+    def other(word: re.Match[str]) -> str:
+        for one in _readings(text, word):
+            if user_id in (one, unquote(one)):
+                return name + word[0][len(one) :]
+        return word[0]
+
+    return _WORD.sub(other, text)
 
 
-def _is_of_id(sign: str) -> bool:
-    return sign.isascii() and (sign.isalnum() or sign in ("_", "-"))
+def ids_in(body: bytes) -> Iterator[str]:
+    """All words of a body that is no event which may be an id, each once."""
+    try:
+        found = _anything.decode(body)
+    except PoisonError:
+        found = body.decode("latin-1")
+    seen = set()
+    for text in _texts(found):
+        for word in _WORD.finditer(text):
+            for one in _readings(text, word):
+                if (id_ := unquote(one)) not in seen and len(id_) <= _MAX_ID:
+                    seen.add(id_)
+                    yield id_
+
+
+def _readings(text: str, word: re.Match[str]) -> Iterator[str]:
+    """The word, and where it is one of a sentence, what it is without the full stop or colon behind it."""
+    yield word[0]
+    before, after = text[: word.start()][-1:], text[word.end() :][:1]
+    is_of_sentence = (before + after).strip() == "" and word[0] != text
+    bare = word[0]
+    while is_of_sentence and bare[1:] and bare.endswith(_PUNCTUATION):
+        bare = bare[:-1]
+        yield bare
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for key, item in value.items():
+                yield key
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
 
 
 def _mentions(value: Raw, user_id: str) -> bool:

@@ -11,13 +11,12 @@ from msgspec import Struct, structs
 
 from songline.cloud import cosmos
 from songline.processors.history.compare.compare import ComparedVersion
-from songline.processors.history.erasure.tail_names import read_keyed, would_return
 from songline.processors.history.rebuild.lease import is_built
 from songline.processors.history.rebuild.rebuild import lasting
 from songline.processors.history.versions.lag import LagMeter, VersionLag
 from songline.processors.history.versions.projections import VersionedProjection
 from songline.processors.history.versions.version_store import VersionOvertakenError, VersionStore
-from songline.schemas.channels import DATABASE, LIBRARY, SONGS
+from songline.schemas.channels import DATABASE
 from songline.schemas.progress import Watermark
 from songline.schemas.projections import DamagedVersionError, LiveVersionDocument, VersionDocument, container_of
 
@@ -180,12 +179,6 @@ class VersionSwitcher:
         if not await cosmos.exists(self._account, DATABASE, container_of(self._name, document.version)):
             raise SwitchRefusedError(f"{what} has no container any more: rebuild it")
         watermarks = await self.watermarks(document.version)
-        if self._name in (LIBRARY, SONGS) and would_return(await read_keyed(self._environ), watermarks):
-            # Workers read the hub as it is, and a rebuild knows who was forgotten. So this is not for --force.
-            raise SwitchRefusedError(
-                f"{what} has not read up to where a listener was forgotten, and its worker would bring them back. "
-                f"Rebuild it: `songline rebuild {self._name}`"
-            )
         lag = await self._lag.measure(watermarks)
         if lag.gone and not force:
             raise SwitchRefusedError(

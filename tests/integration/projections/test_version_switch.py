@@ -16,17 +16,14 @@ from msgspec import structs
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processes.entities import CONTAINERS
-from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.rebuild.folded import CATALOG_SONGS, LIBRARIES, open_libraries, open_songs
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.projections import VERSIONED
-from songline.processors.history.versions.switching import SwitchRefusedError
 from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.watermark_store import WatermarkStore
-from songline.schemas.channels import DATABASE, ERASURES, LIBRARY, PROJECTIONS, SONGS
+from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS, SONGS
 from songline.schemas.envelope import Event, encode
-from songline.schemas.erasures import Erasure, ended
 from songline.schemas.events import Payload, SongPlayed, SongUploaded
 from songline.schemas.projections import LiveVersionDocument, VersionDocument, container_of, version_id
 from tests.support.api import ApiProcess
@@ -201,18 +198,6 @@ async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServic
     assert results == [None] * len(readers)
     assert sum(one.answers for one in readers) > 100
     assert {versions for one in readers for versions in one.versions} >= {(1, 1), (2, 2)}
-
-    # A version that would bring a forgotten listener back is not made live, not even by force.
-    erasures = ErasureStore(cosmos.container(services.account, DATABASE, ERASURES))
-    forgotten = Erasure(
-        id="e-1", state="done", songs="keep", requested_at=NOW, due_at=NOW, by="tests",
-        key="00" * 32, listener="x", bounds={"0": 10**6}, hub_created_at=NOW,
-    )  # fmt: skip
-    await erasures.create(forgotten)
-    for projection in (LIBRARY, SONGS):
-        with pytest.raises(SwitchRefusedError, match="a listener was forgotten"):
-            await services.switcher(VERSIONED[projection]).switch(2, force=True)
-    await erasures.change(forgotten.id, ended)
 
     # A list whose version is dropped says so; the live one goes on.
     async with httpx.AsyncClient(base_url=api.address) as client:

@@ -1,20 +1,24 @@
 """Events of a forgotten listener as the archive keeps them: the charts' rule has what it needs, and nobody else."""
 
 import json
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.history.erasure.rename import NOWHERE, renamed_body, renamed_properties, replaced_in
+from songline.processors.history.erasure.rename import NOWHERE, ids_in, renamed_body, renamed_properties, replaced_in
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas import examples
 from songline.schemas.envelope import decode, encode
 from songline.schemas.events import ListenImported, Payload, SongPlayed, SongRemoved, SongUploaded
 from songline.schemas.forgotten import ForgottenNames, is_forgotten
+from songline.schemas.types import ID_PATTERN
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOON_S = int(NOON.timestamp())
@@ -137,3 +141,43 @@ def test_a_word_is_replaced_wherever_it_stands(text: str, user_id: str) -> None:
     after = replaced_in(text, user_id, "!")
     assert replaced_in(after, user_id, "!") == after
     assert after.replace("!", user_id) == text
+
+
+WORDS = {"userId", "broken", "user", "users", "library", "no", "refused", "as", "before"}
+IDS = st.from_regex(re.compile(ID_PATTERN), fullmatch=True).filter(lambda id_: id_ not in WORDS)
+NEARBY = st.tuples(st.text("._:-aZ9", max_size=3), st.text("._:-aZ9", max_size=3))
+FORMS: tuple[Callable[[str], str], ...] = (
+    lambda id_: id_,
+    lambda id_: f'{{"userId": "{id_}", "broken',
+    lambda id_: f"user={id_};",
+    lambda id_: f"/users/{id_}/library",
+    lambda id_: f"/users/{quote(id_, safe='')}/library",
+    lambda id_: f"'{id_}'",
+    lambda id_: f"no user ({id_})",
+)
+
+
+@given(IDS, NEARBY, st.sampled_from(FORMS))
+def test_an_id_is_replaced_and_no_longer_one_is(
+    user_id: str, more: tuple[str, str], form: Callable[[str], str]
+) -> None:
+    assert replaced_in(form(user_id), user_id, "!") == form("!").replace("%21", "!")
+    longer = f"{more[0]}{user_id}{more[1]}"
+    if longer != user_id:
+        assert replaced_in(form(longer), user_id, "!") == form(longer)
+        assert user_id not in ids_in(form(longer).encode())
+
+
+@given(IDS, st.sampled_from((".", ":", "")))
+def test_an_id_of_a_sentence_may_have_punctuation_behind_it(user_id: str, sign: str) -> None:
+    sentence = f"refused {user_id}{sign} as before"
+    assert replaced_in(sentence, user_id, "!") == f"refused !{sign} as before"
+    assert user_id in ids_in(sentence.encode())
+
+
+@pytest.mark.parametrize(
+    "longer", ["user-7:2", "user-7.smith", "user-7_x", "user-7-x", "a:user-7", "user-7.", "%3Auser-7"]
+)
+def test_records_of_longer_ids_are_left_alone(longer: str) -> None:
+    for body in (f'{{"userId":"{longer}"}}', f"userId={longer}", f"/users/{longer}"):
+        assert renamed(body.encode()) == body.encode()

@@ -4,12 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import structs
 
-from songline.processors.history.erasure.tail_names import ForgottenListeners, would_reread, would_return
+from songline.processors.history.erasure.tail_names import NOBODY_FORGOTTEN, ForgottenListeners
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.erasures import Erasure, ended, finished, listener_hash
 from songline.schemas.events import SongPlayed
 from songline.schemas.forgotten import ForgottenNames
-from songline.schemas.progress import Watermark
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = bytes(range(32))
@@ -41,8 +40,8 @@ def test_events_up_to_the_bound_are_renamed() -> None:
     bodies = [body("user-7"), body("user-8"), body("user-7")]
     assert users(forgotten, [2, 3, 4], bodies) == [name, "user-8", "user-7"]
     assert users(forgotten, [2, 3, 4], bodies, "1") == ["user-7", "user-8", "user-7"]
-    assert forgotten.renamed("0", [4], [0], bodies[:1]) is not None
-    assert forgotten.renamed("0", [1], [0], [b"no event"]) == [b"no event"]
+    after = [body("user-7")]
+    assert forgotten.renamed("0", [4], [0], after) is after
 
 
 def test_nothing_is_renamed_of_another_hub_or_after_the_tail_has_ended() -> None:
@@ -59,23 +58,16 @@ def test_a_receipt_has_neither_listener_nor_key_in_the_end() -> None:
     assert (ended(receipt).key, ended(receipt).listener) == ("", "")
 
 
-def test_a_version_that_has_not_read_up_to_the_bound_would_bring_them_back() -> None:
-    def at(position: int) -> dict[str, Watermark]:
-        return {"0": Watermark(position=position, through=None)}
-
-    assert would_return([ERASURE], at(2))
-    assert would_return([ERASURE], {})
-    assert not would_return([ERASURE], at(3))
-    assert not would_return([structs.replace(ERASURE, bounds={"0": -1})], {})
-    assert not would_return([ended(ERASURE)], at(2))
+def test_a_body_that_is_no_event_loses_them_too() -> None:
+    forgotten, name = ForgottenListeners([ERASURE], NOON), ForgottenNames(KEY).of_hour(0)
+    bodies = [b'{"userId": "user-7"}', b"user-7: no", b"user-7:2 and user-7.", b'{"userId": "user-7."}', b"nobody"]
+    found = forgotten.renamed("0", [0, 1, 2, 3, 3], [0] * 5, bodies)
+    other = name.encode()
+    assert found == [b'{"userId":"%s"}' % other, other + b": no", b"user-7:2 and %s." % other, *bodies[3:]]
 
 
-def test_a_worker_that_begins_again_before_the_bound_would_read_them_once_more() -> None:
-    assert would_reread([ERASURE], NOON, "0", 0, 3)
-    assert would_reread([ERASURE], NOON, "0", 3, 9)
-    assert not would_reread([ERASURE], NOON, "0", 4, 9), "the hub has deleted it"
-    assert not would_reread([ERASURE], NOON, "0", 0, 2), "it has not been read yet"
-    assert not would_reread([ERASURE], NOON, "0", 0, None)
-    assert not would_reread([ERASURE], NOON, "1", 0, 9)
-    assert not would_reread([ERASURE], NOON + timedelta(hours=1), "0", 0, 9), "the hub was made anew"
-    assert not would_reread([ended(ERASURE)], NOON, "0", 0, 9)
+def test_whether_there_is_anybody_is_known_by_position() -> None:
+    forgotten = ForgottenListeners([ERASURE], NOON)
+    assert [forgotten.may_name("0", position) for position in (0, 3, 4)] == [True, True, False]
+    assert not forgotten.may_name("1", 0)
+    assert not NOBODY_FORGOTTEN.may_name("0", 0)
