@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud_tests.support import fuzzing, skips
+from localcloud_tests.support import collecting, fuzzing, skips
 from tests.support.localcloud import LocalCloud
 
 LONGEST = (
@@ -53,6 +53,7 @@ LONG = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    collecting.configure(config)
     fuzzing.configure(config)
     skips.configure(config)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.testing import LocalCloudProcess
-from localcloud_tests.support import fuzzing, skips
+from localcloud_tests.support import collecting, fuzzing, skips
 
 HERE = Path(__file__).parent
 LONG = (
@@ -21,6 +21,7 @@ LONG = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    collecting.configure(config)
     fuzzing.configure(config)
     skips.configure(config)
 
