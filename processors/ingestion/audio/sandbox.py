@@ -22,6 +22,7 @@ from songline.schemas.ingestions import Reason
 
 ANSWER_MAX = 64 * 1024
 FILES_MAX = 32
+ENDS_S = 30.0
 
 
 class SandboxLimits(Struct, frozen=True):
@@ -52,13 +53,14 @@ class Sandbox:
         """What the file at `path` holds; raises ProbeFailedError."""
         ours, theirs = self._context.Pipe(duplex=False)
         process = self._context.Process(target=_answer, args=(theirs, str(path), self._limits), daemon=True)
+        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
         try:
-            await asyncio.to_thread(process.start)
+            await asyncio.shield(starting)
             theirs.close()
             answer = await asyncio.to_thread(_read, ours, self._limits.seconds)
-            if answer is not None:
+            if answer:
                 return _answers.decode(answer)
-            if not await asyncio.to_thread(_ended, process):
+            if answer is None or not await asyncio.to_thread(_ended, process):
                 raise ProbeFailedError(f"the probe of {path.name} took more than {self._limits.seconds} s on the clock")
             if process.exitcode == -signal.SIGXCPU:
                 text = (
@@ -67,6 +69,8 @@ class Sandbox:
                 return RefusedAudio(reason=Reason(cause="corrupt", text=text))
             raise ProbeFailedError(f"the probe of {path.name} ended with code {process.exitcode}")
         finally:
+            # The thread starts it though the caller has gone.
+            await asyncio.wait((starting,))
             theirs.close()
             if process.pid is not None:
                 process.kill()
@@ -76,15 +80,16 @@ class Sandbox:
 
 
 def _read(connection: Connection, seconds: float) -> bytes | None:
-    """The answer; None when there is none in time, or the process ended without."""
+    """The answer; empty when the process ended without, None when there is none in time."""
     try:
         return connection.recv_bytes(ANSWER_MAX) if connection.poll(seconds) else None
     except EOFError:
-        return None
+        return b""
 
 
 def _ended(process: "multiprocessing.process.BaseProcess") -> bool:
-    process.join(1.0)
+    # It has closed its pipe, as it ends; on a busy machine its server tells a while later.
+    process.join(ENDS_S)
     return process.exitcode is not None
 
 

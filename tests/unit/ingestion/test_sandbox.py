@@ -4,6 +4,8 @@ import asyncio
 import multiprocessing
 import os
 import resource
+import threading
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -67,4 +69,27 @@ async def test_a_probe_that_is_called_off_is_ended(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(Sandbox().probe(path), 0.5)
+    assert multiprocessing.active_children() == []
+
+
+async def test_a_probe_that_is_called_off_while_its_process_starts_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, start = tmp_path / "pipe", ForkServerProcess.start
+    os.mkfifo(path)
+    begun, may_start = threading.Event(), threading.Event()
+
+    def slowly(process: ForkServerProcess) -> None:
+        begun.set()
+        may_start.wait()
+        start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", slowly)
+    probing = asyncio.create_task(Sandbox().probe(path))
+    await asyncio.to_thread(begun.wait)
+    probing.cancel()
+    asyncio.get_running_loop().call_later(0.1, may_start.set)
+    with pytest.raises(asyncio.CancelledError):
+        await probing
+    assert may_start.is_set()
     assert multiprocessing.active_children() == []
