@@ -76,7 +76,9 @@ class System:
         self.api = ApiProcess(environment, self._folder / "api.log").start()
         stack.callback(self.api.kill)
         self.play("warm-up")
-        wait_for(lambda: httpx.get(f"{self.address}/v1/charts/top/5m").status_code == 200, "the first chart")
+        wait_for(
+            lambda: httpx.get(f"{self.address}/v1/charts/top/5m", timeout=60).status_code == 200, "the first chart"
+        )
 
     @property
     def address(self) -> str:
@@ -87,12 +89,12 @@ class System:
         for _ in range(times):
             listener = f"listener-{secrets.token_hex(6)}"
             body = {"userId": listener, "playedMs": 60_000, "durationMs": 180_000, "region": "DE"}
-            answer = httpx.post(f"{self.address}/v1/songs/{song}/plays", json=body)
+            answer = httpx.post(f"{self.address}/v1/songs/{song}/plays", json=body, timeout=60)
             assert answer.is_success, answer.text
 
     def begin(self, listener: str, song: str) -> None:
         """The listener begins to play the song."""
-        httpx.put(f"{self.address}/v1/users/{listener}/now-playing", json={"songId": song})
+        httpx.put(f"{self.address}/v1/users/{listener}/now-playing", json={"songId": song}, timeout=60)
 
     async def _make(self) -> None:
         await make_containers(self.cloud.settings())

@@ -66,5 +66,5 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def web(address: str) -> Iterator[httpx.Client]:
     """A client of that API, which keeps its connections."""
-    with httpx.Client(base_url=address, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
         yield client

@@ -51,7 +51,7 @@ def test_the_whole_system_runs_from_the_wheels(
         assert process.poll() is None, log.read_text()
         (api,) = {line.split()[1].rstrip("/") for line in log.read_text().splitlines() if line.startswith("  look")}
         wait_for(lambda: _entries(api) > 0, "a chart with songs in it", 60)
-        page = httpx.get(f"{api}/", timeout=5)
+        page = httpx.get(f"{api}/", timeout=60)
         assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
     finally:
         process.terminate()
@@ -70,5 +70,5 @@ def _node(wheels: Path) -> list[str]:
 
 
 def _entries(api: str) -> int:
-    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=5)
+    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60)
     return len(answer.json()["entries"]) if answer.status_code == 200 else 0

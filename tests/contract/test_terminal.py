@@ -118,7 +118,7 @@ def test_signals_end_it_with_their_codes(address: str, tmp_path: Path) -> None:
                 # It counts what it has sent, every five seconds: then it is at work.
                 process.stderr.readline()
             process.send_signal(number)
-            _, said = process.communicate(timeout=30)
+            _, said = process.communicate(timeout=60)
         assert process.returncode == code, said
         assert b"Traceback" not in said
 

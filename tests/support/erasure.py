@@ -250,7 +250,7 @@ async def _read(consumer: EventHubConsumerClient, partition: str) -> list[HubRec
                 done.set()
 
     reading = asyncio.create_task(consumer.receive(take, partition_id=partition, starting_position="-1"))
-    await asyncio.wait_for(done.wait(), 30)
+    await asyncio.wait_for(done.wait(), 60)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     return found

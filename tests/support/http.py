@@ -4,13 +4,13 @@ import socket
 from urllib.parse import urlsplit
 
 
-def connect(address: str, timeout: float = 20) -> socket.socket:
+def connect(address: str, timeout: float = 60) -> socket.socket:
     """A connection to the server at `address`."""
     url = urlsplit(address)
     return socket.create_connection((url.hostname or "", url.port or 0), timeout=timeout)
 
 
-def exchange(address: str, request: bytes, timeout: float = 20) -> bytes:
+def exchange(address: str, request: bytes, timeout: float = 60) -> bytes:
     """All that the server answers until it closes the connection; the request says that it should."""
     with connect(address, timeout) as raw:
         raw.sendall(request)

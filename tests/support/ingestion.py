@@ -128,7 +128,7 @@ class App:
         container = cosmos.container(self.cosmos, DATABASE, SONGS)
         await container.upsert_item(msgspec.to_builtins(SongDocument(id=song.id, facts={"0": stated(song)})))
 
-    async def settled(self, ingestion_id: str, deadline: float = 30.0) -> Ingestion:
+    async def settled(self, ingestion_id: str, deadline: float = 60.0) -> Ingestion:
         """The ingestion when its outcome is known and said."""
 
         async def look() -> Ingestion | None:
@@ -181,7 +181,7 @@ async def _read(consumer: EventHubConsumerClient, partition: str, last: int) -> 
                 done.set()
 
     reading = asyncio.create_task(consumer.receive(take, partition_id=partition, starting_position="-1"))
-    await asyncio.wait_for(done.wait(), 30)
+    await asyncio.wait_for(done.wait(), 60)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     return found

@@ -58,7 +58,7 @@ class TrendingWorker(WorkerProcess):
         """Whether it answers that it is ready."""
         if not self.health_url:
             return False
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return (await client.get(self.health_url)).status_code == 200
 
 

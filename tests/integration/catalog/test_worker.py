@@ -177,7 +177,7 @@ async def test_it_waits_for_what_is_not_there_yet_and_says_for_what(
     port = settle({"health": 0})["health"]
     worker = new_worker(SONGLINE_CATALOG_PORT=str(port))
     wait_for(lambda: "waiting: CosmosResourceNotFoundError" in worker.said, "it to say that it waits")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as health:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as health:
         assert (await health.get("/health/live")).status_code == 200
         waits = await health.get("/health/ready")
         assert waits.status_code == 503

@@ -136,7 +136,7 @@ async def test_bad_commands_are_set_aside_once_and_good_ones_among_them_are_carr
 
     waiting: list[tuple[set[str], int]] = []
     try:
-        await wait_for_async(told, "the bad commands to be set aside", 40)
+        await wait_for_async(told, "the bad commands to be set aside")
     except AssertionError:
         raise AssertionError(f"{waiting[-1]}\n{worker.said[-3000:]}") from None
     for name in good:

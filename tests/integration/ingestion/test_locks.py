@@ -207,7 +207,7 @@ async def test_a_worker_whose_clock_is_a_minute_ahead_says_so_and_takes_nothing(
             return found[1] if found else ""
 
         base = await wait_for_async(served, "the worker's health")
-        async with httpx.AsyncClient(base_url=base) as http:
+        async with httpx.AsyncClient(base_url=base, timeout=60) as http:
 
             async def told() -> str:
                 try:

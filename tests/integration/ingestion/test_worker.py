@@ -130,7 +130,7 @@ async def test_the_worker_ends_in_good_order(app: App, worker: WorkerProcess) ->
     successor = worker.start()
     for number in range(6):
         # What was in hand is finished or handed back: nobody waits for a lock to run out.
-        assert (await app.settled(f"last-{number}", deadline=20)).state == "ready", successor.said
+        assert (await app.settled(f"last-{number}", deadline=50)).state == "ready", successor.said
     assert (datetime.now(UTC) - began).total_seconds() < 30
 
 

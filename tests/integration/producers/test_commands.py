@@ -37,7 +37,7 @@ def songline(
         env=environment,
         input=stdin,
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
         cwd=folder,
     )
@@ -173,7 +173,7 @@ def test_simulate_ends_cleanly_and_keeps_what_it_said_is_sent(
             "events in the hub",
         )
         running.send_signal(number)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=60)
     finally:
         running.kill()
         running.wait()

@@ -34,7 +34,7 @@ def apis(shared_localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
 
 async def heard(api: ApiProcess, path: str) -> AsyncGenerator[str, None]:
     async with (
-        httpx.AsyncClient(base_url=api.address, timeout=30, trust_env=False) as http,
+        httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as http,
         http.stream("GET", path) as response,
     ):
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -46,7 +46,7 @@ async def heard(api: ApiProcess, path: str) -> AsyncGenerator[str, None]:
 async def test_it_reaches_listeners_of_every_process(apis: list[ApiProcess]) -> None:
     async def play() -> None:
         # Who listens from a moment on hears what comes after it: told again until it is heard.
-        async with httpx.AsyncClient(base_url=apis[0].address, timeout=30, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=apis[0].address, timeout=60, trust_env=False) as http:
             while True:
                 for user in ("user-a", "user-b"):
                     response = await http.put(f"/v1/users/{user}/now-playing", json={"songId": f"song-of-{user}"})
@@ -56,7 +56,7 @@ async def test_it_reaches_listeners_of_every_process(apis: list[ApiProcess]) -> 
     async def listen(api: ApiProcess, path: str, users: set[str]) -> None:
         """Until each of `users` was heard, and nobody else."""
         missing = set(users)
-        async with asyncio.timeout(30), aclosing(heard(api, path)) as lines:
+        async with asyncio.timeout(60), aclosing(heard(api, path)) as lines:
             async for line in lines:
                 (user,) = (user for user in users if f'"userId":"{user}","songId":"song-of-{user}","at":"' in line)
                 missing.discard(user)
@@ -109,7 +109,7 @@ async def test_after_records_that_are_none_of_ours_the_next_one_is_heard(
     async with AIOKafkaProducer(**client_options(settings), max_request_size=1 << 20) as producer:
         playing = asyncio.create_task(play(producer))
         try:
-            async with asyncio.timeout(30), aclosing(heard(apis[0], "/v1/users/user-odd/now-playing")) as lines:
+            async with asyncio.timeout(60), aclosing(heard(apis[0], "/v1/users/user-odd/now-playing")) as lines:
                 # Twice: the odd ones are before it and behind it.
                 assert "song-odd" in await anext(lines)
                 assert "song-odd" in await anext(lines)

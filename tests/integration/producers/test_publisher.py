@@ -79,11 +79,11 @@ async def test_a_single_event_does_not_wait_for_company(shared_localcloud: Local
     slow = EventPublisher(settings, linger_ms=600_000, batch_events=2, now=lambda: NOW)
     async with publisher(shared_localcloud) as out, slow:
         waiting = asyncio.create_task(slow.publish(like("slow", 1)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await out.publish(like("alone", 1)) == "sent"
         # A publisher that lingers for ten minutes does wait for company, and goes with it.
         assert not waiting.done()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await slow.publish(like("slow", 2)) == "sent"
             assert await waiting == "sent"
         assert (out.statistics().batches, slow.statistics().batches) == (1, 1)

@@ -109,7 +109,7 @@ async def test_steps_come_as_they_happen_with_heartbeats_between(container: Cont
     upload = Way(container, "slow")
     await upload.comes_to("received", "queued")
     events = stream(DocumentStore(container), upload.now, None, poll=0.02, heartbeat=0.05)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert [told((await anext(events)).decode()) for _ in range(2)] == [["received"], ["queued"]]
         assert (await anext(events)).startswith(b": queued")
         await upload.comes_to("dead", reason=Reason(cause="failed", text="The disk burned."))

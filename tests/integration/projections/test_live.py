@@ -118,7 +118,7 @@ async def test_a_watcher_is_told_of_a_chart_once_for_each_change(feed: LiveFeed,
     chart = {**msgspec.to_builtins(examples.CHART), "id": "current", "chart": chart_key("top", "5m", asked.scope)}
     await container.upsert_item(chart)
     told: list[tuple[str, bytes]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in stream(feed, asked):
             name, _, rest = event.decode().partition("\n")
             told.append((name, rest.removeprefix("data: ").strip().encode()))
@@ -144,7 +144,7 @@ async def test_who_plays_what_is_told_by_title_while_it_is_news(
     broadcast.publish(Playing(user_id="user-old", song_id=song.id, at=now - timedelta(hours=1)))
     broadcast.publish(Playing(user_id="user-a", song_id=song.id, at=now))
     broadcast.publish(Playing(user_id="user-b", song_id="song-unknown", at=now))
-    async with asyncio.timeout(20), feed.watching():
+    async with asyncio.timeout(60), feed.watching():
         _, found = await feed.after(0)
     assert [(one.user_id, one.title) for one in found.playing] == [("user-b", None), ("user-a", song.title)]
 
@@ -171,7 +171,7 @@ async def test_what_can_not_be_looked_at_is_said(song_cloud: LocalCloud) -> None
     versions = VersionedStores(missing, lambda _: missing, time.monotonic)
     stores = FeedStores(versions, SongVersions(versions), missing)
     feed = LiveFeed(stores, hubs, heard, lambda: datetime.now(UTC), tick=0.1)
-    async with asyncio.timeout(20), feed.watching():
+    async with asyncio.timeout(60), feed.watching():
         _, found = await feed.after(0)
     await feed.close()
     await client.close()
@@ -205,7 +205,7 @@ async def test_workers_are_asked_how_they_are(
             feed_stores(database), hubs, broadcast, lambda: datetime.now(UTC), 0.1, workers=WorkerReports(addresses)
         )
         try:
-            async with feed.watching(), asyncio.timeout(20):
+            async with feed.watching(), asyncio.timeout(60):
                 number, latest = await feed.after(0)
                 found = {one.name: one for one in latest.projections}
                 assert found["library"].freshness == "stale"
@@ -229,7 +229,7 @@ async def test_several_charts_are_followed_on_one_stream(feed: LiveFeed, databas
     followed = named("top:5m:genre:one,trending:7d:region:DE")
     assert followed is not None
     told: list[dict[str, object]] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in stream(feed, None, followed):
             name, _, rest = event.decode().partition("\n")
             if name == "event: followed":

@@ -104,7 +104,7 @@ class Reader:
     were read to their ends."""
 
     def __init__(self, address: str, seed: int) -> None:
-        self._client = httpx.AsyncClient(base_url=address, timeout=20)
+        self._client = httpx.AsyncClient(base_url=address, timeout=60)
         self._chance = random.Random(seed)
         self.answers = 0
         self.lists = 0
@@ -200,7 +200,7 @@ async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServic
     assert {versions for one in readers for versions in one.versions} >= {(1, 1), (2, 2)}
 
     # A list whose version is dropped says so; the live one goes on.
-    async with httpx.AsyncClient(base_url=api.address) as client:
+    async with httpx.AsyncClient(base_url=api.address, timeout=60) as client:
         await services.switcher(VERSIONED[LIBRARY]).switch(2, force=False)
         await asyncio.sleep(1.1)
         first = (await client.get("/v1/users/ann/library", params={"limit": 5})).json()

@@ -136,7 +136,7 @@ async def test_a_bad_deploy_parks_ten_and_then_stops_also_when_it_is_started_aga
     cloud: LocalCloud, new_worker: Callable[..., WorkerProcess]
 ) -> None:
     port = settle({"health": 0})["health"]
-    async with libraries_on(cloud) as hub, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as health:
+    async with libraries_on(cloud) as hub, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as health:
         await hub.tell(*with_culprits(0, 40, dict.fromkeys(range(5, 40), RAISES)), partition="0")
 
         async def reasons() -> list[str]:

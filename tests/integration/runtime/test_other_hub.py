@@ -72,7 +72,7 @@ def checkpoints(cloud: LocalCloud, *arguments: str) -> str:
 
 @asynccontextmanager
 async def health(port: int) -> AsyncIterator[Callable[[str], Awaitable[list[str]]]]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
 
         async def reasons(about: str) -> list[str]:
             with suppress(httpx.TransportError):

@@ -51,7 +51,7 @@ def api(localcloud: LocalCloud, database: CosmosClient) -> Iterator[str]:
 def _answers(url: str) -> Callable[[], bool]:
     def answers() -> bool:
         try:
-            return httpx.get(url).status_code == 200
+            return httpx.get(url, timeout=60).status_code == 200
         except httpx.TransportError:
             return False
 

@@ -128,7 +128,7 @@ def run(command: Sequence[str], environ: dict[str, str]) -> subprocess.Completed
 
 
 def chart(api: str) -> dict[str, Any]:
-    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=10)
+    answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60)
     assert answer.status_code == 200
     body: dict[str, Any] = answer.json()
     return body
@@ -190,7 +190,7 @@ def sees_what_he_wrote(api: str) -> None:
     least = f"min_position={partition}:{number}&wait=30"
 
     def answered(path: str) -> dict[str, Any] | None:
-        answer = httpx.get(f"{api}{path}?{least}", timeout=40)
+        answer = httpx.get(f"{api}{path}?{least}", timeout=90)
         if answer.status_code == 503:
             return None
         found: dict[str, Any] = answer.raise_for_status().json()
@@ -206,7 +206,7 @@ def sees_what_he_wrote(api: str) -> None:
 
 def listened(api: str) -> dict[str, Any]:
     play = {"userId": "visitor", "playedMs": 60_000, "durationMs": 60_000, "region": "IS"}
-    answer = httpx.post(f"{api}/v1/songs/song-of-iceland/plays", json=play, timeout=10).raise_for_status()
+    answer = httpx.post(f"{api}/v1/songs/song-of-iceland/plays", json=play, timeout=60).raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
 
@@ -221,7 +221,7 @@ def uploaded(system: Up, api: str) -> str:
     assert found, sent.stdout
     song_id = found[1]
     wait_for(lambda: sound(api, song_id) == SONG, "the song's sound", DEADLINE)
-    part = httpx.get(f"{api}/v1/songs/{song_id}/audio", headers={"Range": "bytes=10-19"}, timeout=10)
+    part = httpx.get(f"{api}/v1/songs/{song_id}/audio", headers={"Range": "bytes=10-19"}, timeout=60)
     assert (part.status_code, part.content) == (206, SONG[10:20])
     shown = songline(system.data, "songs", "lanterns", "--artist", "nova reed", "--json")
     assert [song["id"] for song in json.loads(shown.stdout)["songs"]] == [song_id]
@@ -230,16 +230,16 @@ def uploaded(system: Up, api: str) -> str:
 
 
 def sound(api: str, song_id: str) -> bytes | None:
-    answer = httpx.get(f"{api}/v1/songs/{song_id}/audio", timeout=10)
+    answer = httpx.get(f"{api}/v1/songs/{song_id}/audio", timeout=60)
     return answer.content if answer.status_code == 200 else None
 
 
 def taken_away(api: str, song_id: str) -> None:
     """A simulated song goes by its uploader's wish, from the catalog and from the charts."""
-    uploader = httpx.get(f"{api}/v1/songs/{song_id}", timeout=10).json()["song"]["userId"]
-    asked = httpx.delete(f"{api}/v1/songs/{song_id}", headers={"X-User-Id": uploader}, timeout=10)
+    uploader = httpx.get(f"{api}/v1/songs/{song_id}", timeout=60).json()["song"]["userId"]
+    asked = httpx.delete(f"{api}/v1/songs/{song_id}", headers={"X-User-Id": uploader}, timeout=60)
     assert asked.status_code == 202, asked.text
-    wait_for(lambda: httpx.get(f"{api}/v1/songs/{song_id}", timeout=10).status_code == 410, "its end", DEADLINE)
+    wait_for(lambda: httpx.get(f"{api}/v1/songs/{song_id}", timeout=60).status_code == 410, "its end", DEADLINE)
     wait_for(lambda: all(entry["songId"] != song_id for entry in chart(api)["entries"]), "its way out", DEADLINE)
 
 
@@ -301,7 +301,7 @@ def again(system: Up, killed: dict[str, int]) -> None:
 def grown(api: str, before: int) -> bool:
     """Whether the charts count more events than `before`; the API answers 503 while it can't read them."""
     try:
-        answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=10)
+        answer = httpx.get(f"{api}/v1/charts/top/1h", timeout=60)
     except httpx.TransportError:
         return False
     return answer.status_code == 200 and sum(answer.json()["position"].values()) > before
@@ -330,6 +330,6 @@ def leader(system: Up, module: str) -> int:
 
 def ready(api: str) -> bool:
     try:
-        return httpx.get(f"{api}/health/ready", timeout=5).status_code == 200
+        return httpx.get(f"{api}/health/ready", timeout=60).status_code == 200
     except httpx.TransportError:
         return False

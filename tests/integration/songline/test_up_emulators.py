@@ -144,7 +144,7 @@ def test_the_product_runs_on_them_and_they_end_with_it(machine: Path) -> None:
     try:
         wait_for(lambda: process.poll() is not None or [li for li in lines if "the API" in li], "`up`", DEADLINE)
         [api] = [line.split()[-1].removesuffix("/docs") for line in lines if "the API" in line] or ["".join(lines)]
-        assert httpx.get(f"{api}/health/ready", timeout=10).status_code == 200
+        assert httpx.get(f"{api}/health/ready", timeout=60).status_code == 200
         assert not [line for line in lines if line.startswith("localcloud")]
         assert not (machine / "data" / "logs" / "localcloud.log").exists()
     finally:

@@ -115,8 +115,8 @@ async def test_bad_records_are_parked_once_and_their_neighbours_count(localcloud
                 expected[MUSIC_EVENTS] += 5
                 worker.start()
                 await wait_for_async(partial(right, settings, container), "a chart with what came meanwhile")
-                await wait_for_async(partial(parked, settings, expected), f"parked records {expected}", 40)
-                await wait_for_async(partial(ready, worker), "the worker to be ready", 60)
+                await wait_for_async(partial(parked, settings, expected), f"parked records {expected}", 120)
+                await wait_for_async(partial(ready, worker), "the worker to be ready", 120)
         finally:
             worker.kill()
     finally:

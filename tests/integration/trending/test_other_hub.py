@@ -121,7 +121,7 @@ async def told(worker: TrendingWorker, cause: NotReadyCause) -> NotReadyReason:
 async def progress(worker: TrendingWorker) -> ProgressReport | None:
     addresses = re.findall(r"health is served on (\S+)/ready", worker.said)
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             return msgspec.json.decode((await client.get(f"{addresses[-1]}/progress")).content, type=ProgressReport)
     except (httpx.HTTPError, IndexError):
         return None

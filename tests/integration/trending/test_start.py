@@ -26,9 +26,9 @@ def test_it_serves_health_while_the_hub_is_away_and_ends_at_once(tmp_path: Path)
     try:
         wait_for(lambda: "waiting: " in worker.said, "a log line that says what it waits for")
         ready = worker.health_url
-        assert httpx.get(ready).status_code == 503
-        assert httpx.get(ready.replace("/ready", "/live")).status_code == 200
-        body = httpx.get(ready.replace("/ready", "/progress")).content
+        assert httpx.get(ready, timeout=60).status_code == 503
+        assert httpx.get(ready.replace("/ready", "/live"), timeout=60).status_code == 200
+        body = httpx.get(ready.replace("/ready", "/progress"), timeout=60).content
         (reason,) = msgspec.json.decode(body, type=ProgressReport).reasons
         assert reason.cause is NotReadyCause.SERVICE_AWAY
         assert reason.sentence.startswith("waiting: ")
@@ -44,7 +44,7 @@ async def test_a_member_that_is_removed_is_in_the_group_no_more(localcloud: Loca
     consumer = AIOKafkaConsumer(MUSIC_EVENTS, group_id="removals", session_timeout_ms=300_000, **options)
     await consumer.start()
     try:
-        await wait_for_async(_assigned(consumer), "the consumer to have joined", 30)
+        await wait_for_async(_assigned(consumer), "the consumer to have joined")
         member = consumer._coordinator.member_id
         assert await remove_members(settings.eventhubs, "removals", [member, "never-there"]) == 1
         assert await remove_members(settings.eventhubs, "removals", [member]) == 0

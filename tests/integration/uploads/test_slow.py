@@ -83,10 +83,10 @@ async def test_senders_of_a_byte_now_and_then_keep_nobody_out(http: httpx.AsyncC
     try:
         await wait_for_async(lambda: answered(503), "every place to be taken")
         for _ in range(3):
-            await wait_for_async(lambda: answered(202), "a place for whoever sends", 15)
+            await wait_for_async(lambda: answered(202), "a place for whoever sends")
         like = await http.put("/v1/users/u/likes/s")
         assert like.is_success, like.text
-        await wait_for_async(lambda: asyncio.sleep(0, 408 in seen), "who is slow to be told", 15)
+        await wait_for_async(lambda: asyncio.sleep(0, 408 in seen), "who is slow to be told")
     finally:
         for holder in holders:
             holder.cancel()
@@ -109,7 +109,7 @@ async def test_a_slow_sender_who_goes_on_sending_gets_through(http: httpx.AsyncC
 
 async def test_a_body_that_hardly_comes_is_given_up(api: ApiProcess) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=b", "X-User-Id": "u"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         found = await asyncio.gather(
             trickle(api, "POST", "/v1/songs", AUDIO, 0.5),
             trickle(api, "POST", "/v1/songs", form, 0.5),
@@ -157,7 +157,7 @@ def until_closed(raw: socket.socket, more: bytes) -> bytes:
     raw.settimeout(0.2)
     answer, began = b"", time.monotonic()
     while True:
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         try:
             chunk = raw.recv(65536)
             if not chunk:

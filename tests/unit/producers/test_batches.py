@@ -62,7 +62,7 @@ def test_any_bytes_are_split_or_poison(body: bytes) -> None:
 
 @pytest.mark.parametrize("inside", [b'"\\' * 900_000, b'"' * 900_001, b'"[' * 900_000, b"[" * 900_000])
 def test_a_batch_is_taken_apart_in_linear_time(inside: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with suppress(PoisonError):
         split(b"[" + inside + b"]")
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -49,7 +49,7 @@ def test_places_are_neither_lost_nor_doubled(places: int, steps: list[str]) -> N
         assert not asked
         room.give_back(held)
         for _ in range(places):
-            await asyncio.wait_for(room.take(), 1)
+            await asyncio.wait_for(room.take(), 60)
         last = asyncio.create_task(room.take())
         await asyncio.sleep(0)
         assert not last.done()

@@ -35,7 +35,7 @@ async def test_a_stream_that_is_not_read_is_ended(spec: str) -> None:
         sent.append(message)
 
     stream = events()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await EventStream(stream, unread_s=0.05)(
             {**SCOPE, "asgi": {"version": "3.0", "spec_version": spec}}, receive, send
         )

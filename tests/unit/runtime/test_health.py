@@ -27,7 +27,10 @@ async def test_ready_is_what_the_progress_says_and_head_is_answered_like_get() -
     def report() -> ProgressReport:
         return ProgressReport(worker="library", as_of=NOON, partitions=(behind,), reasons=tuple(reasons))
 
-    async with serve_health(0, report) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with (
+        serve_health(0, report) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+    ):
         assert (await http.get("/health/ready")).json() == {"status": "ready"}
         reasons.append(not_ready("library", NotReadyCause.HUB_MADE_ANEW, "the hub was made anew"))
         refused = await http.get("/health/ready")

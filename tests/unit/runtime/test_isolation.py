@@ -103,5 +103,5 @@ async def test_the_watchdog_ends_a_process_that_hangs() -> None:
         await asyncio.sleep(0.3)
         assert codes == []
         # A fold that hangs: nothing of the loop runs meanwhile.
-        wait_for(lambda: codes, "the process to be ended", deadline=10)
+        wait_for(lambda: codes, "the process to be ended")
     assert codes == [75]

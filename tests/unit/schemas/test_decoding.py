@@ -72,10 +72,10 @@ def test_brackets_in_a_string_are_no_depth() -> None:
 
 @pytest.mark.parametrize("body", [b'"[\\' * 300_000, b'"[' + b"\\" * 900_000, b'["' * 400_000])
 def test_the_depth_is_measured_in_linear_time(body: bytes) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(PoisonError):
         played.decode(body)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_stack_that_is_deep_already_reads_the_same() -> None:

@@ -111,7 +111,7 @@ async def everything(cloud: LocalCloudProcess, hub: str) -> dict[int, list[bytes
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         found: dict[int, list[bytes]] = {number: [] for number in range(PARTITIONS)}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while any(len(found[tp.partition]) < end for tp, end in ends.items()):
                 for tp, messages in (await consumer.getmany(timeout_ms=200)).items():
                     assert [m.offset for m in messages] == list(

@@ -10,7 +10,7 @@ from localcloud.amqp.performatives import Attach, Begin, Composite, Flow, Open, 
 from localcloud.amqp.types import Symbol, Uint
 
 C = TypeVar("C", bound=Composite)
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class RawClient:

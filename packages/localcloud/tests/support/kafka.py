@@ -10,7 +10,7 @@ from kio.schema.sasl_handshake.v1 import SaslHandshakeRequest
 from kio.serial import entity_reader, entity_writer
 from kio.static.protocol import Payload
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 CONNECTION_STRING = (
     "Endpoint=sb://127.0.0.1;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;"
     "UseDevelopmentEmulator=true"

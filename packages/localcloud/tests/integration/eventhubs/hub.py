@@ -11,7 +11,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, P
 
 from localcloud.testing import LocalCloudProcess
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ async def test_a_producer_and_a_consumer_come_back(hub: Hub, kind: str) -> None:
 
         async with hub.consumer(retry_backoff_factor=0.01) as consumer:
             receiving = asyncio.create_task(consumer.receive(on_event, partition_id="0", starting_position="-1"))
-            await asyncio.wait_for(done.wait(), 30)
+            await asyncio.wait_for(done.wait(), 60)
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
         assert fired() == [1, 1]

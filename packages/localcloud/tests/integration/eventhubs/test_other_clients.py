@@ -28,7 +28,7 @@ def connection(
         {"allowed_mechs": "PLAIN", "user": user, "password": password} if user else {"allowed_mechs": "ANONYMOUS"}
     )
     opened = BlockingConnection(
-        f"amqp://127.0.0.1:{hub.port}", timeout=20, allow_insecure_mechs=True, **mechanism, **options
+        f"amqp://127.0.0.1:{hub.port}", timeout=60, allow_insecure_mechs=True, **mechanism, **options
     )
     try:
         yield opened
@@ -67,7 +67,7 @@ def test_drain_gives_the_credit_back(hub: Hub) -> None:
             sender.send(Message(body=str(number).encode(), inferred=True))
         receiver: Any = client.create_receiver(reader(hub), credit=0)
         receiver.link.drain(10)
-        client.wait(lambda: receiver.link.credit == 0 and not receiver.link.draining(), timeout=10)
+        client.wait(lambda: receiver.link.credit == 0 and not receiver.link.draining(), timeout=60)
         assert len(receiver.fetcher.incoming) == 3
 
 

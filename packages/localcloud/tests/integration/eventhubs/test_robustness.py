@@ -135,7 +135,7 @@ async def test_clients_go_on_after_a_restart(
     async with hub.producer() as producer:
         await producer.send_batch([EventData("before")])
         receiving = asyncio.create_task(hub.listen(enough, retries=5))
-        await asyncio.wait_for(connected.wait(), 30)
+        await asyncio.wait_for(connected.wait(), 60)
         await asyncio.to_thread(cloud.restart)
         await producer.send_batch([EventData("after")])
         events, _ = await receiving

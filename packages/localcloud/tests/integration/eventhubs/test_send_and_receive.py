@@ -178,7 +178,7 @@ async def test_the_end_of_the_partition_is_told_with_the_events(hub: Hub) -> Non
                 on_event, partition_id="3", starting_position="-1", track_last_enqueued_event_properties=True
             )
         )
-        await asyncio.wait_for(done.wait(), 30)
+        await asyncio.wait_for(done.wait(), 60)
         receiving.cancel()
     assert {info["sequence_number"] for info in seen} == {2}
     assert {info["offset"] for info in seen} == {"2"}

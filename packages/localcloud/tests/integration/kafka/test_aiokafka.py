@@ -18,7 +18,7 @@ from localcloud.testing import LocalCloudProcess
 from localcloud.testing.waiting import wait_for_async
 from localcloud_tests.support.kafka import CONNECTION_STRING, aiokafka_options
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 async def read(consumer: AIOKafkaConsumer, count: int) -> list[Any]:

@@ -13,7 +13,7 @@ from localcloud.testing import LocalCloudProcess
 from localcloud.testing.waiting import wait_for
 from localcloud_tests.support.kafka import CONNECTION_STRING, confluent_options
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ async def test_a_producer_and_a_consumer_come_back(shared: LocalCloudProcess, ki
         async with AIOKafkaProducer(**options, enable_idempotence=True) as producer:
             for number in range(3):
                 await producer.send_and_wait(hub, b"%d" % number, partition=0)
-        async with AIOKafkaConsumer(hub, **options, auto_offset_reset="earliest") as consumer, asyncio.timeout(20):
+        async with AIOKafkaConsumer(hub, **options, auto_offset_reset="earliest") as consumer, asyncio.timeout(60):
             received = [(await consumer.getone()).value for _ in range(3)]
         assert fired() == [1, 1]
     assert received == [b"0", b"1", b"2"]

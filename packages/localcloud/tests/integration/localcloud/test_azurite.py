@@ -56,7 +56,7 @@ async def test_its_end_is_noticed(tmp_path: Path) -> None:
     gone = asyncio.Event()
     async with AzuriteServer(tmp_path, gone=gone.set) as server:
         os.kill(server.pid, signal.SIGKILL)
-        await asyncio.wait_for(gone.wait(), 20)
+        await asyncio.wait_for(gone.wait(), 60)
 
 
 async def test_it_ends_in_good_order_when_its_holder_is_killed(tmp_path: Path) -> None:

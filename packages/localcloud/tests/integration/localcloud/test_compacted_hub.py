@@ -19,7 +19,7 @@ from localcloud_tests.support.kafka import CONNECTION_STRING, aiokafka_options
 
 HUB = HubConfig("tables", 1, compacted=True, retention_ms=None)
 DAY_MS = 24 * 3_600_000
-DEADLINE = 20.0
+DEADLINE = 60.0
 END = 6
 
 

@@ -18,5 +18,5 @@ BODIES = {
 @pytest.mark.parametrize("path", ["/faults", "/throttling", "/hubs/music-events"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_what_cannot_be_read_is_refused(shared_localcloud: LocalCloudProcess, path: str, body: bytes) -> None:
-    answer = httpx.put(f"http://127.0.0.1:{shared_localcloud.ports['control']}{path}", content=body, timeout=30)
+    answer = httpx.put(f"http://127.0.0.1:{shared_localcloud.ports['control']}{path}", content=body, timeout=60)
     assert answer.status_code == 400, answer.text

@@ -32,7 +32,7 @@ def test_a_killed_localcloud_starts_again_on_its_ports(start_localcloud: Callabl
         assert azurites(cloud) != before
         connections += [socket.create_connection(("127.0.0.1", port)) for port in ports.values()]
         cloud.kill()
-        wait_for(lambda: not azurites(cloud), "Azurite to follow its localcloud", 20.0)
+        wait_for(lambda: not azurites(cloud), "Azurite to follow its localcloud")
     finally:
         for connection in connections:
             connection.close()

@@ -248,4 +248,4 @@ async def test_a_disposition_for_all_there_could_be_takes_no_time() -> None:
         client.expect(Flow)
 
     async with serving(service) as server:
-        await asyncio.wait_for(run(server, talk), 5)
+        await asyncio.wait_for(run(server, talk), 60)

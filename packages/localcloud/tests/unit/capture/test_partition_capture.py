@@ -83,7 +83,7 @@ class Scene:
             async def over() -> bool:
                 return until() or task.done()
 
-            await wait_for_async(over, "the events to be captured", 20)
+            await wait_for_async(over, "the events to be captured")
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

@@ -336,7 +336,7 @@ async def test_waiters_and_subscribers_learn_of_new_events(opened: Opener) -> No
         moves.append(log.high_watermark)
 
     log.subscribe(moved)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         waiting = asyncio.create_task(log.wait_for(1))
         await log.append(batch(b"a"))
         assert not waiting.done()

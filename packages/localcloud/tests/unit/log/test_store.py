@@ -205,7 +205,7 @@ async def test_the_running_loop_expires_and_compacts_and_outlives_a_failure(
     async def done() -> bool:
         return refused > 1 and expiring.start_offset == 4 and table.size < size
 
-    await wait_for_async(done, "retention and compaction, more than once", 10.0)
+    await wait_for_async(done, "retention and compaction, more than once")
     upkeep.cancel()
     await asyncio.wait((upkeep,))
     assert upkeep.cancelled()
@@ -228,4 +228,4 @@ async def test_an_open_store_keeps_house(tmp_path: Path, monkeypatch: pytest.Mon
         async def expired() -> bool:
             return partition.start_offset == 4
 
-        await wait_for_async(expired, "retention beside the open store", 10.0)
+        await wait_for_async(expired, "retention beside the open store")
