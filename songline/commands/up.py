@@ -61,6 +61,7 @@ PORTS = {
     "--servicebus-port": "SONGLINE_SERVICEBUS_PORT",
     "--servicebus-admin-port": "SONGLINE_SERVICEBUS_ADMIN_PORT",
     "--control-port": "SONGLINE_CONTROL_PORT",
+    "--identity-port": "SONGLINE_IDENTITY_PORT",
     "--blob-port": "SONGLINE_BLOB_PORT",
     "--trending-port": "SONGLINE_TRENDING_PORT",
     "--catalog-port": "SONGLINE_CATALOG_PORT",
@@ -104,6 +105,7 @@ SHARED = (
 @click.option("--servicebus-admin-port", type=click.IntRange(0, 65535), default=5443, help="Service Bus's management.")
 @click.option("--blob-port", type=click.IntRange(0, 65535), default=10000, help="Blob Storage.")
 @click.option("--control-port", type=click.IntRange(0, 65535), default=5300, help="localcloud's health.")
+@click.option("--identity-port", type=click.IntRange(0, 65535), default=5302, help="The issuer of access tokens.")
 @click.option("--trending-port", type=click.IntRange(0, 65535), default=8001, help="The trending worker's health.")
 @click.option("--catalog-port", type=click.IntRange(0, 65535), default=8002, help="The catalog worker's health.")
 @click.option("--ingestion-port", type=click.IntRange(0, 65535), default=8003, help="The ingestion worker's health.")

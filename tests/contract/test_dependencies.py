@@ -20,7 +20,7 @@ def declared(project: Path) -> set[str]:
     return {re.split(r"[^A-Za-z0-9.-]", line)[0].lower() for line in dependencies}
 
 
-@pytest.mark.parametrize("package", ["crc32c", "defusedxml", "kio", "lark", "mmh3"])
+@pytest.mark.parametrize("package", ["crc32c", "defusedxml", "joserfc", "kio", "lark", "mmh3"])
 def test_what_only_localcloud_needs_is_not_in_production(package: str) -> None:
     assert package not in locked("run")
     assert package in locked("local")

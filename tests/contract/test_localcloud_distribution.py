@@ -23,7 +23,7 @@ from tests.support.wheels import ROOT, Environment, build, pack_installed
 
 PROJECT = ROOT / "packages" / "localcloud"
 NAME = "localcloud-azure"
-SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control", "blob")
+SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control", "blob", "identity")
 OTHER_PROJECT = re.compile(rb"songline", re.IGNORECASE)
 AUTHORS = b"the Songline authors"
 

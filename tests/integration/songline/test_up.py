@@ -29,6 +29,7 @@ PORTS = (
     "--servicebus-admin-port",
     "--blob-port",
     "--control-port",
+    "--identity-port",
     "--trending-port",
     "--catalog-port",
     "--ingestion-port",

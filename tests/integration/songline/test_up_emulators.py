@@ -20,7 +20,7 @@ from tests.support.waiting import wait_for
 
 DEADLINE = 90.0
 SERVICES = ("eventhubs", "kafka", "cosmos", "servicebus", "servicebus-admin", "blob", "control")
-PORTS = ("", *(f"{name}-" for name in (*SERVICES, "trending", "catalog", "ingestion")))
+PORTS = ("", *(f"{name}-" for name in (*SERVICES, "identity", "trending", "catalog", "ingestion")))
 
 CONFIGS = [
     *(f"--config={file}" for file in emulator_files.files("eventhubs")),
@@ -45,6 +45,7 @@ names = {services}
 if "up" in told:
     variables = {{name: f"SONGLINE_{{name.upper().replace('-', '_')}}_PORT" for name in names}}
     ports = [f"--{{name}}-port={{os.environ[variable]}}" for name, variable in variables.items()]
+    ports.append("--identity-port=0")
     command = [sys.executable, "-m", "localcloud", "--data", str(here / "cloud"), "--blobs", *ports, *{configs}]
     with (here / "cloud.log").open("w") as log:
         cloud = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)

@@ -19,6 +19,10 @@ from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
 from localcloud.capture.declaration import MAX_INTERVAL_S
 from localcloud.config import ConfigError, read_hubs, with_capture_interval
+from localcloud.identity.config import IdentityConfig, read_identity
+from localcloud.identity.errors import IdentityStateError
+from localcloud.identity.routes import identity_routes
+from localcloud.identity.server import IdentityServer
 from localcloud.log.errors import LogError
 from localcloud.log.store import SEGMENT_BYTES
 from localcloud.namespace import HOST, CloudNamespace, NamespaceSettings
@@ -62,6 +66,15 @@ logger = logging.getLogger("localcloud")
 @click.option("--blobs", is_flag=True, help="Serve Blob Storage too, by Azurite: see install-blobs.")
 @click.option("--blob-port", default=10000, help="Blob Storage.")
 @click.option("--control-port", default=5300, help="Health at /health, faults at /faults, hubs at /hubs.")
+@click.option(
+    "--identity-config",
+    "identity_configs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    show_default="no clients",
+    help="Clients and users of the OpenID Connect issuer; a later file is laid over an earlier one.",
+)
+@click.option("--identity-port", default=5302, help="The issuer.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option(
@@ -96,6 +109,8 @@ def main(
     blobs: bool,
     blob_port: int,
     control_port: int,
+    identity_configs: tuple[Path, ...],
+    identity_port: int,
     cosmos_key: str,
     throttle: bool,
     create_topics: bool,
@@ -103,7 +118,7 @@ def main(
     capture_interval: int | None,
     until_eof: bool,
 ) -> None:
-    """Event Hubs (AMQP and Kafka), Service Bus and Cosmos DB on this machine, on 127.0.0.1.
+    """Event Hubs (AMQP and Kafka), Service Bus, Cosmos DB and an issuer of tokens on this machine, on 127.0.0.1.
 
     When all are served, DATA/endpoints.json tells their ports, and so does one line on standard output.
     """
@@ -120,6 +135,7 @@ def main(
         "servicebus-admin": servicebus_admin_port,
         "cosmos": cosmos_port,
         "control": control_port,
+        "identity": identity_port,
     }
     if blobs:
         ports["blob"] = blob_port
@@ -134,8 +150,9 @@ def main(
             create_topics=create_topics,
             segment_bytes=segment_bytes,
         )
-        asyncio.run(serve(data, settings, ports, until_eof=until_eof))
-    except (AzuriteError, ConfigError, LogError, OSError) as error:
+        identity = read_identity(identity_configs)
+        asyncio.run(serve(data, settings, identity, ports, until_eof=until_eof))
+    except (AzuriteError, ConfigError, IdentityStateError, LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
 
@@ -152,10 +169,13 @@ def install_blobs() -> None:
     print(f"Azurite {azurite_install.version(folder)} is in {folder}")
 
 
-async def serve(data: Path, settings: NamespaceSettings, ports: dict[str, int], *, until_eof: bool = False) -> None:
+async def serve(
+    data: Path, settings: NamespaceSettings, identity: IdentityConfig, ports: dict[str, int], *, until_eof: bool = False
+) -> None:
     """Serve until SIGINT or SIGTERM; everything acknowledged is on disk at any moment.
 
-    `ports` has "blob" where Blob Storage is wanted too. Raises ConfigError, LogError, AzuriteError, OSError.
+    `ports` has "blob" where Blob Storage is wanted too. Raises ConfigError, IdentityStateError, LogError,
+    AzuriteError, OSError.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -166,11 +186,20 @@ async def serve(data: Path, settings: NamespaceSettings, ports: dict[str, int], 
     async with AsyncExitStack() as stack:
         blobs = BlobService(data / "blobs", host=HOST, port=ports.get("blob", 0), gone=stop.set)
         await stack.enter_async_context(blobs)
-        registry = await stack.enter_async_context(NamespaceRegistry(data / "namespaces", blobs))
+        issuer = IdentityServer(data / "identity", identity, host=HOST, port=ports["identity"])
+        await stack.enter_async_context(issuer)
+        registry = await stack.enter_async_context(NamespaceRegistry(data / "namespaces", blobs, issuer.port))
         unavailable: dict[str, str] = {}
         account = await _account(blobs, unavailable) if "blob" in ports else None
-        routes = namespace_routes(registry, settings)
-        namespace = CloudNamespace(data, settings, wanted=ports, blobs=account, unavailable=unavailable, routes=routes)
+        namespace = CloudNamespace(
+            data,
+            settings,
+            wanted=ports,
+            identity_port=issuer.port,
+            blobs=account,
+            unavailable=unavailable,
+            routes=[*namespace_routes(registry, settings), *identity_routes(issuer)],
+        )
         await stack.enter_async_context(namespace)
         _write_ready(data / READY, namespace.ports)
         stack.callback((data / READY).unlink, missing_ok=True)

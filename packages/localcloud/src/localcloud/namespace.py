@@ -59,9 +59,9 @@ class NamespaceSettings:
 class CloudNamespace:
     """A namespace between enter and exit, its data in `folder`.
 
-    `wanted` gives services their ports; one that has none there takes a free one. `ports` tells them all. `blobs` is
-    the storage account that belongs to it; `unavailable` says what was asked for and is not served, and why. `routes`
-    are added to its control endpoint.
+    `wanted` gives services their ports; one that has none there takes a free one. `ports` tells them all, with that
+    of the issuer, which is one for all namespaces. `blobs` is the storage account that belongs to it. `unavailable`
+    says what was asked for and is not served, and why. `routes` are added to its control endpoint.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class CloudNamespace:
         settings: NamespaceSettings,
         *,
         wanted: Mapping[str, int],
+        identity_port: int,
         blobs: BlobAccount | None = None,
         unavailable: Mapping[str, str] | None = None,
         routes: Sequence[Route] = (),
@@ -77,7 +78,7 @@ class CloudNamespace:
         self.folder = folder
         self.settings = settings
         self.blobs = blobs
-        self.ports = {"blob": blobs.port} if blobs else {}
+        self.ports = {"identity": identity_port, **({"blob": blobs.port} if blobs else {})}
         self._wanted = wanted
         self._unavailable = dict(unavailable or {})
         self._routes = routes

@@ -27,12 +27,13 @@ class NamespaceRegistry:
     """The namespaces that are open, each below `folder`. Entering removes what a process that was killed left there.
 
     What a namespace holds is removed when it is closed, at the latest when this ends. `blobs` are in Azurite's folder
-    until that is removed, in an account that no later namespace gets.
+    until that is removed, in an account that no later namespace gets. `identity_port` is that of the one issuer.
     """
 
-    def __init__(self, folder: Path, blobs: BlobService) -> None:
+    def __init__(self, folder: Path, blobs: BlobService, identity_port: int) -> None:
         self._folder = folder
         self._blobs = blobs
+        self._identity_port = identity_port
         self._open: dict[str, CloudNamespace] = {}
         self._stacks: dict[str, AsyncExitStack] = {}
         self._changing: set[str] = set()
@@ -67,7 +68,9 @@ class NamespaceRegistry:
             async with AsyncExitStack() as stack:
                 stack.push_async_callback(asyncio.to_thread, shutil.rmtree, folder, ignore_errors=True)
                 account = await self._blobs.new_account() if with_blobs else None
-                opened = await stack.enter_async_context(CloudNamespace(folder, settings, wanted={}, blobs=account))
+                opened = await stack.enter_async_context(
+                    CloudNamespace(folder, settings, wanted={}, identity_port=self._identity_port, blobs=account)
+                )
                 self._stacks[name] = stack.pop_all()
                 self._open[name] = opened
         finally:

@@ -64,6 +64,11 @@ class LocalCloud:
         return f"AccountEndpoint={self.cosmos_endpoint};AccountKey={self.cosmos_key}"
 
     @property
+    def issuer(self) -> str:
+        """The address of the OpenID Connect issuer, which all namespaces of a localcloud share."""
+        return f"http://127.0.0.1:{self.ports['identity']}"
+
+    @property
     def blob_connection_string(self) -> str:
         """Raises LookupError in a namespace that has no Blob Storage."""
         if "blob" not in self.ports:

@@ -16,7 +16,7 @@ from localcloud.testing.declarations import Declarations
 
 START_S = 60.0
 STOP_S = 30.0
-SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control")
+SERVICES = ("eventhubs", "kafka", "servicebus", "servicebus-admin", "cosmos", "control", "identity")
 NOBODY = Declarations()
 
 

@@ -1,7 +1,6 @@
 """The certificate of the HTTPS endpoint: made on first start, and good for this machine's own addresses alone."""
 
 import ipaddress
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from localcloud.private_file import write_private
 
 LIFETIME = timedelta(days=3650)
 RENEW_BEFORE = timedelta(days=30)
@@ -34,8 +35,8 @@ def ensure(folder: Path, now_ms: datetime) -> Certificate:
             return made
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(made.key, pem)
-    _write(made.certificate, _signed(key, now_ms).public_bytes(serialization.Encoding.PEM))
+    write_private(made.key, pem)
+    write_private(made.certificate, _signed(key, now_ms).public_bytes(serialization.Encoding.PEM))
     return made
 
 
@@ -68,13 +69,3 @@ def _signed(key: ec.EllipticCurvePrivateKey, now_ms: datetime) -> x509.Certifica
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically, readable by its owner only."""
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

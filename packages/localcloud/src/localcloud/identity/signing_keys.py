@@ -1,0 +1,67 @@
+"""Signing keys in a file that only its owner may read, made when the first one is needed."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from localcloud.identity.config import SigningAlgorithm
+from localcloud.identity.errors import IdentityStateError
+from localcloud.identity.key_ring import KeyRing, SigningKey
+from localcloud.private_file import write_private
+from localcloud.unreadable import UNREADABLE
+
+RSA_BITS = 2048
+
+
+class SigningKeys:
+    """The key ring of `file`. Keys are made for `algorithm`; earlier ones of another stay known for their tokens."""
+
+    def __init__(self, file: Path, algorithm: SigningAlgorithm) -> None:
+        """Raises IdentityStateError and OSError."""
+        self._file = file
+        self._algorithm = algorithm
+        self._ring = _read(file)
+
+    def current(self, now_s: float) -> SigningKey:
+        """The key that signs at `now_s`, made if one is due: in up to a quarter of a second. Raises OSError."""
+        return self._ring.current(self._algorithm, now_s) or self.rotate(now_s)
+
+    def rotate(self, now_s: float) -> SigningKey:
+        """Make the key that signs from now on. Raises OSError, and changes nothing then."""
+        made = new_key(self._algorithm, now_s)
+        ring = self._ring.rotated(made, now_s)
+        write_private(self._file, msgspec.json.encode(ring))
+        self._ring = ring
+        return made
+
+    def public(self, now_s: float) -> dict[str, Any]:
+        """The JWK set (RFC 7517) of all keys whose tokens may still be good. Raises OSError."""
+        self.current(now_s)
+        from joserfc.jwk import import_key
+
+        return {"keys": [import_key(key.jwk).as_dict(private=False) for key in self._ring.published(now_s)]}
+
+
+def new_key(algorithm: SigningAlgorithm, now_s: float) -> SigningKey:
+    """A key whose id is its thumbprint (RFC 7638)."""
+    # Imported here, as few who start localcloud ask for a token.
+    from joserfc.jwk import ECKey, RSAKey
+
+    made = RSAKey.generate_key(RSA_BITS) if algorithm == "RS256" else ECKey.generate_key("P-256")
+    kid = made.thumbprint()
+    jwk = {**made.as_dict(private=True), "kid": kid, "use": "sig", "alg": algorithm}
+    return SigningKey(kid, algorithm, now_s, jwk)
+
+
+def _read(file: Path) -> KeyRing:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=KeyRing)
+    except FileNotFoundError:
+        return KeyRing()
+    except UNREADABLE:
+        # Not with the decoder's words: these could quote a key.
+        raise IdentityStateError(
+            f"{file} holds no signing keys: it was changed or damaged. Delete it, and new keys are made; tokens that "
+            "were signed by the old ones are refused then"
+        ) from None
