@@ -157,7 +157,7 @@ def build_app(
     guard = guards[MUSIC_EVENTS]
     cells = CellWorker(app, saved_cells, hours, shards, wall_clock_ms, parking, guard, opener, policy, version)
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
-    shard_guard, rules = guards[TRENDING_PARTIALS], (policy, version, services.plays_version)
+    shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
     ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, *rules)
     chart_writer = ChartWriter(services.charts, WriteRate(config.chart_writes, monotonic))
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy, version)

@@ -49,7 +49,7 @@ class Pipeline:
         self._read = [0] * len(logs)
         self._applied = [0] * shards
         self._sources = [self._source(number) for number in range(len(logs))]
-        self._shards = [Shard(number, self._owner()) for number in range(shards)]
+        self._shards = [Shard(number, self._owner(), KEY) for number in range(shards)]
         self._lost: dict[int, Shard] = {}
         self._lost_sources: dict[int, tuple[SourcePartition, int]] = {}
 
@@ -160,7 +160,7 @@ class Pipeline:
             self.restart_shard(shard)
 
     def restart_shard(self, shard: int) -> None:
-        self._shards[shard] = Shard(shard, self._owner())
+        self._shards[shard] = Shard(shard, self._owner(), KEY)
         for key, value in self._shard_values[shard].items():
             check_saved(key.encode(), value, shard, self._limits())
         self._shards[shard].restore(self._shard_values[shard].items())

@@ -35,7 +35,7 @@ def fold(
 ) -> tuple[dict[str, bytes | None], list[Shard], dict[int, int]]:
     """Chunks by key, shards, and the last position of each partition."""
     songs, regions, users = SongIndex(SHARDS), RegionIndex(), UserHashes()
-    shards = [Shard(number, OWNER, policy) for number in range(SHARDS)]
+    shards = [Shard(number, OWNER, key, policy) for number in range(SHARDS)]
     for shard in shards:
         shard.advance(now_ms)
     chunks: dict[str, bytes | None] = {}

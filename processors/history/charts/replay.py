@@ -61,7 +61,7 @@ class ChartReplay:
             for number in partitions
         }
         self._policy = policy
-        self.shards = [Shard(number, owner, policy) for number in range(shards)]
+        self.shards = [Shard(number, owner, key, policy) for number in range(shards)]
         self._chunks: dict[str, bytes | None] | None = {} if keeps_chunks else None
         self._oldest = 0
         self._waiting = 0

@@ -6,14 +6,21 @@ nothing in common. Encryption of one block is a permutation: no two hashes becom
 than what is saved under it.
 """
 
+import re
+
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from songline.processors.trending.action_hashes import Hashes
+from songline.processors.trending.action_hashes import Hashes, hashes_of
 
 KEY_BYTES = 16
 ID_BYTES = 8
+UPLOADER = re.compile(r"[0-9a-f]{32}")
+"""The form in which an uploader is known."""
+
 _WORD = np.dtype("<u8")
+_UPLOADER = 3
+"""Behind the kinds of actions, which are 0 to 2."""
 
 
 class IdentityKey:
@@ -31,3 +38,7 @@ class IdentityKey:
         """The identities of actions with these hashes, shape (n, 2)."""
         blocks = np.ascontiguousarray(hashes, _WORD)
         return np.frombuffer(self._encryptor.update(blocks.tobytes()), _WORD).astype(np.uint64).reshape(-1, 2)
+
+    def uploader(self, user_id: str, song_id: str) -> str:
+        """Under what the uploader of a song is known: 32 hexadecimal digits, others for each song."""
+        return self.identities(hashes_of([(_UPLOADER, user_id, song_id)])).astype(_WORD).tobytes().hex()

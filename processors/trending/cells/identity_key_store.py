@@ -41,5 +41,6 @@ def stored_key(item: Mapping[str, object]) -> IdentityKey:
         raise IdentityKeyError(
             f"document {DOCUMENT!r} of the container {ATTEMPTS!r} holds no key of {2 * KEY_BYTES} hexadecimal digits: "
             "restore it from a backup. Without one, delete it: a listener may then count twice in the hours that were "
-            "saved under the lost key"
+            "saved under the lost key, and whoever uploaded a song before is not known as its owner until "
+            "`songline rebuild charts`"
         ) from None

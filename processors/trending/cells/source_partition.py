@@ -72,6 +72,7 @@ class SourcePartition:
         self._songs = songs
         self._regions = regions
         self._users = users
+        self._key = key
         self.cells = PartitionCells(songs, key, count())
         self._watermark_ms: int | None = None
         self._facts: list[SongFact] = []
@@ -83,7 +84,7 @@ class SourcePartition:
         read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions, self._users, self._policy)
         self.cells.fold(read)
         self._facts += [
-            _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index])
+            _fact(event, position_at(self._level, batch.offsets[index]), batch.logged_ms[index], self._key)
             for index, event in read.facts
         ]
         self._unapplied += [unapplied_record(why, batch, index) for index, why in read.poison]
@@ -190,10 +191,11 @@ def outdated(keys: list[str], number: int, now_ms: int) -> list[str]:
     return found
 
 
-def _fact(event: Event, offset: int, logged_ms: int) -> SongFact:
+def _fact(event: Event, offset: int, logged_ms: int, key: IdentityKey) -> SongFact:
     data, time_ms, again = event.data, milliseconds(event.time), event.resubmit_of is not None
+    uploader = key.uploader(data.user_id, data.song_id)
     if isinstance(data, SongUploaded):
         claim = Claim(logged_ms // 1_000 if logged_ms >= 0 else UNDATED_S, offset)
         words = (data.title, data.artist, data.genre)
-        return SongFact(data.song_id, time_ms, offset, False, *words, data.user_id, claim, again)
-    return SongFact(data.song_id, time_ms, offset, True, user_id=data.user_id, again=again)
+        return SongFact(data.song_id, time_ms, offset, False, *words, uploader, claim, again, is_keyed=True)
+    return SongFact(data.song_id, time_ms, offset, True, user_id=uploader, again=again, is_keyed=True)

@@ -13,6 +13,7 @@ from songline.processors.trending.cells.chunks import (
     decode_chunk,
     decode_mark,
 )
+from songline.processors.trending.cells.identity_key import UPLOADER
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.song_index import REGION_BITS, SongIndex
@@ -95,6 +96,8 @@ def check_fact(fact: SongFact, shard: int, limits: StageLimits, earliest_claim_s
     check_number("offset", fact.offset, 0, MAX_NUMBER)
     if fact.user_id != NOBODY and not ID.search(fact.user_id):
         raise broken(f"user_id {fact.user_id[:100]!r} is no user's id")
+    if fact.is_keyed and UPLOADER.fullmatch(fact.user_id) is None:
+        raise broken(f"user_id {fact.user_id[:100]!r} is no uploader as they are known under a key")
     if fact.claim is not None:
         check_number("claim.second", fact.claim.second, earliest_claim_s, UNDATED_S)
         check_number("claim.position", fact.claim.position, 0, fact.offset)

@@ -37,7 +37,8 @@ class SongFact(Struct, frozen=True, array_like=True):
     """The last upload or removal of a song by a user in a partition. Of a removal there is no title, artist or genre.
 
     `claim`: where the user's first upload of the song stands in that partition. `again`: the event had been parked and
-    was sent again. Facts that were sent and saved before they had users have neither `user_id` nor `claim`.
+    was sent again. `is_keyed`: the user is known by `IdentityKey.uploader`; by their id in facts of earlier releases.
+    Facts that were sent and saved before they had users have neither `user_id` nor `claim`.
     """
 
     song_id: str
@@ -50,6 +51,7 @@ class SongFact(Struct, frozen=True, array_like=True):
     user_id: str = NOBODY
     claim: Claim | None = None
     again: bool = False
+    is_keyed: bool = False
 
     @property
     def position(self) -> int:

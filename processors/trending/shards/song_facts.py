@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import structs
 
+from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import FACTS, SongFact
 from songline.schemas.decoding import MsgpackDecoder
 from songline.schemas.documents import UNKNOWN_GENRE
@@ -12,9 +13,14 @@ from songline.schemas.ownership import LEGACY_S, NOBODY, Claim, Key, holding, le
 
 
 class SongFacts:
-    """Of each song, the last fact of each user in each source partition. The owner's holds: see `schemas.ownership`."""
+    """Of each song, the last fact of each user in each source partition. The owner's holds: see `schemas.ownership`.
 
-    def __init__(self) -> None:
+    Users are known under `key`, also those whose facts come with their id, of an earlier release.
+    """
+
+    def __init__(self, key: IdentityKey) -> None:
+        self._key = key
+        self._former: set[str] = set()
         self._facts: dict[str, Mapping[Key, SongFact]] = {}
         self._slots: list[tuple[str, Key] | None] = []
         self._slot: dict[tuple[str, Key], int] = {}
@@ -23,6 +29,7 @@ class SongFacts:
 
     def learn(self, partition: int, fact: SongFact) -> bool:
         """Add a fact; return whether what charts show of its song has changed."""
+        fact = self._keyed(fact)
         before = self._facts.get(fact.song_id, {})
         after = _learned(before, partition, fact)
         if after is before:
@@ -52,16 +59,31 @@ class SongFacts:
     def flush(self) -> Iterator[tuple[int, bytes]]:
         """The pieces that changed since the last flush, by number."""
         dirty, self._dirty = self._dirty, set()
+        former, self._former = self._former, set()
+        dirty |= {self._slot[song_id, key] // FACTS for song_id in former for key in self._facts[song_id]}
         for piece in sorted(dirty):
             slots = self._slots[piece * FACTS : (piece + 1) * FACTS]
             kept = [(key, self._facts[song_id][key]) for song_id, key in filter(None, slots)]
             yield piece, _encode([(partition, fact) for (partition, _), fact in kept])
 
-    def restore(self, piece: bytes) -> None:
-        """Take in a saved piece. Pieces may come in any order, and of several owners of the shard."""
-        for partition, fact in decode_facts(piece):
+    def restore(self, piece: bytes) -> bool:
+        """Take in a saved piece. Pieces may come in any order, and of several owners of the shard.
+
+        Returns whether users were in it by their ids: what it has is in the next flush, and it is to be deleted then.
+        """
+        facts = decode_facts(piece)
+        for partition, fact in facts:
             self.learn(partition, fact)
         self._dirty.clear()
+        is_former = any(_is_clear(fact) for _, fact in facts)
+        if is_former:
+            self._former |= {fact.song_id for _, fact in facts}
+        return is_former
+
+    def _keyed(self, fact: SongFact) -> SongFact:
+        if not _is_clear(fact):
+            return fact
+        return structs.replace(fact, user_id=self._key.uploader(fact.user_id, fact.song_id), is_keyed=True)
 
     def _assign_slots(self, song_id: str, before: Mapping[Key, SongFact], after: Mapping[Key, SongFact]) -> None:
         """Give each fact a slot, and mark the pieces that change.
@@ -117,8 +139,12 @@ def _name(facts: Mapping[Key, SongFact], user_id: str) -> Mapping[Key, SongFact]
     found: Mapping[Key, SongFact] = {key: fact for key, fact in facts.items() if key[1] != NOBODY}
     for (partition, user), fact in facts.items():
         if user == NOBODY:
-            found = learn(found, partition, structs.replace(fact, user_id=user_id))
+            found = learn(found, partition, structs.replace(fact, user_id=user_id, is_keyed=True))
     return found
+
+
+def _is_clear(fact: SongFact) -> bool:
+    return fact.user_id != NOBODY and not fact.is_keyed
 
 
 def _shown(fact: SongFact | None) -> tuple[bool, str | None, str | None, str | None] | None:

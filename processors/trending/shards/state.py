@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.wire import CountRows, Partial
 from songline.processors.trending.plays.state import SongDays
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
@@ -50,10 +51,12 @@ class Shard:
     """One shard in the hands of one owner. `flush` returns what to save by key; `restore` applies it.
 
     `owner` is a name that no other owner of the shard ever has. `days` are the songs' hours, a day at a time, for the
-    version `plays` of songs' days.
+    version `plays` of songs' days. `key`: that under which uploaders are known.
     """
 
-    def __init__(self, number: int, owner: str, policy: ChartPolicy = V1, plays: int = FIRST_VERSION) -> None:
+    def __init__(
+        self, number: int, owner: str, key: IdentityKey, policy: ChartPolicy = V1, plays: int = FIRST_VERSION
+    ) -> None:
         self.number = number
         self._plays = plays
         self._turn = 0 if plays == FIRST_VERSION else 1
@@ -63,7 +66,8 @@ class Shard:
         self._watermarks = SourceWatermarks()
         self._counts = ShardCounts()
         self._windows = ShardWindows(policy)
-        self._facts = SongFacts()
+        self._facts = SongFacts(key)
+        self._former_facts: list[str] = []
         self._genres = SongGenres()
         self._reported = ReportedLists()
         self.days = SongDays(self.songs, self._keys.waiting)
@@ -116,6 +120,9 @@ class Shard:
             values[self._keys.counts(bucket, piece)] = _encode(partials.pack(rows, self.songs))
         for piece, facts in self._facts.flush():
             values[self._keys.facts(piece)] = facts
+        # What they had is saved again, without users' ids.
+        former, self._former_facts = self._former_facts, []
+        values |= dict.fromkeys(former)
         values |= dict.fromkeys(written)
         head = ShardHead(self._watermarks.positions, self._watermarks.watermarks_ms, True, self._plays, self._turn)
         values[self._keys.head] = encode_head(head)
@@ -158,7 +165,8 @@ class Shard:
 
     def _restore_facts(self, key: str, value: bytes) -> None:
         try:
-            self._facts.restore(value)
+            if self._facts.restore(value):
+                self._former_facts.append(key)
         except (PoisonError, *DECODING_ERRORS) as error:
             log.error("shard %d: passed over what was saved under %s: %s", self.number, key, error)
 

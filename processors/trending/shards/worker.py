@@ -10,6 +10,7 @@ from faust.types import TP
 from msgspec import structs
 
 from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.validation import check_partial
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.faust.batched_app import BatchedApp
@@ -42,6 +43,7 @@ class ShardWorker:
         turns: ReportTurns,
         parking: ParkingQueue,
         guard: FoldGuard,
+        key: IdentityKey,
         policy: ChartPolicy,
         version: StateVersion = FIRST,
         plays: int = FIRST_VERSION,
@@ -53,6 +55,7 @@ class ShardWorker:
         self._limits = limits
         self._parking = parking
         self._guard = guard
+        self._key = key
         self._policy = policy
         self._owner = ""
         self._applied: dict[int, tuple[int, int | None]] = {}
@@ -127,7 +130,7 @@ class ShardWorker:
         await self._saved.prune(set(starts))
         shards = {}
         for number in starts:
-            shard = shards[number] = Shard(number, owner, self._policy, self._plays)
+            shard = shards[number] = Shard(number, owner, self._key, self._policy, self._plays)
             shard.advance(self._now_ms())
             shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
         self._shards = shards

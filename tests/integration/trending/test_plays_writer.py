@@ -17,7 +17,7 @@ from songline.processors.trending.song_index import SongIndex, pair
 from songline.processors.trending.spans import HOUR_MS, Unit
 from songline.schemas.channels import DATABASE
 from tests.support.localcloud import LocalCloud
-from tests.support.trending import hours
+from tests.support.trending import KEY, hours
 from tests.support.worker import shards_reached, song_days
 
 HOUR = 494_222
@@ -40,7 +40,7 @@ async def container(client: CosmosClient) -> AsyncIterator[ContainerProxy]:
 
 
 async def test_what_waits_longest_is_written_first_and_no_more_than_so_many_a_round(container: ContainerProxy) -> None:
-    shard = shard_with(Shard(0, "me"), {"a": 1, "b": 2, "c": 3}, position=7)
+    shard = shard_with(Shard(0, "me", KEY), {"a": 1, "b": 2, "c": 3}, position=7)
     writer = writer_of(container, shard, writes=2)
     await writer.write()
     assert await listens(container) == {"a": 1, "b": 2}
@@ -52,15 +52,15 @@ async def test_what_waits_longest_is_written_first_and_no_more_than_so_many_a_ro
 
 
 async def test_a_former_owner_lowers_nothing(container: ContainerProxy) -> None:
-    late = shard_with(Shard(0, "lost"), {"a": 1, "b": 3}, position=3)
-    await writer_of(container, shard_with(Shard(0, "me"), {"a": 4, "b": 4}, position=4)).write()
+    late = shard_with(Shard(0, "lost", KEY), {"a": 1, "b": 3}, position=3)
+    await writer_of(container, shard_with(Shard(0, "me", KEY), {"a": 4, "b": 4}, position=4)).write()
     await writer_of(container, late).write()
     assert await listens(container) == {"a": 4, "b": 4}
     assert late.days.backlog.begin == late.days.backlog.end, "it need not try again"
 
 
 async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerProxy) -> None:
-    shard = shard_with(Shard(0, "me"), {"a": 4}, position=4)
+    shard = shard_with(Shard(0, "me", KEY), {"a": 4}, position=4)
     writer = writer_of(container, shard)
     await writer.write()
     shard_with(shard, {"a": 2}, position=5, hour=HOUR - 24)
@@ -71,7 +71,7 @@ async def test_a_late_event_changes_the_hour_that_it_is_of(container: ContainerP
 async def test_what_could_not_be_written_waits(client: CosmosClient) -> None:
     place = new_place()
     container = cosmos.container(client, DATABASE, place.name)
-    writer = writer_of(container, shard_with(Shard(0, "me"), {"a": 1, "b": 2}, position=1))
+    writer = writer_of(container, shard_with(Shard(0, "me", KEY), {"a": 1, "b": 2}, position=1))
     await writer.write()
     await cosmos.ensure(client, DATABASE, (place,))
     await writer.write()

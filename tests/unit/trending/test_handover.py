@@ -37,7 +37,7 @@ class Owner:
 
     def __init__(self, name: str, hours: dict[Hour, list[bytes]], saved: list[dict[str, bytes | None]]) -> None:
         songs, regions, users = SongIndex(SHARDS), RegionIndex(), UserHashes()
-        self.shards = [Shard(number, name) for number in range(SHARDS)]
+        self.shards = [Shard(number, name, KEY) for number in range(SHARDS)]
         for shard, values in zip(self.shards, saved, strict=True):
             shard.advance(NOW_MS)
             shard.restore([(key, value) for key, value in values.items() if value is not None])
@@ -101,7 +101,7 @@ def test_charts_equal_the_reference_after_a_hand_over(seed: int) -> None:
 
 def test_positions_are_of_the_level_at_which_workers_count() -> None:
     sources = {0: Watermark(position=7, through=NOW, generation=2, resets=2), 1: Watermark(position=-1, through=None)}
-    values = shard_values(Shard(1, "rebuild"), sources)
+    values = shard_values(Shard(1, "rebuild", KEY), sources)
     assert list(values)[-1] == "1/rebuild/head", "how far it is comes last"
     head = decode_head(values["1/rebuild/head"] or b"")
     assert head.positions == {0: position_at(4, 7), 1: -1}

@@ -9,6 +9,7 @@ from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
 from songline.processors.trending.song_index import RegionIndex, SongIndex, pair
 from songline.processors.trending.watermark import ShardWatermark
+from tests.support.trending import KEY as SETS
 
 NOW_MS = 1_795_355_010_000
 DAY_MS = 86_400_000
@@ -40,7 +41,7 @@ def test_reports_without_their_first_part_are_not_used() -> None:
 
 
 def test_what_no_window_can_show_is_deleted_from_the_save() -> None:
-    shard = Shard(0, "owner")
+    shard = Shard(0, "owner", SETS)
     shard.advance(NOW_MS)
     shard.apply(one_listen())
     saved = {key for key in shard.flush() if "/hour/" in key or "/minute/" in key}
@@ -50,7 +51,7 @@ def test_what_no_window_can_show_is_deleted_from_the_save() -> None:
 
 
 def test_an_older_fact_of_a_partition_changes_nothing() -> None:
-    facts = SongFacts()
+    facts = SongFacts(SETS)
     assert facts.learn(0, SongFact("s", NOW_MS, 7, False, "New", "A", "rock"))
     assert not facts.learn(0, SongFact("s", NOW_MS + 1, 6, False, "Old", "A", "jazz"))
     held = facts.of("s")
@@ -59,7 +60,7 @@ def test_an_older_fact_of_a_partition_changes_nothing() -> None:
 
 
 def test_between_partitions_the_later_event_holds() -> None:
-    facts = SongFacts()
+    facts = SongFacts(SETS)
     facts.learn(1, SongFact("s", NOW_MS + 1, 1, True))
     facts.learn(0, SongFact("s", NOW_MS, 9, False, "One", "A"))
     assert facts.removed("s")

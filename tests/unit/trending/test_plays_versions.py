@@ -8,7 +8,7 @@ import pytest
 from songline.processors.trending.shards.state import Shard, ShardHead, decode_head, encode_head
 from songline.processors.trending.shards.validation import check_saved
 from songline.schemas.moments import moment_at
-from tests.support.trending import Pipeline
+from tests.support.trending import KEY, Pipeline
 from tests.unit.trending.test_handover import LIMITS
 from tests.unit.trending.test_pipeline import NOW_MS, PARTITIONS, SHARDS, event, logs_of, payload
 
@@ -29,7 +29,7 @@ class PlaysOwners:
 
     def next(self, plays: int) -> Shard:
         self._owners += 1
-        shard = Shard(0, f"next-{self._owners}", plays=plays)
+        shard = Shard(0, f"next-{self._owners}", KEY, plays=plays)
         shard.advance(NOW_MS)
         shard.restore(list(self.saved.items()))
         return shard

@@ -3,9 +3,11 @@
 import json
 from base64 import b64decode
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,14 +17,14 @@ from songline.processors.runtime.hub_record import HubRecord
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.source_partition import SourcePartition
-from songline.processors.trending.cells.wire import SongFact
+from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.shards.song_facts import SongFacts
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.validation import check_saved
 from songline.processors.trending.song_index import RegionIndex, SongIndex
 from songline.processors.trending.validation import StageLimits
-from songline.schemas.envelope import encode
+from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongUploaded
 from songline.schemas.moments import milliseconds
 from songline.schemas.ownership import OTHERS, Claim
@@ -31,6 +33,7 @@ from tests.support.ownership import NOON, Line, random_log, removed, steps, uplo
 from tests.support.trending import KEY
 
 NOW_MS = milliseconds(NOON)
+NOTHING = CountSection([], b"", b"", b"", b"")
 STORED = json.loads((Path(__file__).parent / "stored_without_owners.json").read_bytes())
 
 
@@ -51,7 +54,7 @@ def said(partition: int, lines: Sequence[Line]) -> list[SongFact]:
 def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_force(seed: int) -> None:
     random = Random(seed)
     log = random_log(random, ["ann", "bob", "cleo"], partitions=6)
-    facts = SongFacts()
+    facts = SongFacts(KEY)
     saved: dict[tuple[int, int], bytes] = {}
     document: SongDocument | None = None
     for owner, (partition, lines) in enumerate(steps(random, log)):
@@ -67,7 +70,7 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
         if random.random() < 0.2:
             # What was not saved is read again by the next owner, from what all owners saved.
             saved |= {(owner, piece): value for piece, value in facts.flush()}
-            facts = SongFacts()
+            facts = SongFacts(KEY)
             for _, value in random.sample(sorted(saved.items()), len(saved)):
                 facts.restore(value)
     right, held = verdict(log), facts.of("song-1")
@@ -79,9 +82,13 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
     assert held is not None
     assert document.latest is not None
     title = right.data.title if isinstance(right.data, SongUploaded) else None
-    assert (held.user_id, held.time_ms, held.title) == (right.data.user_id, milliseconds(right.time), title)
+    assert (held.user_id, held.time_ms, held.title) == (
+        KEY.uploader(right.data.user_id, "song-1"),
+        milliseconds(right.time),
+        title,
+    )
     assert (document.owner, document.latest.time_ms, document.latest.position) == (
-        held.user_id,
+        right.data.user_id,
         held.time_ms,
         held.offset,
     )
@@ -92,7 +99,7 @@ def test_any_order_over_saves_comes_to_the_verdict_of_the_catalog_and_of_brute_f
 def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -> None:
     random = Random(seed)
     log = random_log(random, ["ann", "bob"], partitions=3)
-    facts, documents = SongFacts(), dict[str, SongDocument]()
+    facts, documents = SongFacts(KEY), dict[str, SongDocument]()
     for partition, lines in steps(random, log):
         for line in lines:
             extensions = {}
@@ -113,13 +120,13 @@ def test_what_is_sent_again_comes_to_the_same_in_catalog_and_charts(seed: int) -
     held, document = facts.of("song-1"), documents.get("song-1")
     shown = None if document is None or document.latest is None else document.latest
     assert (held and (held.user_id, held.time_ms, held.offset, held.removed)) == (
-        shown and (shown.user_id, shown.time_ms, shown.position, shown.song is None)
+        shown and (KEY.uploader(shown.user_id or "", "song-1"), shown.time_ms, shown.position, shown.song is None)
     )
     assert not any(fact.again for each in facts._facts.values() for fact in each.values())
 
 
 def test_what_is_sent_again_does_not_bring_back_what_was_removed_later() -> None:
-    facts = SongFacts()
+    facts = SongFacts(KEY)
     facts.learn(0, SongFact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
     facts.learn(0, SongFact("s", NOW_MS + 5, 2, True, user_id="ann"))
     assert not facts.learn(0, SongFact("s", NOW_MS + 3, 3, False, "Two", "A", None, "ann", Claim(9, 3), again=True))
@@ -137,26 +144,66 @@ def visible(facts: SongFacts) -> tuple[bool, str | None, str]:
 
 
 def test_strangers_take_no_room() -> None:
-    facts = SongFacts()
+    facts = SongFacts(KEY)
     assert facts.learn(0, SongFact("s", NOW_MS, 1, False, "One", "A", None, "ann", Claim(1, 1)))
     for number in range(20 * OTHERS):
         stranger = SongFact(
             "s", NOW_MS, number, False, "Mine", "B", None, f"user-{number}", Claim(1_000 - number, number)
         )
         assert not facts.learn(1, stranger)
-    kept = SongFacts()
+    kept = SongFacts(KEY)
     pieces = dict(facts.flush())
     for piece in pieces.values():
         kept.restore(piece)
     assert list(pieces) == [0]
-    assert sum(map(len, pieces.values())) < (OTHERS + 1) * 60
+    assert sum(map(len, pieces.values())) < (OTHERS + 1) * 90
     assert kept.of("s") == facts.of("s")
     assert not dict(facts.flush())
 
 
+def test_uploaders_are_sent_and_saved_under_a_key() -> None:
+    shard = Shard(0, "owner-now", KEY)
+    data = SongUploaded(user_id="user-3", song_id="s", title="One", artist="A", duration_ms=60_000)
+    messages = list(told(0, [Line(1, NOON, Event(id="e", source="/tests", time=NOON, data=data))]))
+    messages += told(1, [Line(2, NOON, removed("user-3", NOON, "s"))])
+    for body in messages:
+        assert b"user-3" not in body
+        shard.apply(partials.decode(body))
+    values = shard.flush()
+    assert [key for key in values if key.endswith("facts/0")]
+    assert not [value for value in values.values() if value and b"user-3" in value]
+    (other, held) = (KEY.uploader("user-3", song_id) for song_id in ("other", "s"))
+    assert len({"user-3", other, held}) == 3
+
+
+def test_uploaders_that_were_saved_by_their_ids_are_saved_again_without() -> None:
+    claim = Claim(1, 1)
+    former = [
+        (0, SongFact("gone", NOW_MS, 2, False, "One", "A", None, "user-3", claim)),
+        (0, SongFact("kept", NOW_MS, 3, False, "Two", "B", None, "user-4", Claim(1, 3))),
+    ]
+    # As many columns as a fact had then.
+    columns = [(partition, msgspec.to_builtins(fact)[:-1]) for partition, fact in former]
+    key, value = "0/owner-before/facts/0", msgspec.msgpack.encode(columns)
+    check_saved(key.encode(), value, 0, StageLimits(1, 4, NOW_MS))
+    shard = Shard(0, "owner-now", KEY)
+    shard.restore([(key, value)])
+    shard.apply(partials.decode(msgspec.msgpack.encode(Partial(0, 4, None, NOTHING, NOTHING, [former[0][1]]))))
+    tell(shard, 0, Line(9, NOON + timedelta(minutes=1), removed("user-3", NOON + timedelta(minutes=1), "gone")))
+    values = shard.flush()
+    assert list(values).index(key) > list(values).index("0/owner-now/facts/0"), "deleted once it is saved"
+    assert values[key] is None
+    assert not [value for value in values.values() if value and b"user-" in value]
+    assert not {name for name in shard.flush() if "facts" in name}
+    again = Shard(0, "owner-later", KEY)
+    again.restore((name, one) for name, one in values.items() if one is not None)
+    assert (again._facts.removed("gone"), again._facts.removed("kept")) == (True, False)
+    assert again._facts.songs() == ["gone", "kept"]
+
+
 def from_store(how: str) -> Shard:
     """A shard as it is after what was saved, or was on its way, before facts had users."""
-    shard = Shard(0, "owner-now")
+    shard = Shard(0, "owner-now", KEY)
     if how == "saved":
         saved = {key: b64decode(value) for key, value in STORED["saved"].items()}
         for key, value in saved.items():
@@ -199,7 +246,7 @@ def test_facts_without_a_user_are_kept(how: str) -> None:
     tell(shard, 2, Line(202, NOON, removed("user-3", NOON, "available")))
     assert shown(shard) == {"contested": "Stolen"}
     # An owner of the shard that starts from all saves, and reads again what was sent before facts had users.
-    again = Shard(0, "owner-later")
+    again = Shard(0, "owner-later", KEY)
     again.restore((key, value) for key, value in values.items() if value is not None)
     for body in STORED["messages"]:
         again.apply(partials.decode(b64decode(body)))

@@ -60,7 +60,7 @@ foreign_partials = st.builds(
 @given(st.lists(foreign_partials.map(msgspec.msgpack.encode) | st.binary(max_size=30), max_size=4))
 @example([msgspec.msgpack.encode(Partial(0, 0, 0, NAMELESS, NAMELESS, []))])
 def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
-    shard = Shard(0, "owner")
+    shard = Shard(0, "owner", SETS)
     shard.advance(NOW_MS)
     for body in [partial(minutes=rows(("song-1", 1, MINUTE, (2, 0, 0)))), *bodies]:
         try:
@@ -82,11 +82,11 @@ def test_no_partial_stops_a_shard_or_its_report(bodies: list[bytes]) -> None:
     for key, value in saved.items():
         if value is not None:
             check_saved(key.encode(), value, 0, LIMITS)
-    Shard(0, "next").restore((key, value) for key, value in saved.items() if value is not None)
+    Shard(0, "next", SETS).restore((key, value) for key, value in saved.items() if value is not None)
 
 
 def test_counts_that_do_not_fit_together_stop_no_report() -> None:
-    shard = Shard(0, "owner")
+    shard = Shard(0, "owner", SETS)
     shard.advance(NOW_MS)
     some = rows(*[("song-1", 1, MINUTE - age, (1_500_000_000, 0, 0)) for age in (50, 51)])
     found = partials.decode(partial(minutes=some))
@@ -269,7 +269,7 @@ def test_no_record_of_the_shards_stops_their_recovery(rest: str, value: bytes) -
         check_saved(key.encode(), value, 0, LIMITS)
     except PoisonError:
         return
-    shard = Shard(0, "next")
+    shard = Shard(0, "next", SETS)
     shard.advance(NOW_MS)
     counts = msgspec.msgpack.encode(rows(("song-1", 1, MINUTE, (2, 0, 0))))
     of_the_hour = msgspec.msgpack.encode(rows(("song-1", 1, HOUR, (2, 0, 0))))
