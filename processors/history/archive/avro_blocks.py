@@ -150,6 +150,8 @@ def _inflate(packed: bytes) -> bytes:
     # Raw deflate: no header of zlib's.
     unpacking = zlib.decompressobj(-15)
     made = unpacking.decompress(packed, MAX_BLOCK_BYTES)
+    if unpacking.unconsumed_tail or len(made) >= MAX_BLOCK_BYTES:
+        raise BlockError(f"deflate unpacks it to more than {MAX_BLOCK_BYTES} bytes")
     if not unpacking.eof:
         raise BlockError("deflate can't unpack it: its end is missing")
     return made

@@ -9,34 +9,29 @@ Source: Avro 1.11 specification, "Object Container Files", "Required Codecs" and
 
 import io
 import zlib
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
 
 import cramjam
 import fastavro
 from msgspec import structs
 
-from songline.processors.history.archive.avro_blocks import BlockError
+from songline.processors.history.archive.avro_blocks import (
+    AvroBlock,
+    AvroHeader,
+    BlockError,
+    read_block,
+    read_header,
+    unpack,
+    write_number,
+)
 from songline.processors.history.archive.capture_records import enqueued_second
-from songline.processors.history.erasure.rename import renamed_body, renamed_properties
+from songline.processors.history.erasure.rename import may_mention, renamed_body, renamed_properties
 from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
-from songline.schemas.decoding import Decoder
-from songline.schemas.forgotten import ForgottenNames
+from songline.schemas.forgotten import KEY_BYTES, ForgottenNames
 
-_MAGIC = b"Obj\x01"
-_SYNC_BYTES = 16
-_MAX_BLOCK_BYTES = 1 << 30
-_TIMES = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%dT%H:%M:%S%z")
-
-_schemas: Decoder[Any] = Decoder(Any, "not-an-avro-file")
-
-
-class _Header(NamedTuple):
-    raw: bytes
-    schema: Any
-    codec: str
-    sync: bytes
+PIECE_BYTES = 1024 * 1024
+MAX_HEADER_BYTES = 16 * 1024 * 1024
 
 
 def rewrite(
@@ -44,34 +39,90 @@ def rewrite(
 ) -> RewriteCounts:
     """Write `source` to `target` without the listener, of what they did up to `up_to`, None for all. Raises
     CaptureFileError; `target` is void then."""
-    header = _read_header(source)
-    codec = _CODECS.get(header.codec)
-    if codec is None:
-        raise CaptureFileError(f"its codec is {header.codec!r}, expected one of {', '.join(_CODECS)}")
-    target.write(header.raw)
+    file = CaptureBlocks(source)
+    target.write(file.header_bytes)
     counts = RewriteCounts(0, 0)
-    while (count := _read_long(source)) is not None:
-        if count < 0:
-            raise CaptureFileError(f"a block of {count} records: it is damaged")
-        data = _read_exactly(source, _read_length(source))
-        if _read_exactly(source, _SYNC_BYTES) != header.sync:
-            raise CaptureFileError("the mark at a block's end is another one than the file's: it is damaged")
-        plain = _plain(codec, data)
-        renamed = 0
-        if user_id.encode() in plain or b"\\" in plain:
-            plain, renamed = _renamed_block(plain, count, header.schema, user_id, names, up_to)
+    for block, plain in file:
+        data, renamed = block.packed, 0
+        if may_mention(plain, user_id):
+            after, renamed = _renamed_block(plain, block.count, file.header.schema, user_id, names, up_to)
             if renamed:
-                data = codec.pack(plain)
-        target.write(_long(count) + _long(len(data)) + data + header.sync)
-        counts = structs.replace(counts, events=counts.events + count, renamed=counts.renamed + renamed)
+                data = _PACK[file.header.codec](after)
+        target.write(write_number(block.count) + write_number(len(data)) + data + file.header.sync)
+        counts = structs.replace(counts, events=counts.events + block.count, renamed=counts.renamed + renamed)
     return counts
+
+
+def records_naming(source: IO[bytes], user_id: str) -> Iterator[Mapping[str, Any]]:
+    """The records of a file that are of the listener or name them. Raises CaptureFileError where it is damaged, after
+    those before."""
+    file, names = CaptureBlocks(source), ForgottenNames(bytes(KEY_BYTES))
+    for block, plain in file:
+        if not may_mention(plain, user_id):
+            continue
+        for record in _read_records(plain, block.count, file.header.schema):
+            if renamed_record(record, user_id, names) is not record:
+                yield record
+
+
+class CaptureBlocks:
+    """The blocks of a file, each with its records' bytes. Raises CaptureFileError, when it is made and at a block that
+    is damaged."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self._waiting = bytearray()
+        self._at = 0
+        self.header = self._read_header()
+        self.header_bytes = bytes(self._waiting[: self.header.size])
+        self._at = self.header.size
+
+    def __iter__(self) -> Iterator[tuple[AvroBlock, bytes]]:
+        number = 0
+        while True:
+            try:
+                block = read_block(self.header, self._waiting, self._at)
+                if block is not None:
+                    yield block, unpack(self.header, block)
+            except BlockError as error:
+                raise CaptureFileError(f"it is damaged in block {number}: {error}") from None
+            if block is not None:
+                self._at += block.size
+                number += 1
+            elif not self._more():
+                break
+        if self._at < len(self._waiting):
+            raise CaptureFileError(f"it is cut: it ends within block {number}")
+
+    def _read_header(self) -> AvroHeader:
+        while True:
+            try:
+                header = read_header(bytes(self._waiting)) if self._waiting else None
+            except BlockError as error:
+                raise CaptureFileError(str(error)) from None
+            if header is not None:
+                return header
+            if len(self._waiting) > MAX_HEADER_BYTES:
+                raise CaptureFileError(f"its header has more than {MAX_HEADER_BYTES} bytes")
+            if not self._more():
+                raise CaptureFileError(f"it is cut: it ends within its header, after {len(self._waiting)} bytes")
+
+    def _more(self) -> bool:
+        """Read on; return whether there was more."""
+        piece = self._source.read(PIECE_BYTES)
+        del self._waiting[: self._at]
+        self._at = 0
+        self._waiting += piece
+        return bool(piece)
 
 
 def renamed_record(record: Mapping[str, Any], user_id: str, names: ForgottenNames) -> Mapping[str, Any]:
     """The record without the listener; `record` itself where it does not name them."""
-    before = record.get("Body")
-    body, name = renamed_body(before or b"", user_id, names, _enqueued_s(record.get("EnqueuedTimeUtc")))
-    after = dict(record) if body == (before or b"") else {**record, "Body": body}
+    before = _body(record.get("Body"))
+    body, name = renamed_body(before, user_id, names, _enqueued_s(record.get("EnqueuedTimeUtc")))
+    after = dict(record)
+    if body != before:
+        after["Body"] = body.decode() if isinstance(record["Body"], str) else body
     for field in ("SystemProperties", "Properties"):
         if isinstance(after.get(field), dict):
             after[field] = renamed_properties(after[field], user_id, name)
@@ -93,115 +144,49 @@ def is_after(record: Mapping[str, Any], up_to: ForgottenUpTo) -> bool:
 def _renamed_block(
     plain: bytes, count: int, schema: Any, user_id: str, names: ForgottenNames, up_to: ForgottenUpTo | None
 ) -> tuple[bytes, int]:
-    source, target, renamed = io.BytesIO(plain), io.BytesIO(), 0
-    for _ in range(count):
+    target, renamed = io.BytesIO(), 0
+    for record in _read_records(plain, count, schema):
+        is_kept = up_to is not None and is_after(record, up_to)
+        after = record if is_kept else renamed_record(record, user_id, names)
         try:
-            record = fastavro.schemaless_reader(source, schema, None)
-            is_kept = up_to is not None and is_after(record, up_to)
-            after = record if is_kept else renamed_record(record, user_id, names)
             fastavro.schemaless_writer(target, schema, after)
         except Exception as error:
-            # The reader raises whatever its bytes lead it to.
-            raise CaptureFileError(f"a record can't be read: {type(error).__name__}: {error}") from error
+            # The writer raises whatever a schema of others leads it to.
+            raise CaptureFileError(f"a record can't be written again: {type(error).__name__}: {error}") from error
         renamed += after is not record
     return target.getvalue(), renamed
 
 
-def _enqueued_s(text: object) -> int:
-    """The second at which the hub took an event, 0 where the file does not say it in a form that is known."""
-    for form in _TIMES:
+def _read_records(plain: bytes, count: int, schema: Any) -> Iterator[Mapping[str, Any]]:
+    if count > len(plain):
+        raise CaptureFileError(f"a block says that it has {count} records, and has {len(plain)} bytes")
+    source = io.BytesIO(plain)
+    for _ in range(count):
         try:
-            moment = datetime.strptime(str(text), form)  # noqa: DTZ007 - UTC, as the field's name says
-        except ValueError:
-            continue
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    return 0
+            record = fastavro.schemaless_reader(source, schema, None)
+        except Exception as error:
+            # The reader raises whatever its bytes lead it to.
+            raise CaptureFileError(f"a record can't be read: {type(error).__name__}: {error}") from error
+        if not isinstance(record, dict):
+            raise CaptureFileError(f"its records are of the type {type(record).__name__}: it is not a file of Capture")
+        yield record
+    if source.tell() != len(plain):
+        raise CaptureFileError("the records of a block are not as long as it says")
 
 
-def _read_header(source: IO[bytes]) -> _Header:
-    recording = _Recording(source)
-    if recording.read(len(_MAGIC)) != _MAGIC:
-        raise CaptureFileError("it does not begin as an Avro file")
-    metadata: dict[str, bytes] = {}
-    while count := _read_long(recording):
-        if count < 0:
-            # A block of a map that says its size in bytes.
-            _read_length(recording)
-            count = -count
-        for _ in range(count):
-            key = _read_exactly(recording, _read_length(recording))
-            metadata[key.decode("latin-1")] = _read_exactly(recording, _read_length(recording))
-    sync = _read_exactly(recording, _SYNC_BYTES)
+def _body(body: object) -> bytes:
+    """The bytes of a body; none where it has no text."""
+    if isinstance(body, str):
+        return body.encode("utf-8", "surrogatepass")
+    return body if isinstance(body, bytes) else b""
+
+
+def _enqueued_s(written: object) -> int:
+    """The second at which the hub took an event, 0 where the file does not say it in a form that is known."""
     try:
-        schema = fastavro.parse_schema(_schemas.decode(metadata.get("avro.schema", b"")))
-    except Exception as error:
-        raise CaptureFileError(f"its schema can't be read: {type(error).__name__}: {error}") from error
-    codec = metadata.get("avro.codec", b"null").decode("latin-1")
-    return _Header(bytes(recording.seen), schema, codec, sync)
-
-
-class _Recording:
-    """A file of which is kept what was read."""
-
-    def __init__(self, source: IO[bytes]) -> None:
-        self._source = source
-        self.seen = bytearray()
-
-    def read(self, size: int) -> bytes:
-        data = self._source.read(size)
-        self.seen += data
-        return data
-
-
-def _read_exactly(source: "IO[bytes] | _Recording", size: int) -> bytes:
-    data = source.read(size)
-    if len(data) < size:
-        raise CaptureFileError(f"it is cut: {len(data)} bytes of {size} are there")
-    return data
-
-
-def _read_length(source: "IO[bytes] | _Recording") -> int:
-    length = _read_long(source)
-    if length is None or not 0 <= length <= _MAX_BLOCK_BYTES:
-        raise CaptureFileError(f"a length of {length} bytes: it is cut or damaged")
-    return length
-
-
-def _read_long(source: "IO[bytes] | _Recording") -> int | None:
-    """A number in Avro's form, None at the end of the file."""
-    number = shift = 0
-    while True:
-        byte = source.read(1)
-        if not byte:
-            if shift:
-                raise CaptureFileError("it is cut within a number")
-            return None
-        number |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return number >> 1 ^ -(number & 1)
-        shift += 7
-        if shift > 63:
-            raise CaptureFileError("a number of more than 64 bits: it is damaged")
-
-
-def _long(number: int) -> bytes:
-    zigzag, found = number << 1 ^ number >> 63, bytearray()
-    while zigzag > 0x7F:
-        found.append(zigzag & 0x7F | 0x80)
-        zigzag >>= 7
-    return bytes((*found, zigzag))
-
-
-class _Codec(NamedTuple):
-    unpack: Callable[[bytes], bytes]
-    pack: Callable[[bytes], bytes]
-
-
-def _plain(codec: _Codec, data: bytes) -> bytes:
-    try:
-        return codec.unpack(data)
-    except (zlib.error, cramjam.DecompressionError, ValueError) as error:
-        raise CaptureFileError(f"a block can't be unpacked: {error}") from error
+        return enqueued_second(written)
+    except BlockError:
+        return 0
 
 
 def _deflated(data: bytes) -> bytes:
@@ -209,19 +194,8 @@ def _deflated(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-def _unsnapped(data: bytes) -> bytes:
-    plain = bytes(cramjam.snappy.decompress_raw(data[:-4]))
-    if zlib.crc32(plain).to_bytes(4, "big") != data[-4:]:
-        raise ValueError("its checksum does not fit")
-    return plain
-
-
 def _snapped(data: bytes) -> bytes:
     return bytes(cramjam.snappy.compress_raw(data)) + zlib.crc32(data).to_bytes(4, "big")
 
 
-_CODECS = {
-    "null": _Codec(bytes, bytes),
-    "deflate": _Codec(lambda data: zlib.decompress(data, -15), _deflated),
-    "snappy": _Codec(_unsnapped, _snapped),
-}
+_PACK: dict[str, Callable[[bytes], bytes]] = {"null": bytes, "deflate": _deflated, "snappy": _snapped}

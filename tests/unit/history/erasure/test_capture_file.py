@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.processors.history.erasure.capture_file import rewrite
+from songline.processors.history.archive import avro_blocks
+from songline.processors.history.archive.avro_blocks import write_number
+from songline.processors.history.erasure.capture_file import records_naming, rewrite
 from songline.processors.history.erasure.capture_progress import CaptureProgress
 from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
 from songline.schemas.envelope import Event, decode, encode
@@ -23,6 +25,7 @@ from tests.support.capture_files import CAPTURE_SCHEMA
 NAMES = ForgottenNames(bytes(range(32)))
 USER = "user-7"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MOMENT = {"type": "long", "logicalType": "timestamp-millis"}
 
 
 def record(position: int, user_id: str, body: bytes | None = None) -> dict[str, Any]:
@@ -41,6 +44,13 @@ def file_of(records: Sequence[dict[str, Any]], codec: str = "null", block_bytes:
     target = io.BytesIO()
     fastavro.writer(target, CAPTURE_SCHEMA, records, codec=codec, sync_interval=block_bytes)
     return target.getvalue()
+
+
+def with_block(count: int, plain: bytes, codec: str = "null", packed: bytes | None = None) -> bytes:
+    """A file of one block."""
+    data = file_of([], codec)
+    packed = plain if packed is None else packed
+    return data + write_number(count) + write_number(len(packed)) + packed + data[-16:]
 
 
 def rewritten(data: bytes, user_id: str = USER) -> tuple[bytes, RewriteCounts]:
@@ -100,11 +110,14 @@ def test_an_empty_body_and_an_empty_file_stay() -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "does not begin"),
-        (b"PK\x03\x04 something", "does not begin"),
-        (file_of([record(0, USER)])[:-20], "cut"),
-        (file_of([record(0, USER)])[:-1] + b"!", "another one than the file's"),
+        (b"", "it is cut: it ends within its header, after 0 bytes"),
+        (b"PK\x03\x04 something", "it begins with b'PK"),
+        (file_of([record(0, USER)])[:30], "it is cut: it ends within its header, after 30 bytes"),
+        (file_of([record(0, USER)])[:-20], "it is cut: it ends within block 0"),
+        (file_of([record(0, USER)])[:-1] + b"!", "damaged in block 0: it does not end with the file's sync marker"),
         (file_of([record(0, USER)], "bzip2"), "codec is 'bzip2', expected one of null, deflate, snappy"),
+        (with_block(1 << 40, USER.encode()), "a block says that it has 1099511627776 records, and has 6 bytes"),
+        (with_block(1, USER.encode() * 99), "a record can't be read|not as long as it says"),
     ],
 )
 def test_what_can_not_be_rewritten_is_told(data: bytes, why: str) -> None:
@@ -120,6 +133,32 @@ def test_a_damaged_file_raises_nothing_else(data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(CaptureFileError):
         rewritten(bytes(whole))
+
+
+def test_a_body_may_be_text_and_a_moment_one_of_avro() -> None:
+    fields = [{"name": "Body", "type": "string"}, {"name": "EnqueuedTimeUtc", "type": MOMENT}]
+    schema = {"type": "record", "name": "Other", "fields": fields}
+    target = io.BytesIO()
+    fastavro.writer(target, schema, [{"Body": f'{{"by": "{USER}"}}', "EnqueuedTimeUtc": NOON}])
+    (found,) = records_of(rewritten(target.getvalue())[0])
+    assert json.loads(found["Body"]) == {"by": NAMES.of_hour(int(NOON.timestamp()))}
+
+
+@pytest.mark.parametrize("codec", ["deflate", "snappy"])
+def test_a_block_that_unpacks_to_too_much_is_damaged(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(avro_blocks, "MAX_BLOCK_BYTES", 1 << 20)
+    data = file_of([record(0, USER, bytes(2 << 20))], codec, 1 << 24)
+    with pytest.raises(CaptureFileError, match=r"damaged in block 0: .* unpacks .*(1048576|2\d{6}) bytes"):
+        rewritten(data)
+    with pytest.raises(CaptureFileError, match="damaged in block 0"):
+        list(records_naming(io.BytesIO(data), USER))
+
+
+def test_the_listeners_records_are_found() -> None:
+    before = [record(position, f"user-{position % 3 + 6}") for position in range(20)]
+    for codec in ("null", "deflate", "snappy"):
+        found = list(records_naming(io.BytesIO(file_of(before, codec, 500)), USER))
+        assert found == [one for one in before if one["Properties"]["by"] == USER]
 
 
 @pytest.mark.parametrize(("created", "renamed"), [(NOON, 4), (NOON + timedelta(hours=1), 6)])
