@@ -28,6 +28,8 @@ from songline.processors.history.archive.avro_blocks import (
 from songline.processors.history.archive.capture_records import enqueued_second
 from songline.processors.history.erasure.rename import may_mention, renamed_body, renamed_properties
 from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
+from songline.schemas.decoding import read_text
+from songline.schemas.errors import PoisonError
 from songline.schemas.forgotten import KEY_BYTES, ForgottenNames
 
 PIECE_BYTES = 1024 * 1024
@@ -122,7 +124,7 @@ def renamed_record(record: Mapping[str, Any], user_id: str, names: ForgottenName
     body, name = renamed_body(before, user_id, names, _enqueued_s(record.get("EnqueuedTimeUtc")))
     after = dict(record)
     if body != before:
-        after["Body"] = body.decode() if isinstance(record["Body"], str) else body
+        after["Body"] = _text(body) if isinstance(record["Body"], str) else body
     for field in ("SystemProperties", "Properties"):
         if isinstance(after.get(field), dict):
             after[field] = renamed_properties(after[field], user_id, name)
@@ -179,6 +181,13 @@ def _body(body: object) -> bytes:
     if isinstance(body, str):
         return body.encode("utf-8", "surrogatepass")
     return body if isinstance(body, bytes) else b""
+
+
+def _text(body: bytes) -> str:
+    try:
+        return read_text(body)
+    except PoisonError as error:
+        raise CaptureFileError(f"a Body in it is no text: {error.detail}") from None
 
 
 def _enqueued_s(written: object) -> int:
