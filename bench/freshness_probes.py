@@ -40,6 +40,9 @@ class Sighting(Struct, frozen=True):
         return self.seen - self.acknowledged
 
 
+_NUMBERS = 1_000_000
+"""More than a prober sends."""
+
 Send = Callable[[int], Awaitable[str]]
 """Sends probe number n; what it is known by, once it is acknowledged."""
 Seen = Callable[[int, str], Awaitable[bool]]
@@ -90,22 +93,30 @@ class Prober:
 
 
 class ApiProbes:
-    """The probes of each worker. `run` makes what they send differ from what another run sent."""
+    """The probes of each worker. `run` makes what they send differ from what another run sent; each prober sends other
+    songs than those before it."""
 
     def __init__(self, client: aiohttp.ClientSession, publisher: EventPublisher, run: str) -> None:
         self._client, self._publisher, self._run = client, publisher, run
+        self._probers = 0
 
     def library(self, period_s: float, patience_s: float) -> Prober:
         """A like, and the listener's library that has it."""
-        return Prober(self._like, self._liked, period_s, patience_s)
+        return self._prober(self._like, self._liked, period_s, patience_s)
 
     def catalog(self, period_s: float, patience_s: float) -> Prober:
         """An upload's event, and the song."""
-        return Prober(self._announce, self._found, period_s, patience_s)
+        return self._prober(self._announce, self._found, period_s, patience_s)
 
     def ingestion(self, period_s: float, patience_s: float) -> Prober:
         """A file, and its ingestion that is ready."""
-        return Prober(self._upload, self._ready, period_s, patience_s)
+        return self._prober(self._upload, self._ready, period_s, patience_s)
+
+    def _prober(self, send: Send, seen: Seen, period_s: float, patience_s: float) -> Prober:
+        """A prober with numbers of its own: what an earlier one announced is found at once."""
+        first = self._probers * _NUMBERS
+        self._probers += 1
+        return Prober(lambda one: send(first + one), lambda one, known: seen(first + one, known), period_s, patience_s)
 
     async def _like(self, number: int) -> str:
         song_id = f"probe-{self._run}-{number}"

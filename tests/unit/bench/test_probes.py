@@ -3,7 +3,7 @@
 import asyncio
 from math import inf
 
-from bench.freshness_probes import Prober, Sighting
+from bench.freshness_probes import ApiProbes, Prober, Sighting
 from bench.recovery import prober_is_fresh
 
 
@@ -64,3 +64,18 @@ def test_a_worker_is_fresh_again_by_what_was_sent_after_its_end() -> None:
     assert not is_fresh(10.0)
     prober.sightings.append(Sighting(12.0, 12.1, 14.2))
     assert is_fresh(10.0)
+
+
+async def test_what_a_prober_sends_no_other_one_has_sent() -> None:
+    sent: list[str] = []
+
+    async def publish(name: str, data: object) -> None:
+        sent.append(name)
+
+    probes = ApiProbes(None, None, "run")  # type: ignore[arg-type]  # nothing is asked
+    probes._publish = publish  # type: ignore[method-assign]
+    for make in (probes.catalog, probes.library, probes.catalog, probes.library):
+        prober = make(1.0, 1.0)
+        await prober._send(0)
+        await prober._send(1)
+    assert len(set(sent)) == len(sent) == 8
