@@ -65,9 +65,9 @@ class AttemptLog:
         """Whether the record at `position` alone has ended so many stays that it is parked without another try."""
         return is_culprit(self._before, position)
 
-    async def begin_piece(self, first: int, last: int) -> None:
-        """Return once the piece of records from `first` to `last` is in the store."""
-        self._attempt = attempt_piece(self._attempt, first, last)
+    async def begin_piece(self, first: int, last: int, *, alone: bool) -> None:
+        """Return once the piece of records from `first` to `last`, which is folded `alone` or not, is in the store."""
+        self._attempt = attempt_piece(self._attempt, first, last, alone=alone)
         await self.write()
 
     def end_piece(self) -> None:

@@ -2,8 +2,9 @@
 
 A stay is the time for which one reader holds a partition. It writes an attempt when it begins and closes it when it
 ends well. A reader that finds an open attempt folds the records after it in pieces, and writes each piece before it
-folds it. A stay that ends in a piece is followed by one that divides that piece, until one record alone has ended
-SINGLE_TRIES stays: that record is the culprit. Everything here is pure; `AttemptStore` keeps the documents.
+folds it. Pieces of several partitions are folded beside one another. Those that a stay has ended in are suspects: the
+next stay divides them, and folds each part alone, until one record alone has ended SINGLE_TRIES stays: that record is
+the culprit. Everything here is pure; `AttemptStore` keeps the documents.
 """
 
 from msgspec import Struct, structs
@@ -24,9 +25,9 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
     """The document of a reader's partition; `id` is made by `attempt_id`.
 
     `owner` names the stay. `first` is the position that is folded next, `piece_last` the last position of the piece,
-    None where the stay folds without pieces. `tries`: how many stays began exactly this piece. `error`: the last line
-    of the error that ended the stay, empty where none was seen. `parked_in_a_row`: records that crashed the fold or
-    were refused, with none applied between. `open` until the stay ends well.
+    None where the stay folds without pieces. `tries`: how many stays began exactly this piece alone. `error`: the last
+    line of the error that ended the stay, empty where none was seen. `parked_in_a_row`: records that crashed the fold
+    or were refused, with none applied between. `open` until the stay ends well.
     """
 
     id: str
@@ -40,8 +41,8 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Dissection(Struct):
-    """How the records up to `until` are folded after a stay that ended badly. Up to `close_until` a piece has at most
-    `close` records; after that `size`, which grows."""
+    """How the records up to `until` are folded after a stay that ended badly. Those up to `close_until` are suspects,
+    in pieces of at most `close` records; after that a piece has `size`, which grows."""
 
     until: int
     close_until: int = -1
@@ -50,13 +51,18 @@ class Dissection(Struct):
 
     def next_size(self, position: int) -> int:
         """Records of the piece that begins at `position`, at least one."""
-        if position <= self.close_until:
+        if self.is_suspect(position):
             return min(self.close, self.close_until - position + 1)
         return max(1, min(self.size, self.until - position + 1))
 
+    def is_suspect(self, position: int) -> bool:
+        """Whether a stay has ended in a piece with the record at `position`, so that it is folded with no other piece
+        beside it."""
+        return position <= self.close_until
+
     def advance(self, position: int) -> None:
         """Record that the piece that ends at `position` is folded, or its culprits are parked."""
-        if position > self.close_until:
+        if not self.is_suspect(position):
             self.size = min(2 * self.size, LARGEST_PIECE)
 
     def is_over(self, position: int) -> bool:
@@ -106,13 +112,16 @@ def is_culprit(before: Attempt | None, position: int) -> bool:
     )
 
 
-def attempt_piece(before: Attempt, first: int, last: int) -> Attempt:
-    """The attempt with the piece from `first` to `last`, to be written before that is folded."""
+def attempt_piece(before: Attempt, first: int, last: int, *, alone: bool = True) -> Attempt:
+    """The attempt with the piece from `first` to `last`, to be written before that is folded.
+
+    Where it is not folded `alone`, it is no try: another piece may be what ends the stay.
+    """
     again = (before.first, before.piece_last) == (first, last)
     return structs.replace(
         before,
         first=first,
         piece_last=last,
-        tries=before.tries + 1 if again else 1,
+        tries=(before.tries if again else 0) + int(alone),
         error=before.error if again else "",
     )

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NoReturn
 
 from msgspec import Struct, structs
@@ -28,6 +29,7 @@ from songline.processors.runtime.partition_processor import (
 )
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.piece_fold import PieceFold
+from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.record_parker import RecordParker
 from songline.processors.runtime.record_renaming import RecordRenaming
 from songline.processors.runtime.resume_point import HubMismatch, HubState, resume_point
@@ -50,8 +52,8 @@ CRASH_NOTE_S = 10.0
 
 
 class ReaderDependencies(Struct, frozen=True):
-    """What the partitions of one reader share. `reader` and `hub` are names. `steady` gives seconds. `piece_lock` is
-    held while a piece is folded, see PieceFold."""
+    """What the partitions of one reader share. `reader` and `hub` are names. `steady` gives seconds. Pieces of all
+    partitions go through `piece_gate`."""
 
     reader: str
     hub: str
@@ -63,7 +65,7 @@ class ReaderDependencies(Struct, frozen=True):
     metadata: HubMetadata
     now: Callable[[], datetime]
     steady: Callable[[], float]
-    piece_lock: asyncio.Lock
+    piece_gate: PieceGate
     renaming: RecordRenaming
 
 
@@ -103,7 +105,7 @@ class PartitionReader:
             self.place,
             self._attempts,
             self._parker,
-            shared.piece_lock,
+            shared.piece_gate,
             self._fold_alone,
             self._commit_piece,
             self._crash,
@@ -281,7 +283,7 @@ class PartitionReader:
     async def _commit_piece(self, last: HubRecord) -> None:
         self.next_position = last.position + 1
         self._advance(last)
-        await self.retries.run(self._write_watermark)
+        await self.retries.run(partial(self._write_watermark, gathers=False))
 
     async def _crash(self, position: int, error: Exception) -> NoReturn:
         """End the reader because of what the records from `position` on raise, noted for its next life."""
@@ -299,7 +301,7 @@ class PartitionReader:
         through = later(self.watermark.through, record.enqueued_at)
         self.watermark = structs.replace(self.watermark, position=record.position, through=through)
 
-    async def _write_watermark(self) -> None:
+    async def _write_watermark(self, *, gathers: bool = True) -> None:
         if self.watermark != self._written and self.watermark.through is not None:
-            await self._shared.watermarks.advance(self.partition, self.watermark)
+            await self._shared.watermarks.advance(self.partition, self.watermark, gathers=gathers)
         self._written = self.watermark

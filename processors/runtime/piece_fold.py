@@ -1,6 +1,5 @@
 """Folding in pieces: each piece is noted before it is folded, so that a record that ends the reader is found."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
@@ -9,6 +8,7 @@ from songline.processors.runtime.attempt_log import ENDED, AttemptLog
 from songline.processors.runtime.attempts import Dissection
 from songline.processors.runtime.bisection import bisect
 from songline.processors.runtime.hub_record import HubRecord
+from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.record_parker import RecordParker
 from songline.processors.runtime.service_errors import is_item_refusal, last_line
 from songline.schemas.parked import CRASHES_THE_FOLD, REFUSED_BY_STORE
@@ -20,8 +20,8 @@ class PieceFold:
     """The pieces of the partition at `place`.
 
     `fold` folds and writes records with a processor of their own. `commit` moves the position to a record. `crash` ends
-    the reader because of an error of the records from a position on. `lock` is held while a piece is folded: were
-    another partition folded meanwhile, it could be what ends the process.
+    the reader because of an error of the records from a position on. A suspect goes through `gate` alone: were another
+    piece folded meanwhile, that could be what ends the process.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class PieceFold:
         place: str,
         attempts: AttemptLog,
         parker: RecordParker,
-        lock: asyncio.Lock,
+        gate: PieceGate,
         fold: Callable[[Sequence[HubRecord]], Awaitable[None]],
         commit: Callable[[HubRecord], Awaitable[None]],
         crash: Callable[[int, Exception], Awaitable[NoReturn]],
@@ -37,7 +37,7 @@ class PieceFold:
         self._place = place
         self._attempts = attempts
         self._parker = parker
-        self._lock = lock
+        self._gate = gate
         self._fold = fold
         self._commit = commit
         self._crash = crash
@@ -54,12 +54,13 @@ class PieceFold:
                 break
             size = 1 if self._attempts.is_culprit(first) else plan.next_size(first)
             piece, records = records[:size], records[size:]
-            async with self._lock:
-                await self._fold_piece(piece, parks_crashes)
+            alone = plan.is_suspect(first)
+            async with self._gate.alone() if alone else self._gate.beside():
+                await self._fold_piece(piece, parks_crashes, alone)
             plan.advance(piece[-1].position)
         return records
 
-    async def _fold_piece(self, piece: Sequence[HubRecord], parks_crashes: bool) -> None:
+    async def _fold_piece(self, piece: Sequence[HubRecord], parks_crashes: bool, alone: bool) -> None:
         async def park(record: HubRecord, error: Exception) -> None:
             refused = is_item_refusal(error)
             if not refused and not parks_crashes:
@@ -71,7 +72,7 @@ class PieceFold:
         if self._attempts.is_culprit(piece[0].position):
             await self._parker.park_failure(piece[0], CRASHES_THE_FOLD, self._attempts.error or ENDED)
         else:
-            await self._attempts.begin_piece(piece[0].position, piece[-1].position)
+            await self._attempts.begin_piece(piece[0].position, piece[-1].position, alone=alone)
             await bisect(piece, self._fold, park)
         self._attempts.end_piece()
         await self._commit(piece[-1])

@@ -27,6 +27,7 @@ from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.partition_processor import OpenProcessor
 from songline.processors.runtime.partition_reader import ReaderDependencies
+from songline.processors.runtime.piece_gate import PieceGate
 from songline.processors.runtime.process import CRASHED_IN_FOLD, run_unless
 from songline.processors.runtime.projection_config import ProjectionEnvironment
 from songline.processors.runtime.readiness import Readiness
@@ -169,7 +170,7 @@ async def run_projection(
             metadata=hub,
             now=lambda: datetime.now(UTC),
             steady=time.monotonic,
-            piece_lock=asyncio.Lock(),
+            piece_gate=PieceGate(),
             renaming=await stack.enter_async_context(projection.watch_forgotten(database, hub)),
         )
         watch = LiveVersionWatch(projections, live)

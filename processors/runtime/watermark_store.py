@@ -61,12 +61,13 @@ class WatermarkStore:
         """The partition's watermark, None where it has none."""
         return (await self.read_all()).get(partition)
 
-    async def advance(self, partition: str, watermark: Watermark) -> None:
+    async def advance(self, partition: str, watermark: Watermark, *, gathers: bool = True) -> None:
         """Move the partition's watermark, unless it is further already. Raises PositionResetError.
 
-        Those of several partitions that are moved at about the same time are written together.
+        Those of several partitions that are moved at about the same time are written together. Without `gathers`, the
+        watermark does not wait for others.
         """
-        if partition in self._gathered:
+        if not gathers or partition in self._gathered:
             await self._advance(partition, watermark)
             return
         moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,7 +1,10 @@
 """Lives of a reader over records of which some end it: those are parked, all others applied, and it takes few lives."""
 
+from collections.abc import Sequence
+from random import Random
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.runtime.attempts import (
@@ -35,30 +38,50 @@ class Reader:
 
     def live(self, batch: int = 1_000) -> None:
         """Fold what there is, as the pump does; raises Killed where a fold ends the life."""
-        before = self.attempt
-        careful = plan_dissection(before, self.position + 1, self.length - 1)
-        self.note(begin_attempt(before, KEY, "me", self.position + 1))
-        while self.position < self.length - 1:
-            first = self.position + 1
-            if is_culprit(before, first):
-                self.parked.append(first)
-                self.position, before = first, None
-                continue
-            size = careful.next_size(first) if careful else batch
-            records = range(first, min(first + size, self.length))
-            if careful:
-                assert self.attempt is not None
-                self.note(attempt_piece(self.attempt, first, records[-1]))
-            for record in records:
-                if record in self.deadly:
-                    raise Killed
-                self.applied.add(record)
-            self.position = records[-1]
-            if careful:
-                careful.advance(self.position)
-                careful = None if careful.is_over(self.position) else careful
-        assert self.attempt is not None
-        self.attempt = begin_attempt(None, KEY, "me", self.position + 1)
+        self.begin(batch)
+        while not self.is_done:
+            self.begin_piece()
+            self.fold()
+        self.end()
+
+    def begin(self, batch: int) -> None:
+        self.before, self.batch = self.attempt, batch
+        self.careful = plan_dissection(self.before, self.position + 1, self.length - 1)
+        self.piece = range(0)
+        self.note(begin_attempt(self.before, KEY, "me", self.position + 1))
+
+    @property
+    def is_done(self) -> bool:
+        return self.position >= self.length - 1
+
+    @property
+    def is_alone(self) -> bool:
+        return self.careful is not None and self.careful.is_suspect(self.position + 1)
+
+    def begin_piece(self) -> None:
+        """Note what is folded next, or park it."""
+        first = self.position + 1
+        if is_culprit(self.before, first):
+            self.parked.append(first)
+            self.position, self.before, self.piece = first, None, range(0)
+            return
+        size = self.careful.next_size(first) if self.careful else self.batch
+        self.piece = range(first, min(first + size, self.length))
+        if self.careful:
+            assert self.attempt is not None
+            self.note(attempt_piece(self.attempt, first, self.piece[-1], alone=self.is_alone))
+
+    def fold(self) -> None:
+        for record in self.piece:
+            if record in self.deadly:
+                raise Killed
+            self.applied.add(record)
+        self.position = self.piece[-1] if self.piece else self.position
+        if self.careful:
+            self.careful.advance(self.position)
+            self.careful = None if self.careful.is_over(self.position) else self.careful
+
+    def end(self) -> None:
         self.attempt = None
 
     def note(self, attempt: Attempt) -> None:
@@ -79,6 +102,40 @@ def test_the_deadly_are_parked_and_all_others_applied(length: int, deadly: set[i
     assert reader.parked == sorted(deadly)
     assert reader.applied == set(range(length)) - deadly
     assert lives <= 1 + len(deadly) * 5
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sets(st.integers(0, 399), max_size=2), min_size=2, max_size=4), st.randoms(use_true_random=False))
+def test_partitions_beside_one_another_blame_no_good_record(deadly: list[set[int]], order: Random) -> None:
+    readers, lives = [Reader(400, one) for one in deadly], 1
+    while lives <= 100:
+        try:
+            live_together(readers, order)
+            break
+        except Killed:
+            lives += 1
+    assert [reader.parked for reader in readers] == [sorted(one) for one in deadly]
+    assert all(reader.applied == set(range(400)) - one for reader, one in zip(readers, deadly, strict=True))
+    # What ends a partition's stay in the midst of its suspects makes their rest unsuspected again.
+    assert lives <= 1 + sum(map(len, deadly)) * 8
+
+
+def live_together(readers: Sequence[Reader], order: Random) -> None:
+    """A life of a process with these partitions: some of them are folded at a time, or a suspect alone."""
+    for reader in readers:
+        reader.begin(1_000)
+    while left := [reader for reader in readers if not reader.is_done]:
+        alone = [reader for reader in left if reader.is_alone]
+        beside = [reader for reader in left if not reader.is_alone]
+        turn = order.sample(beside, order.randint(1, len(beside))) if beside else []
+        if alone and (not turn or order.random() < 0.5):
+            turn = [order.choice(alone)]
+        for reader in turn:
+            reader.begin_piece()
+        for reader in turn:
+            reader.fold()
+    for reader in readers:
+        reader.end()
 
 
 def test_near_the_position_three_more_lives_find_it() -> None:
@@ -123,6 +180,22 @@ def test_after_a_kill_pieces_grow_so_that_few_are_noted() -> None:
 def test_only_what_did_not_end_well_is_taken_apart(attempt: Attempt | None, careful: bool) -> None:
     assert (plan_dissection(attempt, 5, 90) is not None) == careful
     assert plan_dissection(attempt, 5, 4) is None
+
+
+def test_a_record_that_was_folded_beside_others_is_tried_twice_alone_all_the_same() -> None:
+    stay = Attempt(id=KEY, owner="x", first=5)
+    beside = attempt_piece(stay, 5, 5, alone=False)
+    for _ in range(5):
+        beside = attempt_piece(begin_attempt(beside, KEY, "y", 5), 5, 5, alone=False)
+    assert beside.tries == 0
+    assert not is_culprit(beside, 5)
+    found = plan_dissection(beside, 5, 90)
+    assert found is not None
+    assert found.is_suspect(5)
+    assert not found.is_suspect(6)
+    once = attempt_piece(begin_attempt(beside, KEY, "z", 5), 5, 5, alone=True)
+    twice = attempt_piece(begin_attempt(once, KEY, "z", 5), 5, 5, alone=True)
+    assert [is_culprit(one, 5) for one in (once, twice)] == [False, True]
 
 
 def test_no_record_is_a_culprit_for_one_death_or_for_being_first_of_a_piece() -> None:

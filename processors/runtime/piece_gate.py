@@ -1,0 +1,35 @@
+"""The gate of pieces: those of several partitions are folded beside one another, or one of them alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class PieceGate:
+    """What the pieces of all partitions of a process go through, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._beside = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """For the length of the block, others may be folded beside it, and none alone."""
+        async with self._turn:
+            self._beside += 1
+            self._empty.clear()
+        try:
+            yield
+        finally:
+            self._beside -= 1
+            if not self._beside:
+                self._empty.set()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """For the length of the block, no other piece is folded: what ends the process then is in this one."""
+        async with self._turn:
+            await self._empty.wait()
+            yield
