@@ -8,6 +8,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from songline.cloud import eventhub_frames
 from songline.cloud.credentials import entra
+from songline.cloud.eventhub_metadata import HubConsumerClient
 from songline.cloud.settings import EVENTHUB_CONNECTION, EventHubsSettings, connection_parts
 from songline.cloud.tls import client_context
 
@@ -29,14 +30,14 @@ def consumer(settings: EventHubsSettings, hub: str, group: str, **options: Any) 
     eventhub_frames.install()
     options = {"ssl_context": client_context(), **options}
     if settings.connection is not None:
-        return EventHubConsumerClient.from_connection_string(
+        return HubConsumerClient.from_connection_string(
             settings.connection.reveal(),
             consumer_group=group,
             eventhub_name=hub,
             transport_type=TransportType.Amqp,
             **options,
         )
-    return EventHubConsumerClient(
+    return HubConsumerClient(
         fully_qualified_namespace=settings.host,
         eventhub_name=hub,
         consumer_group=group,

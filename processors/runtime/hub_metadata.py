@@ -16,8 +16,7 @@ class HubDescription(Struct, frozen=True):
 
 
 class HubMetadata:
-    """The metadata, asked by `client`, which is used for nothing else. Each method opens a connection and raises
-    EventHubError."""
+    """The metadata, asked by `client`, which is used for nothing else. Methods raise EventHubError."""
 
     def __init__(self, client: EventHubConsumerClient) -> None:
         self._client = client
