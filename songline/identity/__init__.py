@@ -1,0 +1,1 @@
+"""Who calls: scopes, tokens for commands, and the check of tokens that callers show."""

@@ -1,0 +1,19 @@
+"""What a token allows its bearer."""
+
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """A scope of an access token. Those without `:any` reach the caller's own events and library alone."""
+
+    EVENTS_WRITE = "events:write"
+    EVENTS_WRITE_ANY = "events:write:any"
+    SONGS_WRITE = "songs:write"
+    LIBRARY_READ = "library:read"
+    LIBRARY_READ_ANY = "library:read:any"
+    CHARTS_READ = "charts:read"
+    ADMIN = "admin"
+
+
+OWN_SCOPES = (Scope.EVENTS_WRITE, Scope.SONGS_WRITE, Scope.LIBRARY_READ, Scope.CHARTS_READ)
+"""What a listener needs."""

@@ -1,0 +1,106 @@
+"""Settings of identity: whose tokens are taken, and which client gets them for the commands."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from songline.cloud.settings import Secret, SettingError
+
+ISSUER = "SONGLINE_ISSUER"
+AUDIENCE = "SONGLINE_AUDIENCE"
+JWKS = "SONGLINE_JWKS"
+CLIENT_ID = "SONGLINE_CLIENT_ID"
+CLIENT_SECRET = "SONGLINE_CLIENT_SECRET"  # noqa: S105 - a name
+CLIENT_SECRET_FILE = "SONGLINE_CLIENT_SECRET_FILE"  # noqa: S105 - a name
+MAX_SECRET_BYTES = 4_096
+
+
+class VerifierSettings(Struct, frozen=True):
+    """Whose tokens are good, and for whom they have to be. Without `jwks` the discovery document names the keys."""
+
+    issuer: str
+    audience: str
+    jwks: str | None = None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "VerifierSettings":
+        """Raises SettingError."""
+        audience = environ.get(AUDIENCE, "")
+        if not audience:
+            raise SettingError(AUDIENCE, "nothing", "the audience of this API's tokens, such as songline")
+        jwks = environ.get(JWKS)
+        return cls(read_issuer(environ), audience, safe_address(JWKS, jwks) if jwks else None)
+
+
+class ClientSettings(Struct, frozen=True):
+    """A client of the issuer, with its secret."""
+
+    issuer: str
+    client_id: str
+    secret: Secret
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "ClientSettings":
+        """Raises SettingError."""
+        issuer = read_issuer(environ)
+        client_id = environ.get(CLIENT_ID, "")
+        if not client_id:
+            raise SettingError(CLIENT_ID, "nothing", "the name of a client that the issuer knows")
+        return cls(issuer, client_id, _secret(environ))
+
+
+def read_issuer(environ: Mapping[str, str]) -> str:
+    """The issuer's address, as tokens name it; raises SettingError."""
+    issuer = environ.get(ISSUER, "")
+    if not issuer:
+        raise SettingError(ISSUER, "nothing", "the address of an issuer of access tokens")
+    return safe_address(ISSUER, issuer)
+
+
+def safe_address(name: str, address: str) -> str:
+    """`address`, where a secret may be sent to it: HTTPS, or HTTP on this machine. Raises SettingError for `name`."""
+    expected = "an address such as https://login.example/tenant/v2.0; HTTP on this machine only"
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        fits = host and not parts.username and not parts.fragment and parts.port != 0
+        fits = fits and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SettingError(name, repr(address[:200]), expected)
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _secret(environ: Mapping[str, str]) -> Secret:
+    text = environ.get(CLIENT_SECRET, "")
+    if text:
+        return Secret(text)
+    file = environ.get(CLIENT_SECRET_FILE, "")
+    if not file:
+        raise SettingError(CLIENT_SECRET_FILE, "nothing", f"a file with the client's secret, or {CLIENT_SECRET}")
+    try:
+        with Path(file).open("rb") as opened:
+            text = opened.read(MAX_SECRET_BYTES).decode("utf-8").strip()
+    except OSError as error:
+        raise SettingError(
+            CLIENT_SECRET_FILE, f"{file!r}: {error.strerror}", "a file with the client's secret"
+        ) from None
+    except ValueError:
+        text = ""
+    if not text:
+        raise SettingError(CLIENT_SECRET_FILE, f"{file!r} without text", "a file with the client's secret, in UTF-8")
+    return Secret(text)

@@ -1,0 +1,176 @@
+"""The way to the issuer's keys: how often, and what happens while it is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from songline.identity.caller import Caller, CallerRefusal, RefusalReason
+from songline.identity.key_cache import BETWEEN_S, FRESH_S, KEPT_S
+from songline.identity.settings import VerifierSettings
+from songline.identity.verifier import TokenVerifier
+from tests.support.tokens import ISSUER, NOW_S, SETTINGS, key_set, token
+
+DOCUMENT = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
+BEARER = f"Bearer {token('ES256', exp=int(NOW_S) + 10 * KEPT_S)}"
+UNKNOWN = f"Bearer {token('ES256', header={'kid': 'new'})}"
+
+
+class RemoteIssuer:
+    """Answers as an issuer elsewhere would, and counts. `answer` makes the answer to a request for keys.
+
+    `renewed` is set at the fourth request: keys are read by two.
+    """
+
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+        self.asked: list[str] = []
+        self.answer: Callable[[], httpx.Response] = lambda: httpx.Response(200, content=key_set())
+        self.document: object = DOCUMENT
+        self.renewed = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def handle(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path.rpartition("/")[2])
+        if len(self.asked) == 4:
+            self.renewed.set()
+        await self.gate.wait()
+        if request.url.path.endswith("/openid-configuration"):
+            return httpx.Response(200, json=self.document)
+        return self.answer()
+
+    def verifier(self, http: httpx.AsyncClient, settings: VerifierSettings = SETTINGS) -> TokenVerifier:
+        return TokenVerifier(settings, http, lambda: self.now_s)
+
+
+@pytest.fixture
+async def issuer() -> RemoteIssuer:
+    return RemoteIssuer()
+
+
+@pytest.fixture
+async def http(issuer: RemoteIssuer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(issuer.handle)) as client:
+        yield client
+
+
+@pytest.fixture
+async def verifier(issuer: RemoteIssuer, http: httpx.AsyncClient) -> AsyncIterator[TokenVerifier]:
+    verifier = issuer.verifier(http)
+    yield verifier
+    await verifier.close()
+
+
+async def reason(verifier: TokenVerifier, header: str | None) -> RefusalReason | None:
+    found = await verifier.verify(header)
+    return found.reason if isinstance(found, CallerRefusal) else None
+
+
+async def test_keys_are_asked_for_once(issuer: RemoteIssuer, verifier: TokenVerifier) -> None:
+    found = await asyncio.gather(*(verifier.verify(BEARER) for _ in range(50)))
+    assert {type(one) for one in found} == {Caller}
+    assert issuer.asked == ["openid-configuration", "keys"]
+
+
+async def test_what_is_no_token_asks_nobody(issuer: RemoteIssuer, verifier: TokenVerifier) -> None:
+    for header in (None, "", "Basic x", "Bearer x", f"Bearer {'x' * 20_000}"):
+        assert await reason(verifier, header)
+    assert issuer.asked == []
+
+
+async def test_an_address_of_keys_needs_no_discovery(issuer: RemoteIssuer, http: httpx.AsyncClient) -> None:
+    verifier = issuer.verifier(http, VerifierSettings(ISSUER, "songline", "https://keys.example/jwks"))
+    assert isinstance(await verifier.verify(BEARER), Caller)
+    assert issuer.asked == ["jwks"]
+
+
+async def test_a_key_that_is_new_is_found_and_strangers_do_not_flood_the_issuer(
+    issuer: RemoteIssuer, verifier: TokenVerifier
+) -> None:
+    assert await reason(verifier, BEARER) is None
+    issuer.now_s += BETWEEN_S
+    asked = len(issuer.asked)
+    for _ in range(100):
+        assert await reason(verifier, UNKNOWN) is RefusalReason.UNKNOWN_KEY
+    assert len(issuer.asked) == asked + 2
+    renamed = key_set().replace(b'"ec"', b'"new"')
+    issuer.answer = lambda: httpx.Response(200, content=renamed)
+    issuer.now_s += BETWEEN_S
+    assert await reason(verifier, UNKNOWN) is None
+    # A key that the issuer withdrew is not believed any more.
+    assert await reason(verifier, BEARER) is RefusalReason.UNKNOWN_KEY
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(500),
+        httpx.Response(404),
+        httpx.Response(302, headers={"location": "https://evil.example/keys"}),
+        httpx.Response(200, content=b"<html>"),
+        httpx.Response(200, content=b'{"keys": []}'),
+        httpx.Response(200, content=b" " * 1_000_001),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout(""),
+    ],
+    ids=str,
+)
+async def test_an_issuer_that_is_away_locks_nobody_out_for_a_day(
+    issuer: RemoteIssuer, http: httpx.AsyncClient, answer: httpx.Response | httpx.HTTPError
+) -> None:
+    def away() -> httpx.Response:
+        if isinstance(answer, httpx.HTTPError):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+    working = issuer.answer
+    verifier = issuer.verifier(http)
+    issuer.answer = away
+    assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
+    asked = len(issuer.asked)
+    assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
+    assert len(issuer.asked) == asked
+    issuer.now_s += BETWEEN_S
+    issuer.answer = working
+    assert await reason(verifier, BEARER) is None
+    issuer.answer = away
+    issuer.now_s += KEPT_S - 1
+    assert await reason(verifier, BEARER) is None
+    await verifier.close()
+    # Whether that key is good nobody knows now: another token would not help.
+    issuer.now_s += 0.5
+    assert await reason(verifier, UNKNOWN) in (RefusalReason.ISSUER_UNAVAILABLE, RefusalReason.UNKNOWN_KEY)
+    issuer.now_s += BETWEEN_S
+    assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
+
+
+async def test_nobody_waits_for_keys_that_are_known(issuer: RemoteIssuer, verifier: TokenVerifier) -> None:
+    assert await reason(verifier, BEARER) is None
+    issuer.now_s += FRESH_S
+    issuer.gate.clear()
+    for _ in range(10):
+        assert await asyncio.wait_for(reason(verifier, BEARER), 60) is None
+    issuer.gate.set()
+    await asyncio.wait_for(issuer.renewed.wait(), 60)
+    assert issuer.asked == ["openid-configuration", "keys"] * 2
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**DOCUMENT, "issuer": "https://evil.example"},
+        {**DOCUMENT, "issuer": ISSUER + "/"},
+        {**DOCUMENT, "jwks_uri": "http://keys.example/keys"},
+        {**DOCUMENT, "jwks_uri": "file:///etc/passwd"},
+        {"issuer": ISSUER},
+        [],
+    ],
+)
+async def test_the_document_of_another_issuer_names_no_keys(
+    issuer: RemoteIssuer, verifier: TokenVerifier, document: object
+) -> None:
+    issuer.document = document
+    assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
+    assert issuer.asked == ["openid-configuration"]
