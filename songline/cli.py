@@ -26,6 +26,7 @@ COMMANDS = {
     "rebuild": "Build a projection's next version from the archive.",
     "projection": "List, compare, switch, roll back or drop versions.",
     "checkpoints": "Show or reset the workers' checkpoints.",
+    "token": "Print an access token for the API.",
     "sql": "Ask the archive in SQL.",
     "doctor": "Check every service, entity and setting.",
 }

@@ -28,6 +28,7 @@ from songline.cloud.settings import (
     read_blobs,
     read_cosmos,
 )
+from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER
 from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
@@ -49,6 +50,9 @@ NAMESPACE_KEY = (
 COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
 BLOB_ACCOUNT = "devstoreaccount1"
 BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+LOCAL_CLIENT = "songline-cli"
+"""The client that `infra/emulators/identity/localcloud.json` declares for commands of this machine."""
 
 CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
 """Seconds of a window of Event Hubs Capture, for localcloud."""
@@ -79,6 +83,10 @@ SHARED = (
     COSMOS_CONNECTION,
     BLOB_CONNECTION,
     API,
+    ISSUER,
+    AUDIENCE,
+    CLIENT_ID,
+    CLIENT_SECRET_FILE,
     *WORKERS.values(),
 )
 """The settings that other terminals need to reach the running system."""
@@ -161,6 +169,11 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
         BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
         f"BlobEndpoint=http://{HOST}:{here['SONGLINE_BLOB_PORT']}/{BLOB_ACCOUNT};",
+        ISSUER: f"http://{HOST}:{here['SONGLINE_IDENTITY_PORT']}",
+        AUDIENCE: "songline",
+        CLIENT_ID: LOCAL_CLIENT,
+        # localcloud makes the secret, too.
+        CLIENT_SECRET_FILE: str(data.resolve() / "identity" / "secrets" / LOCAL_CLIENT),
         CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
         OUTBOX: str(data / "outbox.db"),
         "SONGLINE_RATE": f"{rate:g}",
@@ -198,8 +211,9 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
 
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
     if contained:
-        # The emulators' management is served over HTTP. The SDK takes HTTPS only.
-        environ = {**environ, SERVICEBUS_MANAGEMENT: "", SERVICEBUS_CERTIFICATE: ""}
+        # The emulators' management is served over HTTP, and the SDK takes HTTPS only. The issuer is localcloud's.
+        missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE, ISSUER, AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE)
+        environ = {**environ, **dict.fromkeys(missing, "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)
     shared = {name: environ[name] for name in SHARED}

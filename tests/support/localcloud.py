@@ -16,12 +16,17 @@ from songline.cloud.settings import (
     SERVICEBUS_MANAGEMENT,
     CloudSettings,
 )
+from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER
 from songline.processes import emulator_files
 
 CONFIG_OPTIONS: Mapping[str, Literal["eventhubs", "servicebus"]] = {
     "--config": "eventhubs",
     "--servicebus-config": "servicebus",
 }
+
+
+IDENTITY = emulator_files.FOLDER / "identity" / "localcloud.json"
+CLIENT = "songline-cli"
 
 
 class LocalCloud(LocalCloudProcess):
@@ -38,7 +43,7 @@ class LocalCloud(LocalCloudProcess):
             if not any(argument.partition("=")[0] == option for argument in arguments)
             for file in emulator_files.files(service)
         ]
-        super().__init__(data, [*arguments, *configs])
+        super().__init__(data, [*arguments, *configs, f"--identity-config={IDENTITY}"])
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -53,6 +58,10 @@ class LocalCloud(LocalCloudProcess):
             EVENTHUB_CONNECTION: self.eventhub_connection_string,
             KAFKA_BOOTSTRAP: self.kafka_bootstrap,
             COSMOS_CONNECTION: self.cosmos_connection_string,
+            ISSUER: self.issuer,
+            AUDIENCE: "songline",
+            CLIENT_ID: CLIENT,
+            CLIENT_SECRET_FILE: str(self.data / "identity" / "secrets" / CLIENT),
         }
 
     def settings(self) -> CloudSettings:

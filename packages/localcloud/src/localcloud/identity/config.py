@@ -20,8 +20,8 @@ from localcloud.unreadable import UNREADABLE
 GrantType = Literal["authorization_code", "client_credentials", "refresh_token"]
 SigningAlgorithm = Literal["ES256", "RS256"]
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@:-]{0,127}$"
-"""Of clients and of users."""
+NAME_PATTERN = r"^[A-Za-z0-9._@:-]{1,128}$"
+"""Of users."""
 MAX_TOKEN_S = 86_400
 DEFAULT_TOKEN_S = 3_600
 DEFAULT_REFRESH_S = 14 * 86_400

@@ -1,0 +1,121 @@
+"""Gets access tokens from the issuer, for the commands (client credentials, RFC 6749 section 4.4)."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+
+import click
+import httpx
+from msgspec import Struct
+
+from songline.api_client import visible
+from songline.identity.discovery import DiscoveryError, discovery_address, read_metadata
+from songline.identity.settings import ISSUER, ClientSettings
+from songline.schemas.decoding import Decoder
+from songline.schemas.errors import PoisonError
+from songline.sending.exits import CommandError, ExitCode
+
+
+class _Tokens(Struct):
+    access_token: str
+
+
+class _Refusal(Struct):
+    error: str
+    error_description: str = ""
+
+
+class _Subject(Struct):
+    sub: str
+
+
+_tokens = Decoder(_Tokens, "not-an-answer")
+_refusals = Decoder(_Refusal, "not-an-answer")
+_subjects = Decoder(_Subject, "not-an-answer")
+
+
+class IssuerUnreachableError(click.ClickException):
+    """The issuer does not answer, or says that it can't now."""
+
+    exit_code = int(ExitCode.UNREACHABLE)
+
+
+def fetch_token(
+    settings: ClientSettings, client: httpx.Client, user: str | None = None, scopes: Sequence[str] = ()
+) -> str:
+    """An access token with `scopes`, about `user` where one is named.
+
+    Raises CommandError when the issuer refuses, with its own words, and IssuerUnreachableError.
+    """
+    address = _token_endpoint(settings, client)
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": settings.client_id,
+        "client_secret": settings.secret.reveal(),
+        **({"scope": " ".join(scopes)} if scopes else {}),
+        **({} if user is None else {"subject": user}),
+    }
+    answer = _send(client, client.build_request("POST", address, data=form))
+    if answer.status_code != 200:
+        raise CommandError(_words(answer), ExitCode.USAGE)
+    try:
+        token = _tokens.decode(answer.content).access_token
+    except PoisonError as poison:
+        raise CommandError(f"{address} gave no token: {poison.detail}", ExitCode.USAGE) from None
+    if user is not None:
+        _check_subject(token, user, settings.issuer)
+    return token
+
+
+def _token_endpoint(settings: ClientSettings, client: httpx.Client) -> str:
+    url = discovery_address(settings.issuer)
+    answer = _send(client, client.build_request("GET", url))
+    if answer.status_code != 200:
+        raise CommandError(
+            f"{url} answered {answer.status_code}, expected a discovery document: is {ISSUER} right?", ExitCode.USAGE
+        )
+    try:
+        found = read_metadata(settings.issuer, answer.content).token_endpoint
+    except DiscoveryError as error:
+        raise CommandError(visible(str(error)), ExitCode.USAGE) from None
+    if found is None:
+        raise CommandError(f"{url} names no token_endpoint: that issuer gives no tokens to clients", ExitCode.USAGE)
+    return found
+
+
+def _send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+    try:
+        answer = client.send(request)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise IssuerUnreachableError(
+            f"{request.url} can't be reached ({error}): start the system with `songline up`, or set {ISSUER}"
+        ) from None
+    if answer.status_code >= 500 or answer.status_code == 429:
+        raise IssuerUnreachableError(f"{request.url} answered {answer.status_code}: try again later")
+    return answer
+
+
+def _words(answer: httpx.Response) -> str:
+    try:
+        refused = _refusals.decode(answer.content)
+    except PoisonError:
+        return f"{answer.request.url} answered {answer.status_code}: {visible(answer.text[:200])}"
+    return visible(f"the issuer refuses, {refused.error}: {refused.error_description[:500]}".rstrip(": "))
+
+
+def _check_subject(token: str, user: str, issuer: str) -> None:
+    """An issuer that does not know `subject` gives the client's own token, which would act for somebody else."""
+    parts = token.split(".")
+    try:
+        part = parts[1] if len(parts) == 3 else ""
+        seen = _subjects.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))).sub
+    except (binascii.Error, ValueError, PoisonError):
+        seen = ""
+    if seen != user:
+        raise CommandError(
+            visible(
+                f"{issuer} gave a token about {seen[:128]!r}, expected one about {user!r}: it gives clients tokens of "
+            )
+            + "their own only. Leave --user out, or let the user sign in",
+            ExitCode.USAGE,
+        )
