@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from tests.support import watched
 from tests.support.waiting import wait_for
 
 LISTENS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
@@ -18,12 +19,13 @@ class ApiProcess:
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self._environment = dict(environment)
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_looked_after = False
         self.address = ""
 
     def start(self, port: int = 0) -> Self:
-        with self._log.open("wb") as log:
+        with self.log.open("wb") as log:
             process = self._process = subprocess.Popen(
                 [sys.executable, "-m", "songline.api", "--port", str(port)],
                 env=self._environment,
@@ -33,23 +35,31 @@ class ApiProcess:
         found = wait_for(lambda: LISTENS.search(self.said) or process.poll() is not None, "the API to listen")
         assert isinstance(found, re.Match), self.said
         self.address = found[1]
+        watched.begin(self)
         return self
 
     def kill(self) -> None:
         """SIGKILL."""
+        watched.end(self)
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     @property
+    def has_failed(self) -> bool:
+        """Whether it has ended by itself, and no test looks after that."""
+        return self._process is not None and not self._is_looked_after and self._process.poll() is not None
+
+    @property
     def pid(self) -> int:
+        self._is_looked_after = True  # it may be killed by its number
         assert self._process is not None
         return self._process.pid
 
     @property
     def said(self) -> str:
-        return self._log.read_text()
+        return self.log.read_text()
 
     def memory(self, field: str = "VmHWM") -> int:
         """Bytes that the process holds, or held at most (`VmHWM`, `VmRSS`). Source: proc(5), /proc/PID/status."""
