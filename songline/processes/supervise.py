@@ -40,6 +40,8 @@ it starts and ends them, and after that."""
 GRACE = 10.0
 DRAIN = 5.0
 """Seconds until SIGKILL for a process that is stuck, or that can't end cleanly because a service it needs is gone."""
+BEGINS = "read -r begins && exec </dev/null || exit; "
+"""Before each command: it begins when its supervisor says so, which is once the reaper knows of it, or never."""
 TAIL = 20
 WAITS_SHOWN_S = 15.0
 """Seconds between two lines about a service that is not healthy yet."""
@@ -199,8 +201,13 @@ class Supervisor:
         self._signal = number
 
     def _launch(self, running: _RunState) -> None:
-        process: subprocess.Popen[bytes] = Popen(running.service.command, env=self._environ, stdin=subprocess.DEVNULL)
+        process: subprocess.Popen[bytes] = Popen(
+            f"{BEGINS}{running.service.command}", env=self._environ, stdin=subprocess.PIPE
+        )
         self._tell_reaper(f"+{process.pid}")
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as go_ahead:
+            go_ahead.write(b"\n")
         running.process, running.started_at, running.start_at = process, self._clock(), None
         running.launch += 1
         running.ailment = ""
