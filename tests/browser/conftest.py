@@ -44,7 +44,7 @@ FLAGS = (
 )
 # Seconds after which a projection is stale; while something is played, charts are written twice a second.
 STALE_S = 10
-PATIENCE_MS = 40_000
+PATIENCE_MS = 100_000
 
 
 class System:

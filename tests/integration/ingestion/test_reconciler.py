@@ -154,7 +154,7 @@ async def test_a_command_among_the_dead_letters_is_shown_as_dead_with_its_reason
     async with bench.app.bus.get_queue_sender(SONG_COMMANDS) as sender:
         await sender.send_messages(message)
     async with bench.app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
-        (received,) = await receiver.receive_messages(1, max_wait_time=10)
+        (received,) = await receiver.receive_messages(1, max_wait_time=60)
         await receiver.dead_letter_message(received, reason="failed", error_description="The disk burned.")
     await bench.after(seconds=30)
     assert (await bench.get("unlucky")).state == "processing"

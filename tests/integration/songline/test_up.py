@@ -284,7 +284,7 @@ def test_whatever_is_killed_or_hangs_is_started_again_and_charts_go_on(up: Calla
     began = time.monotonic()
     assert system.end(signal.SIGTERM) == 0
     # One after the other, they took ten seconds each.
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
     assert system.members() == []
 
 

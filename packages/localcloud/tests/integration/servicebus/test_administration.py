@@ -100,7 +100,7 @@ def test_runtime_properties_count_messages(
     with sync_bus.get_queue_sender(queue) as sender:
         sender.send_messages([ServiceBusMessage("x" * 100) for _ in range(3)])
     with sync_bus.get_queue_receiver(queue) as receiver:
-        (message,) = receiver.receive_messages(1, max_wait_time=10)
+        (message,) = receiver.receive_messages(1, max_wait_time=60)
         receiver.dead_letter_message(message)
     found = admin.get_queue_runtime_properties(queue)
     assert (found.active_message_count, found.dead_letter_message_count, found.total_message_count) == (2, 1, 3)
@@ -159,7 +159,7 @@ def test_topics_subscriptions_and_rules(admin: ServiceBusAdministrationClient, s
         sender.send_messages(ServiceBusMessage("taken", application_properties={"n": 6, "name": "x"}))
         sender.send_messages(ServiceBusMessage("not taken", application_properties={"n": 5, "name": "x"}))
     with sync_bus.get_subscription_receiver("made", "sub") as receiver:
-        (message,) = receiver.receive_messages(5, max_wait_time=10)
+        (message,) = receiver.receive_messages(5, max_wait_time=60)
         assert str(message) == "taken"
         assert message.application_properties == {b"n": 7, b"name": b"x"}
         receiver.complete_message(message)
@@ -185,7 +185,7 @@ def test_a_queue_may_forward_to_itself_and_out_of_sessions(
     with sync_bus.get_queue_sender("ordered") as sender:
         sender.send_messages(ServiceBusMessage("through", session_id="s"))
     with sync_bus.get_queue_receiver("last") as receiver:
-        (message,) = receiver.receive_messages(1, max_wait_time=10)
+        (message,) = receiver.receive_messages(1, max_wait_time=60)
         assert (str(message), message.session_id) == ("through", "s")
         receiver.complete_message(message)
     last = admin.get_queue("last")
@@ -195,7 +195,7 @@ def test_a_queue_may_forward_to_itself_and_out_of_sessions(
     with sync_bus.get_queue_sender("last") as sender:
         sender.send_messages(ServiceBusMessage("round and round"))
     with sync_bus.get_queue_receiver("last", sub_queue=ServiceBusSubQueue.TRANSFER_DEAD_LETTER) as receiver:
-        (message,) = receiver.receive_messages(1, max_wait_time=10)
+        (message,) = receiver.receive_messages(1, max_wait_time=60)
         assert str(message) == "round and round"
 
 

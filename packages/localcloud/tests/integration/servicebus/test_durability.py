@@ -14,7 +14,7 @@ from azure.servicebus.exceptions import ServiceBusError
 from localcloud.testing import LocalCloudProcess
 from localcloud_tests.integration.servicebus.conftest import config, write_config
 
-WAIT = 10
+WAIT = 60
 
 
 # The SDK leaves the sockets of connections that broke to the garbage collector, which warns of them.

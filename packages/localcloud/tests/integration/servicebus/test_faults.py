@@ -86,8 +86,8 @@ async def test_a_message_comes_again_while_it_is_held(
         await sender.send_messages(ServiceBusMessage("a"))
     with cloud.faults(rule(queue, "duplicate", "receive", count=1)):
         async with bus.get_queue_receiver(queue) as receiver:
-            (first,) = await receiver.receive_messages(1, max_wait_time=5)
-            (again,) = await receiver.receive_messages(1, max_wait_time=5)
+            (first,) = await receiver.receive_messages(1, max_wait_time=60)
+            (again,) = await receiver.receive_messages(1, max_wait_time=60)
             assert (first.message_id, first.delivery_count, again.delivery_count) == (again.message_id, 0, 1)
             await receiver.complete_message(again)
             with pytest.raises(MessageLockLostError):

@@ -18,7 +18,7 @@ from azure.servicebus.exceptions import (
     ServiceBusQuotaExceededError,
 )
 
-WAIT = 10
+WAIT = 60
 
 
 async def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
@@ -336,10 +336,10 @@ async def test_many_receivers_share_a_queue(bus: ServiceBusClient, queue: str) -
 async def test_a_received_message_can_be_sent_again(bus: ServiceBusClient, queue: str) -> None:
     async with bus.get_queue_sender(queue) as sender, bus.get_queue_receiver(queue) as receiver:
         await sender.send_messages(ServiceBusMessage("again"))
-        (first,) = await receiver.receive_messages(1, max_wait_time=10)
+        (first,) = await receiver.receive_messages(1, max_wait_time=60)
         await receiver.complete_message(first)
         await sender.send_messages(first)
-        (second,) = await receiver.receive_messages(1, max_wait_time=10)
+        (second,) = await receiver.receive_messages(1, max_wait_time=60)
         assert str(second) == "again"
         assert second.lock_token != first.lock_token
         assert second.raw_amqp_message.delivery_annotations == {b"x-opt-lock-token": second.lock_token}

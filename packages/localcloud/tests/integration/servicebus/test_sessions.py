@@ -15,7 +15,7 @@ from azure.servicebus.exceptions import (
 
 from localcloud.testing.waiting import wait_for_async
 
-WAIT = 10
+WAIT = 60
 
 
 async def send(bus: ServiceBusClient, queue: str, session_id: str, *bodies: str) -> None:

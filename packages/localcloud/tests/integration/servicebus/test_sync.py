@@ -8,7 +8,7 @@ from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostEr
 
 from localcloud.testing.waiting import wait_for
 
-WAIT = 10
+WAIT = 60
 
 
 def test_send_receive_and_settle_in_every_way(sync_bus: ServiceBusClient, queue: str) -> None:

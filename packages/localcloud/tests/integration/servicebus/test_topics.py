@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiveMode
 from azure.servicebus.aio import ServiceBusClient
 
-WAIT = 10
+WAIT = 60
 
 
 async def publish(bus: ServiceBusClient, *messages: ServiceBusMessage) -> None:
