@@ -47,6 +47,7 @@ LONG = (
     "integration/trending/test_sealing.py::test_an_hour_that_is_over",
     "integration/trending/test_start.py::test_nobody_waits",
     "integration/trending/test_versions.py",
+    "integration/uploads/test_upload.py::test_a_file_that_no_message_can_carry_is_staged_and_lets_the_api_stay_small[500",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
 
