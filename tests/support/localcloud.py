@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from localcloud.testing import LocalCloudProcess
+from localcloud.testing import Declarations, LocalCloudProcess
 from songline.cloud.settings import (
     BLOB_CONNECTION,
     COSMOS_CONNECTION,
@@ -66,6 +66,34 @@ class LocalCloud(LocalCloudProcess):
 
     def settings(self) -> CloudSettings:
         return CloudSettings.read(self.environment)
+
+
+class SharedCloud(LocalCloud):
+    """A namespace of its own in the running localcloud `host`, which takes a moment where a process takes seconds.
+
+    It has the product's entities and Blob Storage. It can't be killed: a test that does so has a localcloud of its own.
+    """
+
+    def __init__(self, host: LocalCloud) -> None:
+        super().__init__(host.data, ["--blobs"])
+        self._host = host
+        self._name = ""
+
+    def start(self) -> Self:
+        """Open the namespace."""
+        declared = {service: list(emulator_files.files(service)) for service in CONFIG_OPTIONS.values()}
+        declarations = Declarations(config=declared["eventhubs"], servicebus_config=declared["servicebus"], blobs=True)
+        opened = self._host.control("POST", "/namespaces", declarations.request())
+        self._name, self.ports = opened["name"], opened["ports"]
+        self._certificate, self._blob_account = Path(opened["servicebus_certificate"]), opened["blob_account"]
+        return self
+
+    def stop(self) -> None:
+        """Remove it, with all that it holds."""
+        self._host.close(self._name)
+
+    def kill(self) -> None:
+        raise NotImplementedError("other tests need this localcloud: expected a test that kills one to start its own")
 
 
 def nobody(data: Path) -> LocalCloud:
