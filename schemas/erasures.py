@@ -37,12 +37,13 @@ class ErasureStep(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
 
 class StepProgress(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The step that is being done. `last` is where it goes on after a crash, `counts` what it did up to there.
-    `waits_for`: why it can't go on at the moment."""
+    """The step that is being done. `last` is where it goes on after a crash, `counts` what it did up to there, and
+    `unreadable` what it could not read and tries again. `waits_for`: why it can't go on at the moment."""
 
     name: str
     counts: dict[str, int] = {}
     last: str = ""
+    unreadable: tuple[str, ...] = ()
     waits_for: str = ""
 
 

@@ -50,6 +50,7 @@ export interface StepProgress {
   name: string;
   counts?: Record<string, number>;
   last?: string;
+  unreadable?: string[];
   waitsFor?: string;
 }
 

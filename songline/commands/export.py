@@ -18,6 +18,7 @@ from songline.processors.history.archive.errors import HistoryError, HubUnreadab
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.erasure.listener_export import MANIFEST, ExportManifest, export_listener
 from songline.processors.history.erasure.opening import open_parts
+from songline.processors.history.erasure.places.captured_files import DAMAGED
 from songline.sending.exits import ExitCode
 
 
@@ -48,6 +49,8 @@ def command(user_id: str | None, folder: Path, events: bool, skip: bool) -> None
     manifest = run_erasing(work)
     records = sum(sum(one.values()) for one in manifest.counts.values())
     click.echo(f"{records:,} records are in {folder}; {folder / MANIFEST} has the counts")
+    if damaged := sum(one.get(DAMAGED, 0) for one in manifest.counts.values()):
+        click.echo(f"{damaged:,} files of the archive can't be read: {folder / 'archive.jsonl'} names them", err=True)
 
 
 def _show(place: str, count: int) -> None:

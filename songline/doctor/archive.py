@@ -40,6 +40,11 @@ def archive_findings(facts: ArchiveFacts | FailedQuestion) -> Iterator[Finding]:
         yield Finding("size of the archive", "ok", _size(found))
     yield from _incomplete("holes in the archive", found.holes, "restore the files that are missing from a backup")
     yield from _incomplete("damaged files", found.damages, "restore these files from a backup")
+    if found.others:
+        named = ", ".join(found.others[:_SHOWN])
+        seen = f"{len(found.others):,} blobs of the container {found.container} are no files of Capture: {named}"
+        mend = "move them elsewhere: readers pass over them, and an erasure leaves them as they are"
+        yield Finding("other files in the archive", "warn", seen, mend)
 
 
 def _behind(found: ArchiveFacts) -> Finding:

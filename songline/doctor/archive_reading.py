@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from songline.cloud.settings import EventHubsSettings, ServiceBusSettings
+from azure.core.exceptions import ResourceNotFoundError
+
+from songline.cloud import blobs
+from songline.cloud.settings import EventHubsSettings, ServiceBusSettings, read_blobs
 from songline.doctor.archive import NEWEST_FILES
 from songline.doctor.facts import ArchiveFacts
 from songline.processors.history.archive.blob_files import ArchiveFile, ArchiveFiles, FileBytes
@@ -14,7 +17,10 @@ from songline.processors.history.archive.errors import Hole
 from songline.processors.history.archive.extent import PartitionExtent
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.archive.hub_tail import HubTail
+from songline.processors.history.archive.name_format import SUFFIX
 from songline.processors.history.archive.opening import open_history, read_archive
+
+MAX_OTHERS = 1_000
 
 
 class NewestFiles:
@@ -55,6 +61,7 @@ async def read_archive_facts(
         files = NewestFiles(history.files, listed)
         recent = HubHistory(files, history.tail, skip=True)
         extents = await asyncio.gather(*[recent.extent(one) for one in await recent.partitions()])
+        others = await _others(environ, container)
         oldest = await asyncio.gather(*[_oldest_s(history.tail, one) for one in extents])
     day = [one for one in listed or () if now - one.name.moment <= timedelta(days=1)]
     waiting_since = [second for second in oldest if second is not None]
@@ -68,9 +75,25 @@ async def read_archive_facts(
         day_bytes=sum(one.size_bytes for one in day),
         holes=tuple(str(hole) for one in extents for hole in one.holes if _is_known(hole, files)),
         damages=tuple(str(damage) for one in extents for damage in one.damages),
+        others=others,
         waiting=sum(one.waiting or 0 for one in extents),
         oldest_s=max(0.0, now.timestamp() - min(waiting_since)) if waiting_since else None,
     )
+
+
+async def _others(environ: Mapping[str, str], container: str) -> tuple[str, ...]:
+    """The blobs that are no Avro files by their names: Capture writes none. The first MAX_OTHERS."""
+    found: list[str] = []
+    async with blobs.client(read_blobs(environ)) as account:
+        try:
+            async for blob in account.get_container_client(container).list_blobs():
+                if not blob.name.endswith(SUFFIX):
+                    found.append(blob.name)
+                    if len(found) >= MAX_OTHERS:
+                        break
+        except ResourceNotFoundError:
+            return ()
+    return tuple(found)
 
 
 def _is_known(hole: Hole, files: NewestFiles) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from songline.processes.entities import QueueDeclaration
+from songline.schemas.erasures import Erasure
 from songline.schemas.progress_report import ProgressReport
 from songline.schemas.projections import LiveVersionDocument, MigrationDocument, VersionDocument, container_of
 
@@ -59,6 +60,14 @@ class VersionFacts(Struct, frozen=True):
         return frozenset(container_of(one.projection, one.version) for one in self.others if one.state == "dropped")
 
 
+class ErasureFacts(Struct, frozen=True):
+    """The erasures that wait or run, the ids of documents beside them that are none (`foreign`), all as of `now`."""
+
+    open: tuple[Erasure, ...]
+    foreign: tuple[str, ...]
+    now: datetime
+
+
 class ShelfFacts(Struct, frozen=True):
     """How much the container of shelves holds, in KB, and over how many shelves of the live version it is spread.
 
@@ -89,6 +98,7 @@ class ArchiveFacts(Struct, frozen=True):
     day_bytes: int = 0
     holes: tuple[str, ...] = ()
     damages: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
     waiting: int = 0
     oldest_s: float | None = None
 
@@ -115,6 +125,7 @@ class DoctorFacts(Struct, frozen=True, kw_only=True):
     containers: Mapping[str, StoredContainer | MissingEntity] | FailedQuestion
     versions: LibraryVersionFacts | FailedQuestion
     states: VersionFacts | FailedQuestion | None = None
+    erasures: ErasureFacts | FailedQuestion | None = None
     shelves: ShelfFacts | FailedQuestion | None = None
     dead_letters: DeadLetterFacts | MissingEntity | FailedQuestion
     parked: int | MissingEntity | FailedQuestion

@@ -7,6 +7,7 @@ from songline.cloud.cosmos import Container
 from songline.cloud.kafka import unsafe
 from songline.doctor import workers
 from songline.doctor.archive import archive_findings
+from songline.doctor.erasures import erasure_findings
 from songline.doctor.facts import (
     DeadLetterFacts,
     DoctorFacts,
@@ -212,6 +213,7 @@ def _libraries(facts: DoctorFacts) -> Iterator[Finding]:
         yield from version_state_findings(facts.states)
         yield from version_findings(facts.versions)
         yield from shelf_findings(facts.shelves)
+        yield from erasure_findings(facts.erasures)
 
 
 def _parked(facts: DoctorFacts) -> Iterator[Finding]:

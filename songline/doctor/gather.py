@@ -33,6 +33,7 @@ from songline.cloud.settings import (
     read_blobs,
     read_servicebus,
 )
+from songline.doctor.erasures import ask_erasures
 from songline.doctor.facts import (
     ArchiveFacts,
     DeadLetterFacts,
@@ -86,6 +87,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         containers = start(_within(_containers(cloud.cosmos)))
         versions = start(_within(ask_versions(cloud.cosmos)))
         states = start(_within(ask_version_states(cloud.cosmos)))
+        erasures = start(_within(ask_erasures(cloud.cosmos)))
         shelves = start(_within(ask_shelves(cloud.cosmos)))
         dead_letters = start(_within(_dead_letters(settings.servicebus)))
         queue = start(_within(_queue(settings.servicebus)))
@@ -102,6 +104,7 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
         containers=containers.result(),
         versions=versions.result(),
         states=states.result(),
+        erasures=erasures.result(),
         shelves=shelves.result(),
         dead_letters=dead_letters.result(),
         parked=parked.result(),

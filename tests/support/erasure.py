@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from songline.processors.catalog.song_store import SongStore
 from songline.processors.history.erasure.assembly import ErasureParts, ErasureServices
 from songline.processors.history.erasure.capture_progress import CaptureProgress
 from songline.processors.history.erasure.eraser import Eraser
-from songline.processors.history.erasure.hub_bounds import HubBounds, read_ends
+from songline.processors.history.erasure.hub_bounds import read_ends
 from songline.processors.history.erasure.job import ErasureStepRunner, HeldRecord
 from songline.processors.history.erasure.requests import request_erasure
 from songline.processors.ingestion.audio.sandbox import Sandbox
@@ -56,6 +57,7 @@ from songline.schemas.parked import parked_event
 from songline.schemas.progress import Watermark
 from tests.support import audio
 from tests.support.ingestion import App
+from tests.support.waiting import wait_for_async
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHELVES = 4
@@ -106,7 +108,7 @@ class ErasureSystem:
 
     def eraser(self, worker: str, wrap: Callable[[ErasureStepRunner], ErasureStepRunner] = lambda step: step) -> Eraser:
         """An eraser whose steps are wrapped."""
-        steps = self.parts.steps(HubBounds(self.producer, timedelta(days=7)))
+        steps = self.parts.steps(self.producer, timedelta(days=7), patience_s=0)
         return Eraser(
             self.parts.store,
             [*map(wrap, steps)],
@@ -156,12 +158,16 @@ class ErasureSystem:
                     await marks.advance(partition, Watermark(position=last, through=None))
         self._applied |= {partition: last for partition, (_, last) in hub.partitions.items()}
 
+    async def ingest(self, user_id: str, ingestion_id: str, body: bytes) -> None:
+        """Upload a file, as the ingestion worker does it."""
+        await self.runner.carry_out(_ingest(user_id, ingestion_id, body), [body])
+
     async def leave_traces(self, user_id: str) -> None:
         """Have something of a listener in every place."""
         await self.tell(*events_of(user_id))
         song = audio.song("wav", 0.2, pitch=300 + len(user_id) * 7 + ord(user_id[-1]))
         for kind, body in (("ready", song), ("rejected", b"no audio")):
-            await self.runner.carry_out(_ingest(user_id, f"{kind}-{user_id[::-1]}", body), [body])
+            await self.ingest(user_id, f"{kind}-{user_id[::-1]}", body)
         await self.app.upload(f"dead-{user_id[::-1]}", b"x", user=user_id, inline=False)
         async with self.app.bus.get_queue_receiver(SONG_COMMANDS) as receiver:
             for message in await receiver.receive_messages(1, max_wait_time=60):
@@ -198,11 +204,29 @@ async def _add_versions(app: App) -> None:
     second = [msgspec.structs.replace(one, name=f"{one.name}-v2") for one in CONTAINERS if one.name in names]
     await cosmos.ensure(app.cosmos, DATABASE, (*CONTAINERS, *second))
     documents = app.cosmos.get_database_client(DATABASE).get_container_client(PROJECTIONS)
-    for projection in ("library", SONGS):
+    # A drop that was killed has left its container.
+    for projection, state in (("library", "dropped"), (SONGS, "ready")):
         await documents.upsert_item({"id": projection, "version": 1, "shelves": SHELVES})
         await documents.upsert_item(
-            {"id": f"{projection}:2", "projection": projection, "version": 2, "state": "ready", "shelves": SHELVES}
+            {"id": f"{projection}:2", "projection": projection, "version": 2, "state": state, "shelves": SHELVES}
         )
+
+
+async def finish(
+    system: ErasureSystem, erasure_id: str, look: Callable[[str], Awaitable[None]] | None = None
+) -> Erasure:
+    """The erasure once it is done: `look` is called with names of workers that follow each other, by default one that
+    nothing ends; and projections apply what the hub has."""
+    lives = itertools.count()
+
+    async def is_done() -> bool:
+        worker = f"worker-{next(lives)}"
+        await system.apply()
+        await (system.eraser(worker).round() if look is None else look(worker))
+        return (await system.read(erasure_id)).state == "done"
+
+    await wait_for_async(is_done, "the erasure to be done", 180)
+    return await system.read(erasure_id)
 
 
 def events_of(user_id: str) -> Sequence[Event]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from azure.cosmos.aio import CosmosClient, DatabaseProxy
@@ -88,8 +88,10 @@ class ErasureParts:
     def _documents(self) -> tuple[HoldingPlace, ...]:
         return (self._libraries, self._catalog, self._uploads, self._records)
 
-    def steps(self, bounds: HubBounds) -> tuple[ErasureStepRunner, ...]:
-        """The steps in their order.
+    def steps(
+        self, producer: EventHubProducerClient, retention: timedelta, patience_s: float = 10.0
+    ) -> tuple[ErasureStepRunner, ...]:
+        """The steps in their order; `producer` is one of `music-events`.
 
         Songs are removed first, since that is told to the hub: then the end of the hub is up to where the listener is
         forgotten. Libraries and catalog come before the archive, which may have to wait for Capture, and once more
@@ -98,7 +100,7 @@ class ErasureParts:
         return (
             _NamedStep("found", self._found),
             _NamedStep("songs", self._uploads.withdraw),
-            bounds,
+            HubBounds(producer, retention, self._uploads, patience_s),
             self._libraries,
             self._catalog,
             self._uploads,
@@ -120,7 +122,7 @@ class ErasureParts:
 def eraser(services: ErasureServices, producer: EventHubProducerClient, config: ErasureConfig, worker: str) -> Eraser:
     """The eraser of a worker of this name; `producer` is one of `music-events`."""
     parts = ErasureParts(services)
-    steps = parts.steps(HubBounds(producer, config.retention))
+    steps = parts.steps(producer, config.retention)
     return Eraser(parts.store, steps, lambda: read_ends(producer), worker, services.now, config.look)
 
 

@@ -120,7 +120,7 @@ class CaptureBlocks:
 
 def renamed_record(record: Mapping[str, Any], user_id: str, names: ForgottenNames) -> Mapping[str, Any]:
     """The record without the listener; `record` itself where it does not name them."""
-    before = _body(record.get("Body"))
+    before = body_of(record)
     body, name = renamed_body(before, user_id, names, _enqueued_s(record.get("EnqueuedTimeUtc")))
     after = dict(record)
     if body != before:
@@ -176,8 +176,9 @@ def _read_records(plain: bytes, count: int, schema: Any) -> Iterator[Mapping[str
         raise CaptureFileError("the records of a block are not as long as it says")
 
 
-def _body(body: object) -> bytes:
-    """The bytes of a body; none where it has no text."""
+def body_of(record: Mapping[str, Any]) -> bytes:
+    """The bytes of a record's body; none where it has none."""
+    body = record.get("Body")
     if isinstance(body, str):
         return body.encode("utf-8", "surrogatepass")
     return body if isinstance(body, bytes) else b""

@@ -14,11 +14,14 @@ from songline.cloud.service_fault import fault_of
 from songline.processors.history.erasure.erasure_store import ErasureStore
 from songline.processors.history.erasure.hub_bounds import HubEndState, has_ended
 from songline.processors.history.erasure.job import ErasureJob, ErasureStepRunner, LeaseLostError, NotYetError
+from songline.processors.history.erasure.rename import REDACTED, replaced_in
 from songline.schemas.erasures import Erasure, StepProgress, begun, ended, finished, stepped
 
 logger = logging.getLogger("erasure")
 
 LEASE = timedelta(minutes=2)
+MAX_WHY = 2_000
+"""Characters of a reason that are kept."""
 
 
 class Eraser:
@@ -123,7 +126,9 @@ class Eraser:
             progress = before.progress or StepProgress(name=name)
             if name and progress.name != name:
                 progress = StepProgress(name=name)
-            return structs.replace(before, lease_until=self._now(), progress=structs.replace(progress, waits_for=why))
+            # Whatever a service says may name the listener, and everybody who has the erasure's id sees it.
+            shown = replaced_in(why.partition("\n")[0][:MAX_WHY], job.user_id, REDACTED)
+            return structs.replace(before, lease_until=self._now(), progress=structs.replace(progress, waits_for=shown))
 
         with suppress(LeaseLostError, AzureError):
             await job.change(released)

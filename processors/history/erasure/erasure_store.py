@@ -34,7 +34,8 @@ class ErasureStore:
 
     def __init__(self, container: ContainerProxy) -> None:
         self._container = container
-        self._foreign: set[str] = set()
+        self.foreign: set[str] = set()
+        """The ids of documents that are no erasures, of those that were read."""
 
     async def create(self, erasure: Erasure) -> None:
         """Write the request; it is durable when this returns."""
@@ -53,10 +54,22 @@ class ErasureStore:
         """The erasures of the listener that are not done."""
         return [one async for one in self._query(_OF_USER, user_id) if one.is_open]
 
+    async def open(self) -> list[Erasure]:
+        """Those that wait or run, the first requested first; none where the account has no erasures yet."""
+        try:
+            return sorted([one async for one in self._query(_OPEN)], key=lambda one: one.requested_at)
+        except CosmosResourceNotFoundError:
+            return []
+
     async def due(self, now: datetime) -> list[Erasure]:
-        """Those that a worker may begin, or go on with, at `now`: the first that was due first."""
-        found = [one async for one in self._query(_OPEN)]
-        return sorted((one for one in found if is_due(one, now)), key=lambda one: one.due_at)
+        """Those that a worker may begin, or go on with, at `now`: the first that was due first. Of one listener's, the
+        one that was asked for first: two at a time would give two names to one hour."""
+        first: dict[str | None, Erasure] = {}
+        async for one in self._query(_OPEN):
+            before = first.setdefault(one.user_id, one)
+            if (one.requested_at, one.id) < (before.requested_at, before.id):
+                first[one.user_id] = one
+        return sorted((one for one in first.values() if is_due(one, now)), key=lambda one: one.due_at)
 
     async def keyed(self) -> list[Erasure]:
         """Those that a reader of the hub must know: their listeners' events may be in its tail. None where the account
@@ -107,8 +120,8 @@ class ErasureStore:
             return convert(item, Erasure)
         except PoisonError as error:
             name = str(item.get("id"))
-            if name not in self._foreign:
-                self._foreign.add(name)
+            if name not in self.foreign:
+                self.foreign.add(name)
                 log.error("document %r of the container %s is no erasure: %s", name, ERASURES, error.detail)
             return None
 

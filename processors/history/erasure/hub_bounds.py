@@ -1,14 +1,18 @@
 """Up to where a listener is forgotten: the end of each partition of the hub, at the moment of forgetting."""
 
+import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from azure.eventhub.aio import EventHubProducerClient
 from msgspec import Struct, structs
 
-from songline.processors.history.erasure.job import ErasureJob, StepResult
+from songline.processors.history.erasure.job import ErasureJob, NotYetError, StepResult
 from songline.processors.runtime.resume_point import same_hub
 from songline.schemas.erasures import Erasure
+
+PAUSE_S = 0.5
 
 
 class HubEndState(Struct, frozen=True):
@@ -28,20 +32,50 @@ async def read_ends(producer: EventHubProducerClient) -> HubEndState:
     return HubEndState(hub["created_at"], partitions)
 
 
+class SettledUploads(Struct, frozen=True):
+    """How much was withdrawn now, and what is left, by id."""
+
+    withdrawn: int
+    left: Mapping[str, str]
+
+
+class ListenersSongs(Protocol):
+    """What a listener has uploaded: withdrawn before the bounds, whatever came in meanwhile."""
+
+    async def settle(self, job: ErasureJob) -> SettledUploads:
+        """Withdraw what is to be withdrawn. Raises NotYetError."""
+
+    async def behind(self, bounds: Mapping[str, int]) -> str:
+        """Why it is not known yet which songs are theirs up to `bounds`, as a sentence; empty where it is."""
+
+
 class HubBounds:
-    """The step that fixes the bounds, once: what the listener does after it begins anew."""
+    """The step that fixes the bounds, once: what the listener does after it begins anew.
+
+    A removal of a song has to come before the bounds, since it is their owner's. So the bounds hold only if everything
+    up to them was withdrawn before; `patience_s` is how long the step waits to know that.
+    """
 
     name = "hub"
 
-    def __init__(self, producer: EventHubProducerClient, retention: timedelta) -> None:
+    def __init__(
+        self, producer: EventHubProducerClient, retention: timedelta, songs: ListenersSongs, patience_s: float = 10.0
+    ) -> None:
         self._producer = producer
         self._retention = retention
+        self._songs = songs
+        self._patience_s = patience_s
 
     async def run(self, job: ErasureJob) -> StepResult:
         if job.erasure.hub_created_at is not None:
             return StepResult({})
+        before = await self._songs.settle(job)
         hub = await read_ends(self._producer)
         bounds = {partition: last for partition, (_, last) in hub.partitions.items()}
+        await self._wait(bounds)
+        after = await self._songs.settle(job)
+        if after.withdrawn or after.left != before.left:
+            raise NotYetError("what they uploaded meanwhile is withdrawn first")
         until = job.now() + self._retention
 
         def fixed(erasure: Erasure) -> Erasure:
@@ -49,6 +83,15 @@ class HubBounds:
 
         await job.change(fixed)
         return StepResult({}, f"its tail ends by itself, at the latest at {until:%Y-%m-%d %H:%M:%S} UTC")
+
+    async def _wait(self, bounds: Mapping[str, int]) -> None:
+        """Wait until it is known which songs were theirs up to the bounds."""
+        pauses = round(self._patience_s / PAUSE_S)
+        while behind := await self._songs.behind(bounds):
+            if not pauses:
+                raise NotYetError(behind)
+            pauses -= 1
+            await asyncio.sleep(PAUSE_S)
 
 
 def has_ended(erasure: Erasure, hub: HubEndState) -> bool:

@@ -22,6 +22,9 @@ from songline.schemas.forgotten import ForgottenNames
 NOWHERE = "/forgotten"
 """The source of an event whose own source names the listener."""
 
+REDACTED = "(forgotten)"
+"""What stands for the listener in words about them."""
+
 _ATTRIBUTES = (
     "specversion",
     "id",

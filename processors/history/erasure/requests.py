@@ -22,12 +22,14 @@ async def request_erasure(
     now: datetime,
     random_hex: Callable[[int], str],
 ) -> Erasure:
-    """Return the request once it is durable. One that waits or runs for the listener already is returned instead.
+    """Return the request once it is durable. One that is open for the listener already is returned instead, unless it
+    is fixed up to where it forgets them: what came since is for a further one.
 
     `random_hex` returns so many random bytes in hexadecimal digits. Raises AzureError.
     """
     for known in await store.of(user_id):
-        return known
+        if known.hub_created_at is None:
+            return known
     key = random_hex(KEY_BYTES)
     erasure = Erasure(
         id=uuid7(int(now.timestamp() * 1_000), int(random_hex(10), 16) & (1 << 74) - 1),

@@ -34,7 +34,8 @@ class ForgottenListeners:
     def __init__(self, erasures: Iterable[Erasure], created_at: datetime) -> None:
         self._forgotten = [
             _Forgotten(one.listener, key := bytes.fromhex(one.key), one.bounds, ForgottenNames(key))
-            for one in erasures
+            # Of a listener who was forgotten twice, what came before the first has the names of the first.
+            for one in sorted(erasures, key=lambda one: one.requested_at)
             if one.key and one.hub_created_at is not None and same_hub(one.hub_created_at, created_at)
         ]
 

@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,25 +11,11 @@ from songline.api.app import ApiSettings, compose
 from songline.cloud.settings import SettingError
 from songline.processors.history.as_of.answers import FoldFailure, LibraryQuestion
 from songline.processors.history.as_of.process import BEING_FORGOTTEN, answer
-from tests.support.erasure import ErasureSystem, erasure_system, events_of
-from tests.support.ingestion import App
-from tests.support.localcloud import LocalCloud
+from tests.support.erasure import ErasureSystem, events_of
 
 USER = "emma-6"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """A localcloud on which an erasure waits for Capture for as long as a test lasts."""
-    found = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs", "--capture-interval", "900"]).start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-async def system(cloud: LocalCloud, tmp_path: Path) -> AsyncIterator[ErasureSystem]:
-    async with App(cloud) as app, erasure_system(app, tmp_path) as found:
-        yield found
+CAPTURE = ("--capture-interval", "900")
+"""An erasure waits for Capture for as long as a test lasts."""
 
 
 def client(system: ErasureSystem, **settings: str) -> httpx.AsyncClient:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet
@@ -10,25 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from songline.cli import main
+from songline.cloud.settings import read_cosmos, read_eventhubs, read_servicebus
+from songline.doctor.archive_reading import read_archive_facts
+from songline.doctor.erasures import ask_erasures
 from songline.schemas.channels import ARCHIVE_BLOBS
-from tests.support.erasure import ErasureSystem, erasure_system, events_of
-from tests.support.ingestion import App
+from tests.support.erasure import ErasureSystem, events_of
 from tests.support.localcloud import LocalCloud, nobody
 
 USER = "dora-5"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    found = LocalCloud(tmp_path_factory.mktemp("cloud"), ["--blobs"]).start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-async def system(cloud: LocalCloud, tmp_path: Path) -> AsyncIterator[ErasureSystem]:
-    async with App(cloud) as app, erasure_system(app, tmp_path) as found:
-        yield found
 
 
 async def songline(system: ErasureSystem, *arguments: str, status: int = 0) -> Result:
@@ -68,13 +57,21 @@ async def test_a_listener_is_exported_and_an_erasure_asked_for_and_taken_back(
     assert "begins at" in (await songline(system, "forget", "show", asked["id"])).stdout
     again = json.loads((await songline(system, *request, "--yes")).stdout)
     assert again["id"] == asked["id"]
+    environ = system.app.environment
+    assert [one.id for one in (await ask_erasures(read_cosmos(environ))).open] == [asked["id"]]
     for _ in range(2):
         undone = json.loads((await songline(system, "forget", "--undo", asked["id"], "--json")).stdout)
         assert undone["state"] == "undone"
-    await system.app.blobs.get_blob_client(ARCHIVE_BLOBS, "damaged.avro").upload_blob(b"Obj no more")
-    said = (await songline(system, "export", USER, "-o", str(folder), status=3)).output
-    assert "file damaged.avro of the archive can't be read" in said
-    assert not (folder / "manifest.json").exists()
+    damaged = "ns/music-events/0/2026/11/22/12/00/00.avro"
+    for name, body in ((damaged, b"Obj no more"), ("notes.txt", b"nobody"), ("more.txt", b"of dora-5.")):
+        await system.app.blobs.get_blob_client(ARCHIVE_BLOBS, name).upload_blob(body)
+    said = (await songline(system, "export", USER, "-o", str(folder))).output
+    assert "1 files of the archive can't be read" in said
+    counts = json.loads((folder / "manifest.json").read_text())["counts"]["archive"]
+    assert (counts["damaged file"], counts["foreign file"]) == (1, 1)
+    seen = await read_archive_facts(environ, read_eventhubs(environ), read_servicebus(environ), datetime.now(UTC))
+    assert seen.others == ("more.txt", "notes.txt")
+    assert '"why":"it begins with b\'Obj ' in (folder / "archive.jsonl").read_text()
 
 
 TAIL = (("archive", "event"), ("hub", "event of the hub"))
@@ -98,7 +95,7 @@ async def test_what_can_not_be_done_is_a_sentence(
     assert said in (await songline(system, *arguments, status=status)).output
 
 
-def test_a_service_that_is_away_is_told(cloud: LocalCloud) -> None:
-    result = CliRunner().invoke(main, ["forget", "list"], env=dict(nobody(cloud.data).environment))
+def test_a_service_that_is_away_is_told(erasure_cloud: LocalCloud) -> None:
+    result = CliRunner().invoke(main, ["forget", "list"], env=dict(nobody(erasure_cloud.data).environment))
     assert result.exit_code == 3
     assert "songline doctor" in result.output

@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ from msgspec import structs
 from songline.cloud.extras import load
 from songline.processors.history.erasure.capture_progress import EXTRA
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
-from songline.processors.history.erasure.rename import renamed_body
+from songline.processors.history.erasure.rename import replaced_in
 from songline.processors.history.erasure.rewriting import CaptureFileError, ForgottenUpTo, RewriteCounts
 from songline.schemas.erasures import joined
 from songline.schemas.forgotten import ForgottenNames
@@ -29,6 +29,14 @@ LONGEST_WINDOW = timedelta(minutes=20)
 NO_ARCHIVE = "there is no archive"
 FILES = "archive files"
 RENAMED = "archived events"
+
+DAMAGED, FOREIGN = "damaged file", "foreign file"
+NAMED = 5
+"""So many files are named in a sentence."""
+
+FILES_MODULE = "songline.processors.history.erasure.capture_file"
+PIECE_BYTES = 1024 * 1024
+LONGEST_WORD = 512
 
 Rewrite = Callable[[IO[bytes], IO[bytes], str, ForgottenNames, ForgottenUpTo | None], RewriteCounts]
 
@@ -51,7 +59,9 @@ class CapturedFiles:
         """Rewrite the files one after the other; after a crash it goes on behind the last that is recorded.
 
         A file is replaced in one step, under the ETag that it was read with: what reads it has it as it was or as it
-        is then. Raises NotYetError while Capture has not passed the bounds, and where a file can't be read.
+        is then. A blob that no Capture has written is left as it is, and named where it names the listener. Raises
+        NotYetError while Capture has not passed the bounds, and where a file of Capture can't be read, once all others
+        are done.
         """
         if not await self._exists():
             return StepResult({}, NO_ARCHIVE)
@@ -60,42 +70,64 @@ class CapturedFiles:
             if job.now() - began > LONGEST_WINDOW and not [blob async for blob in self._blobs()]:
                 return StepResult({}, NO_ARCHIVE)
             raise NotYetError(sentence)
-        rewrite: Rewrite = load("songline.processors.history.erasure.capture_file", EXTRA).rewrite  # type: ignore[attr-defined]
-        progress = job.progress(self.name)
+        rewrite: Rewrite = load(FILES_MODULE, EXTRA).rewrite  # type: ignore[attr-defined]
+        progress, damaged, foreign = job.progress(self.name), dict[str, str](), list[str]()
         async for blob in self._blobs():
-            if blob.name <= progress.last:
+            if blob.name <= progress.last and blob.name not in progress.unreadable:
                 continue
+            unreadable, counts = {*progress.unreadable} - {blob.name}, RewriteCounts(0, 0)
             try:
                 counts = await self._rewrite(blob.name, rewrite, job)
             except CaptureFileError as error:
-                raise NotYetError(f"file {blob.name}: {error}. Mend it, or delete it") from None
-            more = {FILES: int(counts.renamed > 0), RENAMED: counts.renamed}
-            progress = structs.replace(progress, last=blob.name, counts=joined((progress.counts, more)))
+                if self._partition_of(blob.name) is not None:
+                    damaged[blob.name] = str(error)
+                    unreadable.add(blob.name)
+                elif await self._names_in_clear(blob.name, job.user_id):
+                    foreign.append(blob.name)
+                    unreadable.add(blob.name)
+            progress = structs.replace(
+                progress,
+                last=max(progress.last, blob.name),
+                counts=joined((progress.counts, {FILES: int(counts.renamed > 0), RENAMED: counts.renamed})),
+                unreadable=tuple(sorted(unreadable)),
+            )
             await job.record(progress)
-        return StepResult(progress.counts)
+        if damaged:
+            raise NotYetError(_to_mend(damaged))
+        return StepResult(progress.counts, _to_look_at([replaced_in(name, job.user_id, "*") for name in foreign]))
 
     async def held(self, user_id: str) -> AsyncIterator[HeldRecord]:
-        """The listener's events in the archive."""
+        """The listener's events in the archive, and the files that can't be read: those that are damaged, and those of
+        somebody else that name the listener."""
         # Loaded late: a worker of a hub needs no reader of archives, and may not have one.
-        fastavro: Any = load("fastavro", EXTRA)
-        names = ForgottenNames(bytes(32))
+        files: Any = load(FILES_MODULE, EXTRA)
         if not await self._exists():
             return
         async for blob in self._blobs():
             with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
-                await self._download(blob.name, file)
-                for record in _records(fastavro, file, blob.name):
-                    body = record.get("Body") or b""
-                    if renamed_body(body, user_id, names, 0)[0] is body:
-                        continue
-                    position = record.get("SequenceNumber")
-                    value = {
-                        "file": blob.name,
-                        "position": position,
-                        "enqueuedAt": record.get("EnqueuedTimeUtc"),
-                        "body": body.decode("utf-8", "replace"),
-                    }
-                    yield HeldRecord(place=self.name, kind="event", id=f"{blob.name}:{position}", value=value)
+                if await self._download(blob.name, file) is None:
+                    continue
+                try:
+                    for record in files.records_naming(file, user_id):
+                        position = record.get("SequenceNumber")
+                        value = {
+                            "file": blob.name,
+                            "position": position,
+                            "enqueuedAt": str(record.get("EnqueuedTimeUtc")),
+                            "body": files.body_of(record).decode("utf-8", "replace"),
+                        }
+                        yield HeldRecord(place=self.name, kind="event", id=f"{blob.name}:{position}", value=value)
+                except CaptureFileError as error:
+                    is_ours = self._partition_of(blob.name) is not None
+                    if is_ours or await asyncio.to_thread(_names_in_clear, file, user_id):
+                        kind, value = DAMAGED if is_ours else FOREIGN, {"file": blob.name, "why": str(error)}
+                        yield HeldRecord(place=self.name, kind=kind, id=blob.name, value=value)
+
+    async def _names_in_clear(self, name: str, user_id: str) -> bool:
+        with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as file:
+            if await self._download(name, file) is None:
+                return False
+            return await asyncio.to_thread(_names_in_clear, file, user_id)
 
     def _up_to(self, name: str, job: ErasureJob) -> ForgottenUpTo | None:
         """Up to where the listener is forgotten in a file; None for all of it."""
@@ -110,7 +142,7 @@ class CapturedFiles:
                 tempfile.SpooledTemporaryFile(SPOOL_BYTES) as target,
             ):
                 properties = await self._download(name, source)
-                if properties is None:
+                if properties is None or not properties.size:
                     return RewriteCounts(0, 0)
                 # Its own thread: reading a large file takes seconds, and others' work goes on meanwhile.
                 counts = await asyncio.to_thread(rewrite, source, target, job.user_id, job.names, up_to)
@@ -156,13 +188,28 @@ class CapturedFiles:
             yield blob
 
 
-def _records(fastavro: Any, file: IO[bytes], name: str) -> Iterator[dict[str, Any]]:
-    """The records of a file. Raises NotYetError for one that can't be read."""
-    try:
-        for record in fastavro.reader(file):
-            if isinstance(record, dict):
-                yield record
-    except Exception as error:
-        # The reader raises whatever its bytes lead it to.
-        why = f"{type(error).__name__}: {error}"
-        raise NotYetError(f"file {name} of the archive can't be read: {why}. Mend it, or delete it") from error
+def _names_in_clear(file: IO[bytes], user_id: str) -> bool:
+    """Whether the bytes of a file have the listener's id as a word."""
+    file.seek(0)
+    before = ""
+    while piece := file.read(PIECE_BYTES).decode("latin-1"):
+        text = before + piece
+        if replaced_in(text, user_id, "") != text:
+            return True
+        before = text[-LONGEST_WORD:]
+    return False
+
+
+def _to_mend(damaged: Mapping[str, str]) -> str:
+    named = "; ".join(f"{name}: {why}" for name, why in list(damaged.items())[:NAMED])
+    return (
+        f"{len(damaged):,} files of the archive can't be read, and may have events of theirs: {named}. Restore each "
+        "from a backup, or delete it. All others are done, and the erasure goes on by itself then"
+    )
+
+
+def _to_look_at(foreign: Sequence[str]) -> str:
+    if not foreign:
+        return ""
+    named = ", ".join(foreign[:NAMED])
+    return f"{len(foreign):,} blobs that no Capture has written name them, and were left as they are: {named}"

@@ -71,6 +71,10 @@ class SongDocuments:
                         value = {"container": container.id, "partition": partition, **msgspec.to_builtins(fact)}
                         yield HeldRecord(place=self.name, kind="fact", id=stored.id, value=value)
 
+    async def behind(self, bounds: Mapping[str, int]) -> str:
+        """Which partition the live version has not applied up to `bounds` yet, as a sentence; empty for none."""
+        return await self._versions.behind(bounds)
+
     async def owned(self, user_id: str) -> list[str]:
         """The ids of the songs that are the listener's and available, in the live version."""
         return [

@@ -10,11 +10,10 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from songline.cloud.cosmos import OVERTAKEN
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, StepResult
-from songline.processors.history.erasure.rename import renamed_body, replaced_texts
+from songline.processors.history.erasure.rename import REDACTED, renamed_body, replaced_texts
 from songline.schemas.channels import ATTEMPTS, AUDIT, PARKED
 from songline.schemas.forgotten import ForgottenNames
 
-REDACTED = "(forgotten)"
 _REDACTED_FIELDS = {ATTEMPTS: ("error",), AUDIT: ("note",)}
 """What may name a listener in documents that stay: words of an error, and of an operator."""
 

@@ -1,6 +1,6 @@
 """Uploads: the listener's songs, their ingestions, the commands that wait or died, and staged files."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from msgspec import structs
 
 from songline.cloud.cosmos import OVERTAKEN
 from songline.cloud.servicebus import peeked
+from songline.processors.history.erasure.hub_bounds import SettledUploads
 from songline.processors.history.erasure.job import ErasureJob, HeldRecord, NotYetError, StepResult
 from songline.processors.history.erasure.places.song_documents import SongDocuments
 from songline.processors.ingestion.audio_store import AudioStore
@@ -94,11 +95,28 @@ class Uploads:
                     raise NotYetError(f"the command {command.id} of theirs is still in the queue {SONG_COMMANDS}")
         return StepResult(counts)
 
+    async def settle(self, job: ErasureJob) -> SettledUploads:
+        """Withdraw what came since. Raises NotYetError."""
+        withdrawn = sum((await self.withdraw(job)).counts.values())
+        left = {
+            item["id"]: f"{item['state']} {item.get('removedAt')} {len(item.get('outbox', ()))}"
+            async for item in self._documents(job.user_id)
+        }
+        return SettledUploads(withdrawn, left)
+
+    async def behind(self, bounds: Mapping[str, int]) -> str:
+        """Why it is not known yet which songs are theirs up to `bounds`, as a sentence; empty where it is."""
+        return await self._catalog.behind(bounds)
+
     async def run(self, job: ErasureJob) -> StepResult:
-        """Delete the listener's ingestions with what they stored; those of songs that stay become nobody's."""
+        """Delete the listener's ingestions with what they stored; those of songs that stay become nobody's. What they
+        uploaded after the bounds were fixed is of a listener who began anew."""
+        fixed = job.erasure.step("hub")
         counts = {"ingestions": 0, "ingestions kept without an owner": 0, "songs' files": 0}
         async for item in self._documents(job.user_id):
             ingestion, etag = msgspec.convert(item, Ingestion), str(item["_etag"])
+            if fixed is not None and ingestion.received_at > fixed.done_at:
+                continue
             if not ingestion.settled and ingestion.state != "dead":
                 raise NotYetError(f"upload {ingestion.id} is {ingestion.state}")
             options: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}

@@ -12,7 +12,7 @@ from songline.schemas.channels import PROJECTIONS
 from songline.schemas.progress import lasting_position
 from songline.schemas.projections import FIRST_VERSION, DamagedVersionError, container_of
 
-_VERSIONS = "SELECT VALUE c.version FROM c WHERE c.projection = @projection AND c.state != 'dropped'"
+_VERSIONS = "SELECT VALUE c.version FROM c WHERE c.projection = @projection"
 
 
 class VersionContainers:
@@ -24,7 +24,8 @@ class VersionContainers:
         self._key = key
 
     async def all(self) -> list[ContainerProxy]:
-        """Those that exist, of every version that is there: live, former, ready or being built."""
+        """Those that exist, of every version: live, former, ready, being built, or left over by a drop that was cut
+        off."""
         versions = {FIRST_VERSION, *await self._versions()}
         found = []
         for version in sorted(versions):
@@ -73,7 +74,7 @@ class VersionContainers:
         return self._database.get_container_client(container_of(self._projection, version))
 
     async def _versions(self) -> list[int]:
-        """The versions that the container `projections` has, but for those that were dropped."""
+        """The versions that the container `projections` has."""
         documents = self._database.get_container_client(PROJECTIONS)
         parameters: list[dict[str, object]] = [{"name": "@projection", "value": self._projection}]
         try:
