@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Tests that share the work begin with the longest files, spread among shorter ones, and end with the shortest."""
     for item in items:
         if any(item.nodeid.startswith(f"tests/{name}") for name in LONG):
-            item.add_marker(pytest.mark.long)
+            collecting.mark_long(item)
     if not hasattr(config, "workerinput"):
         return
     files: dict[str, list[pytest.Item]] = {}

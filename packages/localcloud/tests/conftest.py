@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in LONG:
-            item.add_marker(pytest.mark.long)
+            collecting.mark_long(item)
 
 
 @pytest.fixture
