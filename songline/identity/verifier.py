@@ -92,7 +92,7 @@ class TokenVerifier:
 
     async def _get(self, url: str) -> bytes:
         """The body of an answer; raises httpx.HTTPError, and KeySetError for one that does not end."""
-        # No redirects: whoever could send one would choose the keys.
+        # No redirects: their sender would choose the keys.
         async with self._http.stream("GET", url, follow_redirects=False) as answer:
             if answer.status_code != 200:
                 raise KeySetError(f"{url} answered {answer.status_code}")

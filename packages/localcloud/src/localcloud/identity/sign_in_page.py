@@ -1,4 +1,4 @@
-"""The sign-in page: whoever is at this machine says who they are, by one click."""
+"""The sign-in page: the user of this machine says who they are, by one click."""
 
 import base64
 import hashlib
