@@ -27,12 +27,14 @@ class RecordingServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
-        self.cut()
+        await self.cut()
 
-    def cut(self) -> None:
-        """End every connection that there is."""
+    async def cut(self) -> None:
+        """End every connection that there is; a client that looks finds them ended."""
         for writer in self._writers:
             writer.transport.abort()
+        # The transports close their sockets in the loop's next turn.
+        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

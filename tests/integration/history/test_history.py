@@ -28,6 +28,7 @@ from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked
 from tests.support.capture_files import NOON, capture_file, record
 from tests.support.localcloud import LocalCloud
+from tests.support.waiting import wait_for_async
 
 NAMES = NameFormat.default(MUSIC_EVENTS)
 PARTITIONS = ("0", "1", "2", "3")
@@ -130,11 +131,15 @@ async def test_events_in_flight_are_read_once_and_none_is_lost(
             after = taken[partition][-1][0] if taken[partition] else first[partition] - 1
             taken[partition] += await read(history, partition, after)
 
+    async def all_went_on() -> bool:
+        return all(taken[one] and captured[one] > first[one] for one in BUSY)
+
     async with asyncio.TaskGroup() as group:
         for partition in BUSY:
             for job in (produce, capture, follow):
                 group.create_task(job(partition))
         await asyncio.sleep(2)
+        await wait_for_async(all_went_on, "events of each partition to be taken and captured")
         ended.set()
     for partition in BUSY:
         history = HubHistory(files, tail)

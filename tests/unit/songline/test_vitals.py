@@ -77,7 +77,7 @@ async def test_checkups_keep_their_connection_and_make_another_when_it_is_lost()
         for _ in range(3):
             assert await asyncio.to_thread(checkup) is None
         assert server.connections == 1
-        server.cut()
+        await server.cut()
         assert await asyncio.to_thread(checkup) is None
         assert server.connections == 2
     with pytest.raises(UnansweredError):
