@@ -39,7 +39,7 @@ REGION = (
     "when something sent since is answered as fresh as ever; the supervisor's second of pause is inside. "
     "Memory: the median of the last tenth beside that of the minute after minute 5; in a run of less than seven and a "
     "half minutes, beside that of the first quarter's end, of which nothing is wanted: the library's cache of nodes "
-    "grows up to its bound of 30 MB."
+    "grows up to its bound of 15 MB."
 )
 
 SETTLED_S = 300.0
