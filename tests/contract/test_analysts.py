@@ -3,15 +3,24 @@
 Grafana itself was not run.
 """
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from songline.api import openapi
+from songline.schemas.events import SongPlayed
+from tests.integration.history.test_as_of import numbered, write_archive
+from tests.support.history import HistoryEvent, random_history
+from tests.support.localcloud import LocalCloud
+from tests.support.worker import make_containers
+from tests.unit.history.test_chart_replay import act
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = json.loads((ROOT / "docs/notebooks/charts.ipynb").read_text(encoding="utf-8"))
@@ -20,8 +29,29 @@ DOCUMENT = openapi.document()
 SCHEMAS = {"charts": "ChartEntry", "ingestions": "IngestionAnswer", "deadletters": "Letter"}
 
 
-def test_the_notebook_runs_from_top_to_bottom(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def history() -> list[HistoryEvent]:
+    """Events of some days, the last of which are perhaps of today."""
+    return numbered(random_history(Random(3), int(time.time()) - 4 * 86_400, 30, act))
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, history: list[HistoryEvent]) -> Iterator[LocalCloud]:
+    """A system with an archive."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("analysed"), ["--blobs"]).start()
+    asyncio.run(make_containers(cloud.settings()))
+    asyncio.run(write_archive(cloud, history))
+    yield cloud
+    cloud.stop()
+
+
+def test_the_notebook_runs_from_top_to_bottom(
+    address: str, cloud: LocalCloud, history: list[HistoryEvent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SONGLINE_API", address)
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for cell in NOTEBOOK["cells"]:
         if cell["cell_type"] == "code":
@@ -29,6 +59,11 @@ def test_the_notebook_runs_from_top_to_bottom(address: str, monkeypatch: pytest.
             exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
     assert names["top"]["songId"].to_list() == ["song-42"]
     assert names["genres"]["listens"].to_list() == [812]
+    played = [one for one in history if isinstance(one.event.data, SongPlayed)]
+    assert names["plays"]["plays"].sum() == len(played)
+    days = {one.second // 86_400 for one in played}
+    assert names["exported"]["plays"].sum() == len(played)
+    assert len(names["exported"]) == len(days)
 
 
 def targets() -> Iterator[tuple[str, dict[str, Any]]]:
