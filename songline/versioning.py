@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from songline.processors.history.rebuild.lease import RebuildRefusedError
 from songline.processors.history.rebuild.partition_fold import FoldFailedError
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.switching import SwitchRefusedError
-from songline.processors.history.versions.version_store import VersionOvertakenError
+from songline.processors.history.versions.version_store import NoVersionsError, VersionOvertakenError
 from songline.processors.runtime.service_errors import ItemRefusedError, last_line, leaves
 from songline.processors.runtime.watermark_store import PositionResetError
 from songline.schemas.errors import PoisonError
@@ -45,6 +45,7 @@ _REFUSALS = (
     ItemRefusedError,
     MomentError,
     NoHistoryError,
+    NoVersionsError,
     UnsettledShelfError,
     PositionResetError,
 )
@@ -77,11 +78,27 @@ def run_with_versions(work: Callable[[VersionServices], Awaitable[T]]) -> T:
         message = f"{error}. Or start a system of your own with `songline up`."
         raise CommandError(message, ExitCode.USAGE) from None
     except Exception as error:
-        first = next(leaves(error))
-        if isinstance(first, _REFUSALS):
-            raise CommandError(f"{first}.", ExitCode.USAGE) from None
-        if isinstance(first, PoisonError):
-            raise CommandError(f"a stored document can't be understood: {first}.", ExitCode.USAGE) from None
-        if isinstance(first, AzureError | EventHubError | KafkaError):
-            raise CommandError(f"a service can't be reached: {last_line(first)}", ExitCode.UNREACHABLE) from None
-        raise
+        failure = failure_of(list(leaves(error)))
+        if failure is None:
+            raise
+        raise failure from None
+
+
+def failure_of(errors: Sequence[BaseException]) -> CommandError | None:
+    """What a command says of errors that were raised together; None where one of them is of no known kind.
+
+    What the user can mend comes first: a service that fails beside it is asked again by then.
+    """
+    kinds = (*_REFUSALS, PoisonError, AzureError, EventHubError, KafkaError)
+    if not all(isinstance(one, (*kinds, asyncio.CancelledError)) for one in errors):
+        return None
+    for error in errors:
+        if isinstance(error, _REFUSALS):
+            return CommandError(f"{error}.", ExitCode.USAGE)
+    for error in errors:
+        if isinstance(error, PoisonError):
+            return CommandError(f"a stored document can't be understood: {error}.", ExitCode.USAGE)
+    for error in errors:
+        if isinstance(error, AzureError | EventHubError | KafkaError):
+            return CommandError(f"a service can't be reached: {last_line(error)}", ExitCode.UNREACHABLE)
+    return None

@@ -11,6 +11,7 @@ from songline.commands.policy import read_policy as read_policy_file
 from songline.processes.environment import load
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.charts.beginning import SpannedHistory, check_moment, first_second, read_spans
+from songline.processors.history.charts.rebuilding import SETTLED_S
 from songline.processors.history.rebuild.progress import RebuildCount
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
 from songline.processors.history.rebuild.registry import ChosenRebuild, choose_rebuild
@@ -47,10 +48,18 @@ def command(
     """
     if drop_former and not switches:
         raise click.UsageError("--drop-former needs --switch: the live version is never dropped.")
-    if until is not None and until > datetime.now(UTC):
-        raise click.UsageError(f"--until {until.isoformat()} is not over yet.")
+    if until is not None and int(until.timestamp()) + 1 + SETTLED_S > datetime.now(UTC).timestamp():
+        raise click.UsageError(
+            f"--until {until.isoformat()} is not over yet: its second is inside, and what the hub takes in it may be "
+            f"read {SETTLED_S} s later. Repeat the command then, or leave --until out."
+        )
     if policy_file is not None and projection != CHARTS:
-        of_plays = "; songs' plays are counted by the rules of the live charts" if projection == PLAYS else ""
+        of_plays = ""
+        if projection == PLAYS:
+            of_plays = (
+                ": songs' plays are counted by the rules of the live charts. Rebuild charts under the policy, switch "
+                "to them, then rebuild plays"
+            )
         raise click.UsageError(f"--policy is of charts, not of {projection}{of_plays}.")
     policy = None if policy_file is None else read_policy_file(policy_file)
     # It says of every connection to an emulator that this has no TLS.

@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+from datetime import datetime
 
 from azure.cosmos.aio import CosmosClient
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct, structs
 
 from songline.cloud import cosmos
+from songline.processors.history.rebuild.lease import is_built
 from songline.processors.history.rebuild.rebuild import lasting
 from songline.processors.history.versions.lag import LagMeter
 from songline.processors.history.versions.projections import VersionedProjection
@@ -58,17 +60,22 @@ async def list_versions(
             state="live",
             container=container_of(projection.name, live.version),
         )
-        return [await _measured(projection, account, lag, first), *await _listed(projection, account, lag, documents)]
-    return await _listed(projection, account, lag, documents)
+        others = await _listed(projection, account, lag, documents, store.now())
+        return [await _measured(projection, account, lag, first), *others]
+    return await _listed(projection, account, lag, documents, store.now())
 
 
 async def _listed(
-    projection: VersionedProjection, account: CosmosClient, lag: LagMeter, documents: list[VersionDocument]
+    projection: VersionedProjection,
+    account: CosmosClient,
+    lag: LagMeter,
+    documents: list[VersionDocument],
+    now: datetime,
 ) -> list[ListedVersion]:
-    return await asyncio.gather(*(_measured(projection, account, lag, _of(one)) for one in documents))
+    return await asyncio.gather(*(_measured(projection, account, lag, _of(one, now)) for one in documents))
 
 
-def _of(document: VersionDocument) -> ListedVersion:
+def _of(document: VersionDocument, now: datetime) -> ListedVersion:
     return ListedVersion(
         projection=document.projection,
         version=document.version,
@@ -82,7 +89,7 @@ def _of(document: VersionDocument) -> ListedVersion:
         unreadable=document.unreadable,
         missing=document.missing,
         positions=document.positions,
-        is_being_built=bool(document.worker),
+        is_being_built=is_built(document, now),
     )
 
 

@@ -138,8 +138,7 @@ class VersionSwitcher:
         document = self._of(versions, version)
         if version == live.version:
             raise SwitchRefusedError(f"version {version} of {self._name} is live: switch to another one first")
-        if is_built(document, self._now()):
-            raise SwitchRefusedError(f"version {version} of {self._name} is being built: stop the rebuild first")
+        self._check_unbuilt(document)
         return document
 
     @property
@@ -170,12 +169,20 @@ class VersionSwitcher:
             raise SwitchRefusedError(f"version {version} of {self._name} was dropped at {found.since:%Y-%m-%d %H:%M}")
         return found
 
+    def _check_unbuilt(self, document: VersionDocument) -> None:
+        """Raise SwitchRefusedError while a rebuild writes the version: its worker would write it too."""
+        if is_built(document, self._now()):
+            raise SwitchRefusedError(
+                f"version {document.version} of {self._name} is being built: wait for the rebuild, or stop it first"
+            )
+
     async def _make_live(
         self, live: LiveVersionDocument | None, document: VersionDocument, *, force: bool, may_lag: bool = False
     ) -> VersionSwitch:
         what = f"version {document.version} of {self._name}"
         if live is not None and live.version == document.version:
             raise SwitchRefusedError(f"{what} is live already")
+        self._check_unbuilt(document)
         if not await cosmos.exists(self._account, DATABASE, container_of(self._name, document.version)):
             raise SwitchRefusedError(f"{what} has no container any more: rebuild it")
         watermarks = await self.watermarks(document.version)
@@ -191,8 +198,8 @@ class VersionSwitcher:
             raise SwitchRefusedError(
                 f"{what} {unready}: {lag}{until}. Build on with `songline rebuild {self._name}`, or switch with --force"
             )
-        # Measuring takes seconds, in which it may have been dropped.
-        self._of(await self._versions(live), document.version)
+        # Measuring takes seconds, in which it may have been dropped, or a rebuild begun.
+        self._check_unbuilt(self._of(await self._versions(live), document.version))
         await self._store.make_live(live, document)
         stored = await self._store.read(self._name, document.version)
         return VersionSwitch(

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import Struct, structs
 
 from songline.cloud.cosmos import OVERTAKEN
@@ -26,6 +27,10 @@ _OF_PROJECTION = "SELECT * FROM c WHERE c.projection = @projection"
 
 class VersionOvertakenError(Exception):
     """Another process changed the version, or which one is live, meanwhile. Look again, then repeat the command."""
+
+
+class NoVersionsError(Exception):
+    """There is no container for the documents of versions; the message says what to do."""
 
 
 class StoredVersion(Struct, frozen=True):
@@ -52,12 +57,25 @@ class VersionStore:
         item = await read_document(self._projections, version_id(projection, version))
         return None if item is None else StoredVersion(_understood(item), item["_etag"])
 
+    def now(self) -> datetime:
+        """The time of day."""
+        return self._now()
+
     async def read_all(self, projection: str) -> list[VersionDocument]:
         """All versions of the projection that have a document, by number."""
+        return [one.document for one in await self._read_all(projection)]
+
+    async def _read_all(self, projection: str) -> list[StoredVersion]:
         parameters: list[dict[str, object]] = [{"name": "@projection", "value": projection}]
         items = self._projections.query_items(_OF_PROJECTION, parameters=parameters)
-        found = [_understood(dict(item)) async for item in items]
-        return sorted(found, key=lambda one: one.version)
+        try:
+            found = [StoredVersion(_understood(dict(item)), item["_etag"]) async for item in items]
+        except CosmosResourceNotFoundError:
+            raise NoVersionsError(
+                f"the container `{self._projections.id}` is not there, which says what versions there are: start the "
+                "worker of a projection, which makes it, or create it with the other containers"
+            ) from None
+        return sorted(found, key=lambda one: one.document.version)
 
     async def create(self, document: VersionDocument) -> StoredVersion:
         """The new document. Raises VersionOvertakenError where there is one."""
@@ -128,22 +146,19 @@ class VersionStore:
     async def settle(self, projection: str) -> list[VersionDocument]:
         """All versions, after the states of those are mended that say otherwise than the live document: a switch is one
         write, and a process that ends behind it leaves the rest to the next one."""
+        # What was read before the live document is not replaced where it has changed since: it may be dropped by now.
+        versions = await self._read_all(projection)
         live = await self.live(projection)
         settled = []
-        for document in await self.read_all(projection):
-            state: VersionState = document.state
+        for stored in versions:
+            document, state = stored.document, stored.document.state
             if document.version == live.version:
                 state = "live"
             elif state == "live":
                 state = "former"
-            if state == document.state:
-                settled.append(document)
-                continue
-            stored = await self.read(projection, document.version)
-            after = structs.replace(document, state=state, since=self._now())
-            settled.append(after)
-            if stored is not None:
-                await self.replace(stored, structs.replace(stored.document, state=state, since=after.since))
+            if state != document.state:
+                stored = await self.replace(stored, structs.replace(document, state=state, since=self._now()))
+            settled.append(stored.document)
         return settled
 
 

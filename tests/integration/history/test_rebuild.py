@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -21,6 +22,7 @@ from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
 from songline.cloud import cosmos
+from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_cosmos
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.compare.comparison import VersionComparison
@@ -29,10 +31,11 @@ from songline.processors.history.rebuild.lease import RebuildLease, RebuildRefus
 from songline.processors.history.rebuild.rebuild import RebuildOptions, RebuildServices, run_rebuild
 from songline.processors.history.rebuild.registry import REBUILT
 from songline.processors.history.versions import switching
+from songline.processors.history.versions.listing import ListedVersion, list_versions
 from songline.processors.history.versions.opening import VersionServices, open_versions
 from songline.processors.history.versions.projections import VERSIONED
 from songline.processors.history.versions.switching import SwitchRefusedError
-from songline.processors.history.versions.version_store import VersionStore
+from songline.processors.history.versions.version_store import NoVersionsError, VersionOvertakenError, VersionStore
 from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS, SONGS
 from songline.schemas.envelope import Event
@@ -295,9 +298,12 @@ async def test_a_rebuild_that_is_stopped_goes_on_and_another_one_is_refused(
         assert stored is not None
         worker = structs.replace(stored.document, worker="another-machine:7", recorded_at=services.now())
         stored = await services.store.replace(stored, worker)
-        with pytest.raises(SwitchRefusedError, match="is being built"):
-            await switcher.drop(3)
+        for refused in (switcher.drop(3), switcher.switch(3, force=True)):
+            with pytest.raises(SwitchRefusedError, match="is being built"):
+                await refused
+        assert [one.is_being_built for one in await _listed(services)] == [False, False, True]
         await services.store.replace(stored, structs.replace(worker, recorded_at=NOON - timedelta(minutes=1)))
+        assert [one.is_being_built for one in await _listed(services)] == [False, False, False]
         with monkeypatch.context() as patch:
             patch.setattr(services.account, "get_database_client", _unreachable)
             with pytest.raises(AzureError):
@@ -306,6 +312,37 @@ async def test_a_rebuild_that_is_stopped_goes_on_and_another_one_is_refused(
         assert not await cosmos.exists(services.account, DATABASE, container_of(LIBRARY, 3))
         with pytest.raises(SwitchRefusedError, match="was dropped at"):
             await switcher.drop(3)
+
+
+async def test_a_state_that_changed_meanwhile_is_not_written_over(
+    shared_localcloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_versions(shared_localcloud.environment) as services:
+        place = Container(f"versions-{uuid4().hex}", partition_key="/id", indexed=())
+        store = VersionStore(cosmos.container(services.account, DATABASE, place.name), services.now)
+        with pytest.raises(NoVersionsError, match="start the worker of a projection, which makes it"):
+            await store.read_all(SONGS)
+        await cosmos.ensure(services.account, DATABASE, (place,))
+        await store.ensure(LiveVersionDocument(id=SONGS, version=1, shelves=0))
+        second = VersionDocument(
+            id=f"{SONGS}:2", projection=SONGS, version=2, state="former", since=NOON, started_at=NOON
+        )
+        stored = await store.create(second)
+
+        async def live_while_it_is_dropped(projection: str) -> LiveVersionDocument:
+            await store.replace(stored, structs.replace(second, state="dropped"))
+            return LiveVersionDocument(id=projection, version=2, shelves=0)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "live", live_while_it_is_dropped)
+            with pytest.raises(VersionOvertakenError):
+                await store.settle(SONGS)
+        assert [one.state for one in await store.settle(SONGS)] == ["live", "dropped"]
+        await services.account.get_database_client(DATABASE).delete_container(place.name)
+
+
+async def _listed(services: VersionServices) -> list[ListedVersion]:
+    return await list_versions(VERSIONED[LIBRARY], services.account, services.store, services.lag)
 
 
 def _unreachable(database: str) -> NoReturn:

@@ -31,10 +31,11 @@ def test_a_policy_that_can_not_be_used_is_said_so(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("when", ["yesterday", "tomorrow"])
+@pytest.mark.parametrize("when", ["yesterday", "now", "tomorrow"])
 def test_a_time_that_can_not_be_used_is_said_so(when: str, capsys: pytest.CaptureFixture[str]) -> None:
     # The name of a test is the same in every process: no moment is in it.
-    until = when if when == "yesterday" else (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    moments = {"now": datetime.now(UTC), "tomorrow": datetime.now(UTC) + timedelta(days=1)}
+    until = moments[when].isoformat() if when in moments else when
     with pytest.raises(SystemExit) as end:
         main(["rebuild", "charts", "--until", until])
     assert end.value.code == 2
