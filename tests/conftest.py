@@ -20,6 +20,7 @@ BETWEEN = 4
 
 LONG = (
     "chaos/test_erasure.py",
+    "chaos/test_hour_snapshots.py",
     "chaos/test_ingestion.py",
     "chaos/test_library.py",
     "chaos/test_outbox.py",

@@ -159,7 +159,8 @@ def build_app(
     turns = ReportTurns(round(config.whole_s * 1_000), config.chart_writes)
     shard_guard, rules = guards[TRENDING_PARTIALS], (services.key, policy, version, services.plays_version)
     ranking = ShardWorker(app, saved_shards, limits, wall_clock_ms, turns, parking, shard_guard, *rules)
-    chart_writer = ChartWriter(services.charts, WriteRate(config.chart_writes, monotonic))
+    rates = [WriteRate(writes, monotonic) for writes in (config.chart_writes, max(1, config.chart_writes // 2))]
+    chart_writer = ChartWriter(services.charts, *rates)
     merge = MergeWorker(app, chart_writer, shards, limits, parking, guards[TRENDING_TOPS], policy, version)
 
     def day_writes() -> int:
@@ -201,6 +202,7 @@ def build_app(
         yield "partitions can't be looked at", opener.last_error
         yield "hours can't be loaded or sealed", cells.hours_error
         yield "charts can't be written", chart_writer.last_error
+        yield "snapshots can't be written", chart_writer.snapshots.last_error
         for key, error in sorted(chart_writer.refused.items()):
             yield f"chart {key} can't be written", error
         yield "songs' days can't be written", plays.last_error

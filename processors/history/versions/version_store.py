@@ -18,7 +18,6 @@ from songline.schemas.projections import (
     DamagedVersionError,
     LiveVersionDocument,
     VersionDocument,
-    VersionState,
     version_id,
 )
 

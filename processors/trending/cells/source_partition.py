@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells.columns import read_batch
+from songline.processors.trending.cells.hour_cut import HourCut
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.state import PartitionCells
 from songline.processors.trending.cells.validation import cell_key
@@ -78,9 +79,23 @@ class SourcePartition:
         self._facts: list[SongFact] = []
         self._unapplied: list[UnappliedRecord] = []
         self._sent: tuple[int, int | None] | None = None
+        self._cut = HourCut()
+
+    def await_hour(self, now_ms: int) -> None:
+        """Have the counts at the next hour's first moment sent as such, unless that is missed by a minute."""
+        for waiting in self._cut.advance(now_ms):
+            self._fold(waiting)
 
     def apply(self, batch: Batch) -> None:
-        """Fold a batch. What was folded before may come again, in its order."""
+        """Fold a batch, as far as the hour that is awaited; the rest is folded behind the next flush. What was folded
+        before may come again, in its order."""
+        part = self._cut.before(batch)
+        if part is not None:
+            self._fold(part)
+        if self._cut.waits and self._cut.hour is not None:
+            self._advance(self._cut.hour * HOUR_MS)
+
+    def _fold(self, batch: Batch) -> None:
         read = read_batch(batch.bodies, batch.logged_ms, self._songs, self._regions, self._users, self._policy)
         self.cells.fold(read)
         self._facts += [
@@ -112,7 +127,12 @@ class SourcePartition:
         return self._sent is None or self._sent[0] != self.position
 
     def flush(self, now_ms: int) -> SourceFlush:
-        """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
+        """What changed since the last flush. Counts of minutes that no window can show any more are left out.
+
+        What waits behind the awaited hour is folded then, and is in the next flush.
+        """
+        hour = self._cut.hour
+        reached = hour is not None and self._watermark_ms is not None and self._watermark_ms >= hour * HOUR_MS
         minutes: list[CountRows] = []
         hours: list[CountRows] = []
         chunks: dict[str, bytes | None] = {}
@@ -123,11 +143,14 @@ class SourcePartition:
             chunks |= {self.chunk_key(cell.hour, piece): value for piece, value in cell.chunks.items()}
         flush = SourceFlush(
             position=self.position,
-            partials=self._messages(join_rows(minutes), join_rows(hours), now_ms),
+            partials=self._messages(join_rows(minutes), join_rows(hours), now_ms, hour if reached else None),
             chunks=chunks,
         )
         self._facts = []
         self._sent = (self.position, self._watermark_ms)
+        if reached:
+            for waiting in self._cut.pass_on(now_ms):
+                self._fold(waiting)
         return flush
 
     def chunk_key(self, hour: int, piece: int) -> str:
@@ -139,7 +162,7 @@ class SourcePartition:
         """Everything that the hub took before this moment (Unix ms) is applied; None where that is not known."""
         return self._watermark_ms
 
-    def _messages(self, minutes: CountRows, hours: CountRows, now_ms: int) -> list[tuple[int, bytes]]:
+    def _messages(self, minutes: CountRows, hours: CountRows, now_ms: int, hour: int | None) -> list[tuple[int, bytes]]:
         shards = self._songs.shards()
         minute_shards, hour_shards = shards[minutes.pair >> REGION_BITS], shards[hours.pair >> REGION_BITS]
         return [
@@ -155,6 +178,7 @@ class SourcePartition:
                 },
                 [fact for fact in self._facts if shard_of(fact.song_id, self._shards) == shard],
                 self._songs,
+                hour,
             )
         ]
 

@@ -17,7 +17,7 @@ from songline.processors.trending.cells.identity_key import UPLOADER
 from songline.processors.trending.cells.wire import CountSection, Partial, SongFact
 from songline.processors.trending.count_table import KINDS
 from songline.processors.trending.song_index import REGION_BITS, SongIndex
-from songline.processors.trending.spans import UNIT_MS, Unit
+from songline.processors.trending.spans import HOUR_MS, UNIT_MS, Unit
 from songline.processors.trending.validation import (
     AHEAD_MS,
     ID,
@@ -52,6 +52,8 @@ def check_partial(partial: Partial, shard: int, limits: StageLimits, songs: Song
         check_number("position", partial.position, -1, MAX_NUMBER)
     if partial.watermark_ms is not None:
         check_number("watermark_ms", partial.watermark_ms, 0, limits.now_ms + AHEAD_MS)
+    if partial.hour is not None:
+        check_number("hour", partial.hour, 0, (limits.now_ms + AHEAD_MS) // HOUR_MS)
     check_section(partial.minutes, "minute", shard, limits, songs)
     check_section(partial.hours, "hour", shard, limits, songs)
     for fact in partial.facts:

@@ -68,6 +68,8 @@ class Partial(Struct, frozen=True, array_like=True):
 
     `position`: that of the last event that is in the counts, -1 for none. `watermark_ms`: every event that the
     partition had before this moment is in the counts. Both are None where another message of the same flush follows.
+    `hour`: the counts are those of all that the partition had before the first moment of this hour (since 1970), and
+    of nothing else; None for any other moment.
     """
 
     partition: int
@@ -76,6 +78,7 @@ class Partial(Struct, frozen=True, array_like=True):
     minutes: CountSection
     hours: CountSection
     facts: list[SongFact]
+    hour: int | None = None
 
 
 class CountRows(Struct, frozen=True):
@@ -138,6 +141,7 @@ def partial_bodies(
     rows: dict[Unit, CountRows],
     facts: list[SongFact],
     songs: SongIndex,
+    hour: int | None = None,
 ) -> Iterator[bytes]:
     """The messages of one flush to one shard, in their order; at least one, and the last has the position."""
     minutes, hours = rows["minute"], rows["hour"]
@@ -154,6 +158,7 @@ def partial_bodies(
                 minutes=pack(minutes.select(these), songs),
                 hours=pack(hours.select(these), songs),
                 facts=facts[part * FACTS : (part + 1) * FACTS],
+                hour=hour if last else None,
             )
         )
 

@@ -109,8 +109,7 @@ class CellWorker:
         def apply(part: Batch) -> None:
             source = self._sources[number]
             source.apply(part)
-            for record in source.take_unapplied():
-                self._parking.add(MUSIC_EVENTS, number, record)
+            self._park(number, source)
 
         async def complete(position: int) -> None:
             while self._owner == owner:
@@ -130,6 +129,10 @@ class CellWorker:
                 self.news.set()
             if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))
+
+    def _park(self, number: int, source: SourcePartition) -> None:
+        for record in source.take_unapplied():
+            self._parking.add(MUSIC_EVENTS, number, record)
 
     def _unwritten(self, number: int) -> int:
         source = self._sources.get(number)
@@ -210,7 +213,9 @@ class CellWorker:
                 if source.changed:
                     flushes[number] = source.flush(now_ms)
             sources = list(self._sources.items())
-            for _, source in sources:
+            for number, source in sources:
+                source.await_hour(now_ms)
+                self._park(number, source)
                 self._advance_at_end(source)
             if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
                 sources = []
@@ -222,8 +227,12 @@ class CellWorker:
                 parked = await self._parking.park(MUSIC_EVENTS, number)
                 if parked and self._sources.get(number) is source and not source.cells.missing():
                     self._app.on_hold.discard(TP(MUSIC_EVENTS, number))
-                    flushes[number] = source.flush(now_ms)
-                    messages[number] = self._messages.pop(number, [])
+                    flush = flushes[number] = source.flush(now_ms)
+                    self._park(number, source)
+                    # The last ones may have events that wait for an hour to be flushed.
+                    read = self._messages.pop(number, [])
+                    messages[number] = [one for one in read if one.offset <= flush.position]
+                    self._messages[number] = read[len(messages[number]) :]
             if flushes:
                 self._sent_ms = now_ms
             await self._send(flushes)

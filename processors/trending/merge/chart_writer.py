@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.service_errors import last_line
+from songline.processors.trending.merge.snapshot_writer import SnapshotWriter
 from songline.processors.trending.merge.state import Merge
 from songline.schemas.decoding import convert
 from songline.schemas.documents import CURRENT, GLOBAL, Chart, snapshot_id
@@ -55,15 +56,22 @@ UNKNOWN = Freshness(as_of=moment_at(0), complete_through=None, position={})
 
 
 class ChartWriter:
-    """Writes the charts of a merge, `writes()` a call at most.
+    """Writes the charts of a merge, `writes()` a call at most. The first chart of an hour is kept as its snapshot until
+    `snapshots` replaces it by that of the hour's first moment, `snapshot_writes()` a call at most.
 
     `last_error` is the error of the last write, None once one is done. `refused` has the error of each chart that
     Cosmos DB refuses, until the chart is written.
     """
 
-    def __init__(self, container: ContainerProxy, writes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        container: ContainerProxy,
+        writes: Callable[[], int],
+        snapshot_writes: Callable[[], int] | None = None,
+    ) -> None:
         self._container = container
         self._writes = writes
+        self.snapshots = SnapshotWriter(container, snapshot_writes or writes)
         self._previous: dict[str, PreviousRanks] = {}
         self._snapshots: dict[str, str] = {}
         self.last_error: AzureError | None = None
@@ -79,6 +87,7 @@ class ChartWriter:
         self._calls = 0
         self._previous.clear()
         self._snapshots.clear()
+        self.snapshots.forget()
         self.last_error = None
         self.refused.clear()
 
@@ -190,7 +199,7 @@ class ChartWriter:
         document = {**msgspec.to_builtins(chart), "chart": key}
         hour = snapshot_id(chart.as_of)
         await self._container.upsert_item({**document, "id": CURRENT}, no_response=True)
-        if self._snapshots.get(key) != hour:
+        if hour not in (self._snapshots.get(key), self.snapshots.snapshot_id):
             await self._snapshot({**document, "id": hour})
         self._snapshots[key] = hour
         self._due.pop(key, None)

@@ -13,6 +13,7 @@ from songline.processors.trending.faust.batched_app import BatchedApp
 from songline.processors.trending.faust.gap_detection import GapDetector
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.merge.chart_writer import ChartWriter
+from songline.processors.trending.merge.hour_merges import HourMerges
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
 from songline.processors.trending.shards import wire as reports
@@ -55,6 +56,7 @@ class MergeWorker:
         self._shards = shards
         self._gaps = GapDetector(app, TRENDING_TOPS)
         self._merge: Merge | None = None
+        self._hours = HourMerges(shards, policy)
         self._messages: deque[Any] = deque()
         self._whole_at: dict[int, int] = {}
         self._begun_at: dict[int, int] = {}
@@ -101,6 +103,9 @@ class MergeWorker:
             try:
                 part = reports.decode(body)
                 check_report_part(part, limits)
+                if part.hour is not None:
+                    self._hours.apply(part.hour, part, batch.offsets[index])
+                    continue
                 merge.apply(part)
             except PoisonError as why:
                 self._parking.add(TRENDING_TOPS, 0, unapplied_record(why, batch, index))
@@ -114,6 +119,7 @@ class MergeWorker:
             self._owner = owner
             self._gaps.start({0: start})
             self._merge = Merge(self._shards, self._policy)
+            self._hours = HourMerges(self._shards, self._policy)
             self._applied = start - 1
 
     async def revoked(self) -> None:
@@ -143,6 +149,13 @@ class MergeWorker:
         fetched = self._app.consumer.fetch_position(TP(TRENDING_TOPS, 0))
         if self._merge is not None and self._merge.ready and fetched is not None and self._applied + 1 >= fetched.end:
             await self._writer.write(self._merge)
+            await self._write_snapshots(self._hours)
+
+    async def _write_snapshots(self, hours: HourMerges) -> None:
+        """Write snapshots of an hour that all shards have reported."""
+        hours.expire(self._limits().now_ms)
+        if (found := hours.complete()) is not None and await self._writer.snapshots.write(found):
+            hours.remove(found.hour)
 
     def _record(self, part: ReportPart, offset: int) -> None:
         """Record at which offset the last complete whole report of each shard begins."""
@@ -156,5 +169,7 @@ class MergeWorker:
         if len(self._whole_at) < self._shards:
             return
         oldest = min(self._whole_at.values())
+        if self._hours.begin is not None:
+            oldest = min(oldest, self._hours.begin)
         while self._messages and self._messages[0].offset < oldest:
             self._app.consumer.ack(self._messages.popleft())

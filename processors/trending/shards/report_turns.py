@@ -45,6 +45,10 @@ class ReportTurns:
         """Begin anew: each shard reports everything first."""
         self._last = {}
 
+    def renew(self, shard: int) -> None:
+        """Have the shard report everything next."""
+        self._last.pop(shard, None)
+
     def next(self, shard: int, now_ms: int, applied: int) -> ReportTurn | None:
         """What the shard is to report now that it has applied its hub up to an offset; None: nothing."""
         last = self._last.get(shard)

@@ -108,6 +108,18 @@ class Shard:
         song_ids, changed = self._reported.report(lists, whole=whole)
         return [self._label(song_id) for song_id in song_ids], changed
 
+    def lists_at(self, hour: int) -> tuple[list[SongLabel], dict[str, TopK], ShardWatermark]:
+        """All songs and top lists at the first moment of an hour (since 1970), whose counts are applied. What is
+        reported next has to be whole."""
+        now_ms = hour * UNIT_MS["hour"]
+        self.advance(now_ms)
+        lists = changed_lists(self._windows, self.songs, self._genres, whole=True, scoped=True)
+        tops = {key: top for key, top in lists if top.song}
+        labels = [self._label(song_id) for song_id in sorted({song for top in tops.values() for song in top.song})]
+        found = self.watermark(now_ms)
+        known = {source: None if ms is None else min(ms, now_ms) for source, ms in found.watermarks_ms.items()}
+        return labels, tops, ShardWatermark(now_ms, found.positions, known)
+
     def flush(self) -> dict[str, bytes | None]:
         """What has changed since the last flush, by key, None for what is to be deleted.
 

@@ -10,7 +10,7 @@ from songline.processors.trending.plays.backlog import decode_segment
 from songline.processors.trending.shards.song_facts import decode_facts
 from songline.processors.trending.shards.state import decode_head, decode_section
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
-from songline.processors.trending.spans import SPANS
+from songline.processors.trending.spans import HOUR_MS, SPANS
 from songline.processors.trending.validation import (
     AHEAD_MS,
     ID,
@@ -36,6 +36,8 @@ _NOTHING = re.compile(r"(?!)")
 def check_report_part(part: ReportPart, limits: StageLimits) -> None:
     """A part of a shard's report."""
     check_number("shard", part.shard, 0, limits.shards - 1)
+    if part.hour is not None:
+        check_number("hour", part.hour, 0, (limits.now_ms + AHEAD_MS) // HOUR_MS)
     for song in part.songs:
         _check_label(song)
     for key, top in part.tops.items():

@@ -34,6 +34,7 @@ class ReportPart(Struct, frozen=True, array_like=True):
     A whole report replaces everything that the shard reported before. The parts of a report follow each other: the
     first one has `first`, and the last one has the watermark. A report that is not `scoped` has the global lists only:
     those of regions and genres are as of the last report that was. Older versions reported all of them each time.
+    A report with an `hour` (since 1970) has the lists at its first moment, for its snapshots, and is whole.
     """
 
     shard: int
@@ -43,6 +44,7 @@ class ReportPart(Struct, frozen=True, array_like=True):
     tops: dict[str, TopK]
     watermark: ShardWatermark | None
     scoped: bool = True
+    hour: int | None = None
 
 
 SONGS = 150
@@ -59,6 +61,7 @@ def report_bodies(
     watermark: ShardWatermark,
     *,
     scoped: bool = True,
+    hour: int | None = None,
 ) -> Iterator[bytes]:
     """The parts of a report, in their order."""
     keys = list(tops)
@@ -73,6 +76,7 @@ def report_bodies(
                 tops={key: tops[key] for key in keys[part * TOPS : (part + 1) * TOPS]},
                 watermark=watermark if part == count - 1 else None,
                 scoped=scoped,
+                hour=hour,
             )
         )
 

@@ -20,6 +20,7 @@ from songline.processors.trending.faust.record_sender import OutgoingRecord, sen
 from songline.processors.trending.fold_guard import FoldGuard
 from songline.processors.trending.parking_queue import ParkingQueue, unapplied_record
 from songline.processors.trending.shards import wire as reports
+from songline.processors.trending.shards.hour_alignment import HourAlignment
 from songline.processors.trending.shards.report_turns import ReportTurns
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.state_version import FIRST, StateVersion
@@ -63,6 +64,9 @@ class ShardWorker:
         self._turns = turns
         self._gaps = GapDetector(app, TRENDING_PARTIALS)
         self._shards: dict[int, Shard] = {}
+        self._alignments: dict[int, HourAlignment] = {}
+        self._hourly: list[bytes] = []
+        """Reports of hours that are not sent."""
         self._messages: dict[int, list[Any]] = defaultdict(list)
         self._busy = asyncio.Lock()
         self.news = asyncio.Event()
@@ -116,8 +120,18 @@ class ShardWorker:
                 self._parking.add(TRENDING_PARTIALS, shard.number, unapplied_record(why, batch, index))
             else:
                 # Of a source that the hub is not known to have, the counts count; its position does not.
-                known = found.partition < limits.sources
-                shard.apply(found if known else structs.replace(found, position=None, watermark_ms=None))
+                if found.partition >= limits.sources:
+                    found = structs.replace(found, position=None, watermark_ms=None, hour=None)
+                self._alignments[shard.number].take(found, limits.sources, limits.now_ms)
+
+    def _align(self, shard: Shard) -> HourAlignment:
+        def complete(hour: int) -> None:
+            songs, tops, watermark = shard.lists_at(hour)
+            self._hourly += reports.report_bodies(shard.number, True, songs, tops, watermark, hour=hour)
+            # What has changed since was taken for the hour.
+            self._turns.renew(shard.number)
+
+        return HourAlignment(self._now_ms(), shard.apply, complete)
 
     async def assigned(self, starts: dict[int, int], owner: str) -> None:
         """Hold these shards and no others, each from its first offset to read. What was saved of them is recovered."""
@@ -127,12 +141,14 @@ class ShardWorker:
         self._gaps.start(starts)
         self._turns.clear()
         self._shards = {}
+        self._hourly = []
         await self._saved.prune(set(starts))
         shards = {}
         for number in starts:
             shard = shards[number] = Shard(number, owner, self._key, self._policy, self._plays)
             shard.advance(self._now_ms())
             shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
+        self._alignments = {number: self._align(shard) for number, shard in shards.items()}
         self._shards = shards
         self._saved.clear()
 
@@ -141,6 +157,7 @@ class ShardWorker:
         async with self._busy:
             self._gaps.start({})
             self._shards = {}
+            self._hourly = []
             self._saved.recover_all()
             self._messages.clear()
             self._parking.forget(TRENDING_PARTIALS)
@@ -154,7 +171,10 @@ class ShardWorker:
         """Slide the windows of the shards whose turn it is to now, and report what changed."""
         async with self._busy:
             now_ms = self._now_ms()
-            records: list[OutgoingRecord] = []
+            for alignment in self._alignments.values():
+                alignment.advance(now_ms)
+            hourly, self._hourly = self._hourly, []
+            records = [OutgoingRecord(TRENDING_TOPS, self._version.wrap(body), 0) for body in hourly]
             for number, shard in self._shards.items():
                 applied = self._applied[number][0]
                 turn = self._turns.next(number, now_ms, applied)
@@ -173,7 +193,11 @@ class ShardWorker:
         async with self._busy:
             await self._saved.park()
             for number, shard in list(self._shards.items()):
+                # What waits is not in what would be saved, and its offsets are not to be committed.
+                if self._alignments[number].waits and not now:
+                    continue
                 if now:
+                    self._alignments[number].give_up()
                     await self._parking.park_all(TRENDING_PARTIALS, number)
                 if not await self._parking.park(TRENDING_PARTIALS, number):
                     continue

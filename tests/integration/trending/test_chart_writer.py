@@ -11,12 +11,16 @@ from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.trending.merge.chart_writer import ChartWriter
+from songline.processors.trending.merge.hour_merges import HourMerge
+from songline.processors.trending.merge.snapshot_writer import SnapshotWriter
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.wire import ReportPart, SongLabel, TopK
+from songline.processors.trending.spans import HOUR_MS
 from songline.processors.trending.watermark import ShardWatermark, position_at
 from songline.schemas.channels import DATABASE
 from songline.schemas.documents import CURRENT, GLOBAL, WINDOWS, Window, chart_key
 from songline.schemas.moments import milliseconds
+from songline.schemas.policy import V1
 from songline.schemas.progress import PROGRESS
 from tests.support.localcloud import LocalCloud
 
@@ -50,6 +54,45 @@ async def test_the_first_chart_of_an_hour_is_kept_and_the_next_hour_is_compared_
     assert await ranks(container, CURRENT) == {"song-c": (1, None), "song-b": (2, 2)}
     assert await ranks(container, "2026-11-22T15") == {"song-c": (1, None), "song-b": (2, 2)}
     assert (await read(container, CURRENT))["comparedWith"] == "2026-11-22T14:01:00Z"
+
+
+async def test_an_hours_first_moment_replaces_the_first_chart_of_the_hour(container: ContainerProxy) -> None:
+    sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
+    scopes = (GLOBAL, "region:DE")
+    for minute, songs in ((-59, ["song-a"]), (1, ["song-a", "song-b"]), (61, ["song-b", "song-c"])):
+        say(merge, TWO + timedelta(minutes=minute), songs, scopes=scopes, windows=("1h", "7d"))
+        await sink.write(merge)
+    hour = HourMerge(milliseconds(TWO) // HOUR_MS + 1, 0, 1, V1)
+    say(hour.merge, TWO + timedelta(hours=1), ["song-b", "song-a"], position=7, windows=("1h", "7d"))
+    # As many calls as it takes: each may write one, and remove one.
+    sink.snapshots = SnapshotWriter(container, lambda: 1)
+    written = [await sink.snapshots.write(hour) for _ in range(2)]
+    assert written == [False, True]
+
+    assert await ranks(container, "2026-11-22T15") == {"song-b": (1, 2), "song-a": (2, 1)}
+    found = await read(container, "2026-11-22T15")
+    assert (found["asOf"], found["comparedWith"]) == ("2026-11-22T15:00:00Z", "2026-11-22T14:00:00Z")
+    assert found["position"] == {"0": 7}
+    query = "SELECT VALUE c.chart FROM c WHERE c.id = '2026-11-22T15'"
+    left = {str(key) async for key in container.query_items(query)}
+    assert left == {KEY, chart_key("top", "7d", GLOBAL)}, "no region had a song at that moment"
+
+    say(merge, TWO + timedelta(minutes=62), ["song-b"], scopes=("region:FR",))
+    await sink.write(merge)
+    assert {str(key) async for key in container.query_items(query)} == left, "what comes later is of no snapshot"
+
+
+async def test_nothing_is_compared_with_the_hour_in_which_the_first_event_came(container: ContainerProxy) -> None:
+    sink, merge = ChartWriter(container, writes=lambda: 10), Merge(1)
+    say(merge, TWO + timedelta(minutes=1), ["song-a"], windows=("1h", "7d"))
+    await sink.write(merge)
+    for number, compared_with in ((1, None), (2, "2026-11-22T15:00:00Z")):
+        hour = HourMerge(milliseconds(TWO) // HOUR_MS + number, 0, 1, V1)
+        say(hour.merge, TWO + timedelta(hours=number), ["song-a"], windows=("1h", "7d"))
+        assert await sink.snapshots.write(hour)
+        found = await read(container, f"2026-11-22T{14 + number}")
+        assert found["comparedWith"] == compared_with
+        assert found["asOf"] == f"2026-11-22T{14 + number}:00:00Z"
 
 
 async def test_a_new_owner_goes_on_with_the_hour_that_another_began(container: ContainerProxy) -> None:

@@ -1,0 +1,50 @@
+"""Where the events of a source partition are cut: at the first moment of an hour, so that what is sent up to there are
+the counts of all that the hub had taken before it."""
+
+from collections.abc import Iterator
+
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
+
+MOST_WAITING = 20_000
+"""Events that wait behind a cut: with more of them the worker has better to do than to meet the moment."""
+
+
+class HourCut:
+    """The next hour's first moment in a partition, and the batches behind it, which wait for a flush.
+
+    `hour` counts hours since 1970, None before the first one is known. It is never the hour of an event that an owner
+    before may have counted: the first one begins a minute or more after the partition was opened.
+    """
+
+    def __init__(self) -> None:
+        self.hour: int | None = None
+        self._waiting: list[Batch] = []
+        self._count = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits behind the cut."""
+        return bool(self._waiting)
+
+    def advance(self, now_ms: int) -> Iterator[Batch]:
+        """Choose the hour at a moment, and yield what waits where the hour before was missed by a minute."""
+        if self.hour is None or now_ms >= self.hour * HOUR_MS + MINUTE_MS or self._count > MOST_WAITING:
+            yield from self.pass_on(now_ms)
+
+    def pass_on(self, now_ms: int) -> Iterator[Batch]:
+        """Be done with the hour: choose the next one, and yield what waits."""
+        self.hour = max((now_ms + MINUTE_MS) // HOUR_MS, self.hour or 0) + 1
+        waiting, self._waiting, self._count = self._waiting, [], 0
+        yield from waiting
+
+    def before(self, batch: Batch) -> Batch | None:
+        """The part of the next batch that is before the cut; the rest waits. None: all of it does."""
+        if self.hour is None or not (self._waiting or max(batch.logged_ms, default=-1) >= self.hour * HOUR_MS):
+            return batch
+        cut_ms = self.hour * HOUR_MS
+        end = 0 if self._waiting else next(at for at, ms in enumerate(batch.logged_ms) if ms >= cut_ms)
+        rest = batch.part(end, len(batch.offsets)) if end else batch
+        self._waiting.append(rest)
+        self._count += len(rest.offsets)
+        return batch.part(0, end) if end else None
