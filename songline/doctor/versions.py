@@ -8,7 +8,7 @@ from songline.cloud import cosmos
 from songline.cloud.settings import CosmosSettings
 from songline.doctor.facts import FailedQuestion, VersionFacts
 from songline.doctor.finding import Finding
-from songline.processors.history.versions.version_store import VersionStore
+from songline.processors.history.versions.version_store import NoVersionsError, VersionStore
 from songline.schemas.channels import DATABASE, PROJECTIONS
 from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
 
@@ -23,7 +23,7 @@ async def ask_version_states(settings: CosmosSettings) -> VersionFacts:
     client = cosmos.client(settings)
     try:
         store = VersionStore(cosmos.container(client, DATABASE, PROJECTIONS), _now)
-        asked = (_of(store, projection) for projection in PROJECTIONS_OF_VERSIONS)
+        asked = (ask_versions_of(store, projection) for projection in PROJECTIONS_OF_VERSIONS)
         found = await asyncio.gather(*asked)
     finally:
         await client.close()
@@ -35,12 +35,16 @@ async def ask_version_states(settings: CosmosSettings) -> VersionFacts:
     )
 
 
-async def _of(store: VersionStore, projection: str) -> VersionFacts:
+async def ask_versions_of(store: VersionStore, projection: str) -> VersionFacts:
+    """What the documents of a projection say. Raises AzureError."""
     try:
         live = (await store.live(projection)).version
         others = tuple(one for one in await store.read_all(projection) if one.version != live)
     except DamagedVersionError as error:
         return VersionFacts({}, (str(error),), (), _now())
+    except NoVersionsError:
+        # Another line says that the container is missing.
+        others = ()
     return VersionFacts({projection: live}, (), others, _now())
 
 

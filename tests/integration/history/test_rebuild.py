@@ -24,6 +24,7 @@ from msgspec import structs
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_cosmos
+from songline.doctor.versions import ask_versions_of
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.compare.comparison import VersionComparison
 from songline.processors.history.rebuild import partition_fold
@@ -322,6 +323,8 @@ async def test_a_state_that_changed_meanwhile_is_not_written_over(
         store = VersionStore(cosmos.container(services.account, DATABASE, place.name), services.now)
         with pytest.raises(NoVersionsError, match="start the worker of a projection, which makes it"):
             await store.read_all(SONGS)
+        asked = await ask_versions_of(store, SONGS)
+        assert (asked.live, asked.others) == ({SONGS: 1}, ())
         await cosmos.ensure(services.account, DATABASE, (place,))
         await store.ensure(LiveVersionDocument(id=SONGS, version=1, shelves=0))
         second = VersionDocument(
