@@ -19,7 +19,7 @@ from songline.doctor.facts import (
 from songline.doctor.finding import Finding
 from songline.doctor.projections import version_findings
 from songline.doctor.shelves import shelf_findings
-from songline.doctor.versions import version_state_findings
+from songline.doctor.versions import trending_group, version_state_findings
 from songline.processes.entities import QUEUE, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processors.ingestion.clock_skew import skew_limit_s
@@ -118,18 +118,17 @@ def _kafka(facts: DoctorFacts) -> Iterator[Finding]:
             "see that SONGLINE_KAFKA_BOOTSTRAP and AZURE_EVENTHUB_CONNECTIONSTRING name the same namespace",
         )
     yield _quota(len(topics))
+    group = trending_group(facts.states)
     match facts.behind:
         case FailedQuestion(reason):
             yield Finding(
-                f"group {channels.TRENDING_GROUP}",
+                f"group {group}",
                 "fail",
                 reason,
                 "see that no other application uses this group id: Kafka group ids span a namespace",
             )
         case behind:
-            yield Finding(
-                f"group {channels.TRENDING_GROUP}", "ok", f"its coordinator answers; {behind:,} events to read"
-            )
+            yield Finding(f"group {group}", "ok", f"its coordinator answers; {behind:,} events to read")
 
 
 def _quota(hubs: int) -> Finding:

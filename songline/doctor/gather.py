@@ -41,10 +41,11 @@ from songline.doctor.facts import (
     FailedQuestion,
     MissingEntity,
     StoredContainer,
+    VersionFacts,
 )
 from songline.doctor.projections import ask_versions
 from songline.doctor.shelves import ask_shelves
-from songline.doctor.versions import ask_version_states
+from songline.doctor.versions import ask_version_states, trending_group
 from songline.processes.entities import CONTAINERS, QueueDeclaration
 from songline.processes.environment import API, WORKERS
 from songline.processes.vitals import report_in
@@ -83,10 +84,10 @@ async def gather(settings: DoctorSettings, environ: Mapping[str, str], clock: Ca
     async with asyncio.TaskGroup() as group:
         start = group.create_task
         hubs = start(_within(_hubs(cloud.eventhubs)))
-        kafka = start(_kafka(cloud.eventhubs))
         containers = start(_within(_containers(cloud.cosmos)))
         versions = start(_within(ask_versions(cloud.cosmos)))
         states = start(_within(ask_version_states(cloud.cosmos)))
+        kafka = start(_kafka(cloud.eventhubs, states))
         erasures = start(_within(ask_erasures(cloud.cosmos)))
         shelves = start(_within(ask_shelves(cloud.cosmos)))
         dead_letters = start(_within(_dead_letters(settings.servicebus)))
@@ -151,10 +152,13 @@ def _is_404(error: BaseException | None) -> bool:
     return "Status code: 404" in str(error)
 
 
-async def _kafka(settings: EventHubsSettings) -> tuple[dict[str, int] | FailedQuestion, int | FailedQuestion]:
+async def _kafka(
+    settings: EventHubsSettings, states: Awaitable[VersionFacts | FailedQuestion]
+) -> tuple[dict[str, int] | FailedQuestion, int | FailedQuestion]:
+    group = trending_group(await states)
     options = {"bootstrap_servers": settings.kafka, **credentials.client(settings)}
     # Partitions are assigned by hand, so the client doesn't join the group and causes no rebalance.
-    consumer = AIOKafkaConsumer(group_id=channels.TRENDING_GROUP, enable_auto_commit=False, **options)
+    consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **options)
     with _captured_log("aiokafka") as lines:
         try:
             started = await _within(consumer.start())

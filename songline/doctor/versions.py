@@ -9,8 +9,9 @@ from songline.cloud.settings import CosmosSettings
 from songline.doctor.facts import FailedQuestion, VersionFacts
 from songline.doctor.finding import Finding
 from songline.processors.history.versions.version_store import NoVersionsError, VersionStore
-from songline.schemas.channels import DATABASE, PROJECTIONS
-from songline.schemas.projections import PROJECTIONS_OF_VERSIONS, DamagedVersionError
+from songline.processors.trending.state_version import StateVersion
+from songline.schemas.channels import CHARTS, DATABASE, PROJECTIONS
+from songline.schemas.projections import FIRST_VERSION, PROJECTIONS_OF_VERSIONS, DamagedVersionError
 
 LEFT_OVER = timedelta(days=7)
 """A version that has been built, or was live before, for longer than this is perhaps forgotten."""
@@ -33,6 +34,12 @@ async def ask_version_states(settings: CosmosSettings) -> VersionFacts:
         others=tuple(version for one in found for version in one.others),
         now=_now(),
     )
+
+
+def trending_group(states: VersionFacts | FailedQuestion | None) -> str:
+    """The consumer group of the live version of the charts; that of the first one where it is not known."""
+    live = states.live if isinstance(states, VersionFacts) else {}
+    return StateVersion(live.get(CHARTS, FIRST_VERSION)).group
 
 
 async def ask_versions_of(store: VersionStore, projection: str) -> VersionFacts:

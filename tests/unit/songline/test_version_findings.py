@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from songline.doctor.facts import FailedQuestion, VersionFacts
-from songline.doctor.versions import version_state_findings
+from songline.doctor.versions import trending_group, version_state_findings
 from songline.schemas.projections import DamagedVersionError, VersionDocument, VersionState, live_version, version_id
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -21,6 +21,20 @@ def version(number: int, state: VersionState, days: int) -> VersionDocument:
         since=since,
         started_at=since,
     )
+
+
+@pytest.mark.parametrize(
+    ("states", "group"),
+    [
+        (None, "songline-trending"),
+        (FailedQuestion("401"), "songline-trending"),
+        (VersionFacts({"songs": 2}, (), (), NOW), "songline-trending"),
+        (VersionFacts({"charts": 1}, (), (), NOW), "songline-trending"),
+        (VersionFacts({"charts": 3}, (), (), NOW), "songline-trending-v3"),
+    ],
+)
+def test_the_group_is_that_of_the_live_charts(states: VersionFacts | FailedQuestion | None, group: str) -> None:
+    assert trending_group(states) == group
 
 
 def test_live_versions_are_one_line() -> None:
