@@ -6,8 +6,10 @@ other writers' fields may be there too.
 """
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import fastavro
@@ -25,6 +27,7 @@ from songline.schemas.moments import read_moment
 
 NEEDED = ("SequenceNumber", "EnqueuedTimeUtc", "Body")
 _SERVICE_FORM = "%m/%d/%Y %I:%M:%S %p"
+_SERVICE_MOMENT = re.compile(r"(\d\d?/\d\d?/\d{4}) (0?[1-9]|1[0-2]):([0-5]\d):([0-5]\d) ([AP])M", re.ASCII)
 
 
 class Records(Struct, frozen=True, gc=False):
@@ -54,7 +57,8 @@ class RecordReader:
             raise BlockError(f"its records have no {', '.join(missing)}: it is not a file of Capture")
         # A whole group of blocks is one array: what follows the records of one must be the count of the next.
         self._array = fastavro.parse_schema({"type": "array", "items": schema})
-        self._moments: dict[Any, int] = {}
+        self._needed = _needed(schema)
+        self._seconds = _Seconds()
 
     def read(self, blocks: Sequence[AvroBlock]) -> Records:
         """The records of blocks that follow each other. Raises BlockError, which does not say for which."""
@@ -68,7 +72,7 @@ class RecordReader:
         data = b"".join(parts)
         file = io.BytesIO(data)
         try:
-            records: Any = fastavro.schemaless_reader(file, self._array, None)
+            records: Any = fastavro.schemaless_reader(file, self._array, self._needed)
         except Exception as error:  # noqa: BLE001  # whatever the bytes of others make fastavro raise
             raise BlockError(f"its records can't be read: {type(error).__name__}: {error}") from None
         if file.tell() != len(data) or len(records) != sum(block.count for block in blocks):
@@ -83,13 +87,33 @@ class RecordReader:
             raise BlockError("a SequenceNumber in it is no whole number")
         if set(map(type, bodies)) - {bytes}:
             bodies = [_body(body) for body in bodies]
-        moments = self._moments
+        seconds = self._seconds
         try:
-            enqueued_s = [moments[time] for time in times]
-        except (KeyError, TypeError):
-            moments.update((time, enqueued_second(time)) for time in set(map(_hashable, times)))
-            enqueued_s = [moments[time] for time in times]
+            enqueued_s = [seconds[time] for time in times]
+        except TypeError:
+            kinds = sorted({type(time).__name__ for time in times if not isinstance(time, str | datetime)})
+            raise BlockError(f"an EnqueuedTimeUtc in it is a {' or a '.join(kinds)}") from None
         return Records(positions, enqueued_s, bodies)
+
+
+class _Seconds(dict[Any, int]):
+    """The seconds of moments, as they were written. Raises BlockError for what is none, and TypeError for what can't be
+    one."""
+
+    def __missing__(self, written: Any) -> int:
+        second = self[written] = enqueued_second(written)
+        return second
+
+
+def _needed(schema: Mapping[str, Any]) -> Any:
+    """The schema of an array of records that have the fields alone that are needed: fastavro makes nothing of the
+    others. None, for all fields, where these name types that others define."""
+    fields = [field for field in schema["fields"] if field["name"] in NEEDED]
+    record = {name: value for name, value in schema.items() if not name.startswith("__")} | {"fields": fields}
+    try:
+        return fastavro.parse_schema({"type": "array", "items": record})
+    except (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType):
+        return None
 
 
 def enqueued_second(written: object) -> int:
@@ -98,7 +122,13 @@ def enqueued_second(written: object) -> int:
     if isinstance(written, datetime):
         return int((written if written.tzinfo else written.replace(tzinfo=UTC)).timestamp() // 1)
     if isinstance(written, str):
-        if "/" in written:
+        if (found := _SERVICE_MOMENT.fullmatch(written)) is not None:
+            day, hour, minute, second, half = found.groups()
+            try:
+                return _midnight(day) + (int(hour) % 12 + 12 * (half == "P")) * 3_600 + int(minute) * 60 + int(second)
+            except ValueError:
+                pass
+        elif "/" in written:
             try:
                 return int(datetime.strptime(written, _SERVICE_FORM).replace(tzinfo=UTC).timestamp())
             except ValueError:
@@ -113,10 +143,11 @@ def enqueued_second(written: object) -> int:
     raise BlockError(f"an EnqueuedTimeUtc in it is {written!r}, expected a form such as '11/28/2026 3:04:05 PM'")
 
 
-def _hashable(time: Any) -> Any:
-    if isinstance(time, str | datetime):
-        return time
-    raise BlockError(f"an EnqueuedTimeUtc in it is a {type(time).__name__}")
+@lru_cache(maxsize=64)
+def _midnight(day: str) -> int:
+    """The Unix second at which a day begins, written as `11/28/2026`. Raises ValueError."""
+    month, number, year = map(int, day.split("/"))
+    return int(datetime(year, month, number, tzinfo=UTC).timestamp())
 
 
 def _body(body: object) -> bytes:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songline.processors.history.archive.capture_records import Records
+from songline.processors.history.archive.avro_blocks import BlockError
+from songline.processors.history.archive.capture_records import Records, enqueued_second
 from songline.processors.history.archive.errors import Damage
 from songline.processors.history.archive.file_blocks import FileBlocks
 from songline.processors.history.archive.name_format import DEFAULT_FORMAT, NameFormat, NameFormatError
@@ -214,3 +215,39 @@ def test_other_blobs_are_not_of_the_archive(path: str) -> None:
 def test_a_format_that_capture_would_refuse_is_refused(text: str) -> None:
     with pytest.raises(NameFormatError):
         NameFormat(text, "h")
+
+
+def test_fields_that_are_needed_may_have_types_that_others_define() -> None:
+    fixed = {"name": "First", "type": {"type": "fixed", "name": "Sixteen", "size": 16}}
+    schema = without(["Body"], [fixed])
+    schema = {**schema, "fields": [*schema["fields"], {"name": "Body", "type": "Sixteen"}]}
+    bodies = [bytes([number]) * 16 for number in range(3)]
+    made = capture_file(
+        ({**record(at, NOON, body), "First": b"x" * 16} for at, body in enumerate(bodies)), schema=schema
+    )
+    assert read(made) == ([(at, NOON, body) for at, body in enumerate(bodies)], [])
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_a_moment_in_the_services_form_is_its_second(second: int) -> None:
+    moment = datetime.fromtimestamp(second, UTC)
+    written = service_form(second)
+    assert enqueued_second(written) == second
+    padded = f"{moment:%m/%d/%Y %I:%M:%S %p}"
+    assert enqueued_second(padded) == second
+    assert enqueued_second(padded.lower()) == second
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "13/01/2026 1:00:00 AM",
+        "02/30/2026 1:00:00 AM",
+        "1/1/2026 0:00:00 AM",
+        "1/1/2026 13:00:00 PM",
+        "1/1/2026 1:00 AM",
+    ],
+)
+def test_a_moment_that_is_none_is_damage(written: str) -> None:
+    with pytest.raises(BlockError, match="expected a form such as"):
+        enqueued_second(written)
