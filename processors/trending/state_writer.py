@@ -16,11 +16,11 @@ from azure.storage.blob.aio import ContainerClient
 
 from songline.cloud import kafka
 from songline.cloud.settings import EventHubsSettings
+from songline.processors.runtime.service_errors import leaves
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
-from songline.processors.trending.handover import Hour, chunks_by_hour, sealed_blocks, shard_values
-from songline.processors.trending.shards.state import Shard
+from songline.processors.trending.handover import Hour, SavedValues, chunks_by_hour, sealed_blocks
 from songline.processors.trending.state_version import StateVersion
 from songline.schemas.channels import (
     TRENDING_CELLS_CHANGELOG,
@@ -31,6 +31,8 @@ from songline.schemas.channels import (
 from songline.schemas.progress import Watermark, WatermarkDocument
 
 _POLL_MS = 500
+AT_ONCE = 8
+"""Hours that are sealed at the same time."""
 
 
 class StateWriter:
@@ -59,13 +61,24 @@ class StateWriter:
             for key, chunk in chunks.items():
                 await self._save(TRENDING_CELLS_CHANGELOG, int(key.partition("/")[0]), {key: chunk})
             return
-        for hour, some in chunks_by_hour(chunks).items():
-            await self._seal(self._hours, hour, some)
+        left = iter(chunks_by_hour(chunks).items())
 
-    async def finish(self, shards: Iterable[Shard], sources: Mapping[int, Watermark]) -> None:
-        """Write the shards, and how far each partition of `music-events` is applied: the worker goes on from there."""
-        for shard in shards:
-            await self._save(TRENDING_SHARDS_CHANGELOG, shard.number, shard_values(shard, sources))
+        async def seal(hours: SealedHours) -> None:
+            for hour, some in left:
+                await self._seal(hours, hour, some)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(AT_ONCE):
+                    group.create_task(seal(self._hours))
+        except ExceptionGroup as errors:
+            raise next(leaves(errors)) from None
+
+    async def finish(self, shards: Mapping[int, SavedValues], sources: Mapping[int, Watermark]) -> None:
+        """Write what is to be saved of each shard, and how far each partition of `music-events` is applied: the worker
+        goes on from there."""
+        for number, values in shards.items():
+            await self._save(TRENDING_SHARDS_CHANGELOG, number, values)
         partitions = {str(number): one for number, one in sorted(sources.items())}
         document = WatermarkDocument(id=self._version.positions, partitions=partitions)
         await self._attempts.upsert_item(msgspec.to_builtins(document), no_response=True)

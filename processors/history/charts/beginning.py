@@ -83,7 +83,6 @@ async def begin_replay(
     begin_s: int,
     policy: ChartPolicy,
     key: IdentityKey,
-    shards: int = 1,
     owner: str = "",
 ) -> BegunReplay:
     """A replay to which everything is to be applied that the hub took from the second `begin_s` on, and more where that
@@ -93,7 +92,7 @@ async def begin_replay(
     spans = await read_spans(history)
     first_s = await first_second(history, spans)
     hour = first_s // HOUR_S
-    replay = ChartReplay([int(one) for one in spans], policy, key, shards, hour, owner, keeps_chunks=bool(owner))
+    replay = ChartReplay([int(one) for one in spans], policy, key, hour, owner, keeps_chunks=bool(owner))
     starts = {}
     for partition, files in spans.items():
         start = _start(files, begin_s)

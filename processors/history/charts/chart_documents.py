@@ -1,15 +1,16 @@
 """The documents of a version of the charts, as a rebuild writes them: what the trending worker writes, of all hours."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
 from msgspec import structs
 
 from songline.processors.runtime.persistent_retry import PersistentRetry
+from songline.processors.runtime.service_errors import leaves
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
 from songline.schemas.progress import PROGRESS, Freshness
 
@@ -18,11 +19,18 @@ IN_FLIGHT = 16
 STATE = "@rebuild"
 """The id of the document that says up to which hour a rebuild has written all, in a partition of its own."""
 
+WAITING_MAX = 2_000
+"""Snapshots that wait to be written together: some 15 KB each."""
+BATCH = 20
+"""Documents of a partition key in one request: it may have 2 MB, and a chart has 100 lines of at most 600 bytes."""
+
+Document = Mapping[str, Any]
+
 
 class RebuiltDocuments:
     """Writes documents into the `container` of a version, whose partition key is the field `key`.
 
-    Whatever a service answers is waited out; `retries` says what that is.
+    Whatever a service answers is waited out; `retries` says what that is. Methods that write raise ItemRefusedError.
     """
 
     def __init__(self, container: ContainerProxy, key: str) -> None:
@@ -30,17 +38,9 @@ class RebuiltDocuments:
         self._key = key
         self.retries = PersistentRetry(f"the rebuild of {container.id}")
 
-    async def write(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Write documents, IN_FLIGHT at a time. Raises ItemRefusedError."""
-        left = iter(documents)
-
-        async def writer() -> None:
-            for document in left:
-                await self._put(document)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(IN_FLIGHT):
-                group.create_task(writer())
+    async def write(self, documents: Iterable[Document]) -> None:
+        """Write documents, IN_FLIGHT requests at a time."""
+        await self._write_groups([one] for one in documents)
 
     async def read_hour(self) -> int | None:
         """The hour up to which an earlier rebuild has written all; None for none."""
@@ -51,13 +51,41 @@ class RebuiltDocuments:
         hour = found.get("hour")
         return hour if isinstance(hour, int) else None
 
-    async def write_hour(self, hour: int) -> None:
-        """Say that all is written up to an hour (UTC hours since 1970)."""
+    async def save_hour(self, hour: int) -> None:
+        """Write what waits, and that all is written up to an hour (UTC hours since 1970)."""
         await self._put({"id": STATE, self._key: STATE, "hour": hour})
 
-    async def _put(self, document: Mapping[str, Any]) -> None:
+    async def _write_groups(self, groups: Iterable[Sequence[Document]]) -> None:
+        """Write documents in groups of one partition key each."""
+        left = iter(groups)
+
+        async def writer() -> None:
+            for group in left:
+                await (self._put(group[0]) if len(group) == 1 else self._put_all(group))
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(IN_FLIGHT):
+                    tasks.create_task(writer())
+        except ExceptionGroup as errors:
+            raise next(leaves(errors)) from None
+
+    async def _put(self, document: Document) -> None:
         async def put() -> None:
             await self._container.upsert_item(dict(document), no_response=True)
+
+        await self.retries.run(put, writes_item=True)
+
+    async def _put_all(self, documents: Sequence[Document]) -> None:
+        """Write documents of a partition key in one request; each by itself where that is refused."""
+        operations = [("upsert", (dict(one),)) for one in documents]
+
+        async def put() -> None:
+            try:
+                await self._container.execute_item_batch(operations, documents[0][self._key], no_response=True)
+            except CosmosBatchOperationError:
+                for document in documents:
+                    await self._container.upsert_item(dict(document), no_response=True)
 
         await self.retries.run(put, writes_item=True)
 
@@ -67,10 +95,16 @@ class ChartDocuments(RebuiltDocuments):
 
     def __init__(self, container: ContainerProxy) -> None:
         super().__init__(container, "chart")
+        self._waiting: dict[str, list[Chart]] = {}
+        self._waiting_count = 0
 
     async def write_snapshots(self, charts: Mapping[str, Chart]) -> None:
-        """Write the snapshots of an hour."""
-        await self.write(_document(key, chart, snapshot_id(chart.as_of)) for key, chart in charts.items())
+        """Write the snapshots of an hour: those of some hours together."""
+        for key, chart in charts.items():
+            self._waiting.setdefault(key, []).append(chart)
+        self._waiting_count += len(charts)
+        if self._waiting_count >= WAITING_MAX:
+            await self._write_waiting()
 
     async def write_current(self, charts: Mapping[str, Chart], empty: Chart) -> None:
         """Write the current charts, and how fresh they are; those that are there and not among `charts` are `empty`."""
@@ -85,6 +119,19 @@ class ChartDocuments(RebuiltDocuments):
         await self.write(_document(key, chart, CURRENT) for key, chart in found.items())
         fresh = Freshness(as_of=empty.as_of, complete_through=empty.complete_through, position=empty.position)
         await self.write([{**msgspec.to_builtins(fresh), "id": PROGRESS, "chart": PROGRESS}])
+
+    async def save_hour(self, hour: int) -> None:
+        """Write the snapshots that wait, and that all is written up to an hour (UTC hours since 1970)."""
+        await self._write_waiting()
+        await super().save_hour(hour)
+
+    async def _write_waiting(self) -> None:
+        await self._write_groups(
+            [_document(key, chart, snapshot_id(chart.as_of)) for chart in charts[start : start + BATCH]]
+            for key, charts in self._waiting.items()
+            for start in range(0, len(charts), BATCH)
+        )
+        self._waiting, self._waiting_count = {}, 0
 
 
 def _document(key: str, chart: Chart, id_: str) -> dict[str, Any]:

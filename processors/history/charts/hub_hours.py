@@ -74,6 +74,7 @@ class HubHours:
 
         `pass_over_quiet`: hours before which nothing comes in are passed over.
         """
+        await self._open()
         if pass_over_quiet:
             events = self._partitions.values()
             starts = [start for one in events if (start := await one.next_s()) is not None]
@@ -87,11 +88,15 @@ class HubHours:
         self._hour += 1
         return self._hour - 1
 
-    async def finish(self) -> None:
-        """Apply what is left up to the last second, in which the windows end then."""
+    async def apply_rest(self) -> None:
+        """Apply what is left up to the last second."""
+        await self._open()
         for number, one in self._partitions.items():
             await one.apply_before(self._until_s + 1, number, self._replay)
-        self._replay.advance(self._until_s * 1_000)
+
+    async def _open(self) -> None:
+        """Have all partitions wait at once for what they read next."""
+        await asyncio.gather(*(one.next_s() for one in self._partitions.values()))
 
 
 async def replay_hours(
@@ -107,4 +112,5 @@ async def replay_hours(
         charts = replay.snapshot(hour)
         if charts:
             yield HourSnapshot(hour, charts)
-    await hours.finish()
+    await hours.apply_rest()
+    replay.advance(until_s * 1_000)

@@ -1,11 +1,14 @@
 """The rebuild of songs' days: each is written once it is over, and those that are not, at the end."""
 
+import os
+
 import msgspec
 
 from songline.processors.history.charts.chart_documents import RebuiltDocuments
 from songline.processors.history.charts.rebuilding import ReplayRebuild
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
+from songline.processors.trending.cells.identity_key import KEY_BYTES, IdentityKey
 from songline.processors.trending.cells.source_partition import first_counted_hour
 from songline.processors.trending.containers import PLAYS_CONTAINER
 from songline.processors.trending.plays.writer import shard_reached
@@ -17,34 +20,49 @@ from songline.schemas.policy import ChartPolicy
 ALL_DAYS = 1 << 40
 
 
-class PlaysRebuild(ReplayRebuild):
-    """Writes all songs' days of a version."""
+class DaysWriter:
+    """Writes all songs' days of a version into `documents`. Nothing is handed over."""
 
-    def open_documents(self, parts: RebuildParts) -> RebuiltDocuments:
-        """What writes the days."""
-        return RebuiltDocuments(parts.container, "songId")
+    owner = ""
+
+    def __init__(self, documents: RebuiltDocuments) -> None:
+        self.documents = documents
+        # None of the sets is kept, so any key will do.
+        self.key = IdentityKey(os.urandom(KEY_BYTES))
 
     def go_on(self, replay: ChartReplay, hour: int) -> None:
         """Count nothing of days that were over at an hour: they are written, and only a part of them is read again."""
         replay.advance(hour * HOUR_MS)
 
-    async def write_hour(self, replay: ChartReplay, documents: RebuiltDocuments, hour: int) -> bool:
+    async def write_hour(self, replay: ChartReplay, hour: int) -> bool:
         """Write the days that are over at an hour; hours without events make nothing."""
-        replay.flush(hour * HOUR_MS - 1)
-        over = first_counted_hour(hour * HOUR_MS) // HOURS
-        for shard in replay.shards:
-            await documents.write(map(msgspec.to_builtins, shard.days.take_before(over)))
-        replay.advance(hour * HOUR_MS)
+        await self._advance(replay, hour * HOUR_MS)
         return False
 
-    async def write_end(self, replay: ChartReplay, documents: RebuiltDocuments, second: int) -> None:
+    async def write_end(self, replay: ChartReplay, second: int) -> None:
         """Write the days that are not over, and how far they go."""
-        for shard in replay.shards:
-            await documents.write(map(msgspec.to_builtins, shard.days.take_before(ALL_DAYS)))
-            reached = shard_reached(shard.number, len(replay.shards), shard.watermark(second * 1_000))
-            await documents.write([msgspec.to_builtins(reached)])
+        await self._advance(replay, second * 1_000)
+        await self._write_before(replay, ALL_DAYS)
+        shard = replay.shard
+        await self.documents.write([msgspec.to_builtins(shard_reached(0, 1, shard.watermark(second * 1_000)))])
+
+    async def hand_over(self, replay: ChartReplay, second: int) -> None:
+        """The worker that writes songs' days has all of it."""
+
+    async def _advance(self, replay: ChartReplay, now_ms: int) -> None:
+        """Have the windows end at a moment, and write the days that are over with it: their hours are dropped then."""
+        replay.flush(now_ms - 1)
+        await self._write_before(replay, first_counted_hour(now_ms) // HOURS)
+        replay.advance(now_ms)
+
+    async def _write_before(self, replay: ChartReplay, day: int) -> None:
+        await self.documents.write(map(msgspec.to_builtins, replay.shard.days.take_before(day)))
 
 
 def plays_rebuilt(policy: ChartPolicy) -> RebuiltProjection:
     """How versions of songs' days are made, which are counted by a policy of the charts."""
-    return RebuiltProjection(PLAYS, PLAYS_CONTAINER, "songId", PlaysRebuild(policy).rebuild)
+
+    async def open_writer(parts: RebuildParts) -> DaysWriter:
+        return DaysWriter(RebuiltDocuments(parts.container, "songId"))
+
+    return RebuiltProjection(PLAYS, PLAYS_CONTAINER, "songId", ReplayRebuild(policy, open_writer).rebuild)

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from msgspec import structs
 
+from songline.processors.history.charts.saved_chunks import SavedChunks
 from songline.processors.trending.action_hashes import UserHashes
-from songline.processors.trending.cells import wire as partials
+from songline.processors.trending.cells.chunks import decode_chunk
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.source_partition import (
     AT_END_MARGIN_MS,
@@ -21,22 +22,25 @@ from songline.processors.trending.faust.batch import Batch
 from songline.processors.trending.merge.state import Merge
 from songline.processors.trending.shards.state import Shard
 from songline.processors.trending.shards.wire import ReportPart
-from songline.processors.trending.song_index import RegionIndex, SongIndex
+from songline.processors.trending.song_index import RegionIndex
 from songline.processors.trending.spans import HOUR_MS
 from songline.schemas.documents import Chart
 from songline.schemas.moments import moment_at
+from songline.schemas.plays import HOURS
 from songline.schemas.policy import ChartPolicy
 
 MAX_WAITING = 500_000
 """Events that wait for a flush: they take 24 bytes each, and the same songs come again and are counted at once."""
 
+LOADED_BYTES_MAX = 64 * 1024 * 1024
+"""Cells are in memory whose chunks have so many bytes: of 22 for each action, which takes twice as many in its cell."""
 
 Ranks = Mapping[str, Mapping[str, int]]
 """The ranks of songs, by chart and song."""
 
 
 class ChartReplay:
-    """Charts of these `partitions` of a hub, which come to `shards` shards.
+    """Charts of these `partitions` of a hub, in one `shard`.
 
     Events are applied in the order of each partition, all those of an hour before `advance` is called with its end.
     `first_hour` is that of the history's first event where the events to come are not all of it. `unapplied` counts
@@ -49,22 +53,21 @@ class ChartReplay:
         partitions: Iterable[int],
         policy: ChartPolicy,
         key: IdentityKey,
-        shards: int = 1,
         first_hour: int | None = None,
         owner: str = "replay",
         *,
         keeps_chunks: bool = False,
     ) -> None:
-        songs, regions, users = SongIndex(shards), RegionIndex(), UserHashes()
+        self.shard = Shard(0, owner, key, policy)
+        songs, regions, users = self.shard.songs, RegionIndex(), UserHashes()
         self._sources = {
-            number: SourcePartition(number, owner, shards, songs, regions, users, key, -1, 0, policy)
+            number: SourcePartition(number, owner, 1, songs, regions, users, key, -1, 0, policy)
             for number in partitions
         }
         self._policy = policy
-        self.shards = [Shard(number, owner, key, policy) for number in range(shards)]
-        self._chunks: dict[str, bytes | None] | None = {} if keeps_chunks else None
-        self._oldest = 0
+        self._chunks = SavedChunks() if keeps_chunks else None
         self._waiting = 0
+        self._first_day = 0
         self._ranks: dict[int, Ranks] = {}
         """Of the last two hourly snapshots, by hour."""
         self._first_hour = first_hour
@@ -96,8 +99,7 @@ class ChartReplay:
 
     def take_chunks(self) -> dict[str, bytes | None]:
         """The chunks of sets, by key, that are new since the last call."""
-        chunks, self._chunks = self._chunks, {}
-        return chunks or {}
+        return {} if self._chunks is None else self._chunks.take_new()
 
     def pass_over(self, partition: int, position: int) -> None:
         """Take the events of a partition up to this position for applied: they are of no matter for charts to come."""
@@ -111,8 +113,12 @@ class ChartReplay:
         for source in self._sources.values():
             source.at_end(now_ms + AT_END_MARGIN_MS)
         self.flush(now_ms)
-        for shard in self.shards:
-            shard.advance(now_ms)
+        self.shard.advance(now_ms)
+        day = first_counted_hour(now_ms) // HOURS
+        if day > self._first_day:
+            # Of the days before the hours are dropped: nothing is known of them any more.
+            self.shard.days.backlog.remove_before(day)
+            self._first_day = day
 
     def charts(self, now_ms: int) -> dict[str, Chart]:
         """All charts that are not empty, by key, at the moment to which the windows were moved last."""
@@ -138,10 +144,9 @@ class ChartReplay:
         return charts
 
     def _merge(self, now_ms: int) -> Merge:
-        merge = Merge(len(self.shards), self._policy)
-        for shard in self.shards:
-            songs, tops = shard.report(whole=True)
-            merge.apply(ReportPart(shard.number, True, True, songs, tops, shard.watermark(now_ms)))
+        merge = Merge(1, self._policy)
+        songs, tops = self.shard.report(whole=True)
+        merge.apply(ReportPart(self.shard.number, True, True, songs, tops, self.shard.watermark(now_ms)))
         return merge
 
     def _compared_with(self, hour: int) -> datetime | None:
@@ -151,21 +156,43 @@ class ChartReplay:
         return moment_at(hour * HOUR_MS)
 
     def flush(self, now_ms: int) -> None:
-        """Have the shards count what was applied, at a moment that is no later than that of any chart to come."""
+        """Have the shard count what was applied, at a moment that is no later than that of any chart to come."""
         self._waiting = 0
         oldest = first_counted_hour(now_ms)
         for source in self._sources.values():
             source.cells.drop_before(oldest)
             for hour in source.cells.missing():
-                source.cells.add(source.cells.new_cell(hour))
-            flush = source.flush(now_ms)
-            for shard, body in flush.partials:
-                self.shards[shard].apply(partials.decode(body))
+                self._load(source, hour)
+            changes = source.take_changes(now_ms)
+            self.shard.count(source.number, changes.minutes, changes.hours, changes.facts)
+            self.shard.advance_source(source.number, changes.position, changes.watermark_ms)
             if self._chunks is not None:
-                self._chunks |= flush.chunks
+                self._chunks.add(source.number, changes.chunks)
             for hour in source.cells.loaded():
                 if hour < oldest:
                     source.cells.unload(hour)
-        if self._chunks and oldest > self._oldest:
-            self._chunks = {key: chunk for key, chunk in self._chunks.items() if int(key.split("/")[1]) >= oldest}
-        self._oldest = oldest
+        if self._chunks is not None:
+            self._chunks.drop_before(oldest)
+            self._unload()
+
+    def _load(self, source: SourcePartition, hour: int) -> None:
+        cell = source.cells.new_cell(hour)
+        if self._chunks is not None:
+            cell.restore(decode_chunk(chunk) for chunk in self._chunks.of(source.number, hour))
+        source.cells.add(cell)
+
+    def _unload(self) -> None:
+        """Unload the cells that were used longest ago while those in memory have too many actions: they are made again
+        from their chunks."""
+        chunks = self._chunks
+        assert chunks is not None
+        loaded = [
+            (used_ms, hour, source.number)
+            for source in self._sources.values()
+            for hour, used_ms in source.cells.loaded().items()
+        ]
+        room = LOADED_BYTES_MAX
+        for _, hour, number in sorted(loaded, reverse=True):
+            room -= chunks.size_bytes(number, hour)
+            if room < 0:
+                self._sources[number].cells.unload(hour)

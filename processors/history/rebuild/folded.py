@@ -9,6 +9,7 @@ from songline.processors.catalog import song_store
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.rebuild.partition_fold import FoldParts, PartitionFold
+from songline.processors.history.rebuild.passes import is_near
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.library import shelf_store
@@ -20,9 +21,6 @@ from songline.processors.runtime.watermark_store import WatermarkStore
 from songline.schemas.channels import LIBRARY, SONGS
 from songline.schemas.progress import lasting_position, split_position
 from songline.schemas.projections import VersionDocument
-
-NEAR_S = 5.0
-"""A pass over all partitions that took no longer has reached the hub's end, as far as that can be reached."""
 
 
 async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProcessor) -> None:
@@ -38,6 +36,7 @@ async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProces
     for partition, count in parts.count.partitions.items():
         # A write of the rebuild before may have been under way when the version's positions were read.
         parts.count.events += max(0, count.position - parts.version.positions.get(partition, -1))
+    before_s: float | None = None
     while True:
         await _ask_ends(parts)
         began_s = time.monotonic()
@@ -45,8 +44,10 @@ async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProces
             for fold in folds:
                 group.create_task(fold.run(parts.history, parts.until_s))
         # Of live traffic more came in while the last partition was folded.
-        if parts.until_s is not None or time.monotonic() - began_s <= NEAR_S:
+        pass_s = time.monotonic() - began_s
+        if parts.until_s is not None or is_near(pass_s, before_s):
             return
+        before_s = pass_s
 
 
 async def _ask_ends(parts: RebuildParts) -> None:

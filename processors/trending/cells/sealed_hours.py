@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError, ServiceResponseError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError, ServiceResponseError
 from azure.storage.blob import BlobBlock
 from azure.storage.blob.aio import BlobClient, ContainerClient
 
@@ -105,9 +105,12 @@ class SealedHours:
 
     async def make_container(self) -> None:
         """Make the container where it is missing: a worker may be newer than what was set up for it."""
-        if not await self._container.exists():
-            log.warning("made the blob container %s, which was missing", self._container.container_name)
+        try:
             await self._container.create_container()
+        except ResourceExistsError:
+            # Another one, which missed it at the same time, has made it.
+            return
+        log.warning("made the blob container %s, which was missing", self._container.container_name)
 
     async def _commit(self, blob: BlobClient, block_id: str, block: bytes) -> None:
         etag, before = await _committed(blob)

@@ -32,6 +32,18 @@ answer came, and its clock is another one."""
 _MINUTES = max(span.buckets for span in SPANS.values() if span.unit == "minute")
 
 
+class SourceChanges(Struct, frozen=True):
+    """What has changed since the last flush: absolute counts, facts of songs, how far these go (positions at a level,
+    see `watermark.position_at`), and `chunks` to save by key, None for one to delete."""
+
+    minutes: CountRows
+    hours: CountRows
+    facts: list[SongFact]
+    position: int
+    watermark_ms: int | None
+    chunks: dict[str, bytes | None]
+
+
 class SourceFlush(Struct, frozen=True):
     """What a flush has to send, in this order: `partials` (shard, body), then `chunks` by key, None for one to delete.
 
@@ -127,12 +139,22 @@ class SourcePartition:
         return self._sent is None or self._sent[0] != self.position
 
     def flush(self, now_ms: int) -> SourceFlush:
-        """What changed since the last flush. Counts of minutes that no window can show any more are left out.
+        """What changed since the last flush, as messages.
 
         What waits behind the awaited hour is folded then, and is in the next flush.
         """
         hour = self._cut.hour
         reached = hour is not None and self._watermark_ms is not None and self._watermark_ms >= hour * HOUR_MS
+        changes = self.take_changes(now_ms)
+        partials = self._messages(changes, hour if reached else None)
+        flush = SourceFlush(position=self.position, partials=partials, chunks=changes.chunks)
+        if reached:
+            for waiting in self._cut.pass_on(now_ms):
+                self._fold(waiting)
+        return flush
+
+    def take_changes(self, now_ms: int) -> SourceChanges:
+        """What changed since the last flush. Counts of minutes that no window can show any more are left out."""
         minutes: list[CountRows] = []
         hours: list[CountRows] = []
         chunks: dict[str, bytes | None] = {}
@@ -141,17 +163,16 @@ class SourcePartition:
             minutes.append(cell.minutes.select(shown))
             hours.append(cell.hours)
             chunks |= {self.chunk_key(cell.hour, piece): value for piece, value in cell.chunks.items()}
-        flush = SourceFlush(
-            position=self.position,
-            partials=self._messages(join_rows(minutes), join_rows(hours), now_ms, hour if reached else None),
+        facts, self._facts = self._facts, []
+        self._sent = (self.position, self._watermark_ms)
+        return SourceChanges(
+            minutes=join_rows(minutes),
+            hours=join_rows(hours),
+            facts=facts,
+            position=position_at(self._level, self.position),
+            watermark_ms=None if self._watermark_ms is None else min(self._watermark_ms, now_ms),
             chunks=chunks,
         )
-        self._facts = []
-        self._sent = (self.position, self._watermark_ms)
-        if reached:
-            for waiting in self._cut.pass_on(now_ms):
-                self._fold(waiting)
-        return flush
 
     def chunk_key(self, hour: int, piece: int) -> str:
         """The key of one of this owner's chunks."""
@@ -162,21 +183,21 @@ class SourcePartition:
         """Everything that the hub took before this moment (Unix ms) is applied; None where that is not known."""
         return self._watermark_ms
 
-    def _messages(self, minutes: CountRows, hours: CountRows, now_ms: int, hour: int | None) -> list[tuple[int, bytes]]:
-        shards = self._songs.shards()
+    def _messages(self, changes: SourceChanges, hour: int | None) -> list[tuple[int, bytes]]:
+        shards, minutes, hours = self._songs.shards(), changes.minutes, changes.hours
         minute_shards, hour_shards = shards[minutes.pair >> REGION_BITS], shards[hours.pair >> REGION_BITS]
         return [
             (shard, body)
             for shard in range(self._shards)
             for body in partial_bodies(
                 self.number,
-                position_at(self._level, self.position),
-                None if self._watermark_ms is None else min(self._watermark_ms, now_ms),
+                changes.position,
+                changes.watermark_ms,
                 {
                     "minute": minutes.select(np.flatnonzero(minute_shards == shard)),
                     "hour": hours.select(np.flatnonzero(hour_shards == shard)),
                 },
-                [fact for fact in self._facts if shard_of(fact.song_id, self._shards) == shard],
+                [fact for fact in changes.facts if shard_of(fact.song_id, self._shards) == shard],
                 self._songs,
                 hour,
             )

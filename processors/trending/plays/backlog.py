@@ -53,6 +53,11 @@ class Backlog:
         """The day is written, or need not be."""
         self._places.pop(day, None)
 
+    def remove_before(self, number: int) -> None:
+        """What is of days before this one (days since 1970) need not be written."""
+        for day in [one for one in self._places if one[1] < number]:
+            del self._places[day]
+
     def move_to_end(self, day: Day) -> None:
         """The day was written, and has changed meanwhile."""
         self.remove(day)

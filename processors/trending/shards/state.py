@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.identity_key import IdentityKey
-from songline.processors.trending.cells.wire import CountRows, Partial
+from songline.processors.trending.cells.wire import CountRows, Partial, SongFact
 from songline.processors.trending.plays.state import SongDays
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
@@ -74,15 +74,24 @@ class Shard:
 
     def apply(self, partial: Partial) -> None:
         """Apply a message of a source partition."""
-        for unit, section in zip(_UNITS, (partial.minutes, partial.hours), strict=True):
-            self._raise(unit, partial.partition, partials.unpack(section, self.songs))
-        for fact in partial.facts:
-            if self._facts.learn(partial.partition, fact):
+        minutes, hours = (partials.unpack(section, self.songs) for section in (partial.minutes, partial.hours))
+        self.count(partial.partition, minutes, hours, partial.facts)
+        if partial.position is not None:
+            self.advance_source(partial.partition, partial.position, partial.watermark_ms)
+
+    def count(self, source: int, minutes: CountRows, hours: CountRows, facts: Iterable[SongFact]) -> None:
+        """Count what a source partition reports, by the numbers that songs have in `songs`; and learn its facts."""
+        for unit, rows in zip(_UNITS, (minutes, hours), strict=True):
+            self._raise(unit, source, rows)
+        for fact in facts:
+            if self._facts.learn(source, fact):
                 self._reported.relabel(fact.song_id)
                 self._place(fact.song_id)
                 self._windows.change_all()
-        if partial.position is not None:
-            self._watermarks.advance(partial.partition, partial.position, partial.watermark_ms)
+
+    def advance_source(self, source: int, position: int, watermark_ms: int | None) -> None:
+        """A source partition has reported all up to a position and a moment."""
+        self._watermarks.advance(source, position, watermark_ms)
 
     def advance(self, now_ms: int) -> None:
         """Slide the windows to the moment; time that stands still or goes back moves nothing."""

@@ -1,6 +1,6 @@
 """What is in a shard's windows at a moment: counts and scores of each row (a song in a region) and of each song."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from songline.processors.trending.song_index import REGION_BITS, Ints, region_na
 from songline.processors.trending.sorted_columns import KeyIndex
 from songline.processors.trending.spans import SPANS, Span, Unit
 from songline.schemas.policy import ChartPolicy, Weights
+
+TOGETHER = 20_000
+"""Rows of tables that are added to a window at once."""
 
 SHOWN_KINDS = 2
 """Charts show listens and likes; what was taken back is in the score."""
@@ -22,11 +25,11 @@ class WindowSums:
         self.counts = np.zeros((0, SHOWN_KINDS), np.int32)
         self.scores = np.zeros(0, np.int64)
 
-    def add(self, at: Ints, more: Ints, weight: int) -> None:
-        """Add `more` (number, kind) of one bucket; numbers may repeat."""
+    def add(self, at: Ints, more: Ints, weights: Ints) -> None:
+        """Add `more` (number, kind), each with the weight of its bucket; numbers may repeat."""
         np.add.at(self.counts, at, more[:, :SHOWN_KINDS].astype(np.int32))
         listen, like = self._weights.listen, self._weights.like
-        np.add.at(self.scores, at, weight * (listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])))
+        np.add.at(self.scores, at, weights * (listen * more[:, LISTENS] + like * (more[:, LIKES] - more[:, UNLIKES])))
 
     def make_room(self, size: int) -> None:
         """Have room for the numbers below `size`."""
@@ -57,7 +60,7 @@ class SlidingWindow:
         self.all_changed = True
         self.changed_regions: set[int] = set()
         self.changed_songs: set[int] = set()
-        self._weights = policy.bucket_weights(name, span.buckets)
+        self._weights = np.array(policy.bucket_weights(name, span.buckets), np.int64)
 
     def place(self, newest: int) -> None:
         """Move to end at the bucket `newest`, and be empty: what is inside has to be added again."""
@@ -70,14 +73,20 @@ class SlidingWindow:
         """Whether the bucket is inside."""
         return self.newest is not None and 0 <= self.newest - bucket < self.span.buckets
 
-    def add(self, bucket: int, rows: Ints, songs: Ints, regions: Ints, more: Ints) -> None:
-        """Add counts of a bucket that it covers."""
+    def add(self, buckets: Ints, rows: Ints, songs: Ints, regions: Ints, more: Ints) -> None:
+        """Add counts of buckets, of which those count that it covers."""
         assert self.newest is not None
-        age = self.newest - bucket
+        ages = self.newest - buckets
+        inside = (ages >= 0) & (ages < self.span.buckets)
+        if not inside.all():
+            ages, rows, songs, regions, more = (one[inside] for one in (ages, rows, songs, regions, more))
+        if not len(rows):
+            return
+        weights = self._weights[ages]
         self.rows.make_room(int(rows.max()) + 1)
         self.songs.make_room(int(songs.max()) + 1)
-        self.rows.add(rows, more, self._weights[age])
-        self.songs.add(songs, more, self._weights[age])
+        self.rows.add(rows, more, weights)
+        self.songs.add(songs, more, weights)
         self.world_changed = True
         if not self.all_changed:
             self.changed_regions.update(np.unique(regions).tolist())
@@ -104,22 +113,31 @@ class ShardWindows:
 
     def add(self, unit: Unit, bucket: int, pairs: Ints, more: Ints) -> None:
         """Add counts of a bucket to the windows of its unit."""
-        windows = [one for one in self._windows.values() if one.span.unit == unit and one.covers(bucket)]
-        if not windows:
-            # A replay counts an hour before its windows get there: looking up its rows would be for nothing.
-            return
-        rows = self._rows_of(pairs)
-        songs, regions = self.songs_of(rows), self._row_region[rows].astype(np.int64)
-        for window in windows:
-            window.add(bucket, rows, songs, regions, more)
+        if self._covers(unit, bucket):
+            self._add(unit, [bucket], [pairs], [more])
 
     def slide(self, unit: Unit, newest: int, tables: Iterable[tuple[int, CountTable]]) -> None:
         """Move the windows of a unit to end at the bucket `newest`, and fill them from the tables of that unit."""
         for window in self._windows.values():
             if window.span.unit == unit:
                 window.place(newest)
+        # Small tables are added together: a call costs as much as some thousand rows.
+        buckets: list[int] = []
+        pairs: list[Ints] = []
+        more: list[Ints] = []
+        size = 0
         for bucket, table in tables:
-            self.add(unit, bucket, table.keys, table.counts)
+            if not self._covers(unit, bucket):
+                continue
+            buckets.append(bucket)
+            pairs.append(table.keys)
+            more.append(table.counts)
+            size += len(table)
+            if size >= TOGETHER:
+                self._add(unit, buckets, pairs, more)
+                buckets, pairs, more, size = [], [], [], 0
+        if buckets:
+            self._add(unit, buckets, pairs, more)
 
     def change_all(self) -> None:
         """Every list may differ: what is known of a song has changed."""
@@ -153,6 +171,24 @@ class ShardWindows:
     def songs_of(self, rows: Ints) -> Ints:
         """The song of each row."""
         return self._row_song[rows].astype(np.int64)
+
+    def _covers(self, unit: Unit, bucket: int) -> bool:
+        """Whether a window has the bucket. A replay counts an hour before its windows get there: looking up its rows
+        would be for nothing."""
+        return any(one.span.unit == unit and one.covers(bucket) for one in self._windows.values())
+
+    def _add(self, unit: Unit, buckets: Sequence[int], pairs: Sequence[Ints], more: Sequence[Ints]) -> None:
+        """Add counts, by bucket, to the windows of their unit. The pairs of one bucket are distinct."""
+        if len(buckets) == 1:
+            rows, counts = self._rows_of(pairs[0]), more[0]
+        else:
+            distinct, place = np.unique(np.concatenate(pairs), return_inverse=True)
+            rows, counts = self._rows_of(distinct)[place], np.concatenate(more)
+        of_rows = np.repeat(np.array(buckets, np.int64), [len(one) for one in pairs])
+        songs, regions = self.songs_of(rows), self._row_region[rows].astype(np.int64)
+        for window in self._windows.values():
+            if window.span.unit == unit:
+                window.add(of_rows, rows, songs, regions, counts)
 
     def _rows_of(self, pairs: Ints) -> Ints:
         rows = self._rows.of(pairs)

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.processors.history.charts import replay
 from songline.processors.history.charts.hub_hours import HourSnapshot, PartitionEvents, replay_hours
 from songline.processors.history.charts.replay import ChartReplay
 from songline.schemas.documents import Chart
@@ -62,25 +64,33 @@ def expected(history: Sequence[HistoryEvent], through_s: int, now_s: int, rules:
 
 
 async def replayed(
-    random: Random, history: Sequence[HistoryEvent], until_s: int, policy: ChartPolicy, shards: int
+    random: Random, history: Sequence[HistoryEvent], until_s: int, policy: ChartPolicy
 ) -> tuple[list[HourSnapshot], dict[str, Chart]]:
-    replay = ChartReplay(range(PARTITIONS), policy, KEY, shards)
+    folded = ChartReplay(range(PARTITIONS), policy, KEY, keeps_chunks=random.random() < 0.7)
     read = {number: PartitionEvents(batches(random, history, number)) for number in range(PARTITIONS)}
-    snapshots = [one async for one in replay_hours(replay, read, until_s)]
-    return snapshots, replay.charts(until_s * 1_000)
+    snapshots = [one async for one in replay_hours(folded, read, until_s)]
+    return snapshots, folded.charts(until_s * 1_000)
 
 
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=40, deadline=None)
-@given(seeds)
-def test_charts_and_snapshots_equal_the_reference(seed: int) -> None:
+@pytest.mark.parametrize("loaded_bytes", [0, replay.LOADED_BYTES_MAX])
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_charts_and_snapshots_equal_the_reference(seed: int, loaded_bytes: int) -> None:
+    """Also where every cell is made again from its chunks for each event that comes late."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay, "LOADED_BYTES_MAX", loaded_bytes)
+        equal_the_reference(seed)
+
+
+def equal_the_reference(seed: int) -> None:
     random = Random(seed)
     policy, rules = random_policy(random)
     history = random_history(random, BEGIN_S, random.choice([0, 1, 40, 80]), act)
     until_s = random.choice([BEGIN_S - 1, *(one.second for one in history)]) + random.choice([0, 0, 1, 3_600, 700_000])
-    snapshots, charts = asyncio.run(replayed(random, history, until_s, policy, random.choice([1, 2, 5])))
+    snapshots, charts = asyncio.run(replayed(random, history, until_s, policy))
 
     assert lines(charts) == expected(history, until_s, until_s, rules)
     first_hour = min((one.second for one in history), default=until_s) // HOUR_S
@@ -104,7 +114,7 @@ def test_a_chart_says_how_far_the_history_was_read() -> None:
     random = Random(7)
     history = random_history(random, BEGIN_S, 60, act)
     until_s = history[-1].second
-    snapshots, charts = asyncio.run(replayed(random, history, until_s, V1, 2))
+    snapshots, charts = asyncio.run(replayed(random, history, until_s, V1))
     last = {str(number): -1 for number in range(PARTITIONS)} | {str(one.partition): one.position for one in history}
     assert charts
     for chart in charts.values():

@@ -38,7 +38,7 @@ def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
     files = HistoryInFiles(random, history, PARTITIONS)
     found = asyncio.run(charts_as_of(files, SongEventStore(None), second, policy, KEY))
     assert lines(found.charts) == expected(history, second, second, rules)
-    _, whole = asyncio.run(replayed(random, history, second, policy, 1))
+    _, whole = asyncio.run(replayed(random, history, second, policy))
     assert found.charts == whole, "previous ranks, freshness and policy are those of a rebuild until then"
 
 

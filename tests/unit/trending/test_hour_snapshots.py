@@ -148,7 +148,7 @@ def test_snapshots_equal_those_of_a_replay(seed: int) -> None:
     for now_ms in moments(random, history, BEGIN_S, end_s):
         stages.step(now_ms, reporting=random.random() < 0.2)
 
-    replay, _ = asyncio.run(replayed(random, history, end_s, policy, shards))
+    replay, _ = asyncio.run(replayed(random, history, end_s, policy))
     wanted = {one.hour: one.charts for one in replay}
     hours = range((BEGIN_S + 60) // 3_600 + 1, end_s // 3_600 + 1)
     assert sorted(stages.snapshots) == list(hours)
