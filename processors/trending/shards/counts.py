@@ -2,6 +2,10 @@
 
 A source reports absolute counts, and a table keeps the greater of two reports (see `CountTable.raise_to`). So reports
 may come twice, late or in any order between sources.
+
+What is saved of a table is merged like reports, so any records that hold its rows between them will do. A save writes
+the rows that have changed. Once these are as many as are in the pieces that they are of, it writes these pieces anew,
+and deletes what was written of changes before: each change is written twice at most, however large its table is.
 """
 
 from collections.abc import Iterator
@@ -29,6 +33,24 @@ class BucketKey(NamedTuple):
     source: int
 
 
+class SavedRows(NamedTuple):
+    """What is to be saved of a table: the piece of that number, or changed rows where it is None."""
+
+    bucket: BucketKey
+    piece: int | None
+    rows: CountRows
+
+
+class _Changes:
+    """What has changed in a table: the slots since the last save, and the pieces since they were last written. `rows`
+    are those that were saved as changes since then."""
+
+    def __init__(self) -> None:
+        self.slots: list[Ints] = []
+        self.pieces: set[int] = set()
+        self.rows = 0
+
+
 class BucketIncrease(NamedTuple):
     """What a report added to a bucket: `more` (row, kind) for each of `pairs`; `rose` marks the rows that rose."""
 
@@ -44,7 +66,7 @@ class ShardCounts:
     def __init__(self) -> None:
         self._tables: dict[BucketKey, CountTable] = {}
         self._newest: dict[Unit, int] = {}
-        self._changed: dict[BucketKey, set[int]] = {}
+        self._changed: dict[BucketKey, _Changes] = {}
 
     def is_over(self, unit: Unit, bucket: int) -> bool:
         """Whether no window can show the bucket any more. Hours stay until that is so of all of their day."""
@@ -70,7 +92,7 @@ class ShardCounts:
             slots, more = table.raise_to(pairs, rows.counts[start:end])
             rose: npt.NDArray[np.bool_] = np.any(more, axis=1)
             if rose.any():
-                self._changed.setdefault(key, set()).update(np.unique(slots[rose] // ROWS).tolist())
+                self._changed.setdefault(key, _Changes()).slots.append(slots[rose])
             yield BucketIncrease(bucket, pairs, more, rose)
 
     def advance(self, unit: Unit, newest: int) -> list[BucketKey] | None:
@@ -91,15 +113,29 @@ class ShardCounts:
             if key.unit == unit:
                 yield key.bucket, table
 
-    def changed_pieces(self) -> Iterator[tuple[BucketKey, int, CountRows]]:
-        """The pieces that have changed since the last call: each with its table and its number there."""
-        changed, self._changed = self._changed, {}
-        for key, pieces in changed.items():
-            keys, counts = self._tables[key].keys, self._tables[key].counts
-            for piece in pieces:
-                part = slice(piece * ROWS, (piece + 1) * ROWS)
-                pairs = keys[part]
-                yield key, piece, CountRows(pairs, np.full(len(pairs), key.bucket, np.int64), counts[part])
+    def unsaved(self) -> Iterator[SavedRows]:
+        """What to save of what has changed since the last call. Pieces of a table come before its next changes do, and
+        in place of all that came before."""
+        for bucket, changes in self._changed.items():
+            if not changes.slots:
+                continue
+            slots, changes.slots = np.unique(np.concatenate(changes.slots)), []
+            changes.pieces.update(np.unique(slots // ROWS).tolist())
+            table = self._tables[bucket]
+            keys, counts = table.keys, table.counts
+            found = [np.arange(piece * ROWS, min(len(table), (piece + 1) * ROWS)) for piece in sorted(changes.pieces)]
+            numbers: list[int | None] = [*sorted(changes.pieces)]
+            if changes.rows + len(slots) < sum(map(len, found)):
+                changes.rows += len(slots)
+                found = [slots[start : start + ROWS] for start in range(0, len(slots), ROWS)]
+                numbers = [None] * len(found)
+            else:
+                changes.rows = 0
+                changes.pieces.clear()
+            for number, at in zip(numbers, found, strict=True):
+                yield SavedRows(
+                    bucket, number, CountRows(keys[at], np.full(len(at), bucket.bucket, np.int64), counts[at])
+                )
 
     def forget_changes(self) -> None:
         """Everything is as it was saved."""

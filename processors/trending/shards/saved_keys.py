@@ -4,7 +4,12 @@ An owner writes keys of its own, so an owner that has lost the shard without not
 owners saved is merged.
 """
 
+from itertools import count
+
 from songline.processors.trending.shards.counts import BucketKey
+
+CHANGES = 1_000_000
+"""Rows that have changed are saved under numbers from here on, behind those of all pieces."""
 
 
 class SavedKeys:
@@ -13,6 +18,8 @@ class SavedKeys:
     def __init__(self, shard: int, owner: str) -> None:
         self._prefix = f"{shard}/{owner}/"
         self._counts: dict[BucketKey, set[str]] = {}
+        self._changes: dict[BucketKey, list[str]] = {}
+        self._places = count(CHANGES)
         self._deleted: list[str] = []
 
     @property
@@ -33,6 +40,18 @@ class SavedKeys:
         self.take_over(bucket, key)
         return key
 
+    def changes(self, bucket: BucketKey) -> str:
+        """A new key for rows of a table that have changed."""
+        key = self.counts(bucket, next(self._places))
+        self._changes.setdefault(bucket, []).append(key)
+        return key
+
+    def take_changes(self, bucket: BucketKey) -> list[str]:
+        """The keys of a table's changes that its pieces hold by now, to be deleted; each once."""
+        keys = self._changes.pop(bucket, [])
+        self._counts.get(bucket, set()).difference_update(keys)
+        return keys
+
     def take_over(self, bucket: BucketKey, key: str) -> None:
         """Remember a key under which counts of the bucket are saved."""
         self._counts.setdefault(bucket, set()).add(key)
@@ -40,6 +59,7 @@ class SavedKeys:
     def drop(self, bucket: BucketKey) -> None:
         """Delete the keys of a bucket that is over."""
         self._deleted += self._counts.pop(bucket, ())
+        self._changes.pop(bucket, None)
 
     def delete(self, key: str) -> None:
         self._deleted.append(key)

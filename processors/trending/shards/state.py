@@ -137,8 +137,13 @@ class Shard:
         """
         waiting, written = self.days.backlog.flush()
         values: dict[str, bytes | None] = {**waiting, **dict.fromkeys(self._keys.take_deleted())}
-        for bucket, piece, rows in self._counts.changed_pieces():
-            values[self._keys.counts(bucket, piece)] = _encode(partials.pack(rows, self.songs))
+        held: list[str] = []
+        for bucket, piece, rows in self._counts.unsaved():
+            key = self._keys.changes(bucket) if piece is None else self._keys.counts(bucket, piece)
+            values[key] = _encode(partials.pack(rows, self.songs))
+            if piece is not None:
+                held += self._keys.take_changes(bucket)
+        values |= dict.fromkeys(held)
         for piece, facts in self._facts.flush():
             values[self._keys.facts(piece)] = facts
         # What they had is saved again, without users' ids.

@@ -1,5 +1,7 @@
 """The parts of a shard by themselves: counts, saved keys, top lists, and reports of what is new."""
 
+from unittest.mock import patch
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from songline.processors.trending.cells.wire import ROWS, CountRows
 from songline.processors.trending.count_table import KINDS, LISTENS
 from songline.processors.trending.merge.chart_ranking import rank, ranked_songs
+from songline.processors.trending.shards import counts as counting
 from songline.processors.trending.shards.counts import BucketKey, ShardCounts
 from songline.processors.trending.shards.saved_keys import SavedKeys
 from songline.processors.trending.shards.shard_report import ReportedLists
@@ -44,13 +47,13 @@ def test_increases_add_up_to_the_greatest_report_of_each_source(found: list[tupl
             sums[key] = sums.get(key, 0) + int(increase.more[0, LISTENS])
     assert sums == greatest
     saved = {
-        (int(pair), key.source, key.bucket): int(three[LISTENS])
-        for key, _, piece in counts.changed_pieces()
-        for pair, three in zip(piece.pair, piece.counts, strict=True)
+        (int(pair), one.bucket.source, one.bucket.bucket): int(three[LISTENS])
+        for one in counts.unsaved()
+        for pair, three in zip(one.rows.pair, one.rows.counts, strict=True)
     }
     # A table is saved as a whole piece, rows that never rose included.
     assert {key: count for key, count in saved.items() if count} == {k: n for k, n in greatest.items() if n}
-    assert list(counts.changed_pieces()) == []
+    assert list(counts.unsaved()) == []
 
 
 def test_a_bucket_that_is_over_is_dropped_once_and_takes_nothing_more() -> None:
@@ -61,15 +64,25 @@ def test_a_bucket_that_is_over_is_dropped_once_and_takes_nothing_more() -> None:
     assert counts.advance("minute", 160) == [BucketKey("minute", 100, 0)]
     assert counts.is_over("minute", 100)
     assert list(counts.raise_to("minute", 0, rows((1, 100, 9)))) == []
-    assert list(counts.changed_pieces()) == []
+    assert list(counts.unsaved()) == []
 
 
 def test_pieces_are_of_so_many_rows_and_only_changed_ones_are_saved() -> None:
     counts = ShardCounts()
     list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
-    assert [(piece, len(found)) for _, piece, found in counts.changed_pieces()] == [(0, ROWS), (1, 1)]
+    assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(0, ROWS), (1, 1)]
+    list(counts.raise_to("hour", 0, rows((7, 5, 2), (8, 5, 2))))
+    assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(None, 2)]
+    list(counts.raise_to("hour", 0, rows((7, 5, 2))))
+    assert list(counts.unsaved()) == [], "nothing rose"
+
+
+def test_a_small_piece_is_written_as_a_whole() -> None:
+    counts = ShardCounts()
+    list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(ROWS + 1)))))
+    assert len(list(counts.unsaved())) == 2
     list(counts.raise_to("hour", 0, rows((ROWS, 5, 2))))
-    assert [(piece, len(found)) for _, piece, found in counts.changed_pieces()] == [(1, 1)]
+    assert [(piece, len(found)) for _, piece, found in counts.unsaved()] == [(1, 1)]
 
 
 def test_keys_of_a_bucket_are_deleted_with_those_of_earlier_owners() -> None:
@@ -83,6 +96,34 @@ def test_keys_of_a_bucket_are_deleted_with_those_of_earlier_owners() -> None:
     assert sorted(keys.take_deleted()) == ["3/before/hour/1/1/0", "3/before/minute/7/1/0", "3/me/minute/7/1/2"]
     keys.drop(bucket)
     assert keys.take_deleted() == []
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 20), st.integers(1, 9), max_size=8), max_size=20))
+def test_what_is_saved_holds_all_counts_and_each_change_is_written_twice_at_most(saves: list[dict[int, int]]) -> None:
+    counts, keys, saved = ShardCounts(), SavedKeys(3, "me"), dict[str, dict[int, int]]()
+    greatest, changed, written = dict[int, int](), 0, 0
+    with patch.object(counting, "ROWS", 4):
+        for report in saves:
+            changed += sum(listens > greatest.get(pair, 0) for pair, listens in report.items())
+            greatest |= {pair: max(listens, greatest.get(pair, 0)) for pair, listens in report.items()}
+            if report:
+                list(counts.raise_to("hour", 1, rows(*((pair, 5, listens) for pair, listens in report.items()))))
+            held = []
+            for bucket, piece, found in counts.unsaved():
+                key = keys.changes(bucket) if piece is None else keys.counts(bucket, piece)
+                assert len(found) <= 4
+                saved[key] = dict(zip(found.pair.tolist(), found.counts[:, LISTENS].tolist(), strict=True))
+                written += len(found)
+                held += [] if piece is None else keys.take_changes(bucket)
+            for key in held:
+                del saved[key]
+            restored: dict[int, int] = {}
+            for one in saved.values():
+                restored |= {pair: max(listens, restored.get(pair, 0)) for pair, listens in one.items()}
+            assert restored == greatest
+    assert written <= 2 * changed
+    keys.drop(BucketKey("hour", 5, 1))
+    assert sorted(keys.take_deleted()) == sorted(saved)
 
 
 @given(
