@@ -28,7 +28,7 @@ from songline.schemas.parked import CRASHES_THE_FOLD
 
 log = logging.getLogger(__name__)
 
-LARGEST_PIECE = 16_384
+FIRST_PIECE, GROWTH, LARGEST_PIECE = 512, 4, 16_384
 """A fetch has thousands of records, and each piece costs a flush: larger pieces than those of other readers."""
 
 REACH = 300_000
@@ -43,7 +43,7 @@ class WideDissection(Dissection):
 
     def advance(self, position: int) -> None:
         if position > self.close_until:
-            self.size = min(2 * self.size, LARGEST_PIECE)
+            self.size = min(GROWTH * self.size, LARGEST_PIECE)
 
 
 class FoldAssignment(Struct):
@@ -188,7 +188,8 @@ def wide_dissection(before: Attempt | None, position: int, hub_last: int) -> Wid
     found = plan_dissection(before, position, hub_last)
     if found is None:
         return None
-    wide = WideDissection(until=max(found.until, min(hub_last, position + REACH - 1)), close_until=found.close_until)
+    until = max(found.until, min(hub_last, position + REACH - 1))
+    wide = WideDissection(until=until, close_until=found.close_until, size=FIRST_PIECE)
     if before is not None and before.piece_last is not None and found.close_until >= position:
         wide.close = max(1, (before.piece_last - position + 1) // PIECE)
     return wide

@@ -10,6 +10,7 @@ hour without a mark is in the changelog as a whole.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -54,6 +55,9 @@ UNSEALED_ANSWER_S = 1.0
 
 LOAD_WAIT_S = 0.5
 """A flush waits so long for the hours that its partitions miss; they are flushed by a later one then."""
+
+LOAD_ROWS = 500_000
+"""Actions of an hour that is loaded are counted so many at once, by sorting them: 24 bytes each meanwhile."""
 
 
 class HourLoad(NamedTuple):
@@ -110,6 +114,23 @@ class HourStore:
                 begun.add(task)
         if begun:
             await asyncio.wait(begun, timeout=LOAD_WAIT_S)
+
+    def preload(self, source: SourcePartition, now_ms: int) -> None:
+        """Load what was saved of the hours for which most events will come, before the first of them is there."""
+        hours = {now_ms // HOUR_MS, (now_ms - OPEN_MS) // HOUR_MS}
+        saved = [one for one in sorted(hours) if self._saved.records(hour_prefix(source.number, one))]
+        if saved:
+            if (before := self._loads.pop(source.number, None)) is not None:
+                before.task.cancel()
+            self._loads[source.number] = HourLoad(source, asyncio.create_task(self._load_early(source, saved)))
+
+    async def _load_early(self, source: SourcePartition, hours: list[int]) -> None:
+        for hour in hours:
+            cell = source.cells.new_cell(hour)
+            # What can't be loaded is missed, and told, once an event needs it.
+            with suppress(AzureError, UnsealedHourError):
+                await self._load(source.number, cell)
+                source.cells.add(cell)
 
     async def _load_all(self, source: SourcePartition) -> None:
         for hour in source.cells.missing():
@@ -240,13 +261,14 @@ class HourStore:
     async def _load(self, number: int, cell: Cell) -> None:
         mark: SealedMark | None = None
         is_sealed = False
+        loaded = _LoadedActions(cell)
         for key, value in self._saved.records(hour_prefix(number, cell.hour)):
             try:
                 if cell_key(key, number)[2] == SEALED:
                     is_sealed = True
                     mark = decode_mark(value)
                 else:
-                    cell.restore([check_chunk(value, self.key.id)])
+                    loaded.add(check_chunk(value, self.key.id, cell.songs))
             except PoisonError as why:
                 self._saved.remove(key, value, why)
         if self._hours is None:
@@ -255,31 +277,55 @@ class HourStore:
                     f"{_name(number, cell.hour)} was sealed into Blob Storage: set "
                     "AZURE_STORAGEBLOB_CONNECTIONSTRING or AZURE_STORAGEBLOB_RESOURCEENDPOINT for this worker"
                 )
+            await loaded.count()
             return
         size_bytes = 0
         try:
             answer_s = ANSWER_S if is_sealed else UNSEALED_ANSWER_S
             async for block in self._hours.read(number, cell.hour, answer_s):
-                cell.restore(self._chunks_of(number, cell.hour, block, size_bytes))
+                for chunk in self._chunks_of(number, cell, block, size_bytes):
+                    loaded.add(chunk)
                 size_bytes += len(block)
+                if loaded.rows >= LOAD_ROWS:
+                    await loaded.count()
         except AzureError as error:
             if is_sealed:
                 raise
             log.info("%s is taken from the changelog alone: %s", _name(number, cell.hour), error)
+        await loaded.count()
         if mark is not None and size_bytes < mark.size_bytes:
             log.error(
                 "the sealed hour %d of partition %d has %d bytes, %d were sealed: late events of it may count twice",
                 *(cell.hour, number, size_bytes, mark.size_bytes),
             )
 
-    def _chunks_of(self, number: int, hour: int, block: bytes, start: int) -> Iterator[SavedChunk]:
+    def _chunks_of(self, number: int, cell: Cell, block: bytes, start: int) -> Iterator[SavedChunk]:
         for found in unpack_block(block):
             try:
                 if isinstance(found, BadFrame):
                     raise PoisonError("broken-contract", f"at byte {start + found.at}: {found.why}")
-                yield check_chunk(found, self.key.id)
+                yield check_chunk(found, self.key.id, cell.songs)
             except PoisonError as why:
-                log.error("passed over a part of the sealed hour %d of partition %d: %s", hour, number, why.detail)
+                log.error("passed over a part of the sealed hour %d of partition %d: %s", cell.hour, number, why.detail)
+
+
+class _LoadedActions:
+    """The actions of an hour that is loaded, which are counted beside the event loop."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._parts: list[Actions] = []
+        self.rows = 0
+
+    def add(self, chunk: SavedChunk) -> None:
+        """Have the actions of a chunk that was checked wait to be counted."""
+        self._parts.append(self._cell.saved_actions(chunk))
+        self.rows += len(self._parts[-1])
+
+    async def count(self) -> None:
+        """Count what waits."""
+        parts, self._parts, self.rows = self._parts, [], 0
+        await asyncio.to_thread(self._cell.count_saved, parts)
 
 
 def _name(number: int, hour: int) -> str:

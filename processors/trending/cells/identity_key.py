@@ -7,6 +7,7 @@ than what is saved under it.
 """
 
 import re
+from threading import Lock
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -31,13 +32,17 @@ class IdentityKey:
             raise ValueError(f"the key of trending's sets has {len(secret)} bytes, expected {KEY_BYTES}")
         # Every hash is a block by itself, and no two are alike.
         self._encryptor = Cipher(algorithms.AES(secret), modes.ECB()).encryptor()  # noqa: S305
+        # Shards are restored in threads, and an encryptor that another thread uses raises RuntimeError.
+        self._using = Lock()
         # The key check value of payment systems: the encrypted block of zeros.
         self.id = self._encryptor.update(bytes(KEY_BYTES))[:ID_BYTES]
 
     def identities(self, hashes: Hashes) -> Hashes:
         """The identities of actions with these hashes, shape (n, 2)."""
         blocks = np.ascontiguousarray(hashes, _WORD)
-        return np.frombuffer(self._encryptor.update(blocks.tobytes()), _WORD).astype(np.uint64).reshape(-1, 2)
+        with self._using:
+            encrypted = self._encryptor.update(blocks.tobytes())
+        return np.frombuffer(encrypted, _WORD).astype(np.uint64).reshape(-1, 2)
 
     def uploader(self, user_id: str, song_id: str) -> str:
         """Under what the uploader of a song is known: 32 hexadecimal digits, others for each song."""

@@ -72,6 +72,8 @@ class PartitionOpener:
         """The partitions for which the changelog is too narrow, each with the partitions that the changelog has."""
         self._added: frozenset[int] = frozenset()
         self._assignment = 0
+        self.wake = asyncio.Event()
+        """Set when partitions are assigned. What is opened again waits for the next poll, or it might never rest."""
         self._checked_s = 0.0
         self._noted_s = 0.0
         self.last_error: Exception | None = None
@@ -82,6 +84,7 @@ class PartitionOpener:
         self._holder = holder
         self._pending = {number: (offset, 0.0) for number, offset in committed.items()}
         self._app.unopened |= {TP(MUSIC_EVENTS, number) for number in committed}
+        self.wake.set()
 
     def revoked(self) -> None:
         self._assignment += 1
@@ -100,9 +103,7 @@ class PartitionOpener:
         """Open what waits; now and then check and note what is read."""
         now_s, assignment = self._steady(), self._assignment
         try:
-            for number, (committed, due_s) in list(self._pending.items()):
-                if due_s <= now_s and assignment == self._assignment and await self._has_changelog(number):
-                    await self._try_to_open(number, committed)
+            await self._open_due(now_s)
             if assignment == self._assignment and now_s - self._checked_s >= CHECK_S:
                 self._checked_s = now_s
                 await self._check_hub()
@@ -146,8 +147,17 @@ class PartitionOpener:
         except (*SERVICE_ERRORS, TimeoutError) as error:
             log.warning("how far partitions are read was not noted: %s", error)
 
+    async def _open_due(self, now_s: float) -> None:
+        """Open what is due, all at once: each waits for the hub and the store a while."""
+        due = [(number, committed) for number, (committed, due_s) in self._pending.items() if due_s <= now_s]
+        opened = await asyncio.gather(*(self._try_to_open(*one) for one in due), return_exceptions=True)
+        if errors := [one for one in opened if one is not None]:
+            raise errors[0]
+
     async def _try_to_open(self, number: int, committed: int | None) -> None:
         assignment, tp = self._assignment, TP(MUSIC_EVENTS, number)
+        if not await self._has_changelog(number) or assignment != self._assignment:
+            return
         try:
             found = await self._positions.find(number, committed)
             if assignment != self._assignment or self._holder is None:

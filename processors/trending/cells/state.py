@@ -47,7 +47,7 @@ class Cell:
 
     def __init__(self, hour: int, songs: SongIndex, key: IdentityKey, pieces: Iterator[int]) -> None:
         self.hour = hour
-        self._songs = songs
+        self.songs = songs
         self._key = key
         self._pieces = pieces
         self._known = HashSet()
@@ -76,9 +76,17 @@ class Cell:
 
     def restore(self, chunks: Iterable[SavedChunk]) -> None:
         """Count the actions of saved chunks. Chunks may come again, and in any order."""
-        saved = [chunk_actions(chunk, self._songs, self._key) for chunk in chunks]
-        if saved:
-            self._count(self._firsts(join_actions(saved)).codes)
+        self.count_saved([self.saved_actions(chunk) for chunk in chunks])
+
+    def saved_actions(self, chunk: SavedChunk) -> Actions:
+        """The actions of a saved chunk that was checked."""
+        return chunk_actions(chunk, self.songs, self._key)
+
+    def count_saved(self, parts: list[Actions]) -> None:
+        """Count actions that were saved. Of a cell that is not in use yet, another thread may do it: nothing is changed
+        but the cell."""
+        if parts:
+            self._count(self._firsts(join_actions(parts)).codes)
 
     def _firsts(self, actions: Actions) -> Actions:
         new = self._known.add(actions.identities)
@@ -94,7 +102,7 @@ class Cell:
             chunk = Actions(actions.identities[part].copy(), actions.codes[part].copy())
             if self._open is None:
                 self._piece = next(self._pieces)
-            yield self._piece, encode_chunk(chunk, self._songs, self._key)
+            yield self._piece, encode_chunk(chunk, self.songs, self._key)
             self._open = chunk if len(chunk) < OPEN_ROWS else None
 
     def _count(self, codes: Ints) -> tuple[CountRows, CountRows]:

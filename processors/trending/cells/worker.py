@@ -147,13 +147,15 @@ class CellWorker:
         self._gaps.start({})
         self._sources, self._void = {}, {}
         await self._saved.prune(set(committed))
-        self._opener.assigned(self, committed)
+        if self._owner == owner:
+            self._opener.assigned(self, committed)
 
     def open(self, number: int, start: StartPosition) -> None:
         """Fold the partition from here on."""
         self._void.pop(number, None)
         self._flushed[number] = start.next - 1
-        self._sources[number] = self._source(number, start.next - 1, start.level)
+        source = self._sources[number] = self._source(number, start.next - 1, start.level)
+        self._hours.preload(source, self._now_ms())
         self._gaps.expect(number, start.next)
 
     def close(self, number: int, level: int | None) -> None:
@@ -187,6 +189,7 @@ class CellWorker:
         """Finish a flush that has begun. The next owner counts again what is not flushed."""
         async with self._flushing:
             await self._opener.save_before_revoked()
+            self._owner = ""
             self._gaps.start({})
             self._sources, self._void = {}, {}
             self._opener.revoked()
@@ -217,9 +220,9 @@ class CellWorker:
                 source.await_hour(now_ms)
                 self._park(number, source)
                 self._advance_at_end(source)
+            await self._hours.load_missing([source for _, source in sources], now_ms)
             if now_ms - self._sent_ms < QUIET_MS and not any(source.has_news for _, source in sources):
                 sources = []
-            await self._hours.load_missing([source for _, source in sources], now_ms)
             for number, source in sources:
                 if not source.changed or source.cells.missing():
                     continue

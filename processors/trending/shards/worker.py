@@ -143,19 +143,26 @@ class ShardWorker:
         self._shards = {}
         self._hourly = []
         await self._saved.prune(set(starts))
-        shards = {}
-        for number in starts:
-            shard = shards[number] = Shard(number, owner, self._key, self._policy, self._plays)
-            shard.advance(self._now_ms())
-            shard.restore((read_text(key), value) for key, value in self._saved.records(f"{number}/"))
-        self._alignments = {number: self._align(shard) for number, shard in shards.items()}
-        self._shards = shards
-        self._saved.clear()
+        saved = {number: self._saved.records(f"{number}/") for number in starts}
+        restoring = (asyncio.to_thread(self._restored, number, owner, records) for number, records in saved.items())
+        restored = await asyncio.gather(*restoring)
+        if self._owner == owner:
+            self._alignments = {shard.number: self._align(shard) for shard in restored}
+            self._shards = {shard.number: shard for shard in restored}
+            self._saved.clear()
+
+    def _restored(self, number: int, owner: str, saved: list[tuple[bytes, bytes]]) -> Shard:
+        """A shard with what was saved of it. It takes no turn of the event loop: seconds of a large one."""
+        shard = Shard(number, owner, self._key, self._policy, self._plays)
+        shard.advance(self._now_ms())
+        shard.restore((read_text(key), value) for key, value in saved)
+        return shard
 
     async def revoked(self) -> None:
         """Hold no shard. The next owners apply again what is not saved."""
         async with self._busy:
             self._gaps.start({})
+            self._owner = ""
             self._shards = {}
             self._hourly = []
             self._saved.recover_all()

@@ -38,7 +38,9 @@ async def test_a_record_that_ends_the_worker_is_found_and_parked(
     bodies = [(number % 2, play(number, now)) for number in range(PLAYS)]
     bodies.insert(37, (1, play(PLAYS, now, "culprit")))
     await send(settings, bodies)
-    config = {**QUICK, **HANG, "SONGLINE_TEST_STAGE": stage, "SONGLINE_TEST_HOW": how}
+    # A busy machine may keep any worker from its turn for longer than that.
+    hang = HANG if how == "hang" else {}
+    config = {**QUICK, **hang, "SONGLINE_TEST_STAGE": stage, "SONGLINE_TEST_HOW": how}
     worker = TrendingWorker(localcloud, tmp_path / "worker.log", config, "tests.support.crashing_trending")
     codes = []
     try:

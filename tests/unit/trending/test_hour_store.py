@@ -61,6 +61,30 @@ async def test_an_hour_that_was_never_sealed_needs_no_blob() -> None:
     assert source.flush(NOW_MS).chunks
 
 
+async def test_an_open_hour_is_loaded_before_its_first_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hour_store, "UNSEALED_ANSWER_S", 0.5)
+    source, saved = listened(), dict[bytes, bytes]()
+    async with away(saved) as hours:
+        await hours.load_missing([source], NOW_MS)
+        saved |= {key.encode(): value for key, value in source.flush(NOW_MS).chunks.items() if value is not None}
+        after = listened()
+        hours.preload(after, NOW_MS)
+        await hours._loads[0].task
+        assert not after.cells.missing()
+        flush = after.flush(NOW_MS)
+    assert not flush.chunks, "it was played before"
+
+
+async def test_what_can_not_be_loaded_early_is_told_once_it_is_missed() -> None:
+    source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
+    async with away(saved) as hours:
+        hours.preload(source, NOW_MS)
+        await hours._loads[0].task
+        assert hours.last_error({0}) is None
+        await hours.load_missing([source], NOW_MS)
+        assert isinstance(hours.last_error({0}), AzureError)
+
+
 async def test_a_sealed_hour_waits_for_its_blob_and_says_so_no_longer_than_that() -> None:
     source, saved = listened(), {mark_key(0, HOUR).encode(): encode_mark(5)}
     async with away(saved) as hours:
