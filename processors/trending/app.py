@@ -1,5 +1,6 @@
 """The Faust app of the trending worker, put together: three agents, two tables, and what is done by the clock."""
 
+import asyncio
 import uuid
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from songline.processors.runtime.parked_store import ParkedStore
 from songline.processors.runtime.parking_bound import ParkingBound
 from songline.processors.runtime.progress import ProgressBounds, ProgressTracker
 from songline.processors.runtime.watermark_store import WatermarkStore
+from songline.processors.trending.allocator import release_free_memory
 from songline.processors.trending.cells.hour_store import HourStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.processors.trending.cells.partition_opener import PartitionOpener
@@ -77,6 +79,9 @@ IDLE_S = 1.0
 
 LEAST_SHARE = 0.8
 """A flush that is woken comes after this share of the pause: what is gathered for as long is on its way for a while."""
+
+RELEASE_S = 5.0
+"""The pause between two times at which free memory is given back: what is fetched in so long may come on top."""
 
 OBSERVE_S = 1.0
 """The pause between two observations of progress, and between two checks of partitions that wait."""
@@ -229,8 +234,12 @@ def build_app(
         if (member := app.consumer.member) and len(member.split()) == 1:
             record_owners([member])
 
+    async def release() -> None:
+        await asyncio.to_thread(release_free_memory)
+
+    repeat(app, RELEASE_S, release, isolation.run)
     repeat(app, OBSERVE_S, record_member, isolation.run)
-    repeat(app, OBSERVE_S, opener.poll, isolation.run)
+    repeat(app, OBSERVE_S, opener.poll, isolation.run, wake=opener.wake)
     repeat(app, OBSERVE_S, observer.observe, isolation.run)
     return TrendingApp(app, observer.report, isolation)
 

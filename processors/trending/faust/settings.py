@@ -7,10 +7,12 @@ from songline.cloud.settings import CloudSettings
 from songline.processors.trending.config import TrendingConfig
 from songline.processors.trending.faust import credentials
 
-BUFFERED_BATCHES = 4
+BUFFERED_BATCHES = 2
 """Batches that wait in a stream: each is a whole fetch of a partition."""
 
-MAX_FETCH_BYTES = 2_000_000
+MAX_FETCH_BYTES = 1_048_576
+"""No event is larger, and more would lie in memory for nothing: folding takes longer than fetching."""
+
 MAX_BATCH_BYTES = 900_000
 
 

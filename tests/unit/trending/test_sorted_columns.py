@@ -49,23 +49,24 @@ def test_a_set_of_many_hashes(seed: int, sizes: list[int]) -> None:
         seen |= set(rows)
 
 
-# Counts of more than 16 bits are held otherwise than those of fewer.
-counts = st.one_of(st.integers(1, 9), st.sampled_from([30_000, 40_000, 2**28]))
+# Counts of more than 8 and 16 bits are held otherwise than those of fewer, keys of more than 32 as well.
+counts = st.one_of(st.integers(1, 9), st.sampled_from([200, 255, 256, 30_000, 65_535, 40_000, 2**28]))
+keys = st.one_of(st.integers(0, 40), st.sampled_from([2**32 - 2, 2**32 - 1, 2**32, 2**32 + 7, 2**40]))
 
 
-@given(st.lists(st.dictionaries(st.integers(0, 40), counts, max_size=12), max_size=3))
+@given(st.lists(st.dictionaries(keys, counts, max_size=12), max_size=3))
 def test_counts_are_sums(batches: list[dict[int, int]]) -> None:
     held, sums = CountMap(), Counter[int]()
     for batch in batches:
         sums.update(batch)
-        keys = sorted(batch)
-        more = np.array([[batch[key], 0, 2 * batch[key]] for key in keys], np.int64).reshape(-1, 3)
-        found = held.add(np.array(keys, np.uint64), more)
-        assert found.tolist() == [[sums[key], 0, 2 * sums[key]] for key in keys]
+        rising = sorted(batch)
+        more = np.array([[batch[key], 0, 2 * batch[key]] for key in rising], np.int64).reshape(-1, 3)
+        found = held.add(np.array(rising, np.uint64), more)
+        assert found.tolist() == [[sums[key], 0, 2 * sums[key]] for key in rising]
     assert len(held) == len(sums)
 
 
-@given(st.lists(st.dictionaries(st.integers(0, 40), counts, max_size=12), max_size=12))
+@given(st.lists(st.dictionaries(keys, counts, max_size=12), max_size=12))
 def test_a_table_keeps_the_greater_of_two_counts(batches: list[dict[int, int]]) -> None:
     held, greatest = CountTable(), dict[int, int]()
     for batch in batches:
@@ -77,7 +78,7 @@ def test_a_table_keeps_the_greater_of_two_counts(batches: list[dict[int, int]]) 
     assert dict(zip(held.keys.tolist(), held.counts[:, 0].tolist(), strict=True)) == greatest
 
 
-@given(st.lists(st.lists(st.integers(0, 60), unique=True, max_size=12), max_size=12))
+@given(st.lists(st.lists(keys, unique=True, max_size=12), max_size=12))
 def test_slots_are_given_in_the_order_of_coming(batches: list[list[int]]) -> None:
     index, slots = KeyIndex(), dict[int, int]()
     for batch in batches:
@@ -85,5 +86,6 @@ def test_slots_are_given_in_the_order_of_coming(batches: list[list[int]]) -> Non
             slots.setdefault(key, len(slots))
         assert index.of(np.array(batch, np.int64)).tolist() == [slots[key] for key in batch]
         assert len(index) == len(slots)
-    assert index.find(np.arange(61)).tolist() == [slots.get(key, -1) for key in range(61)]
+    wanted = [*range(41), *range(2**32 - 3, 2**32 + 9), 2**40, 2**41]
+    assert index.find(np.array(wanted)).tolist() == [slots.get(key, -1) for key in wanted]
     assert index.keys().tolist() == list(slots)
