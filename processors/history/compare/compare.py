@@ -64,7 +64,7 @@ async def _compare_libraries(found: VersionComparison, one: ComparedVersion, oth
         for library in folded:
             library["songs"] = {song["song_id"]: song for song in library["songs"]}
         if detail := difference_of(*folded):
-            found.note(user_id, detail)
+            found.count_differing(user_id, detail)
         else:
             found.equal += 1
 
@@ -92,7 +92,7 @@ async def _compare_documents(
                 if any(_is_later(projection, each, found.position) for each in (item, theirs[place])):
                     found.later += 1
                 else:
-                    found.note(_named(place), detail)
+                    found.count_differing(_named(place), detail)
             else:
                 found.equal += 1
     async for items in _pages(other.container, key):

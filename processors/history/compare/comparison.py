@@ -37,8 +37,8 @@ class VersionComparison(Struct, kw_only=True, rename="camel"):
     later: int = 0
     differences: list[VersionDifference] = []
 
-    def note(self, document_id: str, detail: str) -> None:
-        """Count a difference."""
+    def count_differing(self, document_id: str, detail: str) -> None:
+        """Count a document that both have and that differs."""
         self.differing += 1
         self._show(document_id, detail)
 

@@ -191,7 +191,9 @@ async def test_rebuilds_that_are_killed_equal_the_live_versions_and_go_on(
             for projection, worker in zip((LIBRARY, SONGS), workers, strict=True):
                 assert f"version 2 of {projection} is live" in await operator.done("rebuild", projection, "--switch")
                 await restarted(worker)
-            await asyncio.sleep(1.0)
+            ends = await first.ends()
+            for hub in (built_libraries, built_songs):
+                await wait_for_async(partial(hub.read_up_to, ends), "the new versions to go on", DEADLINE)
             for worker in workers:
                 worker.kill()
                 worker.start()

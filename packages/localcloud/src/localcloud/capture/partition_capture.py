@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from localcloud.capture.declaration import CaptureConfig
-from localcloud.capture.retry import insist
+from localcloud.capture.retry import retry_until_done
 from localcloud.capture.state_file import CaptureState, PlannedFile, save_state
 from localcloud.capture.window import Window, start_after_size, window_of
 from localcloud.capture.written_file import FileWriter, WholeBlobs
@@ -126,7 +126,7 @@ class PartitionCapture:
         """Write the file where it is missing, and go on after its last event."""
         writer = self._writer(plan)
         if await self._exists(plan.container, plan.name):
-            await insist(writer.scan, plan.name)
+            await retry_until_done(writer.scan, plan.name)
         else:
             await self._make(writer, plan)
         start_s = plan.end_s
@@ -146,14 +146,14 @@ class PartitionCapture:
         async def save() -> None:
             await asyncio.to_thread(save_state, self._log.folder, state)
 
-        await insist(save, str(self._log.folder))
+        await retry_until_done(save, str(self._log.folder))
         self._state = state
 
     async def _exists(self, container: str, name: str) -> bool:
-        return await insist(lambda: self._blobs.exists(container, name), name)
+        return await retry_until_done(lambda: self._blobs.exists(container, name), name)
 
     async def _make(self, writer: FileWriter, plan: PlannedFile) -> None:
-        await insist(lambda: writer.write(self._blobs), plan.name)
+        await retry_until_done(lambda: writer.write(self._blobs), plan.name)
 
     def _writer(self, plan: PlannedFile) -> FileWriter:
         return FileWriter(self._log, plan)

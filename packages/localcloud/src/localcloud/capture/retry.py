@@ -12,7 +12,7 @@ PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 T = TypeVar("T")
 
 
-async def insist(action: Callable[[], Awaitable[T]], what: str) -> T:
+async def retry_until_done(action: Callable[[], Awaitable[T]], what: str) -> T:
     """What `action` returns in the end; one line when it begins to fail, and one when it has worked again."""
     from azure.core.exceptions import AzureError
 
