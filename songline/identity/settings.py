@@ -1,5 +1,6 @@
 """Settings of identity: whose tokens are taken, and which client gets them for the commands."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,7 @@ CLIENT_ID = "SONGLINE_CLIENT_ID"
 CLIENT_SECRET = "SONGLINE_CLIENT_SECRET"  # noqa: S105 - a name
 CLIENT_SECRET_FILE = "SONGLINE_CLIENT_SECRET_FILE"  # noqa: S105 - a name
 MAX_SECRET_BYTES = 4_096
+_USER = re.compile(r"//[^/?#]*@")
 
 
 class VerifierSettings(Struct, frozen=True):
@@ -66,12 +68,15 @@ def safe_address(name: str, address: str) -> str:
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
-        fits = host and not parts.username and not parts.fragment and parts.port != 0
+        # urlsplit takes line breaks and the spaces around an address away.
+        fits = host and address.isprintable() and " " not in address
+        fits = fits and "@" not in parts.netloc and not parts.fragment and parts.port != 0
         fits = fits and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
     except ValueError:
         fits = False
     if not fits:
-        raise SettingError(name, repr(address[:200]), expected)
+        # A password in an address is a secret, too.
+        raise SettingError(name, repr(_USER.sub("//***@", address)[:200]), expected)
     return address
 
 

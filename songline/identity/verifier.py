@@ -18,6 +18,8 @@ from songline.identity.token_check import check_token, read_bearer, read_header
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 1_000_000
+ANSWER_S = 30
+"""An issuer has so long to tell its keys. The client's own deadline is for each part of an answer."""
 
 
 class TokenVerifier:
@@ -30,7 +32,6 @@ class TokenVerifier:
         self._http = http
         self._now_s = now_s
         self._cache = KeyCache()
-        self._asking = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
 
     async def verify(self, authorization: str | None) -> Caller | CallerRefusal:
@@ -53,30 +54,31 @@ class TokenVerifier:
             await asyncio.wait([self._renewal])
 
     async def _key(self, kid: str) -> jwt.PyJWK | CallerRefusal:
-        known = self._cache.keys.get(kid)
         if self._cache.is_due(kid, self._now_s()):
-            if known is not None and self._cache.is_usable(self._now_s()):
-                # Nobody waits for an issuer to confirm a key that is known.
-                if self._renewal is None or self._renewal.done():
-                    self._renewal = asyncio.create_task(self._renew(kid))
-            else:
-                await self._renew(kid)
+            renewal = self._renewing()
+            # Nobody waits for an issuer to confirm a key that is known.
+            if kid not in self._cache.keys or not self._cache.is_usable(self._now_s()):
+                await asyncio.wait([renewal])
         cache = self._cache
         if not cache.is_usable(self._now_s()):
             return CallerRefusal(RefusalReason.ISSUER_UNAVAILABLE)
         unknown = RefusalReason.ISSUER_UNAVAILABLE if cache.failed else RefusalReason.UNKNOWN_KEY
         return cache.keys.get(kid) or CallerRefusal(unknown)
 
-    async def _renew(self, kid: str) -> None:
-        async with self._asking:
-            # Those who waited here find what the first one was told.
-            if self._cache.is_due(kid, self._now_s()):
-                self._cache = await self._asked()
+    def _renewing(self) -> asyncio.Task[None]:
+        """The one read of keys that is under way. It goes on when a request that waits for it is given up."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renew())
+        return self._renewal
+
+    async def _renew(self) -> None:
+        self._cache = await self._asked()
 
     async def _asked(self) -> KeyCache:
         try:
-            keys = await self._read()
-        except (httpx.HTTPError, httpx.InvalidURL, DiscoveryError, KeySetError) as error:
+            async with asyncio.timeout(ANSWER_S):
+                keys = await self._read()
+        except (httpx.HTTPError, httpx.InvalidURL, DiscoveryError, KeySetError, TimeoutError) as error:
             logger.warning(
                 "the keys of %s can't be read: %s", self._settings.issuer, str(error) or type(error).__name__
             )

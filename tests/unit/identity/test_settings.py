@@ -37,13 +37,15 @@ def test_addresses_that_are_safe(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["http://login.example", "http://localhost.example", "ftp://a.example", "login.example", "https://", "http://[::1",
-     "https://user:password@a.example", "http://127.0.0.1.example/", "https://a.example/#x",
+     "https://user:password@a.example", "https://:password@a.example", "https://a.example/\n", " https://a.example",
+     "https://a.example/x y", "http://127.0.0.1.example/", "https://a.example/#x",
      "https://a.example:99999"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", [ISSUER, JWKS])
 def test_a_secret_goes_to_no_address_that_others_can_read(name: str, address: str) -> None:
-    with pytest.raises(SettingError, match=f"{name}: saw .*HTTP on this machine only"):
+    with pytest.raises(SettingError, match=f"{name}: saw .*HTTP on this machine only") as raised:
         VerifierSettings.read({**HERE, name: address})
+    assert "password" not in str(raised.value)
 
 
 def test_a_client_has_its_secret_from_a_file(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from songline.identity import verifier as verifier_module
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason
 from songline.identity.key_cache import BETWEEN_S, FRESH_S, KEPT_S
 from songline.identity.settings import VerifierSettings
 from songline.identity.verifier import TokenVerifier
 from tests.support.tokens import ISSUER, NOW_S, SETTINGS, key_set, token
+from tests.support.waiting import wait_for_async
 
 DOCUMENT = {"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}
 BEARER = f"Bearer {token('ES256', exp=int(NOW_S) + 10 * KEPT_S)}"
@@ -40,6 +42,9 @@ class RemoteIssuer:
         if request.url.path.endswith("/openid-configuration"):
             return httpx.Response(200, json=self.document)
         return self.answer()
+
+    async def is_asked(self) -> bool:
+        return bool(self.asked)
 
     def verifier(self, http: httpx.AsyncClient, settings: VerifierSettings = SETTINGS) -> TokenVerifier:
         return TokenVerifier(settings, http, lambda: self.now_s)
@@ -141,7 +146,7 @@ async def test_an_issuer_that_is_away_locks_nobody_out_for_a_day(
     await verifier.close()
     # Whether that key is good nobody knows now: another token would not help.
     issuer.now_s += 0.5
-    assert await reason(verifier, UNKNOWN) in (RefusalReason.ISSUER_UNAVAILABLE, RefusalReason.UNKNOWN_KEY)
+    assert await reason(verifier, UNKNOWN) is RefusalReason.ISSUER_UNAVAILABLE
     issuer.now_s += BETWEEN_S
     assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
 
@@ -155,6 +160,34 @@ async def test_nobody_waits_for_keys_that_are_known(issuer: RemoteIssuer, verifi
     issuer.gate.set()
     await asyncio.wait_for(issuer.renewed.wait(), 60)
     assert issuer.asked == ["openid-configuration", "keys"] * 2
+
+
+async def test_an_issuer_that_never_ends_its_answer_is_given_up(
+    issuer: RemoteIssuer, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verifier_module, "ANSWER_S", 0.05)
+    issuer.gate.clear()
+    assert await asyncio.wait_for(reason(verifier, BEARER), 60) is RefusalReason.ISSUER_UNAVAILABLE
+    monkeypatch.undo()
+    issuer.gate.set()
+    issuer.now_s += BETWEEN_S
+    assert await reason(verifier, BEARER) is None
+
+
+async def test_a_request_that_is_given_up_does_not_ask_the_issuer_again(
+    issuer: RemoteIssuer, verifier: TokenVerifier
+) -> None:
+    issuer.gate.clear()
+    for _ in range(5):
+        waiting = asyncio.create_task(verifier.verify(BEARER))
+        await wait_for_async(issuer.is_asked, "the issuer to be asked")
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    waiting = asyncio.create_task(verifier.verify(BEARER))
+    issuer.gate.set()
+    assert isinstance(await asyncio.wait_for(waiting, 60), Caller)
+    assert issuer.asked == ["openid-configuration", "keys"]
 
 
 @pytest.mark.parametrize(
