@@ -1,4 +1,5 @@
-"""Whose requests the control endpoint takes: not those that a page of some site makes a developer's browser send.
+"""Whose requests the control endpoint and the issuer take: not those that a page of some site makes a developer's
+browser send.
 
 Everything else of localcloud asks for a signature, which a page of another site can't put on.
 """

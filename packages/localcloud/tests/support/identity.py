@@ -95,7 +95,9 @@ class LocalIssuer:
         self._changes = changes
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, **changes: Any) -> None:
+        """Start again on what it keeps, with `changes` to its declaration."""
+        self._changes |= changes
         self.folder.mkdir(parents=True, exist_ok=True)
         config = read_identity([declare(self.folder, **self._changes)])
         made, self.tokens = app.create(self.folder, config, lambda: ISSUER, lambda: self.now_s)

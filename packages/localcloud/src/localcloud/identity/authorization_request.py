@@ -81,7 +81,12 @@ def read_request(client: ClientConfig, parameters: Parameters) -> AuthorizationR
     )
 
 
+def user_scopes(client: ClientConfig) -> tuple[str, ...]:
+    """What `client` may ask a user for."""
+    return (*client.scopes, *OPENID_SCOPES)
+
+
 def _scopes(client: ClientConfig, parameters: Parameters) -> tuple[str, ...]:
     if "scope" not in parameters:
         return client.scopes
-    return asked_scopes(parameters, (*client.scopes, *OPENID_SCOPES))
+    return asked_scopes(parameters, user_scopes(client))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from localcloud.identity.config import ClientConfig
+from localcloud.identity.errors import IdentityStateError
 from localcloud.private_file import private_folder, write_private
 
 
@@ -13,7 +14,7 @@ class ClientSecrets:
     """The secret of every client that has one. Those that are not declared are in `folder`, a file for each client."""
 
     def __init__(self, folder: Path, clients: Mapping[str, ClientConfig]) -> None:
-        """Makes the secrets that are missing. Raises OSError."""
+        """Makes the secrets that are missing. Raises IdentityStateError and OSError."""
         self._secrets = {}
         for client in clients.values():
             if not client.public:
@@ -30,4 +31,13 @@ def _kept(folder: Path, client_id: str) -> str:
     if not file.exists():
         private_folder(folder)
         write_private(file, secrets.token_urlsafe(32).encode())
-    return file.read_text("utf-8").strip()
+    try:
+        secret = file.read_text("utf-8").strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not secret:
+        # An empty secret is one that everybody knows.
+        raise IdentityStateError(
+            f"{file} holds no secret: expected text in UTF-8. It was damaged; delete it, and a new one is made"
+        )
+    return secret

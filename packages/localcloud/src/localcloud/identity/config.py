@@ -126,7 +126,7 @@ def _check(file: Path, client: ClientConfig) -> None:
 def _unfit(uri: str) -> str | None:
     try:
         parts = urlsplit(uri)
-        fits = parts.scheme in ("http", "https") and parts.hostname and not parts.username
+        fits = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
     except ValueError:
         fits = False
     if fits and "#" not in uri and uri.isascii() and uri.isprintable() and " " not in uri:

@@ -1,5 +1,6 @@
 """Signing keys in a file that only its owner may read, made when the first one is needed."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,20 @@ class SigningKeys:
     def public(self, now_s: float) -> dict[str, Any]:
         """The JWK set (RFC 7517) of all keys whose tokens may still be good. Raises OSError."""
         self.current(now_s)
-        from joserfc.jwk import import_key
+        return {"keys": [imported(key).as_dict(private=False) for key in self._ring.published(now_s)]}
 
-        return {"keys": [import_key(key.jwk).as_dict(private=False) for key in self._ring.published(now_s)]}
+
+def imported(key: SigningKey) -> Any:
+    """The key as joserfc has it."""
+    return _imported(msgspec.json.encode(key.jwk))
+
+
+# To check that an RSA key fits together takes 35 ms.
+@lru_cache(maxsize=8)
+def _imported(jwk: bytes) -> Any:
+    from joserfc.jwk import import_key
+
+    return import_key(msgspec.json.decode(jwk))
 
 
 def new_key(algorithm: SigningAlgorithm, now_s: float) -> SigningKey:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from localcloud.identity.key_ring import SigningKey
+from localcloud.identity.signing_keys import imported
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a name
 ID_TOKEN_TYPE = "JWT"  # noqa: S105 - a name
@@ -50,10 +51,9 @@ def identity_claims(
 def signed(claims: dict[str, Any], kind: str, key: SigningKey) -> str:
     """The claims as a JWT whose header has `kind` as its `typ`."""
     from joserfc import jwt
-    from joserfc.jwk import import_key
 
     header = {"alg": key.algorithm, "kid": key.kid, "typ": kind}
-    return jwt.encode(header, claims, import_key(key.jwk), algorithms=[key.algorithm])
+    return jwt.encode(header, claims, imported(key), algorithms=[key.algorithm])
 
 
 def _times(now_s: float, token_s: int) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from localcloud.identity import token_claims
 from localcloud.identity.authorization_codes import AuthorizationCodes, AuthorizationGrant, UsedCodeError
+from localcloud.identity.authorization_request import user_scopes
 from localcloud.identity.client_authentication import authenticate
 from localcloud.identity.client_secrets import ClientSecrets
 from localcloud.identity.config import NAME_PATTERN, ClientConfig, IdentityConfig
@@ -115,7 +116,9 @@ class TokenEndpoint:
     def _by_refresh_token(self, client: ClientConfig, parameters: Parameters) -> TokenAnswer:
         token, now_s = required(parameters, "refresh_token"), self._now_s()
         grant = self._refresh.find(token, client.client_id, now_s)
-        scopes = asked_scopes(parameters, grant.scopes)
+        # The client may have been declared with fewer scopes since the user signed in.
+        allowed = user_scopes(client)
+        scopes = asked_scopes(parameters, tuple(scope for scope in grant.scopes if scope in allowed))
         answer = self._tokens(TokenSubject(grant.subject, client.client_id, client.audience, scopes))
         # The sign-in as a whole is over when it was to be; what the next token may ask for stays what was granted.
         answer["refresh_token"] = self._refresh.replace(token, grant, now_s)

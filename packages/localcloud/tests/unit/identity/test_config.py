@@ -67,6 +67,7 @@ def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
         ({**BY_CODE, "RedirectUris": ["javascript:alert(1)"]}, "absolute http"),
         ({**BY_CODE, "RedirectUris": ["http://[a/"]}, "absolute http"),
         ({**BY_CODE, "RedirectUris": ["http://user@a/"]}, "absolute http"),
+        ({**BY_CODE, "RedirectUris": ["http://:word@a/"]}, "absolute http"),
         ({**BY_CODE, "RedirectUris": ["http://a/\r\nX: y"]}, "absolute http"),
     ],
 )

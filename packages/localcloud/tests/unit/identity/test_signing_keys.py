@@ -8,7 +8,7 @@ import pytest
 
 from localcloud.identity.config import MAX_TOKEN_S, SigningAlgorithm
 from localcloud.identity.errors import IdentityStateError
-from localcloud.identity.signing_keys import SigningKeys
+from localcloud.identity.signing_keys import SigningKeys, imported
 from localcloud.identity.token_claims import signed
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "k"}
@@ -21,6 +21,13 @@ def test_another_library_checks_what_a_key_signed(tmp_path: Path, algorithm: Sig
     (public,) = jwt.PyJWKSet.from_dict(keys.public(0)).keys
     assert jwt.decode(token, public, algorithms=[algorithm]) == {"sub": "ada"}
     assert jwt.get_unverified_header(token) == {"alg": algorithm, "kid": public.key_id, "typ": "at+jwt"}
+
+
+def test_a_key_is_taken_apart_once(tmp_path: Path) -> None:
+    keys = SigningKeys(tmp_path / "keys.json", "ES256")
+    first = imported(keys.current(0))
+    assert imported(keys.current(1)) is first
+    assert imported(keys.rotate(2)) is not first
 
 
 def test_no_private_part_is_published(tmp_path: Path) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 import jwt
 import pytest
 
-from localcloud_tests.support.identity import ISSUER, PAGE_SECRET, RETURN, VERIFIER, LocalIssuer, claims, header
+from localcloud_tests.support.identity import (
+    DECLARATION,
+    ISSUER,
+    PAGE_SECRET,
+    RETURN,
+    VERIFIER,
+    LocalIssuer,
+    claims,
+    header,
+)
 
 SERVICE = ("service", "service-secret")
 PRINTABLE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+")
@@ -198,6 +207,15 @@ def test_a_refresh_token_asks_for_no_more_than_was_granted(issuer: LocalIssuer) 
     token = issuer.redeem(issuer.sign_in(scope="orders:read")["code"])[1]["refresh_token"]
     assert issuer.refresh(token, scope="orders:write")[1]["error"] == "invalid_scope"
     assert issuer.refresh(token)[1]["scope"] == "orders:read"
+
+
+def test_a_scope_that_a_client_lost_is_not_given_any_more(issuer: LocalIssuer) -> None:
+    token = issuer.redeem(issuer.sign_in(scope="openid orders:read orders:write")["code"])[1]["refresh_token"]
+    page, *others = DECLARATION["Clients"]
+    issuer.restart(Clients=[{**page, "Scopes": ["orders:read"]}, *others])
+    status, answer = issuer.refresh(token)
+    assert (status, answer["scope"]) == (200, "openid orders:read")
+    assert issuer.refresh(answer["refresh_token"], scope="orders:write")[1]["error"] == "invalid_scope"
 
 
 def test_a_sign_in_is_over_after_its_time(tmp_path: Path) -> None:
