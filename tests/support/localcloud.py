@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NoReturn, Self
 
 from localcloud.testing import Declarations, LocalCloudProcess
 from songline.cloud.settings import (
@@ -92,7 +92,10 @@ class SharedCloud(LocalCloud):
         """Remove it, with all that it holds."""
         self._host.close(self._name)
 
-    def kill(self) -> None:
+    def restart(self) -> Self:
+        self.kill()
+
+    def kill(self) -> NoReturn:
         raise NotImplementedError("other tests need this localcloud: expected a test that kills one to start its own")
 
 

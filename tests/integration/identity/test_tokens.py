@@ -43,7 +43,7 @@ def run(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 @pytest.fixture
 async def verifier(cloud: LocalCloud) -> AsyncIterator[TokenVerifier]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         verifier = TokenVerifier(VerifierSettings.read(cloud.environment), http)
         yield verifier
         await verifier.close()
@@ -68,7 +68,7 @@ async def test_a_token_has_the_scopes_that_are_asked_for(run: Run, verifier: Tok
 
 async def test_a_token_for_another_audience_or_of_a_former_key(run: Run, cloud: LocalCloud) -> None:
     _, before, _ = run()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         here = VerifierSettings.read(cloud.environment)
         other = TokenVerifier(VerifierSettings(here.issuer, "another"), http)
         found = await other.verify(f"Bearer {before.strip()}")

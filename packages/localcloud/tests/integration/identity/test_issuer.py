@@ -28,7 +28,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudProces
 
 
 def discovered(cloud: LocalCloudProcess) -> dict[str, Any]:
-    found: dict[str, Any] = httpx.get(f"{cloud.issuer}/.well-known/openid-configuration").raise_for_status().json()
+    address = f"{cloud.issuer}/.well-known/openid-configuration"
+    found: dict[str, Any] = httpx.get(address, timeout=60).raise_for_status().json()
     return found
 
 
@@ -61,9 +62,9 @@ def signed_in(cloud: LocalCloudProcess, client: OAuth2Session, user: str) -> dic
     """The tokens of a user who clicks on their name."""
     found = discovered(cloud)
     address, _ = client.create_authorization_url(found["authorization_endpoint"], code_verifier=VERIFIER, nonce="n-1")
-    shown = httpx.get(address).raise_for_status()
+    shown = httpx.get(address, timeout=60).raise_for_status()
     assert f'value="{user}"' in shown.text
-    clicked = httpx.post(f"{cloud.issuer}/sign-in?{urlsplit(address).query}", data={"user": user})
+    clicked = httpx.post(f"{cloud.issuer}/sign-in?{urlsplit(address).query}", data={"user": user}, timeout=60)
     tokens: dict[str, Any] = client.fetch_token(
         found["token_endpoint"], authorization_response=clicked.headers["location"], code_verifier=VERIFIER
     )
@@ -107,13 +108,14 @@ def test_tokens_stay_good_when_keys_change_and_when_it_is_killed(cloud: LocalClo
 def test_all_namespaces_share_the_issuer(cloud: LocalCloudProcess) -> None:
     with cloud.namespace(Declarations()) as opened:
         assert opened.issuer == cloud.issuer
-        assert httpx.get(f"http://127.0.0.1:{opened.ports['control']}/health").json()["ports"] == opened.ports
+        health = httpx.get(f"http://127.0.0.1:{opened.ports['control']}/health", timeout=60)
+        assert health.json()["ports"] == opened.ports
 
 
 def test_what_it_keeps_is_its_owner_s_and_its_log_has_no_secret(cloud: LocalCloudProcess) -> None:
     token = service(cloud).fetch_token()["access_token"]
-    httpx.post(f"{cloud.issuer}/token", data={"grant_type": "nothing"}, auth=("page", PAGE_SECRET))
-    httpx.post(f"{cloud.issuer}/token", data={"grant_type": "nothing"}, auth=("page", "guessed-secret"))
+    httpx.post(f"{cloud.issuer}/token", data={"grant_type": "nothing"}, auth=("page", PAGE_SECRET), timeout=60)
+    httpx.post(f"{cloud.issuer}/token", data={"grant_type": "nothing"}, auth=("page", "guessed-secret"), timeout=60)
     folder = cloud.data / "identity"
     kept = [file for file in folder.rglob("*") if file.is_file()]
     assert {file.name for file in kept} >= {"keys.json", "cli"}
@@ -139,6 +141,7 @@ def test_it_does_not_start_on_what_it_can_not_read(tmp_path: Path, name: str, co
         [sys.executable, "-m", "localcloud", "--data", str(tmp_path), "--identity-config", config],
         capture_output=True,
         text=True,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

@@ -177,7 +177,7 @@ async def test_a_full_disk_is_told_at_once_and_heals_by_itself_twice(cloud: Loca
                         return False
                     return True
 
-                await wait_for_async(written, f"{name} to write again", 10.0)
+                await wait_for_async(written, f"{name} to write again")
             kept += [f"patient {outage}", f"amqp kept {outage}", f"kafka kept {outage}"]
     events = await Hub(cloud, "hub").receive(len(kept))
     assert [event.body_as_str().strip() for _, event in events] == kept
