@@ -18,7 +18,8 @@ class OutgoingRecord(Struct, frozen=True):
 
 
 async def send_records(producer: Any, records: Iterable[OutgoingRecord]) -> None:
-    """Return when the hub has acknowledged every record; those of one partition keep their order.
+    """Return when the hub has acknowledged every record; those of one partition keep their order, but keys are deleted
+    last, and once all else is acknowledged.
 
     `producer` is Faust's. Raises KafkaError when the hub can't be reached for longer than the producer retries.
     """
@@ -29,5 +30,8 @@ async def send_records(producer: Any, records: Iterable[OutgoingRecord]) -> None
 
 
 async def _send_in_order(producer: Any, records: list[OutgoingRecord]) -> None:
-    sent = [await producer.send(one.hub, one.key, one.body, one.partition, None, None) for one in records]
-    await asyncio.gather(*sent)
+    # The producer sends on behind a batch that failed, and what is deleted may be held by one of that batch alone.
+    for is_deletion in (False, True):
+        some = [one for one in records if (one.body is None) == is_deletion]
+        sent = [await producer.send(one.hub, one.key, one.body, one.partition, None, None) for one in some]
+        await asyncio.gather(*sent)

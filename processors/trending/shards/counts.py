@@ -4,8 +4,9 @@ A source reports absolute counts, and a table keeps the greater of two reports (
 may come twice, late or in any order between sources.
 
 What is saved of a table is merged like reports, so any records that hold its rows between them will do. A save writes
-the rows that have changed. Once these are as many as are in the pieces that they are of, it writes these pieces anew,
-and deletes what was written of changes before: each change is written twice at most, however large its table is.
+the rows that have changed. Once these are as many as are in the pieces that they are of, or in more records than a
+table may have, it writes these pieces anew, and deletes what was written of changes before. So each change is written
+twice in the mean, or with it a piece a table, and no table leaves many records to the next owner.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from songline.processors.trending.count_table import CountTable
 from songline.processors.trending.song_index import Ints
 from songline.processors.trending.spans import SPANS, UNIT_MS, Unit
 from songline.schemas.plays import HOURS
+
+CHANGE_RECORDS = 16
+"""So many records of changes a table may have, and as many as it has pieces where these are more."""
 
 _LONGEST: dict[Unit, int] = {
     unit: max(span.buckets for span in SPANS.values() if span.unit == unit) for unit in UNIT_MS
@@ -43,12 +47,13 @@ class SavedRows(NamedTuple):
 
 class _Changes:
     """What has changed in a table: the slots since the last save, and the pieces since they were last written. `rows`
-    are those that were saved as changes since then."""
+    are those that were saved as changes since then, in so many `records`."""
 
     def __init__(self) -> None:
         self.slots: list[Ints] = []
         self.pieces: set[int] = set()
         self.rows = 0
+        self.records = 0
 
 
 class BucketIncrease(NamedTuple):
@@ -125,12 +130,13 @@ class ShardCounts:
             keys, counts = table.keys, table.counts
             found = [np.arange(piece * ROWS, min(len(table), (piece + 1) * ROWS)) for piece in sorted(changes.pieces)]
             numbers: list[int | None] = [*sorted(changes.pieces)]
-            if changes.rows + len(slots) < sum(map(len, found)):
-                changes.rows += len(slots)
-                found = [slots[start : start + ROWS] for start in range(0, len(slots), ROWS)]
-                numbers = [None] * len(found)
+            changed = [slots[start : start + ROWS] for start in range(0, len(slots), ROWS)]
+            rows, records = changes.rows + len(slots), changes.records + len(changed)
+            if rows < sum(map(len, found)) and records <= max(CHANGE_RECORDS, len(changes.pieces)):
+                changes.rows, changes.records = rows, records
+                found, numbers = changed, [None] * len(changed)
             else:
-                changes.rows = 0
+                changes.rows = changes.records = 0
                 changes.pieces.clear()
             for number, at in zip(numbers, found, strict=True):
                 yield SavedRows(

@@ -126,6 +126,22 @@ def test_what_is_saved_holds_all_counts_and_each_change_is_written_twice_at_most
     assert sorted(keys.take_deleted()) == sorted(saved)
 
 
+def test_a_table_leaves_few_records_of_changes() -> None:
+    counts, keys, held = ShardCounts(), SavedKeys(3, "me"), set[str]()
+    list(counts.raise_to("hour", 0, rows(*((pair, 5, 1) for pair in range(2 * ROWS)))))
+    pieces = 0
+    for save in range(100):
+        for bucket, piece, _ in counts.unsaved():
+            if piece is None:
+                held.add(keys.changes(bucket))
+            else:
+                pieces += 1
+                held.difference_update(keys.take_changes(bucket))
+        assert len(held) <= counting.CHANGE_RECORDS
+        list(counts.raise_to("hour", 0, rows((save * 60, 5, 2))))
+    assert pieces <= 2 + 2 * 100 // counting.CHANGE_RECORDS
+
+
 @given(
     st.lists(st.tuples(small, st.integers(0, 2**40)), min_size=1, max_size=2 * CHART_SIZE), st.sets(st.integers(0, 9))
 )
