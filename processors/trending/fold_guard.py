@@ -128,6 +128,9 @@ class FoldGuard:
     ) -> None:
         start, count = 0, len(batch.offsets)
         while start < count and held.dissection is not None:
+            if self._assignments.get(partition) is not held:
+                # It was given up meanwhile: what is noted of it is its next owner's.
+                return
             position = batch.offsets[start]
             if held.dissection.is_over(position - 1):
                 held.dissection = None

@@ -14,13 +14,13 @@ class HourCut:
     """The next hour's first moment in a partition, and the batches behind it, which wait for a flush.
 
     `hour` counts hours since 1970, None before the first one is known. It is never the hour of an event that an owner
-    before may have counted: the first one begins a minute or more after the partition was opened.
+    before may have counted: the first one begins a minute or more after the partition was opened. `count` events wait.
     """
 
     def __init__(self) -> None:
         self.hour: int | None = None
         self._waiting: list[Batch] = []
-        self._count = 0
+        self.count = 0
 
     @property
     def waits(self) -> bool:
@@ -29,13 +29,13 @@ class HourCut:
 
     def advance(self, now_ms: int) -> Iterator[Batch]:
         """Choose the hour at a moment, and yield what waits where the hour before was missed by a minute."""
-        if self.hour is None or now_ms >= self.hour * HOUR_MS + MINUTE_MS or self._count > MOST_WAITING:
+        if self.hour is None or now_ms >= self.hour * HOUR_MS + MINUTE_MS or self.count > MOST_WAITING:
             yield from self.pass_on(now_ms)
 
     def pass_on(self, now_ms: int) -> Iterator[Batch]:
         """Be done with the hour: choose the next one, and yield what waits."""
         self.hour = max((now_ms + MINUTE_MS) // HOUR_MS, self.hour or 0) + 1
-        waiting, self._waiting, self._count = self._waiting, [], 0
+        waiting, self._waiting, self.count = self._waiting, [], 0
         yield from waiting
 
     def before(self, batch: Batch) -> Batch | None:
@@ -46,5 +46,5 @@ class HourCut:
         end = 0 if self._waiting else next(at for at, ms in enumerate(batch.logged_ms) if ms >= cut_ms)
         rest = batch.part(end, len(batch.offsets)) if end else batch
         self._waiting.append(rest)
-        self._count += len(rest.offsets)
+        self.count += len(rest.offsets)
         return batch.part(0, end) if end else None

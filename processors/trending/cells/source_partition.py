@@ -119,6 +119,11 @@ class SourcePartition:
         if batch.logged_ms:
             self._advance(batch.logged_ms[-1])
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait behind the awaited hour."""
+        return self._cut.count
+
     def take_unapplied(self) -> list[UnappliedRecord]:
         """The records that could not be applied since the last call, to be parked."""
         found, self._unapplied = self._unapplied, []

@@ -104,28 +104,36 @@ class CellWorker:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, message.partition))
 
     async def _fold(self, number: int, message: Any, batch: Batch) -> None:
-        owner, fetched = self._owner, self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))
+        source, fetched = self._sources.get(number), self._app.consumer.fetch_position(TP(MUSIC_EVENTS, number))
+        if source is None:
+            return
+
+        def is_held() -> bool:
+            """Whether the partition was not given up meanwhile: its next owner folds the batch."""
+            return self._sources.get(number) is source
 
         def apply(part: Batch) -> None:
-            source = self._sources[number]
-            source.apply(part)
-            self._park(number, source)
+            if is_held():
+                source.apply(part)
+                self._park(number, source)
 
         async def complete(position: int) -> None:
-            while self._owner == owner:
+            while is_held():
                 await self.flush(now=True)
-                if self._flushed.get(number, -1) >= position:
-                    break
+                if not is_held():
+                    return
+                if self.flushed(number) >= position:
+                    await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
+                    return
                 await asyncio.sleep(PAUSE_S)
-            await self._app.consumer.commit_through(TP(MUSIC_EVENTS, number), position)
 
-        if number in self._sources:
-            await self._guard.fold(number, batch, owner, None if fetched is None else fetched.end, apply, complete)
-        if self._owner == owner and number in self._sources:
+        end = None if fetched is None else fetched.end
+        await self._guard.fold(number, batch, self._owner, end, apply, complete)
+        if is_held():
             # Its offset is acknowledged by a flush; its bodies may be megabytes until then.
             message.value = None
             self._messages[number].append(message)
-            if self._is_at_end(self._sources[number]):
+            if self._is_at_end(source):
                 self.news.set()
             if self._parking.waiting(MUSIC_EVENTS, number) > HOLD_WAITING:
                 self._app.on_hold.add(TP(MUSIC_EVENTS, number))
@@ -136,7 +144,7 @@ class CellWorker:
 
     def _unwritten(self, number: int) -> int:
         source = self._sources.get(number)
-        return 0 if source is None else source.position - self._flushed.get(number, source.position)
+        return 0 if source is None else source.position + source.waiting - self._flushed.get(number, source.position)
 
     async def assigned(self, committed: dict[int, int | None], owner: str) -> None:
         """Hold these partitions and no others; each is folded once it is opened. What earlier owners saved is
@@ -211,7 +219,7 @@ class CellWorker:
                 return
             self._flushed_ms = now_ms
             flushes: dict[int, SourceFlush] = {}
-            messages: dict[int, list[Any]] = {}
+            messages: dict[int, tuple[SourcePartition, list[Any]]] = {}
             for number, source in list(self._void.items()):
                 if source.changed:
                     flushes[number] = source.flush(now_ms)
@@ -234,16 +242,18 @@ class CellWorker:
                     self._park(number, source)
                     # The last ones may have events that wait for an hour to be flushed.
                     read = self._messages.pop(number, [])
-                    messages[number] = [one for one in read if one.offset <= flush.position]
-                    self._messages[number] = read[len(messages[number]) :]
+                    done = [one for one in read if one.offset <= flush.position]
+                    self._messages[number] = read[len(done) :]
+                    messages[number] = source, done
             if flushes:
                 self._sent_ms = now_ms
             await self._send(flushes)
-            for number, done in messages.items():
-                if number in self._sources:
+            for number, (source, done) in messages.items():
+                # Of a partition that was opened anew meanwhile these positions may be another hub's.
+                if self._sources.get(number) is source:
                     self._flushed[number] = flushes[number].position
-                for message in done:
-                    self._app.consumer.ack(message)
+                    for message in done:
+                        self._app.consumer.ack(message)
             await self._saved.park()
             await self._delete_outdated(now_ms)
 

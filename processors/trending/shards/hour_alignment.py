@@ -64,7 +64,8 @@ class HourAlignment:
         """Give the hour up where its counts have waited for too long, or its first minute is over."""
         if self._hour is None:
             return
-        if now_ms - self._began_ms > HOLD_MS or now_ms >= self._hour * HOUR_MS + MINUTE_MS:
+        # A clock that is set back does not make it longer.
+        if abs(now_ms - self._began_ms) > HOLD_MS or now_ms >= self._hour * HOUR_MS + MINUTE_MS:
             self.give_up()
 
     def _is_due(self, hour: int, now_ms: int) -> bool:

@@ -81,7 +81,8 @@ class ShardWorker:
         """Apply the batches of a stream, for as long as it lasts."""
         async for event in stream.noack().events():
             message = event.message
-            if not await self._gaps.follows(message.partition, event.value):
+            # What comes for no shard is not followed, so that it is read again once there is one.
+            if message.partition not in self._shards or not await self._gaps.follows(message.partition, event.value):
                 continue
             shard = self._shards.get(message.partition)
             if shard is not None:
@@ -109,7 +110,10 @@ class ShardWorker:
         await self._guard.fold(shard.number, batch, self._owner, end, partial(self._apply, shard), complete)
 
     def _apply(self, shard: Shard, batch: Batch) -> None:
-        limits = self._limits()
+        if self._shards.get(shard.number) is not shard:
+            # It was given up meanwhile: its next owner applies the batch.
+            return
+        limits, alignment = self._limits(), self._alignments[shard.number]
         for index, message in enumerate(batch.bodies):
             if (body := self._version.unwrap(message)) is None:
                 continue
@@ -122,7 +126,7 @@ class ShardWorker:
                 # Of a source that the hub is not known to have, the counts count; its position does not.
                 if found.partition >= limits.sources:
                     found = structs.replace(found, position=None, watermark_ms=None, hour=None)
-                self._alignments[shard.number].take(found, limits.sources, limits.now_ms)
+                alignment.take(found, limits.sources, limits.now_ms)
 
     def _align(self, shard: Shard) -> HourAlignment:
         def complete(hour: int) -> None:
@@ -140,7 +144,7 @@ class ShardWorker:
         self._applied = {number: (start - 1, None) for number, start in starts.items()}
         self._gaps.start(starts)
         self._turns.clear()
-        self._shards = {}
+        self._shards, self._alignments = {}, {}
         self._hourly = []
         await self._saved.prune(set(starts))
         saved = {number: self._saved.records(f"{number}/") for number in starts}
@@ -163,7 +167,7 @@ class ShardWorker:
         async with self._busy:
             self._gaps.start({})
             self._owner = ""
-            self._shards = {}
+            self._shards, self._alignments = {}, {}
             self._hourly = []
             self._saved.recover_all()
             self._messages.clear()
@@ -200,13 +204,16 @@ class ShardWorker:
         async with self._busy:
             await self._saved.park()
             for number, shard in list(self._shards.items()):
-                # What waits is not in what would be saved, and its offsets are not to be committed.
-                if self._alignments[number].waits and not now:
-                    continue
                 if now:
-                    self._alignments[number].give_up()
                     await self._parking.park_all(TRENDING_PARTIALS, number)
-                if not await self._parking.park(TRENDING_PARTIALS, number):
+                # Nothing is applied between the end of parking and the flush: what is acknowledged is parked and saved.
+                if not await self._parking.park(TRENDING_PARTIALS, number) or self._shards.get(number) is not shard:
+                    continue
+                alignment = self._alignments[number]
+                if now:
+                    alignment.give_up()
+                if alignment.waits:
+                    # What waits is not in what would be saved, and its offsets are not to be committed.
                     continue
                 messages = self._messages.pop(number, [])
                 if messages or now:

@@ -1,0 +1,201 @@
+"""What becomes of batches and flushes of a partition that is given up, or opened anew, while they are under way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from songline.processors.trending.cells import worker as cells
+from songline.processors.trending.cells.hour_store import HourStore
+from songline.processors.trending.cells.start_positions import StartPosition
+from songline.processors.trending.cells.worker import CellWorker
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.spans import HOUR_MS, MINUTE_MS
+from songline.schemas.channels import MUSIC_EVENTS
+from songline.schemas.envelope import Event, encode
+from songline.schemas.events import SongPlayed
+from songline.schemas.moments import moment_at
+from songline.schemas.policy import V1
+from songline.schemas.progress import Watermark
+from tests.support.gate import Gate
+from tests.support.trending import KEY
+
+FIRST_MS = 495_000 * HOUR_MS
+BEGIN = StartPosition(Watermark(position=-1, through=moment_at(FIRST_MS)), 0)
+
+
+class Parking:
+    """A queue in which nothing waits, or that can't park while `is_away`."""
+
+    full = False
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.asked = asyncio.Event()
+
+    def partitions(self, _: str) -> list[int]:
+        return []
+
+    def waiting(self, *_: object) -> int:
+        return 0
+
+    def forget(self, _: str) -> None:
+        pass
+
+    async def park(self, *_: object) -> bool:
+        self.asked.set()
+        return not self.is_away
+
+
+class Guard:
+    """Folds a batch as one piece, once what is noted of its partition is read."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.in_pieces = False
+
+    async def fold(self, _: int, batch: Batch, __: str, ___: int | None, apply: Any, complete: Any) -> None:
+        await self._gate.enter()
+        apply(batch)
+        if self.in_pieces:
+            await complete(batch.end - 1)
+
+    async def close(self) -> None:
+        pass
+
+
+class Stage:
+    """One source partition in the hands of one worker."""
+
+    def __init__(self) -> None:
+        self.now_ms = FIRST_MS - 10 * MINUTE_MS
+        self.noting, self.sending, self.parking = Gate(), Gate(), Parking()
+        self.guard = Guard(self.noting)
+        self.acknowledged: list[int] = []
+        self.committed: list[int] = []
+        consumer = SimpleNamespace(
+            fetch_position=lambda _: None,
+            ack=lambda message: self.acknowledged.append(message.offset),
+            commit_through=self._commit,
+        )
+        app: Any = SimpleNamespace(consumer=consumer, producer=SimpleNamespace(send=self._send), on_hold=set[TP]())
+        parking: Any = self.parking
+        guard: Any = self.guard
+        opener: Any = SimpleNamespace(
+            assigned=lambda *_: None, revoked=lambda: None, reopen=lambda _: None, save_before_revoked=self._nothing
+        )
+        self.on_hold: set[TP] = app.on_hold
+        saved = Changelog("cells", SimpleNamespace(data={}), parking, lambda *_: None)
+        hours = HourStore(saved, None, KEY, lambda: app.producer)
+        self.worker = CellWorker(app, saved, hours, 1, lambda: self.now_ms, parking, guard, opener, V1)
+
+    async def open(self) -> None:
+        """Hold the partition from its first event on."""
+        await self.worker.assigned({0: None}, "me")
+        self.worker.open(0, BEGIN)
+
+    async def _nothing(self) -> None:
+        pass
+
+    async def _commit(self, _: object, position: int) -> None:
+        self.committed.append(position)
+
+    async def _send(self, *_: object) -> Any:
+        return self.sending.enter()
+
+    async def consume(self, begin: int, count: int = 1) -> None:
+        """Consume a batch of plays, logged now."""
+        data = SongPlayed(user_id="user-1", song_id="song-1", played_ms=60_000, duration_ms=90_000, region="DE")
+        body = encode(Event(id="e", source="/tests", time=moment_at(self.now_ms), data=data))
+        end = begin + count
+        batch = Batch(begin, end, range(begin, end), [self.now_ms] * count, [body] * count)
+        message = SimpleNamespace(partition=0, offset=end - 1, value=batch)
+
+        async def events() -> AsyncIterator[Any]:
+            yield SimpleNamespace(message=message, value=batch)
+
+        stream = SimpleNamespace(events=events)
+        await self.worker.consume(SimpleNamespace(noack=lambda: stream))
+
+
+async def give_up(worker: CellWorker) -> None:
+    await worker.revoked()
+
+
+async def close(worker: CellWorker) -> None:
+    worker.close(0, None)
+
+
+@pytest.mark.parametrize("end", [give_up, close])
+async def test_a_batch_whose_partition_is_given_up_meanwhile_is_left_to_the_next_owner(
+    end: Callable[[CellWorker], Awaitable[None]],
+) -> None:
+    stage = Stage()
+    await stage.open()
+    stage.noting.open.clear()
+    consuming = asyncio.create_task(stage.consume(0))
+    async with asyncio.timeout(60):
+        await stage.noting.asked.wait()
+        await end(stage.worker)
+        stage.noting.open.set()
+        await consuming
+        await stage.worker.flush(now=True)
+    assert stage.acknowledged == []
+
+
+@pytest.mark.parametrize("end", [give_up, close])
+async def test_a_piece_that_is_not_flushed_is_not_committed_when_its_partition_is_given_up(
+    end: Callable[[CellWorker], Awaitable[None]],
+) -> None:
+    stage = Stage()
+    await stage.open()
+    stage.guard.in_pieces = stage.parking.is_away = True
+    consuming = asyncio.create_task(stage.consume(0))
+    async with asyncio.timeout(60):
+        await stage.parking.asked.wait()
+        await end(stage.worker)
+        await consuming
+    assert (stage.committed, stage.acknowledged) == ([], [])
+
+
+async def test_a_piece_is_committed_once_it_is_flushed() -> None:
+    stage = Stage()
+    await stage.open()
+    stage.guard.in_pieces = True
+    async with asyncio.timeout(60):
+        await stage.consume(0)
+    assert stage.committed == [0]
+
+
+async def test_a_flush_under_way_says_nothing_of_a_partition_that_was_opened_anew() -> None:
+    stage = Stage()
+    await stage.open()
+    await stage.consume(0)
+    stage.sending.open.clear()
+    flushing = asyncio.create_task(stage.worker.flush(now=True))
+    async with asyncio.timeout(60):
+        await stage.sending.asked.wait()
+        stage.worker.close(0, 1)
+        stage.worker.open(0, BEGIN)
+        stage.sending.open.set()
+        await flushing
+    assert (stage.worker.flushed(0), stage.acknowledged) == (-1, [])
+
+
+async def test_events_that_wait_for_an_hour_count_among_those_that_are_not_flushed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cells, "MOST_UNWRITTEN", 2)
+    stage = Stage()
+    await stage.open()
+    async with asyncio.timeout(60):
+        await stage.worker.flush(now=True)
+        stage.now_ms = FIRST_MS + 500
+        await stage.consume(0, 3)
+        assert stage.on_hold == {TP(MUSIC_EVENTS, 0)}
+        await stage.worker.flush(now=True)
+    assert (stage.worker.flushed(0), stage.on_hold, stage.acknowledged) == (2, set(), [2])

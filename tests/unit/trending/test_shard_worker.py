@@ -1,0 +1,172 @@
+"""What a shard's worker acknowledges, and what it does with batches whose shard was given up meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from faust.types import TP
+
+from songline.processors.trending.cells.wire import Partial, no_rows, pack
+from songline.processors.trending.faust.batch import Batch
+from songline.processors.trending.faust.changelog import Changelog
+from songline.processors.trending.shards.hour_alignment import HOLD_MS
+from songline.processors.trending.shards.report_turns import ReportTurns
+from songline.processors.trending.shards.worker import ShardWorker
+from songline.processors.trending.song_index import SongIndex
+from songline.processors.trending.spans import HOUR_MS
+from songline.processors.trending.validation import StageLimits
+from songline.schemas.channels import TRENDING_PARTIALS
+from songline.schemas.policy import V1
+from tests.support.gate import Gate
+from tests.support.trending import KEY
+
+HOUR = 495_000
+FIRST_MS = HOUR * HOUR_MS
+
+
+class Parking:
+    """A queue in which nothing waits to be parked."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def partitions(self, _: str) -> list[int]:
+        return []
+
+    def forget(self, _: str) -> None:
+        pass
+
+    async def park(self, *_: object) -> bool:
+        await self._gate.enter()
+        return True
+
+
+class Guard:
+    """Folds a batch as a whole, once what is noted of its partition is read."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def fold(self, _: int, batch: Batch, __: str, ___: int | None, apply: Any, ____: Any) -> None:
+        await self._gate.enter()
+        apply(batch)
+
+    async def close(self) -> None:
+        pass
+
+
+class Stage:
+    """The shards of one worker, of two of them, over two source partitions."""
+
+    def __init__(self) -> None:
+        self.now_ms = FIRST_MS - HOUR_MS // 2
+        self.parking, self.noting = Gate(), Gate()
+        self.acknowledged: list[int] = []
+        self.read_again: list[dict[Any, int]] = []
+        consumer = SimpleNamespace(
+            fetch_position=lambda _: None,
+            ack=lambda message: self.acknowledged.append(message.offset),
+            earliest_offsets=self._earliest,
+            seek_wait=self._seek,
+        )
+        app: Any = SimpleNamespace(consumer=consumer, producer=SimpleNamespace(send=self._send))
+        recovery = SimpleNamespace(active_offsets={})
+        table = SimpleNamespace(data={}, app=SimpleNamespace(tables=SimpleNamespace(recovery=recovery)))
+        parking: Any = Parking(self.parking)
+        guard: Any = Guard(self.noting)
+        self.worker = ShardWorker(
+            app,
+            Changelog("shards", table, parking, lambda *_: None),
+            lambda: StageLimits(shards=2, sources=2, now_ms=self.now_ms),
+            lambda: self.now_ms,
+            ReportTurns(60_000, 30),
+            parking,
+            guard,
+            KEY,
+            V1,
+        )
+
+    async def _send(self, *_: object) -> Any:
+        return asyncio.sleep(0)
+
+    async def _earliest(self, tp: Any) -> dict[Any, int]:
+        return {tp: 0}
+
+    async def _seek(self, offsets: dict[Any, int]) -> None:
+        self.read_again.append(offsets)
+
+    async def consume(self, offset: int, source: int, hour: int | None = None) -> None:
+        """Consume a batch of one message for shard 0."""
+        nothing = pack(no_rows(), SongIndex(1))
+        body = msgspec.msgpack.encode(Partial(source, 7, None, nothing, nothing, [], hour))
+        batch = Batch(offset, offset + 1, [offset], [self.now_ms], [body])
+        message = SimpleNamespace(partition=0, offset=offset, value=batch)
+
+        async def events() -> AsyncIterator[Any]:
+            yield SimpleNamespace(message=message, value=batch)
+
+        stream = SimpleNamespace(events=events)
+        async with asyncio.timeout(60):
+            await self.worker.consume(SimpleNamespace(noack=lambda: stream))
+
+
+async def test_a_save_that_is_under_way_acknowledges_nothing_that_waits_for_an_hour() -> None:
+    stage = Stage()
+    await stage.worker.assigned({0: 0}, "me")
+    stage.now_ms = FIRST_MS + 500
+    await stage.consume(0, 0, HOUR)
+    stage.parking.open.clear()
+    saving = asyncio.create_task(stage.worker.save())
+    async with asyncio.timeout(60):
+        await stage.parking.asked.wait()
+        await stage.consume(1, 0)
+        stage.parking.open.set()
+        await saving
+        assert stage.acknowledged == []
+        stage.now_ms += HOLD_MS + 1
+        await stage.worker.report()
+        await stage.worker.save()
+    assert stage.acknowledged == [0, 1]
+
+
+@pytest.mark.parametrize("held_next", [0, 1])
+async def test_a_batch_whose_shard_is_given_up_meanwhile_is_left_to_the_next_owner(held_next: int) -> None:
+    stage = Stage()
+    await stage.worker.assigned({0: 0}, "me")
+    stage.noting.open.clear()
+    consuming = asyncio.create_task(stage.consume(0, 0))
+    async with asyncio.timeout(60):
+        await stage.noting.asked.wait()
+        await stage.worker.revoked()
+        await stage.worker.assigned({held_next: 0}, "me again")
+        stage.noting.open.set()
+        await consuming
+        await stage.worker.save(now=False)
+    assert stage.worker.shards[held_next].watermark(stage.now_ms).positions == {}
+    assert stage.acknowledged == []
+
+
+async def test_what_comes_before_a_shard_is_restored_is_read_again() -> None:
+    stage = Stage()
+    await stage.worker.assigned({0: 0}, "me")
+    shards, stage.worker._shards = stage.worker._shards, {}
+    await stage.consume(0, 0)
+    stage.worker._shards = shards
+    await stage.consume(1, 0)
+    await stage.worker.save()
+    assert (stage.read_again, stage.acknowledged) == ([{TP(TRENDING_PARTIALS, 0): 0}], [])
+
+
+async def test_a_clock_that_is_set_back_makes_nothing_wait_longer() -> None:
+    stage = Stage()
+    await stage.worker.assigned({0: 0}, "me")
+    stage.now_ms = FIRST_MS + 500
+    await stage.consume(0, 0, HOUR)
+    await stage.consume(1, 0)
+    stage.now_ms -= HOUR_MS
+    await stage.worker.report()
+    await stage.worker.save()
+    assert stage.acknowledged == [0, 1]
