@@ -48,7 +48,8 @@ _FIELDS = {
 # What an id may be made of, and `:` as it is in a URL.
 _WORD = re.compile(r"(?:[A-Za-z0-9._:-]|%3[Aa])+")
 _MAX_ID = 128
-_PUNCTUATION = (".", ":")
+_MAX_WRITTEN = 3 * _MAX_ID
+_PUNCTUATION = ".:"
 
 _anything: Decoder[Any] = Decoder(Any)
 _members: Decoder[dict[str, Raw]] = Decoder(dict[str, Raw])
@@ -171,12 +172,14 @@ def ids_in(body: bytes) -> Iterator[str]:
 def _readings(text: str, word: re.Match[str]) -> Iterator[str]:
     """The word, and where it is one of a sentence, what it is without the full stop or colon behind it."""
     yield word[0]
-    before, after = text[: word.start()][-1:], text[word.end() :][:1]
-    is_of_sentence = (before + after).strip() == "" and word[0] != text
-    bare = word[0]
-    while is_of_sentence and bare[1:] and bare.endswith(_PUNCTUATION):
-        bare = bare[:-1]
-        yield bare
+    start, end = word.span()
+    before, after = text[max(0, start - 1) : start], text[end : end + 1]
+    if (before + after).strip() or word[0] == text:
+        return
+    # A body may have a million of these signs in a row.
+    bare = max(1, len(word[0].rstrip(_PUNCTUATION)))
+    for size in range(min(end - start - 1, _MAX_WRITTEN), bare - 1, -1):
+        yield word[0][:size]
 
 
 def _texts(value: Any) -> Iterator[str]:

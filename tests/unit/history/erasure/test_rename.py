@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -181,3 +182,13 @@ def test_an_id_of_a_sentence_may_have_punctuation_behind_it(user_id: str, sign: 
 def test_records_of_longer_ids_are_left_alone(longer: str) -> None:
     for body in (f'{{"userId":"{longer}"}}', f"userId={longer}", f"/users/{longer}"):
         assert renamed(body.encode()) == body.encode()
+
+
+@pytest.mark.parametrize("sign", ["a ", ".", ":"])
+def test_a_long_body_that_is_no_event_takes_the_time_of_its_length(sign: str) -> None:
+    text = f"{USER} {sign * (1_000_000 // len(sign))} end"
+    began_s = time.process_time()
+    assert USER in ids_in(text.encode())
+    assert set(ids_in(text.encode())) >= {USER, "end"}
+    assert replaced_in(text, USER, "!") == text.replace(USER, "!")
+    assert time.process_time() - began_s < 15, "the work rises with the square of the length"
