@@ -24,6 +24,7 @@ CHARTS_KEEP = timedelta(days=7, hours=1)
 """So long trending keeps its sets of keyed hashes."""
 
 _HASH_BYTES = 16
+_KEY = r"\A(?:[0-9a-f]{2}){0,64}\Z"
 
 
 class ErasureStep(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -66,7 +67,7 @@ class Erasure(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     due_at: Moment
     by: str
     user_id: Id | None = None
-    key: str = ""
+    key: Annotated[str, Meta(pattern=_KEY)] = ""
     listener: str = ""
     worker: str = ""
     lease_until: Moment | None = None

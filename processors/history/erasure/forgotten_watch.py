@@ -35,7 +35,6 @@ class ForgottenWatch:
         """Return once everybody is known who was forgotten by now. Raises AzureError and EventHubError."""
         erasures = await self._store.keyed()
         if not erasures:
-            # The hub is not asked: that opens a connection.
             self._known = NOBODY_FORGOTTEN
             return
         self._known = ForgottenListeners(erasures, (await self._hub.describe()).created_at)
@@ -59,13 +58,16 @@ class ForgottenWatch:
         ]
 
     async def run(self) -> None:
-        """Refresh every LOOK_S seconds until cancelled. Who is known stays known while a service is away."""
+        """Refresh every LOOK_S seconds until cancelled. Who is known stays known while that fails."""
         while True:
             await asyncio.sleep(LOOK_S)
             try:
                 await self.refresh()
             except (AzureError, EventHubError) as error:
                 log.info("who was forgotten can't be read: %s", error)
+            except Exception:
+                # An end of this task would leave the worker without those who are forgotten from now on.
+                log.exception("who was forgotten can't be read")
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from azure.cosmos.aio import CosmosClient, DatabaseProxy
 from msgspec import structs
@@ -46,7 +47,8 @@ async def forget(libraries: Libraries, database: DatabaseProxy) -> None:
     )  # fmt: skip
     await ErasureStore(database.get_container_client(ERASURES)).create(receipt)
     # What no erasure has written, as long as a worker reads it.
-    await database.get_container_client(ERASURES).upsert_item({"id": "foreign", "listener": 7})
+    for foreign in ({"listener": 7}, {**msgspec.to_builtins(receipt), "key": "no key"}):
+        await database.get_container_client(ERASURES).upsert_item({**foreign, "id": f"foreign-{len(foreign)}"})
 
 
 async def test_workers_that_read_the_hub_from_its_beginning_do_not_bring_them_back(
