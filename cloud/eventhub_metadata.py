@@ -22,6 +22,9 @@ ANSWER_S = 3.0
 KEPT_S = 60.0
 """A link that was not used for so long is not used again: services and networks close what is idle."""
 
+ANSWERS_MAX = 5_000
+"""After so many answers a link is opened anew: the SDK grants it 10,000, and never more."""
+
 _READY_S = 0.005
 _FAILED = 400
 
@@ -40,6 +43,7 @@ class HubConsumerClient(EventHubConsumerClient):
         self._link: Any = None
         self._link_auth: Any = None
         self._used_s = 0.0
+        self._answers = 0
 
     async def close(self) -> None:
         """Close all links and connections."""
@@ -62,7 +66,7 @@ class HubConsumerClient(EventHubConsumerClient):
         return await super()._management_request_async(mgmt_msg, op_type)
 
     async def _ask(self, question: Any, operation: bytes) -> Any:
-        if time.monotonic() - self._used_s >= KEPT_S:
+        if self._answers >= ANSWERS_MAX or time.monotonic() - self._used_s >= KEPT_S:
             await self._close_link()
         if self._link is None:
             await self._open_link()
@@ -79,10 +83,12 @@ class HubConsumerClient(EventHubConsumerClient):
         if int(status) >= _FAILED:
             raise ValueError(f"{status}: {description}")
         self._used_s = time.monotonic()
+        self._answers += 1
         return answer
 
     async def _open_link(self) -> None:
         client: Any = self
+        self._answers = 0
         self._link_auth = await client._create_auth_async()
         self._link = client._amqp_transport.create_mgmt_client(
             client._address, mgmt_auth=self._link_auth, config=client._config

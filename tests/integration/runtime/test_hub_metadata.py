@@ -93,6 +93,19 @@ async def test_an_old_link_is_not_used_again(shared_localcloud: LocalCloud, monk
             assert proxy.made == count
 
 
+async def test_a_link_is_opened_anew_before_the_sdk_has_no_room_for_answers(
+    shared_localcloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("azure.eventhub._pyamqp.aio._link_async.DEFAULT_LINK_CREDIT", 5)
+    monkeypatch.setattr(eventhub_metadata, "ANSWERS_MAX", 4)
+    # An answer for which there is no room never comes.
+    monkeypatch.setattr(eventhub_metadata, "ANSWER_S", 30.0)
+    async with hub_behind(shared_localcloud) as (proxy, hub):
+        for _ in range(10):
+            await hub.describe()
+        assert proxy.made == 3
+
+
 async def test_a_question_that_is_given_up_leaves_the_link_in_order(shared_localcloud: LocalCloud) -> None:
     async with hub_behind(shared_localcloud) as (_, hub):
         expected = await hub.read_ends(PARTITION)
