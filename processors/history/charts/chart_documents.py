@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from msgspec import structs
 
+from songline.cloud.service_fault import ServiceFault, fault_of
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.processors.runtime.service_errors import leaves
 from songline.schemas.documents import CURRENT, Chart, snapshot_id
@@ -22,7 +24,7 @@ STATE = "@rebuild"
 WAITING_MAX = 2_000
 """Snapshots that wait to be written together: some 15 KB each."""
 BATCH = 20
-"""Documents of a partition key in one request: it may have 2 MB, and a chart has 100 lines of at most 600 bytes."""
+"""Documents of a partition key in one request. It may have 2 MB: only charts whose titles are long have more."""
 
 Document = Mapping[str, Any]
 
@@ -77,13 +79,15 @@ class RebuiltDocuments:
         await self.retries.run(put, writes_item=True)
 
     async def _put_all(self, documents: Sequence[Document]) -> None:
-        """Write documents of a partition key in one request; each by itself where that is refused."""
+        """Write documents of a partition key in one request; each by itself where that is refused, or too large."""
         operations = [("upsert", (dict(one),)) for one in documents]
 
         async def put() -> None:
             try:
                 await self._container.execute_item_batch(operations, documents[0][self._key], no_response=True)
-            except CosmosBatchOperationError:
+            except HttpResponseError as error:
+                if fault_of(error) is not ServiceFault.ITEM_REFUSED:
+                    raise
                 for document in documents:
                     await self._container.upsert_item(dict(document), no_response=True)
 
