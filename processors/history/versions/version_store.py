@@ -1,6 +1,7 @@
 """The documents of versions in the container `projections`, and the one that says which version is live."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -140,7 +141,9 @@ class VersionStore:
                 )
         except OVERTAKEN:
             raise VersionOvertakenError(f"another version of {after.id} became live meanwhile: look again") from None
-        await self.settle(after.id)
+        # It is live by now. Where another process changes a document meanwhile, the next one that looks settles it.
+        with suppress(VersionOvertakenError):
+            await self.settle(after.id)
 
     async def settle(self, projection: str) -> list[VersionDocument]:
         """All versions, after the states of those are mended that say otherwise than the live document: a switch is one

@@ -343,6 +343,23 @@ async def test_a_state_that_changed_meanwhile_is_not_written_over(
             with pytest.raises(VersionOvertakenError):
                 await store.settle(SONGS)
         assert [one.state for one in await store.settle(SONGS)] == ["live", "dropped"]
+        third = structs.replace(second, id=f"{SONGS}:3", version=3)
+        stored, before = await store.create(third), await store.live(SONGS)
+        looks = 0
+
+        async def live_while_it_is_changed(projection: str) -> LiveVersionDocument:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                await store.replace(stored, structs.replace(third, events=7))
+            return LiveVersionDocument(id=projection, version=1 if looks == 1 else 3, shelves=0)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "live", live_while_it_is_changed)
+            await store.make_live(before, third)
+        assert looks == 2
+        assert (await store.live(SONGS)).version == 3, "what was changed beside it takes nothing back"
+        assert [one.state for one in await store.settle(SONGS)] == ["former", "dropped", "live"]
         await services.account.get_database_client(DATABASE).delete_container(place.name)
 
 
