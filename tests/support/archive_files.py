@@ -1,13 +1,17 @@
 """An archive in memory: what `BlobFiles` is over a container."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 
 from songline.processors.history.archive.blob_files import ArchiveFile
+from songline.processors.history.archive.capture_records import Records
+from songline.processors.history.archive.hub_tail import HubTail
 from songline.processors.history.archive.name_format import NameFormat
 from songline.processors.history.index.manifest import Manifest, decode_manifest, encode_manifest
+from songline.processors.runtime.hub_metadata import HubDescription
+from songline.processors.runtime.resume_point import HubState
 
 NAMES = NameFormat.default("music-events")
 _START = datetime(2025, 11, 22, tzinfo=UTC)
@@ -60,6 +64,29 @@ class MemoryFiles:
     def download(self, path: str) -> MemoryDownload:
         self.downloads.append(path)
         return MemoryDownload(self.files[path], self._piece_bytes)
+
+
+class MemoryTail(HubTail):
+    """A hub in memory with one partition: `events` are seconds and bodies from position 0 on, of which retention has
+    deleted those before `first`. `readings` counts the readings."""
+
+    def __init__(self, events: Sequence[tuple[int, bytes]], first: int = 0) -> None:
+        self.readings = 0
+        self._events = events
+        self._first = first
+
+    async def describe(self) -> HubDescription:
+        return HubDescription(datetime.fromtimestamp(0, UTC), frozenset({"0"}))
+
+    async def read_state(self, partition: str) -> HubState | None:
+        return HubState((await self.describe()).created_at, self._first, len(self._events) - 1)
+
+    async def read(self, partition: str, first: int, last: int) -> AsyncGenerator[Records | int]:
+        self.readings += 1
+        assert self._first <= first
+        for start in range(first, last + 1, 10):
+            some = range(start, min(start + 10, last + 1))
+            yield Records(list(some), [self._events[at][0] for at in some], [self._events[at][1] for at in some])
 
 
 class MemoryIndex:

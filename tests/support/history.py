@@ -6,7 +6,8 @@ from random import Random
 
 from msgspec import Struct
 
-from songline.processors.history.charts.readable import FileSpan
+from songline.processors.history.archive.errors import ArchiveHoleError, Hole
+from songline.processors.history.charts.readable import FileSpan, FirstEvent
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload
 from songline.schemas.moments import moment_at
@@ -70,10 +71,15 @@ async def batches(random: Random, events: Iterable[HistoryEvent], partition: int
 
 
 class HistoryInFiles:
-    """A History over events in memory: files of any size, and a tail that is in none. `reads` counts what was read."""
+    """A History over events in memory: files of any size, and a tail that is in none, as are the first `late` events of
+    each partition. The first `gone` ones are nowhere. `reads` counts what was read."""
 
-    def __init__(self, random: Random, events: Sequence[HistoryEvent], partitions: int) -> None:
+    def __init__(
+        self, random: Random, events: Sequence[HistoryEvent], partitions: int, late: int = 0, gone: int = 0
+    ) -> None:
         self._random = random
+        self._late = late
+        self._gone = gone
         self._events = {str(number): [one for one in events if one.partition == number] for number in range(partitions)}
         self._spans = {partition: self._cut(found) for partition, found in self._events.items()}
         self.reads = 0
@@ -84,9 +90,16 @@ class HistoryInFiles:
     async def spans(self, partition: str) -> Sequence[FileSpan]:
         return self._spans[partition]
 
+    async def first_event(self, partition: str) -> FirstEvent | None:
+        there = self._events[partition][self._gone :]
+        return FirstEvent(there[0].position, there[0].second) if there else None
+
     async def read(
         self, partition: str, after: int = -1, until_s: int | None = None
     ) -> AsyncGenerator[HistoryBatch, None]:
+        gone = self._events[partition][: self._gone]
+        if gone and gone[-1].position > after:
+            raise ArchiveHoleError(Hole(partition, 0, after + 1, gone[-1].position))
         following = [one for one in self._events[partition] if one.position > after]
         until = next((at for at, one in enumerate(following) if until_s is not None and one.second >= until_s), None)
         async for batch in batches(self._random, following[:until], int(partition)):
@@ -95,7 +108,7 @@ class HistoryInFiles:
 
     def _cut(self, events: Sequence[HistoryEvent]) -> list[FileSpan]:
         end = len(events) - self._random.choice([0, 0, 1, 5, len(events)])
-        spans, at = [], 0
+        spans, at = [], max(self._late, self._gone)
         while at < end:
             some = events[at : min(end, at + self._random.randint(1, 6))]
             path = f"{some[0].partition}/{at}"

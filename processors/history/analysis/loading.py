@@ -1,6 +1,6 @@
 """Reading a history into tables, between two moments."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -38,11 +38,17 @@ async def event_tables(
 ) -> AsyncGenerator[dict[str, Any], None]:
     """The tables of `rows`, part by part. Raises what reading the history raises."""
     for partition in await history.partitions():
-        waiting = rows.count
         async with aclosing(bounded_batches(history, partition, bounds)) as reading:
-            async for batch in reading:
-                rows.add(partition, batch.positions, batch.enqueued_s, batch.bodies)
-                if rows.count - waiting >= TABLE_EVENTS:
-                    waiting = rows.count
-                    yield rows.tables()
-        yield rows.tables()
+            async for tables in batch_tables(reading, rows):
+                yield tables
+
+
+async def batch_tables(batches: AsyncIterator[ArchivedBatch], rows: EventRows) -> AsyncGenerator[dict[str, Any], None]:
+    """The tables of `rows` with the events of these batches, part by part. Raises what `batches` raise."""
+    waiting = rows.count
+    async for batch in batches:
+        rows.add(batch.partition, batch.positions, batch.enqueued_s, batch.bodies)
+        if rows.count - waiting >= TABLE_EVENTS:
+            waiting = rows.count
+            yield rows.tables()
+    yield rows.tables()

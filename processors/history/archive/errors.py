@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+LATE = "the archive begins later: Capture was turned on late, or files are missing"
+
 
 class HistoryError(Exception):
     """A history can't be read. The message says what was seen, what was expected, and what to do."""
@@ -51,10 +53,11 @@ class Hole(Struct, frozen=True):
 
 
 class ArchiveHoleError(HistoryError):
-    """Events are missing, as `hole` says."""
+    """Events are missing, as `hole` says. `missing`: that as a sentence, without what to do."""
 
     def __init__(self, hole: Hole, hint: str = "") -> None:
-        text = f"{hole}; restore the files that are missing, or pass over these events with --skip"
+        self.missing = f"{hole}; {LATE}" if hole.first == 0 and hole.after is not None else str(hole)
+        text = f"{self.missing}; restore the files that are missing, or pass over these events with --skip"
         super().__init__(f"{text}; {hint}" if hint else text)
         self.hole = hole
 

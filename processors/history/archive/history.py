@@ -75,6 +75,12 @@ class HubHistory:
         placed = await self.placed(partition)
         return extent_of(partition, placed, await self.hub_state(partition), is_there=self._has_container)
 
+    def passing_over(self) -> "HubHistory":
+        """The same history, which passes over what is missing or damaged, with a report of its own."""
+        other = HubHistory(self.files, self.tail, skip=True)
+        other._facts = self._facts
+        return other
+
     def know(self, facts: Iterable[FileFacts]) -> None:
         """Take what is known of files, instead of reading their ends."""
         self._facts.update(((one.file.path, one.file.etag), one) for one in facts)
@@ -198,7 +204,9 @@ class _Reading:
                 if self._expected < found:
                     if not is_stuck:
                         return
-                    self._pass_over(found)
+                    # Retention may have left the hub a part of what is before the file.
+                    in_hub = self._expected < self._hub_next < found
+                    self._pass_over(self._hub_next if in_hub else found)
             self._is_read = True
         finally:
             await merge.close()
@@ -232,6 +240,7 @@ class _Reading:
         """What the hub holds from the expected event on without a gap, up to the lasting position `last`. Sets
         `_hub_next`: the lasting position of what it has instead of the event that is expected then."""
         tail = self._history.tail
+        self._hub_next = 0
         if tail is None or state is None:
             return
         base = self._base(state)

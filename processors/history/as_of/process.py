@@ -16,7 +16,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import SettingError, read_blobs, read_cosmos
-from songline.processors.history.archive.errors import HistoryError
+from songline.processors.history.archive.errors import ArchiveHoleError, HistoryError
 from songline.processors.history.archive.opening import open_history
 from songline.processors.history.as_of.answers import (
     Answer,
@@ -43,6 +43,10 @@ from songline.schemas.projections import DamagedVersionError
 
 BEING_FORGOTTEN = "this listener is being forgotten: the past is answered again once the archive is without them"
 
+WITHOUT = (
+    "a moment that needs them has no answer until the files that are missing are restored; "
+    "`songline rebuild PROJECTION --until TIME --skip` builds a version without them"
+)
 LONGEST_S = 900
 """A process that nobody waits for any more ends after so long."""
 
@@ -65,6 +69,8 @@ async def answer(question: Question, environ: Mapping[str, str]) -> Answer:
                         return await library_as_of(history, index.listener_events, user_id, second)
     except MomentError as error:
         return MomentRefusal(str(error))
+    except ArchiveHoleError as error:
+        return FoldFailure(f"{error.missing}; {WITHOUT}")
     except (NoHistoryError, HistoryError, SettingError, DamagedVersionError) as error:
         return FoldFailure(str(error))
     except (AzureError, EventHubError) as error:

@@ -7,12 +7,13 @@ from msgspec import Struct
 
 from songline.processors.history.archive.history import HubHistory
 from songline.processors.history.charts.hub_hours import HOUR_S, PartitionEvents
-from songline.processors.history.charts.readable import EventsRead, FileSpan, ReadableHistory
+from songline.processors.history.charts.readable import EventsRead, FileSpan, FirstEvent, ReadableHistory
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.processors.trending.cells.identity_key import IdentityKey
 from songline.schemas.moments import moment_at
 from songline.schemas.policy import ChartPolicy
+from songline.schemas.progress import split_position
 
 
 class NoHistoryError(Exception):
@@ -46,6 +47,13 @@ class SpannedHistory:
             if one.range is not None
         ]
 
+    async def first_event(self, partition: str) -> FirstEvent | None:
+        """The first event that the archive or the hub has: what is missing before it is for a reading to report."""
+        async with aclosing(self._history.passing_over().read(partition)) as batches:
+            async for batch in batches:
+                return FirstEvent(batch.positions[0], batch.enqueued_s[0])
+        return None
+
 
 class BegunReplay(Struct, frozen=True):
     """A replay, and by partition the position after which it goes on."""
@@ -59,22 +67,26 @@ async def read_spans(history: ReadableHistory) -> dict[str, Sequence[FileSpan]]:
     return {partition: await history.spans(partition) for partition in await history.partitions()}
 
 
-async def first_second(history: ReadableHistory, spans: Mapping[str, Sequence[FileSpan]]) -> int:
-    """The Unix second of the first event of a history. Raises NoHistoryError, and what reading the history raises."""
-    found = []
+async def first_events(history: ReadableHistory, spans: Mapping[str, Sequence[FileSpan]]) -> dict[str, FirstEvent]:
+    """The first event that there still is, of each partition that has any. An archive may begin later than its hub.
+
+    Raises NoHistoryError, and what reading the history raises."""
+    found = {}
     for partition, files in spans.items():
-        if files:
-            found.append(min(file.first_s for file in files))
-            continue
-        async with aclosing(history.read(partition)) as batches:
-            async for batch in batches:
-                found.append(batch.enqueued_s[0])
-                break
+        if files and split_position(files[0].first)[1] == 0:
+            found[partition] = FirstEvent(files[0].first, min(file.first_s for file in files))
+        elif (first := await history.first_event(partition)) is not None:
+            found[partition] = first
     if not found:
         raise NoHistoryError(
             "the archive has no events, and the hub has none: turn Capture on for the hub music-events"
         )
-    return min(found)
+    return found
+
+
+async def first_second(history: ReadableHistory, spans: Mapping[str, Sequence[FileSpan]]) -> int:
+    """The Unix second of the first event of a history. Raises what `first_events` raises."""
+    return min(first.second for first in (await first_events(history, spans)).values())
 
 
 async def begin_replay(
@@ -90,13 +102,18 @@ async def begin_replay(
 
     Raises NoHistoryError, and what reading the history raises."""
     spans = await read_spans(history)
-    first_s = await first_second(history, spans)
-    hour = first_s // HOUR_S
+    firsts = await first_events(history, spans)
+    hour = min(first.second for first in firsts.values()) // HOUR_S
     replay = ChartReplay([int(one) for one in spans], policy, key, hour, owner, keeps_chunks=bool(owner))
     starts = {}
     for partition, files in spans.items():
-        start = _start(files, begin_s)
+        first = firsts.get(partition)
+        start = _start(first, files, begin_s)
         if known := [(file.path, file.etag) for file in files if file.last <= start]:
+            if first is not None and first.position < files[0].first:
+                # Kept nowhere else: an erasure looks for it in the hub alone.
+                early = await SongEventStore(None).read(history, partition, (), first.position, files[0].first - 1)
+                replay.apply(int(partition), early.positions, early.enqueued_s, early.bodies)
             older = await song_events.read(history, partition, known, files[0].first, start)
             replay.apply(int(partition), older.positions, older.enqueued_s, older.bodies)
             replay.pass_over(int(partition), start)
@@ -109,9 +126,10 @@ def events_after(history: ReadableHistory, positions: Mapping[int, int], second:
     return {number: PartitionEvents(_read(history, str(number), after, second)) for number, after in positions.items()}
 
 
-def _start(files: Sequence[FileSpan], begin_s: int) -> int:
-    """The position after which everything is that was taken from `begin_s` on: that before the first file with such."""
-    start = -1
+def _start(first: FirstEvent | None, files: Sequence[FileSpan], begin_s: int) -> int:
+    """The position after which everything is that was taken from `begin_s` on: that before the first file with such.
+    What is missing before the `first` event is of no matter where this is of an earlier second."""
+    start = first.position - 1 if first is not None and first.second < begin_s else -1
     for file in files:
         if file.last_s >= begin_s:
             break

@@ -36,6 +36,14 @@ class FileSpan(Struct, frozen=True):
     last_s: int
 
 
+class FirstEvent(Struct, frozen=True):
+    """The first event that there still is of a partition: its lasting position, and the second at which the hub took
+    it."""
+
+    position: int
+    second: int
+
+
 class ReadableHistory(Protocol):
     """The history of a hub."""
 
@@ -43,5 +51,8 @@ class ReadableHistory(Protocol):
 
     async def spans(self, partition: str) -> Sequence[FileSpan]:
         """The files of a partition that have events, by their first position."""
+
+    async def first_event(self, partition: str) -> FirstEvent | None:
+        """The first event that the archive or the hub has, whatever is missing before it."""
 
     def read(self, partition: str, after: int = -1, until_s: int | None = None) -> AsyncGenerator[EventsRead, None]: ...

@@ -108,14 +108,15 @@ class ArchiveIndex:
     async def _events(self, partition: str, user_id: str, until_s: int | None) -> list[ListenerEvent]:
         placed = await self.update(partition)
         manifest, _ = self._manifests[partition]
-        before = [one for one in placed if until_s is None or one.range is None or one.range.first_s < until_s]
-        if not _is_plain(before, manifest):
+        before, behind = _split(placed, until_s)
+        # The hub alone may have what is before the first file that is not read.
+        if not _is_plain([*before, *behind[:1]], manifest):
             # Only a reading of all of it tells what is missing, and whether the hub has it.
             return [one async for one in self._scanned(partition, user_id, -1, until_s)]
         found = await self._looked_up(partition, manifest, before, user_id)
         events = [one for one in found if until_s is None or one.enqueued_s < until_s]
         last = max(before, key=_last, default=None)
-        if len(before) == len(placed) and (last is None or until_s is None or _last_s(last) < until_s):
+        if not behind and (last is None or until_s is None or _last_s(last) < until_s):
             events += [
                 one async for one in self._scanned(partition, user_id, -1 if last is None else last.last, until_s)
             ]
@@ -277,6 +278,16 @@ def _is_plain(placed: Sequence[PlacedFile], manifest: Manifest) -> bool:
         if before is None or one.last >= before.last:
             before = one
     return True
+
+
+def _split(placed: Sequence[PlacedFile], until_s: int | None) -> tuple[list[PlacedFile], list[PlacedFile]]:
+    """The files that may have events of seconds before `until_s`, and the others."""
+    before: list[PlacedFile] = []
+    behind: list[PlacedFile] = []
+    for one in placed:
+        is_behind = until_s is not None and one.range is not None and one.range.first_s >= until_s
+        (behind if is_behind else before).append(one)
+    return before, behind
 
 
 def _last(placed: PlacedFile) -> int:

@@ -14,6 +14,8 @@ from songline.cli import main
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
 from songline.processors.history.archive.name_format import NameFormat
+from songline.processors.history.as_of.answers import ChartsQuestion, FoldFailure, LibraryQuestion
+from songline.processors.history.as_of.process import answer
 from songline.schemas.channels import ARCHIVE_BLOBS, MUSIC_EVENTS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import encode
@@ -33,13 +35,13 @@ DAY_S = 86_400
 NAMES = NameFormat.default(MUSIC_EVENTS)
 
 
-async def write_archive(cloud: LocalCloud, history: Sequence[HistoryEvent]) -> None:
+async def write_archive(cloud: LocalCloud, history: Sequence[HistoryEvent], name: str = ARCHIVE_BLOBS) -> None:
     """Write the history into the archive as Capture does, three files a partition."""
     by_partition = defaultdict(list)
     for one in history:
         by_partition[one.partition].append(one)
     async with blobs.client(read_blobs(cloud.environment)) as account:
-        container = account.get_container_client(ARCHIVE_BLOBS)
+        container = account.get_container_client(name)
         if not await container.exists():
             await container.create_container()
         for partition, events in by_partition.items():
@@ -122,6 +124,20 @@ def test_libraries_of_moments_are_the_folds_of_what_the_hub_had_then(
             recent = msgspec.json.decode(client.get(f"/v1/users/{user}/recent", params=params).content, type=Recent)
             assert [one.song_id for one in recent.listens] == [song_id for _, song_id, _ in wanted.recent]
             assert recent.complete_through == moment_at(second * 1_000)
+
+
+async def test_of_a_moment_whose_events_are_gone_the_answer_says_which(
+    cloud: LocalCloud, history: list[HistoryEvent]
+) -> None:
+    """Capture was turned on late, and the hub has deleted what was before."""
+    late = [one for one in numbered(history) if one.position >= 3]
+    await write_archive(cloud, late, "archive-late")
+    environ = {**cloud.environment, "SONGLINE_ARCHIVE_CONTAINER": "archive-late"}
+    for question in (LibraryQuestion(history[-1].second, USERS[0]), ChartsQuestion(late[0].second)):
+        found = await answer(question, environ)
+        assert isinstance(found, FoldFailure)
+        for words in ("lacks positions 0 to 2", "Capture was turned on late", "songline rebuild", "--skip"):
+            assert words in found.sentence
 
 
 def command(*arguments: str, api: ApiProcess, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

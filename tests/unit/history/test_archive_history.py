@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
 from songline.schemas.progress import lasting_position, split_position
-from tests.support.archive_files import MemoryFiles
+from tests.support.archive_files import MemoryFiles, MemoryTail
 from tests.support.capture_files import NOON, block_offsets, body_at, capture_file, record
 
 
@@ -101,6 +101,23 @@ async def test_what_is_missing_before_the_first_file_is_missing_too() -> None:
     with pytest.raises(ArchiveHoleError, match="0 to 4"):
         await read(HubHistory(files))
     assert await read(HubHistory(files), after=4) == events(5, 7)
+
+
+@pytest.mark.parametrize("first", [0, 20, 29, 30])
+async def test_of_an_archive_that_begins_late_only_what_the_hub_deleted_is_missing(first: int) -> None:
+    files = MemoryFiles()
+    after = files.add(capture_file(records(range(30, 40))), 0)
+    tail = MemoryTail([(second_at(at), body_at(at, second_at(at))) for at in range(60)], first)
+    for until_s in (None, second_at(25), second_at(35)):
+        history = HubHistory(files, tail, skip=True)
+        wanted = [one for one in events(first, 59) if until_s is None or one[1] < until_s]
+        assert await read(history, until_s=until_s) == wanted
+        assert history.skipped.missing == first
+        assert await read(HubHistory(files, tail), first - 1, until_s) == wanted
+    if first:
+        with pytest.raises(ArchiveHoleError, match=f" 0 to {first - 1}; .*Capture was turned on late") as raised:
+            await read(HubHistory(files, tail))
+        assert raised.value.hole.after == after
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate", "snappy"])

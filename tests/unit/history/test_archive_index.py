@@ -15,7 +15,7 @@ from songline.processors.history.index.manifest import MAX_ROWS, joined_with
 from songline.processors.history.index.segment import FileRows, SegmentHead, head_bytes, joined, rows_of_files
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked
-from tests.support.archive_files import MemoryFiles, MemoryIndex
+from tests.support.archive_files import MemoryFiles, MemoryIndex, MemoryTail
 from tests.support.capture_files import NOON, capture_file, record
 
 LISTENERS = ("ann", "bob", "cem", "dora")
@@ -33,8 +33,10 @@ def records(positions: Sequence[int], generation: int = 0, moved: int = 0) -> li
     return [record(at, NOON + 1_000 * generation + at // 3, body_of(at + moved, generation)) for at in positions]
 
 
-async def scanned(files: MemoryFiles, user_id: str, until_s: int | None) -> list[ListenerEvent]:
-    history = HubHistory(files)
+async def scanned(
+    files: MemoryFiles, user_id: str, until_s: int | None, tail: MemoryTail | None
+) -> list[ListenerEvent]:
+    history = HubHistory(files, tail)
     return [
         ListenerEvent(partition, position, second, body)
         for partition in await history.partitions()
@@ -44,9 +46,11 @@ async def scanned(files: MemoryFiles, user_id: str, until_s: int | None) -> list
     ]
 
 
-async def check(files: MemoryFiles, index: ArchiveIndex, until_s: int | None = None) -> None:
+async def check(
+    files: MemoryFiles, index: ArchiveIndex, until_s: int | None = None, tail: MemoryTail | None = None
+) -> None:
     for user_id in (*LISTENERS, "nobody"):
-        assert await index.listener_events(user_id, until_s) == await scanned(files, user_id, until_s)
+        assert await index.listener_events(user_id, until_s) == await scanned(files, user_id, until_s, tail)
 
 
 @settings(max_examples=20)
@@ -105,6 +109,16 @@ async def test_what_is_missing_in_the_archive_is_missing_for_a_lookup() -> None:
     assert history.skipped.missing == 10
     # What is asked for lies before what is missing.
     assert await ArchiveIndex(HubHistory(files), index).listener_events("ann", NOON + 16)
+
+
+async def test_what_the_hub_alone_has_before_and_between_files_is_found() -> None:
+    files, blobs = MemoryFiles(), MemoryIndex()
+    tail = MemoryTail([(NOON + at // 3, body_of(at)) for at in range(120)])
+    files.add(capture_file(records(range(30, 60))), 0)
+    files.add(capture_file(records(range(90, 100))), 1)
+    index = ArchiveIndex(HubHistory(files, tail), blobs)
+    for until_s in (None, NOON + 5, NOON + 10, NOON + 15, NOON + 25, NOON + 35):
+        await check(files, index, until_s, tail)
 
 
 async def test_two_processes_make_one_index() -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from msgspec import structs
 
+from songline.processors.history.archive.errors import ArchiveHoleError
 from songline.processors.history.as_of.charts import HOURS_READ, charts_as_of
 from songline.processors.history.charts.beginning import MomentError, NoHistoryError
 from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.events import SongUploaded
 from songline.schemas.policy import V1
 from tests.support.history import HistoryInFiles, random_history
+from tests.support.reference import Rules
 from tests.support.trending import KEY
 from tests.unit.history.test_chart_replay import (
     BEGIN_S,
@@ -35,7 +37,7 @@ def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
     if not history:
         return
     second = random.choice(history).second + random.choice([0, 0, 1, 3_600, 86_400, 700_000])
-    files = HistoryInFiles(random, history, PARTITIONS)
+    files = HistoryInFiles(random, history, PARTITIONS, late=random.choice([0, 0, 3, 30]))
     found = asyncio.run(charts_as_of(files, SongEventStore(None), second, policy, KEY))
     assert lines(found.charts) == expected(history, second, second, rules)
     _, whole = asyncio.run(replayed(random, history, second, policy))
@@ -51,6 +53,33 @@ def test_of_what_is_older_than_a_week_only_uploads_and_removals_are_applied() ->
     found = asyncio.run(charts_as_of(files, SongEventStore(None), now_s, V1, KEY))
     uploads = sum(isinstance(one.event.data, SongUploaded) for one in old)
     assert uploads < found.events < 60
+
+
+def test_what_only_the_hub_has_before_the_archive_is_read_from_it() -> None:
+    old = random_history(Random(3), BEGIN_S, 60, act)
+    now_s = old[-1].second + (HOURS_READ + 2) * HOUR_S
+    history = old + [structs.replace(one, second=now_s, position=1_000 + one.position) for one in old]
+    files = HistoryInFiles(Random(3), history, PARTITIONS, late=12)
+    for second in (old[2].second, old[-1].second, now_s):
+        found = asyncio.run(charts_as_of(files, SongEventStore(None), second, V1, KEY))
+        assert lines(found.charts) == expected(history, second, second, Rules())
+    # Also the songs' titles, of uploads before the archive.
+    fresh = [one for one in history[60:] if not isinstance(one.event.data, SongUploaded)]
+    files = HistoryInFiles(Random(3), [*old, *fresh], PARTITIONS, late=12)
+    found = asyncio.run(charts_as_of(files, SongEventStore(None), now_s, V1, KEY))
+    assert lines(found.charts) == expected([*old, *fresh], now_s, now_s, Rules())
+
+
+def test_what_is_missing_before_the_hours_that_are_read_is_of_no_matter() -> None:
+    old = random_history(Random(3), BEGIN_S, 60, act)
+    now_s = old[-1].second + (HOURS_READ + 2) * HOUR_S
+    recent = [structs.replace(one, second=now_s, position=1_000 + one.position) for one in old[:30]]
+    files = HistoryInFiles(Random(3), [*old, *recent], PARTITIONS, gone=4)
+    found = asyncio.run(charts_as_of(files, SongEventStore(None), now_s, V1, KEY))
+    assert found.events >= len(recent)
+    for second in (old[-1].second, old[40].second):
+        with pytest.raises(ArchiveHoleError):
+            asyncio.run(charts_as_of(files, SongEventStore(None), second, V1, KEY))
 
 
 def test_a_moment_before_the_history_and_no_history_are_said_so() -> None:

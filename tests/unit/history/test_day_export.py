@@ -11,7 +11,7 @@ from songline.processors.history.archive.errors import DamagedFileError
 from songline.processors.history.archive.history import HubHistory
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked
-from tests.support.archive_files import MemoryFiles
+from tests.support.archive_files import MemoryFiles, MemoryTail
 from tests.support.capture_files import NOON, capture_file, record
 
 FIRST = date(2025, 11, 22)
@@ -58,6 +58,23 @@ async def test_days_are_written_once_and_whole(tmp_path: Path) -> None:
         assert pq.read_table(tmp_path / day / "played.parquet").num_rows == 0
     assert [events for _, events, _ in shown] == [24, 48, 48]
     assert NOON % DAY_S == DAY_S // 2
+
+
+async def test_the_tail_of_the_hub_is_read_once_for_all_days(tmp_path: Path) -> None:
+    """Also where most days are empty, a day in the middle is there already, and the hub's clock goes back."""
+    noon, day_s = NOON, DAY_S
+    seconds = [noon, noon + 1, noon + day_s, noon + 9 * day_s, noon + 8 * day_s, noon + 10 * day_s, noon + 11 * day_s]
+    tail = MemoryTail([(second, liked(at)) for at, second in enumerate(seconds)])
+    files = MemoryFiles()
+    files.add(capture_file([record(0, NOON, liked(0))]), 0)
+    (tmp_path / "2025-11-26").mkdir()
+    written = await export_days(HubHistory(files, tail), tmp_path, date(2025, 12, 3), lambda *_: None)
+    assert len(written) == 10
+    assert tail.readings == 2, "one for each run of days"
+    held = {"2025-11-22": [0, 1], "2025-11-23": [2], "2025-12-01": [3, 4], "2025-12-02": [5]}
+    assert {day.isoformat(): positions(tmp_path, day.isoformat()) for day in written} == {
+        day.isoformat(): held.get(day.isoformat(), []) for day in written
+    }
 
 
 async def test_a_day_that_can_not_be_read_does_not_appear(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def test_as_of_equals_the_fold_of_the_prefix(seed: int) -> None:
         return
     second = random.choice(history).second + random.choice([0, 0, 1, 3_600])
     user = random.choice([*USERS, "nobody"])
-    found = asyncio.run(library_as_of(HistoryInFiles(random, history, PARTITIONS), found_in(history), user, second))
+    files = HistoryInFiles(random, history, PARTITIONS, late=random.choice([0, 0, 3, 30]))
+    found = asyncio.run(library_as_of(files, found_in(history), user, second))
     assert found.library == prefix_library(history, user, second)
     assert found.position == {str(number): -1 for number in range(PARTITIONS)} | {
         str(one.partition): one.position for one in history if one.second <= second

@@ -113,7 +113,9 @@ def parts_of(history: HistoryInFiles, until_s: int | None) -> RebuildParts:
     async def describe() -> object:
         return SimpleNamespace(partitions=frozenset(), created_at=None)
 
-    read = SimpleNamespace(read=history.read, partitions=history.partitions, placed=placed)
+    read = SimpleNamespace(
+        read=history.read, partitions=history.partitions, placed=placed, passing_over=lambda: history
+    )
     hub = SimpleNamespace(describe=describe)
     nothing = cast(Any, None)
     return RebuildParts(nothing, nothing, nothing, cast(Any, read), cast(Any, hub), RebuildCount(), until_s)
