@@ -114,7 +114,7 @@ def layers(data: bytes) -> Iterator[bytes]:
     for codec in CODECS:
         with suppress(Exception):
             yield bytes(codec.decompress(data))
-    with suppress(msgspec.DecodeError):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
         yield from inner(msgspec.msgpack.decode(data))
 
 

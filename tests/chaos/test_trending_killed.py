@@ -55,7 +55,7 @@ async def test_charts_equal_the_reference_after_three_kills(localcloud: LocalClo
                 for turn, share in enumerate(shares[:-1]):
                     await publish(publisher, share)
                     await publish_bad(settings, list(BAD_RECORDS.values())[turn::KILLS])
-                    counted = await wait_for_async(partial(moved, container, counted), "more counted events")
+                    counted = await wait_for_async(partial(moved, container, counted), "more counted events", 240)
                     worker.kill()
                     worker.start()
                 await publish(publisher, shares[-1])

@@ -47,7 +47,9 @@ def test_a_wait_that_is_in_vain_says_what_the_worker_said_last(start: StartWorke
     with pytest.raises(AssertionError, match=r"waited 0\.1 s for its work") as failure:
         wait_for(lambda: "", "its work", 0.1)
     (note,) = failure.value.__notes__
-    assert note.splitlines() == ["while it waited for its work", "worker.log:", "    I do nothing"]
+    # Other tests of this process may have processes of their own.
+    lines = note.splitlines()
+    assert (lines[0], lines[-2:]) == ("while it waited for its work", ["worker.log:", "    I do nothing"])
 
 
 @pytest.mark.parametrize(
