@@ -30,6 +30,8 @@ LONG = (
     "integration/history/test_charts_rebuild.py::test_a_switched_version",
     "integration/history/test_charts_rebuild.py::test_rebuilt_charts_and_days_are_those_of_the_rules[killed",
     "integration/history/test_erasure.py::test_a_listener_is_erased_though",
+    "integration/history/test_erasure.py::test_songs_uploaded_while",
+    "integration/history/test_erasure.py::test_what_comes_after",
     "integration/history/test_erasure.py::test_what_they_do_after",
     "integration/history/test_erasure_api.py::test_an_erasure_is_asked_for",
     "integration/history/test_forget_commands.py::test_a_listener_is_exported",

@@ -56,4 +56,5 @@ def test_only_streams_are_left_out() -> None:
 @pytest.mark.filterwarnings("ignore:Skipped test cases with unsupported payload media types:UserWarning")
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_the_document_says(case: Case[Any], address: str) -> None:
-    case.call_and_validate(base_url=address, checks=CHECKS, timeout=60)
+    # A moment of the past may take the API two minutes, and wait for one that nobody waits for any more.
+    case.call_and_validate(base_url=address, checks=CHECKS, timeout=250)

@@ -60,7 +60,8 @@ async def test_a_record_that_ends_the_worker_is_found_and_parked(
     finally:
         worker.kill()
     assert set(codes) == {CRASHED_IN_FOLD}, worker.said
-    assert len(codes) <= (4 if how != "raise" else 1)
+    # A busy machine may keep a worker from its turn for as long as a hang.
+    assert len(codes) <= {"raise": 1, "hang": 6}.get(how, 4)
     (parked,) = await parked_records(settings)
     assert (parked.hub, parked.readers["trending"].reason) == (hub, "crashes-the-fold")
     assert b"culprit" in parked.body_beginning
