@@ -84,15 +84,22 @@ async def account(cloud: LocalCloud) -> AsyncIterator[CosmosClient]:
         yield client
 
 
-def invented(chance: random.Random, number: int) -> Event:
-    """An event of one of a few listeners, about one of a few songs."""
+def invented(chance: random.Random, number: int, partition: int) -> Event:
+    """An event of one of a few listeners, about one of a few songs.
+
+    Who uploads does so in one partition, as publishers send: else strangers beyond `ownership.OTHERS` make what is kept
+    of a song depend on the order in which partitions are read.
+    """
     user, song = f"user-{chance.randrange(12)}", f"song-{chance.randrange(30)}"
+    uploader = f"user-{chance.randrange(3) * PARTITIONS + partition}"
     kinds: list[Callable[[], Payload]] = [
         lambda: SongPlayed(user_id=user, song_id=song, played_ms=40_000, duration_ms=90_000, region="DE"),
         lambda: SongLiked(user_id=user, song_id=song),
         lambda: SongUnliked(user_id=user, song_id=song),
-        lambda: SongUploaded(user_id=user, song_id=song, title=f"Title {number}", artist="Nova", duration_ms=90_000),
-        lambda: SongRemoved(user_id=user, song_id=song),
+        lambda: SongUploaded(
+            user_id=uploader, song_id=song, title=f"Title {number}", artist="Nova", duration_ms=90_000
+        ),
+        lambda: SongRemoved(user_id=uploader, song_id=song),
     ]
     data = chance.choices(kinds, weights=(10, 2, 1, 3, 1))[0]()
     return Event(id=f"event-{number}", source="/tests", time=NOON + timedelta(seconds=number), data=data)
@@ -110,7 +117,9 @@ class Traffic:
     async def send(self, batches: int, size: int = 10) -> None:
         for _ in range(batches):
             for partition in range(PARTITIONS):
-                events: list[Event | bytes] = [invented(self._chance, self._number + one) for one in range(size)]
+                events: list[Event | bytes] = [
+                    invented(self._chance, self._number + one, partition) for one in range(size)
+                ]
                 self._number += size
                 if self._chance.random() < 0.1:
                     events.insert(3, b"\xffnonsense")
