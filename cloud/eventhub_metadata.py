@@ -44,15 +44,19 @@ class HubConsumerClient(EventHubConsumerClient):
         self._link_auth: Any = None
         self._used_s = 0.0
         self._answers = 0
+        self._is_closed = False
 
     async def close(self) -> None:
         """Close all links and connections."""
-        await self._close_link()
+        # Not while a question is asked, which would open the link anew.
+        async with self._asking:
+            self._is_closed = True
+            await self._close_link()
         await super().close()
 
     async def _management_request_async(self, mgmt_msg: Any, op_type: bytes) -> Any:
         """What the SDK calls for each question. Raises EventHubError."""
-        if version("azure-eventhub") == KNOWN_VERSION:
+        if version("azure-eventhub") == KNOWN_VERSION and not self._is_closed:
             async with self._asking:
                 try:
                     async with asyncio.timeout(ANSWER_S):
