@@ -175,11 +175,14 @@ class _Reading:
             # Capture may have written meanwhile what the hub does not hold any more: only what is missing when both
             # are asked again is missing.
             is_stuck, stuck_at = stuck_at == self._expected, self._expected
-            async for records in self._read_files(is_stuck=is_stuck):
-                yield records
-            if self._is_read:
-                async for records in self._read_tail(is_stuck=is_stuck):
+            # Closed at once where a reading ends early: who closes the hub's connection later may wait without end.
+            async with aclosing(self._read_files(is_stuck=is_stuck)) as found:
+                async for records in found:
                     yield records
+            if self._is_read:
+                async with aclosing(self._read_tail(is_stuck=is_stuck)) as found:
+                    async for records in found:
+                        yield records
                 if self._end is None or self._expected > self._end:
                     return
 
@@ -199,8 +202,9 @@ class _Reading:
                     continue
                 # The hub may hold what the archive lacks.
                 state = await self._history.hub_state(self._partition)
-                async for records in self._read_hub(state, found - 1):
-                    yield records
+                async with aclosing(self._read_hub(state, found - 1)) as before:
+                    async for records in before:
+                        yield records
                 if self._expected < found:
                     if not is_stuck:
                         return
@@ -231,8 +235,9 @@ class _Reading:
         self._expected = max(self._expected, base)
         if self._expected > self._end:
             return
-        async for records in self._read_hub(state, self._end):
-            yield records
+        async with aclosing(self._read_hub(state, self._end)) as found:
+            async for records in found:
+                yield records
         if self._expected <= self._end and is_stuck:
             self._pass_over(min(self._end + 1, max(self._hub_next, self._expected + 1)))
 

@@ -1,6 +1,7 @@
 """The files of a partition become one history: overlapping, twice, out of order, over two lives of a hub."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from azure.core.exceptions import ServiceRequestError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.processors.history.archive.capture_records import Records
 from songline.processors.history.archive.errors import ArchiveHoleError, DamagedFileError
 from songline.processors.history.archive.history import ArchivedBatch, HubHistory
 from songline.schemas.progress import lasting_position, split_position
@@ -101,6 +103,34 @@ async def test_what_is_missing_before_the_first_file_is_missing_too() -> None:
     with pytest.raises(ArchiveHoleError, match="0 to 4"):
         await read(HubHistory(files))
     assert await read(HubHistory(files), after=4) == events(5, 7)
+
+
+class ClosedTail(MemoryTail):
+    """Knows which of its readings have been closed."""
+
+    closed = 0
+
+    async def read(self, partition: str, first: int, last: int) -> AsyncGenerator[Records | int]:
+        try:
+            async with aclosing(super().read(partition, first, last)) as found:
+                async for one in found:
+                    yield one
+        finally:
+            self.closed += 1
+
+
+@pytest.mark.parametrize("files_from", [None, 30])
+async def test_a_reading_of_the_hub_that_ends_early_is_closed_with_it(files_from: int | None) -> None:
+    files = MemoryFiles()
+    if files_from is not None:
+        files.add(capture_file(records(range(files_from, 40))), 0)
+    tail = ClosedTail([(second_at(at), body_at(at, second_at(at))) for at in range(60)], 0)
+    async with aclosing(HubHistory(files, tail).read("0")) as batches:
+        async for batch in batches:
+            assert batch.positions[0] == 0
+            break
+    # Not by the garbage collector, in a task of its own that the end of the process may cancel.
+    assert tail.closed == 1
 
 
 @pytest.mark.parametrize("first", [0, 20, 29, 30])
