@@ -19,6 +19,7 @@ BETWEEN = 4
 """Files that are begun after each of the longest, so that these don't all want the machine at the same time."""
 
 LONG = (
+    "browser/test_dashboard.py::test_every_tab_gets_the_stream",
     "chaos/test_erasure.py",
     "chaos/test_hour_snapshots.py",
     "chaos/test_ingestion.py",
@@ -27,9 +28,11 @@ LONG = (
     "chaos/test_trending_killed.py",
     "contract/test_installation.py::test_an_extra_brings",
     "contract/test_local_installation.py",
+    "integration/catalog/test_worker.py::test_killed_workers_leave",
     "integration/history/test_charts_rebuild.py::test_a_switched_version",
     "integration/history/test_charts_rebuild.py::test_rebuilt_charts_and_days_are_those_of_the_rules[killed",
     "integration/history/test_erasure.py::test_a_listener_is_erased_though",
+    "integration/history/test_erasure.py::test_files_that_can_not",
     "integration/history/test_erasure.py::test_songs_uploaded_while",
     "integration/history/test_erasure.py::test_what_comes_after",
     "integration/history/test_erasure.py::test_what_they_do_after",
@@ -50,6 +53,7 @@ LONG = (
     "integration/trending/test_sealing.py::test_an_hour_that_is_over",
     "integration/trending/test_start.py::test_nobody_waits",
     "integration/trending/test_versions.py",
+    "integration/uploads/test_commands.py::test_what_died",
     "integration/uploads/test_upload.py::test_a_file_that_no_message_can_carry_is_staged_and_lets_the_api_stay_small[500",
 )
 """Files whose tests are `long`: they wait for kills, hangs, locks and leases. `make test-all` runs them."""
