@@ -44,20 +44,20 @@ class HubConsumerClient(EventHubConsumerClient):
         self._link_auth: Any = None
         self._used_s = 0.0
         self._answers = 0
-        self._is_closed = False
+        self._keeps_link = version("azure-eventhub") == KNOWN_VERSION
 
     async def close(self) -> None:
         """Close all links and connections."""
         # Not while a question is asked, which would open the link anew.
         async with self._asking:
-            self._is_closed = True
+            self._keeps_link = False
             await self._close_link()
         await super().close()
 
     async def _management_request_async(self, mgmt_msg: Any, op_type: bytes) -> Any:
         """What the SDK calls for each question. Raises EventHubError."""
-        if version("azure-eventhub") == KNOWN_VERSION and not self._is_closed:
-            async with self._asking:
+        async with self._asking:
+            if self._keeps_link:
                 try:
                     async with asyncio.timeout(ANSWER_S):
                         return await self._ask(mgmt_msg, op_type)

@@ -118,6 +118,24 @@ async def test_a_question_that_is_given_up_leaves_the_link_in_order(shared_local
             assert await hub.read_ends(PARTITION) == expected
 
 
+async def test_questions_that_come_while_the_client_is_closed_leave_no_connection(
+    shared_localcloud: LocalCloud,
+) -> None:
+    async with hub_behind(shared_localcloud) as (proxy, hub):
+        await hub.describe()
+        # One is asked; the client's end waits for it, and the others for that.
+        asked = [asyncio.create_task(hub.describe())]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(hub._client.close())
+        await asyncio.sleep(0)
+        asked += [asyncio.create_task(hub.describe()) for _ in range(2)]
+        await closing
+        await asyncio.wait(asked)
+        await wait_for_async(proxy._is_empty, "connections to end", 60)
+    for one in asked:
+        assert one.exception() is None or isinstance(one.exception(), EventHubError)
+
+
 async def test_what_the_hub_refuses_is_said_as_the_sdk_does(shared_localcloud: LocalCloud) -> None:
     async with hub_behind(shared_localcloud) as (_, hub):
         await hub.describe()
