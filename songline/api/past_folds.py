@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from songline.cloud.extras import DISTRIBUTION
-from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, read_number
+from songline.cloud.settings import BLOB_CONNECTION, BLOB_ENDPOINT, names_blobs, read_number
 from songline.processors.history.as_of.answers import ChartsQuestion, LibraryQuestion
 from songline.projections.past import (
     ListenerAsOf,
@@ -64,7 +64,7 @@ def past_reader(environ: Mapping[str, str]) -> PastReader:
     """The past of the archive that the environment names. Raises SettingError."""
     if missing := next((name for name in NEEDED if find_spec(name) is None), None):
         return NoPast(f"this API lacks {missing}: pip install '{DISTRIBUTION}[history]'")
-    if not environ.get(BLOB_CONNECTION) and not environ.get(BLOB_ENDPOINT):
+    if not names_blobs(environ):
         return NoPast(f"this API has no Blob Storage with the archive: {BLOB_CONNECTION} or {BLOB_ENDPOINT} names it")
     return PastFolds((sys.executable, "-m", MODULE), environ, PastConfig.read(environ), time.time)
 

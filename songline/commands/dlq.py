@@ -21,9 +21,8 @@ from rich.text import Text
 from songline.api_client import visible
 from songline.cloud import blobs, cosmos, servicebus
 from songline.cloud.settings import (
-    BLOB_CONNECTION,
-    BLOB_ENDPOINT,
     SettingError,
+    names_blobs,
     read_blobs,
     read_cosmos,
     read_servicebus,
@@ -160,7 +159,7 @@ async def _connected(job: Callable[[DeadLetters, AuditLog], Awaitable[T]], by: s
         store = cosmos.client(read_cosmos(environ))
         stack.push_async_callback(store.close)
         audio: AudioStore | None = None
-        if environ.get(BLOB_CONNECTION) or environ.get(BLOB_ENDPOINT):
+        if names_blobs(environ):
             audio = AudioStore(await stack.enter_async_context(blobs.client(read_blobs(environ))))
         audit = AuditLog(cosmos.container(store, DATABASE, AUDIT))
         ingestions = IngestionStore(cosmos.container(store, DATABASE, INGESTIONS))
