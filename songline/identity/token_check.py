@@ -1,6 +1,5 @@
 """The check of an access token, over values alone: header, signature, claims (RFC 7519, RFC 8725, RFC 9068)."""
 
-import base64
 import binascii
 import re
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason
 from songline.identity.key_set import ALGORITHMS
 from songline.identity.settings import VerifierSettings
+from songline.identity.token_part import decode_part
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
@@ -75,7 +75,7 @@ def read_header(token: str) -> TokenHeader | CallerRefusal:
     if len(parts) != 3 or not all(map(_PART.fullmatch, parts[:2])):
         return CallerRefusal(RefusalReason.MALFORMED)
     try:
-        found = _headers.decode(_decoded(parts[0]))
+        found = _headers.decode(decode_part(parts[0]))
     except (PoisonError, binascii.Error):
         return CallerRefusal(RefusalReason.MALFORMED)
     # Before the signature is looked at, so that a token without one is told as what it is.
@@ -130,7 +130,3 @@ def _names(value: str | list[str] | None) -> frozenset[str]:
     if value is None:
         return frozenset()
     return frozenset(name for name in (value.split(" ") if isinstance(value, str) else value) if name)
-
-
-def _decoded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

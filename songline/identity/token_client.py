@@ -1,7 +1,5 @@
 """Gets access tokens from the issuer, for the commands (client credentials, RFC 6749 section 4.4)."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 
 import click
@@ -11,6 +9,7 @@ from msgspec import Struct
 from songline.api_client import visible
 from songline.identity.discovery import DiscoveryError, discovery_address, read_metadata
 from songline.identity.settings import ISSUER, ClientSettings
+from songline.identity.token_part import decode_part
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 from songline.sending.exits import CommandError, ExitCode
@@ -108,8 +107,8 @@ def _check_subject(token: str, user: str, issuer: str) -> None:
     parts = token.split(".")
     try:
         part = parts[1] if len(parts) == 3 else ""
-        seen = _subjects.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))).sub
-    except (binascii.Error, ValueError, PoisonError):
+        seen = _subjects.decode(decode_part(part)).sub
+    except (ValueError, PoisonError):
         seen = ""
     if seen != user:
         raise CommandError(
