@@ -22,6 +22,7 @@ from localcloud.faults import Faults
 from localcloud.http import HttpServer
 from localcloud.hub_routes import hub_routes
 from localcloud.log.store import SEGMENT_BYTES, LogStore
+from localcloud.ports import names_port
 from localcloud.published_keys import COSMOS_KEY
 from localcloud.sas import Keys
 from localcloud.servicebus.admin.server import AdministrationServer
@@ -140,12 +141,8 @@ class CloudNamespace:
                 "control": HttpServer(app, host=HOST, port=wanted["control"]),
             }
             for name, server in servers.items():
-                try:
+                with names_port(name, wanted[name]):
                     await stack.enter_async_context(server)
-                except OSError as error:
-                    raise OSError(
-                        f"port {wanted[name]} for {name}: {error.strerror}; choose another with --{name}-port"
-                    ) from error
                 self.ports[name] = server.port
             self._stack = stack.pop_all()
         return self

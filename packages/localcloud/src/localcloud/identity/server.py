@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +9,7 @@ from typing import Self
 from localcloud.http import HttpServer
 from localcloud.identity import app
 from localcloud.identity.config import IdentityConfig
+from localcloud.ports import names_port
 from localcloud.private_file import private_folder
 
 
@@ -43,17 +43,11 @@ class IdentityServer:
         private_folder(self._folder)
         made, self._tokens = app.create(self._folder, self._config, lambda: self.issuer, self._now_s)
         self._server = HttpServer(made, host=self._host, port=self._wanted)
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(self._server)
-            except OSError as error:
-                raise OSError(
-                    f"port {self._wanted} for identity: {error.strerror}; choose another with --identity-port"
-                ) from error
-            self._stack = stack.pop_all()
+        with names_port("identity", self._wanted):
+            await self._server.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+        await self._server.__aexit__(kind, error, trace)
