@@ -8,13 +8,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from songline.processors.history.charts.beginning import SpannedHistory, begin_replay, events_after
 from songline.processors.history.charts.hub_hours import HOUR_S, HubHours
 from songline.processors.history.charts.replay import ChartReplay
 from songline.processors.history.charts.replay_writer import OpenWriter, ReplayWriter
 from songline.processors.history.charts.song_events import SongEventStore
-from songline.processors.history.rebuild.passes import is_near
+from songline.processors.history.rebuild.passes import repeat_passes
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts
 from songline.processors.trending.spans import WEEK_HOURS
@@ -65,17 +66,15 @@ class ReplayRebuild:
         if self._begun is None:
             self._begun = await self._begin(history, await self._open_writer(parts))
         writer, replay = self._begun
+        until_s = 0
+
+        async def fold() -> None:
+            nonlocal until_s
+            until_s = int(self._now_s()) - SETTLED_S if parts.until_s is None else parts.until_s - 1
+            await self._fold(history, replay, writer, until_s)
+
         async with self._counting(parts, replay, writer):
-            before_s: float | None = None
-            while True:
-                await self._ask_ends(parts, replay)
-                began_s = time.monotonic()
-                until_s = int(self._now_s()) - SETTLED_S if parts.until_s is None else parts.until_s - 1
-                await self._fold(history, replay, writer, until_s)
-                pass_s = time.monotonic() - began_s
-                if parts.until_s is not None or is_near(pass_s, before_s):
-                    break
-                before_s = pass_s
+            await repeat_passes(partial(self._ask_ends, parts, replay), fold, once=parts.until_s is not None)
         await writer.hand_over(replay, until_s)
 
     async def _begin(self, history: SpannedHistory, writer: ReplayWriter) -> tuple[ReplayWriter, ChartReplay]:

@@ -1,7 +1,7 @@
 """Rebuilds of `library` and `songs`: their partitions are folded by the processors of their workers."""
 
 import asyncio
-import time
+from functools import partial
 
 from azure.cosmos.aio import ContainerProxy
 
@@ -9,7 +9,7 @@ from songline.processors.catalog import song_store
 from songline.processors.catalog.processor import CatalogPartitionProcessor
 from songline.processors.catalog.song_store import SongStore, StoredSong
 from songline.processors.history.rebuild.partition_fold import FoldParts, PartitionFold
-from songline.processors.history.rebuild.passes import is_near
+from songline.processors.history.rebuild.passes import repeat_passes
 from songline.processors.history.rebuild.progress import PartitionFoldCount
 from songline.processors.history.rebuild.projection import RebuildParts, RebuiltProjection
 from songline.processors.library import shelf_store
@@ -36,18 +36,14 @@ async def fold_history(parts: RebuildParts, key: str, open_processor: OpenProces
     for partition, count in parts.count.partitions.items():
         # A write of the rebuild before may have been under way when the version's positions were read.
         parts.count.events += max(0, count.position - parts.version.positions.get(partition, -1))
-    before_s: float | None = None
-    while True:
-        await _ask_ends(parts)
-        began_s = time.monotonic()
+
+    async def fold_all() -> None:
         async with asyncio.TaskGroup() as group:
             for fold in folds:
                 group.create_task(fold.run(parts.history, parts.until_s))
-        # Of live traffic more came in while the last partition was folded.
-        pass_s = time.monotonic() - began_s
-        if parts.until_s is not None or is_near(pass_s, before_s):
-            return
-        before_s = pass_s
+
+    # Of live traffic more comes in while the last partition is folded.
+    await repeat_passes(partial(_ask_ends, parts), fold_all, once=parts.until_s is not None)
 
 
 async def _ask_ends(parts: RebuildParts) -> None:

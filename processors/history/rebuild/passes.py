@@ -1,4 +1,7 @@
-"""When a rebuild under live traffic has reached the hub's end. Pure."""
+"""The passes of a rebuild under live traffic, until it has reached the hub's end."""
+
+import time
+from collections.abc import Awaitable, Callable
 
 NEAR_S = 5.0
 """A pass that took no longer has reached the end, as far as that can be reached."""
@@ -14,3 +17,18 @@ def is_near(pass_s: float, before_s: float | None) -> bool:
     for the first), as on a machine that is busy, more passes come no nearer: the switch says whether it is near enough.
     """
     return pass_s <= NEAR_S or (before_s is not None and pass_s > SHORTER * before_s)
+
+
+async def repeat_passes(
+    ask_ends: Callable[[], Awaitable[None]], fold: Callable[[], Awaitable[None]], *, once: bool
+) -> None:
+    """Fold what there is until the hub's end is near, or `once`. Before each pass it is asked where the hub ends."""
+    before_s: float | None = None
+    while True:
+        await ask_ends()
+        began_s = time.monotonic()
+        await fold()
+        pass_s = time.monotonic() - began_s
+        if once or is_near(pass_s, before_s):
+            return
+        before_s = pass_s
