@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from songline.processors.history.archive.history import ArchivedBatch
+from songline.processors.history.archive.history import ArchivedBatch, count_before
 
 
 class DayReading:
@@ -20,14 +20,9 @@ class DayReading:
         """What comes next, up to the first event that the hub took at the Unix second `until_s` or later. Raises what
         `batches` raises."""
         while (batch := self._rest or await anext(self._batches, None)) is not None:
-            later = (place for place, second in enumerate(batch.enqueued_s) if second >= until_s)
-            stop = next(later, len(batch.positions))
-            self._rest = _part(batch, slice(stop, None)) if stop < len(batch.positions) else None
+            stop = count_before(batch.enqueued_s, until_s)
+            self._rest = batch.cut(stop) if stop < len(batch.positions) else None
             if stop:
-                yield _part(batch, slice(stop))
+                yield batch.cut(0, stop)
             if self._rest is not None:
                 return
-
-
-def _part(batch: ArchivedBatch, part: slice) -> ArchivedBatch:
-    return ArchivedBatch(batch.partition, batch.positions[part], batch.enqueued_s[part], batch.bodies[part])

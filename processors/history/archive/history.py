@@ -1,7 +1,7 @@
 """The history of a hub: all events of a partition in order, from the archive and then from the hub's tail."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 
 from msgspec import Struct
@@ -34,6 +34,11 @@ class ArchivedBatch(Struct, frozen=True, gc=False):
     positions: list[int]
     enqueued_s: list[int]
     bodies: list[bytes]
+
+    def cut(self, start: int, stop: int | None = None) -> "ArchivedBatch":
+        """The events from index `start` to before `stop`."""
+        part = slice(start, stop)
+        return ArchivedBatch(self.partition, self.positions[part], self.enqueued_s[part], self.bodies[part])
 
 
 class SkippedReport(Struct):
@@ -127,7 +132,7 @@ class HubHistory:
         reading = _Reading(self, partition, after + 1, until_s)
         async with aclosing(reading.run()) as found:
             async for records in found:
-                stop = _before(records, until_s)
+                stop = count_before(records.enqueued_s, until_s)
                 if stop:
                     kept = records if stop == len(records) else records.cut(0, stop)
                     yield ArchivedBatch(partition, kept.positions, kept.enqueued_s, kept.bodies)
@@ -289,8 +294,8 @@ def _last(placed: PlacedFile) -> int:
     return placed.last
 
 
-def _before(records: Records, until_s: int | None) -> int:
-    """How many of the records come before the first that is of `until_s` or later."""
-    if until_s is None or max(records.enqueued_s) < until_s:
-        return len(records)
-    return next(place for place, second in enumerate(records.enqueued_s) if second >= until_s)
+def count_before(enqueued_s: Sequence[int], until_s: int | None) -> int:
+    """How many events of these seconds, of which there are some, come before the first of `until_s` or later."""
+    if until_s is None or max(enqueued_s) < until_s:
+        return len(enqueued_s)
+    return next(place for place, second in enumerate(enqueued_s) if second >= until_s)
