@@ -35,13 +35,18 @@ SavedValues = dict[str, bytes | None]
 """What is to be saved of a shard, by key, in this order."""
 
 
+def hour_of(key: str) -> Hour:
+    """The hour of a chunk by its key (`SourceFlush.chunks`)."""
+    partition, hour, *_ = key.split("/")
+    return int(partition), int(hour)
+
+
 def chunks_by_hour(chunks: Mapping[str, bytes | None]) -> dict[Hour, list[bytes]]:
     """The chunks of source partitions' flushes (`SourceFlush.chunks`), of each key the last one, by hour."""
     found: dict[Hour, list[bytes]] = {}
     for key, chunk in chunks.items():
         if chunk is not None:
-            partition, hour, *_ = key.split("/")
-            found.setdefault((int(partition), int(hour)), []).append(chunk)
+            found.setdefault(hour_of(key), []).append(chunk)
     return found
 
 

@@ -20,7 +20,7 @@ from songline.processors.runtime.service_errors import leaves
 from songline.processors.trending.cells.chunks import encode_mark
 from songline.processors.trending.cells.hour_store import mark_key
 from songline.processors.trending.cells.sealed_hours import SealedHours
-from songline.processors.trending.handover import Hour, SavedValues, chunks_by_hour, sealed_blocks
+from songline.processors.trending.handover import Hour, SavedValues, chunks_by_hour, hour_of, sealed_blocks
 from songline.processors.trending.state_version import StateVersion
 from songline.schemas.channels import (
     TRENDING_CELLS_CHANGELOG,
@@ -59,7 +59,7 @@ class StateWriter:
         """Write chunks of source partitions' flushes, by key. Those of one hour may come in several calls."""
         if self._hours is None:
             for key, chunk in chunks.items():
-                await self._save(TRENDING_CELLS_CHANGELOG, int(key.partition("/")[0]), {key: chunk})
+                await self._save(TRENDING_CELLS_CHANGELOG, hour_of(key)[0], {key: chunk})
             return
         left = iter(chunks_by_hour(chunks).items())
 

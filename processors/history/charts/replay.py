@@ -167,7 +167,7 @@ class ChartReplay:
             self.shard.count(source.number, changes.minutes, changes.hours, changes.facts)
             self.shard.advance_source(source.number, changes.position, changes.watermark_ms)
             if self._chunks is not None:
-                self._chunks.add(source.number, changes.chunks)
+                self._chunks.add(changes.chunks)
             for hour in source.cells.loaded():
                 if hour < oldest:
                     source.cells.unload(hour)

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-Hour = tuple[int, int]
-"""A source partition, and a UTC hour since 1970."""
+from songline.processors.trending.handover import Hour, hour_of
 
 
 class SavedChunks:
@@ -13,11 +12,11 @@ class SavedChunks:
         self._hours: dict[Hour, dict[str, bytes]] = {}
         self._new: dict[Hour, set[str]] = {}
 
-    def add(self, partition: int, chunks: Mapping[str, bytes | None]) -> None:
+    def add(self, chunks: Mapping[str, bytes | None]) -> None:
         """Take in the chunks of a flush, which replace those of the same key."""
         for key, chunk in chunks.items():
-            hour = partition, int(key.split("/")[1])
             if chunk is not None:
+                hour = hour_of(key)
                 self._hours.setdefault(hour, {})[key] = chunk
                 self._new.setdefault(hour, set()).add(key)
 
