@@ -19,32 +19,32 @@ def wait_for(probe: Callable[[], T], what: str, deadline: float = 60.0) -> T:
     workers' last lines.
     """
 
-    def look() -> T:
+    def checked() -> T:
         if not (answer := probe()):
             watched.check()
         return answer
 
     try:
-        return waiting.wait_for(look, what, deadline)
+        return waiting.wait_for(checked, what, deadline)
     except AssertionError as error:
-        _note(error, what)
+        _add_last_words(error, what)
         raise
 
 
 async def wait_for_async(probe: Callable[[], Awaitable[T]], what: str, deadline: float = 60.0) -> T:
     """`wait_for` of an awaitable probe."""
 
-    async def look() -> T:
+    async def checked() -> T:
         if not (answer := await probe()):
             watched.check()
         return answer
 
     try:
-        return await waiting.wait_for_async(look, what, deadline)
+        return await waiting.wait_for_async(checked, what, deadline)
     except AssertionError as error:
-        _note(error, what)
+        _add_last_words(error, what)
         raise
 
 
-def _note(error: AssertionError, what: str) -> None:
+def _add_last_words(error: AssertionError, what: str) -> None:
     error.add_note(f"while it waited for {what}\n{watched.last_words()}")
