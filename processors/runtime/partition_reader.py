@@ -218,12 +218,14 @@ class PartitionReader:
 
     async def is_mended(self) -> bool:
         """Whether a partition with a mismatch may be read again: an operator set its watermark, or the hub fits again.
-        Raises AzureError and EventHubError."""
+        If not, `mismatch` says what the hub holds by now. Raises AzureError and EventHubError."""
         found = await self._shared.watermarks.read(self.partition)
         if found is not None and self._written is not None and found.resets != self._written.resets:
             return True
-        state = await self._shared.metadata.read_state(self.partition)
-        return not isinstance(resume_point(found, state, self.place), HubMismatch)
+        resumed = resume_point(found, await self._shared.metadata.read_state(self.partition), self.place)
+        if isinstance(resumed, HubMismatch):
+            self.mismatch = resumed
+        return not isinstance(resumed, HubMismatch)
 
     async def check_hub(self) -> None:
         """Set `mismatch` where the hub is another one, or lacks what comes next. Raises EventHubError."""
