@@ -23,7 +23,7 @@ SIZE = 200
 PARTITIONS = 4
 KEYS = 20_000
 DEADLINE = 120.0
-PASSWORD = (
+CONNECTION = (
     "Endpoint=sb://127.0.0.1;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;"
     "UseDevelopmentEmulator=true"
 )
@@ -31,13 +31,13 @@ AIOKAFKA: dict[str, Any] = {
     "security_protocol": "SASL_PLAINTEXT",
     "sasl_mechanism": "PLAIN",
     "sasl_plain_username": "$ConnectionString",
-    "sasl_plain_password": PASSWORD,
+    "sasl_plain_password": CONNECTION,
 }
 CONFLUENT: dict[str, Any] = {
     "security.protocol": "SASL_PLAINTEXT",
     "sasl.mechanism": "PLAIN",
     "sasl.username": "$ConnectionString",
-    "sasl.password": PASSWORD,
+    "sasl.password": CONNECTION,
 }
 
 

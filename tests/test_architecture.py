@@ -1,6 +1,7 @@
 """The rules that the layout promises, held by the code itself."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -317,3 +318,14 @@ def test_nothing_happens_on_import() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
+
+
+def test_a_rule_about_safety_is_silenced_for_a_reason() -> None:
+    """Ruff's rules S are bandit's."""
+    without = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in modules(*PACKAGES, "bench")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"noqa: S[0-9]", line) and not re.search(r"# noqa: S[0-9]+ - \w", line)
+    ]
+    assert without == []

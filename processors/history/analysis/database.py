@@ -29,7 +29,7 @@ class EventDatabase:
         self._connection.execute("set autoload_known_extensions = false")
         for name, schema in SCHEMAS.items():
             self._connection.register("empty", schema.empty_table())
-            self._connection.execute(f'create table "{name}" as select * from empty')  # noqa: S608
+            self._connection.execute(f'create table "{name}" as select * from empty')  # noqa: S608 - names of ours
             self._connection.unregister("empty")
         self._connection.execute("set enable_external_access = false")
         self._connection.execute("set lock_configuration = true")
@@ -38,7 +38,7 @@ class EventDatabase:
         """Add rows in the form of Arrow."""
         for name, rows in tables.items():
             self._connection.register("more", rows)
-            self._connection.execute(f'insert into "{name}" select * from more')  # noqa: S608
+            self._connection.execute(f'insert into "{name}" select * from more')  # noqa: S608 - names of ours
             self._connection.unregister("more")
 
     def check(self, sql: str) -> None:

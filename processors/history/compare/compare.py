@@ -143,7 +143,8 @@ async def _same(
     ids = {f"@id{number}": one for number, one in enumerate(sorted({one for _, one in items}))}
     parameters: list[dict[str, object]] = [{"name": name, "value": one} for name, one in (values | ids).items()]
     # By ids too: a chart has thousands of documents, and a page is of few of them.
-    query = f"SELECT * FROM c WHERE c.{key} IN ({', '.join(values)}) AND c.id IN ({', '.join(ids)})"  # noqa: S608
+    which = f"c.{key} IN ({', '.join(values)}) AND c.id IN ({', '.join(ids)})"
+    query = f"SELECT * FROM c WHERE {which}"  # noqa: S608 - names of parameters
     found = {(item[key], item["id"]): dict(item) async for item in container.query_items(query, parameters=parameters)}
     return {place: item for place, item in found.items() if place in items}
 

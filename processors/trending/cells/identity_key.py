@@ -31,7 +31,7 @@ class IdentityKey:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"the key of trending's sets has {len(secret)} bytes, expected {KEY_BYTES}")
         # Every hash is a block by itself, and no two are alike.
-        self._encryptor = Cipher(algorithms.AES(secret), modes.ECB()).encryptor()  # noqa: S305
+        self._encryptor = Cipher(algorithms.AES(secret), modes.ECB()).encryptor()  # noqa: S305 - see above
         # Shards are restored in threads, and an encryptor that another thread uses raises RuntimeError.
         self._using = Lock()
         # The key check value of payment systems: the encrypted block of zeros.

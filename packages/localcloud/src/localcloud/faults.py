@@ -173,7 +173,7 @@ class _ArmedFault:
         self.rule = rule
         self.matched = 0
         self.fired = 0
-        self._random = random.Random(rule.seed)
+        self._random = random.Random(rule.seed)  # noqa: S311 - faults that a seed repeats
 
     def strikes(self, service: str, operation: str, entities: Sequence[str]) -> bool:
         rule = self.rule

@@ -253,7 +253,8 @@ def delete_container(container: Container) -> Callable[[SqliteSession], None]:
     def job(session: SqliteSession) -> None:
         container.deleted = True
         for table in ("items", "unique_values"):
-            session.connection.execute(f"DELETE FROM {table} WHERE container = ?", (container.number,))  # noqa: S608
+            statement = f"DELETE FROM {table} WHERE container = ?"  # noqa: S608 - a name from above
+            session.connection.execute(statement, (container.number,))
         session.connection.execute("DELETE FROM containers WHERE number = ?", (container.number,))
         session.connection.execute("DELETE FROM offers WHERE resource = ?", (container.link,))
 

@@ -77,7 +77,9 @@ def candidates(
             clauses.append(f"id IN ({', '.join('?' * len(names))})")
             values.extend(names)
         exclude_expired(container, now, clauses, values)
-        statement = f"SELECT epk, pk, id, number, body FROM items WHERE {' AND '.join(clauses)} ORDER BY epk, pk, id"  # noqa: S608
+        where = " AND ".join(clauses)
+        order = "epk, pk, id"
+        statement = f"SELECT {order}, number, body FROM items WHERE {where} ORDER BY {order}"  # noqa: S608 - names of ours
         for epk, pk, id_, number, body in session.connection.execute(statement, values):
             yield Candidate((epk, pk, id_), number, body)
 

@@ -277,7 +277,7 @@ class MessageStore:
                 self._references[blob] -= 1
                 gone.add(blob)
             for table in ("messages", "sessions", "numbers"):
-                self._database.execute(f"DELETE FROM {table} WHERE queue = ?", (name,))  # noqa: S608 # names of ours
+                self._database.execute(f"DELETE FROM {table} WHERE queue = ?", (name,))  # noqa: S608 - names of ours
         return gone
 
 
