@@ -1,4 +1,5 @@
-"""The layers between the server and the routes, outermost first: text, host, CORS, cross-site writes, HEAD."""
+"""The layers between the server and the routes, outermost first: headers for browsers, text and host, CORS, cross-site
+writes, HEAD."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from songline.projections.http.allow import AllowMiddleware
+from songline.projections.http.browser_headers import BrowserHeadersMiddleware
 from songline.projections.http.head import HeadMiddleware
 from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours, read_hosts, read_origins
 from songline.projections.http.problems import Fault, Problem, answer, refused
@@ -46,6 +48,7 @@ class AllowedNames(Struct, frozen=True):
                 expose_headers=_RESPONSE_HEADERS,
             )
         app.add_middleware(_NamedHost, front=self)
+        app.add_middleware(BrowserHeadersMiddleware)
 
 
 class _NamedHost:

@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Struct, structs
 from starlette.responses import Response
 
+from songline.projections.http.browser_headers import BROWSER_HEADERS
 from songline.schemas.decoding import excerpt
 
 MEDIA_TYPE = "application/problem+json"
@@ -31,7 +32,8 @@ def answer(problem: Problem, retry_after: int | None = None) -> Response:
     """The problem as a response; `retry_after` is in seconds."""
     # The detail may quote the request. Control characters in it must not reach a terminal.
     problem = structs.replace(problem, detail=excerpt(problem.detail, len(problem.detail) * 10))
-    headers = {"Cache-Control": "no-store"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
+    # Also of an answer that no layer sees, because a layer failed.
+    headers = {**BROWSER_HEADERS, "Cache-Control": "no-store"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
     return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)
 
 

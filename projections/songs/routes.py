@@ -19,6 +19,7 @@ from songline.projections.live_version import VersionGoneError
 from songline.projections.songs import queries as songs
 from songline.projections.songs.audio import AudioLostError, SongAudio
 from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, SongCursorError, SongGoneError, SongSearch
+from songline.projections.songs.served_audio import file_headers, served_type
 from songline.projections.songs.served_songs import SongVersions
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
@@ -115,7 +116,8 @@ def _versions(request: Request) -> SongVersions:
 
 async def _play(request: Request, song: Song, sha256: str, size: int) -> Response:
     tag = f'"{sha256}"'
-    headers = {"ETag": tag, "Cache-Control": AUDIO_CACHE, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff"}
+    headers = {"ETag": tag, "Cache-Control": AUDIO_CACHE, "Accept-Ranges": "bytes"}
+    headers |= file_headers(song.id, song.content_type)
     if is_known(request, tag):
         return Response(status_code=304, headers=headers)
     try:
@@ -130,7 +132,7 @@ async def _play(request: Request, song: Song, sha256: str, size: int) -> Respons
     headers["Content-Length"] = str(sent.length)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.first}-{part.last}/{size}"
-    status, media = 200 if part is None else 206, song.content_type or "application/octet-stream"
+    status, media = 200 if part is None else 206, served_type(song.content_type)
     store: SongAudio | None = request.app.state.audio
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=media)

@@ -261,3 +261,12 @@ def test_an_age_that_is_not_known_is_not_shown_as_zero(visit: Visit) -> None:
     )
     assert notices[0].startswith("Stale: nothing was counted for 2 h. This chart is as of ")
     assert notices[1].startswith("Stale: it is not known how far events are counted. This chart is as of ")
+
+
+def test_the_api_s_documents_are_shown_and_tried_though_no_inline_script_runs(visit: Visit) -> None:
+    """What the policy of the page forbids is an error in the console."""
+    visit.page.goto(f"{visit.address}/docs")
+    visit.page.locator(".opblock-summary-path", has_text="/v1/charts").first.click()
+    visit.page.get_by_role("button", name="Try it out").click()
+    visit.page.get_by_role("button", name="Execute").click()
+    expect(visit.page.locator(".live-responses-table .response-col_status").last).to_contain_text("200")

@@ -1,5 +1,6 @@
 """What holds for every route of the API: HEAD, unknown parameters, hosts, other sites, bytes that are no text."""
 
+import re
 from typing import Any
 
 import httpx
@@ -260,3 +261,40 @@ def test_a_header_with_two_values_is_refused(web: httpx.Client, method: str, pat
         seen = answer.json()["errors"][0]["value"]
         assert usual[name] in seen
         assert "another" in seen
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in (*READS, *PAGES, *FILES)),
+        *WRITES,
+        ("GET", "/v1/nothing"),
+        ("GET", "/assets/nothing.js"),
+        ("GET", "/v1/charts/top/1h?nonsense=1"),
+        ("PATCH", "/v1/events"),
+        ("OPTIONS", "/v1/events"),
+    ],
+)
+def test_no_answer_runs_a_script_or_is_in_a_frame(web: httpx.Client, method: str, path: str) -> None:
+    with web.stream(method, path) as answer:
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert answer.headers.get_list("referrer-policy") == ["no-referrer"]
+        (policy,) = answer.headers.get_list("content-security-policy")
+    rules = dict(rule.strip().partition(" ")[::2] for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["frame-ancestors"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert "unsafe" not in policy
+    assert rules.get("script-src", "'self'") == "'self'"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/events"])
+def test_a_page_has_no_script_of_its_own(web: httpx.Client, path: str) -> None:
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", web.get(path).text, re.DOTALL)
+    assert scripts
+    assert all(" src=" in attributes and not content.strip() for attributes, content in scripts)
+
+
+def test_an_answer_to_another_host_has_them_too(web: httpx.Client) -> None:
+    refused = web.get("/v1/charts", headers={"Host": "evil.example"})
+    assert refused.status_code == 400
+    assert "frame-ancestors 'none'" in refused.headers["content-security-policy"]

@@ -131,6 +131,41 @@ async def test_pages_hold_every_song_once_while_others_come_and_go(
     assert cursor is None
 
 
+@pytest.mark.parametrize(
+    ("number", "announced", "served", "ending"),
+    [
+        (1, "audio/mpeg", "audio/mpeg", "mp3"),
+        (2, "audio/ogg", "audio/ogg", "ogg"),
+        # What anybody may have announced, and no worker has found.
+        (3, "text/html", "application/octet-stream", "bin"),
+        (4, "image/svg+xml", "application/octet-stream", "bin"),
+        (5, "audio/x-shockwave-flash", "application/octet-stream", "bin"),
+        (6, None, "application/octet-stream", "bin"),
+    ],
+)
+async def test_a_file_is_served_as_audio_and_as_nothing_else(
+    songs: SongStore,
+    playable: str,
+    songs_api: httpx.AsyncClient,
+    number: int,
+    announced: str | None,
+    served: str,
+    ending: str,
+) -> None:
+    await put(songs, f"odd:{number}", sha256=SHA256, size=len(SOUND), content_type=announced)
+    path = f"/v1/songs/odd:{number}/audio"
+    for answer in (
+        await songs_api.get(path),
+        await songs_api.get(path, headers={"Range": "bytes=1-2"}),
+        await songs_api.head(path),
+    ):
+        assert answer.headers["content-type"] == served
+        assert answer.headers["content-disposition"] == f'attachment; filename="odd-{number}.{ending}"'
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-security-policy"].endswith("; sandbox")
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 async def test_a_whole_song_is_its_bytes(playable: str, songs_api: httpx.AsyncClient) -> None:
     answer = await songs_api.get(playable)
     assert answer.status_code == 200
