@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from songline.cloud import blobs, cosmos, eventhubs, servicebus
 from songline.cloud.settings import BlobSettings, CosmosSettings, EventHubsSettings, ServiceBusSettings
-from songline.projections import past
+from songline.projections import past, staleness
 from songline.projections.charts import routes as chart_api
 from songline.projections.charts.history import History, SongHistory
 from songline.projections.charts.routes import Index
@@ -25,6 +25,7 @@ from songline.projections.http.parameters import ParametersError, known
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 from songline.projections.hub_creation import HubCreation
+from songline.projections.hub_ends import HubEndsReader
 from songline.projections.ingestions import routes as ingestion_api
 from songline.projections.ingestions.queries import HEARTBEAT, POLL, IngestionsAnswer, Step
 from songline.projections.library import routes as library_api
@@ -46,6 +47,7 @@ from songline.projections.plays import routes as plays_api
 from songline.projections.songs import routes as song_api
 from songline.projections.songs.audio import SongAudio
 from songline.projections.songs.served_songs import SongVersions
+from songline.projections.staleness import StalenessCheck
 from songline.projections.store import DocumentStore, StoreUnavailableError
 from songline.schemas.channels import (
     DATABASE,
@@ -126,10 +128,14 @@ def create(
             app.state.libraries = LibraryReader(store(LIBRARY), FoldedCache())
             app.state.parked = store(PARKED)
             app.state.audio = app.state.dead_letters = app.state.hub = None
+            ends: HubEndsReader | None = None
             if hubs is not None:
                 consumer = eventhubs.consumer(hubs, MUSIC_EVENTS, "$Default", retry_total=0)
                 stack.push_async_callback(consumer.close)
                 app.state.hub = HubCreation(consumer, time.monotonic)
+                ends = HubEndsReader(consumer, _now, time.monotonic)
+                stack.push_async_callback(ends.close)
+            app.state.staleness = StalenessCheck(ends, _now)
             if storage is not None:
                 blob_client = blobs.client(storage)
                 stack.push_async_callback(blob_client.close)
@@ -141,7 +147,7 @@ def create(
                 FeedStores(versions, songs, app.state.ingestions),
                 None if hubs is None else HubCounter(hubs, time.monotonic),
                 broadcast,
-                lambda: datetime.now(UTC),
+                _now,
                 stale_s=stale_s,
                 workers=WorkerReports(workers),
             )
@@ -168,12 +174,17 @@ def create(
     ingestion_api.routes(app, poll, heartbeat)
     parked_api.routes(app)
     past.install(app)
+    staleness.install(app)
     health_api.routes(app)
     pages.routes(app)
     _problems(app)
     openapi.describe(app, SERVED)
     front.install(app)
     return app
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _problems(app: FastAPI) -> None:

@@ -1,6 +1,6 @@
 """The freshness of an answer, from the watermarks that its worker wrote."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,26 +8,29 @@ from songline.projections.store import DocumentStore
 from songline.schemas.progress import PROGRESS, Watermark, WatermarkDocument
 
 
-async def freshness(store: DocumentStore, now: datetime, created_at: datetime | None = None) -> dict[str, Any]:
-    """The fields of Freshness. Raises StoreUnavailableError.
+async def read_watermarks(store: DocumentStore, created_at: datetime | None = None) -> dict[str, Watermark]:
+    """How far the projection in `store` is, by partition; empty before its worker has written it. Raises
+    StoreUnavailableError.
 
-    Call it before the documents are read, so that the freshness holds for them. `created_at` is the creation time of
+    Call it before the documents are read, so that the watermarks hold for them. `created_at` is the creation time of
     the hub, None if it is unknown. Positions of a hub with another creation time don't count: of this hub nothing is
     applied.
     """
     progress = await store.read(PROGRESS, PROGRESS, WatermarkDocument)
     reached = {} if progress is None else progress.partitions
-    if created_at is not None:
-        nothing = Watermark(position=-1, through=None)
-        reached = {
-            partition: one if one.created_at in (None, created_at) else nothing for partition, one in reached.items()
-        }
+    if created_at is None:
+        return reached
+    nothing = Watermark(position=-1, through=None)
+    return {partition: one if one.created_at in (None, created_at) else nothing for partition, one in reached.items()}
+
+
+def freshness(as_of: datetime, through: datetime | None, reached: Mapping[str, Watermark]) -> dict[str, Any]:
+    """The fields of Freshness."""
+    partitions = sorted(reached, key=int)
     return {
-        "as_of": now,
-        "complete_through": earliest(one.through for one in reached.values()),
-        "position": {
-            partition: one.position for partition, one in sorted(reached.items(), key=lambda one: int(one[0]))
-        },
+        "as_of": as_of,
+        "complete_through": through,
+        "position": {partition: reached[partition].position for partition in partitions},
     }
 
 

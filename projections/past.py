@@ -78,10 +78,13 @@ def second_of(moment: datetime, now: datetime) -> int:
     return int(moment.timestamp() // 1)
 
 
-def only_one(min_position: str | None) -> None:
-    """Raise PastMomentError where a position is asked for beside a moment: of the past there is nothing to wait for."""
+def only_one(min_position: str | None, max_staleness: str | None) -> None:
+    """Raise PastMomentError where a position or an age is asked for beside a moment: of the past there is nothing to
+    wait for, and it grows no older."""
     if min_position is not None:
         raise PastMomentError("no `min_position` beside it: of the past there is nothing to wait for")
+    if max_staleness is not None:
+        raise PastMomentError("no `maxStaleness` beside it: the past grows no older")
 
 
 def install(app: FastAPI) -> None:

@@ -1,7 +1,6 @@
 """Types of command line options that several commands share."""
 
 import math
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ from typing import Any
 import click
 
 from songline.schemas.decoding import excerpt
+from songline.schemas.durations import checked_age, read_duration
 from songline.schemas.moments import read_asked_moment
 from songline.schemas.texts import encodable
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class FiniteRange(click.FloatRange):
@@ -52,6 +50,18 @@ class PastMoment(click.ParamType):
         return str(value)
 
 
+class MaxStaleness(click.ParamType):
+    """How old an answer may be: the value is the text, which the API reads by the same rule."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return checked_age(value)
+        except ValueError as error:
+            self.fail(f"saw {excerpt(encodable(str(value)))!r}, expected {error}.", param, ctx)
+
+
 class Age(click.ParamType):
     """A time span: a number and `s`, `m`, `h` or `d`."""
 
@@ -60,7 +70,7 @@ class Age(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        match = re.fullmatch(r"([0-9]{1,6})([smhd])", value)
-        if match is None:
-            self.fail(f"{value!r} is no age: expected a number and s, m, h or d, as in 90s, 30m, 2h or 7d.", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        try:
+            return read_duration(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is no age: expected {error}.", param, ctx)

@@ -1,6 +1,7 @@
 """Reads charts by kind, window and scope."""
 
 import re
+from datetime import datetime
 
 from msgspec import structs
 
@@ -47,6 +48,12 @@ async def chart(store: DocumentStore, kind: Kind, window: Window, scope: str, li
     if found is None:
         return None
     return structs.replace(freshest(found, fresh), entries=found.entries[:limit])
+
+
+async def complete_through(store: DocumentStore) -> datetime | None:
+    """The moment through which all charts are complete, None while that is unknown. Raises StoreUnavailableError."""
+    fresh = await store.read(PROGRESS, PROGRESS, Freshness)
+    return None if fresh is None else fresh.complete_through
 
 
 def freshest(found: Chart, fresh: Freshness | None) -> Chart:

@@ -21,6 +21,7 @@ from songline.projections.http.responses import fresh, plain, shown
 from songline.projections.live_version import VersionedStores
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import WAIT, MinPosition, Wait, parse, reaching
+from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.store import DocumentStore
 from songline.schemas.channels import CHARTS
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, Kind, Window, chart_key
@@ -29,6 +30,8 @@ from songline.schemas.regions import REGIONS
 
 # The trending worker writes a chart at most once a second, so a cached copy is valid for that long.
 CHART_CACHE = "public, max-age=1"
+# A cache would make an answer older than its caller allows.
+CHECKED_CACHE = "no-cache"
 INDEX_CACHE = "public, max-age=3600"
 RETRY_SECONDS = 2
 
@@ -71,6 +74,7 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
         accept: Accept = None,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
     ) -> Response:
         """Every answer has its freshness: `asOf`, `completeThrough` and `position`. A scope without events has no
@@ -86,15 +90,17 @@ def _current(app: FastAPI, now: Callable[[], datetime]) -> None:
             return await charts.chart(await _store(request), kind, window, scope, limit)
 
         if as_of is not None:
-            past.only_one(min_position)
+            past.only_one(min_position, max_staleness)
             found = await _past(request, chart_key(kind, window, scope), past.second_of(as_of, now()), limit)
         else:
             found = await reaching(f"chart {kind} {window} {scope}", read, _position, parse(min_position), wait)
+            if found is not None:
+                _staleness(request).check("charts", max_staleness, found.complete_through)
         if found is None:
             detail = f"The {kind} chart of the last {window} has not been computed yet; the trending worker makes it."
             return answer(Problem("Not computed yet", 503, detail), RETRY_SECONDS)
         if form == negotiation.JSON:
-            response = fresh(request, found, CHART_CACHE)
+            response = fresh(request, found, CHART_CACHE if max_staleness is None else CHECKED_CACHE)
         else:
             response = tabled((found,), form, f"{kind}-{window}")
         response.headers["Vary"] = "Accept"
@@ -117,6 +123,7 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         ] = None,
         until: Annotated[Moment | None, Query(description="Before this moment; the default is now")] = None,
         limit: Annotated[int, Query(ge=1, le=CHART_SIZE, description="The most entries of each chart"), IS_WHOLE] = 10,
+        max_staleness: MaxStaleness = None,
         accept: Accept = None,
     ) -> Response:
         """The first chart of each UTC hour, oldest first, over at most seven days. An hour in which the trending worker
@@ -130,7 +137,11 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
         form = negotiation.chosen(accept)
         if form is None:
             return unacceptable(accept)
-        found = await history.snapshots(await _store(request), kind, window, scope, begin, end, limit)
+        store = await _store(request)
+        if max_staleness is not None:
+            # A snapshot is of its hour's first moment: nothing that came after `end` is in one.
+            _staleness(request).check("charts", max_staleness, await charts.complete_through(store), end)
+        found = await history.snapshots(store, kind, window, scope, begin, end, limit)
         name = f"{kind}-{window}-history"
         response = plain(found) if form == negotiation.JSON else tabled(found.charts, form, name)
         response.headers["Vary"] = "Accept"
@@ -139,18 +150,26 @@ def _before(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get(
         "/v1/songs/{song_id}/history",
         summary="How often a song was listened to",
-        responses=openapi.answers("SongHistory", 404, 503),
+        responses=openapi.answers("SongHistory", 400, 404, 503),
     )
-    async def of_song(request: Request, song_id: SongId) -> Response:
+    async def of_song(request: Request, song_id: SongId, max_staleness: MaxStaleness = None) -> Response:
         """The hours and windows in which the song was among the first hundred of the global chart. Another song, or an
         unknown one, has no points."""
-        return plain(await history.of_song(await _store(request), song_id, WINDOWS, now()))
+        store = await _store(request)
+        if max_staleness is not None:
+            _staleness(request).check("charts", max_staleness, await charts.complete_through(store))
+        return plain(await history.of_song(store, song_id, WINDOWS, now()))
 
 
 async def _store(request: Request) -> DocumentStore:
     """The container of the live version. Raises StoreUnavailableError."""
     versions: VersionedStores = request.app.state.versions
     return (await versions.live(CHARTS)).store
+
+
+def _staleness(request: Request) -> StalenessCheck:
+    check: StalenessCheck = request.app.state.staleness
+    return check
 
 
 async def _past(request: Request, key: str, second: int, limit: int) -> Chart | None:

@@ -280,6 +280,7 @@ export interface Problem {
   detail: string;
   type?: string;
   errors?: Fault[];
+  age?: number | null;
 }
 
 export interface Fault {

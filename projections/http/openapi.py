@@ -21,7 +21,7 @@ _WORDS = {
     410: "The song was removed",
     416: "The range begins after the end of the file",
     501: "`asOf`: this API can't read the archive; `detail` says what it lacks",
-    503: "Not computed yet, or a store can't be reached; `Retry-After` says when to ask again",
+    503: "Not computed yet, older than `maxStaleness`, or a store can't be reached; see `Retry-After`",
 }
 _BODILESS = (204, 304)
 _EXAMPLES = {kind.__name__: example for kind, example in examples.DOCUMENTS.items()}

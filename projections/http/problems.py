@@ -19,13 +19,15 @@ class Fault(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """An error answer. `detail` says what was seen, what was expected and what to do."""
+    """An error answer. `detail` says what was seen, what was expected and what to do. `age` is that of an answer which
+    would be older than `maxStaleness`, in seconds; it is absent from other errors, and where the age is unknown."""
 
     title: str
     status: int
     detail: str
     type: str = "about:blank"
     errors: tuple[Fault, ...] = ()
+    age: float | None = None
 
 
 def answer(problem: Problem, retry_after: int | None = None) -> Response:
@@ -33,7 +35,9 @@ def answer(problem: Problem, retry_after: int | None = None) -> Response:
     # The detail may quote the request. Control characters in it must not reach a terminal.
     problem = structs.replace(problem, detail=excerpt(problem.detail, len(problem.detail) * 10))
     # Also of an answer that no layer sees, because a layer failed.
-    headers = {**BROWSER_HEADERS, "Cache-Control": "no-store"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
+    headers = {**BROWSER_HEADERS, "Cache-Control": "no-store"} | (
+        {} if retry_after is None else {"Retry-After": str(retry_after)}
+    )
     return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)
 
 

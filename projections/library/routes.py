@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from songline.projections import past
 from songline.projections import read_your_writes as reaching
-from songline.projections.freshness import freshness
+from songline.projections.freshness import freshness, read_watermarks
 from songline.projections.http import openapi
 from songline.projections.http.ids import UserId
 from songline.projections.http.numbers import IS_WHOLE
@@ -24,10 +24,14 @@ from songline.projections.library.queries import MAX_LIMIT, LibraryTooLargeError
 from songline.projections.live_version import ServedVersion, VersionedStores, VersionGoneError
 from songline.projections.past import AsOf, PastReader
 from songline.projections.read_your_writes import POSITION_RULE, WAIT, BehindError, MinPosition, PositionError, Wait
-from songline.projections.songs.served_songs import SongVersions
+from songline.projections.songs.served_songs import ServedSongs, SongVersions
+from songline.projections.songs.titles import LASTS, TitleCache
+from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.channels import LIBRARY
+from songline.schemas.durations import read_duration
 from songline.schemas.library.fold import RECENT
+from songline.schemas.progress import Watermark
 from songline.schemas.projections import FIRST_VERSION
 
 Now = Callable[[], datetime]
@@ -67,6 +71,7 @@ def _library(app: FastAPI, now: Now) -> None:
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most songs on a page"), IS_WHOLE] = 20,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
     ) -> Response:
         """The songs that the listener played, likes or uploaded, with titles from the catalog. A listener without any
@@ -78,11 +83,13 @@ def _library(app: FastAPI, now: Now) -> None:
             rule = "`next` of the page before, with the same filter and sort"
             return refused(400, "No such page", (Fault("cursor", shown(cursor), rule),))
         try:
-            fresh, lists, read_version = await _read_at(request, now, user_id, min_position, wait, as_of, version)
+            fresh, lists, read_version = await _read_at(
+                request, now, user_id, min_position, wait, max_staleness, as_of, version
+            )
             songs = await _songs(request).of(songs_version)
         except VersionGoneError:
             return refused(400, "No such page", (Fault("cursor", shown(cursor), GONE),))
-        page = await libraries.page(lists, songs.titles, user_id, query, limit, fresh)
+        page = await libraries.page(lists, _titles(songs, max_staleness), user_id, query, limit, fresh)
         return plain(structs.replace(page, next=with_versions(page.next, read_version, songs.version)))
 
 
@@ -98,12 +105,13 @@ def _recent(app: FastAPI, now: Now) -> None:
         limit: Annotated[int, Query(ge=1, le=RECENT, description="The most listens"), IS_WHOLE] = RECENT,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
     ) -> Response:
         """The listener's last listens by the time they happened, newest first."""
-        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, as_of)
-        songs = await _songs(request).live()
-        return plain(await libraries.recent(lists, songs.titles, user_id, limit, fresh))
+        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, max_staleness, as_of)
+        titles = _titles(await _songs(request).live(), max_staleness)
+        return plain(await libraries.recent(lists, titles, user_id, limit, fresh))
 
 
 def _summary(app: FastAPI, now: Now) -> None:
@@ -117,13 +125,14 @@ def _summary(app: FastAPI, now: Now) -> None:
         user_id: UserId,
         min_position: MinPosition = None,
         wait: Wait = WAIT,
+        max_staleness: MaxStaleness = None,
         as_of: AsOf = None,
     ) -> Response:
         """The listener's time of listening, and the number of songs in the library."""
-        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, as_of)
+        fresh, lists, _ = await _read_at(request, now, user_id, min_position, wait, max_staleness, as_of)
         # The catalog is asked for the owners of uploads alone.
-        songs = await _songs(request).live() if lists.library.uploaded else None
-        return plain(await libraries.summary(lists, None if songs is None else songs.titles, user_id, fresh))
+        titles = _titles(await _songs(request).live(), max_staleness) if lists.library.uploaded else None
+        return plain(await libraries.summary(lists, titles, user_id, fresh))
 
 
 async def _read_at(
@@ -132,19 +141,20 @@ async def _read_at(
     user_id: str,
     min_position: str | None,
     wait: float,
+    max_staleness: str | None,
     as_of: datetime | None,
     version: int | None = None,
 ) -> tuple[dict[str, Any], LibraryLists, int]:
     """The listener's library, its freshness and its version: of now, the live one without `version`; or of a moment of
     the past, which is of no version and counts as the first.
 
-    Raises PositionError, BehindError, VersionGoneError, StoreUnavailableError, and the errors of
+    Raises PositionError, BehindError, TooStaleError, VersionGoneError, StoreUnavailableError, and the errors of
     `songline.projections.past`.
     """
     if as_of is None:
-        fresh, served = await _fresh(request, now, min_position, wait, version)
+        fresh, served = await _fresh(request, now, min_position, wait, max_staleness, version)
         return fresh, await _read(request, served, user_id), served.version
-    past.only_one(min_position)
+    past.only_one(min_position, max_staleness)
     second = past.second_of(as_of, now())
     reader: PastReader = request.app.state.past
     found = await reader.library(user_id, second)
@@ -164,32 +174,44 @@ def _songs(request: Request) -> SongVersions:
     return songs
 
 
+def _titles(songs: ServedSongs, max_staleness: str | None) -> TitleCache:
+    """The titles of a version of the songs, read from the catalog no longer ago than the caller allows."""
+    return songs.titles.within(LASTS if max_staleness is None else read_duration(max_staleness).total_seconds())
+
+
 async def _fresh(
-    request: Request, now: Now, min_position: str | None, wait: float, version: int | None = None
+    request: Request,
+    now: Now,
+    min_position: str | None,
+    wait: float,
+    max_staleness: str | None,
+    version: int | None = None,
 ) -> tuple[dict[str, Any], ServedVersion]:
     """The fields of Freshness, once the library has applied `min_position`, and the version that they are of: the live
     one without `version`.
 
-    Raises PositionError, BehindError, VersionGoneError and StoreUnavailableError.
+    Raises PositionError, BehindError, TooStaleError, VersionGoneError and StoreUnavailableError.
     """
 
     hub: HubCreation | None = request.app.state.hub
     versions: VersionedStores = request.app.state.versions
 
-    async def read() -> tuple[dict[str, Any], ServedVersion]:
+    async def read() -> tuple[dict[str, Watermark], ServedVersion]:
         # Asked each time: the version before does not go on once another one is live.
         served = await versions.of(LIBRARY, version)
         if hub is None or min_position is None:
             created_at = known(request.app.state)
         else:
             created_at = await hub.created_at()
-        return await freshness(served.store, now(), created_at), served
+        return await read_watermarks(served.store, created_at), served
 
-    def position(found: tuple[dict[str, Any], ServedVersion]) -> Mapping[str, int]:
-        applied: Mapping[str, int] = found[0]["position"]
-        return applied
+    def position(found: tuple[dict[str, Watermark], ServedVersion]) -> Mapping[str, int]:
+        return {partition: one.position for partition, one in found[0].items()}
 
-    return await reaching.reaching("libraries", read, position, reaching.parse(min_position), wait)
+    reached, served = await reaching.reaching("libraries", read, position, reaching.parse(min_position), wait)
+    check: StalenessCheck = request.app.state.staleness
+    through = await check.through("libraries", max_staleness, reached)
+    return freshness(now(), through, reached), served
 
 
 def _problems(app: FastAPI) -> None:

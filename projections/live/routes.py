@@ -1,7 +1,9 @@
 """The live feed as server-sent events."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -16,7 +18,10 @@ from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 from songline.projections.http.unread import EventStream
 from songline.projections.live.feed import FeedFullError, FollowedChart, LiveFeed
+from songline.projections.live_version import VersionedStores
+from songline.projections.staleness import MaxStaleness, StalenessCheck, TooStaleError
 from songline.projections.store import StoreUnavailableError
+from songline.schemas.channels import CHARTS
 from songline.schemas.decoding import convert, read_text
 from songline.schemas.documents import GLOBAL, KINDS, WINDOWS, Chart, Kind, Window
 
@@ -54,10 +59,11 @@ def routes(app: FastAPI) -> None:
         several: Annotated[
             str | None, Query(alias="charts", max_length=4_000, description=f"Follow these charts: {SEVERAL_RULE}")
         ] = None,
+        max_staleness: MaxStaleness = None,
     ) -> Response:
         """Server-sent events without end: about one `live` a second, one `chart` whenever the chart of `kind` and
         `window` changes, and one `followed` whenever a chart of `charts` changes. Each event is complete: a slow client
-        skips outdated events only."""
+        skips outdated events only. With `maxStaleness` the stream ends once the charts are older."""
         followed = {} if several is None else named(several)
         if followed is None:
             return refused(400, "No such charts", (Fault("charts", shown(several), SEVERAL_RULE),))
@@ -69,7 +75,12 @@ def routes(app: FastAPI) -> None:
         feed: LiveFeed = request.app.state.feed
         if feed.full:
             return answer(Problem("Too many watch", 503, "Come again later, or ask another process."), RETRY_SECONDS)
-        return EventStream(stream(feed, single, followed))
+        check: StalenessCheck = request.app.state.staleness
+        if max_staleness is not None:
+            versions: VersionedStores = request.app.state.versions
+            store = (await versions.live(CHARTS)).store
+            check.check("charts", max_staleness, await charts.complete_through(store))
+        return EventStream(stream(feed, single, followed, partial(check.check, "charts", max_staleness)))
 
 
 def named(text: str) -> dict[str, FollowedChart] | None:
@@ -85,9 +96,13 @@ def named(text: str) -> dict[str, FollowedChart] | None:
 
 
 async def stream(
-    feed: LiveFeed, single: FollowedChart | None, followed: Mapping[str, FollowedChart] = NOTHING
+    feed: LiveFeed,
+    single: FollowedChart | None,
+    followed: Mapping[str, FollowedChart] = NOTHING,
+    check: Callable[[datetime | None], None] = lambda through: None,
 ) -> AsyncIterator[bytes]:
-    """The events for one watcher: `chart` for `single`, `followed` for the charts by name.
+    """The events for one watcher: `chart` for `single`, `followed` for the charts by name. The stream ends when `check`
+    raises TooStaleError for the moment through which charts are complete.
 
     Source: HTML Living Standard, section 9.2 (server-sent events).
     """
@@ -98,6 +113,7 @@ async def stream(
         async with feed.watching():
             while True:
                 number, latest = await feed.after(number)
+                check(next((one.complete_through for one in latest.projections if one.name == "charts"), None))
                 yield _event("live", msgspec.json.encode(latest))
                 for name, one in wanted.items():
                     try:
@@ -111,6 +127,9 @@ async def stream(
                         yield _event("followed" if name else "chart", now)
     except FeedFullError:
         # Another watcher took the last place. The stream ends, and an EventSource reconnects.
+        return
+    except TooStaleError:
+        # A client that connects again is answered 503, with the age.
         return
 
 

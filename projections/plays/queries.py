@@ -1,12 +1,13 @@
 """Reads a song's plays hour by hour, from the documents per day that the trending worker writes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from songline.projections.freshness import earliest
 from songline.projections.store import DocumentStore
 from songline.schemas.plays import SHARDS_KEY, HourPlays, ShardProgressDocument, SongDay, SongPlays, day_id
+from songline.schemas.progress import Watermark
 from songline.schemas.types import Id
 
 LONGEST = 168
@@ -25,18 +26,23 @@ async def known(store: DocumentStore, song_id: Id) -> bool:
     return bool(await store.find_within(song_id, _ANY, [], 1, SongDay))
 
 
-async def of_song(store: DocumentStore, song_id: Id, until: datetime, hours: int, now: datetime) -> SongPlays:
-    """The plays in the last `hours` UTC hours that begin before `until`. Raises StoreUnavailableError."""
+async def read_watermarks(store: DocumentStore) -> dict[str, Watermark]:
+    """How far all shards are, to be read before the days that it holds for. Raises StoreUnavailableError."""
+    return watermarks(await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument))
+
+
+async def of_song(
+    store: DocumentStore, song_id: Id, until: datetime, hours: int, fresh: Mapping[str, Any]
+) -> SongPlays:
+    """The plays in the last `hours` UTC hours that begin before `until`. `fresh` has the fields of Freshness. Raises
+    StoreUnavailableError."""
     last = _hour(until - timedelta(microseconds=1))
     first = last - (hours - 1) * HOUR
-    # The progress is read first, so that it holds for the days that are read after it.
-    shards = await store.find_within(SHARDS_KEY, _SHARDS, [], _SHARDS_AT_MOST, ShardProgressDocument)
     parameters: list[dict[str, object]] = [
         {"name": "@first", "value": day_id(first)},
         {"name": "@last", "value": day_id(last)},
     ]
     days = await store.find_within(song_id, _DAYS, parameters, LONGEST, SongDay)
-    fresh = freshness(shards, now)
     return SongPlays(song_id=song_id, hours=tuple(counted(days, first, hours, fresh["complete_through"])), **fresh)
 
 
@@ -56,21 +62,19 @@ def counted(
         )
 
 
-def freshness(shards: list[ShardProgressDocument], now: datetime) -> dict[str, Any]:
-    """The fields of Freshness: the minimum over all shards, and unknown until every shard has written its progress."""
+def watermarks(shards: list[ShardProgressDocument]) -> dict[str, Watermark]:
+    """By partition the least of all shards; empty until every shard has written how far it is."""
     if not shards or len(shards) < max(shard.shards for shard in shards):
-        return {"as_of": now, "complete_through": None, "position": {}}
+        return {}
     partitions = sorted({partition for shard in shards for partition in shard.partitions}, key=int)
-    by_partition = {partition: [shard.partitions.get(partition) for shard in shards] for partition in partitions}
-    moments = (None if one is None else one.through for reached in by_partition.values() for one in reached)
-    return {
-        "as_of": now,
-        "complete_through": earliest(moments),
-        "position": {
-            partition: min(-1 if one is None else one.position for one in reached)
-            for partition, reached in by_partition.items()
-        },
-    }
+    return {partition: _least([shard.partitions.get(partition) for shard in shards]) for partition in partitions}
+
+
+def _least(reached: list[Watermark | None]) -> Watermark:
+    return Watermark(
+        position=min(-1 if one is None else one.position for one in reached),
+        through=earliest(None if one is None else one.through for one in reached),
+    )
 
 
 def _hour(moment: datetime) -> datetime:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
 from songline.projections.charts.routes import Accept, tabled, unacceptable
+from songline.projections.freshness import freshness
 from songline.projections.http import negotiation, openapi
 from songline.projections.http.ids import SongId
 from songline.projections.http.moments import Moment
@@ -18,6 +19,7 @@ from songline.projections.live_version import VersionedStores
 from songline.projections.plays import queries as plays
 from songline.projections.songs import queries as songs
 from songline.projections.songs.served_songs import SongVersions
+from songline.projections.staleness import MaxStaleness, StalenessCheck
 from songline.schemas.channels import PLAYS
 
 EARLIEST = datetime(2000, 1, 8, tzinfo=UTC)
@@ -43,6 +45,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         until: Annotated[
             Moment | None, Query(description="Hours that begin before this moment; the default is now")
         ] = None,
+        max_staleness: MaxStaleness = None,
         accept: Accept = None,
     ) -> Response:
         """Every hour, oldest first, also hours without plays. `counting` says that an hour may still grow:
@@ -59,11 +62,15 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         catalog: SongVersions = request.app.state.songs
         versions: VersionedStores = request.app.state.versions
         store = (await versions.live(PLAYS)).store
+        check: StalenessCheck = request.app.state.staleness
+        # Read first, so that it holds for the days that are read after it.
+        reached = await plays.read_watermarks(store)
+        through = await check.through("plays", max_staleness, reached)
         song = await songs.song((await catalog.live()).store, song_id)
         if song is None and not await plays.known(store, song_id):
             detail = f"The catalog knows no song {song_id}, and nobody heard one. /v1/songs lists songs."
             return answer(Problem("No such song", 404, detail))
-        found = await plays.of_song(store, song_id, end, hours, moment)
+        found = await plays.of_song(store, song_id, end, hours, freshness(now(), through, reached))
         response = plain(found) if form == negotiation.JSON else tabled(found, form, f"{song_id}-plays")
         response.headers["Vary"] = "Accept"
         return response

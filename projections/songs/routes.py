@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from songline.projections.freshness import freshness
+from songline.projections.freshness import freshness, read_watermarks
 from songline.projections.http import openapi
 from songline.projections.http.ids import SongId
 from songline.projections.http.numbers import IS_WHOLE
@@ -21,6 +21,8 @@ from songline.projections.songs.audio import AudioLostError, SongAudio
 from songline.projections.songs.queries import MAX_LIMIT, MAX_WORDS, SongCursorError, SongGoneError, SongSearch
 from songline.projections.songs.served_audio import file_headers, served_type
 from songline.projections.songs.served_songs import SongVersions
+from songline.projections.staleness import MaxStaleness, StalenessCheck
+from songline.projections.store import DocumentStore
 from songline.projections.version_cursor import VersionCursorError, split_versions, with_versions
 from songline.schemas.songs import Song, SongAnswer, SongsAnswer
 from songline.schemas.types import GENRE_PATTERN, PATTERNS
@@ -38,7 +40,7 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     """Add the routes of songs. The app's state has `songs`, the SongVersions, and `audio`, a SongAudio or None."""
     _one(app, now)
     _list(app, now)
-    _audio(app)
+    _audio(app, now)
 
     @app.exception_handler(SongGoneError)
     async def gone(request: Request, error: SongGoneError) -> Response:
@@ -47,10 +49,10 @@ def routes(app: FastAPI, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 def _one(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get("/v1/songs/{song_id}", summary="A song", responses=openapi.answers("SongAnswer", 404, 410, 503))
-    async def one(request: Request, song_id: SongId) -> Response:
+    async def one(request: Request, song_id: SongId, max_staleness: MaxStaleness = None) -> Response:
         """A song that was uploaded a moment ago may be missing: `completeThrough` says up to when uploads are known."""
         store = (await _versions(request).live()).store
-        fresh = await freshness(store, now(), known(request.app.state))
+        fresh = await _fresh(request, store, now, max_staleness)
         found = await songs.song(store, song_id)
         return _unknown(song_id) if found is None else plain(SongAnswer(song=found, **fresh))
 
@@ -72,6 +74,7 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
         ] = None,
         cursor: Annotated[str | None, Query(max_length=400, description="`next` of the previous page")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most songs on a page"), IS_WHOLE] = 20,
+        max_staleness: MaxStaleness = None,
     ) -> Response:
         """A song must match all conditions. `next` is the cursor of the next page, and null on the last page."""
         try:
@@ -85,12 +88,12 @@ def _list(app: FastAPI, now: Callable[[], datetime]) -> None:
             served = await _versions(request).of(version)
         except VersionGoneError:
             return refused(400, "No such page", (Fault("cursor", shown(cursor), GONE),))
-        fresh = await freshness(served.store, now(), known(request.app.state))
+        fresh = await _fresh(request, served.store, now, max_staleness)
         found, following = await songs.page(served.store, search, limit)
         return plain(SongsAnswer(songs=found, next=with_versions(following, served.version), **fresh))
 
 
-def _audio(app: FastAPI) -> None:
+def _audio(app: FastAPI, now: Callable[[], datetime]) -> None:
     @app.get(
         "/v1/songs/{song_id}/audio",
         summary="A song's audio",
@@ -98,15 +101,28 @@ def _audio(app: FastAPI) -> None:
         response_class=Response,
     )
     @app.head("/v1/songs/{song_id}/audio", include_in_schema=False)
-    async def audio(request: Request, song_id: SongId) -> Response:
+    async def audio(request: Request, song_id: SongId, max_staleness: MaxStaleness = None) -> Response:
         """The file as it was uploaded, or, with `Range`, a part of it (RFC 9110 section 14), so that a player can seek.
         The `ETag` is the file's SHA-256."""
-        found = await songs.song((await _versions(request).live()).store, song_id)
+        store = (await _versions(request).live()).store
+        if max_staleness is not None:
+            await _fresh(request, store, now, max_staleness)
+        found = await songs.song(store, song_id)
         if found is None:
             return _unknown(song_id)
         if found.sha256 is None or found.size is None:
             return answer(Problem("No audio", 404, f"Song {song_id} was announced without its audio."))
         return await _play(request, found, found.sha256, found.size)
+
+
+async def _fresh(
+    request: Request, store: DocumentStore, now: Callable[[], datetime], max_staleness: str | None
+) -> dict[str, Any]:
+    """The fields of Freshness of the catalog in `store`. Raises StoreUnavailableError and TooStaleError."""
+    check: StalenessCheck = request.app.state.staleness
+    reached = await read_watermarks(store, known(request.app.state))
+    through = await check.through("songs", max_staleness, reached)
+    return freshness(now(), through, reached)
 
 
 def _versions(request: Request) -> SongVersions:

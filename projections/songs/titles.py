@@ -30,16 +30,30 @@ class CatalogSong(Struct, frozen=True):
     owner: str | None = None
 
 
+_NEVER = (float("-inf"), None)
+
+
 class TitleCache:
-    """The catalog's songs, cached for LASTS seconds, at most ROOM of them. Missing songs are cached as well.
+    """The catalog's songs, cached for `lasts_s` seconds, at most ROOM of them. Missing songs are cached as well.
 
     `steady` returns monotonic seconds.
     """
 
-    def __init__(self, songs: DocumentStore, steady: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, songs: DocumentStore, steady: Callable[[], float] = time.monotonic, lasts_s: float = LASTS
+    ) -> None:
         self._songs = songs
         self._steady = steady
+        self._lasts_s = lasts_s
         self._known: OrderedDict[str, tuple[float, CatalogSong]] = OrderedDict()
+
+    def within(self, age_s: float) -> "TitleCache":
+        """The same cache, whose songs were read `age_s` seconds ago at most."""
+        if age_s >= self._lasts_s:
+            return self
+        same = TitleCache(self._songs, self._steady, age_s)
+        same._known = self._known
+        return same
 
     async def of(self, song_ids: Iterable[str]) -> dict[str, Title | None]:
         """The titles by song id; None for a song that is not available. Raises StoreUnavailableError."""
@@ -47,15 +61,16 @@ class TitleCache:
 
     async def known(self, song_ids: Iterable[str]) -> dict[str, CatalogSong]:
         """The songs by id; an empty CatalogSong for an unknown one. Raises StoreUnavailableError."""
-        now = self._steady()
+        first = self._steady() - self._lasts_s
         wanted = set(song_ids)
-        missing = [song_id for song_id in sorted(wanted) if self._known.get(song_id, (0.0, None))[0] <= now]
+        missing = [song_id for song_id in sorted(wanted) if self._known.get(song_id, _NEVER)[0] <= first]
         found = {song_id: known[1] for song_id in wanted if (known := self._known.get(song_id)) is not None}
         for start in range(0, len(missing), AT_ONCE):
             found |= await self._read(missing[start : start + AT_ONCE])
         return found
 
     async def _read(self, song_ids: list[str]) -> dict[str, CatalogSong]:
+        read_s = self._steady()
         names = [f"@song{number}" for number in range(len(song_ids))]
         documents = await self._songs.find(
             " ".join((FOUND, "WHERE c.id IN (", ", ".join(names), ")")),
@@ -68,10 +83,9 @@ class TitleCache:
             song = document.song
             title = None if song is None else Title(song.title, song.artist, song.genre)
             found[document.id] = CatalogSong(title, document.owner)
-        until = self._steady() + LASTS
         for song_id, known in found.items():
             self._known.pop(song_id, None)
-            self._known[song_id] = until, known
+            self._known[song_id] = read_s, known
         while len(self._known) > ROOM:
             self._known.popitem(last=False)
         return found

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from songline.api_client import PAST_S, ApiUnreachableError, address, ask, decoded, echo_json, visible
-from songline.options import PastMoment
+from songline.options import MaxStaleness, PastMoment
 from songline.processes.environment import API, load
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
 
@@ -24,12 +24,21 @@ REFRESH = 1.0
 @click.argument("window", type=click.Choice(WINDOWS))
 @click.option("--scope", default=GLOBAL, help="global, region:DE, or genre:indie.")
 @click.option("--limit", type=click.IntRange(1, CHART_SIZE), default=20, help="How many lines.")
+@click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
 @click.option("--as-of", type=PastMoment(), help="Of all that the hub had taken by then; folded from the archive.")
 @click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged; with --watch, one a line.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(
-    kind: str, window: str, scope: str, limit: int, as_of: str | None, watch: bool, as_json: bool, api: str | None
+    kind: str,
+    window: str,
+    scope: str,
+    limit: int,
+    max_staleness: str | None,
+    as_of: str | None,
+    watch: bool,
+    as_json: bool,
+    api: str | None,
 ) -> None:
     """Show the KIND chart of the last WINDOW: the songs with the most listens (top), or those that rise (trending)."""
     if watch and as_of is not None:
@@ -39,6 +48,8 @@ def command(
         params: dict[str, str | int] = {"scope": scope, "limit": limit}
         if as_of is not None:
             params["asOf"] = as_of
+        if max_staleness is not None:
+            params["maxStaleness"] = max_staleness
         request = client.build_request("GET", f"/v1/charts/{kind}/{window}", params=params)
         try:
             if watch:

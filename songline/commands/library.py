@@ -11,7 +11,7 @@ from rich.text import Text
 
 from songline.api_client import PAST_S, address, ask, decoded, echo_json, id_in_path, visible
 from songline.commands.songs import freshness, length
-from songline.options import PastMoment
+from songline.options import MaxStaleness, PastMoment
 from songline.processes.environment import API, load
 from songline.projections.library.lists import FILTERS, SORTS
 from songline.projections.library.queries import MAX_LIMIT
@@ -28,6 +28,7 @@ from songline.schemas.library.answers import Library, LibraryEntry, LibrarySumma
 @click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="The number of songs on a page.")
 @click.option("--cursor", help="Show the page that follows the one which printed this cursor.")
 @click.option("--min-position", help="Wait until this event is applied: PARTITION:SEQUENCE, as publishing returns it.")
+@click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
 @click.option("--as-of", type=PastMoment(), help="Of all that the hub had taken by then; folded from the archive.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
@@ -39,6 +40,7 @@ def command(
     limit: int,
     cursor: str | None,
     min_position: str | None,
+    max_staleness: str | None,
     as_of: str | None,
     as_json: bool,
     api: str | None,
@@ -46,17 +48,17 @@ def command(
     """Show the songs that the listener USER played, likes or uploaded."""
     path = f"/v1/users/{id_in_path(user, 'USER')}"
     query: dict[str, str | None] = {"limit": str(min(limit, 50) if recent else limit), "min_position": min_position}
-    query["asOf"] = as_of
+    query |= {"asOf": as_of, "maxStaleness": max_staleness}
     if not recent:
         query |= {"filter": only, "sort": sort, "cursor": cursor}
     params = {name: value for name, value in query.items() if value is not None}
-    past = {} if as_of is None else {"asOf": as_of}
+    of_when = {name: value for name, value in params.items() if name in ("asOf", "maxStaleness")}
     with httpx.Client(base_url=api or address(load()), timeout=10 if as_of is None else PAST_S) as client:
         text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
         if as_json:
             echo_json(text)
             return
-        summary = decoded(ask(client, client.build_request("GET", f"{path}/summary", params=past)), LibrarySummary)
+        summary = decoded(ask(client, client.build_request("GET", f"{path}/summary", params=of_when)), LibrarySummary)
     shown = listens(decoded(text, Recent)) if recent else page(decoded(text, Library))
     Console().print(Group(Text(in_sum(summary)), shown))
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from songline.api_client import address, ask, decoded, echo_json, visible
+from songline.options import MaxStaleness
 from songline.processes.environment import API, load
 from songline.projections.songs.queries import MAX_LIMIT
 from songline.schemas.progress import Freshness
@@ -20,6 +21,7 @@ from songline.schemas.songs import SongsAnswer
 @click.option("--genre", help="Only songs of this genre, in lower case.")
 @click.option("--limit", type=click.IntRange(1, MAX_LIMIT), default=20, help="The number of songs on a page.")
 @click.option("--cursor", help="Show the page that follows the one which printed this cursor.")
+@click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
 @click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
 def command(
@@ -28,11 +30,13 @@ def command(
     genre: str | None,
     limit: int,
     cursor: str | None,
+    max_staleness: str | None,
     as_json: bool,
     api: str | None,
 ) -> None:
     """Show the songs of the catalog, newest first. Q holds beginnings of words of title, artist and album."""
     query = {"q": q, "artist": artist, "genre": genre, "cursor": cursor, "limit": str(limit)}
+    query["maxStaleness"] = max_staleness
     params = {name: value for name, value in query.items() if value is not None}
     with httpx.Client(base_url=api or address(load()), timeout=10) as client:
         text = ask(client, client.build_request("GET", "/v1/songs", params=params))

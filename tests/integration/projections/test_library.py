@@ -192,11 +192,19 @@ async def test_titles_are_remembered_for_half_a_minute(database: CosmosClient) -
     await name(database, known="One")
     first = await titles.of(["known", "unknown"])
     assert {song_id: title and title.title for song_id, title in first.items()} == {"known": "One", "unknown": None}
-    await name(database, unknown="Two")
+    assert await titles.of(["later"]) == {"later": None}
+    await name(database, unknown="Two", later="Three")
     now += LASTS - 1
     assert (await titles.of(["unknown"]))["unknown"] is None
+    # Who asks for what is no older than this gets what was read no longer ago; the others get it, too.
+    assert (await titles.within(LASTS).of(["unknown"]))["unknown"] is None
+    within = (await titles.within(LASTS - 1).of(["unknown"]))["unknown"]
+    assert within is not None
+    assert within.title == "Two"
+    assert (await titles.of(["unknown"]))["unknown"] == within
+    assert await titles.of(["later"]) == {"later": None}
     now += 1
-    assert [title and title.title for title in (await titles.of(["unknown"])).values()] == ["Two"]
+    assert [title and title.title for title in (await titles.of(["later"])).values()] == ["Three"]
 
 
 async def test_the_last_listens_and_the_sum(libraries: Libraries, api: httpx.AsyncClient) -> None:
