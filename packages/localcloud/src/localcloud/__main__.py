@@ -75,6 +75,7 @@ logger = logging.getLogger("localcloud")
     help="Clients and users of the OpenID Connect issuer; a later file is laid over an earlier one.",
 )
 @click.option("--identity-port", default=5302, help="The issuer.")
+@click.option("--only", type=click.Choice(["identity"]), show_default="all", help="Serve the issuer alone.")
 @click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option(
@@ -111,6 +112,7 @@ def main(
     control_port: int,
     identity_configs: tuple[Path, ...],
     identity_port: int,
+    only: str | None,
     cosmos_key: str,
     throttle: bool,
     create_topics: bool,
@@ -151,7 +153,10 @@ def main(
             segment_bytes=segment_bytes,
         )
         identity = read_identity(identity_configs)
-        asyncio.run(serve(data, settings, identity, ports, until_eof=until_eof))
+        if only is None:
+            asyncio.run(serve(data, settings, identity, ports, until_eof=until_eof))
+        else:
+            asyncio.run(serve_issuer(data, identity, identity_port, until_eof=until_eof))
     except (AzuriteError, ConfigError, IdentityStateError, LogError, OSError) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
@@ -177,12 +182,7 @@ async def serve(
     `ports` has "blob" where Blob Storage is wanted too. Raises ConfigError, IdentityStateError, LogError,
     AzuriteError, OSError.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if until_eof:
-        _at_end_of_input(lambda: loop.call_soon_threadsafe(stop.set))
+    stop = _end(until_eof)
     async with AsyncExitStack() as stack:
         blobs = BlobService(data / "blobs", host=HOST, port=ports.get("blob", 0), gone=stop.set)
         await stack.enter_async_context(blobs)
@@ -201,12 +201,37 @@ async def serve(
             routes=[*namespace_routes(registry, settings), *identity_routes(issuer)],
         )
         await stack.enter_async_context(namespace)
-        _write_ready(data / READY, namespace.ports)
-        stack.callback((data / READY).unlink, missing_ok=True)
+        await _serve_until(stop, data, namespace.ports)
+
+
+async def serve_issuer(data: Path, identity: IdentityConfig, port: int, *, until_eof: bool = False) -> None:
+    """Serve the issuer alone until SIGINT or SIGTERM. Raises IdentityStateError, OSError."""
+    stop = _end(until_eof)
+    async with IdentityServer(data / "identity", identity, host=HOST, port=port) as issuer:
+        await _serve_until(stop, data, {"identity": issuer.port})
+
+
+def _end(until_eof: bool) -> asyncio.Event:
+    """The event that SIGINT and SIGTERM set, and the end of standard input where it is asked for."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if until_eof:
+        _at_end_of_input(lambda: loop.call_soon_threadsafe(stop.set))
+    return stop
+
+
+async def _serve_until(stop: asyncio.Event, data: Path, ports: dict[str, int]) -> None:
+    """Tell the ports while all is served, until `stop`."""
+    _write_ready(data / READY, ports)
+    try:
         # The process that started this one waits for this line.
-        print(json.dumps({"ready": namespace.ports}), flush=True)
+        print(json.dumps({"ready": ports}), flush=True)
         await stop.wait()
         logger.info("stopping")
+    finally:
+        (data / READY).unlink(missing_ok=True)
 
 
 async def _account(blobs: BlobService, unavailable: dict[str, str]) -> BlobAccount | None:

@@ -148,3 +148,15 @@ def test_it_does_not_start_on_what_it_can_not_read(tmp_path: Path, name: str, co
     assert done.stderr.startswith("localcloud: ")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_issuer_is_served_alone(tmp_path: Path) -> None:
+    alone = LocalCloudProcess(tmp_path / "data", ["--only", "identity", "--identity-config", str(declare(tmp_path))])
+    alone.start()
+    try:
+        assert set(alone.ports) == {"identity"}
+        assert {path.name for path in alone.data.iterdir() if path.is_dir()} == {"identity"}
+        keys = httpx.get(discovered(alone)["jwks_uri"], timeout=60).raise_for_status().json()
+        assert keys["keys"]
+    finally:
+        alone.stop()
