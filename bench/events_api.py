@@ -22,6 +22,8 @@ from time import perf_counter
 from bench.http_load import LoadReport, request, run_load
 from bench.measurement import Measurement
 from songline.cloud.settings import EventHubsSettings
+from songline.identity.scopes import Scope
+from songline.identity.token_source import token_source
 from songline.processes.environment import OUTBOX
 from songline.producers import EventPublisher
 from songline.producers.http.event_endpoint import BATCH, ONE
@@ -102,15 +104,15 @@ async def disk_first(publisher: EventPublisher, path: Path, events: Bodies) -> N
         await loop.run_in_executor(thread, outbox.close)
 
 
-def batches(events: Bodies) -> list[bytes]:
+def batches(events: Bodies, token: str) -> list[bytes]:
     groups = [events[begin : begin + GROUP] for begin in range(0, len(events), GROUP)]
-    return [request(PATH, BATCH, b"[" + b",".join(body for body, _ in group) + b"]") for group in groups]
+    return [request(PATH, BATCH, b"[" + b",".join(body for body, _ in group) + b"]", token) for group in groups]
 
 
-def singles(simulated: Iterator[Due], count: int) -> list[bytes]:
+def singles(simulated: Iterator[Due], count: int, token: str) -> list[bytes]:
     """One event a request, as listeners send them: an upload's facts come rarely, and one of them asks Cosmos DB."""
     listened = (event for _, event in simulated if not isinstance(event.data, SongUploaded | SongRemoved))
-    return [request(PATH, ONE, encode(event)) for event in islice(listened, count)]
+    return [request(PATH, ONE, encode(event), token) for event in islice(listened, count)]
 
 
 def over_http(api_process: ApiProcess, run: Callable[[], LoadReport]) -> tuple[LoadReport, Measurement]:
@@ -136,23 +138,24 @@ def times(report: LoadReport, what: str, median_ms: str = "", p99_ms: str = "") 
 
 def api(cloud: LocalCloud, api_process: ApiProcess, simulated: Iterator[Due], count: int) -> Iterator[Measurement]:
     port = int(api_process.address.rpartition(":")[2])
+    token = token_source(cloud.environment, scopes=[Scope.EVENTS_WRITE_ANY]).token()
     # The first ones open the links, which may take long enough for the disk to be faster.
-    run_load(port, singles(simulated, 500), callers=8)
+    run_load(port, singles(simulated, 500, token), callers=8)
     what = f"{CALLERS} callers, one event a request"
-    report, cpu = over_http(api_process, partial(run_load, port, singles(simulated, count), callers=CALLERS))
+    report, cpu = over_http(api_process, partial(run_load, port, singles(simulated, count, token), callers=CALLERS))
     yield told(what, report.rate, 7, ">= 1500")
     yield from times(report, what)
     yield cpu
     what = f"{RATE:,} requests a second, one event each"
-    report, cpu = over_http(api_process, partial(run_load, port, singles(simulated, count), rate=RATE))
+    report, cpu = over_http(api_process, partial(run_load, port, singles(simulated, count, token), rate=RATE))
     yield from times(report, what, "<= 15", "<= 50")
     yield cpu
-    report, _ = over_http(api_process, partial(run_load, port, batches(bodies(simulated, count)), callers=4))
+    report, _ = over_http(api_process, partial(run_load, port, batches(bodies(simulated, count), token), callers=4))
     yield told(f"batches of {GROUP}, 4 callers", report.rate * GROUP)
     cloud.kill()
     # The first to find the hub gone wait a moment for it.
-    run_load(port, batches(bodies(simulated, GROUP)), callers=1)
-    report, _ = over_http(api_process, partial(run_load, port, batches(bodies(simulated, count)), callers=4))
+    run_load(port, batches(bodies(simulated, GROUP), token), callers=1)
+    report, _ = over_http(api_process, partial(run_load, port, batches(bodies(simulated, count), token), callers=4))
     assert set(report.statuses) == {202}, report.statuses
     yield told("the same batches, the hub away, on disk", report.rate * GROUP)
 

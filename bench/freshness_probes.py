@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
@@ -12,6 +12,8 @@ from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 from msgspec import Struct
 
+from songline.identity.scopes import Scope
+from songline.identity.token_source import token_source
 from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import Payload, SongLiked, SongUploaded
@@ -23,8 +25,21 @@ behind, hundreds of probes wait. What is asked for more seldom is seen later, ne
 
 NO_ANSWER = (aiohttp.ClientError, TimeoutError)
 
+UPLOADER = "prober"
+
 LISTENERS = 50
 """Listeners of probes, whose libraries stay of a usual size."""
+
+
+def api_client(address: str, environ: Mapping[str, str]) -> aiohttp.ClientSession:
+    """A client of the API, with tokens of the issuer in `environ` that allow all that probes ask."""
+    source = token_source(environ, user=UPLOADER, scopes=[Scope.CHARTS_READ, Scope.LIBRARY_READ_ANY, Scope.SONGS_WRITE])
+
+    async def show(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        request.headers["Authorization"] = f"Bearer {await asyncio.to_thread(source.token)}"
+        return await handler(request)
+
+    return aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(10), middlewares=[show])
 
 
 class Sighting(Struct, frozen=True):
@@ -130,7 +145,7 @@ class ApiProbes:
 
     async def _announce(self, number: int) -> str:
         song_id = f"probe-song-{self._run}-{number}"
-        data = SongUploaded(user_id="prober", song_id=song_id, title="A Probe", artist="Prober", duration_ms=200_000)
+        data = SongUploaded(user_id=UPLOADER, song_id=song_id, title="A Probe", artist="Prober", duration_ms=200_000)
         await self._publish(song_id, data)
         return song_id
 
@@ -141,7 +156,7 @@ class ApiProbes:
     async def _upload(self, number: int) -> str:
         # Bytes of its own: a file that is known already is stored once.
         body = song("flac", 1.0, tags={"title": f"Probe {self._run} {number}", "artist": "Prober"})
-        name = {"userId": "prober"}
+        name = {"userId": UPLOADER}
         headers = {"Content-Type": "audio/flac"}
         async with self._client.post("/v1/songs", params=name, data=body, headers=headers) as answer:
             answer.raise_for_status()

@@ -36,10 +36,10 @@ class LoadReport(Struct, frozen=True):
         return quantiles(self.seconds, n=100, method="inclusive")[percent - 1] * 1000
 
 
-def request(path: str, content_type: str, body: bytes) -> bytes:
-    """The bytes of a POST."""
+def request(path: str, content_type: str, body: bytes, token: str) -> bytes:
+    """The bytes of a POST that shows an access token."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}\r\n".encode() + body
+    return f"{head}Authorization: Bearer {token}\r\n\r\n".encode() + body
 
 
 def run_load(port: int, requests: Sequence[bytes], callers: int | None = None, rate: float | None = None) -> LoadReport:

@@ -28,6 +28,9 @@ from bench.contestants import Baseline
 from bench.measurement import Measurement
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
+from songline.identity.scopes import Scope
+from songline.identity.token_auth import TokenAuth
+from songline.identity.token_source import token_source
 from songline.processes.entities import CONTAINERS
 from songline.processors.library.shelf_store import ShelfStore
 from songline.schemas.channels import DATABASE, LIBRARY, LIBRARY_SHELVES, PROJECTIONS
@@ -100,14 +103,15 @@ def _costs(sizes: Sequence[int], checkout: Checkout | None, quick: bool) -> dict
                 asyncio.run(_write_documents(cloud, sizes))
             else:
                 asyncio.run(_write_shelf(cloud, sizes, 200 if quick else OTHERS))
+            auth = TokenAuth(token_source(cloud.environment, scopes=[Scope.LIBRARY_READ_ANY]))
             with _api(cloud, checkout, folder) as (address, tally):
-                return {what: cost for songs in sizes for what, cost in _read(address, tally, songs)}
+                return {what: cost for songs in sizes for what, cost in _read(address, tally, songs, auth)}
         finally:
             cloud.stop()
 
 
-def _read(address: str, tally: Path, songs: int) -> Iterator[tuple[str, tuple[float, float]]]:
-    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+def _read(address: str, tally: Path, songs: int, auth: TokenAuth) -> Iterator[tuple[str, tuple[float, float]]]:
+    with httpx.Client(base_url=address, timeout=60, trust_env=False, auth=auth) as client:
         path = f"/v1/users/{_user(songs)}/library"
 
         def cost(**params: str | int) -> tuple[tuple[float, float], str | None] | None:

@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
 import click
 import numpy as np
 from msgspec import Struct
 
 from bench import report
-from bench.freshness_probes import ApiProbes, ChartAges, running
+from bench.freshness_probes import ApiProbes, ChartAges, api_client, running
 from bench.measurement import Measurement
 from bench.recovery import FRESH_S, Owners, Recovery, charts_are_fresh, prober_is_fresh, recover
 from bench.running_system import ProcessUse, RunningSystem, UsageSampler
@@ -95,7 +94,7 @@ def run(load: Load) -> Seen:
 async def _watch(system: RunningSystem, load: Load) -> Seen:
     settings = CloudSettings.read(system.environment)
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(aiohttp.ClientSession(system.api, timeout=aiohttp.ClientTimeout(10)))
+        client = await stack.enter_async_context(api_client(system.api, system.environment))
         publisher = await stack.enter_async_context(EventPublisher(settings.eventhubs))
         hub = await stack.enter_async_context(eventhubs.producer(settings.eventhubs, MUSIC_EVENTS))
         system.simulate(*load.options)
