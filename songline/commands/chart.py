@@ -11,9 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from songline.api_client import PAST_S, ApiUnreachableError, address, ask, decoded, echo_json, visible
+from songline.api_client import PAST_S, ApiUnreachableError, ask, decoded, echo_json, visible
+from songline.api_connection import ApiConnection, api_options
+from songline.identity.scopes import Scope
+from songline.identity.token_client import IssuerUnreachableError
 from songline.options import MaxStaleness, PastMoment
-from songline.processes.environment import API, load
 from songline.schemas.documents import CHART_SIZE, GLOBAL, KINDS, WINDOWS, Chart, ChartEntry
 
 REFRESH = 1.0
@@ -28,7 +30,7 @@ REFRESH = 1.0
 @click.option("--as-of", type=PastMoment(), help="Of all that the hub had taken by then; folded from the archive.")
 @click.option("--watch", is_flag=True, help="Show it live, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged; with --watch, one a line.")
-@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+@api_options
 def command(
     kind: str,
     window: str,
@@ -38,13 +40,12 @@ def command(
     as_of: str | None,
     watch: bool,
     as_json: bool,
-    api: str | None,
+    api: ApiConnection,
 ) -> None:
     """Show the KIND chart of the last WINDOW: the songs with the most listens (top), or those that rise (trending)."""
     if watch and as_of is not None:
         raise click.UsageError("--watch shows what changes; nothing of the past does.")
-    base = api or address(load())
-    with httpx.Client(base_url=base, timeout=10 if as_of is None else PAST_S) as client:
+    with api.client(10 if as_of is None else PAST_S, [Scope.CHARTS_READ]) as client:
         params: dict[str, str | int] = {"scope": scope, "limit": limit}
         if as_of is not None:
             params["asOf"] = as_of
@@ -120,7 +121,7 @@ def _watch(client: httpx.Client, request: httpx.Request, as_json: bool) -> None:
         while True:
             try:
                 shown = page(decoded(ask(client, request), Chart), datetime.now(UTC))
-            except ApiUnreachableError as error:
+            except (ApiUnreachableError, IssuerUnreachableError) as error:
                 # The API may be restarting. The last chart would look current, so the error replaces it.
                 shown = Text(f"{error.message}\nTrying again …", style="red")
             live.update(shown, refresh=True)

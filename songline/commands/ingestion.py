@@ -8,8 +8,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from songline.api_client import address, ask, check, decoded, echo_json, id_in_path, unreachable, visible
-from songline.processes.environment import API, load
+from songline.api_client import ask, check, decoded, echo_json, id_in_path, unreachable, visible
+from songline.api_connection import ApiConnection, api_options
+from songline.identity.scopes import Scope
 from songline.projections.ingestions.queries import Step
 from songline.schemas.ingestions import IngestionAnswer, Transition
 
@@ -21,11 +22,13 @@ SILENCE = 60.0
 @click.argument("ingestion_id", metavar="ID")
 @click.option("--follow", is_flag=True, help="Show each step as it happens, until the last.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged; with --follow, a step a line.")
-@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
-def command(ingestion_id: str, follow: bool, as_json: bool, api: str | None) -> None:
+@api_options
+def command(ingestion_id: str, follow: bool, as_json: bool, api: ApiConnection) -> None:
     """Show the state and the history of the upload ID, with the reason if it was rejected or is dead."""
     path = f"/v1/ingestions/{id_in_path(ingestion_id, 'ID')}"
-    with httpx.Client(base_url=api or address(load()), timeout=httpx.Timeout(10, read=SILENCE)) as client:
+    # It may be of any uploader.
+    scopes = [Scope.SONGS_WRITE, Scope.ADMIN]
+    with api.client(httpx.Timeout(10, read=SILENCE), scopes) as client:
         if follow:
             for step in _follow(client, client.build_request("GET", f"{path}/events")):
                 if as_json:

@@ -3,16 +3,16 @@
 from datetime import datetime
 
 import click
-import httpx
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from songline.api_client import PAST_S, address, ask, decoded, echo_json, id_in_path, visible
+from songline.api_client import PAST_S, ask, decoded, echo_json, id_in_path, visible
+from songline.api_connection import ApiConnection, api_options
 from songline.commands.songs import freshness, length
+from songline.identity.scopes import Scope
 from songline.options import MaxStaleness, PastMoment
-from songline.processes.environment import API, load
 from songline.projections.library.lists import FILTERS, SORTS
 from songline.projections.library.queries import MAX_LIMIT
 from songline.schemas.library.answers import Library, LibraryEntry, LibrarySummary, Recent
@@ -31,7 +31,7 @@ from songline.schemas.library.answers import Library, LibraryEntry, LibrarySumma
 @click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
 @click.option("--as-of", type=PastMoment(), help="Of all that the hub had taken by then; folded from the archive.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
-@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+@api_options
 def command(
     user: str,
     only: str | None,
@@ -43,7 +43,7 @@ def command(
     max_staleness: str | None,
     as_of: str | None,
     as_json: bool,
-    api: str | None,
+    api: ApiConnection,
 ) -> None:
     """Show the songs that the listener USER played, likes or uploaded."""
     path = f"/v1/users/{id_in_path(user, 'USER')}"
@@ -53,7 +53,7 @@ def command(
         query |= {"filter": only, "sort": sort, "cursor": cursor}
     params = {name: value for name, value in query.items() if value is not None}
     of_when = {name: value for name, value in params.items() if name in ("asOf", "maxStaleness")}
-    with httpx.Client(base_url=api or address(load()), timeout=10 if as_of is None else PAST_S) as client:
+    with api.client(10 if as_of is None else PAST_S, [Scope.LIBRARY_READ], user) as client:
         text = ask(client, client.build_request("GET", f"{path}/{'recent' if recent else 'library'}", params=params))
         if as_json:
             echo_json(text)

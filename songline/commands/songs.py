@@ -1,15 +1,15 @@
 """`songline songs`: shows the songs of the catalog."""
 
 import click
-import httpx
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from songline.api_client import address, ask, decoded, echo_json, visible
+from songline.api_client import ask, decoded, echo_json, visible
+from songline.api_connection import ApiConnection, api_options
+from songline.identity.scopes import Scope
 from songline.options import MaxStaleness
-from songline.processes.environment import API, load
 from songline.projections.songs.queries import MAX_LIMIT
 from songline.schemas.progress import Freshness
 from songline.schemas.songs import SongsAnswer
@@ -23,7 +23,7 @@ from songline.schemas.songs import SongsAnswer
 @click.option("--cursor", help="Show the page that follows the one which printed this cursor.")
 @click.option("--max-staleness", type=MaxStaleness(), help="Nothing rather than what is older than this: 5s, 2m, 1h.")
 @click.option("--json", "as_json", is_flag=True, help="Print the API's answer unchanged.")
-@click.option("--api", help="Address of the read API.", show_default=f"{API}, or that of the system that runs here")
+@api_options
 def command(
     q: str | None,
     artist: str | None,
@@ -32,13 +32,13 @@ def command(
     cursor: str | None,
     max_staleness: str | None,
     as_json: bool,
-    api: str | None,
+    api: ApiConnection,
 ) -> None:
     """Show the songs of the catalog, newest first. Q holds beginnings of words of title, artist and album."""
     query = {"q": q, "artist": artist, "genre": genre, "cursor": cursor, "limit": str(limit)}
     query["maxStaleness"] = max_staleness
     params = {name: value for name, value in query.items() if value is not None}
-    with httpx.Client(base_url=api or address(load()), timeout=10) as client:
+    with api.client(10, [Scope.CHARTS_READ]) as client:
         text = ask(client, client.build_request("GET", "/v1/songs", params=params))
     if as_json:
         echo_json(text)

@@ -3,22 +3,19 @@
 import os
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import click
-import httpx
 
 from songline.cloud.settings import SettingError
 from songline.identity.scopes import OWN_SCOPES, Scope
-from songline.identity.settings import ClientSettings, is_loopback
-from songline.identity.token_client import fetch_token
+from songline.identity.settings import TOKEN_SCOPE, ClientSettings
+from songline.identity.token_client import check_subject, fetch_token, issuer_client
 from songline.processes.environment import load
 from songline.schemas.decoding import excerpt
 from songline.schemas.texts import encodable
 from songline.schemas.types import ID_PATTERN, PATTERNS
 from songline.sending.exits import CommandError, ExitCode
 
-PATIENCE_S = 10
 # RFC 6749, section 3.3.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 
@@ -48,17 +45,20 @@ def _scopes(context: click.Context, parameter: click.Parameter, texts: Sequence[
     show_default="a listener's own with --user, else all that the client may have",
     help=f"What the token allows, some of {', '.join(Scope)}; more than one with spaces between, or --scope again.",
 )
-def command(user: str | None, scopes: tuple[str, ...]) -> None:
+@click.option("--header", is_flag=True, help="Print the whole header, for `curl -H @<(songline token --header)`.")
+def command(user: str | None, scopes: tuple[str, ...], header: bool) -> None:
     """Print an access token for the API, from the issuer of the system that runs here or of the environment.
 
-    For instance: curl -H "Authorization: Bearer $(songline token)" URL
+    For instance: curl -H @<(songline token --header) URL
     """
+    environ = load(os.environ)
     try:
-        settings = ClientSettings.read(load(os.environ))
+        settings = ClientSettings.read(environ)
     except SettingError as error:
         raise CommandError(f"{error}. Or start a system of your own with `songline up`.", ExitCode.USAGE) from None
-    wanted = scopes or (() if user is None else tuple(OWN_SCOPES))
-    # A proxy of the environment is for other hosts.
-    trust_env = not is_loopback(urlsplit(settings.issuer).hostname or "")
-    with httpx.Client(timeout=PATIENCE_S, trust_env=trust_env) as client:
-        click.echo(fetch_token(settings, client, user, wanted))
+    wanted = scopes or environ.get(TOKEN_SCOPE, "").split() or (() if user is None else tuple(OWN_SCOPES))
+    with issuer_client(settings.issuer) as client:
+        token = fetch_token(settings, client, user, wanted)
+    if user is not None:
+        check_subject(token, user, settings.issuer)
+    click.echo(("Authorization: Bearer " if header else "") + token.text.reveal())

@@ -14,9 +14,11 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from songline.api_client import address, visible
+from songline.api_client import visible
+from songline.api_connection import ApiConnection, api_options
+from songline.identity.scopes import Scope
 from songline.options import FiniteRange
-from songline.processes.environment import data_folder, load
+from songline.processes.environment import data_folder
 from songline.schemas.commands import Metadata, read_metadata
 from songline.schemas.errors import ContractViolationError
 from songline.sending.exits import CommandError, ExitCode
@@ -53,7 +55,7 @@ class _UploadCounts(Struct):
     help="Seconds to wait for an outcome, or for the API.",
 )
 @click.option("--anew", is_flag=True, help="Send files again that were sent before; each becomes another song.")
-@click.option("--api", help="Address of the API.", show_default="that of the system that runs here")
+@api_options
 def command(
     paths: tuple[Path, ...],
     user: str,
@@ -61,7 +63,7 @@ def command(
     parallel: int,
     patience: float,
     anew: bool,
-    api: str | None,
+    api: ApiConnection,
     **tags: str | None,
 ) -> None:
     """Upload songs: each FILE, and the files in each DIR and below that have the suffix of an audio format.
@@ -81,17 +83,15 @@ def command(
         raise CommandError(f"no songs in {', '.join(map(readable, paths))}", ExitCode.USAGE)
     if tags["title"] and len(files) > 1:
         raise click.UsageError(f"--title is for a single file, and there are {len(files)}.")
-    environ = load(os.environ)
-    base = api or address(environ)
     try:
         metadata = read_metadata({name: value for name, value in tags.items() if value})
-        journal = UploadJournal(data_folder(environ) / JOURNAL)
+        journal = UploadJournal(data_folder(os.environ) / JOURNAL)
     except ContractViolationError as refused:
         raise click.UsageError(str(refused)) from None
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}", ExitCode.USAGE) from None
     try:
-        tally = asyncio.run(_upload(files, base, user, metadata, journal, wait, parallel, patience, anew))
+        tally = asyncio.run(_upload(files, api, user, metadata, journal, wait, parallel, patience, anew))
     except KeyboardInterrupt:
         raise CommandError("interrupted: the same command goes on from here", ExitCode.INTERRUPTED) from None
     click.echo(_summary(tally), err=True)
@@ -103,7 +103,7 @@ def command(
 
 async def _upload(
     files: list[Path],
-    base: str,
+    api: ApiConnection,
     user: str,
     metadata: Metadata,
     journal: UploadJournal,
@@ -117,7 +117,7 @@ async def _upload(
     console = Console(stderr=True)
     columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     timeout = httpx.Timeout(60, connect=5)
-    async with httpx.AsyncClient(base_url=base, timeout=timeout, trust_env=False) as http:
+    async with api.async_client(timeout, [Scope.SONGS_WRITE], user) as http:
         sender = FileSender(http, user, metadata, journal, patience, anew)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
             sent = await _side_by_side(parallel, [partial(_send, sender, bars, file, tally) for file in files])

@@ -1,22 +1,31 @@
 """Gets access tokens from the issuer, for the commands (client credentials, RFC 6749 section 4.4)."""
 
 from collections.abc import Sequence
+from math import inf
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from urllib.parse import urlsplit
 
 import click
 import httpx
 from msgspec import Struct
 
 from songline.api_client import visible
+from songline.cloud.settings import SettingError
+from songline.identity.access_token import AccessToken, checked_token
 from songline.identity.discovery import DiscoveryError, discovery_address, read_metadata
-from songline.identity.settings import ISSUER, ClientSettings
+from songline.identity.settings import ISSUER, ClientSettings, is_loopback
 from songline.identity.token_part import decode_part
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 from songline.sending.exits import CommandError, ExitCode
 
+PATIENCE_S = 10.0
+"""Seconds that the issuer has for an answer."""
+
 
 class _Tokens(Struct):
     access_token: str
+    expires_in: float | None = None
 
 
 class _Refusal(Struct):
@@ -39,10 +48,19 @@ class IssuerUnreachableError(click.ClickException):
     exit_code = int(ExitCode.UNREACHABLE)
 
 
+def issuer_client(issuer: str) -> httpx.Client:
+    """A client for an issuer of `safe_address`."""
+    if urlsplit(issuer).scheme == "http":
+        # It is this machine's. To read all trusted authorities takes longer than the answer.
+        return httpx.Client(timeout=PATIENCE_S, trust_env=False, verify=SSLContext(PROTOCOL_TLS_CLIENT))
+    # A proxy of the environment is for other hosts.
+    return httpx.Client(timeout=PATIENCE_S, trust_env=not is_loopback(urlsplit(issuer).hostname or ""))
+
+
 def fetch_token(
     settings: ClientSettings, client: httpx.Client, user: str | None = None, scopes: Sequence[str] = ()
-) -> str:
-    """An access token with `scopes`, about `user` where one is named.
+) -> AccessToken:
+    """An access token with `scopes`; about `user` where one is named, and the issuer knows the parameter `subject`.
 
     Raises CommandError when the issuer refuses, with its own words, and IssuerUnreachableError.
     """
@@ -58,12 +76,12 @@ def fetch_token(
     if answer.status_code != 200:
         raise CommandError(_words(answer), ExitCode.USAGE)
     try:
-        token = _tokens.decode(answer.content).access_token
-    except PoisonError as poison:
-        raise CommandError(f"{address} gave no token: {poison.detail}", ExitCode.USAGE) from None
-    if user is not None:
-        _check_subject(token, user, settings.issuer)
-    return token
+        found = _tokens.decode(answer.content)
+        text = checked_token(address, found.access_token)
+    except (PoisonError, SettingError) as error:
+        detail = error.detail if isinstance(error, PoisonError) else str(error)
+        raise CommandError(f"{address} gave no token: {detail}", ExitCode.USAGE) from None
+    return AccessToken(text, inf if found.expires_in is None else max(0.0, found.expires_in))
 
 
 def _token_endpoint(settings: ClientSettings, client: httpx.Client) -> str:
@@ -102,9 +120,10 @@ def _words(answer: httpx.Response) -> str:
     return visible(f"the issuer refuses, {refused.error}: {refused.error_description[:500]}".rstrip(": "))
 
 
-def _check_subject(token: str, user: str, issuer: str) -> None:
-    """An issuer that does not know `subject` gives the client's own token, which would act for somebody else."""
-    parts = token.split(".")
+def check_subject(token: AccessToken, user: str, issuer: str) -> None:
+    """Raise CommandError unless the token is about `user`: an issuer that does not know `subject` gives the client's
+    own, which would act for somebody else."""
+    parts = token.text.reveal().split(".")
     try:
         part = parts[1] if len(parts) == 3 else ""
         seen = _subjects.decode(decode_part(part)).sub

@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from songline.api_client import segment, words
+from songline.identity.token_auth import TokenRefusedError
+from songline.identity.token_client import IssuerUnreachableError
 from songline.schemas.commands import Metadata, derived_id
 from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
@@ -145,6 +147,7 @@ class FileSender:
         """The first answer whose status is not 503; raises CommandError after `patience_s` seconds."""
         deadline = monotonic() + self._patience_s
         pause = 0.5
+        is_refused = False
         while True:
             try:
                 answer = await send()
@@ -152,6 +155,14 @@ class FileSender:
                     return answer
                 seen = words(answer)
                 pause = max(pause, float(answer.headers.get("retry-after", "0")))
+            except TokenRefusedError:
+                # A file that is sent in pieces is not sent again by itself, when a token was refused that is over.
+                if is_refused:
+                    raise
+                is_refused = True
+                continue
+            except IssuerUnreachableError as error:
+                seen = f"{error.message}."
             except httpx.TransportError as error:
                 seen = f"{self._api} can't be reached ({type(error).__name__}: {error})"
             if monotonic() + pause > deadline:

@@ -17,11 +17,14 @@ from tests.support.pages import ROOT, Example
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 # What a shell does with a command's words is no matter here: only which words it gets.
 SUBSTITUTION = re.compile(r"<\([^)]*\)")
+INNER = re.compile(r"[$<]\(([^()]*)\)")
 SEPARATORS = {"|", ";", "&", "&&"}
 
 
 def words(text: str) -> Iterator[list[str]]:
-    """The words of each command of a line, without settings before it."""
+    """The words of each command of a line, without settings before it; first of those whose output it takes."""
+    for inner in INNER.findall(text):
+        yield from words(inner)
     lexer = shlex.shlex(SUBSTITUTION.sub("my-events.ndjson", text), posix=True, punctuation_chars="|;&")
     lexer.whitespace_split = True
     command: list[str] = []
