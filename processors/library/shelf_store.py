@@ -15,7 +15,7 @@ from msgspec import Struct
 from songline.cloud.cosmos import Container
 from songline.processors.library.forgetting import ForgettingFlush, plan_forgetting
 from songline.processors.library.node_cache import CachedShelf, NodeCache
-from songline.processors.library.tree import KB, MissingNodes, TreeCapacity, TreeFlush, flush_sizes, plan_flush
+from songline.processors.library.tree import KB, FlushPlan, MissingNodes, TreeCapacity, TreeFlush, flush_sizes
 from songline.schemas.channels import LIBRARY_SHELVES
 from songline.schemas.decoding import convert
 from songline.schemas.errors import PoisonError
@@ -85,7 +85,7 @@ class ShelfStore:
         removed = 0
         async with self._locks[shelf]:
             while True:
-                planned = await self._plan(shelf, partial(_planned_forgetting, user_id, bounds))
+                planned = await self._plan(shelf, lambda known: partial(_planned_forgetting, user_id, bounds, known))
                 if planned is None:
                     return removed
                 cached, found = planned
@@ -107,7 +107,7 @@ class ShelfStore:
         """Write a flush with `actions`; return whether another one must come before more actions."""
         while True:
             planned = await self._plan(
-                shelf, lambda known: plan_flush(known.root, known.nodes, partition, actions, self._capacity)
+                shelf, lambda known: FlushPlan(known.root, known.nodes, partition, actions, self._capacity).advance
             )
             if planned is None:
                 return False
@@ -116,15 +116,18 @@ class ShelfStore:
                 return flush.is_urgent
 
     async def _plan(
-        self, shelf: str, plan: Callable[[CachedShelf], P | MissingNodes | None]
+        self, shelf: str, begin: Callable[[CachedShelf], Callable[[], P | MissingNodes | None]]
     ) -> tuple[CachedShelf, P] | None:
-        """What `plan` makes of the shelf, once all nodes that it needs are read, and the shelf that it is made of; None
-        where it makes nothing."""
+        """What the plan that `begin` gives makes of the shelf, once all nodes that it needs are read, and the shelf
+        that it is made of; None where it makes nothing. The plan goes on with the nodes that were read for it."""
         torn = 0
+        cached, advance = None, None
         while True:
-            cached = self._cache.find(shelf) or await self._read_root(shelf)
+            found = self._cache.find(shelf) or await self._read_root(shelf)
             try:
-                planned = plan(cached)
+                if cached is not found or advance is None:
+                    cached, advance = found, begin(found)
+                planned = advance()
             except RunFormatError as error:
                 self._cache.drop(shelf)
                 raise _unreadable(shelf, str(error)) from error

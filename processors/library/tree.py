@@ -57,7 +57,7 @@ class TreeFlush(Struct, frozen=True):
 
 
 class MissingNodes(Struct, frozen=True):
-    """The flush can't be planned before these nodes are read."""
+    """The flush can't be planned further before these nodes are read."""
 
     ids: frozenset[str]
 
@@ -75,77 +75,76 @@ def flush_sizes(actions: Sequence[UserAction]) -> Iterator[int]:
         yield count
 
 
-def plan_flush(
-    root: RootDocument,
-    nodes: Mapping[str, NodeDocument],
-    partition: int | None,
-    actions: Sequence[UserAction],
-    capacity: TreeCapacity | None = None,
-) -> TreeFlush | MissingNodes | None:
-    """The flush that adds `actions` of `partition`, in its order; None where nothing changes.
-
-    `nodes` are those that are known by id, as of `root`. Actions up to the position that the root says is applied are
-    left out; those of no partition (None) are all added.
-    """
-    fresh = actions
-    if partition is not None and actions:
-        applied = root.applied.get(str(partition), -1)
-        fresh = [action for action in actions if action.position > applied]
-    planned = _Plan(root, nodes, capacity or TreeCapacity())
-    if fresh:
-        planned.add(partition, fresh)
-    return planned.flush(has_changed=bool(fresh))
-
-
 def runs_bytes(runs: Iterable[str]) -> int:
     """How large a node with these runs is, about."""
     return sum(map(len, runs))
 
 
-class _Plan:
-    """The nodes while a flush is planned: `_changed` has those that differ from `_nodes`."""
+class FlushPlan:
+    """The flush that adds `actions` of `partition`, in its order, planned as far as the nodes are known.
 
-    def __init__(self, root: RootDocument, nodes: Mapping[str, NodeDocument], capacity: TreeCapacity) -> None:
+    `nodes` are those that are known by id, as of `root`; more may be put into it between two calls of `advance`.
+    Actions up to the position that the root says is applied are left out; those of no partition (None) are all added.
+    """
+
+    def __init__(
+        self,
+        root: RootDocument,
+        nodes: Mapping[str, NodeDocument],
+        partition: int | None,
+        actions: Sequence[UserAction],
+        capacity: TreeCapacity | None = None,
+    ) -> None:
         self._flush = root.flushes + 1
         self._root = structs.replace(root, flushes=self._flush)
         self._nodes = nodes
-        self._capacity = capacity
-        self._root_capacity = capacity.root
+        self._capacity = capacity or TreeCapacity()
+        self._root_capacity = self._capacity.root
+        # `_changed` has the nodes that differ from `nodes`. `_split` has the runs of a node, and what they are by
+        # digit, while its children are read.
         self._changed: dict[str, NodeDocument] = {}
+        self._split: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {}
         # Of the documents that are written: bytes of runs by id, and their sum.
         self._sizes = {ROOT: runs_bytes(root.runs)}
         self._size = self._sizes[ROOT]
         self._over = set(root.overfull)
         self._missing: set[str] = set()
+        self._has_changed = False
+        applied = -1 if partition is None else root.applied.get(str(partition), -1)
+        fresh = actions if partition is None else [action for action in actions if action.position > applied]
+        if fresh:
+            self._add(partition, fresh)
 
-    def add(self, partition: int | None, actions: Sequence[UserAction]) -> None:
-        run = encode_run(merge_actions([actions]))
-        self._root_capacity = min(self._capacity.root_busy, max(self._capacity.root, 3 * len(run)))
-        applied = self._root.applied
-        if partition is not None:
-            applied = {**applied, str(partition): actions[-1].position}
-        self._put(structs.replace(self._root, applied=applied, runs=append_run(self._root.runs, run)))
-
-    def flush(self, *, has_changed: bool) -> TreeFlush | MissingNodes | None:
+    def advance(self) -> TreeFlush | MissingNodes | None:
+        """The flush; or the nodes that are to be read before the next call; None where nothing changes."""
+        self._missing.clear()
         unable: set[str] = set()
-        pushed = False
         while True:
             # The largest first: it is nearest to what a document may hold.
             node = max(self._overfull(unable), key=lambda one: runs_bytes(one.runs), default=None)
             if node is None:
                 break
             if self._push_down(node):
-                pushed = True
+                self._has_changed = True
             else:
                 unable.add(node.id)
         if self._missing:
             return MissingNodes(frozenset(self._missing))
-        if not has_changed and not pushed:
+        if not self._has_changed:
             return None
         left = sorted(self._overfull(set()), key=lambda one: -runs_bytes(one.runs))
         is_urgent = bool(left) and runs_bytes(left[0].runs) > MAX_NODE_BYTES
         root = structs.replace(self._root, overfull=tuple(one.id for one in left))
         return TreeFlush(root, self._changed, is_urgent)
+
+    def _add(self, partition: int | None, actions: Sequence[UserAction]) -> None:
+        run = encode_run(merge_actions([actions]))
+        self._root_capacity = min(self._capacity.root_busy, max(self._capacity.root, 3 * len(run)))
+        applied = self._root.applied
+        if partition is not None:
+            applied = {**applied, str(partition): actions[-1].position}
+        self._put(structs.replace(self._root, applied=applied, runs=append_run(self._root.runs, run)))
+        self._has_changed = True
 
     def _overfull(self, unable: set[str]) -> Iterator[TreeDocument]:
         for node_id in [*self._over]:
@@ -162,8 +161,7 @@ class _Plan:
         """Push actions of `node` to its children, as far as they fit into the transaction; return whether any did."""
         if not self._has_room(node, node, 0):
             return False  # What it holds takes as much room in its children: nothing need be unpacked to know it.
-        parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
-        runs = {digit: encode_run(rows) for digit, rows in parts.items()}
+        runs = self._split_of(node)
         children = {digit: self._child(node, digit) for digit in sorted(runs, key=lambda digit: -len(runs[digit]))}
         if any(child is None for child in children.values()):
             return False
@@ -180,9 +178,19 @@ class _Plan:
             del kept[digit]
         if len(kept) == len(runs):
             return False
-        left = (encode_run(merge_actions(parts[digit] for digit in kept)),) if kept else ()
+        del self._split[node.id]
+        left = (encode_run(merge_actions(map(decode_run, kept.values()))),) if kept else ()
         self._put(structs.replace(node, runs=left, pushed=pushed))
         return True
+
+    def _split_of(self, node: TreeDocument) -> dict[str, str]:
+        """The node's actions as a run for each next digit; unpacked once, also where children are missing."""
+        runs, split = self._split.get(node.id, ((), {}))
+        if runs != node.runs:
+            parts = _by_digit(merge_actions(map(decode_run, node.runs)), depth_of(node.id))
+            split = {digit: encode_run(rows) for digit, rows in parts.items()}
+            self._split[node.id] = node.runs, split
+        return split
 
     def _child(self, node: TreeDocument, digit: str) -> NodeDocument | None:
         """The node's child for a digit, a new one where there is none; None where it must be read first."""

@@ -6,11 +6,11 @@ from msgspec import structs
 
 from songline.processors.library.tree import (
     MAX_OPERATIONS,
+    FlushPlan,
     MissingNodes,
     TreeCapacity,
     TreeFlush,
     flush_sizes,
-    plan_flush,
 )
 from songline.schemas.library.action import UserAction, merge_actions
 from songline.schemas.library.action_run import decode_run
@@ -40,9 +40,10 @@ class MemoryShelf:
     def flush(self, partition: int, actions: Sequence[UserAction]) -> bool:
         """Write one flush; return whether another one must follow."""
         known = {} if self._is_cold else self.nodes
-        while isinstance(planned := plan_flush(self.root, known, partition, actions, self.capacity), MissingNodes):
+        plan = FlushPlan(self.root, known, partition, actions, self.capacity)
+        while isinstance(planned := plan.advance(), MissingNodes):
             assert planned.ids.isdisjoint(known), "it has these"
-            known = {**known, **{node_id: self.nodes[node_id] for node_id in planned.ids}}
+            known.update({node_id: self.nodes[node_id] for node_id in planned.ids})
         if planned is None:
             return False
         assert 1 + len(planned.nodes) <= MAX_OPERATIONS

@@ -1,12 +1,22 @@
 """The tree of a shelf, held to a plain set of actions: nothing is lost, whatever comes in whatever pieces."""
 
+from collections import Counter
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songline.processors.library import tree
-from songline.processors.library.tree import MAX_NODE_BYTES, MAX_TRANSACTION_BYTES, TreeCapacity, runs_bytes
+from songline.processors.library.tree import (
+    MAX_NODE_BYTES,
+    MAX_TRANSACTION_BYTES,
+    FlushPlan,
+    MissingNodes,
+    TreeCapacity,
+    TreeFlush,
+    runs_bytes,
+)
 from songline.schemas.library.action import UserAction, event_mark, merge_actions
 from songline.schemas.library.action_run import decode_run
 from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument, torn_reads
@@ -133,6 +143,29 @@ def test_what_one_writer_leaves_too_full_the_next_one_pushes_down(monkeypatch: p
         assert writer.root.flushes > flushes
     assert max(runs_bytes(node.runs) for node in writer.documents.values()) <= 500
     assert len(actions_of(writer.documents.values())) == 1_500
+
+
+def test_a_plan_that_had_to_wait_for_nodes_unpacks_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: Counter[str] = Counter()
+    shelf = MemoryShelf(tiny(), is_cold=True)
+    for start in range(0, 3_000, 100):
+        shelf.add(0, [listen(start + number, start + number, 1) for number in range(100)])
+    asked: list[int] = []
+
+    def count(run: str) -> list[UserAction]:
+        unpacked[run] += 1
+        return decode_run(run)
+
+    monkeypatch.setattr(tree, "decode_run", count)
+    nodes: dict[str, NodeDocument] = {}
+    plan = FlushPlan(shelf.root, nodes, 0, [listen(9_000 + number, number, 2) for number in range(300)], tiny())
+    while isinstance(planned := plan.advance(), MissingNodes):
+        asked.append(len(planned.ids))
+        nodes.update({node_id: shelf.nodes[node_id] for node_id in planned.ids})
+    assert len(asked) > 1, "it waited at more than one level"
+    assert isinstance(planned, TreeFlush)
+    assert len(planned.nodes) > 10
+    assert unpacked.most_common(1)[0][1] == 1
 
 
 @pytest.mark.parametrize("users", [1, 50, 5_000])
