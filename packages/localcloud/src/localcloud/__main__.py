@@ -12,8 +12,11 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import click
+import msgspec
 
 from localcloud import azurite_install
+from localcloud.account_keys import DEV_KEYS, AccountKeys, AccountKeysError, make_keys, read_keys
+from localcloud.account_keys import FILE as KEYS
 from localcloud.allocator import share_arena
 from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
@@ -28,10 +31,12 @@ from localcloud.log.store import SEGMENT_BYTES
 from localcloud.namespace import HOST, CloudNamespace, NamespaceSettings
 from localcloud.namespace_routes import namespace_routes
 from localcloud.namespaces import NamespaceRegistry
-from localcloud.published_keys import COSMOS_KEY
+from localcloud.private_folder import OWNER_ONLY, ForeignFileError, keep_private
 from localcloud.servicebus.config import read_namespace
 
 READY = "endpoints.json"
+OURS = ("hubs", "servicebus", "cosmos", "blobs", "identity", KEYS, READY)
+"""What localcloud makes in its data folder. `namespaces` is not among it: it is removed at every start."""
 
 logger = logging.getLogger("localcloud")
 
@@ -76,7 +81,19 @@ logger = logging.getLogger("localcloud")
 )
 @click.option("--identity-port", default=5302, help="The issuer.")
 @click.option("--only", type=click.Choice(["identity"]), show_default="all", help="Serve the issuer alone.")
-@click.option("--cosmos-key", default=COSMOS_KEY, show_default="the emulator's", help="Cosmos DB account key, base64.")
+@click.option(
+    "--own-keys/--dev-keys",
+    default=None,
+    show_default=f"own where DATA/{KEYS} is there, else the emulators'",
+    help=f"Keys of its own, made on the first start in DATA/{KEYS}; or those that Microsoft publishes.",
+)
+@click.option(
+    "--cosmos-key",
+    envvar="LOCALCLOUD_COSMOS_KEY",
+    show_envvar=True,
+    show_default="one of these",
+    help="Cosmos DB account key, base64. Other users of this machine can read it here, and not in the variable.",
+)
 @click.option("--throttle", is_flag=True, help="Hold Cosmos DB containers to their provisioned throughput.")
 @click.option(
     "--create-topics",
@@ -113,7 +130,8 @@ def main(
     identity_configs: tuple[Path, ...],
     identity_port: int,
     only: str | None,
-    cosmos_key: str,
+    own_keys: bool | None,
+    cosmos_key: str | None,
     throttle: bool,
     create_topics: bool,
     segment_bytes: int,
@@ -142,12 +160,16 @@ def main(
     if blobs:
         ports["blob"] = blob_port
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        os.umask(OWNER_ONLY)
+        keep_private(data, OURS)
+        keys = _keys(data, own_keys)
+        if cosmos_key is not None:
+            keys = msgspec.structs.replace(keys, cosmos=cosmos_key)
         (data / READY).unlink(missing_ok=True)
         settings = NamespaceSettings(
             hubs=[with_capture_interval(hub, capture_interval) for hub in read_hubs(configs)],
             bus=read_namespace(servicebus_configs),
-            cosmos_key=cosmos_key,
+            keys=keys,
             throttle=throttle,
             create_topics=create_topics,
             segment_bytes=segment_bytes,
@@ -157,7 +179,15 @@ def main(
             asyncio.run(serve(data, settings, identity, ports, until_eof=until_eof))
         else:
             asyncio.run(serve_issuer(data, identity, identity_port, until_eof=until_eof))
-    except (AzuriteError, ConfigError, IdentityStateError, LogError, OSError) as error:
+    except (
+        AccountKeysError,
+        AzuriteError,
+        ConfigError,
+        ForeignFileError,
+        IdentityStateError,
+        LogError,
+        OSError,
+    ) as error:
         raise SystemExit(f"localcloud: {error}") from None
 
 
@@ -184,7 +214,7 @@ async def serve(
     """
     stop = _end(until_eof)
     async with AsyncExitStack() as stack:
-        blobs = BlobService(data / "blobs", host=HOST, port=ports.get("blob", 0), gone=stop.set)
+        blobs = BlobService(data / "blobs", host=HOST, port=ports.get("blob", 0), gone=stop.set, key=settings.keys.blob)
         await stack.enter_async_context(blobs)
         issuer = IdentityServer(data / "identity", identity, host=HOST, port=ports["identity"])
         await stack.enter_async_context(issuer)
@@ -232,6 +262,13 @@ async def _serve_until(stop: asyncio.Event, data: Path, ports: dict[str, int]) -
         logger.info("stopping")
     finally:
         (data / READY).unlink(missing_ok=True)
+
+
+def _keys(data: Path, own: bool | None) -> AccountKeys:
+    """Raises AccountKeysError and OSError."""
+    if own:
+        return make_keys(data)
+    return (read_keys(data) if own is None else None) or DEV_KEYS
 
 
 async def _account(blobs: BlobService, unavailable: dict[str, str]) -> BlobAccount | None:

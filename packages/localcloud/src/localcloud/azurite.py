@@ -21,7 +21,7 @@ from typing import IO, Final, Self
 from localcloud import azurite_install
 from localcloud.allocator import ARENAS
 from localcloud.azurite_install import AzuriteError
-from localcloud.published_keys import BLOB_ACCOUNT
+from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY
 
 logger = logging.getLogger("localcloud.azurite")
 
@@ -36,12 +36,19 @@ _SMALL_HEAP: Final = ("--max-semi-space-size=1", "--heap-growing-percent=20")
 class AzuriteServer:
     """The Blob service between enter and exit, on `host`:`port`; port 0 takes a free one, which `port` then tells.
 
-    `gone` is called when Azurite ends before it is asked to.
+    `key` is that of every account, base64. `gone` is called when Azurite ends before it is asked to.
     """
 
     def __init__(
-        self, folder: Path, *, host: str = "127.0.0.1", port: int = 0, gone: Callable[[], None] | None = None
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        gone: Callable[[], None] | None = None,
+        key: str = BLOB_KEY,
     ) -> None:
+        self._key = key
         self._folder = folder
         self._host = host
         self._gone = gone
@@ -101,7 +108,13 @@ class AzuriteServer:
             *("--location", str(self._folder.resolve()), "--silent", "--disableTelemetry"),
             # SDKs are ahead of the API versions that Azurite knows by name; what they use of them is old.
             "--skipApiVersionCheck",
-            env={ARENAS: "1", **os.environ, "NODE_PATH": str(modules)},
+            env={
+                ARENAS: "1",
+                **os.environ,
+                "NODE_PATH": str(modules),
+                # Not as an argument, which every user of this machine can read.
+                "AZURITE_ACCOUNTS": f"{BLOB_ACCOUNT}:{self._key}",
+            },
             stdin=PIPE,
             stdout=PIPE,
             stderr=asyncio.subprocess.STDOUT,

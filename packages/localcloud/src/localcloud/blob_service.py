@@ -8,24 +8,29 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from localcloud.azurite import AzuriteServer
-from localcloud.published_keys import BLOB_ACCOUNT
+from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY
 
 
 class BlobAccount(NamedTuple):
-    """A storage account: its name, and the port that serves it. Its key is the emulator's published one."""
+    """A storage account: its name, the port that serves it, and its key (base64)."""
 
     name: str
     port: int
+    key: str
+
+    def __repr__(self) -> str:
+        return f"BlobAccount({self.name!r}, {self.port})"
 
 
 class BlobService:
     """Storage accounts between enter and exit, their data in `folder`, on `host`:`port` (0: a free one).
 
-    `gone` is called when Azurite ends before it is asked to.
+    `key` is that of all accounts. `gone` is called when Azurite ends before it is asked to.
     """
 
-    def __init__(self, folder: Path, *, host: str, port: int, gone: Callable[[], None]) -> None:
-        self._server = AzuriteServer(folder, host=host, port=port, gone=gone)
+    def __init__(self, folder: Path, *, host: str, port: int, gone: Callable[[], None], key: str = BLOB_KEY) -> None:
+        self._key = key
+        self._server = AzuriteServer(folder, host=host, port=port, gone=gone, key=key)
         self._starting = asyncio.Lock()
         self._started = False
 
@@ -39,12 +44,12 @@ class BlobService:
             await self._server.__aexit__(kind, error, trace)
 
     async def own_account(self) -> BlobAccount:
-        """The emulator's published account. Raises AzuriteError, and AzuriteMissingError where it is not installed."""
-        return BlobAccount(BLOB_ACCOUNT, await self._port())
+        """The account of the emulator's name. Raises AzuriteError, and AzuriteMissingError where it is not there."""
+        return BlobAccount(BLOB_ACCOUNT, await self._port(), self._key)
 
     async def new_account(self) -> BlobAccount:
         """An account that nobody has used. Raises as `own_account`."""
-        return BlobAccount(f"ns{secrets.token_hex(8)}", await self._port())
+        return BlobAccount(f"ns{secrets.token_hex(8)}", await self._port(), self._key)
 
     async def _port(self) -> int:
         async with self._starting:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from localcloud.control_key import ControlKey
 from localcloud.faults import FaultRulesError, Faults, parse_rules
 from localcloud.origin import OwnOrigin
 from localcloud.unreadable import UNREADABLE
@@ -27,10 +28,12 @@ def create(
     faults: Faults,
     throughput: Callable[[], Throttled],
     routes: Sequence[Route],
+    key: str | None = None,
 ) -> Starlette:
     """The app; `endpoints` are the services' names and ports, filled by the time that it answers.
 
-    `unavailable` are services that were asked for and are not served, each with what is missing.
+    `unavailable` are services that were asked for and are not served, each with what is missing. All but health asks
+    for `key` where there is one.
     """
 
     async def health(request: Request) -> Response:
@@ -70,7 +73,7 @@ def create(
             Route("/throttling", throttling, methods=methods),
             *routes,
         ],
-        middleware=[Middleware(OwnOrigin)],
+        middleware=[Middleware(OwnOrigin), *([Middleware(ControlKey, key=key)] if key is not None else [])],
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from starlette.routing import Route
 
 from localcloud import control
+from localcloud.account_keys import DEV_KEYS, AccountKeys
 from localcloud.blob_service import BlobAccount
 from localcloud.capture.archive_blobs import ArchiveBlobs
 from localcloud.capture.service import CaptureService
@@ -23,7 +24,7 @@ from localcloud.http import HttpServer
 from localcloud.hub_routes import hub_routes
 from localcloud.log.store import SEGMENT_BYTES, LogStore
 from localcloud.ports import names_port
-from localcloud.published_keys import COSMOS_KEY
+from localcloud.published_keys import SAS_KEY_NAME
 from localcloud.sas import Keys
 from localcloud.servicebus.admin.server import AdministrationServer
 from localcloud.servicebus.config import NamespaceConfig
@@ -51,7 +52,7 @@ class NamespaceSettings:
 
     hubs: Sequence[HubConfig] = ()
     bus: NamespaceConfig = _NO_ENTITIES
-    cosmos_key: str = COSMOS_KEY
+    keys: AccountKeys = DEV_KEYS
     throttle: bool = False
     create_topics: bool = False
     segment_bytes: int = SEGMENT_BYTES
@@ -97,7 +98,8 @@ class CloudNamespace:
         sys.modules.setdefault("hypothesis", None)  # type: ignore[arg-type] # what the import system takes for "not there"
         from localcloud.kafka.server import KafkaServer
 
-        settings, faults, keys = self.settings, Faults(), Keys()
+        settings, faults = self.settings, Faults()
+        keys = Keys({SAS_KEY_NAME: settings.keys.sas})
         async with AsyncExitStack() as stack:
             store = LogStore.open(
                 self.folder / "hubs", settings.hubs, now_ms=_now_ms, segment_bytes=settings.segment_bytes
@@ -113,7 +115,7 @@ class CloudNamespace:
             )
             cosmos = CosmosServer(
                 self.folder / "cosmos",
-                settings.cosmos_key,
+                settings.keys.cosmos,
                 host=HOST,
                 port=wanted["cosmos"],
                 throttled=["*"] if settings.throttle else [],
@@ -128,6 +130,7 @@ class CloudNamespace:
                 faults,
                 lambda: cosmos.throughput,
                 [*hub_routes(store, kafka.forget_hub, capture.positions), *self._routes],
+                settings.keys.control,
             )
             servers: dict[str, _Server] = {
                 "eventhubs": EventHubsServer(store, keys, host=HOST, port=wanted["eventhubs"], faults=faults),

@@ -76,7 +76,7 @@ def _settings(folder: Path, wanted: _NamespaceRequest, settings: NamespaceSettin
     return NamespaceSettings(
         hubs=read_hubs(_written(folder, "config", wanted.config)),
         bus=read_namespace(_written(folder, "servicebus_config", wanted.servicebus_config)),
-        cosmos_key=settings.cosmos_key,
+        keys=settings.keys,
         throttle=wanted.throttle,
         create_topics=wanted.create_topics,
         segment_bytes=settings.segment_bytes,

@@ -93,7 +93,8 @@ class Keys(Mapping[str, str]):
         Hosts are not compared, since one machine has many names. Raises one of the kinds of CredentialError.
         """
         if not token.startswith(PREFIX):
-            raise MalformedTokenError(f"a token starts with {PREFIX!r}, this one with {token[:22]!r}")
+            # Nothing of it is shown: who takes the one for the other sends the key itself.
+            raise MalformedTokenError(f"a token starts with {PREFIX!r}, this one of {len(token)} characters does not")
         fields = dict(part.split("=", 1) for part in token[len(PREFIX) :].split("&") if "=" in part)
         try:
             audience, signature, expiry, name = (fields[key] for key in ("sr", "sig", "se", "skn"))

@@ -4,13 +4,14 @@
 
 // A quarter of its start is compiling what it requires. NODE_PATH is the folder that has Azurite.
 require("node:module").enableCompileCache(`${process.env.NODE_PATH}/.cache`);
-// Each namespace that is opened at run time has an account of its own, under the emulator's published key.
+// Each namespace that is opened at run time has an account of its own, under the key of the declared one.
 const accounts = require("azurite/dist/src/common/AccountDataStore").default.prototype;
-const { EMULATOR_ACCOUNT_KEY } = require("azurite/dist/src/common/utils/constants");
+const { EMULATOR_ACCOUNT_NAME } = require("azurite/dist/src/common/utils/constants");
 const declared = accounts.getAccount;
 accounts.getAccount = function (name) {
-  const opened = /^ns[0-9a-f]{16}$/.test(name) ? { name, key1: EMULATOR_ACCOUNT_KEY } : undefined;
-  return declared.call(this, name) ?? opened;
+  const found = declared.call(this, name);
+  if (found || !/^ns[0-9a-f]{16}$/.test(name)) return found;
+  return { ...declared.call(this, EMULATOR_ACCOUNT_NAME), name };
 };
 // Azurite listens to signals a while after it listens to clients.
 const end = () => process.emit("SIGTERM") || setTimeout(end, 50);

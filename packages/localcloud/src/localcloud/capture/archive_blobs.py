@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from localcloud.blob_service import BlobAccount
-from localcloud.published_keys import BLOB_KEY
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
@@ -40,7 +39,7 @@ class ArchiveBlobs:
 
     def __init__(self, account: BlobAccount, host: str) -> None:
         self._url = f"http://{host}:{account.port}/{account.name}"
-        self._credential = {"account_name": account.name, "account_key": BLOB_KEY}
+        self._credential = {"account_name": account.name, "account_key": account.key}
         self._opened: BlobServiceClient | None = None
 
     async def __aenter__(self) -> Self:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
-from localcloud.published_keys import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY, SAS_KEY, SAS_KEY_NAME
+from localcloud.account_keys import DEV_KEYS, AccountKeys
+from localcloud.published_keys import BLOB_ACCOUNT, SAS_KEY_NAME
 from localcloud.testing import cosmos_rest
 
 DEADLINE_S = 30.0
@@ -23,8 +24,15 @@ class ControlError(ValueError):
 class LocalCloud:
     """A namespace: connection strings for the SDKs, faults, hubs. `ports` are the services' by name, on 127.0.0.1."""
 
-    def __init__(self, ports: Mapping[str, int], certificate: Path, blob_account: str | None = None) -> None:
+    def __init__(
+        self,
+        ports: Mapping[str, int],
+        certificate: Path,
+        blob_account: str | None = None,
+        keys: AccountKeys = DEV_KEYS,
+    ) -> None:
         self.ports = dict(ports)
+        self.keys = keys
         self._certificate = certificate
         self._blob_account = blob_account
 
@@ -57,7 +65,7 @@ class LocalCloud:
 
     @property
     def cosmos_key(self) -> str:
-        return COSMOS_KEY
+        return self.keys.cosmos
 
     @property
     def cosmos_connection_string(self) -> str:
@@ -75,7 +83,7 @@ class LocalCloud:
             raise LookupError("this namespace has no Blob Storage: ask for it (`blobs=True`, or `--blobs`)")
         account = self._blob_account or BLOB_ACCOUNT
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={BLOB_KEY};"
+            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={self.keys.blob};"
             f"BlobEndpoint=http://127.0.0.1:{self.ports['blob']}/{account};"
         )
 
@@ -114,6 +122,8 @@ class LocalCloud:
         """The answer of the control endpoint. Raises ControlError with its words when it refuses."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.ports['control']}{path}", data, method=method)
+        if self.keys.control is not None:
+            request.add_header("Authorization", f"Bearer {self.keys.control}")
         try:
             with _OPENER.open(request, timeout=DEADLINE_S) as answer:
                 return json.loads(answer.read())
@@ -124,5 +134,5 @@ class LocalCloud:
     def _sas_connection_string(self, service: str) -> str:
         return (
             f"Endpoint=sb://127.0.0.1:{self.ports[service]};SharedAccessKeyName={SAS_KEY_NAME};"
-            f"SharedAccessKey={SAS_KEY};UseDevelopmentEmulator=true"
+            f"SharedAccessKey={self.keys.sas};UseDevelopmentEmulator=true"
         )

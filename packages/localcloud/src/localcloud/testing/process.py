@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 from urllib.error import URLError
 
+from localcloud.account_keys import DEV_KEYS, read_keys
 from localcloud.testing.cloud import ControlError, LocalCloud
 from localcloud.testing.declarations import Declarations
 
@@ -57,6 +58,7 @@ class LocalCloudProcess(LocalCloud):
             self.kill()
             raise StartError(f"localcloud did not get ready, within {START_S:.0f} s at most:\n{self.log()}")
         self.ports = json.loads(line)["ready"]
+        self.keys = (None if "--dev-keys" in self.arguments else read_keys(self.data)) or DEV_KEYS
         return self
 
     @contextmanager
@@ -74,7 +76,7 @@ class LocalCloudProcess(LocalCloud):
     def open(self, declarations: Declarations = NOBODY) -> tuple[str, LocalCloud]:
         """Open a namespace, until `close` or the end of the process; its name, and itself. Raises ControlError."""
         answer = self.control("POST", "/namespaces", declarations.request())
-        opened = LocalCloud(answer["ports"], Path(answer["servicebus_certificate"]), answer["blob_account"])
+        opened = LocalCloud(answer["ports"], Path(answer["servicebus_certificate"]), answer["blob_account"], self.keys)
         try:
             for path, key in (declarations.containers or {}).items():
                 opened.create_container(path, key)
