@@ -44,6 +44,8 @@ class Outbox(OutboxRoom):
         super().__init__(str(path), max_events, max_bytes)
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
+        # What listeners did is for its owner alone; SQLite gives its other files the rights of this one.
+        path.touch(mode=0o600)
         self._last: int
         # It waits for no lock: so a second process of the file is told apart from a slow disk.
         self._database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)

@@ -28,14 +28,16 @@ from songline.cloud.settings import (
     read_blobs,
     read_cosmos,
 )
-from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER
+from songline.identity.settings import AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE, ISSUER, JWKS
 from songline.options import DataFolder, FiniteRange
 from songline.processes import emulator_files, emulators
+from songline.processes.cloud_keys import PUBLISHED, CloudKeys, CloudKeysError, kept_keys
 from songline.processes.data_folder_lock import DataFolderLockedError, holding
 from songline.processes.entities import CONTAINERS
 from songline.processes.environment import API, DATA, DEFAULT_DATA, OUTBOX, WORKERS, save
 from songline.processes.health_news import left
 from songline.processes.ports import HOST, PortTakenError, kept, settle
+from songline.processes.private_data import OWNER_ONLY, ForeignDataError, keep_private
 from songline.processes.supervise import Probe, Service, ServiceDiedError, StopError, Supervisor
 from songline.processes.vitals import http_checkup, http_client
 from songline.schemas.channels import BLOB_CONTAINERS, DATABASE
@@ -43,19 +45,15 @@ from songline.schemas.decoding import Decoder
 from songline.schemas.errors import PoisonError
 
 PATIENCE = 60.0
-# The published keys of Microsoft's emulators, which localcloud takes too. They are no secrets.
-NAMESPACE_KEY = (
-    "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
-)
-COSMOS_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
-BLOB_ACCOUNT = "devstoreaccount1"
-BLOB_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 LOCAL_CLIENT = "songline-cli"
 """The client that `infra/emulators/identity/localcloud.json` declares for commands of this machine."""
 
 CAPTURE_INTERVAL = "SONGLINE_CAPTURE_INTERVAL"
 """Seconds of a window of Event Hubs Capture, for localcloud."""
+
+KEYS_OPTION = "SONGLINE_LOCALCLOUD_KEYS"
+"""The option by which localcloud takes its own keys or the published ones, for the Procfile."""
 
 PORTS = {
     "--port": "SONGLINE_PORT",
@@ -120,24 +118,35 @@ SHARED = (
 @click.option("--library-port", type=click.IntRange(0, 65535), default=8004, help="The library worker's health.")
 @click.option("--logs", is_flag=True, help="Show the output of every process, too.")
 @click.option(
+    "--dev-keys",
+    is_flag=True,
+    help="Take the keys that Microsoft publishes with its emulators, for other tools that know no others.",
+)
+@click.option(
     "--emulators", "contained", is_flag=True, help="Run Microsoft's emulators, by Docker, instead of localcloud."
 )
-def command(data: Path, simulator: bool, rate: float, logs: bool, contained: bool, **ports: int) -> None:
+def command(
+    data: Path, simulator: bool, rate: float, logs: bool, dev_keys: bool, contained: bool, **ports: int
+) -> None:
     """Run the whole system on this machine, until Ctrl-C.
 
     Starts localcloud, the workers, the API and simulated listeners, waits until each is healthy, and prints the
     addresses. All data stays in the data folder, and the next `up` continues with it.
     """
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        os.umask(OWNER_ONLY)  # of all processes, too
+        keep_private(data)
         with holding(data):
+            keys = PUBLISHED if dev_keys or contained else kept_keys(data, _say)
             wanted = {f"--{name.replace('_', '-')}": port for name, port in ports.items()}
             settled = settle(wanted)
             # Docker binds the ports of the emulators, so they must be free.
             with kept(() if contained else settled.values()):
-                _run(data, environment(os.environ, data, settled, rate), simulator, logs, contained)
+                _run(data, environment(os.environ, data, settled, rate, keys), simulator, logs, contained)
     except (
+        CloudKeysError,
         DataFolderLockedError,
+        ForeignDataError,
         PortTakenError,
         ServiceDiedError,
         SettingError,
@@ -148,7 +157,9 @@ def command(data: Path, simulator: bool, rate: float, logs: bool, contained: boo
         raise click.ClickException(str(error)) from None
 
 
-def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int], rate: float) -> dict[str, str]:
+def environment(
+    environ: Mapping[str, str], data: Path, ports: Mapping[str, int], rate: float, keys: CloudKeys
+) -> dict[str, str]:
     """The environment of every process: `environ`, with the settings of all services on this machine."""
     here = {PORTS[option]: str(port) for option, port in ports.items()}
     # `python` in the Procfile is the one that runs this.
@@ -158,19 +169,21 @@ def environment(environ: Mapping[str, str], data: Path, ports: Mapping[str, int]
         **here,
         DATA: str(data),
         "SONGLINE_EMULATOR_CONFIG": str(emulator_files.FOLDER),
+        KEYS_OPTION: "--dev-keys" if keys == PUBLISHED else "--own-keys",
         API: f"http://{HOST}:{here['SONGLINE_PORT']}",
         **{variable: f"http://{HOST}:{here[f'{variable}_PORT']}" for variable in WORKERS.values()},
-        EVENTHUB_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_EVENTHUBS_PORT']};{NAMESPACE_KEY}",
-        SERVICEBUS_CONNECTION: f"Endpoint=sb://{HOST}:{here['SONGLINE_SERVICEBUS_PORT']};{NAMESPACE_KEY}",
+        EVENTHUB_CONNECTION: keys.namespace(f"{HOST}:{here['SONGLINE_EVENTHUBS_PORT']}"),
+        SERVICEBUS_CONNECTION: keys.namespace(f"{HOST}:{here['SONGLINE_SERVICEBUS_PORT']}"),
         SERVICEBUS_MANAGEMENT: f"{HOST}:{here['SONGLINE_SERVICEBUS_ADMIN_PORT']}",
         # localcloud creates the certificate.
         SERVICEBUS_CERTIFICATE: str(data.resolve() / "servicebus" / "tls" / "certificate.pem"),
         KAFKA_BOOTSTRAP: f"{HOST}:{here['SONGLINE_KAFKA_PORT']}",
-        COSMOS_CONNECTION: f"AccountEndpoint=http://{HOST}:{here['SONGLINE_COSMOS_PORT']}/;AccountKey={COSMOS_KEY}",
-        BLOB_CONNECTION: f"DefaultEndpointsProtocol=http;AccountName={BLOB_ACCOUNT};AccountKey={BLOB_KEY};"
-        f"BlobEndpoint=http://{HOST}:{here['SONGLINE_BLOB_PORT']}/{BLOB_ACCOUNT};",
+        COSMOS_CONNECTION: keys.cosmos_account(f"{HOST}:{here['SONGLINE_COSMOS_PORT']}"),
+        BLOB_CONNECTION: keys.blob_account(f"{HOST}:{here['SONGLINE_BLOB_PORT']}"),
         ISSUER: f"http://{HOST}:{here['SONGLINE_IDENTITY_PORT']}",
         AUDIENCE: "songline",
+        # Not from the issuer's port: while localcloud is down, another user may listen there.
+        JWKS: (data.resolve() / "identity" / "jwks.json").as_uri(),
         CLIENT_ID: LOCAL_CLIENT,
         # localcloud makes the secret, too.
         CLIENT_SECRET_FILE: str(data.resolve() / "identity" / "secrets" / LOCAL_CLIENT),
@@ -212,7 +225,7 @@ def services(environ: Mapping[str, str]) -> dict[str, Service]:
 def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, contained: bool) -> None:
     if contained:
         # The emulators' management is served over HTTP, and the SDK takes HTTPS only. The issuer is localcloud's.
-        missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE, ISSUER, AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE)
+        missing = (SERVICEBUS_MANAGEMENT, SERVICEBUS_CERTIFICATE, ISSUER, JWKS, AUDIENCE, CLIENT_ID, CLIENT_SECRET_FILE)
         environ = {**environ, **dict.fromkeys(missing, "")}
     cloud = emulators.running(environ, click.echo) if contained else nullcontext()
     found = services(environ)

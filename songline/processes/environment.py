@@ -25,6 +25,7 @@ def save(data: Path, settings: Mapping[str, str]) -> Path:
     """Write `settings` for other terminals and return the path. The file replaces an older one atomically."""
     path = _file(data)
     draft = path.with_suffix(".tmp")
+    draft.unlink(missing_ok=True)  # one that was left over may be readable by others
     draft.touch(mode=0o600)
     draft.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
     return draft.replace(path)

@@ -73,7 +73,7 @@ class ServiceLogs:
             self._close(file)
             file.path.replace(file.path.with_name(f"{file.path.name}.1"))
         if file.descriptor is None:
-            file.descriptor = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file.descriptor = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             file.size = os.fstat(file.descriptor).st_size
         if file.cut:
             data = b"\n" + data

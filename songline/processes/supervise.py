@@ -132,7 +132,7 @@ class Supervisor:
         self._parent = os.getppid()
 
     def __enter__(self) -> Self:
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         # With nohup this process outlives its terminal and the shell that started it.
         self._detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         numbers = [signal.SIGINT, signal.SIGTERM, *([] if self._detached else [signal.SIGHUP])]

@@ -72,7 +72,7 @@ class UploadJournal:
         self._remember(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # A line feed on both sides: the line before may have been cut off.
-        with self._path.open("ab") as file:
+        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
             file.write(b"\n" + msgspec.json.encode(entry) + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -33,7 +33,7 @@ class LocalCloud(LocalCloudProcess):
     """A localcloud on free ports, its data in `data`; the ports stay the same over a restart.
 
     `arguments` go to `python -m localcloud`, for instance `["--config", "hubs.json"]`. Without a `--config` it has the
-    product's hubs, without a `--servicebus-config` its queue.
+    product's hubs, without a `--servicebus-config` its queue. Its keys are its own.
     """
 
     def __init__(self, data: Path, arguments: Sequence[str] = ()) -> None:
@@ -43,7 +43,7 @@ class LocalCloud(LocalCloudProcess):
             if not any(argument.partition("=")[0] == option for argument in arguments)
             for file in emulator_files.files(service)
         ]
-        super().__init__(data, [*arguments, *configs, f"--identity-config={IDENTITY}"])
+        super().__init__(data, [*arguments, *configs, "--own-keys", f"--identity-config={IDENTITY}"])
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -84,7 +84,7 @@ class SharedCloud(LocalCloud):
         declared = {service: list(emulator_files.files(service)) for service in CONFIG_OPTIONS.values()}
         declarations = Declarations(config=declared["eventhubs"], servicebus_config=declared["servicebus"], blobs=True)
         opened = self._host.control("POST", "/namespaces", declarations.request())
-        self._name, self.ports = opened["name"], opened["ports"]
+        self._name, self.ports, self.keys = opened["name"], opened["ports"], self._host.keys
         self._certificate, self._blob_account = Path(opened["servicebus_certificate"]), opened["blob_account"]
         return self
 

@@ -44,7 +44,7 @@ async def export_listener(
     """
     pyarrow: Any = load("pyarrow", EXTRA)
     parquet: Any = load("pyarrow.parquet", EXTRA)
-    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a folder on this machine, once
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240 - a folder on this machine, once
     (folder / MANIFEST).unlink(missing_ok=True)
     schema = pyarrow.schema([(name, pyarrow.string()) for name in ("kind", "id", "value")])
     counts: dict[str, dict[str, int]] = {}

@@ -196,7 +196,7 @@ async def test_what_breaks_the_contract_is_refused_and_the_rest_goes_through(sha
 
 
 async def test_a_wrong_key_or_hub_is_the_operators(shared_localcloud: LocalCloud) -> None:
-    wrong_key = shared_localcloud.eventhub_connection_string.replace("SAS_KEY_VALUE", "wrong")
+    wrong_key = shared_localcloud.eventhub_connection_string.replace(shared_localcloud.keys.sas, "wrong")
     with pytest.raises(AccessDeniedError, match="check the connection string"):
         async with EventPublisher(read_eventhubs({EVENTHUB_CONNECTION: wrong_key})):
             pass

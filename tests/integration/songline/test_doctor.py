@@ -108,9 +108,9 @@ def test_a_wrong_key_is_told_for_each_service_and_the_key_is_not(song_cloud: Loc
     wrong = "d3Jvbmcgd3Jvbmcgd3Jvbmc="
     environ = {
         **song_cloud.environment,
-        EVENTHUB_CONNECTION: song_cloud.eventhub_connection_string.replace("SAS_KEY_VALUE", wrong),
+        EVENTHUB_CONNECTION: song_cloud.eventhub_connection_string.replace(song_cloud.keys.sas, wrong),
         COSMOS_CONNECTION: f"AccountEndpoint={song_cloud.cosmos_endpoint};AccountKey={wrong}",
-        SERVICEBUS_CONNECTION: song_cloud.servicebus_connection_string.replace("SAS_KEY_VALUE", wrong),
+        SERVICEBUS_CONNECTION: song_cloud.servicebus_connection_string.replace(song_cloud.keys.sas, wrong),
         BLOB_CONNECTION: re.sub("AccountKey=[^;]+", f"AccountKey={wrong}", song_cloud.blob_connection_string),
     }
     done = examine(environ)

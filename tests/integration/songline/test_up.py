@@ -18,6 +18,7 @@ import pytest
 
 from songline.processes.ports import HOST
 from tests.support.audio import song
+from tests.support.secrecy import listening, loosened, readable_by_others, shown_secrets
 from tests.support.waiting import wait_for
 
 PORTS = (
@@ -59,6 +60,7 @@ class Up:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            umask=0,
         )
         self.said: list[str] = []
         self._reader = threading.Thread(target=self._read)
@@ -120,8 +122,12 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
 
 def songline(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Another terminal, in which nothing but the data folder is known."""
+    return run([sys.executable, "-m", "songline", *arguments], terminal(data))
+
+
+def terminal(data: Path) -> dict[str, str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "SONGLINE_"))}
-    return run([sys.executable, "-m", "songline", *arguments], {**environ, "SONGLINE_DATA": str(data)})
+    return {**environ, "SONGLINE_DATA": str(data)}
 
 
 def run(command: Sequence[str], environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -144,7 +150,8 @@ def counted(api: str) -> int:
 
 
 def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -> None:
-    first = up("--rate=10")
+    # As an earlier version left its data: under published keys, for every user to read.
+    first = up("--rate=10", "--dev-keys")
     api = first.healthy()
     before = listens(api)
     wait_for(lambda: listens(api) > before, "more listens", DEADLINE)
@@ -177,11 +184,19 @@ def test_a_system_lives_grows_is_found_ends_and_goes_on(up: Callable[..., Up]) -
     assert first.members() == []
     assert not (first.data / "songline.env").exists()
 
-    again = up("--no-simulator")
+    assert not (first.data / "keys.json").exists()
+    loosened(first.data)
+
+    again = up("--rate=10")
     api = again.healthy()
-    assert counted(api) >= last
+    assert again.text.count("From now on it has keys of its own") == 1
+    assert counted(api) > last
     assert sound(api, kept) == SONG
+    assert readable_by_others(again.data) == {}
+    assert {address for address in listening(again.members()) if not address.startswith("127.0.0.1:")} == set()
+    assert shown_secrets(again.data, again.text, again.members(), terminal(again.data)) == {}
     assert again.end(signal.SIGTERM) == 0, again.text
+    assert readable_by_others(again.data) == {}
 
 
 def sees_what_he_wrote(api: str) -> None:
