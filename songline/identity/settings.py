@@ -37,7 +37,7 @@ class VerifierSettings(Struct, frozen=True):
         if not audience:
             raise SettingError(AUDIENCE, "nothing", "the audience of this API's tokens, such as songline")
         jwks = environ.get(JWKS)
-        return cls(read_issuer(environ), audience, safe_address(JWKS, jwks) if jwks else None)
+        return cls(read_issuer(environ), audience, _keys_address(jwks) if jwks else None)
 
 
 class ClientSettings(Struct, frozen=True):
@@ -55,6 +55,15 @@ class ClientSettings(Struct, frozen=True):
         if not client_id:
             raise SettingError(CLIENT_ID, "nothing", "the name of a client that the issuer knows")
         return cls(issuer, client_id, _secret(environ))
+
+
+def _keys_address(address: str) -> str:
+    """Where the keys are: a safe address, or a file of this machine. Raises SettingError."""
+    if address.startswith("file:"):
+        if not address.startswith("file:///") or not address.isprintable():
+            raise SettingError(JWKS, repr(address[:200]), "an absolute file, such as file:///srv/identity/jwks.json")
+        return address
+    return safe_address(JWKS, address)
 
 
 def read_issuer(environ: Mapping[str, str]) -> str:

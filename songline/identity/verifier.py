@@ -4,6 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import httpx
 import jwt
@@ -90,6 +93,8 @@ class TokenVerifier:
         if address is None:
             body = await self._get(discovery_address(self._settings.issuer))
             address = read_metadata(self._settings.issuer, body).jwks_uri
+        if address.startswith("file:"):
+            return read_key_set(await asyncio.to_thread(_file_content, address))
         return read_key_set(await self._get(address))
 
     async def _get(self, url: str) -> bytes:
@@ -104,3 +109,13 @@ class TokenVerifier:
                 if len(body) > MAX_ANSWER_BYTES:
                     raise KeySetError(f"{url} answered more than {MAX_ANSWER_BYTES} bytes")
             return bytes(body)
+
+
+def _file_content(address: str) -> bytes:
+    """Raises KeySetError."""
+    path = url2pathname(urlsplit(address).path)
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MAX_ANSWER_BYTES)
+    except OSError as error:
+        raise KeySetError(f"{path}: {error.strerror}") from None

@@ -1,5 +1,6 @@
 """Signing keys in a file that only its owner may read, made when the first one is needed."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from localcloud.unreadable import UNREADABLE
 RSA_BITS = 2048
 
 
+PUBLIC = "jwks.json"
+"""The public keys, in a file beside the others: programs of the same user need not ask who answers on a port."""
+
+
 class SigningKeys:
     """The key ring of `file`. Keys are made for `algorithm`; earlier ones of another stay known for their tokens."""
 
@@ -23,6 +28,9 @@ class SigningKeys:
         self._file = file
         self._algorithm = algorithm
         self._ring = _read(file)
+        self._public = file.with_name(PUBLIC)
+        if self._ring.keys and not self._public.exists():
+            self._publish(self._ring.keys)
 
     def current(self, now_s: float) -> SigningKey:
         """The key that signs at `now_s`, made if one is due: in up to a quarter of a second. Raises OSError."""
@@ -32,14 +40,23 @@ class SigningKeys:
         """Make the key that signs from now on. Raises OSError, and changes nothing then."""
         made = new_key(self._algorithm, now_s)
         ring = self._ring.rotated(made, now_s)
+        # Before anything is signed by the new one.
+        self._publish(ring.published(now_s))
         write_private(self._file, msgspec.json.encode(ring))
         self._ring = ring
         return made
 
+    def _publish(self, keys: Sequence[SigningKey]) -> None:
+        write_private(self._public, msgspec.json.encode(_public_set(keys)))
+
     def public(self, now_s: float) -> dict[str, Any]:
         """The JWK set (RFC 7517) of all keys whose tokens may still be good. Raises OSError."""
         self.current(now_s)
-        return {"keys": [imported(key).as_dict(private=False) for key in self._ring.published(now_s)]}
+        return _public_set(self._ring.published(now_s))
+
+
+def _public_set(keys: Sequence[SigningKey]) -> dict[str, Any]:
+    return {"keys": [imported(key).as_dict(private=False) for key in keys]}
 
 
 def imported(key: SigningKey) -> Any:

@@ -75,3 +75,20 @@ def test_a_damaged_file_is_named_and_not_shown(tmp_path: Path, damage: bytes) ->
     with pytest.raises(IdentityStateError, match=r"keys\.json holds no signing keys.*Delete it") as raised:
         SigningKeys(file, "ES256")
     assert secret not in str(raised.value)
+
+
+def test_public_keys_are_in_a_file_before_anything_is_signed_by_them(tmp_path: Path) -> None:
+    file, public = tmp_path / "keys.json", tmp_path / "jwks.json"
+    keys = SigningKeys(file, "ES256")
+    assert not public.exists()
+    for made in (keys.current, keys.rotate):
+        kid = made(0).kid
+        found = json.loads(public.read_bytes())
+        assert found == keys.public(1)
+        assert kid in [key["kid"] for key in found["keys"]]
+        assert not any("d" in key for key in found["keys"])
+        assert public.stat().st_mode & 0o777 == 0o600
+    # A folder of an earlier version has no such file.
+    public.unlink()
+    SigningKeys(file, "ES256")
+    assert json.loads(public.read_bytes()) == found
