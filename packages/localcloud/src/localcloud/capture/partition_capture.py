@@ -80,7 +80,7 @@ class PartitionCapture:
         else:
             await self._begun.wait()
         if self._log.high_watermark > position:
-            moment_ms = self._log.read(position, 1)[0].enqueued_ms
+            moment_ms = await self._of_log(lambda: self._log.read(position, 1)[0].enqueued_ms)
         else:
             moment_ms = self._now_ms()
         return window_of(moment_ms, start_s, self._config.interval_s)
@@ -101,7 +101,15 @@ class PartitionCapture:
             await asyncio.sleep(min(left_s, SIZE_CHECK_S))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._log.wait_for(self._log.end_offset - 1), SETTLE_S)
-        return max(position, self._log.offset_at(end_ms)), False
+        return max(position, await self._of_log(lambda: self._log.offset_at(end_ms))), False
+
+    async def _of_log(self, answer: Callable[[], int]) -> int:
+        """What the log says, in the end: where it is damaged nothing is passed over."""
+
+        async def asked() -> int:
+            return answer()
+
+        return await retry_until_done(asked, str(self._log.folder))
 
     async def _plan(self, window: Window, end: int, *, early: bool) -> PlannedFile:
         """A file under a name that no blob has, noted durably."""

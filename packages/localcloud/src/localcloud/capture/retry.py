@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from localcloud.log.errors import DamagedLogError
+
 log = logging.getLogger("localcloud.capture")
 
 PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -20,7 +22,7 @@ async def retry_until_done(action: Callable[[], Awaitable[T]], what: str) -> T:
     while True:
         try:
             done = await action()
-        except (AzureError, OSError) as error:
+        except (AzureError, DamagedLogError, OSError) as error:
             if failures == 0:
                 reason = str(error).partition("\n")[0]
                 log.error("%s can't be captured (%s); it is tried again, and the hub keeps its events", what, reason)

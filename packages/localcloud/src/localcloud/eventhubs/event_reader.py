@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
-from localcloud.amqp.errors import AmqpError
+from localcloud.amqp.errors import INTERNAL_ERROR, AmqpError
 from localcloud.amqp.message import DELIVERY_ANNOTATIONS, section
 from localcloud.amqp.sending_link import Outlet, SendingLink
 from localcloud.amqp.types import Timestamp
@@ -13,6 +13,7 @@ from localcloud.eventhubs.addresses import not_found
 from localcloud.eventhubs.event_messages import Events
 from localcloud.eventhubs.readers import PartitionReaders
 from localcloud.faults import DuplicateFault
+from localcloud.log.errors import DamagedLogError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.segment import StoredBatch
 from localcloud.log.store import Hub
@@ -110,7 +111,10 @@ class EventReader(Outlet):
     def _read_batches(self) -> bool:
         self._position = max(self._position, self._partition.start_offset)
         if self._position < self._partition.high_watermark:
-            self._batches.extend(self._partition.read(self._position, READ_BYTES))
+            try:
+                self._batches.extend(self._partition.read(self._position, READ_BYTES))
+            except DamagedLogError as error:
+                self.link.detach(AmqpError(INTERNAL_ERROR, str(error)))
         return bool(self._batches)
 
     def _open_batch(self, batch: StoredBatch) -> None:

@@ -14,7 +14,7 @@ from kio.schema.fetch.v13.response import FetchableTopicResponse as FetchableTop
 
 from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_hub_by_id, find_partition
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i32, i64, milliseconds, records, topic
-from localcloud.log.errors import InvalidOffsetError
+from localcloud.log.errors import DamagedLogError, InvalidOffsetError
 from localcloud.log.partition import PartitionLog
 from localcloud.log.store import Hub
 
@@ -144,6 +144,8 @@ def _partition_data(
             batches = partition.read(wanted.fetch_offset, limit)
         except InvalidOffsetError:
             return _failed(wanted, ErrorCode.offset_out_of_range, partition.high_watermark, partition.start_offset)
+        except DamagedLogError:
+            return _failed(wanted, ErrorCode.corrupt_message, partition.high_watermark, partition.start_offset)
         if batches and (first or len(batches[0].data) <= limit):
             data = b"".join([batch.data for batch in batches])
     return PartitionData(

@@ -12,7 +12,7 @@ from kio.schema.offset_for_leader_epoch.v4.response import EpochEndOffset, Offse
 
 from localcloud.kafka.namespace import KafkaClient, KafkaNamespace, find_hub, find_partition
 from localcloud.kafka.primitives import LEADER_EPOCH, NO_THROTTLE, i64
-from localcloud.log.errors import InvalidBatchError
+from localcloud.log.errors import DamagedLogError, InvalidBatchError
 from localcloud.log.partition import PartitionLog
 
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
@@ -41,7 +41,8 @@ def _listed(wanted: ListOffsetsPartition, partition: PartitionLog | ErrorCode) -
         return ListOffsetsPartitionResponse(partition_index=number, error_code=ErrorCode.unknown_leader_epoch)
     try:
         offset, timestamp = _offset_at(partition, wanted.timestamp)
-    except InvalidBatchError:  # a compressed batch was stored as it came, and turns out not to be what it says
+    # A compressed batch was stored as it came, and may turn out not to be what it says.
+    except (DamagedLogError, InvalidBatchError):
         return ListOffsetsPartitionResponse(partition_index=number, error_code=ErrorCode.corrupt_message)
     return ListOffsetsPartitionResponse(
         partition_index=number,

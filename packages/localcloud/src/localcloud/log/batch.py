@@ -66,7 +66,7 @@ class Record(NamedTuple):
     raw: bytes
 
 
-def header_of(data: bytes | memoryview, at: int = 0) -> BatchHeader:
+def header_of(data: bytes | bytearray | memoryview, at: int = 0) -> BatchHeader:
     """The header at `at`; the caller knows that `HEADER_SIZE` bytes are there."""
     return BatchHeader._make(HEADER.unpack_from(data, at))
 

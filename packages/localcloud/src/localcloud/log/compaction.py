@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from localcloud.log.batch import header_of, records, with_records
+from localcloud.log.errors import DamagedLogError
+from localcloud.log.frame import frame_of
 from localcloud.log.index import SegmentIndex
-from localcloud.log.segment import ENQUEUED, Segment, StoredBatch
+from localcloud.log.segment import Segment, StoredBatch
 
 
 class CompactedFiles(NamedTuple):
@@ -56,12 +58,12 @@ def survivor(batch: StoredBatch, latest: dict[bytes, int], end: int, tombstones_
 def compact(segments: Sequence[Segment], tombstones_before_ms: int, segment_bytes: int) -> CompactedFiles:
     """In a thread: write what survives of the sealed `segments` to temporary files, neighbours merged.
 
-    Raises OSError, and leaves no file behind then: what a full disk needs most is room.
+    Raises OSError and DamagedLogError, and leaves no file behind then: what a full disk needs most is room.
     """
     outputs: list[tuple[int, Path, SegmentIndex]] = []
     try:
         _write_survivors(segments, tombstones_before_ms, segment_bytes, outputs)
-    except OSError:
+    except (OSError, DamagedLogError):
         for _, fresh, _ in outputs:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
@@ -88,10 +90,9 @@ def _write_survivors(
         for batch in segment.read_all():
             data = survivor(batch, latest, end, tombstones_before_ms)
             if data is not None:
-                frames += (ENQUEUED.pack(batch.enqueued_ms), data)
+                frames.append(frame_of(batch.enqueued_ms, data))
                 timestamp = header_of(data).max_timestamp
-                size = ENQUEUED.size + len(data)
-                index.add(batch.base_offset, batch.last_offset, batch.enqueued_ms, timestamp, size)
+                index.add(batch.base_offset, batch.last_offset, batch.enqueued_ms, timestamp, len(frames[-1]))
         if not room:
             outputs.append((segment.base_offset, segment.path.with_suffix(".log-new"), index))
         with outputs[-1][1].open("ab" if room else "wb") as file:

@@ -54,6 +54,16 @@ class InvalidOffsetError(LogError):
         self.offset = offset
 
 
+class DamagedLogError(LogError):
+    """A file no longer holds what was written to it. The message names the file and the place, and what to do."""
+
+    def __init__(self, path: Path, position: int, next_offset: int, fault: str) -> None:
+        super().__init__(
+            f"{path} is damaged at byte {position} (offset {next_offset}): {fault}. What was acknowledged can't be "
+            f"read there. Restore the file, or move the hub's folder {path.parent.parent} away to begin anew."
+        )
+
+
 class AppendError(LogError):
     """The disk refused: nothing of the append is kept. The client may retry when there is room."""
 

@@ -20,8 +20,10 @@ from localcloud.log import batch as record_batch
 from localcloud.log.batch import BatchHeader
 from localcloud.log.compaction import CompactedFiles, compact, replace_files
 from localcloud.log.errors import AppendError, InvalidOffsetError, LogClosedError
-from localcloud.log.segment import FRAME_HEAD, Segment, StoredBatch
-from localcloud.log.segment_files import joined, open_sealed, sync_folder, unlink
+from localcloud.log.frame import frame_head
+from localcloud.log.recovery_point import RecoveryPoint
+from localcloud.log.segment import Segment, StoredBatch
+from localcloud.log.segment_files import joined, open_sealed, read_across, sync_folder, unlink
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +98,18 @@ class PartitionLog:
         now_ms: Callable[[], int],
         refusals: Refusals | None = None,
     ) -> "PartitionLog":
-        """Recover what the folder holds: all of the older segments, and the newest up to its last whole batch."""
+        """Recover what the folder holds: all of the older segments, and the newest up to its last whole batch.
+
+        Raises LogOpenError where an older one can't be followed, DamagedLogError where what was synced is not there.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob("*-new"):
             leftover.unlink()
         paths = sorted(folder.glob("*.log"))
         segments = open_sealed(paths[:-1])
+        point = RecoveryPoint.read(folder)
         if paths:
-            segments = joined(segments, Segment.recover(paths[-1]))
+            segments = joined(segments, Segment.recover(paths[-1], point.synced_in(paths[-1])))
         return cls(
             folder, settings, segments or [Segment.at(folder, 0)], executor, now_ms, refusals or Refusals(folder.name)
         )
@@ -131,20 +137,12 @@ class PartitionLog:
 
         As many as fit in `max_bytes` without passing one over, but one at least if there is any; the first may begin
         before `offset`.
-        Raises `InvalidOffsetError` outside of start_offset to high_watermark.
+        Raises `InvalidOffsetError` outside of start_offset to high_watermark, `DamagedLogError` where the batch that
+        holds `offset` is not what was written.
         """
         if not self.start_offset <= offset <= self.high_watermark:
             raise InvalidOffsetError(offset, self.start_offset, self.high_watermark)
-        batches: list[StoredBatch] = []
-        for segment in self._segments[self._segment_number(offset) :]:
-            found = segment.read(offset, max_bytes)
-            if batches and found and len(found[0].data) > max_bytes:
-                break
-            batches += found
-            max_bytes -= sum(len(batch.data) for batch in found)
-            if batches and (max_bytes <= 0 or batches[-1].last_offset < segment.index.last_offset):
-                break  # what did not fit comes first in the next read: a read has no gap
-        return batches
+        return read_across(self._segments[self._segment_number(offset) :], offset, max_bytes)
 
     def offset_at(self, ms: int, *, inclusive: bool = True) -> int:
         """The first offset enqueued at `ms` (Unix ms) or later, or only later; the high watermark if there is none."""
@@ -233,7 +231,7 @@ class PartitionLog:
             batch = record_batch.appended_at(batch, max_timestamp)
         place = AppendedBatch(self.end_offset, self.end_offset + header.last_offset_delta, self.last_enqueued_ms)
         self.end_offset = place.last_offset + 1
-        head = FRAME_HEAD.pack(place.enqueued_ms, place.base_offset, header.batch_length, 0)
+        head = frame_head(place.enqueued_ms, place.base_offset, header.batch_length)
         tail = memoryview(batch)[record_batch.MAGIC_AT :]
         done: asyncio.Future[AppendedBatch] = loop.create_future()
         self._pending.append(_Pending(place, max_timestamp, head, tail, done))
@@ -271,6 +269,7 @@ class PartitionLog:
                 os.fdatasync(fd)
                 if fresh:
                     sync_folder(self.folder)
+                RecoveryPoint(target.base_offset, position).write(self.folder)
             except OSError:
                 os.ftruncate(fd, target.size)
                 raise

@@ -5,21 +5,15 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from struct import Struct
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from crc32c import crc32c
-
-from localcloud.log.batch import CRC_FROM, HEADER_SIZE, BatchHeader, header_of
-from localcloud.log.errors import LogOpenError
+from localcloud.log.batch import BatchHeader, header_of
+from localcloud.log.errors import DamagedLogError, LogOpenError
+from localcloud.log.frame import ENQUEUED, FRAME_MIN, batch_of, crc_fits, head_fault
 from localcloud.log.index import EVERY_BYTES, SegmentIndex
 
 log = logging.getLogger(__name__)
 
-ENQUEUED = Struct(">q")
-FRAME_HEAD = Struct(">qqii")  # enqueued time (ms), base offset, batch length, partition leader epoch
-FRAME_MIN = ENQUEUED.size + HEADER_SIZE
-_PEEK = Struct(">qqi11xi")  # enqueued time, base offset, batch length, last offset delta
 _RECOVERY_CHUNK = 4 << 20
 
 
@@ -39,6 +33,7 @@ class Segment:
         self.path = path
         self.base_offset = int(path.stem)
         self.index = index
+        self._damage: set[int] = set()
 
     @property
     def size(self) -> int:
@@ -69,10 +64,16 @@ class Segment:
         return cls(path, index)
 
     @classmethod
-    def recover(cls, path: Path) -> "Segment":
-        """The newest segment: every CRC is checked, and what a crash left half-written at its end is cut off."""
+    def recover(cls, path: Path, synced_bytes: int = 0) -> "Segment":
+        """The newest segment: every CRC is checked, and what a crash left half-written at its end is cut off.
+
+        The first `synced_bytes` were on disk once. Raises DamagedLogError when they are not whole any more.
+        """
         index = _walk(path, verify=True)
         found = path.stat().st_size
+        if index.size < synced_bytes:
+            fault = f"{synced_bytes} bytes were written and synced, and those from here on are not what they were"
+            raise DamagedLogError(path, index.size, max(index.last_offset + 1, int(path.stem)), fault)
         if found > index.size:
             log.warning(
                 "%s/%s: cut off %d bytes after offset %d that a crash left unfinished",
@@ -88,11 +89,21 @@ class Segment:
         return self._read(self.index.position_of(offset), max_bytes, min_last_offset=offset)
 
     def read_all(self) -> list[StoredBatch]:
-        return self._read(0, self.size, min_last_offset=-1)
+        """All batches. Raises DamagedLogError where one of them is not what was written."""
+        batches = self._read(0, self.size, min_last_offset=-1)
+        read_bytes = sum(ENQUEUED.size + len(batch.data) for batch in batches)
+        # Raises: what stopped the first read stands first in the second.
+        return batches + self._read(read_bytes, self.size, min_last_offset=-1)
 
     def headers(self) -> Iterator[BatchHeader]:
+        """The headers of all batches. Raises DamagedLogError."""
+        position, next_offset = 0, self.base_offset
         if self.size:
-            yield from (header for _, header, _ in _frames(self.path, verify=False, end=self.size))
+            for _, header, size in _frames(self.path, verify=True, end=self.size):
+                yield header
+                position, next_offset = position + size, header.last_offset + 1
+        if position < self.size:
+            self._until_damage([], position, next_offset, "its batches can't be followed from here on")
 
     def first_enqueued(self, enqueued_ms: int) -> StoredBatch | None:
         """The first batch enqueued at that time or later."""
@@ -111,6 +122,7 @@ class Segment:
                 position += ENQUEUED.size + len(batch.data)
 
     def _read(self, position: int, max_bytes: int, *, min_last_offset: int) -> list[StoredBatch]:
+        """Raises DamagedLogError where the first wanted batch is not what was written."""
         available = self.size - position
         if available <= 0:
             return []
@@ -118,32 +130,61 @@ class Segment:
         budget = max_bytes
         with self.path.open("rb", buffering=0) as file:
             # What precedes the wanted batch by the index's coarseness is read along and passed over.
-            data = os.pread(file.fileno(), min(available, max_bytes + 2 * EVERY_BYTES), position)
-            at, end = 0, len(data)
-            while True:
-                if at + FRAME_MIN > end or at + ENQUEUED.size + 12 + _PEEK.unpack_from(data, at)[2] > end:
-                    position += at
-                    if position >= self.size or (batches and budget <= 0):
+            data = _bytes_at(file, position, min(available, max_bytes + 2 * EVERY_BYTES))
+            at, next_offset = 0, max(self.base_offset, min_last_offset)
+            while position + at < self.size:
+                left = self.size - position - at
+                if at and at + FRAME_MIN > len(data):
+                    position, at = position + at, 0
+                    data = _bytes_at(file, position, min(left, max(budget, EVERY_BYTES)))
+                fault = head_fault(data, at, left) if len(data) - at >= FRAME_MIN else "the file ends here"
+                if fault:
+                    return self._until_damage(batches, position + at, next_offset, fault)
+                header = header_of(data, at + ENQUEUED.size)
+                size = ENQUEUED.size + header.size
+                if at + size > len(data):
+                    if batches and header.size > budget:
                         break
-                    data = _frame_at(file.fileno(), position, min(self.size - position, max(budget, EVERY_BYTES)))
-                    at, end = 0, len(data)
-                enqueued_ms, base_offset, length, last_delta = _PEEK.unpack_from(data, at)
-                start, at = at + ENQUEUED.size, at + ENQUEUED.size + 12 + length
-                last_offset = base_offset + last_delta
-                if last_offset < min_last_offset:
-                    continue
-                budget -= 12 + length
-                if budget < 0 and batches:
-                    break
-                batches.append(StoredBatch(base_offset, last_offset, enqueued_ms, data[start:at]))
+                    position, at = position + at, 0
+                    data = _bytes_at(file, position, min(left, max(size, budget, EVERY_BYTES)))
+                # Also of those that are passed over: by a wrong number of records the wanted one would be, too.
+                if at + size > len(data) or not crc_fits(data, at, header):
+                    fault = "its CRC does not fit its bytes"
+                    return self._until_damage(batches, position + at, next_offset, fault)
+                if header.last_offset >= min_last_offset:
+                    budget -= header.size
+                    if budget < 0 and batches:
+                        break
+                    (enqueued_ms,) = ENQUEUED.unpack_from(data, at)
+                    batch = batch_of(data, at, header)
+                    batches.append(StoredBatch(header.base_offset, header.last_offset, enqueued_ms, batch))
+                    if budget <= 0:
+                        break
+                next_offset = header.last_offset + 1
+                at += size
         return batches
 
+    def _until_damage(self, batches: list[StoredBatch], position: int, offset: int, fault: str) -> list[StoredBatch]:
+        """The batches before the damage; where there are none, raises DamagedLogError. It is logged once."""
+        if batches:
+            return batches
+        error = DamagedLogError(self.path, position, offset, fault)
+        if position not in self._damage:
+            self._damage.add(position)
+            log.critical("%s", error)
+        raise error
 
-def _frame_at(fd: int, position: int, wanted: int) -> bytes:
-    """At least the whole frame at `position`."""
-    data = os.pread(fd, max(wanted, FRAME_MIN), position)
-    size = ENQUEUED.size + 12 + _PEEK.unpack_from(data)[2]
-    return data if size <= len(data) else os.pread(fd, size, position)
+
+def _bytes_at(file: IO[bytes], position: int, wanted: int) -> bytearray:
+    """So many bytes of the file, or those up to its end."""
+    data = bytearray(wanted)
+    file.seek(position)
+    view, filled = memoryview(data), 0
+    while filled < wanted and (count := file.readinto(view[filled:])):  # type: ignore[attr-defined] # of a raw file
+        filled += count
+    view.release()
+    del data[filled:]
+    return data
 
 
 def _walk(path: Path, *, verify: bool) -> SegmentIndex:
@@ -163,15 +204,15 @@ def _frames(path: Path, *, verify: bool, end: int | None = None) -> Iterator[tup
         while position + FRAME_MIN <= size:
             if at + FRAME_MIN > len(data):
                 data, at = os.pread(file.fileno(), _RECOVERY_CHUNK, position), 0
+            if at + FRAME_MIN > len(data) or head_fault(data, at, size - position):
+                return
             header = header_of(data, at + ENQUEUED.size)
             frame = ENQUEUED.size + header.size
-            if header.magic != 2 or header.batch_length < HEADER_SIZE - 12 or position + frame > size:
-                return
-            if header.base_offset < next_offset or header.last_offset_delta < 0:
+            if header.base_offset < next_offset:
                 return
             if at + frame > len(data):
                 data, at = os.pread(file.fileno(), max(frame, _RECOVERY_CHUNK), position), 0
-            if verify and crc32c(memoryview(data)[at + ENQUEUED.size + CRC_FROM : at + frame]) != header.crc:
+            if at + frame > len(data) or (verify and not crc_fits(data, at, header)):
                 return
             yield ENQUEUED.unpack_from(data, at)[0], header, frame
             next_offset = header.last_offset + 1

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from localcloud.log.segment import Segment
+from localcloud.log.errors import DamagedLogError
+from localcloud.log.segment import Segment, StoredBatch
 
 log = logging.getLogger(__name__)
 
@@ -40,3 +41,25 @@ def joined(segments: list[Segment], newer: Segment) -> list[Segment]:
 def unlink(segment: Segment) -> None:
     segment.path.with_suffix(".index").unlink(missing_ok=True)
     segment.path.unlink(missing_ok=True)
+
+
+def read_across(segments: Sequence[Segment], offset: int, max_bytes: int) -> list[StoredBatch]:
+    """Batches from the one that holds `offset` on, as `PartitionLog.read`; the first of `segments` may hold it.
+
+    Raises DamagedLogError where the first of them is not what was written.
+    """
+    batches: list[StoredBatch] = []
+    for segment in segments:
+        try:
+            found = segment.read(offset, max_bytes)
+        except DamagedLogError:
+            if batches:
+                break
+            raise
+        if batches and found and len(found[0].data) > max_bytes:
+            break
+        batches += found
+        max_bytes -= sum(len(batch.data) for batch in found)
+        if batches and (max_bytes <= 0 or batches[-1].last_offset < segment.index.last_offset):
+            break  # what did not fit comes first in the next read: a read has no gap
+    return batches

@@ -18,6 +18,7 @@ import msgspec
 from localcloud.config import HubConfig
 from localcloud.disk import Refusals, is_full
 from localcloud.log.errors import (
+    DamagedLogError,
     HubExistsError,
     InvalidHubNameError,
     LogOpenError,
@@ -216,6 +217,8 @@ class LogStore:
                         self._refusals.refused(error, f"what compaction keeps of {partition.folder}")
                     else:
                         log.exception("%s: maintenance failed, will be tried again", partition.folder)
+                except DamagedLogError:
+                    pass  # it is logged, and what is left of the segments stays as it is
 
     async def close(self) -> None:
         """Return when everything that was taken is on disk, and let go of the folder."""

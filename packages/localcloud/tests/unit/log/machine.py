@@ -45,6 +45,13 @@ class Inline(Executor):
         return done
 
 
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A partition's folder, in memory where the machine has such a place."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        yield Path(name) / "0"
+
+
 class LogMachine(RuleBasedStateMachine):
     """A partition in a folder of its own, with a clock."""
 

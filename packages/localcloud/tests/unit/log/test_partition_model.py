@@ -11,8 +11,8 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from localcloud.log.batch import build, records
 from localcloud.log.errors import AppendError
+from localcloud.log.frame import ENQUEUED
 from localcloud.log.partition import LogSettings
-from localcloud.log.segment import ENQUEUED
 from localcloud_tests.support.fuzzing import effort
 from localcloud_tests.unit.log.machine import LIMITS, SEGMENTS, SIZES, Crash, LogMachine, failing_writes
 
@@ -129,6 +129,7 @@ class LogAgainstList(LogMachine):
         data = newest.read_bytes()
         sizes = [ENQUEUED.size + len(batch.data) for batch in self.log._segments[-1].read_all()]
         cut = random.Random(seed).randint(0, len(data))
+        (self.folder / "synced").unlink(missing_ok=True)  # as if it had not been synced: else it is damage
         newest.write_bytes(data[:cut] + (random.Random(seed).randbytes(90) if garbage else b""))
         while sum(sizes) > cut:
             sizes.pop()
