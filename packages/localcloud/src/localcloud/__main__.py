@@ -22,6 +22,7 @@ from localcloud.azurite_install import AzuriteError, AzuriteMissingError
 from localcloud.blob_service import BlobAccount, BlobService
 from localcloud.capture.declaration import MAX_INTERVAL_S
 from localcloud.config import ConfigError, read_hubs, with_capture_interval
+from localcloud.database_seal import DamagedDatabaseError
 from localcloud.identity.config import IdentityConfig, read_identity
 from localcloud.identity.errors import IdentityStateError
 from localcloud.identity.routes import identity_routes
@@ -183,6 +184,7 @@ def main(
         AccountKeysError,
         AzuriteError,
         ConfigError,
+        DamagedDatabaseError,
         ForeignFileError,
         IdentityStateError,
         LogError,

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from localcloud.database_seal import open_seal, seal
 from localcloud.disk import Refusals, is_full
 
 T = TypeVar("T")
@@ -190,8 +191,10 @@ class Storage:
     """The database file in `folder` and the threads that use it. Create it inside the event loop that will wait."""
 
     def __init__(self, folder: Path) -> None:
+        """Raises DamagedDatabaseError and OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "cosmos.sqlite"
+        open_seal(self._path)
         session = SqliteSession(self._path, WRITER_CACHE_BYTES)
         session.prepare()
         self._writer = JobThread(session, "cosmos-writer", transactional=True)
@@ -229,3 +232,4 @@ class Storage:
         while not self._idle.empty():
             self._idle.get().connection.close()
         await self._writer.close()
+        await asyncio.to_thread(seal, self._path)

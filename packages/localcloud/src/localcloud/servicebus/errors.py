@@ -14,6 +14,13 @@ class ServiceBusError(Exception):
     status: ClassVar[int] = 500
 
 
+class DamagedBodyError(ServiceBusError):
+    """The file of a body no longer holds what was written. The operator must restore it, or purge the message."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is damaged: the body is not what was sent. Restore the file, or delete the message.")
+
+
 class EntityNotFoundError(ServiceBusError):
     """The client must name another entity, or create this one first."""
 

@@ -14,7 +14,13 @@ from localcloud.faults import DuplicateFault, FaultRule
 from localcloud.servicebus.amqp_format import amqp_error, delivered
 from localcloud.servicebus.broker import Broker
 from localcloud.servicebus.changes import QueuedMessage
-from localcloud.servicebus.errors import MessageLockLostError, ServerBusyError, ServiceBusError, SessionLockLostError
+from localcloud.servicebus.errors import (
+    DamagedBodyError,
+    MessageLockLostError,
+    ServerBusyError,
+    ServiceBusError,
+    SessionLockLostError,
+)
 from localcloud.servicebus.message import DESCRIPTION, REASON, BodyFile
 from localcloud.servicebus.namespace import ServiceBusNamespace
 from localcloud.servicebus.queue import MessageQueue
@@ -171,6 +177,11 @@ class QueueOutlet(Outlet):
             body = await self._namespace.read_body(message.content)
         except FileNotFoundError:
             log.warning("message %s of %s went while it was read", message.sequence, self._path)
+            return
+        except DamagedBodyError as error:
+            log.critical("message %s of %s: %s", message.sequence, self._path, error)
+            self._release([message])
+            self.link.detach(amqp_error(error))
             return
         finally:
             self._reading = False

@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+from crc32c import crc32c
 
+from localcloud.database_seal import open_seal, seal
 from localcloud.disk import Refusals, reason
 from localcloud.servicebus.changes import (
     Change,
@@ -34,6 +36,7 @@ from localcloud.servicebus.changes import (
     SessionStateSet,
 )
 from localcloud.servicebus.entity import EntityDocument
+from localcloud.servicebus.errors import DamagedBodyError
 from localcloud.servicebus.message import BodyFile, MessageContent, pack_annotations, unpack_annotations
 
 BLOB_BYTES: Final = 65_536
@@ -84,10 +87,12 @@ class MessageStore:
     """The store in `folder`. Between `start` and `close`, a thread of its own writes."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises OSError or sqlite3.Error when the folder can't be used."""
+        """Raises DamagedDatabaseError, and OSError or sqlite3.Error when the folder can't be used."""
         self._blobs = folder / "bodies"
         self._blobs.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(folder / "messages.sqlite", isolation_level=None, check_same_thread=False)
+        self._file = folder / "messages.sqlite"
+        open_seal(self._file)
+        self._database = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         # What is deleted is overwritten: a message that is gone is not in the file either.
@@ -128,7 +133,8 @@ class MessageStore:
     # Bodies
 
     def write_blob(self, name: str, body: bytes) -> BodyFile:
-        """Put a body on disk, synced; blocking."""
+        """Put a body on disk, synced, under `name` and its checksum; blocking."""
+        name = f"{name}.{crc32c(body):08x}"
         path = self._blobs / name
         try:
             with path.open("xb") as file:
@@ -147,8 +153,13 @@ class MessageStore:
         return BodyFile(name, len(body))
 
     def read_blob(self, blob: BodyFile) -> bytes:
-        """Blocking. Raises FileNotFoundError when the message has gone meanwhile."""
-        return (self._blobs / blob.name).read_bytes()
+        """Blocking. Raises FileNotFoundError when the message has gone meanwhile, DamagedBodyError."""
+        path = self._blobs / blob.name
+        body = path.read_bytes()
+        # Those of earlier versions have no checksum.
+        if len(body) != blob.size or path.suffix not in ("", f".{crc32c(body):08x}"):
+            raise DamagedBodyError(str(path))
+        return body
 
     # Writing
 
@@ -163,6 +174,7 @@ class MessageStore:
             self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
         self._database.close()
+        await asyncio.to_thread(seal, self._file)
 
     def commit(self, changes: Sequence[Change], blobs: Sequence[str] = ()) -> "asyncio.Future[None]":
         """Done when `changes`, and all that were handed in earlier, are on disk; fails with StoreError.
