@@ -16,6 +16,7 @@ from bench.acts import encode_v1
 from bench.baseline import ROOT, Checkout
 from bench.charged import JOURNAL, Tally, command
 from bench.machine import cpu_s
+from songline.audit.library_reference import libraries
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
@@ -23,7 +24,6 @@ from songline.schemas.channels import BLOB_CONTAINERS, DATABASE, LIBRARY_SHELVES
 from songline.schemas.envelope import Event, encode
 from songline.schemas.progress import PROGRESS
 from tests.support.library import libraries_on
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.worker import read_hub, told_apart
 

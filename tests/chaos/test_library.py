@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from songline.audit.library_reference import libraries
 from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.simulation.config import SimulationConfig
 from songline.producers.simulation.simulator import Simulation
 from songline.schemas.envelope import Event, encode
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.library import Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 from tests.support.worker import parked_records, read_hub, told_apart

@@ -13,6 +13,8 @@ from pathlib import Path
 from azure.cosmos.aio import ContainerProxy
 from azure.eventhub import EventData
 
+from songline.audit import chart_reference as reference
+from songline.audit.chart_reference import Line
 from songline.cloud import cosmos, eventhubs
 from songline.cloud.settings import CloudSettings
 from songline.producers.publishing.publisher import EventPublisher
@@ -21,10 +23,8 @@ from songline.producers.simulation.simulator import Simulation
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode
-from tests.support import reference
 from tests.support.bad_bytes import BAD_RECORDS
 from tests.support.localcloud import LocalCloud
-from tests.support.reference import Line
 from tests.support.waiting import wait_for_async
 from tests.support.worker import (
     TrendingWorker,

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from hashlib import blake2b
 
+from songline.audit.chart_reference import is_heard
+from songline.audit.library_reference import Place
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.library.listener_documents import EntryDocument, FlagState, Listen, SummaryDocument
-from tests.support.library_reference import Place
-from tests.support.reference import is_heard
 
 
 def former_documents(user_id: str, log: Iterable[Place]) -> tuple[SummaryDocument, list[EntryDocument]]:

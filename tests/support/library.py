@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from songline.audit.library_reference import Shelf, stored
 from songline.schemas.channels import LIBRARY_SHELVES
 from songline.schemas.decoding import convert
 from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument
 from songline.schemas.library.shelf import ROOT
 from songline.schemas.progress import PROGRESS
-from tests.support.library_reference import Shelf, stored
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 from tests.support.projection import Projection, told

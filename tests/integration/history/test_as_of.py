@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from songline.audit.chart_reference import Rules
 from songline.cli import main
 from songline.cloud import blobs
 from songline.cloud.settings import read_blobs
@@ -25,7 +26,6 @@ from tests.support.api import ApiProcess
 from tests.support.capture_files import capture_file, record
 from tests.support.history import HistoryEvent, random_history
 from tests.support.localcloud import LocalCloud
-from tests.support.reference import Rules
 from tests.support.worker import make_containers
 from tests.unit.history.test_chart_replay import act, expected
 from tests.unit.history.test_library_as_of import prefix_library

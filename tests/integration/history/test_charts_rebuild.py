@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
+from songline.audit import chart_reference as reference
+from songline.audit.chart_reference import Line, Rules
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processors.history.charts.trending_state import open_hours
@@ -30,10 +32,8 @@ from songline.schemas.projections import container_of
 from tests.chaos.test_trending_killed import batched, complete, lasting, minute, publish, simulated
 from tests.chaos.test_trending_killed import lines as lines_of
 from tests.integration.history.test_as_of import numbered, write_archive
-from tests.support import reference
 from tests.support.history import HistoryEvent, random_history
 from tests.support.localcloud import LocalCloud
-from tests.support.reference import Line, Rules
 from tests.support.trending import hours
 from tests.support.versions import Operator, kill_midway
 from tests.support.waiting import wait_for_async

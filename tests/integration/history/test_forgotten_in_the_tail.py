@@ -12,6 +12,7 @@ import pytest
 from azure.cosmos.aio import CosmosClient, DatabaseProxy
 from msgspec import structs
 
+from songline.audit.library_reference import libraries as libraries_of
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processors.history.erasure.erasure_store import ErasureStore
@@ -21,7 +22,6 @@ from songline.schemas.forgotten import ForgottenNames
 from tests.support.catalog import Catalog, CatalogWorker
 from tests.support.erasure import events_of
 from tests.support.library import Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import libraries as libraries_of
 from tests.support.localcloud import LocalCloud
 from tests.support.projection import Projection
 from tests.support.waiting import wait_for_async

@@ -21,6 +21,7 @@ from azure.core.exceptions import AzureError, ServiceRequestError
 from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
+from songline.audit.library_reference import libraries
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_cosmos
@@ -44,7 +45,6 @@ from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved,
 from songline.schemas.projections import LiveVersionDocument, VersionDocument, container_of
 from tests.support.catalog import Catalog, CatalogWorker, catalog_on
 from tests.support.library import Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 from tests.support.versions import Operator, kill_midway

@@ -10,6 +10,7 @@ import pytest
 from azure.cosmos.aio import CosmosClient
 from msgspec import structs
 
+from songline.audit.library_reference import Place, libraries
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.settings import read_cosmos
@@ -29,7 +30,6 @@ from songline.schemas.projections import LiveVersionDocument
 from tests.integration.producers.reading import read_all
 from tests.support.former_data import APPLIED, ENDS, former_cloud
 from tests.support.library import Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import Place, libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 

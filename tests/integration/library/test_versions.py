@@ -10,6 +10,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 from msgspec import structs
 
+from songline.audit.library_reference import libraries
 from songline.cloud import cosmos
 from songline.cloud.settings import read_cosmos
 from songline.processors.library import shelf_store
@@ -19,7 +20,6 @@ from songline.schemas.channels import DATABASE, LIBRARY, PROJECTIONS
 from songline.schemas.projections import FIRST_VERSION, LiveVersionDocument, container_of, version_id
 from tests.integration.library.test_worker import played
 from tests.support.library import Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 

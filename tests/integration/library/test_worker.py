@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+from songline.audit.library_reference import Place, Row, Shelf, libraries
 from songline.cloud import cosmos
 from songline.cloud.cosmos import Container
 from songline.cloud.service_fault import is_transient
@@ -28,7 +29,6 @@ from songline.schemas.library.action import UserAction
 from songline.schemas.library.action_run import decode_run
 from songline.schemas.library.shelf import ROOT
 from tests.support.library import Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import Place, Row, Shelf, libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from songline.audit.library_reference import Place, libraries
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.processors.catalog import fold
@@ -19,7 +20,6 @@ from songline.schemas.events import SongPlayed, SongUploaded
 from tests.support.bad_bytes import BAD_RECORDS, NULL_RECORD
 from tests.support.catalog import CatalogWorker, catalog_on
 from tests.support.library import LibraryWorker, libraries_on
-from tests.support.library_reference import Place, libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.projection import Projection
 from tests.support.waiting import wait_for_async

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from songline.audit.library_reference import libraries
 from songline.cloud import cosmos
 from songline.processes.ports import settle
 from songline.processors.runtime.parking_bound import IN_A_ROW
@@ -22,7 +23,6 @@ from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import SongPlayed
 from tests.support.library import DIALS, Libraries, LibraryWorker, libraries_on
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.misbehaving import HANGS_ONCE, HUNG, KILLS, RAISES, RAISES_IN_FLUSH, REFUSED
 from tests.support.process import WorkerProcess

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from songline.audit.library_reference import Place, libraries
 from songline.cli import main
 from songline.cloud import cosmos
 from songline.cloud.settings import read_blobs
@@ -25,7 +26,6 @@ from songline.schemas.channels import DATABASE, LIBRARY_SHELVES, MUSIC_EVENTS
 from songline.schemas.envelope import Event
 from songline.schemas.events import SongPlayed
 from tests.support.library import DIALS, LibraryWorker, libraries_on
-from tests.support.library_reference import Place, libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.proxy import CuttingProxy
 from tests.support.waiting import wait_for_async

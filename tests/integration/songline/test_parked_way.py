@@ -7,6 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from songline.audit.library_reference import libraries
 from songline.cli import main
 from songline.cloud import cosmos
 from songline.processors.runtime.parked_store import ParkedStore
@@ -14,7 +15,6 @@ from songline.schemas.channels import DATABASE, PARKED
 from songline.schemas.envelope import Event, decode
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongUnliked
 from tests.support.library import DIALS, LibraryWorker, libraries_on
-from tests.support.library_reference import libraries
 from tests.support.localcloud import LocalCloud
 from tests.support.misbehaving import HUNG, RAISES
 from tests.support.process import WorkerProcess

@@ -10,6 +10,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
+from songline.audit import chart_reference as reference
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings
@@ -29,7 +30,6 @@ from songline.schemas.envelope import decode
 from songline.schemas.errors import PoisonError
 from tests.integration.trending.test_other_hub import ready
 from tests.integration.trending.test_worker import play
-from tests.support import reference
 from tests.support.bad_bytes import BAD_RECORDS, NULL_RECORD
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async

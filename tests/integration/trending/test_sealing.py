@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from azure.cosmos.aio import ContainerProxy
 from azure.storage.blob.aio import ContainerClient
 
+from songline.audit import chart_reference as reference
 from songline.cloud import blobs, cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings, read_blobs
@@ -21,7 +22,6 @@ from songline.processors.trending.cells.sealed_hours import SealedHours
 from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, TRENDING_BLOBS, TRENDING_CELLS_CHANGELOG
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
-from tests.support import reference
 from tests.support.localcloud import LocalCloud
 from tests.support.waiting import wait_for_async
 from tests.support.worker import QUICK, TrendingWorker, make_containers, one_chart, read_hub

@@ -12,6 +12,8 @@ import msgspec
 from azure.cosmos.aio import ContainerProxy
 from msgspec import structs
 
+from songline.audit import chart_reference as reference
+from songline.audit.chart_reference import Rules
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs
 from songline.processes.entities import CONTAINERS
@@ -33,9 +35,7 @@ from songline.schemas.documents import Chart
 from songline.schemas.policy import V1, Weights
 from songline.schemas.projections import LiveVersionDocument, container_of
 from tests.chaos.test_trending_killed import batched, complete, lasting, lines, minute, publish, simulated
-from tests.support import reference
 from tests.support.localcloud import LocalCloud
-from tests.support.reference import Rules
 from tests.support.trending import hours as hours_of
 from tests.support.trending_rebuild import hand_over
 from tests.support.waiting import wait_for_async

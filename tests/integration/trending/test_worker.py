@@ -9,6 +9,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from azure.cosmos.aio import ContainerProxy
 
+from songline.audit import chart_reference as reference
 from songline.cloud import cosmos
 from songline.cloud.kafka import client_options
 from songline.cloud.settings import CloudSettings
@@ -16,7 +17,6 @@ from songline.schemas.channels import CHARTS, DATABASE, MUSIC_EVENTS, PLAYS
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, decode, encode
 from songline.schemas.events import SongPlayed
-from tests.support import reference
 from tests.support.localcloud import LocalCloud
 from tests.support.trending import hours
 from tests.support.waiting import wait_for_async

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.audit import chart_reference as reference
+from songline.audit.chart_reference import Line, Rules
 from songline.processors.history.charts import replay
 from songline.processors.history.charts.hub_hours import HourSnapshot, PartitionEvents, replay_hours
 from songline.processors.history.charts.replay import ChartReplay
@@ -16,9 +18,7 @@ from songline.schemas.events import Payload
 from songline.schemas.listening import ListenRule
 from songline.schemas.moments import moment_at
 from songline.schemas.policy import V1, ChartPolicy, HalfLives, Weights
-from tests.support import reference
 from tests.support.history import HistoryEvent, batches, random_history
-from tests.support.reference import Line, Rules
 from tests.support.trending import KEY
 from tests.unit.trending.test_pipeline import PARTITIONS, USERS, lines, payload
 

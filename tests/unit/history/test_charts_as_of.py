@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from msgspec import structs
 
+from songline.audit.chart_reference import Rules
 from songline.processors.history.archive.errors import ArchiveHoleError
 from songline.processors.history.as_of.charts import HOURS_READ, charts_as_of
 from songline.processors.history.charts.beginning import MomentError, NoHistoryError
@@ -14,7 +15,6 @@ from songline.processors.history.charts.song_events import SongEventStore
 from songline.schemas.events import SongUploaded
 from songline.schemas.policy import V1
 from tests.support.history import HistoryInFiles, random_history
-from tests.support.reference import Rules
 from tests.support.trending import KEY
 from tests.unit.history.test_chart_replay import (
     BEGIN_S,

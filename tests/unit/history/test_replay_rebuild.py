@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 
+from songline.audit import chart_reference as reference
+from songline.audit.chart_reference import USUAL
 from songline.processors.history.charts.chart_documents import ChartDocuments
 from songline.processors.history.charts.charts_rebuild import ChartsWriter, HandOver
 from songline.processors.history.charts.plays_rebuild import DaysWriter
@@ -22,9 +24,7 @@ from songline.processors.history.rebuild.projection import RebuildParts
 from songline.processors.runtime.persistent_retry import PersistentRetry
 from songline.schemas.plays import SongDay
 from songline.schemas.policy import V1, ChartPolicy
-from tests.support import reference
 from tests.support.history import HistoryInFiles, random_history
-from tests.support.reference import USUAL
 from tests.support.trending import KEY, hours
 from tests.unit.history.test_chart_replay import BEGIN_S, act, random_policy, seeds
 from tests.unit.trending.test_pipeline import PARTITIONS

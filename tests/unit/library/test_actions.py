@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.audit.library_reference import Place, libraries, stored
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
@@ -20,7 +21,6 @@ from songline.schemas.events import (
 )
 from songline.schemas.library.action import UserAction, event_mark, microseconds
 from songline.schemas.library.fold import FoldedLibrary, fold_actions
-from tests.support.library_reference import Place, libraries, stored
 from tests.support.library_tree import MemoryShelf, tiny
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

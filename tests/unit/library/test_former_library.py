@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from songline.audit.chart_reference import is_heard
+from songline.audit.library_reference import Place
 from songline.processors.library.former_library import TornLibraryError, carried_actions
 from songline.schemas.envelope import Event
 from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
@@ -15,8 +17,6 @@ from songline.schemas.library.action_run import decode_run, encode_run
 from songline.schemas.library.fold import FoldedLibrary, fold_actions
 from songline.schemas.library.listener_documents import SummaryDocument
 from tests.support.former_documents import former_documents
-from tests.support.library_reference import Place
-from tests.support.reference import is_heard
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USER = "user-7"

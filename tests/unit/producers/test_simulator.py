@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.audit.chart_reference import is_heard
 from songline.producers.simulation.config import SimulationConfig, read_config
 from songline.producers.simulation.simulator import Due, Simulation
 from songline.schemas.acceptance import accept
 from songline.schemas.envelope import Event, encode
 from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from tests.support.reference import is_heard
 
 START = datetime(2026, 11, 22, 14, 0, 0, 123_456, tzinfo=UTC)
 SONGS = 300

@@ -7,6 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from songline.audit import chart_reference as reference
 from songline.processors.trending.action_hashes import UserHashes
 from songline.processors.trending.cells import wire as partials
 from songline.processors.trending.cells.sealed_blocks import unpack_block
@@ -24,7 +25,6 @@ from songline.processors.trending.watermark import position_at
 from songline.schemas.envelope import encode
 from songline.schemas.policy import V1
 from songline.schemas.progress import Watermark
-from tests.support import reference
 from tests.support.trending import KEY, written
 from tests.unit.trending.test_pipeline import NOW, NOW_MS, PARTITIONS, SHARDS, events, lines, places, second
 

@@ -7,6 +7,8 @@ from random import Random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from songline.audit import chart_reference as reference
+from songline.audit.chart_reference import Line
 from songline.processors.trending.merge.state import Merge
 from songline.schemas.documents import Chart
 from songline.schemas.envelope import Event, encode
@@ -20,8 +22,6 @@ from songline.schemas.events import (
     SongUploaded,
 )
 from songline.schemas.moments import milliseconds, moment_at
-from tests.support import reference
-from tests.support.reference import Line
 from tests.support.trending import Pipeline, written
 
 NOW = datetime(2026, 11, 22, 14, 3, 30, tzinfo=UTC)

@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from songline.audit import chart_reference as reference
 from songline.processors.trending.plays.backlog import SEGMENT, Backlog
 from songline.schemas.moments import moment_at
-from tests.support import reference
 from tests.support.trending import Pipeline, hours
 from tests.unit.trending.test_pipeline import (
     NOW_MS,

@@ -13,13 +13,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from songline.audit.chart_reference import is_heard
 from songline.schemas.envelope import Event
 from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 from songline.schemas.library.action import UserAction, merge_actions, moment_of
 from songline.schemas.library.action_run import decode_run
 from songline.schemas.library.fold import fold_actions
 from songline.schemas.library.node import TreeDocument
-from tests.support.reference import is_heard
 
 Place = tuple[int, int, Event]
 """Partition, position, event."""

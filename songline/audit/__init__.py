@@ -1,0 +1,1 @@
+"""Proof that a running system loses nothing and counts nothing twice: load, faults, references and checks."""
