@@ -8,7 +8,6 @@ partition said last of a like or an upload holds; between partitions the later o
 
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from msgspec import Struct
@@ -16,10 +15,6 @@ from msgspec import Struct
 from songline.audit.chart_reference import is_heard
 from songline.schemas.envelope import Event
 from songline.schemas.events import ListenImported, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
-from songline.schemas.library.action import UserAction, merge_actions, moment_of
-from songline.schemas.library.action_run import decode_run
-from songline.schemas.library.fold import fold_actions
-from songline.schemas.library.node import TreeDocument
 
 Place = tuple[int, int, Event]
 """Partition, position, event."""
@@ -56,34 +51,6 @@ def libraries(log: Iterable[Place]) -> dict[str, Shelf]:
             seen.add(known)
             by_user.setdefault(data.user_id, []).append((partition, position, event))
     return {user: _shelf(places) for user, places in by_user.items()}
-
-
-def stored(nodes: Iterable[TreeDocument]) -> dict[str, Shelf]:
-    """What is in the documents of shelves, by listener, in the terms of the reference."""
-    actions = merge_actions(decode_run(run) for node in nodes for run in node.runs)
-    return {user: _folded(list(some)) for user, some in groupby(actions, key=lambda action: action.user_id)}
-
-
-def _folded(actions: list[UserAction]) -> Shelf:
-    library = fold_actions(actions)
-    rows = {
-        song.song_id: Row(
-            song.plays,
-            song.ms_played,
-            _moment(song.first_us),
-            _moment(song.last_us),
-            _moment(song.liked_us),
-            _moment(song.uploaded_us),
-        )
-        for song in library.songs
-    }
-    totals = (library.listens, library.ms_played, library.heard, library.liked, library.uploaded)
-    moments = (_moment(library.first_us), _moment(library.last_us))
-    return Shelf(rows, (*totals, *moments), [(moment_of(at_us), song, ms) for at_us, song, ms in library.recent])
-
-
-def _moment(at_us: int | None) -> datetime | None:
-    return None if at_us is None else moment_of(at_us)
 
 
 def _shelf(places: list[Place]) -> Shelf:

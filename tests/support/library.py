@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from songline.audit.library_reference import Shelf, stored
+from songline.audit.library_reference import Shelf
 from songline.schemas.channels import LIBRARY_SHELVES
 from songline.schemas.decoding import convert
 from songline.schemas.library.node import NodeDocument, RootDocument, TreeDocument
@@ -13,6 +13,7 @@ from songline.schemas.progress import PROGRESS
 from tests.support.localcloud import LocalCloud
 from tests.support.process import WorkerProcess
 from tests.support.projection import Projection, told
+from tests.support.stored_libraries import stored
 
 # Quick for tests: a killed worker is missed soon.
 DIALS = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songline.audit.library_reference import Place, libraries, stored
+from songline.audit.library_reference import Place, libraries
 from songline.processors.library.actions import parse_actions
 from songline.processors.runtime.hub_record import HubRecord
 from songline.schemas.envelope import Event, encode
@@ -22,6 +22,7 @@ from songline.schemas.events import (
 from songline.schemas.library.action import UserAction, event_mark, microseconds
 from songline.schemas.library.fold import FoldedLibrary, fold_actions
 from tests.support.library_tree import MemoryShelf, tiny
+from tests.support.stored_libraries import stored
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USER = "user-7"
