@@ -8,13 +8,13 @@ by its age, in whole multiples of 2^-32. A song's facts are those of its owner, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from msgspec import Struct, field
 
 from songline.schemas.envelope import Event
-from songline.schemas.events import SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
+from songline.schemas.events import Payload, SongLiked, SongPlayed, SongRemoved, SongUnliked, SongUploaded
 
 WINDOWS = {"5m": (60, 5), "1h": (60, 60), "24h": (3600, 24), "7d": (3600, 168)}
 
@@ -54,7 +54,7 @@ def charts(
     tells of an offset when the hub took it; it is of no matter where each song has one uploader."""
     places = sorted(log, key=lambda place: place[:2])
     moved = list(_that_count(places, rules))
-    facts = _facts(places, second)
+    facts = {song: event.data for song, event in _facts(places, second).items()}
     scopes: dict[str, list[tuple[str, str, int]]] = {}
     for kind, song, region, seconds in moved:
         fact = facts.get(song)
@@ -91,10 +91,10 @@ def charts(
     return found
 
 
-def plays(log: Iterable[tuple[int, int, Event]]) -> dict[tuple[str, str], tuple[int, int, int]]:
+def plays(log: Iterable[tuple[int, int, Event]], rules: Rules = USUAL) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Listens, likes and unlikes of each song and hour (`2026-11-22T14`) in which there are any. `log` as of charts."""
     found: dict[tuple[str, str], Counter[str]] = {}
-    for kind, song, _, seconds in _that_count(sorted(log, key=lambda place: place[:2])):
+    for kind, song, _, seconds in _that_count(sorted(log, key=lambda place: place[:2]), rules):
         hour = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H")
         found.setdefault((song, hour), Counter())[kind] += 1
     return {place: (counts["listen"], counts["like"], counts["unlike"]) for place, counts in found.items()}
@@ -132,7 +132,14 @@ def _that_count(
             yield kind, data.song_id, data.region, int(time.timestamp())
 
 
-def _facts(places: list[tuple[int, int, Event]], second: Callable[[int], int]) -> dict[str, SongUploaded | SongRemoved]:
+def song_facts(
+    log: Iterable[tuple[int, int, Event]], second: Callable[[int], int] = lambda offset: 0
+) -> dict[str, Event]:
+    """The event of each song that holds: its owner's upload or removal. `log` and `second` as of charts."""
+    return _facts(sorted(log, key=lambda place: place[:2]), second)
+
+
+def _facts(places: list[tuple[int, int, Event]], second: Callable[[int], int]) -> dict[str, Event]:
     """A song's fact is the latest by time (whole milliseconds) among its owner's last ones of each partition."""
     claims: dict[str, list[tuple[int, int, int, str]]] = {}
     for partition, offset, event in places:
@@ -140,21 +147,21 @@ def _facts(places: list[tuple[int, int, Event]], second: Callable[[int], int]) -
             claim = (second(offset), partition, offset, event.data.user_id)
             claims.setdefault(event.data.song_id, []).append(claim)
     owners = {song: min(each)[3] for song, each in claims.items()}
-    last: dict[tuple[str, int], tuple[datetime, SongUploaded | SongRemoved]] = {}
+    last: dict[tuple[str, int], tuple[datetime, Event]] = {}
     for partition, _, event in places:
         if isinstance(event.data, SongUploaded | SongRemoved) and owners.get(event.data.song_id) == event.data.user_id:
             time = event.time.replace(microsecond=event.time.microsecond // 1_000 * 1_000)
-            last[event.data.song_id, partition] = (time, event.data)
+            last[event.data.song_id, partition] = (time, event)
     facts = {}
     for (song, _), (_, fact) in sorted(last.items(), key=lambda item: (item[1][0], item[0][1])):
         facts[song] = fact
     return facts
 
 
-def _gone(facts: dict[str, SongUploaded | SongRemoved], song: str) -> bool:
+def _gone(facts: Mapping[str, Payload], song: str) -> bool:
     return isinstance(facts.get(song), SongRemoved)
 
 
-def _words(facts: dict[str, SongUploaded | SongRemoved], song: str) -> tuple[str | None, str | None, str | None]:
+def _words(facts: Mapping[str, Payload], song: str) -> tuple[str | None, str | None, str | None]:
     fact = facts.get(song)
     return (fact.title, fact.artist, fact.genre) if isinstance(fact, SongUploaded) else (None, None, None)

@@ -1,0 +1,89 @@
+"""Checks charts and songs' hours against the reference. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from songline.audit import chart_reference
+from songline.audit.chart_reference import Line, Rules
+from songline.audit.hub_log import HubLog
+from songline.audit.proof import Difference, Proof, proof
+from songline.schemas.documents import KINDS, WINDOWS, Chart, chart_key
+from songline.schemas.events import SongRemoved
+from songline.schemas.plays import SongPlays
+
+
+def check_charts(log: HubLog, charts: Mapping[str, Chart], rules: Rules) -> Proof:
+    """`charts`: by key, each of a moment at which all of `log` was counted. A chart of the reference that is not among
+    them counts as wrong."""
+    return proof(
+        "charts-equal",
+        "Every chart equals the reference: nothing is missing in it, and nothing is counted twice.",
+        {"charts": len(charts), "lines": sum(len(one.entries) for one in charts.values()), "events": len(log.events)},
+        _wrong_charts(log, charts, rules),
+    )
+
+
+def chart_keys(log: HubLog, moment: datetime, rules: Rules) -> list[str]:
+    """The keys of all charts of the scopes that have one that is not empty at the moment."""
+    scopes = {key.split(":", 2)[2] for key in chart_reference.charts(log.events, moment, rules=rules)}
+    return sorted(chart_key(kind, window, scope) for kind in KINDS for window in WINDOWS for scope in scopes)
+
+
+def check_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> Proof:
+    """`plays`: the hours of songs, by song."""
+    return proof(
+        "plays-equal",
+        "Every song's listens and likes of each hour equal the reference.",
+        {"songs": len(plays), "hours": sum(len(one.hours) for one in plays.values())},
+        _wrong_plays(log, plays, rules),
+    )
+
+
+def _wrong_charts(log: HubLog, charts: Mapping[str, Chart], rules: Rules) -> Iterator[Difference]:
+    minutes = {_minute(chart) for chart in charts.values()}
+    expected = {minute: chart_reference.charts(log.events, minute, rules=rules) for minute in minutes}
+    for key, chart in sorted(charts.items()):
+        where = f"/v1/charts/{chart.kind}/{chart.window}?scope={chart.scope}"
+        if (counted := {name: end for name, end in chart.position.items() if end >= 0}) != log.ends:
+            yield Difference(f"chart {key} has not counted all", log.ends, counted, where)
+            continue
+        wanted, seen = expected[_minute(chart)].get(key, []), _lines(chart)
+        if wanted != seen:
+            at = next((n for n, pair in enumerate(zip(wanted, seen, strict=False)) if pair[0] != pair[1]), -1)
+            line = min(len(wanted), len(seen)) if at < 0 else at
+            pair = (wanted[line : line + 1], seen[line : line + 1])
+            yield Difference(f"chart {key}, line {line + 1}", *pair, where)
+    # A scope may leave the five minutes while charts are read.
+    lasting = [set(_lasting(found)) for found in expected.values()]
+    for key in sorted(set.intersection(*lasting) - set(charts) if lasting else ()):
+        yield Difference(f"chart {key} was not read", key, None, "/v1/charts")
+
+
+def _wrong_plays(log: HubLog, plays: Mapping[str, SongPlays], rules: Rules) -> Iterator[Difference]:
+    expected = chart_reference.plays(log.events, rules)
+    facts = chart_reference.song_facts(log.events)
+    removed = {song for song, fact in facts.items() if isinstance(fact.data, SongRemoved)}
+    for song in sorted({song for song, _ in expected} - removed - plays.keys()):
+        yield Difference(f"the plays of song {song} are not there", None, None, f"/v1/songs/{song}/plays")
+    for song, answer in sorted(plays.items()):
+        for one in answer.hours:
+            wanted = expected.get((song, f"{one.hour:%Y-%m-%dT%H}"), (0, 0, 0))
+            seen = one.listens, one.likes, one.unlikes
+            if wanted != seen:
+                where = f"/v1/songs/{song}/plays"
+                yield Difference(f"song {song}, hour {one.hour:%Y-%m-%dT%H}", wanted, seen, where)
+
+
+def _lasting(keys: Mapping[str, object]) -> Iterator[str]:
+    return (key for key in keys if ":5m:" not in key)
+
+
+def _minute(chart: Chart) -> datetime:
+    return chart.as_of.replace(second=0, microsecond=0)
+
+
+def _lines(chart: Chart) -> list[Line]:
+    return [
+        Line(one.rank, one.song_id, one.title, one.artist, one.genre, one.listens, one.likes, one.score)
+        for one in chart.entries
+    ]
