@@ -29,10 +29,11 @@ COMMANDS = {
     "token": "Print an access token for the API.",
     "sql": "Ask the archive in SQL.",
     "doctor": "Check every service, entity and setting.",
+    "audit": "Prove that nothing is lost or counted twice.",
 }
 
 
-EXTRAS = {"up": "local", "rebuild": "history", "export": "history"}
+EXTRAS = {"up": "local", "audit": "local", "rebuild": "history", "export": "history"}
 """The extra that brings what a command imports, if it is not `cli`."""
 
 

@@ -1,0 +1,119 @@
+"""`songline audit`: proves on a system of its own that nothing is lost and nothing is counted twice."""
+
+import asyncio
+import logging
+import random
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import msgspec
+
+from songline.audit.audited_system import AuditedSystem
+from songline.audit.history import OperationHistory
+from songline.audit.plan import AuditConfig
+from songline.audit.report import AuditReport, report_text
+from songline.audit.run import INTERRUPTED, AuditRun
+from songline.audit.small_disk import DiskUnavailableError, SmallDisk
+from songline.commands.up import PORTS
+from songline.options import FiniteRange
+from songline.sending.exits import ExitCode
+
+PROVEN, DISPROVEN = 0, 1
+
+
+@click.command(
+    epilog="Exit codes: 0 all proven; 1 disproven, or not all could be checked; 2 wrong usage; 130 interrupted."
+)
+@click.option("--chaos", is_flag=True, help="Kill and stop processes, cut connections, throttle, fill the disk.")
+@click.option(
+    "--minutes", type=FiniteRange(min=0.1, max=1_440), default=2.0, show_default=True, help="Time under load."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="The same seed gives the same load and faults.")
+@click.option("--rate", type=FiniteRange(min=1, max=5_000), default=40.0, show_default=True, help="Events a second.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for report, figures and history.  [default: songline-audit-SEED]",
+)
+@click.option("--keep", is_flag=True, help="Keep the data folder, also when all is proven.")
+def command(chaos: bool, minutes: float, seed: int | None, rate: float, out: Path | None, keep: bool) -> None:
+    """Prove on this machine that nothing accepted is lost, that nothing is counted twice, that the order of each
+    listener's events is kept, and that health is never wrong.
+
+    Starts a system on free ports with a data folder of its own; one that runs already is not touched. Sends simulated
+    events with duplicates and delays, songs and bad records; with --chaos, disturbs the system all the while. Then
+    compares every answer with a reference that uses none of the product's code.
+
+    \b
+    songline audit --chaos --minutes 20
+    """
+    if chaos and sys.platform != "linux":
+        raise click.UsageError("--chaos needs Linux: it finds processes in /proc.")
+    # The SDKs log each connection that is cut, which the history has too.
+    logging.disable(logging.ERROR)
+    number = random.SystemRandom().randrange(1_000_000) if seed is None else seed
+    config = AuditConfig(seed=number, minutes=minutes, is_chaotic=chaos, rate=rate)
+    results = Path(f"songline-audit-{number}") if out is None else out
+    folder = Path(tempfile.mkdtemp(prefix="songline-audit-"))
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with (results / "history.jsonl").open("wb") as file:
+            report = _audit(config, folder, OperationHistory(file), keep)
+    except BaseException:
+        _say(f"the data is kept in {folder}")
+        raise
+    is_kept = keep or not report.is_proven
+    places = {
+        "report": str(results / "report.txt"),
+        "figures": str(results / "figures.json"),
+        "history": str(results / "history.jsonl"),
+        **({"data, logs": str(folder)} if is_kept else {}),
+    }
+    text = report_text(report, places)
+    (results / "report.txt").write_text(text, encoding="utf-8")
+    (results / "figures.json").write_bytes(msgspec.json.format(msgspec.json.encode(report, enc_hook=repr)))
+    if not is_kept:
+        shutil.rmtree(folder, ignore_errors=True)
+    click.echo(text)
+    if report.ended_early == INTERRUPTED:
+        raise SystemExit(int(ExitCode.INTERRUPTED))
+    raise SystemExit(PROVEN if report.is_proven else DISPROVEN)
+
+
+def _audit(config: AuditConfig, folder: Path, history: OperationHistory, keep: bool) -> AuditReport:
+    """Run the audit in `folder`; everything that it starts or mounts is gone afterwards. What was on a disk of its own
+    is copied to `saved` where it is kept."""
+    data = folder / "data"
+    data.mkdir()
+    disk = SmallDisk(data) if config.is_chaotic else None
+    without = {}
+    if disk is not None:
+        try:
+            disk.mount()
+        except DiskUnavailableError as error:
+            disk, without = None, {"full-disk": str(error)}
+        else:
+            # Azurite answers for itself: it does not come back from a full disk.
+            (folder / "blobs").mkdir()
+            (data / "blobs").symlink_to(folder / "blobs")
+    try:
+        system = AuditedSystem(folder, PORTS)
+        report = asyncio.run(AuditRun(config, system, disk, history, _say, without).run())
+        if disk is not None and (keep or not report.is_proven):
+            with suppress(OSError, shutil.Error):
+                shutil.copytree(data, folder / "saved", symlinks=True)
+        return report
+    finally:
+        history.close()
+        if disk is not None:
+            disk.unmount()
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):
+        click.echo(f"{time.strftime('%H:%M:%S')} {line}", err=True)
