@@ -50,7 +50,7 @@ async def _compare(
     size = sum(map(len, files)) / 1e6
     async with (
         App(cloud) as app,
-        httpx.AsyncClient(base_url=api.start().address, timeout=120, trust_env=False) as http,
+        api.start().client(timeout=120) as http,
     ):
         worker.start()
         await _until_ready(http, [await _upload(http, _varied(files[0], len(files)))])

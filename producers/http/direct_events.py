@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from songline.producers.http.event_routes import PATH
 from songline.producers.http.problems import RequestDeclinedError
 from songline.schemas.errors import ContractViolationError
+from songline.schemas.permission import NotPermittedError
 
 
 class DirectEvents:
@@ -22,7 +23,9 @@ class DirectEvents:
     """
 
     def __init__(
-        self, app: ASGIApp, refusal: Callable[[RequestDeclinedError | ContractViolationError], Response]
+        self,
+        app: ASGIApp,
+        refusal: Callable[[RequestDeclinedError | ContractViolationError | NotPermittedError], Response],
     ) -> None:
         self._app, self._refusal = app, refusal
 
@@ -32,7 +35,7 @@ class DirectEvents:
             return
         try:
             response = await scope["app"].state.events.respond(scope, receive)
-        except (RequestDeclinedError, ContractViolationError) as error:
+        except (RequestDeclinedError, ContractViolationError, NotPermittedError) as error:
             response = self._refusal(error)
         except ClientDisconnect:
             return

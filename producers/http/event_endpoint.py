@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 
 from songline.producers.http.body_memory import RETRY_SECONDS, BodyMemory, BodyReservation, too_large
 from songline.producers.http.body_pacing import BodyPaceConfig, pieces, started
-from songline.producers.http.event_intake import EventIntake, IntakeResult
+from songline.producers.http.event_intake import EventIntake, ForeignEvent, IntakeResult
 from songline.producers.http.headers import only
 from songline.producers.http.json_array import split
 from songline.producers.http.problems import RequestDeclinedError
@@ -18,6 +18,7 @@ from songline.producers.publishing.publisher import EventPublisher
 from songline.schemas.acceptance import MAX_BATCH_EVENTS, MAX_EVENT_BYTES, refuse
 from songline.schemas.decoding import excerpt
 from songline.schemas.errors import ContractViolationError, PoisonError
+from songline.schemas.permission import NotPermittedError, Permission, permission_of
 
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -38,8 +39,9 @@ class EventEndpoint:
     async def respond(self, scope: Scope, receive: Receive) -> Response:
         """Take the event or the batch of a request, and answer.
 
-        Raises ContractViolationError, RequestDeclinedError and ClientDisconnect.
+        Raises ContractViolationError, NotPermittedError, RequestDeclinedError and ClientDisconnect.
         """
+        permission = permission_of(scope)
         media_type = (only(Headers(scope=scope), "Content-Type") or "").partition(";")[0].strip().lower()
         if media_type not in (ONE, BATCH):
             seen = repr(media_type or "nothing")
@@ -49,7 +51,9 @@ class EventEndpoint:
         most = MAX_EVENT_BYTES if media_type == ONE else MAX_BATCH_BYTES
         with self.memory.reserved(scope, most) as reserved:
             body = await self.read_body(receive, most, reserved)
-            return await (self.respond_to_event(body) if media_type == ONE else self.respond_to_batch(body))
+            if media_type == ONE:
+                return await self.respond_to_event(body, permission)
+            return await self.respond_to_batch(body, permission)
 
     async def read_body(self, receive: Receive, most: int, reserved: BodyReservation) -> bytes:
         """The body of a request, of at most `most` bytes.
@@ -64,10 +68,12 @@ class EventEndpoint:
             reserved.grow(len(body))
         return bytes(body)
 
-    async def respond_to_event(self, body: bytes) -> Response:
-        """Take one event, and answer; raises ContractViolationError and RequestDeclinedError."""
-        taken = await self._take([body])
+    async def respond_to_event(self, body: bytes, permission: Permission) -> Response:
+        """Take one event, and answer; raises ContractViolationError, NotPermittedError and RequestDeclinedError."""
+        taken = await self._take([body], permission)
         (result,) = taken.results
+        if isinstance(result.error, ForeignEvent):
+            raise NotPermittedError(f"{result.error}.", permission.challenge)
         if result.error is not None:
             raise ContractViolationError(result.error)
         answer: dict[str, Any] = {"id": result.id, "status": result.status}
@@ -77,7 +83,7 @@ class EventEndpoint:
             answer["position"] = taken.position
         return json_response(answer, 200 if result.status == "sent" else 202)
 
-    async def respond_to_batch(self, body: bytes) -> Response:
+    async def respond_to_batch(self, body: bytes, permission: Permission) -> Response:
         """Take a batch, and answer with a result for each event.
 
         Raises ContractViolationError and RequestDeclinedError.
@@ -88,13 +94,13 @@ class EventEndpoint:
             raise refuse("event", excerpt(body), f"a JSON array of events ({poison.detail})") from None
         if not 1 <= len(events) <= MAX_BATCH_EVENTS:
             raise refuse("event", f"{len(events)} events", f"1 to {MAX_BATCH_EVENTS} events in a request")
-        taken = await self._take(events)
+        taken = await self._take(events, permission)
         statuses = {result.status for result in taken.results}
         status = 207 if "refused" in statuses else 202 if "kept" in statuses else 200
         return json_response(taken, status)
 
-    async def _take(self, bodies: Sequence[bytes]) -> IntakeResult:
-        taken = await self._intake.accept(bodies)
+    async def _take(self, bodies: Sequence[bytes], permission: Permission) -> IntakeResult:
+        taken = await self._intake.accept(bodies, permission)
         failed = sum(result.status == "failed" for result in taken.results)
         if failed:
             detail = (

@@ -14,11 +14,12 @@ from songline.producers.publishing.publisher import EventPublisher
 from songline.producers.publishing.state import Outcome
 from songline.producers.uploads.first_uploaders import FirstUploaders
 from songline.producers.uploads.owners import SongOwners, is_fact, stranger
-from songline.schemas.acceptance import accepted
+from songline.schemas.acceptance import accepted, refuse
 from songline.schemas.decoding import Decoder
 from songline.schemas.envelope import Event
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
-from songline.schemas.events import SongUploaded
+from songline.schemas.events import TYPE_NAMES, SongUploaded
+from songline.schemas.permission import UNRESTRICTED, Permission
 
 Status: TypeAlias = Literal["sent", "kept", "refused", "failed"]
 
@@ -41,6 +42,10 @@ class IntakeResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     results: list[EventResult]
     position: Mapping[str, int] = {}
     failure: str = ""
+
+
+class ForeignEvent(Violation, frozen=True):
+    """The caller may not publish the event, which is about another listener, or for services to say."""
 
 
 class _Identified(Struct):
@@ -74,10 +79,11 @@ class EventIntake:
         self._owners = owners
         self._uploaders = FirstUploaders()
 
-    async def accept(self, bodies: Sequence[bytes]) -> IntakeResult:
-        """Accept what keeps its contract, in order, and return when the hub or the disk has it."""
+    async def accept(self, bodies: Sequence[bytes], permission: Permission = UNRESTRICTED) -> IntakeResult:
+        """Accept what keeps its contract and is the caller's to say, in order, and return when the hub or the disk has
+        it."""
         now = self._now()
-        read = [_read(body, now) for body in bodies]
+        read = [_read(body, now, permission) for body in bodies]
         owners = await self._owners_of(each[0] for each in read if isinstance(each, tuple) and is_fact(each[0]))
         begun = [
             each if isinstance(each, ContractViolationError) else await self._begin(*each, owners) for each in read
@@ -136,11 +142,29 @@ class EventIntake:
         return {partition: ends[partition] for partition in sorted(partitions) if partition in ends}
 
 
-def _read(body: bytes, now: datetime) -> tuple[Event, bytes] | ContractViolationError:
+def _read(body: bytes, now: datetime, permission: Permission) -> tuple[Event, bytes] | ContractViolationError:
     try:
-        return accepted(body, now)
+        event, said = accepted(body, now)
+        check_listener(event, permission)
     except ContractViolationError as why:
         return why
+    return event, said
+
+
+def check_listener(event: Event, permission: Permission) -> None:
+    """Raise ContractViolationError with a ForeignEvent unless the caller may publish the event.
+
+    Songs become available or go by uploads, which the ingestion worker checks: only a service may say so itself.
+    """
+    if not permission.covers(event.data.user_id):
+        raise _foreign("data.userId", event.data.user_id, permission.rule)
+    if is_fact(event) and not permission.for_everybody:
+        said = TYPE_NAMES[type(event.data)]
+        raise _foreign("type", said, f"a token with the scope {permission.wider} for this type")
+
+
+def _foreign(field: str, value: str, rule: str) -> ContractViolationError:
+    return ContractViolationError(ForeignEvent(field, refuse(field, value, rule).violation.value, rule))
 
 
 def _outcome(done: asyncio.Future[Outcome] | Outcome) -> Outcome | Exception:

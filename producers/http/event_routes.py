@@ -41,6 +41,7 @@ from songline.schemas.decoding import Decoder, excerpt
 from songline.schemas.envelope import uuid7
 from songline.schemas.errors import PoisonError
 from songline.schemas.events import TYPE_NAMES, Payload, SongLiked, SongPlayed, SongUnliked
+from songline.schemas.permission import permission_of
 
 PATH = "/v1/events"
 SOURCE = "/songline/api"
@@ -96,7 +97,9 @@ def routes(settings: EventApiSettings) -> APIRouter:
             when = said.pop("time", None)
             user = only(request.headers, "X-User-Id")
             data = {**({} if user is None else {"userId": user}), **said, "songId": song_id}
-            return await endpoint.respond_to_event(_event(SongPlayed, data, request, when))
+            return await endpoint.respond_to_event(
+                _event(SongPlayed, data, request, when), permission_of(request.scope)
+            )
 
     @router.put("/v1/users/{user_id}/likes/{song_id}", summary="A listener likes a song", **LIKE)
     async def like(
@@ -107,7 +110,8 @@ def routes(settings: EventApiSettings) -> APIRouter:
     ) -> Response:
         """Liking a song again changes nothing."""
         endpoint: EventEndpoint = request.app.state.events
-        return await endpoint.respond_to_event(_event(SongLiked, _named(user_id, song_id, region), request))
+        event = _event(SongLiked, _named(user_id, song_id, region), request)
+        return await endpoint.respond_to_event(event, permission_of(request.scope))
 
     @router.delete("/v1/users/{user_id}/likes/{song_id}", summary="A listener takes a like back", **UNLIKE)
     async def unlike(
@@ -118,7 +122,8 @@ def routes(settings: EventApiSettings) -> APIRouter:
     ) -> Response:
         """Taking back a like that is not there changes nothing."""
         endpoint: EventEndpoint = request.app.state.events
-        return await endpoint.respond_to_event(_event(SongUnliked, _named(user_id, song_id, region), request))
+        event = _event(SongUnliked, _named(user_id, song_id, region), request)
+        return await endpoint.respond_to_event(event, permission_of(request.scope))
 
     @router.api_route("/health/events", methods=["GET", "HEAD"], include_in_schema=False)
     async def health(request: Request) -> Response:

@@ -19,7 +19,6 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Request
 from fastapi import Path as InPath
 from msgspec import Struct
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -43,6 +42,7 @@ from songline.schemas.envelope import uuid7
 from songline.schemas.errors import ContractViolationError, PoisonError, Violation
 from songline.schemas.forgotten import OUTSIDE_RULE, is_forgotten
 from songline.schemas.ingestions import Ingestion, State
+from songline.schemas.permission import permission_of
 from songline.schemas.texts import clean_file_name
 from songline.schemas.types import ID_PATTERN, PATTERNS, MediaType
 
@@ -126,7 +126,7 @@ def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
     ) -> Response:
         """The song disappears from catalog, charts and audio. Only its uploader may ask for that."""
         uploads: UploadIntake = request.app.state.uploads
-        user_id = uploader(request.headers, request.query_params)
+        user_id = uploader(request, request.query_params)
         if not _ID.search(song_id):
             raise RequestDeclinedError(
                 404, "No such song", f"{song_id[:100]!r} is no song's id: expected {PATTERNS[ID_PATTERN]}."
@@ -140,13 +140,15 @@ def routes(wires: UploadApiSettings, limits: UploadLimits) -> APIRouter:
     return router
 
 
-def uploader(headers: Headers, fields: Mapping[str, str]) -> str:
-    """The user who uploads or removes: `X-User-Id` or the field `userId`; raises ContractViolationError.
+def uploader(request: Request, fields: Mapping[str, str]) -> str:
+    """The user who uploads or removes: `X-User-Id` or the field `userId`, else the one whom the token is about.
 
-    The caller is believed. Where callers are authenticated, this is the one place to put the token's subject in: the
-    gateway sets the header from it and drops what came from outside.
+    Raises ContractViolationError, and NotPermittedError for another user than the caller may act for.
     """
-    names = {value for value in (*headers.getlist(USER_HEADER), fields.get("userId")) if value}
+    permission = permission_of(request.scope)
+    names = {value for value in (*request.headers.getlist(USER_HEADER), fields.get("userId")) if value}
+    if not names and permission.subject:
+        names = {permission.subject}
     if not names:
         raise ContractViolationError(
             Violation("userId", "nothing", "the header X-User-Id, or a field userId that is before the file")
@@ -160,6 +162,7 @@ def uploader(headers: Headers, fields: Mapping[str, str]) -> str:
         raise ContractViolationError(Violation("userId", repr(user_id[:100]), PATTERNS[ID_PATTERN]))
     if is_forgotten(user_id):
         raise ContractViolationError(Violation("userId", repr(user_id), OUTSIDE_RULE))
+    permission.check("userId", user_id)
     return user_id
 
 
@@ -183,7 +186,7 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
             if uploading is not None:
                 raise malformed("it has two parts named 'file', and a song is one")
             head = part.head
-            user_id = uploader(request.headers, fields)
+            user_id = uploader(request, fields)
             uploading = await stack.enter_async_context(
                 await uploads.begin(user_id, only(request.headers, KEY_HEADER), length)
             )
@@ -191,7 +194,7 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
                 await uploading.write(piece)
         if uploading is None or head is None:
             raise ContractViolationError(Violation(FILE, "no such part", "the song's file, in a part of that name"))
-        uploader(request.headers, fields)
+        uploader(request, fields)
         return await uploads.accept(
             uploading, _claimed(head.content_type), file_name(head.file_name), read_metadata(fields)
         )
@@ -200,7 +203,7 @@ async def _from_form(request: Request, uploads: UploadIntake, meter: BodyPaceMet
 async def _from_body(request: Request, uploads: UploadIntake, meter: BodyPaceMeter, media_type: str) -> Ingestion:
     length = _length(request, MAX_SONG_BYTES)
     fields = request.query_params
-    user_id = uploader(request.headers, fields)
+    user_id = uploader(request, fields)
     said = read_metadata(fields)
     async with await uploads.begin(user_id, only(request.headers, KEY_HEADER), length) as uploading:
         async for piece in pieces(request.receive, meter, STALLED):

@@ -19,8 +19,17 @@ from songline.projections.http.hosts import HOSTS, ORIGINS, is_foreign, is_ours,
 from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.http.responses import shown
 
-_REQUEST_HEADERS = ("Accept", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Range", "X-User-Id")
-_RESPONSE_HEADERS = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After")
+_REQUEST_HEADERS = (
+    "Accept",
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Range",
+    "X-User-Id",
+)
+_RESPONSE_HEADERS = ("Accept-Ranges", "Content-Range", "ETag", "Location", "Retry-After", "WWW-Authenticate")
 
 
 class AllowedNames(Struct, frozen=True):

@@ -23,7 +23,10 @@ METHODS = ["GET", "HEAD"]
 
 
 def routes(app: FastAPI) -> None:
-    """Add the routes. The app's state has `versions`, the VersionedStores, and `ingestions`, a DocumentStore."""
+    """Add the routes. The app's state has `versions`, the VersionedStores, and `ingestions`, a DocumentStore.
+
+    It has `auth`, `off`, where the API asks for no tokens.
+    """
 
     @app.api_route("/health/live", methods=METHODS, include_in_schema=False)
     async def live() -> Response:
@@ -32,7 +35,8 @@ def routes(app: FastAPI) -> None:
     @app.api_route("/health/ready", methods=METHODS, include_in_schema=False)
     async def ready(request: Request) -> Response:
         await _check(request.app)
-        return plain({"status": "ready"})
+        auth = getattr(request.app.state, "auth", None)
+        return plain({"status": "ready", **({} if auth is None else {"auth": auth})})
 
     @app.api_route("/health/progress", methods=METHODS, include_in_schema=False)
     async def progress(request: Request) -> Response:

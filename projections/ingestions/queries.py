@@ -18,6 +18,13 @@ HEARTBEAT = 15.0
 MAX_LISTED = 100
 _COUNT = "SELECT VALUE COUNT(1) FROM c WHERE c.state = @state"
 _OLDEST = "SELECT VALUE c.updatedAt FROM c WHERE c.state IN ('received', 'queued', 'processing') ORDER BY c.updatedAt"
+_NEWEST = {
+    (False, False): "SELECT * FROM c ORDER BY c.updatedAt DESC",
+    (True, False): "SELECT * FROM c WHERE c.state = @state ORDER BY c.updatedAt DESC",
+    (False, True): "SELECT * FROM c WHERE c.userId = @user ORDER BY c.updatedAt DESC",
+    (True, True): "SELECT * FROM c WHERE c.state = @state AND c.userId = @user ORDER BY c.updatedAt DESC",
+}
+"""The query for the newest uploads, by whether a state and a user are given."""
 FINAL: tuple[State, ...] = ("ready", "rejected", "dead")
 
 
@@ -60,13 +67,16 @@ def shown(ingestion: Ingestion, as_of: Moment) -> IngestionAnswer:
     )
 
 
-async def moved_last(store: DocumentStore, state: State | None, limit: int) -> list[Ingestion]:
-    """The `limit` most recently updated uploads, of those in `state` if it is given. Raises StoreUnavailableError."""
-    if state is None:
-        return await store.find("SELECT * FROM c ORDER BY c.updatedAt DESC", [], limit, Ingestion)
-    parameters: list[dict[str, object]] = [{"name": "@state", "value": state}]
-    query = "SELECT * FROM c WHERE c.state = @state ORDER BY c.updatedAt DESC"
-    return await store.find(query, parameters, limit, Ingestion)
+async def moved_last(
+    store: DocumentStore, state: State | None, limit: int, user_id: str | None = None
+) -> list[Ingestion]:
+    """The `limit` most recently updated uploads, of those in `state` and by `user_id` if they are given.
+
+    Raises StoreUnavailableError.
+    """
+    parameters: list[dict[str, object]] = [{"name": "@state", "value": state}, {"name": "@user", "value": user_id}]
+    query = _NEWEST[state is not None, user_id is not None]
+    return await store.find(query, [one for one in parameters if one["value"] is not None], limit, Ingestion)
 
 
 async def waiting(store: DocumentStore) -> Waiting:

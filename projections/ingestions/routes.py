@@ -17,6 +17,7 @@ from songline.projections.ingestions import queries as ingestions
 from songline.projections.live.dead_letters import PEEKED, DeadLetterReader, LettersAnswer
 from songline.projections.store import DocumentStore
 from songline.schemas.ingestions import Ingestion, State
+from songline.schemas.permission import permission_of
 
 NO_QUEUE = (
     "This API was started without Service Bus: set AZURE_SERVICEBUS_CONNECTIONSTRING or "
@@ -47,9 +48,10 @@ def routes(
         state: Annotated[State | None, Query(description="Only uploads in this state")] = None,
         limit: Annotated[int, Query(ge=1, le=ingestions.MAX_LISTED, description="The most uploads"), IS_WHOLE] = 20,
     ) -> Response:
-        """An overview for operators. An uploader follows an upload by its id."""
-        as_of = now()
-        found = await ingestions.moved_last(request.app.state.ingestions, state, limit)
+        """An overview: for operators of all uploads, for others of their own."""
+        as_of, permission = now(), permission_of(request.scope)
+        of_user = None if permission.for_everybody else permission.subject
+        found = await ingestions.moved_last(request.app.state.ingestions, state, limit, of_user)
         shown = tuple(ingestions.shown(one, as_of) for one in found)
         return plain(ingestions.IngestionsAnswer(as_of=as_of, ingestions=shown))
 
@@ -100,8 +102,12 @@ def routes(
 
 
 async def _read(request: Request, ingestion_id: str) -> Ingestion | None:
+    """The ingestion; raises NotPermittedError for that of another user than the caller may act for."""
     store: DocumentStore = request.app.state.ingestions
-    return await store.read(ingestion_id, ingestion_id, Ingestion)
+    found = await store.read(ingestion_id, ingestion_id, Ingestion)
+    if found is not None:
+        permission_of(request.scope).check("the upload's userId", found.user_id)
+    return found
 
 
 def _unknown(ingestion_id: str) -> Response:

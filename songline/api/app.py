@@ -10,8 +10,10 @@ from fastapi import FastAPI, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from songline.api import erasure_setting, publishing
+from songline.api import erasure_setting, layers, openapi_security, publishing
+from songline.api.guard_settings import AUTH, GuardSettings
 from songline.api.past_folds import past_reader
+from songline.api.refusals import refusal
 from songline.api.serving import read_head, serve
 from songline.cloud.extras import load
 from songline.cloud.settings import (
@@ -41,10 +43,10 @@ from songline.producers.http.upload_routes import UploadApiSettings, routes
 from songline.producers.uploads.intake import UploadLimits
 from songline.projections.api import create
 from songline.projections.http.front import AllowedNames
-from songline.projections.http.problems import Fault, Problem, answer, refused
 from songline.projections.live.snapshot import STALE_S
 from songline.projections.past import PastReader
 from songline.schemas.errors import ContractViolationError
+from songline.schemas.permission import NotPermittedError
 
 logger = logging.getLogger("api")
 
@@ -59,7 +61,7 @@ class ApiSettings(Struct, frozen=True):
     `writing` is None without Blob Storage: uploads need it. `events` is None without an outbox: the API then takes no
     events. Without `hubs` the API has no rates, without `bus` no dead letters. A projection older than `stale_s`
     seconds is stale. `workers` has the known base URLs of the workers' health endpoints, by name. `erasures` is the
-    environment where erasure and access are offered, else None.
+    environment where erasure and access are offered, else None. `guard` is None where the API asks for no tokens.
     """
 
     reading: CosmosSettings
@@ -72,6 +74,7 @@ class ApiSettings(Struct, frozen=True):
     front: AllowedNames = AllowedNames()
     workers: Mapping[str, str] = {}
     erasures: Mapping[str, str] | None = None
+    guard: GuardSettings | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ApiSettings":
@@ -81,11 +84,11 @@ class ApiSettings(Struct, frozen=True):
         bus = read_servicebus(environ) if _any(environ, SERVICEBUS_CONNECTION, SERVICEBUS_NAMESPACE) else None
         events, front = publishing.read(environ), AllowedNames.read(environ)
         workers = {name: environ[variable] for name, variable in WORKERS.items() if environ.get(variable)}
-        erasures = erasure_setting.read(environ)
+        erasures, guard = erasure_setting.read(environ), GuardSettings.read(environ)
         if not names_blobs(environ):
-            return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers, erasures)
+            return cls(reading, None, UploadLimits(), hubs, bus, stale_s, events, front, workers, erasures, guard)
         writing = UploadApiSettings(read_servicebus(environ), reading, read_blobs(environ))
-        return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers, erasures)
+        return cls(reading, writing, read_limits(environ), hubs, bus, stale_s, events, front, workers, erasures, guard)
 
 
 def read_limits(environ: Mapping[str, str]) -> UploadLimits:
@@ -132,33 +135,36 @@ def compose(settings: ApiSettings, past: PastReader | None = None) -> FastAPI:
     if settings.events is None:
         logger.warning("the API takes no events: there is no outbox; %s names its file", OUTBOX)
     else:
-        publishing.serve(app, settings.events, refusal)
+        publishing.serve(app, settings.events)
     if settings.writing is None:
         logger.warning(
             "the API has neither uploads nor audio: there is no Blob Storage; %s or %s names it",
             BLOB_CONNECTION,
             BLOB_ENDPOINT,
         )
-        return app
-    app.include_router(routes(settings.writing, settings.limits))
+    else:
+        app.include_router(routes(settings.writing, settings.limits))
+    if settings.guard is None:
+        app.state.auth = "off"
+        logger.warning(
+            "the API asks for no tokens, because %s is off: everybody who reaches it reads every library, and writes "
+            "and erases as anybody",
+            AUTH,
+        )
+    else:
+        openapi_security.describe(app, settings.guard.open)
+    layers.install(app, settings.guard, takes_events=settings.events is not None)
     return app
-
-
-def refusal(error: RequestDeclinedError | ContractViolationError) -> Response:
-    """What the write API refuses, as the read API's problem document."""
-    if isinstance(error, RequestDeclinedError):
-        return answer(Problem(error.title, error.status, error.detail), error.retry_after)
-    seen = error.violation
-    return refused(400, "Bad request", (Fault(seen.field, seen.value, seen.rule),))
 
 
 def _declined(app: FastAPI) -> None:
     async def declined(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestDeclinedError | ContractViolationError)
+        assert isinstance(error, RequestDeclinedError | ContractViolationError | NotPermittedError)
         return refusal(error)
 
     app.add_exception_handler(RequestDeclinedError, declined)
     app.add_exception_handler(ContractViolationError, declined)
+    app.add_exception_handler(NotPermittedError, declined)
 
 
 def _any(environ: Mapping[str, str], *names: str) -> bool:

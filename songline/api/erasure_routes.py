@@ -1,4 +1,4 @@
-"""Erasure and access over HTTP, for admins: off unless a setting turns them on, since the API knows no callers yet."""
+"""Erasure and access over HTTP: off unless a setting turns them on."""
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -31,7 +31,6 @@ T = TypeVar("T")
 
 _requests = Decoder(ErasureRequest)
 _PROBLEM = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_ADMINS = " Close it from outside: the API does not know its callers yet."
 _BODY = {
     "requestBody": {
         "required": True,
@@ -73,7 +72,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         "/v1/listeners/{user_id}/erasure",
         status_code=202,
         summary="Erase a listener",
-        description="It begins after the undo window, of a day by default." + _ADMINS,
+        description="It begins after the undo window, of a day by default.",
         openapi_extra=_BODY,
         **_answers(202, 400, 404, 503),
     )
@@ -94,7 +93,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
     @router.get(
         "/v1/erasures/{erasure_id}",
         summary="An erasure, and in the end its receipt",
-        description="How far it is. Nothing in it says who the listener is." + _ADMINS,
+        description="How far it is. Nothing in it says who the listener is.",
         **_answers(200, 400, 404, 503),
     )
     async def read_one(erasure_id: ErasureId) -> Response:
@@ -107,7 +106,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
     @router.post(
         "/v1/erasures/{erasure_id}/undo",
         summary="Take an erasure back",
-        description="As long as it has not begun." + _ADMINS,
+        description="As long as it has not begun.",
         **_answers(200, 400, 404, 409, 503),
     )
     async def undo(erasure_id: ErasureId) -> Response:
@@ -124,7 +123,7 @@ def routes(environ: Mapping[str, str]) -> APIRouter:
         summary="All that is held about a listener",
         response_class=StreamingResponse,
         description="A record a line, place by place, as it is read. The last line has no record but the number of "
-        "those before: without it the export is not whole." + _ADMINS,
+        "those before: without it the export is not whole.",
         responses={
             200: {"description": "Records", "content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
             404: {"description": _WORDS[404], **_PROBLEM},

@@ -11,23 +11,26 @@ from songline.cloud.settings import (
     EVENTHUB_NAMESPACE,
     SERVICEBUS_NAMESPACE,
 )
+from songline.identity.settings import AUDIENCE, ISSUER
 from songline.processes.environment import OUTBOX
 from songline.schemas.publish import OPENAPI, PUBLISHED
 
 # The set of configured services decides which routes exist. Their addresses don't appear in the document.
-_SETTINGS = {
+COMPLETE = {
     EVENTHUB_NAMESPACE: "songline.servicebus.windows.net",
     SERVICEBUS_NAMESPACE: "songline.servicebus.windows.net",
     BLOB_ENDPOINT: "https://songline.blob.core.windows.net/",
     COSMOS_ENDPOINT: "https://songline.documents.azure.com:443/",
     OUTBOX: "outbox.sqlite",
     ERASURES: "on",
+    ISSUER: "https://login.songline.example",
+    AUDIENCE: "songline",
 }
 
 
 def document() -> dict[str, Any]:
     """The document of an API that has every service. Opens no connection."""
-    return compose(ApiSettings.read(_SETTINGS)).openapi()
+    return compose(ApiSettings.read(COMPLETE)).openapi()
 
 
 def text() -> str:

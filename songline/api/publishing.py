@@ -1,12 +1,10 @@
 """The settings and routes of the API by which events are published."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
 from msgspec import structs
-from starlette.middleware import Middleware
-from starlette.responses import Response
 
 from songline.cloud.settings import read_cosmos, read_eventhubs, read_number
 from songline.processes.environment import OUTBOX
@@ -14,10 +12,7 @@ from songline.producers.http import event_routes as events_api
 from songline.producers.http import now_playing_routes as now_playing
 from songline.producers.http.body_pacing import BodyPaceConfig
 from songline.producers.http.callers import Callers
-from songline.producers.http.direct_events import DirectEvents
 from songline.producers.http.event_routes import PACE, SPILL_AFTER_S, EventApiSettings
-from songline.producers.http.problems import RequestDeclinedError
-from songline.schemas.errors import ContractViolationError
 
 SPILL_AFTER = "SONGLINE_SPILL_AFTER"
 
@@ -42,15 +37,9 @@ def _spill_after(environ: Mapping[str, str]) -> float:
     return read_number(environ, SPILL_AFTER, SPILL_AFTER_S, (0.1, 60), "seconds that the hub has to take an event,")
 
 
-def serve(
-    app: FastAPI,
-    settings: EventApiSettings,
-    refusal: Callable[[RequestDeclinedError | ContractViolationError], Response],
-) -> None:
-    """Add the routes to `app`, whose front is installed; `refusal` is the response to what they raise."""
+def serve(app: FastAPI, settings: EventApiSettings) -> None:
+    """Add the routes to `app`."""
     app.include_router(events_api.routes(settings))
     app.include_router(
         now_playing.routes(settings.eventhubs, structs.replace(settings.pace, deadline_s=now_playing.PACE.deadline_s))
     )
-    # At the end: behind the layers that check the host and the origin of a request.
-    app.user_middleware.append(Middleware(DirectEvents, refusal=refusal))

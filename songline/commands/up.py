@@ -15,6 +15,7 @@ from honcho.environ import parse_procfile
 from honcho.printer import Printer
 from msgspec import Struct
 
+from songline.api.guard_settings import AUTH
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import (
     BLOB_CONNECTION,
@@ -187,6 +188,8 @@ def environment(
         CLIENT_ID: LOCAL_CLIENT,
         # localcloud makes the secret, too.
         CLIENT_SECRET_FILE: str(data.resolve() / "identity" / "secrets" / LOCAL_CLIENT),
+        # Its clients fetch no tokens yet.
+        AUTH: "off",
         CAPTURE_INTERVAL: environ.get(CAPTURE_INTERVAL) or "60",
         OUTBOX: str(data / "outbox.db"),
         "SONGLINE_RATE": f"{rate:g}",
@@ -248,6 +251,8 @@ def _run(data: Path, environ: Mapping[str, str], simulator: bool, logs: bool, co
             _healthy(supervisor, "library", "listeners have libraries")
             _healthy(supervisor, "ingestion", "uploads become songs")
             _healthy(supervisor, "api", environ[API])
+            if environ[AUTH] == "off":
+                _say(f"{'':<10} asks for no tokens ({AUTH}=off): everybody on this machine may read and write all")
             if simulator:
                 # The simulator is healthy when its events appear in the charts.
                 rate = f"{environ['SONGLINE_RATE']} events a second"

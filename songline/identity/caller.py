@@ -1,5 +1,6 @@
 """Who calls, or why that is not known."""
 
+import math
 from enum import StrEnum
 
 from msgspec import Struct
@@ -10,10 +11,11 @@ REALM = "songline"
 
 
 class Caller(Struct, frozen=True):
-    """The bearer of a token that is good: its subject, and what it allows."""
+    """The bearer of a token that is good: its subject, what it allows, and when it is over (unix seconds)."""
 
     subject: str
     scopes: frozenset[str]
+    expires_s: float = math.inf
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes

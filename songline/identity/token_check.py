@@ -122,7 +122,8 @@ def check_claims(payload: bytes, settings: VerifierSettings, now_s: float) -> Ca
         return CallerRefusal(RefusalReason.NOT_YET_VALID)
     if not 0 < len(claims.sub) <= MAX_SUBJECT or _CONTROL.search(claims.sub):
         return CallerRefusal(RefusalReason.CLAIMS)
-    return Caller(claims.sub, frozenset().union(*map(_names, (claims.scope, claims.scp, claims.roles))))
+    scopes = frozenset().union(*map(_names, (claims.scope, claims.scp, claims.roles)))
+    return Caller(claims.sub, scopes, claims.exp)
 
 
 def _names(value: str | list[str] | None) -> frozenset[str]:

@@ -16,6 +16,7 @@ from songline.identity.discovery import DiscoveryError, discovery_address, read_
 from songline.identity.key_cache import KeyCache
 from songline.identity.key_set import KeySet, KeySetError, read_key_set
 from songline.identity.settings import VerifierSettings
+from songline.identity.token_cache import CachedToken, TokenCache
 from songline.identity.token_check import check_token, read_bearer, read_header
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class TokenVerifier:
         self._http = http
         self._now_s = now_s
         self._cache = KeyCache()
+        self._tokens = TokenCache()
         self._renewal: asyncio.Task[None] | None = None
 
     async def verify(self, authorization: str | None) -> Caller | CallerRefusal:
@@ -42,13 +44,21 @@ class TokenVerifier:
         token = read_bearer(authorization)
         if isinstance(token, CallerRefusal):
             return token
+        if (known := self._tokens.find(token, self._now_s())) is not None:
+            key = await self._key(known.kid)
+            # Keys are made anew whenever they are read: what was signed by a withdrawn one is checked again.
+            if key is known.key:
+                return known.caller
         header = read_header(token)
         if isinstance(header, CallerRefusal):
             return header
         key = await self._key(header.kid)
         if isinstance(key, CallerRefusal):
             return key
-        return check_token(token, header, key, self._settings, self._now_s())
+        found = check_token(token, header, key, self._settings, self._now_s())
+        if isinstance(found, Caller):
+            self._tokens.remember(token, CachedToken(found, header.kid, key))
+        return found
 
     async def close(self) -> None:
         """End what runs in the background."""

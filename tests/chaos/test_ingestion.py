@@ -146,7 +146,7 @@ async def test_every_accepted_upload_ends_truly_whatever_is_killed(tmp_path: Pat
     chance = random.Random(SEED)
     sent = files()
     with System(tmp_path) as system:
-        async with App(system.cloud) as app, httpx.AsyncClient(base_url=system.api.address, timeout=30) as http:
+        async with App(system.cloud) as app, system.api.client(timeout=30) as http:
             sender = Sender(http)
             sending = [asyncio.create_task(sender.send(number, file)) for number, file in enumerate(sent)]
             for victim, progress in strikes(chance):

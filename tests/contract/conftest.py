@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from songline.api.guard_settings import AUTH
 from songline.cloud import blobs, cosmos
 from songline.cloud.settings import read_blobs, read_cosmos
 from songline.processes.entities import CONTAINERS
@@ -57,6 +58,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     cloud = LocalCloud(folder / "cloud", ["--blobs"]).start()
     asyncio.run(fill(cloud))
     settings = {"SONGLINE_OUTBOX": str(folder / "outbox.sqlite"), "SONGLINE_ERASURES": "on"}
+    # The commands, and the requests that pages show, have no tokens yet.
+    settings |= {AUTH: "off"}
     api = ApiProcess({**cloud.environment, **settings}, folder / "api.log")
     yield api.start().address
     api.kill()

@@ -1,16 +1,22 @@
-"""The API as a process, for tests that speak HTTP to it."""
+"""The API as a process, for tests that speak HTTP to it, and tokens for it."""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import httpx
+
+from songline.api.guard_settings import AUTH
+from songline.identity.settings import ClientSettings
+from songline.identity.token_client import fetch_token
 from tests.support import watched
 from tests.support.waiting import wait_for
 
+TIMEOUT_S = 60
 LISTENS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
@@ -23,6 +29,26 @@ class ApiProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_looked_after = False
         self.address = ""
+        self._token = ""
+
+    def client(self, timeout: float = TIMEOUT_S, **options: Any) -> httpx.AsyncClient:
+        """A client of the API as it listens now, whose token has all scopes."""
+        return httpx.AsyncClient(**self._options(timeout, options))
+
+    def blocking_client(self, timeout: float = TIMEOUT_S, **options: Any) -> httpx.Client:
+        """The same without asyncio."""
+        return httpx.Client(**self._options(timeout, options))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a request that may do everything: none, where the API asks for no tokens."""
+        if self._environment.get(AUTH) == "off":
+            return {}
+        self._token = self._token or token(self._environment)
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _options(self, timeout: float, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"base_url": self.address, "headers": self.headers, "timeout": timeout, "trust_env": False, **options}
 
     def start(self, port: int = 0) -> Self:
         with self.log.open("wb") as log:
@@ -74,3 +100,9 @@ class ApiProcess:
         assert self._process is not None
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def token(environment: Mapping[str, str], user: str | None = None, scopes: Sequence[str] = ()) -> str:
+    """A token of the issuer that `environment` names, for an hour: with all scopes, where it is about no user."""
+    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+        return fetch_token(ClientSettings.read(environment), client, user, scopes)

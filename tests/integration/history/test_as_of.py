@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from random import Random
 
-import httpx
 import msgspec
 import pytest
 
+from songline.api.guard_settings import AUTH
 from songline.audit.chart_reference import Rules
 from songline.cli import main
 from songline.cloud import blobs
@@ -79,7 +79,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, history: list[HistoryEvent])
 
 @pytest.fixture(scope="module")
 def api(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    api = ApiProcess(cloud.environment, tmp_path_factory.mktemp("api") / "log").start()
+    # The commands fetch no tokens yet.
+    api = ApiProcess({**cloud.environment, AUTH: "off"}, tmp_path_factory.mktemp("api") / "log").start()
     yield api
     api.kill()
 
@@ -89,7 +90,7 @@ def as_of(second: int) -> str:
 
 
 def test_charts_of_moments_are_the_folds_of_what_the_hub_had_then(api: ApiProcess, history: list[HistoryEvent]) -> None:
-    with httpx.Client(base_url=api.address, timeout=120) as client:
+    with api.blocking_client(timeout=120) as client:
         for second in (history[len(history) // 2].second, history[-1].second):
             wanted = expected(history, second, second, Rules())
             keys = [*wanted, "top:5m:region:ZW"]
@@ -108,7 +109,7 @@ def test_libraries_of_moments_are_the_folds_of_what_the_hub_had_then(
 ) -> None:
     second = history[len(history) // 2].second
     params = {"asOf": as_of(second)}
-    with httpx.Client(base_url=api.address, timeout=120) as client:
+    with api.blocking_client(timeout=120) as client:
         for user in USERS[:1]:
             wanted = prefix_library(numbered(history), user, second)
             found = client.get(f"/v1/users/{user}/library", params={**params, "limit": "100"})

@@ -8,6 +8,7 @@ import pytest
 
 from songline.api import erasure_setting
 from songline.api.app import ApiSettings, compose
+from songline.api.guard_settings import AUTH
 from songline.cloud.settings import SettingError
 from songline.processors.history.as_of.answers import FoldFailure, LibraryQuestion
 from songline.processors.history.as_of.process import BEING_FORGOTTEN, answer
@@ -19,7 +20,7 @@ CAPTURE = ("--capture-interval", "900")
 
 
 def client(system: ErasureSystem, **settings: str) -> httpx.AsyncClient:
-    app = compose(ApiSettings.read({**system.app.environment, **settings}))
+    app = compose(ApiSettings.read({**system.app.environment, AUTH: "off", **settings}))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000", timeout=60)
 
 

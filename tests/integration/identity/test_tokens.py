@@ -49,21 +49,29 @@ async def verifier(cloud: LocalCloud) -> AsyncIterator[TokenVerifier]:
         await verifier.close()
 
 
+async def bearer(verifier: TokenVerifier, token: str) -> tuple[str, frozenset[str]]:
+    """The subject and the scopes of a token, which is good for an hour."""
+    found = await verifier.verify(f"Bearer {token.strip()}")
+    assert isinstance(found, Caller), found
+    assert 3_000 < found.expires_s - time.time() <= 3_600
+    return found.subject, found.scopes
+
+
 async def test_a_token_is_about_the_client_with_all_its_scopes(run: Run, verifier: TokenVerifier) -> None:
     code, token, _ = run()
     assert code == 0
-    assert await verifier.verify(f"Bearer {token.strip()}") == Caller("songline-cli", frozenset(Scope))
+    assert await bearer(verifier, token) == ("songline-cli", frozenset(Scope))
 
 
 async def test_a_token_about_a_listener_reaches_their_own(run: Run, verifier: TokenVerifier) -> None:
     _, token, _ = run("--user", "user-7")
-    assert await verifier.verify(f"Bearer {token.strip()}") == Caller("user-7", frozenset(OWN_SCOPES))
+    assert await bearer(verifier, token) == ("user-7", frozenset(OWN_SCOPES))
 
 
 async def test_a_token_has_the_scopes_that_are_asked_for(run: Run, verifier: TokenVerifier) -> None:
     for asked in (("--scope", "admin charts:read"), ("--scope", "admin", "--scope", "charts:read")):
         _, token, _ = run("--user", ".:-_", *asked)
-        assert await verifier.verify(f"Bearer {token.strip()}") == Caller(".:-_", frozenset({"admin", "charts:read"}))
+        assert await bearer(verifier, token) == (".:-_", frozenset({"admin", "charts:read"}))
 
 
 async def test_a_token_for_another_audience_or_of_a_former_key(run: Run, cloud: LocalCloud) -> None:

@@ -46,7 +46,7 @@ def api(shared_localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 async def http(api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as client:
+    async with api.client() as client:
         yield client
 
 
@@ -219,7 +219,7 @@ async def test_without_the_hub_events_are_kept_and_said_to_have_no_position(
     environment = {**cloud.environment, OUTBOX: str(tmp_path / "outbox.db")}
     api = ApiProcess(environment, tmp_path / "api.log").start()
     try:
-        async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as http:
+        async with api.client() as http:
             batch = [played("away", number) for number in range(300)]
             response = await http.post("/v1/events", content=json.dumps(batch), headers=BATCH)
             assert response.status_code == 202

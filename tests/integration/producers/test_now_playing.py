@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -34,7 +33,7 @@ def apis(shared_localcloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
 
 async def heard(api: ApiProcess, path: str) -> AsyncGenerator[str, None]:
     async with (
-        httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as http,
+        api.client() as http,
         http.stream("GET", path) as response,
     ):
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -46,7 +45,7 @@ async def heard(api: ApiProcess, path: str) -> AsyncGenerator[str, None]:
 async def test_it_reaches_listeners_of_every_process(apis: list[ApiProcess]) -> None:
     async def play() -> None:
         # Who listens from a moment on hears what comes after it: told again until it is heard.
-        async with httpx.AsyncClient(base_url=apis[0].address, timeout=60, trust_env=False) as http:
+        async with apis[0].client() as http:
             while True:
                 for user in ("user-a", "user-b"):
                     response = await http.put(f"/v1/users/{user}/now-playing", json={"songId": f"song-of-{user}"})

@@ -103,8 +103,8 @@ class Reader:
     """Reads without end, and holds every answer to be of one version. `answers` counts them, `lists` those lists that
     were read to their ends."""
 
-    def __init__(self, address: str, seed: int) -> None:
-        self._client = httpx.AsyncClient(base_url=address, timeout=60)
+    def __init__(self, client: httpx.AsyncClient, seed: int) -> None:
+        self._client = client
         self._chance = random.Random(seed)
         self.answers = 0
         self.lists = 0
@@ -178,7 +178,7 @@ def api(cloud: LocalCloud, services: VersionServices, tmp_path: Path) -> Iterato
 
 
 async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServices, api: ApiProcess) -> None:
-    until, readers = asyncio.Event(), [Reader(api.address, seed) for seed in range(8)]
+    until, readers = asyncio.Event(), [Reader(api.client(), seed) for seed in range(8)]
     reading = [asyncio.create_task(one.run(until, len(readers) / READS_A_SECOND)) for one in readers]
     try:
         for turn in range(SWITCHES):
@@ -200,7 +200,7 @@ async def test_no_read_fails_and_none_is_of_two_versions(services: VersionServic
     assert {versions for one in readers for versions in one.versions} >= {(1, 1), (2, 2)}
 
     # A list whose version is dropped says so; the live one goes on.
-    async with httpx.AsyncClient(base_url=api.address, timeout=60) as client:
+    async with api.client() as client:
         await services.switcher(VERSIONED[LIBRARY]).switch(2, force=False)
         await asyncio.sleep(1.1)
         first = (await client.get("/v1/users/ann/library", params={"limit": 5})).json()

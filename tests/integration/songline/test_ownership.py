@@ -185,7 +185,7 @@ async def running(cloud: LocalCloud, folder: Path) -> AsyncIterator[tuple[Catalo
         environment = {**cloud.environment, OUTBOX: str(folder / "outbox.db"), SPILL_AFTER: "60"}
         api = ApiProcess(environment, folder / "api.log").start()
         stack.callback(api.kill)
-        client = httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False)
+        client = api.client()
         yield catalog, await stack.enter_async_context(client)
 
 

@@ -29,7 +29,7 @@ def fresh_api(app: App, tmp_path: Path) -> Iterator[ApiProcess]:
 
 @pytest.fixture
 async def http(app: App, api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as client:
+    async with api.client() as client:
         yield client
 
 

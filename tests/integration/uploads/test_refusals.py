@@ -16,7 +16,7 @@ from songline.schemas.channels import SONG_COMMANDS
 from songline.schemas.commands import derived_id
 from songline.schemas.events import SongRemoved, SongUploaded
 from songline.schemas.songs import Song
-from tests.support.api import ApiProcess
+from tests.support.api import ApiProcess, token
 from tests.support.audio import song
 from tests.support.ingestion import App, WorkerProcess
 from tests.support.waiting import wait_for_async
@@ -45,7 +45,6 @@ async def commands_of(app: App, ingestion_id: str) -> int:
     [
         ({"Content-Type": "text/plain", "X-User-Id": "u"}, {}, b"x", 415, "text/plain"),
         ({"X-User-Id": "u"}, {}, b"x", 415, "nothing"),
-        (AUDIO, {}, b"x", 400, "userId"),
         ({**AUDIO, "X-User-Id": "u"}, {"userId": "v"}, b"x", 400, "u and v"),
         ({**AUDIO, "X-User-Id": "two words"}, {}, b"x", 400, "userId"),
         ({**AUDIO, "X-User-Id": "u"}, {"genre": "<b>"}, b"x", 400, "genre"),
@@ -107,6 +106,7 @@ async def test_a_file_that_is_too_large_is_refused_before_it_is_sent(app: App, a
     with socket.create_connection((url.hostname or "", url.port or 0)) as raw:
         head = (
             "POST /v1/songs HTTP/1.1\r\nHost: x\r\nX-User-Id: u\r\nContent-Type: audio/wav\r\nContent-Length: 500000001"
+            f"\r\nAuthorization: {api.headers['Authorization']}"
         )
         raw.sendall(head.encode() + b"\r\n\r\n")
         assert b" 413 " in await asyncio.to_thread(raw.recv, 100)
@@ -152,14 +152,14 @@ async def test_an_upload_that_the_api_died_with_is_taken_up_again_by_a_retry(app
     chance = random.Random(7)
     for turn in range(3):
         headers = {**AUDIO, "X-User-Id": "user-crash", "Idempotency-Key": f"crash-{turn}"}
-        async with httpx.AsyncClient(base_url=fresh_api.address, timeout=60, trust_env=False) as http:
+        async with fresh_api.client() as http:
             sending = asyncio.create_task(http.post("/v1/songs", headers=headers, content=content))
             await asyncio.sleep(chance.uniform(0.01, 0.15))
             fresh_api.kill()
             (outcome,) = await asyncio.gather(sending, return_exceptions=True)
         assert isinstance(outcome, httpx.HTTPError | httpx.Response)
         fresh_api.start()
-        async with httpx.AsyncClient(base_url=fresh_api.address, timeout=60, trust_env=False) as http:
+        async with fresh_api.client() as http:
             retry = await http.post("/v1/songs", headers=headers, content=content)
         assert retry.status_code == 202, retry.text
         if isinstance(outcome, httpx.Response):
@@ -188,7 +188,7 @@ async def test_one_upload_too_many_is_asked_to_come_again_and_a_broken_one_leave
         raise ConnectionAbortedError
 
     headers = {**AUDIO, "X-User-Id": "user-narrow"}
-    async with httpx.AsyncClient(base_url=narrow.address, timeout=60, trust_env=False) as http:
+    async with narrow.client() as http:
         slow = asyncio.create_task(http.post("/v1/songs", headers=headers, content=halting()))
         await sent.wait()
 
@@ -221,7 +221,7 @@ async def test_without_its_services_the_api_says_when_to_try_again(app: App, tmp
     }
     api = ApiProcess(environment, tmp_path / "alone.log").start()
     try:
-        async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as http:
+        async with api.client() as http:
             answer = await http.post("/v1/songs", headers={**AUDIO, "X-User-Id": "u"}, content=b"x")
     finally:
         api.kill()
@@ -258,7 +258,7 @@ async def test_only_its_uploader_removes_a_song(app: App, http: httpx.AsyncClien
         await http.delete(f"/v1/songs/{song_id}", headers={"X-User-Id": "user-other"}),
         await http.delete(f"/v1/songs/{song_id}"),
     ]
-    assert [answer.status_code for answer in refusals] == [404, 404, 403, 400]
+    assert [answer.status_code for answer in refusals] == [404, 404, 403, 403]
     for _ in range(2):
         answer = await http.delete(f"/v1/songs/{song_id}", headers=mine)
         assert (answer.status_code, answer.headers["location"]) == (202, f"/v1/ingestions/{song_id}")
@@ -269,3 +269,30 @@ async def test_only_its_uploader_removes_a_song(app: App, http: httpx.AsyncClien
         return list(events.values()) == [SongUploaded, SongRemoved]
 
     await wait_for_async(told, "both events")
+
+
+async def test_an_upload_is_the_subjects_and_seen_by_nobody_else(app: App, api: ApiProcess) -> None:
+    def bearer(user: str | None, *scopes: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token(app.environment, user, scopes)}"}
+
+    ada, grace, admin = bearer("ada"), bearer("grace"), bearer(None, "admin")
+    async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as http:
+        made = await http.post("/v1/songs", content=b"no song", headers={**ada, **AUDIO})
+        assert made.status_code == 202, made.text
+        where = made.headers["location"]
+        assert (await http.get(where, headers=ada)).json()["userId"] == "ada"
+        for path in (where, f"{where}/events"):
+            assert (await http.get(path, headers=grace)).status_code == 403
+        as_other = {**ada, **AUDIO, "X-User-Id": "grace"}
+        refused = await http.post("/v1/songs", content=b"no song", headers=as_other)
+        assert refused.status_code == 403, refused.text
+        form = await http.post("/v1/songs", data={"userId": "grace"}, files={"file": b"x"}, headers=ada)
+        assert form.status_code == 403, form.text
+        listed = (await http.get("/v1/ingestions", headers=grace)).json()["ingestions"]
+        assert {one["userId"] for one in listed} <= {"grace"}
+        mine = (await http.get("/v1/ingestions?state=queued", headers=ada)).json()["ingestions"]
+        assert {one["userId"] for one in mine} <= {"ada"}
+        everybodys = (await http.get("/v1/ingestions", headers=admin)).json()["ingestions"]
+        assert made.json()["id"] in {one["id"] for one in everybodys}
+        removal = await http.delete("/v1/songs/song-1", headers={**ada, "X-User-Id": "grace"})
+        assert removal.status_code == 403

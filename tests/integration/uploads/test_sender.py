@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from songline.cloud import cosmos, servicebus
@@ -58,7 +57,7 @@ async def test_a_broker_that_comes_back_is_found_again_and_one_that_stays_away_i
     api = ApiProcess(cloud.environment, tmp_path / "api.log").start()
     headers = {"X-User-Id": "user-7", "Content-Type": "audio/wav"}
     try:
-        async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as http:
+        async with api.client() as http:
             assert (await http.post("/v1/songs", headers=headers, content=b"before")).status_code == 202
             cloud.restart()
             assert (await http.post("/v1/songs", headers=headers, content=b"after")).status_code == 202

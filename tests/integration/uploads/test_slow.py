@@ -41,7 +41,7 @@ def api(song_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 async def http(app: App, api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.address, timeout=60, trust_env=False) as client:
+    async with api.client() as client:
         yield client
 
 
@@ -51,7 +51,8 @@ async def trickle(api: ApiProcess, method: str, path: str, headers: dict[str, st
     body = itertools.chain(b"--b\r\nContent-Disposition: form-data; name=file\r\n\r\n", itertools.repeat(ord("x")))
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     try:
-        head = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Length: 9000", *map(": ".join, headers.items())]
+        head = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Length: 9000"]
+        head += map(": ".join, {**headers, **api.headers}.items())
         writer.write("\r\n".join([*head, "", ""]).encode())
         while True:
             try:
@@ -146,7 +147,8 @@ def test_nor_is_one_behind_an_answer(api: ApiProcess) -> None:
 
 
 def test_the_rest_of_a_body_that_was_refused_is_not_waited_for_for_ever(api: ApiProcess) -> None:
-    head = b"POST /v1/songs HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST /v1/songs HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n"
+    head += f"Authorization: {api.headers['Authorization']}\r\n\r\n".encode()
     with connect(api.address) as raw:
         raw.sendall(head)
         assert status(until_closed(raw, b"x")) == 415

@@ -80,7 +80,7 @@ async def test_a_file_that_no_message_can_carry_is_staged_and_lets_the_api_stay_
             digest.update(piece)
             yield piece
 
-    async with httpx.AsyncClient(base_url=fresh_api.address, timeout=60, trust_env=False) as http:
+    async with fresh_api.client() as http:
         for number in range(3):
             assert (await http.post("/v1/songs", headers=headers, content=noise(1000, number))).status_code == 202
         before = fresh_api.memory("VmRSS")

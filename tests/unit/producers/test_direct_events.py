@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from songline.api.app import refusal
+from songline.api.refusals import refusal
 from songline.producers.http.direct_events import DirectEvents
 from songline.producers.http.problems import RequestDeclinedError
 from songline.schemas.acceptance import refuse

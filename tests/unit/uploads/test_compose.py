@@ -5,9 +5,11 @@ import logging
 import pytest
 
 from songline.api.app import ApiSettings, compose
+from songline.api.guard_settings import AUTH
 from songline.cloud.settings import BLOB_CONNECTION, COSMOS_CONNECTION, SERVICEBUS_CONNECTION, SettingError
 
 ENVIRON = {
+    AUTH: "off",
     COSMOS_CONNECTION: "AccountEndpoint=http://127.0.0.1:1/;AccountKey=a2V5",
     BLOB_CONNECTION: "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;",
     SERVICEBUS_CONNECTION: "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=R;SharedAccessKey=S;UseDevelopmentEmulator=true",
@@ -24,7 +26,7 @@ def test_what_can_be_written_is_told_beside_what_can_be_read() -> None:
 
 def test_without_a_place_for_songs_there_is_reading_only_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        app = compose(ApiSettings.read({COSMOS_CONNECTION: ENVIRON[COSMOS_CONNECTION]}))
+        app = compose(ApiSettings.read({name: ENVIRON[name] for name in (AUTH, COSMOS_CONNECTION)}))
     assert set(app.openapi()["paths"]["/v1/songs"]) == {"get"}
     assert BLOB_CONNECTION in caplog.text
 
