@@ -46,6 +46,7 @@ class Permission(Struct, frozen=True):
 
 
 UNRESTRICTED = Permission("", for_subject=True, for_everybody=True)
+NOBODYS = Permission("", for_subject=False, for_everybody=False)
 
 
 def permission_of(scope: Mapping[str, Any]) -> Permission:

@@ -23,7 +23,7 @@ from songline.api.refusals import refusal, refused_caller
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason, needs
 from songline.identity.scopes import Scope as TokenScope
 from songline.identity.verifier import TokenVerifier
-from songline.schemas.permission import STATE, NotPermittedError, Permission
+from songline.schemas.permission import NOBODYS, STATE, NotPermittedError, Permission
 
 CALLER = "caller"
 """Where the ASGI state of a request has its Caller."""
@@ -58,7 +58,8 @@ class Guard:
         if scope.get("root_path"):
             raise RuntimeError(f"saw the root path {scope['root_path']!r}: operations are known by their whole path")
         state = scope.setdefault("state", {})
-        state[CALLER] = None
+        # An operation that asks for a permission which the table does not give it is refused, and not open.
+        state[CALLER], state[STATE] = None, NOBODYS
         matched = self._matcher.match(scope["method"], scope["path"])
         if matched is None or matched.operation.is_unchecked:
             await self._app(scope, receive, send)
@@ -73,7 +74,7 @@ class Guard:
             return
         state[CALLER] = caller
         try:
-            if isinstance(caller, Caller):
+            if isinstance(caller, Caller) and matched.operation.subject is not None:
                 state[STATE] = _permission(caller, matched)
         except NotPermittedError as error:
             await refusal(error)(scope, receive, send)
@@ -117,11 +118,9 @@ async def _caller(scope: Scope, is_open: bool) -> Caller | CallerRefusal | None:
     return await verifier.verify(shown[0].decode("latin-1") if shown else None)
 
 
-def _permission(caller: Caller, matched: MatchedOperation) -> Permission | None:
+def _permission(caller: Caller, matched: MatchedOperation) -> Permission:
     """What the caller may do in an operation that has a subject; raises NotPermittedError for another's path."""
     operation = matched.operation
-    if operation.subject is None:
-        return None
     own, wider = operation.scopes
     permission = Permission(caller.subject, caller.may(own), caller.may(wider), wider, _challenge(wider))
     if operation.subject is SubjectRule.PATH:

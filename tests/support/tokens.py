@@ -37,9 +37,10 @@ def jwk(kid: str | None, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, **
     return {**made, "use": "sig", **({} if kid is None else {"kid": kid}), **members}
 
 
-def key_set() -> bytes:
+def key_set(without: str = "") -> bytes:
     """The issuer's keys: `rsa` and `ec`."""
-    return json.dumps({"keys": [jwk("rsa", rsa_key()), jwk("ec", ec_key())]}).encode()
+    keys = {"rsa": jwk("rsa", rsa_key()), "ec": jwk("ec", ec_key())}
+    return json.dumps({"keys": [key for kid, key in keys.items() if kid != without]}).encode()
 
 
 def claims(**changes: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from songline.identity import verifier as verifier_module
 from songline.identity.caller import Caller, CallerRefusal, RefusalReason
 from songline.identity.key_cache import BETWEEN_S, FRESH_S, KEPT_S
 from songline.identity.settings import VerifierSettings
+from songline.identity.token_check import LEEWAY_S, check_token
 from songline.identity.verifier import TokenVerifier
 from tests.support.tokens import ISSUER, NOW_S, SETTINGS, key_set, token
 from tests.support.waiting import wait_for_async
@@ -207,3 +209,60 @@ async def test_the_document_of_another_issuer_names_no_keys(
     issuer.document = document
     assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
     assert issuer.asked == ["openid-configuration"]
+
+
+async def test_a_good_token_is_checked_once_until_its_key_is_read_anew(
+    issuer: RemoteIssuer, verifier: TokenVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = 0
+
+    def counted(*arguments: Any) -> Caller | CallerRefusal:
+        nonlocal checks
+        checks += 1
+        return check_token(*arguments)
+
+    monkeypatch.setattr(verifier_module, "check_token", counted)
+    for _ in range(3):
+        assert isinstance(await verifier.verify(BEARER), Caller)
+    assert checks == 1
+    assert isinstance(await verifier.verify(BEARER.replace("Bearer", "bearer ")), Caller)
+    assert checks == 1
+    for _ in range(2):
+        assert await reason(verifier, f"Bearer {token('ES256', aud='another')}") is RefusalReason.AUDIENCE
+    assert checks == 3, "what was refused is not remembered"
+    # The keys are read again in the background, and are other objects then.
+    issuer.now_s += FRESH_S
+    assert isinstance(await verifier.verify(BEARER), Caller)
+    await asyncio.wait_for(issuer.renewed.wait(), 60)
+    await wait_for_async(lambda: again(verifier, lambda: checks), "the token to be checked by the new key")
+    # A key that is withdrawn ends what it signed.
+    issuer.answer = lambda: httpx.Response(200, content=key_set(without="ec"))
+    issuer.now_s += FRESH_S
+    await wait_for_async(lambda: is_refused(verifier), "the withdrawn key to be forgotten")
+
+
+async def again(verifier: TokenVerifier, checks: Callable[[], int]) -> bool:
+    assert isinstance(await verifier.verify(BEARER), Caller)
+    return checks() == 4
+
+
+async def is_refused(verifier: TokenVerifier) -> bool:
+    return await reason(verifier, BEARER) is RefusalReason.UNKNOWN_KEY
+
+
+async def test_a_remembered_token_is_over_at_its_end(issuer: RemoteIssuer, verifier: TokenVerifier) -> None:
+    short = f"Bearer {token('ES256', exp=int(NOW_S) + 60)}"
+    assert isinstance(await verifier.verify(short), Caller)
+    issuer.now_s += 60 + LEEWAY_S - 1
+    assert isinstance(await verifier.verify(short), Caller)
+    issuer.now_s += 1
+    assert await reason(verifier, short) is RefusalReason.EXPIRED
+
+
+async def test_a_remembered_token_is_of_no_use_while_nobody_knows_the_keys(
+    issuer: RemoteIssuer, verifier: TokenVerifier
+) -> None:
+    assert isinstance(await verifier.verify(BEARER), Caller)
+    issuer.answer = lambda: httpx.Response(500)
+    issuer.now_s += KEPT_S
+    assert await reason(verifier, BEARER) is RefusalReason.ISSUER_UNAVAILABLE
