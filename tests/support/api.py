@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from songline.api.guard_settings import AUTH
+from songline.identity.scopes import OWN_SCOPES
 from songline.identity.settings import ClientSettings
 from songline.identity.token_client import fetch_token
 from tests.support import watched
@@ -103,6 +104,10 @@ class ApiProcess:
 
 
 def token(environment: Mapping[str, str], user: str | None = None, scopes: Sequence[str] = ()) -> str:
-    """A token of the issuer that `environment` names, for an hour: with all scopes, where it is about no user."""
+    """A token of the issuer that `environment` names, for an hour.
+
+    Without `scopes` it has all where it is about no user, else those for what is the user's own.
+    """
+    scopes = scopes or (() if user is None else OWN_SCOPES)
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
         return fetch_token(ClientSettings.read(environment), client, user, scopes)

@@ -106,7 +106,7 @@ class Inside:
         await Response(status_code=IN)(scope, receive, send)
 
 
-def composed(*, is_answered: bool = True, **settings: str) -> FastAPI:
+def composed(settings: Mapping[str, str], *, is_answered: bool = True) -> FastAPI:
     """The whole API over no services at all; `is_answered`: its routes are not reached."""
     read = ApiSettings.read({**ENVIRON, **settings})
     app = compose(read)
@@ -121,12 +121,12 @@ def composed(*, is_answered: bool = True, **settings: str) -> FastAPI:
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    return composed(is_answered=False)
+    return composed({}, is_answered=False)
 
 
 @pytest.fixture(scope="module")
 def opened() -> FastAPI:
-    return composed(**{OPEN: "charts, songs,page,docs", "SONGLINE_ORIGINS": "https://player.example"})
+    return composed({OPEN: "charts, songs,page,docs", "SONGLINE_ORIGINS": "https://player.example"})
 
 
 def client(app: FastAPI) -> httpx.AsyncClient:
@@ -136,7 +136,7 @@ def client(app: FastAPI) -> httpx.AsyncClient:
 
 @pytest.fixture(scope="module")
 def answered() -> FastAPI:
-    return composed()
+    return composed({})
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ async def test_preflights_are_open_and_refusals_can_be_read_by_pages(open_http: 
 async def test_an_answer_that_needs_a_token_is_kept_by_nobody_else(app: FastAPI) -> None:
     async with client(app) as http:
         await check_caching(http)
-    async with client(composed(is_answered=False, **{OPEN: "charts"})) as http:
+    async with client(composed({OPEN: "charts"}, is_answered=False)) as http:
         assert (await http.get("/v1/charts")).headers["cache-control"] == "public, max-age=3600"
 
 

@@ -124,7 +124,7 @@ async def test_a_web_socket_is_closed() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async def nobody(*_: Any) -> None:
+    async def nobody(*_: Any) -> Any:
         raise AssertionError("it came in")
 
     guard = Guard(nobody, OperationMatcher([], {}), frozenset())
