@@ -110,4 +110,4 @@ def token(environment: Mapping[str, str], user: str | None = None, scopes: Seque
     """
     scopes = scopes or (() if user is None else OWN_SCOPES)
     with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-        return fetch_token(ClientSettings.read(environment), client, user, scopes)
+        return fetch_token(ClientSettings.read(environment), client, user, scopes).text.reveal()
