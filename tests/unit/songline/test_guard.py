@@ -114,7 +114,7 @@ def composed(settings: Mapping[str, str], *, is_answered: bool = True) -> FastAP
     issuer = httpx.MockTransport(lambda request: httpx.Response(200, content=tokens.key_set()))
     app.state.verifier = TokenVerifier(read.guard.verifier, httpx.AsyncClient(transport=issuer), lambda: NOW_S)
     if is_answered:
-        (place,) = [at for at, layer in enumerate(app.user_middleware) if layer.cls is Guard]
+        (place,) = [at for at, layer in enumerate(app.user_middleware) if layer.cls.__name__ == Guard.__name__]
         app.user_middleware.insert(place + 1, Middleware(Inside))
     return app
 
