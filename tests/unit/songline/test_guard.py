@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from songline.api.app import ApiSettings, compose
-from songline.api.guard import Guard, private
+from songline.api.guard import private
 from songline.api.guard_settings import AUTH, OPEN
 from songline.api.openapi import COMPLETE
 from songline.api.operation_matcher import OperationMatcher, UnknownOperationError, keys_of
@@ -114,7 +114,7 @@ def composed(settings: Mapping[str, str], *, is_answered: bool = True) -> FastAP
     issuer = httpx.MockTransport(lambda request: httpx.Response(200, content=tokens.key_set()))
     app.state.verifier = TokenVerifier(read.guard.verifier, httpx.AsyncClient(transport=issuer), lambda: NOW_S)
     if is_answered:
-        (place,) = [at for at, layer in enumerate(app.user_middleware) if layer.cls.__name__ == Guard.__name__]
+        (place,) = [at for at, layer in enumerate(app.user_middleware) if "matcher" in layer.kwargs]
         app.user_middleware.insert(place + 1, Middleware(Inside))
     return app
 
