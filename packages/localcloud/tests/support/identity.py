@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -69,8 +70,9 @@ def declare(folder: Path, **changes: Any) -> Path:
 class AppClient:
     """Requests to an app that has no port."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, cookies: Mapping[str, str] | None = None) -> None:
         self._app = app
+        self._cookies = dict(cookies or {})
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.send("GET", path, **options)
@@ -80,14 +82,15 @@ class AppClient:
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def sent() -> httpx.Response:
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url=ISSUER) as client:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(transport=transport, base_url=ISSUER, cookies=self._cookies) as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(sent())
 
 
 class LocalIssuer:
-    """The issuer's app over `folder`, with its clock at `now_s`."""
+    """The issuer's app over `folder`, with its clock at `now_s`. The browser `http` is trusted, `stranger` is not."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.folder = folder
@@ -101,7 +104,13 @@ class LocalIssuer:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = read_identity([declare(self.folder, **self._changes)])
         made, self.tokens = app.create(self.folder, config, lambda: ISSUER, lambda: self.now_s)
-        self.http = AppClient(made)
+        self.stranger = AppClient(made)
+        trusted = self.stranger.get("/trust", params={"code": self.sign_in_code})
+        self.http = AppClient(made, trusted.cookies)
+
+    @property
+    def sign_in_code(self) -> str:
+        return (self.folder / "sign-in-code").read_text().strip()
 
     def secret(self, client: str) -> str:
         """The secret that was made for a client."""

@@ -1,12 +1,12 @@
 """Authorization requests (RFC 6749, section 4.1.1; OpenID Connect Core, section 3.1.2.1), checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import msgspec
 
 from localcloud.identity.authorization_codes import is_challenge
-from localcloud.identity.config import ClientConfig
+from localcloud.identity.config import ClientConfig, IdentityConfig
 from localcloud.identity.errors import OAuthError, UnknownReturnError, seen
 from localcloud.identity.parameters import Parameters, asked_scopes, required
 
@@ -56,7 +56,7 @@ def read_return(clients: Mapping[str, ClientConfig], parameters: Parameters) -> 
     return ReturnAddress(client, redirect_uri, parameters.get("state"))
 
 
-def read_request(client: ClientConfig, parameters: Parameters) -> AuthorizationRequest:
+def read_request(config: IdentityConfig, client: ClientConfig, parameters: Parameters) -> AuthorizationRequest:
     """The request of `client`; raises OAuthError, which goes back to the client."""
     for name, code in _NOT_SUPPORTED.items():
         if name in parameters:
@@ -77,16 +77,18 @@ def read_request(client: ClientConfig, parameters: Parameters) -> AuthorizationR
     if parameters.get("prompt") == "none":
         raise OAuthError("login_required", "nobody is signed in here for longer than one request")
     return AuthorizationRequest(
-        _scopes(client, parameters), challenge, parameters.get("nonce"), parameters.get("login_hint")
+        _scopes(config, client, parameters), challenge, parameters.get("nonce"), parameters.get("login_hint")
     )
 
 
-def user_scopes(client: ClientConfig) -> tuple[str, ...]:
-    """What `client` may ask a user for."""
-    return (*client.scopes, *OPENID_SCOPES)
+def granted_scopes(config: IdentityConfig, client: ClientConfig, user: str, asked: Sequence[str]) -> tuple[str, ...]:
+    """Those of the scopes that were asked for which `user` may grant `client`."""
+    allowed = (*config.grantable(client, user), *OPENID_SCOPES)
+    return tuple(scope for scope in asked if scope in allowed)
 
 
-def _scopes(client: ClientConfig, parameters: Parameters) -> tuple[str, ...]:
+def _scopes(config: IdentityConfig, client: ClientConfig, parameters: Parameters) -> tuple[str, ...]:
+    askable = config.askable(client)
     if "scope" not in parameters:
-        return client.scopes
-    return asked_scopes(parameters, user_scopes(client))
+        return askable
+    return asked_scopes(parameters, (*askable, *OPENID_SCOPES))

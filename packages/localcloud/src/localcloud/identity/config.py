@@ -36,7 +36,8 @@ _ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 class ClientConfig(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
     """A client. `audience` is that of its access tokens.
 
-    A public client has no secret. `any_subject` lets it name the subject of a token that it gets by client credentials.
+    `initiate_login_uri` is where its own sign-in begins (OpenID Connect Core, section 4). A public client has no
+    secret. `any_subject` lets it name the subject of a token that it gets by client credentials.
     """
 
     client_id: _ClientId
@@ -44,6 +45,7 @@ class ClientConfig(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_
     grant_types: tuple[GrantType, ...]
     scopes: tuple[_Scope, ...] = ()
     redirect_uris: tuple[str, ...] = ()
+    initiate_login_uri: str | None = None
     public: bool = False
     secret: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
     any_subject: bool = False
@@ -52,19 +54,30 @@ class ClientConfig(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_
 class IdentityConfig(msgspec.Struct, frozen=True):
     """All that is declared: clients by name, and the users that the sign-in page offers.
 
+    `user_scopes` are scopes that these users may grant beside those of the client, and others may not.
     `token_s` is how long access tokens and ID tokens are good, `refresh_s` how long refresh tokens are.
     """
 
     clients: dict[str, ClientConfig] = {}
     users: tuple[str, ...] = ()
+    user_scopes: dict[str, tuple[str, ...]] = {}
     token_s: int = DEFAULT_TOKEN_S
     refresh_s: int = DEFAULT_REFRESH_S
     algorithm: SigningAlgorithm = "RS256"
+
+    def askable(self, client: ClientConfig) -> tuple[str, ...]:
+        """The scopes of APIs that `client` may ask users for."""
+        return tuple(dict.fromkeys((*client.scopes, *(one for scopes in self.user_scopes.values() for one in scopes))))
+
+    def grantable(self, client: ClientConfig, user: str) -> tuple[str, ...]:
+        """The scopes of APIs that `user` may grant `client`."""
+        return tuple(dict.fromkeys((*client.scopes, *self.user_scopes.get(user, ()))))
 
 
 class _IdentityDocument(msgspec.Struct, rename="pascal", forbid_unknown_fields=True):
     clients: list[ClientConfig] = []
     users: list[_Name] = []
+    user_scopes: dict[_Name, tuple[_Scope, ...]] = {}
     access_token_seconds: Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKEN_S)] | None = None
     refresh_token_seconds: Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400)] | None = None
     signing_algorithm: SigningAlgorithm | None = None
@@ -77,6 +90,7 @@ def read_identity(files: Sequence[Path]) -> IdentityConfig:
     """
     clients: dict[str, ClientConfig] = {}
     users: dict[str, None] = {}
+    user_scopes: dict[str, tuple[str, ...]] = {}
     made = IdentityConfig()
     for file in files:
         document = _document(file)
@@ -84,13 +98,14 @@ def read_identity(files: Sequence[Path]) -> IdentityConfig:
             _check(file, client)
             clients[client.client_id] = client
         users.update(dict.fromkeys(document.users))
+        user_scopes.update(document.user_scopes)
         made = msgspec.structs.replace(
             made,
             token_s=document.access_token_seconds or made.token_s,
             refresh_s=document.refresh_token_seconds or made.refresh_s,
             algorithm=document.signing_algorithm or made.algorithm,
         )
-    return msgspec.structs.replace(made, clients=clients, users=tuple(users))
+    return msgspec.structs.replace(made, clients=clients, users=tuple(users), user_scopes=user_scopes)
 
 
 def _document(file: Path) -> _IdentityDocument:
@@ -118,12 +133,14 @@ def _check(file: Path, client: ClientConfig) -> None:
     elif client.any_subject and "client_credentials" not in client.grant_types:
         wrong = "AnySubject is true; expected that with client_credentials only"
     else:
-        wrong = next((found for uri in client.redirect_uris if (found := _unfit(uri))), None)
+        wrong = next((found for uri in client.redirect_uris if (found := _unfit("RedirectUris", uri))), None)
+        if wrong is None and client.initiate_login_uri is not None:
+            wrong = _unfit("InitiateLoginUri", client.initiate_login_uri)
     if wrong:
         raise ConfigError(f"{file}: client {client.client_id}: {wrong}")
 
 
-def _unfit(uri: str) -> str | None:
+def _unfit(field: str, uri: str) -> str | None:
     try:
         parts = urlsplit(uri)
         fits = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
@@ -131,4 +148,4 @@ def _unfit(uri: str) -> str | None:
         fits = False
     if fits and "#" not in uri and uri.isascii() and uri.isprintable() and " " not in uri:
         return None
-    return f"RedirectUris has {uri[:100]!r}; expected an absolute http or https address without fragment"
+    return f"{field} has {uri[:100]!r}; expected an absolute http or https address without fragment"

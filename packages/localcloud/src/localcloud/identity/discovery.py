@@ -10,11 +10,12 @@ AUTHORIZE = "/authorize"
 TOKEN = "/token"  # noqa: S105 - a path
 REVOKE = "/revoke"
 JWKS = "/keys"
+TRUST = "/trust"
 
 
 def metadata(issuer: str, config: IdentityConfig) -> dict[str, Any]:
     """The discovery document."""
-    scopes = {scope for client in config.clients.values() for scope in client.scopes}
+    scopes = {scope for client in config.clients.values() for scope in config.askable(client)}
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}{AUTHORIZE}",

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:24rem;margin:4rem auto;padding:0 1rem;color-scheme:light dark}"
+    "code{overflow-wrap:anywhere}"
     "button,input{font:inherit;padding:.5rem .75rem;margin:.25rem 0;width:100%;box-sizing:border-box}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -29,6 +30,25 @@ def page(action: str, client: str, scopes: Sequence[str], users: Sequence[str], 
         f'<form method="post" action="{escape(action)}"><button name="cancel" value="1">Cancel</button></form>'
         "<p>This is localcloud on your own machine: it asks for no password.</p>",
     )
+
+
+def code_page(action: str, client: str, code_file: str, is_wrong: bool) -> str:
+    """The page for a browser that is not trusted yet. `action` is where it sends its form: `browser_code`."""
+    wrong = "<p><strong>That is not the code.</strong> Each code is good once.</p>" if is_wrong else ""
+    return _document(
+        "Trust this browser",
+        f"<h1>Sign in to {escape(client)}</h1>{wrong}"
+        "<p>localcloud asks for no password, and others may use this machine. Show once that it is yours: the code is "
+        f"in <code>{escape(code_file)}</code>, which only the one who started localcloud can read.</p>"
+        f'<form method="post" action="{escape(action)}"><label>Code <input name="browser_code" required '
+        'maxlength="128" autocomplete="off" spellcheck="false" autofocus></label><button>Continue</button></form>'
+        f'<form method="post" action="{escape(action)}"><button name="cancel" value="1">Cancel</button></form>',
+    )
+
+
+def trusted_page() -> str:
+    """The page for a browser that is trusted now."""
+    return _document("Trusted", "<h1>This browser is trusted</h1><p>It signs in by one click from now on.</p>")
 
 
 def refusal_page(detail: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from localcloud.identity import token_claims
 from localcloud.identity.authorization_codes import AuthorizationCodes, AuthorizationGrant, UsedCodeError
-from localcloud.identity.authorization_request import user_scopes
+from localcloud.identity.authorization_request import granted_scopes
 from localcloud.identity.client_authentication import authenticate
 from localcloud.identity.client_secrets import ClientSecrets
 from localcloud.identity.config import NAME_PATTERN, ClientConfig, IdentityConfig
@@ -117,8 +117,7 @@ class TokenEndpoint:
         token, now_s = required(parameters, "refresh_token"), self._now_s()
         grant = self._refresh.find(token, client.client_id, now_s)
         # The client may have been declared with fewer scopes since the user signed in.
-        allowed = user_scopes(client)
-        scopes = asked_scopes(parameters, tuple(scope for scope in grant.scopes if scope in allowed))
+        scopes = asked_scopes(parameters, granted_scopes(self._config, client, grant.subject, grant.scopes))
         answer = self._tokens(TokenSubject(grant.subject, client.client_id, client.audience, scopes))
         # The sign-in as a whole is over when it was to be; what the next token may ask for stays what was granted.
         answer["refresh_token"] = self._refresh.replace(token, grant, now_s)

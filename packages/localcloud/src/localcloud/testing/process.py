@@ -114,6 +114,11 @@ class LocalCloudProcess(LocalCloud):
         return self.process.pid
 
     @property
+    def sign_in_code(self) -> str:
+        """The code that a browser shows to the issuer before its first sign-in; the next one once it is used."""
+        return (self.data / "identity" / "sign-in-code").read_text("utf-8").strip()
+
+    @property
     def log_file(self) -> Path:
         return self.data / "localcloud.log"
 

@@ -59,12 +59,14 @@ def page(cloud: LocalCloudProcess) -> OAuth2Session:
 
 
 def signed_in(cloud: LocalCloudProcess, client: OAuth2Session, user: str) -> dict[str, Any]:
-    """The tokens of a user who clicks on their name."""
+    """The tokens of a user who opens the link with the code, and clicks on their name."""
     found = discovered(cloud)
     address, _ = client.create_authorization_url(found["authorization_endpoint"], code_verifier=VERIFIER, nonce="n-1")
-    shown = httpx.get(address, timeout=60).raise_for_status()
-    assert f'value="{user}"' in shown.text
-    clicked = httpx.post(f"{cloud.issuer}/sign-in?{urlsplit(address).query}", data={"user": user}, timeout=60)
+    with httpx.Client(timeout=60) as browser:
+        browser.get(f"{cloud.issuer}/trust", params={"code": cloud.sign_in_code}).raise_for_status()
+        shown = browser.get(address).raise_for_status()
+        assert f'value="{user}"' in shown.text
+        clicked = browser.post(f"{cloud.issuer}/sign-in?{urlsplit(address).query}", data={"user": user})
     tokens: dict[str, Any] = client.fetch_token(
         found["token_endpoint"], authorization_response=clicked.headers["location"], code_verifier=VERIFIER
     )
@@ -118,7 +120,7 @@ def test_what_it_keeps_is_its_owner_s_and_its_log_has_no_secret(cloud: LocalClou
     httpx.post(f"{cloud.issuer}/token", data={"grant_type": "nothing"}, auth=("page", "guessed-secret"), timeout=60)
     folder = cloud.data / "identity"
     kept = [file for file in folder.rglob("*") if file.is_file()]
-    assert {file.name for file in kept} >= {"keys.json", "cli"}
+    assert {file.name for file in kept} >= {"keys.json", "cli", "sign-in-code"}
     assert folder.stat().st_mode & 0o777 == FOLDER_MODE
     for file in kept:
         assert file.stat().st_mode & 0o777 == FILE_MODE, file
@@ -129,7 +131,11 @@ def test_what_it_keeps_is_its_owner_s_and_its_log_has_no_secret(cloud: LocalClou
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
-    [("keys.json", b"damaged", "keys.json holds no signing keys"), ("identity.json", b"{", "declaration of clients")],
+    [
+        ("keys.json", b"damaged", "keys.json holds no signing keys"),
+        ("browsers.json", b"damaged", "browsers.json holds no browsers"),
+        ("identity.json", b"{", "declaration of clients"),
+    ],
 )
 def test_it_does_not_start_on_what_it_can_not_read(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     folder = tmp_path / "identity"

@@ -57,6 +57,22 @@ def test_any_user_may_be_named(issuer: LocalIssuer) -> None:
     assert issuer.sign_in("user-7")["code"]
 
 
+def test_some_users_may_grant_more(tmp_path: Path) -> None:
+    issuer = LocalIssuer(tmp_path / "identity", UserScopes={"grace": ["admin", "orders:read"]})
+    asked = "openid orders:read admin"
+    granted = {}
+    for user in ("ada", "grace"):
+        granted[user] = issuer.redeem(issuer.sign_in(user, scope=asked)["code"])[1]
+    assert granted["ada"]["scope"] == "openid orders:read"
+    assert granted["grace"]["scope"] == asked
+    # Without a scope it is all that the user may grant.
+    assert issuer.redeem(issuer.sign_in("ada")["code"])[1]["scope"] == "orders:read orders:write"
+    assert issuer.redeem(issuer.sign_in("grace")["code"])[1]["scope"] == "orders:read orders:write admin"
+    # What is taken from the user since is not given any more.
+    issuer.restart(UserScopes={})
+    assert issuer.refresh(granted["grace"]["refresh_token"])[1]["scope"] == "openid orders:read"
+
+
 def test_a_user_who_cancels_goes_back(issuer: LocalIssuer) -> None:
     sent = issuer.http.post(f"/sign-in?{authorization()}", data={"cancel": "1"})
     assert sent_back(sent.headers["location"]).items() >= {"error": "access_denied", "state": "a state&"}.items()
