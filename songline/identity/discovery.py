@@ -14,6 +14,9 @@ class IssuerMetadata(Struct):
     issuer: str
     jwks_uri: str
     token_endpoint: str | None = None
+    authorization_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    authorization_response_iss_parameter_supported: bool = False
 
 
 class DiscoveryError(Exception):
@@ -39,7 +42,7 @@ def read_metadata(issuer: str, body: bytes) -> IssuerMetadata:
             f"{discovery_address(issuer)} is of the issuer {found.issuer[:200]!r}, expected {issuer!r}, to the letter"
         )
     try:
-        for name in ("jwks_uri", "token_endpoint"):
+        for name in ("jwks_uri", "token_endpoint", "authorization_endpoint", "revocation_endpoint"):
             if address := getattr(found, name):
                 safe_address(name, address)
     except SettingError as error:

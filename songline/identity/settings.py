@@ -54,7 +54,7 @@ class ClientSettings(Struct, frozen=True):
         client_id = environ.get(CLIENT_ID, "")
         if not client_id:
             raise SettingError(CLIENT_ID, "nothing", "the name of a client that the issuer knows")
-        return cls(issuer, client_id, _secret(environ))
+        return cls(issuer, client_id, read_secret(environ, CLIENT_SECRET, CLIENT_SECRET_FILE))
 
 
 def _keys_address(address: str) -> str:
@@ -102,22 +102,21 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _secret(environ: Mapping[str, str]) -> Secret:
-    text = environ.get(CLIENT_SECRET, "")
+def read_secret(environ: Mapping[str, str], name: str, file_name: str) -> Secret:
+    """The secret that `name` holds, or the file that `file_name` names; raises SettingError."""
+    text = environ.get(name, "")
     if text:
         return Secret(text)
-    file = environ.get(CLIENT_SECRET_FILE, "")
+    file = environ.get(file_name, "")
     if not file:
-        raise SettingError(CLIENT_SECRET_FILE, "nothing", f"a file with the client's secret, or {CLIENT_SECRET}")
+        raise SettingError(file_name, "nothing", f"a file with the client's secret, or {name}")
     try:
         with Path(file).open("rb") as opened:
             text = opened.read(MAX_SECRET_BYTES).decode("utf-8").strip()
     except OSError as error:
-        raise SettingError(
-            CLIENT_SECRET_FILE, f"{file!r}: {error.strerror}", "a file with the client's secret"
-        ) from None
+        raise SettingError(file_name, f"{file!r}: {error.strerror}", "a file with the client's secret") from None
     except ValueError:
         text = ""
     if not text:
-        raise SettingError(CLIENT_SECRET_FILE, f"{file!r} without text", "a file with the client's secret, in UTF-8")
+        raise SettingError(file_name, f"{file!r} without text", "a file with the client's secret, in UTF-8")
     return Secret(text)

@@ -1,0 +1,62 @@
+"""The keys of the sealed cookies: of a setting, or of a file that is made on the first start."""
+
+import base64
+import binascii
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from songline.api.session.sealing import KEY_BYTES
+from songline.cloud.settings import SettingError
+from songline.processes.environment import data_folder
+
+SESSION_KEY = "SONGLINE_SESSION_KEY"
+KEY_FILE = "session.key"
+_EXPECTED = f"{KEY_BYTES} random bytes in base64url, several with commas between: the first one seals, all open"
+
+
+def read_session_keys(environ: Mapping[str, str]) -> tuple[bytes, ...]:
+    """The keys, which are made where there are none. Raises SettingError."""
+    text = environ.get(SESSION_KEY, "")
+    if text:
+        return _keys(text, "what is no such key")
+    file = data_folder(environ) / KEY_FILE
+    try:
+        if not file.exists():
+            _make(file)
+        found = file.read_text("ascii", "replace")
+    except OSError as error:
+        raise SettingError(SESSION_KEY, f"nothing, and {str(file)!r}: {error.strerror}", _EXPECTED) from None
+    return _keys(found, f"nothing, and {str(file)!r}, which holds no key: delete it, and sign in again")
+
+
+def _keys(text: str, seen: str) -> tuple[bytes, ...]:
+    # The keys themselves are secrets: the error names none.
+    try:
+        keys = tuple(
+            base64.b64decode(one.strip() + "=" * (-len(one.strip()) % 4), b"-_", validate=True)
+            for one in text.split(",")
+        )
+    except (binascii.Error, ValueError):
+        keys = ()
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise SettingError(SESSION_KEY, seen, _EXPECTED)
+    return keys
+
+
+def _make(file: Path) -> None:
+    """Write a new key, unless another process has written one meanwhile. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{KEY_FILE}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(f"{secrets.token_urlsafe(KEY_BYTES)}\n")
+        opened.flush()
+        os.fsync(opened.fileno())
+    try:
+        # A link fails where the file is there; a rename would take the other process's key away.
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink()
